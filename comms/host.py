@@ -1,0 +1,167 @@
+"""The machine that a program runs on: its name, its processes, its console and log, its chance. Handed in, like time."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TextIO
+
+
+class ProcessLike(Protocol):
+    """A row of the process table. `state` is as /proc says it: R S D T Z (zombie) …"""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def ppid(self) -> int:
+        """Its parent's."""
+
+    @property
+    def name(self) -> str:
+        """The executable's name, without folders (the kernel keeps 15 octets of it)."""
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """Its command line; empty where it may not be read."""
+
+    @property
+    def state(self) -> str:
+        """R S D T Z …"""
+
+
+class Host(Protocol):
+    """What a program may know of and do to its machine."""
+
+    @property
+    def name(self) -> str:
+        """The host's name, for greetings and for people."""
+
+    def token(self, length: int) -> str:
+        """Chance: a token [a-z0-9] of this length."""
+
+    def processes(self) -> Sequence[ProcessLike]:
+        """The process table without the caller and its children. Raises OSError when it cannot be read."""
+
+    def say(self, text: str) -> None:
+        """A line of the program's own output."""
+
+    def log(self, event: str, level: str = "info", **fields: object) -> None:
+        """One line of the program's log: what happened, and its facts."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """See ProcessLike."""
+
+    pid: int
+    ppid: int
+    name: str
+    args: tuple[str, ...] = ()
+    state: str = "S"
+
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class RealHost:
+    """The machine at hand. Say and log go to stdout and stderr: `time level event key=value …`."""
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.name = socket.gethostname()
+        self._out, self._err = out or sys.stdout, err or sys.stderr
+
+    def token(self, length: int) -> str:
+        """See Host; from the system's source of randomness."""
+        return "".join(secrets.choice(_DIGITS) for _ in range(length))
+
+    def processes(self) -> list[Process]:
+        """See Host. From /proc, else psutil where it is installed, else `ps`."""
+        table = _from_proc() if Path("/proc/self/stat").exists() else _from_psutil() or _from_ps()
+        return _without_family(table, os.getpid())
+
+    def say(self, text: str) -> None:
+        """See Host."""
+        print(text, file=self._out, flush=True)
+
+    def log(self, event: str, level: str = "info", **fields: object) -> None:
+        """See Host."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        facts = "".join(f" {key}={_fact(value)}" for key, value in fields.items())
+        print(f"{stamp} {level} {event}{facts}", file=self._err, flush=True)
+
+
+def _fact(value: object) -> str:
+    text = str(value)
+    plain = text.isprintable() and text and not any(c in text for c in ' "=')
+    return text if plain else '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'
+
+
+def _without_family(table: list[Process], own: int) -> list[Process]:
+    """Nobody watches themself: the caller and all that descend from it are left out."""
+    family = {own}
+    for process in sorted(table, key=lambda process: process.pid):
+        if process.ppid in family:
+            family.add(process.pid)
+    return [process for process in table if process.pid not in family]
+
+
+def _from_proc() -> list[Process]:
+    """Linux. A process may vanish while it is being read; then it is not there."""
+    table = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            stat = (folder / "stat").read_text(errors="replace")
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        name = stat[stat.index("(") + 1 : stat.rindex(")")]  # a name may hold blanks and parentheses
+        state, ppid = stat[stat.rindex(")") + 2 :].split()[:2]
+        args = tuple(word.decode(errors="replace") for word in command if word)
+        table.append(Process(int(folder.name), int(ppid), name, args, state))
+    return table
+
+
+def _from_psutil() -> list[Process]:
+    """Where psutil is installed, Windows among others."""
+    try:
+        import psutil
+    except ImportError:
+        return []
+    states = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T", psutil.STATUS_RUNNING: "R"}
+    table = []
+    for process in psutil.process_iter(["pid", "ppid", "name", "cmdline", "status"]):
+        facts = process.info
+        name = (facts["name"] or "").removesuffix(".exe")
+        args = tuple(facts["cmdline"] or ())
+        table.append(Process(facts["pid"], facts["ppid"] or 0, name, args, states.get(facts["status"], "S")))
+    return table
+
+
+def _from_ps() -> list[Process]:
+    """Other Unix systems (POSIX ps). Raises OSError when there is no ps, or it fails."""
+    command = shutil.which("ps")
+    if command is None:
+        raise FileNotFoundError("no /proc, no psutil and no ps: the process table cannot be read (install psutil)")
+    try:
+        shown = subprocess.run(
+            [command, "-A", "-o", "pid=,ppid=,state=,comm="], capture_output=True, text=True, timeout=10, check=True
+        )
+    except subprocess.SubprocessError as error:
+        raise OSError(f"ps failed: {error}") from error
+    table = []
+    for line in shown.stdout.splitlines():
+        pid, ppid, state, name = line.split(None, 3)
+        table.append(Process(int(pid), int(ppid), name.rpartition("/")[2], (), state[0]))
+    return table

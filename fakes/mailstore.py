@@ -1,0 +1,341 @@
+"""One store of mail under SMTP, POP3 and IMAP: what was accepted, and the maildrops it was put in.
+
+world.mail.wait_for(lambda mail: mail.subject == "hello")     # exactly one, or a failure that says what came
+world.mail.inbox("alice@example.test")                        # the maildrop, as mails
+world.mail.deliver("alice@example.test", b"Subject: hi\\r\\n\\r\\n")
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from fnmatch import fnmatchcase
+from functools import cached_property
+from html import unescape
+from itertools import count
+from typing import overload
+
+from fakes.bridge import Bridge
+from fakes.people import People, Person
+
+WAIT = 5.0  # real seconds that a test waits for mail before it fails
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A forward-path as the client gave it, with its RCPT parameters."""
+
+    address: str
+    params: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What SMTP said about a message; who it is for stands only here (RFC 5321 §2.3.1)."""
+
+    sender: str
+    recipients: tuple[Recipient, ...]
+    params: Mapping[str, str | None] = field(default_factory=dict)
+    helo: str = ""
+    peer: str = "127.0.0.1"
+    protocol: str = "ESMTP"  # the WITH of the Received line: ESMTPS, ESMTPA, ESMTPSA …
+    login: str = ""
+
+    @property
+    def to(self) -> list[str]:
+        """The recipients' addresses."""
+        return [recipient.address for recipient in self.recipients]
+
+    @property
+    def tls(self) -> bool:
+        """Whether the message came inside TLS."""
+        return self.protocol.rstrip("A").endswith("S")
+
+
+class Mail:
+    """A message, its octets as sent (dots unstuffed), and its envelope."""
+
+    def __init__(self, raw: bytes, envelope: Envelope, at: float = 0.0, queue_id: str = "") -> None:
+        self.raw = raw
+        self.envelope = envelope
+        self.at = at
+        self.queue_id = queue_id
+
+    def __repr__(self) -> str:
+        return f"<Mail {self.envelope.sender or '<>'} → {', '.join(self.envelope.to)}: {self.subject!r}>"
+
+    @cached_property
+    def message(self) -> EmailMessage:
+        """The parsed message."""
+        parsed = email.message_from_bytes(self.raw, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
+        return parsed
+
+    @property
+    def subject(self) -> str:
+        """The decoded subject, "" when there is none."""
+        return self._header("subject")
+
+    @property
+    def sender(self) -> str:
+        """The From header, decoded; the envelope's sender is `envelope.sender`."""
+        return self._header("from")
+
+    @property
+    def text(self) -> str:
+        """The plain text, else the HTML as it stands, else ""."""
+        part = self.message.get_body(("plain", "html"))
+        if part is None:
+            return ""
+        try:
+            content = part.get_content()
+        except (LookupError, ValueError):  # a charset that does not exist
+            return (part.get_payload(decode=True) or b"").decode("latin-1")  # type: ignore[union-attr]
+        return content if isinstance(content, str) else ""
+
+    def links(self) -> list[str]:
+        """Every http(s) address in the text and HTML parts, in order, each once."""
+        return list(dict.fromkeys(unescape(link) for link in re.findall(r"https?://[^\s<>\"']+", self._all_text())))
+
+    def codes(self) -> list[str]:
+        """Every run of four to eight digits that stands alone: the codes that sign-up mails carry."""
+        return re.findall(r"(?<![\w.])\d{4,8}(?![\w.]\w)", self.text)
+
+    def attachment(self, pattern: str = "*") -> bytes:
+        """The content of the one attachment whose name matches the glob. Raises AssertionError naming all."""
+        parts = {part.get_filename() or "": part for part in self.message.walk() if part.get_filename()}
+        found = [part for name, part in parts.items() if fnmatchcase(name, pattern)]
+        if len(found) != 1:
+            raise AssertionError(f"one attachment like {pattern!r} expected, {len(found)} found among {list(parts)}")
+        payload = found[0].get_payload(decode=True)
+        return payload if isinstance(payload, bytes) else b""
+
+    def _header(self, name: str) -> str:
+        try:
+            return str(self.message[name] or "")
+        except Exception:  # any octets may come by mail, and the parser raises on some
+            match = re.search(rb"(?im)^" + name.encode() + rb":[ \t]*([^\r\n]*)", self.raw)
+            return match[1].decode("latin-1") if match else ""
+
+    def _all_text(self) -> str:
+        texts = []
+        for part in self.message.walk():
+            if part.get_content_maintype() == "text":
+                payload = part.get_payload(decode=True)
+                texts.append(payload.decode("utf-8", "replace") if isinstance(payload, bytes) else "")
+        return "\n".join(texts)
+
+
+@dataclass
+class Row:
+    """A mail in a maildrop: `uid` is never used again there, `raw` has our trace lines on top."""
+
+    uid: int
+    raw: bytes
+    at: float
+    mail: Mail
+    flags: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Maildrop:
+    """One mailbox's rows, oldest first."""
+
+    address: str
+    rows: list[Row] = field(default_factory=list)
+    next_uid: int = 1
+
+    @property
+    def size(self) -> int:
+        """Octets in it."""
+        return sum(len(row.raw) for row in self.rows)
+
+
+class Mailstore:
+    """All mail of a world. Its state belongs to the world's loop; the methods of the test's side marshal themselves."""
+
+    def __init__(
+        self,
+        people: People,
+        *,
+        domains: Iterable[str] = ("example.test",),
+        catch_all: Iterable[str] = (),
+        now: Callable[[], float] = lambda: 0.0,
+        bridge: Bridge | None = None,
+    ) -> None:
+        self.people = people
+        self.domains = tuple(dict.fromkeys(domain.casefold() for domain in domains))
+        self.catch_all = frozenset(domain.casefold() for domain in catch_all)
+        self.host = f"mail.{self.domains[0]}"
+        self.now = now
+        self._bridge = bridge or Bridge()
+        self._drops: dict[str, Maildrop] = {}
+        self._accepted: list[Mail] = []
+        self._told: list[Mail] = []  # accepted, and the 250 has been written
+        self._numbers = count(1)
+
+    # ── what the servers use ─────────────────────────────────────────────────────────────────────────────────────
+
+    def is_local(self, domain: str) -> bool:
+        """Whether mail for this domain ends here."""
+        return domain.casefold() in self.domains or domain.casefold() in self.catch_all
+
+    def owners(self, address: str) -> list[Person] | None:
+        """Whose maildrops an address reaches; None for an address of another domain; [] when nobody has it."""
+        domain = address.rpartition("@")[2]
+        if not self.is_local(domain) and domain:
+            return None
+        found = self.people.reached_by(address if domain else f"{address}@{self.domains[0]}")
+        if not found and domain.casefold() in self.catch_all:
+            found = [Person(address.casefold())]
+        return found
+
+    def drop(self, address: str) -> Maildrop:
+        """The maildrop of an account, made when first needed."""
+        return self._drops.setdefault(address.casefold(), Maildrop(address))
+
+    def accept(self, mail: Mail) -> None:
+        """Stores a message: into the maildrops of local recipients, and among the relayed ones for the others."""
+        self._accepted.append(mail)
+        reached: dict[str, str] = {}  # maildrop → the recipient it was reached by; each maildrop once
+        for recipient in mail.envelope.to:
+            for person in self.owners(recipient) or ():
+                reached.setdefault(person.address, recipient)
+        for address, recipient in reached.items():
+            self._put(address, recipient, mail)
+
+    def tell(self, mail: Mail) -> None:
+        """The 250 is written: from now on a test may know of this message (RFC 5321 §6.1: 250 means stored)."""
+        self._told.append(mail)
+        self._bridge.changed()
+
+    def _put(self, address: str, recipient: str, mail: Mail) -> None:
+        drop = self.drop(address)
+        drop.rows.append(Row(drop.next_uid, self.traced(mail, recipient), mail.at, mail))
+        drop.next_uid += 1
+
+    def traced(self, mail: Mail, recipient: str) -> bytes:
+        """The message with Return-Path on top (exactly one), Delivered-To and our Received (RFC 5321 §4.4)."""
+        envelope = mail.envelope
+        # never two paths after FOR: a Bcc recipient must not be told to the others (RFC 5321 §7.2)
+        for_path = f"\r\n\tfor <{recipient}>" if len(envelope.recipients) == 1 else ""
+        stamp = format_datetime(datetime.fromtimestamp(mail.at, UTC))
+        trace = (
+            f"Return-Path: <{envelope.sender}>\r\n"
+            f"Delivered-To: {recipient}\r\n"
+            f"Received: from {envelope.helo or 'unknown'} ([{envelope.peer}])\r\n"
+            f"\tby {self.host} with {envelope.protocol} id {mail.queue_id or next(self._numbers)}{for_path};\r\n"
+            f"\t{stamp}\r\n"
+        )
+        return trace.encode() + _without_return_path(mail.raw)
+
+    # ── the test's side ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def messages(self) -> list[Mail]:
+        """Every message accepted so far, in order."""
+        return self._bridge.call(lambda: list(self._told))
+
+    @property
+    def relayed(self) -> list[Mail]:
+        """Messages accepted for at least one recipient of another domain."""
+        return [mail for mail in self.messages if any(self.owners(address) is None for address in mail.envelope.to)]
+
+    def inbox(self, address: str) -> list[Mail]:
+        """The mails that lie in a maildrop now, oldest first, raw with our trace lines."""
+        return self._bridge.call(
+            lambda: [Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in self.drop(address).rows]
+        )
+
+    def deliver(self, to: str, message: bytes | EmailMessage, sender: str = "") -> Mail:
+        """Puts a message into maildrops without SMTP. Raises LookupError when nobody here has the address."""
+        raw = message if isinstance(message, bytes) else message.as_bytes(policy=email.policy.SMTP)
+
+        def put() -> Mail:
+            if not self.owners(to):
+                raise LookupError(f"nobody has the address {to}; this world has {[p.address for p in self.people]}")
+            mail = Mail(raw, Envelope(sender, (Recipient(to),), helo="localhost", protocol="LMTP"), self.now())
+            self.accept(mail)
+            self.tell(mail)
+            return mail
+
+        return self._bridge.call(put)
+
+    def purge(self) -> None:
+        """Forgets all mail; UIDs go on counting."""
+
+        def forget() -> None:
+            self._accepted.clear()
+            self._told.clear()
+            for drop in self._drops.values():
+                drop.rows.clear()
+
+        self._bridge.call(forget)
+
+    @overload
+    def wait_for(self, wanted: Callable[[Mail], bool], timeout: float = WAIT) -> Mail: ...
+    @overload
+    def wait_for(self, wanted: int = 1, timeout: float = WAIT) -> list[Mail]: ...
+    def wait_for(self, wanted: int | Callable[[Mail], bool] = 1, timeout: float = WAIT) -> Mail | list[Mail]:
+        """Waits for one mail that fits a predicate and gives it, or for n mails and gives them all.
+
+        Raises AssertionError, saying what did come, when it does not come in time or more than asked for comes.
+        """
+        return self._judge(wanted, timeout, self._bridge.wait_until(lambda: self._found(wanted), timeout))
+
+    @overload
+    async def arrival(self, wanted: Callable[[Mail], bool], timeout: float = WAIT) -> Mail: ...
+    @overload
+    async def arrival(self, wanted: int = 1, timeout: float = WAIT) -> list[Mail]: ...
+    async def arrival(self, wanted: int | Callable[[Mail], bool] = 1, timeout: float = WAIT) -> Mail | list[Mail]:
+        """The twin of `wait_for` for tests that run on a loop."""
+        return self._judge(wanted, timeout, await self._bridge.until(lambda: self._found(wanted), timeout))
+
+    def assert_none(self, unwanted: Callable[[Mail], bool] = lambda mail: True, within: float = 0.0) -> None:
+        """Fails if a mail that fits is here, or comes within so many real seconds."""
+
+        def found() -> list[Mail] | None:
+            return [mail for mail in self._told if unwanted(mail)] or None
+
+        seen = self._bridge.wait_until(found, within) if within else self._bridge.call(found)
+        if seen:
+            raise AssertionError(f"no such mail was expected, but there came:\n{_listing(seen)}")
+
+    def _found(self, wanted: int | Callable[[Mail], bool]) -> list[Mail] | None:
+        if callable(wanted):
+            return [mail for mail in self._told if wanted(mail)] or None
+        return list(self._told) if len(self._told) >= wanted else None
+
+    def _judge(self, wanted: int | Callable[[Mail], bool], timeout: float, found: list[Mail] | None) -> Mail | list[Mail]:
+        asked = "one mail that fits" if callable(wanted) else f"{wanted} mail(s)"
+        if found is None:
+            raise AssertionError(f"{asked} expected within {timeout:g} s; what came:\n{_listing(self.messages)}")
+        if callable(wanted):
+            if len(found) > 1:
+                raise AssertionError(f"{asked} expected, but {len(found)} do:\n{_listing(found)}")
+            return found[0]
+        if len(found) > wanted:
+            raise AssertionError(f"{asked} expected, but there came:\n{_listing(found)}")
+        return found
+
+
+def _listing(mails: list[Mail]) -> str:
+    return "\n".join(f"  {mail!r}" for mail in mails) or "  (nothing)"
+
+
+_RETURN_PATH = re.compile(rb"Return-Path:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n", re.I)
+
+
+def _without_return_path(raw: bytes) -> bytes:
+    """RFC 5321 §4.4: exactly one Return-Path, and it is that of the final delivery."""
+    head, blank, body = raw.partition(b"\r\n\r\n")
+    if b"eturn-" not in head and b"ETURN-" not in head:
+        return raw
+    lines = re.split(rb"(?<=\n)(?![ \t])", head + blank)
+    return b"".join(line for line in lines if not _RETURN_PATH.match(line)) + body

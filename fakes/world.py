@@ -1,0 +1,383 @@
+"""A world: people, their mail, the servers that serve them, time, and a record of all that crossed the wire.
+
+    with World() as world:                    # real time; alice, bob and ops at example.test, password "secret"
+        client = smtplib.SMTP(*world.address("smtp"))
+
+    async with World({"mail": {"domains": ["shop.test"]}}) as world: …
+
+The same mapping is the world file of `python -m fakes --world FILE.toml`. `rehearsal=True` gives simulated time, and a
+run that is the same octet for octet each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import shutil
+import ssl
+import tempfile
+import threading
+import types
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fakes import certificates
+from fakes.bridge import Bridge
+from fakes.clock import RealTime, Rehearsal
+from fakes.faults import Fault, Faults, UnmetFault, from_mapping
+from fakes.host import Event, Host, Tokens
+from fakes.mailstore import Mailstore
+from fakes.people import People, Person
+from fakes.server import Listener, Shell
+from fakes.smtp import Policy, Smtp
+from fakes.wire import Kit, Record, Session, Want
+
+PASSWORD = "secret"
+DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
+STOP = 5.0  # real seconds that a world takes to stop before it complains
+
+# The world file: table → key → what it holds.
+_TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "person": {"address": str, "password": str, "aliases": list, "quota": int, "contacts": dict},
+    "mail": {
+        "domains": list, "catch_all": list, "unknown": str, "relay": str, "login": str, "size": int,
+        "recipients": int, "shuns_http": bool,
+    },
+    "host": {"name": str, "processes": list},
+    "off": {"smtp": list},
+    "fault": {},
+    "scenario": {},
+}  # fmt: skip
+_SCALARS: dict[str, type] = {"tls": str, "program": str, "servers": list}
+_CHOICES = {
+    "tls": ("off", "optional", "required"),
+    "unknown": ("reject", "bounce"),
+    "relay": ("keep", "refuse", "login"),
+    "login": ("optional", "required"),
+}
+# The listeners of each server: name → whether it is inside TLS from the first octet.
+LISTENERS: dict[str, dict[str, bool]] = {"smtp": {"smtp": False, "submission": False, "smtps": True}}
+CORES: dict[str, type[Session]] = {"smtp": Smtp}
+
+
+class WorldError(ValueError):
+    """A world file, or mapping, that cannot be used; the text names the key and the remedy."""
+
+
+class World:
+    """People, servers, time, and the record. Use it as a context manager; `async with` serves on the test's own loop.
+
+    `config` is the world file's mapping, all of it optional. On leaving: an exception in a fake, or a fault that was
+    armed and never met, is raised. Raises WorldError and FaultError at once for what cannot be.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any] | None = None,
+        *,
+        faults: Iterable[Fault | str] = (),
+        rehearsal: bool = False,
+        token: Callable[[int], str] | None = None,
+        host: str = "127.0.0.1",
+        ports: Mapping[str, int] | None = None,
+    ) -> None:
+        self.config = _checked(config or {})
+        self.rehearsal = rehearsal
+        self.recording: list[Record | Event] = []
+        self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
+        self._bridge = Bridge()
+        people = self.config.get("person") or [{"address": address} for address in DEFAULT_PEOPLE]
+        self.people = People(_person(table) for table in people)
+        mail = self.config.get("mail", {})
+        domains = list(mail.get("domains") or dict.fromkeys(p.address.rpartition("@")[2] for p in self.people))
+        self.mail = Mailstore(
+            self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.time, bridge=self._bridge
+        )
+        machine = self.config.get("host", {})
+        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self.recording.append)
+        for name in machine.get("processes", ()):
+            self.host.add(name)
+        self._servers = list(self.config.get("servers") or CORES)
+        self.faults = Faults(vocabulary={server: CORES[server].vocabulary() for server in self._servers})
+        self.faults.arm(*(from_mapping(table) for table in self.config.get("fault", ())), *faults)
+        self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self.recording.append)
+        self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
+        self._authority: certificates.Authority | None = None
+        self._folder: Path | None = None
+        self._host, self._ports = host, dict(ports or {})
+        self._thread: threading.Thread | None = None
+        if isinstance(self._time, Rehearsal):
+            self._time.attach(self._shell, self._bridge)
+
+    # ── where things are ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def address(self, listener: str) -> tuple[str, int]:
+        """Where a server listens: `smtplib.SMTP(*world.address("smtp"))`."""
+        return self._shell.listeners[listener].address
+
+    @property
+    def listeners(self) -> dict[str, tuple[str, int]]:
+        """Every port of this world."""
+        return {name: listener.address for name, listener in self._shell.listeners.items()}
+
+    @property
+    def folder(self) -> Path:
+        """A folder for the program's state, gone with the world."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="world-"))
+        return self._folder
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a settings file for this world would hold, for the account `program` (else the first person's)."""
+        program = self.people.find(str(self.config.get("program", ""))) or next(iter(self.people))
+        table = {"user": program.address, "password": program.password, "timeout": 30 if self.rehearsal else 2}
+        settings: dict[str, Any] = {"scenario": dict(self.config.get("scenario", {}))}
+        for server in self._servers:
+            host, port = self.address(server)
+            settings[server] = {"host": host, "port": port, "tls": "none", **table}
+            if self.tls != "off":
+                settings[server] |= {"tls": "starttls", "ca_file": str(self.ca_file), "host": "localhost"}
+        return settings
+
+    @property
+    def tls(self) -> str:
+        """off, optional or required. A rehearsal has none unless its config says so: what is installed changes nothing."""
+        default = "optional" if certificates.available() and not self.rehearsal else "off"
+        return str(self.config.get("tls", default))
+
+    @property
+    def ca_file(self) -> Path:
+        """The file with the certificate of this world's authority. Raises WorldError when trustme is missing."""
+        path = self.folder / "ca.pem"
+        return path if path.exists() else self._certificates().write(self.folder)
+
+    @property
+    def clock(self) -> Rehearsal:
+        """The rehearsal's clock: the program's, and the play's with its cues. Raises WorldError on real time."""
+        if not isinstance(self._time, Rehearsal):
+            raise WorldError("this world runs on real time; cues need World(rehearsal=True)")
+        return self._time
+
+    # ── what happened ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def records(self) -> list[Record]:
+        """Everything that crossed the wire so far, in order."""
+        return self._bridge.call(lambda: [one for one in self.recording if isinstance(one, Record)])
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened off the wire: cues, what the program said and logged."""
+        return self._bridge.call(lambda: [one for one in self.recording if isinstance(one, Event)])
+
+    # ── what a test does to it ───────────────────────────────────────────────────────────────────────────────────
+
+    def tell(self, who: str, text: str, level: str = "info") -> None:
+        """Puts an event into the recording."""
+        self.recording.append(Event(self._time.time(), who, text, level))
+
+    def silence(self, listener: str) -> None:
+        """Closes a port, to play an outage; what is connected stays connected."""
+        self._bridge.call(lambda: self._shell.silence(listener))
+
+    def reopen(self, listener: str) -> None:
+        """Opens a port again, the same one."""
+        self._bridge.run(self._shell.listen(self._shell.listeners[listener]))
+
+    def cut(self, protocol: str = "", want: Want = Want.CLOSE) -> int:
+        """Ends every connection (of one protocol) at once; says how many."""
+
+        def cut() -> int:
+            hit = [one for one in self._shell.connections if protocol in ("", one.session.protocol)]
+            for connection in hit:
+                connection.cut(want)
+            return len(hit)
+
+        return self._bridge.call(cut)
+
+    def core(self, listener: str) -> Session:
+        """A core of this world without a socket: the caller is its shell (see transcript.py)."""
+        return self._core(listener)()
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __enter__(self) -> World:
+        loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, args=(loop,), name="world", daemon=True)
+        self._thread.start()
+        self._bridge.attach(loop, self._thread.ident or 0)
+        self._shell.loop = loop
+        try:
+            self._bridge.run(self._open())
+        except BaseException:
+            self._stop_thread()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        try:
+            self._bridge.run(asyncio.wait_for(self._shell.shut(), STOP))
+            self._bridge.call(self._complain_about_the_living)
+        finally:
+            self._stop_thread()
+            self._tidy()
+        if error is None:
+            self.complain()
+
+    async def __aenter__(self) -> World:
+        self._shell.loop = asyncio.get_running_loop()
+        self._bridge.attach(self._shell.loop, threading.get_ident())
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        try:
+            await asyncio.wait_for(self._shell.shut(), STOP)
+            self._complain_about_the_living()
+        finally:
+            self._tidy()
+        if error is None:
+            self.complain()
+
+    def complain(self) -> None:
+        """Raises the first exception of a fake, or UnmetFault for a fault that was armed and never met."""
+        if self._shell.errors:
+            raise self._shell.errors[0]
+        unmet = self.faults.unmet()
+        if unmet:
+            raise UnmetFault(
+                "armed and never met: " + "; ".join(map(str, unmet)) + "\nEither nothing reached that place "
+                "(look at the transcript), or its arg, user or nth fits nothing that did; world.faults.disarm() forgets it."
+            )
+
+    async def _open(self) -> None:
+        for server in self._servers:
+            for name, implicit in LISTENERS[server].items():
+                if self._ports and name not in self._ports:
+                    continue
+                if (implicit and self.tls == "off") or (not self._ports and name != server):
+                    continue
+                await self._shell.listen(
+                    Listener(name, self._core(name), self._host, self._ports.get(name, 0), implicit, server)
+                )
+            if self.faults.may_refuse(server) and not self.rehearsal:
+                self.faults.refuses(server)
+                for name in LISTENERS[server]:
+                    if name in self._shell.listeners:
+                        self._shell.silence(name)
+
+    def _core(self, listener: str) -> Callable[[], Session]:
+        mail = self.config.get("mail", {})
+        policy = Policy(
+            tls=self.tls,
+            login="required" if listener == "submission" else mail.get("login", "optional"),
+            off=frozenset(self.config.get("off", {}).get("smtp", ())),
+            **{key: mail[key] for key in ("relay", "unknown", "size", "recipients", "shuns_http") if key in mail},
+        )
+        return lambda: Smtp(self.kit, self.mail, policy)
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+
+    def _stop_thread(self) -> None:
+        loop, thread = self._bridge.loop, self._thread
+        assert loop is not None and thread is not None
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(STOP)
+        if thread.is_alive():
+            raise RuntimeError(f"the world's loop did not stop within {STOP:g} s: a core is stuck in a handler")
+        loop.close()
+
+    def _complain_about_the_living(self) -> None:
+        living = [f"{one.session.protocol} session {one.session.facts.number}" for one in self._shell.connections]
+        if living:
+            raise RuntimeError(f"the world could not stop, held by: {', '.join(living)}")
+
+    def _tidy(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _certificates(self) -> certificates.Authority:
+        if not certificates.available():
+            raise WorldError(certificates.REMEDY)
+        if self._authority is None:
+            self._authority = certificates.Authority([self.mail.host, *self.mail.domains])
+        return self._authority
+
+    def _context(self, flaw: str) -> ssl.SSLContext:
+        return self._certificates().context(flaw)
+
+
+def _person(table: Mapping[str, Any]) -> Person:
+    if "@" not in str(table.get("address", "")):
+        raise WorldError(f"a person needs an address like alice@example.test, not {table.get('address')!r}")
+    return Person(
+        table["address"],
+        table.get("password", PASSWORD),
+        tuple(table.get("aliases", ())),
+        table.get("quota"),
+        dict(table.get("contacts", {})),
+    )
+
+
+def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping, if every key is known and holds what it should. Raises WorldError."""
+    known = [*_TABLES, *_SCALARS]
+    for name, value in config.items():
+        if name in _SCALARS:
+            _check(name, value, _SCALARS[name])
+        elif name not in _TABLES:
+            raise WorldError(f"a world has no {name!r}{_nearest(name, known)}; it has: {', '.join(known)}")
+        elif name in ("person", "fault"):
+            if not isinstance(value, list) or not all(isinstance(table, Mapping) for table in value):
+                raise WorldError(f"{name} is a list of tables: write [[{name}]]")
+            for table in value:
+                _check_table(name, table)
+        elif not isinstance(value, Mapping):
+            raise WorldError(f"{name} is a table: write [{name}]")
+        else:
+            _check_table(name, value)
+    for server in config.get("servers", ()):
+        if server not in CORES:
+            raise WorldError(f"servers: there is no {server!r}{_nearest(server, CORES)}; there is: {', '.join(CORES)}")
+    for server, names in config.get("off", {}).items():
+        for capability in names:
+            if capability not in CORES[server].capabilities:
+                every = sorted(CORES[server].capabilities)
+                raise WorldError(
+                    f"off.{server}: there is no capability {capability!r}{_nearest(capability, every)}; "
+                    f"there is: {', '.join(every)}"
+                )
+    return dict(config)
+
+
+def _check_table(name: str, table: Mapping[str, Any]) -> None:
+    keys = _TABLES[name]
+    for key, value in table.items():
+        if not keys:
+            return
+        if key not in keys:
+            raise WorldError(f"{name} has no key {key!r}{_nearest(key, keys)}; it has: {', '.join(keys)}")
+        _check(f"{name}.{key}", value, keys[key])
+
+
+def _check(name: str, value: object, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        wanted = kind.__name__ if isinstance(kind, type) else " or ".join(one.__name__ for one in kind)
+        raise WorldError(f"{name} is a {wanted}, not {value!r}")
+    choices = _CHOICES.get(name.rpartition(".")[2])
+    if choices and value not in choices:
+        raise WorldError(f"{name} is {' or '.join(choices)}, not {value!r}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

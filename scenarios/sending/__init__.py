@@ -1,0 +1,1 @@
+"""Compose, submit, alert: programs that send mail (section 6.1.1)."""
