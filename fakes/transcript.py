@@ -135,34 +135,83 @@ def parse(text: str, source: str = "transcript") -> Transcript:
 
 # ── octets and text ──────────────────────────────────────────────────────────────────────────────────────────────
 
+
+class Codec(Protocol):
+    """How a protocol's units are written in transcripts. `Lines` serves those made of lines; frames and XML have theirs."""
+
+    def octets(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
+        """What a `C` line sends."""
+
+    def whole(self, said: bytes) -> bool:
+        """Whether at least one whole unit has come."""
+
+    def match(self, step: Step, said: bytes) -> int | None:
+        """How many octets of what has come are the unit that an `S` line wants; None when they are another."""
+
+    def rendered(self, record: Record, masked: bool) -> Iterator[str]:
+        """The lines of a record, without a name before them."""
+
+
 _ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\", "*": b"*", "{": b"{", "(": b"("}
 _PIECE = re.compile(r"\\x([0-9a-fA-F]{2})|\\(.)|\{([a-z0-9-]+ [^{}]*)\}|([^\\{]+|.)", re.S)
 
 
-def octets(step: Step, secret: Callable[[str], bytes]) -> bytes:
-    """What a `C` line sends."""
-    said = b""
-    for hexadecimal, escaped, label, plain in _PIECE.findall(step.text):
-        if hexadecimal:
-            said += bytes([int(hexadecimal, 16)])
-        elif escaped:
-            said += _ESCAPES.get(escaped, b"\\" + escaped.encode())
-        else:
-            said += secret(label) if label else plain.encode()
-    return said + (b"\r\n" if step.whole else b"")
+class Lines:
+    """SMTP, POP3, IMAP: units that end in CRLF."""
+
+    def octets(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
+        """See Codec."""
+        said = b""
+        for hexadecimal, escaped, label, plain in _PIECE.findall(step.text):
+            if hexadecimal:
+                said += bytes([int(hexadecimal, 16)])
+            elif escaped:
+                said += _ESCAPES.get(escaped, b"\\" + escaped.encode())
+            else:
+                said += secret(label) if label else plain.encode()
+        return said + (b"\r\n" if step.whole else b"")
+
+    def whole(self, said: bytes) -> bool:
+        """See Codec."""
+        return b"\r\n" in said
+
+    def match(self, step: Step, said: bytes) -> int | None:
+        """See Codec."""
+        pattern = b""
+        for hexadecimal, escaped, label, plain in _PIECE.findall(step.text):
+            if hexadecimal or escaped:
+                raw = bytes([int(hexadecimal, 16)]) if hexadecimal else _ESCAPES.get(escaped, b"\\" + escaped.encode())
+                pattern += re.escape(raw)
+            else:
+                text = "{" + label + "}" if label else plain
+                pattern += b"[^ \\r\\n<>]+".join(re.escape(part.encode()) for part in text.split("*"))
+        match = re.match(pattern + (b"\r\n" if step.whole else b""), said, re.S)
+        return match.end() if match else None
+
+    def rendered(self, record: Record, masked: bool) -> Iterator[str]:
+        """See Codec."""
+        at = 0
+        while at < len(record.raw):
+            end = record.raw.find(b"\r\n", at)
+            whole = end >= 0
+            end = end if whole else len(record.raw)
+            text, last = "", at
+            for one in record.secrets if masked else ():
+                if at <= one.start < end:
+                    text += shown(record.raw[last : one.start], "{") + "{" + one.label + "}"
+                    last = one.end
+            text += shown(record.raw[last:end], "{" if record.direction == "C" else "*")
+            yield f"{record.direction}{':' if whole else '|'} {text}".rstrip()
+            at = end + 2
 
 
-def expectation(step: Step) -> re.Pattern[bytes]:
-    """What an `S` line matches."""
-    pattern = b""
-    for hexadecimal, escaped, label, plain in _PIECE.findall(step.text):
-        if hexadecimal or escaped:
-            raw = bytes([int(hexadecimal, 16)]) if hexadecimal else _ESCAPES.get(escaped, b"\\" + escaped.encode())
-            pattern += re.escape(raw)
-        else:
-            text = "{" + label + "}" if label else plain
-            pattern += b"[^ \\r\\n<>]+".join(re.escape(part.encode()) for part in text.split("*"))
-    return re.compile(pattern + (b"\r\n" if step.whole else b""), re.S)
+LINES = Lines()
+CODECS: dict[str, Codec] = {}  # protocols whose units are no lines
+
+
+def codec_of(protocol: str) -> Codec:
+    """How this protocol is written."""
+    return CODECS.get(protocol, LINES)
 
 
 def shown(raw: bytes, escape: str = "") -> str:
@@ -239,25 +288,12 @@ _EVENTS = {"tls": "C: (tls)", "closes": "S: (closes)", "resets": "S: (resets)", 
 
 
 def _rendered(record: Record, masked: bool) -> Iterator[str]:
-    if record.direction == "-":
-        if record.verb == "unfinished":
-            yield f"C| {shown(record.raw, '{')}"
-        elif record.verb in _EVENTS:
-            yield _EVENTS[record.verb]
-        return
-    at = 0
-    while at < len(record.raw):
-        end = record.raw.find(b"\r\n", at)
-        whole = end >= 0
-        end = end if whole else len(record.raw)
-        text, last = "", at
-        for one in record.secrets if masked else ():
-            if at <= one.start < end:
-                text += shown(record.raw[last : one.start], "{") + "{" + one.label + "}"
-                last = one.end
-        text += shown(record.raw[last:end], "{" if record.direction == "C" else "*")
-        yield f"{record.direction}{':' if whole else '|'} {text}".rstrip()
-        at = end + 2
+    if record.direction != "-":
+        yield from codec_of(record.protocol).rendered(record, masked)
+    elif record.verb == "unfinished":
+        yield f"C| {shown(record.raw, '{')}"
+    elif record.verb in _EVENTS:
+        yield _EVENTS[record.verb]
 
 
 # ── the player ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -407,7 +443,8 @@ def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: Wor
             elif step.text == "(leaves)":
                 wire.leave()
             elif step.text != "(pause)":
-                pending += octets(step, lambda label: secret(label, world.people, challenge))
+                codec = codec_of(transcript.talks.get(step.who, transcript.protocol))
+                pending += codec.octets(step, lambda label: secret(label, world.people, challenge))
         elif step.kind == "S" and step.text in ("(closes)", "(resets)"):
             ended = wire_of(step.who).ended()
             if ended != step.text.strip("()"):
@@ -428,16 +465,14 @@ def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: Wor
 
 
 def _expect(transcript: Transcript, step: Step, wire: Wire) -> bytes:
-    pattern = expectation(step)
-    said = wire.read(lambda said: bool(pattern.match(said)) or (step.whole and b"\r\n" in said))
-    match = pattern.match(said)
-    if match is None:
+    codec = codec_of(transcript.talks.get(step.who, transcript.protocol))
+    said = wire.read(lambda said: codec.match(step, said) is not None or (step.whole and codec.whole(said)))
+    end = codec.match(step, said)
+    if end is None:
         line, _, _ = said.partition(b"\r\n")
-        raise transcript.error(
-            step, f"expected  S: {step.text}\n{'':>{len(transcript.source)}}  came      S: {shown(line) or '(nothing)'}"
-        )
-    wire.put_back(said[match.end() :])
-    return match[0]
+        raise transcript.error(step, f"expected  S: {step.text}\n  came      S: {shown(line) or '(nothing)'}")
+    wire.put_back(said[end:])
+    return said[:end]
 
 
 def _challenge(said: bytes) -> bytes:
@@ -528,7 +563,7 @@ def play_at_referee(transcript: Transcript, address: tuple[str, int]) -> list[st
             differences.append(step.text)
             break
         if step.kind == "C" and step.text not in ("(pause)", "(leaves)"):
-            wire.send(octets(step, lambda label: secret(label, world.people, challenge)))
+            wire.send(LINES.octets(step, lambda label: secret(label, world.people, challenge)))
         if step.kind != "S" or step.text.startswith("("):
             continue
         while at < len(steps) and steps[at].kind == "S" and step.text[3:4] == "-":

@@ -273,6 +273,10 @@ class World:
                         self._shell.silence(name)
 
     def _core(self, listener: str) -> Callable[[], Session]:
+        server = next(server for server, names in LISTENERS.items() if listener in names)
+        return _CORES[server](self, listener)
+
+    def _smtp(self, listener: str) -> Callable[[], Session]:
         mail = self.config.get("mail", {})
         policy = Policy(
             tls=self.tls,
@@ -381,3 +385,7 @@ def _check(name: str, value: object, kind: type | tuple[type, ...]) -> None:
 def _nearest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+# How each server's cores are made: (world, listener) → the maker of one core a connection.
+_CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {"smtp": World._smtp}
