@@ -52,6 +52,12 @@ class Host(Protocol):
     def processes(self) -> Sequence[ProcessLike]:
         """The process table without the caller and its children. Raises OSError when it cannot be read."""
 
+    def read(self, path: Path) -> str:
+        """The text of a small file, a pidfile say. Raises OSError."""
+
+    def connects(self, address: str, port: int, timeout: float) -> bool:
+        """Whether a TCP connection is taken; False when it is refused. Raises OSError when neither can be told."""
+
     def say(self, text: str) -> None:
         """A line of the program's own output."""
 
@@ -89,6 +95,18 @@ class RealHost:
         table = _from_proc() if Path("/proc/self/stat").exists() else _from_psutil() or _from_ps()
         return _without_family(table, os.getpid())
 
+    def read(self, path: Path) -> str:
+        """See Host."""
+        return path.read_text("utf-8", "replace")
+
+    def connects(self, address: str, port: int, timeout: float) -> bool:
+        """See Host."""
+        try:
+            with socket.create_connection((address, port), timeout):
+                return True
+        except ConnectionRefusedError:
+            return False
+
     def say(self, text: str) -> None:
         """See Host."""
         print(text, file=self._out, flush=True)
@@ -96,7 +114,7 @@ class RealHost:
     def log(self, event: str, level: str = "info", **fields: object) -> None:
         """See Host."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        facts = "".join(f" {key}={_fact(value)}" for key, value in fields.items())
+        facts = "".join(f" {key}={_fact(value)}" for key, value in fields.items() if value != "")
         print(f"{stamp} {level} {event}{facts}", file=self._err, flush=True)
 
 

@@ -83,6 +83,10 @@ class Rehearsal:
         """The play goes on at least so many seconds after the beginning, even with no more cues."""
         self._until = max(self._until, START + seconds)
 
+    def advance(self, seconds: float) -> None:
+        """Lets so many seconds pass between two runs of the program, with whatever is due in them."""
+        self.wait(None, self._now + seconds)
+
     def skip(self, seconds: float) -> None:
         """Moves time on for cores without sockets; whoever drives them ticks them."""
         self._now += seconds

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -59,6 +60,9 @@ class Host:
         self._pids = count(100)
         self._table: list[Process] = [Process(1, 0, "init", ("/sbin/init",))]
         self._blind = False
+        self.files: dict[Path, str] = {}
+        self.open_ports: set[int] = set()
+        self.silent_ports: set[int] = set()  # a firewall drops what comes
         self.own = Process(next(self._pids), 1, "python3", ("python3", "-m", "scenarios"))
         self._table.append(self.own)
 
@@ -70,13 +74,32 @@ class Host:
             raise PermissionError("the process table may not be read")
         return [process for process in self._table if process is not self.own]
 
+    def read(self, path: Path) -> str:
+        """The text of one of this machine's files. Raises FileNotFoundError."""
+        if path not in self.files:
+            raise FileNotFoundError(f"{path}: no such file on {self.name}")
+        return self.files[path]
+
+    def connects(self, address: str, port: int, timeout: float) -> bool:
+        """Whether something listens on this machine's port. Raises TimeoutError for a port that swallows everything."""
+        if port in self.silent_ports:
+            raise TimeoutError(f"{address}:{port} did not answer within {timeout:g} s")
+        return port in self.open_ports
+
     def say(self, text: str) -> None:
         """A line on the program's console."""
         self._tell(Event(self._now(), "program", text, "say"))
 
     def log(self, event: str, level: str = "info", **fields: object) -> None:
         """A line in the program's log."""
-        self._tell(Event(self._now(), "program", f"{event} " + " ".join(f"{k}={v}" for k, v in fields.items()), level))
+        self._tell(
+            Event(
+                self._now(),
+                "program",
+                " ".join([event, *(f"{key}={value}" for key, value in fields.items() if value != "")]),
+                level,
+            )
+        )
 
     # ── the play's side ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -187,11 +187,15 @@ class Mailstore:
         return domain.casefold() in self.domains or domain.casefold() in self.catch_all
 
     def owners(self, address: str) -> list[Person] | None:
-        """Whose maildrops an address reaches; None for an address of another domain; [] when nobody has it."""
+        """Whose maildrops an address reaches; None for an address of another domain; [] when nobody has it.
+
+        A name without a domain is one of the first domain's.
+        """
+        address = address if "@" in address else f"{address}@{self.domains[0]}"
         domain = address.rpartition("@")[2]
-        if not self.is_local(domain) and domain:
+        if not self.is_local(domain):
             return None
-        found = self.people.reached_by(address if domain else f"{address}@{self.domains[0]}")
+        found = self.people.reached_by(address)
         if not found and domain.casefold() in self.catch_all:
             found = [Person(address.casefold())]
         return found

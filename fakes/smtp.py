@@ -238,6 +238,10 @@ class Smtp(Session):
             raise Refuse(TLS_FIRST, "RFC 3207 §4")
         if self.policy.login == "required" and not self.user and verb in ("MAIL", "RCPT", "DATA", "VRFY", "EXPN"):
             raise Refuse(LOGIN_FIRST, "RFC 4954 §6")
+        return self._exists(verb)
+
+    def _exists(self, verb: str) -> bool:
+        """Whether this server has the verb at all, as it is set up."""
         if verb == "STARTTLS":
             return (self.policy.tls != "off" or self.tls is not None) and verb not in self._off
         if verb == "AUTH":
@@ -282,7 +286,7 @@ class Smtp(Session):
 
     def _say(self, reply: Reply, section: str = "") -> None:
         enhanced = reply.enhanced + " " if reply.enhanced and "ENHANCEDSTATUSCODES" not in self._off else ""
-        *lines, last = reply.text.split("\n")
+        *lines, last = reply.text.replace("§", "section ").split("\n")  # RFC 5321 §4.2: a reply's text is ASCII
         text = "".join(f"{reply.code}-{enhanced}{line}\r\n" for line in lines)
         self.send(f"{text}{reply.code} {enhanced}{last}\r\n".encode(), section)
 
@@ -358,7 +362,8 @@ class Smtp(Session):
         owners = self.store.owners(recipient)
         if owners is None and (self.policy.relay == "refuse" or (self.policy.relay == "login" and not self.user)):
             raise Refuse(NO_RELAY, "RFC 5321 §7.9")
-        if owners == [] and self.policy.unknown == "reject" and recipient.casefold() != "postmaster":
+        postmaster = recipient.casefold().partition("@")[0] == "postmaster"  # RFC 5321 §4.5.1: always accepted
+        if owners == [] and self.policy.unknown == "reject" and not postmaster:
             raise Refuse(NO_SUCH_MAILBOX._replace(text=f"No such mailbox here: <{recipient}>"), "RFC 5321 §3.3")
         self._recipients.append(Recipient(recipient, params))
         self.state = "RCPT"
@@ -468,8 +473,11 @@ class Smtp(Session):
 
     def _named(self, unit: Unit) -> str:
         words = unit.arg.strip()
+        utf8 = False
         if words.upper().endswith(" SMTPUTF8") and self._has("SMTPUTF8"):
-            words = words[:-9].rstrip()  # RFC 6531 §3.7.4.2
+            words, utf8 = words[:-9].rstrip(), True  # RFC 6531 §3.7.4.2
+        if not utf8 and not words.isascii():
+            raise Refuse(UTF8_SENDER, "RFC 6531 §3.7.4.2")
         if not words or re.search("[\udc80-\udcff]", words):
             raise Refuse(BAD_SYNTAX._replace(text=f"Say: {unit.verb} alice"), "RFC 5321 §4.1.1.6")
         if words.startswith("<"):
@@ -487,7 +495,7 @@ class Smtp(Session):
         if row is not None:
             self._say(Reply(214, "2.0.0", f"{topic}: see {row.section}"))
             return
-        verbs = [verb for verb in self.verbs if verb.isupper() and (verb == "HELP" or verb not in self._off)]
+        verbs = [verb for verb in self.verbs if verb.isupper() and self._exists(verb)]
         self._say(Reply(214, "2.0.0", "This server knows:\n" + " ".join(verbs)))
 
     def do_STARTTLS(self, unit: Unit) -> None:

@@ -271,7 +271,7 @@ def render(recording: Iterable[Record | Event], title: str = "", given: str = ""
         if record.at > clock and not (record.direction == "-" and record.verb in ("connects", "fault")):
             lines.append(f"clock: {record.at - clock:g}")
             clock = record.at
-        lines += [who + line for line in _rendered(record, masked)]
+        lines += [who + line for line in lines_of(record, masked)]
     return "\n".join(lines) + "\n"
 
 
@@ -287,7 +287,8 @@ def _names(records: list[Record]) -> tuple[dict[int, str], dict[str, str]]:
 _EVENTS = {"tls": "C: (tls)", "closes": "S: (closes)", "resets": "S: (resets)", "leaves": "C: (leaves)"}
 
 
-def _rendered(record: Record, masked: bool) -> Iterator[str]:
+def lines_of(record: Record, masked: bool = True) -> Iterator[str]:
+    """The lines of one record, without a name before them."""
     if record.direction != "-":
         yield from codec_of(record.protocol).rendered(record, masked)
     elif record.verb == "unfinished":
@@ -318,7 +319,10 @@ class Wire(Protocol):
         """The client's handshake."""
 
     def leave(self) -> None:
-        """The client closes."""
+        """The client will say nothing more."""
+
+    def close(self) -> None:
+        """Frees what the connection holds."""
 
 
 class OnCore:
@@ -359,6 +363,9 @@ class OnCore:
     def leave(self) -> None:
         """See Wire."""
         self._session.eof()
+
+    def close(self) -> None:
+        """See Wire."""
 
 
 class OnSocket:
@@ -413,6 +420,13 @@ class OnSocket:
 
     def leave(self) -> None:
         """See Wire."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end = self._end or "resets"
+
+    def close(self) -> None:
+        """Frees the socket."""
         self._socket.close()
 
 
@@ -459,7 +473,8 @@ def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: Wor
     flush(speaker, pending)
     for who, wire in wires.items():
         wire.leave()
-        left = wire.read(lambda _: True)
+        left = wire.read(lambda _: False)
+        wire.close()
         if left:
             raise TranscriptError(f"{transcript.source}: at the end {who or 'the client'} was also told: {shown(left)}")
 
@@ -579,7 +594,7 @@ def play_at_referee(transcript: Transcript, address: tuple[str, int]) -> list[st
             wanted = noted.split()[0]
         if code != wanted:
             raise transcript.error(step, f"the referee says {shown(said.strip())}; ours {step.text!r}; noted: {noted!r}")
-    wire.leave()
+    wire.close()
     return differences
 
 

@@ -68,8 +68,9 @@ class WorldError(ValueError):
 class World:
     """People, servers, time, and the record. Use it as a context manager; `async with` serves on the test's own loop.
 
-    `config` is the world file's mapping, all of it optional. On leaving: an exception in a fake, or a fault that was
-    armed and never met, is raised. Raises WorldError and FaultError at once for what cannot be.
+    `config` is the world file's mapping, all of it optional; `watch` is shown what happens instead of `recording`;
+    `ports` names the only listeners that open, and where (0: anywhere). On leaving, an exception in a fake is raised, and
+    so is a fault that was armed and never met. Raises WorldError and FaultError at once for what cannot be.
     """
 
     def __init__(
@@ -81,10 +82,12 @@ class World:
         token: Callable[[int], str] | None = None,
         host: str = "127.0.0.1",
         ports: Mapping[str, int] | None = None,
+        watch: Callable[[Record | Event], None] | None = None,
     ) -> None:
         self.config = _checked(config or {})
         self.rehearsal = rehearsal
         self.recording: list[Record | Event] = []
+        self._note = watch or self.recording.append  # watched, it is not kept: a server may run for months
         self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
         self._bridge = Bridge()
         people = self.config.get("person") or [{"address": address} for address in DEFAULT_PEOPLE]
@@ -95,13 +98,13 @@ class World:
             self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.time, bridge=self._bridge
         )
         machine = self.config.get("host", {})
-        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self.recording.append)
+        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self._note)
         for name in machine.get("processes", ()):
             self.host.add(name)
         self._servers = list(self.config.get("servers") or CORES)
         self.faults = Faults(vocabulary={server: CORES[server].vocabulary() for server in self._servers})
         self.faults.arm(*(from_mapping(table) for table in self.config.get("fault", ())), *faults)
-        self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self.recording.append)
+        self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self._note)
         self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
         self._authority: certificates.Authority | None = None
         self._folder: Path | None = None
@@ -176,7 +179,7 @@ class World:
 
     def tell(self, who: str, text: str, level: str = "info") -> None:
         """Puts an event into the recording."""
-        self.recording.append(Event(self._time.time(), who, text, level))
+        self._note(Event(self._time.time(), who, text, level))
 
     def silence(self, listener: str) -> None:
         """Closes a port, to play an outage; what is connected stays connected."""

@@ -248,7 +248,7 @@ def _show(played: Played, options: argparse.Namespace) -> None:
                 print(line)
             print()
         for claim in performance.claims:
-            if not claim.holds or not options.quiet:
+            if not options.quiet or claim.holds == (claim.text in played.expected):
                 found = "" if claim.holds else f"\n      found instead: {claim.found!r}"
                 print(f"  {'✓' if claim.holds else '✗'} {claim.text}{found}")
     for text in played.unmet:

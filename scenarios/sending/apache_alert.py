@@ -10,6 +10,8 @@ down at the same time: checking goes on, the alert waits in an outbox on disk an
 admins = ["jeremy@yourco.test"]      # who is told
 sender = "Apache Notifier <notifier@yourco.test>"
 processes = ["apache2", "httpd"]     # exact names
+pidfile = "/run/apache2.pid"         # looked at instead, if given; or
+tcp = "127.0.0.1:80"                 # a port that must take connections
 every = 5                            # seconds between checks; cron does it with --once
 confirm = 2                          # checks in a row before anybody is told
 remind = 3600                        # seconds between reminders while it is down
@@ -25,12 +27,14 @@ with the mail server, and finds "apache" in any line of `ps`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comms import probe
 from comms.clock import Clock
 from comms.host import Host
 from comms.message import Message
@@ -47,7 +51,7 @@ WORLD: dict[str, Any] = {
     "servers": ["smtp"],
     "program": "notifier@yourco.test",
     "person": [{"address": address} for address in ("notifier@yourco.test", *ADMINS)],
-    "host": {"name": "web1.yourco.test", "processes": ["sshd", "apache2", "apachetop"]},
+    "host": {"name": "web1.yourco.test", "processes": ["sshd", "apache2"]},
     "scenario": {"apache-alert": {"admins": list(ADMINS)}},
 }
 
@@ -59,6 +63,8 @@ class Rules:
     admins: tuple[str, ...] = ()
     sender: str = "Apache Notifier <notifier@yourco.test>"
     processes: tuple[str, ...] = ("apache2", "httpd")
+    pidfile: Path | None = None
+    tcp: str = ""
     every: float = 5
     confirm: int = 2
     remind: float = 3600
@@ -70,7 +76,9 @@ class Rules:
         if not self.admins:
             raise ValueError('admins is empty: nobody would be told; write admins = ["you@example.org"]')
         if self.every <= 0 or self.confirm < 1:
-            raise ValueError("every must be more than 0 seconds, confirm at least 1 check")
+            raise ValueError("every is too small: more than 0 seconds, and confirm at least 1 check")
+        if self.tcp and not re.fullmatch(r".+:\d{1,5}", self.tcp):
+            raise ValueError(f'tcp is {self.tcp!r}; write tcp = "127.0.0.1:80"')
 
 
 @dataclass(frozen=True)
@@ -86,14 +94,14 @@ class Watch:
     mailed: float = 0.0  # when they were told
 
 
-def look(host: Host, processes: tuple[str, ...]) -> str:
-    """up, down, or unknown: exact names, no zombies, never ourselves. What cannot be read is neither up nor down."""
-    try:
-        table = host.processes()
-    except OSError:
-        return "unknown"
-    names = {name[:15] for name in processes}  # the kernel keeps 15 characters
-    return "up" if any(one.name[:15] in names and one.state not in "ZX" for one in table) else "down"
+def look(host: Host, rules: Rules) -> str:
+    """up, down, or unknown, by the probe that the settings name."""
+    if rules.tcp:
+        address, _, port = rules.tcp.rpartition(":")
+        return probe.by_tcp(host, address, int(port))
+    if rules.pidfile is not None:
+        return probe.by_pidfile(host, rules.pidfile, rules.processes)
+    return probe.by_name(host, rules.processes)
 
 
 def decide(watch: Watch, verdict: str, now: float, rules: Rules) -> tuple[Watch, str]:
@@ -159,7 +167,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         state.own()
         outbox = Outbox(state)
         for _ in clock.every(rules.every):
-            verdict = look(host, rules.processes)
+            verdict = look(host, rules)
             watch = Watch(**(state.recall("watch") or {}))
             watch, news = decide(watch, verdict, clock.time(), rules)
             with state.transaction() as db:  # what is believed and what is to be said commit together
