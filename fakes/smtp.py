@@ -450,24 +450,22 @@ class Smtp(Session):
         if "VRFY" in self._off:
             raise Refuse(CANNOT_VERIFY, "RFC 5321 §7.3")
         address = self._named(unit)
-        owners = self.store.owners(address)
+        if "@" in address:
+            owners = self.store.owners(address)
+        else:
+            owners = [one for one in self.store.people if one.address.casefold().startswith(address.casefold() + "@")]
         if owners is None:
             raise Refuse(CANNOT_VERIFY, "RFC 5321 §3.5.3")
-        if not owners and "@" not in address:
-            same = [one for one in self.store.people if one.address.casefold().startswith(address.casefold() + "@")]
-            if len(same) > 1:
-                raise Refuse(AMBIGUOUS._replace(text=f"{address} is ambiguous"), "RFC 5321 §3.5.1")
-            owners = same
         if not owners:
             raise Refuse(NO_SUCH_MAILBOX, "RFC 5321 §3.5.3")
         if len(owners) > 1:
-            raise Refuse(AMBIGUOUS._replace(text=f"{address} is a list; try EXPN"), "RFC 5321 §3.5.1")
+            raise Refuse(AMBIGUOUS._replace(text=f"{address} is more than one; say which"), "RFC 5321 §3.5.1")
         self._say(Reply(250, "2.1.5", f"<{owners[0].address}>"), "RFC 5321 §3.5.3")
 
     def do_EXPN(self, unit: Unit) -> None:
         address = self._named(unit)
         owners = self.store.owners(address)
-        if not owners or any(owner.address.casefold() == address.casefold() for owner in owners):
+        if not owners or any(owner.address.casefold().startswith(address.casefold()) for owner in owners):
             raise Refuse(Reply(550, "5.1.1", f"{address} is no list here"), "RFC 5321 §3.5.3")
         self._say(Reply(250, "2.1.5", "\n".join(f"<{owner.address}>" for owner in owners)), "RFC 5321 §3.5.2")
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import re
 import socket
 import ssl
@@ -565,36 +566,31 @@ def play_at_referee(transcript: Transcript, address: tuple[str, int]) -> list[st
 
     Raises TranscriptError for a difference that is not noted, and for a note that no longer holds.
     """
-    world = World(transcript.config(), rehearsal=True)  # for its people: nothing is served
-    wire = OnSocket(address)
-    steps = list(transcript.steps)
-    differences = []
+    people = World(transcript.config(), rehearsal=True).people
+    wires: dict[str, Wire] = {}
+    differences: list[str] = []
     challenge = b""
-    at = 0
-    while at < len(steps):
-        step = steps[at]
-        at += 1
+    steps = [*transcript.steps, Step(0, "end", "")]
+    for step, following in itertools.pairwise(steps):
         if step.kind == "aiosmtpd":
-            differences.append(step.text)
-            break
-        if step.kind == "C" and step.text not in ("(pause)", "(leaves)"):
-            wire.send(LINES.octets(step, lambda label: secret(label, world.people, challenge)))
-        if step.kind != "S" or step.text.startswith("("):
+            if step.text == "stops here":
+                break
             continue
-        while at < len(steps) and steps[at].kind == "S" and step.text[3:4] == "-":
-            step = steps[at]
-            at += 1
-        said = _reply(wire)
-        challenge = _challenge(said) or challenge
-        noted = steps[at].text if at < len(steps) and steps[at].kind == "aiosmtpd" else ""
-        code, wanted = said[:3].decode("latin-1"), step.text[:3]
-        if noted and noted != "stops here":
-            at += 1
-            differences.append(noted)
-            wanted = noted.split()[0]
-        if code != wanted:
-            raise transcript.error(step, f"the referee says {shown(said.strip())}; ours {step.text!r}; noted: {noted!r}")
-    wire.close()
+        if step.kind not in "CS" or step.text in ("(pause)", "(leaves)", "(closes)"):
+            continue
+        wire = wires.setdefault(step.who, wires.get(step.who) or OnSocket(address))
+        if step.kind == "C":
+            wire.send(LINES.octets(step, lambda label: secret(label, people, challenge)))
+        elif step.text[3:4] != "-":
+            said = _reply(wire)
+            challenge = _challenge(said) or challenge
+            noted = following.text if following.kind == "aiosmtpd" and following.text != "stops here" else ""
+            differences += [noted] if noted else []
+            if said[:3].decode("latin-1") != (noted or step.text)[:3]:
+                heard = shown(said.strip()) or "(nothing)"
+                raise transcript.error(step, f"the referee says {heard}\n  ours: {step.text}\n  noted: {noted or 'nothing'}")
+    for wire in wires.values():
+        wire.close()
     return differences
 
 
