@@ -24,6 +24,7 @@ class Waitable(Protocol):
     octets_in: int
     octets_out: int
     ended: bool
+    finished: bool
     closed: bool
 
     def fileno(self) -> int:

@@ -36,6 +36,7 @@ class Link:
         self.octets_in = 0
         self.octets_out = 0
         self.ended = False  # the other side will send nothing more
+        self.finished = False  # and we shall not
         self.closed = False
         raw.setblocking(False)
         with contextlib.suppress(OSError):
@@ -98,6 +99,7 @@ class Link:
                     self._tls.unwrap()
                 self._send_raw(self._outgoing.read())
             if not self.ended:
+                self.finished = True
                 self._raw.shutdown(socket.SHUT_WR)
                 until = self._clock.time() + GOODBYE
                 while not self.ended and self._clock.wait(self, until):
@@ -106,7 +108,7 @@ class Link:
 
     def abort(self) -> None:
         """Closes without a word."""
-        self.closed = True
+        self.closed = self.finished = True
         self._raw.close()
 
     # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────

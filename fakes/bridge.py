@@ -46,10 +46,10 @@ class Bridge:
         self.loop.call_soon_threadsafe(run)
         return future.result()
 
-    def run(self, work: Coroutine[object, object, T]) -> T:
-        """The result of a coroutine, run on the loop from another thread. Raises what it raises."""
+    def run(self, work: Coroutine[object, object, T], timeout: float | None = None) -> T:
+        """The result of a coroutine, run on the loop from another thread. Raises what it raises, and TimeoutError."""
         assert self.loop is not None and not self.here
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
     def changed(self) -> None:
         """Something happened that somebody may be waiting for. Called on the loop's thread."""

@@ -30,6 +30,7 @@ class Link(Protocol):
     octets_in: int
     octets_out: int
     ended: bool
+    finished: bool
     closed: bool
 
     def pump(self, most: int = ...) -> None:
@@ -182,12 +183,14 @@ class Rehearsal:
                     return f"the fake never saw the end of session {connection.session.facts.number}"
                 self._links.remove(link)
                 continue
+            if link.finished and not connection.ended:
+                return f"the fake never saw the end of session {connection.session.facts.number}"
             handled = connection.octets_in
             if handled != link.octets_out and not connection.finished:
                 return f"{link.octets_out - handled} octets that the client wrote were never handled"
             standing.append((link, connection))
         for link, connection in standing:
-            if connection.session.talking:
+            if connection.session.talking and not connection.finished:
                 return "a fake has output that it never wrote"
             link.pump()
             if connection.octets_out != link.octets_in and not link.ended:

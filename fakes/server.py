@@ -95,6 +95,7 @@ class Connection(asyncio.Protocol):
         self.tls: Tls | None = None
         self.octets_in = 0  # raw octets handled, and
         self.octets_out = 0  # raw octets handed to the socket: a rehearsal's clock compares them with the client's
+        self.ended = False  # the client will send nothing more
         self.lost = False  # the socket is gone
         self.finished = False  # our FIN or RST is out
         self._tls_stalled = False
@@ -128,14 +129,16 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         with self.shell.guarded(self):
             self.session.eof()
+        self.ended = True
         self.shell.moved()
         return not self.finished  # our side stays open until what we have to say is out
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.lost = self.finished = True
+        self.finished = True  # nothing more can be written
         with self.shell.guarded(self):
             self.session.eof()
             self.session.written()
+        self.ended = self.lost = True
         if self._timer is not None:
             self._timer.cancel()
         self.shell.left(self)
@@ -278,13 +281,16 @@ class Shell:
         self._stirred: dict[Connection, None] = {}
         self._sessions = 0
         self._guards = 0
+        self._running: Connection | None = None  # whose core is at work just now
         self.loop: asyncio.AbstractEventLoop
 
     # ── listeners ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def listen(self, listener: Listener) -> None:
         """Opens a port. Raises OSError when it is taken."""
-        raw = socket.socket(socket.AF_INET6 if ":" in listener.host else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+        # IPPROTO_TCP by name: asyncio sets TCP_NODELAY only where the socket says that it is TCP
+        raw = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             raw.bind((listener.host, listener.port))
@@ -313,15 +319,27 @@ class Shell:
             elif listener.server is None:
                 await self.listen(listener)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether a core is in the middle of a handler (seen from another thread: it does not come back)."""
+        return self._running is not None
+
+    @property
+    def holder(self) -> str:
+        """Who keeps the world from stopping, in words."""
+        if self._running is not None:
+            session = self._running.session
+            return f"a handler of {session.protocol} session {session.facts.number} that does not return"
+        living = [f"{one.session.protocol} session {one.session.facts.number}" for one in self.connections]
+        return ", ".join(living) or "nobody"
+
     async def shut(self) -> None:
         """Closes every port and every connection."""
         for name in list(self.listeners):
             self.silence(name)
         for connection in list(self.connections):
             connection._abandon() if connection.finished else connection.cut(Want.RESET)
-        for _ in range(100):  # closed transports report on the loop's next rounds
-            if not self.connections:
-                return
+        while self.connections:  # closed transports report on the loop's next rounds
             await asyncio.sleep(0)
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -350,6 +368,7 @@ class Shell:
     def guarded(self, connection: Connection):  # type: ignore[no-untyped-def]
         """Runs a core: its exceptions are the world's, and whatever it stirred is flushed behind it."""
         self._guards += 1
+        outer, self._running = self._running, connection
         try:
             yield
             self._stirred.setdefault(connection, None)
@@ -358,6 +377,7 @@ class Shell:
             connection._abandon()
         finally:
             self._guards -= 1
+            self._running = outer
         if not self._guards:
             self._flush()
 

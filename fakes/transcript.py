@@ -588,7 +588,9 @@ def play_at_referee(transcript: Transcript, address: tuple[str, int]) -> list[st
             differences += [noted] if noted else []
             if said[:3].decode("latin-1") != (noted or step.text)[:3]:
                 heard = shown(said.strip()) or "(nothing)"
-                raise transcript.error(step, f"the referee says {heard}\n  ours: {step.text}\n  noted: {noted or 'nothing'}")
+                raise transcript.error(
+                    step, f"the referee says {heard}\n  ours: {step.text}\n  noted: {noted or 'nothing'}"
+                )
     for wire in wires.values():
         wire.close()
     return differences

@@ -20,7 +20,7 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fakes import certificates
 from fakes.bridge import Bridge
@@ -33,6 +33,7 @@ from fakes.server import Listener, Shell
 from fakes.smtp import Policy, Smtp
 from fakes.wire import Kit, Record, Session, Want
 
+T = TypeVar("T")
 PASSWORD = "secret"
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
 STOP = 5.0  # real seconds that a world takes to stop before it complains
@@ -177,6 +178,10 @@ class World:
 
     # ── what a test does to it ───────────────────────────────────────────────────────────────────────────────────
 
+    def call(self, do: Callable[[], T]) -> T:
+        """Does something on the loop's thread, where the state of cores may be touched; gives its result."""
+        return self._bridge.call(do)
+
     def tell(self, who: str, text: str, level: str = "info") -> None:
         """Puts an event into the recording."""
         self._note(Event(self._time.time(), who, text, level))
@@ -199,6 +204,12 @@ class World:
             return len(hit)
 
         return self._bridge.call(cut)
+
+    def serve(self, name: str, core: Callable[[], Session]) -> tuple[str, int]:
+        """Opens a port for cores of another kind, a protocol of one's own; says where."""
+        listener = Listener(name, core, self._host, protocol=core().protocol)
+        self._bridge.run(self._shell.listen(listener))
+        return listener.address
 
     def core(self, listener: str) -> Session:
         """A core of this world without a socket: the caller is its shell (see transcript.py)."""
@@ -223,8 +234,9 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
         try:
-            self._bridge.run(asyncio.wait_for(self._shell.shut(), STOP))
-            self._bridge.call(self._complain_about_the_living)
+            self._bridge.run(self._shell.shut(), STOP)
+        except TimeoutError:
+            raise RuntimeError(f"the world did not stop within {STOP:g} s, held by {self._shell.holder}") from error
         finally:
             self._stop_thread()
             self._tidy()
@@ -242,7 +254,8 @@ class World:
     ) -> None:
         try:
             await asyncio.wait_for(self._shell.shut(), STOP)
-            self._complain_about_the_living()
+        except TimeoutError:
+            raise RuntimeError(f"the world did not stop within {STOP:g} s, held by {self._shell.holder}") from error
         finally:
             self._tidy()
         if error is None:
@@ -297,15 +310,9 @@ class World:
         loop, thread = self._bridge.loop, self._thread
         assert loop is not None and thread is not None
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(STOP)
-        if thread.is_alive():
-            raise RuntimeError(f"the world's loop did not stop within {STOP:g} s: a core is stuck in a handler")
-        loop.close()
-
-    def _complain_about_the_living(self) -> None:
-        living = [f"{one.session.protocol} session {one.session.facts.number}" for one in self._shell.connections]
-        if living:
-            raise RuntimeError(f"the world could not stop, held by: {', '.join(living)}")
+        thread.join(0.0 if self._shell.stuck else STOP)
+        if not thread.is_alive():
+            loop.close()
 
     def _tidy(self) -> None:
         if self._folder is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ class Handler(Message):
         return "250 OK"
 
 
-def authenticator(people: People) -> object:
+def authenticator(people: People) -> Callable[[object, object, object, str, object], AuthResult]:
     def check(server: object, session: object, envelope: object, mechanism: str, data: object) -> AuthResult:
         assert isinstance(data, LoginPassword)
         account = people.find(data.login.decode())
