@@ -311,7 +311,7 @@ class Smtp(Session):
         self._say(Reply(250, "", self.store.host), "RFC 5321 §4.1.1.1")
 
     def _hello(self, unit: Unit) -> None:
-        if not re.fullmatch(r"[^\s<>\udc80-\udcff]+", unit.arg.strip()):
+        if not re.fullmatch(r"[!-;=?-~]+", unit.arg.strip()):
             raise Refuse(BAD_SYNTAX._replace(text=f"Say who you are: {unit.verb} client.example"), "RFC 5321 §4.1.1.1")
         self.helo = unit.arg.strip()
         self.state = "READY"
@@ -459,14 +459,14 @@ class Smtp(Session):
         if not owners:
             raise Refuse(NO_SUCH_MAILBOX, "RFC 5321 §3.5.3")
         if len(owners) > 1:
-            raise Refuse(AMBIGUOUS._replace(text=f"{address} is more than one; say which"), "RFC 5321 §3.5.1")
+            raise Refuse(AMBIGUOUS._replace(text="That is more than one; say which"), "RFC 5321 §3.5.1")
         self._say(Reply(250, "2.1.5", f"<{owners[0].address}>"), "RFC 5321 §3.5.3")
 
     def do_EXPN(self, unit: Unit) -> None:
         address = self._named(unit)
         owners = self.store.owners(address)
         if not owners or any(owner.address.casefold().startswith(address.casefold()) for owner in owners):
-            raise Refuse(Reply(550, "5.1.1", f"{address} is no list here"), "RFC 5321 §3.5.3")
+            raise Refuse(Reply(550, "5.1.1", "No such list here"), "RFC 5321 §3.5.3")
         self._say(Reply(250, "2.1.5", "\n".join(f"<{owner.address}>" for owner in owners)), "RFC 5321 §3.5.2")
 
     def _named(self, unit: Unit) -> str:
@@ -489,7 +489,7 @@ class Smtp(Session):
         topic = unit.arg.strip().upper()
         row = self.verbs.get(topic)
         if topic and row is None:
-            raise Refuse(Reply(504, "5.5.4", f"No help about {topic}"), "RFC 5321 §4.1.1.8")
+            raise Refuse(Reply(504, "5.5.4", "No help about that"), "RFC 5321 §4.1.1.8")
         if row is not None:
             self._say(Reply(214, "2.0.0", f"{topic}: see {row.section}"))
             return
