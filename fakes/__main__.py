@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except (WorldError, FaultError) as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {error.strerror or error}: is another server running there? (port 0 takes any)", file=sys.stderr)
+        print(f"error: {error.strerror or error} (is another server running there? 0 takes any free port)", file=sys.stderr)
     return WORDS
 
 

@@ -156,7 +156,8 @@ class Connection(asyncio.Protocol):
             plain = self.tls.feed(data)
         except ssl.SSLError:
             self._write(self.tls.wrap(b""))  # the alert that says why
-            self._abandon()
+            self.tls = None
+            self.session.close()
             return
         self._write(self.tls.wrap(b""))
         if self.tls.established and not established:
@@ -293,7 +294,10 @@ class Shell:
         raw = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            raw.bind((listener.host, listener.port))
+            try:
+                raw.bind((listener.host, listener.port))
+            except OSError as error:
+                raise OSError(error.errno, f"port {listener.port} on {listener.host}: {error.strerror}") from None
             raw.setblocking(False)
             listener.port = raw.getsockname()[1]
             listener.server = await self.loop.create_server(lambda: Connection(self, listener), sock=raw, backlog=128)

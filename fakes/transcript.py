@@ -201,7 +201,7 @@ class Lines:
                 if at <= one.start < end:
                     text += shown(record.raw[last : one.start], "{") + "{" + one.label + "}"
                     last = one.end
-            text += shown(record.raw[last:end], "{" if record.direction == "C" else "*")
+            text = line_of(text + shown(record.raw[last:end], "{" if record.direction == "C" else "*"))
             yield f"{record.direction}{':' if whole else '|'} {text}".rstrip()
             at = end + 2
 
@@ -229,9 +229,13 @@ def shown(raw: bytes, escape: str = "") -> str:
             written += named.get(character) or "".join(f"\\x{octet:02x}" for octet in character.encode())
         else:
             written += character
-    if written[:1] == "(":
-        written = "\\" + written
-    return re.sub(r" $", r"\\x20", written)
+    return written
+
+
+def line_of(written: str) -> str:
+    """What would be mistaken at the beginning of a line, or not be seen at its end, escaped."""
+    written = re.sub(r" $", r"\\x20", written)
+    return "\\" + written if written.startswith("(") else written
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,7 +273,7 @@ def render(recording: Iterable[Record | Event], title: str = "", given: str = ""
     clock = records[0].at if records else 0.0
     for record in records:
         who = names[record.session] + " " if names[record.session] else ""
-        if record.at > clock and not (record.direction == "-" and record.verb in ("connects", "fault")):
+        if record.at - clock >= 1 and not (record.direction == "-" and record.verb in ("connects", "fault")):
             lines.append(f"clock: {record.at - clock:g}")
             clock = record.at
         lines += [who + line for line in lines_of(record, masked)]
@@ -293,7 +297,7 @@ def lines_of(record: Record, masked: bool = True) -> Iterator[str]:
     if record.direction != "-":
         yield from codec_of(record.protocol).rendered(record, masked)
     elif record.verb == "unfinished":
-        yield f"C| {shown(record.raw, '{')}"
+        yield f"C| {line_of(shown(record.raw, '{'))}"
     elif record.verb in _EVENTS:
         yield _EVENTS[record.verb]
 

@@ -108,6 +108,7 @@ class World:
         self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self._note)
         self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
         self._authority: certificates.Authority | None = None
+        self._making = threading.Lock()
         self._folder: Path | None = None
         self._host, self._ports = host, dict(ports or {})
         self._thread: threading.Thread | None = None
@@ -322,9 +323,10 @@ class World:
     def _certificates(self) -> certificates.Authority:
         if not certificates.available():
             raise WorldError(certificates.REMEDY)
-        if self._authority is None:
-            self._authority = certificates.Authority([self.mail.host, *self.mail.domains])
-        return self._authority
+        with self._making:  # asked for by the loop and by a test at once, it must be the same
+            if self._authority is None:
+                self._authority = certificates.Authority([self.mail.host, *self.mail.domains])
+            return self._authority
 
     def _context(self, flaw: str) -> ssl.SSLContext:
         return self._certificates().context(flaw)

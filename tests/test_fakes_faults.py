@@ -1,0 +1,133 @@
+"""The fault grammar: what it says, what it refuses, and how faults are counted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.faults import DRILLS, Fault, FaultError, Faults, from_mapping, parse
+from fakes.smtp import Smtp
+from fakes.world import World
+
+SMTP = {"smtp": Smtp.vocabulary()}
+
+
+@pytest.mark.parametrize("text", [
+    'RCPT arg assaf* reply "451 4.3.0 try later" times 2',
+    "RETR nth 2 after 100",
+    "pop3 QUIT hang up before",
+    "smtp . lost stored",
+    "smtp . lost unstored nth 3 times 2",
+    "smtp connect refuse times 2",
+    "smtp connect stall",
+    "smtp connect delay 2.5",
+    "smtp tls certificate self-signed",
+    'RCPT arg "a b; c" user alice hang up within',
+    "EHLO split 1",
+    "PIPELINING off",
+    "MAIL reset",
+    "MAIL after 0",
+    r'MAIL reply "say \"no\" \\ now"',
+    "toc toc_send_im reset",
+])  # fmt: skip
+def test_a_fault_reads_back_as_it_was_written(text: str) -> None:
+    (fault,) = parse(text)
+    assert parse(str(fault)) == [fault]
+
+
+def test_blanks_and_underscores_are_one() -> None:
+    assert parse("toc toc send im reset") == parse("toc toc_send_im reset")
+
+
+def test_a_bare_hang_up_is_before_and_nth_alone_is_that_one_only() -> None:
+    assert parse("MAIL hang up") == parse("MAIL hang up before")
+    faults = Faults(vocabulary=dict(SMTP))
+    faults.arm("MAIL nth 2 reset")
+    assert [bool(faults.meet("smtp", "MAIL")) for _ in range(4)] == [False, True, False, False]
+
+
+def test_times_and_nth_together_are_a_window() -> None:
+    faults = Faults(vocabulary=dict(SMTP))
+    faults.arm("MAIL nth 2 times 2 reset")
+    assert [bool(faults.meet("smtp", "MAIL")) for _ in range(5)] == [False, True, True, False, False]
+
+
+def test_only_what_fits_is_counted() -> None:
+    faults = Faults(vocabulary=dict(SMTP))
+    faults.arm("RCPT arg *bob* user alice nth 2 reset")
+    assert not faults.meet("smtp", "RCPT", "TO:<carol@x>", "alice@example.test")
+    assert not faults.meet("smtp", "RCPT", "TO:<bob@x>", "ops@example.test")
+    assert not faults.meet("smtp", "RCPT", "TO:<Bob@x>", "alice@example.test")
+    assert faults.meet("smtp", "rcpt", "TO:<bob@x>", "ALICE")
+
+
+def test_the_first_armed_takes_the_unit_and_both_count_it() -> None:
+    faults = Faults(vocabulary=dict(SMTP))
+    faults.arm("MAIL times 1 reset; MAIL nth 2 stall")
+    first, second = faults.meet("smtp", "MAIL"), faults.meet("smtp", "MAIL")
+    assert first and first.reset and second and second.stall
+
+
+def test_faults_are_parted_by_semicolons_outside_quotes_and_drills_stand_for_theirs() -> None:
+    assert len(parse('MAIL reset; RCPT reply "a; b"; smtp-421')) == 3
+    for name, text in DRILLS.items():
+        assert parse(name) == parse(text)
+
+
+def test_what_was_never_met_is_known() -> None:
+    faults = Faults(vocabulary=dict(SMTP))
+    faults.arm("MAIL reset; RCPT reset")
+    faults.meet("smtp", "MAIL")
+    assert [str(fault) for fault in faults.unmet()] == ["smtp RCPT reset"]
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("smtp RCTP reset", "did you mean 'rcpt'"),
+    ("RCTP reset", "did you mean 'rcpt'"),
+    ("MAIL", "says nothing"),
+    ("MAIL reset stall", "reset and stall"),
+    ("MAIL rply \"x\"", "says nothing"),
+    ("MAIL reset tims 2", "did you mean 'times'"),
+    ("MAIL reply", "reply needs a text"),
+    ("MAIL nth two reset", "needs a number, not 'two'"),
+    ("MAIL lost", "lost needs stored or unstored"),
+    ("MAIL lost sometimes", "stored or unstored, not 'sometimes'"),
+    ("MAIL refuse", "refuse belongs to connect"),
+    ("MAIL certificate expired", "certificate belongs to tls"),
+    ("tls delay 3", "means nothing there"),
+    ("MAIL split 0", "at least one octet"),
+    ("MAIL reset reset", "said twice"),
+    ('MAIL reply "451', "never closed"),
+    ("pop3 RETR reset", "no pop3 server"),
+    (";", "a fault is empty"),
+])  # fmt: skip
+def test_what_cannot_be_meant_is_refused_with_the_word_and_the_remedy(text: str, says: str) -> None:
+    faults = Faults(vocabulary=dict(SMTP))
+    with pytest.raises(FaultError, match=says):
+        faults.arm(text)
+
+
+def test_a_place_that_two_servers_know_needs_its_protocol() -> None:
+    faults = Faults(vocabulary={"smtp": Smtp.vocabulary(), "pop3": frozenset({"quit", "connect", "tls"})})
+    with pytest.raises(FaultError, match="smtp and pop3 both know 'quit'; say which: `smtp QUIT reset`"):
+        faults.arm("QUIT reset")
+    faults.arm("pop3 QUIT reset")
+
+
+def test_a_table_of_a_world_file_says_the_same() -> None:
+    assert from_mapping({"where": "RCPT", "reply": "451 4.3.0 try later", "times": 2}) == Fault(
+        "RCPT", reply="451 4.3.0 try later", times=2
+    )
+    with pytest.raises(FaultError, match="did you mean 'reply'"):
+        from_mapping({"where": "RCPT", "repyl": "451"})
+    with pytest.raises(FaultError, match="needs `where`"):
+        from_mapping({"reply": "451"})
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_faults_or_a_fault_error(text: str) -> None:
+    try:
+        World({"servers": ["smtp"]}, rehearsal=True, faults=[text])
+    except FaultError:
+        pass

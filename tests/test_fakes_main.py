@@ -1,0 +1,88 @@
+"""`python -m fakes`, as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent.parent
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fakes", *options], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        yield json.loads(process.stdout.readline()), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refused(*options: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "fakes", *options], cwd=HERE, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_it_serves_until_it_is_asked_to_end_and_shows_the_wire_masked(tmp_path: Path) -> None:
+    port_file = tmp_path / "ports.json"
+    with serving("--smtp", "0", "--user", "carol@shop.test:hunter2", "--port-file", str(port_file)) as (ready, process):
+        assert ready["ready"] is True and json.loads(port_file.read_text()) == ready
+        assert set(ready) == {"ready", "smtp", "ca"}, "only the port that was named"
+        with smtplib.SMTP(ready["smtp"][0], ready["smtp"][1], "client.example") as client:
+            client.starttls(context=ssl.create_default_context(cafile=ready["ca"])) if ready["ca"] else None
+            client.login("carol", "hunter2")
+        process.send_signal(signal.SIGTERM)
+        _, wire = process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert "smtp-1 C: QUIT".lower() in wire.lower() and "{cram-md5 carol}" in wire and "hunter2" not in wire
+    assert not ready["ca"] or not Path(ready["ca"]).exists(), "what it made is gone with it"
+
+
+def test_a_world_file_and_a_fault_are_obeyed(tmp_path: Path) -> None:
+    world = tmp_path / "world.toml"
+    world.write_text('[[person]]\naddress = "dora@shop.test"\n[off]\nsmtp = ["PIPELINING"]\n')
+    with serving("--smtp", "0", "--quiet", "--world", str(world), "--fault", 'NOOP reply "250 as told"') as (
+        ready,
+        process,
+    ):
+        with smtplib.SMTP(ready["smtp"][0], ready["smtp"][1], "client.example") as client:
+            client.ehlo()
+            assert not client.has_extn("pipelining")
+            assert client.noop() == (250, b"as told")
+            assert client.rcpt("dora@shop.test")[0] == 503
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == ""
+        assert process.returncode == 0
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"port {port}" in refused("--smtp", str(port))
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    (["--smtpp", "0"], "unrecognized"),
+    (["--smtp", "0", "--user", "carol"], "NAME@DOMAIN:PASSWORD"),
+    (["--smtp", "0", "--fault", "smtp RCTP reset"], "did you mean 'rcpt'"),
+    (["--smtp", "0", "--world", "no-such-file.toml"], "cannot be read"),
+    (["--smtp", "0", "--tls", "maybe"], "invalid choice"),
+])  # fmt: skip
+def test_wrong_words_exit_with_2_and_say_which(options: list[str], says: str) -> None:
+    assert says in refused(*options)
