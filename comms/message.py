@@ -31,7 +31,7 @@ from comms.addresses import Mailbox
 from comms.clock import Clock
 from comms.host import Host
 
-LINE = 78  # characters that a header line should not exceed (RFC 5322 §2.1.1)
+LINE = 76  # characters of a header line: 78 at most (RFC 5322 §2.1.1), 76 with an encoded word in it (RFC 2047 §2)
 LONGEST_LINE = 998  # octets that no line may exceed
 NAME = 150  # characters that are kept of an attachment's name
 
