@@ -33,6 +33,7 @@ class Link:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._shaking_hands = False
         self._fresh = False  # octets of the handshake have come
+        self.awaits_tls = False  # readers are given line by line, so that what stands behind the answer is seen
         self.octets_in = 0
         self.octets_out = 0
         self.ended = False  # the other side will send nothing more
@@ -66,9 +67,11 @@ class Link:
             data = self._outgoing.read()
         self._send_raw(data)
 
-    def recv(self, size: int) -> bytes:
-        """Up to `size` octets, b"" at the end. Raises TimeoutError, ConnectionError."""
+    def recv(self, size: int, line: bool = False) -> bytes:
+        """Up to `size` octets, with `line` no further than a LF; b"" at the end. Raises TimeoutError, ConnectionError."""
         self._await()
+        if line:
+            size = min(size, self._plain.find(b"\n") + 1 or size)
         data = bytes(self._plain[:size])
         del self._plain[:size]
         return data
@@ -115,6 +118,7 @@ class Link:
 
     def start_tls(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
         """Upgrades. Raises ssl.SSLError (a certificate that does not fit among them), TimeoutError, ConnectionError."""
+        self.awaits_tls = False
         self.pump(1)
         if self._plain:
             raise ConnectionError("octets in clear stand behind the answer to STARTTLS: somebody may be injecting")
@@ -235,6 +239,6 @@ class _Raw(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._link.recv(len(buffer))
+        data = self._link.recv(len(buffer), line=self._link.awaits_tls)
         buffer[: len(data)] = data
         return len(data)

@@ -51,6 +51,7 @@ class Session:
         self._name = f"{server.host}:{server.port}"
         link = Link.connect(server.host, server.port, clock, server.timeout)
         self._link = link
+        link.awaits_tls = server.tls == "starttls"
         self.usable = True  # the dialogue is in step: another message may follow
         try:
             if server.tls == "implicit":
@@ -224,8 +225,9 @@ class Session:
             return Unknown(f"{self._name}: the link was lost behind the message: {error}")
         if code == 250:
             return None
-        if code == 421 or not 200 <= code < 600:
-            self.usable = False
+        self.usable = 200 <= code < 600 and code != 421
+        if not 200 <= code < 600:
+            return Unknown(f"{self._name}: what was answered behind the message is no reply: {code}")
         return self._trouble(code, text, "the message")
 
     def _options(self, sender: str, recipients: list[str], data: bytes) -> str:

@@ -112,9 +112,9 @@ def _serve(world: World, options: argparse.Namespace) -> int:
     where = {name: list(address) for name, address in world.listeners.items()}
     ca = str(world.ca_file) if world.tls != "off" else None
     line = json.dumps({"ready": True, **where, "ca": ca})
-    print(line, flush=True)
     if options.port_file is not None:
         options.port_file.write_text(line + "\n", "utf-8")
+    print(line, flush=True)
     over.wait()
     world.faults.disarm()  # whether they were met is a test's question
     return 0

@@ -518,6 +518,7 @@ class Smtp(Session):
         context = sasl.Context(self.store.people, lambda: self.kit.token(16), self.store.host)
         self._exchange = sasl.Exchange(mechanism, context)
         self.state = "AUTH"
+        self.note(mechanism=mechanism)
         self._step(_decoded("" if initial == "=" else initial) if blank else None)
 
     def do_response(self, unit: Unit) -> None:
