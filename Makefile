@@ -14,6 +14,9 @@ scenario:  ## one scenario: NAME=apache-alert [ACT=… FAULT='…' AS=book LIVE=
 scenarios:  ## every scenario: name, one line, section, protocols
 	@$(PY) -m scenarios list
 
+faults:  ## every scenario (or NAME=…) under each fault it lists and each drill it knows
+	@$(PY) -m scenarios faults $(NAME)
+
 fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
 
@@ -36,4 +39,4 @@ bench: .venv/complete  ## how fast, as ratios within one run
 	@$(PYTHON) .ci/venv.py
 	@touch .venv/complete
 
-.PHONY: help scenario scenarios fakes test check test-real bench
+.PHONY: help scenario scenarios faults fakes test check test-real bench

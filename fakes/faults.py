@@ -180,7 +180,7 @@ class Faults:
             fault = armed.fault
             if fault.where != where or fault.protocol != protocol or fault.off or fault.refuse:
                 continue
-            if fault.arg and not fnmatchcase(arg.casefold(), fault.arg.casefold()):
+            if fault.arg and not _fits(fault.arg.casefold(), arg.casefold()):
                 continue
             if fault.user and not _same_login(fault.user, user):
                 continue
@@ -255,6 +255,12 @@ def _window(fault: Fault) -> range:
     first = fault.nth or 1
     times = fault.times or (1 if fault.nth else 10**9)
     return range(first, first + times)
+
+
+def _fits(pattern: str, arg: str) -> bool:
+    """Whether the text behind the verb fits, or the address that stands in brackets there."""
+    _, bracket, rest = arg.partition("<")
+    return fnmatchcase(arg, pattern) or (bool(bracket) and fnmatchcase(rest.partition(">")[0], pattern))
 
 
 def _same_login(wanted: str, user: str) -> bool:

@@ -23,8 +23,9 @@ from comms.clock import Once, RealClock
 from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from fakes.clock import START, NotAtRest
-from fakes.faults import FaultError, parse
+from fakes.faults import DRILLS, FaultError, parse
 from fakes.host import Event
+from fakes.mailstore import Envelope
 from fakes.transcript import render
 from fakes.wire import Record
 from fakes.world import World
@@ -45,6 +46,7 @@ class Performance:
     claims: list[Claim] = field(default_factory=list)
     recording: list[Record | Event] = field(default_factory=list)
     mails: list[bytes] = field(default_factory=list)
+    envelopes: list[Envelope] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
     transcript: str = ""
 
@@ -103,6 +105,7 @@ def rehearse(scenario: Scenario, act: Act, faults: Sequence[str] = (), book: boo
         performance.claims = list(act.play(world, program))
         performance.recording = list(world.recording)
         performance.mails = [mail.raw for mail in world.mail.messages]
+        performance.envelopes = [mail.envelope for mail in world.mail.messages]
         performance.unmet = [str(fault) for fault in world.faults.unmet()]
         performance.transcript = render(performance.recording)
         world.faults.disarm()
@@ -166,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="claims as one JSON value on stdout")
     run.add_argument("--quiet", action="store_true", help="nothing but what is wrong")
     run.set_defaults(do=_run)
+    faults = words.add_parser("faults", help="every scenario, or one, under each fault it lists and each drill it knows")
+    faults.add_argument("name", metavar="NAME", nargs="?")
+    faults.set_defaults(do=_faults)
     return parser
 
 
@@ -186,12 +192,14 @@ def _run(options: argparse.Namespace) -> int:
         raise LookupError("--once goes with --live: a rehearsal's acts decide themselves how often they run")
     every = catalogue.scenarios() if options.name == "all" else [catalogue.named(options.name)]
     if options.live is not None:
-        if len(every) != 1:
+        if options.name == "all":
             raise LookupError("--live runs one scenario; say its name")
         _ensure_packages(every[0])
         return _live(every[0], options.live, options.once)
     codes = []
     results = []
+    if "all" in options.fault:
+        return _table(every, options.act)
     for scenario in every:
         _ensure_packages(scenario)
         chosen = _chosen(scenario, options.act)
@@ -208,6 +216,36 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([_as_json(played) for played in results], indent=1, default=str))
     return max(codes, default=0)
+
+
+def _faults(options: argparse.Namespace) -> int:
+    return _table([catalogue.named(options.name)] if options.name else catalogue.scenarios(), None)
+
+
+def _table(every: list[Scenario], act: str | None) -> int:
+    """Each scenario under each fault that it lists, and under each drill that its servers know: what breaks."""
+    code = 0
+    for scenario in every:
+        _ensure_packages(scenario)
+        chosen = _chosen(scenario, act)
+        listed = dict(scenario.faults)
+        print(f"{scenario.name}: {', '.join(one.name for one in chosen)}")
+        for text in [*listed, *(name for name in DRILLS if name not in listed)]:
+            try:
+                played = play(scenario, chosen, [text])
+            except FaultError:  # a drill for servers that this world does not have
+                continue
+            outcome = (
+                "not met"
+                if played.unmet
+                else f"breaks {', '.join(dict.fromkeys(played.broken))}"
+                if played.broken
+                else "all hold"
+            )
+            wrong = text in listed and act is None and (played.broken, played.unmet) != (played.expected, [])
+            code = max(code, FAILED if wrong else 0)
+            print(f"  {text:<64} {outcome}{'   ✗ the docstring says: ' + listed[text] if wrong else ''}")
+    return code
 
 
 def _chosen(scenario: Scenario, name: str | None) -> list[Act]:

@@ -62,6 +62,15 @@ def test_only_what_fits_is_counted() -> None:
     assert faults.meet("smtp", "rcpt", "TO:<bob@x>", "ALICE")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "fits"), [("assaf*", True), ("*assaf*", True), ("TO:<assaf@x>", True), ("assaf", False)]
+)
+def test_an_arg_is_the_text_behind_the_verb_or_the_address_in_it(pattern: str, fits: bool) -> None:
+    faults = Faults(vocabulary=dict(SMTP))
+    faults.arm(Fault("RCPT", arg=pattern, reset=True))
+    assert bool(faults.meet("smtp", "RCPT", "TO:<Assaf@x>")) is fits
+
+
 def test_the_first_armed_takes_the_unit_and_both_count_it() -> None:
     faults = Faults(vocabulary=dict(SMTP))
     faults.arm("MAIL times 1 reset; MAIL nth 2 stall")

@@ -16,7 +16,7 @@ from scenarios.book.net_smtp import NetSMTP
 BREAKS = {
     "apache-crash-alert": [
         "each administrator got one mail",
-        "one message, bare addresses in the envelope",
+        "one message with bare addresses",
         "it says since when",
     ]
 }

@@ -18,8 +18,9 @@ remind = 3600                        # seconds between reminders while it is dow
 flaps = 6                            # changes within flap_window seconds (900) that make it a flapping, told once
 state = "apache-alert.sqlite3"
 
-Fault: RCPT arg jeremy* reply "550 5.1.1 no such user" -> breaks each administrator got one mail
-Fault: smtp . lost stored nth 1 -> breaks each administrator got one mail
+Fault: smtp connect refuse times 2 -> all hold
+Fault: smtp . lost unstored nth 1 -> all hold
+Fault: RCPT arg jeremy* reply "550 no" -> breaks each administrator got one mail, one message with bare addresses
 
 What goes wrong in the printed listing: it passes display forms to the envelope, mails at every check (17,280 a day), dies
 with the mail server, and finds "apache" in any line of `ps`.
@@ -204,6 +205,6 @@ def crash(world: World, program: Program) -> Iterator[Claim]:
         told,
     )
     envelopes = [(mail.envelope.sender, *mail.envelope.to) for mail in world.mail.messages]
-    yield Claim("one message, bare addresses in the envelope", envelopes == [("notifier@yourco.test", *ADMINS)], envelopes)
+    yield Claim("one message with bare addresses", envelopes == [("notifier@yourco.test", *ADMINS)], envelopes)
     text = "".join(mail.text for mail in world.mail.messages)
     yield Claim("it says since when", "Down since: 2026-01-05 00:01:00 UTC" in text, text)
