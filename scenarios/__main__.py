@@ -235,13 +235,8 @@ def _table(every: list[Scenario], act: str | None) -> int:
                 played = play(scenario, chosen, [text])
             except FaultError:  # a drill for servers that this world does not have
                 continue
-            outcome = (
-                "not met"
-                if played.unmet
-                else f"breaks {', '.join(dict.fromkeys(played.broken))}"
-                if played.broken
-                else "all hold"
-            )
+            breaks = f"breaks {', '.join(dict.fromkeys(played.broken))}" if played.broken else "all hold"
+            outcome = "not met" if played.unmet else breaks
             wrong = text in listed and act is None and (played.broken, played.unmet) != (played.expected, [])
             code = max(code, FAILED if wrong else 0)
             print(f"  {text:<64} {outcome}{'   ✗ the docstring says: ' + listed[text] if wrong else ''}")
