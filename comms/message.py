@@ -400,7 +400,7 @@ def _leaves(root: Parsed) -> Iterator[Parsed]:
     waiting = [root]
     while waiting:
         part = waiting.pop()
-        inner = part.get_payload()
+        inner = part.get_payload() if part.is_multipart() else None
         if isinstance(inner, list) and part.get_content_maintype() == "multipart":
             waiting += [one for one in reversed(inner) if isinstance(one, Parsed)]
         else:
@@ -409,13 +409,13 @@ def _leaves(root: Parsed) -> Iterator[Parsed]:
 
 def _content(part: Parsed) -> bytes:
     try:
-        inner = part.get_payload()
+        inner = part.get_payload() if part.is_multipart() else None
         if isinstance(inner, list):  # message/rfc822: the message as it came
             return b"".join(one.as_bytes() for one in inner if isinstance(one, Parsed))
         content = part.get_payload(decode=True)
         return content if isinstance(content, bytes) else b""
     except Exception:  # see _parse
-        return str(part.get_payload()).encode("utf-8", "surrogateescape")
+        return b""
 
 
 def _text(part: Parsed, content: bytes) -> str:

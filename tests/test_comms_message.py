@@ -196,6 +196,10 @@ def test_any_pieces_of_mail_are_a_mail(pieces: list[bytes]) -> None:
         assert one.name and not set(one.name) & set("/\\\r\n\0") and not one.name.startswith(".")
 
 
+def test_a_charset_parameter_that_breaks_the_standard_library_is_survived() -> None:
+    assert read(b"Content-Type: text/plain; charset*=a'b\r\n\r\n\xff").text == "ÿ"
+
+
 @pytest.mark.parametrize(("head", "sender"), [
     ("From: Jeremy <jeremy@yourco.test>", "jeremy@yourco.test"),
     ("From: jeremy@yourco.test", "jeremy@yourco.test"),

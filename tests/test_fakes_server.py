@@ -75,10 +75,9 @@ def test_implicit_tls_greets_inside() -> None:
 def test_a_handshake_that_fails(what: str) -> None:
     with World({"servers": ["smtp"], "tls": "optional"}, faults=[f"tls {what}"], ports={"smtps": 0}) as world:
         context = ssl.create_default_context(cafile=str(world.ca_file))
-        with dial(world, "smtps") as link:
+        with pytest.raises((ssl.SSLError, OSError)), dial(world, "smtps") as link:
             link.settimeout(0.1 if what == "stall" else 5)
-            with pytest.raises((ssl.SSLError, OSError)):
-                context.wrap_socket(link, server_hostname="localhost")
+            context.wrap_socket(link, server_hostname="localhost")
 
 
 def test_octets_that_are_no_tls_end_the_handshake_and_not_the_server() -> None:
