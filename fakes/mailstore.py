@@ -202,7 +202,10 @@ class Mailstore:
 
     def drop(self, address: str) -> Maildrop:
         """The maildrop of an account, made when first needed."""
-        return self._drops.setdefault(address.casefold(), Maildrop(address))
+        key = address.casefold()
+        if key not in self._drops:
+            self._drops[key] = Maildrop(address)
+        return self._drops[key]
 
     def accept(self, mail: Mail) -> None:
         """Stores a message: into the maildrops of local recipients, and among the relayed ones for the others."""

@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 from fakes import sasl
@@ -285,10 +286,7 @@ class Smtp(Session):
             self._refusing = True
 
     def _say(self, reply: Reply, section: str = "") -> None:
-        enhanced = reply.enhanced + " " if reply.enhanced and "ENHANCEDSTATUSCODES" not in self._off else ""
-        *lines, last = reply.text.replace("§", "section ").split("\n")  # RFC 5321 §4.2: a reply's text is ASCII
-        text = "".join(f"{reply.code}-{enhanced}{line}\r\n" for line in lines)
-        self.send(f"{text}{reply.code} {enhanced}{last}\r\n".encode(), section)
+        self.send(_written(reply, "ENHANCEDSTATUSCODES" not in self._off), section)
 
     def _await_command(self) -> None:
         self.at("idle", self.kit.now() + IDLE, self._timed_out)
@@ -557,6 +555,14 @@ class Smtp(Session):
         self.user, self._exchange, self.state = exchange.user, None, "READY"
         self.note(user=self.user, mechanism=exchange.mechanism)
         self._say(AUTHENTICATED, "RFC 4954 §4")
+
+
+@lru_cache(512)  # the same few replies are most of what a server says
+def _written(reply: Reply, enhanced: bool) -> bytes:
+    code = reply.enhanced + " " if reply.enhanced and enhanced else ""
+    *lines, last = reply.text.replace("§", "section ").split("\n")  # RFC 5321 §4.2: a reply's text is ASCII
+    text = "".join(f"{reply.code}-{code}{line}\r\n" for line in lines)
+    return f"{text}{reply.code} {code}{last}\r\n".encode()
 
 
 def _decoded(text: str) -> bytes | Reply:
