@@ -10,6 +10,7 @@ import os
 import pwd
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -121,13 +122,18 @@ class Server:
     def stop(self) -> None:
         """Ends it, and waits for its end."""
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.communicate()
+            end(self.process)
             self.process = None
+
+
+def end(process: subprocess.Popen[str], seconds: float = 3.0) -> None:
+    """Ends a process that leads a session of its own, and what it left in there."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 POSTFIX_MAIN = """
@@ -265,8 +271,9 @@ def dovecot_auth(socket_path: Path, users: dict[str, str]) -> Iterator[None]:
         (place / "passwd").write_text("".join(f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()))
         (place / "dovecot.conf").write_text(DOVECOT_AUTH.format(folder=place, socket=socket_path))
         process = subprocess.Popen(
-            [dovecot, "-F", "-c", str(place / "dovecot.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+            [dovecot, "-F", "-c", str(place / "dovecot.conf")],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
         poller = select.poll()
         try:
             for _ in range(400):
@@ -279,5 +286,4 @@ def dovecot_auth(socket_path: Path, users: dict[str, str]) -> Iterator[None]:
                 pytest.fail(f"dovecot made no socket: {(place / 'dovecot.log').read_text()}", pytrace=False)
             yield
         finally:
-            process.terminate()
-            process.communicate()
+            end(process)
