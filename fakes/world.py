@@ -102,7 +102,7 @@ class World:
         self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self._note)
         for name in machine.get("processes", ()):
             self.host.add(name)
-        self._servers = list(self.config.get("servers") or CORES)
+        self._servers = list(self.config.get("servers", CORES))
         self.faults = Faults(vocabulary={server: CORES[server].vocabulary() for server in self._servers})
         self.faults.arm(*(from_mapping(table) for table in self.config.get("fault", ())), *faults)
         self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self._note)

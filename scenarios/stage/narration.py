@@ -12,18 +12,16 @@ WIDTH = 100
 
 def narrate(recording: Iterable[Any]) -> Iterator[str]:
     """The lines of a recording: records of the wire (they have a `direction`), and events between them."""
-    session = 0
     for one in recording:
         stamp = time.strftime("%H:%M:%S", time.gmtime(one.at))
         if not hasattr(one, "direction"):
-            what = f"says: {one.text}" if one.level == "say" else one.text
-            yield f"{stamp}  {one.who}: {what}"
+            first, *more = (f"says: {one.text}" if one.level == "say" else one.text).split("\n")
+            yield f"{stamp}  {one.who}: {first}"
+            yield from (f"          | {line}".rstrip() for line in more)
         elif one.direction == "-":
             fault = f"   (fault: {one.fault})" if one.fault else ""
             yield f"{stamp}  [{one.protocol} {one.session}] {one.verb}{fault}"
         else:
-            if one.session != session:
-                session = one.session
             yield from _wire(one)
 
 
