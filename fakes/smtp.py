@@ -198,7 +198,8 @@ class Smtp(Session):
                     del self._in[: self._scanned]
                     self._scanned, self._overlong = 0, True
                 return None
-        raw = bytes(self._in[: end + 3])
+        with memoryview(self._in) as view:
+            raw = bytes(view[: end + 3])  # one copy: mails can be large
         del self._in[: end + 3]
         overlong, self._overlong, self._scanned = self._overlong, False, 0
         content = raw[:-3]

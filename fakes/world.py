@@ -219,13 +219,17 @@ class World:
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> World:
-        loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, args=(loop,), name="world", daemon=True)
-        self._thread.start()
-        self._bridge.attach(loop, self._thread.ident or 0)
-        self._shell.loop = loop
+        loop = self._shell.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="world", daemon=True)
         try:
-            self._bridge.run(self._open())
+            if _on_a_loop():  # an async test that wants a world of its own thread
+                self._thread.start()
+                self._bridge.attach(loop, self._thread.ident or 0)
+                self._bridge.run(self._open())
+            else:  # each hand-over between threads costs more than opening a port: open first, then start
+                loop.run_until_complete(self._open())
+                self._thread.start()
+                self._bridge.attach(loop, self._thread.ident or 0)
         except BaseException:
             self._stop_thread()
             raise
@@ -235,11 +239,8 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
         try:
-            self._bridge.run(self._shell.shut(), STOP)
-        except TimeoutError:
-            raise RuntimeError(f"the world did not stop within {STOP:g} s, held by {self._shell.holder}") from error
-        finally:
             self._stop_thread()
+        finally:
             self._tidy()
         if error is None:
             self.complain()
@@ -303,17 +304,21 @@ class World:
         )
         return lambda: Smtp(self.kit, self.mail, policy)
 
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
-
     def _stop_thread(self) -> None:
-        loop, thread = self._bridge.loop, self._thread
-        assert loop is not None and thread is not None
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(0.0 if self._shell.stuck else STOP)
-        if not thread.is_alive():
-            loop.close()
+        """Closes everything and ends the loop's thread. Raises RuntimeError, naming who holds it, when it does not end."""
+        loop, thread = self._shell.loop, self._thread
+        assert thread is not None
+
+        async def end() -> None:
+            await self._shell.shut()
+            loop.stop()
+
+        if thread.is_alive():
+            loop.call_soon_threadsafe(lambda: loop.create_task(end()))
+            thread.join(STOP)
+            if thread.is_alive():
+                raise RuntimeError(f"the world did not stop within {STOP:g} s, held by {self._shell.holder}")
+        loop.close()
 
     def _tidy(self) -> None:
         if self._folder is not None:
@@ -330,6 +335,14 @@ class World:
 
     def _context(self, flaw: str) -> ssl.SSLContext:
         return self._certificates().context(flaw)
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _person(table: Mapping[str, Any]) -> Person:
