@@ -2,6 +2,9 @@
 PYTHON ?= python3
 PY = $(shell test -f .venv/complete && echo .venv/bin/python || echo $(PYTHON))
 export PYTHONDONTWRITEBYTECODE = 1
+ifeq ($(origin AS),default)  # make's own AS is an assembler
+AS =
+endif
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["fakes.pytest_plugin"]
+pytest_plugins = ["fakes.pytest_plugin", "pytester"]
 
 settings.register_profile("dev", max_examples=50, deadline=None, database=None)
 settings.register_profile("ci", max_examples=400, deadline=None, database=None, derandomize=True)
