@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -23,7 +24,8 @@ def pattern(shown: str) -> str:
 @pytest.mark.parametrize("block", CONSOLE, ids=lambda block: block.splitlines()[0])
 def test_a_console_block_shows_what_the_program_says(block: str) -> None:
     command, _, shown = block.removeprefix("$ ").partition("\n")
-    done = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    done = subprocess.run(shlex.split(command), cwd=ROOT, env=alone, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     said = "\n".join(line.rstrip() for line in done.stdout.rstrip("\n").split("\n"))
     assert re.fullmatch(pattern(shown) + r"(?:\n.*)*", said), f"the README shows something else than:\n{said}"
