@@ -89,7 +89,7 @@ class Mail:
 
     @property
     def text(self) -> str:
-        """The plain text, else the HTML as it stands, else ""."""
+        """The plain text, else the HTML as it stands, else ""; lines end in \\n however they were sent."""
         part = self.message.get_body(("plain", "html"))
         if part is None:
             return ""
@@ -97,7 +97,7 @@ class Mail:
             content = part.get_content()
         except (LookupError, ValueError):  # a charset that does not exist
             return (part.get_payload(decode=True) or b"").decode("latin-1")  # type: ignore[union-attr]
-        return content if isinstance(content, str) else ""
+        return content.replace("\r\n", "\n") if isinstance(content, str) else ""
 
     def links(self) -> list[str]:
         """Every http(s) address in the text and HTML parts, in order, each once."""
