@@ -191,6 +191,9 @@ class Connection(asyncio.Protocol):
         if session.wants is Want.START_TLS:
             session.wants = None
             self._begin_tls()
+        elif session.wants is Want.BECOME:
+            self.session = session.succeeded()
+            self.shell.stirred(self)
         elif session.wants is not None and not self.finished:
             want, session.wants = session.wants, None
             self._end(want)

@@ -29,6 +29,7 @@ class Want(enum.Enum):
     START_TLS = "start TLS"
     CLOSE = "close"  # FIN; what the client still sends is read and dropped
     RESET = "reset"  # RST
+    BECOME = "become"  # another protocol goes on, with what has come and was not taken yet
 
 
 class Refuse(Exception):
@@ -71,6 +72,8 @@ class Unit:
     arg: str = ""
     secrets: tuple[Secret, ...] = ()
     value: Any = None  # decoded already, where taking it from the buffer meant decoding it
+    spoken: tuple[int, int] | None = None  # the span that people read; None: all of it
+    fields: dict[str, Any] = field(default_factory=dict)  # what its record is to say beside the octets
 
 
 @dataclass(slots=True)
@@ -92,14 +95,16 @@ class Record:
     fault: str = ""
     secrets: tuple[Secret, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
+    spoken: tuple[int, int] | None = None  # the span that people read (a frame has a header before it); None: all of it
 
     def shown(self) -> bytes:
-        """The raw octets with each secret replaced by its label in braces."""
-        shown, last = b"", 0
+        """What people read of the raw octets, with each secret replaced by its label in braces."""
+        last, end = self.spoken or (0, len(self.raw))
+        shown = b""
         for secret in sorted(self.secrets, key=lambda secret: secret.start):
             shown += self.raw[last : secret.start] + b"{" + secret.label.encode() + b"}"
             last = secret.end
-        return shown + self.raw[last:]
+        return shown + self.raw[last:end]
 
 
 @dataclass
@@ -137,7 +142,8 @@ class Session:
     verbs: ClassVar[Mapping[str, Rule]] = {}  # the legality table
     places: ClassVar[frozenset[str]] = frozenset()  # units that are no verbs, where a fault may strike all the same
     capabilities: ClassVar[frozenset[str]] = frozenset()  # what a fault may switch off
-    joins_writes: ClassVar[bool] = True  # answers to one read leave as one write (TOC wants one frame a write)
+    joins_writes: bool = True  # answers to one read leave as one write (TOC wants one frame a write)
+    heirs: ClassVar[tuple[type[Session], ...]] = ()  # what a connection may become (TOC's port speaks HTTP too)
 
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
@@ -146,6 +152,7 @@ class Session:
         self.state = ""
         self.user = ""  # who has logged in
         self.wants: Want | None = None
+        self.heir: Session | None = None  # with BECOME: who goes on
         self.closed = False  # nothing more is handled; the protocol is over
         self.stir: Callable[[Session], None] = lambda session: None  # the shell's: "I have output"
         self._in = bytearray()
@@ -286,15 +293,15 @@ class Session:
 
     # ── what handlers use ────────────────────────────────────────────────────────────────────────────────────────
 
-    def send(self, raw: bytes, section: str = "", **fields: Any) -> None:
-        """Says something to the client, and records it."""
+    def send(self, raw: bytes, section: str = "", spoken: tuple[int, int] | None = None, **fields: Any) -> None:
+        """Says something to the client, and records it; `spoken`: see Record."""
         if self._captured is not None:
-            self._captured.append((raw, section, fields))
+            self._captured.append((raw, section, {"spoken": spoken, **fields}))
             return
         self.kit.record(
             Record(
                 self.kit.now(), self.protocol, self.facts.number, "S", raw,
-                section=section, person=self.user, fields=fields,
+                section=section, person=self.user, fields=fields, spoken=spoken,
             )
         )  # fmt: skip
         self._write(raw)
@@ -319,6 +326,21 @@ class Session:
         """Asks for TLS; octets that came behind the command in clear are dropped, never executed."""
         self.wants = Want.START_TLS
         self._in.clear()
+
+    def become(self, heir: Session) -> None:
+        """Asks the shell to let another core go on with this connection, from the octets that are not taken yet."""
+        self.heir, self.wants = heir, Want.BECOME
+
+    def succeeded(self) -> Session:
+        """The shell agrees: gives the core that goes on, as the same session."""
+        heir = self.heir
+        assert heir is not None
+        heir.facts, heir.tls, heir.user, heir.stir = self.facts, self.tls, self.user, self.stir
+        self.wants, self.closed = None, True
+        self._timers.clear()
+        waiting, self._in = bytes(self._in), bytearray()
+        heir.receive(waiting)
+        return heir
 
     def when_written(self, tell: Callable[[], None]) -> None:
         """Runs `tell` once everything said so far has been written."""
@@ -359,7 +381,7 @@ class Session:
             row = self.verbs.get(unit.verb)
             self._said = Record(
                 self.kit.now(), self.protocol, self.facts.number, "C", unit.raw, unit.verb,
-                row.section if row else "", self.user, str(fault) if fault else "", unit.secrets,
+                row.section if row else "", self.user, str(fault) if fault else "", unit.secrets, unit.fields, unit.spoken,
             )  # fmt: skip
             self.kit.record(self._said)
         elif fault:
