@@ -156,6 +156,10 @@ class Rehearsal:
         self._links.append(link)
         self.settle()
 
+    def forget(self, link: Link) -> None:
+        """The octets of this link no longer count."""
+        self._links.remove(link)
+
     # ── the barrier ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def settle(self) -> None:
