@@ -18,8 +18,10 @@ The first line is the title; its first word names the protocol. `given:` lines t
   write; `C: (pause)` parts them. `C: (tls)` shakes hands, `C: (leaves)` closes.
 - `S:` a line that the server sends, `S|` octets without CRLF. `S: (closes)`, `S: (resets)`: it ends the connection.
   `*` stands for one field that clock or ids do not fix; a line of `*` alone says nothing, and is an error.
-- Several people: a name before the letter (`romeo C:`), each on a connection of its own.
-- `clock: 300`: so many seconds pass. `then: …`: what must hold (see `THEN`). `#` begins a comment.
+- Several people: a name before the letter (`romeo C:`), each on a connection of its own. `talks: web http at toc` says that
+  one of them talks another protocol than the title says, and (`at`) that it connects to a listener of another name.
+- `clock: 300`: so many seconds pass. `then: …`: what must hold (see `THEN`). `cue: …`: what the world does of itself (see
+  `CUES`). `#` begins a comment.
 - `\xNN \r \n \t \\ \* \{ \(` are octets that would be mistaken or not be seen. `{plain alice}` is a secret, said by
   whom it belongs to: plain, login, password, cram-md5; ` wrong` behind makes it a wrong one.
 - `aiosmtpd: 250 (ours 501: RFC 5321 §4.1.2)` under an answer: what the referee says instead; `aiosmtpd: stops here`.
@@ -32,14 +34,16 @@ import hashlib
 import hmac
 import itertools
 import re
+import select
 import socket
 import ssl
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from fakes.clock import Rehearsal
 from fakes.host import Event
 from fakes.people import People
 from fakes.wire import Facts, Record, Session, TlsFacts, Want
@@ -54,7 +58,7 @@ class TranscriptError(AssertionError):
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the dialogue. `kind`: C, S, clock, then, or aiosmtpd."""
+    """One line of the dialogue. `kind`: C, S, clock, then, cue, or aiosmtpd."""
 
     number: int
     kind: str
@@ -79,9 +83,18 @@ class Transcript:
         """The title's first word."""
         return self.title.split(":")[0].split()[0].lower()
 
+    def protocol_of(self, who: str) -> str:
+        """What somebody talks."""
+        return self.talks.get(who, self.protocol).partition(" ")[0]
+
+    def listener_of(self, who: str) -> str:
+        """Where somebody connects."""
+        protocol, _, listener = self.talks.get(who, self.protocol).partition(" at ")
+        return listener or protocol
+
     def config(self) -> dict[str, Any]:
         """The world that it plays in."""
-        servers = list(dict.fromkeys([self.protocol, *self.talks.values()]))
+        servers = list(dict.fromkeys([self.protocol, *map(self.listener_of, self.talks)]))
         return {"servers": servers, **self.given}
 
     def error(self, step: Step, text: str) -> TranscriptError:
@@ -90,7 +103,7 @@ class Transcript:
 
 
 _LINE = re.compile(r"(?:(?P<who>[\w@.+-]+) )?(?P<kind>[CS])(?P<mark>[:|])(?: (?P<text>.*))?")
-_WORDS = ("given", "fault", "clock", "then", "talks", "aiosmtpd")
+_WORDS = ("given", "fault", "clock", "then", "cue", "talks", "aiosmtpd")
 
 
 def load(path: Path) -> Transcript:
@@ -138,7 +151,8 @@ def parse(text: str, source: str = "transcript") -> Transcript:
 
 
 class Codec(Protocol):
-    """How a protocol's units are written in transcripts. `Lines` serves those made of lines; frames and XML have theirs."""
+    """How a protocol's units are written in transcripts, one connection's at a time. `Lines` serves those made of lines;
+    frames and XML have theirs."""
 
     def octets(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
         """What a `C` line sends."""
@@ -149,11 +163,14 @@ class Codec(Protocol):
     def match(self, step: Step, said: bytes) -> int | None:
         """How many octets of what has come are the unit that an `S` line wants; None when they are another."""
 
+    def heard(self, said: bytes) -> None:
+        """These octets were what an `S` line wanted; a codec that counts goes on counting."""
+
     def rendered(self, record: Record, masked: bool) -> Iterator[str]:
         """The lines of a record, without a name before them."""
 
 
-_ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\", "*": b"*", "{": b"{", "(": b"("}
+ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\", "*": b"*", "{": b"{", "(": b"("}
 _PIECE = re.compile(r"\\x([0-9a-fA-F]{2})|\\(.)|\{([a-z0-9-]+ [^{}]*)\}|([^\\{]+|.)", re.S)
 
 
@@ -167,7 +184,7 @@ class Lines:
             if hexadecimal:
                 said += bytes([int(hexadecimal, 16)])
             elif escaped:
-                said += _ESCAPES.get(escaped, b"\\" + escaped.encode())
+                said += ESCAPES.get(escaped, b"\\" + escaped.encode())
             else:
                 said += secret(label) if label else plain.encode()
         return said + (b"\r\n" if step.whole else b"")
@@ -181,13 +198,16 @@ class Lines:
         pattern = b""
         for hexadecimal, escaped, label, plain in _PIECE.findall(step.text):
             if hexadecimal or escaped:
-                raw = bytes([int(hexadecimal, 16)]) if hexadecimal else _ESCAPES.get(escaped, b"\\" + escaped.encode())
+                raw = bytes([int(hexadecimal, 16)]) if hexadecimal else ESCAPES.get(escaped, b"\\" + escaped.encode())
                 pattern += re.escape(raw)
             else:
                 text = "{" + label + "}" if label else plain
                 pattern += b"[^ \\r\\n<>]+".join(re.escape(part.encode()) for part in text.split("*"))
         match = re.match(pattern + (b"\r\n" if step.whole else b""), said, re.S)
         return match.end() if match else None
+
+    def heard(self, said: bytes) -> None:
+        """See Codec."""
 
     def rendered(self, record: Record, masked: bool) -> Iterator[str]:
         """See Codec."""
@@ -207,12 +227,12 @@ class Lines:
 
 
 LINES = Lines()
-CODECS: dict[str, Codec] = {}  # protocols whose units are no lines
+CODECS: dict[str, Callable[[], Codec]] = {}  # protocols whose units are no lines; their packages put themselves here
 
 
 def codec_of(protocol: str) -> Codec:
-    """How this protocol is written."""
-    return CODECS.get(protocol, LINES)
+    """How this protocol is written: a codec for one connection."""
+    return CODECS.get(protocol, Lines)()
 
 
 def shown(raw: bytes, escape: str = "") -> str:
@@ -241,6 +261,15 @@ def line_of(written: str) -> str:
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+SECRETS: dict[str, Callable[[str, World], bytes]] = {}  # kinds of secrets that other packages know
+
+
+def secret_in(label: str, world: World, challenge: bytes) -> bytes:
+    """What a label stands for in a world. Raises KeyError for a label that is none."""
+    kind = label.partition(" ")[0]
+    return SECRETS[kind](label, world) if kind in SECRETS else secret(label, world.people, challenge)
+
+
 def secret(label: str, people: People, challenge: bytes) -> bytes:
     """The response that a label stands for. Raises KeyError for a label that is none."""
     kind, _, rest = label.partition(" ")
@@ -267,7 +296,7 @@ def render(recording: Iterable[Record | Event], title: str = "", given: str = ""
     first = records[0].protocol if records else "nothing"
     lines = [title or f"{first.upper()}: a recording"]
     lines += [f"given: {line}" for line in given.splitlines() if line.strip()]
-    lines += [f"talks: {name} {protocol}" for name, protocol in talks.items() if protocol != first]
+    lines += [f"talks: {name} {talk}" for name, talk in talks.items() if talk != first]
     lines += [f"fault: {fault}" for fault in faults]
     lines.append("")
     clock = records[0].at if records else 0.0
@@ -281,12 +310,14 @@ def render(recording: Iterable[Record | Event], title: str = "", given: str = ""
 
 
 def _names(records: list[Record]) -> tuple[dict[int, str], dict[str, str]]:
-    """session → name ("" when there is only one), and name → protocol."""
+    """session → name ("" when there is only one), and name → what it talks, and where if that has another name."""
     protocols = {one.session: one.protocol for one in records}
-    if len(protocols) < 2:
+    began = {one.session: one.protocol for one in reversed(records)}
+    if len(protocols) < 2 and began == protocols:
         return dict.fromkeys(protocols, ""), {}
     names = {number: f"{protocol}-{number}" for number, protocol in protocols.items()}
-    return names, {names[number]: protocol for number, protocol in protocols.items()}
+    talks = {n: protocol if began[n] == protocol else f"{protocol} at {began[n]}" for n, protocol in protocols.items()}
+    return names, {names[number]: talk for number, talk in talks.items()}
 
 
 _EVENTS = {"tls": "C: (tls)", "closes": "S: (closes)", "resets": "S: (resets)", "leaves": "C: (leaves)"}
@@ -341,6 +372,12 @@ class OnCore:
     def send(self, raw: bytes) -> None:
         """See Wire."""
         self._session.receive(raw)
+        if self._session.wants is Want.BECOME:
+            self._session = self._session.succeeded()
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self._session.tick()
 
     def read(self, enough: Callable[[bytes], bool]) -> bytes:
         """See Wire."""
@@ -373,14 +410,44 @@ class OnCore:
         """See Wire."""
 
 
-class OnSocket:
-    """A connection to a server, ours or another."""
+@dataclass
+class Traffic:
+    """What a rehearsal's clock must know of a connection, to tell when nothing moves (clock.Link)."""
 
-    def __init__(self, address: tuple[str, int], context: ssl.SSLContext | None = None) -> None:
+    local: tuple[str, int]
+    take: Callable[[], None]
+    octets_in: int = 0
+    octets_out: int = 0
+    ended: bool = False
+    closed: bool = False
+
+    def pump(self, most: int = 0) -> None:
+        """Takes in what has come."""
+        self.take()
+
+    def readable(self) -> bool:
+        """Nobody waits for this one."""
+        return False
+
+
+class OnSocket:
+    """A connection to a server, ours or another.
+
+    With the clock of a rehearsal, what one person says has been handled, and all have been told, before the next speaks:
+    over TLS, where the octets that cross are not ours to count, only the answers say so.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], context: ssl.SSLContext | None = None, clock: Rehearsal | None = None
+    ) -> None:
         self._socket = socket.create_connection(address, PATIENCE)
         self._context = context
         self._buffer = b""
         self._end = ""
+        self._clock = clock
+        self._traffic = Traffic(self._socket.getsockname()[:2], self._take)
+        if clock is not None:
+            clock.connected(self._traffic)
 
     def send(self, raw: bytes) -> None:
         """See Wire."""
@@ -388,6 +455,9 @@ class OnSocket:
             self._socket.sendall(raw)
         except OSError:
             self._end = "resets"
+        self._traffic.octets_out += len(raw)
+        if self._clock is not None:
+            self._clock.settle()
 
     def read(self, enough: Callable[[bytes], bool]) -> bytes:
         """See Wire."""
@@ -396,17 +466,23 @@ class OnSocket:
         read, self._buffer = self._buffer, b""
         return read
 
+    def _take(self) -> None:
+        while not self._end and select.select([self._socket], [], [], 0)[0]:
+            self._receive()
+
     def _receive(self) -> None:
         try:
             data = self._socket.recv(1 << 16)
             self._end = "" if data else "closes"
             self._buffer += data
+            self._traffic.octets_in += len(data)
         except ssl.SSLError:
             self._end = "closes"
         except TimeoutError:
             self._end = "says nothing more"
         except OSError:
             self._end = "resets"
+        self._traffic.ended = bool(self._end)
 
     def put_back(self, raw: bytes) -> None:
         """See Wire."""
@@ -421,6 +497,9 @@ class OnSocket:
     def start_tls(self) -> None:
         """See Wire."""
         assert self._context is not None
+        if self._clock is not None:
+            self._clock.forget(self._traffic)
+            self._clock = None
         self._socket = self._context.wrap_socket(self._socket, server_hostname="localhost")
 
     def leave(self) -> None:
@@ -432,6 +511,7 @@ class OnSocket:
 
     def close(self) -> None:
         """Frees the socket."""
+        self._traffic.closed = True
         self._socket.close()
 
 
@@ -440,9 +520,12 @@ def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: Wor
     wires: dict[str, Wire] = {}
     challenge = b""
 
+    codecs: dict[str, Codec] = {}
+
     def wire_of(who: str) -> Wire:
         if who not in wires:
-            wires[who] = connect(transcript.talks.get(who, transcript.protocol), len(wires) + 1)
+            wires[who] = connect(transcript.listener_of(who), len(wires) + 1)
+            codecs[who] = codec_of(transcript.protocol_of(who))
         return wires[who]
 
     def flush(who: str, pending: bytes) -> bytes:
@@ -462,17 +545,22 @@ def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: Wor
             elif step.text == "(leaves)":
                 wire.leave()
             elif step.text != "(pause)":
-                codec = codec_of(transcript.talks.get(step.who, transcript.protocol))
-                pending += codec.octets(step, lambda label: secret(label, world.people, challenge))
+                pending += codecs[step.who].octets(step, lambda label: secret_in(label, world, challenge))
         elif step.kind == "S" and step.text in ("(closes)", "(resets)"):
             ended = wire_of(step.who).ended()
             if ended != step.text.strip("()"):
                 raise transcript.error(step, f"expected that the server {step.text.strip('()')}; it {ended or 'stays'}")
         elif step.kind == "S":
-            said = _expect(transcript, step, wire_of(step.who))
+            wire = wire_of(step.who)
+            said = _expect(transcript, step, wire, codecs[step.who])
             challenge = _challenge(said) or challenge
         elif step.kind == "clock":
             tick(float(step.text))
+        elif step.kind == "cue":
+            word, _, rest = step.text.partition(" ")
+            if word not in CUES:
+                raise transcript.error(step, f"`cue: {word}` is not known; known: {', '.join(CUES)}")
+            CUES[word](world, rest)
         elif step.kind == "then":
             _then(transcript, step, world)
     flush(speaker, pending)
@@ -484,14 +572,14 @@ def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: Wor
             raise TranscriptError(f"{transcript.source}: at the end {who or 'the client'} was also told: {shown(left)}")
 
 
-def _expect(transcript: Transcript, step: Step, wire: Wire) -> bytes:
-    codec = codec_of(transcript.talks.get(step.who, transcript.protocol))
+def _expect(transcript: Transcript, step: Step, wire: Wire, codec: Codec) -> bytes:
     said = wire.read(lambda said: codec.match(step, said) is not None or (step.whole and codec.whole(said)))
     end = codec.match(step, said)
     if end is None:
         line, _, _ = said.partition(b"\r\n")
         raise transcript.error(step, f"expected  S: {step.text}\n  came      S: {shown(line) or '(nothing)'}")
     wire.put_back(said[end:])
+    codec.heard(said[:end])
     return said[:end]
 
 
@@ -525,7 +613,7 @@ def _last_envelope(world: World, _: str) -> str:
 
 
 # What `then:` can say: `mail N` accepted so far, `inbox ADDRESS N`; `envelope <FROM> -> <TO>` and `content` of the last.
-THEN: Mapping[str, Callable[[World, str], str]] = {
+THEN: dict[str, Callable[[World, str], str]] = {
     "mail": lambda world, rest: str(len(world.mail.messages)),
     "inbox": lambda world, rest: str(len(world.mail.inbox(rest.split()[0]))),
     "envelope": _last_envelope,
@@ -533,20 +621,23 @@ THEN: Mapping[str, Callable[[World, str], str]] = {
 }
 
 
+# What `cue:` can say; packages put what their part of the world does here.
+CUES: dict[str, Callable[[World, str], object]] = {}
+
+
 def play_on_core(transcript: Transcript) -> World:
     """Plays it on bare cores; gives the world as it stands at the end. Raises TranscriptError."""
     world = World(transcript.config(), rehearsal=True, faults=transcript.faults)
-    sessions: list[Session] = []
+    wires: list[OnCore] = []
 
-    def connect(protocol: str, number: int) -> Wire:
-        session = world.core(protocol)
-        sessions.append(session)
-        return OnCore(session, number)
+    def connect(listener: str, number: int) -> Wire:
+        wires.append(OnCore(world.core(listener), number))
+        return wires[-1]
 
     def tick(seconds: float) -> None:
         world.clock.skip(seconds)
-        for session in sessions:
-            session.tick()
+        for wire in wires:
+            wire.tick()
 
     play(transcript, connect, world, tick)
     world.complain()
@@ -561,7 +652,10 @@ def play_on_socket(transcript: Transcript) -> World:
         def tick(seconds: float) -> None:
             world.clock.wait(None, world.clock.time() + seconds)
 
-        play(transcript, lambda protocol, number: OnSocket(world.address(protocol), context), world, tick)
+        def connect(listener: str, number: int) -> Wire:
+            return OnSocket(world.address(listener), context, world.clock)
+
+        play(transcript, connect, world, tick)
     return world
 
 
