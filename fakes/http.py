@@ -1,0 +1,181 @@
+"""An HTTP/1.1 server's side of one connection: RFC 9112, as much as a page or a webhook needs.
+
+What is served is handed in: a function from `Request` to `Response`. It is exact in what ends a request (RFC 9112 §6): a
+length, never a guess; chunked bodies are refused with 501.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import ClassVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from fakes.wire import Kit, Refuse, Rule, Session, Unit, rule
+
+HEAD = 8192  # octets of a request line and its fields
+BODY = 1 << 20  # octets of a body
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked for. `headers` have lower-case names; `query` holds the first value of each name."""
+
+    method: str
+    target: str
+    version: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return unquote(urlsplit(self.target).path, "latin-1")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query, decoded."""
+        return dict(reversed(parse_qsl(urlsplit(self.target).query, True, encoding="latin-1")))
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the connection stands after the answer (RFC 9112 §9.3)."""
+        options = [word.strip() for word in self.headers.get("connection", "").lower().split(",")]
+        return self.version == "HTTP/1.1" and "close" not in options
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer; `text` is encoded as `charset` says."""
+
+    status: int
+    text: str = ""
+    type: str = "text/plain; charset=utf-8"
+    charset: str = "utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Http(Session):
+    """One HTTP connection."""
+
+    protocol: ClassVar[str] = "http"
+    verbs: ClassVar[dict[str, Rule]] = {
+        "GET": rule("READY", "RFC 9110 §9.3.1"),
+        "HEAD": rule("READY", "RFC 9110 §9.3.2"),
+        "POST": rule("READY", "RFC 9110 §9.3.3"),
+        "PUT": rule("READY", "RFC 9110 §9.3.4"),
+        "DELETE": rule("READY", "RFC 9110 §9.3.5"),
+    }
+
+    def __init__(self, kit: Kit, answer: Callable[[Request], Response]) -> None:
+        super().__init__(kit)
+        self.answer = answer
+        self.state = "READY"
+        self._scanned = 0  # how far the end of the head was looked for
+        self._lasting = False
+        self._bodiless = False
+
+    def next_unit(self) -> Unit | None:
+        while self._in.startswith(b"\r\n") and not self._scanned:  # RFC 9112 §2.2: empty lines before a request
+            del self._in[:2]
+        end = self._in.find(b"\r\n\r\n", self._scanned)
+        if end < 0 or end + 4 > HEAD:
+            self._scanned = max(0, len(self._in) - 3)
+            return None if len(self._in) <= HEAD and end < 0 else self._taken(HEAD, Refuse(Response(431), "RFC 6585 §5"))
+        try:
+            request, length = _head(bytes(self._in[:end]))
+        except Refuse as refusal:
+            return self._taken(end + 4, refusal)
+        if len(self._in) < end + 4 + length:
+            return None
+        body = bytes(self._in[end + 4 : end + 4 + length])
+        whole = Request(request.method, request.target, request.version, request.headers, body)
+        return self._taken(end + 4 + length, whole)
+
+    def _taken(self, length: int, value: Request | Refuse) -> Unit:
+        raw = bytes(self._in[:length])
+        del self._in[:length]
+        self._scanned = 0
+        if isinstance(value, Refuse):
+            return Unit(raw, "", value=value)
+        return Unit(raw, value.method, value.target, value=value)
+
+    def handle(self, unit: Unit) -> None:
+        known = isinstance(unit.value, Request)
+        self._lasting = known and unit.value.lasting
+        self._bodiless = known and unit.value.method == "HEAD"
+        super().handle(unit)
+
+    def unknown(self, unit: Unit) -> Refuse:
+        return unit.value if isinstance(unit.value, Refuse) else Refuse(Response(501), "RFC 9110 §9.1")
+
+    def refused(self, refusal: Refuse) -> None:
+        self._respond(refusal.reply, refusal.section)
+
+    def said_instead(self, text: str) -> None:
+        """`GET reply "503 Service Unavailable"`; what stands behind a line feed is the body."""
+        line, _, body = text.partition("\n")
+        code, _, reason = line.partition(" ")
+        status = int(code) if re.fullmatch(r"[1-5]\d\d", code) else 500
+        self._lasting = False
+        self._respond(Response(status, body), reason=reason)
+
+    def do_GET(self, unit: Unit) -> None:
+        self._respond(self.answer(unit.value))
+
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+
+    def _respond(self, response: Response, section: str = "", reason: str = "") -> None:
+        body = response.text.encode(response.charset, "replace")
+        known = {one.value: one.phrase for one in HTTPStatus}
+        fields = {
+            "Date": formatdate(self.kit.now(), usegmt=True),
+            "Content-Type": response.type,
+            "Content-Length": str(len(body)),
+            **({} if self._lasting else {"Connection": "close"}),
+            **response.headers,
+        }
+        lines = [f"HTTP/1.1 {response.status} {reason or known.get(response.status, '')}"]
+        lines += [f"{name}: {value}" for name, value in fields.items()]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.send(head + (b"" if self._bodiless else body), section, status=response.status)
+        if not self._lasting:
+            self.close()
+
+
+_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) (HTTP/1\.[01])")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
+
+
+def _head(head: bytes) -> tuple[Request, int]:
+    """A request without its body, and the body's length. Raises Refuse."""
+    first, *rest = head.decode("latin-1").split("\r\n")
+    match = _REQUEST_LINE.fullmatch(first)
+    if match is None:
+        raise Refuse(Response(400, "Say: GET /path HTTP/1.1\n"), "RFC 9112 §3")
+    headers: dict[str, str] = {}
+    for line in rest:
+        pair = _FIELD.fullmatch(line)
+        if pair is None:
+            raise Refuse(Response(400, "A field is: Name: value\n"), "RFC 9112 §5")
+        name = pair[1].lower()
+        if name in headers and name in ("host", "content-length"):
+            raise Refuse(Response(400, f"{pair[1]} is given twice\n"), "RFC 9112 §3.2, §6.3")
+        headers[name] = f"{headers[name]}, {pair[2]}" if name in headers else pair[2]
+    try:
+        urlsplit(match[2])
+    except ValueError:
+        raise Refuse(Response(400, "That is no address\n"), "RFC 9112 §3.2") from None
+    if match[3] == "HTTP/1.1" and "host" not in headers:
+        raise Refuse(Response(400, "HTTP/1.1 needs a Host field\n"), "RFC 9112 §3.2")
+    if "transfer-encoding" in headers:
+        raise Refuse(Response(501, "Say how long the body is: Content-Length\n"), "RFC 9112 §6.1")
+    length = headers.get("content-length", "0")
+    if not re.fullmatch(r"[0-9]{1,18}", length):
+        raise Refuse(Response(400, "Content-Length is a number of octets\n"), "RFC 9112 §6.2")
+    if int(length) > BODY:
+        raise Refuse(Response(413), "RFC 9110 §15.5.14")
+    return Request(match[1], match[2], match[3], headers), int(length)
