@@ -9,6 +9,7 @@
 Standard library only. Read `wire.py` first (what a core is), then `smtp.py` (one core), then `server.py` (the sockets).
 """
 
+import fakes.toc.codec  # noqa: F401  (from here on transcripts know how frames are written)
 from fakes.faults import Fault
 from fakes.world import World
 

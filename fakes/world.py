@@ -31,10 +31,14 @@ from fakes.mailstore import Mailstore
 from fakes.people import People, Person
 from fakes.server import Listener, Shell
 from fakes.smtp import Policy, Smtp
+from fakes.toc import Account, Aim, Toc
+from fakes.toc import Policy as TocPolicy
+from fakes.toc.lists import is_name
 from fakes.wire import Kit, Record, Session, Want
 
 T = TypeVar("T")
 PASSWORD = "secret"
+DEFAULT_SCREEN_NAMES = ("alice", "bob", "ops")
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
 STOP = 5.0  # real seconds that a world takes to stop before it complains
 
@@ -46,6 +50,11 @@ _TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "recipients": int, "shuns_http": bool,
     },
     "host": {"name": str, "processes": list},
+    "aim": {"screen_name": str, "password": str, "buddies": dict, "profile": str},
+    "toc": {
+        "init_done": (int, float), "one_init_done": bool, "sequence": bool, "command": int, "unavailable": bool,
+        "rate_limit": bool, "keep_alive": (int, float), "one_frame_a_write": bool,
+    },
     "off": {"smtp": list},
     "fault": {},
     "scenario": {},
@@ -58,8 +67,11 @@ _CHOICES = {
     "login": ("optional", "required"),
 }
 # The listeners of each server: name → whether it is inside TLS from the first octet.
-LISTENERS: dict[str, dict[str, bool]] = {"smtp": {"smtp": False, "submission": False, "smtps": True}}
-CORES: dict[str, type[Session]] = {"smtp": Smtp}
+LISTENERS: dict[str, dict[str, bool]] = {
+    "smtp": {"smtp": False, "submission": False, "smtps": True},
+    "toc": {"toc": False},
+}
+CORES: dict[str, type[Session]] = {"smtp": Smtp, "toc": Toc}
 
 
 class WorldError(ValueError):
@@ -98,12 +110,15 @@ class World:
         self.mail = Mailstore(
             self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.time, bridge=self._bridge
         )
+        screen_names = self.config.get("aim") or [{"screen_name": name} for name in DEFAULT_SCREEN_NAMES]
+        self.aim = Aim(map(_account, screen_names), now=self._time.time, bridge=self._bridge, tell=self.tell)
         machine = self.config.get("host", {})
         self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self._note)
         for name in machine.get("processes", ()):
             self.host.add(name)
         self._servers = list(self.config.get("servers", CORES))
-        self.faults = Faults(vocabulary={server: CORES[server].vocabulary() for server in self._servers})
+        spoken = [one for server in self._servers for one in (CORES[server], *CORES[server].heirs)]
+        self.faults = Faults(vocabulary={one.protocol: one.vocabulary() for one in spoken})
         self.faults.arm(*(from_mapping(table) for table in self.config.get("fault", ())), *faults)
         self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self._note)
         self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
@@ -141,10 +156,24 @@ class World:
         settings: dict[str, Any] = {"scenario": dict(self.config.get("scenario", {}))}
         for server in self._servers:
             host, port = self.address(server)
+            if server == "toc":
+                settings["toc"] = {
+                    "host": host,
+                    "port": port,
+                    "tls": "none",
+                    **self._screen_name(),
+                    "timeout": table["timeout"],
+                }
+                continue
             settings[server] = {"host": host, "port": port, "tls": "none", **table}
             if self.tls != "off":
                 settings[server] |= {"tls": "starttls", "ca_file": str(self.ca_file), "host": "localhost"}
         return settings
+
+    def _screen_name(self) -> dict[str, str]:
+        """The AIM account that the program uses: the one that `program` names, else the first."""
+        account = self.aim.known.find(str(self.config.get("program", ""))) or next(iter(self.aim.known))
+        return {"screen_name": account.screen_name, "password": account.password}
 
     @property
     def tls(self) -> str:
@@ -304,6 +333,10 @@ class World:
         )
         return lambda: Smtp(self.kit, self.mail, policy)
 
+    def _toc(self, listener: str) -> Callable[[], Session]:
+        policy = TocPolicy(**self.config.get("toc", {}))
+        return lambda: Toc(self.kit, self.aim, policy)
+
     def _stop_thread(self) -> None:
         """Closes everything and ends the loop's thread. Raises RuntimeError, naming who holds it, when it does not end."""
         loop, thread = self._shell.loop, self._thread
@@ -357,6 +390,27 @@ def _person(table: Mapping[str, Any]) -> Person:
     )
 
 
+def _account(table: Mapping[str, Any]) -> Account:
+    """An AIM account. Raises WorldError."""
+    name = table.get("screen_name", "")
+    try:
+        fits = is_name(name) and bool(name.encode("latin-1"))
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
+        raise WorldError(f"aim.screen_name is a name like OpsBot: Latin-1, no colon, at most 48 characters; not {name!r}")
+    account = Account(name, table.get("password", PASSWORD), profile=table.get("profile", ""))
+    for group, buddies in table.get("buddies", {}).items():
+        if not isinstance(buddies, list) or not all(isinstance(buddy, str) and is_name(buddy) for buddy in buddies):
+            raise WorldError(f'aim.buddies of {name} holds groups: {{ Admins = ["SysAdmin"] }}, not {group} = {buddies!r}')
+        account.lists.groups[group] = {}
+        for buddy in buddies:
+            account.lists.add_buddy(group, buddy)
+    if account.lists.full:
+        raise WorldError(f"aim.buddies of {name}: more than fit one message of TOC (8,185 octets)")
+    return account
+
+
 def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """The mapping, if every key is known and holds what it should. Raises WorldError."""
     known = [*_TABLES, *_SCALARS]
@@ -365,7 +419,7 @@ def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
             _check(name, value, _SCALARS[name])
         elif name not in _TABLES:
             raise WorldError(f"a world has no {name!r}{_nearest(name, known)}; it has: {', '.join(known)}")
-        elif name in ("person", "fault"):
+        elif name in ("person", "aim", "fault"):
             if not isinstance(value, list) or not all(isinstance(table, Mapping) for table in value):
                 raise WorldError(f"{name} is a list of tables: write [[{name}]]")
             for table in value:
@@ -413,4 +467,4 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 # How each server's cores are made: (world, listener) → the maker of one core a connection.
-_CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {"smtp": World._smtp}
+_CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {"smtp": World._smtp, "toc": World._toc}
