@@ -44,6 +44,8 @@ DRILLS: dict[str, str] = {
     "smtp-450-then-ok": 'smtp RCPT reply "450 4.2.0 Greylisted, come back later" times 1',
     "smtp-552": 'smtp . reply "552 5.3.4 Message too big"',
     "smtp-drop-after-dot": "smtp . lost stored times 1",
+    "toc-901": "toc toc_send_im reply 901 times 1",
+    "toc-2048": "toc toc_send_im hang up before times 1",  # what a command that is too long meets
     "rcpt-550": 'smtp RCPT nth 1 reply "550 5.1.1 No such mailbox"',
 }
 

@@ -328,7 +328,7 @@ def lines_of(record: Record, masked: bool = True) -> Iterator[str]:
     if record.direction != "-":
         yield from codec_of(record.protocol).rendered(record, masked)
     elif record.verb == "unfinished":
-        yield f"C| {line_of(shown(record.raw, '{'))}"
+        yield f"C| {line_of(shown(record.shown() if masked else record.raw, '{'))}"
     elif record.verb in _EVENTS:
         yield _EVENTS[record.verb]
 
@@ -516,8 +516,34 @@ class OnSocket:
 
 
 def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: World, tick: Callable[[float], None]) -> None:
-    """Plays a transcript against connections that `connect(protocol, number)` opens. Raises TranscriptError."""
+    """Plays a transcript against connections that `connect(listener, number)` opens. Raises TranscriptError."""
     wires: dict[str, Wire] = {}
+    try:
+        _play(transcript, connect, world, tick, wires)
+        if len(wires) > 1:  # when one leaves, others may be told: what they were told before must have been expected
+            for who, wire in wires.items():
+                _nothing_more(transcript, who, wire.read(lambda _: True))
+        for who, wire in wires.items():
+            wire.leave()
+            if len(wires) == 1:
+                _nothing_more(transcript, who, wire.read(lambda _: False))
+    finally:
+        for wire in wires.values():
+            wire.close()
+
+
+def _nothing_more(transcript: Transcript, who: str, left: bytes) -> None:
+    if left:
+        raise TranscriptError(f"{transcript.source}: at the end {who or 'the client'} was also told: {shown(left)}")
+
+
+def _play(
+    transcript: Transcript,
+    connect: Callable[[str, int], Wire],
+    world: World,
+    tick: Callable[[float], None],
+    wires: dict[str, Wire],
+) -> None:
     challenge = b""
 
     codecs: dict[str, Codec] = {}
@@ -564,12 +590,6 @@ def play(transcript: Transcript, connect: Callable[[str, int], Wire], world: Wor
         elif step.kind == "then":
             _then(transcript, step, world)
     flush(speaker, pending)
-    for who, wire in wires.items():
-        wire.leave()
-        left = wire.read(lambda _: False)
-        wire.close()
-        if left:
-            raise TranscriptError(f"{transcript.source}: at the end {who or 'the client'} was also told: {shown(left)}")
 
 
 def _expect(transcript: Transcript, step: Step, wire: Wire, codec: Codec) -> bytes:

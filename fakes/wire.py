@@ -192,7 +192,7 @@ class Session:
     def eof(self) -> None:
         """The client will send nothing more, or the link is lost: what is unfinished is abandoned, then we close."""
         if self._in and not self.closed and not self._stalled:
-            self._event("unfinished", bytes(self._in))
+            self._event("unfinished", bytes(self._in), secrets=self.hidden(bytes(self._in)))
         if not self.closed:
             self._event("leaves")
             self.close()
@@ -287,6 +287,10 @@ class Session:
     def said_instead(self, text: str) -> None:
         """Writes the text of a `reply` fault in the protocol's form."""
         raise NotImplementedError(type(self).__name__)
+
+    def hidden(self, raw: bytes) -> tuple[Secret, ...]:
+        """The spans of a unit that was never finished which people must not see."""
+        return ()
 
     def abandoned(self) -> None:
         """The protocol is over, in whatever way: release locks, drop what was not committed."""
@@ -450,10 +454,13 @@ class Session:
             self._joinable = True
         self.stir(self)
 
-    def _event(self, verb: str, raw: bytes = b"", fault: str = "") -> None:
+    def _event(self, verb: str, raw: bytes = b"", fault: str = "", secrets: tuple[Secret, ...] = ()) -> None:
         self.kit.record(
-            Record(self.kit.now(), self.protocol, self.facts.number, "-", raw, verb, person=self.user, fault=fault)
-        )
+            Record(
+                self.kit.now(), self.protocol, self.facts.number, "-", raw, verb,
+                person=self.user, fault=fault, secrets=secrets,
+            )
+        )  # fmt: skip
 
 
 def in_states(verbs: Mapping[str, Rule], states: Iterable[str]) -> Iterable[tuple[str, str, bool]]:
