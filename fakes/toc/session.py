@@ -151,10 +151,10 @@ class Toc(Session):
         step = 1 if self._came is None else (frame.sequence - self._came) % 65536
         self._came = frame.sequence
         unit = self._read(frame, raw)
-        if step != 1 and self.policy.sequence:
-            unit.verb, unit.value = "", Drop(f"the sequence number is {step} further, not 1")
-        elif step != 1:
+        if step != 1:
             unit.fields["step"] = step
+            if self.policy.sequence:
+                unit.verb, unit.value = "", Drop(f"the sequence number is {step} further, not 1")
         return unit
 
     def _next_opening(self) -> Unit | None:
@@ -213,12 +213,18 @@ class Toc(Session):
             rest = len(text) - len(text[start:].lstrip())
             return (Secret(frames.HEADER + rest, frames.HEADER + len(text), "not readable"),) if text[rest:] else ()
         if verb == "toc_change_passwd":
-            return tuple(self._secret(word, self.user, kind) for word, kind in zip(said, ("old", "new"), strict=False))
+            pairs = zip(said, ("old", "new"), strict=False)
+            return tuple(self._secret(word, self.user, kind) for word, kind in pairs if word.text)
         name = said[2].text if len(said) > 2 else ""
         codes = said[-1:] if verb != "toc_signon" and len(said) > 7 else []
         return tuple(self._secret(word, name, "roasted") for word in said[3:4]) + tuple(
             self._secret(word, name, "code") for word in codes
         )
+
+    def hidden(self, raw: bytes) -> tuple[Secret, ...]:
+        verb = _COMMAND.match(raw[frames.HEADER :].decode("latin-1"))[1]  # type: ignore[index]  # it matches any text
+        start = raw.find(verb.encode("latin-1")) + len(verb)
+        return (Secret(start, len(raw), "not readable"),) if verb.lower() in _SECRETIVE and start < len(raw) else ()
 
     def _secret(self, word: Word, name: str, kind: str) -> Secret:
         account = self.aim.known.find(name)
@@ -280,7 +286,8 @@ class Toc(Session):
         self.send(raw, section, (frames.HEADER, len(raw)))
 
     def _say(self, message: str, section: str = "") -> None:
-        self._send_frame(frames.DATA, message.encode("latin-1", "replace"), section)
+        text = message.encode("latin-1", "replace").replace(b"\0", b"")  # clients would end their string there
+        self._send_frame(frames.DATA, text, section)
 
     def _arguments(self, unit: Unit, least: int = 0) -> list[str]:
         """The words behind the verb. Raises Drop when there are none to be had, or too few."""
@@ -323,7 +330,7 @@ class Toc(Session):
         for message in [f"CONFIG:{lists.text}", nick] if self.form is Form.TOC1 else [nick, f"CONFIG2:{lists.config2}"]:
             self._say(message)
         self._await_init_done()
-        self._keep_alive()
+        self._plan_keep_alive()
 
     do_toc2_signon = do_toc2_login = do_toc_signon
 
@@ -331,10 +338,13 @@ class Toc(Session):
         if self.policy.init_done:
             self.at("init_done", self.kit.now() + self.policy.init_done, self.close)
 
-    def _keep_alive(self) -> None:
+    def _plan_keep_alive(self) -> None:
         if self.policy.keep_alive:
-            self._send_frame(frames.KEEP_ALIVE, b"")
             self.at("keep_alive", self.kit.now() + self.policy.keep_alive, self._keep_alive)
+
+    def _keep_alive(self) -> None:
+        self._send_frame(frames.KEEP_ALIVE, b"")
+        self._plan_keep_alive()
 
     def do_toc_init_done(self, unit: Unit) -> None:
         self._timers.pop("init_done", None)
