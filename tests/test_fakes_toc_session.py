@@ -257,7 +257,9 @@ def test_a_recording_is_a_transcript_that_plays_again(path: Path) -> None:
 # ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("length", "nuls", "stays"), [(2048, 1, True), (2048, 300, True), (2049, 1, False), (2049, 0, False)])
+@pytest.mark.parametrize(
+    ("length", "nuls", "stays"), [(2048, 1, True), (2048, 300, True), (2049, 1, False), (2049, 0, False)]
+)
 def test_a_command_has_2048_octets_without_its_nul(length: int, nuls: int, stays: bool) -> None:
     bench, raw = Bench(), Raw("alice")
     core = bench.signed_on(raw)
@@ -398,7 +400,9 @@ def test_any_octets_at_all_raise_nothing(pieces: list[bytes]) -> None:
 VERBS = [verb for verb in Toc.verbs if verb.startswith("toc")]
 ARGUMENTS = st.lists(
     st.one_of(
-        st.sampled_from(["alice", "bob", "1", "4", '""', "lobby", "norm", "F", "U", "en", "{g:a\nb:b\n}", "auto", "-1", "²"]),
+        st.sampled_from(
+            ["alice", "bob", "1", "4", '""', "lobby", "norm", "F", "U", "en", "{g:a\nb:b\n}", "auto", "-1", "²"]
+        ),
         st.text(st.characters(max_codepoint=255), max_size=20),
     ),
     max_size=6,
