@@ -58,6 +58,9 @@ class Clock(Protocol):
     def connected(self, link: Waitable) -> None:
         """A link stands. Only a rehearsal cares: it counts octets, to know when nothing moves."""
 
+    def writing(self, link: Waitable) -> None:
+        """This link is about to be written to. Only a rehearsal cares: what was written to another comes first."""
+
 
 class RealClock:
     """The machine's time. `stop` (safe in a signal handler) ends `every` and endless waits after the work in hand."""
@@ -115,6 +118,9 @@ class RealClock:
     def connected(self, link: Waitable) -> None:
         """See Clock."""
 
+    def writing(self, link: Waitable) -> None:
+        """See Clock."""
+
 
 class Once:
     """Another clock, of which `every` comes round once: a loop's single round, as cron wants it."""
@@ -124,6 +130,7 @@ class Once:
         self.wait = clock.wait
         self.connecting = clock.connecting
         self.connected = clock.connected
+        self.writing = clock.writing
 
     def every(self, seconds: float) -> Iterator[None]:
         """Once."""

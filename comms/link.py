@@ -102,6 +102,7 @@ class Link:
                     self._tls.unwrap()
                 self._send_raw(self._outgoing.read())
             if not self.ended:
+                self._clock.writing(self)
                 self.finished = True
                 self._raw.shutdown(socket.SHUT_WR)
                 until = self._clock.time() + GOODBYE
@@ -200,6 +201,8 @@ class Link:
             self.ended = True
 
     def _send_raw(self, data: bytes) -> None:
+        if data:
+            self._clock.writing(self)
         view = memoryview(data)
         while view:
             try:

@@ -62,6 +62,7 @@ class Rehearsal:
         self._last_cue = START
         self._until = START
         self._links: list[Link] = []
+        self._writer: Link | None = None  # the link that was written to last
         self._moved = threading.Event()
         self._shell: Shell
         self._bridge: Bridge
@@ -110,6 +111,7 @@ class Rehearsal:
     def every(self, seconds: float) -> Iterator[None]:
         """Due at once and then every so many seconds; ends with the play."""
         start = self._now
+        self.settle()
         while True:
             began = self._now
             yield
@@ -138,7 +140,8 @@ class Rehearsal:
                 if self._now > self._end + RESTLESS:
                     self.restless = True
                     return False
-                self._advance(self._end if due is None else due)
+                over = self._end if self._now < self._end else None
+                self._advance(min([one for one in (due, over) if one is not None], default=self._now))
             elif due is not None and due <= until:
                 self._advance(due)
             else:
@@ -155,6 +158,13 @@ class Rehearsal:
         """A link stands: from now on its octets count."""
         self._links.append(link)
         self.settle()
+
+    def writing(self, link: Link) -> None:
+        """A link is about to be written to: what was written to another is handled first, so that the fakes see what one
+        program does on several links in the order in which it does it."""
+        if self._writer is not link:
+            self._writer = link
+            self.settle()
 
     def forget(self, link: Link) -> None:
         """The octets of this link no longer count."""

@@ -147,6 +147,45 @@ def test_a_wait_with_a_time_runs_to_it_and_one_without_ends_with_the_play() -> N
         link.close()
 
 
+def test_a_wait_without_a_time_ends_with_the_play_and_not_with_a_server_s_timer_behind_it() -> None:
+    with World({"servers": ["smtp"]}, rehearsal=True) as world:
+        link = Link.connect(*world.address("smtp"), clock=world.clock)  # idle for 300 seconds, and it is told 421
+        link.recv(1 << 16)
+        world.clock.at(7, lambda: None)
+        assert world.clock.wait(link, None) is False
+        assert world.clock.elapsed == 7
+        link.close()
+
+
+def test_a_loop_s_first_round_too_begins_when_nothing_moves() -> None:
+    with World({"servers": ["smtp"]}, rehearsal=True) as world:
+        room = Room()
+        address = world.serve("chat", lambda: LineChat(world.kit, room))
+        links = [Link.connect(*address, clock=world.clock) for _ in range(20)]
+        for number, link in enumerate(links):
+            link.sendall(b"NAME %d\r\n" % number)
+        for _ in world.clock.every(5):
+            assert [link.readable() for link in links] == [True] * 20
+        for link in links:
+            link.close()
+
+
+def test_what_one_program_writes_on_several_links_is_handled_in_the_order_in_which_it_writes() -> None:
+    with World({"servers": ["smtp"]}, rehearsal=True) as world:
+        room = Room()
+        address = world.serve("chat", lambda: LineChat(world.kit, room))
+        links = [Link.connect(*address, clock=world.clock) for _ in range(5)]
+        for number in range(200):
+            links[number * number % 5].sendall(b"NAME %d\r\n" % number)
+        links[0].close()
+        links[1].sendall(b"NAME last\r\n")
+        world.clock.settle()
+        said = [record for record in world.records if record.direction == "C" or record.verb == "leaves"]
+        assert [record.raw for record in said] == [*(b"NAME %d\r\n" % n for n in range(200)), b"", b"NAME last\r\n"]
+        for link in links:
+            link.close()
+
+
 def test_a_play_that_never_rests_is_ended_an_hour_after_its_last_cue() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
