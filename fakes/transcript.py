@@ -419,6 +419,7 @@ class Traffic:
     octets_in: int = 0
     octets_out: int = 0
     ended: bool = False
+    finished: bool = False
     closed: bool = False
 
     def pump(self, most: int = 0) -> None:
@@ -504,6 +505,7 @@ class OnSocket:
 
     def leave(self) -> None:
         """See Wire."""
+        self._traffic.finished = True
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -511,7 +513,7 @@ class OnSocket:
 
     def close(self) -> None:
         """Frees the socket."""
-        self._traffic.closed = True
+        self._traffic.finished = self._traffic.closed = True
         self._socket.close()
 
 

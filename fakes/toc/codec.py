@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 
 from fakes.toc import frames
 from fakes.toc.roasting import code, roast
-from fakes.transcript import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, shown
+from fakes.transcript import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, line_of, shown
 from fakes.wire import Record
 from fakes.world import World
 
@@ -106,7 +106,7 @@ class Frames:
         """See Codec."""
         frame = frames.first(record.raw) if record.raw.startswith(b"*") else None
         if frame is None or len(record.raw) != frames.HEADER + len(frame.payload):
-            yield f"{record.direction}| {shown(record.raw)}"
+            yield f"{record.direction}| {line_of(shown(record.raw))}"
             return
         text, last, end = "", frames.HEADER, len(record.raw)
         words = [] if frame.type == frames.DATA else [frames.NAMES.get(frame.type, str(frame.type))]
@@ -128,8 +128,8 @@ class Frames:
         text += _shown(record, last, end)
         if not words and _BRACKETS.match(text):
             words = ["data"]
-        text = re.sub(" $", r"\\x20", text)
-        yield f"{record.direction}: {'[' + ' '.join(words) + ']' if words else ''}{' ' if words and text else ''}{text}"
+        brackets = f"[{' '.join(words)}]" if words else ""
+        yield f"{record.direction}: {brackets}{' ' if words and text else ''}{line_of(text)}"
 
 
 def _octets(text: str, secret: Callable[[str], bytes]) -> bytes:
@@ -161,7 +161,7 @@ def _pattern(text: str) -> bytes:
 
 def _shown(record: Record, start: int, end: int) -> str:
     """Octets of a frame; of a client's, braces that would be taken for a secret are escaped."""
-    text = shown(record.raw[start:end] + b"|", "" if record.direction == "C" else "*")[:-1]  # a blank at its end may stay
+    text = shown(record.raw[start:end], "" if record.direction == "C" else "*")
     return re.sub(rf"\{{({_LABEL})\}}", r"\\{\1}", text) if record.direction == "C" else text
 
 
