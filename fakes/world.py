@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from fakes import certificates
 from fakes.bridge import Bridge
 from fakes.clock import RealTime, Rehearsal
-from fakes.faults import Fault, Faults, UnmetFault, from_mapping
+from fakes.faults import EVERYWHERE, Fault, Faults, UnmetFault, from_mapping
 from fakes.host import Event, Host, Tokens
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
@@ -111,14 +111,19 @@ class World:
             self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.time, bridge=self._bridge
         )
         screen_names = self.config.get("aim") or [{"screen_name": name} for name in DEFAULT_SCREEN_NAMES]
-        self.aim = Aim(map(_account, screen_names), now=self._time.time, bridge=self._bridge, tell=self.tell)
+        try:
+            self.aim = Aim(map(_account, screen_names), now=self._time.time, bridge=self._bridge, tell=self.tell)
+        except ValueError as error:
+            raise WorldError(f"aim: {error}") from None
         machine = self.config.get("host", {})
         self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self._note)
         for name in machine.get("processes", ()):
             self.host.add(name)
         self._servers = list(self.config.get("servers", CORES))
-        spoken = [one for server in self._servers for one in (CORES[server], *CORES[server].heirs)]
-        self.faults = Faults(vocabulary={one.protocol: one.vocabulary() for one in spoken})
+        heirs = [heir for server in self._servers for heir in CORES[server].heirs]
+        vocabulary = {heir.protocol: heir.vocabulary() - EVERYWHERE for heir in heirs}
+        vocabulary |= {server: CORES[server].vocabulary() for server in self._servers}
+        self.faults = Faults(vocabulary=vocabulary)
         self.faults.arm(*(from_mapping(table) for table in self.config.get("fault", ())), *faults)
         self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self._note)
         self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
