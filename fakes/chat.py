@@ -69,8 +69,8 @@ class Online(Generic[Session]):
         return list(self._sessions.get(self._fold(name), ()))
 
     def __iter__(self) -> Iterator[Session]:
-        """Every session; those of one name together, names in order of their arrival."""
-        return (session for sessions in list(self._sessions.values()) for session in list(sessions))
+        """Every session that there is now; those of one name together, names in order of their arrival."""
+        return iter([session for sessions in self._sessions.values() for session in sessions])
 
     def __len__(self) -> int:
         return sum(map(len, self._sessions.values()))

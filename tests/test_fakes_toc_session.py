@@ -15,6 +15,7 @@ from fakes import transcript
 from fakes.toc import Account, Aim, Policy, Toc, frames
 from fakes.toc.lists import LONGEST
 from fakes.wire import Facts, Kit, Record, Session, Want, in_states
+from fakes.world import World
 from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("toc-*.txt"))
@@ -163,7 +164,8 @@ def test_every_verb_in_every_state(verb: str, state: str, legal: bool) -> None:
 
 
 def test_every_verb_occurs_in_a_transcript_in_its_legal_course_and_refused() -> None:
-    legal, refused = set(), set()
+    legal: set[str] = set()
+    refused: set[str] = set()
     for path in TRANSCRIPTS:
         for record in transcript.play_on_core(transcript.load(path)).records:
             if record.protocol == "toc" and record.direction == "C" and record.verb:
@@ -174,9 +176,9 @@ def test_every_verb_occurs_in_a_transcript_in_its_legal_course_and_refused() -> 
 
 
 MESSAGES = """
-    SIGN_ON CONFIG CONFIG2 NICK IM_IN IM_IN2 IM_IN_ENC2 UPDATE_BUDDY UPDATE_BUDDY2 BUDDY_CAPS2 ERROR EVILED CHAT_JOIN CHAT_IN
-    CHAT_IN_ENC CHAT_UPDATE_BUDDY CHAT_INVITE CHAT_LEFT GOTO_URL DIR_STATUS ADMIN_NICK_STATUS ADMIN_PASSWD_STATUS PAUSE
-    RVOUS_PROPOSE INSERTED2 DELETED2 UPDATED2 NEW_BUDDY_REPLY2 CLIENT_EVENT2 BART2
+    SIGN_ON CONFIG CONFIG2 NICK IM_IN IM_IN2 IM_IN_ENC2 UPDATE_BUDDY UPDATE_BUDDY2 BUDDY_CAPS2 ERROR EVILED CHAT_JOIN
+    CHAT_IN CHAT_IN_ENC CHAT_UPDATE_BUDDY CHAT_INVITE CHAT_LEFT GOTO_URL DIR_STATUS ADMIN_NICK_STATUS ADMIN_PASSWD_STATUS
+    PAUSE RVOUS_PROPOSE INSERTED2 DELETED2 UPDATED2 NEW_BUDDY_REPLY2 CLIENT_EVENT2 BART2
 """.split()
 
 
@@ -202,7 +204,7 @@ class Chopped(transcript.OnCore):
 def played(path: Path, pieces: Any) -> str:
     """The recording of a transcript, played in pieces."""
     script = transcript.load(path)
-    world = transcript.World(script.config(), rehearsal=True, faults=script.faults)
+    world = World(script.config(), rehearsal=True, faults=script.faults)
     wires: list[Chopped] = []
 
     def connect(listener: str, number: int) -> Chopped:
@@ -279,7 +281,7 @@ def test_a_room_full_of_people_is_told_in_messages_below_8185_octets() -> None:
     raw, core = clients[-1]
     told = [message.split(":")[3:] for message in raw.feed(taken(core)) if message.startswith("CHAT_UPDATE_BUDDY")]
     assert len(told) > 1
-    assert sum(told, []) == names
+    assert [name for names in told for name in names] == names
 
 
 def test_a_list_that_would_no_longer_fit_one_message_is_refused_with_931() -> None:
