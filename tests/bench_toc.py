@@ -1,0 +1,134 @@
+"""The rows of TOC: what an IM costs, what an idle connection holds, and that twice the work takes twice the time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+
+from fakes.toc import Account, Aim, Toc
+from fakes.wire import Facts, Kit
+from fakes.world import World
+from tests.bench import median, row, timed
+from tests.toc_raw import Raw, RawOnSocket
+
+IMS = 2000
+MAILS = 200
+IDLE = 300
+
+
+def toc_ims() -> None:
+    """An IM between two clients, sent as fast as the socket takes them, beside a mail of one line to the SMTP fake."""
+    config = {"servers": ["toc", "smtp"], "toc": {"sequence": False}}  # the same octets are sent in every round
+    with World(config, watch=lambda one: None) as world:
+        sender, receiver = (RawOnSocket(world.address("toc"), name) for name in ("alice", "bob"))
+        for client in (sender, receiver):
+            client.sign_on()
+        sender.say("toc_add_buddy bob")
+        sender.until(lambda message: message.startswith("UPDATE_BUDDY:bob:T"))
+        ims = b"".join(sender.im("bob", "uptime") for _ in range(IMS))
+
+        def an_im(clock: Callable[[], float]) -> float:
+            before = clock()
+            thread = threading.Thread(target=sender.send, args=(ims,))
+            thread.start()
+            left = IMS
+            while left:
+                left -= receiver._socket.recv(1 << 16).count(b"uptime")
+            thread.join()
+            return (clock() - before) / IMS
+
+        def a_mail(clock: Callable[[], float]) -> float:
+            with socket.create_connection(world.address("smtp")) as link:
+                reader = link.makefile("rb")
+                reader.readline()
+                link.sendall(b"HELO client.example\r\n")
+                reader.readline()
+                before = clock()
+                for _ in range(MAILS):
+                    link.sendall(b"MAIL FROM:<c@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n")
+                    for _ in range(3):
+                        reader.readline()
+                    link.sendall(b"Subject: hi\r\n\r\nuptime\r\n.\r\n")
+                    reader.readline()
+                return (clock() - before) / MAILS
+
+        for name, clock in (
+            ("CPU of the server", lambda: world.call(time.thread_time)),
+            ("wall time", time.perf_counter),
+        ):
+            row(
+                f"toc: {name} an IM from client to client",
+                median(lambda: an_im(clock), 9),
+                median(lambda: a_mail(clock), 9),
+                "a mail  ",
+            )
+        for client in (sender, receiver):
+            client.__exit__(None, None, None)
+
+
+def toc_idle() -> None:
+    """What the server's process holds for a connection on which nothing happens: signed on, and greeted by SMTP."""
+
+    def held(server: str, connect: Callable[[tuple[str, int], int], socket.socket]) -> float:
+        names = [f"name{n}" for n in range(IDLE)]
+        config = {"servers": [server], "aim": [{"screen_name": name} for name in names]}
+        with World(config, watch=lambda one: None) as world:
+            connect(world.address(server), 0).close()
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            clients = [connect(world.address(server), n) for n in range(IDLE)]
+            after = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            for client in clients:
+                client.close()
+        return (after - before) / IDLE / 1024
+
+    def signed_on(address: tuple[str, int], number: int) -> socket.socket:
+        raw, link = Raw(f"name{number}"), socket.create_connection(address)
+        link.sendall(raw.opening() + raw.command("toc_init_done") + raw.command(f"toc_get_status name{number}"))
+        while not raw.messages or not raw.messages[-1].startswith("UPDATE_BUDDY"):
+            raw.feed(link.recv(4096))
+        return link
+
+    def greeted(address: tuple[str, int], number: int) -> socket.socket:
+        link = socket.create_connection(address)
+        link.recv(100)
+        return link
+
+    ours, theirs = held("toc", signed_on), held("smtp", greeted)
+    name = "toc: memory of an idle connection, signed on"
+    print(f"{name:<58} {ours:9.2f} KiB smtp     {theirs:9.2f} KiB ratio {ours / theirs:6.2f}")
+
+
+def toc_scaling() -> None:
+    """Twice the watchers, twice the IMs, a buffer twice as full: about twice the time."""
+
+    def talking(people: int, act: Callable[[Toc, Raw], None]) -> float:
+        kit = Kit(lambda: 0.0, lambda length: "1" * length)
+        aim = Aim(Account(f"name{n}") for n in range(people))
+        cores = []
+        for n in range(people):
+            core, raw = Toc(kit, aim), Raw(f"name{n}")
+            core.opened(Facts(n))
+            core.receive(raw.opening() + raw.command("toc_add_buddy name0") + raw.command("toc_init_done"))
+            cores.append((core, raw))
+        return timed(lambda: act(*cores[0]))
+
+    def away(core: Toc, raw: Raw) -> None:
+        for _ in range(20):
+            core.receive(raw.command("toc_set_away gone"))
+
+    def flood(count: int) -> Callable[[Toc, Raw], None]:
+        return lambda core, raw: core.receive(b"".join(raw.im("name1", "x" * 1000) for _ in range(count)))
+
+    def row_of(name: str, once: Callable[[], float], twice: Callable[[], float]) -> None:
+        row(f"toc: {name}, twice as much", median(twice, 5), median(once, 5), "once    ", "2")
+
+    row_of("an away message to 250 watchers", lambda: talking(250, away), lambda: talking(500, away))
+    row_of("4 MB of IMs at once", lambda: talking(2, flood(4000)), lambda: talking(2, flood(8000)))
+
+
+ROWS = [toc_ims, toc_idle, toc_scaling]
