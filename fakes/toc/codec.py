@@ -27,8 +27,8 @@ from fakes.transcript import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, line_of
 from fakes.wire import Record
 from fakes.world import World
 
-_TYPES = {name: number for number, name in frames.NAMES.items()}
-_BRACKETS = re.compile(r"\[([a-z-]+|\d+)( raw)?(?: ([+=])(\d+))?\](?: |$)")
+_TYPES = {name: number for number, name in frames.NAMES.items()} | {str(number): number for number in range(256)}
+_BRACKETS = re.compile(rf"\[({'|'.join(map(re.escape, _TYPES))})( raw)?(?: ([+=])(\d+))?\](?: |$)")
 _LABEL = r"(?:roasted|code|old|new) [^{}]+|not readable"
 _PIECE = re.compile(rf"\\x([0-9a-fA-F]{{2}})|\\(.)|\{{({_LABEL})\}}|([^\\{{*]+|.)", re.S)
 NEW_PASSWORD = "changed"  # what `{new NAME}` says
@@ -75,7 +75,7 @@ class Frames:
         self._sent = (number if step == "=" else self._sent + (number if step else 1)) % 65536
         if match is None:
             return frames.DATA, False, text
-        return _TYPES[match[1]] if match[1] in _TYPES else int(match[1]), bool(match[2]), text[match.end() :]
+        return _TYPES[match[1]], bool(match[2]), text[match.end() :]
 
     def whole(self, said: bytes) -> bool:
         """See Codec."""
@@ -90,7 +90,7 @@ class Frames:
         if frame is None or (self._heard is not None and frame.sequence != (self._heard + 1) % 65536):
             return None
         match = _BRACKETS.match(step.text)
-        kind = _TYPES.get(match[1], -1) if match else frames.DATA
+        kind = _TYPES[match[1]] if match else frames.DATA
         payload = frame.payload
         if frame.type == frames.SIGNON and not (match and match[2]):
             payload = b"1" if payload == frames.signon() else b""
