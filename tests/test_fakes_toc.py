@@ -146,6 +146,8 @@ def test_people_of_the_play_do_what_clients_do() -> None:
         assert bot.until(lambda message: message.startswith("UPDATE_BUDDY:Carol")).split(":")[5] == "10"
         carol.idles(0)
         bot.until(lambda message: message.startswith("UPDATE_BUDDY:Carol") and message.split(":")[5] == "0")
+        with pytest.raises(LookupError, match="'a:b' cannot be a screen name"):
+            world.aim.actor("a:b")
         assert carol.says("OpsBot", "naïve", auto=True)
         bot.until("IM_IN:Carol:T:na\xefve")
         assert carol.says("OpsBot", "5 €")

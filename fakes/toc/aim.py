@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fakes.bridge import Bridge
 from fakes.chat import Heard, Known, Online
 from fakes.toc import actors
-from fakes.toc.lists import fold
+from fakes.toc.lists import NAME, fold, is_name
 from fakes.toc.presence import LEVEL, Account, Door, Im, Presence, Status, Unavailable
 from fakes.toc.rooms import Rooms
 
@@ -148,10 +148,12 @@ class Aim:
         return self._bridge.call(lambda: [presence.name for presence in self.sessions if presence.visible])
 
     def actor(self, name: str) -> actors.Actor:
-        """Somebody of the play, without a socket; who has no account gets one."""
+        """Somebody of the play, without a socket; who has no account gets one. Raises LookupError for what is no name."""
 
         def make() -> actors.Actor:
             if self.known.find(name) is None:
+                if not is_name(name):
+                    raise LookupError(f"{name!r} cannot be a screen name: no colon, at most {NAME} characters")
                 self.known.add(name, Account(name))
             return self._actors.setdefault(fold(name), actors.Actor(self, name, self._bridge, self._tell))
 

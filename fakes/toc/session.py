@@ -240,7 +240,8 @@ class Toc(Session):
     # ── dispatch ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def unknown(self, unit: Unit) -> Refuse:
-        if isinstance(unit.value, Drop):
+        if not unit.verb:
+            assert isinstance(unit.value, Drop)
             return unit.value
         if self.state in ("FLAPON", "SIGNON", "LOGIN"):
             return Drop("a sign-on comes first")
