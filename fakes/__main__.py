@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--domain", metavar="NAME", action="append", default=[], help="a domain of ours")
     parser.add_argument("--user", metavar="NAME@DOMAIN:PASSWORD", action="append", default=[], help="an account")
+    parser.add_argument("--aim", metavar="'SCREEN NAME:PASSWORD'", action="append", default=[], help="an AIM account")
     parser.add_argument("--world", metavar="FILE.toml", type=Path, help="all this and more, in a file")
     parser.add_argument("--tls", choices=["off", "optional", "required"], help="STARTTLS/STLS (default optional)")
     parser.add_argument("--fault", metavar="TEXT", action="append", default=[], help="something that goes wrong")
@@ -79,6 +80,11 @@ def _world(options: argparse.Namespace) -> World:
         if not colon or "@" not in address:
             raise WorldError(f"--user is NAME@DOMAIN:PASSWORD, not {text!r}")
         config.setdefault("person", []).append({"address": address, "password": password})
+    for text in options.aim:
+        name, colon, password = text.partition(":")
+        if not colon:
+            raise WorldError(f"--aim is 'SCREEN NAME:PASSWORD', not {text!r}")
+        config.setdefault("aim", []).append({"screen_name": name, "password": password})
     if options.domain:
         config["mail"] = {**config.get("mail", {}), "domains": options.domain}
     named = {name: port for names in LISTENERS.values() for name in names if (port := getattr(options, name)) is not None}
@@ -92,6 +98,7 @@ def _world(options: argparse.Namespace) -> World:
         print(f"no TLS here: {certificates.REMEDY}", file=sys.stderr)
         config["tls"] = "off"
     ports = named or {name: DEFAULT_PORTS[name] for names in LISTENERS.values() for name in names}
+    config.setdefault("servers", [server for server, names in LISTENERS.items() if names.keys() & ports.keys()])
     return World(
         config, faults=options.fault, host=options.host, ports=ports,
         token=lambda length: "".join(secrets.choice(_DIGITS) for _ in range(length)),

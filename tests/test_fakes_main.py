@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.toc_raw import RawOnSocket, roasted
+
 HERE = Path(__file__).parent.parent
 
 
@@ -71,6 +73,20 @@ def test_a_world_file_and_a_fault_are_obeyed(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+def test_aim_accounts_sign_on_and_no_password_is_shown() -> None:
+    options = ("--toc", "0", "--aim", "Ops Bot:hun:ter2", "--aim", "bob:x", "--fault", "connect delay 0")
+    with serving(*options) as (ready, process):
+        assert set(ready) == {"ready", "toc", "ca"}
+        with RawOnSocket((ready["toc"][0], ready["toc"][1]), "opsbot", "hun:ter2", form="toc2_signon") as bot:
+            bot.sign_on()
+            bot.say("toc_get_status opsbot")
+            bot.until(lambda message: message.startswith("UPDATE_BUDDY2:Ops Bot:T"))
+        process.send_signal(signal.SIGTERM)
+        _, wire = process.communicate(timeout=30)
+    assert "toc-1 C: toc_init_done" in wire and "{roasted opsbot}" in wire and "{code opsbot}" in wire
+    assert roasted("hun:ter2") not in wire
+
+
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -80,6 +96,9 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("options", "says"), [
     (["--smtpp", "0"], "unrecognized"),
     (["--smtp", "0", "--user", "carol"], "NAME@DOMAIN:PASSWORD"),
+    (["--toc", "0", "--aim", "carol"], "SCREEN NAME:PASSWORD"),
+    (["--toc", "0", "--aim", "a:b", "--aim", "A:c"], "A is in this world twice"),
+    (["--toc", "0", "--smtp", "0", "--fault", "connect reset"], "smtp and toc both know 'connect'"),
     (["--smtp", "0", "--fault", "smtp RCTP reset"], "did you mean 'rcpt'"),
     (["--smtp", "0", "--world", "no-such-file.toml"], "cannot be read"),
     (["--smtp", "0", "--tls", "maybe"], "invalid choice"),
