@@ -2,7 +2,8 @@
 
 Read in this order: `frames` and `arguments` (octets and words), `session` (the legality table, and a handler a command),
 `messages` (what is said back), `aim` (who is on line and who sees whom), `presence`, `lists`, `rooms`; then the small ones:
-`roasting`, `speed`, `pages` (the web half), `actors` (people of the play), `codec` (how transcripts write frames).
+`roasting`, `masks` (what transcripts show of passwords), `speed`, `pages` (the web half), `actors` (people of the play),
+`codec` (how transcripts write frames).
 
 AOL shut the service in 2017, so the sources are AOL's own document of TOC 1.0 and what clients of both versions, and the
 servers that outlived AOL's, are seen to do. Left out, because no client that still runs waits for it: file transfers

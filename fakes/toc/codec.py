@@ -11,9 +11,7 @@ r"""How transcripts write frames: a line is a DATA frame's text; brackets say wh
 In brackets: the type (signon, data, error, signoff, keep-alive, or a number), then, if need be, `raw`: the octets as they
 stand, no NUL added (`[signon raw] \x00…`); `+N`: the sequence number is N further than the last, not 1; `=N`: it is N.
 The player counts by itself, and fails when the server's count has a gap. A `C|` line is octets without a frame.
-
-Secrets: `{roasted NAME}` the password as sign-on commands carry it, `{code NAME}` the number that TOC2 derives from it,
-`{old NAME}` and `{new NAME}` for toc_change_passwd; ` wrong` behind makes it a wrong one. Other braces are themselves.
+Secrets are in braces (see masks.py); other braces are themselves.
 """
 
 from __future__ import annotations
@@ -22,31 +20,15 @@ import re
 from collections.abc import Callable, Iterator
 
 from fakes.toc import frames
-from fakes.toc.roasting import code, roast
+from fakes.toc.masks import KINDS, NOT_READABLE, unmasked
 from fakes.transcript import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, line_of, shown
 from fakes.wire import Record
 from fakes.world import World
 
 _TYPES = {name: number for number, name in frames.NAMES.items()} | {str(number): number for number in range(256)}
 _BRACKETS = re.compile(rf"\[({'|'.join(map(re.escape, _TYPES))})( raw)?(?: ([+=])(\d+))?\](?: |$)")
-_LABEL = r"(?:roasted|code|old|new) [^{}]+|not readable"
+_LABEL = rf"(?:{'|'.join(KINDS)}) [^{{}}]+|{NOT_READABLE}"
 _PIECE = re.compile(rf"\\x([0-9a-fA-F]{{2}})|\\(.)|\{{({_LABEL})\}}|([^\\{{*]+|.)", re.S)
-NEW_PASSWORD = "changed"  # what `{new NAME}` says
-
-
-def secret(label: str, world: World) -> bytes:
-    """The words that a label stands for."""
-    if label == "not readable":
-        return b'"'
-    kind, _, rest = label.partition(" ")
-    name, _, wrong = rest.partition(" ")
-    account = world.aim.known.find(name)
-    password = "wrong" if wrong or account is None else account.password
-    if kind == "roasted":
-        return roast(password.encode()).encode()
-    if kind == "code":
-        return b"0" if wrong or account is None else str(code(name, password)).encode()
-    return (NEW_PASSWORD if kind == "new" else password).encode()
 
 
 class Frames:
@@ -166,7 +148,7 @@ def _shown(record: Record, start: int, end: int) -> str:
 
 
 CODECS["toc"] = Frames
-SECRETS |= dict.fromkeys(("roasted", "code", "old", "new", "not"), secret)
+SECRETS |= dict.fromkeys((*KINDS, NOT_READABLE.split()[0]), lambda label, world: unmasked(label, world.aim))
 
 
 def _cue(world: World, text: str, act: Callable[[str, str], object]) -> None:

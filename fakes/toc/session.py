@@ -10,26 +10,25 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from fakes.http import Http
 from fakes.toc import frames, messages
 from fakes.toc.aim import Aim
-from fakes.toc.arguments import Malformed, Word, words
+from fakes.toc.arguments import Malformed, words
 from fakes.toc.lists import FIRST_GROUP, add, fold, is_name
+from fakes.toc.masks import NOT_READABLE, SECRETIVE, SIGN_ONS, masks
 from fakes.toc.messages import Form, error
 from fakes.toc.pages import DIRECTORY, PROFILE, Pages, url
 from fakes.toc.presence import Im, Presence, Status, Unavailable
-from fakes.toc.roasting import code, unroast
+from fakes.toc.roasting import unroast
 from fakes.toc.rooms import EXCHANGE, Room
 from fakes.toc.speed import Meter
 from fakes.wire import Kit, Refuse, Rule, Secret, Session, Unit, rule
 
 ALIASES = {"toc2_send_im": "toc_send_im"}  # one command under two names: one row, one place for faults
-SIGN_ONS = {form.value: form for form in Form}
-_SECRETIVE = {*SIGN_ONS, "toc_change_passwd"}
 _VERBS = {frames.SIGNON: "SIGNON", frames.SIGNOFF: "SIGNOFF", frames.KEEP_ALIVE: "KEEP_ALIVE"}
 _COMMAND = re.compile(r"[ \t\r\n]*([^ \t\r\n]*)[ \t\r\n]*(.*)", re.S)
 
@@ -181,11 +180,10 @@ class Toc(Session):
         """A frame as a unit: its value is the words behind the verb, or why there are none."""
         spoken = (frames.HEADER, len(raw))
         self._about = ""
+        if frame.type in _VERBS:
+            return Unit(raw, _VERBS[frame.type], value=frame.payload, spoken=spoken)
         if frame.type != frames.DATA:
-            verb = _VERBS.get(frame.type, "")
-            return Unit(
-                raw, verb, value=frame.payload if verb else Drop(f"there is no frame of type {frame.type}"), spoken=spoken
-            )
+            return Unit(raw, "", value=Drop(f"there is no frame of type {frame.type}"), spoken=spoken)
         command = frame.payload.rstrip(b"\0")
         text = command.decode("latin-1")
         verb, arg = _COMMAND.match(text).groups()  # type: ignore[union-attr]  # it matches any text
@@ -198,44 +196,18 @@ class Toc(Session):
         else:
             unit.value = said
             self._about = said[0].text if said else ""
-        if verb.lower() in _SECRETIVE:
-            unit.secrets = self._secrets(verb.lower(), text, said)
+        if verb.lower() in SECRETIVE:
+            unit.secrets = tuple(masks(verb.lower(), text, said, self.aim, self.user))
         if len(command) > self.policy.command:
             unit.verb, unit.value = "", Drop(f"a command of {len(command)} octets; {self.policy.command} is the limit")
         elif not verb.startswith("toc"):
             unit.verb, unit.value = "", Drop("a command begins with toc")
         return unit
 
-    def _secrets(self, verb: str, text: str, said: Sequence[Word]) -> tuple[Secret, ...]:
-        """The spans of passwords, with labels that a transcript can say again."""
-        if not said:
-            start = text.lower().index(verb) + len(verb)
-            rest = len(text) - len(text[start:].lstrip())
-            return (Secret(frames.HEADER + rest, frames.HEADER + len(text), "not readable"),) if text[rest:] else ()
-        if verb == "toc_change_passwd":
-            pairs = zip(said, ("old", "new"), strict=False)
-            return tuple(self._secret(word, self.user, kind) for word, kind in pairs if word.text)
-        name = said[2].text if len(said) > 2 else ""
-        codes = said[-1:] if verb != "toc_signon" and len(said) > 7 else []
-        return tuple(self._secret(word, name, "roasted") for word in said[3:4]) + tuple(
-            self._secret(word, name, "code") for word in codes
-        )
-
     def hidden(self, raw: bytes) -> tuple[Secret, ...]:
         verb = _COMMAND.match(raw[frames.HEADER :].decode("latin-1"))[1]  # type: ignore[index]  # it matches any text
         start = raw.find(verb.encode("latin-1")) + len(verb)
-        return (Secret(start, len(raw), "not readable"),) if verb.lower() in _SECRETIVE and start < len(raw) else ()
-
-    def _secret(self, word: Word, name: str, kind: str) -> Secret:
-        account = self.aim.known.find(name)
-        who = fold(name) if account is not None else "nobody"
-        right = False
-        if account is not None and kind == "roasted":
-            right = self.aim.authenticate(name, unroast(word.text)) is not None
-        elif account is not None:
-            right = kind == "new" or word.text == (account.password if kind == "old" else str(code(name, account.password)))
-        label = f"{kind} {who}" + ("" if right else " wrong")
-        return Secret(frames.HEADER + word.start, frames.HEADER + word.end, label)
+        return (Secret(start, len(raw), NOT_READABLE),) if verb.lower() in SECRETIVE and start < len(raw) else ()
 
     # ── dispatch ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -271,7 +243,7 @@ class Toc(Session):
 
     def said_instead(self, text: str) -> None:
         """`toc_send_im reply 901` names whom the command names; any other text is said as it stands."""
-        if text.isdigit():
+        if re.fullmatch("[0-9]{3}", text):
             text = error(int(text), *([self._about] if int(text) in messages.NAMING else []))
         self.refused(Refuse(text))
 
@@ -317,7 +289,7 @@ class Toc(Session):
 
     def do_toc_signon(self, unit: Unit) -> None:
         said = self._arguments(unit, 4)
-        self.form = SIGN_ONS[unit.verb]
+        self.form = Form(unit.verb)
         account = self.aim.authenticate(said[2], unroast(said[3]))
         if account is None:
             raise Refuse(error(messages.WRONG_LOGIN))
