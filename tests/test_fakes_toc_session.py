@@ -482,6 +482,22 @@ def test_a_malformed_command_drops_the_connection_and_changes_nothing(text: str)
     assert bob.feed(taken(other)) == []
 
 
+def test_a_client_of_toc_1_may_use_words_of_toc2_and_is_told_nothing_in_them() -> None:
+    bench, raw, bob = Bench(), Raw("alice"), Raw("bob", form="toc2_signon")
+    other, core = bench.signed_on(bob), bench.signed_on(raw)
+    for text in (
+        "toc2_new_buddies {g:friends\nb:bob\n}",
+        "toc2_send_im bob hello",
+        "toc2_set_pdmode 2",
+        "toc2_add_deny bob",
+    ):
+        core.receive(raw.command(text))
+    other.receive(bob.command("toc2_client_event alice 2"))
+    assert raw.feed(taken(core)) == []
+    assert bob.feed(taken(other)) == ["IM_IN2:alice:F:F:hello"]
+    assert core.presence.account.lists.text == "m 1\ng friends\nb bob\n"
+
+
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -161,7 +161,7 @@ class Toc(Session):
         for opening in frames.FLAPON:
             if self._in.startswith(opening):
                 del self._in[: len(opening)]
-                return Unit(opening, "FLAPON")
+                return Unit(opening, "FLAPON", spoken=(0, len(b"FLAPON")))
         come = bytes(self._in[: len(frames.FLAPON[0])])
         alike = next(n for n in range(len(come), -1, -1) if any(one.startswith(come[:n]) for one in frames.FLAPON))
         if alike == len(come):
@@ -508,7 +508,8 @@ class Toc(Session):
         name = entry.partition(":")[0]
         known = self.presence.watches(name)
         self._edit(lambda: self.presence.account.lists.add_buddy(group, entry), about=name)
-        self._say(f"NEW_BUDDY_REPLY2:{name}:added")
+        if self.form is not Form.TOC1:
+            self._say(f"NEW_BUDDY_REPLY2:{name}:added")
         if self.presence.visible and self.presence.watches(name) and not known:
             self.aim.show(self.presence, [name])
 
