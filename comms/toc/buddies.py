@@ -1,0 +1,204 @@
+"""Who is there: buddies, what is known of them, and the list that the server keeps."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import total_ordering
+from typing import TYPE_CHECKING, TypeVar
+
+from comms.toc.messages import Message, escaped, normal, word
+
+if TYPE_CHECKING:
+    from comms.toc.client import Client
+
+# What a buddy may change to. `online` is no state: it is the change from offline to any of the others.
+STATUSES = ("available", "online", "idle", "away", "offline")
+
+_Handler = TypeVar("_Handler", bound=Callable[[], object])
+
+
+@dataclass(frozen=True)
+class Presence:
+    """An UPDATE_BUDDY, read. `idle` in whole minutes, `signed_on` in seconds since the epoch."""
+
+    name: str
+    online: bool
+    warning_level: int
+    signed_on: float
+    idle: int
+    away: bool
+
+    @property
+    def status(self) -> str:
+        """offline, away, idle or available: away hides idle."""
+        if not self.online:
+            return "offline"
+        return "away" if self.away else "idle" if self.idle > 0 else "available"
+
+
+def presence(message: Message) -> Presence:
+    """What UPDATE_BUDDY says. Raises ValueError for numbers that are none."""
+    return Presence(
+        message["name"],
+        message["online"] == "T",
+        int(message["evil"] or 0),
+        float(int(message["signon"] or 0)),
+        int(message["idle"] or 0),
+        message["class"][2:3] == "U",  # the third place: a U in the second means an unconfirmed account
+    )
+
+
+@total_ordering
+class Buddy:
+    """Somebody. Compared by normalised name: `Bob Smith` and `bobsmith` are one."""
+
+    def __init__(self, client: Client, screen_name: str) -> None:
+        self._client = client
+        self.screen_name = screen_name
+        self.status = "offline"
+        self.warning_level = 0  # 0 to 100
+        self.idle_time = 0  # minutes
+        self.last_signon: float | None = None  # seconds since the epoch
+        self.handlers: dict[str, list[Callable[[], object]]] = {}
+
+    @property
+    def name(self) -> str:
+        """The screen name as servers compare it."""
+        return normal(self.screen_name)
+
+    @property
+    def is_online(self) -> bool:
+        """Signed on, in whatever status."""
+        return self.status != "offline"
+
+    @property
+    def is_idle(self) -> bool:
+        """Idle for a minute at least; one who is away may be idle too."""
+        return self.idle_time > 0
+
+    def on_status(self, *statuses: str) -> Callable[[_Handler], _Handler]:
+        """Has a function, without arguments, called when this buddy *changes to* one of these: `STATUSES`.
+
+        A sign-on is first `online`, then the status that it came with. The buddy is watched from now on, whether it
+        stands on the stored list or not. Raises ValueError for a status that does not exist.
+        """
+        for status in statuses:
+            if status not in STATUSES:
+                near = difflib.get_close_matches(status, STATUSES, n=1)
+                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                raise ValueError(f"there is no status {status!r}{hint}; there is: {', '.join(STATUSES)}")
+
+        def register(handler: _Handler) -> _Handler:
+            for status in statuses:
+                self.handlers.setdefault(status, []).append(handler)
+            self._client.watch(self)
+            return handler
+
+        return register
+
+    def send_im(self, text: str, auto_response: bool = False) -> None:
+        """Sends an IM; see `Client.send_im`."""
+        self._client.send_im(self, text, auto_response)
+
+    def warn(self, anonymous: bool = False) -> None:
+        """Warns: the more somebody is warned, the slower they may send. Raises Refused (902) when that is not allowed."""
+        self._client.warn(self, anonymous)
+
+    def learn(self, news: Presence) -> list[str]:
+        """Takes in what the server says; gives the changes, in the order in which they are told."""
+        former, self.status = self.status, news.status
+        self.warning_level, self.idle_time = news.warning_level, news.idle
+        self.last_signon = news.signed_on or self.last_signon
+        if self.status == former:
+            return []
+        return ["online", self.status] if former == "offline" else [self.status]
+
+    def __eq__(self, other: object) -> bool:
+        return self.name == other.name if isinstance(other, Buddy) else NotImplemented
+
+    def __lt__(self, other: Buddy) -> bool:
+        return self.name < other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __str__(self) -> str:
+        return self.screen_name
+
+    def __repr__(self) -> str:
+        return f"<Buddy {self.screen_name}: {self.status}>"
+
+
+class BuddyList:
+    """The buddies in their groups, as the server keeps them, and everybody else that there was reason to name."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[str, Buddy] = {}
+        self.groups: dict[str, list[Buddy]] = {}
+
+    def buddy_named(self, name: str) -> Buddy:
+        """The buddy of this name, whoever it is: never None. Raises ValueError for a name of blanks."""
+        if not normal(name):
+            raise ValueError(f"{name!r} is no screen name")
+        return self._known.setdefault(normal(name), Buddy(self._client, name))
+
+    def keep(self, buddy: Buddy) -> None:
+        """Remembers a buddy that is not on any list. Strangers who only say something are not kept."""
+        self._known.setdefault(buddy.name, buddy)
+
+    def find(self, name: str) -> Buddy | None:
+        """The buddy of this name, if there was ever reason to know of it."""
+        return self._known.get(normal(name))
+
+    def add_group(self, group: str) -> None:
+        """A group on the server's list. Raises ValueError, Unreachable."""
+        if group not in self.groups:
+            self._client.say(f"toc2_new_group {word(_entry(group))}")
+            self.groups[group] = []
+
+    def add_buddy(self, group: str, name: str) -> Buddy:
+        """A buddy on the server's list, which keeps it; its group comes into being too. Raises ValueError, Unreachable."""
+        buddy = self.buddy_named(_entry(name))
+        if buddy not in self.groups.get(group, ()):
+            entries = escaped(f"g:{_entry(group)}\nb:{buddy.name}\n")
+            self._client.say(f"toc2_new_buddies {{{entries}}}")
+            self.groups.setdefault(group, []).append(buddy)
+        return buddy
+
+    def remove_buddy(self, group: str, name: str) -> None:
+        """Takes a buddy off the server's list. Raises Unreachable, and KeyError when it is not in that group."""
+        buddy = self.buddy_named(name)
+        if buddy not in self.groups.get(group, ()):
+            raise KeyError(f"{name} is not in group {group!r}")
+        self._client.say(f"toc2_remove_buddy {word(buddy.name)} {word(group)}")
+        self.groups[group].remove(buddy)
+
+    def learn(self, text: str) -> None:
+        """Takes in the list that the server sends after sign-on: CONFIG2's lines, or CONFIG's (`g Friends`)."""
+        self.groups = {}
+        group = "Buddies"
+        for line in text.split("\n"):
+            kind, value = line[:1], line[2:].split(":")[0].strip()
+            if kind == "g" and value:
+                group = value
+                self.groups.setdefault(group, [])
+            elif kind == "b" and normal(value):
+                self.groups.setdefault(group, []).append(self.buddy_named(value))
+
+    def __iter__(self) -> Iterator[Buddy]:
+        return iter(list(self._known.values()))
+
+    def __str__(self) -> str:
+        return "\n".join(
+            line for group, buddies in self.groups.items() for line in (f"== {group} ==", *(f" * {one}" for one in buddies))
+        )
+
+
+def _entry(text: str) -> str:
+    """A name that a line of the list can hold. Raises ValueError."""
+    if not text.strip() or any(c in text for c in ":\r\n"):
+        raise ValueError(f"{text!r} cannot stand on a buddy list: it is empty, or has a colon or a line break")
+    return text
