@@ -133,8 +133,9 @@ class Client:
         until = None if limit is None else self._clock.time() + limit
         while True:
             try:
-                if self._link is None and not self._come_again(until):
-                    return
+                while self._link is None:
+                    if not self._come_again(until):
+                        return
                 self._handle_inbox()
                 message = self._read(until)
                 if message is None:
@@ -305,7 +306,7 @@ class Client:
 
     def _request(self, head: str, text: str, tail: str, codes: set[int]) -> None:
         """Says a command around a text, in as many pieces as it takes."""
-        for piece in pieces(text, COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace"))):
+        for piece in list(pieces(text, COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace")))):
             self._ask(head + quoted(piece) + tail, codes)
 
     def _ask(self, line: str, codes: set[int]) -> None:

@@ -47,9 +47,7 @@ def pieces(text: str, room: int) -> Iterator[Html]:
             piece = marked
             continue
         if isinstance(text, Html):
-            raise ValueError(
-                f"a line of HTML is longer than an IM may be ({_size(marked)} octets, {room} fit): {line[:40]!r}…"
-            )
+            raise ValueError(f"a line of HTML has {_size(marked)} octets, and {room} fit into an IM: {line[:40]!r}…")
         *whole, piece = _cut(line, room)
         yield from map(Html, whole)
     yield Html(piece)
