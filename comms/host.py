@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -39,6 +42,26 @@ class ProcessLike(Protocol):
         """R S D T Z …"""
 
 
+class OutcomeLike(Protocol):
+    """How a command ended. `code` is its exit status, None when it was not started or had to be killed."""
+
+    @property
+    def code(self) -> int | None:
+        """The exit status; below 0, the signal that ended it."""
+
+    @property
+    def output(self) -> str:
+        """The end of what it wrote, to stdout and stderr alike."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no code."""
+
+
 class Host(Protocol):
     """What a program may know of and do to its machine."""
 
@@ -58,6 +81,9 @@ class Host(Protocol):
     def connects(self, address: str, port: int, timeout: float) -> bool:
         """Whether a TCP connection is taken; False when it is refused. Raises OSError when neither can be told."""
 
+    def run(self, command: Sequence[str], timeout: float) -> OutcomeLike:
+        """Runs a command, without a shell, for at most so many seconds, and waits for its end. Never raises OSError."""
+
     def say(self, text: str) -> None:
         """A line of the program's own output."""
 
@@ -75,6 +101,21 @@ class Process:
     args: tuple[str, ...] = ()
     state: str = "S"
 
+
+@dataclass(frozen=True)
+class Outcome:
+    """See OutcomeLike."""
+
+    code: int | None
+    output: str = ""
+    seconds: float = 0.0
+    trouble: str = ""
+
+
+OUTPUT = 4096  # octets of a command's output that are kept: the last ones
+GRACE = 5.0  # seconds between asking a command to end and killing it
+# What a command may know of our environment: no secret of ours is among it.
+ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR")
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -107,6 +148,29 @@ class RealHost:
         except ConnectionRefusedError:
             return False
 
+    def run(self, command: Sequence[str], timeout: float) -> Outcome:
+        """See Host. It gets no input, and a small environment; over its time, all that it started is ended with it."""
+        began = time.monotonic()
+        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        try:
+            child = subprocess.Popen(
+                list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            return Outcome(None, "", 0.0, f"{command[0]} could not be started: {getattr(error, 'strerror', '') or error}")
+        with child:
+            output, ended = _followed(child, began + timeout)
+            if not ended:
+                _end(child)
+            assert child.stdout is not None
+            child.stdout.close()
+        text = output[-OUTPUT:].decode("utf-8", "replace")
+        seconds = time.monotonic() - began
+        if not ended:
+            return Outcome(None, text, seconds, f"still running after {timeout:g} s, and ended")
+        return Outcome(child.returncode, text, seconds)
+
     def say(self, text: str) -> None:
         """See Host."""
         print(text, file=self._out, flush=True)
@@ -116,6 +180,48 @@ class RealHost:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         facts = "".join(f" {key}={_fact(value)}" for key, value in fields.items() if value != "")
         print(f"{stamp} {level} {event}{facts}", file=self._err, flush=True)
+
+
+def _followed(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
+    """The end of what a command writes while it runs, and whether it ended in time. What it left running is not awaited."""
+    assert child.stdout is not None
+    ear = child.stdout.fileno()
+    os.set_blocking(ear, False)
+    try:
+        bell = os.pidfd_open(child.pid)
+    except (AttributeError, OSError):  # not Linux, or an old one: look now and then
+        bell = None
+    output, open_ = b"", True
+    try:
+        while True:
+            ended = child.poll() is not None
+            while open_:
+                try:
+                    data = os.read(ear, 1 << 16)
+                except BlockingIOError:
+                    break
+                open_ = bool(data)
+                output = (output + data)[-OUTPUT:]
+            left = deadline - time.monotonic()
+            if ended or left <= 0:
+                return output, ended
+            ears = [one for one in (ear if open_ else None, bell) if one is not None]
+            select.select(ears, [], [], left if bell is not None else min(left, 0.05))
+    finally:
+        if bell is not None:
+            os.close(bell)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ends a command and all that it started: asked first, then killed."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        try:
+            child.wait(GRACE)
+            return
+        except subprocess.TimeoutExpired:
+            continue
 
 
 def _fact(value: object) -> str:

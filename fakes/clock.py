@@ -47,6 +47,9 @@ class RealTime:
         """Seconds since the epoch."""
         return time.time()
 
+    def spend(self, seconds: float) -> None:
+        """What takes time in a rehearsal takes none here: nobody waits for a fake."""
+
 
 class NotAtRest(BaseException):
     """The play is ended although something was still moving: an endless exchange, or a program that never rests."""
@@ -92,6 +95,10 @@ class Rehearsal:
     def skip(self, seconds: float) -> None:
         """Moves time on for cores without sockets; whoever drives them ticks them."""
         self._now += seconds
+
+    def spend(self, seconds: float) -> None:
+        """A command of the world's host takes its time: cues and servers go on meanwhile."""
+        self.wait(None, self._now + seconds)
 
     @property
     def elapsed(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -32,6 +32,27 @@ class Process:
     state: str = "S"  # as /proc says it: R S D T Z …
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit status (None: not started, or killed; `trouble` says why), the end of its output."""
+
+    code: int | None
+    output: str = ""
+    seconds: float = 0.0
+    trouble: str = ""
+
+
+@dataclass
+class Command:
+    """What a command line does on this machine: how long it takes, what it says, how it ends, what it changes."""
+
+    takes: float = 0.0
+    output: str = ""
+    code: int = 0
+    begins: Callable[[], None] = lambda: None
+    ends: Callable[[], None] = lambda: None
+
+
 class Tokens:
     """Chance that repeats: a counter, stirred; the same seed gives the same tokens."""
 
@@ -52,8 +73,17 @@ class Tokens:
 class Host:
     """A machine of the world. Its process table is changed by cues: `clock.at(60, host.kills("apache2"))`."""
 
-    def __init__(self, name: str, now: Callable[[], float], tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        now: Callable[[], float],
+        tell: Callable[[Event], None],
+        spend: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.name = name
+        self.commands: dict[tuple[str, ...], Command] = {}
+        self.ran: list[tuple[str, ...]] = []  # every command that was started, in order
+        self._spend = spend
         self.token = Tokens("host")
         self._now = now
         self._tell = tell
@@ -86,6 +116,22 @@ class Host:
             raise TimeoutError(f"{address}:{port} did not answer within {timeout:g} s")
         return port in self.open_ports
 
+    def run(self, command: Sequence[str], timeout: float) -> Outcome:
+        """Runs one of this machine's commands; it takes its time on the world's clock."""
+        line = tuple(command)
+        if line not in self.commands:
+            return Outcome(None, "", 0.0, f"{line[0]} could not be started: No such file or directory")
+        known = self.commands[line]
+        self.ran.append(line)
+        self._tell(Event(self._now(), self.name, f"runs: {' '.join(line)}"))
+        known.begins()
+        if known.takes > timeout:
+            self._spend(timeout)
+            return Outcome(None, known.output, timeout, f"still running after {timeout:g} s, and ended")
+        self._spend(known.takes)
+        known.ends()
+        return Outcome(known.code, known.output, known.takes)
+
     def say(self, text: str) -> None:
         """A line on the program's console."""
         self._tell(Event(self._now(), "program", text, "say"))
@@ -108,6 +154,28 @@ class Host:
         process = Process(next(self._pids), 1, name, args or (name,), state)
         self._table.append(process)
         return process
+
+    def service(self, name: str, takes: float = 2.0) -> None:
+        """A service that runs as a process of its name, and `systemctl` start, stop, restart and status for it."""
+        self.add(name)
+
+        def alive() -> bool:
+            return any(process.name == name for process in self._table)
+
+        def nothing() -> None:
+            pass
+
+        def start() -> None:
+            if not alive():
+                self.starts(name)()
+
+        for verb, begins, ends in (
+            ("restart", self.kills(name), self.starts(name)),
+            ("stop", nothing, self.kills(name)),
+            ("start", nothing, start),
+            ("status", nothing, nothing),
+        ):
+            self.commands["systemctl", verb, name] = Command(takes, f"{name}: {verb}\n", 0, begins, ends)
 
     def starts(self, name: str) -> Callable[[], None]:
         """The cue: a process starts."""

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import re
 import shutil
 import ssl
 import tempfile
 import threading
 import types
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +42,7 @@ T = TypeVar("T")
 PASSWORD = "secret"
 DEFAULT_SCREEN_NAMES = ("alice", "bob", "ops")
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
+_PORT = re.compile(r"\b(?:127\.0\.0\.1|localhost):(\d+)\b")
 STOP = 5.0  # real seconds that a world takes to stop before it complains
 
 # The world file: table → key → what it holds.
@@ -49,7 +52,7 @@ _TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "domains": list, "catch_all": list, "unknown": str, "relay": str, "login": str, "size": int,
         "recipients": int, "shuns_http": bool,
     },
-    "host": {"name": str, "processes": list},
+    "host": {"name": str, "processes": list, "services": list},
     "aim": {"screen_name": str, "password": str, "buddies": dict, "profile": str},
     "toc": {
         "init_done": (int, float), "one_init_done": bool, "sequence": bool, "command": int, "unavailable": bool,
@@ -116,9 +119,11 @@ class World:
         except ValueError as error:
             raise WorldError(f"aim: {error}") from None
         machine = self.config.get("host", {})
-        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self._note)
+        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self._tell, self._time.spend)
         for name in machine.get("processes", ()):
             self.host.add(name)
+        for name in machine.get("services", ()):
+            self.host.service(name)
         self._servers = list(self.config.get("servers", CORES))
         heirs = [heir for server in self._servers for heir in CORES[server].heirs]
         vocabulary = {heir.protocol: heir.vocabulary() - EVERYWHERE for heir in heirs}
@@ -219,7 +224,13 @@ class World:
 
     def tell(self, who: str, text: str, level: str = "info") -> None:
         """Puts an event into the recording."""
-        self._note(Event(self._time.time(), who, text, level))
+        self._tell(Event(self._time.time(), who, text, level))
+
+    def _tell(self, event: Event) -> None:
+        """Keeps an event; in place of our ports, which differ from run to run, stand their names."""
+        names = {str(listener.port): name for name, listener in self._shell.listeners.items()}
+        text = _PORT.sub(lambda match: f"{self.mail.host}:{names.get(match[1], match[1])}", event.text)
+        self._note(replace(event, text=text))
 
     def silence(self, listener: str) -> None:
         """Closes a port, to play an outage; what is connected stays connected."""
