@@ -28,7 +28,7 @@ from fakes import certificates
 from fakes.bridge import Bridge
 from fakes.clock import RealTime, Rehearsal
 from fakes.faults import EVERYWHERE, Fault, Faults, UnmetFault, from_mapping
-from fakes.host import Event, Host, Tokens
+from fakes.host import Command, Event, Host, Tokens
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
 from fakes.server import Listener, Shell
@@ -52,7 +52,7 @@ _TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "domains": list, "catch_all": list, "unknown": str, "relay": str, "login": str, "size": int,
         "recipients": int, "shuns_http": bool,
     },
-    "host": {"name": str, "processes": list, "services": list},
+    "host": {"name": str, "processes": list, "services": list, "commands": list},
     "aim": {"screen_name": str, "password": str, "buddies": dict, "profile": str},
     "toc": {
         "init_done": (int, float), "one_init_done": bool, "sequence": bool, "command": int, "unavailable": bool,
@@ -124,6 +124,8 @@ class World:
             self.host.add(name)
         for name in machine.get("services", ()):
             self.host.service(name)
+        for table in machine.get("commands", ()):
+            self.host.commands[tuple(table.get("run", ()))] = _command(table)
         self._servers = list(self.config.get("servers", CORES))
         heirs = [heir for server in self._servers for heir in CORES[server].heirs]
         vocabulary = {heir.protocol: heir.vocabulary() - EVERYWHERE for heir in heirs}
@@ -392,6 +394,17 @@ def _on_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _command(table: Mapping[str, Any]) -> Command:
+    known: dict[str, type | tuple[type, ...]] = {"run": list, "output": str, "takes": (int, float), "code": int}
+    if not table.get("run"):
+        raise WorldError('a command of the host needs its words: run = ["df", "-k"]')
+    for key, value in table.items():
+        if key not in known:
+            raise WorldError(f"host.commands has no key {key!r}{_nearest(key, known)}; it has: {', '.join(known)}")
+        _check(f"host.commands.{key}", value, known[key])
+    return Command(**{key: value for key, value in table.items() if key != "run"})
 
 
 def _person(table: Mapping[str, Any]) -> Person:
