@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from comms.clock import Clock
 from comms.errors import Refused, SettingsError, TryLater, Unknown, Unreachable
@@ -59,7 +61,7 @@ def test_signing_on_goes_step_by_step_and_ends_with_init_done(peer: Peer, client
 
 
 def test_connect_returns_when_everybodys_status_is_known(peer: Peer, client: Client) -> None:
-    peer.present = [update("Bob", kind=" OU"), update("AnnLee", idle=7, evil=20)]
+    peer.present = [update("Bob", kind=" OU"), update("Ann Lee", idle=7, evil=20)]
     client.connect()
     bob, ann = client.buddy_list.buddy_named("bob"), client.buddy_list.buddy_named("ann lee")
     assert (bob.status, ann.status, ann.idle_time, ann.warning_level) == ("away", "idle", 7, 20)
@@ -76,10 +78,42 @@ def test_a_server_that_answers_no_status_query_costs_two_seconds_once(peer: Peer
     start = peer.clock.time()
     client.connect()
     assert client.buddy_list.buddy_named("bob").status == "available"
-    client.send_im("bob", "hi")
+    assert not client.send_im("bob", "hi")  # sent, and nobody knows
     assert peer.clock.time() - start == 2.0
     peer.clock.wait(None, peer.clock.time())
     assert ims(peer) == [["bob", "hi"]]
+
+
+def test_a_server_that_answers_late_is_asked_again_once_it_has(peer: Peer, client: Client) -> None:
+    answer = peer.on.pop("toc_get_status")
+    client.connect()
+    assert not client.send_im("bob", "one")
+    peer.on["toc_get_status"] = answer
+    answer(peer.session, "")
+    client.wait()
+    assert client.send_im("bob", "two")
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one(peer: Peer, client: Client) -> None:
+    client.connect()
+    answer = peer.on["toc_get_status"]
+    late: list[str] = ["ERROR:903"]
+
+    def hold(session: Session, rest: str) -> None:
+        peer.on["toc_get_status"] = slow
+
+    def slow(session: Session, rest: str) -> None:
+        answer(session, rest)  # that of the question before
+        peer.on["toc_get_status"] = answer
+        peer.clock.at(1, lambda: session.says(*late))
+        peer.clock.at(1, lambda: answer(session, rest))
+
+    peer.on["toc_get_status"] = hold
+    peer.on["toc_send_im"] = lambda session, rest: session.says("ERROR:961:x")  # so that it is asked again
+    assert not client.send_im("bob", "one")
+    peer.on["toc_send_im"] = lambda session, rest: None
+    client.send_im("bob", "two")
+    assert [text for _, text in ims(peer)] == ["one", "two", "two"]  # the 903 that came in between was its own
 
 
 @pytest.mark.parametrize(
@@ -113,7 +147,7 @@ def test_a_refused_sign_on_is_an_exception_with_the_codes_text(
     [
         (lambda session, rest: session.hangs_up(), "hung up"),
         (lambda session, rest: session.resets(), "hung up|is lost"),
-        (lambda session, rest: session.says(), "does not answer the sign-on"),
+        (lambda session, rest: session.writes(b""), "does not answer the sign-on"),
         (lambda session, rest: session.says("NICK:OpsBot"), "answers the sign-on with NICK"),
         (lambda session, rest: session.writes(b"HTTP/1.0 200 OK\r\n"), "out of step"),
     ],
@@ -144,12 +178,23 @@ def test_the_settings_file_leads_to_it() -> None:
 
 
 def test_before_connect_nothing_can_be_said_or_waited_for(client: Client) -> None:
-    attempts: list[Callable[[], None]] = [
+    attempts: list[Callable[[], object]] = [
         lambda: client.wait(1), lambda: client.send_im("bob", "x"), lambda: client.go_away("x")
     ]  # fmt: skip
     for attempt in attempts:
         with pytest.raises(Unreachable, match=r"connect\(\)"):
             attempt()
+
+
+def test_a_link_cut_at_any_octet_of_the_sign_on_is_unreachable_and_no_more(peer: Peer, client: Client) -> None:
+    client.connect()
+    whole = peer.session.octets_out
+    peer.budgets = list(range(whole))
+    for _ in range(whole):
+        with pytest.raises(Unreachable):
+            client.connect()
+    client.connect()
+    assert len(peer.sessions) == whole + 2
 
 
 # ── IMs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -395,6 +440,15 @@ def test_the_status_is_set_when_the_function_is_called(peer: Peer, client: Clien
     assert seen == ["away", "offline"]
 
 
+def test_a_buddy_is_called_as_its_owner_writes_it(peer: Peer, client: Client) -> None:
+    bob, ann = client.buddy_list.buddy_named("b o b"), client.buddy_list.buddy_named("annlee")
+    client.connect()
+    assert (str(bob), str(ann)) == ("b o b", "annlee")
+    peer.session.says(update("BoB"), "IM_IN2:AnnLEE:F:F:hi")
+    client.wait()
+    assert (str(bob), str(ann)) == ("BoB", "AnnLEE")
+
+
 def test_nothing_is_told_for_a_status_held_already(peer: Peer, client: Client) -> None:
     peer.present = [update("Bob")]
     client.connect()
@@ -525,6 +579,26 @@ def test_a_room_that_cannot_be_joined_is_refused(peer: Peer, client: Client) -> 
         client.join_chat("War Room")
 
 
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 180), max_size=12))
+def test_any_chopping_of_what_the_server_says_gives_the_same_calls(cuts: list[int]) -> None:
+    peer = Peer()
+    heard: list[object] = []
+    with Client(peer.server(), peer.clock, peer.host) as client:
+        client.on_im(lambda message, buddy, auto: heard.append((message, str(buddy), auto)))
+        client.on_error(lambda error: heard.append(str(error)))
+        heard_of = told_by(client, client.buddy_list.buddy_named("bob"))
+        client.connect()
+        raw = peer.session.framed("IM_IN2:Bob:F:F:one", update("Bob", idle=3), "ERROR:901:ann", "IM_IN2:Ann:T:F:two")
+        edges = [0, *sorted(cut for cut in set(cuts) if cut < len(raw)), len(raw)]
+        for second, (begin, end) in enumerate(pairwise(edges), 1):
+            peer.clock.at(second, lambda begin=begin, end=end: peer.session.writes(raw[begin:end]))  # type: ignore[misc]
+        client.wait()
+    peer.close()
+    assert heard == [("one", "Bob", False), "901 ann is not available", ("two", "Ann", True)]
+    assert heard_of == ["online", "idle"]
+
+
 def test_keep_alives_are_traffic_and_no_more(peer: Peer, client: Client) -> None:
     heard: list[str] = []
     client.on_im(lambda message, buddy, auto_response: heard.append(message))
@@ -608,6 +682,23 @@ def test_a_lost_link_is_established_again_with_everything_as_it_was(
     assert [line.split()[0] for line in peer.log()] == ["aim-link-lost", "aim-back"]
     client.send_chat("war room", "hi")
     assert peer.session.commands()[-1] == 'toc_chat_send 2 "hi"'
+
+
+def test_a_link_cut_at_any_octet_is_established_again(peer: Peer, client: Client) -> None:
+    heard: list[str] = []
+    client.on_im(lambda message, buddy, auto_response: heard.append(message))
+    client.connect()
+    whole = peer.session.octets_out
+    news = ["IM_IN2:Bob:F:F:one", "IM_IN2:Bob:F:F:two"]
+    for cut in range(1, sum(6 + len(one) for one in news)):
+        heard.clear()
+        peer.budgets = [whole + cut]
+        client.connect()
+        peer.session.says(*news)
+        peer.clock.at(30, lambda: peer.session.says("IM_IN2:Bob:F:F:three"))
+        client.wait()
+        assert heard == [*["one", "two"][: cut // 24], "three"]
+    assert {line.split()[0] for line in peer.log()} == {"aim-link-lost", "aim-back"}
 
 
 def test_a_lost_link_makes_no_status_change_that_did_not_happen(peer: Peer, client: Client) -> None:

@@ -87,6 +87,10 @@ def test_an_empty_text_is_one_empty_piece_and_empty_lines_stay() -> None:
     assert list(pieces("\n\na\n", 100)) == ["<br><br>a<br>"]
 
 
+def test_html_parts_at_its_line_breaks_too() -> None:
+    assert list(pieces(Html("<b>one</b><br>two<BR />three\nfour"), 20)) == ["<b>one</b><br>two", "three<br>four"]
+
+
 def test_a_line_of_html_too_long_is_refused_since_nobody_knows_where_to_cut() -> None:
     with pytest.raises(ValueError, match="a line of HTML has"):
         list(pieces(Html("<b>" + "x" * 100 + "</b>"), 50))

@@ -29,6 +29,7 @@ class Session:
 
     def __init__(self, peer: Peer, raw: socket.socket, link: Any) -> None:
         self.peer, self._raw, self._link = peer, raw, link
+        self.budget = peer.budgets.pop(0) if peer.budgets else None
         raw.settimeout(PATIENCE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.octets_in = self.octets_out = 0
@@ -45,15 +46,24 @@ class Session:
     def says(self, *messages: str, kind: int = 2) -> None:
         """Frames to the client, a write each."""
         for message in messages:
-            payload = message.encode("latin-1")
-            self.writes(b"*" + struct.pack(">BHH", kind, self._number, len(payload)) + payload)
+            self.writes(self.framed(message, kind=kind))
+
+    def framed(self, *messages: str, kind: int = 2) -> bytes:
+        """The octets of the next frames; whoever asks for them sends them."""
+        raw = b""
+        for payload in (message.encode("latin-1") for message in messages):
+            raw += b"*" + struct.pack(">BHH", kind, self._number, len(payload)) + payload
             self._number = (self._number + 1) % 65536
+        return raw
 
     def writes(self, raw: bytes) -> None:
-        """Octets to the client."""
+        """Octets to the client, as many as the budget allows; then it is cut off."""
+        left = len(raw) if self.budget is None else self.budget - self.octets_out
         if not self.closed:
-            self._raw.sendall(raw)
-            self.octets_out += len(raw)
+            self._raw.sendall(raw[:left])
+            self.octets_out += len(raw[:left])
+            if left < len(raw):
+                self.hangs_up()
 
     def skips(self) -> None:
         """A frame is lost on the way."""
@@ -165,6 +175,7 @@ class Peer:
             "toc_get_status": self._status,
         }
         self.refusal = ""
+        self.budgets: list[int] = []  # after so many octets the next sessions are cut off
 
     def server(self, **changes: Any) -> Server:
         """The settings that lead here."""

@@ -98,9 +98,9 @@ class Buddy:
 
         return register
 
-    def send_im(self, text: str, auto_response: bool = False) -> None:
+    def send_im(self, text: str, auto_response: bool = False) -> bool:
         """Sends an IM; see `Client.send_im`."""
-        self._client.send_im(self, text, auto_response)
+        return self._client.send_im(self, text, auto_response)
 
     def warn(self, anonymous: bool = False) -> None:
         """Warns: the more somebody is warned, the slower they may send. Raises Refused (902) when that is not allowed."""
@@ -108,6 +108,7 @@ class Buddy:
 
     def learn(self, news: Presence) -> list[str]:
         """Takes in what the server says; gives the changes, in the order in which they are told."""
+        self.screen_name = news.name  # as its owner writes it
         former, self.status = self.status, news.status
         self.warning_level, self.idle_time = news.warning_level, news.idle
         self.last_signon = news.signed_on or self.last_signon

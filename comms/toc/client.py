@@ -43,7 +43,7 @@ from comms.toc.messages import (
     word,
 )
 
-CATCH_UP = 2.0  # seconds that the answer to `toc_get_status` may take; a server that gives none is not asked again
+CATCH_UP = 2.0  # seconds that the answer to `toc_get_status` may take; until it comes nothing more is asked
 RATE_PAUSE, RATE_TRIES = 15.0, 6  # an IM over the rate limit: the first pause in seconds (they double), and how many
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0  # seconds between attempts to sign on again; they double, and are jittered
 TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
@@ -69,7 +69,7 @@ class Client:
         self._link: Link | None = None
         self._frames = Frames(0)
         self._inbox: deque[Message] = deque()  # read already, not handled yet
-        self._tells = True  # the server answers `toc_get_status`
+        self._tells, self._asked = True, 0  # the server answers `toc_get_status`; how often it was asked and has not yet
         self._wanted = False  # a lost link is established again
         self._tries, self._retry_at, self._since = 0, 0.0, 0.0
         self._watched: dict[str, Buddy] = {}  # beside those of the stored list
@@ -119,7 +119,7 @@ class Client:
         """
         self.disconnect()
         self._sign_on()
-        self._wanted = True
+        self._wanted, self._tries = True, 0
         self._handle_inbox()
 
     def wait(self, limit: float | None = None) -> None:
@@ -163,17 +163,18 @@ class Client:
 
     # ── what a program does ──────────────────────────────────────────────────────────────────────────────────────
 
-    def send_im(self, to: Buddy | str, text: str, auto_response: bool = False) -> None:
+    def send_im(self, to: Buddy | str, text: str, auto_response: bool = False) -> bool:
         """Sends an IM: plain text, or Html as it is. One that is too long goes as several, parted between lines.
 
-        Waits out the server's rate limits. Raises Refused when nobody of that name is there (901), TryLater when the
-        limits do not end, Unreachable when it was not sent, Unknown when the link was lost before anybody could tell.
+        Gives whether it is known to have arrived; a server that answers no status query leaves that open. Waits out rate
+        limits. Raises Refused when nobody of that name is there (901), TryLater when the limits do not end, Unreachable
+        when it was not sent, Unknown when the link was lost before anybody could tell.
         """
         buddy = to if isinstance(to, Buddy) else Buddy(self, to)
         if self._muted == buddy:
             self._host.log("aim-not-answered", to=buddy, reason="an auto-response gets no answer")
-            return
-        self._request(f"toc_send_im {word(buddy.name)} ", text, " auto" if auto_response else "", {901, 903, 960})
+            return False
+        return self._request(f"toc_send_im {word(buddy.name)} ", text, " auto" if auto_response else "", {901, 903, 960})
 
     def warn(self, buddy: Buddy, anonymous: bool = False) -> None:
         """Warns somebody who lately sent an IM. Raises Refused (902) where that is not allowed."""
@@ -205,9 +206,9 @@ class Client:
                 raise self._trouble(complaint(message))
         raise Unreachable(f"{self._where} says nothing about the chat room {room!r}")
 
-    def send_chat(self, room: str, text: str) -> None:
-        """Says something in a room. Raises as send_im does; Refused also when the room was not joined."""
-        self._request(f"toc_chat_send {self._number(room)} ", text, "", {903, 950, 960})
+    def send_chat(self, room: str, text: str) -> bool:
+        """Says something in a room. Gives and raises what send_im does; Refused also when the room was not joined."""
+        return self._request(f"toc_chat_send {self._number(room)} ", text, "", {903, 950, 960})
 
     def leave_chat(self, room: str) -> None:
         """Leaves a room. Raises Refused when it was not joined, Unreachable."""
@@ -223,7 +224,7 @@ class Client:
 
     def _sign_on(self) -> None:
         self._inbox.clear()
-        self._tells = True
+        self._tells, self._asked = True, 0
         self._frames = Frames(int(self._host.token(4), 36))
         self._link = Link.connect(self.server.host, self.server.port, self._clock, self.server.timeout)
         until = self._clock.time() + self.server.timeout
@@ -304,13 +305,19 @@ class Client:
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _request(self, head: str, text: str, tail: str, codes: set[int]) -> None:
+    def _request(self, head: str, text: str, tail: str, codes: set[int]) -> bool:
         """Says a command around a text, in as many pieces as it takes."""
-        for piece in list(pieces(text, COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace")))):
-            self._ask(head + quoted(piece) + tail, codes)
+        room = COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace"))
+        known = True
+        for piece in list(pieces(text, room)):  # all of them first: what cannot be cut is not sent in part
+            known &= self._ask(head + quoted(piece) + tail, codes)
+        return known
 
-    def _ask(self, line: str, codes: set[int]) -> None:
-        """Says a command, and raises what the server has against it; too fast means: again, a little later."""
+    def _ask(self, line: str, codes: set[int]) -> bool:
+        """Says a command; gives whether it is known to be handled, and raises what the server has against it.
+
+        Too fast means: again, a little later.
+        """
         pause = RATE_PAUSE
         for _ in range(RATE_TRIES):
             self.say(line)
@@ -319,7 +326,7 @@ class Client:
             except Unreachable as error:
                 raise Unknown(f"{error}; nobody knows whether what was said last has arrived") from None
             if found is None:
-                return
+                return not self._asked
             if found.code not in (903, 960):
                 raise self._trouble(found)
             self._host.log("aim-too-fast", "warning", seconds=f"{pause:g}", trouble=found)
@@ -337,11 +344,13 @@ class Client:
         if not self._tells:
             return complaints
         self.say(f"toc_get_status {word(self._own)}")
+        self._asked += 1
         for message in self._coming(CATCH_UP):
             if self._is_own_status(message):
-                self._inbox.pop()
-                return complaints
-            if message.word == "ERROR":
+                self._handle(self._inbox.pop())
+                if not self._asked:
+                    return complaints
+            elif message.word == "ERROR":
                 complaints.append(complaint(message))
         self._tells = bool(complaints)
         return complaints
@@ -371,7 +380,10 @@ class Client:
             self._handle(self._inbox.popleft())
 
     def _handle(self, message: Message) -> None:
-        if message.word in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
+        if self._asked and self._is_own_status(message):
+            self._asked -= 1
+            self._tells |= not self._asked  # late, but it does answer
+        elif message.word in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
             self._handle_im(message)
         elif message.word in _PRESENCE:
             self._handle_presence(message)
@@ -418,7 +430,9 @@ class Client:
                 self._call(handler)
 
     def _buddy(self, name: str) -> Buddy:
-        return self.buddy_list.find(name) or Buddy(self, name)
+        buddy = self.buddy_list.find(name) or Buddy(self, name)
+        buddy.screen_name = name  # as its owner writes it
+        return buddy
 
     def _call(self, handler: Callable[..., object], *values: object) -> None:
         """A program's function; whatever it raises is reported, and the next one is called."""

@@ -54,7 +54,7 @@ def pieces(text: str, room: int) -> Iterator[Html]:
 
 
 def _lines(text: str) -> list[str]:
-    return re.split(r"\r\n|\r|\n", text)
+    return re.split(r"(?i)\r\n|\r|\n|<br\s*/?>" if isinstance(text, Html) else r"\r\n|\r|\n", text)
 
 
 def _cut(line: str, room: int) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Instant messages over AIM (section 6.2.1)."""
