@@ -372,6 +372,15 @@ def test_an_auto_response_is_heard_and_never_answered(peer: Peer, client: Client
     assert any("aim-not-answered to=Bob" in line for line in peer.log())
 
 
+def test_whoever_sent_an_auto_response_may_be_told_things_later(peer: Peer, client: Client) -> None:
+    client.on_im(lambda message, buddy, auto_response: None)
+    client.connect()
+    peer.session.says("IM_IN2:Bob:T:F:I am away")
+    client.wait()
+    assert client.send_im("bob", "news")
+    assert ims(peer) == [["bob", "news"]]
+
+
 def test_during_an_auto_response_others_may_be_told(peer: Peer, client: Client) -> None:
     client.on_im(lambda message, buddy, auto_response: client.send_im("ann", f"{buddy} is away"))
     client.connect()
@@ -486,6 +495,8 @@ def test_strangers_who_say_something_do_not_fill_the_memory(peer: Peer, client: 
     client.connect()
     peer.session.says(*(f"IM_IN2:Stranger{number}:F:F:hi" for number in range(100)))
     client.wait()
+    for number in range(100):
+        client.send_im(f"stranger{number}", "hi")
     assert len(list(client.buddy_list)) == 2  # those of the stored list
 
 
@@ -579,7 +590,7 @@ def test_a_room_that_cannot_be_joined_is_refused(peer: Peer, client: Client) -> 
         client.join_chat("War Room")
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 180), max_size=12))
 def test_any_chopping_of_what_the_server_says_gives_the_same_calls(cuts: list[int]) -> None:
     peer = Peer()
@@ -735,6 +746,21 @@ def test_the_pauses_before_coming_again_grow_and_are_jittered(peer: Peer, client
     expected = [4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert all(most / 2 <= pause < most for pause, most in zip(pauses, expected, strict=False))
     assert len(pauses) >= 8 and len({pause / most for pause, most in zip(pauses, expected, strict=False)}) > 5
+
+
+def test_a_server_that_takes_us_in_and_cuts_us_off_again_is_not_hammered(peer: Peer, client: Client) -> None:
+    client.connect()
+    times: list[float] = []
+
+    def cut(session: Session, rest: str) -> None:
+        times.append(peer.clock.time())
+        peer.clock.at(0, session.hangs_up)
+
+    peer.on["toc_set_away"] = cut
+    client.go_away("out")
+    peer.clock.at(2000, lambda: None)
+    client.wait()
+    assert 5 < len(times) < 25 and times[-1] - times[-2] > 100
 
 
 def test_a_server_that_finds_us_too_often_is_left_alone_for_ten_minutes(peer: Peer, client: Client) -> None:

@@ -326,7 +326,7 @@ class Client:
             except Unreachable as error:
                 raise Unknown(f"{error}; nobody knows whether what was said last has arrived") from None
             if found is None:
-                return not self._asked
+                return self._tells and not self._asked
             if found.code not in (903, 960):
                 raise self._trouble(found)
             self._host.log("aim-too-fast", "warning", seconds=f"{pause:g}", trouble=found)
