@@ -14,7 +14,7 @@ from comms.clock import Clock
 from comms.errors import Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.settings import load
 from comms.toc.buddies import STATUSES, Buddy
-from comms.toc.client import Client
+from comms.toc.client import INBOX, Client
 from comms.toc.markup import Html
 from comms.toc.messages import Complaint
 from tests.toc_peer import Peer, Session, arguments, update
@@ -647,6 +647,57 @@ def test_after_disconnect_connect_may_be_called_again_and_functions_stay(peer: P
     peer.session.says("IM_IN2:Bob:F:F:hi")
     client.wait()
     assert heard == ["hi"] and len(peer.sessions) == 2
+
+
+def test_a_function_may_leave_and_wait_returns(peer: Peer, client: Client) -> None:
+    heard: list[str] = []
+
+    @client.on_im
+    def enough(message: Html, buddy: Buddy, auto_response: bool) -> None:
+        heard.append(message)
+        client.disconnect()
+
+    client.connect()
+    peer.session.says("IM_IN2:Bob:F:F:stop", "IM_IN2:Bob:F:F:too late")
+    peer.clock.at(60, lambda: None)
+    client.wait()
+    assert heard == ["stop"] and len(peer.sessions) == 1 and peer.log() == []
+
+
+def test_a_new_connection_begins_afresh(peer: Peer, client: Client) -> None:
+    peer.present = [update("Bob")]
+    peer.on["toc_chat_join"] = lambda session, rest: session.says("CHAT_JOIN:1:War Room")
+    client.connect()
+    client.go_away("out")
+    client.idle(60)
+    client.join_chat("War Room")
+    client.disconnect()
+    peer.present = []
+    told = told_by(client, client.buddy_list.buddy_named("bob"))
+    client.connect()
+    assert peer.session.commands() == ["toc_add_buddy bob"] and told == ["offline"]
+    with pytest.raises(Refused, match="was not joined"):
+        client.send_chat("War Room", "x")
+
+
+def test_an_away_message_that_is_too_long_is_refused_and_forgotten(peer: Peer, client: Client) -> None:
+    client.connect()
+    with pytest.raises(ValueError, match="toc_set_away has"):
+        client.go_away("x" * 3000)
+    peer.session.hangs_up()
+    peer.clock.at(60, lambda: None)
+    client.wait()
+    assert peer.session.commands() == [] and len(peer.sessions) == 2
+
+
+def test_a_flood_is_not_read_without_end_while_an_answer_is_awaited(peer: Peer, client: Client) -> None:
+    client.connect()
+    peer.on["toc_send_im"] = lambda session, rest: session.says(*["IM_IN2:Bob:F:F:flood"] * (INBOX + 10))
+    heard: list[str] = []
+    client.on_im(lambda message, buddy, auto_response: heard.append(message))
+    assert not client.send_im("bob", "hi")
+    client.wait()
+    assert len(heard) == INBOX + 10
 
 
 def test_wait_returns_when_its_limit_is_over(peer: Peer, client: Client) -> None:

@@ -48,6 +48,8 @@ RATE_PAUSE, RATE_TRIES = 15.0, 6  # an IM over the rate limit: the first pause i
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0  # seconds between attempts to sign on again; they double, and are jittered
 TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
 
+INBOX = 4096  # messages that may wait for their turn; while there are more, nothing is read
+
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
@@ -120,7 +122,8 @@ class Client:
         self.disconnect()
         self._sign_on()
         self._wanted, self._tries = True, 0
-        self._handle_inbox()
+        while self._inbox:
+            self._handle(self._inbox.popleft())
 
     def wait(self, limit: float | None = None) -> None:
         """Handles what comes, for so many seconds, or until the program is asked to stop.
@@ -131,16 +134,17 @@ class Client:
         if not self._wanted:
             raise Unreachable("not signed on: connect() comes before wait()")
         until = None if limit is None else self._clock.time() + limit
-        while True:
+        while self._wanted:  # a function may call disconnect
             try:
-                while self._link is None:
+                if self._link is None:
                     if not self._come_again(until):
                         return
-                self._handle_inbox()
-                message = self._read(until)
-                if message is None:
+                elif self._inbox:
+                    self._handle(self._inbox.popleft())
+                elif (message := self._read(until)) is not None:
+                    self._inbox.append(message)
+                else:
                     return
-                self._inbox.append(message)
             except Unreachable as error:
                 self._host.log("aim-link-lost", "warning", trouble=error)
                 self._drop()
@@ -151,6 +155,7 @@ class Client:
     def disconnect(self) -> None:
         """Leaves, once what was said is out. Functions stay registered; connect may be called again."""
         self._wanted = False
+        self._away, self._idle_since, self._rooms = None, None, {}
         self._drop()
 
     def __enter__(self) -> Client:
@@ -182,18 +187,19 @@ class Client:
 
     def go_away(self, message: str) -> None:
         """Is away from now on, with this message."""
-        self._away = quoted(marked_up(message))
-        self.say(f"toc_set_away {self._away}")
+        away = quoted(marked_up(message))
+        self.say(f"toc_set_away {away}")
+        self._away = away
 
     def come_back(self) -> None:
         """Is no longer away."""
-        self._away = None
         self.say("toc_set_away")
+        self._away = None
 
     def idle(self, seconds: float) -> None:
         """Has been idle for so many seconds already, and goes on being so; 0 ends it. Say it once: the server counts."""
-        self._idle_since = self._clock.time() - seconds if seconds > 0 else None
         self.say(f"toc_set_idle {seconds:.0f}")
+        self._idle_since = self._clock.time() - seconds if seconds > 0 else None
 
     def join_chat(self, room: str) -> None:
         """Enters a chat room. Raises Refused (950), Unreachable."""
@@ -265,6 +271,10 @@ class Client:
         if self._idle_since is not None:
             self.say(f"toc_set_idle {self._clock.time() - self._idle_since:.0f}")
         self._catch_up()
+        if self._tells:  # whoever was there and is not named by now has left in the meantime
+            named = {normal(one["name"]) for one in self._inbox if one.word in _PRESENCE}
+            gone = sorted(buddy.name for buddy in self.buddy_list if buddy.is_online and buddy.name not in named)
+            self._inbox += [Message("UPDATE_BUDDY", {**_GONE, "name": name}) for name in gone]
 
     def _come_again(self, until: float | None) -> bool:
         """One more attempt to sign on, when it is time; False when the program's time is come first, or its end."""
@@ -278,10 +288,6 @@ class Client:
             self._retry_at = max(self._retry_at, self._later())
             return True
         self._host.log("aim-back")
-        if self._tells:  # whoever was there and is not named by now has left in the meantime
-            named = {normal(one["name"]) for one in self._inbox if one.word in _PRESENCE}
-            gone = sorted(buddy.name for buddy in self.buddy_list if buddy.is_online and buddy.name not in named)
-            self._inbox += [Message("UPDATE_BUDDY", {**_GONE, "name": name}) for name in gone]
         rooms, self._rooms = list(self._rooms.values()), {}
         for room in rooms:
             try:
@@ -375,10 +381,6 @@ class Client:
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _handle_inbox(self) -> None:
-        while self._inbox:
-            self._handle(self._inbox.popleft())
-
     def _handle(self, message: Message) -> None:
         if self._asked and self._is_own_status(message):
             self._asked -= 1
@@ -447,7 +449,7 @@ class Client:
     def _coming(self, seconds: float) -> Iterator[Message]:
         """What comes within so many seconds, put into the inbox too: its turn to be handled is later."""
         until = self._clock.time() + seconds
-        while (message := self._read(until)) is not None:
+        while len(self._inbox) < INBOX and (message := self._read(until)) is not None:
             self._inbox.append(message)
             yield message
 
