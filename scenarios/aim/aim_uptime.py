@@ -25,14 +25,14 @@ an output is taken for a tag; and an answer of more than 2,048 octets makes the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.errors import CommsError
-from comms.host import Host
+from comms.host import Host, OutcomeLike
 from comms.settings import Settings
 from comms.state import State
 from comms.toc.buddies import Buddy
@@ -65,6 +65,9 @@ WORLD: dict[str, Any] = {
 }
 
 
+SLACK = 5  # per cent below the limit at which a disk counts as having room again
+
+
 @dataclass(frozen=True)
 class Rules:
     """The scenario's settings; times in seconds."""
@@ -90,29 +93,35 @@ class Facts:
 
     def __init__(self, rules: Rules, clock: Clock, host: Host) -> None:
         self._rules, self._clock, self._host = rules, clock, host
-        self._kept: dict[str, tuple[float, str]] = {}
+        self._kept: dict[str, tuple[float, OutcomeLike]] = {}
 
-    def of(self, name: str) -> str:
-        """The output of a command, or why there is none."""
-        at, text = self._kept.get(name, (float("-inf"), ""))
-        if self._clock.time() - at > self._rules.fresh:
-            command = self._rules.commands[name]
-            done = self._host.run(command, self._rules.timeout)
-            text = done.output.strip()
-            if done.code != 0:
-                text = f"{name}: {done.trouble or f'exit status {done.code}'}\n{text}".rstrip()
-            self._kept[name] = (self._clock.time(), text)
-        return text
+    def look(self, name: str) -> OutcomeLike:
+        """How a command ended, just now or a moment ago."""
+        if name not in self._kept or self._clock.time() - self._kept[name][0] > self._rules.fresh:
+            done = self._host.run(self._rules.commands[name], self._rules.timeout)
+            self._kept[name] = self._clock.time(), done
+        return self._kept[name][1]
+
+    def trouble(self, name: str) -> str:
+        """Why a command's output is not to be trusted; empty when it is."""
+        done = self.look(name)
+        return "" if done.code == 0 else done.trouble or f"exit status {done.code}"
+
+    def text(self, name: str) -> str:
+        """What a command said; if it failed or hung, that first."""
+        trouble = self.trouble(name)
+        return (f"{name}: {trouble}\n" if trouble else "") + self.look(name).output.strip()
 
     def about(self, question: str) -> str:
         """The answer to an IM: one section if it asks for one, else all."""
         wanted = [name for name in self._rules.commands if name == question.strip().casefold()]
-        return "\n\n".join(self.of(name) for name in wanted or self._rules.commands)
+        return "\n\n".join(map(self.text, wanted or self._rules.commands))
 
 
-def nearly_full(table: str, limit: int) -> list[str]:
-    """Where df's output shows so many per cent in use, or more."""
-    return sorted(place for used, place in re.findall(r" (\d+)% (.+)$", table, re.M) if int(used) >= limit)
+def nearly_full(table: str, limit: int, known: Collection[str]) -> list[str]:
+    """Where df's output shows so many per cent in use, or more; what is known to be full stays so for some per cent."""
+    used = {place: int(per_cent) for per_cent, place in re.findall(r" (\d+)% (.+)$", table, re.M)}
+    return sorted(place for place in used if used[place] >= (limit - SLACK if place in known else limit))
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
@@ -141,29 +150,44 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 
 
 def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -> int:
-    """Tells each administrator once that a disk is nearly full, and once that none is any more. Nobody is told for sure
-    before the server had nothing against it, so one who is not there is told at a later look."""
+    """Tells each administrator once which disks are nearly full, and once that none is any more; one who is not there is
+    told at a later look. Ends with 0 when there was room at the last look, 1 when not, 5 when nobody knows."""
+    code = 5
     with State(rules.state) as state:
         state.own()
         for _ in clock.every(rules.every):
-            table = facts.of("disk")
-            places = nearly_full(table, rules.push)
+            table, trouble = facts.text("disk"), facts.trouble("disk")
+            if trouble:  # part of a table is no news: what is not in it may be full or not
+                host.log("cannot-tell", "warning", trouble=trouble)
+                code = 5
+                continue
+            news = {}
             for admin in rules.admins:
-                if places == (state.recall(f"told {normal(admin)}") or []):
-                    continue
-                news = f"{', '.join(places)} nearly full" if places else "the disks have room again"
-                headline = f"{host.name}: {news}"
-                text = Html(f"<b>{marked_up(headline)}</b>\n{marked_up(table)}")
-                try:
-                    with client:
-                        client.connect()
-                        client.send_im(admin, text if rules.html else f"{headline}\n{table}", auto_response=True)
-                except CommsError as error:
-                    host.log("not-told", "warning", who=admin, trouble=error)
-                    continue
+                known = state.recall(f"told {normal(admin)}") or []
+                places = nearly_full(table, rules.push, known)
+                code = 1 if places else 0
+                if places != known:
+                    news[admin] = places
+            for admin in tell(client, news, table, rules, host):
                 with state.transaction() as db:
-                    state.remember(db, f"told {normal(admin)}", places)
-    return 0
+                    state.remember(db, f"told {normal(admin)}", news[admin])
+    return code
+
+
+def tell(client: Client, news: dict[str, list[str]], table: str, rules: Rules, host: Host) -> Iterator[str]:
+    """Tells everybody their news over one connection; gives those who got it."""
+    with client:
+        for number, (admin, places) in enumerate(news.items()):
+            headline = f"{host.name}: {', '.join(places)} nearly full" if places else f"{host.name}: room again"
+            text = Html(f"<b>{marked_up(headline)}</b>\n{marked_up(table)}") if rules.html else f"{headline}\n{table}"
+            try:
+                if number == 0:
+                    client.connect()
+                client.send_im(admin, text, auto_response=True)
+            except CommsError as error:
+                host.log("not-told", "warning", who=admin, trouble=error)
+            else:
+                yield admin
 
 
 @act("aim-uptime-bot")

@@ -104,8 +104,13 @@ def pushed(world: World, program: Program) -> Iterator[Claim]:
     disk.output = DISK
     look()
     news = [Html(im.text).text.splitlines()[0] for im in (*admin.heard[len(texts) :], *other.heard[len(texts) :])]
-    yield Claim("both hear that there is room again", news == ["web1.yourco.test: the disks have room again"] * 2, news)
-    program(once=True, scenario={"aim-uptime": {**rules["aim-uptime"], "push": 40, "html": False}})
+    yield Claim("both hear that there is room again", news == ["web1.yourco.test: room again"] * 2, news)
+    disk.code = 1
+    codes = [program(once=True, scenario=rules)]
+    disk.code = 0
+    codes.append(program(once=True, scenario=rules))
+    codes.append(program(once=True, scenario={"aim-uptime": {**rules["aim-uptime"], "push": 40, "html": False}}))
+    yield Claim("cron can tell by the exit code: unknown, room, no room", codes == [5, 0, 1], codes)
     plain = [im.text for im in admin.heard][-1]
     yield Claim("the warning can be plain text", plain.startswith("web1.yourco.test: /, /var nearly full<br>"), plain)
 
