@@ -1,100 +1,116 @@
-"""The AIM scenarios: every claim, the book's way, the listed faults, and the same octets each time."""
+"""The AIM scenarios: their acts, what they decide, and that their claims break when the program is spoiled."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import ast
+import html
+import importlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from comms.toc import client, markup
+from comms.toc.client import Client
+from comms.toc.markup import Html
+from fakes.world import PASSWORD
 from scenarios import catalogue
-from scenarios.__main__ import acts, main, play, rehearse
-from scenarios.play import Act
+from scenarios.__main__ import acts, main, rehearse
+from scenarios.aim import aim_uptime
+from scenarios.aim.aim_uptime import DISK, nearly_full
 
-ROOT = Path(__file__).parent.parent
 NAMES = ("aim-hello", "aim-callbacks", "aim-uptime")
-ACTS = [(name, act) for name in NAMES for act in acts(catalogue.named(name))]
-BOOK = [(name, act) for name, act in ACTS if act.book]
-FAULTS = [(name, fault) for name in NAMES for fault, _ in catalogue.named(name).faults]
-
-
-def ids(pair: object) -> str:
-    return pair.name if isinstance(pair, Act) else str(pair)
 
 
 def test_every_act_of_the_catalogue_is_there() -> None:
     assert {
         "aim-send-im", "aim-on-error", "aim-on-im", "aim-on-status-available", "aim-on-status-online", "aim-on-status-idle",
         "aim-on-status-away", "aim-uptime-bot", "server-info-push",
-    } <= {act.name for _, act in ACTS}  # fmt: skip
+    } <= {act.name for name in NAMES for act in acts(catalogue.named(name))}  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "act"), ACTS, ids=ids)
-def test_every_claim_holds(name: str, act: Act) -> None:
-    performance = rehearse(catalogue.named(name), act)
-    assert performance.claims and not performance.broken, performance.transcript
+@pytest.mark.parametrize("name", NAMES)
+def test_the_book_lists_no_act_and_no_claim_that_is_not_there(name: str) -> None:
+    scenario = catalogue.named(name)
+    assert scenario.book is not None
+    for act, texts in importlib.import_module(scenario.book).BREAKS.items():
+        (one,) = (one for one in acts(scenario) if one.name == act and one.book)
+        assert set(texts) <= {claim.text for claim in rehearse(scenario, one).claims}
 
 
-@pytest.mark.parametrize(("name", "act"), BOOK, ids=ids)
-def test_the_books_way_breaks_exactly_what_is_listed(name: str, act: Act) -> None:
-    played = play(catalogue.named(name), [act], book=True)
-    assert played.broken == played.expected
-
-
-def test_the_book_lists_no_act_that_is_not_there() -> None:
-    import importlib
-
-    for name in NAMES:
-        book = catalogue.named(name).book
-        assert book is not None
-        assert set(importlib.import_module(book).BREAKS) <= {act.name for one, act in BOOK if one == name}
-
-
-@pytest.mark.parametrize(("name", "fault"), FAULTS)
-def test_a_listed_fault_does_what_is_listed(name: str, fault: str) -> None:
-    assert main(["run", name, "--fault", fault, "--quiet"]) == 0
-
-
-@pytest.mark.parametrize(("name", "act"), ACTS, ids=ids)
-def test_a_rehearsal_is_the_same_octet_for_octet(name: str, act: Act) -> None:
-    first, second = (rehearse(catalogue.named(name), act) for _ in range(2))
-    assert first.transcript == second.transcript
-    assert [str(one) for one in first.recording] == [str(one) for one in second.recording]
-
-
-def test_rehearsals_are_the_same_under_any_hash_seed(tmp_path: Path) -> None:
-    kept = []
-    for seed in ("1", "2"):
-        folder = tmp_path / seed
-        for name in NAMES:
-            subprocess.run(
-                [sys.executable, "-m", "scenarios", "run", name, "--quiet", "--out", str(folder / name)],
-                check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed},
-            )  # fmt: skip
-        kept.append({str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()})
-    assert kept[0] == kept[1] and len(kept[0]) >= 2 * len(ACTS)
+def test_the_book_stands_on_clock_link_and_codec_and_never_on_the_client() -> None:
+    for path in (Path(__file__).parent.parent / "scenarios" / "book").glob("*.py"):
+        modules = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+        assert not {"comms.toc.client", "comms.toc.buddies", "comms.toc.markup"} & modules, path
 
 
 def test_no_password_stands_in_what_is_kept(tmp_path: Path) -> None:
-    from fakes.world import PASSWORD
-
     main(["run", "aim-hello", "--quiet", "--out", str(tmp_path)])
     roasted = "0x" + bytes(a ^ b for a, b in zip(PASSWORD.encode(), b"Tic/Toc", strict=False)).hex()
-    for file in tmp_path.rglob("*"):
-        if file.is_file():
-            text = file.read_text()
-            assert PASSWORD not in text and roasted not in text
+    texts = [file.read_text() for file in tmp_path.rglob("*") if file.is_file()]
+    assert texts and not any(PASSWORD in text or roasted in text for text in texts)
 
 
-def test_the_claims_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "aim-hello", "--json"]) == 0
-    (played,) = json.loads(capsys.readouterr().out)
-    assert [act["name"] for act in played["acts"]] == [
-        "aim-send-im",
-        "aim-nobody-there",
-        "aim-wrong-password",
-        "aim-too-fast",
-    ]
+# ── the pure decision ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("limit", "known", "places"),
+    [
+        (90, [], []),
+        (58, [], ["/"]),
+        (43, [], ["/", "/var"]),
+        (60, [], []),
+        (60, ["/"], ["/"]),  # it was full, and has not come far from it
+        (64, ["/"], []),
+        (60, ["/var"], []),
+    ],
+)
+def test_a_disk_is_nearly_full_from_the_limit_on_and_has_room_again_well_below(
+    limit: int, known: list[str], places: list[str]
+) -> None:
+    assert nearly_full(DISK, limit, known) == places
+
+
+def test_any_table_at_all_can_be_read() -> None:
+    table = "Filesystem Use% Mounted on\ntmpfs - 91% /with blanks in it\nnone 100% \n95% /x\nmac 93%  1234 5% /Volumes/a\n"
+    assert nearly_full(table, 90, ()) == ["/Volumes/a", "/with blanks in it"]  # macOS counts inodes too
+
+
+# ── claims break when the program is spoiled ─────────────────────────────────────────────────────────────────────
+
+
+def broken(name: str, act: str) -> list[str]:
+    scenario = catalogue.named(name)
+    (one,) = (one for one in acts(scenario) if one.name == act)
+    return rehearse(scenario, one).broken
+
+
+def spoil(place: Any, name: str, thing: object) -> Callable[[pytest.MonkeyPatch], None]:
+    return lambda patch: patch.setattr(place, name, thing)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "name", "act", "claim"),
+    [
+        (spoil(Client, "_catch_up", lambda self: []), "aim-hello", "aim-nobody-there", "it does not say that it arrived"),
+        (spoil(client, "RATE_TRIES", 1), "aim-hello", "aim-too-fast", "it arrives"),
+        (spoil(Html, "text", property(str)), "aim-callbacks", "aim-on-im", "of HTML, what a person reads is told"),
+        (spoil(html, "escape", lambda text, quote: text), "aim-uptime", "aim-uptime-long-answer",
+         "what looks like a tag is shown"),
+        (spoil(client, "pieces", lambda text, room: [markup.marked_up(text)]), "aim-uptime", "aim-uptime-long-answer",
+         "every line arrives, whole"),
+        (spoil(aim_uptime, "normal", lambda name: "stranger"), "aim-uptime", "aim-uptime-silence",
+         "a stranger learns nothing"),
+        (spoil(aim_uptime, "nearly_full", lambda table, limit, known: ["/var"]), "aim-uptime", "server-info-push",
+         "nothing is said while there is room"),
+    ],
+)  # fmt: skip
+def test_a_spoiled_program_breaks_its_claims(
+    monkeypatch: pytest.MonkeyPatch, spoiled: Callable[[pytest.MonkeyPatch], None], name: str, act: str, claim: str
+) -> None:
+    assert not broken(name, act)
+    spoiled(monkeypatch)
+    found = broken(name, act)
+    assert claim in found

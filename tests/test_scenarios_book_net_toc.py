@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,14 +26,6 @@ def client(peer: Peer) -> Iterator[Client]:
 
 def connect(client: Client, peer: Peer) -> None:
     client.connect("127.0.0.1", peer.server().port)
-
-
-def test_it_stands_on_clock_link_and_codec_and_never_on_the_client() -> None:
-    for path in (Path(__file__).parent.parent / "scenarios" / "book").glob("*.py"):
-        if not path.name.startswith(("aim_", "net_toc")):
-            continue
-        modules = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-        assert not {"comms.toc.client", "comms.toc.buddies", "comms.toc.markup"} & set(modules), path
 
 
 def test_it_signs_on_with_a_nul_behind_the_name_and_adds_itself(peer: Peer, client: Client) -> None:

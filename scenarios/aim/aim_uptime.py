@@ -120,7 +120,7 @@ class Facts:
 
 def nearly_full(table: str, limit: int, known: Collection[str]) -> list[str]:
     """Where df's output shows so many per cent in use, or more; what is known to be full stays so for some per cent."""
-    used = {place: int(per_cent) for per_cent, place in re.findall(r" (\d+)% (.+)$", table, re.M)}
+    used = {place: int(per_cent) for per_cent, place in re.findall(r"^.*? (\d+)% +(?:.* \d+% +)?(\S.*)$", table, re.M)}
     return sorted(place for place in used if used[place] >= (limit - SLACK if place in known else limit))
 
 
