@@ -11,8 +11,8 @@ thanks = "Thank you!"                # the answer to an IM; none to an auto-resp
 
 Fault: toc_send_im reply 903 times 1 -> all hold
 
-What goes wrong in the printed table: it lists `online`, which its library never calls, and leaves out `offline`, which
-works; an error before the sign-on reaches nobody; and a function that raises ends everything.
+What goes wrong in the printed listing: the table has `online`, which its library never calls, and leaves out `offline`,
+which works; an error before the sign-on reaches nobody; and a function that raises ends everything.
 """
 
 from __future__ import annotations
