@@ -26,10 +26,22 @@ from fakes.world import World, WorldError
     ({"tls": "sometimes"}, "off or optional or required"),
     ({"servers": ["smpt"]}, "did you mean 'smtp'"),
     ({"off": {"smtp": ["PIPELINE"]}}, "did you mean 'PIPELINING'"),
+    ({"host": {"commands": [{"output": "x"}]}}, "needs its words: run"),
+    ({"host": {"commands": [{"run": ["df"], "ouput": "x"}]}}, "did you mean 'output'"),
+    ({"host": {"commands": [{"run": "df -k"}]}}, "host.commands.run is a list"),
 ])  # fmt: skip
 def test_a_world_file_that_cannot_be_used_is_told_the_key_and_the_remedy(config: dict[str, object], says: str) -> None:
     with pytest.raises(WorldError if "twice" not in says else ValueError, match=says):
         World(config)
+
+
+def test_the_host_of_a_world_has_the_commands_of_its_file() -> None:
+    world = World(
+        {"host": {"commands": [{"run": ["df", "-k"], "output": "full\n", "takes": 2, "code": 1}]}}, rehearsal=True
+    )
+    done = world.host.run(["df", "-k"], 10)
+    assert (done.code, done.output, done.seconds) == (1, "full\n", 2)
+    assert world.host.run(["df"], 10).code is None
 
 
 def send(
