@@ -14,9 +14,10 @@ from comms.clock import Clock
 from comms.errors import Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.settings import load
 from comms.toc.buddies import STATUSES, Buddy
-from comms.toc.client import INBOX, Client
+from comms.toc.client import Client
 from comms.toc.markup import Html
 from comms.toc.messages import Complaint
+from comms.toc.session import INBOX
 from tests.toc_peer import Peer, Session, arguments, update
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from comms.toc import client, markup
-from comms.toc.client import Client
+from comms.toc import client, markup, session
 from comms.toc.markup import Html
+from comms.toc.session import Session
 from fakes.world import PASSWORD
 from scenarios import catalogue
 from scenarios.__main__ import acts, main, rehearse
@@ -42,7 +42,7 @@ def test_the_book_lists_no_act_and_no_claim_that_is_not_there(name: str) -> None
 def test_the_book_stands_on_clock_link_and_codec_and_never_on_the_client() -> None:
     for path in (Path(__file__).parent.parent / "scenarios" / "book").glob("*.py"):
         modules = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
-        assert not {"comms.toc.client", "comms.toc.buddies", "comms.toc.markup"} & modules, path
+        assert not {"comms.toc.client", "comms.toc.session", "comms.toc.buddies", "comms.toc.markup"} & modules, path
 
 
 def test_no_password_stands_in_what_is_kept(tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def spoil(place: Any, name: str, thing: object) -> Callable[[pytest.MonkeyPatch]
 @pytest.mark.parametrize(
     ("spoiled", "name", "act", "claim"),
     [
-        (spoil(Client, "_catch_up", lambda self: []), "aim-hello", "aim-nobody-there", "it does not say that it arrived"),
-        (spoil(client, "RATE_TRIES", 1), "aim-hello", "aim-too-fast", "it arrives"),
+        (spoil(Session, "caught_up", lambda self: []), "aim-hello", "aim-nobody-there", "it does not say that it arrived"),
+        (spoil(session, "RATE_TRIES", 1), "aim-hello", "aim-too-fast", "it arrives"),
         (spoil(Html, "text", property(str)), "aim-callbacks", "aim-on-im", "of HTML, what a person reads is told"),
         (spoil(html, "escape", lambda text, quote: text), "aim-uptime", "aim-uptime-long-answer",
          "what looks like a tag is shown"),

@@ -17,38 +17,20 @@ mended: a refused password is an exception, `online` happens, an IM that nobody 
 from __future__ import annotations
 
 import types
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, Refused, SettingsError, TryLater, Unreachable
 from comms.host import Host
-from comms.link import Link
 from comms.settings import Server
-from comms.toc import frames
 from comms.toc.buddies import Buddy, BuddyList, presence
-from comms.toc.frames import FrameError, Frames
 from comms.toc.markup import Html, marked_up, pieces
-from comms.toc.messages import (
-    COMMAND,
-    Complaint,
-    Message,
-    complaint,
-    normal,
-    octets,
-    parse,
-    quoted,
-    signon_command,
-    word,
-)
+from comms.toc.messages import COMMAND, Complaint, Message, complaint, normal, quoted, signon_command, word
+from comms.toc.session import PRESENCE, Session
 
-CATCH_UP = 2.0  # seconds that the answer to `toc_get_status` may take; until it comes nothing more is asked
-RATE_PAUSE, RATE_TRIES = 15.0, 6  # an IM over the rate limit: the first pause in seconds (they double), and how many
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0  # seconds between attempts to sign on again; they double, and are jittered
 TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
-
-INBOX = 4096  # messages that may wait for their turn; while there are more, nothing is read
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -67,13 +49,9 @@ class Client:
             self._signon = signon_command(self.screen_name, server.password)
         except ValueError as error:
             raise SettingsError(f"toc.screen_name or toc.password cannot be used: {error}") from None
-        self._where = f"{server.host}:{server.port}"
-        self._link: Link | None = None
-        self._frames = Frames(0)
-        self._inbox: deque[Message] = deque()  # read already, not handled yet
-        self._tells, self._asked = True, 0  # the server answers `toc_get_status`; how often it was asked and has not yet
-        self._wanted = False  # a lost link is established again
-        self._tries, self._retry_at, self._since = 0, 0.0, 0.0
+        self._session: Session | None = None
+        self._wanted = False  # a lost connection is established again
+        self._tries, self._retry_at = 0, 0.0
         self._watched: dict[str, Buddy] = {}  # beside those of the stored list
         self._rooms: dict[str, str] = {}  # chat rooms: id → name
         self._away: str | None = None
@@ -109,7 +87,7 @@ class Client:
         self.buddy_list.keep(buddy)
         if buddy.name not in self._watched:
             self._watched[buddy.name] = buddy
-            if self._link is not None:
+            if self._session is not None:
                 self.say(f"toc_add_buddy {word(buddy.name)}")
 
     # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,10 +98,10 @@ class Client:
         Raises Refused for a wrong password, TryLater (981, 983), Unreachable; their text holds the server's reason.
         """
         self.disconnect()
-        self._sign_on()
+        session = self._sign_on()
         self._wanted, self._tries = True, 0
-        while self._inbox:
-            self._handle(self._inbox.popleft())
+        for message in session.waiting():
+            self._handle(message)
 
     def wait(self, limit: float | None = None) -> None:
         """Handles what comes, for so many seconds, or until the program is asked to stop.
@@ -136,20 +114,18 @@ class Client:
         until = None if limit is None else self._clock.time() + limit
         while self._wanted:  # a function may call disconnect
             try:
-                if self._link is None:
+                if self._session is None:
                     if not self._come_again(until):
                         return
-                elif self._inbox:
-                    self._handle(self._inbox.popleft())
-                elif (message := self._read(until)) is not None:
-                    self._inbox.append(message)
+                elif (message := self._session.next(until)) is not None:
+                    self._handle(message)
                 else:
                     return
             except Unreachable as error:
                 self._host.log("aim-link-lost", "warning", trouble=error)
-                self._drop()
-                if self._clock.time() - self._since > LONGEST_PAUSE:
+                if self._session is not None and self._clock.time() - self._session.began > LONGEST_PAUSE:
                     self._tries = 0  # a session that was cut at once does not count as being back
+                self._drop()
                 self._retry_at = self._later()
 
     def disconnect(self) -> None:
@@ -183,7 +159,7 @@ class Client:
 
     def warn(self, buddy: Buddy, anonymous: bool = False) -> None:
         """Warns somebody who lately sent an IM. Raises Refused (902) where that is not allowed."""
-        self._ask(f"toc_evil {word(buddy.name)} {'anon' if anonymous else 'norm'}", {901, 902})
+        self._connected().ask(f"toc_evil {word(buddy.name)} {'anon' if anonymous else 'norm'}", {901, 902})
 
     def go_away(self, message: str) -> None:
         """Is away from now on, with this message."""
@@ -203,14 +179,15 @@ class Client:
 
     def join_chat(self, room: str) -> None:
         """Enters a chat room. Raises Refused (950), Unreachable."""
-        self.say(f"toc_chat_join 4 {quoted(room)}")
-        for message in self._coming(self.server.timeout):
+        session = self._connected()
+        session.say(f"toc_chat_join 4 {quoted(room)}")
+        for message in session.coming(self.server.timeout):
             if message.word == "CHAT_JOIN":
                 self._rooms[message["id"]] = message["room"]
                 return
             if message.word == "ERROR" and complaint(message).code == 950:
-                raise self._trouble(complaint(message))
-        raise Unreachable(f"{self._where} says nothing about the chat room {room!r}")
+                raise session.trouble(complaint(message))
+        raise Unreachable(f"{session.where} says nothing about the chat room {room!r}")
 
     def send_chat(self, room: str, text: str) -> bool:
         """Says something in a room. Gives and raises what send_im does; Refused also when the room was not joined."""
@@ -224,57 +201,45 @@ class Client:
 
     def say(self, line: str) -> None:
         """A command as it stands. Raises Unreachable, and ValueError when it is too long."""
-        self._send(frames.DATA, octets(line))
+        self._connected().say(line)
 
     # ── signing on ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _sign_on(self) -> None:
-        self._inbox.clear()
-        self._tells, self._asked = True, 0
-        self._frames = Frames(int(self._host.token(4), 36))
-        self._link = Link.connect(self.server.host, self.server.port, self._clock, self.server.timeout)
-        until = self._clock.time() + self.server.timeout
+    def _sign_on(self) -> Session:
+        session = self._session = Session(self.server, self._clock, self._host)
         try:
-            self._write(frames.FLAPON)
-            first = self._frame(until)
-            if first is None or first.kind != frames.SIGNON or first.payload[:4] != frames.VERSION:
-                raise Unreachable(f"{self._where} does not begin as a TOC server does")
-            self._send(frames.SIGNON, frames.signon(self._own))
-            self.say(self._signon)
-            answer = self._read(until)
-            if answer is None:
-                raise Unreachable(f"{self._where} does not answer the sign-on")
-            if answer.word == "ERROR":
-                self._handle(answer)
-                raise self._trouble(complaint(answer))
-            if answer.word != "SIGN_ON":
-                raise Unreachable(f"{self._where} answers the sign-on with {answer.word}")
-            self._go_on_line()
-            self._since = self._clock.time()
+            refusal = session.sign_on(self._own, self._signon)
+            if refusal is not None:
+                self._complained(refusal)
+                if refusal.code == 983:
+                    self._retry_at = self._clock.time() + TOO_OFTEN
+                raise session.trouble(refusal)
+            self._go_on_line(session)
         except BaseException:
             self._drop()
             raise
+        return session
 
-    def _go_on_line(self) -> None:
-        """Says whom we watch and how we are; then the server tells who is there."""
+    def _go_on_line(self, session: Session) -> None:
+        """Says whom we watch and how we are, and waits until the server has told who is there."""
         line = "toc_add_buddy"
         for name in map(word, self._watched):
             if len(line) + len(name) >= COMMAND:
-                self.say(line)
+                session.say(line)
                 line = "toc_add_buddy"
             line += f" {name}"
         if self._watched:
-            self.say(line)
-        self.say("toc_init_done")  # within 30 seconds of the sign-on command
+            session.say(line)
+        session.say("toc_init_done")  # within 30 seconds of the sign-on command
         if self._away is not None:
-            self.say(f"toc_set_away {self._away}")
+            session.say(f"toc_set_away {self._away}")
         if self._idle_since is not None:
-            self.say(f"toc_set_idle {self._clock.time() - self._idle_since:.0f}")
-        self._catch_up()
-        if self._tells:  # whoever was there and is not named by now has left in the meantime
-            named = {normal(one["name"]) for one in self._inbox if one.word in _PRESENCE}
+            session.say(f"toc_set_idle {self._clock.time() - self._idle_since:.0f}")
+        session.caught_up()
+        if session.tells:  # whoever was there and is not named by now has left in the meantime
+            named = {normal(one["name"]) for one in session.inbox if one.word in PRESENCE}
             gone = sorted(buddy.name for buddy in self.buddy_list if buddy.is_online and buddy.name not in named)
-            self._inbox += [Message("UPDATE_BUDDY", {**_GONE, "name": name}) for name in gone]
+            session.inbox += [Message("UPDATE_BUDDY", {**_GONE, "name": name}) for name in gone]
 
     def _come_again(self, until: float | None) -> bool:
         """One more attempt to sign on, when it is time; False when the program's time is come first, or its end."""
@@ -313,58 +278,12 @@ class Client:
 
     def _request(self, head: str, text: str, tail: str, codes: set[int]) -> bool:
         """Says a command around a text, in as many pieces as it takes."""
+        session = self._connected()
         room = COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace"))
         known = True
         for piece in list(pieces(text, room)):  # all of them first: what cannot be cut is not sent in part
-            known &= self._ask(head + quoted(piece) + tail, codes)
+            known &= session.ask(head + quoted(piece) + tail, codes)
         return known
-
-    def _ask(self, line: str, codes: set[int]) -> bool:
-        """Says a command; gives whether it is known to be handled, and raises what the server has against it.
-
-        Too fast means: again, a little later.
-        """
-        pause = RATE_PAUSE
-        for _ in range(RATE_TRIES):
-            self.say(line)
-            try:
-                found = next((one for one in self._catch_up() if one.code in codes), None)
-            except Unreachable as error:
-                raise Unknown(f"{error}; nobody knows whether what was said last has arrived") from None
-            if found is None:
-                return self._tells and not self._asked
-            if found.code not in (903, 960):
-                raise self._trouble(found)
-            self._host.log("aim-too-fast", "warning", seconds=f"{pause:g}", trouble=found)
-            self._clock.wait(None, self._clock.time() + pause)
-            pause *= 2
-        raise TryLater(f"{self._where}: {found}, {RATE_TRIES} times")
-
-    def _catch_up(self) -> list[Complaint]:
-        """Waits until the server has handled all that was said; gives what it has against it.
-
-        TOC acknowledges nothing, but commands are handled in order: the answer to a question about ourselves comes
-        behind every complaint about what went before it.
-        """
-        complaints: list[Complaint] = []
-        if not self._tells:
-            return complaints
-        self.say(f"toc_get_status {word(self._own)}")
-        self._asked += 1
-        for message in self._coming(CATCH_UP):
-            if self._is_own_status(message):
-                self._handle(self._inbox.pop())
-                if not self._asked:
-                    return complaints
-            elif message.word == "ERROR":
-                complaints.append(complaint(message))
-        self._tells = bool(complaints)
-        return complaints
-
-    def _is_own_status(self, message: Message) -> bool:
-        if message.word in _PRESENCE:
-            return normal(message["name"]) == self._own
-        return message.word == "ERROR" and message["code"] == "901" and normal(message["argument"]) == self._own
 
     def _number(self, room: str) -> str:
         for number, name in self._rooms.items():
@@ -372,26 +291,25 @@ class Client:
                 return number
         raise Refused(f"the chat room {room!r} was not joined; joined: {', '.join(self._rooms.values()) or 'none'}")
 
-    def _trouble(self, found: Complaint) -> Refused | TryLater:
-        """A complaint as an exception."""
-        if found.code == 983:
-            self._retry_at = self._clock.time() + TOO_OFTEN
-        for_now = found.code in (903, 960, 981, 982, 983) or (found.code, found.argument) == (989, "0")
-        return (TryLater if for_now else Refused)(f"{self._where}: {found}")
+    def _connected(self) -> Session:
+        if self._session is None:
+            raise Unreachable("not signed on: connect() comes first")
+        return self._session
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.close()
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _handle(self, message: Message) -> None:
-        if self._asked and self._is_own_status(message):
-            self._asked -= 1
-            self._tells |= not self._asked  # late, but it does answer
-        elif message.word in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
+        if message.word in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
             self._handle_im(message)
-        elif message.word in _PRESENCE:
+        elif message.word in PRESENCE:
             self._handle_presence(message)
         elif message.word == "ERROR":
-            for handler in self._on_error:
-                self._call(handler, complaint(message))
+            self._complained(complaint(message))
         elif message.word in ("CHAT_IN", "CHAT_IN_ENC") and normal(message["sender"]) != self._own:
             buddy, room = self._buddy(message["sender"]), self._rooms.get(message["id"], "")
             for on_chat in self._on_chat:
@@ -405,7 +323,11 @@ class Client:
         elif message.word == "CHAT_LEFT":
             self._rooms.pop(message["id"], None)
         elif message.word == "PAUSE":  # no server of today says it; what comes behind it would be ignored
-            raise Unreachable(f"{self._where} wants a pause: signing on anew")
+            raise Unreachable("the server wants a pause: signing on anew")
+
+    def _complained(self, found: Complaint) -> None:
+        for handler in self._on_error:
+            self._call(handler, found)
 
     def _handle_im(self, message: Message) -> None:
         if normal(message["sender"]) == self._own:
@@ -444,66 +366,7 @@ class Client:
             name = getattr(handler, "__name__", type(handler).__name__)
             self._host.log("handler-failed", "error", handler=name, trouble=f"{type(error).__name__}: {error}")
 
-    # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _coming(self, seconds: float) -> Iterator[Message]:
-        """What comes within so many seconds, put into the inbox too: its turn to be handled is later."""
-        until = self._clock.time() + seconds
-        while len(self._inbox) < INBOX and (message := self._read(until)) is not None:
-            self._inbox.append(message)
-            yield message
-
-    def _read(self, until: float | None) -> Message | None:
-        """The next message; None when the time is come, or the program is asked to stop. Raises Unreachable."""
-        while (frame := self._frame(until)) is not None:
-            if frame.kind == frames.SIGNOFF:
-                raise Unreachable(f"{self._where} signed us off")
-            if frame.kind != frames.DATA:
-                continue  # keep-alive, and whatever else: it is traffic, no more
-            try:
-                return parse(frame.payload)
-            except ValueError as error:
-                self._host.log("aim-not-understood", "warning", trouble=error)
-        return None
-
-    def _frame(self, until: float | None) -> frames.Frame | None:
-        while True:
-            try:
-                frame = self._frames.read()
-            except FrameError as error:
-                raise Unreachable(f"{self._where}: the stream is out of step: {error}") from None
-            if frame is not None:
-                return frame
-            link = self._connected()
-            if not self._clock.wait(link, until):
-                return None
-            data = link.recv(1 << 16)
-            if not data:
-                raise Unreachable(f"{self._where} hung up")
-            self._frames.feed(data)
-
-    def _send(self, kind: int, payload: bytes) -> None:
-        self._connected()
-        self._write(self._frames.write(kind, payload))
-
-    def _write(self, raw: bytes) -> None:
-        try:
-            self._connected().sendall(raw)
-        except OSError as error:
-            raise Unreachable(f"{self._where}: the link is lost: {error.strerror or error}") from None
-
-    def _connected(self) -> Link:
-        if self._link is None:
-            raise Unreachable("not signed on: connect() comes first")
-        return self._link
-
-    def _drop(self) -> None:
-        if self._link is not None:
-            link, self._link = self._link, None
-            link.close()  # reads what still comes first: closing over it would undo the last IM
-
-
-_PRESENCE = ("UPDATE_BUDDY", "UPDATE_BUDDY2")
 _GONE = {"online": "F", "evil": "0", "signon": "0", "idle": "0", "class": "   "}
 _STOPPED = object()
 
