@@ -226,6 +226,16 @@ class Smtp(Session):
             return (Secret(start, end, "not base64"),)
         return (Secret(start, end, sasl.label(mechanism, response, self.store.people, name, challenge)),)
 
+    def hidden(self, raw: bytes) -> tuple[Secret, ...]:
+        """Half a login is not shown either."""
+        verb, _, argument = raw.partition(b" ")
+        mechanism, blank, _ = argument.partition(b" ")
+        if self.state == "AUTH":
+            return (Secret(0, len(raw), "unfinished"),)
+        if verb.upper() == b"AUTH" and blank:
+            return (Secret(len(verb) + len(mechanism) + 2, len(raw), "unfinished"),)
+        return ()
+
     # ── dispatch ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def handle(self, unit: Unit) -> None:

@@ -294,6 +294,14 @@ def test_a_browser_is_hung_up_on_where_that_is_asked_for() -> None:
     assert session.closed
 
 
+@pytest.mark.parametrize("begun", [b"AUTH PLAIN AGFsaWNlAHNlY3", b"AUTH LOGIN\r\nYWxpY2U=\r\nc2Vjc"])
+def test_half_a_login_is_not_shown(begun: bytes) -> None:
+    world, session = core()
+    session.receive(EHLO + begun)
+    session.eof()
+    assert b"c2Vj" not in b"".join(one.shown() for one in world.records) and b"AGFsa" not in world.records[-3].shown()
+
+
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 CONTENT = 16  # lines of a message that are shown
 WIDTH = 100
+LONGEST = 200  # characters of a line that are shown
 
 
 def narrate(recording: Iterable[Any]) -> Iterator[str]:
@@ -33,6 +34,8 @@ def _wire(record: Any) -> Iterator[str]:
     for number, line in enumerate(lines):
         section = record.section if number == 0 and record.direction == "C" else ""
         fault = f"   (fault: {record.fault})" if record.fault and number == 0 else ""
+        if len(line) > LONGEST:
+            line = f"{line[:LONGEST]} … {len(line) - LONGEST:,} more characters"
         shown = f"          {record.direction}: {_printable(line)}{fault}"
         yield f"{shown:<{WIDTH - 22}} {section}".rstrip()
 
