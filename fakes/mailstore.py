@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -142,6 +143,22 @@ class Row:
     mail: Mail
     flags: set[str] = field(default_factory=set)
 
+    @property
+    def unique_id(self) -> str:
+        """What POP3 calls it (RFC 1939 §7): the same in every session, never given again."""
+        return f"{self.uid:08x}"
+
+    @cached_property
+    def stuffed(self) -> bytes:
+        """As lines with a dot before each dot that begins one, the last line ended: what goes before CRLF . CRLF."""
+        whole = self.raw if self.raw.endswith(b"\r\n") or not self.raw else self.raw + b"\r\n"
+        return dot_stuffed(whole)
+
+    @property
+    def size(self) -> int:
+        """Octets of what is sent, dots not stuffed (RFC 1939 §11)."""
+        return len(self.raw) + (2 if self.raw and not self.raw.endswith(b"\r\n") else 0)
+
 
 @dataclass
 class Maildrop:
@@ -150,6 +167,8 @@ class Maildrop:
     address: str
     rows: list[Row] = field(default_factory=list)
     next_uid: int = 1
+    holder: object = None  # the one session that has it to itself (RFC 1939 §4)
+    logins: float = -math.inf  # when the last login was, in seconds since the epoch
 
     @property
     def size(self) -> int:
@@ -221,6 +240,11 @@ class Mailstore:
         """The 250 is written: from now on a test may know of this message (RFC 5321 §6.1: 250 means stored)."""
         self._told.append(mail)
         self._bridge.changed()
+
+    def remove(self, address: str, rows: Iterable[Row]) -> None:
+        """Takes rows out of a maildrop for good; those that are gone already are gone."""
+        drop, uids = self.drop(address), {row.uid for row in rows}
+        drop.rows = [row for row in drop.rows if row.uid not in uids]
 
     def _put(self, address: str, recipient: str, mail: Mail) -> None:
         drop = self.drop(address)
@@ -330,6 +354,14 @@ class Mailstore:
         if len(found) > wanted:
             raise AssertionError(f"{asked} expected, but there came:\n{_listing(found)}")
         return found
+
+
+def dot_stuffed(lines: bytes) -> bytes:
+    """Each line that begins with a dot gets another one (RFC 5321 §4.5.2, RFC 1939 §3)."""
+    if b"." not in lines:
+        return lines
+    stuffed = lines.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
 def _listing(mails: list[Mail]) -> str:

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Person:
-    """`quota` counts octets of mail; `contacts` maps a bare JID to a subscription (none, to, from, both)."""
+    """`quota` counts octets of mail; `contacts` maps a bare JID to a subscription (none, to, from, both).
+
+    `login_delay`: seconds that must pass between POP3 logins, where they are others than everybody's.
+    """
 
     address: str
     password: str = "secret"
     aliases: tuple[str, ...] = ()
     quota: int | None = None
+    login_delay: int | None = None
     contacts: dict[str, str] = field(default_factory=dict)
 
 

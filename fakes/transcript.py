@@ -23,7 +23,7 @@ The first line is the title; its first word names the protocol. `given:` lines t
 - `clock: 300`: so many seconds pass. `then: …`: what must hold (see `THEN`). `cue: …`: what the world does of itself (see
   `CUES`). `#` begins a comment.
 - `\xNN \r \n \t \\ \* \{ \(` are octets that would be mistaken or not be seen. `{plain alice}` is a secret, said by
-  whom it belongs to: plain, login, password, cram-md5; ` wrong` behind makes it a wrong one.
+  whom it belongs to: plain, login, password, cram-md5, pass, apop; ` wrong` behind makes it a wrong one.
 - `aiosmtpd: 250 (ours 501: RFC 5321 §4.1.2)` under an answer: what the referee says instead; `aiosmtpd: stops here`.
 """
 
@@ -281,6 +281,10 @@ def secret(label: str, people: People, challenge: bytes) -> bytes:
     if kind == "cram-md5":
         digest = hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()
         return base64.b64encode(f"{who} {digest}".encode())
+    if kind == "apop":
+        return hashlib.md5(challenge + password.encode()).hexdigest().encode()
+    if kind == "pass":
+        return password.encode()
     response = {"plain": f"\0{who}\0{password}", "login": who, "password": password}[kind]
     return base64.b64encode(response.encode())
 
@@ -606,6 +610,9 @@ def _expect(transcript: Transcript, step: Step, wire: Wire, codec: Codec) -> byt
 
 
 def _challenge(said: bytes) -> bytes:
+    stamp = re.fullmatch(rb"\+OK [^<>]*(<[^<>]+@[^<>]+>)[^<>]*\r\n", said)  # APOP's stands in the greeting
+    if stamp:
+        return stamp[1]
     match = re.fullmatch(rb"(?:334|\+) (\S+)\r\n", said)
     try:
         return base64.b64decode(match[1]) if match else b""

@@ -31,6 +31,8 @@ from fakes.faults import EVERYWHERE, Fault, Faults, UnmetFault, from_mapping
 from fakes.host import Command, Event, Host, Tokens
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
+from fakes.pop3 import Policy as Pop3Policy
+from fakes.pop3 import Pop3
 from fakes.server import Listener, Shell
 from fakes.smtp import Policy, Smtp
 from fakes.toc import Account, Aim, Toc
@@ -47,10 +49,11 @@ STOP = 5.0  # real seconds that a world takes to stop before it complains
 
 # The world file: table → key → what it holds.
 _TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "person": {"address": str, "password": str, "aliases": list, "quota": int, "contacts": dict},
+    "person": {"address": str, "password": str, "aliases": list, "quota": int, "login_delay": int,
+               "contacts": dict},
     "mail": {
         "domains": list, "catch_all": list, "unknown": str, "relay": str, "login": str, "size": int,
-        "recipients": int, "shuns_http": bool,
+        "recipients": int, "shuns_http": bool, "login_delay": int,
     },
     "host": {"name": str, "processes": list, "services": list, "commands": list},
     "aim": {"screen_name": str, "password": str, "buddies": dict, "profile": str},
@@ -58,7 +61,7 @@ _TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "init_done": (int, float), "one_init_done": bool, "sequence": bool, "command": int, "unavailable": bool,
         "rate_limit": bool, "keep_alive": (int, float), "one_frame_a_write": bool,
     },
-    "off": {"smtp": list},
+    "off": {"smtp": list, "pop3": list},
     "fault": {},
     "scenario": {},
 }  # fmt: skip
@@ -72,9 +75,10 @@ _CHOICES = {
 # The listeners of each server: name → whether it is inside TLS from the first octet.
 LISTENERS: dict[str, dict[str, bool]] = {
     "smtp": {"smtp": False, "submission": False, "smtps": True},
+    "pop3": {"pop3": False, "pop3s": True},
     "toc": {"toc": False},
 }
-CORES: dict[str, type[Session]] = {"smtp": Smtp, "toc": Toc}
+CORES: dict[str, type[Session]] = {"smtp": Smtp, "pop3": Pop3, "toc": Toc}
 
 
 class WorldError(ValueError):
@@ -351,6 +355,14 @@ class World:
         )
         return lambda: Smtp(self.kit, self.mail, policy)
 
+    def _pop3(self, listener: str) -> Callable[[], Session]:
+        policy = Pop3Policy(
+            tls=self.tls,
+            login_delay=self.config.get("mail", {}).get("login_delay", 0),
+            off=frozenset(self.config.get("off", {}).get("pop3", ())),
+        )
+        return lambda: Pop3(self.kit, self.mail, policy)
+
     def _toc(self, listener: str) -> Callable[[], Session]:
         policy = TocPolicy(**self.config.get("toc", {}))
         return lambda: Toc(self.kit, self.aim, policy)
@@ -415,6 +427,7 @@ def _person(table: Mapping[str, Any]) -> Person:
         table.get("password", PASSWORD),
         tuple(table.get("aliases", ())),
         table.get("quota"),
+        table.get("login_delay"),
         dict(table.get("contacts", {})),
     )
 
@@ -496,4 +509,4 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 # How each server's cores are made: (world, listener) → the maker of one core a connection.
-_CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {"smtp": World._smtp, "toc": World._toc}
+_CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {"smtp": World._smtp, "pop3": World._pop3, "toc": World._toc}
