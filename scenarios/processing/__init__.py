@@ -1,0 +1,1 @@
+"""Programs that turn mail into something else (6.1.3)."""

@@ -1,0 +1,1 @@
+"""Programs that fetch mail, and some that obey it (6.1.2)."""
