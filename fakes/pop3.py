@@ -180,7 +180,7 @@ class Pop3(Session):
             if not said or start >= end:
                 return ()
         account = self.store.people.find(name)
-        right = account is not None and said == (self._digest(account) if verb == b"APOP" else account.password)
+        right = account is not None and said == (self._digest(account).decode() if verb == b"APOP" else account.password)
         return (Secret(start, end, f"{verb.decode().lower()} {name}" + ("" if right else " wrong")),)
 
     def _response_secret(self, line: bytes, start: int, mechanism: str | None) -> tuple[Secret, ...]:
@@ -267,11 +267,11 @@ class Pop3(Session):
     def do_APOP(self, unit: Unit) -> None:
         name, digest = self._words(unit, 2)
         account = self.store.people.find(name)
-        right = account is not None and hmac.compare_digest(self._digest(account).encode(), digest.encode("utf-8", "replace"))
+        right = hmac.compare_digest(self._digest(account), digest.encode("utf-8", "replace"))
         self._log_in(account.address if account is not None and right else None, "RFC 1939 §7")
 
-    def _digest(self, account: sasl.Account) -> str:
-        return hashlib.md5((self._stamp + account.password).encode()).hexdigest()
+    def _digest(self, account: sasl.Account | None) -> bytes:
+        return hashlib.md5((self._stamp + (account.password if account else "\0")).encode()).hexdigest().encode()
 
     def _log_in(self, address: str | None, section: str) -> None:
         """Opens the maildrop, once somebody is known to be who they say. Raises Refuse."""

@@ -76,7 +76,7 @@ class NetPOP3:
     def finish(self) -> None:
         """QUIT."""
         try:
-            self._client._shortcmd("QUIT")
+            self._client._shortcmd("QUIT")  # type: ignore[attr-defined]  # quit() would shut the socket down itself
         finally:
             self._link.close()
 
