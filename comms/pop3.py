@@ -22,13 +22,13 @@ import re
 import ssl
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from comms import sasl
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.link import Link, client_context
+from comms.mailbox import Entry
 from comms.settings import Server
 
 T = TypeVar("T")
@@ -37,18 +37,6 @@ STATUS_LINE = 8192  # octets; RFC 2449 §4 allows 512, and some servers talk mor
 LISTING = 1 << 26  # octets of a list of all messages
 MESSAGE = 1 << 26  # octets of a message, when the caller says no other limit
 SLACK = 1 << 16  # octets that a message may be larger than the server said: servers that count line ends as one octet
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A message in a mailbox. `id` stays the same from session to session ("" where the server gives none).
-
-    `size` is in octets as the server says it, `number` the server's own name of it in this session.
-    """
-
-    id: str
-    size: int
-    number: int = field(default=0, compare=False)
 
 
 class _OutOfStep(ConnectionError):

@@ -12,10 +12,10 @@ import email.policy
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.utils import format_datetime, getaddresses
 from fnmatch import fnmatchcase
 from functools import cached_property
 from html import unescape
@@ -284,14 +284,20 @@ class Mailstore:
             lambda: [Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in self.drop(address).rows]
         )
 
-    def deliver(self, to: str, message: bytes | EmailMessage, sender: str = "") -> Mail:
-        """Puts a message into maildrops without SMTP. Raises LookupError when nobody here has the address."""
+    def deliver(self, to: str, message: bytes | EmailMessage, sender: str | None = None) -> Mail:
+        """Puts a message into maildrops without SMTP. Raises LookupError when nobody here has the address.
+
+        `sender` is the envelope's, by default the address in From; "" is that of a bounce.
+        """
         raw = message if isinstance(message, bytes) else message.as_bytes(policy=email.policy.SMTP)
 
         def put() -> Mail:
             if not self.owners(to):
                 raise LookupError(f"nobody has the address {to}; this world has {[p.address for p in self.people]}")
-            mail = Mail(raw, Envelope(sender, (Recipient(to),), helo="localhost", protocol="LMTP"), self.now())
+            mail = Mail(raw, Envelope(sender or "", (Recipient(to),), helo="localhost", protocol="LMTP"), self.now())
+            if sender is None:
+                found = [address for _, address in getaddresses([mail.sender]) if "@" in address]
+                mail.envelope = replace(mail.envelope, sender=found[0] if found else "")
             self.accept(mail)
             self.tell(mail)
             return mail

@@ -1,0 +1,95 @@
+"""What a mailbox is, by whatever protocol, and how to take mail out of one without losing or repeating any.
+
+    with Mailbox(server, clock) as mailbox:                     # comms.pop3, comms.imap
+        for letter in letters(mailbox, tries, "ops@mail.example.test", most=1_000_000, host=host):
+            ...                                                 # remember it durably; then it is deleted
+
+A letter is deleted when the loop comes back for the next one: what was to be remembered of it must be on disk by then.
+Nothing breaks the loop for the others: a letter that the server refuses to give is left and logged, one that is too large
+comes as its header, one that the program has died of comes last, and marked as that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from comms.errors import Refused, TryLater
+from comms.host import Host
+
+TRIES = 3  # a mail at which the program has died so often is not to be read again, only kept
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A message in a mailbox. `id` stays the same from session to session ("" where the server gives none).
+
+    `size` is in octets as the server says it, `number` the server's own name of it in this session.
+    """
+
+    id: str
+    size: int
+    number: int = field(default=0, compare=False)
+
+
+class Mailbox(Protocol):
+    """Sizes before bodies; `delete` marks, and leaving the mailbox in step removes what is marked."""
+
+    def entries(self) -> list[Entry]:
+        """Every message, oldest first."""
+
+    def count(self) -> tuple[int, int]:
+        """How many messages, and how many octets."""
+
+    def head(self, entry: Entry) -> bytes:
+        """The header and the empty line behind it."""
+
+    def fetch(self, entry: Entry, most: int = ...) -> bytes:
+        """The message, as it lies there."""
+
+    def delete(self, entry: Entry) -> None:
+        """Marks a message."""
+
+
+class Tries(Protocol):
+    """How often something was tried and neither done nor given up, remembered across the program's death."""
+
+    def tries(self, key: str) -> int:
+        """How often so far."""
+
+    def trying(self, key: str) -> None:
+        """One more try begins."""
+
+    def tried(self, key: str) -> None:
+        """It is over."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message on its way: its octets, and the key it is counted under. `spoiled` says why it should only be kept."""
+
+    raw: bytes = field(repr=False)
+    entry: Entry
+    key: str
+    spoiled: str = ""
+
+
+def letters(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -> Iterator[Letter]:
+    """Each message, to be remembered in the loop's body and deleted behind it. Raises CommsError.
+
+    `place` names the mailbox in keys; of a message over `most` octets only the header comes.
+    """
+    listed = [(f"{place}/{entry.id or entry.number}", entry) for entry in mailbox.entries()]
+    for before, _, key, entry in sorted((tries.tries(key), n, key, entry) for n, (key, entry) in enumerate(listed)):
+        tries.trying(key)
+        try:
+            if entry.size > most:
+                yield Letter(mailbox.head(entry), entry, key, f"too large: {entry.size} octets")
+            else:
+                spoiled = f"the program has died of it {before} times" if before >= TRIES else ""
+                yield Letter(mailbox.fetch(entry, most), entry, key, spoiled)
+            mailbox.delete(entry)
+        except (Refused, TryLater) as error:  # this one, for now; the next may fare better
+            host.log("mail-left", "warning", mail=key, trouble=error)
+        tries.tried(key)

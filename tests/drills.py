@@ -1,0 +1,120 @@
+"""Every way to lose a link: the cuts before, within and after each unit that a play says, as faults."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from comms import settings as comms_settings
+from comms.clock import Once, RealClock
+from comms.host import RealHost
+from comms.link import Link
+from fakes.wire import Record
+
+# units after which nobody knows whether they took effect: handled or not, and no answer
+EFFECTS = {("smtp", "."), ("pop3", "QUIT")}
+
+
+def units(records: Iterable[Record]) -> list[tuple[str, str, int]]:
+    """(protocol, where, nth) of each thing that a client said, connections among them."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for record in records:
+        if record.direction == "C" or record.verb == "connects":
+            where = "connect" if record.verb == "connects" else record.verb
+            seen[record.protocol, where] += 1
+            found.append((record.protocol, where, seen[record.protocol, where]))
+    return found
+
+
+def cuts(records: Iterable[Record]) -> Iterator[str]:
+    """Each way to lose the link at each of these units."""
+    for protocol, where, nth in units(records):
+        for what in ("hang up before", "hang up within", "hang up after", "reset"):
+            yield f"{protocol} {where} nth {nth} {what}"
+        if (protocol, where) in EFFECTS:
+            yield f"{protocol} {where} nth {nth} lost stored"
+            yield f"{protocol} {where} nth {nth} lost unstored"
+
+
+# ── killed at a step ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, steps: Path) -> None:
+    """One round of a scenario's program on the real clock and host; SIGKILL at its n-th step, none for 0.
+
+    A step is whatever cannot be taken back, before it and behind it: octets written, a commit, a command, a file put in
+    place. Runs in a process of its own; how many steps there were stands in the file `steps` when it got to its end.
+    """
+    taken = 0
+
+    def step() -> None:
+        nonlocal taken
+        taken += 1
+        if taken == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def stepping(*args: Any, **options: Any) -> Any:
+            step()
+            result = original(*args, **options)
+            step()
+            return result
+
+        setattr(owner, name, stepping)
+
+    class Stepping(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql != "COMMIT":
+                return super().execute(sql, *values)
+            step()
+            cursor = super().execute(sql, *values)
+            step()
+            return cursor
+
+        def commit(self) -> None:
+            step()
+            super().commit()
+            step()
+
+    connect = sqlite3.connect
+    for owner in (sqlite3, sqlite3.dbapi2):
+        owner.connect = lambda *args, **options: connect(*args, **{**options, "factory": Stepping})  # type: ignore[attr-defined]
+    around(Link, "sendall")
+    around(RealHost, "run")
+    around(subprocess, "Popen")
+    around(Path, "rename")
+    clock = RealClock()
+    with open(os.devnull, "w") as nowhere:
+        host = RealHost(nowhere, nowhere)
+        run = importlib.import_module(module).run
+        code = run(Once(clock), comms_settings.load(settings, folder), host)
+    steps.write_text(str(taken))
+    os._exit(code)
+
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.drills", "scenarios.receiving.mysql_by_mail"])
+
+
+def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> int | None:
+    """Runs one round in a process of its own, killed at that step; gives its number of steps, None if it was killed."""
+    steps = folder / "steps"
+    steps.unlink(missing_ok=True)
+    for _ in range(50):  # a maildrop may still be locked by a link that has just died
+        process = _FORKS.Process(target=perish, args=(at, module, settings, folder, steps))
+        process.start()
+        process.join(30)
+        if process.exitcode in (0, -signal.SIGKILL):
+            return int(steps.read_text()) if process.exitcode == 0 else None
+    raise AssertionError(f"the program ends with {process.exitcode}")
