@@ -23,6 +23,7 @@ from itertools import count
 from typing import overload
 
 from fakes.bridge import Bridge
+from fakes.dsn import Fate, report, wanted
 from fakes.people import People, Person
 
 WAIT = 5.0  # real seconds that a test waits for mail before it fails
@@ -197,7 +198,9 @@ class Mailstore:
         self._drops: dict[str, Maildrop] = {}
         self._accepted: list[Mail] = []
         self._told: list[Mail] = []  # accepted, and the 250 has been written
+        self._fates: dict[Mail, list[Fate]] = {}  # what is to be reported, once the 250 has been written
         self._numbers = count(1)
+        self.copies = 1  # of each mail in each maildrop: more is a fault
 
     # ── what the servers use ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,20 +229,64 @@ class Mailstore:
             self._drops[key] = Maildrop(address)
         return self._drops[key]
 
+    def full(self, address: str, octets: int) -> bool:
+        """Whether a maildrop has no room for so much more."""
+        person = self.people.find(address)
+        return person is not None and person.quota is not None and self.drop(address).size + octets > person.quota
+
+    def unreachable(self, mail: Mail) -> list[Fate]:
+        """The recipients here that this message cannot be put before: nobody has the address, or the maildrop is full."""
+        fates = []
+        for recipient in mail.envelope.recipients:
+            owners = self.owners(recipient.address)
+            if owners == [] and recipient.address.casefold() != "postmaster":
+                fates.append(Fate(recipient, "failed", "5.1.1", f"550 5.1.1 No such mailbox here: <{recipient.address}>"))
+            elif owners and all(self.full(owner.address, len(mail.raw)) for owner in owners):
+                fates.append(Fate(recipient, "failed", "5.2.2", "552 5.2.2 Mailbox full"))
+        return fates
+
     def accept(self, mail: Mail) -> None:
-        """Stores a message: into the maildrops of local recipients, and among the relayed ones for the others."""
+        """Stores a message: into the maildrops of local recipients, and among the relayed ones for the others.
+
+        What cannot be delivered is reported to the sender once the message is told.
+        """
         self._accepted.append(mail)
+        fates = self.unreachable(mail)
+        failed = {fate.recipient.address for fate in fates}
         reached: dict[str, str] = {}  # maildrop → the recipient it was reached by; each maildrop once
-        for recipient in mail.envelope.to:
-            for person in self.owners(recipient) or ():
-                reached.setdefault(person.address, recipient)
-        for address, recipient in reached.items():
-            self._put(address, recipient, mail)
+        for recipient in mail.envelope.recipients:
+            owners = self.owners(recipient.address)
+            if recipient.address in failed:
+                continue
+            for person in owners or ():
+                if not self.full(person.address, len(mail.raw)):
+                    reached.setdefault(person.address, recipient.address)
+            fates.append(Fate(recipient, "relayed" if owners is None else "delivered", "2.1.5", "250 2.1.5 Recipient OK"))
+        for address, known_as in reached.items():
+            self._put(address, known_as, mail)
+        self._fates[mail] = fates
 
     def tell(self, mail: Mail) -> None:
         """The 250 is written: from now on a test may know of this message (RFC 5321 §6.1: 250 means stored)."""
         self._told.append(mail)
+        for action in ("failed", "relayed", "delivered"):
+            self._report(mail, [fate for fate in self._fates.get(mail, ()) if fate.action == action])
+        self._fates.pop(mail, None)
         self._bridge.changed()
+
+    def _report(self, mail: Mail, fates: list[Fate]) -> Mail | None:
+        """Sends the notification that these fates call for: never to `<>` (RFC 5321 §6.1), only if it is wanted."""
+        fates = wanted(fates)
+        sender = mail.envelope.sender
+        if not fates or not sender:
+            return None
+        number = f"{next(self._numbers)}.{mail.queue_id or 'direct'}"
+        raw = report(mail.raw, sender, mail.envelope.params, fates, self.host, self.now(), number)
+        params = {"SMTPUTF8": None} if "SMTPUTF8" in mail.envelope.params else {}
+        notice = Mail(raw, Envelope("", (Recipient(sender),), params, self.host), self.now(), number)
+        self.accept(notice)
+        self.tell(notice)
+        return notice
 
     def remove(self, address: str, rows: Iterable[Row]) -> None:
         """Takes rows out of a maildrop for good; those that are gone already are gone."""
@@ -248,8 +295,9 @@ class Mailstore:
 
     def _put(self, address: str, recipient: str, mail: Mail) -> None:
         drop = self.drop(address)
-        drop.rows.append(Row(drop.next_uid, self.traced(mail, recipient), mail.at, mail))
-        drop.next_uid += 1
+        for _ in range(self.copies):
+            drop.rows.append(Row(drop.next_uid, self.traced(mail, recipient), mail.at, mail))
+            drop.next_uid += 1
 
     def traced(self, mail: Mail, recipient: str) -> bytes:
         """The message with Return-Path on top (exactly one), Delivered-To and our Received (RFC 5321 §4.4)."""
@@ -279,10 +327,14 @@ class Mailstore:
         return [mail for mail in self.messages if any(self.owners(address) is None for address in mail.envelope.to)]
 
     def inbox(self, address: str) -> list[Mail]:
-        """The mails that lie in a maildrop now, oldest first, raw with our trace lines."""
-        return self._bridge.call(
-            lambda: [Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in self.drop(address).rows]
-        )
+        """The mails that lie in a maildrop now, oldest first, raw with our trace lines. An alias names its owner's."""
+
+        def read() -> list[Mail]:
+            owners = self.owners(address) or []
+            drop = self.drop(owners[0].address if len(owners) == 1 else address)
+            return [Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in drop.rows]
+
+        return self._bridge.call(read)
 
     def deliver(self, to: str, message: bytes | EmailMessage, sender: str | None = None) -> Mail:
         """Puts a message into maildrops without SMTP. Raises LookupError when nobody here has the address.
@@ -303,6 +355,20 @@ class Mailstore:
             return mail
 
         return self._bridge.call(put)
+
+    def bounce(
+        self, mail: Mail, *addresses: str, action: str = "failed", status: str = "5.0.0", text: str = ""
+    ) -> Mail | None:
+        """Has the world report a message to its sender, for all its recipients or these: failed, delayed, delivered …
+
+        None when the sender is `<>`, or does not want to hear of it (NOTIFY). Raises LookupError for no recipient of it.
+        """
+        recipients = {one.address: one for one in mail.envelope.recipients}
+        missing = [address for address in addresses if address not in recipients]
+        if missing:
+            raise LookupError(f"{missing[0]} is no recipient of {mail!r}")
+        fates = [Fate(recipients[address], action, status, text) for address in addresses or recipients]
+        return self._bridge.call(lambda: self._report(mail, fates))
 
     def purge(self) -> None:
         """Forgets all mail; UIDs go on counting."""

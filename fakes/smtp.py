@@ -48,6 +48,7 @@ TOO_MANY_SESSIONS = Reply(421, "4.3.2", "Too many connections, try later")
 TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed logins, closing connection")
 TLS_NOT_NOW = Reply(454, "4.7.0", "TLS is not available now")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send the rest in another transaction")
+MAILBOX_FULL = Reply(452, "4.2.2", "Mailbox full")
 LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 ANSWER_TOO_LONG = Reply(500, "5.5.6", "Authentication exchange line too long")
 UNKNOWN_VERB = Reply(500, "5.5.2", "Command not recognised")
@@ -374,6 +375,9 @@ class Smtp(Session):
         postmaster = recipient.casefold().partition("@")[0] == "postmaster"  # RFC 5321 §4.5.1: always accepted
         if owners == [] and self.policy.unknown == "reject" and not postmaster:
             raise Refuse(NO_SUCH_MAILBOX._replace(text=f"No such mailbox here: <{recipient}>"), "RFC 5321 §3.3")
+        size = int(self._params.get("SIZE") or 0)
+        if owners and self.policy.unknown == "reject" and all(self.store.full(one.address, size) for one in owners):
+            raise Refuse(MAILBOX_FULL, "RFC 1870 §6.1")
         self._recipients.append(Recipient(recipient, params))
         self.state = "RCPT"
         self.note(recipient=recipient)
@@ -428,6 +432,8 @@ class Smtp(Session):
         if len(_RECEIVED.findall(raw.partition(b"\r\n\r\n")[0])) > HOPS:
             raise Refuse(TOO_MANY_HOPS, "RFC 5321 §6.3")
         mail = Mail(raw, envelope, self.kit.now(), self.kit.token(10))
+        if self.policy.unknown == "reject" and len(self.store.unreachable(mail)) == len(mail.envelope.recipients):
+            raise Refuse(MAILBOX_FULL, "RFC 5321 §4.2.5")  # one reply for all: it could go to nobody
         self.store.accept(mail)
         self.note(queue_id=mail.queue_id)
         self._say(OK._replace(text=f"Queued as {mail.queue_id}"), "RFC 5321 §6.1")
