@@ -235,7 +235,7 @@ class Service:
         """Sends what waits. Raises StateError."""
         for result in self.outbox.flush(self.smtp, self.clock, self.host):
             level = "info" if result.status == "sent" else "warning"
-            self.host.log(f"receipt-{result.status}", level, to=result.address, trouble=result.trouble)
+            self.host.log(f"mail-{result.status}", level, to=result.address, trouble=result.trouble)
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
@@ -259,7 +259,10 @@ def asks(subject: str = "Restart MySQL", sender: str = "jeremy@yourco.test", mor
 @act("mysql-by-mail")
 def restart(world: World, program: Program) -> Iterator[Claim]:
     """Jeremy asks from his phone; a stranger asks too."""
-    request = asks(more="Message-ID: <one@phone.test>\r\nDate: Mon, 05 Jan 2026 00:00:09 +0000\r\n")
+    request = asks(
+        sender="Jeremy <jeremy@yourco.test>",
+        more="Message-ID: <one@phone.test>\r\nDate: Mon, 05 Jan 2026 00:00:09 +0000\r\n",
+    )
     world.clock.at(10, lambda: world.mail.deliver(INBOX, request))
     world.clock.at(70, lambda: world.mail.deliver(INBOX, asks(sender="mallory@evil.example")))
     program()
@@ -270,5 +273,5 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     yield Claim("one receipt, in the thread", threads == [("Re: Restart MySQL", "<one@phone.test>")], threads)
     text = "".join(mail.text for mail in receipts)
     yield Claim("it says that it was done", "restart mysql" in text and "done in 2.0 s" in text, text)
-    answered = [mail.envelope.to for mail in world.mail.messages if mail.envelope.sender == SENDER]
-    yield Claim("the stranger hears nothing", answered == [["jeremy@yourco.test"]], answered)
+    answers = [mail for mail in world.mail.messages if "mallory@evil.example" in mail.envelope.to]
+    yield Claim("the stranger hears nothing", not answers, answers)
