@@ -47,6 +47,8 @@ class RealTime:
         """Seconds since the epoch."""
         return time.time()
 
+    now = time
+
     def spend(self, seconds: float) -> None:
         """What takes time in a rehearsal takes none here: nobody waits for a fake."""
 
@@ -60,6 +62,7 @@ class Rehearsal:
 
     def __init__(self) -> None:
         self._now = START
+        self._jumped = 0.0  # how far the program's wall clock is from the world's time
         self._cues: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
         self._last_cue = START
@@ -90,7 +93,15 @@ class Rehearsal:
 
     def advance(self, seconds: float) -> None:
         """Lets so many seconds pass between two runs of the program, with whatever is due in them."""
-        self.wait(None, self._now + seconds)
+        self._wait(None, self._now + seconds)
+
+    def jump(self, seconds: float) -> None:
+        """Sets the program's wall clock forward (or back); what is due comes no sooner or later for it."""
+        self._jumped += seconds
+
+    def now(self) -> float:
+        """Seconds since the epoch in the world, whatever the program's wall clock says."""
+        return self._now
 
     def skip(self, seconds: float) -> None:
         """Moves time on for cores without sockets; whoever drives them ticks them."""
@@ -112,8 +123,8 @@ class Rehearsal:
     # ── the program's side: comms.clock.Clock ────────────────────────────────────────────────────────────────────
 
     def time(self) -> float:
-        """Seconds since the epoch, simulated."""
-        return self._now
+        """Seconds since the epoch as the program's wall clock tells them, simulated."""
+        return self._now + self._jumped
 
     def every(self, seconds: float) -> Iterator[None]:
         """Due at once and then every so many seconds; ends with the play."""
@@ -129,10 +140,13 @@ class Rehearsal:
                 self.restless = True
                 return
             rounds = (self._now - start) // seconds + 1  # a round that overran skips those that it missed
-            self.wait(None, start + rounds * seconds)
+            self._wait(None, start + rounds * seconds)
 
     def wait(self, link: Link | None, until: float | None) -> bool:
         """Waits until the link has something to read (True), the time is come, or, without a time, the play is over."""
+        return self._wait(link, None if until is None else until - self._jumped)
+
+    def _wait(self, link: Link | None, until: float | None) -> bool:
         while True:
             self.settle()
             if link is not None and link.readable():

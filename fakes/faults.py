@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fakes.world import World
 
 PROTOCOLS = ("smtp", "pop3", "imap", "xmpp", "toc", "http")
 EVERYWHERE = frozenset({"connect", "tls"})  # the two places that every server has
@@ -38,8 +42,8 @@ _KINDS: dict[str, tuple[str, ...] | type] = {
     "certificate": ("expired", "other-name", "self-signed"),
 }
 
-# The catalogue's drills that the wire can say. A name stands wherever a fault may.
-DRILLS: dict[str, str] = {
+# The catalogue's drills that the wire can say; DRILLS, below, has them all. A name stands wherever a fault may.
+_ON_THE_WIRE: dict[str, str] = {
     "smtp-421": 'smtp connect reply "421 4.3.2 Service shutting down" times 1',
     "smtp-450-then-ok": 'smtp RCPT reply "450 4.2.0 Greylisted, come back later" times 1',
     "smtp-552": 'smtp . reply "552 5.3.4 Message too big"',
@@ -47,6 +51,9 @@ DRILLS: dict[str, str] = {
     "toc-901": "toc toc_send_im reply 901 times 1",
     "toc-2048": "toc toc_send_im hang up before times 1",  # what a command that is too long meets
     "rcpt-550": 'smtp RCPT nth 1 reply "550 5.1.1 No such mailbox"',
+    "pop-drop-before-quit": "pop3 QUIT hang up before times 1",
+    "pop-drop-in-retr": "pop3 RETR after 100 times 1",
+    "pop-dele-err": 'pop3 DELE reply "-ERR [SYS/TEMP] Cannot mark it now" times 1',
 }
 
 
@@ -125,12 +132,26 @@ class Fault:
         return " ".join(word for word in words if word)
 
 
-def parse(text: str) -> list[Fault]:
-    """Faults from text, parted by `;`; a drill's name gives its faults. Raises FaultError."""
-    faults: list[Fault] = []
+@dataclass(frozen=True)
+class Drill:
+    """What goes wrong off the wire: a function of the world, which says when it has come true."""
+
+    name: str
+    play: Callable[[World, Callable[[], None]], None] = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def parse(text: str) -> list[Fault | Drill]:
+    """Faults from text, parted by `;`; a drill's name gives what it is. Raises FaultError."""
+    faults: list[Fault | Drill] = []
     for words in _statements(text):
-        if len(words) == 1 and words[0] in DRILLS:
-            faults += parse(DRILLS[words[0]])
+        drill = DRILLS.get(words[0]) if len(words) == 1 else None
+        if isinstance(drill, str):
+            faults += parse(drill)
+        elif drill is not None:
+            faults.append(drill)
         else:
             faults.append(_fault(words))
     return faults
@@ -159,17 +180,24 @@ class Faults:
     """The faults of one world, counted. Empty, it costs a truth test."""
 
     armed: list[_Armed] = field(default_factory=list)
+    drills: dict[Drill, bool] = field(default_factory=dict)  # whether it has come true
+    stage: Callable[[Drill, Callable[[], None]], None] = lambda drill, met: None  # the world's, which plays a drill
     vocabulary: dict[str, frozenset[str]] = field(default_factory=dict)  # protocol → what its server knows
 
-    def arm(self, *faults: Fault | str) -> None:
+    def arm(self, *faults: Fault | Drill | str) -> None:
         """Arms faults given as values or text. Raises FaultError if no server, or more than one, knows the place."""
         for fault in faults:
             for one in parse(fault) if isinstance(fault, str) else (fault,):
+                if isinstance(one, Drill):
+                    self.drills[one] = False
+                    self.stage(one, functools.partial(self.drills.__setitem__, one, True))
+                    continue
                 self.armed.append(_Armed(self._placed(one)))
 
     def disarm(self) -> None:
         """Forgets all faults; what was not met by now is no longer complained about."""
         self.armed.clear()
+        self.drills.clear()
 
     def __bool__(self) -> bool:
         return bool(self.armed)
@@ -218,9 +246,10 @@ class Faults:
                     hit = True
         return hit
 
-    def unmet(self) -> list[Fault]:
+    def unmet(self) -> list[Fault | Drill]:
         """Faults that never came true: a test that arms one and never meets it tests nothing."""
-        return [armed.fault for armed in self.armed if not armed.met]
+        faults: list[Fault | Drill] = [armed.fault for armed in self.armed if not armed.met]
+        return faults + [drill for drill, met in self.drills.items() if not met]
 
     def _placed(self, fault: Fault) -> Fault:
         """The fault with its protocol filled in. Raises FaultError."""
@@ -350,3 +379,74 @@ def _value(said: str, word: str, rest: list[str]) -> object:
         return int(value) if kind is int else float(value)
     except ValueError:
         raise FaultError(f"{said!r}: {word} needs a number, not {value!r}") from None
+
+
+# ── drills off the wire ──────────────────────────────────────────────────────────────────────────────────────────
+
+WHILE = 45.0  # seconds into the play when such a drill strikes, or ends
+POISON = (
+    b"From: =?nonsense?b?!!!?= <\x00@\xff>\r\nSubject: =?utf-8?q?=00=0D=0A?=\r\nDate: never\r\nMessage-ID: <\r\n"
+    b'Content-Type: multipart/mixed; boundary="\r\n\r\n--\r\nContent-Type: text/plain; charset=x-none\r\n'
+    b"Content-Transfer-Encoding: base64\r\n\r\n=\x00\xfe=\r\n"
+)
+
+
+def _duplicate_delivery(world: World, met: Callable[[], None]) -> None:
+    """Each mail is put into its maildrop twice, as by a server that was cut off and tried again."""
+    world.mail.on_duplicate = met
+
+
+def _poison_mail(world: World, met: Callable[[], None]) -> None:
+    """The first mail in the program's maildrop is broken in every way at once."""
+    world.mail.deliver(world.program.address, POISON, sender="poison@evil.example")
+    met()
+
+
+def _long_line(world: World, met: Callable[[], None]) -> None:
+    """The first mail in the program's maildrop has a line longer than poplib takes."""
+    mail = b"From: long@line.example\r\nSubject: long\r\n\r\n" + b"x" * 5000 + b"\r\n"
+    world.mail.deliver(world.program.address, mail)
+    met()
+
+
+def _in_use(world: World, met: Callable[[], None]) -> None:
+    """Another session has the program's maildrop for a while."""
+    drop, other = world.mail.drop(world.program.address), object()
+    drop.holder = other
+    met()
+
+    def leave() -> None:
+        drop.holder = None if drop.holder is other else drop.holder
+
+    world.clock.at(WHILE, leave)
+
+
+def _uidl_reused(world: World, met: Callable[[], None]) -> None:
+    """A maildrop that becomes empty begins again with its first unique id."""
+    world.mail.on_reuse = met
+
+
+def _clock_jump(world: World, met: Callable[[], None]) -> None:
+    """The program's wall clock is set forward by an hour in the middle of the play."""
+
+    def jump() -> None:
+        world.clock.jump(3600)
+        met()
+
+    world.clock.at(WHILE, jump)
+
+
+DRILLS: dict[str, str | Drill] = {
+    **_ON_THE_WIRE,
+    **{
+        name: Drill(name, play)
+        for name, play in (
+            ("pop-in-use", _in_use),
+            ("pop-long-line", _long_line),
+            ("pop-uidl-reused", _uidl_reused),
+            ("duplicate-delivery", _duplicate_delivery),
+            ("poison-mail", _poison_mail),
+            ("clock-jump", _clock_jump),
+        )
+    },
+}

@@ -200,7 +200,8 @@ class Mailstore:
         self._told: list[Mail] = []  # accepted, and the 250 has been written
         self._fates: dict[Mail, list[Fate]] = {}  # what is to be reported, once the 250 has been written
         self._numbers = count(1)
-        self.copies = 1  # of each mail in each maildrop: more is a fault
+        self.on_duplicate: Callable[[], None] | None = None  # a fault: each mail is put into its maildrop twice
+        self.on_reuse: Callable[[], None] | None = None  # a fault: an empty maildrop counts its unique ids from 1 again
 
     # ── what the servers use ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -292,12 +293,17 @@ class Mailstore:
         """Takes rows out of a maildrop for good; those that are gone already are gone."""
         drop, uids = self.drop(address), {row.uid for row in rows}
         drop.rows = [row for row in drop.rows if row.uid not in uids]
+        if self.on_reuse and uids and not drop.rows:
+            drop.next_uid = 1
+            self.on_reuse()
 
     def _put(self, address: str, recipient: str, mail: Mail) -> None:
         drop = self.drop(address)
-        for _ in range(self.copies):
+        for _ in range(2 if self.on_duplicate else 1):
             drop.rows.append(Row(drop.next_uid, self.traced(mail, recipient), mail.at, mail))
             drop.next_uid += 1
+        if self.on_duplicate:
+            self.on_duplicate()
 
     def traced(self, mail: Mail, recipient: str) -> bytes:
         """The message with Return-Path on top (exactly one), Delivered-To and our Received (RFC 5321 §4.4)."""

@@ -115,28 +115,29 @@ class World:
         mail = self.config.get("mail", {})
         domains = list(mail.get("domains") or dict.fromkeys(p.address.rpartition("@")[2] for p in self.people))
         self.mail = Mailstore(
-            self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.time, bridge=self._bridge
+            self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.now, bridge=self._bridge
         )
         screen_names = self.config.get("aim") or [{"screen_name": name} for name in DEFAULT_SCREEN_NAMES]
         try:
-            self.aim = Aim(map(_account, screen_names), now=self._time.time, bridge=self._bridge, tell=self.tell)
+            self.aim = Aim(map(_account, screen_names), now=self._time.now, bridge=self._bridge, tell=self.tell)
         except ValueError as error:
             raise WorldError(f"aim: {error}") from None
         machine = self.config.get("host", {})
-        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.time, self._tell, self._time.spend)
+        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.now, self._tell, self._time.spend)
         for name in machine.get("processes", ()):
             self.host.add(name)
         for name in machine.get("services", ()):
             self.host.service(name)
         for table in machine.get("commands", ()):
             self.host.commands[tuple(table.get("run", ()))] = _command(table)
-        self._servers = list(self.config.get("servers", CORES))
+        self._servers = [
+            server for server in self.config.get("servers", CORES) if not ports or set(ports) & set(LISTENERS[server])
+        ]
         heirs = [heir for server in self._servers for heir in CORES[server].heirs]
         vocabulary = {heir.protocol: heir.vocabulary() - EVERYWHERE for heir in heirs}
         vocabulary |= {server: CORES[server].vocabulary() for server in self._servers}
         self.faults = Faults(vocabulary=vocabulary)
-        self.faults.arm(*(from_mapping(table) for table in self.config.get("fault", ())), *faults)
-        self.kit = Kit(self._time.time, token or Tokens("server"), self.faults, self._note)
+        self.kit = Kit(self._time.now, token or Tokens("server"), self.faults, self._note)
         self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
         self._authority: certificates.Authority | None = None
         self._making = threading.Lock()
@@ -145,6 +146,8 @@ class World:
         self._thread: threading.Thread | None = None
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)
+        self.faults.stage = lambda drill, met: drill.play(self, met)
+        self.faults.arm(*(from_mapping(table) for table in self.config.get("fault", ())), *faults)
 
     # ── where things are ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,9 +168,14 @@ class World:
         return self._folder
 
     @property
+    def program(self) -> Person:
+        """The account that the program has: the world's `program`, else the first person's."""
+        return self.people.find(str(self.config.get("program", ""))) or next(iter(self.people))
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a settings file for this world would hold, for the account `program` (else the first person's)."""
-        program = self.people.find(str(self.config.get("program", ""))) or next(iter(self.people))
+        program = self.program
         table = {"user": program.address, "password": program.password, "timeout": 30 if self.rehearsal else 2}
         settings: dict[str, Any] = {"scenario": dict(self.config.get("scenario", {}))}
         for server in self._servers:
@@ -230,7 +238,7 @@ class World:
 
     def tell(self, who: str, text: str, level: str = "info") -> None:
         """Puts an event into the recording."""
-        self._tell(Event(self._time.time(), who, text, level))
+        self._tell(Event(self._time.now(), who, text, level))
 
     def _tell(self, event: Event) -> None:
         """Keeps an event; in place of our ports, which differ from run to run, stand their names."""
