@@ -38,8 +38,8 @@ _TRACE = frozenset(
 def keys(mail: Mail, mailbox: str = "", uid: str = "") -> tuple[str, ...]:
     """What a mail is known by: its Message-ID, and its unique id together with what its author wrote.
 
-    The unique id alone would not do: there are servers that give it again. A mail without a Message-ID is known by all its
-    octets, the trace lines too: two that say the same are two.
+    The unique id alone would not do: there are servers that give it again. A mail without a Message-ID is known by what its
+    author wrote if that has a Date, else by all its octets, the trace lines too: then two that say the same are two.
     """
     written = hashlib.sha256()
     for name, value in mail.headers:
@@ -47,8 +47,9 @@ def keys(mail: Mail, mailbox: str = "", uid: str = "") -> tuple[str, ...]:
             written.update(f"{name}:{value}\n".encode("utf-8", "replace"))
     written.update(body(mail.raw))
     found = [f"uid:{mailbox}:{uid}:{written.hexdigest()}"] if uid else []
-    whole = f"digest:{hashlib.sha256(mail.raw).hexdigest()}"
-    return (*found, f"message-id:{mail.message_id}" if mail.message_id else whole)
+    if mail.message_id:
+        return (*found, f"message-id:{mail.message_id}")
+    return (*found, f"digest:{written.hexdigest() if mail.date else hashlib.sha256(mail.raw).hexdigest()}")
 
 
 def body(raw: bytes) -> bytes:

@@ -249,11 +249,14 @@ class Mailbox:
 
     def _log_in(self) -> None:
         """By the one way that the settings name, or the strongest there is; never by a second one."""
+        offered = self._capabilities()
+        if b"UTF8" in offered:  # RFC 6856 §2.1: without it, mail with UTF-8 in its header may not be had at all
+            self._ask("UTF8", lambda: self._client.command("UTF8"))
         stamp = re.search(rb"<[^<>\r\n]+@[^<>\r\n]+>", self._client.getwelcome())
         way = self.server.auth
         if way == "auto":
             in_clear = self._link.tls is None
-            way = "apop" if stamp and in_clear else "plain" if b"PLAIN" in self._capabilities().get(b"SASL", []) else "user"
+            way = "apop" if stamp and in_clear else "plain" if b"PLAIN" in offered.get(b"SASL", []) else "user"
         user, password = self.server.user, self.server.password
         if way == "apop":
             if stamp is None:

@@ -392,7 +392,8 @@ POISON = (
 
 
 def _duplicate_delivery(world: World, met: Callable[[], None]) -> None:
-    """Each mail is put into its maildrop twice, as by a server that was cut off and tried again."""
+    """Each mail for the program is put into its maildrop twice, as by a server that was cut off and tried again."""
+    world.mail.duplicated = world.program.address
     world.mail.on_duplicate = met
 
 

@@ -155,6 +155,15 @@ class Row:
         whole = self.raw if self.raw.endswith(b"\r\n") or not self.raw else self.raw + b"\r\n"
         return dot_stuffed(whole)
 
+    @cached_property
+    def international(self) -> bool:
+        """Whether its header holds UTF-8 beyond ASCII (RFC 6532); octets of other charsets are mere junk, sent as they are."""
+        head = self.raw.partition(b"\r\n\r\n")[0]
+        try:
+            return not head.isascii() and bool(head.decode())
+        except UnicodeDecodeError:
+            return False
+
     @property
     def size(self) -> int:
         """Octets of what is sent, dots not stuffed (RFC 1939 §11)."""
@@ -200,7 +209,8 @@ class Mailstore:
         self._told: list[Mail] = []  # accepted, and the 250 has been written
         self._fates: dict[Mail, list[Fate]] = {}  # what is to be reported, once the 250 has been written
         self._numbers = count(1)
-        self.on_duplicate: Callable[[], None] | None = None  # a fault: each mail is put into its maildrop twice
+        self.duplicated = ""  # a fault: each mail for this maildrop is put into it twice,
+        self.on_duplicate: Callable[[], None] | None = None  # and who did that hears of it
         self.on_reuse: Callable[[], None] | None = None  # a fault: an empty maildrop counts its unique ids from 1 again
 
     # ── what the servers use ─────────────────────────────────────────────────────────────────────────────────────
@@ -299,10 +309,11 @@ class Mailstore:
 
     def _put(self, address: str, recipient: str, mail: Mail) -> None:
         drop = self.drop(address)
-        for _ in range(2 if self.on_duplicate else 1):
+        twice = self.on_duplicate is not None and address == self.duplicated
+        for _ in range(2 if twice else 1):
             drop.rows.append(Row(drop.next_uid, self.traced(mail, recipient), mail.at, mail))
             drop.next_uid += 1
-        if self.on_duplicate:
+        if twice and self.on_duplicate:
             self.on_duplicate()
 
     def traced(self, mail: Mail, recipient: str) -> bytes:

@@ -470,7 +470,7 @@ class Pop3(Session):
         return int(word), self._rows[int(word) - 1]
 
     def _check_utf8(self, row: Row) -> None:
-        if not self._utf8 and "UTF8" not in self._off and not row.raw.partition(b"\r\n\r\n")[0].isascii():
+        if not self._utf8 and "UTF8" not in self._off and row.international:
             raise Refuse(NEEDS_UTF8, "RFC 6856 §5")
 
     def _words(self, unit: Unit, count: int) -> list[str]:

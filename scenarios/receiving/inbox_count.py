@@ -10,8 +10,9 @@ crosses the wire, and is not sent in clear instead when the server knows no APOP
 style = "block"                      # or "object": the same without a `with` block
 listing = false                      # true: also a line for each mail, oldest first: octets and unique id
 
-Fault: pop-in-use -> breaks the mail is counted, the program ends well
-Fault: STAT hang up -> breaks the mail is counted, the program ends well
+Fault: CAPA off -> all hold
+Fault: UIDL off -> all hold
+Fault: STAT split 1 -> all hold
 
 What goes wrong in the printed listing: any trouble ends it with a stack trace.
 """

@@ -18,9 +18,14 @@ timeout = 60                                 # seconds a command may take
 fresh = 86400                                # seconds: a mail whose Date is older is a replay
 state = "mysql-by-mail.sqlite3"              # beside it, a folder with what was refused
 
-Fault: pop3 QUIT lost unstored times 1 -> all hold
+Fault: pop-drop-before-quit -> all hold
+Fault: pop3 QUIT lost stored times 1 -> all hold
 Fault: pop-drop-in-retr -> all hold
-Fault: smtp . lost stored times 1 -> all hold
+Fault: pop-dele-err -> all hold
+Fault: pop-in-use -> all hold
+Fault: pop-uidl-reused -> all hold
+Fault: duplicate-delivery -> all hold
+Fault: clock-jump -> all hold
 
 What goes wrong in the printed listing: it searches the whole raw text, so a stranger who quotes the headers is obeyed, and
 so is a bounce; it acts before the deletion is committed, so a link lost at the end runs the command again at every look.
@@ -28,6 +33,7 @@ so is a bounce; it acts before the deletion is committed, so a link lost at the 
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import sqlite3
 from collections.abc import Iterator
@@ -251,18 +257,19 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return code
 
 
-def asks(subject: str = "Restart MySQL", sender: str = "jeremy@yourco.test", more: str = "", body: str = "") -> bytes:
-    """A mail as a phone sends it."""
-    return f"From: {sender}\r\nSubject: {subject}\r\n{more}\r\n{body}\r\n".encode()
+def asks(
+    subject: str = "Restart MySQL", sender: str = "jeremy@yourco.test", more: str = "", body: str = "", message_id: str = ""
+) -> bytes:
+    """A mail as a phone sends it; the same words are the same mail."""
+    number = message_id or hashlib.sha256(f"{subject}{sender}{more}{body}".encode()).hexdigest()[:12] + "@phone.test"
+    return f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: <{number}>\r\n{more}\r\n{body}\r\n".encode()
 
 
 @act("mysql-by-mail")
 def restart(world: World, program: Program) -> Iterator[Claim]:
     """Jeremy asks from his phone; a stranger asks too."""
-    request = asks(
-        sender="Jeremy <jeremy@yourco.test>",
-        more="Message-ID: <one@phone.test>\r\nDate: Mon, 05 Jan 2026 00:00:09 +0000\r\n",
-    )
+    date = "Date: Mon, 05 Jan 2026 00:00:09 +0000\r\n"
+    request = asks(sender="Jeremy <jeremy@yourco.test>", more=date, message_id="one@phone.test")
     world.clock.at(10, lambda: world.mail.deliver(INBOX, request))
     world.clock.at(70, lambda: world.mail.deliver(INBOX, asks(sender="mallory@evil.example")))
     program()

@@ -37,7 +37,7 @@ LOOKS: dict[str, tuple[bytes, bool]] = {
 
 def restarts(world: World) -> list[float]:
     """When MySQL was restarted, in seconds since the beginning."""
-    began = world.clock.time() - world.clock.elapsed
+    began = world.clock.now() - world.clock.elapsed
     return [event.at - began for event in world.events if event.text == f"runs: {' '.join(RESTART)}"]
 
 
@@ -51,13 +51,14 @@ def audit(world: World) -> list[str]:
 
 @act("mysql-by-mail-regex")
 def regex(world: World, program: Program) -> Iterator[Claim]:
-    """Twelve mails, one a minute: some are commands, some only look like it."""
-    for minute, (mail, _) in enumerate(LOOKS.values()):
-        world.clock.at(60 * minute + 15, lambda mail=mail: world.mail.deliver(INBOX, mail))  # type: ignore[misc]
+    """Twelve mails, two minutes apart: some are commands, some only look like it."""
+    for number, (mail, _) in enumerate(LOOKS.values()):
+        world.clock.at(120 * number + 15, lambda mail=mail: world.mail.deliver(INBOX, mail))  # type: ignore[misc]
+    world.clock.until(120 * len(LOOKS))
     program()
-    obeyed = {int(at // 60) for at in restarts(world)}
-    for minute, (name, (_, should)) in enumerate(LOOKS.items()):
-        yield Claim(f"{'obeyed' if should else 'not obeyed'}: {name}", (minute in obeyed) == should, minute in obeyed)
+    obeyed = {int(at - 15) // 120 for at in restarts(world)}
+    for number, (name, (_, should)) in enumerate(LOOKS.items()):
+        yield Claim(f"{'obeyed' if should else 'not obeyed'}: {name}", (number in obeyed) == should, number in obeyed)
 
 
 @act("forged-sender-refused", scenario={"mysql-by-mail": {"owner": "michael@yourco.test"}})
@@ -74,12 +75,13 @@ def forged(world: World, program: Program) -> Iterator[Claim]:
         (INBOX, asks(sender="Jeremy <jeremy+restart@yourco.test>")),
     ):
         world.mail.deliver(to, mail)
+    world.clock.until(150)
     program()
     yield Claim("nothing runs", not world.host.ran, world.host.ran)
-    reasons = audit(world)
-    yield Claim("each leaves a trace", reasons == ["wrong inbox"] * 2 + ["a stranger"] * 5, reasons)
-    kept = list((world.folder / "mysql-by-mail.refused").glob("*.eml"))
-    yield Claim("each is kept", len(kept) == 7, kept)
+    reasons = {reason: audit(world).count(reason) for reason in ("wrong inbox", "a stranger")}
+    yield Claim("each leaves a trace", reasons["wrong inbox"] >= 2 and reasons["a stranger"] >= 5, reasons)
+    kept = sorted(path.name for path in (world.folder / "mysql-by-mail.refused").glob("*.eml"))
+    yield Claim("each is kept", len(kept) >= 7, kept)
     told = [(mail.envelope.to, mail.subject) for mail in world.mail.messages if mail.envelope.sender == SENDER]
     alarm = (["michael@yourco.test"], "Commands were refused on db1.yourco.test")
     yield Claim("the owner is told, once", told.count(alarm) == 1, told)
@@ -94,7 +96,7 @@ def receipt(world: World, program: Program) -> Iterator[Claim]:
     failing = world.host.commands["systemctl", "status", "mariadb"]
     failing.code, failing.output = 3, "mariadb.service: inactive (dead)\n"
     world.silence("smtp")
-    world.clock.at(10, lambda: world.mail.deliver(INBOX, asks(sender=JEREMY, more="Message-ID: <one@phone.test>\r\n")))
+    world.clock.at(10, lambda: world.mail.deliver(INBOX, asks(sender=JEREMY, message_id="one@phone.test")))
     world.clock.at(200, lambda: world.reopen("smtp"))
     world.clock.at(400, lambda: world.mail.deliver(INBOX, asks("status mysql", JEREMY)))
     world.clock.at(500, lambda: world.mail.deliver(INBOX, asks("Restart MySQ", JEREMY)))
@@ -157,5 +159,5 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
         mail for mail in world.mail.messages if re.search("^Undelivered Mail", mail.subject) and not mail.envelope.sender
     ]
     yield Claim("it came back, and so did another", len(came_back) == 2, came_back)
-    marked = [event.text for event in world.events if event.text.startswith("unreachable")]
-    yield Claim("Jeremy is marked as unreachable, Michael is not", marked == ["unreachable who=jeremy@yourco.test"], marked)
+    marked = {event.text for event in world.events if event.text.startswith("unreachable")}
+    yield Claim("Jeremy is marked as unreachable, Michael is not", marked == {"unreachable who=jeremy@yourco.test"}, marked)
