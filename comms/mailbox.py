@@ -65,14 +65,17 @@ class Tries(Protocol):
         """It is over."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Letter:
-    """A message on its way: its octets, and the key it is counted under. `spoiled` says why it should only be kept."""
+    """A message on its way. `spoiled` says why it should only be kept: too large (then `raw` is its header), or deadly.
+
+    Setting `stays` leaves it in the mailbox.
+    """
 
     raw: bytes = field(repr=False)
     entry: Entry
-    key: str
     spoiled: str = ""
+    stays: bool = False
 
 
 def letters(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -> Iterator[Letter]:
@@ -85,11 +88,13 @@ def letters(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -
         tries.trying(key)
         try:
             if entry.size > most:
-                yield Letter(mailbox.head(entry), entry, key, f"too large: {entry.size} octets")
+                letter = Letter(mailbox.head(entry), entry, f"too large: {entry.size} octets")
             else:
                 spoiled = f"the program has died of it {before} times" if before >= TRIES else ""
-                yield Letter(mailbox.fetch(entry, most), entry, key, spoiled)
-            mailbox.delete(entry)
+                letter = Letter(mailbox.fetch(entry, most), entry, spoiled)
+            yield letter
+            if not letter.stays:
+                mailbox.delete(entry)
         except (Refused, TryLater) as error:  # this one, for now; the next may fare better
             host.log("mail-left", "warning", mail=key, trouble=error)
         tries.tried(key)

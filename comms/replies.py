@@ -52,28 +52,43 @@ def _on_top(mail: Mail, name: str) -> list[str]:
     return []  # no Received at all: no server of ours has seen it, and none of it is to be believed
 
 
-def automatic(mail: Mail) -> str:
-    """Why a program must have written this, "" when nothing says so (RFC 3834 §2, §3.1.7, §5)."""
+def returned(mail: Mail) -> str:
+    """Why this is a program's answer to some mail (a bounce, an absence notice, a receipt), "" when nothing says so."""
     if return_path(mail) == "":
-        return "the envelope sender is null"
-    for value in mail.all("auto-submitted"):
-        keyword = re.split(r"[;(\s]", value.strip(), maxsplit=1)[0].casefold()
-        if keyword != "no":
-            return f"Auto-Submitted: {keyword}"
+        return "the envelope sender is null"  # RFC 3834 §2, RFC 5321 §4.5.5
     kind = mail.first("content-type").casefold()
     if kind.startswith(("multipart/report", "message/delivery-status", "message/disposition-notification")):
         return "it is a report"
+    for name in ("x-autoreply", "x-autorespond", "x-failed-recipients"):
+        if mail.all(name):
+            return f"it has {name}"
+    keywords = _auto_submitted(mail)
+    return "Auto-Submitted: auto-replied" if "auto-replied" in keywords else ""
+
+
+def automatic(mail: Mail) -> str:
+    """Why a program must have written this, "" when nothing says so (RFC 3834 §2, §3.1.8, §5)."""
+    why = returned(mail)
+    if why:
+        return why
+    for keyword in _auto_submitted(mail):
+        if keyword != "no":
+            return f"Auto-Submitted: {keyword}"
     for value in mail.all("precedence"):
         if value.strip().casefold() in _BULK:
             return f"Precedence: {value.strip().casefold()}"
     for name, _ in mail.headers:
-        if name.casefold().startswith("list-"):  # RFC 2369, RFC 2919
-            return f"it came through a list ({name})"
-        if name.casefold() in ("x-autoreply", "x-autorespond", "x-failed-recipients", "feedback-id"):
-            return name
+        if name.casefold().startswith("list-") or name.casefold() == "feedback-id":  # RFC 2369, RFC 2919
+            return f"it was sent to many ({name})"
     if mail.sender is not None and _ROBOTS.fullmatch(mail.sender.address.rpartition("@")[0]):
         return f"{mail.sender.address} is no person"
     return ""
+
+
+def _auto_submitted(mail: Mail) -> list[str]:
+    """The keywords, without comments and parameters (RFC 3834 §5)."""
+    values = mail.all("auto-submitted")
+    return [re.split(r"[;(\s]", value.strip(), maxsplit=1)[0].casefold() for value in values]
 
 
 def unanswerable(mail: Mail, own: Iterable[str] = ()) -> str:

@@ -157,7 +157,7 @@ class Row:
 
     @cached_property
     def international(self) -> bool:
-        """Whether its header holds UTF-8 beyond ASCII (RFC 6532); octets of other charsets are mere junk, sent as they are."""
+        """Whether its header holds UTF-8 beyond ASCII (RFC 6532); octets that are not even that are sent as they are."""
         head = self.raw.partition(b"\r\n\r\n")[0]
         try:
             return not head.isascii() and bool(head.decode())
