@@ -18,7 +18,22 @@ from scenarios.book.net_pop3 import NetPOP3
 from scenarios.book.net_smtp import NetSMTP
 from scenarios.book.tmail import Mail
 
-BREAKS: dict[str, list[str]] = {}
+BREAKS = {
+    "ticket-by-mail": [
+        "Dave's is readable",
+        "it comes from the null sender, marked as automatic",
+        "it does not repeat her text",
+        "no robot is answered",
+        "an absence notice opens no ticket",
+    ],
+    "ticket-reply-thread": [
+        "Carol's replies are responses of her ticket",
+        "the whole of a reply is kept",
+        "her reply has opened it again",
+        "who guesses a number, or quotes a mail that is not theirs, gets a ticket of their own",
+        "a reply is not acknowledged",
+    ],
+}
 
 RULE = "-" * 50
 
