@@ -49,7 +49,7 @@ class RealTime:
 
     now = time
 
-    def spend(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """What takes time in a rehearsal takes none here: nobody waits for a fake."""
 
 
@@ -92,7 +92,7 @@ class Rehearsal:
         self._until = max(self._until, START + seconds)
 
     def advance(self, seconds: float) -> None:
-        """Lets so many seconds pass between two runs of the program, with whatever is due in them."""
+        """Lets so many seconds pass, between two runs of the program or in a command of it, with whatever is due in them."""
         self._wait(None, self._now + seconds)
 
     def jump(self, seconds: float) -> None:
@@ -106,10 +106,6 @@ class Rehearsal:
     def skip(self, seconds: float) -> None:
         """Moves time on for cores without sockets; whoever drives them ticks them."""
         self._now += seconds
-
-    def spend(self, seconds: float) -> None:
-        """A command of the world's host takes its time: cues and servers go on meanwhile."""
-        self.wait(None, self._now + seconds)
 
     @property
     def elapsed(self) -> float:

@@ -36,7 +36,7 @@ class Reply(NamedTuple):
 
 
 # The replies, by name. Texts that depend on the case are given with `_replace(text=…)`.
-OK = Reply(True, "", "OK")
+OK = Reply(True, "", "Done")
 BYE = Reply(True, "", "Bye")
 SEND_PASS = Reply(True, "", "Now the password")
 READY_FOR_TLS = Reply(True, "", "Begin TLS negotiation")
@@ -244,7 +244,8 @@ class Pop3(Session):
         code = reply.code if "RESP-CODES" not in self._off else ""
         if "AUTH-RESP-CODE" in self._off and code.startswith(("AUTH", "SYS/")):
             code = ""
-        status = f"{'+OK' if reply.ok else '-ERR'} {f'[{code}] ' if code else ''}{reply.text}\r\n".encode()
+        text = reply.text.replace("§", "section ")  # RFC 1939 §3: printable ASCII
+        status = f"{'+OK' if reply.ok else '-ERR'} {f'[{code}] ' if code else ''}{text}\r\n".encode()
         self.send(status if lines is None else status + lines + b".\r\n", section)
 
     def _list(self, text: str, lines: Iterable[str], section: str) -> None:
@@ -429,9 +430,9 @@ class Pop3(Session):
 
     def do_TOP(self, unit: Unit) -> None:
         number, count = self._words(unit, 2)
-        _, row = self._message(unit, number)
         if not re.fullmatch(r"[0-9]{1,9}", count):
-            raise Refuse(BAD_ARGUMENT._replace(text="Say: TOP message lines"), "RFC 1939 §7")
+            raise Refuse(BAD_ARGUMENT._replace(text="Say: TOP, the number of a message, and of lines"), "RFC 1939 §7")
+        _, row = self._message(unit, number)
         self._check_utf8(row)
         self._say(OK._replace(text="The top of it"), "RFC 1939 §7", dot_stuffed(_top(row.raw, int(count))))
 

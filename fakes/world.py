@@ -123,7 +123,7 @@ class World:
         except ValueError as error:
             raise WorldError(f"aim: {error}") from None
         machine = self.config.get("host", {})
-        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.now, self._tell, self._time.spend)
+        self.host = Host(machine.get("name", f"host.{domains[0]}"), self._time.now, self._tell, self._time.advance)
         for name in machine.get("processes", ()):
             self.host.add(name)
         for name in machine.get("services", ()):
