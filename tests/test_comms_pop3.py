@@ -1,0 +1,345 @@
+"""Fetching mail: each way in alone, what the server may say, and what leaving does to what was marked."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comms import settings
+from comms.clock import RealClock
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.mailbox import Entry
+from comms.pop3 import Mailbox
+from fakes.wire import Want
+from fakes.world import World
+
+ALICE = "alice@example.test"
+MAIL = b"Subject: one\r\n\r\n.\r\n..dots\r\nlast\r\n"
+
+
+@contextlib.contextmanager
+def rehearsal(mails: int = 2, faults: tuple[str, ...] = (), **config: Any) -> Iterator[World]:
+    with World({"servers": ["pop3"], **config}, rehearsal=True, faults=faults) as world:
+        for _ in range(mails):
+            world.mail.deliver(ALICE, MAIL)
+        yield world
+
+
+def opened(world: World, **keys: Any) -> Mailbox:
+    loaded = settings.load({"pop3": {**world.settings["pop3"], **keys}}, world.folder)
+    return Mailbox(loaded.server("pop3"), world.clock)
+
+
+def said(world: World) -> list[str]:
+    return [one.raw.decode().rstrip() for one in world.records if one.direction == "C"]
+
+
+# ── ways in ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("auth", "tls", "verb"), [
+    ("auto", "off", "APOP"), ("auto", "optional", "AUTH"), ("user", "off", "PASS"), ("apop", "off", "APOP"),
+    ("apop", "optional", "APOP"), ("plain", "off", "AUTH"), ("plain", "required", "AUTH"),
+])  # fmt: skip
+def test_each_way_in_works_alone(auth: str, tls: str, verb: str) -> None:
+    with rehearsal(tls=tls) as world, opened(world, auth=auth) as mailbox:
+        assert len(mailbox.entries()) == 2
+        assert [line.split()[0] for line in said(world) if line.split()[0] in ("APOP", "AUTH", "PASS")] == [verb]
+        assert any(line == "STLS" for line in said(world)) == (tls != "off")
+
+
+@pytest.mark.parametrize("auth", ["auto", "user", "apop", "plain"])
+def test_a_wrong_password_is_refused_and_no_other_way_is_tried(auth: str) -> None:
+    with rehearsal() as world:
+        with pytest.raises(Refused, match="Authentication failed") as refusal:
+            opened(world, auth=auth, password="wrong-and-long")
+        assert "wrong-and-long" not in str(refusal.value)
+        assert len([line for line in said(world) if line.split()[0] in ("APOP", "AUTH", "PASS")]) == 1
+
+
+def test_the_published_apop_digest_is_sent() -> None:
+    greeting = 'pop3 connect reply "+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>"'
+    with rehearsal(faults=(greeting,)) as world:
+        with pytest.raises(Refused):  # this server's own is another
+            opened(world, auth="apop", user="mrose", password="tanstaaf")
+        assert "APOP mrose c4c9334bac560ecc979e58001b3e22fb" in said(world)  # RFC 1939 §7
+
+
+def test_without_a_timestamp_there_is_no_apop_and_nothing_instead() -> None:
+    with rehearsal(off={"pop3": ["APOP"]}) as world:
+        with pytest.raises(Refused, match="no timestamp"):
+            opened(world, auth="apop")
+        assert not any("secret" in line or "PASS" in line for line in said(world))
+        opened(world, auth="auto").close()
+
+
+def test_an_old_server_without_capa_uidl_top_and_sasl_is_enough() -> None:
+    with rehearsal(off={"pop3": ["CAPA", "UIDL", "TOP", "SASL", "APOP", "UTF8"]}) as world, opened(world) as mailbox:
+        first, second = mailbox.entries()
+        assert (first.id, second.number) == ("", 2)
+        assert mailbox.fetch(first).endswith(MAIL)
+        with pytest.raises(Refused):
+            mailbox.head(first)
+        mailbox.delete(second)
+    assert len(world.mail.messages) == 2
+
+
+def test_a_long_answer_comes_behind_an_empty_challenge() -> None:
+    password = "p" * 200
+    with rehearsal(person=[{"address": ALICE, "password": password}]) as world, opened(world, auth="plain") as mailbox:
+        assert mailbox.count()[0] == 2
+        assert "AUTH PLAIN" in said(world)
+
+
+def test_stls_is_asked_for_and_never_done_without() -> None:
+    with rehearsal() as world, pytest.raises(Refused, match="does not offer STLS"):
+        opened(world, tls="starttls")
+    with rehearsal(tls="optional", faults=("STLS off",)) as world:
+        with pytest.raises(Refused, match="does not offer STLS"):
+            opened(world)
+        assert not [line for line in said(world) if line.startswith(("USER", "APOP", "AUTH"))]
+
+
+@pytest.mark.parametrize("flaw", ["expired", "other-name", "self-signed"])
+def test_a_certificate_that_does_not_fit_is_refused_before_any_login(flaw: str) -> None:
+    with rehearsal(tls="optional", faults=(f"pop3 tls certificate {flaw}",)) as world:
+        with pytest.raises(Refused, match="certificate is not to be trusted"):
+            opened(world)
+        assert not [line for line in said(world) if line.startswith(("USER", "APOP", "AUTH"))]
+
+
+def test_implicit_tls_works(tmp_path: Path) -> None:
+    with World({"servers": ["pop3"], "tls": "optional"}, ports={"pop3s": 0}) as world:
+        host, port = "localhost", world.address("pop3s")[1]
+        table = {"host": host, "port": port, "tls": "implicit", "ca_file": str(world.ca_file), "user": "alice"}
+        clock = RealClock()
+        with Mailbox(settings.load({"pop3": {**table, "password": "secret"}}).server("pop3"), clock) as mailbox:
+            assert mailbox.entries() == []
+        clock.close()
+
+
+@pytest.mark.parametrize(("user", "password"), [("alice\r\nDELE 1", "secret"), ("alice", "x\r\nDELE 1"), ("alice\n", "secret"),
+                                               ("alice", "\0")])  # fmt: skip
+def test_no_line_break_gets_into_a_command(user: str, password: str) -> None:
+    with rehearsal() as world:
+        with pytest.raises(Refused, match="smuggle"):
+            opened(world, auth="user", user=user, password=password)
+        assert not [line for line in said(world) if line.startswith("DELE")]
+
+
+@pytest.mark.parametrize(("answer", "kind"), [
+    ("-ERR [IN-USE] another session", TryLater), ("-ERR [LOGIN-DELAY] wait", TryLater), ("-ERR [SYS/TEMP] x", TryLater),
+    ("-ERR [SYS/PERM] x", Refused), ("-ERR [AUTH] x", Refused), ("-ERR no", Refused), ("what", Unreachable), (" ", Unreachable),
+])  # fmt: skip
+def test_later_never_and_nonsense_are_told_apart(answer: str, kind: type[CommsError]) -> None:
+    for place in ("connect", "PASS", "STAT"):
+        with rehearsal(
+            faults=(f'{place} reply "{answer}"' if place != "connect" else f'pop3 connect reply "{answer}"',)
+        ) as world:
+            with pytest.raises(kind), opened(world, auth="user") as mailbox:
+                mailbox.count()
+            assert world.mail.drop(ALICE).holder is None or kind is not Unreachable
+
+
+# ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    st.lists(
+        st.sampled_from([b".", b"..", b"\r\n", b"\n", b"\r", b"x" * 3000, b"\0", b"\xff", b".\n", b"\n.\n"]), max_size=12
+    )
+)
+def test_any_mail_comes_as_it_lies_there(pieces: list[bytes]) -> None:
+    with rehearsal(mails=0) as world:
+        world.mail.deliver(ALICE, b"Subject: x\r\n\r\n" + b"".join(pieces))
+        world.mail.deliver(ALICE, MAIL)
+        with opened(world) as mailbox:
+            first, second = mailbox.entries()
+            raw = world.mail.inbox(ALICE)[0].raw
+            assert mailbox.fetch(first) == raw + (b"" if raw.endswith(b"\r\n") else b"\r\n")
+            assert len(mailbox.fetch(first)) == first.size
+            assert mailbox.fetch(second).endswith(MAIL), "the session is in step behind it"
+
+
+def test_headers_beyond_ascii_can_be_had() -> None:
+    with rehearsal(mails=0) as world:
+        world.mail.deliver(ALICE, "Subject: Grüße\r\n\r\n".encode())
+        with opened(world) as mailbox:
+            assert "Grüße".encode() in mailbox.fetch(mailbox.entries()[0])
+
+
+def test_a_message_over_the_limit_is_not_fetched() -> None:
+    with rehearsal() as world, opened(world) as mailbox:
+        with pytest.raises(Refused, match="the limit is 10"):
+            mailbox.fetch(mailbox.entries()[0], most=10)
+        assert not [line for line in said(world) if line.startswith("RETR")]
+        assert mailbox.count()[0] == 2
+
+
+@contextlib.contextmanager
+def scripted(*answers: bytes) -> Iterator[tuple[Mailbox, list[bytes]]]:
+    """A mailbox at a server that says these things whatever it is told, after a login by USER and PASS."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(b"+OK\r\n")
+                    for answer in (b"-ERR\r\n", b"+OK\r\n", b"+OK\r\n", *answers):
+                        line = connection.recv(4096)
+                        if not line:
+                            return
+                        heard.append(line)
+                        connection.sendall(answer)
+                    connection.recv(4096)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        clock = RealClock()
+        table = {
+            "host": "127.0.0.1",
+            "port": listener.getsockname()[1],
+            "tls": "none",
+            "user": "a",
+            "password": "b",
+            "timeout": 0.3,
+        }
+        mailbox = Mailbox(settings.load({"pop3": table}).server("pop3"), clock)
+        try:
+            yield mailbox, heard
+        finally:
+            mailbox.close()
+            clock.close()
+            listener.close()
+            thread.join(5)
+
+
+@pytest.mark.parametrize("answer", [
+    b"+OK\r\n1 x\r\n.\r\n", b"+OK\r\n1\r\n.\r\n", b"+OK\r\nx 1\r\n.\r\n", b"+OK\r\n1 -5\r\n.\r\n", b"HTTP/1.1 200 OK\r\n", b"\xff\r\n",
+])  # fmt: skip
+def test_a_list_that_is_none_ends_the_session_without_a_quit(answer: bytes) -> None:
+    with scripted(answer, b"+OK\r\n1 a\r\n.\r\n", b"+OK\r\n") as (mailbox, heard):
+        with pytest.raises(Unreachable):
+            mailbox.entries()
+        with pytest.raises(Unreachable, match="session is over"):
+            mailbox.count()
+    assert b"QUIT\r\n" not in heard
+
+
+@pytest.mark.parametrize(("answer", "why"), [
+    (b"+OK\r\n" + b"x" * 500_000, "more than"), (b"+OK " + b"x" * 20_000, "more than"), (b"+OK\r\nhalf a mess", "no answer within"),
+    (b"", "no answer within"),
+])  # fmt: skip
+def test_a_server_that_lies_about_sizes_or_falls_silent_is_left(answer: bytes, why: str) -> None:
+    with scripted(answer) as (mailbox, heard):
+        with pytest.raises(Unreachable, match=why):
+            mailbox.fetch(Entry("a", 10, 1))
+    assert b"QUIT\r\n" not in heard
+
+
+# ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def left(world: World) -> int:
+    return len(world.mail.inbox(ALICE))
+
+
+def test_the_end_of_the_block_removes_what_is_marked() -> None:
+    with rehearsal() as world:
+        with opened(world) as mailbox:
+            first, _ = mailbox.entries()
+            mailbox.delete(first)
+            assert left(world) == 2
+        assert left(world) == 1
+
+
+def test_marks_can_be_taken_back() -> None:
+    with rehearsal() as world:
+        with opened(world) as mailbox:
+            for entry in mailbox.entries():
+                mailbox.delete(entry)
+            mailbox.undelete()
+        assert left(world) == 2
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
+def test_an_exception_in_a_session_in_step_removes_what_was_marked(error: type[BaseException]) -> None:
+    with rehearsal() as world:
+        with pytest.raises(error), opened(world) as mailbox:
+            mailbox.delete(mailbox.entries()[0])
+            raise error
+        assert left(world) == 1 and said(world)[-1] == "QUIT"
+
+
+def test_a_refusal_leaves_the_session_in_step() -> None:
+    with rehearsal() as world:
+        with pytest.raises(Refused), opened(world) as mailbox:
+            mailbox.delete(mailbox.entries()[0])
+            mailbox.delete(mailbox.entries()[0])
+            mailbox.delete(Entry("", 1, 99))
+        assert left(world) == 0
+
+
+@pytest.mark.parametrize("fault", ["RETR after 20", "RETR stall", "RETR hang up", "RETR reset", 'RETR reply "what"'])
+def test_a_session_out_of_step_removes_nothing_and_says_no_quit(fault: str) -> None:
+    with rehearsal(faults=(fault,)) as world:
+        with pytest.raises(Unreachable), opened(world) as mailbox:
+            first, second = mailbox.entries()
+            mailbox.delete(first)
+            mailbox.fetch(second)
+        assert left(world) == 2 and "QUIT" not in said(world)
+
+
+def test_an_interrupt_within_an_answer_removes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with rehearsal() as world:
+        with pytest.raises(KeyboardInterrupt), opened(world) as mailbox:
+            first, second = mailbox.entries()
+            mailbox.delete(first)
+
+            def interrupted(size: int) -> bytes:
+                raise KeyboardInterrupt
+
+            monkeypatch.setattr(mailbox._link, "recv", interrupted)
+            mailbox.fetch(second)
+        assert left(world) == 2
+
+
+@pytest.mark.parametrize(("fault", "kind", "remain"), [
+    ("pop3 QUIT lost stored", Unknown, 1), ("pop3 QUIT lost unstored", Unknown, 2), ("pop3 QUIT hang up before", Unknown, 2),
+    ('pop3 QUIT reply "-ERR [SYS/TEMP] not all removed"', TryLater, 2), ('pop3 QUIT reply "-ERR no"', Refused, 2),
+])  # fmt: skip
+def test_a_quit_that_fails_says_what_is_known(fault: str, kind: type[CommsError], remain: int) -> None:
+    with rehearsal(faults=(fault,)) as world:
+        with pytest.raises(kind), opened(world) as mailbox:
+            mailbox.delete(mailbox.entries()[0])
+        assert left(world) == remain
+    with rehearsal(faults=(fault,)) as world, opened(world) as mailbox:
+        mailbox.entries()  # with nothing marked there is nothing to be unsure of
+
+
+def test_the_first_trouble_is_the_one_that_is_told() -> None:
+    with rehearsal(faults=("pop3 QUIT lost stored",)) as world:
+        with pytest.raises(ZeroDivisionError) as trouble, opened(world) as mailbox:
+            mailbox.delete(mailbox.entries()[0])
+            raise ZeroDivisionError
+        assert "leaving the mailbox" in str(trouble.value.__notes__)
+
+
+def test_a_failed_login_closes_its_socket_and_takes_no_simulated_time() -> None:
+    with rehearsal() as world:
+        for _ in range(20):
+            with pytest.raises(Refused):
+                opened(world, password="wrong")
+        world.clock.settle()
+        assert world.clock.elapsed == 0
+        assert world.cut("pop3", Want.CLOSE) == 0, "every connection is gone"
