@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 from comms import settings as comms_settings
 from comms.clock import Once, RealClock
+from comms.errors import CommsError
 from comms.host import RealHost
 from comms.link import Link
 from fakes.wire import Record
@@ -118,3 +120,40 @@ def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> i
         if process.exitcode in (0, -signal.SIGKILL):
             return int(steps.read_text()) if process.exitcode == 0 else None
     raise AssertionError(f"the program ends with {process.exitcode}")
+
+
+def crowded(room: int, module: str, settings: Mapping[str, Any], folder: Path) -> int:
+    """Runs one round in a process that may write no file beyond so many octets; gives its exit code."""
+    process = _FORKS.Process(target=_in_a_corner, args=(room, module, settings, folder))
+    process.start()
+    process.join(30)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _in_a_corner(room: int, module: str, settings: Mapping[str, Any], folder: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    _one_round(module, settings, folder)
+
+
+def together(count: int, module: str, settings: Mapping[str, Any], folder: Path) -> list[int]:
+    """Runs so many at once, each one round; gives their exit codes."""
+    processes = [_FORKS.Process(target=_one_round, args=(module, settings, folder)) for _ in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    return [process.exitcode for process in processes if process.exitcode is not None]
+
+
+def _one_round(module: str, settings: Mapping[str, Any], folder: Path) -> None:
+    """As `python -m scenarios run … --live … --once` does."""
+    clock = RealClock()
+    with open(os.devnull, "w") as nowhere:
+        host = RealHost(nowhere, nowhere)
+        try:
+            run = importlib.import_module(module).run
+            code = int(run(Once(clock), comms_settings.load(settings, folder), host) or 0)
+        except CommsError as error:
+            code = error.exit_code
+    os._exit(code)

@@ -1,0 +1,299 @@
+"""Restart MySQL by mail: who is obeyed, and the order of effects under every cut, at every kill, on a full disk."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comms import settings
+from comms.errors import CommsError, StateError
+from comms.state import State
+from fakes.world import World
+from scenarios.book import mysql_by_mail as book
+from scenarios.receiving import mysql_by_mail
+from scenarios.receiving.mysql_by_mail import ADMINS, INBOX, RESTART, SENDER, WORLD, Rules, asks
+from tests import drills
+
+MODULE = mysql_by_mail.__name__
+REQUEST = asks(sender="Jeremy <jeremy@yourco.test>", message_id="one@phone.test")
+STRANGER = asks(sender="eve@evil.example", message_id="two@evil.example")
+
+
+def rehearse(
+    *mails: bytes, faults: tuple[str, ...] = (), run: Any = mysql_by_mail.run, restarts: int = 1, until: float = 100
+) -> World:
+    """The world behind a play in which these mails came to the secret inbox; a dead program is started again so often."""
+    with World(WORLD, rehearsal=True, faults=faults) as world:
+        for mail in mails:
+            world.mail.deliver(INBOX, mail)
+        world.clock.until(until)
+        loaded = settings.load(world.settings, world.folder)
+        for _ in range(restarts):
+            try:
+                run(world.clock, loaded, world.host)
+            except (CommsError, OSError, EOFError, ArithmeticError, ValueError):
+                world.clock.until(world.clock.elapsed + until)
+            except Exception as error:  # poplib's and smtplib's: the book's way dies of them
+                assert run is book.run, error
+        world.state = state_of(world)  # type: ignore[attr-defined]
+        world.faults.disarm()
+    return world
+
+
+def state_of(world: World) -> dict[str, list[str]]:
+    path = world.folder / "mysql-by-mail.sqlite3"
+    if not path.exists():
+        return {"ledger": [], "outbox": []}
+    with State(path) as state:
+        tables = {name for (name,) in state.rows("SELECT name FROM sqlite_master")}
+        ledger = state.rows("SELECT status FROM ledger ORDER BY id") if "ledger" in tables else []
+        outbox = state.rows("SELECT status FROM outbox_recipient") if "outbox_recipient" in tables else []
+    return {"ledger": [str(row[0]) for row in ledger], "outbox": [str(row[0]) for row in outbox]}
+
+
+# ── who is obeyed ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_secret_is_compared_whole() -> None:
+    assert mysql_by_mail.same(INBOX, INBOX.upper()) and not mysql_by_mail.same(INBOX, INBOX + "x")
+    assert not mysql_by_mail.same(INBOX, "") and not mysql_by_mail.same(INBOX, "\udcff")
+
+
+@pytest.mark.parametrize(("table", "says"), [
+    ({"admins": []}, "nobody could command"), ({"admins": ["Jeremy <j@yourco.test>"]}, "no bare address"),
+    ({"inbox": ""}, "write the secret address"), ({"poll": 0}, "more than 0"), ({"admin": ["a@b.c"]}, "did you mean 'admins'"),
+    ({"restart": "systemctl restart"}, "a list"),
+])  # fmt: skip
+def test_settings_that_cannot_be_used_name_the_key_and_the_remedy(table: dict[str, Any], says: str) -> None:
+    whole = {"scenario": {"mysql-by-mail": {"inbox": INBOX, "admins": list(ADMINS), **table}}}
+    with pytest.raises(CommsError, match=says):
+        settings.load(whole).table("mysql-by-mail", Rules)
+
+
+def test_a_command_that_was_here_before_is_not_run_again() -> None:
+    again = asks("Restart MySQL", "Jeremy <jeremy@yourco.test>", message_id="one@phone.test", body="once more")
+    world = rehearse(REQUEST, REQUEST, again)
+    assert world.host.ran == [RESTART]
+
+
+def test_two_mails_without_any_identity_are_two_commands_and_one_fetched_twice_is_one() -> None:
+    plain = b"From: jeremy@yourco.test\r\nSubject: Restart MySQL\r\n\r\n"
+    assert rehearse(plain, plain).host.ran == [RESTART, RESTART]
+    assert rehearse(plain, faults=("pop3 QUIT lost unstored times 3",)).host.ran == [RESTART]
+
+
+def test_a_receipt_never_goes_where_the_mail_asks_for_it() -> None:
+    world = rehearse(asks(more="Reply-To: eve@evil.example\r\nReturn-Receipt-To: eve@evil.example\r\n"))
+    assert [mail.envelope.to for mail in world.mail.messages if mail.envelope.sender == SENDER] == [["jeremy@yourco.test"]]
+
+
+def test_the_secret_is_in_nothing_that_is_said_logged_or_sent() -> None:
+    requests = [REQUEST, asks("help me"), asks(sender="eve@evil.example"), asks(more=f"Reply-To: {INBOX}\r\n")]
+    world = rehearse(*requests)
+    said = [event.text for event in world.events]
+    sent = [mail.raw.decode() for mail in world.mail.messages if mail.envelope.sender == SENDER]
+    assert len(sent) == 3 and not any(INBOX in text for text in said + sent)
+
+
+def test_where_the_account_is_the_secret_itself_the_receipts_come_from_another() -> None:
+    people = [{"address": INBOX}, {"address": ADMINS[0]}]
+    config = {
+        **WORLD,
+        "program": INBOX,
+        "person": people,
+        "scenario": {"mysql-by-mail": {"inbox": INBOX, "admins": [ADMINS[0]]}},
+    }
+    with World(config, rehearsal=True) as world:
+        world.mail.deliver(INBOX, REQUEST)
+        mysql_by_mail.run(world.clock, settings.load(world.settings, world.folder), world.host)
+        (receipt,) = world.mail.inbox(ADMINS[0])
+        assert world.host.ran == [RESTART] and INBOX.encode() not in receipt.raw
+
+
+def test_a_command_that_hangs_is_ended_and_told() -> None:
+    config = {**WORLD, "scenario": {"mysql-by-mail": {**WORLD["scenario"]["mysql-by-mail"], "timeout": 5}}}
+    with World(config, rehearsal=True) as world:
+        world.host.commands[RESTART].takes = 3600
+        world.mail.deliver(INBOX, REQUEST)
+        world.clock.until(60)
+        mysql_by_mail.run(world.clock, settings.load(world.settings, world.folder), world.host)
+        assert "still running after 5 s, and ended" in world.mail.inbox(ADMINS[0])[0].text
+
+
+def table() -> Iterator[Any]:
+    """The rows of tests/tables/senders.txt."""
+    text = (Path(__file__).parent / "tables" / "senders.txt").read_text("utf-8")
+    for block in text.split("\n== ")[1:]:
+        title, _, mail = block.partition("\n")
+        name, obeyed, answered = (part.strip() for part in title.split("|"))
+        envelope = "jeremy@yourco.test"
+        if mail.startswith("envelope: "):
+            line, _, mail = mail.partition("\n")
+            envelope = line.removeprefix("envelope: ").strip("<>")
+        head, blank, body = mail.rstrip("\n").partition("\n\n")
+        if head and not re.search(r"(?im)^subject:", head):
+            head += "\nSubject: Restart MySQL"
+        lines = (head + "\n" + (blank and "\n" + body + "\n") if head or blank else "\n" + body + "\n").encode()
+        octets = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), lines).replace(b"\n", b"\r\n")
+        yield pytest.param(octets + (b"" if blank else b"\r\n"), envelope, obeyed == "yes", answered == "yes", id=name)
+
+
+ROWS = list(table())
+
+
+@pytest.mark.parametrize(("mail", "envelope", "obeyed", "answered"), ROWS)
+def test_who_is_obeyed(mail: bytes, envelope: str, obeyed: bool, answered: bool) -> None:
+    with World(WORLD, rehearsal=True) as world:
+        world.mail.deliver(INBOX, mail, sender=envelope)
+        mysql_by_mail.run(world.clock, settings.load(world.settings, world.folder), world.host)
+        assert (world.host.ran == [RESTART]) == obeyed, [event.text for event in world.events]
+        assert world.mail.inbox(SENDER) == []
+        sent = [one.envelope.to for one in world.mail.messages if one.envelope.sender == SENDER]
+        assert all(to == ["jeremy@yourco.test"] or to == ["JEREMY@YourCo.TEST"] for to in sent)
+
+
+def test_the_table_has_forty_rows_and_more() -> None:
+    assert len(ROWS) >= 40
+
+
+# ── the order of effects ─────────────────────────────────────────────────────────────────────────────────────────
+
+PLAIN = rehearse(REQUEST, STRANGER, until=30)
+
+
+@pytest.mark.parametrize("fault", list(drills.cuts(PLAIN.records)))
+def test_whatever_link_is_lost_the_command_runs_once_and_is_answered_at_most_once(fault: str) -> None:
+    world = rehearse(REQUEST, STRANGER, faults=(fault,))
+    state = world.state  # type: ignore[attr-defined]
+    assert world.host.ran == [RESTART]
+    receipts = [mail for mail in world.mail.messages if mail.envelope.sender == SENDER]
+    assert [mail.envelope.to for mail in receipts] in ([], [["jeremy@yourco.test"]])
+    assert state["ledger"] == ["done"]
+    # one of which nobody knows whether it arrived is on record, and not sent again
+    assert state["outbox"] in ([], ["unknown"]) and (receipts or state["outbox"] == ["unknown"])
+    assert world.mail.drop(SENDER).rows == []
+
+
+def test_the_printed_way_runs_the_command_again_and_again() -> None:
+    counts: Counter[int] = Counter()
+    for fault in drills.cuts(rehearse(REQUEST, STRANGER, run=book.run, until=30).records):
+        counts[len(rehearse(REQUEST, STRANGER, faults=(fault,), run=book.run, restarts=3).host.ran)] += 1
+    assert max(counts) > 1, "a link lost behind the command and before the QUIT was answered"
+    forever = rehearse(REQUEST, faults=("pop3 QUIT lost unstored",), run=book.run, restarts=10, until=0)
+    assert len(forever.host.ran) >= 10
+    ours = rehearse(REQUEST, faults=("pop3 QUIT lost unstored",))
+    assert len(ours.host.ran) == 1
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World({**WORLD, "tls": "off"}) as world:
+        yield world
+
+
+def live(world: World, folder: Path) -> dict[str, Any]:
+    """Settings with a command that leaves a file behind each time that it is started."""
+    started = folder / "started"
+    started.mkdir()
+    table = {**world.settings["scenario"]["mysql-by-mail"], "restart": ["mktemp", "-p", str(started)]}
+    return {**world.settings, "scenario": {"mysql-by-mail": table}}
+
+
+def settled(world: World, folder: Path) -> tuple[int, int, list[str], list[str]]:
+    """Restarts and receipts, and what is on record of them, once the program has gone on undisturbed."""
+    with State(folder / "mysql-by-mail.sqlite3") as state:
+        ledger = [str(row[0]) for row in state.rows("SELECT status FROM ledger")]
+        outbox = [str(row[0]) for row in state.rows("SELECT status FROM outbox_recipient")]
+    assert world.mail.inbox(SENDER) == [], "the maildrop is empty"
+    assert list((folder / "mysql-by-mail.refused").glob("*.eml")), "the stranger's mail is kept"
+    return len(list((folder / "started").iterdir())), len(world.mail.inbox(ADMINS[0])), ledger, outbox
+
+
+def holds(found: tuple[int, int, list[str], list[str]]) -> None:
+    restarts, receipts, ledger, outbox = found
+    assert ledger in (["done"], ["unknown"])
+    assert restarts == 1 if ledger == ["done"] else restarts <= 1, "at most once; reported when nobody knows"
+    assert receipts == 1 or (receipts == 0 and outbox == ["unknown"])
+
+
+def test_killed_at_any_step_it_starts_the_command_at_most_once_and_reports(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+    for at in itertools.count(1):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        with World({**WORLD, "tls": "off"}) as world:
+            world.mail.deliver(INBOX, REQUEST)
+            world.mail.deliver(INBOX, STRANGER)
+            table = live(world, folder)
+            steps = drills.killed(at, MODULE, table, folder)
+            for _ in range(2):
+                drills.killed(0, MODULE, table, folder)
+            found = settled(world, folder)
+            holds(found)
+            seen[str(found[2])] += 1
+        if steps is not None:
+            break
+    assert at > 50, "there are that many steps to be killed at"
+    assert seen["['unknown']"] and seen["['done']"] > seen["['unknown']"]
+
+
+def test_on_a_full_disk_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    codes: Counter[int] = Counter()
+    for room in range(0, 200_000, 4096):
+        folder = tmp_path / str(room)
+        folder.mkdir()
+        with World({**WORLD, "tls": "off"}) as world:
+            world.mail.deliver(INBOX, REQUEST)
+            world.mail.deliver(INBOX, STRANGER)
+            table = live(world, folder)
+            code = drills.crowded(room, MODULE, table, folder)
+            codes[code] += 1
+            before = len(list((folder / "started").iterdir()))
+            assert before <= 1
+            for _ in range(2):
+                drills.killed(0, MODULE, table, folder)
+            holds(settled(world, folder))
+        if code == 0:
+            break
+    assert codes[StateError.exit_code] > 5 and codes[0] == 1
+
+
+@pytest.mark.parametrize("at", range(1, 30))
+def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = itertools.count(1)
+
+    class Failing(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT" and next(commits) == at:
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "factory": Failing}))
+    world = rehearse(REQUEST, STRANGER, restarts=2)
+    state = world.state  # type: ignore[attr-defined]
+    assert state["ledger"] in (["done"], ["unknown"]) and len(world.host.ran) <= 1
+    assert len(world.host.ran) == 1 or state["ledger"] == ["unknown"]
+    assert world.mail.drop(SENDER).rows == []
+    receipts = [mail for mail in world.mail.messages if mail.envelope.sender == SENDER]
+    assert len(receipts) == 1 or state["outbox"] == ["unknown"]
+
+
+def test_two_instances_at_once_run_each_command_once(tmp_path: Path) -> None:
+    with World({**WORLD, "tls": "off"}) as world:
+        for number in range(5):
+            world.mail.deliver(INBOX, asks(message_id=f"{number}@phone.test"))
+        table = live(world, tmp_path)
+        codes = drills.together(4, MODULE, table, tmp_path)
+        assert 0 in codes and set(codes) <= {0, StateError.exit_code}, codes
+        for _ in range(2):
+            drills.killed(0, MODULE, table, tmp_path)
+        assert len(list((tmp_path / "started").iterdir())) == 5
+        assert len(world.mail.inbox(ADMINS[0])) == 5
