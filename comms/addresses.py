@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from comms import words
 
-_TEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\xa0\ud800-\udfff])"
+_TEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\xa0\ud800-\udfff\ufffd])"
 _TOKEN = re.compile(
     r"(?P<space>[ \t]+)"
     r'|"(?P<quoted>(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*)"'

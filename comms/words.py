@@ -10,6 +10,7 @@ import re
 
 WORD = 75  # the longest encoded word, delimiters included (RFC 2047 §2)
 _ENCODED = re.compile(r"=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BETWEEN = re.compile(r"[ \t\r\n]+")
 
 # Names seen in real mail that Python does not know, or that mean something else there than they do in mail.
@@ -28,7 +29,9 @@ def decode_octets(octets: bytes, charset: str = "") -> str:
         try:
             if not guess or not codecs.lookup(guess)._is_text_encoding:
                 continue
-            return octets.decode(guess)
+            text = octets.decode(guess)
+            if not _SURROGATE.search(text):  # half a character: UTF-7 lets it through, and nothing can be done with it
+                return text
         except (LookupError, ValueError):
             continue
     return octets.decode("cp1252", "replace")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime, getaddresses
+from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from html import unescape
@@ -365,8 +365,8 @@ class Mailstore:
                 raise LookupError(f"nobody has the address {to}; this world has {[p.address for p in self.people]}")
             mail = Mail(raw, Envelope(sender or "", (Recipient(to),), helo="localhost", protocol="LMTP"), self.now())
             if sender is None:
-                found = [address for _, address in getaddresses([mail.sender]) if "@" in address]
-                mail.envelope = replace(mail.envelope, sender=found[0] if found else "")
+                found = _ADDRESS.findall(mail.sender)
+                mail.envelope = replace(mail.envelope, sender=found[-1] if found else "")
             self.accept(mail)
             self.tell(mail)
             return mail
@@ -457,6 +457,7 @@ def _listing(mails: list[Mail]) -> str:
     return "\n".join(f"  {mail!r}" for mail in mails) or "  (nothing)"
 
 
+_ADDRESS = re.compile(r"[^\s<>()\[\]\",:;@]+@[^\s<>()\",:;@]+")
 _RETURN_PATH = re.compile(rb"Return-Path:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n", re.I)
 
 

@@ -106,7 +106,7 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.drills", "scenarios.receiving.mysql_by_mail"])
+_FORKS.set_forkserver_preload(["tests.drills", "scenarios.receiving.mysql_by_mail", "scenarios.processing.tickets"])
 
 
 def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> int | None:

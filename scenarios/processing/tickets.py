@@ -316,6 +316,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     try:
         service = Service(rules, settings, clock, host)
         service.recover()
+        service.send()  # what is to be said shall not wait behind a mail that kills us
         for _ in clock.every(rules.poll):
             code = service.round()
     except OperationalError as error:

@@ -252,6 +252,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         state.own()
         service = Service(rules, settings, state, clock, host)
         service.commands.recover(service.report)
+        service.commands.perform(service.report)  # what was accepted shall not wait behind a mail that kills us
+        service.send()
         for _ in clock.every(rules.poll):
             code = service.round()
     return code
