@@ -51,6 +51,9 @@ class Mailbox(Protocol):
     def delete(self, entry: Entry) -> None:
         """Marks a message."""
 
+    def commit(self) -> None:
+        """Removes what is marked, now; numbers count anew behind it."""
+
 
 class Tries(Protocol):
     """How often something was tried and neither done nor given up, remembered across the program's death."""
@@ -81,20 +84,42 @@ class Letter:
 def letters(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -> Iterator[Letter]:
     """Each message, to be remembered in the loop's body and deleted behind it. Raises CommsError.
 
-    `place` names the mailbox in keys; of a message over `most` octets only the header comes.
+    `place` names the mailbox in keys; of a message over `most` octets only the header comes. What was begun with before
+    and never finished comes last, when the deletion of the others is committed: it may well end the session again.
     """
-    listed = [(f"{place}/{entry.id or entry.number}", entry) for entry in mailbox.entries()]
-    for before, _, key, entry in sorted((tries.tries(key), n, key, entry) for n, (key, entry) in enumerate(listed)):
-        tries.trying(key)
-        try:
-            if entry.size > most:
-                letter = Letter(mailbox.head(entry), entry, f"too large: {entry.size} octets")
-            else:
-                spoiled = f"the program has died of it {before} times" if before >= TRIES else ""
-                letter = Letter(mailbox.fetch(entry, most), entry, spoiled)
-            yield letter
-            if not letter.stays:
-                mailbox.delete(entry)
-        except (Refused, TryLater) as error:  # this one, for now; the next may fare better
-            host.log("mail-left", "warning", mail=key, trouble=error)
-        tries.tried(key)
+    fresh, again = _sorted(mailbox, tries, place)
+    for _, key, entry in fresh:
+        yield from _letter(mailbox, tries, key, entry, 0, most, host)
+    if fresh and again:
+        mailbox.commit()
+        _, again = _sorted(mailbox, tries, place)
+    for before, key, entry in again:
+        yield from _letter(mailbox, tries, key, entry, before, most, host)
+
+
+_Listed = list[tuple[int, str, Entry]]
+
+
+def _sorted(mailbox: Mailbox, tries: Tries, place: str) -> tuple[_Listed, _Listed]:
+    """(tries, key, entry) of what is new, oldest first, and of what was tried before, the least tried first."""
+    found = []
+    for entry in mailbox.entries():
+        key = f"{place}/{entry.id or entry.number}"
+        found.append((tries.tries(key), key, entry))
+    return [one for one in found if not one[0]], sorted((one for one in found if one[0]), key=lambda one: one[0])
+
+
+def _letter(mailbox: Mailbox, tries: Tries, key: str, entry: Entry, before: int, most: int, host: Host) -> Iterator[Letter]:
+    tries.trying(key)
+    try:
+        if entry.size > most:
+            letter = Letter(mailbox.head(entry), entry, f"too large: {entry.size} octets")
+        else:
+            spoiled = f"the program has died of it {before} times" if before >= TRIES else ""
+            letter = Letter(mailbox.fetch(entry, most), entry, spoiled)
+        yield letter
+        if not letter.stays:
+            mailbox.delete(entry)
+    except (Refused, TryLater) as error:  # this one, for now; the next may fare better
+        host.log("mail-left", "warning", mail=key, trouble=error)
+    tries.tried(key)

@@ -40,6 +40,7 @@ _BODY = email.policy.SMTP.clone(cte_type="7bit", max_line_length=LONGEST_LINE)
 _CRLF = email.policy.compat32.clone(linesep="\r\n")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 §3.6.8
 _MESSAGE_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
+_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 _OWN = frozenset(
     "from to cc bcc reply-to subject date message-id mime-version content-type content-transfer-encoding "
     "content-disposition content-id".split()
@@ -348,14 +349,19 @@ def _headers(raw: bytes) -> Iterator[tuple[str, str]]:
             pieces.append(line)
             continue
         if name:
-            yield name, words.decode_octets(b"".join(pieces).strip())
+            yield name, _value(name, b"".join(pieces).strip())
         field_name, colon, rest = line.partition(b":")
         name = field_name.rstrip().decode("ascii", "replace") if colon else ""
         if not _HEADER_NAME.fullmatch(name):
             return
         pieces = [rest]
     if name:
-        yield name, words.decode_octets(b"".join(pieces).strip())
+        yield name, _value(name, b"".join(pieces).strip())
+
+
+def _value(name: str, octets: bytes) -> str:
+    """A header's octets as text. In addresses nothing is guessed: what is no UTF-8 is no part of one."""
+    return octets.decode("utf-8", "replace") if name.casefold() in _ADDRESSES else words.decode_octets(octets)
 
 
 def _sender(headers: tuple[tuple[str, str], ...]) -> Mailbox | None:

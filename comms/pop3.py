@@ -120,9 +120,14 @@ class Mailbox:
     def __init__(self, server: Server, clock: Clock) -> None:
         self.server = server
         self._name = f"{server.host}:{server.port}"
+        self._clock = clock
+        self._open()
+
+    def _open(self) -> None:
+        server = self.server
         self._in_step = True  # no reply is outstanding, and no line was in error
         self._marked = 0
-        link = Link.connect(server.host, server.port, clock, server.timeout)
+        link = Link.connect(server.host, server.port, self._clock, server.timeout)
         self._link = link
         try:
             if server.tls == "implicit":
@@ -184,6 +189,14 @@ class Mailbox:
         """Takes all marks back. Raises Unreachable, Refused."""
         self._ask("RSET", lambda: self._client.command("RSET"))
         self._marked = 0
+
+    def commit(self) -> None:
+        """Removes what is marked, now: POP3 can do that only by ending the session, so another one begins.
+
+        Raises what `close` and the constructor raise.
+        """
+        self.close()
+        self._open()
 
     def count(self) -> tuple[int, int]:
         """How many messages, and how many octets. Raises Unreachable, Refused."""

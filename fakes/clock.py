@@ -92,7 +92,7 @@ class Rehearsal:
         self._until = max(self._until, START + seconds)
 
     def advance(self, seconds: float) -> None:
-        """Lets so many seconds pass, between two runs of the program or in a command of it, with whatever is due in them."""
+        """Lets so many seconds pass, between two runs of the program or within one, with whatever is due in them."""
         self._wait(None, self._now + seconds)
 
     def jump(self, seconds: float) -> None:

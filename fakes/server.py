@@ -210,10 +210,11 @@ class Connection(asyncio.Protocol):
     def _write(self, raw: bytes) -> None:
         if not raw or self.finished:
             return
-        self.octets_out += len(raw)
-        self._transport.write(raw)
         if self._transport.get_write_buffer_size() > OUTPUT:
             self._end(Want.RESET)
+            return
+        self.octets_out += len(raw)
+        self._transport.write(raw)  # one answer may be as large as a mail; what waits behind it may not grow
 
     def _end(self, want: Want) -> None:
         if want is Want.RESET:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from fakes.faults import EVERYWHERE, Fault, Faults
 
+PENDING = 1 << 20  # octets of output, above which nothing more is handled until some is taken
 BACKLOG = 1 << 18  # unhandled input, in octets, above which the shell stops reading for a while
 
 
@@ -157,6 +158,7 @@ class Session:
         self.stir: Callable[[Session], None] = lambda session: None  # the shell's: "I have output"
         self._in = bytearray()
         self._writes: deque[bytearray] = deque()
+        self._waiting = 0  # octets in them
         self._joinable = False
         self._timers: dict[str, tuple[float, Callable[[], None]]] = {}
         self._after_write: list[Callable[[], None]] = []
@@ -206,12 +208,17 @@ class Session:
                 run()
 
     def take(self) -> bytes:
-        """The next write, or b"" when there is none."""
+        """The next write, or b"" when there is none. What was held back because too much output waited is handled now."""
         self._joinable = False
+        if not self._writes and self._in:
+            self._pump()
+            self._joinable = False
         if not self._writes:
             self._split = 0
             return b""
-        return bytes(self._writes.popleft())
+        write = bytes(self._writes.popleft())
+        self._waiting -= len(write)
+        return write
 
     def written(self) -> None:
         """The shell has written all that `take` gave: promises that were waiting for that may be told."""
@@ -371,7 +378,10 @@ class Session:
     # ── the one place where units, faults and records meet ───────────────────────────────────────────────────────
 
     def _pump(self) -> None:
-        while not self.closed and not self._stalled and self._held is None and self.wants is None:
+        # unread answers are not piled up: what was pipelined behind a megabyte of them waits for `take`
+        while (
+            not self.closed and not self._stalled and self._held is None and self.wants is None and self._waiting < PENDING
+        ):
             unit = self.next_unit()
             if unit is None:
                 return
@@ -444,6 +454,7 @@ class Session:
             self.close(end)
 
     def _write(self, raw: bytes) -> None:
+        self._waiting += len(raw)
         if self._split:
             for at in range(0, len(raw), self._split):
                 self._writes.append(bytearray(raw[at : at + self._split]))

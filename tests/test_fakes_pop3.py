@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import poplib
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -383,6 +384,34 @@ def test_implicit_tls_is_tls_from_the_first_octet() -> None:
         client.user("alice")
         client.pass_("secret")
         client.quit()
+
+
+def test_pipelined_answers_are_not_piled_up() -> None:
+    world, session = core(mails=0)
+    world.mail.deliver(ALICE, b"x" * 1_000_000)
+    session.receive(LOGIN + b"RETR 1\r\n" * 100 + b"QUIT\r\n")
+    assert session._waiting < 3_000_000 and not session.closed
+    pieces = list(iter(session.take, b""))
+    assert max(map(len, pieces)) < 3_000_000 and sum(map(len, pieces)) > 100_000_000
+    assert pieces[-1].endswith(b"+OK Bye\r\n") and session.closed
+
+
+@pytest.mark.world(servers=["pop3"], mail={"size": 100_000_000})
+def test_a_mail_of_thirty_megabytes_is_fetched_and_a_reader_of_many_that_never_reads_is_cut_off(world: World) -> None:
+    raw = b"Subject: big\r\n\r\n" + (b"." * 998 + b"\r\n") * 30_000
+    world.mail.deliver(ALICE, raw)
+    client = poplib.POP3(*world.address("pop3"), timeout=30)
+    client.user("alice")
+    client.pass_("secret")
+    _, lines, octets = client.retr(1)
+    assert octets == world.mail.drop(ALICE).rows[0].size and lines[-1] == b"." * 998
+    client.quit()
+    with socket.create_connection(world.address("pop3"), 30) as greedy:
+        greedy.sendall(LOGIN + b"RETR 1\r\n" * 50)
+        with pytest.raises(ConnectionError):
+            while greedy.recv(1 << 20):
+                pass
+    world.recording.clear()
 
 
 # ── a model ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -120,9 +120,9 @@ def test_a_quotation_at_the_end_is_cut_and_nothing_else(text: str, left: str) ->
 
 
 def nested(depth: int) -> bytes:
-    mail = writes("nested", more="MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b0\r\n", text="").rstrip(
-        b"\r\n"
-    )
+    mail = writes(
+        f"nested {depth}", more="MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b0\r\n", text=""
+    ).rstrip(b"\r\n")
     inner = b"".join(
         b"\r\n\r\n--b%d\r\nContent-Type: multipart/mixed; boundary=b%d" % (level, level + 1) for level in range(depth)
     )
