@@ -517,4 +517,8 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 # How each server's cores are made: (world, listener) → the maker of one core a connection.
-_CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {"smtp": World._smtp, "pop3": World._pop3, "toc": World._toc}
+_CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {
+    "smtp": World._smtp,
+    "pop3": World._pop3,
+    "toc": World._toc,
+}
