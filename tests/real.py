@@ -183,6 +183,7 @@ verify unix - - n - 1 verify
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
@@ -193,8 +194,10 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @contextlib.contextmanager
-def postfix(recipients: Sequence[str], deliver_to: int, sasl: bool = False) -> Iterator[tuple[Server, Authority, Path]]:
-    """A Postfix that takes mail for these recipients only, and hands it on by SMTP to a port of loopback.
+def postfix(
+    recipients: Sequence[str], deliver_to: int, sasl: bool = False, by: str = "relay:[127.0.0.1]:"
+) -> Iterator[tuple[Server, Authority, Path]]:
+    """A Postfix that takes mail for these recipients only, and hands it on by SMTP (or `by` LMTP) to a port of loopback.
 
     Gives the server, its authority, and its folder (`queue/private` is where an authentication server's socket goes).
     """
@@ -211,7 +214,7 @@ def postfix(recipients: Sequence[str], deliver_to: int, sasl: bool = False) -> I
             POSTFIX_MAIN.format(
                 folder=place, cert=authority.cert_file, key=authority.key_file, domains=", ".join(domains),
                 recipients=", ".join(f"{{{one} = x}}" for one in recipients), sasl="yes" if sasl else "no",
-                transports=", ".join(f"{{{one} = relay:[127.0.0.1]:{deliver_to}}}" for one in domains),
+                transports=", ".join(f"{{{one} = {by}{deliver_to}}}" for one in domains),
             )
         )  # fmt: skip
         (place / "etc" / "master.cf").write_text(POSTFIX_MASTER.format(port=f"127.0.0.1:{port}"))
@@ -287,3 +290,175 @@ def dovecot_auth(socket_path: Path, users: dict[str, str]) -> Iterator[None]:
             yield
         finally:
             end(process)
+
+
+DOVECOT_MAIL = """
+base_dir = {folder}/run
+state_dir = {folder}/run
+log_path = {folder}/dovecot.log
+protocols = pop3 lmtp
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{cert}
+ssl_key = <{key}
+default_internal_user = dovecot
+default_login_user = dovenull
+first_valid_uid = 1
+auth_mechanisms = plain login cram-md5 apop
+disable_plaintext_auth = no
+auth_failure_delay = 0
+postmaster_address = postmaster@yourco.test
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%u {folder}/users
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = {pop3s}
+    ssl = yes
+  }}
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    port = {lmtp}
+  }}
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+"""
+
+
+@dataclass
+class Mailboxes:
+    """A Dovecot with maildrops: where it talks POP3 (STLS, and TLS from the first octet) and LMTP."""
+
+    pop3: int
+    pop3s: int
+    lmtp: int
+    place: Path
+
+
+@contextlib.contextmanager
+def dovecot_mail(users: dict[str, str], authority: Authority, aliases: dict[str, str] | None = None) -> Iterator[Mailboxes]:
+    """Dovecot as a mailbox server: users with their passwords, and further names of theirs. The mail is nobody's."""
+    dovecot = need("dovecot", "dovecot-core dovecot-pop3d dovecot-lmtpd")
+    need_root("Dovecot")
+    if not Path("/usr/lib/dovecot/lmtp").exists() or not Path("/usr/lib/dovecot/pop3").exists():
+        pytest.fail(
+            "Dovecot's POP3 and LMTP are not installed; run: apt-get install dovecot-pop3d dovecot-lmtpd", pytrace=False
+        )
+    with folder("nobody") as place:
+        nobody = pwd.getpwnam("nobody")
+        (place / "run").mkdir()
+        boxes = {**{user: user for user in users}, **(aliases or {})}
+        (place / "users").write_text("".join(
+            f"{name}:{{PLAIN}}{users[user]}:{nobody.pw_uid}:{nobody.pw_gid}::{place}::userdb_mail=maildir:{place}/{user}\n"
+            for name, user in boxes.items()
+        ))  # fmt: skip
+        found = Mailboxes(free_port(), free_port(), free_port(), place)
+        (place / "dovecot.conf").write_text(DOVECOT_MAIL.format(
+            folder=place, cert=authority.cert_file, key=authority.key_file, pop3=found.pop3, pop3s=found.pop3s, lmtp=found.lmtp
+        ))  # fmt: skip
+        server = Server([dovecot, "-F", "-c", str(place / "dovecot.conf")], found.pop3)
+        server.start()
+        try:
+            wait_for_port(found.lmtp)
+            yield found
+        finally:
+            server.stop()
+            if os.environ.get("SHOW_LOGS"):
+                print((place / "dovecot.log").read_text())
+
+
+RESTART = """#!/bin/sh
+# restarts the mariadbd of this folder: what a unit's `systemctl restart` would do
+set -e
+echo restarted >> {folder}/restarts
+{admin} --no-defaults --socket={folder}/socket --user=root shutdown
+exec {folder}/start
+"""
+START = """#!/bin/sh
+setsid {daemon} --no-defaults --user=mysql --datadir={folder}/data --socket={folder}/socket --pid-file={folder}/pid \\
+    --skip-networking --log-error={folder}/error.log >/dev/null 2>&1 </dev/null &
+exec {admin} --no-defaults --socket={folder}/socket --user=root --wait=30 --connect-timeout=30 ping
+"""
+
+
+@dataclass
+class MariaDb:
+    """A real mariadbd, run by the user mysql. `restart` is the command that restarts it."""
+
+    place: Path
+
+    @property
+    def restart(self) -> list[str]:
+        """A command line."""
+        return [str(self.place / "restart")]
+
+    @property
+    def restarts(self) -> int:
+        """How often it was run."""
+        path = self.place / "restarts"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    @property
+    def pid(self) -> int:
+        """The server's."""
+        return int((self.place / "pid").read_text())
+
+    def ask(self, sql: str) -> str:
+        """What it answers."""
+        command = [
+            need("mariadb", "mariadb-client"),
+            "--no-defaults",
+            f"--socket={self.place}/socket",
+            "--user=root",
+            "-N",
+            "-e",
+            sql,
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+@contextlib.contextmanager
+def mariadb() -> Iterator[MariaDb]:
+    """A MariaDB of its own in a temporary folder, started and answering."""
+    daemon, admin = need("mariadbd", "mariadb-server"), need("mariadb-admin", "mariadb-client")
+    install = need("mariadb-install-db", "mariadb-server")
+    need_root("MariaDB, to run as its own user")
+    with folder("mysql") as place:
+        subprocess.run(
+            [install, "--no-defaults", "--user=mysql", f"--datadir={place}/data", "--auth-root-authentication-method=normal",
+             "--skip-test-db"], check=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+        for name, text in (("start", START), ("restart", RESTART)):
+            (place / name).write_text(text.format(folder=place, daemon=daemon, admin=admin))
+            (place / name).chmod(0o755)
+        found = MariaDb(place)
+        try:
+            subprocess.run([str(place / "start")], check=True, capture_output=True, timeout=60)
+            yield found
+        finally:
+            if (place / "pid").exists():
+                pid = found.pid
+                os.kill(pid, signal.SIGTERM)
+                poller = select.poll()
+                for _ in range(400):
+                    if not Path(f"/proc/{pid}").exists():
+                        break
+                    poller.poll(50)
