@@ -285,3 +285,15 @@ def test_what_cannot_be_kept_is_an_error_that_names_the_folder(tmp_path: Path) -
     (tmp_path / "kept").write_text("a file is in the way")
     with pytest.raises(StateError, match="kept: a mail cannot be kept"):
         Quarantine(tmp_path / "kept").keep(b"x", 0.0)
+
+
+def test_an_intent_is_taken_up_once_by_whoever_comes_first(tmp_path: Path) -> None:
+    with State(tmp_path / "s.sqlite3") as one, State(tmp_path / "s.sqlite3") as other:
+        mine, theirs = Ledger(one), Ledger(other)
+        with one.transaction() as db:
+            entry = mine.intend(db, ["a"], "it", "go", {}, 0.0)
+        assert entry is not None and mine.begin(entry, 1.0)
+        assert not theirs.begin(entry, 2.0) and not mine.begin(entry, 2.0)
+        with one.transaction() as db:
+            mine.end(db, entry, "done", {}, 3.0)
+        assert not theirs.begin(entry, 4.0), "what is done is not begun again"

@@ -6,7 +6,8 @@ Needs: sqlalchemy
 Every thirty seconds the program takes its mail in. A mail opens a ticket, unless it belongs to one: it answers a mail of
 ours, or one of the same sender's, or names the number and comes from somebody who takes part; a closed ticket opens again.
 The ticket, the mail's octets and the answer that waits commit together, then the mail is deleted, then the answer goes
-out. Who writes like a program gets no answer, nor does anybody more than a few a day. What cannot be read is kept.
+out. Who writes like a program gets no answer, nor does anybody more than a few a day. What cannot be read is kept. Several
+instances may run on one database: each mail and each answer is taken up by one of them.
 
 [scenario.tickets]
 poll = 30                                    # seconds
@@ -276,7 +277,7 @@ class Service:
                 session.close()
 
     def send_one(self, number: int, session: smtp.Session) -> None:
-        """One answer, from the null sender: should it not arrive, nobody needs to know (RFC 3834 §3.3)."""
+        """One answer, from the null sender: should it not arrive, nobody needs to know (RFC 3834 §3)."""
         with Session(self.engine) as db, db.begin():
             mark = update(Answer).where(Answer.id == number, Answer.status == "waiting").values(status="sending")
             if db.execute(mark.returning(Answer.id)).first() is None:

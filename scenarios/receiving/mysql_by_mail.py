@@ -6,6 +6,7 @@ Every thirty seconds the program looks into its maildrop. A mail is a command if
 inbox, it has one From with one address, that address is an administrator's, no program wrote it, and its whole subject is
 `Restart MySQL` (or start, stop, status). The command is written down first, then the mail is deleted, then the command
 runs, once, and a receipt goes to the administrator. Everything else is kept as a file, logged, deleted and not answered.
+A second instance on the same state ends at once (5).
 
 [scenario.mysql-by-mail]
 poll = 30                                    # seconds
