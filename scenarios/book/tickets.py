@@ -30,7 +30,6 @@ BREAKS = {
         "Carol's replies are responses of her ticket",
         "the whole of a reply is kept",
         "her reply has opened it again",
-        "who guesses a number, or quotes a mail that is not theirs, gets a ticket of their own",
         "a reply is not acknowledged",
     ],
 }

@@ -24,6 +24,8 @@ Fault: pop-dele-err -> all hold
 Fault: pop-in-use -> all hold
 Fault: duplicate-delivery -> all hold
 Fault: poison-mail -> all hold
+Fault: pop-long-line -> all hold
+Fault: pop-uidl-reused -> all hold
 
 What goes wrong in the printed listing: it answers everything, robots too, and they answer back for ever; when the answer
 cannot be sent the mail is not deleted, so each look makes another ticket; one bad mail keeps all later ones waiting.

@@ -46,12 +46,13 @@ def threads(world: World, program: Program) -> Iterator[Claim]:
     tickets = rows(world, "SELECT id, owner, closed FROM ticket ORDER BY id")
     tables = [name for (name,) in rows(world, "SELECT name FROM sqlite_master")]
     found = rows(world, "SELECT ticket_id, said FROM response ORDER BY id") if "response" in tables else []
-    said = [(1, "Water did not help.\n"), (1, "Please help.\n")]
+    carols = next((row[0] for row in tickets if row[1] == CAROL), None)
+    said = [(carols, "Water did not help.\n"), (carols, "Please help.\n")]
     yield Claim("Carol's replies are responses of her ticket", found == said, found)
     whole = rows(world, "SELECT text FROM response WHERE id = 1") if found else []
     yield Claim("the whole of a reply is kept", "> Ticket: #1" in str(whole), whole)
-    yield Claim("her reply has opened it again", (1, CAROL, 0) in tickets, tickets)
-    strangers = [row[1] for row in tickets if row[0] > 1]
+    yield Claim("her reply has opened it again", (carols, CAROL, 0) in tickets, tickets)
+    strangers = [row[1] for row in tickets if row[1].endswith("@evil.example")]
     yield Claim(
         "who guesses a number, or quotes a mail that is not theirs, gets a ticket of their own",
         strangers == ["eve@evil.example", "mallory@evil.example"],

@@ -26,6 +26,8 @@ Fault: pop-dele-err -> all hold
 Fault: pop-in-use -> all hold
 Fault: pop-uidl-reused -> all hold
 Fault: duplicate-delivery -> all hold
+Fault: poison-mail -> all hold
+Fault: pop-long-line -> all hold
 Fault: clock-jump -> all hold
 
 What goes wrong in the printed listing: it searches the whole raw text, so a stranger who quotes the headers is obeyed, and
