@@ -211,6 +211,10 @@ class Session:
 
     def _content(self, data: bytes) -> Trouble | None:
         """The message and the dot. Lost before the dot: nothing was sent. Lost behind it: nobody knows."""
+        self._link.pump(1)
+        if self._link.ended:
+            self.usable = False
+            raise Unreachable(f"{self._name}: the link was lost before the message")
         stuffed = re.sub(rb"(?m)^\.", b"..", data)
         try:
             self._link.sendall(stuffed if stuffed.endswith(b"\r\n") or not stuffed else stuffed + b"\r\n")
