@@ -48,6 +48,7 @@ class Session:
 
     def __init__(self, server: Server, clock: Clock, host: Host) -> None:
         self.server = server
+        self._clock = clock
         self._name = f"{server.host}:{server.port}"
         link = Link.connect(server.host, server.port, clock, server.timeout)
         self._link = link
@@ -82,6 +83,11 @@ class Session:
                 self._client.docmd("QUIT")
             except (OSError, smtplib.SMTPException):
                 pass
+        self._link.close()
+
+    def _give_up(self) -> None:
+        """The dialogue is out of step, or the server is leaving: nothing more is said on this link."""
+        self.usable = False
         self._link.close()
 
     def send(self, sender: str, recipients: Iterable[str], data: bytes) -> dict[str, Trouble | None]:
@@ -193,10 +199,10 @@ class Session:
             self._client.putcmd(verb, argument)
             self._last = self._client.getreply()
         except (OSError, smtplib.SMTPException) as error:
-            self.usable = False
+            self._give_up()
             raise Unreachable(f"{self._name}: {error}") from None
         if self._last[0] == 421 or not 200 <= self._last[0] < 600:
-            self.usable = False  # RFC 5321 §3.8: the server closes
+            self._give_up()  # RFC 5321 §3.8: the server closes
         return self._last
 
     def _said(self, verb: str, argument: str, expected: int = 250) -> Trouble | None:
@@ -211,25 +217,26 @@ class Session:
 
     def _content(self, data: bytes) -> Trouble | None:
         """The message and the dot. Lost before the dot: nothing was sent. Lost behind it: nobody knows."""
-        self._link.pump(1)
+        self._clock.wait(self._link, self._clock.time())  # a look, no waiting
         if self._link.ended:
-            self.usable = False
+            self._give_up()
             raise Unreachable(f"{self._name}: the link was lost before the message")
         stuffed = re.sub(rb"(?m)^\.", b"..", data)
         try:
             self._link.sendall(stuffed if stuffed.endswith(b"\r\n") or not stuffed else stuffed + b"\r\n")
         except OSError as error:
-            self.usable = False
+            self._give_up()
             raise Unreachable(f"{self._name}: the link was lost within the message: {error}") from None
         try:
             self._link.sendall(b".\r\n")
             code, text = self._client.getreply()
         except (OSError, smtplib.SMTPException) as error:
-            self.usable = False
+            self._give_up()
             return Unknown(f"{self._name}: the link was lost behind the message: {error}")
         if code == 250:
             return None
-        self.usable = 200 <= code < 600 and code != 421
+        if code == 421 or not 200 <= code < 600:
+            self._give_up()
         if not 200 <= code < 600:
             return Unknown(f"{self._name}: what was answered behind the message is no reply: {code}")
         return self._trouble(code, text, "the message")
