@@ -24,11 +24,17 @@ class NetSMTP:
     """`Net::SMTP.start(server, port, domain, user, password, scheme) { |smtp| … }`."""
 
     def __init__(self, server: Server, clock: Clock, domain: str, scheme: str = "") -> None:
-        self._smtp = _OnLink(Link.connect(server.host, server.port, clock, server.timeout), server.host, domain)
-        self._smtp.ehlo()
-        if scheme:
-            answer = MECHANISMS[scheme.upper()](server.user, server.password)
-            self._smtp.auth(scheme, lambda challenge=b"": answer(challenge).decode(), initial_response_ok=scheme == "plain")
+        self._link = Link.connect(server.host, server.port, clock, server.timeout)
+        try:
+            self._smtp = _OnLink(self._link, server.host, domain)
+            self._smtp.ehlo()
+            if scheme:
+                answer = MECHANISMS[scheme.upper()](server.user, server.password)
+                first = scheme == "plain"
+                self._smtp.auth(scheme, lambda challenge=b"": answer(challenge).decode(), initial_response_ok=first)
+        except BaseException:
+            self._link.close()
+            raise
 
     def __enter__(self) -> NetSMTP:
         return self
@@ -41,6 +47,7 @@ class NetSMTP:
             self._smtp.docmd("QUIT")
         finally:
             self._smtp.close()
+            self._link.close()
 
     def send_message(self, message: str, sender: str, *recipients: str) -> None:
         """MAIL, RCPT, DATA. Raises SMTPResponseException at the first refusal."""
