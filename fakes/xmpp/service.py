@@ -1,0 +1,325 @@
+"""One world's Jabber service: its domains and accounts, who is bound, what may be asked, and its parts.
+
+The parts (routing, rosters, presence, offline messages, delivery) know the service; extensions plug into it by what they
+answer and by what they want to see, and nothing here knows one of them by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+from xml.etree.ElementTree import Element
+
+from fakes.people import People, Person
+from fakes.wire import Kit
+from fakes.xmpp.addresses import Jid, domain_of, jid
+from fakes.xmpp.delivery import Delivery
+from fakes.xmpp.markup import ROSTER
+from fakes.xmpp.offline import Offline
+from fakes.xmpp.presence import Presence
+from fakes.xmpp.roster import Rosters
+from fakes.xmpp.routing import Router
+from fakes.xmpp.sessions import Account, Outlet, Resource
+from fakes.xmpp.stanzas import Stanza, StanzaError
+from fakes.xmpp.subscriptions import MIRROR
+
+# What can be switched off by name, beside TLS, the mechanisms and the extensions.
+FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
+_SEEDS = {"none": "N", "to": "T", "from": "F", "both": "B"}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How this server is set up: where the standards leave a choice, and limits. `off` names what it does not have."""
+
+    tls: str = "off"  # STARTTLS: off, optional, or required before anything else
+    conflict: str = "replace"  # a resource is in use: the old session ends; or refuse, or rename the new one
+    forged: str = "override"  # a wrong `from`: corrected; or error, invalid-from
+    nobody: str = "error"  # a message for nobody: an error; or silent, so that no one can find out who has an account
+    subscribe_nobody: str = "silent"  # a request to nobody: silent, or error
+    no_id: str = "push"  # a roster get without an id is refused, and push: later pushes come all the same; or refuse
+    many: str = "most"  # a normal message to several resources: to the most available; or to all
+    unmatched: str = "error"  # a normal or groupchat message to a resource that is not there; or silent
+    unmatched_headline: str = "silent"  # or error
+    strict_iq: bool = False  # an iq to a resource whose presence the sender may not see is refused
+    anonymous: bool = False  # ANONYMOUS is offered
+    stanza: int = 1 << 18  # octets
+    resources: int = 100  # an account
+    offline: int = 100  # messages an account
+    attempts: int = 4  # at logging in
+    off: frozenset[str] = frozenset()
+
+
+# The switches as a world file has them: name → what it holds, and the words that it takes.
+SWITCHES: dict[str, tuple[type, tuple[str, ...]]] = {
+    "conflict": (str, ("replace", "refuse", "rename")),
+    "forged": (str, ("override", "error")),
+    "nobody": (str, ("error", "silent")),
+    "subscribe_nobody": (str, ("silent", "error")),
+    "no_id": (str, ("push", "refuse")),
+    "many": (str, ("most", "all")),
+    "unmatched": (str, ("error", "silent")),
+    "unmatched_headline": (str, ("silent", "error")),
+    "strict_iq": (bool, ()),
+    "anonymous": (bool, ()),
+    "stanza": (int, ()),
+    "resources": (int, ()),
+    "offline": (int, ()),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """An IQ get or set that is for the server, or for it to answer in an account's name.
+
+    `account` is None when the domain itself is asked; `resource` is the session that asks, None when it is elsewhere.
+    """
+
+    stanza: Stanza
+    payload: Element
+    to: Jid
+    account: Account | None
+    resource: Resource | None
+    service: Service
+
+    @property
+    def own(self) -> bool:
+        """Whether one asks about one's own account."""
+        return self.resource is not None and self.resource.account is self.account
+
+
+Answer: TypeAlias = Callable[[Request], Iterable[Element] | None]
+
+
+class Extension:
+    """What plugs into the service. A subclass has a `name`, by which it is switched off, and says what it does."""
+
+    name = ""
+    section = ""  # its document
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def answers(self) -> dict[tuple[str, str], Answer]:
+        """("domain" or "account", `{namespace}name` of the payload) → what answers it."""
+        return {}
+
+    def domain_features(self) -> Iterable[str]:
+        """What disco#info of the domain lists."""
+        return ()
+
+    def account_features(self) -> Iterable[str]:
+        """What disco#info of an account lists."""
+        return ()
+
+    def stream_features(self) -> Iterable[Element]:
+        """What is offered on a stream after login."""
+        return ()
+
+    def withholds(self, account: Account, contact: Jid) -> bool:
+        """Whether the account's presence must not reach the contact."""
+        return False
+
+    def leaves(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
+        """A client says something. Raises StanzaError when it may not."""
+
+    def arrives(self, account: Account, stanza: Stanza) -> bool:
+        """Something comes for an account; False: it is dropped in silence. Raises StanzaError."""
+        return True
+
+    def forgets(self, account: Account) -> None:
+        """The account is gone, with all that is kept of it."""
+
+
+class Service:
+    """Everything of a world's Jabber that outlives a connection."""
+
+    def __init__(
+        self,
+        kit: Kit,
+        people: People,
+        domains: Iterable[str],
+        policy: Policy | None = None,
+        extensions: Iterable[type[Extension]] = (),
+    ) -> None:
+        self.kit = kit
+        self.people = people
+        self.domains = tuple(dict.fromkeys(domain_of(domain) for domain in domains))
+        self.policy = policy or Policy()
+        self.started = kit.now()
+        self.peers: set[str] = set()  # domains elsewhere that a test speaks for
+        self.gone: set[str] = set()  # accounts that were deleted
+        self.told: Callable[[Stanza], None] = lambda stanza: None  # whoever watches what clients say
+        self._accounts: dict[str, Account] = {}
+        self._later: list[Callable[[], object]] = []
+        self.router = Router(self)
+        self.rosters = Rosters(self)
+        self.presence = Presence(self)
+        self.offline = Offline(self)
+        self.delivery = Delivery(self)
+        self.extensions = [kind(self) for kind in extensions if self.offers(kind.name)]
+        self.leaving = [one for one in self.extensions if type(one).leaves is not Extension.leaves]
+        self.arriving = [one for one in self.extensions if type(one).arrives is not Extension.arrives]
+        self._withholding = [one for one in self.extensions if type(one).withholds is not Extension.withholds]
+        self._answers: dict[tuple[str, str], Answer] = {("account", f"{{{ROSTER}}}query"): self.rosters.handle}
+        for extension in self.extensions:
+            self._answers.update(extension.answers())
+        self._seed()
+
+    def _seed(self) -> None:
+        """The contacts that the world's people begin with. Raises ValueError where two of them disagree."""
+        for person in self.people:
+            address = self._jid_of(person)
+            if address is not None and self.account(address) is not None:
+                for contact, subscription in person.contacts.items():
+                    self.befriend(address.bare, contact, subscription)
+
+    def befriend(self, user: str, contact: str, subscription: str = "both") -> None:
+        """Puts contacts into rosters, mirrored where the contact is here too. Raises ValueError."""
+        account, other = self.account(jid(user)), jid(contact)
+        if account is None:
+            raise ValueError(f"nobody here has the address {user}")
+        if subscription not in _SEEDS:
+            raise ValueError(f"contacts: {subscription!r} is none of {', '.join(_SEEDS)}")
+        state = _SEEDS[subscription]
+        pairs = [(account, other.bare, state)]
+        mirrored = self.account(other)
+        if mirrored is not None and mirrored is not account:
+            pairs.append((mirrored, account.address, MIRROR[state]))
+        for one, whom, wanted in pairs:
+            item = one.roster.items.get(whom)
+            if item is not None and item.state != wanted:
+                raise ValueError(
+                    f"contacts of {one.address}: {whom} is {item.subscription!r} by one entry and "
+                    f"{dict(zip(_SEEDS.values(), _SEEDS, strict=True))[wanted]!r} by another; "
+                    "what one sees as 'to' the other sees as 'from'"
+                )
+            item = one.roster.item(whom)
+            item.state = wanted
+            one.roster.touch(item)
+
+    # ── who and what there is ────────────────────────────────────────────────────────────────────────────────────
+
+    def offers(self, name: str) -> bool:
+        """Whether the server has this feature or extension."""
+        faults = self.kit.faults
+        return name not in self.policy.off and not (faults and faults.lacks("xmpp", name))
+
+    def is_here(self, address: Jid) -> bool:
+        """Whether the domain is served here."""
+        return address.domain in self.domains
+
+    def account(self, address: Jid) -> Account | None:
+        """The account of an address here, with or without a resource; None when there is none."""
+        account = self._accounts.get(address.bare)
+        if account is None and address.local and self.is_here(address) and address.bare not in self.gone:
+            person = self.people.find(address.bare)
+            if person is not None:
+                account = self._accounts[address.bare] = Account(jid(address.bare), person)
+        return account
+
+    def accounts(self) -> list[Account]:
+        """Every account: of all people here, and anonymous ones."""
+        for person in self.people:
+            address = self._jid_of(person)
+            if address is not None:
+                self.account(address)
+        return list(self._accounts.values())
+
+    def _jid_of(self, person: Person) -> Jid | None:
+        try:
+            return jid(person.address)
+        except ValueError:
+            return None
+
+    def anonymous(self, domain: str) -> str:
+        """A fresh account that goes with its session (XEP-0175 §3)."""
+        digits = "".join(f"{ord(one):02x}" for one in self.kit.token(16))
+        name = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
+        account = Account(jid(f"{name}@{domain}"))
+        self._accounts[account.address] = account
+        return account.address
+
+    def remove(self, account: Account) -> None:
+        """Deletes an account, and whatever was kept or subscribed for it."""
+        for resource in list(account.resources.values()):
+            self.unbind(resource)
+            resource.outlet.end("not-authorized", "the account is gone")
+        for contact in [item.jid for item in account.roster.items.values()]:
+            account.roster.items[contact].made = True
+            with self.router.turn():
+                self.rosters.remove(account, contact)
+        for extension in self.extensions:
+            extension.forgets(account)
+        self._accounts.pop(account.address, None)
+        if account.person is not None:
+            self.gone.add(account.address)
+
+    def resource_of(self, address: str | None) -> Resource | None:
+        """The session bound to a full address."""
+        where = jid(address or "x")
+        account = self._accounts.get(where.bare)
+        return account.resources.get(where.resource) if account is not None else None
+
+    def withheld(self, account: Account, contact: Jid) -> bool:
+        """Whether the account's presence must not reach the contact."""
+        return any(extension.withholds(account, contact) for extension in self._withholding)
+
+    # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def bind(self, account: Account, wanted: str, outlet: Outlet) -> Resource:
+        """Binds a session (RFC 6120 §7). Raises StanzaError."""
+        name = wanted
+        if wanted in account.resources:
+            if self.policy.conflict == "refuse":
+                raise StanzaError("conflict", type="modify")
+            if self.policy.conflict == "replace":
+                old = account.resources[wanted]
+                self.unbind(old)
+                old.outlet.end("conflict", "another session took the resource")
+            else:
+                name = ""
+        if len(account.resources) >= self.policy.resources:
+            raise StanzaError("resource-constraint", f"an account has {self.policy.resources} sessions at most")
+        resource = Resource(jid(f"{account.address}/{name or self.kit.token(12)}"), account, outlet)
+        account.resources[resource.jid.resource] = resource
+        return resource
+
+    def unbind(self, resource: Resource) -> None:
+        """The session is over."""
+        account = resource.account
+        if account.resources.get(resource.jid.resource) is not resource:
+            return
+        del account.resources[resource.jid.resource]
+        with self.router.turn():
+            self.presence.unavailable(resource)
+        if account.person is None and not account.resources:
+            self.remove(account)
+
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def answer(self, stanza: Stanza, account: Account | None, to: Jid, resource: Resource | None) -> None:
+        """Answers a get or set for the domain or an account. Raises StanzaError."""
+        handler = self._answers.get(("account" if account is not None else "domain", stanza.payload))
+        if handler is None or (account is None and to.resource):
+            raise StanzaError("service-unavailable")  # RFC 6120 §8.4
+        request = Request(stanza, stanza.element[0], to, account, resource, self)
+        self._later.clear()
+        answer = stanza.result(*(handler(request) or ()))
+        if resource is not None:
+            resource.deliver(answer)
+        else:
+            self.router.route(answer)
+        waiting, self._later = self._later, []
+        for act in waiting:
+            act()
+
+    def later(self, act: Callable[[], object]) -> None:
+        """Has something done behind the answer to the request that is being handled."""
+        self._later.append(act)
+
+    def abroad(self, to: Jid, stanza: Stanza) -> None:
+        """A stanza for another domain. There are no links to others; a test may speak for one. Raises StanzaError."""
+        if to.domain not in self.peers:
+            raise StanzaError("remote-server-not-found")  # RFC 6120 §10.4.3
