@@ -134,6 +134,7 @@ class TlsFacts:
     version: str = ""
     cipher: str = ""
     server_name: str = ""
+    bindings: Mapping[str, bytes] = field(default_factory=dict)  # channel binding type → its data (RFC 5929)
 
 
 class Session:
@@ -360,6 +361,10 @@ class Session:
     def at(self, name: str, due: float, run: Callable[[], None]) -> None:
         """Plans a timer; one of the same name is replaced."""
         self._timers[name] = (due, run)
+
+    def cancel(self, name: str) -> None:
+        """Forgets a timer, if there is one of this name."""
+        self._timers.pop(name, None)
 
     def note(self, **fields: Any) -> None:
         """Adds decoded fields to the record of the unit that is being handled."""

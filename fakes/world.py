@@ -39,6 +39,7 @@ from fakes.toc import Account, Aim, Toc
 from fakes.toc import Policy as TocPolicy
 from fakes.toc.lists import is_name
 from fakes.wire import Kit, Record, Session, Want
+from fakes.xmpp import SWITCHES, Jabber, Xmpp
 
 T = TypeVar("T")
 PASSWORD = "secret"
@@ -61,7 +62,8 @@ _TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "init_done": (int, float), "one_init_done": bool, "sequence": bool, "command": int, "unavailable": bool,
         "rate_limit": bool, "keep_alive": (int, float), "one_frame_a_write": bool,
     },
-    "off": {"smtp": list, "pop3": list},
+    "xmpp": {"domains": list, **{name: kind for name, (kind, _) in SWITCHES.items()}},
+    "off": {"smtp": list, "pop3": list, "xmpp": list},
     "fault": {},
     "scenario": {},
 }  # fmt: skip
@@ -71,14 +73,16 @@ _CHOICES = {
     "unknown": ("reject", "bounce"),
     "relay": ("keep", "refuse", "login"),
     "login": ("optional", "required"),
+    **{name: words for name, (_, words) in SWITCHES.items() if words},
 }
 # The listeners of each server: name → whether it is inside TLS from the first octet.
 LISTENERS: dict[str, dict[str, bool]] = {
     "smtp": {"smtp": False, "submission": False, "smtps": True},
     "pop3": {"pop3": False, "pop3s": True},
     "toc": {"toc": False},
+    "xmpp": {"xmpp": False, "xmpps": True},
 }
-CORES: dict[str, type[Session]] = {"smtp": Smtp, "pop3": Pop3, "toc": Toc}
+CORES: dict[str, type[Session]] = {"smtp": Smtp, "pop3": Pop3, "toc": Toc, "xmpp": Xmpp}
 
 
 class WorldError(ValueError):
@@ -138,6 +142,7 @@ class World:
         vocabulary |= {server: CORES[server].vocabulary() for server in self._servers}
         self.faults = Faults(vocabulary=vocabulary)
         self.kit = Kit(self._time.now, token or Tokens("server"), self.faults, self._note)
+        self.jabber = self._jabber()
         self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
         self._authority: certificates.Authority | None = None
         self._making = threading.Lock()
@@ -190,6 +195,8 @@ class World:
                 }
                 continue
             settings[server] = {"host": host, "port": port, "tls": "none", **table}
+            if server == "xmpp":
+                settings[server]["jid"] = settings[server].pop("user")
             if self.tls != "off":
                 settings[server] |= {"tls": "starttls", "ca_file": str(self.ca_file), "host": "localhost"}
         return settings
@@ -375,6 +382,23 @@ class World:
         policy = TocPolicy(**self.config.get("toc", {}))
         return lambda: Toc(self.kit, self.aim, policy)
 
+    def _jabber(self) -> Jabber:
+        off = self.config.get("off", {}).get("xmpp", ())
+        try:
+            return Jabber(
+                self.kit, self.people, config=self.config.get("xmpp"), tls=self.tls, off=off,
+                bridge=self._bridge, tell=self.tell,
+            )  # fmt: skip
+        except ValueError as error:
+            raise WorldError(f"xmpp: {error}") from None
+
+    def _xmpp(self, listener: str) -> Callable[[], Session]:
+        return lambda: Xmpp(self.kit, self.jabber.service)
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+
     def _stop_thread(self) -> None:
         """Closes everything and ends the loop's thread. Raises RuntimeError, naming who holds it, when it does not end."""
         loop, thread = self._shell.loop, self._thread
@@ -521,4 +545,5 @@ _CORES: dict[str, Callable[[World, str], Callable[[], Session]]] = {
     "smtp": World._smtp,
     "pop3": World._pop3,
     "toc": World._toc,
+    "xmpp": World._xmpp,
 }
