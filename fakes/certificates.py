@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.util
 import ssl
 import tempfile
@@ -16,6 +17,12 @@ def available() -> bool:
     return importlib.util.find_spec("trustme") is not None
 
 
+class ServerContext(ssl.SSLContext):
+    """A server's context that knows what its certificate gives to bind a login to (RFC 5929 §4.1)."""
+
+    end_point = b""
+
+
 class Authority:
     """A world's certificate authority. Made when first needed: most tests need none."""
 
@@ -25,7 +32,7 @@ class Authority:
         self._names = [*names, "localhost", "127.0.0.1", "::1"]
         self._ca = trustme.CA()
         self._other = trustme.CA()
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[str, ServerContext] = {}
 
     @property
     def pem(self) -> bytes:
@@ -38,24 +45,29 @@ class Authority:
         path.write_bytes(self.pem)
         return path
 
-    def context(self, flaw: str = "") -> ssl.SSLContext:
+    def context(self, flaw: str = "") -> ServerContext:
         """The server's context: good, or with one flaw of the fault grammar (expired, other-name, self-signed)."""
         if flaw not in self._contexts:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
             if flaw == "self-signed":
                 # the root of an authority that nobody knows, shown as if it were a server's certificate
                 with tempfile.TemporaryDirectory() as folder:
                     path = Path(folder) / "self.pem"
-                    path.write_bytes(self._other.private_key_pem.bytes() + self._other.cert_pem.bytes())
+                    shown = self._other.cert_pem.bytes()
+                    path.write_bytes(self._other.private_key_pem.bytes() + shown)
                     context.load_cert_chain(path)
             else:
                 now = datetime.datetime.now(datetime.UTC)
                 names = ["other.example"] if flaw == "other-name" else self._names
                 first, last = (-20, -10) if flaw == "expired" else (-1, 365)
-                self._ca.issue_cert(
+                leaf = self._ca.issue_cert(
                     *names,
                     not_before=now + datetime.timedelta(days=first),
                     not_after=now + datetime.timedelta(days=last),
-                ).configure_cert(context)
+                )
+                leaf.configure_cert(context)
+                shown = leaf.cert_chain_pems[0].bytes()
+            # hashed as the certificate itself is signed: trustme signs with SHA-256
+            context.end_point = hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown.decode())).digest()
             self._contexts[flaw] = context
         return self._contexts[flaw]

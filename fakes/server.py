@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fakes.bridge import Bridge
+from fakes.certificates import ServerContext
 from fakes.wire import Facts, Kit, Session, TlsFacts, Unit, Want
 
 OUTPUT = 1 << 23  # octets that may wait for a slow reader; more, and the connection is reset
@@ -27,6 +28,7 @@ class Tls:
     """The server's side of TLS over two memory buffers."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.established = False
@@ -62,8 +64,14 @@ class Tls:
 
     def facts(self) -> TlsFacts:
         """What a core may know of it."""
-        cipher = self._object.cipher()
-        return TlsFacts(self._object.version() or "", cipher[0] if cipher else "")
+        cipher, version = self._object.cipher(), self._object.version() or ""
+        bindings = {}
+        if isinstance(self._context, ServerContext) and self._context.end_point:
+            bindings["tls-server-end-point"] = self._context.end_point
+        unique = self._object.get_channel_binding("tls-unique") if version in ("TLSv1", "TLSv1.1", "TLSv1.2") else None
+        if unique:  # TLS 1.3 has none (RFC 8446 Appendix C.5)
+            bindings["tls-unique"] = unique
+        return TlsFacts(version, cipher[0] if cipher else "", bindings=bindings)
 
 
 @dataclass

@@ -425,7 +425,9 @@ class World:
             raise WorldError(certificates.REMEDY)
         with self._making:  # asked for by the loop and by a test at once, it must be the same
             if self._authority is None:
-                self._authority = certificates.Authority([self.mail.host, *self.mail.domains])
+                self._authority = certificates.Authority(
+                    list(dict.fromkeys([self.mail.host, *self.mail.domains, *self.jabber.service.domains]))
+                )
             return self._authority
 
     def _context(self, flaw: str) -> ssl.SSLContext:
