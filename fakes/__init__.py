@@ -10,6 +10,7 @@ Standard library only. Read `wire.py` first (what a core is), then `smtp.py` (on
 """
 
 import fakes.toc.codec  # noqa: F401  (from here on transcripts know how frames are written)
+import fakes.xmpp.codec  # noqa: F401  (from here on transcripts know how XML is written)
 from fakes.faults import Fault
 from fakes.world import World
 

@@ -22,7 +22,7 @@ from fakes.xmpp.roster import Rosters
 from fakes.xmpp.routing import Router
 from fakes.xmpp.sessions import Account, Outlet, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
-from fakes.xmpp.subscriptions import MIRROR
+from fakes.xmpp.subscriptions import MIRROR, SEEN
 
 # What can be switched off by name, beside TLS, the mechanisms and the extensions.
 FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
@@ -88,6 +88,12 @@ class Request:
         """Whether one asks about one's own account."""
         return self.resource is not None and self.resource.account is self.account
 
+    @property
+    def may_see(self) -> bool:
+        """Whether the account shows its presence to whoever asks."""
+        asker = jid(self.stanza.sender or "x")
+        return self.own or (self.account is not None and self.account.roster.state(asker.bare) in SEEN)
+
 
 Answer: TypeAlias = Callable[[Request], Iterable[Element] | None]
 
@@ -112,6 +118,14 @@ class Extension:
     def account_features(self) -> Iterable[str]:
         """What disco#info of an account lists."""
         return ()
+
+    def domain_items(self) -> Iterable[dict[str, str | None]]:
+        """What disco#items of the domain lists: services of their own, as attributes of an item."""
+        return ()
+
+    def info_node(self) -> str:
+        """Another node at which disco#info of the domain answers the same; "" for none."""
+        return ""
 
     def stream_features(self) -> Iterable[Element]:
         """What is offered on a stream after login."""

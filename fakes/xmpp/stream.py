@@ -184,7 +184,8 @@ class Xmpp(Session):
         elif isinstance(reply, SaslFailure):
             self._fail(reply, section)
         elif isinstance(reply, TlsFailure):
-            self.send(written(reply.element()).encode() + b"</stream:stream>", section)
+            self.send(written(reply.element()).encode(), section)
+            self.send(b"</stream:stream>", "RFC 6120 §4.4")
             self.close()
         else:
             self._end(reply, section)
@@ -219,9 +220,15 @@ class Xmpp(Session):
         """RFC 6120 §4.9.1: our header if it is not out yet, the error, the end."""
         if self.closed:
             return
-        header = b"" if self._headed else self._header("1.0")
-        self.send(header + written(error.element()).encode() + b"</stream:stream>", section)
+        self._open_in_any_case()
+        self.send(written(error.element()).encode(), section)
+        self.send(b"</stream:stream>", "RFC 6120 §4.4")
         self.close()
+
+    def _open_in_any_case(self) -> None:
+        if not self._headed:
+            self._headed = True
+            self.send(self._header("1.0"), "RFC 6120 §4.9.1.2")
 
     def abandoned(self) -> None:
         if self.resource is not None:
@@ -407,8 +414,7 @@ class Xmpp(Session):
         self.do_close(unit)
 
     def do_close(self, unit: Unit) -> None:
-        if not self._headed:
-            self.send(self._header("1.0"), "RFC 6120 §4.2")
+        self._open_in_any_case()
         self.send(b"</stream:stream>", "RFC 6120 §4.4")
         self.close()
 

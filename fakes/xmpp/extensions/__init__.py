@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from fakes.xmpp.extensions.blocking import Blocking
+from fakes.xmpp.extensions.caps import Caps
+from fakes.xmpp.extensions.disco import Disco
+from fakes.xmpp.extensions.last import Last
 from fakes.xmpp.extensions.ping import Ping
+from fakes.xmpp.extensions.private import Private
+from fakes.xmpp.extensions.time import Time
+from fakes.xmpp.extensions.vcard import VCard
+from fakes.xmpp.extensions.version import Version
 from fakes.xmpp.service import Extension
 
-EXTENSIONS: tuple[type[Extension], ...] = (Ping,)
+EXTENSIONS: tuple[type[Extension], ...] = (Disco, Caps, Ping, Version, Time, Last, VCard, Private, Blocking)
