@@ -35,6 +35,10 @@ class Known(Generic[Account]):
         """Whose name this is."""
         return self._accounts.get(self._fold(name))
 
+    def remove(self, name: str) -> None:
+        """Closes an account. Raises KeyError when there is none."""
+        del self._accounts[self._fold(name)]
+
     def __iter__(self) -> Iterator[Account]:
         return iter(self._accounts.values())
 
@@ -113,9 +117,17 @@ class Heard(Generic[Said]):
         """The twin of `wait_for` for tests that run on a loop."""
         return self._judged(wanted, timeout, await self._bridge.until(lambda: self._found(wanted), timeout))
 
-    def assert_none(self, unwanted: Callable[[Said], bool] = lambda message: True) -> None:
-        """Fails if a message that fits has come."""
-        seen = [message for message in self.all if unwanted(message)]
+    def forget(self) -> None:
+        """Forgets the messages so far."""
+        self._bridge.call(self._heard.clear)
+
+    def assert_none(self, unwanted: Callable[[Said], bool] = lambda message: True, within: float = 0.0) -> None:
+        """Fails if a message that fits has come, or comes within so many real seconds."""
+
+        def found() -> list[Said] | None:
+            return [message for message in self._heard if unwanted(message)] or None
+
+        seen = self._bridge.wait_until(found, within) if within else self._bridge.call(found)
         if seen:
             raise AssertionError(f"no such {self._what} was expected, but there came:\n{_listing(seen)}")
 

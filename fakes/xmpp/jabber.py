@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any
 
 from fakes.bridge import Bridge
+from fakes.chat import Heard
 from fakes.people import People
 from fakes.wire import Kit
 from fakes.xmpp.addresses import jid
@@ -23,7 +24,6 @@ from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError, made, parsed
 from fakes.xmpp.subscriptions import ASKING
 
-WAIT = 5.0  # real seconds that a test waits for a stanza before it fails
 TELL = Callable[[str, str], None]
 
 
@@ -49,8 +49,12 @@ class Shown:
     priority: int = 0
 
 
-class Jabber:
-    """All Jabber of a world. Its state belongs to the world's loop; the methods here marshal themselves."""
+class Jabber(Heard[Stanza]):
+    """All Jabber of a world. Its state belongs to the world's loop; the methods here marshal themselves.
+
+    What is heard are the stanzas that anybody says, in order, as the server stamps them: `all`, `wait_for`, `arrival`,
+    `assert_none`. A number in `wait_for(2)` counts messages only, and `assert_none()` means no message.
+    """
 
     def __init__(
         self,
@@ -68,23 +72,17 @@ class Jabber:
         switches = {key: table[key] for key in SWITCHES if key in table}
         policy = Policy(tls=tls, off=frozenset(off), **switches)
         self.service = Service(kit, people, domains, policy, EXTENSIONS)
-        self.service.told = self._hear
-        self._bridge = bridge or Bridge()
-        self._tell = tell
-        self._said: list[Stanza] = []
+        super().__init__(bridge or Bridge(), "stanza")
+        self.service.told = self.tell
+        self._report = tell
         self._people: dict[str, Somebody] = {}
 
     # ── what there is ────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def stanzas(self) -> list[Stanza]:
-        """Every stanza that anybody said so far, in order, as the server stamped it."""
-        return self._bridge.call(lambda: list(self._said))
-
-    @property
     def messages(self) -> list[Stanza]:
-        """The messages among them."""
-        return [stanza for stanza in self.stanzas if stanza.kind == "message"]
+        """The messages that anybody said so far, in order."""
+        return [stanza for stanza in self.all if _is_message(stanza)]
 
     @property
     def accounts(self) -> list[str]:
@@ -145,7 +143,7 @@ class Jabber:
         def put() -> None:
             if not self.service.is_here(sender):
                 self.service.peers.add(sender.domain)
-            self._hear(said)
+            self.tell(said)
             self.service.router.route(said)
 
         self._bridge.call(put)
@@ -174,67 +172,17 @@ class Jabber:
         """Deletes an account: from now on it is `gone` (RFC 6120 §8.3.3.5)."""
         self._bridge.call(lambda: self.service.remove(self._account(address)))
 
-    def forget(self) -> None:
-        """Forgets what was said so far."""
-        self._bridge.call(self._said.clear)
-
-    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @overload
-    def wait_for(self, wanted: Callable[[Stanza], bool], timeout: float = WAIT) -> Stanza: ...
-    @overload
-    def wait_for(self, wanted: int = 1, timeout: float = WAIT) -> list[Stanza]: ...
-    def wait_for(self, wanted: int | Callable[[Stanza], bool] = 1, timeout: float = WAIT) -> Stanza | list[Stanza]:
-        """Waits for one stanza that fits a predicate and gives it, or for n messages and gives them all.
-
-        Raises AssertionError, saying what did come, when it does not come in time or more than asked for comes.
-        """
-        return self._judge(wanted, timeout, self._bridge.wait_until(lambda: self._found(wanted), timeout))
-
-    @overload
-    async def arrival(self, wanted: Callable[[Stanza], bool], timeout: float = WAIT) -> Stanza: ...
-    @overload
-    async def arrival(self, wanted: int = 1, timeout: float = WAIT) -> list[Stanza]: ...
-    async def arrival(self, wanted: int | Callable[[Stanza], bool] = 1, timeout: float = WAIT) -> Stanza | list[Stanza]:
-        """The twin of `wait_for` for tests that run on a loop."""
-        return self._judge(wanted, timeout, await self._bridge.until(lambda: self._found(wanted), timeout))
-
     def assert_none(self, unwanted: Callable[[Stanza], bool] | None = None, within: float = 0.0) -> None:
-        """Fails if a stanza that fits (any message, without a predicate) is here, or comes within so many real seconds."""
-        fits = unwanted or _is_message
-
-        def found() -> list[Stanza] | None:
-            return [stanza for stanza in self._said if fits(stanza)] or None
-
-        seen = self._bridge.wait_until(found, within) if within else self._bridge.call(found)
-        if seen:
-            raise AssertionError(f"no such stanza was expected, but there came:\n{_listing(seen)}")
+        """Fails if a stanza that fits (any message, without a predicate) has come, or comes within so many real seconds."""
+        super().assert_none(unwanted or _is_message, within)
 
     def _found(self, wanted: int | Callable[[Stanza], bool]) -> list[Stanza] | None:
         if callable(wanted):
-            return [stanza for stanza in self._said if wanted(stanza)] or None
-        messages = [stanza for stanza in self._said if stanza.kind == "message"]
+            return super()._found(wanted)
+        messages = [stanza for stanza in self._heard if _is_message(stanza)]
         return messages if len(messages) >= wanted else None
 
-    def _judge(
-        self, wanted: int | Callable[[Stanza], bool], timeout: float, found: list[Stanza] | None
-    ) -> Stanza | list[Stanza]:
-        asked = "one stanza that fits" if callable(wanted) else f"{wanted} message(s)"
-        if found is None:
-            raise AssertionError(f"{asked} expected within {timeout:g} s; what came:\n{_listing(self.stanzas)}")
-        if callable(wanted):
-            if len(found) > 1:
-                raise AssertionError(f"{asked} expected, but {len(found)} do:\n{_listing(found)}")
-            return found[0]
-        if len(found) > wanted:
-            raise AssertionError(f"{asked} expected, but there came:\n{_listing(found)}")
-        return found
-
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _hear(self, stanza: Stanza) -> None:
-        self._said.append(stanza)
-        self._bridge.changed()
 
     def _account(self, address: str) -> Account:
         account = self.service.account(jid(address))
@@ -281,7 +229,7 @@ class Somebody:
                 self.jabber.service.unbind(self._session)
                 self._session = None
 
-        self.jabber._tell(self.address, "goes offline")
+        self.jabber._report(self.address, "goes offline")
         self.jabber._bridge.call(go)
 
     def says(self, to: str, text: str, type: str = "chat") -> None:
@@ -340,13 +288,9 @@ class Somebody:
                 self._session = service.bind(self.jabber._account(self.address), self.resource, self)
             service.router.said(self._session, stanza)
 
-        self.jabber._tell(self.address, told)
+        self.jabber._report(self.address, told)
         self.jabber._bridge.call(act)
 
 
 def _is_message(stanza: Stanza) -> bool:
     return stanza.kind == "message"
-
-
-def _listing(stanzas: list[Stanza]) -> str:
-    return "\n".join(f"  {stanza!r}" for stanza in stanzas) or "  (nothing)"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from xml.etree.ElementTree import Element
 
+from fakes.chat import Known
 from fakes.people import People, Person
 from fakes.wire import Kit
 from fakes.xmpp.addresses import Jid, domain_of, jid
@@ -165,7 +166,7 @@ class Service:
         self.peers: set[str] = set()  # domains elsewhere that a test speaks for
         self.gone: set[str] = set()  # accounts that were deleted
         self.told: Callable[[Stanza], None] = lambda stanza: None  # whoever watches what clients say
-        self._accounts: dict[str, Account] = {}
+        self.known: Known[Account] = Known(str)  # by prepared bare address
         self._later: list[Callable[[], object]] = []
         self.router = Router(self)
         self.rosters = Rosters(self)
@@ -226,11 +227,12 @@ class Service:
 
     def account(self, address: Jid) -> Account | None:
         """The account of an address here, with or without a resource; None when there is none."""
-        account = self._accounts.get(address.bare)
+        account = self.known.find(address.bare)
         if account is None and address.local and self.is_here(address) and address.bare not in self.gone:
             person = self.people.find(address.bare)
             if person is not None:
-                account = self._accounts[address.bare] = Account(jid(address.bare), person)
+                account = Account(jid(address.bare), person)
+                self.known.add(address.bare, account)
         return account
 
     def accounts(self) -> list[Account]:
@@ -239,7 +241,7 @@ class Service:
             address = self._jid_of(person)
             if address is not None:
                 self.account(address)
-        return list(self._accounts.values())
+        return list(self.known)
 
     def _jid_of(self, person: Person) -> Jid | None:
         try:
@@ -252,7 +254,7 @@ class Service:
         digits = "".join(f"{ord(one):02x}" for one in self.kit.token(16))
         name = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
         account = Account(jid(f"{name}@{domain}"))
-        self._accounts[account.address] = account
+        self.known.add(account.address, account)
         return account.address
 
     def remove(self, account: Account) -> None:
@@ -266,14 +268,14 @@ class Service:
                 self.rosters.remove(account, contact)
         for extension in self.extensions:
             extension.forgets(account)
-        self._accounts.pop(account.address, None)
+        self.known.remove(account.address)
         if account.person is not None:
             self.gone.add(account.address)
 
     def resource_of(self, address: str | None) -> Resource | None:
         """The session bound to a full address."""
         where = jid(address or "x")
-        account = self._accounts.get(where.bare)
+        account = self.known.find(where.bare)
         return account.resources.get(where.resource) if account is not None else None
 
     def withheld(self, account: Account, contact: Jid) -> bool:
