@@ -404,7 +404,7 @@ class OnCore:
         if self._session.wants is not Want.START_TLS:
             raise AssertionError("the core did not ask for TLS")
         self._session.wants = None
-        self._session.secured(TlsFacts("TLSv1.3"))
+        self._session.secured(TlsFacts("TLSv1.3", bindings={"tls-server-end-point": bytes(32)}))
 
     def leave(self) -> None:
         """See Wire."""

@@ -55,7 +55,7 @@ class Disco(Extension):
             raise StanzaError("service-unavailable")  # XEP-0030 §8: as if there were nobody
         kind = "anonymous" if account.person is None else "registered"
         features = {feature for one in self.service.extensions for feature in one.account_features()}
-        return _info({"category": "account", "type": kind}, [INFO, ITEMS, *sorted(features)], None)
+        return _info({"category": "account", "type": kind}, sorted(features), None)
 
     def _account_items(self, request: Request) -> Iterable[Element]:
         account = request.account
