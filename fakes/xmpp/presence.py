@@ -37,7 +37,7 @@ class Presence:
             elif stanza.type in STIMULI:
                 raise StanzaError("bad-request", f"{stanza.type} whom? (RFC 6121 §3)")
         elif stanza.type in STIMULI:
-            self._subscription(resource.account, to, stanza)
+            self._subscription(resource, to, stanza)
         elif stanza.type == "probe":
             self._service.router.route(stanza.but(sender=resource.account.address))
         else:
@@ -178,15 +178,15 @@ class Presence:
 
     # ── subscriptions ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _subscription(self, account: Account, to: Jid, stanza: Stanza) -> None:
+    def _subscription(self, resource: Resource, to: Jid, stanza: Stanza) -> None:
         """The user wants to see a contact, or lets himself be seen, or no more: the `out` table."""
-        contact = to.bare
+        account, contact = resource.account, to.bare
         if contact == account.address:
             return  # one's own presence comes without asking
         if contact not in account.roster.items and len(account.roster.items) >= ITEMS:
             raise StanzaError("resource-constraint", f"a roster holds {ITEMS} items")
         stanza = stanza.but(sender=account.address, to=contact)  # RFC 6121 §3: bare, both
-        self._follow("out", account, account.roster.item(contact), stanza)
+        self._follow("out", account, account.roster.item(contact), stanza, resource)
 
     def _subscribed(self, account: Account, stanza: Stanza) -> None:
         """A contact's wish or answer comes: the `in` table."""
@@ -195,19 +195,23 @@ class Presence:
         if known and contact != account.address:
             self._follow("in", account, account.roster.item(contact), stanza)
 
-    def _follow(self, direction: str, account: Account, item: Item, stanza: Stanza) -> None:
+    def _follow(
+        self, direction: str, account: Account, item: Item, stanza: Stanza, asker: Resource | None = None
+    ) -> None:
         row = rule(direction, stanza.type or "", item.state, item.approved)
         item.state = row.next
+        if direction == "out" and stanza.type == "unsubscribed":
+            item.approved = False  # RFC 6121 §3.4.2: an approval survives its use, but not this, in any state
         if "approve" not in row.do or self._service.offers("pre-approval"):
             for action in row.do:
-                self._do(action, account, item, stanza)
+                self._do(action, account, item, stanza, asker)
         account.roster.tidy(item)
 
-    def _do(self, action: str, account: Account, item: Item, stanza: Stanza) -> None:
+    def _do(self, action: str, account: Account, item: Item, stanza: Stanza, asker: Resource | None) -> None:
         """One action of a row of the table."""
         contact = item.jid
         if action == "route":
-            self._service.router.route(stanza)
+            self._service.router.route(stanza, asker)
         elif action == "deliver":
             # requests go to whoever is there, answers to whoever follows the roster (RFC 6121 §3.1.3, §3.1.6)
             reached = account.available() if stanza.type == "subscribe" else account.interested()

@@ -28,7 +28,7 @@ class Router:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._waiting: deque[Stanza] = deque()
+        self._waiting: deque[tuple[Stanza, Resource | None]] = deque()
         self._busy = False
 
     # ── from a client ────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,7 +56,10 @@ class Router:
                     self.route(stanza)
             except StanzaError as error:
                 if stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result"):
-                    resource.deliver(stanza.error(error))
+                    answer = stanza.error(error)
+                    if to is None and stanza.to is not None:  # RFC 6120 §8.3.1 (2): nobody is told a malformed address
+                        answer = answer.but(sender=resource.jid.domain)
+                    resource.deliver(answer)
 
     def _check_iq(self, resource: Resource, stanza: Stanza) -> None:
         """RFC 6120 §8.2.3: what every IQ must have. Raises StanzaError."""
@@ -72,9 +75,12 @@ class Router:
 
     # ── from anybody ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def route(self, stanza: Stanza) -> None:
-        """Sends a stanza, complete with sender and recipient, on its way."""
-        self._waiting.append(stanza)
+    def route(self, stanza: Stanza, asker: Resource | None = None) -> None:
+        """Sends a stanza, complete with sender and recipient, on its way.
+
+        `asker` is told when it cannot go, instead of the sender that the stanza names.
+        """
+        self._waiting.append((stanza, asker))
         with self.turn():
             pass
 
@@ -88,12 +94,12 @@ class Router:
         try:
             yield
             while self._waiting:
-                self._deliver(self._waiting.popleft())
+                self._deliver(*self._waiting.popleft())
         finally:
             self._busy = False
             self._waiting.clear()  # not empty only after an exception
 
-    def _deliver(self, stanza: Stanza) -> None:
+    def _deliver(self, stanza: Stanza, asker: Resource | None) -> None:
         try:
             to = _address(stanza.to or "")
             if not self._service.is_here(to):
@@ -104,8 +110,10 @@ class Router:
                 self._to_account(self._service.account(to), to, stanza, self._service.resource_of(stanza.sender))
         except StanzaError as error:
             # RFC 6120 §8.3.1: an error is never answered, nor is a result (§8.2.3)
-            if stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result") and stanza.sender:
-                self._waiting.append(stanza.error(error))
+            if asker is not None:
+                asker.deliver(stanza.error(error).but(to=asker.jid.text))
+            elif stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result") and stanza.sender:
+                self._waiting.append((stanza.error(error), None))
 
     def _to_domain(self, to: Jid, stanza: Stanza) -> None:
         """RFC 6120 §10.5.1, §10.5.2: the server itself is meant; it takes requests, and has no use for messages."""

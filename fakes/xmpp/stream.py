@@ -180,7 +180,8 @@ class Xmpp(Session):
             return
         if isinstance(reply, StanzaError):
             if self._unit is not None and isinstance(self._unit.value, Stanza):
-                self.send(self._unit.value.error(reply).octets(), section or "RFC 6120 §8.3")
+                sender = self.resource.jid.text if self.resource is not None else None  # whoever it says it is
+                self.send(self._unit.value.but(sender=sender).error(reply).octets(), section or "RFC 6120 §8.3")
         elif isinstance(reply, SaslFailure):
             self._fail(reply, section)
         elif isinstance(reply, TlsFailure):
