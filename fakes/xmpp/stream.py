@@ -32,6 +32,7 @@ _NAMES = {
     f"{{{SASL}}}auth": "auth", f"{{{SASL}}}response": "response", f"{{{SASL}}}abort": "abort",
     f"{{{TLS}}}starttls": "starttls", f"{{{STREAMS}}}error": "error",
 }  # fmt: skip
+_HALF_ANSWER = re.compile(rb"<(?:auth|response)\b[^>]*>([^<]*)")
 _STANZAS = ("message", "presence", "iq", "bind", "session")
 
 
@@ -50,8 +51,8 @@ class Xmpp(Session):
         "iq": rule("LOGIN BOUND", "RFC 6120 §8.2.3"),
         "message": rule("LOGIN BOUND", "RFC 6120 §8.2.1"),
         "presence": rule("LOGIN BOUND", "RFC 6120 §8.2.2"),
-        "error": rule("START OPEN SASL AGAIN LOGIN BOUND", "RFC 6120 §4.9.1"),
-        "close": rule("START OPEN SASL AGAIN LOGIN BOUND", "RFC 6120 §4.4"),
+        "error": rule("OPEN SASL LOGIN BOUND", "RFC 6120 §4.9.1"),
+        "close": rule("OPEN SASL LOGIN BOUND", "RFC 6120 §4.4"),
     }
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {"STARTTLS", *sasl.OFFERED, *FEATURES, *(extension.name for extension in EXTENSIONS)}
@@ -150,6 +151,11 @@ class Xmpp(Session):
             return (Secret(start, start + len(content), "not base64"),)
         label = mechanisms.label(mechanism, response, self.service.people, said, challenge)
         return (Secret(start, start + len(content), label),)
+
+    def hidden(self, raw: bytes) -> tuple[Secret, ...]:
+        """The answer of a login that was cut in its middle."""
+        found = _HALF_ANSWER.search(raw)
+        return (Secret(found.start(1), found.end(1), "not base64"),) if found and found[1] else ()
 
     # ── dispatch ─────────────────────────────────────────────────────────────────────────────────────────────────
 
