@@ -340,9 +340,14 @@ class Exchange:
 def label(mechanism: str, response: bytes, accounts: Accounts, name: str = "", challenge: bytes = b"") -> str:
     """What a transcript shows in place of a response: `plain alice@example.test`, with ` wrong` behind if it fails.
 
-    `name` is what LOGIN was told before. `transcript.secret` turns a label into the response again.
+    `name` is what was said before: LOGIN's name, SCRAM's first message. Whether an answer of SCRAM or DIGEST-MD5 is wrong
+    shows when it is checked, not here. `transcript.secret` turns a label into the response again.
     """
     text = response.decode("utf-8", "replace")
+    for begins, named in (("SCRAM", r"n=([^,]*)"), ("DIGEST", r'username="([^"]*)"')):
+        if mechanism.startswith(begins):
+            found = re.search(named, name if begins == "SCRAM" and name else text)
+            return f"{mechanism.lower()} {found[1] if found else ''}"
     if mechanism == "LOGIN" and not name:
         return f"login {text}"
     if mechanism == "PLAIN":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import World
+from fakes import World, transcript
 from fakes.transcript import render
 from fakes.wire import Want, in_states
 from fakes.xmpp import Xmpp
@@ -288,3 +289,15 @@ def test_a_thousand_sessions_come_and_go() -> None:
         client = bound(place, "romeo", f"r{n % 50}")
         client.core.eof()
     assert place.jabber.sessions("romeo@example.test") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["xmpp-scram", "xmpp-digest-md5", "xmpp-plain-continued", "xmpp-sasl-failures", "xmpp-faults"]
+)
+def test_a_recording_plays_again_though_it_holds_no_password(name: str) -> None:
+    played = transcript.load(Path(__file__).parent / "transcripts" / f"{name}.txt")
+    place = transcript.play_on_core(played)
+    again = transcript.parse(render(place.recording, played.title), name)
+    again.given, again.faults = played.given, played.faults
+    assert any("{" in step.text for step in again.steps if step.kind == "C")
+    transcript.play_on_core(again)

@@ -195,9 +195,7 @@ class Presence:
         if known and contact != account.address:
             self._follow("in", account, account.roster.item(contact), stanza)
 
-    def _follow(
-        self, direction: str, account: Account, item: Item, stanza: Stanza, asker: Resource | None = None
-    ) -> None:
+    def _follow(self, direction: str, account: Account, item: Item, stanza: Stanza, asker: Resource | None = None) -> None:
         row = rule(direction, stanza.type or "", item.state, item.approved)
         item.state = row.next
         if direction == "out" and stanza.type == "unsubscribed":

@@ -148,6 +148,10 @@ class Xmpp(Session):
         try:
             response = sasl.decoded(content)
         except Refuse:
+            response = None
+        if mechanism == "ANONYMOUS":
+            return ()
+        if response is None or mechanism not in sasl.OFFERED:
             return (Secret(start, start + len(content), "not base64"),)
         label = mechanisms.label(mechanism, response, self.service.people, said, challenge)
         return (Secret(start, start + len(content), label),)
