@@ -199,6 +199,11 @@ def _says(world: World, text: str) -> None:
     world.jabber.person(who).says(to, words)
 
 
+def _accepts(world: World, text: str) -> None:
+    who, whom = text.split()
+    world.jabber.person(who).accepts(whom)
+
+
 def _ends(world: World, text: str) -> None:
     address, _, condition = text.partition(" ")
     world.jabber.end(address, condition or "conflict")
@@ -208,6 +213,7 @@ def _ends(world: World, text: str) -> None:
 CUES |= {
     "jabber-says": _says,
     "jabber-comes": lambda world, text: world.jabber.person(text).comes(),
+    "jabber-accepts": _accepts,
     "jabber-goes": lambda world, text: world.jabber.person(text).goes(),
     "jabber-ends": _ends,
     "jabber-injects": lambda world, text: world.jabber.inject(text),
