@@ -81,7 +81,7 @@ def stage(config: dict[str, Any], account: str, resources: str) -> tuple[World, 
     for one, priority in zip(hers, PRIORITIES[resources], strict=True):
         one.comes(priority=priority)
     for one in hers:
-        one.heard.clear()
+        one.forget()
     return world, world.jabber.person("romeo@example.test"), hers
 
 
@@ -90,11 +90,11 @@ def happens(config: dict[str, Any], account: str, resources: str, to: str, kind:
     world, romeo, hers = stage(config, account, resources)
     address = {"bare": JULIET, "match": f"{JULIET}/r0"}.get(to, f"{JULIET}/elsewhere")
     romeo.sends(f"<message to='{address}' type='{kind}' id='1'><body>hello</body></message>")
-    reached = [n for n, one in enumerate(hers) if one.heard]
+    reached = [n for n, one in enumerate(hers) if one.all]
     errors = [one.condition for one in romeo.messages if one.type == "error"]
     kept = len(world.jabber.offline(JULIET)) if account == "yes" else 0
     assert bool(reached) + bool(errors) + bool(kept) <= 1
-    assert all(len(one.heard) <= 1 and all(stanza.to == address for stanza in one.heard) for one in hers)
+    assert all(len(one.all) <= 1 and all(stanza.to == address for stanza in one.all) for one in hers)
     if errors:
         assert errors == ["service-unavailable"]
         return "E"
@@ -127,12 +127,12 @@ def outcome(stanza: str, online: bool = True, account: str = "yes") -> tuple[set
         one.goes()
     romeo.comes()
     for one in (romeo, *hers):
-        one.heard.clear()
+        one.forget()
     romeo.sends(stanza)
     said = re.match(r"<(\w+)", stanza)
     assert said is not None
-    reached = {one.resource for one in hers if any(got.kind == said[1] and got.sender != JULIET for got in one.heard)}
-    return reached, [f"{one.type} {one.condition}".strip() for one in romeo.heard if one.type != "set"]
+    reached = {one.resource for one in hers if any(got.kind == said[1] and got.sender != JULIET for got in one.all)}
+    return reached, [f"{one.type} {one.condition}".strip() for one in romeo.all if one.type != "set"]
 
 
 PRESENCE = {kind: cells for kinds, *cells in rows("xmpp-delivery-presence.txt", r"\s{2,}") for kind in kinds.split(",")}

@@ -183,7 +183,7 @@ def test_a_subscription_with_somebody_elsewhere_is_played_by_the_test() -> None:
     romeo = place.jabber.person(ROMEO)
     place.jabber.inject(f"<presence from='far@elsewhere.test' to='{ROMEO}' type='subscribe'/>")
     romeo.comes()
-    assert [stanza.type for stanza in romeo.heard if stanza.sender == "far@elsewhere.test"] == ["subscribe"]
+    assert [stanza.type for stanza in romeo.all if stanza.sender == "far@elsewhere.test"] == ["subscribe"]
     romeo.accepts("far@elsewhere.test")
     assert place.jabber.roster(ROMEO)["far@elsewhere.test"].subscription == "from"
 

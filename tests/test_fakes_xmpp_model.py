@@ -39,7 +39,7 @@ class Client:
         self._read = 0
 
     def listen(self) -> None:
-        for stanza in self.person.heard[self._read :]:
+        for stanza in self.person.all[self._read :]:
             if stanza.kind == "iq":
                 self._roster(stanza)
             elif stanza.kind == "message":
@@ -49,7 +49,7 @@ class Client:
             elif stanza.type == "unavailable":
                 gone = stanza.sender or ""
                 self.there = {one for one in self.there if one != gone and one.partition("/")[0] != gone}
-        self._read = len(self.person.heard)
+        self._read = len(self.person.all)
 
     def _roster(self, stanza: Stanza) -> None:
         query = stanza.child("query", ROSTER)
@@ -69,7 +69,7 @@ class Client:
 
     def forget(self) -> None:
         self.__init__(self.person)  # type: ignore[misc]
-        self._read = len(self.person.heard)
+        self._read = len(self.person.all)
 
 
 class Model(RuleBasedStateMachine):

@@ -301,3 +301,16 @@ def test_a_recording_plays_again_though_it_holds_no_password(name: str) -> None:
     again.given, again.faults = played.given, played.faults
     assert any("{" in step.text for step in again.steps if step.kind == "C")
     transcript.play_on_core(again)
+
+
+def test_every_verb_of_the_table_is_in_a_transcript_legal_and_refused() -> None:
+    done: set[str] = set()
+    refused: set[str] = set()
+    for path in (Path(__file__).parent / "transcripts").glob("xmpp-*.txt"):
+        place = transcript.play_on_core(transcript.load(path))
+        for said, answer in itertools.pairwise([one for one in place.records if one.direction in "CS"]):
+            if said.direction == "C" and answer.direction == "S":
+                (refused if any(sign in answer.raw for sign in OUT_OF_TURN) else done).add(said.verb)
+    assert set(Xmpp.verbs) <= done
+    # a header, an error and an end are what they are by where they stand: out of turn they are something else
+    assert set(Xmpp.verbs) - {"stream", "error", "close"} <= refused

@@ -58,7 +58,7 @@ def play(mine: str, online: bool = True) -> World:
         if online:
             person.comes()
         person.sends("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-        person.heard.clear()
+        person.forget()
     return world
 
 
@@ -91,7 +91,7 @@ def test_presence_comes_with_a_subscription_and_goes_with_it(mine: str, stimulus
     world.jabber.person(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
     shown = [
         stanza.type
-        for stanza in world.jabber.person(JULIET).heard
+        for stanza in world.jabber.person(JULIET).all
         if stanza.kind == "presence" and stanza.sender == f"{ROMEO}/play"
     ]
     after = state_of(world, ROMEO, JULIET)
@@ -110,6 +110,6 @@ def test_a_request_that_was_approved_before_needs_no_answer() -> None:
     assert world.jabber.roster(ROMEO)[JULIET].approved
     juliet.asks(ROMEO)
     assert (state_of(world, ROMEO, JULIET), state_of(world, JULIET, ROMEO)) == ("F", "T")
-    assert [stanza for stanza in romeo.heard if stanza.type == "subscribe"] == []
+    assert [stanza for stanza in romeo.all if stanza.type == "subscribe"] == []
     romeo.refuses(JULIET)
     assert not world.jabber.roster(ROMEO)[JULIET].approved

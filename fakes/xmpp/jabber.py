@@ -9,7 +9,7 @@ world.clock.at(60, lambda: ops.says("bot@example.test", "restart"))
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fakes.bridge import Bridge
@@ -197,20 +197,23 @@ class Jabber(Heard[Stanza]):
         return [one for account in accounts for one in account.resources.values() if name in ("", one.jid.resource)]
 
 
-@dataclass(eq=False)
-class Somebody:
-    """A person of the play, with a session but no connection. Whoever acts is online from then on."""
+class Somebody(Heard[Stanza]):
+    """A person of the play, with a session but no connection. Whoever acts is online from then on.
 
-    jabber: Jabber
-    address: str
-    resource: str
-    heard: list[Stanza] = field(default_factory=list)  # all that came for this session
-    _session: Resource | None = None
+    What is heard is all that comes for this session: `all`, `wait_for`, `arrival`, `assert_none`.
+    """
+
+    def __init__(self, jabber: Jabber, address: str, resource: str) -> None:
+        super().__init__(jabber._bridge, "stanza")
+        self.jabber = jabber
+        self.address = address
+        self.resource = resource
+        self._session: Resource | None = None
 
     @property
     def messages(self) -> list[Stanza]:
         """The messages among what was heard."""
-        return [stanza for stanza in self.heard if stanza.kind == "message"]
+        return [stanza for stanza in self.all if stanza.kind == "message"]
 
     def comes(self, show: str = "", status: str = "", priority: int = 0) -> None:
         """Comes online, or shows something else."""
@@ -267,7 +270,7 @@ class Somebody:
 
     def deliver(self, stanza: Stanza) -> None:
         """See Outlet. Requests are answered, as RFC 6120 §8.2.3 wants it."""
-        self.heard.append(stanza)
+        self.tell(stanza)
         if stanza.kind == "iq" and stanza.type in ("get", "set") and self._session is not None:
             own = stanza.sender in (None, self.address)
             answer = stanza.result() if own else stanza.error(StanzaError("service-unavailable"))

@@ -7,8 +7,7 @@ one sender to any one recipient (RFC 6120 §10.1).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fakes.xmpp.addresses import Jid, jid
@@ -35,31 +34,33 @@ class Router:
 
     def said(self, resource: Resource, stanza: Stanza) -> None:
         """A client says a stanza: its sender is stamped (RFC 6120 §8.1.2.1), and what is wrong is answered."""
-        to: Jid | None = None
         stanza = stanza.but(sender=resource.jid.text, lang=stanza.lang or resource.lang or None)
-        with self.turn():
-            self._service.told(stanza)
-            try:
-                if stanza.to is not None:
-                    to = _address(stanza.to)
-                elif stanza.kind == "message":
-                    to, stanza = resource.account.jid, stanza.but(to=resource.account.address)  # RFC 6120 §10.3.1
-                if stanza.kind == "iq":
-                    self._check_iq(resource, stanza)
-                for extension in self._service.leaving:
-                    extension.leaves(resource, stanza, to)
-                if stanza.kind == "presence":
-                    self._service.presence.said(resource, stanza, to)
-                elif to is None:
-                    self._to_account(resource.account, resource.account.jid, stanza, resource)
-                else:
-                    self.route(stanza)
-            except StanzaError as error:
-                if stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result"):
-                    answer = stanza.error(error)
-                    if to is None and stanza.to is not None:  # RFC 6120 §8.3.1 (2): nobody is told a malformed address
-                        answer = answer.but(sender=resource.jid.domain)
-                    resource.deliver(answer)
+        self._service.told(stanza)
+        self.turn(lambda: self._said(resource, stanza))
+
+    def _said(self, resource: Resource, stanza: Stanza) -> None:
+        to: Jid | None = None
+        try:
+            if stanza.to is not None:
+                to = _address(stanza.to)
+            elif stanza.kind == "message":
+                to, stanza = resource.account.jid, stanza.but(to=resource.account.address)  # RFC 6120 §10.3.1
+            if stanza.kind == "iq":
+                self._check_iq(resource, stanza)
+            for extension in self._service.leaving:
+                extension.leaves(resource, stanza, to)
+            if stanza.kind == "presence":
+                self._service.presence.said(resource, stanza, to)
+            elif to is None:
+                self._to_account(resource.account, resource.account.jid, stanza, resource)
+            else:
+                self.route(stanza)
+        except StanzaError as error:
+            if stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result"):
+                answer = stanza.error(error)
+                if to is None and stanza.to is not None:  # RFC 6120 §8.3.1 (2): nobody is told a malformed address
+                    answer = answer.but(sender=resource.jid.domain)
+                resource.deliver(answer)
 
     def _check_iq(self, resource: Resource, stanza: Stanza) -> None:
         """RFC 6120 §8.2.3: what every IQ must have. Raises StanzaError."""
@@ -81,18 +82,17 @@ class Router:
         `asker` is told when it cannot go, instead of the sender that the stanza names.
         """
         self._waiting.append((stanza, asker))
-        with self.turn():
-            pass
+        if not self._busy:
+            self.turn(_nothing)
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """What is routed inside is delivered when the outermost turn is over."""
+    def turn(self, act: Callable[[], object]) -> None:
+        """Does something; what is routed in it is delivered when the outermost turn is over."""
         if self._busy:
-            yield
+            act()
             return
         self._busy = True
         try:
-            yield
+            act()
             while self._waiting:
                 self._deliver(*self._waiting.popleft())
         finally:
@@ -152,6 +152,10 @@ class Router:
                 target.deliver(stanza)
             elif asks:
                 raise StanzaError("service-unavailable")
+
+
+def _nothing() -> None:
+    """A turn in which only what waits is delivered."""
 
 
 def _shares(account: Account, target: Resource | None, stanza: Stanza) -> bool:

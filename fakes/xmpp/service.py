@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 from xml.etree.ElementTree import Element
 
@@ -264,8 +265,7 @@ class Service:
             resource.outlet.end("not-authorized", "the account is gone")
         for contact in [item.jid for item in account.roster.items.values()]:
             account.roster.items[contact].made = True
-            with self.router.turn():
-                self.rosters.remove(account, contact)
+            self.router.turn(partial(self.rosters.remove, account, contact))
         for extension in self.extensions:
             extension.forgets(account)
         self.known.remove(account.address)
@@ -308,8 +308,7 @@ class Service:
         if account.resources.get(resource.jid.resource) is not resource:
             return
         del account.resources[resource.jid.resource]
-        with self.router.turn():
-            self.presence.unavailable(resource)
+        self.router.turn(lambda: self.presence.unavailable(resource))
         if account.person is None and not account.resources:
             self.remove(account)
 

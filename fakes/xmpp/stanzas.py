@@ -73,28 +73,22 @@ class Stanza:
 
     def but(self, **changes: Any) -> Stanza:
         """The same with other fields."""
-        return Stanza(
-            changes.get("kind", self.kind), changes.get("type", self.type), changes.get("to", self.to),
-            changes.get("sender", self.sender), changes.get("id", self.id), changes.get("lang", self.lang),
-            changes.get("inside", self.inside), changes.get("children", self.children), changes.get("extra", self.extra),
+        other = Stanza(
+            self.kind, self.type, self.to, self.sender, self.id, self.lang, self.inside, self.children, self.extra
         )  # fmt: skip
+        for name, value in changes.items():
+            setattr(other, name, value)
+        return other
 
     def octets(self) -> bytes:
         """As it is sent on a stream whose default namespace is the content namespace."""
-        start = self.kind
-        if self.sender is not None:
-            start += f" from='{escaped(self.sender)}'"
-        if self.to is not None:
-            start += f" to='{escaped(self.to)}'"
-        if self.id is not None:
-            start += f" id='{escaped(self.id)}'"
-        if self.type is not None:
-            start += f" type='{escaped(self.type)}'"
-        if self.lang is not None:
-            start += f" xml:lang='{escaped(self.lang)}'"
+        start = "".join([f" {name}='{escaped(value)}'" for name, value in self._attributes() if value is not None])
         if not self.inside:
-            return f"<{start}{self.extra}/>".encode()
-        return b"<%b>%b</%b>" % ((start + self.extra).encode(), self.inside, self.kind.encode())
+            return f"<{self.kind}{start}{self.extra}/>".encode()
+        return b"<%b>%b</%b>" % (f"{self.kind}{start}{self.extra}".encode(), self.inside, self.kind.encode())
+
+    def _attributes(self) -> tuple[tuple[str, str | None], ...]:
+        return (("from", self.sender), ("to", self.to), ("id", self.id), ("type", self.type), ("xml:lang", self.lang))
 
     # ── looking into it ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,173 @@
+"""How fast our Jabber server is beside a real Prosody, and what an idle connection costs: `python -m tests.bench_xmpp`.
+
+Both run in processes of their own on this machine, one after the other, and do the same: chat messages from one client
+to another, all sent at once, and in turn (each waits for the last). Figures are ratios of one run, and mean nothing alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+MESSAGES = 30_000  # sent at once
+TURNS = 3_000  # one after another
+IDLE = 500  # connections, bound and available
+HEADER = (
+    b"<?xml version='1.0'?><stream:stream to='example.test' version='1.0' xmlns='jabber:client'"
+    b" xmlns:stream='http://etherx.jabber.org/streams'>"
+)
+OURS = """
+import sys
+from fakes import World
+people = [{"address": "alice@example.test"}, {"address": "bob@example.test"}]
+config = {"servers": ["xmpp"], "tls": "off", "person": people, "xmpp": {"resources": 2000}}
+with World(config, ports={"xmpp": int(sys.argv[1])}):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+PROSODY = """
+run_as_root = true
+daemonize = false
+pidfile = "{folder}/prosody.pid"
+data_path = "{folder}/data"
+modules_enabled = {{ "roster", "saslauth", "disco", "ping", "offline", "private", "vcard", "presence", "message", "iq" }}
+modules_disabled = {{ "s2s", "tls", "limits", "posix" }}
+allow_unencrypted_plain_auth = true
+c2s_require_encryption = false
+authentication = "internal_plain"
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {port} }}
+log = {{ error = "{folder}/log" }}
+network_backend = "epoll"
+VirtualHost "example.test"
+"""
+
+
+class Client:
+    """A client that does nothing but push octets and count them."""
+
+    def __init__(self, port: int, name: str, resource: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        secret = base64.b64encode(b"\0" + name.encode() + b"\0secret")
+        self.ask(HEADER, b"</stream:features>")
+        self.ask(b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + secret + b"</auth>", b"<success")
+        self.ask(HEADER, b"</stream:features>")
+        bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>%s</resource></bind></iq>"
+        self.ask((bind % resource).encode(), b"</iq>")
+        self.ask(b"<presence/>", b"<presence")
+
+    def ask(self, said: bytes, until: bytes) -> None:
+        """Sends octets and reads until others have come."""
+        self.socket.sendall(said)
+        heard = b""
+        while until not in heard:
+            heard += self.socket.recv(65536)
+
+    def count(self, what: bytes, number: int) -> None:
+        """Reads until something has come so many times."""
+        found, rest = 0, b""
+        while found < number:
+            data = rest + self.socket.recv(1 << 18)
+            found += data.count(what)
+            rest = data[-len(what) + 1 :]
+
+
+@contextlib.contextmanager
+def ours(port: int) -> Iterator[int]:
+    """Our server; gives its process."""
+    command = [sys.executable, "-c", OURS, str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+
+
+@contextlib.contextmanager
+def prosody(port: int) -> Iterator[int]:
+    """Debian's Prosody; gives its process."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "prosody.cfg.lua"
+        config.write_text(PROSODY.format(folder=folder, port=port))
+        (Path(folder) / "data").mkdir()
+        for name in ("alice", "bob"):
+            command = ["prosodyctl", "--config", str(config), "adduser", f"{name}@example.test"]
+            subprocess.run(command, input="secret\nsecret\n", text=True, check=True, capture_output=True)
+        run = ["prosody", "--config", str(config), "-F"]
+        with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            for _ in range(200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                threading.Event().wait(0.05)
+            yield process.pid
+            process.kill()
+
+
+def rates(port: int) -> tuple[float, float]:
+    """Messages a second: all at once, and in turn."""
+    alice, bob = Client(port, "alice", "garden"), Client(port, "bob", "home")
+    message = b"<message to='bob@example.test/home' type='chat' id='m%d'><body>Wherefore art thou, Romeo?</body></message>"
+    said = b"".join(message % n for n in range(MESSAGES))
+    began = time.perf_counter()
+    sender = threading.Thread(target=alice.socket.sendall, args=(said,))
+    sender.start()
+    bob.count(b"</message>", MESSAGES)
+    at_once = MESSAGES / (time.perf_counter() - began)
+    sender.join()
+    began = time.perf_counter()
+    for n in range(TURNS):
+        alice.socket.sendall(message % n)
+        bob.count(b"</message>", 1)
+    in_turn = TURNS / (time.perf_counter() - began)
+    return at_once, in_turn
+
+
+def memory(process: int) -> int:
+    """Octets that a process holds."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def idle(port: int, process: int) -> float:
+    """Octets an idle connection costs the server."""
+    warm = [Client(port, "alice", f"warm{n}") for n in range(50)]
+    before = memory(process)
+    clients = [Client(port, "bob" if n % 2 else "alice", f"idle{n}") for n in range(IDLE)]
+    cost = (memory(process) - before) / IDLE
+    for client in (*warm, *clients):
+        client.socket.close()
+    return cost
+
+
+def main() -> None:
+    """Prints the figures."""
+    servers = {"ours": ours, "Prosody": prosody} if shutil.which("prosody") else {"ours": ours}
+    figures = {}
+    for port, (name, server) in enumerate(servers.items(), 15_400):
+        with server(port) as process:
+            at_once, in_turn = rates(port)
+        with server(port) as process:
+            cost = idle(port, process)
+        figures[name] = (at_once, in_turn, cost)
+        print(
+            f"{name:8} {at_once:9,.0f} messages/s at once {in_turn:8,.0f} in turn {cost / 1024:7.1f} KiB an idle connection"
+        )
+    if "Prosody" in figures:
+        (a, b, c), (d, e, f) = figures["ours"], figures["Prosody"]
+        print(f"ratio    {a / d:9.2f} {b / e:26.2f} {c / f:16.2f}")
+    else:
+        print("no Prosody here to compare with: apt-get install prosody")
+
+
+if __name__ == "__main__":
+    main()
