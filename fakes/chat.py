@@ -6,12 +6,14 @@ through the classes that stand on these.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar, overload
 
 from fakes.bridge import Bridge
 
 WAIT = 5.0  # real seconds that a test waits for a message before it fails
+MOST = 100_000  # messages that are remembered, the last ones: a server may run for months
 
 Account = TypeVar("Account")
 Session = TypeVar("Session")
@@ -86,7 +88,7 @@ class Heard(Generic[Said]):
     def __init__(self, bridge: Bridge, what: str) -> None:
         self._bridge = bridge
         self._what = what  # how one message is called in a failure: "IM", "message"
-        self._heard: list[Said] = []
+        self._heard: deque[Said] = deque(maxlen=MOST)
 
     def tell(self, message: Said) -> None:
         """A message has reached somebody. Called on the loop's thread."""

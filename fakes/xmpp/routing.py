@@ -52,7 +52,7 @@ class Router:
             if stanza.kind == "presence":
                 self._service.presence.said(resource, stanza, to)
             elif to is None:
-                self._to_account(resource.account, resource.account.jid, stanza, resource)
+                self._to_account(resource.account, resource.account.jid, stanza)
             else:
                 self.route(stanza)
         except StanzaError as error:
@@ -107,7 +107,7 @@ class Router:
             elif not to.local:
                 self._to_domain(to, stanza)
             else:
-                self._to_account(self._service.account(to), to, stanza, self._service.resource_of(stanza.sender))
+                self._to_account(self._service.account(to), to, stanza)
         except StanzaError as error:
             # RFC 6120 §8.3.1: an error is never answered, nor is a result (§8.2.3)
             if asker is not None:
@@ -118,11 +118,11 @@ class Router:
     def _to_domain(self, to: Jid, stanza: Stanza) -> None:
         """RFC 6120 §10.5.1, §10.5.2: the server itself is meant; it takes requests, and has no use for messages."""
         if stanza.kind == "iq" and stanza.type in ("get", "set"):
-            self._service.answer(stanza, None, to, self._service.resource_of(stanza.sender))
+            self._service.answer(stanza, None, to)
         elif stanza.kind == "message" and stanza.type != "error":
             raise StanzaError("service-unavailable")
 
-    def _to_account(self, account: Account | None, to: Jid, stanza: Stanza, resource: Resource | None) -> None:
+    def _to_account(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
         if account is not None:
             for extension in self._service.arriving:
                 if not extension.arrives(account, stanza):
@@ -134,9 +134,9 @@ class Router:
         elif stanza.kind == "presence":
             self._service.presence.arrived(account, to, stanza)
         else:
-            self._iq(account, to, stanza, resource)
+            self._iq(account, to, stanza)
 
-    def _iq(self, account: Account | None, to: Jid, stanza: Stanza, resource: Resource | None) -> None:
+    def _iq(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
         """RFC 6121 §8.5, the rows for IQ."""
         asks = stanza.type in ("get", "set")
         if account is None:
@@ -144,7 +144,7 @@ class Router:
                 raise StanzaError("service-unavailable")
         elif not to.resource:
             if asks:
-                self._service.answer(stanza, account, to, resource)
+                self._service.answer(stanza, account, to)
         else:
             target = account.resources.get(to.resource)
             hidden = asks and self._service.policy.strict_iq and not _shares(account, target, stanza)

@@ -314,11 +314,12 @@ class Service:
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def answer(self, stanza: Stanza, account: Account | None, to: Jid, resource: Resource | None) -> None:
-        """Answers a get or set for the domain or an account. Raises StanzaError."""
+    def answer(self, stanza: Stanza, account: Account | None, to: Jid, asker: Resource | None = None) -> None:
+        """Answers a get or set for the domain or an account; `asker` is a session that is not bound. Raises StanzaError."""
         handler = self._answers.get(("account" if account is not None else "domain", stanza.payload))
         if handler is None or (account is None and to.resource):
             raise StanzaError("service-unavailable")  # RFC 6120 §8.4
+        resource = asker or self.resource_of(stanza.sender)
         request = Request(stanza, stanza.element[0], to, account, resource, self)
         self._later.clear()
         answer = stanza.result(*(handler(request) or ()))
