@@ -9,8 +9,8 @@
 Standard library only. Read `wire.py` first (what a core is), then `smtp.py` (one core), then `server.py` (the sockets).
 """
 
-import fakes.toc.codec  # noqa: F401  (from here on transcripts know how frames are written)
-import fakes.xmpp.codec  # noqa: F401  (from here on transcripts know how XML is written)
+import fakes.toc.codec  # from here on transcripts know how frames are written
+import fakes.xmpp.codec  # noqa: F401  (and how XML is)
 from fakes.faults import Fault
 from fakes.world import World
 

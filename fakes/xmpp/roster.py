@@ -107,7 +107,7 @@ class Rosters:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._mark = service.kit.token(6)  # a version of another world, kept by a client, is none of ours
+        self._mark = f"{int(service.kit.now()):x}"  # a version of another world, kept by a client, is none of ours
 
     def handle(self, request: Request) -> Iterable[Element] | None:
         """A get or set of jabber:iq:roster."""
