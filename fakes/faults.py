@@ -50,6 +50,8 @@ _ON_THE_WIRE: dict[str, str] = {
     "smtp-drop-after-dot": "smtp . lost stored times 1",
     "toc-901": "toc toc_send_im reply 901 times 1",
     "toc-2048": "toc toc_send_im hang up before times 1",  # what a command that is too long meets
+    "xmpp-conflict": 'xmpp message reply "stream:conflict" times 1',
+    "xmpp-cut": "xmpp message lost unstored times 1",
     "rcpt-550": 'smtp RCPT nth 1 reply "550 5.1.1 No such mailbox"',
     "pop-drop-before-quit": "pop3 QUIT hang up before times 1",
     "pop-drop-in-retr": "pop3 RETR after 100 times 1",

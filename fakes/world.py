@@ -386,7 +386,7 @@ class World:
         off = self.config.get("off", {}).get("xmpp", ())
         try:
             return Jabber(
-                self.kit, self.people, config=self.config.get("xmpp"), tls=self.tls, off=off,
+                self.kit, self.people, config=self.config.get("xmpp"), domains=self.mail.domains, tls=self.tls, off=off,
                 bridge=self._bridge, tell=self.tell,
             )  # fmt: skip
         except ValueError as error:

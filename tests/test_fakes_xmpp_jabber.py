@@ -86,6 +86,14 @@ def test_domains_may_be_others_than_the_mail_has() -> None:
     assert len(place.jabber.offline("b@two.test")) == 1
 
 
+def test_a_mail_domain_that_is_no_jabber_domain_harms_nobody() -> None:
+    people = [{"address": "a@under_score.test"}, {"address": "b@two.test"}]
+    place = World({"person": people, "mail": {"domains": ["under_score.test", "three.test"]}}, rehearsal=True)
+    assert place.jabber.accounts == ["b@two.test"]
+    assert place.jabber.service.domains == ("three.test", "two.test")
+    assert World({"person": people[:1]}, rehearsal=True).jabber.service.domains == ("localhost",)
+
+
 def test_waiting_finds_exactly_one_or_says_what_came() -> None:
     place = world()
     romeo = place.jabber.person(ROMEO)

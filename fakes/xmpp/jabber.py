@@ -16,7 +16,7 @@ from fakes.bridge import Bridge
 from fakes.chat import Heard
 from fakes.people import People
 from fakes.wire import Kit
-from fakes.xmpp.addresses import jid
+from fakes.xmpp.addresses import domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import CLIENT, element
 from fakes.xmpp.service import SWITCHES, Policy, Service
@@ -62,16 +62,17 @@ class Jabber(Heard[Stanza]):
         people: People,
         *,
         config: Mapping[str, Any] | None = None,
+        domains: Iterable[str] = (),
         tls: str = "off",
         off: Iterable[str] = (),
         bridge: Bridge | None = None,
         tell: TELL = lambda who, text: None,
     ) -> None:
         table = config or {}
-        domains = table.get("domains") or dict.fromkeys(person.address.rpartition("@")[2] for person in people)
+        named = table.get("domains") or _possible([*domains, *(person.address.rpartition("@")[2] for person in people)])
         switches = {key: table[key] for key in SWITCHES if key in table}
         policy = Policy(tls=tls, off=frozenset(off), **switches)
-        self.service = Service(kit, people, domains, policy, EXTENSIONS)
+        self.service = Service(kit, people, named, policy, EXTENSIONS)
         super().__init__(bridge or Bridge(), "stanza")
         self.service.told = self.tell
         self._report = tell
@@ -293,6 +294,17 @@ class Somebody(Heard[Stanza]):
 
         self.jabber._report(self.address, told)
         self.jabber._bridge.call(act)
+
+
+def _possible(domains: Iterable[str]) -> list[str]:
+    """Those that can be part of a Jabber address: a mail domain may be one that cannot."""
+    found = []
+    for domain in domains:
+        try:
+            found.append(domain_of(domain))
+        except ValueError:
+            continue
+    return found or ["localhost"]
 
 
 def _is_message(stanza: Stanza) -> bool:

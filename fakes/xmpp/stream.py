@@ -202,7 +202,10 @@ class Xmpp(Session):
             self._end(reply, section)
 
     def said_instead(self, text: str) -> None:
-        """The text of a fault: XML as it stands, or a condition, made an error of the kind that the unit calls for."""
+        """The text of a fault: XML as it stands, or a condition, made an error of the kind that the unit calls for.
+
+        `conflict later` answers a stanza; `stream:conflict later` ends the stream.
+        """
         condition, _, words = text.partition(" ")
         verb = self._unit.verb if self._unit is not None and self._said is not None else ""
         if text.lstrip().startswith("<"):
@@ -211,8 +214,8 @@ class Xmpp(Session):
             self.refused(Refuse(StanzaError(condition, words)))
         elif verb in ("auth", "response", "abort") and condition in SASL_CONDITIONS:
             self.refused(Refuse(SaslFailure(condition, words)))
-        elif condition in STREAM_CONDITIONS:
-            self.end(condition, words)
+        elif condition.removeprefix("stream:") in STREAM_CONDITIONS:
+            self.end(condition.removeprefix("stream:"), words)
         else:
             self.send(text.encode())
 
