@@ -49,6 +49,7 @@ class Authority:
         """The server's context: good, or with one flaw of the fault grammar (expired, other-name, self-signed)."""
         if flaw not in self._contexts:
             context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+            context.set_alpn_protocols(["xmpp-client"])  # XEP-0368 §3; who asks for nothing, or for another, is not refused
             if flaw == "self-signed":
                 # the root of an authority that nobody knows, shown as if it were a server's certificate
                 with tempfile.TemporaryDirectory() as folder:

@@ -291,6 +291,7 @@ class Shell:
         self.by_peer: dict[tuple[str, int], Connection] = {}  # in a rehearsal: client address → connection, lost ones too
         self.errors: list[BaseException] = []  # exceptions in cores: the world raises the first at its end
         self.on_move: Callable[[], None] = lambda: None
+        self.on_shut: Callable[[], None] = lambda: None  # before the connections are closed
         self._stirred: dict[Connection, None] = {}
         self._sessions = 0
         self._guards = 0
@@ -351,6 +352,7 @@ class Shell:
 
     async def shut(self) -> None:
         """Closes every port and every connection."""
+        self.on_shut()
         for name in list(self.listeners):
             self.silence(name)
         for connection in list(self.connections):

@@ -144,6 +144,7 @@ class World:
         self.kit = Kit(self._time.now, token or Tokens("server"), self.faults, self._note)
         self.jabber = self._jabber()
         self._shell = Shell(self.kit, self._bridge, self._context, virtual=rehearsal)
+        self._shell.on_shut = self.jabber.close
         self._authority: certificates.Authority | None = None
         self._making = threading.Lock()
         self._folder: Path | None = None
