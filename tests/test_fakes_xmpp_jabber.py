@@ -12,6 +12,7 @@ import pytest
 from comms.link import Link
 from fakes import World
 from fakes.transcript import render
+from fakes.wire import Want
 from fakes.world import WorldError
 from fakes.xmpp.jabber import Contact, Shown
 from tests.xmpp_raw import bound, login, world
@@ -209,6 +210,31 @@ def test_sessions_end_by_conflict_and_all_of_them_by_shutdown() -> None:
     assert b"<system-shutdown " in there.hears()
     assert b"<system-shutdown " in juliet.hears()
     assert place.jabber.shutdown() == 0
+
+
+def test_connections_are_cut_without_a_word_and_the_others_are_told() -> None:
+    place = world(person=[{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}])
+    romeo, juliet = bound(place), bound(place, "juliet")
+    romeo.says(b"<presence/>")
+    juliet.says(b"<presence/>")
+    assert place.jabber.cut(ROMEO, Want.RESET) == 1
+    assert b"</stream:stream>" not in romeo.hears()
+    assert romeo.core.wants is Want.RESET
+    assert b"type='unavailable'" in juliet.hears()
+
+
+def test_the_end_of_the_world_is_nobodys_news() -> None:
+    people = [{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}]
+    with World({"servers": ["xmpp"], "person": people}) as place:
+        links = [socket.create_connection(place.address("xmpp"), 5) for _ in range(2)]
+        for link, name in zip(links, ("romeo", "juliet"), strict=True):
+            link.sendall(login(name) + b"<presence/>")
+        place.jabber.wait_for(lambda stanza: stanza.sender == f"{ROMEO}/here")
+        place.jabber.wait_for(lambda stanza: stanza.sender == f"{JULIET}/here")
+        before = len(place.recording)
+    for link in links:
+        link.close()
+    assert {record.direction for record in place.records[before:]} <= {"-"}
 
 
 def test_an_account_that_is_removed_cannot_log_in_again() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from fakes.bridge import Bridge
 from fakes.chat import Heard
 from fakes.people import People
-from fakes.wire import Kit
+from fakes.wire import Kit, Want
 from fakes.xmpp.addresses import domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import CLIENT, element
@@ -161,6 +161,22 @@ class Jabber(Heard[Stanza]):
 
         return self._bridge.call(end)
 
+    def cut(self, address: str = "", want: Want = Want.CLOSE) -> int:
+        """Cuts the connections of an address (bare or full; everybody's without one), FIN or RST; says how many."""
+
+        def cut() -> int:
+            hit = self._sessions(address)
+            for resource in hit:
+                self.service.unbind(resource)
+                resource.outlet.cut(want)
+            return len(hit)
+
+        return self._bridge.call(cut)
+
+    def close(self) -> None:
+        """The world is over: nobody is told any more who has gone. Called on the loop's thread."""
+        self.service.close()
+
     def conflict(self, address: str) -> int:
         """Somebody else takes the resource: conflict (RFC 6120 §4.9.3.3)."""
         return self.end(address, "conflict")
@@ -278,6 +294,10 @@ class Somebody(Heard[Stanza]):
             self.jabber.service.router.said(self._session, answer)
 
     def end(self, condition: str, text: str = "") -> None:
+        """See Outlet."""
+        self._session = None
+
+    def cut(self, want: Want) -> None:
         """See Outlet."""
         self._session = None
 

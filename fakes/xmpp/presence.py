@@ -156,12 +156,12 @@ class Presence:
             return []
         if account.roster.state(asker.bare) not in SEEN and asker.bare != account.address:
             if self._greeted(account, to, asker):
-                return [made("presence", sender=to.text, to=probe.sender)]
+                return [made("presence", sender=to.text, to=probe.sender, id=probe.id)]
             return [made("presence", type="unsubscribed", sender=to.bare, to=asker.bare, id=probe.id)]
         if to.resource:
             target = account.resources.get(to.resource)
             shown = target is not None and target.presence is not None
-            return [made("presence", sender=to.text, to=probe.sender, type=None if shown else "unavailable")]
+            return [made("presence", sender=to.text, to=probe.sender, id=probe.id, type=None if shown else "unavailable")]
         shown_by = [one.presence.but(to=probe.sender) for one in account.available() if one.presence is not None]
         return shown_by or [self.last_seen(account).but(to=probe.sender, id=probe.id)]
 

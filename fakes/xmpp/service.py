@@ -168,6 +168,7 @@ class Service:
         self.gone: set[str] = set()  # accounts that were deleted
         self.told: Callable[[Stanza], None] = lambda stanza: None  # whoever watches what clients say
         self.known: Known[Account] = Known(str)  # by prepared bare address
+        self._closed = False
         self._later: list[Callable[[], object]] = []
         self.router = Router(self)
         self.rosters = Rosters(self)
@@ -308,9 +309,15 @@ class Service:
         if account.resources.get(resource.jid.resource) is not resource:
             return
         del account.resources[resource.jid.resource]
+        if self._closed:
+            return
         self.router.turn(lambda: self.presence.unavailable(resource))
         if account.person is None and not account.resources:
             self.remove(account)
+
+    def close(self) -> None:
+        """From now on sessions end in silence: their ends are the world's, and nobody's news."""
+        self._closed = True
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fakes.people import Person
+from fakes.wire import Want
 from fakes.xmpp.addresses import Jid
 from fakes.xmpp.roster import Roster
 from fakes.xmpp.stanzas import Stanza
@@ -23,6 +24,9 @@ class Outlet(Protocol):
 
     def end(self, condition: str, text: str = "") -> None:
         """The session is ended by the server, for the reason that a stream error names."""
+
+    def cut(self, want: Want) -> None:
+        """The connection ends without a word."""
 
 
 @dataclass(eq=False, slots=True)

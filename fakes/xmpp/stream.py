@@ -12,7 +12,7 @@ import re
 from typing import ClassVar
 
 from fakes import sasl as mechanisms
-from fakes.wire import Facts, Kit, Refuse, Rule, Secret, Session, Unit, rule
+from fakes.wire import Facts, Kit, Refuse, Rule, Secret, Session, Unit, Want, rule
 from fakes.xmpp import sasl
 from fakes.xmpp.addresses import Jid, domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
@@ -229,6 +229,10 @@ class Xmpp(Session):
     def end(self, condition: str, text: str = "") -> None:
         """See Outlet."""
         self._end(StreamError(condition, text), "RFC 6120 §4.9.3")
+
+    def cut(self, want: Want) -> None:
+        """See Outlet."""
+        self.close(want)
 
     def _end(self, error: StreamError, section: str) -> None:
         """RFC 6120 §4.9.1: our header if it is not out yet, the error, the end."""
