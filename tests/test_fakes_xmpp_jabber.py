@@ -68,6 +68,28 @@ def test_a_world_file_that_cannot_be_is_refused_with_the_remedy(config: dict[str
         world(**config)
 
 
+def test_contacts_of_the_world_file_stand_in_both_rosters() -> None:
+    people = [{"address": ROMEO, "contacts": {JULIET: "to", "nurse@example.test": "none"}}, {"address": JULIET},
+              {"address": "nurse@example.test"}]  # fmt: skip
+    jabber = world(person=people).jabber
+    assert {name: item.subscription for name, item in jabber.roster(ROMEO).items()} == {
+        JULIET: "to",
+        "nurse@example.test": "none",
+    }
+    assert {name: item.subscription for name, item in jabber.roster(JULIET).items()} == {ROMEO: "from"}
+    assert jabber.roster("nurse@example.test") == {}
+    jabber.befriend(JULIET, ROMEO)
+    assert jabber.roster(ROMEO)[JULIET].subscription == "both"
+
+
+def test_an_account_is_known_by_its_prepared_address() -> None:
+    place = world(person=[{"address": "Straße@Example.test"}])
+    assert place.jabber.accounts == ["strasse@example.test"]
+    assert bound(place, "STRASSE").core.user == bound(place, "straße").core.user == "strasse@example.test"
+    with pytest.raises(WorldError, match="wide@example.test is in this world twice"):
+        world(person=[{"address": "ｗide@example.test"}, {"address": "wide@example.test"}])
+
+
 def test_settings_are_what_a_client_needs() -> None:
     with World({"servers": ["xmpp"], "program": JULIET, "person": [{"address": ROMEO}, {"address": JULIET}]}) as place:
         settings = place.settings["xmpp"]

@@ -24,7 +24,7 @@ from fakes.xmpp.roster import Rosters
 from fakes.xmpp.routing import Router
 from fakes.xmpp.sessions import Account, Outlet, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
-from fakes.xmpp.subscriptions import MIRROR, SEEN
+from fakes.xmpp.subscriptions import MIRROR, SEEN, SUBSCRIPTION
 
 # What can be switched off by name, beside TLS, the mechanisms and the extensions.
 FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
@@ -186,35 +186,37 @@ class Service:
 
     def _seed(self) -> None:
         """The contacts that the world's people begin with. Raises ValueError where two of them disagree."""
-        for person in self.people:
-            address = self._jid_of(person)
-            if address is not None and self.account(address) is not None:
-                for contact, subscription in person.contacts.items():
-                    self.befriend(address.bare, contact, subscription)
+        for account in self.accounts():
+            for contact, subscription in account.person.contacts.items() if account.person else ():
+                self.befriend(account.address, contact, subscription, agreed=True)
 
-    def befriend(self, user: str, contact: str, subscription: str = "both") -> None:
-        """Puts contacts into rosters, mirrored where the contact is here too. Raises ValueError."""
+    def befriend(self, user: str, contact: str, subscription: str = "both", *, agreed: bool = False) -> None:
+        """Puts contacts into rosters, mirrored where the contact is here too.
+
+        `agreed`: what stands there already must say the same. Raises ValueError.
+        """
         account, other = self.account(jid(user)), jid(contact)
         if account is None:
             raise ValueError(f"nobody here has the address {user}")
         if subscription not in _SEEDS:
             raise ValueError(f"contacts: {subscription!r} is none of {', '.join(_SEEDS)}")
         state = _SEEDS[subscription]
-        pairs = [(account, other.bare, state)]
+        self._befriended(account, other.bare, state, agreed)
         mirrored = self.account(other)
         if mirrored is not None and mirrored is not account:
-            pairs.append((mirrored, account.address, MIRROR[state]))
-        for one, whom, wanted in pairs:
-            item = one.roster.items.get(whom)
-            if item is not None and item.state != wanted:
-                raise ValueError(
-                    f"contacts of {one.address}: {whom} is {item.subscription!r} by one entry and "
-                    f"{dict(zip(_SEEDS.values(), _SEEDS, strict=True))[wanted]!r} by another; "
-                    "what one sees as 'to' the other sees as 'from'"
-                )
-            item = one.roster.item(whom)
-            item.state = wanted
-            one.roster.touch(item)
+            self._befriended(mirrored, account.address, MIRROR[state], agreed)
+
+    def _befriended(self, account: Account, contact: str, state: str, agreed: bool) -> None:
+        item = account.roster.item(contact)
+        if agreed and item.made and item.state != state:
+            raise ValueError(
+                f"contacts of {account.address}: {contact} is {item.subscription!r} by one entry and "
+                f"{SUBSCRIPTION[state]!r} by another; what one sees as 'to' the other sees as 'from'"
+            )
+        item.state = state
+        if state != "N" or contact in (account.person.contacts if account.person else ()):
+            account.roster.touch(item)
+        account.roster.tidy(item)
 
     # ── who and what there is ────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,8 +243,11 @@ class Service:
         """Every account: of all people here, and anonymous ones."""
         for person in self.people:
             address = self._jid_of(person)
-            if address is not None:
-                self.account(address)
+            if address is None or not self.is_here(address) or address.bare in self.gone:
+                continue
+            known = self.known.find(address.bare)
+            if known is None or known.person is not person:
+                self.known.add(address.bare, Account(address, person))  # two who share one address are an error
         return list(self.known)
 
     def _jid_of(self, person: Person) -> Jid | None:
