@@ -15,7 +15,7 @@ from fakes.transcript import render
 from fakes.wire import Want
 from fakes.world import WorldError
 from fakes.xmpp.jabber import Contact, Shown
-from tests.xmpp_raw import bound, login, world
+from tests.xmpp_raw import HEADER, SASL, Client, bind, bound, login, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
 HELLO = b"<message to='juliet@example.test' type='chat'><body>hello</body></message>"
@@ -86,8 +86,18 @@ def test_an_account_is_known_by_its_prepared_address() -> None:
     place = world(person=[{"address": "Straße@Example.test"}])
     assert place.jabber.accounts == ["strasse@example.test"]
     assert bound(place, "STRASSE").core.user == bound(place, "straße").core.user == "strasse@example.test"
-    with pytest.raises(WorldError, match="wide@example.test is in this world twice"):
+    with pytest.raises(WorldError, match=r"wide@example\.test is in this world twice"):
         world(person=[{"address": "ｗide@example.test"}, {"address": "wide@example.test"}])
+
+
+def test_an_anonymous_account_goes_with_its_connection_bound_or_not() -> None:
+    place = world(xmpp={"anonymous": True})
+    for more in (b"", HEADER + bind("x") + b"<presence/>"):
+        client = Client(place)
+        client.says(HEADER + f"<auth xmlns='{SASL}' mechanism='ANONYMOUS'/><response xmlns='{SASL}'/>".encode() + more)
+        assert len(place.jabber.accounts) == 3
+        client.core.eof()
+        assert len(place.jabber.accounts) == 2
 
 
 def test_settings_are_what_a_client_needs() -> None:

@@ -317,7 +317,12 @@ class Service:
         if self._closed:
             return
         self.router.turn(lambda: self.presence.unavailable(resource))
-        if account.person is None and not account.resources:
+        self.left(account.address)
+
+    def left(self, address: str) -> None:
+        """Somebody who had logged in is gone: an anonymous account goes with its last session (XEP-0175 §3)."""
+        account = self.known.find(address)
+        if account is not None and account.person is None and not account.resources:
             self.remove(account)
 
     def close(self) -> None:

@@ -251,6 +251,8 @@ class Xmpp(Session):
     def abandoned(self) -> None:
         if self.resource is not None:
             self.service.unbind(self.resource)
+        elif self.user:
+            self.service.left(self.user)
 
     # ── the header ───────────────────────────────────────────────────────────────────────────────────────────────
 
