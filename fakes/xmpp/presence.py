@@ -92,7 +92,7 @@ class Presence:
             self._broadcast(resource, said)
             told = {item.jid for item in account.roster.items.values() if item.state in SEEN}
         for contact in resource.directed:
-            if jid(contact).bare not in told:
+            if jid(contact).bare not in told and not self._service.withheld(account, jid(contact)):
                 self._service.router.route(said.but(to=contact))
         if resource.presence is not None:
             for other in account.available():
