@@ -396,10 +396,6 @@ class World:
     def _xmpp(self, listener: str) -> Callable[[], Session]:
         return lambda: Xmpp(self.kit, self.jabber.service)
 
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
-
     def _stop_thread(self) -> None:
         """Closes everything and ends the loop's thread. Raises RuntimeError, naming who holds it, when it does not end."""
         loop, thread = self._shell.loop, self._thread

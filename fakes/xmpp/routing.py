@@ -47,8 +47,7 @@ class Router:
                 to, stanza = resource.account.jid, stanza.but(to=resource.account.address)  # RFC 6120 §10.3.1
             if stanza.kind == "iq":
                 self._check_iq(resource, stanza)
-            for extension in self._service.leaving:
-                extension.leaves(resource, stanza, to)
+            self._service.leaves(resource, stanza, to)
             if stanza.kind == "presence":
                 self._service.presence.said(resource, stanza, to)
             elif to is None:
@@ -123,10 +122,8 @@ class Router:
             raise StanzaError("service-unavailable")
 
     def _to_account(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
-        if account is not None:
-            for extension in self._service.arriving:
-                if not extension.arrives(account, stanza):
-                    return
+        if account is not None and not self._service.arrives(account, stanza):
+            return
         if account is None and to.bare in self._service.gone and stanza.kind == "message":
             raise StanzaError("gone")  # RFC 6120 §8.3.3.5
         if stanza.kind == "message":

@@ -175,13 +175,16 @@ class Service:
         self.presence = Presence(self)
         self.offline = Offline(self)
         self.delivery = Delivery(self)
-        self.extensions = [kind(self) for kind in extensions if self.offers(kind.name)]
-        self.leaving = [one for one in self.extensions if type(one).leaves is not Extension.leaves]
-        self.arriving = [one for one in self.extensions if type(one).arrives is not Extension.arrives]
-        self._withholding = [one for one in self.extensions if type(one).withholds is not Extension.withholds]
-        self._answers: dict[tuple[str, str], Answer] = {("account", f"{{{ROSTER}}}query"): self.rosters.handle}
-        for extension in self.extensions:
-            self._answers.update(extension.answers())
+        self._extensions = [kind(self) for kind in extensions]
+        self._leaving = [one for one in self._extensions if type(one).leaves is not Extension.leaves]
+        self._arriving = [one for one in self._extensions if type(one).arrives is not Extension.arrives]
+        self._withholding = [one for one in self._extensions if type(one).withholds is not Extension.withholds]
+        # what may be asked → who answers, and the name by which that is switched off
+        self._answers: dict[tuple[str, str], tuple[str, Answer]] = {
+            ("account", f"{{{ROSTER}}}query"): ("roster", self.rosters.handle)
+        }
+        for extension in self._extensions:
+            self._answers.update({asked: (extension.name, answer) for asked, answer in extension.answers().items()})
         self._seed()
 
     def _seed(self) -> None:
@@ -224,6 +227,21 @@ class Service:
         """Whether the server has this feature or extension."""
         faults = self.kit.faults
         return name not in self.policy.off and not (faults and faults.lacks("xmpp", name))
+
+    @property
+    def extensions(self) -> list[Extension]:
+        """Those that are not switched off."""
+        return [extension for extension in self._extensions if self.offers(extension.name)]
+
+    def leaves(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
+        """A client says something. Raises StanzaError when an extension says that it may not."""
+        for extension in self._leaving:
+            if self.offers(extension.name):
+                extension.leaves(resource, stanza, to)
+
+    def arrives(self, account: Account, stanza: Stanza) -> bool:
+        """Something comes for an account; whether every extension lets it through. Raises StanzaError."""
+        return all(one.arrives(account, stanza) for one in self._arriving if self.offers(one.name))
 
     def is_here(self, address: Jid) -> bool:
         """Whether the domain is served here."""
@@ -286,7 +304,7 @@ class Service:
 
     def withheld(self, account: Account, contact: Jid) -> bool:
         """Whether the account's presence must not reach the contact."""
-        return any(extension.withholds(account, contact) for extension in self._withholding)
+        return any(one.withholds(account, contact) for one in self._withholding if self.offers(one.name))
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -333,8 +351,9 @@ class Service:
 
     def answer(self, stanza: Stanza, account: Account | None, to: Jid, asker: Resource | None = None) -> None:
         """Answers a get or set for the domain or an account; `asker` is a session that is not bound. Raises StanzaError."""
-        handler = self._answers.get(("account" if account is not None else "domain", stanza.payload))
-        if handler is None or (account is None and to.resource):
+        asked = ("account" if account is not None else "domain", stanza.payload)
+        name, handler = self._answers.get(asked, ("", None))
+        if handler is None or not self.offers(name) or (account is None and to.resource):
             raise StanzaError("service-unavailable")  # RFC 6120 §8.4
         resource = asker or self.resource_of(stanza.sender)
         request = Request(stanza, stanza.element[0], to, account, resource, self)
