@@ -439,6 +439,27 @@ def _clock_jump(world: World, met: Callable[[], None]) -> None:
     world.clock.at(WHILE, jump)
 
 
+def _xmpp_delayed(world: World, met: Callable[[], None]) -> None:
+    """An order has been waiting for the program since before it came, and says so (XEP-0203)."""
+    others = (person.address for person in world.people if person is not world.program)
+    sender = next(others, world.program.address)
+    order = f"<message from='{sender}/before' to='{world.program.address}' type='chat'><body>restart</body></message>"
+    world.jabber.inject(order)
+    met()
+
+
+def _xmpp_domain_sender(world: World, met: Callable[[], None]) -> None:
+    """The server itself has something to say: a sender that is a domain, and nobody at it."""
+    domain = world.program.address.rpartition("@")[2]
+    notice = f"<message from='{domain}' to='{world.program.address}'><body>restart</body></message>"
+
+    def say() -> None:
+        world.jabber.inject(notice)
+        met()
+
+    world.clock.at(WHILE, say)
+
+
 DRILLS: dict[str, str | Drill] = {
     **_ON_THE_WIRE,
     **{
@@ -450,6 +471,8 @@ DRILLS: dict[str, str | Drill] = {
             ("duplicate-delivery", _duplicate_delivery),
             ("poison-mail", _poison_mail),
             ("clock-jump", _clock_jump),
+            ("xmpp-delayed", _xmpp_delayed),
+            ("xmpp-domain-sender", _xmpp_domain_sender),
         )
     },
 }
