@@ -279,6 +279,15 @@ def test_an_account_that_is_removed_cannot_log_in_again() -> None:
         bound(place)
 
 
+def test_an_extension_may_be_switched_off_while_the_world_runs() -> None:
+    place = world()
+    romeo = bound(place)
+    ping = b"<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>"
+    assert b"type='result'" in romeo.says(ping)
+    place.faults.arm("xmpp ping off")
+    assert b"<service-unavailable" in romeo.says(ping)
+
+
 # ── in a rehearsal ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -306,3 +315,14 @@ def test_a_rehearsal_waits_until_every_octet_has_come_and_is_the_same_each_time(
     assert [line.split()[0] for line in seen] == ["0", "60", "90"]
     assert seen[-2].index("<body>restart</body>") < seen[-2].index("<body>now</body>")
     assert "<conflict " in seen[-1]
+
+
+def test_the_drills_of_the_catalogue_bring_what_a_bot_must_not_obey() -> None:
+    place = World({"servers": ["xmpp"], "program": ROMEO, "person": [{"address": ROMEO}, {"address": JULIET}]},
+                  rehearsal=True, faults=["xmpp-delayed; xmpp-domain-sender"])  # fmt: skip
+    (waiting,) = place.jabber.offline(ROMEO)
+    assert (waiting.sender, waiting.body, waiting.delayed) == (f"{JULIET}/before", "restart", True)
+    with place:
+        place.jabber.person(ROMEO).comes()
+        place.clock.wait(None, None)
+        assert [stanza.sender for stanza in place.jabber.person(ROMEO).messages] == [f"{JULIET}/before", "example.test"]

@@ -290,7 +290,7 @@ class Service:
         for contact in [item.jid for item in account.roster.items.values()]:
             account.roster.items[contact].made = True
             self.router.turn(partial(self.rosters.remove, account, contact))
-        for extension in self.extensions:
+        for extension in self._extensions:
             extension.forgets(account)
         self.known.remove(account.address)
         if account.person is not None:
