@@ -319,7 +319,12 @@ def _names(records: list[Record]) -> tuple[dict[int, str], dict[str, str]]:
     began = {one.session: one.protocol for one in reversed(records)}
     if len(protocols) < 2 and began == protocols:
         return dict.fromkeys(protocols, ""), {}
-    names = {number: f"{protocol}-{number}" for number, protocol in protocols.items()}
+    people = {one.session: one.person.partition("@")[0] for one in records if one.person}
+    once = {name for name in people.values() if list(people.values()).count(name) == 1 and re.fullmatch(r"[\w.+-]+", name)}
+    names = {
+        number: people[number] if people.get(number) in once else f"{protocol}-{number}"  # romeo, or xmpp-1
+        for number, protocol in protocols.items()
+    }
     talks = {n: protocol if began[n] == protocol else f"{protocol} at {began[n]}" for n, protocol in protocols.items()}
     return names, {names[number]: talk for number, talk in talks.items()}
 
