@@ -303,6 +303,18 @@ def test_a_recording_plays_again_though_it_holds_no_password(name: str) -> None:
     transcript.play_on_core(again)
 
 
+def test_several_people_are_named_and_play_again() -> None:
+    place = world()
+    romeo, juliet = bound(place), bound(place, "juliet")
+    juliet.says(b"<presence/>")
+    romeo.says(b"<message to='juliet@example.test'><body>hello</body></message>")
+    given = 'person = [{ address = "romeo@example.test" }, { address = "juliet@example.test" }]'
+    shown = render(place.recording, "XMPP: two", given)
+    assert "\nromeo C: <message " in shown
+    assert "\njuliet S: <message " in shown
+    transcript.play_on_core(transcript.parse(shown))
+
+
 def test_every_verb_of_the_table_is_in_a_transcript_legal_and_refused() -> None:
     done: set[str] = set()
     refused: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import count
 from typing import Any
 
 from fakes import World
@@ -13,6 +14,7 @@ HEADER = (
     b"<stream:stream to='example.test' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 )
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+_NUMBERS = count(1)  # of sessions
 STARTTLS = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 
 
@@ -40,7 +42,7 @@ class Client:
         core = world.core("xmpp")
         assert isinstance(core, Xmpp)
         self.core = core
-        core.opened(Facts(1, crowded=crowded))
+        core.opened(Facts(next(_NUMBERS), crowded=crowded))
 
     def says(self, *chunks: bytes) -> bytes:
         """Sends octets, each chunk by itself; gives all that comes back."""
