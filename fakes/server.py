@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         peer = transport.get_extra_info("peername") or ("127.0.0.1", 0)
-        number = self.shell.joined(self, (peer[0], peer[1]))
+        number = self.shell.joined(self)
         crowded = sum(1 for one in self.shell.connections if one.listener is self.listener) > SESSIONS
         self._facts = Facts(number, peer[0], crowded)
         with self.shell.guarded(self):
@@ -125,6 +125,7 @@ class Connection(asyncio.Protocol):
                 self._begin_tls()
             else:
                 self.session.opened(self._facts)
+        self.shell.greeted(self, (peer[0], peer[1]))
 
     def data_received(self, data: bytes) -> None:
         with self.shell.guarded(self):
@@ -362,13 +363,17 @@ class Shell:
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def joined(self, connection: Connection, peer: tuple[str, int]) -> int:
+    def joined(self, connection: Connection) -> int:
         """Takes in a connection, and numbers it."""
         self._sessions += 1
         self.connections[connection] = None
+        return self._sessions
+
+    def greeted(self, connection: Connection, peer: tuple[str, int]) -> None:
+        """The first words are out: only now may a rehearsal's clock, in its own thread, count the connection's octets."""
         if self.virtual:
             self.by_peer[peer] = connection
-        return self._sessions
+        self.moved()
 
     def left(self, connection: Connection) -> None:
         """A connection is gone."""

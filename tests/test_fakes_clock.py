@@ -209,3 +209,21 @@ def test_what_never_arrives_is_an_error_that_counts_the_octets(monkeypatch: pyte
             world.clock.settle()
         link.octets_out -= 3
         link.close()
+
+
+def test_a_connection_counts_only_when_it_has_been_greeted() -> None:
+    counted = []
+
+    class Greets(LineChat):
+        """The clock may look at any moment, in the middle of this one too."""
+
+        def greet(self) -> None:
+            counted.append(len(world._shell.by_peer))
+            self.send(b"welcome\r\n")
+
+    with World({"servers": []}, rehearsal=True) as world:
+        link = Link.connect(*world.serve("chat", lambda: Greets(world.kit, Room())), clock=world.clock)
+        assert link.readable()
+        assert counted == [0]
+        assert len(world._shell.by_peer) == 1
+        link.close()
