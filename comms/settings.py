@@ -48,7 +48,10 @@ _OWN_KEYS: dict[str, dict[str, type]] = {"xmpp": {"jid": str}, "toc": {"screen_n
 
 @dataclass(frozen=True)
 class Server:
-    """Where a server is and how to log in. `tls` never falls back; `timeout` is in seconds."""
+    """Where a server is and how to log in. `tls` never falls back; `timeout` is in seconds.
+
+    `host` is empty only where `jid` says the domain, and DNS says the rest.
+    """
 
     protocol: str
     host: str
@@ -82,7 +85,7 @@ class Settings:
             if key not in keys:
                 raise self._error(f"{protocol}.{key}", f"is not known{_nearest(key, keys)}; known: {', '.join(keys)}")
             self._check(f"{protocol}.{key}", value, keys[key])
-        if not table.get("host"):
+        if not table.get("host") and not table.get("jid"):  # a Jabber address names its server's domain
             raise self._error(f"{protocol}.host", 'is missing; write host = "mail.example.org"')
         ports = PORTS[protocol]
         tls = table.get("tls", "starttls" if "starttls" in ports else "none")
@@ -100,7 +103,7 @@ class Settings:
             raise self._error(f"{protocol}.ca_file", f"names {ca_file}, which is no file")
         own = {key: table[key] for key in _OWN_KEYS.get(protocol, {}) if key in table}
         return Server(
-            protocol, table["host"], port, tls, ca_file, table.get("user", ""), self._password(protocol, table),
+            protocol, table.get("host", ""), port, tls, ca_file, table.get("user", ""), self._password(protocol, table),
             auth, float(timeout), **own,
         )  # fmt: skip
 
