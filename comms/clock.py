@@ -46,10 +46,11 @@ class Clock(Protocol):
     def every(self, seconds: float) -> Iterator[None]:
         """Comes back at once and then every so many seconds, until the program is asked to stop."""
 
-    def wait(self, link: Waitable | None, until: float | None) -> bool:
+    def wait(self, link: Waitable | None, until: float | None, or_stop: bool = False) -> bool:
         """Waits until the link can be read (True) or the time is come (False).
 
-        With no time: until the link can be read, or the program is asked to stop (False).
+        With no time: until the link can be read, or the program is asked to stop (False). `or_stop`: with a time too,
+        it comes back when the program is asked to stop; the time is then not yet come.
         """
 
     def connecting(self, port: int) -> None:
@@ -94,8 +95,9 @@ class RealClock:
             while not self._stopped and (left := due - time.monotonic()) > 0:
                 select.select([self._ear], [], [], left)
 
-    def wait(self, link: Waitable | None, until: float | None) -> bool:
+    def wait(self, link: Waitable | None, until: float | None, or_stop: bool = False) -> bool:
         """See Clock."""
+        or_stop = or_stop or until is None
         deadline = None if until is None else time.monotonic() + until - time.time()
         while True:
             if link is not None:
@@ -103,11 +105,11 @@ class RealClock:
                     link.pump(1)  # no more than asked for: a flood waits in the kernel, not here
                 if link.readable():
                     return True
-            if until is None and self._stopped:
+            if or_stop and self._stopped:
                 return False
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             ears: list[Any] = [] if link is None else [link]
-            ears += [self._ear] if until is None else []
+            ears += [self._ear] if or_stop else []
             ready = select.select(ears, [], [], left)[0]
             if not ready and left is not None and deadline is not None and time.monotonic() >= deadline:
                 return False

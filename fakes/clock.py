@@ -138,11 +138,12 @@ class Rehearsal:
             rounds = (self._now - start) // seconds + 1  # a round that overran skips those that it missed
             self._wait(None, start + rounds * seconds)
 
-    def wait(self, link: Link | None, until: float | None) -> bool:
-        """Waits until the link has something to read (True), the time is come, or, without a time, the play is over."""
-        return self._wait(link, None if until is None else until - self._jumped)
+    def wait(self, link: Link | None, until: float | None, or_stop: bool = False) -> bool:
+        """Waits until the link has something to read (True), the time is come, or, without a time or with `or_stop`,
+        the play is over."""
+        return self._wait(link, None if until is None else until - self._jumped, or_stop)
 
-    def _wait(self, link: Link | None, until: float | None) -> bool:
+    def _wait(self, link: Link | None, until: float | None, or_stop: bool = False) -> bool:
         while True:
             self.settle()
             if link is not None and link.readable():
@@ -151,16 +152,16 @@ class Rehearsal:
                 self.restless = True
                 raise NotAtRest(f"the program still waits {2 * RESTLESS:g} simulated seconds after the last cue")
             due = self._next_due()
-            if until is None:
-                if self._now >= self._end and not self._shell.in_flight:
-                    return False
-                if self._now > self._end + RESTLESS:
-                    self.restless = True
-                    return False
-                over = self._end if self._now < self._end else None
-                self._advance(min([one for one in (due, over) if one is not None], default=self._now))
-            elif due is not None and due <= until:
-                self._advance(due)
+            stops = until is None or or_stop
+            if stops and self._now >= self._end and not self._shell.in_flight:
+                return False
+            if stops and self._now > self._end + RESTLESS:
+                self.restless = True
+                return False
+            over = self._end if stops and self._now < self._end else None
+            first = min([one for one in (due, over) if one is not None], default=None)
+            if until is None or (first is not None and first <= until):
+                self._advance(self._now if first is None else first)
             else:
                 self._now = max(self._now, until)
                 return False
