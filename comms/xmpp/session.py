@@ -27,7 +27,18 @@ from comms.settings import Server
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid, ascii_domain
 from comms.xmpp.stream import (
-    FOOTER, STREAM_ERRORS, STREAMS, End, Event, Header, Malformed, Reader, header, split_tag, stream_error, to_bytes,
+    FOOTER,
+    STREAM_ERRORS,
+    STREAMS,
+    End,
+    Event,
+    Header,
+    Malformed,
+    Reader,
+    header,
+    split_tag,
+    stream_error,
+    to_bytes,
 )  # fmt: skip
 
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"

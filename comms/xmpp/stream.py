@@ -70,6 +70,9 @@ class Reader:
         self._since_renewal = 0
         self._began = False
         self._broken: Malformed | None = None
+        self._stack: list[Element] = []
+        self._event: Event | None = None
+        self._length = 0  # octets since the last event
         self._start()
 
     def feed(self, data: bytes) -> None:
@@ -119,7 +122,7 @@ class Reader:
         elif self._since_renewal > RENEW and not self._stack and self._length == len(piece):
             self._start()
             self._run(self._head)
-            self._event, self._length = None, len(piece)
+            self._event = None
         self._since_renewal += len(piece)
         self._run(piece)
         event, self._event = self._event, None
@@ -136,10 +139,8 @@ class Reader:
     # ── what expat calls ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self) -> None:
-        self._stack: list[Element] = []
-        self._event: Event | None = None
+        self._stack.clear()
         self._depth = 0
-        self._length = 0
         self._since_renewal = 0
         self._names: dict[str, str] = {}
         parser = xml.parsers.expat.ParserCreate("UTF-8", " ", intern=self._names)
