@@ -1,0 +1,73 @@
+"""Jabber addresses: equal ones are equal, bad ones are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comms.xmpp.addresses import Jid, ascii_domain
+
+EQUAL = [
+    ("Juliet@Example.TEST/Balcony", "juliet@example.test/Balcony"),
+    ("juliet@example.test.", "juliet@example.test"),  # the root's dot
+    ("\u2168@example.test", "ix@example.test"),  # NFKC, then folded
+    ("stra\u00dfe@example.test", "strasse@example.test"),  # RFC 6122 folds; RFC 7622 would keep it
+    ("a\u00adb@example.test", "ab@example.test"),  # a soft hyphen is nothing
+    ("a@xn--bcher-kva.example", "a@B\u00dcCHER.example"),
+    ("a@example\u3002test", "a@example.test"),
+    ("example.test", "EXAMPLE.test"),
+    ("a@[::1]", "a@[0:0::1]"),
+    ("a@127.0.0.1", "a@127.0.0.1"),
+    ("a@x.test/\u212b", "a@x.test/\u00c5"),  # the resource: NFKC, case kept
+]
+DIFFERENT = [
+    ("a@example.test", "b@example.test"),
+    ("a@example.test/R", "a@example.test/r"),
+    ("\u0430dmin@example.test", "admin@example.test"),  # a Cyrillic a
+    ("admin@example.test", "admin@examp1e.test"),
+    ("admin\\40evil.test@example.test", "admin@evil.test"),  # XEP-0106's escapes are left alone
+]
+BAD = [
+    "", "@", "@x.test", "a@", "a@x.test/", "/r", "a@/r", "a b@x.test", "a@b@c.test", "a\u00a0b@x.test", '"a"@x.test',
+    "a&b@x.test", "a'b@x.test", "a:b@x.test", "<a>@x.test", "a@x test", "a@x..test", "a@" + "x" * 64 + ".test",
+    "a" * 1024 + "@x.test", "a@x.test/" + "r" * 1024, "a@x.test/\x07", "\ue000@x.test", "a@[::1", "a@[x]", "\u00ad@x.test",
+    "a@x.test/\u00ad", "\u0627a@x.test", "a@xn--\u0100",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), EQUAL)
+def test_addresses_that_mean_the_same_are_equal(one: str, other: str) -> None:
+    assert Jid.parse(one) == Jid.parse(other)
+    assert str(Jid.parse(one)) == str(Jid.parse(other))
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_addresses_that_only_look_alike_differ(one: str, other: str) -> None:
+    assert Jid.parse(one) != Jid.parse(other)
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_no_address_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a Jabber address"):
+        Jid.parse(text)
+
+
+def test_the_resource_may_hold_what_parts_an_address() -> None:
+    jid = Jid.parse("room@x.test/nick/@else")
+    assert (jid.local, jid.domain, jid.resource) == ("room", "x.test", "nick/@else")
+    assert str(jid.bare) == "room@x.test"
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_address_that_stays_itself_or_a_value_error(text: str) -> None:
+    try:
+        jid = Jid.parse(text)
+    except ValueError:
+        return
+    assert Jid.parse(str(jid)) == jid
+
+
+def test_a_domain_for_dns_is_ascii() -> None:
+    assert ascii_domain(Jid.parse("b\u00fccher.example").domain) == "xn--bcher-kva.example"
+    assert ascii_domain(Jid.parse("a@[::1]").domain) == "::1"

@@ -1,0 +1,211 @@
+"""The XML of a stream: any chopping gives the same, nothing dishonest gets through, and memory stays bounded."""
+
+from __future__ import annotations
+
+import tracemalloc
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comms.xmpp import stream
+from comms.xmpp.stream import CLIENT, LANG, End, Event, Header, Malformed, Reader, to_bytes
+
+OPEN = (
+    b"<?xml version='1.0'?>\n<stream:stream from='example.test' id='s1' version='1.0' xml:lang='en' "
+    b"xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+)
+WHOLE = (
+    OPEN
+    + b"<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features> \n"
+    + "<message from='a@x.test/\u00e9&lt;&gt;>' type='chat'><body>one &amp; \u4e8c <![CDATA[<3]]></body>"
+    "<x:y xmlns:x='urn:x' x:z='1' xml:lang='de'>in<b/>between</x:y></message>".encode()
+    + b"<iq type='result' id='1'/>"
+    + b"<presence/></stream:stream>"
+)
+
+
+def events(data: bytes, cuts: list[int] = []) -> list[str]:  # noqa: B006
+    """What a reader makes of octets that come in pieces."""
+    reader, found, last = Reader(), [], 0
+    for cut in [*cuts, len(data)]:
+        reader.feed(data[last:cut])
+        last = cut
+        while (event := reader.next()) is not None:
+            found.append(shown(event))
+    return found
+
+
+def shown(event: Event) -> str:
+    return tostring(event, "unicode") if isinstance(event, Element) else repr(event)
+
+
+def test_every_chopping_of_the_octets_gives_the_same() -> None:
+    whole = events(WHOLE)
+    assert len(whole) == 6
+    assert whole[-1] == repr(End())
+    for cut in range(len(WHOLE) + 1):
+        assert events(WHOLE, [cut]) == whole
+    assert events(WHOLE, list(range(len(WHOLE)))) == whole
+
+
+@given(st.lists(st.integers(0, len(WHOLE)), max_size=12).map(sorted))
+def test_any_chopping_of_the_octets_gives_the_same(cuts: list[int]) -> None:
+    assert events(WHOLE, cuts) == events(WHOLE)
+
+
+def opened() -> Reader:
+    reader = Reader()
+    reader.feed(OPEN)
+    assert isinstance(reader.next(), Header)
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("data", "condition"),
+    [
+        (b"<message></presence>", "not-well-formed"),
+        (b"<message><body>&nbsp;</body></message>", "not-well-formed"),
+        (b"<x:message/>", "not-well-formed"),
+        (b"<message a='1' a='2'/>", "not-well-formed"),
+        (b"<message>\xff</message>", "not-well-formed"),
+        (b"<message>\xed\xa0\x80</message>", "not-well-formed"),
+        (b"<message>\x00</message>", "not-well-formed"),
+        (b"</message>", "not-well-formed"),
+        (b"<!-- a --><message/>", "restricted-xml"),
+        (b"<message><?php ?></message>", "restricted-xml"),
+        (b"hello<message/>", "bad-format"),
+        (b"<a>" * 1000, "policy-violation"),
+    ],
+)
+def test_what_is_no_stanza_is_refused_by_its_stream_error(data: bytes, condition: str) -> None:
+    reader = opened()
+    reader.feed(data)
+    with pytest.raises(Malformed) as error:
+        while reader.next() is not None:
+            pass
+    assert error.value.condition == condition
+    with pytest.raises(Malformed):
+        reader.next()
+
+
+@pytest.mark.parametrize(
+    ("data", "condition"),
+    [
+        (b"<!DOCTYPE x [<!ENTITY a 'b'>]><stream:stream>", "restricted-xml"),
+        (b"<?xml version='1.0' encoding='UTF-16'?>", "unsupported-encoding"),
+        (b"<?xml version='1.0' encoding='latin1'?>", "unsupported-encoding"),
+        (b"<stream xmlns='jabber:client'>", "invalid-namespace"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n<html>", "not-well-formed"),
+        (b"SSH-2.0-x>", "not-well-formed"),
+    ],
+)
+def test_what_opens_no_stream_is_refused(data: bytes, condition: str) -> None:
+    reader = Reader()
+    reader.feed(data)
+    with pytest.raises(Malformed) as error:
+        reader.next()
+    assert error.value.condition == condition
+
+
+@pytest.mark.parametrize("endless", [b"x", b"<a", b"<a b='", b"<message><body>" + b"y" * 99, b"<message>" + b"<a/>" * 99])
+def test_what_never_ends_is_refused_when_it_is_too_long(endless: bytes) -> None:
+    reader = opened()
+    reader.feed(endless)
+    with pytest.raises(Malformed, match=r"policy-violation|bad-format|not-well-formed"):
+        for _ in range(stream.OCTETS // 4096 + 2):
+            reader.feed(endless[-1:] * 4096 if endless[-2:] != b"/>" else b"<a/>" * 1024)
+            assert reader.next() is None
+
+
+def test_blanks_between_stanzas_are_kept_nowhere() -> None:
+    reader = opened()
+    for _ in range(300):
+        reader.feed(b" \r\n\t" * 4096)
+        assert reader.next() is None
+    assert not reader.rest
+
+
+def test_names_that_are_always_new_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """expat keeps every name for the life of a parser; so one does not live for ever."""
+    monkeypatch.setattr(stream, "RENEW", 1 << 16)
+    reader = opened()
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            reader.feed(b"<name%d a%d='1' xmlns='urn:%d'/>" % (number, number, number))
+            event = reader.next()
+            assert isinstance(event, Element)
+            assert event.tag == f"{{urn:{number}}}name{number}"
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    reader.feed(b"</stream:stream>")
+    assert reader.next() == End()
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_octets_are_events_or_malformed(data: bytes, inside: bool) -> None:
+    reader = opened() if inside else Reader()
+    reader.feed(data)
+    try:
+        while reader.next() is not None:
+            pass
+    except Malformed as error:
+        assert error.exit_code == 3
+
+
+def test_nothing_is_looked_at_behind_an_event_until_it_is_asked_for() -> None:
+    reader = opened()
+    reader.feed(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><injected>")
+    assert isinstance(reader.next(), Element)
+    assert reader.rest == b"<injected>"
+
+
+# ── what we write ────────────────────────────────────────────────────────────────────────────────────────────────
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_names = st.sampled_from(["body", "x", "query", "item"])
+_spaces = st.sampled_from([CLIENT, "urn:a", "urn:b'&", ""])
+
+
+@st.composite
+def elements(draw: st.DrawFn, depth: int = 3) -> Element:
+    element = Element(draw(st.builds(lambda space, name: f"{{{space}}}{name}" if space else name, _spaces, _names)))
+    for key in draw(st.sets(st.sampled_from(["to", LANG, "{urn:a}k", "{urn:c}k"]))):
+        element.set(key, draw(_texts))
+    element.text = draw(st.none() | _texts)
+    for child in draw(st.lists(elements(depth - 1), max_size=2)) if depth else []:
+        child.tail = draw(st.none() | _texts)
+        element.append(child)
+    return element
+
+
+def as_sent(element: Element) -> Element:
+    """What XML cannot carry is replaced."""
+    for one in element.iter():
+        one.text, one.tail = (stream._FORBIDDEN.sub("\ufffd", text or "") or None for text in (one.text, one.tail))
+        for key, value in one.items():
+            one.set(key, stream._FORBIDDEN.sub("\ufffd", value))
+    element.tail = None
+    return element
+
+
+@given(elements())
+def test_what_is_written_reads_the_same(element: Element) -> None:
+    reader = opened()
+    reader.feed(to_bytes(element))
+    event = reader.next()
+    assert isinstance(event, Element)
+    assert tostring(event) == tostring(as_sent(element))
+
+
+def test_a_name_that_could_be_markup_is_not_written() -> None:
+    for tag in ("a b", "a>", "a/", "1", "", "{urn:x}a'"):
+        with pytest.raises(ValueError, match="name"):
+            to_bytes(Element(tag))
+    parent = Element("a")
+    SubElement(parent, "b", {"x='": "1"})
+    with pytest.raises(ValueError, match="name"):
+        to_bytes(parent)
