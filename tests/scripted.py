@@ -89,16 +89,19 @@ class Peer:
 
     def _run(self) -> None:
         try:
-            for play in self._plays:
+            for number, play in enumerate(self._plays, 1):
                 self.link, _ = self._listener.accept()
+                if number == len(self._plays):
+                    self._listener.close()  # nobody else is served
                 self.link.settimeout(PATIENCE)
                 self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.heard = b""
                 self.said.append(b"")
-                with contextlib.closing(self.link):
+                try:
                     play(self)
                     self.hangs_up()
-                self.link.close()
+                finally:
+                    self.link.close()
         except BaseException as error:
             self._error = error
 
