@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from comms.clock import RealClock
+from comms.host import RealHost
 from comms.settings import Server
 
 PATIENCE = 5.0  # seconds that the script waits for what the client should say
@@ -130,12 +131,12 @@ class Hasty(RealClock):
         return False
 
 
-class Notebook:
+class Notebook(RealHost):
     """A host that writes down what is said and logged; its chance is a counter."""
 
-    name = "host.example.test"
-
     def __init__(self) -> None:
+        super().__init__()
+        self.name = "host.example.test"
         self.lines: list[str] = []
         self._tokens = 0
 
@@ -143,10 +144,6 @@ class Notebook:
         """See Host."""
         self._tokens += 1
         return f"{self._tokens:0{length}d}"[-length:]
-
-    def processes(self) -> list[Any]:
-        """See Host."""
-        return []
 
     def say(self, text: str) -> None:
         """See Host."""

@@ -21,6 +21,7 @@ ROOMS = ("comms", "fakes", "scenarios", "tests")
 # Used when present, imported inside the one function that needs them: file → packages.
 OPTIONAL = {
     "comms/host.py": {"psutil"},
+    "comms/xmpp/srv.py": {"dns"},
     "fakes/certificates.py": {"trustme"},
 }
 # Files of fakes that are not cores: they may know time, chance, sockets and loops.
