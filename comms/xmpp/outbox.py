@@ -1,8 +1,9 @@
-"""Messages that wait until their recipient has authorised us, in the state file: they outlive the program.
+"""Messages that wait until they can go, in the state file: they outlive the program.
 
     outbox = Outbox(state)
-    jabber.deliver("them@example.test", "Hello!", later=outbox)
-    for result in outbox.flush(jabber, clock): …             # in every round
+    jabber.deliver("them@example.test", "Hello!", later=outbox)          # until they have authorised us
+    outbox.put(str(message.sender), "done", now, answer=True, db=db)     # until we are on line: who asks may be answered
+    for result in outbox.flush(jabber, clock): …                         # in every round
 
 Each is marked before it is sent: one that was being sent when the link or the program was lost is unknown, and is not
 sent again.
@@ -10,6 +11,7 @@ sent again.
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,8 +28,8 @@ GIVE_UP = 30 * 86400.0  # seconds after which a message has no meaning any more
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS xmpp_outbox (
-    id INTEGER PRIMARY KEY, address TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, made REAL NOT NULL,
-    status TEXT NOT NULL DEFAULT 'waiting');
+    id INTEGER PRIMARY KEY, address TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, thread TEXT NOT NULL,
+    answer INTEGER NOT NULL, made REAL NOT NULL, status TEXT NOT NULL DEFAULT 'waiting');
 """
 
 
@@ -51,10 +53,17 @@ class Outbox:
             # what a former run marked and never settled
             db.execute("UPDATE xmpp_outbox SET status = 'unknown' WHERE status = 'sending'")
 
-    def put(self, address: str, text: str, at: float, kind: str = "chat") -> None:
-        """Has a message wait."""
-        with self._state.transaction() as db:
-            db.execute("INSERT INTO xmpp_outbox (address, text, kind, made) VALUES (?, ?, ?, ?)", (address, text, kind, at))
+    def put(
+        self, address: str, text: str, at: float, kind: str = "chat", thread: str = "", answer: bool = False,
+        db: sqlite3.Connection | None = None,
+    ) -> None:  # fmt: skip
+        """Has a message wait; an answer needs no authorisation. With `db`, in the caller's open transaction."""
+        if db is None:
+            with self._state.transaction() as own:
+                self.put(address, text, at, kind, thread, answer, own)
+            return
+        row = (address, text, kind, thread, answer, at)
+        db.execute("INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def waiting(self) -> list[tuple[str, str]]:
         """(address, text) of everything that still waits, oldest first."""
@@ -70,24 +79,22 @@ class Outbox:
         """Sends what may go by now, oldest first, and says what became of it."""
         results = []
         rows = self._state.rows(
-            "SELECT id, address, text, kind, made FROM xmpp_outbox WHERE status = 'waiting' ORDER BY id"
+            "SELECT id, address, text, kind, thread, answer, made FROM xmpp_outbox WHERE status = 'waiting' ORDER BY id"
         )
-        for id, address, text, kind, made in rows:
-            assert isinstance(made, float)
-            if clock.time() - made > GIVE_UP:
-                results.append(self._settled(id, str(address), str(text), "given-up", "nobody has authorised us"))
+        for id, address, text, kind, thread, answer, made in rows:
+            if clock.time() - float(str(made)) > GIVE_UP:
+                results.append(self._settled(id, str(address), str(text), "given-up", "it could not go for too long"))
                 continue
             to = Jid.parse(str(address))
-            if not jabber.connected or not jabber.subscribed_to(to):
+            if not jabber.connected or not (answer or jabber.subscribed_to(to)):
                 continue
             with self._state.transaction() as db:  # intent before effect
                 db.execute("UPDATE xmpp_outbox SET status = 'sending' WHERE id = ?", (id,))
             status, trouble = "sent", ""
             try:
-                jabber.send(stanzas.message(to, str(text), str(kind)))
+                jabber.send(stanzas.message(to, str(text), str(kind), str(thread)))
             except CommsError as error:
-                trouble = str(error)
-                status = "unknown" if isinstance(error, Unknown) else "waiting"
+                status, trouble = "unknown" if isinstance(error, Unknown) else "waiting", str(error)
             results.append(self._settled(id, str(address), str(text), status, trouble))
         return [result for result in results if result.status != "waiting"]
 

@@ -1,0 +1,109 @@
+"""Commands that come by mail, and the receipts that go: the mail side of a program that obeys (its core is commands.py).
+
+door = MailDoor(commands, state, pop3, smtp, inbox, admins, sender, clock, host)
+door.collect()                      # what is a command is written down, everything else is kept, logged and deleted
+commands.perform(door.report)       # the receipts wait in the outbox
+door.send()
+"""
+
+from __future__ import annotations
+
+import hmac
+import sqlite3
+from collections.abc import Callable, Iterable
+
+from comms import replies
+from comms.clock import Clock
+from comms.commands import Commands, Order, Refusal, describe
+from comms.host import Host, OutcomeLike
+from comms.ledger import keys
+from comms.mailbox import Letter, letters
+from comms.message import Mail, read
+from comms.outbox import Outbox
+from comms.pop3 import Mailbox
+from comms.quarantine import Quarantine
+from comms.settings import Server
+from comms.state import State
+
+LIMIT = 1_000_000  # octets of a mail that could be a command
+FRESH = 86400.0  # seconds: a mail whose Date is further from now is a replay
+
+
+class MailDoor:
+    """A secret inbox, the administrators who know it, and where receipts come from (never the inbox).
+
+    `command` makes a command of a subject: what the program's verbs are called.
+    """
+
+    def __init__(
+        self,
+        commands: Commands,
+        state: State,
+        servers: tuple[Server, Server],  # POP3, SMTP
+        inbox: str,
+        admins: Iterable[str],
+        sender: str,
+        clock: Clock,
+        host: Host,
+        command: Callable[[str], str] = lambda subject: subject,
+    ) -> None:
+        self._commands, self._command = commands, command
+        self._pop3, self._smtp = servers
+        self._inbox, self._admins, self._sender = inbox, [*admins], sender
+        self._clock, self._host = clock, host
+        self._outbox = Outbox(state)
+        self._refused = Quarantine(state.path.with_suffix(".refused"))
+
+    def collect(self) -> None:
+        """Takes the mail in: what it commands is written down, then it is deleted. Raises CommsError."""
+        place = f"{self._pop3.user}@{self._pop3.host}"
+        with Mailbox(self._pop3, self._clock) as mailbox:
+            for letter in letters(mailbox, self._commands.ledger, place, LIMIT, self._host):
+                self._take(letter, place)
+
+    def judge(self, mail: Mail) -> str:
+        """Why this mail is no administrator's command, "" when it is one. What it commands is another question."""
+        if why := replies.automatic(mail):
+            return f"automatic: {why}"
+        if not any(same(self._inbox, address) for address in replies.delivered_to(mail)):
+            return "wrong inbox"
+        if mail.sender is None or any(defect.startswith("more than one") for defect in mail.defects):
+            return "not one sender: exactly one From with exactly one address, and nothing said twice"
+        if not any(same(admin, mail.sender.address) for admin in self._admins):
+            return "a stranger"
+        if mail.date is not None and abs(self._clock.time() - mail.date.timestamp()) > FRESH:
+            return "stale: its Date is too far from now"
+        return ""
+
+    def report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
+        """The receipt: threaded, to the address that is authorised, never to a Reply-To. Commits with the ledger's row."""
+        message_id, subject, *references = order.facts["mail"]
+        asked = Mail(b"", subject=subject, message_id=message_id, references=tuple(references))
+        text = describe(order, outcome, self._host.name)
+        receipt = replies.reply(asked, order.facts["to"], self._sender, text).stamped(self._clock, self._host)
+        self._outbox.put(receipt, self._clock.time(), db=db)
+
+    def send(self) -> None:
+        """Sends the receipts that wait. Raises StateError."""
+        for result in self._outbox.flush(self._smtp, self._clock, self._host):
+            level = "info" if result.status == "sent" else "warning"
+            self._host.log(f"mail-{result.status}", level, to=result.address, trouble=result.trouble)
+
+    def _take(self, letter: Letter, place: str) -> None:
+        mail = read(b"" if letter.spoiled else letter.raw)
+        reason = letter.spoiled or self.judge(mail)
+        if not reason and mail.sender is not None:
+            facts = {"door": "mail", "to": mail.sender.address, "mail": [mail.message_id, mail.subject, *mail.references]}
+            known_by = keys(mail, place, letter.entry.id)
+            try:
+                self._commands.order(mail.sender.key, self._command(mail.subject), known_by, facts)
+                return
+            except Refusal as refusal:
+                reason = refusal.reason
+        self._refused.keep(letter.raw, self._clock.time())
+        self._commands.refuse(mail.sender.address if mail.sender else "nobody", mail.subject, reason)
+
+
+def same(secret: str, said: str) -> bool:
+    """Whether two addresses are one, in the same time wherever they differ."""
+    return hmac.compare_digest(secret.casefold().encode(), said.strip().casefold().encode("utf-8", "replace"))

@@ -1,0 +1,1 @@
+"""Programs that talk over Jabber, and one that obeys it (6.2.2)."""
