@@ -4,27 +4,39 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import queue
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
 
 import pytest
 import trustme
 
 from comms.clock import RealClock
+from comms.errors import CommsError, Refused, TryLater
 from comms.host import RealHost
 from comms.settings import Server
+from comms.xmpp import Client, Jid, Message, client, stanzas
 from comms.xmpp.session import Session
+from scenarios.book.jabber_simple import JabberSimple
 
 pytestmark = pytest.mark.real
 
+ROOT = Path(__file__).parent.parent
 DOMAIN = "jabber.test"
 PASSWORD = "inpractice, ünïcode"
 START = 60.0  # seconds that a server may take to start
@@ -99,39 +111,42 @@ def await_word(word: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextlib.contextmanager
-def prosody(folder: Path) -> Iterator[Jabber]:
-    """Prosody, with its own configuration and data."""
+def prosody(folder: Path, again: Jabber | None = None) -> Iterator[Jabber]:
+    """Prosody, with its own configuration and data; `again`: the one that ran there before."""
     daemon, control = needs("prosody", "prosody"), needs("prosodyctl", "prosody")
-    ca_file, chain, key = certificates(folder)
-    port, tls_port = free_port(), free_port()
     config, log = folder / "prosody.cfg.lua", folder / "prosody.log"
-    config.write_text(
-        f"""
-        run_as_root = true
-        pidfile = "{folder}/prosody.pid"
-        data_path = "{folder}/data"
-        interfaces = {{ "127.0.0.1" }}
-        c2s_ports = {{ {port} }}
-        c2s_direct_tls_ports = {{ {tls_port} }}
-        c2s_direct_tls_ssl = {{ certificate = "{chain}"; key = "{key}" }}
-        s2s_ports = {{ }}
-        allow_unencrypted_plain_auth = true
-        c2s_require_encryption = false
-        authentication = "internal_hashed"
-        log = {{ debug = "{log}" }}
-        modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "ping"; "version"; "offline"; "carbons"; "presence";
-            "message"; "iq"; "c2s"; "posix"; "private"; "vcard" }}
-        modules_disabled = {{ "s2s" }}
-        VirtualHost "{DOMAIN}"
-            ssl = {{ certificate = "{chain}"; key = "{key}" }}
-        Component "rooms.{DOMAIN}" "muc"
-        """
-    )
-    for person in PEOPLE:
-        subprocess.run(
-            [control, "--config", str(config), "register", person, DOMAIN, PASSWORD],
-            check=True, capture_output=True, timeout=60,
-        )  # fmt: skip
+    if again is None:
+        ca_file, chain, key = certificates(folder)
+        port, tls_port = free_port(), free_port()
+        config.write_text(
+            f"""
+            run_as_root = true
+            pidfile = "{folder}/prosody.pid"
+            data_path = "{folder}/data"
+            interfaces = {{ "127.0.0.1" }}
+            c2s_ports = {{ {port} }}
+            c2s_direct_tls_ports = {{ {tls_port} }}
+            c2s_direct_tls_ssl = {{ certificate = "{chain}"; key = "{key}" }}
+            s2s_ports = {{ }}
+            allow_unencrypted_plain_auth = true
+            c2s_require_encryption = false
+            authentication = "internal_hashed"
+            log = {{ debug = "{log}" }}
+            modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "ping"; "version"; "offline"; "carbons"; "presence";
+                "message"; "iq"; "c2s"; "posix"; "private"; "vcard" }}
+            modules_disabled = {{ "s2s" }}
+            VirtualHost "{DOMAIN}"
+                ssl = {{ certificate = "{chain}"; key = "{key}" }}
+            Component "rooms.{DOMAIN}" "muc"
+            """
+        )
+        for person in PEOPLE:
+            subprocess.run(
+                [control, "--config", str(config), "register", person, DOMAIN, PASSWORD],
+                check=True, capture_output=True, timeout=60,
+            )  # fmt: skip
+    else:
+        port, tls_port, ca_file = again.port, again.tls_port, again.ca_file
     process = subprocess.Popen(
         [daemon, "--config", str(config), "-F"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -210,6 +225,39 @@ def clock() -> Iterator[RealClock]:
     one.close()
 
 
+class Person:
+    """Somebody at the other end, on line in a thread of their own."""
+
+    def __init__(self, server: Server, **options: Any) -> None:
+        self.clock = RealClock()
+        self.client = Client(server, self.clock, RealHost(), **options)
+        self.heard: queue.Queue[Message] = queue.Queue()
+        self.client.on_message(self.heard.put)
+        self._thread = threading.Thread(target=self.client.wait, daemon=True)
+
+    def __enter__(self) -> Person:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clock.stop()
+        self._thread.join(30)
+        self.client.disconnect()
+        self.clock.close()
+
+    def hears(self) -> Message:
+        """The next message."""
+        return self.heard.get(timeout=30)
+
+
+def until(clock: RealClock, jabber: Client, done: Callable[[], object]) -> None:
+    """Waits until something holds."""
+    deadline = clock.time() + 20
+    while not done():
+        assert clock.time() < deadline, "it never came to hold"
+        jabber.wait(clock.time() + 0.05)
+
+
 @pytest.mark.parametrize("tls", ["starttls", "implicit", "none"])
 def test_our_client_logs_in_in_every_way(jabber: Jabber, clock: RealClock, tls: str) -> None:
     for auth in ("auto", "plain", *jabber.scram):
@@ -217,3 +265,246 @@ def test_our_client_logs_in_in_every_way(jabber: Jabber, clock: RealClock, tls: 
             assert str(session.jid.bare) == f"bot@{DOMAIN}"
             assert session.jid.resource
             assert isinstance(session.link.tls, ssl.SSLObject) == (tls != "none")
+
+
+def test_a_wrong_password_or_an_unknown_authority_is_refused(jabber: Jabber, clock: RealClock) -> None:
+    for change in ({"password": "wrong"}, {"ca_file": None}, {"jid": "nobody@" + DOMAIN}):
+        with pytest.raises(Refused):
+            Session(replace(jabber.server("bot"), **change), clock, RealHost())
+
+
+def test_a_greeting_waits_for_authorisation_and_arrives(jabber: Jabber, clock: RealClock) -> None:
+    with Person(jabber.server("jeremy"), accept_subscriptions=[f"bot@{DOMAIN}"]) as jeremy:
+        with Client(jabber.server("bot"), clock, RealHost()) as bot:
+            assert bot.deliver(f"jeremy@{DOMAIN}", "Hello <from> Python! \N{SNOWMAN} \U0001f40d", wait=20)
+            message = jeremy.hears()
+            assert (message.text, message.kind) == ("Hello <from> Python! \N{SNOWMAN} \U0001f40d", "chat")
+            until(clock, bot, lambda: bot.roster.presence(f"jeremy@{DOMAIN}").show == "available")
+            assert [str(one.sender) for one in bot.new_subscriptions()] == [f"jeremy@{DOMAIN}"]
+            jeremy.client.status("dnd", "busy")
+            until(clock, bot, lambda: bot.roster.presence(f"jeremy@{DOMAIN}").show == "dnd")
+            assert [(one.show, one.text) for one in bot.presence_updates()] == [("dnd", "busy")]
+            bot.remove(f"jeremy@{DOMAIN}")
+            until(clock, bot, lambda: not bot.roster)
+
+
+def test_who_refuses_or_does_not_exist_gets_nothing(jabber: Jabber, clock: RealClock) -> None:
+    with Person(jabber.server("mallory")) as mallory, Client(jabber.server("bot"), clock, RealHost()) as bot:
+        mallory.client.on_subscription_request(lambda request: mallory.client.deny(request.sender))
+        with pytest.raises(Refused, match="has refused"):
+            bot.deliver(f"mallory@{DOMAIN}", "Hello", wait=20)
+        with pytest.raises(CommsError):
+            bot.deliver("x@unknown.invalid", "Hello", wait=20)
+        with pytest.raises(TryLater, match="nothing was sent"):
+            bot.deliver(f"nobody@{DOMAIN}", "Hello", wait=0.5)
+        for address in (f"mallory@{DOMAIN}", "x@unknown.invalid", f"nobody@{DOMAIN}"):
+            bot.remove(address)
+        # RFC 6121 §2.5.3 wants item-not-found; ejabberd is content
+        with pytest.raises(Refused, match="item-not-found") if jabber.name == "prosody" else contextlib.nullcontext():
+            bot.remove(f"stranger@{DOMAIN}")
+
+
+def test_names_and_groups_are_kept_by_the_server_and_read_back(jabber: Jabber, clock: RealClock) -> None:
+    with Client(jabber.server("bot"), clock, RealHost()) as bot:
+        bot.add(f"michael@{DOMAIN}", "Michael & Co", ["Friends", "Admins"])
+        until(clock, bot, lambda: f"michael@{DOMAIN}" in map(str, bot.roster))
+        bot.reconnect()  # with versions, the list need not come again
+        contact = bot.roster[f"michael@{DOMAIN}"]
+        assert (contact.name, set(contact.groups), contact.asked) == ("Michael & Co", {"Friends", "Admins"}, True)
+        bot.remove(f"michael@{DOMAIN}")
+
+
+def test_two_hundred_messages_are_on_the_wire_before_the_close(jabber: Jabber, clock: RealClock) -> None:
+    with Person(jabber.server("jeremy")) as jeremy:
+        with Client(jabber.server("bot"), clock, RealHost()) as bot:
+            for number in range(200):
+                bot.send(stanzas.message(jeremy.client.jid, f"{number} " + "x" * 2000))
+        assert [jeremy.hears().text.split()[0] for _ in range(200)] == [str(number) for number in range(200)]
+
+
+def test_a_room_s_private_messages_and_what_was_stored_are_not_handed_out(jabber: Jabber, clock: RealClock) -> None:
+    room = Jid.parse(f"ops@rooms.{DOMAIN}/bot")
+    joining = stanzas.presence(room)
+    joining.append(Element("{http://jabber.org/protocol/muc}x"))
+    with Client(jabber.server("mallory"), clock, RealHost()) as mallory:
+        mallory.send(stanzas.message(Jid.parse(f"bot@{DOMAIN}"), "stored"))
+        with Client(jabber.server("bot"), clock, RealHost()) as bot:
+            bot.send(joining)
+            other = stanzas.presence(Jid.parse(f"ops@rooms.{DOMAIN}/jeremy"))
+            other.append(Element("{http://jabber.org/protocol/muc}x"))
+            until(clock, bot, lambda: bot._rooms)
+            mallory.send(other)
+            mallory.send(stanzas.message(room, "private"))
+            mallory.send(stanzas.message(room.bare, "to all", "groupchat"))
+            mallory.send(stanzas.message(bot.jid, "open"))
+            seen: list[Message] = []
+            until(clock, bot, lambda: seen.extend(bot.received_messages()) or seen)
+            until(clock, mallory, lambda: True)
+            assert [message.text for message in seen] == ["open"]
+
+
+def test_a_second_login_as_the_same_resource_ends_the_first_for_good(jabber: Jabber, clock: RealClock) -> None:
+    server = jabber.server("bot", resource="desk")
+    with Client(server, clock, RealHost()) as first, Client(server, clock, RealHost()) as second:
+        with pytest.raises(Refused, match="conflict"):
+            until(clock, first, lambda: False)
+        assert second.connected
+
+
+def test_the_client_comes_back_when_the_server_does(
+    tmp_path: Path, clock: RealClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.5)
+    with prosody(tmp_path) as running:
+        bot = Client(running.server("bot"), clock, RealHost())
+    until(clock, bot, lambda: not bot.connected)
+    with prosody(tmp_path, running):
+        until(clock, bot, lambda: bot.connected)
+        bot.send(stanzas.message(bot.jid.bare, "back"))
+        bot.disconnect()
+
+
+def test_the_book_s_client_logs_in_and_loses_its_greeting(jabber: Jabber, clock: RealClock, tmp_path: Path) -> None:
+    """Listing 6.8 on a server of today."""
+    with Person(jabber.server("michael"), accept_subscriptions=True) as michael:
+        book = JabberSimple(replace(jabber.server("mallory"), user="mallory"), clock, RealHost())
+        book.deliver(f"michael@{DOMAIN}", "Hello from Ruby!")
+        book.disconnect()
+        with pytest.raises(queue.Empty):
+            michael.heard.get(timeout=0.5)
+
+
+# ── MySQL by Jabber, on real servers ─────────────────────────────────────────────────────────────────────────────
+
+RESTART = '''
+"""Ends the database by its pid, and starts it anew: what an init script does."""
+import os, pathlib, socket, subprocess, sys, time
+
+folder, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
+pid = int((folder / "pid").read_text())
+os.kill(pid, 15)
+deadline = time.monotonic() + 50
+while pathlib.Path(f"/proc/{pid}").exists() and " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text():
+    assert time.monotonic() < deadline, "it does not end"
+    time.sleep(0.05)
+log = open(folder / "log", "ab")
+subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+while True:
+    assert time.monotonic() < deadline, "it does not start"
+    try:
+        socket.socket(socket.AF_UNIX).connect(str(folder / "socket"))
+        break
+    except OSError:
+        time.sleep(0.05)
+print("restarted")
+'''
+
+
+@dataclass
+class Database:
+    """A MariaDB that is running."""
+
+    folder: Path
+    restart: list[str]
+
+    @property
+    def pid(self) -> int:
+        """Its process, as it says itself."""
+        return int((self.folder / "pid").read_text())
+
+    def answers(self) -> str:
+        """What it says to SELECT 1."""
+        command = [needs("mariadb", "mariadb-client"), f"--socket={self.folder}/socket", "--user=root", "-Nse", "SELECT 1"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    """MariaDB under the user of its package, with its own folder; no network."""
+    daemon, install = needs("mariadbd", "mariadb-server"), needs("mariadb-install-db", "mariadb-server")
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))  # short, for the socket's sake
+    shutil.chown(folder, "mysql", "mysql")
+    data = [f"--datadir={folder}/data", f"--log-error={folder}/log"]
+    subprocess.run(
+        [install, "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", *data],
+        user="mysql", group="mysql", check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    command = [
+        daemon, "--no-defaults", *data, f"--socket={folder}/socket", f"--pid-file={folder}/pid", "--skip-networking",
+    ]  # fmt: skip
+    first = subprocess.Popen(command, user="mysql", group="mysql", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    script = folder / "restart.py"
+    script.write_text(RESTART)
+    # as an init script would: whoever may run it, the database runs as its own user
+    as_mysql = [needs("setpriv", "util-linux"), "--reuid=mysql", "--regid=mysql", "--clear-groups"]
+    running = Database(folder, [sys.executable, str(script), str(folder), *as_mysql, *command])
+    try:
+        deadline = time.monotonic() + START
+        while running.answers() != "1":
+            assert first.poll() is None, (folder / "log").read_text()[-3000:]
+            assert time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
+        yield running
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(running.pid, signal.SIGTERM)
+        first.terminate()
+        first.wait(60)
+        deadline = time.monotonic() + 60
+        while (folder / "pid").exists() and time.monotonic() < deadline:
+            threading.Event().wait(0.1)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_mysql_by_jabber_restarts_a_real_database(jabber: Jabber, database: Database, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    (tmp_path / "password").chmod(0o600)
+    site = tmp_path / "site.toml"
+    site.write_text(
+        f"""
+        [xmpp]
+        jid = "bot@{DOMAIN}"
+        host = "127.0.0.1"
+        port = {jabber.port}
+        ca_file = "{jabber.ca_file}"
+        password_file = "password"
+        [scenario.mysql-by-jabber]
+        admins = ["jeremy@{DOMAIN}"]
+        poll = 0.2
+        restart = {json.dumps(database.restart)}
+        """
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "scenarios", "run", "mysql-by-jabber", "--live", str(site)], cwd=ROOT, stderr=output
+        )
+    try:
+        with Person(jabber.server("jeremy")) as jeremy, Person(jabber.server("mallory")) as mallory:
+            bot = Jid.parse(f"bot@{DOMAIN}")
+            here = threading.Event()
+            jeremy.client.on_presence(lambda presence: here.set() if presence.show == "available" else None)
+            jeremy.client.ask(bot)
+            assert here.wait(30), log.read_text()
+            before = database.pid
+            for kind in ("headline", "error", "groupchat"):
+                jeremy.client.send(stanzas.message(bot, "restart", kind))
+            mallory.client.send(stanzas.message(bot, "restart"))
+            jeremy.client.send(stanzas.message(bot, "Restrat"))
+            assert jeremy.hears().text == "Invalid command! (did you mean 'restart'?); you may say: restart"
+            assert database.pid == before
+            jeremy.client.send(stanzas.message(bot, " Restart MySQL\n", thread="t1"))
+            answer = jeremy.hears()
+            assert (answer.text, answer.thread) == ("MySQL told to restart.", "t1")
+            assert database.pid != before
+            assert database.answers() == "1"
+            assert mallory.heard.empty()
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(20) == 0, log.read_text()
+    finally:
+        program.kill()
+        program.wait(10)
+    text = log.read_text()
+    assert text.count("what=restart who=jeremy") == 1
+    assert "refused who=mallory" in text
+    assert PASSWORD not in text
