@@ -198,7 +198,9 @@ class Client:
             answer = self._answers[id]
         finally:
             del self._answers[id], self._answerers[id]
-        asked = f"{query.get('to') or self.jid.domain} asked for {split_tag(query[0])[0] if len(query) else 'nothing'}"
+        asked = (
+            f"the query to {query.get('to') or self.jid.domain} about {split_tag(query[0])[0] if len(query) else 'nothing'}"
+        )
         if answer is None:
             if self._session is not session:
                 raise Unknown(f"{asked}: the link was lost before the answer came")

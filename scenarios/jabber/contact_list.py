@@ -11,26 +11,33 @@ add = ["them@yourco.test"]
 remove = []
 names = { "them@yourco.test" = "Them" }          # what they are called on the list
 groups = { "them@yourco.test" = ["Friends"] }
-accept = []                                      # who may see us; before they ask, too, where the server can
+accept = []                                      # who may see us
 deny = []                                        # who may not
 watch = 60                                       # seconds until the list is printed
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.errors import Refused
 from comms.host import Host
 from comms.settings import Settings
 from comms.xmpp import Client, Contact, Jid, Presence
+from scenarios.play import Claim, Program, act
 
 if TYPE_CHECKING:
-    pass
+    from fakes import World
 
 BOT, THEM = "bot@yourco.test", "them@yourco.test"
+WORLD: dict[str, Any] = {
+    "servers": ["xmpp"],
+    "program": BOT,
+    "person": [{"address": f"{name}@yourco.test"} for name in ("bot", "them", "fan", "old", "mallory")],
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             try:
                 jabber.remove(address)
             except Refused as error:
-                host.say(str(error))
+                host.say(f"{address} cannot be removed: {error}")
                 code = 1
         for address in rules.add:
             jabber.add(address, rules.names.get(address, ""), rules.groups.get(address, ()))
@@ -96,3 +103,47 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         for contact in jabber.roster.values():
             host.say(shown(contact, jabber.roster.presence(contact.jid)))
     return code
+
+
+@act("jabber-roster", book=False, scenario={"contact-list": {"add": [THEM], "groups": {THEM: ["Friends"]}}})
+def roster(world: World, program: Program) -> Iterator[Claim]:
+    """People come onto the list, agree, ask back, are shown, and are taken off again."""
+    them, mallory = world.jabber.person(THEM), world.jabber.person("mallory@yourco.test")
+    them.comes()
+    world.clock.at(10, lambda: them.accepts(BOT))
+    pushed = "<query xmlns='jabber:iq:roster'><item jid='mallory@yourco.test' subscription='both'/></query>"
+
+    def forge() -> None:
+        mallory.sends(f"<iq to='{world.jabber.sessions(BOT)[0]}' type='set' id='p'>{pushed}</iq>")
+
+    world.clock.at(20, forge)
+    program()
+    said = says(world)
+    listed = [f"{THEM} <{THEM}> to in Friends: available"]
+    yield Claim("who has agreed can be seen", said == [f"{THEM} lets us see them", *listed], said)
+    yield Claim("a stranger puts nobody onto the list", list(world.jabber.roster(BOT)) == [THEM], world.jabber.roster(BOT))
+
+    world.jabber.befriend(BOT, "fan@yourco.test", "from")
+    world.jabber.befriend(BOT, "old@yourco.test", "both")
+    them.asks(BOT)
+    program(scenario={"contact-list": {"add": ["mallory@yourco.test"], "accept": [THEM]}})
+    found = [line.partition("> ")[2].partition(":")[0] for line in says(world)[len(said) :]]
+    wanted = ["from", "none (asked)", "both", "both in Friends"]
+    yield Claim("none, from, to and both are told apart", found == wanted, found)
+
+    said = says(world)
+    gone = [THEM, "old@yourco.test", "mallory@yourco.test", "nobody@yourco.test"]
+    code = program(scenario={"contact-list": {"add": [], "remove": gone}})
+    left = list(world.jabber.roster(BOT))
+    yield Claim("who is removed is gone", left == ["fan@yourco.test"], left)
+    theirs = [contact.subscription for contact in world.jabber.roster(THEM).values()]
+    yield Claim("and sees us no more", set(theirs) <= {"none"}, theirs)
+    told = says(world)[len(said) :]
+    yield Claim("who is not there cannot be removed, and that is said", code == 1 and "item-not-found" in told[0], told)
+    code = program(scenario={"contact-list": {"add": ["a b@yourco.test"]}})
+    yield Claim("what is no address is an error in the settings", code == 2, code)
+
+
+def says(world: World) -> list[str]:
+    """What the program has printed."""
+    return [event.text for event in world.events if event.level == "say"]

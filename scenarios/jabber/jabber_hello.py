@@ -19,18 +19,26 @@ so it never leaves; and whoever asks to see the bot is let in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.host import Host
 from comms.settings import Settings
 from comms.xmpp import Client, Jid, Message
+from scenarios.play import Claim, Program, act
 
 if TYPE_CHECKING:
-    pass
+    from fakes import World
 
 BOT, THEM = "bot@yourco.test", "them@yourco.test"
+WORLD: dict[str, Any] = {
+    "servers": ["xmpp"],
+    "program": BOT,
+    "person": [{"address": address} for address in (BOT, THEM, "shy@yourco.test")],
+    "scenario": {"jabber-hello": {"to": THEM}},
+}
 
 
 @dataclass(frozen=True)
@@ -83,3 +91,17 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         elif rules.listen == "callback":
             call_back(jabber)
     return 0
+
+
+@act("jabber-hello")
+def hello(world: World, program: Program) -> Iterator[Claim]:
+    """The bot asks; ten seconds later they agree."""
+    them = world.jabber.person(THEM)
+    them.comes()
+    world.clock.at(10, lambda: them.accepts(BOT))
+    code = program()
+    kinds = [stanza.type for stanza in them.heard if stanza.type in ("subscribe", "chat")]
+    yield Claim("they are asked first", kinds[:1] == ["subscribe"], kinds)
+    heard = [stanza.body or "" for stanza in them.messages]
+    yield Claim("and greeted once they have agreed", len(heard) == 1 and heard[0].startswith("Hello"), heard)
+    yield Claim("the program ends well, and only then", (code, world.clock.elapsed) == (0, 10), (code, world.clock.elapsed))

@@ -25,7 +25,9 @@ yesterday, calls `Restart` invalid, says "told to" whatever happened, and of str
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +40,28 @@ from comms.mail_door import MailDoor
 from comms.settings import Settings
 from comms.state import State
 from comms.xmpp import Client, Jid, Message, Outbox
+from scenarios.play import Claim, Program, act
 
 if TYPE_CHECKING:
-    pass
+    from fakes import World
 
 BOT = "bot@yourco.test"
 ADMINS = ("jeremy@yourco.test", "michael@yourco.test")
 RESTART = ("systemctl", "restart", "mariadb")
+WORLD: dict[str, Any] = {
+    "servers": ["xmpp"],
+    "program": BOT,
+    "person": [
+        {"address": BOT, "contacts": dict.fromkeys(ADMINS, "both")},
+        *({"address": address} for address in (*ADMINS, "mallory@yourco.test")),
+    ],
+    "host": {"name": "db1.yourco.test", "services": ["mariadb"]},
+    "scenario": {"mysql-by-jabber": {"admins": list(ADMINS), "stop": ["systemctl", "stop", "mariadb"]}},
+}
+
+# what somebody forwards, and may have made up
+COPY = f"<forwarded xmlns='urn:xmpp:forward:0'><message from='{ADMINS[0]}/x'><body>restart</body></message></forwarded>"
+
 CONFIRM = 60.0  # seconds in which a command may be confirmed
 TAIL = 1000  # characters of a command's output that an answer holds
 
@@ -117,20 +134,14 @@ class Service:
         if rules.inbox:
             servers = settings.server("pop3"), settings.server("smtp")
             sender = rules.sender or servers[1].user
-            self.mail = MailDoor(
-                self.commands, state, servers, rules.inbox, rules.admins, sender, clock, host, self.subject
-            )
-
-    def subject(self, text: str) -> str:
-        """A mail says `restart mysql`; `restart` alone is too little to be meant for us."""
-        return command(text) if phrase(text).endswith(" mysql") else text
+            self.mail = MailDoor(self.commands, state, servers, rules.inbox, rules.admins, sender, clock, host, command)
 
     def round(self, jabber: Client) -> None:
         """What has come is written down, what was accepted is done, what is to be said is sent. Raises CommsError."""
         for message in jabber.received_messages():
             self.take(message)
         if self.mail is not None and self.clock.time() >= self.mail_due:
-            self.mail_due += self.rules.mail_poll
+            self.mail_due = self.clock.time() + self.rules.mail_poll
             try:
                 self.mail.collect()
             except CommsError as error:  # the other door stays open
@@ -193,3 +204,33 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             for _ in clock.every(rules.poll):
                 service.round(jabber)
     return 0
+
+
+@act("mysql-by-jabber")
+def restart(world: World, program: Program) -> Iterator[Claim]:
+    """Two administrators order a restart; a stranger tries, and much else that is no order comes by."""
+    jeremy, michael, mallory = (world.jabber.person(one) for one in (*ADMINS, "mallory@yourco.test"))
+    jeremy.says(BOT, "restart")  # while the bot is away: the server keeps it, and hands it over as old
+    world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(20, lambda: mallory.says(BOT, "restart"))
+    world.clock.at(30, lambda: michael.says(BOT, " Restart\n"))
+    for type, body in (("headline", "<body>restart</body>"), ("error", "<body>restart</body>"), ("chat", "")):
+        world.clock.at(40, partial(jeremy.sends, f"<message to='{BOT}' type='{type}'>{body}</message>"))
+    for sender, inside in (
+        (ADMINS[0] + "/x", "<body>restart</body><x xmlns='http://jabber.org/protocol/muc#user'/>"),
+        ("mallory@yourco.test/x", f"<body>restart</body><received xmlns='urn:xmpp:carbons:2'>{COPY}</received>"),
+        ("yourco.test", "<body>The server goes down for maintenance.</body>"),
+    ):
+        odd = f"<message from='{sender}' to='{BOT}' type='chat'>{inside}</message>"
+        world.clock.at(50, partial(world.jabber.inject, odd))
+    world.clock.at(60, lambda: jeremy.says(BOT, "restart mysql"))
+    world.clock.until(90)
+    program()
+    told = "MySQL told to restart."
+    ran = world.host.ran
+    yield Claim("MySQL is restarted for each of three orders, and for nothing else", ran == [RESTART] * 3, ran)
+    heard = [[stanza.body for stanza in person.messages] for person in (jeremy, michael, mallory)]
+    yield Claim("an order is answered when it has been done", heard[0] == [told] * 2 and heard[1] == [told], heard)
+    yield Claim("a stranger hears nothing", heard[2] == [], heard[2])
+    traces = [event.text for event in world.events if event.text.startswith("refused who=mallory@yourco.test")]
+    yield Claim("and leaves a trace", len(traces) == 1, [event.text for event in world.events])

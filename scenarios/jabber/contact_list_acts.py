@@ -1,0 +1,46 @@
+"""A further act of contact-list: who asks to see us must be let in by somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from scenarios.jabber.contact_list import BOT, THEM, WORLD, says
+from scenarios.play import Claim, Program, act
+
+if TYPE_CHECKING:
+    from fakes import World
+
+__all__ = ["WORLD"]
+
+
+@act(
+    "jabber-contact-auth",
+    book=False,
+    scenario={"contact-list": {"add": [THEM], "accept": ["Fan@yourco.test"], "deny": ["old@yourco.test"], "watch": 90}},
+)
+def authorised(world: World, program: Program) -> Iterator[Claim]:
+    """Four people ask to see the bot; one of them is on its list, one on the other. The bot has to ask, too."""
+    them, fan, old, mallory = (world.jabber.person(f"{name}@yourco.test") for name in ("them", "fan", "old", "mallory"))
+    them.comes()
+    for seconds, person in ((10, fan), (20, old), (30, mallory), (35, mallory), (40, them)):
+        world.clock.at(seconds, lambda person=person: person.asks(BOT))  # type: ignore[misc]
+    world.clock.at(45, lambda: them.drops(BOT))  # they think better of it
+    program()
+    ours = world.jabber.roster(BOT)
+
+    asked = ours[THEM]
+    yield Claim("who was added is asked, and decides", (asked.subscription, asked.ask) == ("none", True), asked)
+    seen = [person.address for person in (fan, old, mallory) if any(one.sender for one in shows(person))]
+    yield Claim("only who is on the list sees the bot", seen == ["fan@yourco.test"], seen)
+    denied = world.jabber.roster(old.address)[BOT]
+    yield Claim("who is on the other is told no", (denied.subscription, denied.ask) == ("none", False), denied)
+    said = [line for line in says(world) if "mallory" in line]
+    yield Claim("a stranger waits, and is named once", said == ["mallory@yourco.test asks to see us: "], said)
+    waiting = [contact.jid for contact in ours.values() if contact.asking]
+    yield Claim("the server keeps the question open", waiting == ["mallory@yourco.test"], ours)
+
+
+def shows(person: Any) -> list[Any]:
+    """The presence of the bot that somebody has seen."""
+    return [one for one in person.heard if one.kind == "presence" and not one.type and (one.sender or "").startswith(BOT)]

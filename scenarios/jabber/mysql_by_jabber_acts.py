@@ -1,0 +1,132 @@
+"""Further acts of mysql-by-jabber: words that are no command, orders that fail, and a second door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from comms.state import State
+from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD
+from scenarios.play import Claim, Program, act
+
+if TYPE_CHECKING:
+    from fakes import World
+
+__all__ = ["WORLD"]
+
+JEREMY, MICHAEL = ADMINS
+MALLORY = "mallory@yourco.test"
+STOP = ("systemctl", "stop", "mariadb")
+INBOX = "cly6ruct1yit2d@yourco.test"
+TOLD = "MySQL told to restart."
+
+
+def heard(person: Any) -> list[str]:
+    """What somebody was told."""
+    return [stanza.body for stanza in person.messages]
+
+
+@act("jabber-invalid-command")
+def invalid(world: World, program: Program) -> Iterator[Claim]:
+    """An administrator mistypes, asks for help, and must say twice what should not be said by a slip."""
+    jeremy, mallory = world.jabber.person(JEREMY), world.jabber.person(MALLORY)
+    said = {
+        10: "restrat", 20: "help", 30: "restart; rm -rf /", 40: "stop", 45: "stop now", 50: "stop", 120: "stop qqqq",
+    }  # fmt: skip
+    for seconds, text in said.items():
+        world.clock.at(seconds, partial(jeremy.says, BOT, text))
+    world.clock.at(15, lambda: mallory.says(BOT, "restrat"))
+    world.clock.at(130, lambda: jeremy.says(BOT, "stop"))
+
+    def confirm() -> None:
+        words = heard(jeremy)[-1].partition("say within 60 s: ")[2:] if jeremy.messages else ("",)
+        jeremy.says(BOT, words[0])
+
+    world.clock.at(140, confirm)
+    program()
+    told = heard(jeremy)
+    may = "; you may say: stop, restart"
+    yield Claim("a mistyped command is named as one, with the nearest", told[:1] == [
+        f"Invalid command! (did you mean 'restart'?){may}"], told[:1])  # fmt: skip
+    yield Claim("help says what may be said", told[1:2] == ["You may say: stop, restart"], told[1:2])
+    yield Claim("nothing behind a command makes it another", told[2:3] == [f"Invalid command!{may}"], told[2:3])
+    yield Claim("a stranger hears nothing", heard(mallory) == [], heard(mallory))
+    traces = [event.text for event in world.events if event.text.startswith(f"refused who={MALLORY}")]
+    yield Claim("and leaves a trace", len(traces) == 1, [event.text for event in world.events])
+    yield Claim(
+        "stop is done only when it was confirmed in time, by the right word", world.host.ran == [STOP], world.host.ran
+    )
+    yield Claim("and that is told", told[-1:] == ["MySQL told to stop."], told)
+
+
+@act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
+def fails(world: World, program: Program) -> Iterator[Claim]:
+    """MySQL does not obey; then it hangs; then the link is lost while it obeys; then the program dies."""
+    jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
+    michael.comes()
+    restart = world.host.commands[RESTART]
+    restart.code, restart.output = 1, "Job for mariadb.service failed.\n"
+    jeremy.says(BOT, "hello")  # stored: nothing comes of it
+
+    def mended(takes: float) -> None:
+        restart.code, restart.output, restart.takes = 0, "", takes
+
+    world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(20, lambda: mended(1000))
+    world.clock.at(21, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(60, lambda: mended(5))
+    world.clock.at(61, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(62, lambda: michael.says(BOT, "restart"))
+    world.clock.at(64, lambda: world.cut("xmpp"))
+    world.clock.until(200)
+    program()
+    told = heard(jeremy)
+    failed = "MySQL was not told to restart, or did not obey: exit status 1.\nJob for mariadb.service failed."
+    yield Claim("the exit status is told, with the end of the output", told[:1] == [failed], told[:1])
+    hung = "MySQL was not told to restart, or did not obey: still running after 30 s, and ended."
+    yield Claim("a command that hangs is ended, and that is told", told[1:2] == [hung], told[1:2])
+    yield Claim("an answer that the link lost waits until it is back", told[2:] == [TOLD], told[2:])
+    yield Claim("an order that came meanwhile has its turn", heard(michael) == [TOLD], heard(michael))
+    yield Claim("each order was run once", world.host.ran == [RESTART] * 4, world.host.ran)
+
+
+@act(
+    "mysql-two-doors",
+    book=False,
+    servers=["xmpp", "smtp", "pop3"],
+    person=[{"address": BOT, "aliases": [INBOX], "contacts": dict.fromkeys(ADMINS, "both")},
+            *({"address": address} for address in (*ADMINS, MALLORY))],
+    scenario={"mysql-by-jabber": {"inbox": INBOX, "sender": f"MySQL <{BOT}>"}},
+)  # fmt: skip
+def two_doors(world: World, program: Program) -> Iterator[Claim]:
+    """While a restart by message is under way, a stop comes by mail: one after the other, one ledger, each door answers."""
+    jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
+    world.host.commands[RESTART].takes = 20
+
+    def mail(sender: str, subject: str, to: str = INBOX) -> None:
+        text = f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: <{len(world.mail.messages)}@phone.test>\r\n\r\n\r\n"
+        world.mail.deliver(to, text.encode())
+
+    world.clock.at(29, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(29, lambda: mail(MALLORY, "Stop MySQL"))
+    world.clock.at(40, lambda: mail(MICHAEL, "Stop MySQL"))
+    world.clock.at(41, lambda: mail(MICHAEL, "halt"))
+    world.clock.at(45, lambda: michael.says(BOT, "restart mysql"))
+    world.clock.until(100)
+    program()
+    ran = world.host.ran
+    yield Claim("all that was ordered is done, in the order in which it came in", ran == [RESTART, RESTART, STOP], ran)
+    with State(world.folder / "mysql-by-jabber.sqlite3") as state:
+        times = state.rows("SELECT begun, ended FROM ledger WHERE target = 'mysql' ORDER BY begun")
+        audit = [str(who) for (who,) in state.rows("SELECT who FROM audit WHERE verdict = 'accepted' ORDER BY rowid")]
+    apart = all(str(one[1]) <= str(other[0]) for one, other in pairwise(times))
+    yield Claim("never two at once", len(times) == 3 and apart, times)
+    yield Claim("one audit names them all", audit == [JEREMY, MICHAEL, MICHAEL, MICHAEL], audit)
+    told = [heard(person) for person in (jeremy, michael)]
+    yield Claim("messages are answered by message", told == [[TOLD], [TOLD]], told)
+    receipts = [(mail.subject, "done in" in mail.text) for mail in world.mail.inbox(MICHAEL)]
+    yield Claim("mails by mail, the invalid one too", receipts == [("Re: Stop MySQL", True), ("Re: halt", False)], receipts)
+    answers = [mail.subject for mail in world.mail.messages if MALLORY in mail.envelope.to]
+    yield Claim("a stranger's mail is not answered", not answers, answers)
