@@ -249,7 +249,12 @@ class World:
         self._tell(Event(self._time.now(), who, text, level))
 
     def _tell(self, event: Event) -> None:
-        """Keeps an event; in place of our ports, which differ from run to run, stand their names."""
+        """Keeps an event; in place of our ports, which differ from run to run, stand their names.
+
+        In a rehearsal what the program wrote before it said this is handled first: else the two would race.
+        """
+        if isinstance(self._time, Rehearsal) and not self._bridge.here:
+            self._time.settle()
         names = {str(listener.port): name for name, listener in self._shell.listeners.items()}
         text = _PORT.sub(lambda match: f"{self.mail.host}:{names.get(match[1], match[1])}", event.text)
         self._note(replace(event, text=text))

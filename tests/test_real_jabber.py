@@ -338,7 +338,12 @@ def test_a_room_s_private_messages_and_what_was_stored_are_not_handed_out(jabber
             mallory.send(stanzas.message(room.bare, "to all", "groupchat"))
             mallory.send(stanzas.message(bot.jid, "open"))
             seen: list[Message] = []
-            until(clock, bot, lambda: seen.extend(bot.received_messages()) or seen)
+
+            def look() -> bool:
+                seen.extend(bot.received_messages())
+                return bool(seen)
+
+            until(clock, bot, look)
             until(clock, mallory, lambda: True)
             assert [message.text for message in seen] == ["open"]
 
@@ -379,7 +384,7 @@ def test_the_book_s_client_logs_in_and_loses_its_greeting(jabber: Jabber, clock:
 
 RESTART = '''
 """Ends the database by its pid, and starts it anew: what an init script does."""
-import os, pathlib, socket, subprocess, sys, time
+import os, pathlib, socket, subprocess, sys, threading, time
 
 folder, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
 pid = int((folder / "pid").read_text())
@@ -387,7 +392,7 @@ os.kill(pid, 15)
 deadline = time.monotonic() + 50
 while pathlib.Path(f"/proc/{pid}").exists() and " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text():
     assert time.monotonic() < deadline, "it does not end"
-    time.sleep(0.05)
+    threading.Event().wait(0.05)
 log = open(folder / "log", "ab")
 subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 while True:
@@ -396,7 +401,7 @@ while True:
         socket.socket(socket.AF_UNIX).connect(str(folder / "socket"))
         break
     except OSError:
-        time.sleep(0.05)
+        threading.Event().wait(0.05)
 print("restarted")
 '''
 

@@ -14,7 +14,20 @@ from comms.settings import Settings
 from scenarios.book.jabber_simple import JabberSimple, NoMethodError
 
 # act → the claims that this way breaks: no fewer, no more
-BREAKS: dict[str, list[str]] = {}
+BREAKS = {
+    "mysql-by-jabber": [
+        "each order is obeyed, in whatever case it is written",
+        "what is old, broken, announced, from a room or forwarded is no order",
+        "a message from the server itself ends nothing",
+        "an order is answered when it has been done",
+        "and leaves a trace",
+    ],
+    "jabber-invalid-command": [
+        "a mistyped command is named as one, with the nearest",
+        "nothing behind a command makes it another",
+        "and leaves a trace",
+    ],
+}
 
 ADMINS = ("jeremy@yourco.test", "michael@yourco.test")
 COMMANDS = ("start", "stop", "restart")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -30,35 +29,49 @@ def heard(person: Any) -> list[str]:
 
 @act("jabber-invalid-command")
 def invalid(world: World, program: Program) -> Iterator[Claim]:
-    """An administrator mistypes, asks for help, and must say twice what should not be said by a slip."""
+    """An administrator mistypes, and tries to say more than a command; a stranger mistypes, too."""
     jeremy, mallory = world.jabber.person(JEREMY), world.jabber.person(MALLORY)
-    said = {
-        10: "restrat", 20: "help", 30: "restart; rm -rf /", 40: "stop", 45: "stop now", 50: "stop", 120: "stop qqqq",
-    }  # fmt: skip
-    for seconds, text in said.items():
-        world.clock.at(seconds, partial(jeremy.says, BOT, text))
-    world.clock.at(15, lambda: mallory.says(BOT, "restrat"))
-    world.clock.at(130, lambda: jeremy.says(BOT, "stop"))
-
-    def confirm() -> None:
-        words = heard(jeremy)[-1].partition("say within 60 s: ")[2:] if jeremy.messages else ("",)
-        jeremy.says(BOT, words[0])
-
-    world.clock.at(140, confirm)
+    world.clock.at(10, lambda: jeremy.says(BOT, "restrat"))
+    world.clock.at(20, lambda: jeremy.says(BOT, "restart; rm -rf /"))
+    world.clock.at(30, lambda: mallory.says(BOT, "restrat"))
     program()
     told = heard(jeremy)
-    may = "; you may say: stop, restart"
-    yield Claim("a mistyped command is named as one, with the nearest", told[:1] == [
-        f"Invalid command! (did you mean 'restart'?){may}"], told[:1])  # fmt: skip
-    yield Claim("help says what may be said", told[1:2] == ["You may say: stop, restart"], told[1:2])
-    yield Claim("nothing behind a command makes it another", told[2:3] == [f"Invalid command!{may}"], told[2:3])
+    nearest = "Invalid command! (did you mean 'restart'?); you may say: stop, restart"
+    yield Claim("a mistyped command is named as one, with the nearest", told[:1] == [nearest], told)
+    yield Claim(
+        "nothing behind a command makes it another", told[1:] == ["Invalid command!; you may say: stop, restart"], told
+    )
+    yield Claim("nothing is done", not world.host.ran, world.host.ran)
     yield Claim("a stranger hears nothing", heard(mallory) == [], heard(mallory))
     traces = [event.text for event in world.events if event.text.startswith(f"refused who={MALLORY}")]
     yield Claim("and leaves a trace", len(traces) == 1, [event.text for event in world.events])
-    yield Claim(
-        "stop is done only when it was confirmed in time, by the right word", world.host.ran == [STOP], world.host.ran
-    )
-    yield Claim("and that is told", told[-1:] == ["MySQL told to stop."], told)
+
+
+@act("jabber-confirm", book=False)
+def confirm(world: World, program: Program) -> Iterator[Claim]:
+    """What should not be said by a slip must be said twice, in time, by the same person, with the word that was given."""
+    jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
+
+    def repeat(person: Any) -> None:
+        asked = [text for text in heard(jeremy) if "say within 60 s: " in text]
+        person.says(BOT, asked[-1].partition("say within 60 s: ")[2])
+
+    world.clock.at(10, lambda: jeremy.says(BOT, "help"))
+    world.clock.at(20, lambda: jeremy.says(BOT, "stop"))
+    world.clock.at(25, lambda: repeat(michael))  # somebody else
+    world.clock.at(30, lambda: jeremy.says(BOT, "stop qqqq"))  # another word
+    world.clock.at(40, lambda: jeremy.says(BOT, "stop"))
+    world.clock.at(110, lambda: repeat(jeremy))  # too late
+    world.clock.at(120, lambda: jeremy.says(BOT, "Stop MySQL"))
+    world.clock.at(125, lambda: repeat(jeremy))
+    world.clock.at(130, lambda: repeat(jeremy))  # twice
+    program()
+    told = heard(jeremy)
+    yield Claim("help says what may be said", told[:1] == ["You may say: stop, restart"], told)
+    yield Claim("it is done once, when it was confirmed as it should be", world.host.ran == [STOP], world.host.ran)
+    yield Claim("and that is told", told.count("MySQL told to stop.") == 1, told)
+    invalid = [text.startswith("Invalid command!") for text in heard(michael)]
+    yield Claim("nobody confirms for another", invalid == [True], heard(michael))
 
 
 @act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
