@@ -19,7 +19,6 @@ THEM = "them@yourco.test"
 
 def run(clock: Clock, settings: Settings, host: Host) -> None:
     """Adds, delivers, ends."""
-    jabber = JabberSimple(settings.server("xmpp"), clock, host)  # 3
-    jabber.add(THEM)
-    jabber.deliver(THEM, "Hello from Ruby!")  # 1
-    jabber.disconnect()  # 2
+    with JabberSimple(settings.server("xmpp"), clock, host) as jabber:  # 3
+        jabber.add(THEM)
+        jabber.deliver(THEM, "Hello from Ruby!")  # 1, 2

@@ -47,6 +47,19 @@ class JabberSimple:
         self._deferred: list[tuple[str, str]] = []
         self._received: list[Element] = []
         self._link = Link.connect(server.host, server.port, clock, server.timeout)
+        try:
+            self._arrive(host)
+        except BaseException:
+            self._link.close()
+            raise
+
+    def __enter__(self) -> JabberSimple:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()  # as the end of the process does it
+
+    def _arrive(self, host: Host) -> None:
         features = self._restart()
         if features.find(f"{{{TLS}}}starttls") is not None:
             features = self._start_tls()

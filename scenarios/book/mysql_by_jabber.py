@@ -36,15 +36,15 @@ BODY = "{jabber:client}body"
 
 def run(clock: Clock, settings: Settings, host: Host) -> None:
     """For ever: take the messages, obey, answer."""
-    jabber = JabberSimple(settings.server("xmpp"), clock, host)
-    for _ in clock.every(3):
-        for message in jabber.received_messages():  # 3
-            sender = message.get("from", "").partition("/")[0]
-            if "@" not in sender:  # 1
-                raise NoMethodError("the sender has no node")
-            command = message.findtext(BODY, "")
-            if sender in ADMINS and command in COMMANDS:  # 2
-                host.run(("systemctl", command, "mariadb"), timeout=3600)
-                jabber.deliver(sender, f"MySQL told to {command}.")  # 4, 6
-            else:
-                jabber.deliver(sender, "Invalid command!")  # 5
+    with JabberSimple(settings.server("xmpp"), clock, host) as jabber:
+        for _ in clock.every(3):
+            for message in jabber.received_messages():  # 3
+                sender = message.get("from", "").partition("/")[0]
+                if "@" not in sender:  # 1
+                    raise NoMethodError("the sender has no node")
+                command = message.findtext(BODY, "")
+                if sender in ADMINS and command in COMMANDS:  # 2
+                    host.run(("systemctl", command, "mariadb"), timeout=3600)
+                    jabber.deliver(sender, f"MySQL told to {command}.")  # 4, 6
+                else:
+                    jabber.deliver(sender, "Invalid command!")  # 5
