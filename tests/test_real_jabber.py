@@ -461,11 +461,26 @@ def database() -> Iterator[Database]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_mysql_by_jabber_restarts_a_real_database(jabber: Jabber, database: Database, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text(PASSWORD)
-    (tmp_path / "password").chmod(0o600)
-    site = tmp_path / "site.toml"
-    site.write_text(
+@contextlib.contextmanager
+def program(site: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The bot as it would be deployed; what it logs is beside its settings."""
+    with (site.parent / "log").open("ab") as output:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "scenarios", "run", "mysql-by-jabber", "--live", str(site)], cwd=ROOT, stderr=output
+        )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait(10)
+
+
+def site(folder: Path, jabber: Jabber, database: Database) -> Path:
+    """The bot's settings."""
+    (folder / "password").write_text(PASSWORD)
+    (folder / "password").chmod(0o600)
+    path = folder / "site.toml"
+    path.write_text(
         f"""
         [xmpp]
         jid = "bot@{DOMAIN}"
@@ -479,18 +494,23 @@ def test_mysql_by_jabber_restarts_a_real_database(jabber: Jabber, database: Data
         restart = {json.dumps(database.restart)}
         """
     )
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "scenarios", "run", "mysql-by-jabber", "--live", str(site)], cwd=ROOT, stderr=output
-        )
-    try:
+    return path
+
+
+def sees(person: Person, whom: Jid) -> threading.Event:
+    """Set while somebody is on line for this person."""
+    here = threading.Event()
+    person.client.on_presence(lambda one: here.set() if one.show == "available" else here.clear())
+    person.client.ask(whom)
+    return here
+
+
+def test_mysql_by_jabber_restarts_a_real_database(jabber: Jabber, database: Database, tmp_path: Path) -> None:
+    settings, log = site(tmp_path, jabber, database), tmp_path / "log"
+    bot = Jid.parse(f"bot@{DOMAIN}")
+    with program(settings) as running:
         with Person(jabber.server("jeremy")) as jeremy, Person(jabber.server("mallory")) as mallory:
-            bot = Jid.parse(f"bot@{DOMAIN}")
-            here = threading.Event()
-            jeremy.client.on_presence(lambda presence: here.set() if presence.show == "available" else None)
-            jeremy.client.ask(bot)
-            assert here.wait(30), log.read_text()
+            assert sees(jeremy, bot).wait(30), log.read_text()
             before = database.pid
             for kind in ("headline", "error", "groupchat"):
                 jeremy.client.send(stanzas.message(bot, "restart", kind))
@@ -504,12 +524,38 @@ def test_mysql_by_jabber_restarts_a_real_database(jabber: Jabber, database: Data
             assert database.pid != before
             assert database.answers() == "1"
             assert mallory.heard.empty()
-        program.send_signal(signal.SIGTERM)
-        assert program.wait(20) == 0, log.read_text()
-    finally:
-        program.kill()
-        program.wait(10)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0, log.read_text()
     text = log.read_text()
     assert text.count("what=restart who=jeremy") == 1
     assert "refused who=mallory" in text
     assert PASSWORD not in text
+
+
+def test_a_killed_program_tells_afterwards_that_it_does_not_know(
+    jabber: Jabber, database: Database, tmp_path: Path
+) -> None:
+    settings = site(tmp_path, jabber, database)
+    bot = Jid.parse(f"bot@{DOMAIN}")
+    with Person(jabber.server("jeremy")) as jeremy:
+        here = sees(jeremy, bot)
+        with program(settings) as running:
+            assert here.wait(30)
+            before = database.pid
+            jeremy.client.send(stanzas.message(bot, "restart"))
+            deadline = time.monotonic() + 30
+            while Path(f"/proc/{before}/cmdline").exists() and Path(f"/proc/{before}/cmdline").read_bytes():
+                assert time.monotonic() < deadline
+            running.kill()  # while the database is between two lives
+            running.wait(10)
+        with program(settings):
+            answer = jeremy.hears().text
+            assert "the program ended before it did: whether it was done is not known" in answer
+            deadline = time.monotonic() + 30
+            while database.answers() != "1":
+                assert time.monotonic() < deadline
+            after = database.pid
+            assert after != before
+            jeremy.client.send(stanzas.message(bot, "help"))
+            assert jeremy.hears().text == "You may say: restart"
+            assert database.pid == after, "it is not done again"

@@ -14,6 +14,8 @@ groups = { "them@yourco.test" = ["Friends"] }
 accept = []                                      # who may see us
 deny = []                                        # who may not
 watch = 60                                       # seconds until the list is printed
+
+Fault: xmpp iq split 3 -> all hold
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ def roster(world: World, program: Program) -> Iterator[Claim]:
     pushed = "<query xmlns='jabber:iq:roster'><item jid='mallory@yourco.test' subscription='both'/></query>"
 
     def forge() -> None:
-        mallory.sends(f"<iq to='{world.jabber.sessions(BOT)[0]}' type='set' id='p'>{pushed}</iq>")
+        for device in world.jabber.sessions(BOT):
+            mallory.sends(f"<iq to='{device}' type='set' id='p'>{pushed}</iq>")
 
     world.clock.at(20, forge)
     program()
@@ -139,7 +142,9 @@ def roster(world: World, program: Program) -> Iterator[Claim]:
     theirs = [contact.subscription for contact in world.jabber.roster(THEM).values()]
     yield Claim("and sees us no more", set(theirs) <= {"none"}, theirs)
     told = says(world)[len(said) :]
-    yield Claim("who is not there cannot be removed, and that is said", code == 1 and "item-not-found" in told[0], told)
+    yield Claim(
+        "who is not there cannot be removed, and that is said", code == 1 and "item-not-found" in "".join(told), told
+    )
     code = program(scenario={"contact-list": {"add": ["a b@yourco.test"]}})
     yield Claim("what is no address is an error in the settings", code == 2, code)
 

@@ -13,6 +13,9 @@ wait = 60                            # seconds that they have to agree
 listen = ""                          # "poll" or "callback": stay, and answer whatever comes
 poll = 3                             # seconds between two looks
 
+Fault: xmpp presence arg them* hang up after times 1 -> all hold
+Fault: xmpp message split 1 -> all hold
+
 What goes wrong in the printed listing: the greeting is only put into a queue until they agree, and then the program ends,
 so it never leaves; and whoever asks to see the bot is let in.
 """
@@ -104,4 +107,5 @@ def hello(world: World, program: Program) -> Iterator[Claim]:
     yield Claim("they are asked first", kinds[:1] == ["subscribe"], kinds)
     heard = [stanza.body or "" for stanza in them.messages]
     yield Claim("and greeted once they have agreed", len(heard) == 1 and heard[0].startswith("Hello"), heard)
-    yield Claim("the program ends well, and only then", (code, world.clock.elapsed) == (0, 10), (code, world.clock.elapsed))
+    elapsed = world.clock.elapsed
+    yield Claim("the program ends well, and only then", code == 0 and elapsed >= 10, (code, elapsed))

@@ -61,7 +61,7 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
         program(scenario={"jabber-hello": {"listen": way}})
         answers.append([stanza.body for person in (them, shy) for stanza in person.messages])
         spoken = [one.at for one in world.records if one.direction == "C" and b"You said: Hi" in one.raw]
-        delays.append(spoken[-1] - (world.clock.time() - world.clock.elapsed + begins + 10))
+        delays += [at - (world.clock.time() - world.clock.elapsed + begins + 10) for at in spoken[-1:]]
     wanted = ["Hello from Python!", *(f"Hello, them. You said: number {number}" for number in range(BURST))]
     wanted.append("Hello, shy. You said: Hi <there> & welcome")
     yield Claim("both ways give the same answers", answers[0] == answers[1], answers)
