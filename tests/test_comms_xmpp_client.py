@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -695,6 +696,49 @@ def test_a_burst_while_an_answer_is_awaited_is_an_error_before_it_fills_the_memo
         assert len(jabber.received_messages()) > 20
 
 
+def test_waiting_with_no_room_for_more_ends_in_time(clock: Hasty, host: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "HELD", 20_000)
+
+    def play(peer: Peer) -> None:
+        arrives(peer)
+        peer.says(chat("flood") * 200)
+        closes(peer)
+
+    with Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
+        began = clock.time()
+        jabber.wait(began + 100)
+        assert clock.time() - began >= 100
+        assert 10 < len(jabber.received_messages()) < 30
+
+
+def test_a_flood_of_anything_keeps_no_question_waiting_for_ever(host: Notebook) -> None:
+    flooding = threading.Event()
+    real = RealClock()
+
+    def play(peer: Peer) -> None:
+        arrives(peer)
+        peer.reads(b"urn:x")
+        with contextlib.suppress(OSError):
+            while not flooding.is_set():
+                peer.says(b"<presence from='a@x.test/r'/>" * 100)
+        peer.link.close()
+
+    try:
+        with Peer(play) as peer:
+            jabber = Client(peer.server(timeout=0.5), real, host)
+            began = real.time()
+            with pytest.raises(TryLater, match=r"no answer within 0\.5 s"):
+                jabber.request(query())
+            assert real.time() - began < 3
+            jabber.received_messages()
+            assert real.time() - began < 6
+            flooding.set()
+            jabber.disconnect()
+    finally:
+        flooding.set()
+        real.close()
+
+
 # ── filters ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -857,6 +901,41 @@ def test_a_server_that_has_fallen_silent_is_asked_and_then_left(clock: Hasty, ho
         jabber.wait(clock.time() + 60)
         assert jabber.connected, host.lines
     assert "the server has said nothing for 18" in host.lines[0]
+
+
+def test_who_looks_but_seldom_does_not_take_a_late_answer_for_none(clock: Hasty, host: Notebook) -> None:
+    """The server answers our asking at once; we look again only after the time in which it should."""
+
+    def play(peer: Peer) -> None:
+        arrives(peer)
+        for _ in range(2):
+            said = peer.reads(b"urn:xmpp:ping", b"</iq>")
+            peer.says(b"<iq type='result' id='" + re.findall(rb"id='([^']*)'", said)[-1] + b"'/>")
+        closes(peer)
+
+    with Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
+        for _ in range(4):
+            jabber.received_messages()
+            clock.wait(None, clock.time() + 300)
+        assert jabber.connected
+    assert host.lines == []
+
+
+def test_a_login_that_is_cut_before_anything_happened_is_unreachable(clock: Hasty, host: Notebook) -> None:
+    def play(peer: Peer) -> None:
+        logs_in(peer)
+        peer.reads(b"jabber:iq:roster", b"</iq>")
+
+    with Peer(play) as peer, pytest.raises(Unreachable, match="hung up"):
+        Client(peer.server(), clock, host)
+
+    def refused(peer: Peer) -> None:
+        logs_in(peer)
+        peer.reads(b"jabber:iq:roster", b"</iq>")
+        peer.says(error("conflict"))
+
+    with Peer(refused) as peer, pytest.raises(Refused, match="conflict"):
+        Client(peer.server(), clock, host)
 
 
 def test_a_link_lost_while_waiting_for_authorisation_is_found_again_and_the_wait_goes_on(

@@ -36,6 +36,7 @@ from comms.xmpp.session import Session
 from comms.xmpp.stanzas import IQ, MESSAGE, PRESENCE, ROOM_USER, ROSTER, Message, Presence
 from comms.xmpp.stream import split_tag, to_bytes
 
+AT_ONCE = 10_000  # stanzas that one look takes in; the rest waits for the next
 ROOMS = 1000  # rooms that are remembered as such
 STANZA = 10_000  # octets that every server takes (RFC 6120 §13.12); more could cost the stream
 QUIET = 180.0  # seconds of silence after which the server is asked whether it is there (XEP-0199)
@@ -74,11 +75,11 @@ class Client:
         self._session: Session | None = None
         self._over: CommsError | None = None  # why there is no coming back
         self._settled = False  # the session has come as far as our presence
+        self._trouble: CommsError | None = None  # why the link was lost last
         self._tries = 0
         self._retry_at = 0.0
         self._heard_at = self._asked_at = 0.0
         self._status = stanzas.presence()
-        self._prefix, self._number = host.token(8), 0
         self._answers: dict[str, Element | None] = {}  # id → the answer that we wait for
         self._answerers: dict[str, set[Jid | None]] = {}
         self._awaited: dict[Jid, CommsError | None] = {}  # whose authorisation we wait for → their refusal
@@ -198,12 +199,11 @@ class Client:
             answer = self._answers[id]
         finally:
             del self._answers[id], self._answerers[id]
-        asked = (
-            f"the query to {query.get('to') or self.jid.domain} about {split_tag(query[0])[0] if len(query) else 'nothing'}"
-        )
+        about = split_tag(query[0])[0] if len(query) else "nothing"
+        asked = f"the query to {query.get('to') or self.jid.domain} about {about}"
         if answer is None:
             if self._session is not session:
-                raise Unknown(f"{asked}: the link was lost before the answer came")
+                raise Unknown(f"{asked}: the link was lost before the answer came: {self._trouble}")
             raise TryLater(f"{asked}: no answer within {timeout or self.server.timeout:g} s")
         if answer.get("type") == "error":
             raise stanzas.trouble(answer, asked)
@@ -304,9 +304,11 @@ class Client:
         try:
             self._fetch_roster(session)
             self.send(self._status)
-        except BaseException:
-            self._session = None
+        except BaseException as error:
+            lost, self._session = self._session is None, None
             session.close()
+            if lost and self._trouble is not None and isinstance(error, Unknown):
+                raise self._trouble from None  # the link was lost, and nothing has happened yet
             raise
         self._settled, self._tries = True, 0
 
@@ -332,6 +334,7 @@ class Client:
     def _lost(self, error: CommsError) -> None:
         """The stream is over; nobody can be seen any more."""
         session, self._session = self._session, None
+        self._trouble = error
         if session is not None:
             session.link.abort()
         for bare in self.roster.lose_sight():
@@ -377,25 +380,38 @@ class Client:
 
     def _look(self, waiting: Container[Any]) -> None:
         """Takes in what has come, without waiting. Raises why we are off line for good, once nothing `waiting` is left."""
-        self._keep()
-        self._take(for_answer=False)
+        for step in (None, self._keep):  # first what has come: the answer to our asking may be among it
+            if step is not None:
+                step()
+            for _ in range(AT_ONCE):
+                if not self._take_one():
+                    break
+        self._inbox.dispatch()
         if self._over is not None and not isinstance(self._over, _Left) and not waiting:
             raise self._over
 
     def _attend(
         self, done: Callable[[], bool], until: float | None, or_stop: bool = False, for_answer: bool = False
     ) -> None:
-        """Takes what comes until `done`, the time, or the word to stop. Raises why we are off line for good."""
+        """Takes what comes until `done`, the time, or the word to stop. Raises why we are off line for good.
+
+        Waiting for an answer, handlers stay quiet, and more may pile up.
+        """
         while True:
-            self._take(for_answer)
-            if done():
+            took = self._take_one(for_answer)
+            if not for_answer:
+                self._inbox.dispatch()
+            if done() or isinstance(self._over, _Left):
                 return
             if self._over is not None:
-                if isinstance(self._over, _Left):
-                    return
                 raise self._over
+            if took:
+                if until is None or self._clock.time() < until:
+                    continue
+                return
             due = self._keep_at if until is None else min(until, self._keep_at)
-            link = self._session.link if self._session is not None else None
+            # with no room for more, what can be read is nothing to wake up for
+            link = self._session.link if self._session is not None and self._inbox.room() else None
             if self._clock.wait(link, due, or_stop):
                 continue
             now = self._clock.time()
@@ -403,26 +419,24 @@ class Client:
                 return
             self._keep()
 
-    def _take(self, for_answer: bool) -> None:
-        """Handles every stanza that has come. Waiting for an answer, handlers stay quiet, and more may pile up."""
-        while self._session is not None:
-            if not self._inbox.room(4 if for_answer else 1):
-                if for_answer:
-                    raise TryLater("too many messages wait to be taken: call received_messages() more often")
-                return  # the rest waits in the kernel, and at last in the server
-            try:
-                element = self._session.receive(self._clock.time())
-            except CommsError as error:
-                self._lost(error)
-                break
-            if element is None:
-                break
-            self._heard_at, self._asked_at = self._clock.time(), 0.0
-            self._handle(element)
-            if not for_answer:
-                self._inbox.dispatch()
-        if not for_answer:
-            self._inbox.dispatch()
+    def _take_one(self, for_answer: bool = False) -> bool:
+        """Handles one stanza that has come; False when there is none, or no room for its message."""
+        if self._session is None:
+            return False
+        if not self._inbox.room(4 if for_answer else 1):
+            if for_answer:
+                raise TryLater("too many messages wait to be taken: call received_messages() more often")
+            return False  # the rest waits in the kernel, and at last in the server
+        try:
+            element = self._session.receive(self._clock.time())
+        except CommsError as error:
+            self._lost(error)
+            return False
+        if element is None:
+            return False
+        self._heard_at, self._asked_at = self._clock.time(), 0.0
+        self._handle(element)
+        return True
 
     # ── stanzas ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -555,8 +569,7 @@ class Client:
 
     def _next_id(self) -> str:
         """RFC 6120 §8.1.3: unique, and not to be guessed by who would like to answer for another."""
-        self._number += 1
-        return f"{self._prefix}{self._number}"
+        return self._host.token(12)
 
 
 class _Left(Unreachable):
