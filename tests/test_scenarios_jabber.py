@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from comms import settings as comms_settings
-from comms.commands import Commands, Order
+from comms.commands import Commands, Order, Verb
 from comms.errors import CommsError, SettingsError
 from comms.host import Outcome
 from comms.settings import load
@@ -235,3 +236,21 @@ def test_a_second_instance_leaves_and_the_work_is_not_done_twice(tmp_path: Path)
         with pytest.raises(CommsError, match="another instance") as error:
             run(world.clock, settings, world.host)
         assert error.value.exit_code == 5
+
+
+def test_the_book_stands_on_the_sans_io_stream_alone() -> None:
+    for path in Path("scenarios/book").glob("*jabber*.py"):
+        found = set(re.findall(r"^from (comms\.xmpp\S*)", path.read_text("utf-8"), re.M))
+        assert found <= {"comms.xmpp.stream"}, f"{path} imports {found}, where the listing's faults are mended"
+
+
+def test_what_was_accepted_by_a_door_that_is_closed_now_ends_nothing() -> None:
+    with World(WORLD, rehearsal=True) as world:
+        settings = comms_settings.load(world.settings, world.folder)
+        with State(world.folder / "mysql-by-jabber.sqlite3") as state:
+            verbs = {"restart": Verb(RESTART, "mysql")}
+            commands = Commands(state, verbs, {ADMINS[0]: ["*"]}, world.clock, world.host)
+            commands.order(ADMINS[0], "restart", (), {"door": "mail", "to": ADMINS[0], "mail": ["1@x", "Restart"]})
+        assert run(world.clock, settings, world.host) == 0
+        assert world.host.ran == [RESTART]
+        assert any(event.text.startswith("unanswered") for event in world.events)

@@ -190,11 +190,12 @@ class Service:
 
     def report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
         """The answer, by the door through which the order came. Commits with the ledger's row."""
-        if order.facts["door"] == "mail":
-            assert self.mail is not None
+        if order.facts["door"] != "mail":
+            self.say(order.facts, told(order, outcome, order.verb in self.commands.verbs), db)
+        elif self.mail is not None:
             self.mail.report(db, order, outcome)
         else:
-            self.say(order.facts, told(order, outcome, order.verb in self.commands.verbs), db)
+            self.host.log("unanswered", "warning", to=order.facts["to"], trouble="the mail door was closed meanwhile")
 
     def say(self, facts: Any, text: str, db: sqlite3.Connection | None = None) -> None:
         """Has an answer wait until it can go: to the device that asked, in its thread."""
@@ -208,6 +209,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         state.own()
         service = Service(rules, settings, state, clock, host)
         service.commands.recover(service.report)
+        service.commands.perform(service.report)  # what was accepted shall not wait for a server that is away
         server = settings.server("xmpp")
         with Client(server, clock, host, accept_subscriptions=rules.admins, delayed=True) as jabber:
             for _ in clock.every(rules.poll):
