@@ -1,7 +1,7 @@
 """Jabber (XMPP): a client that blocks, on a sans-IO stream of its own.
 
 Reading order: addresses, stream (XML without a socket), stanzas (values, and whom to obey), session (TLS, login,
-binding), roster, client.
+binding; srv finds the server), roster, inbox (what waits to be taken), client, outbox (what waits to go).
 """
 
 from comms.xmpp.addresses import Jid

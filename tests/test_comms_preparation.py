@@ -1,0 +1,53 @@
+"""Text prepared before it is compared: the examples of RFC 4013 §3, and the profiles of RFC 6122."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comms.preparation import nodeprep, resourceprep, saslprep
+
+
+@pytest.mark.parametrize(
+    ("text", "prepared"),
+    [("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"), ("\u2168", "IX"), ("a\u00a0b", "a b")],
+)
+def test_the_published_examples_come_out(text: str, prepared: str) -> None:
+    assert saslprep(text) == prepared
+
+
+@pytest.mark.parametrize("text", ["\u0007", "\u0627\u0031", "\ud800", "\ufffe", "\U000e0001"])
+def test_what_is_forbidden_is_an_error(text: str) -> None:
+    for profile in (saslprep, nodeprep, resourceprep):
+        with pytest.raises(ValueError, match=r"may not stand there|runs from the right"):
+            profile(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "node", "resource"),
+    [
+        ("JULIET", "juliet", "JULIET"),
+        ("\u03a3", "\u03c3", "\u03a3"),
+        ("\uff21", "a", "A"),
+        ("\U0001f40d", "\U0001f40d", "\U0001f40d"),
+    ],
+)
+def test_a_local_part_is_folded_and_a_resource_is_not(text: str, node: str, resource: str) -> None:
+    assert (nodeprep(text), resourceprep(text)) == (node, resource)
+
+
+def test_writing_from_the_right_stands_alone() -> None:
+    assert nodeprep("\u05d0\u05d1") == "\u05d0\u05d1"
+    with pytest.raises(ValueError, match="mixes"):
+        nodeprep("\u05d0a\u05d1")
+
+
+@given(st.text(max_size=30))
+def test_what_is_prepared_stays_as_it_is(text: str) -> None:
+    for profile in (saslprep, nodeprep, resourceprep):
+        try:
+            once = profile(text)
+        except ValueError:
+            continue
+        assert profile(once) == once
