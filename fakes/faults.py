@@ -50,8 +50,6 @@ _ON_THE_WIRE: dict[str, str] = {
     "smtp-drop-after-dot": "smtp . lost stored times 1",
     "toc-901": "toc toc_send_im reply 901 times 1",
     "toc-2048": "toc toc_send_im hang up before times 1",  # what a command that is too long meets
-    "xmpp-conflict": 'xmpp message reply "stream:conflict" times 1',
-    "xmpp-cut": "xmpp message lost unstored times 1",
     "rcpt-550": 'smtp RCPT nth 1 reply "550 5.1.1 No such mailbox"',
     "pop-drop-before-quit": "pop3 QUIT hang up before times 1",
     "pop-drop-in-retr": "pop3 RETR after 100 times 1",
@@ -439,25 +437,41 @@ def _clock_jump(world: World, met: Callable[[], None]) -> None:
     world.clock.at(WHILE, jump)
 
 
+def _xmpp_cut(world: World, met: Callable[[], None]) -> None:
+    """Every Jabber link is lost in the middle of the play."""
+    _meanwhile(world, met, lambda: world.cut("xmpp"))
+
+
+def _xmpp_conflict(world: World, met: Callable[[], None]) -> None:
+    """Somebody else logs in as the program (RFC 6120 §4.9.3.3)."""
+    _meanwhile(world, met, lambda: world.jabber.conflict(world.program.address))
+
+
 def _xmpp_delayed(world: World, met: Callable[[], None]) -> None:
-    """An order has been waiting for the program since before it came, and says so (XEP-0203)."""
-    others = (person.address for person in world.people if person is not world.program)
-    sender = next(others, world.program.address)
-    order = f"<message from='{sender}/before' to='{world.program.address}' type='chat'><body>restart</body></message>"
-    world.jabber.inject(order)
-    met()
+    """The server hands the program a message that it has kept since yesterday (XEP-0203)."""
+    sender = [person.address for person in world.people][-1]
+    stamp = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-04T00:00:00Z'/>"
+    said = f"<message from='{sender}/old' to='{world.program.address}' type='chat'><body>restart</body>{stamp}</message>"
+    _meanwhile(world, met, lambda: world.jabber.inject(said))
 
 
 def _xmpp_domain_sender(world: World, met: Callable[[], None]) -> None:
-    """The server itself has something to say: a sender that is a domain, and nobody at it."""
-    domain = world.program.address.rpartition("@")[2]
-    notice = f"<message from='{domain}' to='{world.program.address}'><body>restart</body></message>"
+    """The server itself has something to say: a message from an address without a local part."""
+    program = world.program.address
+    said = f"<message from='{program.partition('@')[2]}' to='{program}'><body>The server restarts tonight.</body></message>"
+    _meanwhile(world, met, lambda: world.jabber.inject(said))
 
-    def say() -> None:
-        world.jabber.inject(notice)
+
+def _meanwhile(world: World, met: Callable[[], None], strike: Callable[[], object]) -> None:
+    """Something befalls the world's Jabber in the middle of the play. Raises FaultError where there is none."""
+    if "xmpp" not in world.faults.vocabulary:
+        raise FaultError(f"this world has no xmpp server; it has: {', '.join(world.faults.vocabulary)}")
+
+    def cue() -> None:
+        strike()
         met()
 
-    world.clock.at(WHILE, say)
+    world.clock.at(WHILE, cue)
 
 
 DRILLS: dict[str, str | Drill] = {
@@ -471,6 +485,8 @@ DRILLS: dict[str, str | Drill] = {
             ("duplicate-delivery", _duplicate_delivery),
             ("poison-mail", _poison_mail),
             ("clock-jump", _clock_jump),
+            ("xmpp-cut", _xmpp_cut),
+            ("xmpp-conflict", _xmpp_conflict),
             ("xmpp-delayed", _xmpp_delayed),
             ("xmpp-domain-sender", _xmpp_domain_sender),
         )
