@@ -16,6 +16,7 @@ deny = []                                        # who may not
 watch = 60                                       # seconds until the list is printed
 
 Fault: xmpp iq split 3 -> all hold
+Fault: xmpp-domain-sender -> all hold
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ poll = 3                             # seconds between two looks
 
 Fault: xmpp presence arg them* hang up after times 1 -> all hold
 Fault: xmpp message split 1 -> all hold
+Fault: xmpp-cut -> all hold
 
 What goes wrong in the printed listing: the greeting is only put into a queue until they agree, and then the program ends,
 so it never leaves; and whoever asks to see the bot is let in.

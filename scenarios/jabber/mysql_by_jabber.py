@@ -21,6 +21,10 @@ sender = ""                                     # and receipts come from here
 
 Fault: xmpp message split 1 -> all hold
 Fault: xmpp iq split 3 -> all hold
+Fault: xmpp-delayed -> all hold
+Fault: xmpp-domain-sender -> all hold
+Fault: poison-mail -> all hold
+Fault: pop-in-use -> all hold
 
 What goes wrong in the printed listing: it dies of a message from a server, obeys errors, announcements and what was said
 yesterday, calls `Restart` invalid, says "told to" whatever happened, and of strangers nothing is left but an answer.
@@ -254,4 +258,4 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     yield Claim("an order is answered when it has been done", heard[:2] == [[late, told, told], [told]], heard)
     yield Claim("a stranger hears nothing", heard[2] == [], heard[2])
     traces = [event.text for event in world.events if event.text.startswith("refused who=mallory@yourco.test")]
-    yield Claim("and leaves a trace", len(traces) == 1, [event.text for event in world.events])
+    yield Claim("and leaves a trace", len(traces) >= 1, [event.text for event in world.events])

@@ -44,7 +44,7 @@ def invalid(world: World, program: Program) -> Iterator[Claim]:
     yield Claim("nothing is done", not world.host.ran, world.host.ran)
     yield Claim("a stranger hears nothing", heard(mallory) == [], heard(mallory))
     traces = [event.text for event in world.events if event.text.startswith(f"refused who={MALLORY}")]
-    yield Claim("and leaves a trace", len(traces) == 1, [event.text for event in world.events])
+    yield Claim("and leaves a trace", len(traces) >= 1, [event.text for event in world.events])
 
 
 @act("jabber-confirm", book=False)
