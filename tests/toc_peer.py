@@ -244,7 +244,7 @@ class Time:
                 return
             self.wait(None, start + ((self._now - start) // seconds + 1) * seconds)
 
-    def wait(self, link: Any, until: float | None) -> bool:
+    def wait(self, link: Any, until: float | None, or_stop: bool = False) -> bool:
         while True:
             self._peer.serve()
             if link is not None and link.readable():

@@ -43,4 +43,4 @@ def authorised(world: World, program: Program) -> Iterator[Claim]:
 
 def shows(person: Any) -> list[Any]:
     """The presence of the bot that somebody has seen."""
-    return [one for one in person.heard if one.kind == "presence" and not one.type and (one.sender or "").startswith(BOT)]
+    return [one for one in person.all if one.kind == "presence" and not one.type and (one.sender or "").startswith(BOT)]

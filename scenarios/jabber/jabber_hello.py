@@ -104,7 +104,7 @@ def hello(world: World, program: Program) -> Iterator[Claim]:
     them.comes()
     world.clock.at(10, lambda: them.accepts(BOT))
     code = program()
-    kinds = [stanza.type for stanza in them.heard if stanza.type in ("subscribe", "chat")]
+    kinds = [stanza.type for stanza in them.all if stanza.type in ("subscribe", "chat")]
     yield Claim("they are asked first", kinds[:1] == ["subscribe"], kinds)
     heard = [stanza.body or "" for stanza in them.messages]
     yield Claim("and greeted once they have agreed", len(heard) == 1 and heard[0].startswith("Hello"), heard)
