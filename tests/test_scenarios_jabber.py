@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -254,3 +256,34 @@ def test_what_was_accepted_by_a_door_that_is_closed_now_ends_nothing() -> None:
         assert run(world.clock, settings, world.host) == 0
         assert world.host.ran == [RESTART]
         assert any(event.text.startswith("unanswered") for event in world.events)
+
+
+# ── live: the exit codes that scripts rest on ────────────────────────────────────────────────────────────────────
+
+
+def live(folder: Path, xmpp: str, scenario: str, name: str = "jabber-hello") -> subprocess.CompletedProcess[str]:
+    (folder / "site.toml").write_text(f"[xmpp]\n{xmpp}\n[scenario.{name}]\n{scenario}\n")
+    words = [sys.executable, "-m", "scenarios", "run", name, "--live", str(folder / "site.toml"), "--once"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_live_run_ends_with_the_code_that_says_what_happened(tmp_path: Path) -> None:
+    config = {"servers": ["xmpp"], "person": [{"address": BOT, "contacts": {"them@yourco.test": "both"}},
+                                              {"address": "them@yourco.test"}], "tls": "off"}  # fmt: skip
+    with World(config) as world:
+        host, port = world.address("xmpp")
+        server = f'jid = "{BOT}"\nhost = "{host}"\nport = {port}\ntls = "none"\ntimeout = 5\n'
+        password = 'password = "secret"\n'
+        done = live(tmp_path, server + password, 'to = "them@yourco.test"')
+        assert (done.returncode, done.stdout) == (0, "them@yourco.test was greeted.\n"), done.stderr
+        assert world.jabber.wait_for(1)[0].body == "Hello from Python!"
+        refused = live(tmp_path, server + 'password = "wrong"', 'to = "them@yourco.test"')
+        assert refused.returncode == 4 and "not-authorized" in refused.stderr and "wrong" not in refused.stderr
+        late = live(tmp_path, server + password, 'to = "nobody@yourco.test"\nwait = 0.2')
+        assert late.returncode == 4 and "has not authorised us within 0.2 s" in late.stderr
+        clear = live(tmp_path, server.replace('tls = "none"\n', "") + password, 'to = "them@yourco.test"')
+        assert clear.returncode == 4 and "nothing is sent in clear" in clear.stderr
+    away = live(tmp_path, server + password, 'to = "them@yourco.test"')
+    assert away.returncode == 3 and "cannot be reached" in away.stderr
+    wrong = live(tmp_path, 'jid = "yourco.test"\nhost = "127.0.0.1"', 'to = "them@yourco.test"')
+    assert wrong.returncode == 2 and "is a server; write jid" in wrong.stderr
