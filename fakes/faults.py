@@ -448,30 +448,34 @@ def _xmpp_conflict(world: World, met: Callable[[], None]) -> None:
 
 
 def _xmpp_delayed(world: World, met: Callable[[], None]) -> None:
-    """The server hands the program a message that it has kept since yesterday (XEP-0203)."""
-    sender = [person.address for person in world.people][-1]
-    stamp = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-04T00:00:00Z'/>"
-    said = f"<message from='{sender}/old' to='{world.program.address}' type='chat'><body>restart</body>{stamp}</message>"
-    _meanwhile(world, met, lambda: world.jabber.inject(said))
+    """An order has been waiting for the program since before it came, and says so (XEP-0203)."""
+    _needs_xmpp(world)
+    sender, program = [person.address for person in world.people][-1], world.program.address
+    world.jabber.inject(f"<message from='{sender}/before' to='{program}' type='chat'><body>restart</body></message>")
+    met()
 
 
 def _xmpp_domain_sender(world: World, met: Callable[[], None]) -> None:
     """The server itself has something to say: a message from an address without a local part."""
     program = world.program.address
-    said = f"<message from='{program.partition('@')[2]}' to='{program}'><body>The server restarts tonight.</body></message>"
+    said = f"<message from='{program.partition('@')[2]}' to='{program}'><body>restart</body></message>"
     _meanwhile(world, met, lambda: world.jabber.inject(said))
 
 
 def _meanwhile(world: World, met: Callable[[], None], strike: Callable[[], object]) -> None:
     """Something befalls the world's Jabber in the middle of the play. Raises FaultError where there is none."""
-    if "xmpp" not in world.faults.vocabulary:
-        raise FaultError(f"this world has no xmpp server; it has: {', '.join(world.faults.vocabulary)}")
+    _needs_xmpp(world)
 
     def cue() -> None:
         strike()
         met()
 
     world.clock.at(WHILE, cue)
+
+
+def _needs_xmpp(world: World) -> None:
+    if "xmpp" not in world.faults.vocabulary:
+        raise FaultError(f"this world has no xmpp server; it has: {', '.join(world.faults.vocabulary)}")
 
 
 DRILLS: dict[str, str | Drill] = {
