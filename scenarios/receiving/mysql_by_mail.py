@@ -37,24 +37,19 @@ so is a bounce; it acts before the deletion is committed, so a link lost at the 
 from __future__ import annotations
 
 import hashlib
-import hmac
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comms import addresses, replies
+from comms import addresses
 from comms.clock import Clock
-from comms.commands import Commands, Order, Refusal, Verb, describe
+from comms.commands import Commands, Verb
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
-from comms.host import Host, OutcomeLike
-from comms.ledger import keys
-from comms.mailbox import Letter, letters
-from comms.message import Mail, Message, read
-from comms.outbox import Outbox
-from comms.pop3 import Mailbox
-from comms.quarantine import Quarantine
+from comms.host import Host
+from comms.mail_door import MailDoor
+from comms.message import Message
 from comms.settings import Settings
 from comms.state import State
 from scenarios.play import Claim, Program, act
@@ -75,7 +70,6 @@ WORLD: dict[str, Any] = {
 }
 
 ALARM = 3600.0  # seconds between two alarms to the owner
-LIMIT = 1_000_000  # octets of a mail that could be a command
 
 
 @dataclass(frozen=True)
@@ -112,153 +106,57 @@ class Rules:
         return {f"{verb} mysql": Verb(line, "mysql", self.timeout) for verb, line in lines.items() if line}
 
 
-def judge(mail: Mail, rules: Rules, now: float) -> str:
-    """Why this mail is no administrator's command, "" when it is one. What it commands is another question."""
-    if why := replies.automatic(mail):
-        return f"automatic: {why}"
-    if not any(same(rules.inbox, address) for address in replies.delivered_to(mail)):
-        return "wrong inbox"
-    if mail.sender is None or any(defect.startswith("more than one") for defect in mail.defects):
-        return "not one sender: exactly one From with exactly one address, and nothing said twice"
-    if not any(same(admin, mail.sender.address) for admin in rules.admins):
-        return "a stranger"
-    if mail.date is not None and abs(now - mail.date.timestamp()) > rules.fresh:
-        return "stale: its Date is too far from now"
-    return ""
+def alarm(owner: str, state: State, clock: Clock, host: Host, door: MailDoor, reason: str) -> None:
+    """Tells the owner that somebody tries what they may not: once an hour at most, with the count. Raises StateError."""
+    if not owner or reason not in ("wrong inbox", "a stranger"):
+        return
+    now = clock.time()
+    known = state.recall("alarm") or {"told": 0.0, "tries": 0}
+    with state.transaction() as db:
+        known["tries"] += 1
+        if now - known["told"] >= ALARM:
+            text = f"Refused since the last alarm: {known['tries']}. The mails are in {door.quarantine.folder.name}.\n"
+            message = Message(
+                sender=door.sender, to=[owner], subject=f"Commands were refused on {host.name}",
+                text=text, headers=[("Auto-Submitted", "auto-generated")],
+            )  # fmt: skip
+            door.outbox.put(message.stamped(clock, host), now, again=True, db=db)
+            known = {"told": now, "tries": 0}
+        state.remember(db, "alarm", known)
 
 
-def same(secret: str, said: str) -> bool:
-    """Whether two addresses are one, in the same time wherever they differ."""
-    return hmac.compare_digest(secret.casefold().encode(), said.strip().casefold().encode("utf-8", "replace"))
-
-
-@dataclass
-class Service:
-    """What one run of the program works with."""
-
-    rules: Rules
-    settings: Settings
-    state: State
-    clock: Clock
-    host: Host
-
-    def __post_init__(self) -> None:
-        self.pop3, self.smtp = self.settings.server("pop3"), self.settings.server("smtp")
-        rights = {admin.casefold(): ["*"] for admin in self.rules.admins}
-        self.outbox = Outbox(self.state)
-        self.commands = Commands(self.state, self.rules.verbs(), rights, self.clock, self.host)
-        self.refused = Quarantine(self.rules.state.with_suffix(".refused"))
-        self.sender = self.rules.sender or self._own_address()
-
-    def _own_address(self) -> str:
-        """Where nothing is said: the account's address; if that is the secret itself, one that gives nothing away."""
-        domain = self.rules.inbox.rpartition("@")[2]
-        user = self.smtp.user or self.pop3.user or "mysql"
-        address = user if "@" in user else f"{user}@{domain}"
-        return f"mysql@{domain}" if same(self.rules.inbox, address) else address
-
-    def round(self) -> int:
-        """One look: what is there is taken in, what was accepted is done, what is to be said is sent. Raises CommsError."""
-        trouble: CommsError | None = None
-        try:
-            self.collect()
-        except (Unreachable, TryLater, Refused, Unknown) as error:
-            self.host.log("mailbox", "warning", trouble=error)
-            trouble = error
-        self.commands.perform(self.report)
-        self.send()
-        if isinstance(trouble, Refused):  # a wrong password does not mend itself
-            raise trouble
-        return trouble.exit_code if trouble else 0
-
-    def collect(self) -> None:
-        """Takes the mail in: what it commands is written down, then it is deleted. Raises CommsError."""
-        place = f"{self.pop3.user}@{self.pop3.host}"
-        with Mailbox(self.pop3, self.clock) as mailbox:
-            count, _ = mailbox.count()
-            if count:
-                self.host.say(f"{count} mails arrived.")
-            for letter in letters(mailbox, self.commands.ledger, place, LIMIT, self.host):
-                self.take(letter, place)
-
-    def take(self, letter: Letter, place: str) -> None:
-        """One mail: a command is written down, anything else is kept as a file. Raises StateError."""
-        mail = read(b"" if letter.spoiled else letter.raw)
-        reason = letter.spoiled or judge(mail, self.rules, self.clock.time())
-        if reason:
-            self.note_bounce(mail)
-            self.refuse(letter.raw, mail, reason)
-            return
-        assert mail.sender is not None
-        facts = {"to": mail.sender.address, "mail": [mail.message_id, mail.subject, *mail.references]}
-        try:
-            self.commands.order(mail.sender.key, mail.subject, keys(mail, place, letter.entry.id), facts)
-        except Refusal as refusal:
-            self.refuse(letter.raw, mail, refusal.reason)
-
-    def refuse(self, raw: bytes, mail: Mail, reason: str) -> None:
-        """Kept, noted, and not answered: an answer would tell a stranger that somebody listens. Raises StateError."""
-        who = mail.sender.address if mail.sender else "nobody"
-        self.refused.keep(raw, self.clock.time())
-        self.commands.refuse(who, mail.subject, reason)
-        if self.rules.owner and reason in ("wrong inbox", "a stranger"):
-            self.alarm()
-
-    def alarm(self) -> None:
-        """Tells the owner that somebody tries, once an hour at most, with the count. Raises StateError."""
-        now = self.clock.time()
-        known = self.state.recall("alarm") or {"told": 0.0, "tries": 0}
-        with self.state.transaction() as db:
-            known["tries"] += 1
-            if now - known["told"] >= ALARM:
-                text = f"Refused since the last alarm: {known['tries']}. The mails are in {self.refused.folder.name}.\n"
-                message = Message(
-                    sender=self.sender, to=[self.rules.owner], subject=f"Commands were refused on {self.host.name}",
-                    text=text, headers=[("Auto-Submitted", "auto-generated")],
-                )  # fmt: skip
-                self.outbox.put(message.stamped(self.clock, self.host), now, again=True, db=db)
-                known = {"told": now, "tries": 0}
-            self.state.remember(db, "alarm", known)
-
-    def note_bounce(self, mail: Mail) -> None:
-        """A receipt of ours did not arrive: remembered, if the report names one that we sent. Raises StateError."""
-        report = replies.bounce(mail)
-        order = self.commands.ledger.find(f"receipt:{report.message_id}") if report and report.failed else None
-        if order is not None:
-            who = str(order.facts["who"])
-            with self.state.transaction() as db:
-                self.state.remember(db, f"unreachable {who}", self.clock.time())
-            self.host.log("unreachable", "warning", who=who)
-
-    def report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
-        """The receipt: threaded, to the address that is authorised, never to a Reply-To. Commits with the ledger's row."""
-        message_id, subject, *references = order.facts["mail"]
-        asked = Mail(b"", subject=subject, message_id=message_id, references=tuple(references))
-        text = describe(order, outcome, self.host.name)
-        receipt = replies.reply(asked, order.facts["to"], self.sender, text).stamped(self.clock, self.host)
-        self.outbox.put(receipt, self.clock.time(), db=db)
-        self.commands.ledger.name(db, order.id, f"receipt:{receipt.message_id}")
-        self.state.remember(db, f"unreachable {order.who}", None)
-
-    def send(self) -> None:
-        """Sends what waits. Raises StateError."""
-        for result in self.outbox.flush(self.smtp, self.clock, self.host):
-            level = "info" if result.status == "sent" else "warning"
-            self.host.log(f"mail-{result.status}", level, to=result.address, trouble=result.trouble)
+def look(door: MailDoor, commands: Commands, host: Host) -> int:
+    """One look: what is there is taken in, what was accepted is done, what is to be said is sent. Raises CommsError."""
+    trouble: CommsError | None = None
+    try:
+        door.collect()
+    except (Unreachable, TryLater, Refused, Unknown) as error:
+        host.log("mailbox", "warning", trouble=error)
+        trouble = error
+    commands.perform(door.report)
+    door.send()
+    if isinstance(trouble, Refused):  # a wrong password does not mend itself
+        raise trouble
+    return trouble.exit_code if trouble else 0
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Looks, obeys and answers until stopped. Ends with 0 when the last look went well. Raises CommsError."""
     rules = settings.table("mysql-by-mail", Rules)
+    servers = settings.server("pop3"), settings.server("smtp")
     code = 0
     with State(rules.state) as state:
         state.own()
-        service = Service(rules, settings, state, clock, host)
-        service.commands.recover(service.report)
-        service.commands.perform(service.report)  # what was accepted shall not wait behind a mail that kills us
-        service.send()
+        commands = Commands(state, rules.verbs(), {admin.casefold(): ["*"] for admin in rules.admins}, clock, host)
+        door = MailDoor(
+            commands, state, servers, rules.inbox, rules.admins, rules.sender, clock, host,
+            fresh=rules.fresh, refused=partial(alarm, rules.owner, state, clock, host),
+        )  # fmt: skip
+        commands.recover(door.report)
+        commands.perform(door.report)  # what was accepted shall not wait behind a mail that kills us
+        door.send()
         for _ in clock.every(rules.poll):
-            code = service.round()
+            code = look(door, commands, host)
     return code
 
 
