@@ -1,0 +1,178 @@
+"""Drills: the named failures of the catalogue.
+
+Some are faults with a name (`smtp-421`). The others are failures that the wire cannot express, such
+as a mail delivered twice; each is a function of the world. A drill's name may stand wherever a
+fault may. What a drill needs of a world is listed in `Stage`, so that this module is independent of
+`world.py`, which looks the names up here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from fakes.faults import Drill, FaultError, Faults
+from fakes.mailstore import Mailstore
+from fakes.people import People, Person
+
+STRIKES_AT = 45.0  # seconds into the play at which a drill strikes, or ends
+
+# Broken in every way at once: encoded words, NUL, an unfinished boundary, an unknown charset.
+POISON = (
+    b"From: =?nonsense?b?!!!?= <\x00@\xff>\r\nSubject: =?utf-8?q?=00=0D=0A?=\r\n"
+    b"Date: never\r\nMessage-ID: <\r\n"
+    b'Content-Type: multipart/mixed; boundary="\r\n\r\n--\r\n'
+    b"Content-Type: text/plain; charset=x-none\r\n"
+    b"Content-Transfer-Encoding: base64\r\n\r\n=\x00\xfe=\r\n"
+)
+
+Met = Callable[[], None]
+
+
+class Cues(Protocol):
+    """The clock of a rehearsal, as far as drills use it."""
+
+    def at(self, seconds: float, cue: Callable[[], object]) -> None:
+        """Runs a cue that many seconds into the play."""
+
+    def jump(self, seconds: float) -> None:
+        """Sets the program's wall clock forward."""
+
+
+class Stage(Protocol):
+    """What drills use of a world."""
+
+    mail: Mailstore
+    people: People
+    faults: Faults
+    jabber: Any  # fakes.xmpp.jabber.Jabber; a world without an XMPP server has one too
+
+    @property
+    def program(self) -> Person:
+        """The account of the program under test."""
+
+    @property
+    def clock(self) -> Cues:
+        """The rehearsal's clock."""
+
+    def cut(self, protocol: str = "") -> int:
+        """Ends every connection of a protocol."""
+
+
+def _duplicate_delivery(world: Stage, met: Met) -> None:
+    """Each mail for the program is delivered twice, as by a server that retries after a cut."""
+    world.mail.duplicated = world.program.address
+    world.mail.on_duplicate = met
+
+
+def _poison_mail(world: Stage, met: Met) -> None:
+    """The first mail in the program's maildrop is malformed in many ways."""
+    world.mail.deliver(world.program.address, POISON, sender="poison@evil.example")
+    met()
+
+
+def _long_line(world: Stage, met: Met) -> None:
+    """The first mail in the program's maildrop has a line longer than poplib accepts."""
+    mail = b"From: long@line.example\r\nSubject: long\r\n\r\n" + b"x" * 5000 + b"\r\n"
+    world.mail.deliver(world.program.address, mail)
+    met()
+
+
+def _in_use(world: Stage, met: Met) -> None:
+    """Another session holds the lock of the program's maildrop for a while."""
+    drop, other = world.mail.drop(world.program.address), object()
+    drop.holder = other
+    met()
+
+    def leave() -> None:
+        drop.holder = None if drop.holder is other else drop.holder
+
+    world.clock.at(STRIKES_AT, leave)
+
+
+def _uidl_reused(world: Stage, met: Met) -> None:
+    """A maildrop that becomes empty starts again with its first unique id."""
+    world.mail.on_reuse = met
+
+
+def _clock_jump(world: Stage, met: Met) -> None:
+    """The program's wall clock is set forward by an hour in the middle of the play."""
+
+    def jump() -> None:
+        world.clock.jump(3600)
+        met()
+
+    world.clock.at(STRIKES_AT, jump)
+
+
+def _xmpp_cut(world: Stage, met: Met) -> None:
+    """Every Jabber connection is lost in the middle of the play."""
+    _on_jabber(world, met, lambda: world.cut("xmpp"))
+
+
+def _xmpp_conflict(world: Stage, met: Met) -> None:
+    """Another client logs in as the program (RFC 6120 §4.9.3.3)."""
+    _on_jabber(world, met, lambda: world.jabber.conflict(world.program.address))
+
+
+def _xmpp_delayed(world: Stage, met: Met) -> None:
+    """A command was stored while the program was offline, and says so (XEP-0203)."""
+    _require_xmpp(world)
+    sender, program = [person.address for person in world.people][-1], world.program.address
+    world.jabber.inject(
+        f"<message from='{sender}/before' to='{program}' type='chat'>"
+        "<body>restart</body></message>"
+    )
+    met()
+
+
+def _xmpp_domain_sender(world: Stage, met: Met) -> None:
+    """The server itself sends a message: its address has no local part."""
+    program = world.program.address
+    domain = program.partition("@")[2]
+    message = f"<message from='{domain}' to='{program}'><body>restart</body></message>"
+    _on_jabber(world, met, lambda: world.jabber.inject(message))
+
+
+def _on_jabber(world: Stage, met: Met, strike: Callable[[], object]) -> None:
+    """Strikes in the middle of the play. Raises FaultError in a world without an XMPP server."""
+    _require_xmpp(world)
+
+    def cue() -> None:
+        strike()
+        met()
+
+    world.clock.at(STRIKES_AT, cue)
+
+
+def _require_xmpp(world: Stage) -> None:
+    if "xmpp" not in world.faults.vocabulary:
+        servers = ", ".join(world.faults.vocabulary)
+        raise FaultError(f"this drill needs an xmpp server; this world has: {servers}")
+
+
+DRILLS: dict[str, str | Drill] = {
+    # Faults with a name.
+    "smtp-421": 'smtp connect reply "421 4.3.2 Service shutting down" times 1',
+    "smtp-450-then-ok": 'smtp RCPT reply "450 4.2.0 Greylisted, come back later" times 1',
+    "smtp-552": 'smtp . reply "552 5.3.4 Message too big"',
+    "smtp-drop-after-dot": "smtp . lost stored times 1",
+    "toc-901": "toc toc_send_im reply 901 times 1",
+    "toc-2048": "toc toc_send_im hang up before times 1",  # what a command that is too long meets
+    "rcpt-550": 'smtp RCPT nth 1 reply "550 5.1.1 No such mailbox"',
+    "pop-drop-before-quit": "pop3 QUIT hang up before times 1",
+    "pop-drop-in-retr": "pop3 RETR after 100 times 1",
+    "pop-dele-err": 'pop3 DELE reply "-ERR [SYS/TEMP] Cannot mark it now" times 1',
+    # Functions of the world.
+    "pop-in-use": Drill("pop-in-use", _in_use),
+    "pop-long-line": Drill("pop-long-line", _long_line),
+    "pop-uidl-reused": Drill("pop-uidl-reused", _uidl_reused),
+    "duplicate-delivery": Drill("duplicate-delivery", _duplicate_delivery),
+    "poison-mail": Drill("poison-mail", _poison_mail),
+    "clock-jump": Drill("clock-jump", _clock_jump),
+    "xmpp-cut": Drill("xmpp-cut", _xmpp_cut),
+    "xmpp-conflict": Drill("xmpp-conflict", _xmpp_conflict),
+    "xmpp-delayed": Drill("xmpp-delayed", _xmpp_delayed),
+    "xmpp-domain-sender": Drill("xmpp-domain-sender", _xmpp_domain_sender),
+}

@@ -1,0 +1,164 @@
+"""The armed faults of one world, and which of them a unit meets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+
+from fakes.faults.text import parse
+from fakes.faults.value import Drill, Fault, FaultError
+from fakes.suggest import nearest
+
+
+class UnmetFault(AssertionError):
+    """A fault was armed, and nothing ever met it: the test did not test what it meant to."""
+
+
+@dataclass
+class _Armed:
+    fault: Fault
+    seen: int = 0  # matching units so far
+    met: int = 0  # how often it struck
+
+
+@dataclass
+class Faults:
+    """The faults of one world, counted. Without any, asking costs one truth test."""
+
+    vocabulary: dict[str, frozenset[str]] = field(default_factory=dict)  # protocol → its places
+    armed: list[_Armed] = field(default_factory=list)
+    drills: dict[Drill, bool] = field(default_factory=dict)  # → whether it has happened
+    catalogue: Mapping[str, str | Drill] = field(default_factory=dict)  # drills by name
+    # Set by the world, which plays the drills.
+    stage: Callable[[Drill, Callable[[], None]], None] = lambda drill, met: None
+
+    def __bool__(self) -> bool:
+        return bool(self.armed)
+
+    def __repr__(self) -> str:
+        everything = [*(armed.fault for armed in self.armed), *self.drills]
+        return f"<Faults {'; '.join(map(str, everything)) or 'none'}>"
+
+    def arm(self, *faults: Fault | Drill | str) -> None:
+        """Arms faults. Raises FaultError if no server, or more than one, has the place."""
+        for given in faults:
+            for fault in self._read(given):
+                if isinstance(fault, Drill):
+                    self.drills[fault] = False
+                    self.stage(fault, partial(self.drills.__setitem__, fault, True))
+                else:
+                    self.armed.append(_Armed(self._placed(fault)))
+
+    def _read(self, given: Fault | Drill | str) -> list[Fault | Drill]:
+        return parse(given, self.catalogue) if isinstance(given, str) else [given]
+
+    def disarm(self) -> None:
+        """Removes all faults, also those that nothing has met."""
+        self.armed.clear()
+        self.drills.clear()
+
+    def meet(self, protocol: str, where: str, arg: str = "", user: str = "") -> Fault | None:
+        """Returns the fault that strikes this unit, and counts it; None for most units."""
+        where = where.casefold()
+        hit: _Armed | None = None
+        for armed in self.armed:
+            fault = armed.fault
+            if fault.where != where or fault.protocol != protocol or fault.off or fault.refuse:
+                continue
+            if fault.arg and not _matches(fault.arg.casefold(), arg.casefold()):
+                continue
+            if fault.user and not _same_login(fault.user, user):
+                continue
+            # Every matching unit counts, also one that an earlier fault takes: `nth 2` means the
+            # second RCPT, whatever happened to the first.
+            armed.seen += 1
+            if hit is None and armed.seen in _window(fault):
+                hit = armed
+        if hit is None:
+            return None
+        hit.met += 1
+        return hit.fault
+
+    def lacks(self, protocol: str, capability: str) -> bool:
+        """Whether a fault switches this capability off; asking counts as meeting it."""
+        name = capability.casefold()
+        for armed in self.armed:
+            fault = armed.fault
+            if fault.off and fault.protocol == protocol and fault.where == name:
+                armed.met += 1
+                return True
+        return False
+
+    def may_refuse(self, protocol: str) -> bool:
+        """Whether a `refuse` fault is armed for this protocol's ports."""
+        return any(one.fault.refuse and one.fault.protocol == protocol for one in self.armed)
+
+    def refuses(self, protocol: str) -> bool:
+        """Whether the port is closed for the next connection attempt; counts the attempt."""
+        hit = False
+        for armed in self.armed:
+            if armed.fault.refuse and armed.fault.protocol == protocol:
+                armed.seen += 1
+                if not hit and armed.seen in _window(armed.fault):
+                    armed.met += 1
+                    hit = True
+        return hit
+
+    def unmet(self) -> list[Fault | Drill]:
+        """Returns what never struck. A test that arms a fault and never meets it tests nothing."""
+        faults: list[Fault | Drill] = [armed.fault for armed in self.armed if not armed.met]
+        return faults + [drill for drill, met in self.drills.items() if not met]
+
+    def _placed(self, fault: Fault) -> Fault:
+        """Returns the fault with its protocol filled in. Raises FaultError."""
+        if fault.protocol:
+            known = self.vocabulary.get(fault.protocol)
+            if known is None:
+                servers = ", ".join(self.vocabulary)
+                raise FaultError(
+                    f"{fault}: this world has no {fault.protocol} server; it has: {servers}"
+                )
+            if fault.where not in known:
+                hint = nearest(fault.where, known)
+                raise FaultError(
+                    f"{fault}: {fault.protocol} has no place {fault.where!r}{hint}; "
+                    f"it has: {', '.join(sorted(known))}"
+                )
+            return fault
+        having = [name for name, known in self.vocabulary.items() if fault.where in known]
+        if not having:
+            places = sorted(frozenset().union(*self.vocabulary.values()))
+            hint = nearest(fault.where, places)
+            raise FaultError(
+                f"{fault}: no server of this world has a place {fault.where!r}{hint}; "
+                f"name a command, a capability, connect or tls"
+            )
+        if len(having) > 1:
+            raise FaultError(
+                f"{fault}: {' and '.join(having)} both have a place {fault.where!r}; "
+                f"name the protocol: {having[0]} {fault}"
+            )
+        return dataclasses.replace(fault, protocol=having[0])
+
+
+def _window(fault: Fault) -> range:
+    """The occurrence numbers at which a fault strikes."""
+    first = fault.nth or 1
+    times = fault.times or (1 if fault.nth else 10**9)
+    return range(first, first + times)
+
+
+def _matches(pattern: str, arg: str) -> bool:
+    """Whether the argument, or the address in angle brackets in it, matches a glob."""
+    _, bracket, rest = arg.partition("<")
+    if fnmatchcase(arg, pattern):
+        return True
+    return bool(bracket) and fnmatchcase(rest.partition(">")[0], pattern)
+
+
+def _same_login(wanted: str, user: str) -> bool:
+    user = user.casefold()
+    return wanted.casefold() in (user, user.partition("@")[0])

@@ -1,0 +1,122 @@
+"""The text form of faults, for tests, transcripts, world files and `FAULT=`.
+
+    [PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N]
+
+    RCPT arg assaf* reply "451 4.3.0 try later" times 2
+    smtp . lost stored
+    smtp connect delay 30
+
+A semicolon separates faults, unless it is inside quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fakes.faults.value import KINDS, Drill, Fault, FaultError
+from fakes.suggest import nearest
+
+PROTOCOLS = ("smtp", "pop3", "imap", "xmpp", "toc", "irc", "http")
+FORM = "[PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N]"
+_CONDITIONS: dict[str, type] = {"arg": str, "user": str, "nth": int, "times": int}
+_HANG_UP = ("before", "within", "after")
+
+
+def parse(text: str, drills: Mapping[str, str | Drill] | None = None) -> list[Fault | Drill]:
+    """Returns the faults of a text. The name of a drill may stand for a fault. Raises FaultError."""
+    faults: list[Fault | Drill] = []
+    for words in _statements(text):
+        drill = (drills or {}).get(words[0]) if len(words) == 1 else None
+        if isinstance(drill, str):
+            faults += parse(drill)
+        elif drill is not None:
+            faults.append(drill)
+        else:
+            faults.append(_fault(words, drills or {}))
+    return faults
+
+
+_WORD = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|(;)|([^\s;"]+))', re.S)
+
+
+def _statements(text: str) -> Iterator[list[str]]:
+    """Yields the words of each fault."""
+    words: list[str] = []
+    at, end = 0, len(text.rstrip())
+    while at < end:
+        match = _WORD.match(text, at)
+        if match is None:
+            rest = text[at:].strip()[:20]
+            raise FaultError(f"{text!r}: the quote at {rest!r} is never closed; add a quote")
+        quoted, semicolon, bare = match.groups()
+        if semicolon:
+            yield words
+            words = []
+        elif quoted is not None:
+            words.append(re.sub(r"\\(.)", r"\1", quoted))
+        else:
+            words.append(bare)
+        at = match.end()
+    if words:
+        yield words
+
+
+def _fault(words: list[str], drills: Mapping[str, str | Drill]) -> Fault:
+    text = " ".join(words)
+    if not words:
+        raise FaultError(f"a fault is empty; write {FORM}")
+    rest = list(words)
+    keywords = {*_CONDITIONS, "hang", *KINDS}
+    values: dict[str, Any] = {}
+    if rest[0].casefold() in PROTOCOLS and len(rest) > 1:
+        values["protocol"] = rest.pop(0).casefold()
+    # The first word is always a place, even if it looks like a keyword (RSET, `reset`). Places of
+    # several words are joined by underscores: `toc send im`.
+    place = [rest.pop(0)]
+    while rest and rest[0] not in keywords:
+        place.append(rest.pop(0))
+    while rest:
+        word = rest.pop(0)
+        if word == "hang" and rest and rest[0] == "up":
+            word = "hang_up"
+            rest.pop(0)
+        if word not in keywords or word == "hang":
+            hint = nearest(word, [*keywords - {"hang", "hang_up"}, "hang up"])
+            raise FaultError(f"{text!r}: unknown word {word!r}{hint}; write {FORM}")
+        if word in values:
+            raise FaultError(f"{text!r}: {word} is given twice; write it once")
+        values[word] = _value(text, word, rest)
+    if len(words) == 1 and drills:
+        hint = nearest(words[0], drills)
+        raise FaultError(f"{text!r}: neither a fault nor a drill{hint}; write {FORM}")
+    try:
+        return Fault(where="_".join(place), **values)
+    except FaultError as error:
+        raise FaultError(f"{text!r}: {error}") from None
+
+
+def _value(text: str, word: str, rest: list[str]) -> object:
+    """Takes the value of a keyword from the words after it."""
+    kind = KINDS.get(word) or _CONDITIONS.get(word, ())
+    if kind == ():
+        return True
+    if word == "hang_up" and (not rest or rest[0] not in _HANG_UP):
+        return "before"
+    if not rest:
+        wanted = "a text"
+        if isinstance(kind, tuple):
+            wanted = " or ".join(kind)
+        elif kind in (int, float):
+            wanted = "a number"
+        raise FaultError(f"{text!r}: {word} has no value; write {wanted} after it")
+    value = rest.pop(0)
+    if kind not in (int, float):
+        return value
+    try:
+        return int(value) if kind is int else float(value)
+    except ValueError:
+        raise FaultError(
+            f"{text!r}: {word} expects a number, found {value!r}; write {word} 2"
+        ) from None

@@ -1,0 +1,140 @@
+"""A fault as a value: what goes wrong, where, and how often."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+EVERYWHERE = frozenset({"connect", "tls"})  # the two places that every server has
+
+# What may go wrong → the words that may follow it, or the type of the value that must.
+KINDS: dict[str, tuple[str, ...] | type] = {
+    "refuse": (),
+    "reply": str,
+    "hang_up": ("before", "within", "after"),
+    "reset": (),
+    "after": int,
+    "stall": (),
+    "delay": float,
+    "split": int,
+    "lost": ("stored", "unstored"),
+    "off": (),
+    "certificate": ("expired", "other-name", "self-signed"),
+}
+
+
+class FaultError(ValueError):
+    """A fault that cannot be read or armed; the text names the wrong word and what to write."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One failure: `Fault("RCPT", arg="assaf*", reply="451 4.3.0 try later", times=2)`.
+
+    `where` names the place: a command, a capability (with `off`), `connect`, `tls`, or `.` for the
+    end of the message data. `arg` is a glob that the command's argument, or the address in it, must
+    match. `nth` counts matching units from 1. `after` counts plaintext bytes of the answer, `delay`
+    seconds of the world's clock, `split` bytes per write. Each fault describes exactly one failure.
+    Raises FaultError.
+    """
+
+    where: str
+    protocol: str = ""
+    arg: str = ""
+    user: str = ""
+    nth: int = 0
+    times: int = 0
+    refuse: bool = False
+    reply: str | None = None
+    hang_up: Literal["", "before", "within", "after"] = ""
+    reset: bool = False
+    after: int | None = None
+    stall: bool = False
+    delay: float | None = None
+    split: int | None = None
+    lost: Literal["", "stored", "unstored"] = ""
+    off: bool = False
+    certificate: Literal["", "expired", "other-name", "self-signed"] = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", self.where.replace(" ", "_").casefold())
+        kinds = [kind for kind in KINDS if _is_given(getattr(self, kind))]
+        if len(kinds) != 1:
+            raise FaultError(
+                f"the fault at {self.where!r} has {' and '.join(kinds) or 'no failure'}; "
+                f"give exactly one of {', '.join(KINDS)}"
+            )
+        self._check_numbers()
+        self._check_kind(kinds[0])
+
+    def _check_numbers(self) -> None:
+        for name in ("nth", "times", "after", "delay"):
+            value = getattr(self, name) or 0
+            if value < 0:
+                raise FaultError(f"{name}: {value} is negative; write a number from 0 up")
+        if self.split is not None and self.split < 1:
+            raise FaultError(f"split: {self.split} is too small; write at least 1 byte per write")
+
+    def _check_kind(self, kind: str) -> None:
+        """Raises FaultError if a value, or the place, does not belong to this kind of failure."""
+        allowed = KINDS[kind]
+        value = getattr(self, kind)
+        if isinstance(allowed, tuple) and allowed and value not in allowed:
+            raise FaultError(f"{kind}: unknown value {value!r}; write {' or '.join(allowed)}")
+        for name, place in (("refuse", "connect"), ("certificate", "tls")):
+            if kind == name and self.where != place:
+                raise FaultError(f"{kind} does not apply to {self.where!r}; write {place} {kind}")
+        if self.where == "tls" and kind not in ("hang_up", "reset", "stall", "certificate"):
+            raise FaultError(
+                f"{kind} does not apply to tls; write hang up, reset, stall or certificate"
+            )
+        if self.where == "connect" and kind in ("off", "lost"):
+            raise FaultError(f"{kind} does not apply to connect; name a command or a capability")
+
+    @property
+    def kind(self) -> str:
+        """What goes wrong: a key of KINDS."""
+        return next(kind for kind in KINDS if _is_given(getattr(self, kind)))
+
+    def __str__(self) -> str:
+        """The fault in the text form that `parse` reads."""
+        place = self.where if self.where in (*EVERYWHERE, ".") else self.where.upper()
+        words = [self.protocol, place]
+        words += ["arg", _quoted(self.arg)] if self.arg else []
+        words += ["user", _quoted(self.user)] if self.user else []
+        words += ["nth", str(self.nth)] if self.nth else []
+        value = getattr(self, self.kind)
+        words.append(self.kind.replace("_", " "))
+        if self.kind == "reply":
+            words.append('"' + re.sub(r'(["\\])', r"\\\1", value) + '"')
+        elif value is not True:
+            words.append(f"{value:g}" if isinstance(value, float) else str(value))
+        words += ["times", str(self.times)] if self.times else []
+        return " ".join(word for word in words if word)
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A failure that the wire cannot express: a function of the world (see drills.py).
+
+    `play(world, met)` arranges it, and calls `met` when it has happened.
+    """
+
+    name: str
+    play: Callable[..., None] = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _is_given(value: object) -> bool:
+    # `after 0` is given: 0 is a number here, not an absent value.
+    return value is not None and value is not False and value != ""
+
+
+def _quoted(text: str) -> str:
+    if not re.search(r'[\s;"\\]', text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

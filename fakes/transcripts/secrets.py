@@ -1,0 +1,45 @@
+"""What the label of a secret stands for: the client's side of a login, computed from the accounts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+
+from fakes.people import People
+
+
+def response(label: str, people: People, challenge: bytes) -> bytes:
+    """Returns the response that a label such as `plain alice` stands for.
+
+    The word `wrong` after the name makes it a wrong one. Raises KeyError for an unknown label.
+    """
+    kind, _, rest = label.partition(" ")
+    name, _, wrong = rest.partition(" ")
+    account = people.find(name)
+    password = "wrong" if wrong or account is None else account.password
+    if label == "not base64":
+        return b"!"
+    if kind == "cram-md5":
+        digest = hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()
+        return base64.b64encode(f"{name} {digest}".encode())
+    if kind == "apop":
+        return hashlib.md5(challenge + password.encode()).hexdigest().encode()
+    if kind == "pass":
+        return password.encode()
+    text = {"plain": f"\0{name}\0{password}", "login": name, "password": password}[kind]
+    return base64.b64encode(text.encode())
+
+
+def challenge_in(received: bytes) -> bytes:
+    """Returns the challenge in what the server sent, b"" if there is none."""
+    # APOP's challenge is the timestamp in the greeting (RFC 1939 §7).
+    stamp = re.fullmatch(rb"\+OK [^<>]*(<[^<>]+@[^<>]+>)[^<>]*\r\n", received)
+    if stamp:
+        return stamp[1]
+    match = re.fullmatch(rb"(?:334|\+) (\S+)\r\n", received)
+    try:
+        return base64.b64decode(match[1]) if match else b""
+    except ValueError:
+        return b""

@@ -1,0 +1,248 @@
+"""What the protocols made of lines share: SMTP, POP3 and IMAP.
+
+How input is split into units (a line, dot-terminated content, a counted number of bytes), how an
+endless line is survived, how long a client may be idle, and the exchange that AUTH begins.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fakes import sasl
+from fakes.wire.session import Facts, Runtime, Session
+from fakes.wire.unit import Refuse, Secret, Unit
+
+LONGEST_LINE = 12288  # bytes with CRLF of an answer to a challenge (RFC 4954 §4)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line with its CRLF; `too_long` if its beginning was discarded or it exceeds the limit."""
+
+    raw: bytes
+    too_long: bool = False
+
+
+@dataclass(frozen=True)
+class Content:
+    """A message body as sent (`raw`) and as meant (`data`), with dots unstuffed."""
+
+    raw: bytes
+    data: bytes
+    too_long: bool = False
+
+
+class LineSession(Session):
+    """One connection of a protocol whose commands are lines.
+
+    A subclass that offers AUTH has a state AUTH with the verb `response`. It says to which state a
+    failed exchange returns (`unauthenticated`) and how challenges are sent (`challenge_prefix`),
+    calls `begin_exchange`, and defines `authenticated` and `rejected`.
+    """
+
+    idle_timeout: ClassVar[float] = 300.0  # seconds
+    unauthenticated: ClassVar[str] = ""
+    challenge_prefix: ClassVar[bytes] = b"+ "
+    auth_section: ClassVar[str] = ""
+
+    def __init__(
+        self, runtime: Runtime, accounts: sasl.Accounts | None = None, host: str = "localhost"
+    ) -> None:
+        super().__init__(runtime)
+        self._accounts = accounts
+        self._host = host
+        self._exchange: sasl.Exchange | None = None
+        self._scanned = 0  # bytes of the buffer that are known not to hold the end of the unit
+        self._truncated = False  # the beginning of the unit was discarded because it is too long
+        self._discard = 0  # bytes of a counted unit that are still to come and to be discarded
+
+    # ── idle time ────────────────────────────────────────────────────────────────
+
+    def opened(self, facts: Facts) -> None:
+        self._restart_idle_timer()
+        super().opened(facts)
+
+    def handle(self, unit: Unit) -> None:
+        self._restart_idle_timer()
+        super().handle(unit)
+
+    def idle(self) -> None:
+        """The client has been silent for `idle_timeout` seconds."""
+        self.close()
+
+    def _restart_idle_timer(self) -> None:
+        self.timers.at("idle", self.runtime.now() + self.idle_timeout, self.idle)
+
+    # ── framing ──────────────────────────────────────────────────────────────────
+
+    def next_line(self, limit: int) -> Line | None:
+        """Takes a line that ends in CRLF; a bare LF or CR ends nothing.
+
+        The buffer stays bounded: an endless line is discarded as it arrives, and reported as too
+        long when its end comes.
+        """
+        end = self.buffer.find(b"\r\n", self._scanned)
+        if end < 0:
+            # The last byte may be the CR of a CRLF that has not arrived completely.
+            self._scanned = max(0, len(self.buffer) - 1)
+            if len(self.buffer) > LONGEST_LINE:
+                self._discard_scanned()
+            return None
+        raw = self._taken(end + 2)
+        too_long, self._truncated = self._truncated or len(raw) > limit, False
+        return Line(raw, too_long)
+
+    def next_dotted(self, limit: int) -> Content | None:
+        """Takes content up to the line that is a single dot, and removes the dots added for it.
+
+        Nothing but CRLF.CRLF ends it: a server that also accepts LF.LF can be made to take the
+        body of one message for another message (RFC 5321 §2.3.8, §4.1.1.4). `limit` counts bytes
+        without the added dots, as RFC 1870 §5 does.
+        """
+        if self._scanned == 0 and not self._truncated and self.buffer.startswith(b".\r\n"):
+            end = 0
+        else:
+            end = self.buffer.find(b"\r\n.\r\n", self._scanned) + 2
+            if end < 2:
+                self._scanned = max(0, len(self.buffer) - 4)
+                if len(self.buffer) > limit and self._size_without_dots() > limit:
+                    self._discard_scanned()
+                return None
+        raw = self._taken(end + 3)
+        data = raw[:-3]
+        if b"." in data:
+            # RFC 5321 §4.5.2: the first dot of a line is removed, whatever follows it.
+            data = data.replace(b"\r\n.", b"\r\n")
+            data = data[1:] if data.startswith(b".") else data
+        too_long, self._truncated = self._truncated or len(data) > limit, False
+        return Content(raw, data, too_long)
+
+    def next_counted(self, start: int, count: int, limit: int) -> Content | None:
+        """Takes `start` bytes that are in the buffer already and the `count` bytes after them.
+
+        More than `limit` counted bytes are discarded as they arrive, and reported as too long: the
+        client sends them whatever the answer will be (RFC 3030 §2).
+        """
+        if count > limit and not self._truncated:
+            self._truncated, self._discard = True, count
+        if self._truncated:
+            excess = min(self._discard, len(self.buffer) - start)
+            del self.buffer[start : start + excess]
+            self._discard -= excess
+            if self._discard:
+                return None
+            self._truncated = False
+            return Content(self._taken(start), b"", too_long=True)
+        if len(self.buffer) < start + count:
+            return None
+        raw = self._taken(start + count)
+        return Content(raw, raw[start:])
+
+    def _taken(self, length: int) -> bytes:
+        """Removes the first bytes of the buffer and returns them."""
+        # One copy: slicing the bytearray first would copy a large message twice.
+        with memoryview(self.buffer) as view:
+            raw = bytes(view[:length])
+        del self.buffer[:length]
+        self._scanned = 0
+        return raw
+
+    def _discard_scanned(self) -> None:
+        del self.buffer[: self._scanned]
+        self._scanned, self._truncated = 0, True
+
+    def _size_without_dots(self) -> int:
+        return len(self.buffer) - self.buffer.count(b"\r\n.")
+
+    def upgraded(self) -> None:
+        self._scanned, self._truncated, self._discard, self._exchange = 0, False, 0, None
+
+    # ── the exchange that AUTH begins ────────────────────────────────────────────
+
+    def begin_exchange(self, mechanism: str, initial: bytes | None) -> None:
+        """Begins a SASL exchange; `initial` is the initial response, still in base64."""
+        assert self._accounts is not None
+        context = sasl.Context(self._accounts, lambda: self.runtime.token(16), self._host)
+        self._exchange, self.state = sasl.Exchange(mechanism, context), "AUTH"
+        self.note(mechanism=mechanism)
+        self._step(None if initial is None else b"" if initial == b"=" else initial)
+
+    def do_response(self, unit: Unit) -> None:
+        """The client's answer to a challenge: base64, or `*` to cancel."""
+        if unit.raw == b"*\r\n":
+            raise self.cancelled()
+        self._step(unit.raw[:-2])
+
+    def _step(self, encoded: bytes | None) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        try:
+            response = None if encoded is None else base64.b64decode(encoded, validate=True)
+            if exchange.step == 0:
+                challenge = exchange.start(response)
+            else:
+                challenge = exchange.answer(response or b"")
+        except (binascii.Error, sasl.SaslError) as error:
+            self.end_exchange()
+            raise self.rejected(error) from None
+        if challenge is not None:
+            line = self.challenge_prefix + base64.b64encode(challenge) + b"\r\n"
+            self.send(line, self.auth_section)
+            return
+        self.end_exchange()
+        self.authenticated(exchange)
+
+    def end_exchange(self) -> None:
+        """Leaves the state AUTH. A failed exchange leaves no other trace (RFC 4954 §4)."""
+        self._exchange = None
+        if self.state == "AUTH":
+            self.state = self.unauthenticated
+
+    def authenticated(self, exchange: sasl.Exchange) -> None:
+        """The exchange has succeeded: logs the user in, or raises Refuse."""
+        raise NotImplementedError(type(self).__name__)
+
+    def rejected(self, error: binascii.Error | sasl.SaslError) -> Refuse:
+        """Returns the refusal of a response that is not base64, is malformed, or is wrong."""
+        raise NotImplementedError(type(self).__name__)
+
+    def cancelled(self) -> Refuse:
+        """Returns the answer to a client that cancels the exchange."""
+        raise NotImplementedError(type(self).__name__)
+
+    # ── secrets ──────────────────────────────────────────────────────────────────
+
+    def response_secret(self, line: bytes, start: int, mechanism: str = "") -> tuple[Secret, ...]:
+        """Returns the secret span of a response that begins at `start` of a line.
+
+        Its label names the account and says whether the response is right, so that the recorder's
+        transcript can be played again. `mechanism` is needed for an initial response only.
+        """
+        end = len(line) - 2
+        if line[start:end] in (b"", b"*", b"="):
+            return ()
+        name, challenge = "", b""
+        exchange = self._exchange
+        if exchange is not None:
+            mechanism, name, challenge = exchange.mechanism, exchange.name, exchange.challenge
+        try:
+            response = base64.b64decode(line[start:end], validate=True)
+        except binascii.Error:
+            return (Secret(start, end, "not base64"),)
+        assert self._accounts is not None
+        label = sasl.label(mechanism, response, self._accounts, name, challenge)
+        return (Secret(start, end, label),)
+
+    def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
+        """Hides half a login too."""
+        if self.state == "AUTH":
+            return (Secret(0, len(raw), "unfinished"),)
+        match = _AUTH_COMMAND.match(raw)
+        return (Secret(match.end(), len(raw), "unfinished"),) if match else ()
+
+
+_AUTH_COMMAND = re.compile(rb"(?:\S+ )?AUTH(?:ENTICATE)? +\S+ ", re.I)

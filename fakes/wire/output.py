@@ -1,0 +1,54 @@
+"""What a core wants to send, until the shell writes it: a queue of writes."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Output:
+    """A queue of writes.
+
+    Bytes that are appended between two calls of `take` leave as one write, because a server that
+    answers ten pipelined commands sends one packet. With `coalesce=False` every append is a write
+    of its own. While `chunk` is set (a `split` fault), no write is longer than that many bytes.
+    """
+
+    __slots__ = ("_open", "_writes", "chunk", "coalesce", "pending")
+
+    def __init__(self, coalesce: bool = True) -> None:
+        self.coalesce = coalesce
+        self.chunk = 0  # bytes per write; 0: no limit
+        self.pending = 0  # bytes waiting
+        self._writes: deque[bytearray] = deque()
+        self._open = False  # whether the last write may still grow
+
+    def __bool__(self) -> bool:
+        return bool(self._writes)
+
+    def __repr__(self) -> str:
+        return f"<Output {self.pending} bytes in {len(self._writes)} writes>"
+
+    def append(self, data: bytes) -> None:
+        """Queues bytes."""
+        self.pending += len(data)
+        if self.chunk:
+            for start in range(0, len(data), self.chunk):
+                self._writes.append(bytearray(data[start : start + self.chunk]))
+        elif self._open and self._writes and self.coalesce:
+            self._writes[-1] += data
+        else:
+            self._writes.append(bytearray(data))
+            self._open = True
+
+    def seal(self) -> None:
+        """Ends the current write: what is appended next begins another."""
+        self._open = False
+
+    def take(self) -> bytes:
+        """Removes and returns the next write; b"" if there is none, which also ends a split."""
+        if not self._writes:
+            self.chunk = 0
+            return b""
+        write = bytes(self._writes.popleft())
+        self.pending -= len(write)
+        return write

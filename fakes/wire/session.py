@@ -1,0 +1,425 @@
+"""One connection of any protocol: the state, the dispatcher, and the one place that meets faults.
+
+The shell (`shell.py` with sockets, `transcripts/` without) calls `opened`, `receive`, `secured`,
+`eof` and `tick`, and sends what `take` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
+
+from fakes.faults import EVERYWHERE, Fault, Faults
+from fakes.wire import effects, table
+from fakes.wire.effects import Answer, Message
+from fakes.wire.output import Output
+from fakes.wire.table import Rule
+from fakes.wire.timers import Timers
+from fakes.wire.unit import Record, Refuse, Secret, Unit
+from fakes.wire.want import Want
+
+PENDING = 1 << 20  # bytes of unsent output above which no more input is handled
+BACKLOG = 1 << 18  # bytes of unhandled input above which the shell stops reading
+
+Handler = Callable[[Unit], None]
+
+_METHODS = {".": "end_of_data"}  # verbs that cannot be part of a method name
+
+
+@dataclass
+class Runtime:
+    """What a core is given instead of reaching for it: the time, randomness, faults, the log."""
+
+    now: Callable[[], float]  # seconds since the epoch
+    token: Callable[[int], str]  # n characters [a-z0-9], never the same twice
+    faults: Faults = field(default_factory=Faults)
+    record: Callable[[Record], None] = lambda record: None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the shell knows about a new connection."""
+
+    number: int  # sessions are numbered across a world, in order of arrival
+    peer: str = "127.0.0.1"
+    crowded: bool = False  # the server has more sessions than it accepts
+
+
+@dataclass(frozen=True)
+class TlsFacts:
+    """What the shell knows about a connection once TLS is established."""
+
+    version: str = ""
+    cipher: str = ""
+    bindings: Mapping[str, bytes] = field(
+        default_factory=dict
+    )  # channel binding type → data (RFC 5929)
+
+
+class Session:
+    """One connection's protocol.
+
+    A subclass defines `protocol`, `states` (separated by spaces, the initial one first), `verbs`
+    (the legality table), `next_unit`, and a handler `do_VERB` for each verb.
+    """
+
+    protocol: ClassVar[str] = ""
+    states: ClassVar[str] = ""
+    verbs: ClassVar[Mapping[str, Rule]] = {}
+    places: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # units that are not verbs, where faults may strike
+    capabilities: ClassVar[frozenset[str]] = frozenset()  # what a fault may switch off
+    upgrades_to: ClassVar[tuple[type[Session], ...]] = ()  # cores that may take over the connection
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        table.check(cls.__name__, cls.states.split(), cls.verbs)
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.facts = Facts(0)
+        self.tls: TlsFacts | None = None
+        self.state = self.states.partition(" ")[0]
+        self.user = ""  # who has logged in
+        self.buffer = bytearray()  # input that was not consumed yet
+        self.output = Output()
+        self.timers = Timers(runtime.now)
+        self.wants: Want | None = None
+        self.successor: Session | None = None  # with HAND_OVER: the core that takes over
+        self.closed = False  # the protocol is over; nothing more is handled
+        self.current: Record | None = None  # the record of the unit that is being handled
+        self.on_output: Callable[[Session], None] = lambda session: None  # set by the shell
+        self._after_write: list[Callable[[], None]] = []
+        self._captured: Answer | None = None
+        self._delayed = False  # a fault delays a unit: input waits
+        self._stalled = False
+
+    def __repr__(self) -> str:
+        words = [type(self).__name__, str(self.facts.number), self.state, self.user]
+        return f"<{' '.join(word for word in words if word)}>"
+
+    # ── what the shell calls ─────────────────────────────────────────────────────
+
+    def opened(self, facts: Facts) -> None:
+        """The connection is established. With implicit TLS, the shell calls `secured` first."""
+        self.facts = facts
+        self._event("connects")
+        self._meet(Unit(b"", "connect"), self.greet, recorded=False)
+
+    def secured(self, tls: TlsFacts) -> None:
+        """TLS is established."""
+        self.tls = tls
+        # Bytes that arrived before the handshake were sent in clear, perhaps by an attacker. They
+        # must never be handled as if they had been protected (RFC 3207 §6).
+        self.buffer.clear()
+        self._event("tls")
+        self.upgraded()
+
+    def receive(self, data: bytes) -> None:
+        """Handles bytes from the client, chopped in any way."""
+        if self.closed or self._stalled:
+            return
+        self.buffer += data
+        self._pump()
+
+    def eof(self) -> None:
+        """The client will send nothing more, or the connection is lost."""
+        if self.buffer and not self.closed and not self._stalled:
+            left = bytes(self.buffer)
+            self._event("unfinished", left, secrets=self.secrets_in_fragment(left))
+        if not self.closed:
+            self._event("leaves")
+            self.close()
+
+    def tick(self) -> None:
+        """Runs the timers that are due."""
+        self.timers.run()
+
+    def take(self) -> bytes:
+        """Returns the next write, b"" if there is none."""
+        self.output.seal()
+        if not self.output and self.buffer:
+            # Input may have been held back because too much output was waiting.
+            self._pump()
+            self.output.seal()
+        return self.output.take()
+
+    def written(self) -> None:
+        """The shell has written all output. Runs the callbacks registered with `when_written`."""
+        waiting, self._after_write = self._after_write, []
+        for callback in waiting:
+            callback()
+
+    def hand_over(self) -> Session:
+        """Passes the connection and the unconsumed input to the successor, and returns it."""
+        successor = self.successor
+        assert successor is not None
+        successor.facts, successor.tls, successor.user = self.facts, self.tls, self.user
+        successor.on_output = self.on_output
+        self.wants, self.closed = None, True
+        self.timers.clear()
+        waiting, self.buffer = bytes(self.buffer), bytearray()
+        successor.receive(waiting)
+        return successor
+
+    @property
+    def due(self) -> float | None:
+        """When `tick` should be called, in seconds since the epoch; None if no timer is set."""
+        return self.timers.due
+
+    @property
+    def ending(self) -> bool:
+        """Whether the connection ends after what was sent so far."""
+        return self.closed or (self._captured is not None and self._captured.end is not None)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the shell has something to write or to do."""
+        return bool(self.output) or self.wants is not None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether something is under way: unsent output, or a unit that a fault delays."""
+        return self.has_output or self._delayed
+
+    @property
+    def paced(self) -> bool:
+        """Whether the event loop must run between two writes (a `split` fault)."""
+        return bool(self.output.chunk) and bool(self.output)
+
+    @property
+    def backlogged(self) -> bool:
+        """Whether the shell should stop reading until the input so far is handled."""
+        return len(self.buffer) > BACKLOG and self._delayed
+
+    # ── what a protocol defines ──────────────────────────────────────────────────
+
+    def greet(self) -> None:
+        """The connection is established and no fault replaced the greeting."""
+
+    def upgraded(self) -> None:
+        """TLS was established after STARTTLS: forgets the login and the dialogue so far."""
+
+    def next_unit(self) -> Unit | None:
+        """Takes the next complete unit from `buffer`; None if there is none yet."""
+        raise NotImplementedError(type(self).__name__)
+
+    def handler(self, verb: str) -> Handler:
+        """Returns the handler of a verb of the table."""
+        handler: Handler = getattr(self, "do_" + _METHODS.get(verb, verb))
+        return handler
+
+    def permits(self, unit: Unit) -> None:
+        """Raises Refuse if the server's policy forbids a known verb now, in whatever state."""
+
+    def offers(self, verb: str) -> bool:
+        """Whether this server has the verb; a capability that is switched off removes its verb."""
+        return True
+
+    def unknown(self, unit: Unit) -> Refuse:
+        """Returns the refusal of a verb that does not exist."""
+        raise NotImplementedError(type(self).__name__)
+
+    def wrong_state(self, unit: Unit) -> Refuse:
+        """Returns the refusal of a verb in a state where it is not legal."""
+        raise NotImplementedError(type(self).__name__)
+
+    def refused(self, refusal: Refuse) -> None:
+        """Sends a refusal."""
+        raise NotImplementedError(type(self).__name__)
+
+    def scripted_reply(self, text: str) -> None:
+        """Sends the text of a `reply` fault in the protocol's form."""
+        raise NotImplementedError(type(self).__name__)
+
+    def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
+        """Returns the secret spans of a unit that was never completed."""
+        return ()
+
+    def abandoned(self) -> None:
+        """The protocol is over, for whatever reason: releases locks, drops uncommitted changes."""
+
+    # ── what handlers use ────────────────────────────────────────────────────────
+
+    def send(
+        self, raw: bytes, section: str = "", visible: tuple[int, int] | None = None, **fields: Any
+    ) -> None:
+        """Sends bytes to the client and records them; for `visible` and `fields`, see Record."""
+        self.transmit(Message(raw, section, visible, fields))
+
+    def close(self, want: Want = Want.CLOSE) -> None:
+        """Ends the connection once the output is written."""
+        if self.closed:
+            return
+        if self._captured is not None:
+            self._captured.end = want
+            return
+        self.closed = True
+        self.wants = want
+        self.buffer.clear()
+        self.timers.clear()
+        self._delayed = False
+        self.abandoned()
+        self._event("closes" if want is Want.CLOSE else "resets")
+        self.on_output(self)
+
+    def start_tls(self) -> None:
+        """Asks for TLS. Bytes pipelined after the command in clear are dropped, never handled."""
+        self.wants = Want.START_TLS
+        self.buffer.clear()
+
+    def hand_over_to(self, successor: Session) -> None:
+        """Asks the shell to let another core take over, from the first byte not consumed yet."""
+        self.successor, self.wants = successor, Want.HAND_OVER
+
+    def when_written(self, callback: Callable[[], None]) -> None:
+        """Runs a callback once everything sent so far has been written."""
+        self._after_write.append(callback)
+
+    def note(self, **fields: Any) -> None:
+        """Adds decoded facts to the record of the unit that is being handled."""
+        if self.current is not None:
+            self.current.fields.update(fields)
+
+    def lacks(self, capability: str) -> bool:
+        """Whether a fault of this world has switched a capability off."""
+        faults = self.runtime.faults
+        return bool(faults) and faults.lacks(self.protocol, capability)
+
+    @classmethod
+    def vocabulary(cls) -> frozenset[str]:
+        """Returns the places that a fault may name in this protocol."""
+        words = (*cls.verbs, *cls.places, *cls.capabilities, *EVERYWHERE)
+        return frozenset(word.casefold() for word in words)
+
+    # ── dispatch ─────────────────────────────────────────────────────────────────
+
+    def handle(self, unit: Unit) -> None:
+        """Looks a unit up in the legality table and calls its handler."""
+        row = self.verbs.get(unit.verb)
+        try:
+            if row is None:
+                raise unit.refusal or self.unknown(unit)
+            self.permits(unit)
+            if not self.offers(unit.verb):
+                raise self.unknown(unit)
+            if self.state not in row.states:
+                raise self.wrong_state(unit)
+            if unit.refusal is not None:
+                raise unit.refusal
+            before = self.state
+            self.handler(unit.verb)(unit)
+            self._enter(row, before, unit.verb)
+        except Refuse as refusal:
+            self.refused(refusal)
+
+    def _enter(self, row: Rule, before: str, verb: str) -> None:
+        """Enters the state that the table names, or checks the one that the handler chose."""
+        if self.closed:
+            return
+        if len(row.then) == 1:
+            self.state = row.then[0]
+        elif self.state not in (before, *row.then):
+            raise AssertionError(
+                f"{self!r}: the handler of {verb} went from {before} to {self.state}; its rule "
+                f"allows {', '.join(row.then) or 'no other state'}: correct the rule's `then`"
+            )
+
+    # ── the one place where units, faults and records meet ───────────────────────
+
+    def _pump(self) -> None:
+        # Unread output must not pile up: a client that pipelines ten thousand RETRs and reads
+        # nothing gets the rest of its answers when `take` has drained some.
+        while (
+            not self.closed
+            and not self._stalled
+            and not self._delayed
+            and self.wants is None
+            and self.output.pending < PENDING
+        ):
+            unit = self.next_unit()
+            if unit is None:
+                return
+            self._meet(unit, partial(self.handle, unit))
+
+    def _meet(self, unit: Unit, run: Callable[[], None], recorded: bool = True) -> None:
+        """Records a unit, then handles it or lets a fault do so; `run` is the handling."""
+        faults = self.runtime.faults
+        fault = faults.meet(self.protocol, unit.verb, unit.arg, self.user) if faults else None
+        self.current = self._recorded(unit, fault) if recorded else None
+        if fault is None:
+            run()
+            return
+        if not recorded:
+            self._event("fault", fault=str(fault))
+        effects.apply(fault, self, run)
+
+    def _recorded(self, unit: Unit, fault: Fault | None) -> Record:
+        row = self.verbs.get(unit.verb)
+        return self._record(
+            "C",
+            unit.raw,
+            unit.verb,
+            section=row.section if row else "",
+            fault=str(fault) if fault else "",
+            secrets=unit.secrets,
+            fields=unit.fields,
+            visible=unit.visible,
+        )
+
+    def _event(self, verb: str, raw: bytes = b"", **details: Any) -> None:
+        self._record("-", raw, verb, **details)
+
+    def _record(self, direction: str, raw: bytes, verb: str = "", **details: Any) -> Record:
+        now, number = self.runtime.now(), self.facts.number
+        record = Record(
+            now, self.protocol, number, direction, raw, verb, person=self.user, **details
+        )
+        self.runtime.record(record)
+        return record
+
+    # ── what a fault uses (see effects.Target) ───────────────────────────────────
+
+    def transmit(self, message: Message) -> None:
+        """Records and queues a message, or keeps it while a handler's answer is captured."""
+        if self._captured is not None:
+            self._captured.messages.append(message)
+            return
+        self._record(
+            "S",
+            message.raw,
+            section=message.section,
+            fields=message.fields,
+            visible=message.visible,
+        )
+        self.output.append(message.raw)
+        self.on_output(self)
+
+    def capture(self, run: Callable[[], None]) -> Answer:
+        """Runs a handler and returns what it sends, instead of sending it."""
+        self._captured = answer = Answer()
+        try:
+            run()
+        finally:
+            self._captured = None
+        return answer
+
+    def stall(self) -> None:
+        """Reads on and never reacts again; no timer ends the silence."""
+        self._stalled = True
+        self.buffer.clear()
+        self.timers.clear()
+
+    def delay(self, seconds: float, run: Callable[[], None]) -> None:
+        """Handles a unit later. Input that arrives meanwhile waits, so that order is kept."""
+
+        def resume() -> None:
+            self._delayed = False
+            run()
+            self._pump()
+
+        self._delayed = True
+        self.timers.at("delay", self.runtime.now() + seconds, resume)

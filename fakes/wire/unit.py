@@ -1,0 +1,89 @@
+"""What crosses a connection, as values: a unit of input, a record of what was sent, a secret span.
+
+A *unit* is one complete piece of client input: a command line, a message body, a frame, a stanza.
+A *record* is one entry of the log that everything else is made from: transcripts, narration, the
+wire shown beside a failed test. Records keep raw bytes and are only formatted when they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Refuse(Exception):
+    """Raised by a handler to refuse a command; `Session.refused` turns it into a reply.
+
+    `reply` is whatever the protocol answers with: a reply code, a stanza error, an HTTP response.
+    `section` names the document that demands the refusal.
+    """
+
+    def __init__(self, reply: Any, section: str = "") -> None:
+        super().__init__(reply)
+        self.reply = reply
+        self.section = section
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A span of bytes that must not be shown to people, and the label shown in its place.
+
+    The label says whose secret it is (`plain alice@example.test`), never what it is.
+    """
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(slots=True)
+class Unit:
+    """One complete piece of client input, taken from the buffer.
+
+    `arg` is the text that the `arg` of a fault is compared with. `content` is the decoded form, for
+    units that had to be decoded to be found. A unit that cannot be obeyed, whatever the state of
+    the session, carries its `refusal`: the dispatcher raises it in place of calling the handler.
+    """
+
+    raw: bytes
+    verb: str
+    arg: str = ""
+    secrets: tuple[Secret, ...] = ()
+    content: Any = None
+    refusal: Refuse | None = None
+    visible: tuple[int, int] | None = None  # the span worth showing to people; None: all of it
+    fields: dict[str, Any] = field(default_factory=dict)  # decoded facts for the record
+
+
+@dataclass(slots=True)
+class Record:
+    """One thing that crossed the wire, kept raw.
+
+    `direction` is C (from the client), S (from the server) or `-` for an event of the connection,
+    named by `verb`: `connects`, `tls`, `fault`, `unfinished`, `leaves`, `closes`, `resets`.
+    `at` is in seconds since the epoch.
+    """
+
+    at: float
+    protocol: str
+    session: int
+    direction: str
+    raw: bytes
+    verb: str = ""
+    section: str = ""
+    person: str = ""
+    fault: str = ""
+    secrets: tuple[Secret, ...] = ()
+    fields: dict[str, Any] = field(default_factory=dict)
+    visible: tuple[int, int] | None = (
+        None  # the span worth showing (a frame has a header before it)
+    )
+
+    def shown(self) -> bytes:
+        """Returns the visible bytes, each secret replaced by its label in braces."""
+        last, end = self.visible or (0, len(self.raw))
+        shown = b""
+        for secret in sorted(self.secrets, key=lambda secret: secret.start):
+            shown += self.raw[last : secret.start] + b"{" + secret.label.encode() + b"}"
+            last = secret.end
+        return shown + self.raw[last:end]
