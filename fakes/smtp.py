@@ -437,7 +437,7 @@ class Smtp(Session):
         self.store.accept(mail)
         self.note(queue_id=mail.queue_id)
         self._say(OK._replace(text=f"Queued as {mail.queue_id}"), "RFC 5321 §6.1")
-        self.when_written(lambda: self.store.tell(mail))
+        self.when_written(lambda: self.store.acknowledged(mail))
 
     def _with(self) -> str:
         """The WITH of the Received line (RFC 4954 §7, RFC 6531 §4.3)."""
