@@ -72,6 +72,7 @@ class Bridge:
 
         Raises RuntimeError when called on the loop that would have to do the work.
         """
+        __tracebackhide__ = True
         if self.here and self.loop is not None:
             found = check()
             if found is None:
@@ -90,6 +91,9 @@ class Bridge:
     async def until(self, check: Callable[[], T | None], timeout: float) -> T | None:
         """The twin of `wait_until` for a test that runs on a loop."""
         future = self.call(lambda: self._waiter(check))
+        # A wrapped future is done only at the loop's next turn, too late for a timeout of 0.
+        if future.done():
+            return future.result()  # type: ignore[return-value]
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), timeout)  # type: ignore[arg-type]
         except TimeoutError:

@@ -20,13 +20,11 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from html import unescape
 from itertools import count
-from typing import overload
 
+from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.dsn import Fate, report, wanted
 from fakes.people import People, Person
-
-WAIT = 5.0  # real seconds that a test waits for mail before it fails
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ class Maildrop:
         return sum(len(row.raw) for row in self.rows)
 
 
-class Mailstore:
+class Mailstore(Arrivals[Mail]):
     """All mail of a world. Its state belongs to the world's loop; the methods of the test's side marshal themselves."""
 
     def __init__(
@@ -203,10 +201,8 @@ class Mailstore:
         self.catch_all = frozenset(domain.casefold() for domain in catch_all)
         self.host = f"mail.{self.domains[0]}"
         self.now = now
-        self._bridge = bridge or Bridge()
+        super().__init__(bridge or Bridge(), "mail")
         self._drops: dict[str, Maildrop] = {}
-        self._accepted: list[Mail] = []
-        self._told: list[Mail] = []  # accepted, and the 250 has been written
         self._fates: dict[Mail, list[Fate]] = {}  # what is to be reported, once the 250 has been written
         self._numbers = count(1)
         self.duplicated = ""  # a fault: each mail for this maildrop is put into it twice,
@@ -259,9 +255,8 @@ class Mailstore:
     def accept(self, mail: Mail) -> None:
         """Stores a message: into the maildrops of local recipients, and among the relayed ones for the others.
 
-        What cannot be delivered is reported to the sender once the message is told.
+        What cannot be delivered is reported to the sender once the message is acknowledged.
         """
-        self._accepted.append(mail)
         fates = self.unreachable(mail)
         failed = {fate.recipient.address for fate in fates}
         reached: dict[str, str] = {}  # maildrop → the recipient it was reached by; each maildrop once
@@ -277,13 +272,15 @@ class Mailstore:
             self._put(address, known_as, mail)
         self._fates[mail] = fates
 
-    def tell(self, mail: Mail) -> None:
-        """The 250 is written: from now on a test may know of this message (RFC 5321 §6.1: 250 means stored)."""
-        self._told.append(mail)
-        for action in ("failed", "relayed", "delivered"):
-            self._report(mail, [fate for fate in self._fates.get(mail, ()) if fate.action == action])
-        self._fates.pop(mail, None)
-        self._bridge.changed()
+    def acknowledged(self, mail: Mail) -> None:
+        """Called when the 250 has been written: a test may see the message from now on.
+
+        RFC 5321 §6.1: 250 means that the message is stored.
+        """
+        fates = self._fates.pop(mail, [])
+        actions = ("failed", "relayed", "delivered")
+        notices = [self._report(mail, [fate for fate in fates if fate.action == action]) for action in actions]
+        self.add_arrival(mail, *(notice for notice in notices if notice is not None))
 
     def _report(self, mail: Mail, fates: list[Fate]) -> Mail | None:
         """Sends the notification that these fates call for: never to `<>` (RFC 5321 §6.1), only if it is wanted."""
@@ -296,7 +293,7 @@ class Mailstore:
         params = {"SMTPUTF8": None} if "SMTPUTF8" in mail.envelope.params else {}
         notice = Mail(raw, Envelope("", (Recipient(sender),), params, self.host), self.now(), number)
         self.accept(notice)
-        self.tell(notice)
+        self._fates.pop(notice)  # no report is ever sent about a report
         return notice
 
     def remove(self, address: str, rows: Iterable[Row]) -> None:
@@ -336,7 +333,7 @@ class Mailstore:
     @property
     def messages(self) -> list[Mail]:
         """Every message accepted so far, in order."""
-        return self._bridge.call(lambda: list(self._told))
+        return self.all
 
     @property
     def relayed(self) -> list[Mail]:
@@ -368,7 +365,7 @@ class Mailstore:
                 found = _ADDRESS.findall(mail.sender)
                 mail.envelope = replace(mail.envelope, sender=found[-1] if found else "")
             self.accept(mail)
-            self.tell(mail)
+            self.acknowledged(mail)
             return mail
 
         return self._bridge.call(put)
@@ -385,64 +382,24 @@ class Mailstore:
         if missing:
             raise LookupError(f"{missing[0]} is no recipient of {mail!r}")
         fates = [Fate(recipients[address], action, status, text) for address in addresses or recipients]
-        return self._bridge.call(lambda: self._report(mail, fates))
+
+        def report() -> Mail | None:
+            notice = self._report(mail, fates)
+            if notice is not None:
+                self.add_arrival(notice)
+            return notice
+
+        return self._bridge.call(report)
 
     def purge(self) -> None:
         """Forgets all mail; UIDs go on counting."""
 
         def forget() -> None:
-            self._accepted.clear()
-            self._told.clear()
+            self._arrivals.clear()
             for drop in self._drops.values():
                 drop.rows.clear()
 
         self._bridge.call(forget)
-
-    @overload
-    def wait_for(self, wanted: Callable[[Mail], bool], timeout: float = WAIT) -> Mail: ...
-    @overload
-    def wait_for(self, wanted: int = 1, timeout: float = WAIT) -> list[Mail]: ...
-    def wait_for(self, wanted: int | Callable[[Mail], bool] = 1, timeout: float = WAIT) -> Mail | list[Mail]:
-        """Waits for one mail that fits a predicate and gives it, or for n mails and gives them all.
-
-        Raises AssertionError, saying what did come, when it does not come in time or more than asked for comes.
-        """
-        return self._judge(wanted, timeout, self._bridge.wait_until(lambda: self._found(wanted), timeout))
-
-    @overload
-    async def arrival(self, wanted: Callable[[Mail], bool], timeout: float = WAIT) -> Mail: ...
-    @overload
-    async def arrival(self, wanted: int = 1, timeout: float = WAIT) -> list[Mail]: ...
-    async def arrival(self, wanted: int | Callable[[Mail], bool] = 1, timeout: float = WAIT) -> Mail | list[Mail]:
-        """The twin of `wait_for` for tests that run on a loop."""
-        return self._judge(wanted, timeout, await self._bridge.until(lambda: self._found(wanted), timeout))
-
-    def assert_none(self, unwanted: Callable[[Mail], bool] = lambda mail: True, within: float = 0.0) -> None:
-        """Fails if a mail that fits is here, or comes within so many real seconds."""
-
-        def found() -> list[Mail] | None:
-            return [mail for mail in self._told if unwanted(mail)] or None
-
-        seen = self._bridge.wait_until(found, within) if within else self._bridge.call(found)
-        if seen:
-            raise AssertionError(f"no such mail was expected, but there came:\n{_listing(seen)}")
-
-    def _found(self, wanted: int | Callable[[Mail], bool]) -> list[Mail] | None:
-        if callable(wanted):
-            return [mail for mail in self._told if wanted(mail)] or None
-        return list(self._told) if len(self._told) >= wanted else None
-
-    def _judge(self, wanted: int | Callable[[Mail], bool], timeout: float, found: list[Mail] | None) -> Mail | list[Mail]:
-        asked = "one mail that fits" if callable(wanted) else f"{wanted} mail(s)"
-        if found is None:
-            raise AssertionError(f"{asked} expected within {timeout:g} s; what came:\n{_listing(self.messages)}")
-        if callable(wanted):
-            if len(found) > 1:
-                raise AssertionError(f"{asked} expected, but {len(found)} do:\n{_listing(found)}")
-            return found[0]
-        if len(found) > wanted:
-            raise AssertionError(f"{asked} expected, but there came:\n{_listing(found)}")
-        return found
 
 
 def dot_stuffed(lines: bytes) -> bytes:
@@ -451,10 +408,6 @@ def dot_stuffed(lines: bytes) -> bytes:
         return lines
     stuffed = lines.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
-
-
-def _listing(mails: list[Mail]) -> str:
-    return "\n".join(f"  {mail!r}" for mail in mails) or "  (nothing)"
 
 
 _ADDRESS = re.compile(r"[^\s<>()\[\]\",:;@]+@[^\s<>()\",:;@]+")

@@ -427,7 +427,7 @@ class Smtp(LineSession):
         self.note(queue_id=mail.queue_id)
         self._say(OK._replace(text=f"Queued as {mail.queue_id}"), "RFC 5321 §6.1")
         # 250 means stored (RFC 5321 §6.1). A test may see the mail once the client can know.
-        self.when_written(lambda: self.store.tell(mail))
+        self.when_written(lambda: self.store.acknowledged(mail))
 
     def _protocol_name(self) -> str:
         """Returns the WITH of the Received line (RFC 4954 §7, RFC 6531 §4.3)."""

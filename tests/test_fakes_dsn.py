@@ -224,7 +224,7 @@ def test_an_alias_reaches_its_owners_and_a_catch_all_everybody(world: World) -> 
     with smtplib.SMTP(*world.address("smtp"), "client.example") as client:
         for to in ("sales@example.test", "ALL@example.test", "alice+tag@example.test", "what.ever@hooks.test"):
             client.sendmail(CAROL, [to], BODY)
-    world.mail.wait_for(4)
+    world.mail.wait_for_n(4)
     assert len(world.mail.inbox(ALICE)) == 3 and len(world.mail.inbox("bob@example.test")) == 1
     assert len(world.mail.inbox("sales@example.test")) == 3, "an alias names its owner's maildrop"
     assert len(world.mail.inbox("what.ever@hooks.test")) == 1 and world.mail.inbox("other@hooks.test") == []

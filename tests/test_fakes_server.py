@@ -228,7 +228,7 @@ async def test_a_world_serves_on_the_test_s_own_loop() -> None:
 async def test_a_blocking_wait_on_the_loop_that_must_do_the_work_raises_at_once() -> None:
     async with World({"servers": ["smtp"]}) as world:
         with pytest.raises(RuntimeError, match=r"await …arrival"):
-            world.mail.wait_for(1)
+            world.mail.wait_for()
 
 
 def test_real_timers_run_on_real_time() -> None:

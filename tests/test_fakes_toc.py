@@ -46,7 +46,7 @@ def test_clients_of_every_form_talk_with_each_other(one: str, other: str) -> Non
                 raw.until(lambda message: message.startswith("CHAT_UPDATE_BUDDY"))
             bot.say('toc_chat_send 1 "all: well"')
             assert admin.until(lambda message: message.startswith("CHAT_IN")).endswith(":all: well")
-            assert [str(im) for im in world.aim.ims.wait_for(2)] == [
+            assert [str(im) for im in world.aim.wait_for_n(2)] == [
                 "SysAdmin → OpsBot (auto): 'uptime: now?'",
                 "OpsBot → SysAdmin: '$ [5] (days) {up} \\\\o/ \"yes\"'",
             ]
@@ -78,7 +78,7 @@ def test_what_two_threads_send_at_once_all_arrives_in_order() -> None:
             got = [message.rpartition(":")[2] for message in client.messages if message.startswith("IM_IN")]
             assert got == [str(number) for number in range(many)]
             client.__exit__(None, None, None)
-        assert len(world.aim.ims.all) == 2 * many
+        assert len(world.aim.ims) == 2 * many
 
 
 def test_the_referee_notices_what_a_server_may_not_say() -> None:
@@ -117,10 +117,10 @@ async def test_everything_works_on_the_test_s_own_loop() -> None:
             raw.feed(await reader.read(4096))
         bot = world.aim.actor("OpsBot")
         bot.says("SysAdmin", "hello")
-        assert (await world.aim.ims.arrival(lambda im: im.to == "SysAdmin")).text == "hello"
+        assert (await world.aim.arrival(lambda im: im.to == "SysAdmin")).text == "hello"
         assert "IM_IN:OpsBot:F:hello" in raw.feed(await reader.read(4096))
         writer.write(raw.im("OpsBot", "and you?"))
-        await world.aim.ims.arrival(2)
+        await world.aim.arrival_n(2)
         assert [im.text for im in bot.heard] == ["and you?"]
         writer.close()
         await writer.wait_closed()
@@ -154,7 +154,7 @@ def test_people_of_the_play_do_what_clients_do() -> None:
         bot.until(f"IM_IN:Carol:F:{'5 €'.encode().decode('latin-1')}")
         assert not carol.says("Nobody", "hello")
         bot.send(bot.im("carol", "caf\xe9"))
-        assert world.aim.ims.wait_for(lambda im: im.to == "Carol").text == "café"
+        assert world.aim.wait_for(lambda im: im.to == "Carol").text == "café"
         assert carol.warns("OpsBot")
         bot.until("EVILED:10:Carol")
         assert not carol.warns("OpsBot", anonymous=True)

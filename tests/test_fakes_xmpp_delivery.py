@@ -81,7 +81,7 @@ def stage(config: dict[str, Any], account: str, resources: str) -> tuple[World, 
     for one, priority in zip(hers, PRIORITIES[resources], strict=True):
         one.comes(priority=priority)
     for one in hers:
-        one.forget()
+        one.clear()
     return world, world.jabber.person("romeo@example.test"), hers
 
 
@@ -127,7 +127,7 @@ def outcome(stanza: str, online: bool = True, account: str = "yes") -> tuple[set
         one.goes()
     romeo.comes()
     for one in (romeo, *hers):
-        one.forget()
+        one.clear()
     romeo.sends(stanza)
     said = re.match(r"<(\w+)", stanza)
     assert said is not None

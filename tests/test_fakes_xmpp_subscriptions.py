@@ -58,7 +58,7 @@ def play(mine: str, online: bool = True) -> World:
         if online:
             person.comes()
         person.sends("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-        person.forget()
+        person.clear()
     return world
 
 

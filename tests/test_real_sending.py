@@ -156,7 +156,7 @@ def test_our_client_logs_in_on_postfix_by_each_mechanism() -> None:
                     smtp.Session(wrong, clock, host)
                 assert isinstance(caught.value, Refused) and "535" in str(caught.value)
                 clock.close()
-        mails = world.mail.wait_for(4, timeout=30)
+        mails = world.mail.wait_for_n(4, timeout=30)
         for mail in mails:
             assert mail.raw.endswith(b"\r\n\r\n.dot\r\n..two\r\nhi\r\n"), "dots and all, through a server in between"
 
@@ -200,7 +200,7 @@ def test_curl_sends_through_our_fake(town: World, tmp_path: Path, mechanism: str
             f"{scheme}://localhost:{town.address(listener)[1]}/client.example;AUTH={mechanism}", "--user", "alice:secret",
             "--mail-from", "alice@example.test", "--mail-rcpt", "bob@example.test", "--upload-file", str(tmp_path / "mail"),
         )  # fmt: skip
-    mails = town.mail.wait_for(2)
+    mails = town.mail.wait_for_n(2)
     for mail in mails:
         assert mail.raw == DATA and mail.envelope.tls and mail.envelope.login == "alice@example.test"
 
@@ -227,6 +227,6 @@ def test_msmtp_sends_through_our_fake(town: World, tmp_path: Path, mechanism: st
             "--passwordeval=printf secret", "--from=alice@example.test", "--dsn-notify=failure", "--dsn-return=headers",
             "bob@example.test", text="Subject: by msmtp\n\n.dot\n",
         )  # fmt: skip
-    for mail in town.mail.wait_for(2):
+    for mail in town.mail.wait_for_n(2):
         assert mail.subject == "by msmtp" and mail.raw.endswith(b"\r\n\r\n.dot\r\n")
         assert mail.envelope.params.get("RET") == "HDRS" and mail.envelope.recipients[0].params.get("NOTIFY") == "FAILURE"

@@ -276,7 +276,7 @@ def test_a_live_run_ends_with_the_code_that_says_what_happened(tmp_path: Path) -
         password = 'password = "secret"\n'
         done = live(tmp_path, server + password, 'to = "them@yourco.test"')
         assert (done.returncode, done.stdout) == (0, "them@yourco.test was greeted.\n"), done.stderr
-        assert world.jabber.wait_for(1)[0].body == "Hello from Python!"
+        assert world.jabber.wait_for().body == "Hello from Python!"
         refused = live(tmp_path, server + 'password = "wrong"', 'to = "them@yourco.test"')
         assert refused.returncode == 4 and "not-authorized" in refused.stderr and "wrong" not in refused.stderr
         late = live(tmp_path, server + password, 'to = "nobody@yourco.test"\nwait = 0.2')

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.toc.presence import Im, Presence, Status, Unavailable
 
@@ -21,16 +22,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Actor:
+class Actor(Arrivals[Im]):
     """One of them. Whoever acts without being signed on signs on first; a name whose session is a program's acts in that
     session, so that a cue may do anything as anybody."""
 
     def __init__(self, aim: Aim, name: str, bridge: Bridge, tell: Callable[[str, str], None]) -> None:
+        super().__init__(bridge, "IM")
         self.name = name
         self._aim = aim
-        self._bridge = bridge
         self._tell = tell
-        self._heard: list[Im] = []
         self._saw: list[Status] = []
         self._told: list[str] = []
 
@@ -127,7 +127,7 @@ class Actor:
     @property
     def heard(self) -> list[Im]:
         """The IMs that reached her, and what was said in her rooms (`to` is the room)."""
-        return self._bridge.call(lambda: list(self._heard))
+        return self.all
 
     @property
     def saw(self) -> list[Status]:
@@ -164,8 +164,8 @@ class Actor:
     # ── her door (see presence.Door) ─────────────────────────────────────────────────────────────────────────────
 
     def on_im(self, im: Im) -> None:
-        self._heard.append(im)
-        self._aim.ims.tell(im)
+        self.add_arrival(im)
+        self._aim.add_arrival(im)
 
     def on_status(self, status: Status) -> None:
         self._saw.append(status)
@@ -186,7 +186,7 @@ class Actor:
         self._told.append(f"{'in' if inside else 'out of'} {room.name}: {', '.join(names)}")
 
     def on_room_text(self, room: Room, im: Im, whisper: bool) -> None:
-        self._heard.append(im)
+        self.add_arrival(im)
 
     def on_invited(self, room: Room, by: str, text: str) -> None:
         self._told.append(f"invited to {room.name} by {by}: {text}")

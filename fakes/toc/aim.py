@@ -3,7 +3,7 @@
     bot = world.aim.actor("OpsBot")              # somebody of the play (actors.py)
     world.clock.at(60, lambda: admin.says("OpsBot", "uptime"))
     world.aim.online                             # ["OpsBot", "SysAdmin"]
-    world.aim.ims.wait_for(lambda im: im.to == "SysAdmin")
+    world.aim.wait_for(lambda im: im.to == "SysAdmin")
     world.aim.sends("OpsBot", "ERROR:903")       # whatever the server might say
     world.faults.arm("toc toc_send_im reply 901 times 1")
 
@@ -15,8 +15,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
+from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
-from fakes.chat import Heard, Known, Online
+from fakes.directory import Accounts, Sessions
 from fakes.toc import actors
 from fakes.toc.lists import NAME, fold, is_name
 from fakes.toc.presence import LEVEL, Account, Door, Im, Presence, Status, Unavailable
@@ -25,7 +26,7 @@ from fakes.toc.rooms import Rooms
 NAMED, ANONYMOUS = 10, 3  # points of a warning
 
 
-class Aim:
+class Aim(Arrivals[Im]):
     """All of AIM in one world. Its state belongs to the world's loop; the methods of the test's side marshal themselves."""
 
     def __init__(
@@ -36,16 +37,15 @@ class Aim:
         bridge: Bridge | None = None,
         tell: Callable[[str, str], None] = lambda who, what: None,
     ) -> None:
-        self.known: Known[Account] = Known(fold)
+        super().__init__(bridge or Bridge(), "IM")
+        self.known: Accounts[Account] = Accounts(fold)
         for account in accounts:
             self.known.add(account.screen_name, account)
         self.now = now
         self.rooms = Rooms()
-        self._bridge = bridge or Bridge()
         self._tell = tell
-        self.sessions: Online[Presence] = Online(fold)
+        self.sessions: Sessions[Presence] = Sessions(fold)
         self._actors: dict[str, actors.Actor] = {}
-        self.ims: Heard[Im] = Heard(self._bridge, "IM")
 
     # ── what the servers use ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,6 +141,11 @@ class Aim:
         return {one: None for one in watching if presence.allows(one.name)}
 
     # ── the test's side ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def ims(self) -> list[Im]:
+        """Every IM that has reached a recipient, in order."""
+        return self.all
 
     @property
     def online(self) -> list[str]:

@@ -167,5 +167,5 @@ CUES |= {
 # `then: online Alice, Bob` and `then: ims 2`: who is on line, how many IMs have reached somebody.
 THEN |= {
     "online": lambda world, _: ", ".join(world.aim.online),
-    "ims": lambda world, _: str(len(world.aim.ims.all)),
+    "ims": lambda world, _: str(len(world.aim.ims)),
 }

@@ -605,7 +605,7 @@ class Toc(Session):
 
     def on_im(self, im: Im) -> None:
         self._say(messages.im(im, self.form))
-        self.when_written(lambda: self.aim.ims.tell(im))
+        self.when_written(lambda: self.aim.add_arrival(im))
 
     def on_status(self, status: Status) -> None:
         for message in messages.status(status, self.form):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
-from fakes.chat import Heard
 from fakes.people import People
 from fakes.wire import Kit, Want
 from fakes.xmpp.addresses import domain_of, jid
@@ -49,11 +49,11 @@ class Shown:
     priority: int = 0
 
 
-class Jabber(Heard[Stanza]):
+class Jabber(Arrivals[Stanza]):
     """All Jabber of a world. Its state belongs to the world's loop; the methods here marshal themselves.
 
-    What is heard are the stanzas that anybody says, in order, as the server stamps them: `all`, `wait_for`, `arrival`,
-    `assert_none`. A number in `wait_for(2)` counts messages only, and `assert_none()` means no message.
+    `all`, `wait_for` and the like see the stanzas that clients send, in order, as the server stamps them. Without a
+    predicate only messages count: `assert_none()` means no message.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class Jabber(Heard[Stanza]):
         switches = {key: table[key] for key in SWITCHES if key in table}
         policy = Policy(tls=tls, off=frozenset(off), **switches)
         self.service = Service(kit, people, named, policy, EXTENSIONS)
-        super().__init__(bridge or Bridge(), "stanza")
-        self.service.told = self.tell
+        super().__init__(bridge or Bridge(), "stanza", counts=_is_message, counted_noun="message")
+        self.service.told = self.add_arrival
         self._report = tell
         self._people: dict[str, Somebody] = {}
 
@@ -144,7 +144,7 @@ class Jabber(Heard[Stanza]):
         def put() -> None:
             if not self.service.is_here(sender):
                 self.service.peers.add(sender.domain)
-            self.tell(said)
+            self.add_arrival(said)
             self.service.router.route(said)
 
         self._bridge.call(put)
@@ -189,16 +189,6 @@ class Jabber(Heard[Stanza]):
         """Deletes an account: from now on it is `gone` (RFC 6120 §8.3.3.5)."""
         self._bridge.call(lambda: self.service.remove(self._account(address)))
 
-    def assert_none(self, unwanted: Callable[[Stanza], bool] | None = None, within: float = 0.0) -> None:
-        """Fails if a stanza that fits (any message, without a predicate) has come, or comes within so many real seconds."""
-        super().assert_none(unwanted or _is_message, within)
-
-    def _found(self, wanted: int | Callable[[Stanza], bool]) -> list[Stanza] | None:
-        if callable(wanted):
-            return super()._found(wanted)
-        messages = [stanza for stanza in self._heard if _is_message(stanza)]
-        return messages if len(messages) >= wanted else None
-
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _account(self, address: str) -> Account:
@@ -214,14 +204,14 @@ class Jabber(Heard[Stanza]):
         return [one for account in accounts for one in account.resources.values() if name in ("", one.jid.resource)]
 
 
-class Somebody(Heard[Stanza]):
+class Somebody(Arrivals[Stanza]):
     """A person of the play, with a session but no connection. Whoever acts is online from then on.
 
-    What is heard is all that comes for this session: `all`, `wait_for`, `arrival`, `assert_none`.
+    `all`, `wait_for` and the like see the stanzas that reach this session. Without a predicate only messages count.
     """
 
     def __init__(self, jabber: Jabber, address: str, resource: str) -> None:
-        super().__init__(jabber._bridge, "stanza")
+        super().__init__(jabber._bridge, "stanza", counts=_is_message, counted_noun="message")
         self.jabber = jabber
         self.address = address
         self.resource = resource
@@ -287,7 +277,7 @@ class Somebody(Heard[Stanza]):
 
     def deliver(self, stanza: Stanza) -> None:
         """See Outlet. Requests are answered, as RFC 6120 §8.2.3 wants it."""
-        self.tell(stanza)
+        self.add_arrival(stanza)
         if stanza.kind == "iq" and stanza.type in ("get", "set") and self._session is not None:
             own = stanza.sender in (None, self.address)
             answer = stanza.result() if own else stanza.error(StanzaError("service-unavailable"))

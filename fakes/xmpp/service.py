@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeAlias
 from xml.etree.ElementTree import Element
 
-from fakes.chat import Known
+from fakes.directory import Accounts
 from fakes.people import People, Person
 from fakes.wire import Kit
 from fakes.xmpp.addresses import Jid, domain_of, jid
@@ -167,7 +167,7 @@ class Service:
         self.peers: set[str] = set()  # domains elsewhere that a test speaks for
         self.gone: set[str] = set()  # accounts that were deleted
         self.told: Callable[[Stanza], None] = lambda stanza: None  # whoever watches what clients say
-        self.known: Known[Account] = Known(str)  # by prepared bare address
+        self.known: Accounts[Account] = Accounts(str)  # by prepared bare address
         self._closed = False
         self._later: list[Callable[[], object]] = []
         self.router = Router(self)

@@ -53,8 +53,8 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
             for number in range(BURST):
                 them.says(BOT, f"number {number}")
 
-        them.forget()
-        shy.forget()
+        them.clear()
+        shy.clear()
         world.clock.at(begins + 10, lambda: shy.says(BOT, "Hi <there> & welcome"))
         world.clock.at(begins + 20, burst)
         world.clock.until(begins + 30)

@@ -1,0 +1,299 @@
+"""How a test waits for what arrives at a fake, and what a failed wait reports."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from fakes.arrivals import REMEMBERED, Arrivals
+from fakes.bridge import Bridge
+from fakes.world import World
+
+NOTHING = "  (nothing)"
+
+
+def arrivals(*items: str) -> Arrivals[str]:
+    found: Arrivals[str] = Arrivals(Bridge(), "IM")
+    found.add_arrival(*items)
+    return found
+
+
+def is_b(item: str) -> bool:
+    return item == "b"
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[Bridge, Arrivals[str]]]:
+    """A record whose loop runs in another thread."""
+    bridge, loop = Bridge(), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    bridge.attach(loop, thread.ident or 0)
+    yield bridge, Arrivals(bridge, "IM")
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+async def here() -> Arrivals[str]:
+    """A record on the test's own loop."""
+    bridge = Bridge()
+    bridge.attach(asyncio.get_running_loop(), threading.get_ident())
+    return Arrivals(bridge, "IM")
+
+
+# ── what has arrived already ──────────────────────────────────────────────────
+
+
+def test_wait_for_returns_the_one_arrival_that_fits() -> None:
+    assert arrivals("a", "b").wait_for(is_b) == "b"
+    assert arrivals("a").wait_for() == "a"
+
+
+def test_wait_for_n_returns_the_arrivals_in_order() -> None:
+    assert arrivals("a", "b").wait_for_n(2) == ["a", "b"]
+    assert arrivals("b", "a", "b").wait_for_n(2, is_b) == ["b", "b"]
+
+
+def test_assert_none_passes_when_nothing_fits() -> None:
+    arrivals().assert_none()
+    arrivals().assert_none(within=0.01)
+    arrivals("a").assert_none(is_b)
+
+
+def test_all_lists_the_arrivals_and_clear_forgets_them() -> None:
+    record = arrivals("a", "b")
+    assert record.all == ["a", "b"]
+    record.clear()
+    assert record.all == []
+    record.assert_none()
+
+
+def test_only_the_last_arrivals_are_remembered() -> None:
+    record: Arrivals[int] = Arrivals(Bridge(), "number")
+    record.add_arrival(*range(REMEMBERED + 1))
+    assert len(record.all) == REMEMBERED and record.all[0] == 1
+
+
+def test_a_record_of_several_kinds_counts_one_of_them_unless_a_predicate_is_given() -> None:
+    record: Arrivals[str] = Arrivals(Bridge(), "stanza", counts=is_b, counted_noun="message")
+    record.add_arrival("a", "b", "c")
+    assert record.wait_for() == "b"
+    assert record.wait_for(lambda item: item == "c") == "c"
+    assert record.wait_for_n(2, lambda item: not is_b(item)) == ["a", "c"]
+    with pytest.raises(AssertionError, match=r"^expected no message, but 1 arrived:\n  b$"):
+        record.assert_none()
+    with pytest.raises(AssertionError, match=r"^expected 2 messages within 0 s, but 1 arrived;"):
+        record.wait_for_n(2, timeout=0)
+    with pytest.raises(
+        AssertionError, match=r"^expected one stanza that fits, but 2 arrived:\n  a\n  c$"
+    ):
+        record.wait_for(lambda item: not is_b(item))
+
+
+def test_repr_says_how_many_arrivals_there_are() -> None:
+    assert [repr(arrivals(*items)) for items in ("", "a", "ab")] == [
+        "<Arrivals 0 IMs>",
+        "<Arrivals 1 IM>",
+        "<Arrivals 2 IMs>",
+    ]
+
+
+# ── failures ──────────────────────────────────────────────────────────────────
+
+
+def failure(record: Arrivals[str], method: str, *args: object, **more: object) -> str:
+    with pytest.raises(AssertionError) as caught:
+        getattr(record, method)(*args, **more)
+    return str(caught.value)
+
+
+def test_a_wait_that_times_out_lists_everything_that_arrived() -> None:
+    assert failure(arrivals("a", "c"), "wait_for", is_b, timeout=0) == (
+        "expected one IM that fits within 0 s, but none arrived; everything that arrived:\n  a\n  c"
+    )
+    assert failure(arrivals(), "wait_for", timeout=0.01) == (
+        f"expected one IM within 0.01 s, but none arrived; everything that arrived:\n{NOTHING}"
+    )
+    assert failure(arrivals("b", "a"), "wait_for_n", 2, is_b, timeout=0) == (
+        "expected 2 IMs that fit within 0 s, but 1 arrived; everything that arrived:\n  b\n  a"
+    )
+    assert failure(arrivals("a", "a"), "wait_for_n", 3, timeout=0) == (
+        "expected 3 IMs within 0 s, but 2 arrived; everything that arrived:\n  a\n  a"
+    )
+
+
+def test_more_arrivals_than_expected_are_a_failure() -> None:
+    assert failure(arrivals("b", "a", "b"), "wait_for", is_b) == (
+        "expected one IM that fits, but 2 arrived:\n  b\n  b"
+    )
+    assert failure(arrivals("a", "b"), "wait_for") == "expected one IM, but 2 arrived:\n  a\n  b"
+    assert failure(arrivals("a", "b", "c"), "wait_for_n", 2) == (
+        "expected 2 IMs, but 3 arrived:\n  a\n  b\n  c"
+    )
+
+
+def test_assert_none_lists_what_should_not_have_arrived() -> None:
+    assert failure(arrivals("a", "b"), "assert_none") == "expected no IM, but 2 arrived:\n  a\n  b"
+    assert failure(arrivals("a", "b"), "assert_none", is_b, within=1) == (
+        "expected no IM that fits, but 1 arrived:\n  b"
+    )
+
+
+def test_each_arrival_is_one_line_of_the_failure() -> None:
+    assert failure(arrivals("a\r\nb"), "assert_none").endswith(":\n  a\\r\\nb")
+
+
+def test_pytest_shows_the_line_of_the_test_that_waited(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from fakes.arrivals import Arrivals
+        from fakes.bridge import Bridge
+
+        def test_that_waits():
+            Arrivals(Bridge(), "IM").wait_for(timeout=0)  # the line
+
+        def test_that_asks_for_a_number():
+            Arrivals(Bridge(), "IM").wait_for(2)  # the other line
+        """
+    )
+    result = pytester.runpytest_inprocess("-p", "no:asyncio")
+    result.assert_outcomes(failed=2)
+    shown = result.stdout.str()
+    assert "# the line" in shown and "# the other line" in shown
+    assert "arrivals.py" not in shown and "bridge.py" not in shown
+
+
+# ── misuse ────────────────────────────────────────────────────────────────────
+
+
+def test_a_number_belongs_to_wait_for_n() -> None:
+    with pytest.raises(TypeError, match=r"use wait_for_n\(2\)"):
+        arrivals("a", "b").wait_for(2)  # type: ignore[arg-type]
+
+
+async def test_a_number_belongs_to_arrival_n(here: Arrivals[str]) -> None:
+    with pytest.raises(TypeError, match=r"use arrival_n\(2\)"):
+        await here.arrival(2)  # type: ignore[arg-type]
+
+
+def test_a_predicate_alone_belongs_to_wait_for() -> None:
+    with pytest.raises(TypeError, match=r"use wait_for\(predicate\)"):
+        arrivals("a").wait_for_n(is_b)  # type: ignore[arg-type]
+    for wrong in ("a", None):
+        with pytest.raises(TypeError, match="expects a number first, not"):
+            arrivals("a").wait_for_n(wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="expects a predicate, not 'b'"):
+            arrivals("a").wait_for_n(1, "b")  # type: ignore[arg-type]
+
+
+def test_waiting_for_no_arrivals_is_assert_none() -> None:
+    with pytest.raises(ValueError, match=r"use assert_none\(\)"):
+        arrivals().wait_for_n(0)
+
+
+def test_a_text_is_not_a_predicate() -> None:
+    for method in ("wait_for", "assert_none"):
+        with pytest.raises(
+            TypeError, match=f"{method} expects a predicate, not 'a'; pass a function"
+        ):
+            getattr(arrivals("a"), method)("a")
+
+
+async def test_a_blocking_wait_on_the_loop_that_serves_the_fake_is_an_error(
+    here: Arrivals[str],
+) -> None:
+    with pytest.raises(RuntimeError, match="await"):
+        here.wait_for_n(2)
+
+
+# ── what arrives later ────────────────────────────────────────────────────────
+
+
+def test_a_wait_wakes_for_what_arrives_in_another_thread(
+    served: tuple[Bridge, Arrivals[str]],
+) -> None:
+    bridge, record = served
+    timer = threading.Timer(0.01, lambda: bridge.call(lambda: record.add_arrival("late")))
+    timer.start()
+    assert record.wait_for() == "late"
+    timer.join()
+
+
+def test_assert_none_fails_for_what_arrives_within_its_time(
+    served: tuple[Bridge, Arrivals[str]],
+) -> None:
+    bridge, record = served
+    timer = threading.Timer(0.01, lambda: bridge.call(lambda: record.add_arrival("late")))
+    timer.start()
+    with pytest.raises(AssertionError, match="but 1 arrived:\n  late"):
+        record.assert_none(within=5)
+    timer.join()
+
+
+def test_arrivals_recorded_together_are_counted_together(
+    served: tuple[Bridge, Arrivals[str]],
+) -> None:
+    bridge, record = served
+    timer = threading.Timer(
+        0.01, lambda: bridge.call(lambda: record.add_arrival("mail", "its bounce"))
+    )
+    timer.start()
+    with pytest.raises(AssertionError, match="expected one IM, but 2 arrived"):
+        record.wait_for()
+    timer.join()
+
+
+async def test_arrival_is_awaited_on_the_test_s_own_loop(here: Arrivals[str]) -> None:
+    asyncio.get_running_loop().call_soon(here.add_arrival, "soon")
+    assert await here.arrival(lambda item: item == "soon") == "soon"
+    assert await here.arrival() == "soon"
+
+
+async def test_arrival_n_is_awaited_on_the_test_s_own_loop(here: Arrivals[str]) -> None:
+    asyncio.get_running_loop().call_soon(here.add_arrival, "a")
+    asyncio.get_running_loop().call_soon(here.add_arrival, "b")
+    assert await here.arrival_n(2) == ["a", "b"]
+    assert await here.arrival_n(1, is_b) == ["b"]
+
+
+async def test_awaiting_without_a_timeout_looks_at_what_has_arrived(here: Arrivals[str]) -> None:
+    here.add_arrival("a")
+    assert await here.arrival(timeout=0) == "a"
+
+
+async def test_awaited_failures_read_like_the_others(here: Arrivals[str]) -> None:
+    here.add_arrival("a")
+    with pytest.raises(
+        AssertionError,
+        match=r"^expected one IM that fits within 0\.01 s, but none arrived;.*\n  a$",
+    ):
+        await here.arrival(is_b, timeout=0.01)
+    with pytest.raises(AssertionError, match=r"^expected 2 IMs within 0 s, but 1 arrived;.*\n  a$"):
+        await here.arrival_n(2, timeout=0)
+    with pytest.raises(TypeError, match=r"use arrival\(predicate\)"):
+        await here.arrival_n(is_b)  # type: ignore[arg-type]
+
+
+# ── where it is found ─────────────────────────────────────────────────────────
+
+
+def test_mail_jabber_and_aim_are_waited_for_in_the_same_way() -> None:
+    world = World(rehearsal=True)
+    mail = world.mail.deliver("alice@example.test", b"Subject: hi\r\n\r\n")
+    romeo, juliet = (world.jabber.person(f"{name}@example.test") for name in ("alice", "bob"))
+    juliet.comes()
+    romeo.says("bob@example.test", "hi")
+    world.aim.actor("bob").signs_on()
+    world.aim.actor("alice").says("bob", "hi")
+    assert world.mail.wait_for() is mail
+    assert world.jabber.wait_for().body == juliet.wait_for().body == "hi"
+    assert world.aim.wait_for().text == world.aim.actor("bob").wait_for().text == "hi"
+    for record in (world.mail, world.jabber, juliet, world.aim, world.aim.actor("bob")):
+        assert isinstance(record, Arrivals)
+        with pytest.raises(AssertionError, match="but 1 arrived"):
+            record.assert_none()
