@@ -38,17 +38,18 @@ def _mail_login(store: Any, person: Person, program: str) -> dict[str, str]:
 class Server:
     """One server: how its cores are made, where it listens, and its words in files.
 
-    A core is made as `core(runtime, store, policy)`. `store` names the attribute of the world that
-    all its cores share (`mail`, `aim`, `jabber`), "" if they share nothing. `policy` is a dataclass
-    of switches; those of its fields that stand in `table` of the world file are read from there,
-    except `tls` and `off`, which the world sets. `words` and `cues` are what a transcript may write
-    after `then:` and `cue:`, `secrets` its kinds of secrets; each is called with the store and the
-    rest of the line.
+    A core is made as `session(runtime, store, policy)`, or by `make` with the same arguments.
+    `store` names the attribute of the world that its cores share (`mail`, `aim`, `jabber`), "" if
+    they share nothing. `policy` is a dataclass of switches; `table` is the table of the world file
+    that sets them, except `tls` and `off`, which the world sets. `words` and `cues` are what a
+    transcript may write after `then:` and `cue:`, `secrets` are its kinds of secrets; each is
+    called with the store and the text after the word.
     """
 
     name: str
-    core: Callable[[Runtime, Any, Any], Session]
+    session: type[Session]
     ports: tuple[Port, ...]
+    make: Callable[[Runtime, Any, Any], Session] | None = None
     store: str = ""
     policy: type | None = None
     table: str = ""
@@ -56,33 +57,31 @@ class Server:
     words: Mapping[str, Callable[[Any, str], str]] = field(default_factory=dict)
     cues: Mapping[str, Callable[[Any, str], object]] = field(default_factory=dict)
     secrets: Mapping[str, Callable[[Any, str], bytes]] = field(default_factory=dict)
-    # (store, the program's person, the world's `program`) → the keys of a settings table.
+    # (store, the program's person, the world's `program`) → the login in a settings file.
     login: Callable[[Any, Person, str], dict[str, str]] = _mail_login
 
     @property
-    def kind(self) -> type[Session]:
-        """The class of the cores."""
-        assert isinstance(self.core, type)
-        return self.core
-
-    @property
-    def switches(self) -> dict[str, dataclasses.Field[Any]]:
+    def switches(self) -> list[str]:
         """The fields of the policy that the world file may set."""
         if self.policy is None:
-            return {}
-        fields = dataclasses.fields(self.policy)
-        return {one.name: one for one in fields if one.name not in ("tls", "off")}
+            return []
+        names = [one.name for one in dataclasses.fields(self.policy)]
+        return [name for name in names if name not in ("tls", "off")]
 
-    def maker(
-        self, runtime: Runtime, store: Any, port: Port, settings: Mapping[str, Any]
-    ) -> Callable[[], Session]:
-        """Returns a function that makes one core per connection to a port.
+    @property
+    def secure(self) -> bool:
+        """Whether the protocol can use TLS: its policy has the switch."""
+        fields = dataclasses.fields(self.policy) if self.policy is not None else ()
+        return any(one.name == "tls" for one in fields)
 
-        `settings` are values for the policy; those that it does not have are ignored.
-        """
-        policy = None
-        if self.policy is not None:
-            names = {one.name for one in dataclasses.fields(self.policy)}
-            known = {key: value for key, value in settings.items() if key in names}
-            policy = self.policy(**{**known, **port.policy})
-        return lambda: self.core(runtime, store, policy)
+    def configured(self, settings: Mapping[str, Any]) -> Any:
+        """Returns the policy with these values; those that it does not have are ignored."""
+        if self.policy is None:
+            return None
+        names = {one.name for one in dataclasses.fields(self.policy)}
+        return self.policy(**{key: value for key, value in settings.items() if key in names})
+
+    def core(self, runtime: Runtime, store: Any, policy: Any) -> Session:
+        """Makes a core for one connection."""
+        make: Callable[[Runtime, Any, Any], Session] = self.make or self.session
+        return make(runtime, store, policy)

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fakes.wire import Kit, Refuse, Rule, Session, Unit, rule
+from fakes.wire import Runtime, Refuse, Rule, Session, Unit, rule
 
 HEAD = 8192  # octets of a request line and its fields
 BODY = 1 << 20  # octets of a body
@@ -70,8 +70,8 @@ class Http(Session):
         "DELETE": rule("READY", "RFC 9110 §9.3.5"),
     }
 
-    def __init__(self, kit: Kit, answer: Callable[[Request], Response]) -> None:
-        super().__init__(kit)
+    def __init__(self, runtime: Runtime, answer: Callable[[Request], Response]) -> None:
+        super().__init__(runtime)
         self.answer = answer
         self.state = "READY"
         self._scanned = 0  # how far the end of the head was looked for
@@ -79,43 +79,43 @@ class Http(Session):
         self._bodiless = False
 
     def next_unit(self) -> Unit | None:
-        while self._in.startswith(b"\r\n") and not self._scanned:  # RFC 9112 §2.2: empty lines before a request
-            del self._in[:2]
-        end = self._in.find(b"\r\n\r\n", self._scanned)
+        while self.buffer.startswith(b"\r\n") and not self._scanned:  # RFC 9112 §2.2: empty lines before a request
+            del self.buffer[:2]
+        end = self.buffer.find(b"\r\n\r\n", self._scanned)
         if end < 0 or end + 4 > HEAD:
-            self._scanned = max(0, len(self._in) - 3)
-            return None if len(self._in) <= HEAD and end < 0 else self._taken(HEAD, Refuse(Response(431), "RFC 6585 §5"))
+            self._scanned = max(0, len(self.buffer) - 3)
+            return None if len(self.buffer) <= HEAD and end < 0 else self._taken(HEAD, Refuse(Response(431), "RFC 6585 §5"))
         try:
-            request, length = _head(bytes(self._in[:end]))
+            request, length = _head(bytes(self.buffer[:end]))
         except Refuse as refusal:
             return self._taken(end + 4, refusal)
-        if len(self._in) < end + 4 + length:
+        if len(self.buffer) < end + 4 + length:
             return None
-        body = bytes(self._in[end + 4 : end + 4 + length])
+        body = bytes(self.buffer[end + 4 : end + 4 + length])
         whole = Request(request.method, request.target, request.version, request.headers, body)
         return self._taken(end + 4 + length, whole)
 
     def _taken(self, length: int, value: Request | Refuse) -> Unit:
-        raw = bytes(self._in[:length])
-        del self._in[:length]
+        raw = bytes(self.buffer[:length])
+        del self.buffer[:length]
         self._scanned = 0
         if isinstance(value, Refuse):
             return Unit(raw, "", value=value)
         return Unit(raw, value.method, value.target, value=value)
 
     def handle(self, unit: Unit) -> None:
-        known = isinstance(unit.value, Request)
-        self._lasting = known and unit.value.lasting
-        self._bodiless = known and unit.value.method == "HEAD"
+        known = isinstance(unit.content, Request)
+        self._lasting = known and unit.content.lasting
+        self._bodiless = known and unit.content.method == "HEAD"
         super().handle(unit)
 
     def unknown(self, unit: Unit) -> Refuse:
-        return unit.value if isinstance(unit.value, Refuse) else Refuse(Response(501), "RFC 9110 §9.1")
+        return unit.content if isinstance(unit.content, Refuse) else Refuse(Response(501), "RFC 9110 §9.1")
 
     def refused(self, refusal: Refuse) -> None:
         self._respond(refusal.reply, refusal.section)
 
-    def said_instead(self, text: str) -> None:
+    def scripted_reply(self, text: str) -> None:
         """`GET reply "503 Service Unavailable"`; what stands behind a line feed is the body."""
         line, _, body = text.partition("\n")
         code, _, reason = line.partition(" ")
@@ -124,7 +124,7 @@ class Http(Session):
         self._respond(Response(status, body), reason=reason)
 
     def do_GET(self, unit: Unit) -> None:
-        self._respond(self.answer(unit.value))
+        self._respond(self.answer(unit.content))
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
@@ -132,7 +132,7 @@ class Http(Session):
         body = response.text.encode(response.charset, "replace")
         known = {one.value: one.phrase for one in HTTPStatus}
         fields = {
-            "Date": formatdate(self.kit.now(), usegmt=True),
+            "Date": formatdate(self.runtime.now(), usegmt=True),
             "Content-Type": response.type,
             "Content-Length": str(len(body)),
             **({} if self._lasting else {"Connection": "close"}),

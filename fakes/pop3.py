@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
+from fakes.descriptor import Port, Server
 from fakes.mailstore import Mailstore, Row, dot_stuffed
+from fakes.transcripts.mail import WORDS
 from fakes.wire import LineSession, Refuse, Rule, Runtime, Secret, Unit, rule
 from fakes.wire.lines import LONGEST_LINE
 
@@ -523,3 +525,14 @@ def _top(raw: bytes, count: int) -> bytes:
         count -= 1
     top = raw[:at]
     return top if top.endswith(b"\r\n") or not top else top + b"\r\n"
+
+
+SERVER = Server(
+    name="pop3",
+    session=Pop3,
+    ports=(Port("pop3", 1110), Port("pop3s", 1995, tls=True)),
+    store="mail",
+    policy=Policy,
+    table="mail",
+    words=WORDS,
+)

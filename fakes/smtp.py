@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
+from fakes.descriptor import Port, Server
 from fakes.mailstore import Envelope, Mail, Mailstore, Recipient
 from fakes.people import Person
 from fakes.smtp_syntax import (
@@ -28,6 +29,7 @@ from fakes.smtp_syntax import (
     parse_parameters,
     parse_path,
 )
+from fakes.transcripts.mail import WORDS
 from fakes.wire import LineSession, Refuse, Rule, Runtime, Secret, Unit, rule
 from fakes.wire.lines import LONGEST_LINE
 
@@ -570,3 +572,18 @@ def _encoded(reply: Reply, enhanced: bool) -> bytes:
     *lines, last = reply.text.replace("§", "section ").split("\n")
     text = "".join(f"{reply.code}-{code}{line}\r\n" for line in lines)
     return f"{text}{reply.code} {code}{last}\r\n".encode()
+
+
+SERVER = Server(
+    name="smtp",
+    session=Smtp,
+    ports=(
+        Port("smtp", 1025),
+        Port("submission", 1587, policy={"login": "required"}),  # RFC 6409 §4.3
+        Port("smtps", 1465, tls=True),
+    ),
+    store="mail",
+    policy=Policy,
+    table="mail",
+    words=WORDS,
+)

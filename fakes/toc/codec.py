@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 
 from fakes.toc import frames
 from fakes.toc.masks import KINDS, NOT_READABLE, unmasked
-from fakes.transcript import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, line_of, shown
+from fakes.transcripts.codec import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, line_of, shown
 from fakes.wire import Record
 from fakes.world import World
 

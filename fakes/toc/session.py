@@ -26,7 +26,7 @@ from fakes.toc.presence import Im, Presence, Status, Unavailable
 from fakes.toc.roasting import unroast
 from fakes.toc.rooms import EXCHANGE, Room
 from fakes.toc.speed import Meter
-from fakes.wire import Kit, Refuse, Rule, Secret, Session, Unit, rule
+from fakes.wire import Runtime, Refuse, Rule, Secret, Session, Unit, rule
 
 ALIASES = {"toc2_send_im": "toc_send_im"}  # one command under two names: one row, one place for faults
 _VERBS = {frames.SIGNON: "SIGNON", frames.SIGNOFF: "SIGNOFF", frames.KEEP_ALIVE: "KEEP_ALIVE"}
@@ -67,7 +67,7 @@ class Toc(Session):
     """
 
     protocol: ClassVar[str] = "toc"
-    heirs: ClassVar[tuple[type[Session], ...]] = (Http,)
+    upgrades_to: ClassVar[tuple[type[Session], ...]] = (Http,)
     verbs: ClassVar[dict[str, Rule]] = {
         "FLAPON": rule("FLAPON", "TOC 1.0, sign-on"),
         "SIGNON": rule("SIGNON", "TOC 1.0, SFLAP"),
@@ -116,16 +116,16 @@ class Toc(Session):
         "toc2_set_pdmode": rule(_SIGNED, _TOC2),
     }
 
-    def __init__(self, kit: Kit, aim: Aim, policy: Policy | None = None) -> None:
-        super().__init__(kit)
+    def __init__(self, runtime: Runtime, aim: Aim, policy: Policy | None = None) -> None:
+        super().__init__(runtime)
         self.aim = aim
         self.policy = policy or Policy()
-        self.joins_writes = not self.policy.one_frame_a_write
+        self.output.coalesce = not self.policy.one_frame_a_write
         self.state = "FLAPON"
         self.form = Form.TOC1
         self._presence: Presence | None = None
-        self._meter = Meter(kit.now())
-        self._sent = int(kit.token(4), 36)  # the last sequence number of ours; any start will do
+        self._meter = Meter(runtime.now())
+        self._sent = int(runtime.token(4), 36)  # the last sequence number of ours; any start will do
         self._came: int | None = None  # the last one of the client's
         self._about = ""  # the first argument of the command in hand: what an error may have to name
 
@@ -140,71 +140,71 @@ class Toc(Session):
     def next_unit(self) -> Unit | None:
         if self.state == "FLAPON":
             return self._next_opening()
-        if self._in and not self._in.startswith(b"*"):
+        if self.buffer and not self.buffer.startswith(b"*"):
             return self._broken(1, "no frame begins like this")
-        frame = frames.first(self._in)
+        frame = frames.first(self.buffer)
         if frame is None:
             return None
         raw = frame.packed()
-        del self._in[: len(raw)]
+        del self.buffer[: len(raw)]
         step = 1 if self._came is None else (frame.sequence - self._came) % 65536
         self._came = frame.sequence
         unit = self._read(frame, raw)
         if step != 1:
             unit.fields["step"] = step
             if self.policy.sequence:
-                unit.verb, unit.value = "", Drop(f"the sequence number is {step} further, not 1")
+                unit.verb, unit.content = "", Drop(f"the sequence number is {step} further, not 1")
         return unit
 
     def _next_opening(self) -> Unit | None:
         """FLAPON, or something else that this port speaks; decided at the first octet that tells them apart."""
         for opening in frames.FLAPON:
-            if self._in.startswith(opening):
-                del self._in[: len(opening)]
-                return Unit(opening, "FLAPON", spoken=(0, len(b"FLAPON")))
-        come = bytes(self._in[: len(frames.FLAPON[0])])
+            if self.buffer.startswith(opening):
+                del self.buffer[: len(opening)]
+                return Unit(opening, "FLAPON", visible=(0, len(b"FLAPON")))
+        come = bytes(self.buffer[: len(frames.FLAPON[0])])
         alike = next(n for n in range(len(come), -1, -1) if any(one.startswith(come[:n]) for one in frames.FLAPON))
         if alike == len(come):
             return None
         if alike < len(b"FLAP"):
-            self.become(Http(self.kit, Pages(self.aim)))
+            self.hand_over_to(Http(self.runtime, Pages(self.aim)))
             return None
         return self._broken(alike + 1, "FLAPON is followed by an empty line")
 
     def _broken(self, length: int, why: str) -> Unit:
-        raw = bytes(self._in[:length])
-        del self._in[:length]
+        raw = bytes(self.buffer[:length])
+        del self.buffer[:length]
         return Unit(raw, "", value=Drop(why))
 
     def _read(self, frame: frames.Frame, raw: bytes) -> Unit:
         """A frame as a unit: its value is the words behind the verb, or why there are none."""
-        spoken = (frames.HEADER, len(raw))
+        visible = (frames.HEADER, len(raw))
         self._about = ""
         if frame.type in _VERBS:
-            return Unit(raw, _VERBS[frame.type], value=frame.payload, spoken=spoken)
+            return Unit(raw, _VERBS[frame.type], value=frame.payload, visible=visible)
         if frame.type != frames.DATA:
-            return Unit(raw, "", value=Drop(f"there is no frame of type {frame.type}"), spoken=spoken)
+            return Unit(raw, "", value=Drop(f"there is no frame of type {frame.type}"), visible=visible)
         command = frame.payload.rstrip(b"\0")
         text = command.decode("latin-1")
         verb, arg = _COMMAND.match(text).groups()  # type: ignore[union-attr]  # it matches any text
-        unit = Unit(raw, ALIASES.get(verb, verb), arg, spoken=(frames.HEADER, frames.HEADER + len(command)))
+        unit = Unit(raw, ALIASES.get(verb, verb), arg, visible=(frames.HEADER, frames.HEADER + len(command)))
         try:
             said = words(text)[1:]
         except Malformed as error:
-            unit.value = Drop(str(error))
+            unit.content = Drop(str(error))
             said = []
         else:
-            unit.value = said
+            unit.content = said
             self._about = said[0].text if said else ""
         if verb.lower() in SECRETIVE:
             unit.secrets = tuple(masks(verb.lower(), text, said, self.aim, self.user))
         if len(command) > self.policy.command:
-            unit.verb, unit.value = "", Drop(f"a command of {len(command)} octets; {self.policy.command} is the limit")
+            unit.verb, unit.content = "", Drop(f"a command of {len(command)} octets; {self.policy.command} is the limit")
         elif not verb.startswith("toc"):
-            unit.verb, unit.value = "", Drop("a command begins with toc")
+            unit.verb, unit.content = "", Drop("a command begins with toc")
         return unit
 
-    def hidden(self, raw: bytes) -> tuple[Secret, ...]:
+    def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
         verb = _COMMAND.match(raw[frames.HEADER :].decode("latin-1"))[1]  # type: ignore[index]  # it matches any text
         start = raw.find(verb.encode("latin-1")) + len(verb)
         return (Secret(start, len(raw), NOT_READABLE),) if verb.lower() in SECRETIVE and start < len(raw) else ()
@@ -213,13 +213,13 @@ class Toc(Session):
 
     def unknown(self, unit: Unit) -> Refuse:
         if not unit.verb:
-            assert isinstance(unit.value, Drop)
-            return unit.value
+            assert isinstance(unit.content, Drop)
+            return unit.content
         if self.state in ("FLAPON", "SIGNON", "LOGIN"):
             return Drop("a sign-on comes first")
         return Ignored(f"there is no command {unit.verb}")
 
-    def misplaced(self, unit: Unit) -> Refuse:
+    def wrong_state(self, unit: Unit) -> Refuse:
         if self.state == "PAUSED":
             return Ignored("the server has paused")
         if self.state in ("FLAPON", "SIGNON", "LOGIN"):
@@ -241,7 +241,7 @@ class Toc(Session):
             if messages.is_final(refusal.reply):
                 self.close()
 
-    def said_instead(self, text: str) -> None:
+    def scripted_reply(self, text: str) -> None:
         """`toc_send_im reply 901` names whom the command names; any other text is said as it stands."""
         if re.fullmatch("[0-9]{3}", text):
             text = error(int(text), *([self._about] if int(text) in messages.NAMING else []))
@@ -264,9 +264,9 @@ class Toc(Session):
 
     def _arguments(self, unit: Unit, least: int = 0) -> list[str]:
         """The words behind the verb. Raises Drop when there are none to be had, or too few."""
-        if isinstance(unit.value, Drop):
-            raise unit.value
-        said = [word.text for word in unit.value]
+        if isinstance(unit.content, Drop):
+            raise unit.content
+        said = [word.text for word in unit.content]
         if len(said) < least:
             raise Drop(f"{unit.verb} needs {least} argument(s)")
         return said
@@ -283,7 +283,7 @@ class Toc(Session):
         self._send_frame(frames.SIGNON, frames.signon())
 
     def do_SIGNON(self, unit: Unit) -> None:
-        if frames.signon_name(unit.value) is None:
+        if frames.signon_name(unit.content) is None:
             raise Drop("a SIGNON frame holds version 1 and a TLV with the name")
         self.state = "LOGIN"  # the name is not trusted: the command that follows says who it is
 
@@ -309,18 +309,18 @@ class Toc(Session):
 
     def _await_init_done(self) -> None:
         if self.policy.init_done:
-            self.at("init_done", self.kit.now() + self.policy.init_done, self.close)
+            self.timers.at("init_done", self.runtime.now() + self.policy.init_done, self.close)
 
     def _plan_keep_alive(self) -> None:
         if self.policy.keep_alive:
-            self.at("keep_alive", self.kit.now() + self.policy.keep_alive, self._keep_alive)
+            self.timers.at("keep_alive", self.runtime.now() + self.policy.keep_alive, self._keep_alive)
 
     def _keep_alive(self) -> None:
         self._send_frame(frames.KEEP_ALIVE, b"")
         self._plan_keep_alive()
 
     def do_toc_init_done(self, unit: Unit) -> None:
-        self._timers.pop("init_done", None)
+        self.timers.cancel("init_done")
         self.state = "ONLINE"
         self.aim.appear(self.presence)
 
@@ -341,7 +341,7 @@ class Toc(Session):
         self._deliver(to, text, rest[:1] == ["auto"], *_encoded(encoding, language))
 
     def _deliver(self, to: str, text: str, auto: bool, encoding: str = "L", language: str = "en") -> None:
-        if self.policy.rate_limit and not self._meter.passes(self.kit.now()):
+        if self.policy.rate_limit and not self._meter.passes(self.runtime.now()):
             raise Refuse(error(messages.TOO_FAST))
         try:
             self.aim.send(
@@ -384,7 +384,7 @@ class Toc(Session):
     def do_toc_set_idle(self, unit: Unit) -> None:
         seconds = self._number(self._arguments(unit, 1)[0])
         with self.aim.changing(self.presence, news=True):
-            self.presence.idle_since = self.kit.now() - seconds if seconds else None
+            self.presence.idle_since = self.runtime.now() - seconds if seconds else None
 
     def do_toc_set_caps(self, unit: Unit) -> None:
         said = [one for word in self._arguments(unit) for one in word.split(",") if one]
@@ -417,7 +417,7 @@ class Toc(Session):
     # ── what he is told of others ────────────────────────────────────────────────────────────────────────────────
 
     def do_toc_get_status(self, unit: Unit) -> None:
-        self.on_status(self._reachable(self._arguments(unit, 1)[0]).status(self.kit.now()))
+        self.on_status(self._reachable(self._arguments(unit, 1)[0]).status(self.runtime.now()))
 
     def do_toc_get_info(self, unit: Unit) -> None:
         name = self._arguments(unit, 1)[0]
@@ -434,7 +434,7 @@ class Toc(Session):
         raise Refuse(error(messages.DIRECTORY_IS_DOWN))
 
     def _go_to(self, window: str, page: str, name: str) -> None:
-        self.presence.cookie = self.presence.cookie or self.kit.token(16)
+        self.presence.cookie = self.presence.cookie or self.runtime.token(16)
         self._say(f"GOTO_URL:{window}:{url(page, self.presence, name)}")
 
     def do_toc_add_buddy(self, unit: Unit) -> None:
@@ -578,7 +578,7 @@ class Toc(Session):
         raise Refuse(error(messages.UNAVAILABLE, to))
 
     def _in_room(self, room: Room, text: str, encoding: str = "L") -> Im:
-        return Im(self.kit.now(), self.presence.name, room.name, text.encode("latin-1"), False, *_encoded(encoding, "en"))
+        return Im(self.runtime.now(), self.presence.name, room.name, text.encode("latin-1"), False, *_encoded(encoding, "en"))
 
     def do_toc_chat_invite(self, unit: Unit) -> None:
         number, text, *names = self._arguments(unit, 3)
@@ -645,8 +645,8 @@ class Toc(Session):
         self._say("PAUSE")
         self.aim.sign_off(self.presence)
         self.state = "PAUSED"
-        self._timers.pop("init_done", None)
-        self.at("resume", self.kit.now() + seconds, self._resume_session)
+        self.timers.cancel("init_done")
+        self.timers.at("resume", self.runtime.now() + seconds, self._resume_session)
 
     def _resume_session(self) -> None:
         """TOC 1.0, PAUSE: a new SIGN_ON, then buddies, permissions and toc_init_done again."""

@@ -36,6 +36,10 @@ class Runtime:
     token: Callable[[int], str]  # n characters [a-z0-9], never the same twice
     faults: Faults = field(default_factory=Faults)
     record: Callable[[Record], None] = lambda record: None
+    timers: Timers = field(init=False)  # the services' timers, which outlive connections
+
+    def __post_init__(self) -> None:
+        self.timers = Timers(self.now)
 
 
 @dataclass(frozen=True)

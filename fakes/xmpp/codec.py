@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from fakes.transcript import CODECS, CUES, LINES, THEN, Step, shown
+from fakes.transcripts.codec import CODECS, CUES, LINES, THEN, Step, shown
 from fakes.wire import Record
 from fakes.world import World
 from fakes.xmpp.markup import BIND, CLIENT, SASL, STREAMS

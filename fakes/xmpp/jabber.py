@@ -15,7 +15,7 @@ from typing import Any
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.people import People
-from fakes.wire import Kit, Want
+from fakes.wire import Runtime, Want
 from fakes.xmpp.addresses import domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import CLIENT, element
@@ -58,7 +58,7 @@ class Jabber(Arrivals[Stanza]):
 
     def __init__(
         self,
-        kit: Kit,
+        runtime: Runtime,
         people: People,
         *,
         config: Mapping[str, Any] | None = None,
@@ -72,7 +72,7 @@ class Jabber(Arrivals[Stanza]):
         named = table.get("domains") or _possible([*domains, *(person.address.rpartition("@")[2] for person in people)])
         switches = {key: table[key] for key in SWITCHES if key in table}
         policy = Policy(tls=tls, off=frozenset(off), **switches)
-        self.service = Service(kit, people, named, policy, EXTENSIONS)
+        self.service = Service(runtime, people, named, policy, EXTENSIONS)
         super().__init__(bridge or Bridge(), "stanza", counts=_is_message, counted_noun="message")
         self.service.told = self.add_arrival
         self._report = tell

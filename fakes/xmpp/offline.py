@@ -40,7 +40,7 @@ class Offline:
             return  # who is typing is of no use to anybody later
         if len(account.offline) >= self._service.policy.offline:
             raise StanzaError("service-unavailable", "there are too many messages waiting for this account")
-        account.offline.append(with_child(stanza, delay(account.jid.domain, self._service.kit.now())))
+        account.offline.append(with_child(stanza, delay(account.jid.domain, self._service.runtime.now())))
 
     def hand_over(self, resource: Resource) -> None:
         """Hands the queue to the first resource that wants messages, oldest first."""

@@ -76,7 +76,7 @@ class Presence:
         account = self._service.account(contact)
         probe = made("presence", type="probe", sender=resource.account.address, to=contact.text)
         if account is None or not self._service.is_here(contact):
-            probe.id = "probe-" + self._service.kit.token(6)
+            probe.id = "probe-" + self._service.runtime.token(6)
             self._service.router.route(probe)
             return
         for answer in self._answers(account, account.jid, probe):
@@ -98,7 +98,7 @@ class Presence:
             for other in account.available():
                 if other is not resource:
                     other.deliver(said.but(to=other.jid.text))
-            account.left = (self._service.kit.now(), said)
+            account.left = (self._service.runtime.now(), said)
         if stanza is not None:
             resource.deliver(said.but(to=resource.jid.text))
         resource.presence, resource.priority = None, 0

@@ -107,7 +107,7 @@ class Rosters:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._mark = f"{int(service.kit.now()):x}"  # a version of another world, kept by a client, is none of ours
+        self._mark = f"{int(service.runtime.now()):x}"  # a version of another world, kept by a client, is none of ours
 
     def handle(self, request: Request) -> Iterable[Element] | None:
         """A get or set of jabber:iq:roster."""
@@ -200,7 +200,7 @@ class Rosters:
 
     def _push(self, resource: Resource, item: Element, version: int) -> None:
         query = element(f"{{{ROSTER}}}query", {"ver": self._version(version)}, item)
-        token = "push-" + self._service.kit.token(8)
+        token = "push-" + self._service.runtime.token(8)
         resource.deliver(made("iq", type="set", to=resource.jid.text, id=token, inside=(query,)))
 
 

@@ -39,7 +39,7 @@ def exchange(stream: Xmpp, mechanism: str) -> sasl.Exchange:
     domain = stream.domain
     context = sasl.Context(
         _Accounts(stream),
-        nonce=lambda: stream.kit.token(24),
+        nonce=lambda: stream.runtime.token(24),
         host=domain,
         service="xmpp",
         bindings=stream.tls.bindings if stream.tls is not None else {},

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 from fakes.directory import Accounts
 from fakes.people import People, Person
-from fakes.wire import Kit
+from fakes.wire import Runtime
 from fakes.xmpp.addresses import Jid, domain_of, jid
 from fakes.xmpp.delivery import Delivery
 from fakes.xmpp.markup import ROSTER
@@ -153,17 +153,17 @@ class Service:
 
     def __init__(
         self,
-        kit: Kit,
+        runtime: Runtime,
         people: People,
         domains: Iterable[str],
         policy: Policy | None = None,
         extensions: Iterable[type[Extension]] = (),
     ) -> None:
-        self.kit = kit
+        self.runtime = runtime
         self.people = people
         self.domains = tuple(dict.fromkeys(domain_of(domain) for domain in domains))
         self.policy = policy or Policy()
-        self.started = kit.now()
+        self.started = runtime.now()
         self.peers: set[str] = set()  # domains elsewhere that a test speaks for
         self.gone: set[str] = set()  # accounts that were deleted
         self.told: Callable[[Stanza], None] = lambda stanza: None  # whoever watches what clients say
@@ -225,7 +225,7 @@ class Service:
 
     def offers(self, name: str) -> bool:
         """Whether the server has this feature or extension."""
-        faults = self.kit.faults
+        faults = self.runtime.faults
         return name not in self.policy.off and not (faults and faults.lacks("xmpp", name))
 
     @property
@@ -276,7 +276,7 @@ class Service:
 
     def anonymous(self, domain: str) -> str:
         """A fresh account that goes with its session (XEP-0175 §3)."""
-        digits = "".join(f"{ord(one):02x}" for one in self.kit.token(16))
+        digits = "".join(f"{ord(one):02x}" for one in self.runtime.token(16))
         name = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
         account = Account(jid(f"{name}@{domain}"))
         self.known.add(account.address, account)
@@ -322,7 +322,7 @@ class Service:
                 name = ""
         if len(account.resources) >= self.policy.resources:
             raise StanzaError("resource-constraint", f"an account has {self.policy.resources} sessions at most")
-        resource = Resource(jid(f"{account.address}/{name or self.kit.token(12)}"), account, outlet)
+        resource = Resource(jid(f"{account.address}/{name or self.runtime.token(12)}"), account, outlet)
         account.resources[resource.jid.resource] = resource
         return resource
 

@@ -12,7 +12,7 @@ import re
 from typing import ClassVar
 
 from fakes import sasl as mechanisms
-from fakes.wire import Facts, Kit, Refuse, Rule, Secret, Session, Unit, Want, rule
+from fakes.wire import Facts, Runtime, Refuse, Rule, Secret, Session, Unit, Want, rule
 from fakes.xmpp import sasl
 from fakes.xmpp.addresses import Jid, domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
@@ -58,8 +58,8 @@ class Xmpp(Session):
         {"STARTTLS", *sasl.OFFERED, *FEATURES, *(extension.name for extension in EXTENSIONS)}
     )
 
-    def __init__(self, kit: Kit, service: Service) -> None:
-        super().__init__(kit)
+    def __init__(self, runtime: Runtime, service: Service) -> None:
+        super().__init__(runtime)
         self.service = service
         self.policy: Policy = service.policy
         self.state = "START"
@@ -79,7 +79,7 @@ class Xmpp(Session):
     def opened(self, facts: Facts) -> None:
         super().opened(facts)
         if not self.closed:
-            self.at("login", self.kit.now() + LOGIN_TIME, lambda: self.end("connection-timeout", "no login"))
+            self.timers.at("login", self.runtime.now() + LOGIN_TIME, lambda: self.end("connection-timeout", "no login"))
 
     def greet(self) -> None:
         """The client speaks first; only one too many is told so at once."""
@@ -99,12 +99,12 @@ class Xmpp(Session):
     # ── units ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
-        piece = self._splitter.next(self._in)
+        piece = self._splitter.next(self.buffer)
         if piece is None:
-            if self._in and "half" not in self._timers:
-                self.at("half", self.kit.now() + HALF_TIME, lambda: self.end("connection-timeout", "half a stanza"))
+            if self.buffer and "half" not in self.timers:
+                self.timers.at("half", self.runtime.now() + HALF_TIME, lambda: self.end("connection-timeout", "half a stanza"))
             return None
-        self.cancel("half")
+        self.timers.cancel("half")
         self._unit = unit = self._recognised(piece)
         return unit
 
@@ -156,7 +156,7 @@ class Xmpp(Session):
         label = mechanisms.label(mechanism, response, self.service.people, said, challenge)
         return (Secret(start, start + len(content), label),)
 
-    def hidden(self, raw: bytes) -> tuple[Secret, ...]:
+    def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
         """The answer of a login that was cut in its middle."""
         found = _HALF_ANSWER.search(raw)
         return (Secret(found.start(1), found.end(1), "not base64"),) if found and found[1] else ()
@@ -170,9 +170,9 @@ class Xmpp(Session):
             self.refused(Refuse(error))
 
     def unknown(self, unit: Unit) -> Refuse:
-        return Refuse(unit.value, "RFC 6120 §4.9.3")
+        return Refuse(unit.content, "RFC 6120 §4.9.3")
 
-    def misplaced(self, unit: Unit) -> Refuse:
+    def wrong_state(self, unit: Unit) -> Refuse:
         if unit.verb == "starttls":
             return Refuse(TlsFailure(), "RFC 6120 §5.4.2.2")
         if unit.verb in ("bind", "session") and self.state in ("LOGIN", "BOUND"):
@@ -201,13 +201,13 @@ class Xmpp(Session):
         else:
             self._end(reply, section)
 
-    def said_instead(self, text: str) -> None:
+    def scripted_reply(self, text: str) -> None:
         """The text of a fault: XML as it stands, or a condition, made an error of the kind that the unit calls for.
 
         `conflict later` answers a stanza; `stream:conflict later` ends the stream.
         """
         condition, _, words = text.partition(" ")
-        verb = self._unit.verb if self._unit is not None and self._said is not None else ""
+        verb = self._unit.verb if self._unit is not None and self.current is not None else ""
         if text.lstrip().startswith("<"):
             self.send(text.encode())
         elif verb in _STANZAS and condition in CONDITIONS:
@@ -257,7 +257,7 @@ class Xmpp(Session):
     # ── the header ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def do_stream(self, unit: Unit) -> None:
-        piece: Piece = unit.value
+        piece: Piece = unit.content
         attributes = piece.attributes
         self._lang = attributes.get(LANG[1:], "")
         self._claimed = _bare(attributes.get("from", ""))
@@ -290,7 +290,7 @@ class Xmpp(Session):
     def _header(self, version: str) -> bytes:
         """Our header (RFC 6120 §4.7): a fresh id each time, the version only for clients that know of versions."""
         said = f"<?xml version='1.0'?><stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}'"
-        said += f" from='{self.domain}' id='{self.kit.token(20)}'"
+        said += f" from='{self.domain}' id='{self.runtime.token(20)}'"
         said += f" to='{escaped(self._claimed)}'" if self._claimed else ""
         said += f" version='{version}'" if version else ""
         return f"{said} xml:lang='en'>".encode()
@@ -306,7 +306,7 @@ class Xmpp(Session):
     # ── logging in ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def do_auth(self, unit: Unit) -> None:
-        mechanism, content = unit.value
+        mechanism, content = unit.content
         self._exchange, self.state = None, "OPEN"  # RFC 6120 §6.4.2: one under way is dropped
         if must_start_tls(self):
             raise Refuse(SaslFailure("encryption-required"), "RFC 6120 §6.5.4")
@@ -320,7 +320,7 @@ class Xmpp(Session):
         self._step(initial)
 
     def do_response(self, unit: Unit) -> None:
-        self._step(sasl.decoded(unit.value[1]))
+        self._step(sasl.decoded(unit.content[1]))
 
     def do_abort(self, unit: Unit) -> None:
         raise Refuse(SaslFailure("aborted"), "RFC 6120 §6.5.1")
@@ -331,8 +331,8 @@ class Xmpp(Session):
         try:
             challenge = exchange.start(response) if exchange.step == 0 else exchange.answer(response or b"")
         except mechanisms.SaslError as error:
-            if self._said is not None and isinstance(error, mechanisms.WrongCredentials):
-                self._said.secrets = tuple(map(_marked_wrong, self._said.secrets))
+            if self.current is not None and isinstance(error, mechanisms.WrongCredentials):
+                self.current.secrets = tuple(map(_marked_wrong, self.current.secrets))
             raise Refuse(sasl.failure(error), "RFC 6120 §6.5") from None
         if challenge is not None:
             text = sasl.encoded(challenge) if challenge else ""
@@ -357,7 +357,7 @@ class Xmpp(Session):
     # ── binding ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def do_bind(self, unit: Unit) -> None:
-        stanza: Stanza = unit.value
+        stanza: Stanza = unit.content
         self._check_id(stanza)
         wanted = stanza.element[0].findtext(f"{{{BIND}}}resource") or ""
         account = self.service.account(jid(self.user))
@@ -377,17 +377,17 @@ class Xmpp(Session):
             return
         self.resource.lang = self._lang
         self.state = "BOUND"
-        self.cancel("login")
+        self.timers.cancel("login")
         address = element(f"{{{BIND}}}jid", text=self.resource.jid.text)
         bound = made("iq", type="result", id=stanza.id, inside=(element(f"{{{BIND}}}bind", {}, address),))
         self.note(jid=self.resource.jid.text)
         self.send(bound.octets(), "RFC 6120 §7.6.1")
 
     def do_session(self, unit: Unit) -> None:
-        self._check_id(unit.value)
+        self._check_id(unit.content)
         if not self.service.offers("session"):
             raise StanzaError("service-unavailable")
-        self.send(unit.value.result().octets(), "RFC 6121 Appendix E")
+        self.send(unit.content.result().octets(), "RFC 6121 Appendix E")
 
     def _check_id(self, stanza: Stanza) -> None:
         if stanza.id is None:
@@ -396,13 +396,13 @@ class Xmpp(Session):
     # ── stanzas ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def do_iq(self, unit: Unit) -> None:
-        self._hear(unit.value)
+        self._hear(unit.content)
 
     def do_message(self, unit: Unit) -> None:
-        self._hear(unit.value)
+        self._hear(unit.content)
 
     def do_presence(self, unit: Unit) -> None:
-        self._hear(unit.value)
+        self._hear(unit.content)
 
     def _hear(self, stanza: Stanza) -> None:
         resource = self.resource

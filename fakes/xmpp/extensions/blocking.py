@@ -99,7 +99,7 @@ class Blocking(Extension):
     def _push(self, account: Account, what: Element) -> None:
         for resource in list(account.resources.values()):
             if resource.marks.get("blocklist"):
-                token = "block-" + self.service.kit.token(8)
+                token = "block-" + self.service.runtime.token(8)
                 resource.deliver(made("iq", type="set", to=resource.jid.text, id=token, inside=(what,)))
 
 

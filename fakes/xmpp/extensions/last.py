@@ -33,12 +33,12 @@ class Last(Extension):
         if not request.may_see:
             raise StanzaError("forbidden")  # XEP-0012 §4
         if any(account.available()):
-            return self._told(request, self.service.kit.now())
+            return self._told(request, self.service.runtime.now())
         at, stanza = account.left or (self.service.started, None)
         return self._told(request, at, stanza.text("status") if stanza is not None else "")
 
     def _told(self, request: Request, since: float, status: str = "") -> Iterable[Element]:
         if request.stanza.type != "get":
             raise StanzaError("not-allowed")
-        seconds = int(self.service.kit.now() - since)
+        seconds = int(self.service.runtime.now() - since)
         return [element(f"{{{LAST}}}query", {"seconds": str(seconds)}, text=status)]

@@ -28,5 +28,5 @@ class Time(Extension):
     def _time(self, request: Request) -> Iterable[Element]:
         if request.stanza.type != "get":
             raise StanzaError("not-allowed")
-        zone, now = element(f"{{{TIME}}}tzo", text="+00:00"), stamp(self.service.kit.now())
+        zone, now = element(f"{{{TIME}}}tzo", text="+00:00"), stamp(self.service.runtime.now())
         return [element(f"{{{TIME}}}time", {}, zone, element(f"{{{TIME}}}utc", text=now))]

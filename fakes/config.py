@@ -1,0 +1,261 @@
+"""The world file, or the same as a mapping: read into dataclasses and checked against them.
+
+Which keys a table has, what they hold and which words they accept is written in one place: the
+fields and annotations of the dataclasses, here and in the protocols' policies. Every mistake is a
+WorldError with one line: where, what is wrong, what to write instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from fakes.descriptor import Server
+from fakes.faults import Fault, FaultError
+from fakes.people import Person
+from fakes.suggest import nearest
+
+T = TypeVar("T")
+
+DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
+DEFAULT_SCREEN_NAMES = ("alice", "bob", "ops")
+
+
+class WorldError(ValueError):
+    """A world file, or mapping, that cannot be used; the text names the key and the remedy."""
+
+
+@dataclass(frozen=True)
+class MailTable:
+    """[mail]: the domains of the mail server. The policies of SMTP and POP3 add their switches."""
+
+    domains: tuple[str, ...] = ()
+    catch_all: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JabberTable:
+    """[xmpp]: the domains of the XMPP server. Its policy adds its switches."""
+
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AimTable:
+    """[[aim]]: an AIM account. `buddies` maps a group to screen names."""
+
+    screen_name: str
+    password: str = "secret"
+    buddies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    profile: str = ""
+
+
+@dataclass(frozen=True)
+class CommandTable:
+    """[[host.commands]]: a command of the host. `takes` is in seconds of the world's clock."""
+
+    run: tuple[str, ...]
+    output: str = ""
+    takes: float = 0.0
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class HostTable:
+    """[host]: the machine that the program under test runs on."""
+
+    name: str = ""
+    processes: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    commands: tuple[CommandTable, ...] = ()
+
+
+@dataclass
+class Config:
+    """A world file that has been read. Everything in it is optional."""
+
+    tls: Literal["off", "optional", "required"] | None = None
+    program: str = ""  # the account of the program under test
+    servers: tuple[str, ...] | None = None
+    person: tuple[Person, ...] = ()
+    aim: tuple[AimTable, ...] = ()
+    host: HostTable = field(default_factory=HostTable)
+    mail: MailTable = field(default_factory=MailTable)
+    xmpp: JabberTable = field(default_factory=JabberTable)
+    fault: tuple[Fault, ...] = ()
+    off: dict[str, tuple[str, ...]] = field(default_factory=dict)  # server → capabilities
+    scenario: dict[str, Any] = field(default_factory=dict)  # not checked: the program's settings
+    switches: dict[str, dict[str, Any]] = field(default_factory=dict)  # table → policy switches
+
+    def policy(self, server: Server) -> dict[str, Any]:
+        """Returns the values that the file gives for a server's policy."""
+        off = frozenset(self.off.get(server.name, ()))
+        return {**self.switches.get(server.table, {}), "off": off}
+
+
+class Reader:
+    """Reads one world file. `source` names it in errors."""
+
+    def __init__(self, servers: Sequence[Server], source: str = "world") -> None:
+        self._servers = servers
+        self._source = source
+
+    def read(self, config: Mapping[str, Any]) -> Config:
+        """Returns the configuration. Raises WorldError."""
+        hints = typing.get_type_hints(Config)
+        tables = {server.table for server in self._servers if server.switches}
+        known = list(dict.fromkeys([*(name for name in hints if name != "switches"), *tables]))
+        found = Config()
+        for name, value in config.items():
+            if name not in known:
+                raise self._unknown_key("", name, known)
+            if name == "scenario":
+                found.scenario = dict(self._table(name, value))
+            elif name == "off":
+                found.off = self._off(value)
+            elif name in tables:
+                self._read_switches(found, name, value, hints.get(name))
+            else:
+                setattr(found, name, self._value(name, value, hints[name]))
+        for server in found.servers or ():
+            names = [one.name for one in self._servers]
+            if server not in names:
+                raise self.error(
+                    "servers", f"unknown server {server!r}{nearest(server, names)}", names
+                )
+        return found
+
+    def error(self, key: str, problem: str, choices: Iterable[str] = (), remedy: str = "") -> WorldError:
+        """Returns an error in the one form that all have."""
+        choose = list(choices)
+        if choose:
+            remedy = f"choose from {', '.join(choose)}"
+        return WorldError(f"{self._source}: {key}: {problem}; {remedy}")
+
+    # ── tables ───────────────────────────────────────────────────────────────────
+
+    def _read_switches(self, found: Config, name: str, value: object, kind: Any) -> None:
+        """Reads a table that holds fields of its own and the switches of one or more policies."""
+        table = self._table(name, value)
+        own = typing.get_type_hints(kind) if kind else {}
+        switches: dict[str, Any] = {}
+        for server in self._servers:
+            if server.table == name and server.policy is not None:
+                hints = typing.get_type_hints(server.policy)
+                switches |= {switch: hints[switch] for switch in server.switches}
+        values: dict[str, Any] = {}
+        for key, item in table.items():
+            if key not in own and key not in switches:
+                raise self._unknown_key(name, key, [*own, *switches])
+            values[key] = self._value(f"{name}.{key}", item, {**switches, **own}[key])
+        found.switches[name] = {key: item for key, item in values.items() if key in switches}
+        if kind:
+            setattr(found, name, kind(**{key: values[key] for key in own if key in values}))
+
+    def _off(self, value: object) -> dict[str, tuple[str, ...]]:
+        cores = {server.name: server.session for server in self._servers}
+        found = {}
+        for name, names in self._table("off", value).items():
+            if name not in cores:
+                raise self._unknown_key("off", name, cores)
+            found[name] = self._value(f"off.{name}", names, tuple[str, ...])
+            capabilities = sorted(cores[name].capabilities)
+            for capability in found[name]:
+                if capability not in capabilities:
+                    hint = nearest(capability, capabilities)
+                    raise self.error(
+                        f"off.{name}", f"unknown capability {capability!r}{hint}", capabilities
+                    )
+        return found
+
+    def _table(self, name: str, value: object) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self.error(name, f"expected a table, found {value!r}", remedy=f"write [{name}]")
+        return value
+
+    def _record(self, name: str, value: object, kind: type[T]) -> T:
+        """Returns a table as a dataclass."""
+        table = self._table(name, value)
+        hints = typing.get_type_hints(kind)
+        fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        values = {}
+        for key, item in table.items():
+            if key not in fields:
+                raise self._unknown_key(name, key, fields)
+            values[key] = self._value(f"{name}.{key}", item, hints[key])
+        for key, one in fields.items():
+            missing = one.default is dataclasses.MISSING
+            if missing and one.default_factory is dataclasses.MISSING and key not in values:
+                raise self.error(
+                    f"{name}.{key}", "missing", remedy=f"write {key} = {_EXAMPLES.get(key, '…')}"
+                )
+        try:
+            return kind(**values)
+        except FaultError as error:
+            raise WorldError(f"{self._source}: {name}: {error}") from None
+
+    # ── values ───────────────────────────────────────────────────────────────────
+
+    def _value(self, name: str, value: object, kind: Any) -> Any:
+        """Returns a value as the annotation wants it. Raises WorldError."""
+        origin, inner = typing.get_origin(kind), typing.get_args(kind)
+        if origin in (types.UnionType, typing.Union):
+            return self._value(name, value, next(one for one in inner if one is not type(None)))
+        if origin is Literal:
+            return self._choice(name, value, [choice for choice in inner if choice])
+        if origin is tuple:
+            if not isinstance(value, list | tuple):
+                raise self._wrong_type(name, value, _list_form(name, inner[0]))
+            return tuple(self._value(name, item, inner[0]) for item in value)
+        if origin is dict:
+            table = self._table(name, value)
+            return {key: self._value(f"{name}.{key}", item, inner[1]) for key, item in table.items()}
+        if dataclasses.is_dataclass(kind):
+            assert isinstance(kind, type)
+            return self._record(name, value, kind)
+        accepted = (int, float) if kind is float else kind
+        # bool is a subclass of int, but `size = true` is a mistake.
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise self._wrong_type(name, value, _FORMS[kind])
+        return float(value) if kind is float else value
+
+    def _choice(self, name: str, value: object, choices: list[str]) -> object:
+        if value not in choices:
+            hint = nearest(value, choices) if isinstance(value, str) else ""
+            raise self.error(name, f"unknown value {value!r}{hint}", choices)
+        return value
+
+    def _wrong_type(self, name: str, value: object, form: tuple[str, str]) -> WorldError:
+        wanted, example = form
+        key = name.rpartition(".")[2]
+        remedy = example if example.startswith("[[") else f"write {key} = {example}"
+        return self.error(name, f"expected {wanted}, found {value!r}", remedy=remedy)
+
+    def _unknown_key(self, table: str, key: str, known: Iterable[str]) -> WorldError:
+        names = list(known)
+        where = f"{table}.{key}" if table else key
+        return self.error(where, f"unknown key{nearest(key, names)}", names)
+
+
+_FORMS: dict[Any, tuple[str, str]] = {
+    str: ("a string", '"text"'),
+    int: ("a whole number", "10"),
+    float: ("a number of seconds", "1.5"),
+    bool: ("true or false", "true"),
+}
+_EXAMPLES = {
+    "address": '"alice@example.test"',
+    "screen_name": '"OpsBot"',
+    "where": '"RCPT"',
+    "run": '["df", "-k"]',
+}
+
+
+def _list_form(name: str, inner: Any) -> tuple[str, str]:
+    if dataclasses.is_dataclass(inner):
+        return "a list of tables", f"[[{name}]]"
+    return "a list of strings", '["one", "two"]'

@@ -1,0 +1,518 @@
+"""The shell: every socket and all of asyncio in this package, around cores that know neither.
+
+It uses `asyncio.Protocol`, not streams. With streams, bytes pipelined after STARTTLS stay buffered
+and would be handled as if TLS had protected them, and a reader raises on a reset while data is
+still unread. TLS runs over memory buffers, so that the bytes that cross the socket are counted
+exactly, handshakes included: the clock of a rehearsal must know when everything written has been
+handled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fakes.bridge import Bridge
+from fakes.certificates import ServerContext
+from fakes.wire import Facts, Runtime, Session, TlsFacts, Want
+
+OUTPUT = 1 << 23  # bytes that may wait for a slow reader; beyond that, the connection is reset
+LINGER = 2.0  # real seconds that a closed connection waits for the client to close too
+SESSIONS = 1000  # per listener; the next one is told that the server is crowded
+
+
+class Tls:
+    """The server's side of TLS over two memory buffers."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.established = False
+        self.ended = False
+
+    def feed(self, raw: bytes) -> bytes:
+        """Returns the plaintext in these bytes from the socket. Raises ssl.SSLError."""
+        self._incoming.write(raw)
+        plain = bytearray()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            if not self.established:
+                self._object.do_handshake()
+                self.established = True
+            while True:
+                data = self._object.read(1 << 16)
+                if not data:
+                    break
+                plain += data
+            self.ended = True
+        return bytes(plain)
+
+    def wrap(self, plain: bytes) -> bytes:
+        """Returns the bytes for the socket: this plaintext, and any handshake messages."""
+        if plain:
+            self._object.write(plain)
+        return self._outgoing.read()
+
+    def goodbye(self) -> bytes:
+        """Returns the close_notify alert."""
+        with contextlib.suppress(ssl.SSLError):
+            self._object.unwrap()
+        return self._outgoing.read()
+
+    def facts(self) -> TlsFacts:
+        """Returns what a core may know about this TLS connection."""
+        cipher, version = self._object.cipher(), self._object.version() or ""
+        bindings = {}
+        if isinstance(self._context, ServerContext) and self._context.end_point:
+            bindings["tls-server-end-point"] = self._context.end_point
+        # TLS 1.3 has no tls-unique (RFC 8446 Appendix C.5).
+        if version in ("TLSv1", "TLSv1.1", "TLSv1.2"):
+            unique = self._object.get_channel_binding("tls-unique")
+            if unique:
+                bindings["tls-unique"] = unique
+        return TlsFacts(version, cipher[0] if cipher else "", bindings)
+
+
+@dataclass
+class Listener:
+    """A port where sessions of one kind are served."""
+
+    name: str  # as in the options of `python -m fakes`: smtp, submission, smtps, pop3 …
+    core: Callable[[], Session]
+    host: str = "127.0.0.1"
+    port: int = 0
+    implicit_tls: bool = False
+    protocol: str = ""
+    server: asyncio.Server | None = None  # None while the port is closed
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, or listened before an outage."""
+        return (self.host, self.port)
+
+
+class Connection(asyncio.Protocol):
+    """One socket and its core."""
+
+    def __init__(self, shell: Shell, listener: Listener) -> None:
+        self.shell = shell
+        self.listener = listener
+        self.session = listener.core()
+        self.session.on_output = lambda session: shell.schedule_flush(self)
+        self.tls: Tls | None = None
+        # What the clock of a rehearsal compares with the client's counts:
+        self.octets_in = 0  # raw bytes handled
+        self.octets_out = 0  # raw bytes given to the socket
+        self.ended = False  # the client will send nothing more
+        self.lost = False  # the socket is gone
+        self.finished = False  # our FIN or RST is sent
+        self._tls_stalled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def __repr__(self) -> str:
+        state = "lost" if self.lost else "closing" if self.finished else "open"
+        return f"<Connection {self.session!r} {state}>"
+
+    # ── called by asyncio ────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername") or ("127.0.0.1", 0)
+        self._facts = self.shell.register(self, peer[0])
+        with self.shell.guarded(self):
+            if self.listener.implicit_tls:
+                self.session.facts = self._facts
+                self._begin_tls()
+            else:
+                self.session.opened(self._facts)
+        self.shell.publish(self, (peer[0], peer[1]))
+
+    def data_received(self, data: bytes) -> None:
+        with self.shell.guarded(self):
+            self._handle(data)
+            if self.session.backlogged:
+                self._transport.pause_reading()
+        self.octets_in += len(data)
+        self.shell.notify()
+
+    def eof_received(self) -> bool:
+        with self.shell.guarded(self):
+            self.session.eof()
+        self.ended = True
+        self.shell.notify()
+        return not self.finished  # our side stays open until the output is written
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.finished = True  # nothing more can be written
+        with self.shell.guarded(self):
+            self.session.eof()
+            self.session.written()
+        self.ended = self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.shell.unregister(self)
+
+    # ── bytes in both directions ─────────────────────────────────────────────────
+
+    def _handle(self, data: bytes) -> None:
+        if self.tls is None:
+            self.session.receive(data)
+            return
+        if self._tls_stalled or self.session.closed:
+            return
+        established = self.tls.established
+        try:
+            plain = self.tls.feed(data)
+        except ssl.SSLError:
+            self._write(self.tls.wrap(b""))  # the alert that names the reason
+            self.tls = None
+            self.session.close()
+            return
+        self._write(self.tls.wrap(b""))
+        if self.tls.established and not established:
+            self.session.secured(self.tls.facts())
+            if self.listener.implicit_tls:
+                self.session.opened(self._facts)
+        if plain:
+            self.session.receive(plain)
+        if self.tls.ended:
+            self.session.eof()
+
+    def _begin_tls(self) -> None:
+        session = self.session
+        fault = self.shell.runtime.faults.meet(session.protocol, "tls", "", session.user)
+        if fault is not None and (fault.reset or fault.hang_up):
+            session.close(Want.RESET if fault.reset else Want.CLOSE)
+            return
+        self._tls_stalled = fault is not None and fault.stall
+        self.tls = Tls(self.shell.context(fault.certificate if fault is not None else ""))
+
+    def flush(self) -> None:
+        """Writes the core's output, then does what it asks for."""
+        session = self.session
+        while not self.finished:
+            plain = session.take()
+            if not plain:
+                break
+            self._write(self.tls.wrap(plain) if self.tls is not None else plain)
+            if session.paced:
+                # A `split` fault: without a turn of the loop, the kernel would join the writes.
+                self.shell.loop.call_soon(self._flush_on)
+                return
+        if session.wants is Want.START_TLS:
+            session.wants = None
+            self._begin_tls()
+        elif session.wants is Want.HAND_OVER:
+            self.session = session.hand_over()
+            self.shell.schedule_flush(self)
+        elif session.wants is not None and not self.finished:
+            want, session.wants = session.wants, None
+            self._end(want)
+        session.written()
+        if not session.backlogged and not self.finished:
+            self._transport.resume_reading()
+        self._plan()
+
+    def _flush_on(self) -> None:
+        with self.shell.guarded(self):
+            self.shell.schedule_flush(self)
+        self.shell.notify()
+
+    def _write(self, raw: bytes) -> None:
+        if not raw or self.finished:
+            return
+        # A single answer may be as large as a mail; what already waits must not grow without end.
+        if self._transport.get_write_buffer_size() > OUTPUT:
+            self._end(Want.RESET)
+            return
+        self.octets_out += len(raw)
+        self._transport.write(raw)
+
+    def _end(self, want: Want) -> None:
+        if want is Want.RESET:
+            self.abandon()
+            return
+        if self.tls is not None and self.tls.established:
+            self._write(self.tls.goodbye())
+        self.finished = True
+        # Close our side only. Closing both while input is unread would send RST, and the client
+        # could lose the last reply.
+        with contextlib.suppress(OSError):
+            self._transport.write_eof()
+        self.shell.loop.call_later(LINGER, self._transport.close)
+
+    def abandon(self) -> None:
+        """Sends RST, at once."""
+        self.session.close(Want.RESET)
+        self.session.wants = None
+        self.finished = True
+        raw: socket.socket | None = self._transport.get_extra_info("socket")
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                linger = struct.pack("ii", 1, 0)
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._transport.abort()
+
+    def cut(self, want: Want = Want.CLOSE) -> None:
+        """Ends the connection from outside: a test cuts it, or the world ends."""
+        with self.shell.guarded(self):
+            self.session.close(want)
+
+    # ── timers ───────────────────────────────────────────────────────────────────
+
+    def _plan(self) -> None:
+        """In real time, wakes the core when it is due; in a rehearsal the clock does that."""
+        due = self.session.due
+        if self.shell.virtual or due is None or self.lost:
+            return
+        at = self.shell.loop.time() + max(0.0, due - self.shell.runtime.now())
+        if self._timer is not None:
+            if not self._timer.cancelled() and self._timer.when() <= at:
+                # It wakes early enough, and then plans again. Idle timers move with each command,
+                # and a new handle for each would cost more than the command.
+                return
+            self._timer.cancel()
+        self._timer = self.shell.loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.tick()
+        self._plan()
+
+    def tick(self) -> None:
+        """Runs the core's timers that are due."""
+        with self.shell.guarded(self):
+            self.session.tick()
+        self.shell.notify()
+
+
+class Shell:
+    """All listeners and connections of one world, on one loop."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        bridge: Bridge,
+        context: Callable[[str], ssl.SSLContext],
+        virtual: bool,
+    ) -> None:
+        self.runtime = runtime
+        self.bridge = bridge
+        self.context = context
+        self.virtual = virtual
+        self.listeners: dict[str, Listener] = {}
+        self.connections: dict[Connection, None] = {}  # in order of arrival
+        # In a rehearsal: client address → connection, also after it is lost.
+        self.by_peer: dict[tuple[str, int], Connection] = {}
+        self.errors: list[Exception] = []  # raised by cores; the world raises them at its end
+        self.on_activity: Callable[[], None] = lambda: None
+        self.on_stop: Callable[[], None] = lambda: None  # before the connections are closed
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._to_flush: dict[Connection, None] = {}
+        self._sessions = 0
+        self._guards = 0
+        self._running: Connection | None = None  # the connection whose core is at work
+        self._timer: asyncio.TimerHandle | None = None
+        runtime.timers.on_change = self._plan
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that everything here runs on."""
+        assert self._loop is not None
+        return self._loop
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Runs on this loop from now on."""
+        self._loop = loop
+        self._plan()
+
+    # ── listeners ────────────────────────────────────────────────────────────────
+
+    async def listen(self, listener: Listener) -> None:
+        """Opens a port. Raises OSError if it is in use."""
+        family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+        # IPPROTO_TCP by name: asyncio sets TCP_NODELAY only if the socket says that it is TCP.
+        raw = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                raw.bind((listener.host, listener.port))
+            except OSError as error:
+                where = f"port {listener.port} on {listener.host}"
+                raise OSError(error.errno, f"{where}: {error.strerror}") from None
+            raw.setblocking(False)
+            listener.port = raw.getsockname()[1]
+            listener.server = await self.loop.create_server(
+                lambda: Connection(self, listener), sock=raw, backlog=128
+            )
+        except BaseException:
+            raw.close()
+            raise
+        self.listeners[listener.name] = listener
+
+    def close_port(self, name: str) -> None:
+        """Closes a port; established connections stay. `listen` opens it again."""
+        listener = self.listeners[name]
+        if listener.server is not None:
+            listener.server.close()
+            listener.server = None
+
+    async def before_connect(self, port: int) -> None:
+        """A client is about to connect: closes the port if a `refuse` fault is due, else opens it."""
+        faults = self.runtime.faults
+        for listener in self.listeners.values():
+            if listener.port != port or not faults.may_refuse(listener.protocol):
+                continue
+            if faults.refuses(listener.protocol):
+                self.close_port(listener.name)
+            elif listener.server is None:
+                await self.listen(listener)
+
+    @property
+    def holder(self) -> str:
+        """What keeps the world from stopping, in words."""
+        if self._running is not None:
+            session = self._running.session
+            name = f"{session.protocol} session {session.facts.number}"
+            return f"a handler of {name} that does not return"
+        sessions = [one.session for one in self.connections]
+        return ", ".join(f"{one.protocol} session {one.facts.number}" for one in sessions) or "nothing"
+
+    async def stop(self) -> None:
+        """Closes every port and every connection."""
+        self.on_stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        for name in list(self.listeners):
+            self.close_port(name)
+        for connection in list(self.connections):
+            connection.abandon() if connection.finished else connection.cut(Want.RESET)
+        while self.connections:  # closed transports report on the next turns of the loop
+            await asyncio.sleep(0)
+
+    # ── connections ──────────────────────────────────────────────────────────────
+
+    def register(self, connection: Connection, peer: str) -> Facts:
+        """Adds a connection, and returns what its core may know."""
+        self._sessions += 1
+        self.connections[connection] = None
+        same = sum(1 for one in self.connections if one.listener is connection.listener)
+        return Facts(self._sessions, peer, crowded=same > SESSIONS)
+
+    def publish(self, connection: Connection, peer: tuple[str, int]) -> None:
+        """Lets the clock of a rehearsal, in its own thread, count a connection's bytes.
+
+        Only after the greeting is written: earlier, the clock would see a connection without
+        traffic and take it for one at rest.
+        """
+        if self.virtual:
+            self.by_peer[peer] = connection
+        self.notify()
+
+    def unregister(self, connection: Connection) -> None:
+        """Removes a connection that is lost."""
+        self.connections.pop(connection, None)
+        self._to_flush.pop(connection, None)
+        self.notify()
+
+    def schedule_flush(self, connection: Connection) -> None:
+        """A core has output: an answer, or something that another session sent to its client."""
+        self._to_flush[connection] = None
+        if not self._guards:
+            self.loop.call_soon(self._flush)
+
+    @contextlib.contextmanager
+    def guarded(self, connection: Connection | None = None) -> Iterator[None]:
+        """Runs a core: keeps its exceptions for the world, and flushes all output afterwards.
+
+        Guards nest, because what one core does may end the connection of another. Only the
+        outermost flushes: a core must not be flushed while it is in the middle of a handler.
+        """
+        self._guards += 1
+        outer, self._running = self._running, connection
+        try:
+            yield
+            if connection is not None:
+                self._to_flush.setdefault(connection, None)
+        except Exception as error:
+            self._failed(connection, error)
+        finally:
+            self._guards -= 1
+            self._running = outer
+        if not self._guards:
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._to_flush:
+            connection = next(iter(self._to_flush))
+            del self._to_flush[connection]
+            try:
+                connection.flush()
+            except Exception as error:
+                self._failed(connection, error)
+
+    def _failed(self, connection: Connection | None, error: Exception) -> None:
+        """Keeps an exception, with the session and the unit that caused it, and drops the client."""
+        if connection is not None:
+            session = connection.session
+            error.add_note(f"in the fake's session {session!r}")
+            if session.current is not None:
+                error.add_note(f"while it handled {session.current.verb}: {session.current.shown()!r}")
+        self.errors.append(error)
+        if connection is not None:
+            connection.abandon()
+
+    def notify(self) -> None:
+        """Something happened: whoever waits looks again."""
+        self.on_activity()
+
+    # ── timers ───────────────────────────────────────────────────────────────────
+
+    def _plan(self) -> None:
+        """In real time, wakes the services when one of their timers is due."""
+        due = self.runtime.timers.due
+        if self.virtual or due is None or self._loop is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(0.0, due - self.runtime.now())
+        self._timer = self.loop.call_later(delay, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._run_timers()
+        self._plan()
+
+    def _run_timers(self) -> None:
+        with self.guarded():
+            self.runtime.timers.run()
+        self.notify()
+
+    def due(self) -> float | None:
+        """When the next timer of a service or a core is due; for the clock of a rehearsal."""
+        dues = [connection.session.due for connection in self.connections]
+        known = [due for due in (self.runtime.timers.due, *dues) if due is not None]
+        return min(known, default=None)
+
+    def tick(self) -> None:
+        """Runs every timer that is due: the services', then the cores' in order of arrival."""
+        now = self.runtime.now()
+        due = self.runtime.timers.due
+        if due is not None and due <= now:
+            self._run_timers()
+        for connection in list(self.connections):
+            due = connection.session.due
+            if due is not None and due <= now:
+                connection.tick()
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether any core has something under way."""
+        return any(connection.session.in_flight for connection in self.connections)

@@ -1,0 +1,32 @@
+"""The TOC server, for the rest of the house."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fakes.descriptor import Port, Server
+from fakes.people import Person
+from fakes.toc.aim import Aim
+from fakes.toc.codec import CUES, SECRETS, WORDS, Frames
+from fakes.toc.session import Policy, Toc
+
+
+def _login(aim: Aim, person: Person, program: str) -> dict[str, Any]:
+    """The AIM account that the world's `program` names, or the first one. TOC knows no TLS."""
+    account = aim.known.find(program) or next(iter(aim.known))
+    return {"screen_name": account.screen_name, "password": account.password}
+
+
+SERVER = Server(
+    name="toc",
+    session=Toc,
+    ports=(Port("toc", 9898),),
+    store="aim",
+    policy=Policy,
+    table="toc",
+    codec=Frames,
+    words=WORDS,
+    cues=CUES,
+    secrets=SECRETS,
+    login=_login,
+)

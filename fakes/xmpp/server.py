@@ -1,0 +1,29 @@
+"""The XMPP server, for the rest of the house."""
+
+from __future__ import annotations
+
+from fakes.descriptor import Port, Server
+from fakes.people import Person
+from fakes.xmpp.codec import CUES, WORDS, Stanzas
+from fakes.xmpp.jabber import Jabber
+from fakes.xmpp.service import Policy
+from fakes.xmpp.stream import Xmpp
+
+
+def _login(jabber: Jabber, person: Person, program: str) -> dict[str, str]:
+    return {"jid": person.address, "password": person.password}
+
+
+SERVER = Server(
+    name="xmpp",
+    session=Xmpp,
+    make=lambda runtime, jabber, policy: Xmpp(runtime, jabber.service),
+    ports=(Port("xmpp", 5222), Port("xmpps", 5223, tls=True)),
+    store="jabber",
+    policy=Policy,
+    table="xmpp",
+    codec=Stanzas,
+    words=WORDS,
+    cues=CUES,
+    login=_login,
+)
