@@ -1,17 +1,16 @@
-"""The other end: in-process fakes of the servers that a program talks to, on real sockets.
+"""In-process fakes of the servers that a program talks to, on real sockets.
 
     from fakes import World
 
-    with World() as world:                      # alice, bob and ops at example.test, password "secret"
+    with World() as world:          # alice, bob and ops at example.test, password "secret"
         smtplib.SMTP(*world.address("smtp"))...
         mail = world.mail.wait_for(lambda mail: mail.subject == "hello")
 
-Standard library only. Read `wire.py` first (what a core is), then `smtp.py` (one core), then `server.py` (the sockets).
+Standard library only. Reading order: `wire/` (what a core is), `smtp.py` (one core), `shell.py`
+(the sockets), `world.py` (people, servers, time). fakes/README.md explains the design.
 """
 
-import fakes.toc.codec  # from here on transcripts know how frames are written
-import fakes.xmpp.codec  # noqa: F401  (and how XML is)
 from fakes.faults import Fault
-from fakes.world import World
+from fakes.world import World, WorldError
 
-__all__ = ["Fault", "World"]
+__all__ = ["Fault", "World", "WorldError"]

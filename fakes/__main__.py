@@ -1,6 +1,7 @@
-"""The command: `python -m fakes`. Real servers on real ports for whatever talks to them, until SIGTERM or SIGINT.
+"""The command `python -m fakes`: real servers on real ports, until SIGTERM or SIGINT.
 
-When everything listens, one JSON line on stdout says where; the wire, secrets masked, goes to stderr.
+When everything listens, one line of JSON on stdout says where. What crosses the wire goes to
+stderr, with secrets masked.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import json
 import secrets
 import signal
+import string
 import sys
 import threading
 import tomllib
@@ -17,113 +19,147 @@ from pathlib import Path
 from typing import Any
 
 from fakes import certificates
+from fakes.config import WorldError
+from fakes.descriptor import Port
 from fakes.faults import FaultError
 from fakes.host import Event
-from fakes.transcript import lines_of
+from fakes.servers import SERVERS
+from fakes.transcripts.recorder import wire_lines
 from fakes.wire import Record
-from fakes.world import LISTENERS, World, WorldError
+from fakes.world import World
 
-DEFAULT_PORTS = {
-    "smtp": 1025, "submission": 1587, "smtps": 1465, "pop3": 1110, "pop3s": 1995, "imap": 1143, "imaps": 1993,
-    "xmpp": 5222, "xmpps": 5223, "toc": 9898,
-}  # fmt: skip
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-WORDS = 2
+PORTS: tuple[Port, ...] = tuple(port for server in SERVERS for port in server.ports)
+USAGE = 2  # exit code
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Serves; gives the exit code."""
-    options = _parser().parse_args(words)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is stopped, and returns the exit code."""
+    options = _parser().parse_args(arguments)
     try:
-        world = _world(options)
-        with world:
+        with _world(options) as world:
             return _serve(world, options)
     except (WorldError, FaultError) as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {error.strerror or error} (is another server running there? 0 takes any free port)", file=sys.stderr)
-    return WORDS
+        reason = error.strerror or error
+        print(f"error: {reason}; stop the other server, or use port 0", file=sys.stderr)
+    return USAGE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fakes", description=(__doc__ or "").splitlines()[0],
-        epilog="With no port, every server starts on its default; with any, only those named. Port 0 is any free one.",
-    )  # fmt: skip
-    for names in LISTENERS.values():
-        for name in names:
-            parser.add_argument(f"--{name}", metavar="PORT", type=int, help=f"default {DEFAULT_PORTS[name]}")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument("--domain", metavar="NAME", action="append", default=[], help="a domain of ours")
-    parser.add_argument("--user", metavar="NAME@DOMAIN:PASSWORD", action="append", default=[], help="an account")
-    parser.add_argument("--aim", metavar="'SCREEN NAME:PASSWORD'", action="append", default=[], help="an AIM account")
-    parser.add_argument("--world", metavar="FILE.toml", type=Path, help="all this and more, in a file")
-    parser.add_argument("--tls", choices=["off", "optional", "required"], help="STARTTLS/STLS (default optional)")
-    parser.add_argument("--fault", metavar="TEXT", action="append", default=[], help="something that goes wrong")
-    parser.add_argument("--port-file", metavar="FILE", type=Path, help="where to write the ready line too")
-    parser.add_argument("--quiet", action="store_true", help="no wire on stderr")
+        prog="python -m fakes",
+        description=(__doc__ or "").splitlines()[0],
+        epilog="Without a port option, every server starts on its default port. With any, only the "
+        "named ones start. Port 0 is any free port.",
+    )
+    add = parser.add_argument
+    for port in PORTS:
+        add(f"--{port.name}", metavar="PORT", type=int, help=f"default {port.number}")
+    add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    add("--domain", metavar="NAME", action="append", default=[], help="a domain of these servers")
+    add("--user", metavar="NAME@DOMAIN:PASSWORD", action="append", default=[], help="an account")
+    add(
+        "--aim",
+        metavar="'SCREEN NAME:PASSWORD'",
+        action="append",
+        default=[],
+        help="an AIM account",
+    )
+    add("--world", metavar="FILE.toml", type=Path, help="a file with all this and more")
+    add(
+        "--tls",
+        choices=["off", "optional", "required"],
+        help="STARTTLS and STLS (default optional)",
+    )
+    add("--fault", metavar="TEXT", action="append", default=[], help="something that goes wrong")
+    add("--port-file", metavar="FILE", type=Path, help="a file to write the JSON line to as well")
+    add("--quiet", action="store_true", help="do not show the wire on stderr")
     return parser
 
 
 def _world(options: argparse.Namespace) -> World:
-    """The world that the options ask for. Raises WorldError, FaultError."""
-    config: dict[str, Any] = {}
-    if options.world is not None:
-        try:
-            config = tomllib.loads(options.world.read_text("utf-8"))
-        except OSError as error:
-            raise WorldError(f"{options.world}: cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise WorldError(f"{options.world}: is not TOML: {error}") from None
+    """Returns the world that the options describe. Raises WorldError and FaultError."""
+    config = _read(options.world) if options.world is not None else {}
     for text in options.user:
         address, colon, password = text.partition(":")
         if not colon or "@" not in address:
-            raise WorldError(f"--user is NAME@DOMAIN:PASSWORD, not {text!r}")
-        config.setdefault("person", []).append({"address": address, "password": password})
+            raise WorldError(f"--user: {text!r} is not an account; write NAME@DOMAIN:PASSWORD")
+        _append(config, "person", {"address": address, "password": password})
     for text in options.aim:
         name, colon, password = text.partition(":")
         if not colon:
-            raise WorldError(f"--aim is 'SCREEN NAME:PASSWORD', not {text!r}")
-        config.setdefault("aim", []).append({"screen_name": name, "password": password})
+            raise WorldError(f"--aim: {text!r} is not an account; write 'SCREEN NAME:PASSWORD'")
+        _append(config, "aim", {"screen_name": name, "password": password})
     if options.domain:
         config["mail"] = {**config.get("mail", {}), "domains": options.domain}
-    named = {name: port for names in LISTENERS.values() for name in names if (port := getattr(options, name)) is not None}
+    named = {
+        port.name: number
+        for port in PORTS
+        if (number := getattr(options, port.name.replace("-", "_"))) is not None
+    }
     config["tls"] = options.tls or config.get("tls", "optional")
-    implicit = [name for names in LISTENERS.values() for name, inside in names.items() if inside and name in named]
     if not certificates.available():
-        if options.tls == "required" or implicit:
-            raise WorldError(
-                f"{'--tls required' if options.tls == 'required' else '--' + implicit[0]}: {certificates.REMEDY}"
-            )
-        print(f"no TLS here: {certificates.REMEDY}", file=sys.stderr)
+        _without_tls(options, named)
         config["tls"] = "off"
-    ports = named or {name: DEFAULT_PORTS[name] for names in LISTENERS.values() for name in names}
-    config.setdefault("servers", [server for server, names in LISTENERS.items() if names.keys() & ports.keys()])
+    ports = named or {port.name: port.number for port in PORTS}
     return World(
-        config, faults=options.fault, host=options.host, ports=ports,
-        token=lambda length: "".join(secrets.choice(_DIGITS) for _ in range(length)),
+        config,
+        faults=options.fault,
+        host=options.host,
+        ports=ports,
+        token=_token,
         watch=(lambda one: None) if options.quiet else _show,
-    )  # fmt: skip
+        source=str(options.world or "world"),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise WorldError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WorldError(f"{path}: is not TOML: {error}") from None
+
+
+def _append(config: dict[str, Any], name: str, table: dict[str, str]) -> None:
+    """Adds an account to those of the world file, whose own mistakes are reported later."""
+    accounts = config.get(name, [])
+    config[name] = [*accounts, table] if isinstance(accounts, list) else accounts
+
+
+def _without_tls(options: argparse.Namespace, named: dict[str, int]) -> None:
+    """Says once that there is no TLS. Raises WorldError if an option demands it."""
+    inside = [port.name for port in PORTS if port.tls and port.name in named]
+    if options.tls == "required" or inside:
+        option = "--tls required" if options.tls == "required" else f"--{inside[0]}"
+        raise WorldError(f"{option}: {certificates.REMEDY}")
+    print(f"no TLS: {certificates.REMEDY}", file=sys.stderr)
+
+
+def _token(length: int) -> str:
+    alphabet = string.digits + string.ascii_lowercase
+    return "".join(secrets.choice(alphabet) for _ in range(length))
 
 
 def _show(one: Record | Event) -> None:
-    if isinstance(one, Record):
-        for line in lines_of(one):
-            print(f"{one.protocol}-{one.session} {line}", file=sys.stderr)
+    for line in wire_lines(one):
+        print(line, file=sys.stderr)
 
 
 def _serve(world: World, options: argparse.Namespace) -> int:
-    over = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda *_: stop.set())
     where = {name: list(address) for name, address in world.listeners.items()}
     ca = str(world.ca_file) if world.tls != "off" else None
     line = json.dumps({"ready": True, **where, "ca": ca})
     if options.port_file is not None:
         options.port_file.write_text(line + "\n", "utf-8")
     print(line, flush=True)
-    over.wait()
-    world.faults.disarm()  # whether they were met is a test's question
+    stop.wait()
+    world.faults.disarm()  # whether a fault was met is a question for tests
     return 0
 
 

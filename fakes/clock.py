@@ -16,7 +16,7 @@ from itertools import count
 from typing import Protocol
 
 from fakes.bridge import Bridge
-from fakes.server import Shell
+from fakes.shell import Shell
 
 START = 1767571200.0  # Monday 5 January 2026, 00:00:00 UTC: when a rehearsal begins
 PATIENCE = 5.0  # real seconds without agreement of the counts, before it is an error
@@ -77,7 +77,7 @@ class Rehearsal:
     def attach(self, shell: Shell, bridge: Bridge) -> None:
         """From now on this clock waits for the connections of this shell."""
         self._shell, self._bridge = shell, bridge
-        shell.on_move = self._moved.set
+        shell.on_activity = self._moved.set
 
     # ── the play's side ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,8 +169,8 @@ class Rehearsal:
     def connecting(self, port: int) -> None:
         """A link is about to be opened: what went before is finished, and the port is open or not, as faults say."""
         self.settle()
-        if self._shell.kit.faults:
-            self._bridge.run(self._shell.knock(port))
+        if self._shell.runtime.faults:
+            self._bridge.run(self._shell.before_connect(port))
 
     def connected(self, link: Link) -> None:
         """A link stands: from now on its octets count."""
@@ -222,7 +222,7 @@ class Rehearsal:
                 return f"{link.octets_out - handled} octets that the client wrote were never handled"
             standing.append((link, connection))
         for link, connection in standing:
-            if connection.session.talking and not connection.finished:
+            if connection.session.has_output and not connection.finished:
                 return "a fake has output that it never wrote"
             link.pump()
             if connection.octets_out != link.octets_in and not link.ended:

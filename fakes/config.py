@@ -102,7 +102,7 @@ class Reader:
 
     def __init__(self, servers: Sequence[Server], source: str = "world") -> None:
         self._servers = servers
-        self._source = source
+        self.source = source
 
     def read(self, config: Mapping[str, Any]) -> Config:
         """Returns the configuration. Raises WorldError."""
@@ -121,6 +121,7 @@ class Reader:
                 self._read_switches(found, name, value, hints.get(name))
             else:
                 setattr(found, name, self._value(name, value, hints[name]))
+        self._check_values(found)
         for server in found.servers or ():
             names = [one.name for one in self._servers]
             if server not in names:
@@ -129,12 +130,29 @@ class Reader:
                 )
         return found
 
-    def error(self, key: str, problem: str, choices: Iterable[str] = (), remedy: str = "") -> WorldError:
+    def error(
+        self, key: str, problem: str, choices: Iterable[str] = (), remedy: str = ""
+    ) -> WorldError:
         """Returns an error in the one form that all have."""
         choose = list(choices)
         if choose:
             remedy = f"choose from {', '.join(choose)}"
-        return WorldError(f"{self._source}: {key}: {problem}; {remedy}")
+        return WorldError(f"{self.source}: {key}: {problem}; {remedy}")
+
+    def _check_values(self, found: Config) -> None:
+        """Raises WorldError for a value of the right type that makes no sense."""
+        for person in found.person:
+            if "@" not in person.address:
+                raise self.error(
+                    "person.address",
+                    f"{person.address!r} is not an address",
+                    remedy=f"write address = {_EXAMPLES['address']}",
+                )
+        for command in found.host.commands:
+            if not command.run:
+                raise self.error(
+                    "host.commands.run", "empty", remedy=f"write run = {_EXAMPLES['run']}"
+                )
 
     # ── tables ───────────────────────────────────────────────────────────────────
 
@@ -196,7 +214,7 @@ class Reader:
         try:
             return kind(**values)
         except FaultError as error:
-            raise WorldError(f"{self._source}: {name}: {error}") from None
+            raise WorldError(f"{self.source}: {name}: {error}") from None
 
     # ── values ───────────────────────────────────────────────────────────────────
 
@@ -208,12 +226,17 @@ class Reader:
         if origin is Literal:
             return self._choice(name, value, [choice for choice in inner if choice])
         if origin is tuple:
-            if not isinstance(value, list | tuple):
+            strings_only = inner[0] is str
+            if not isinstance(value, list | tuple) or (
+                strings_only and not all(isinstance(item, str) for item in value)
+            ):
                 raise self._wrong_type(name, value, _list_form(name, inner[0]))
             return tuple(self._value(name, item, inner[0]) for item in value)
         if origin is dict:
             table = self._table(name, value)
-            return {key: self._value(f"{name}.{key}", item, inner[1]) for key, item in table.items()}
+            return {
+                key: self._value(f"{name}.{key}", item, inner[1]) for key, item in table.items()
+            }
         if dataclasses.is_dataclass(kind):
             assert isinstance(kind, type)
             return self._record(name, value, kind)
@@ -232,13 +255,14 @@ class Reader:
     def _wrong_type(self, name: str, value: object, form: tuple[str, str]) -> WorldError:
         wanted, example = form
         key = name.rpartition(".")[2]
-        remedy = example if example.startswith("[[") else f"write {key} = {example}"
+        remedy = f"write {example}" if example.startswith("[[") else f"write {key} = {example}"
         return self.error(name, f"expected {wanted}, found {value!r}", remedy=remedy)
 
     def _unknown_key(self, table: str, key: str, known: Iterable[str]) -> WorldError:
         names = list(known)
         where = f"{table}.{key}" if table else key
-        return self.error(where, f"unknown key{nearest(key, names)}", names)
+        known_keys = f"known keys: {', '.join(names)}"
+        return self.error(where, f"unknown key{nearest(key, names)}", remedy=known_keys)
 
 
 _FORMS: dict[Any, tuple[str, str]] = {

@@ -121,8 +121,7 @@ def _xmpp_delayed(world: Stage, met: Met) -> None:
     _require_xmpp(world)
     sender, program = [person.address for person in world.people][-1], world.program.address
     world.jabber.inject(
-        f"<message from='{sender}/before' to='{program}' type='chat'>"
-        "<body>restart</body></message>"
+        f"<message from='{sender}/before' to='{program}' type='chat'><body>restart</body></message>"
     )
     met()
 

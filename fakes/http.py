@@ -1,14 +1,14 @@
-"""An HTTP/1.1 server's side of one connection: RFC 9112, as much as a page or a webhook needs.
+"""The server side of one HTTP/1.1 connection: RFC 9112, as much as a page or a webhook needs.
 
-What is served is handed in: a function from `Request` to `Response`. It is exact in what ends a request (RFC 9112 §6): a
-length, never a guess; chunked bodies are refused with 501.
+What is served is passed in as a function from `Request` to `Response`. A request's end is never
+guessed (RFC 9112 §6): a body needs Content-Length, and chunked bodies are refused with 501.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import ClassVar
@@ -16,13 +16,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fakes.wire import Runtime, Refuse, Rule, Session, Unit, rule
 
-HEAD = 8192  # octets of a request line and its fields
-BODY = 1 << 20  # octets of a body
+HEAD = 8192  # bytes of a request line and its fields
+BODY = 1 << 20  # bytes of a body
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked for. `headers` have lower-case names; `query` holds the first value of each name."""
+    """What a client asks for. Names in `headers` are in lower case."""
 
     method: str
     target: str
@@ -37,19 +37,21 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query, decoded."""
-        return dict(reversed(parse_qsl(urlsplit(self.target).query, True, encoding="latin-1")))
+        """The query, decoded; of a name that occurs twice, the first value."""
+        pairs = parse_qsl(urlsplit(self.target).query, True, encoding="latin-1")
+        return dict(reversed(pairs))
 
     @property
-    def lasting(self) -> bool:
-        """Whether the connection stands after the answer (RFC 9112 §9.3)."""
-        options = [word.strip() for word in self.headers.get("connection", "").lower().split(",")]
+    def persistent(self) -> bool:
+        """Whether the connection stays open after the response (RFC 9112 §9.3)."""
+        header = self.headers.get("connection", "").lower()
+        options = [word.strip() for word in header.split(",")]
         return self.version == "HTTP/1.1" and "close" not in options
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer; `text` is encoded as `charset` says."""
+    """A response; `text` is encoded in `charset`."""
 
     status: int
     text: str = ""
@@ -59,9 +61,10 @@ class Response:
 
 
 class Http(Session):
-    """One HTTP connection."""
+    """One HTTP connection. It has one state: requests are independent of each other."""
 
     protocol: ClassVar[str] = "http"
+    states: ClassVar[str] = "READY"
     verbs: ClassVar[dict[str, Rule]] = {
         "GET": rule("READY", "RFC 9110 §9.3.1"),
         "HEAD": rule("READY", "RFC 9110 §9.3.2"),
@@ -73,54 +76,55 @@ class Http(Session):
     def __init__(self, runtime: Runtime, answer: Callable[[Request], Response]) -> None:
         super().__init__(runtime)
         self.answer = answer
-        self.state = "READY"
-        self._scanned = 0  # how far the end of the head was looked for
-        self._lasting = False
-        self._bodiless = False
+        self._scanned = 0  # bytes of the buffer that are known not to hold the end of the head
+        self._persistent = False
+        self._without_body = False
 
     def next_unit(self) -> Unit | None:
-        while self.buffer.startswith(b"\r\n") and not self._scanned:  # RFC 9112 §2.2: empty lines before a request
-            del self.buffer[:2]
+        while self.buffer.startswith(b"\r\n") and not self._scanned:
+            del self.buffer[:2]  # RFC 9112 §2.2: empty lines before a request are ignored
         end = self.buffer.find(b"\r\n\r\n", self._scanned)
         if end < 0 or end + 4 > HEAD:
             self._scanned = max(0, len(self.buffer) - 3)
-            return None if len(self.buffer) <= HEAD and end < 0 else self._taken(HEAD, Refuse(Response(431), "RFC 6585 §5"))
+            if len(self.buffer) <= HEAD and end < 0:
+                return None
+            return Unit(self._taken(HEAD), "", refusal=Refuse(Response(431), "RFC 6585 §5"))
         try:
             request, length = _head(bytes(self.buffer[:end]))
         except Refuse as refusal:
-            return self._taken(end + 4, refusal)
+            return Unit(self._taken(end + 4), "", refusal=refusal)
         if len(self.buffer) < end + 4 + length:
             return None
-        body = bytes(self.buffer[end + 4 : end + 4 + length])
-        whole = Request(request.method, request.target, request.version, request.headers, body)
-        return self._taken(end + 4 + length, whole)
+        raw = self._taken(end + 4 + length)
+        request = replace(request, body=raw[end + 4 :])
+        return Unit(raw, request.method, request.target, content=request)
 
-    def _taken(self, length: int, value: Request | Refuse) -> Unit:
+    def _taken(self, length: int) -> bytes:
         raw = bytes(self.buffer[:length])
         del self.buffer[:length]
         self._scanned = 0
-        if isinstance(value, Refuse):
-            return Unit(raw, "", value=value)
-        return Unit(raw, value.method, value.target, value=value)
+        return raw
 
     def handle(self, unit: Unit) -> None:
-        known = isinstance(unit.content, Request)
-        self._lasting = known and unit.content.lasting
-        self._bodiless = known and unit.content.method == "HEAD"
+        request: Request | None = unit.content
+        # A request that cannot be parsed is answered, and ends the connection: where the next one
+        # begins is unknown.
+        self._persistent = request is not None and request.persistent
+        self._without_body = request is not None and request.method == "HEAD"
         super().handle(unit)
 
     def unknown(self, unit: Unit) -> Refuse:
-        return unit.content if isinstance(unit.content, Refuse) else Refuse(Response(501), "RFC 9110 §9.1")
+        return Refuse(Response(501), "RFC 9110 §9.1")
 
     def refused(self, refusal: Refuse) -> None:
         self._respond(refusal.reply, refusal.section)
 
     def scripted_reply(self, text: str) -> None:
-        """`GET reply "503 Service Unavailable"`; what stands behind a line feed is the body."""
+        """`GET reply "503 Service Unavailable"`; text after a line feed is the body."""
         line, _, body = text.partition("\n")
         code, _, reason = line.partition(" ")
         status = int(code) if re.fullmatch(r"[1-5]\d\d", code) else 500
-        self._lasting = False
+        self._persistent = False
         self._respond(Response(status, body), reason=reason)
 
     def do_GET(self, unit: Unit) -> None:
@@ -130,19 +134,19 @@ class Http(Session):
 
     def _respond(self, response: Response, section: str = "", reason: str = "") -> None:
         body = response.text.encode(response.charset, "replace")
-        known = {one.value: one.phrase for one in HTTPStatus}
+        phrases = {status.value: status.phrase for status in HTTPStatus}
         fields = {
             "Date": formatdate(self.runtime.now(), usegmt=True),
             "Content-Type": response.type,
             "Content-Length": str(len(body)),
-            **({} if self._lasting else {"Connection": "close"}),
+            **({} if self._persistent else {"Connection": "close"}),
             **response.headers,
         }
-        lines = [f"HTTP/1.1 {response.status} {reason or known.get(response.status, '')}"]
+        lines = [f"HTTP/1.1 {response.status} {reason or phrases.get(response.status, '')}"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        self.send(head + (b"" if self._bodiless else body), section, status=response.status)
-        if not self._lasting:
+        self.send(head + (b"" if self._without_body else body), section, status=response.status)
+        if not self._persistent:
             self.close()
 
 
@@ -151,7 +155,7 @@ _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*"
 
 
 def _head(head: bytes) -> tuple[Request, int]:
-    """A request without its body, and the body's length. Raises Refuse."""
+    """Returns a request without its body, and the length of the body. Raises Refuse."""
     first, *rest = head.decode("latin-1").split("\r\n")
     match = _REQUEST_LINE.fullmatch(first)
     if match is None:

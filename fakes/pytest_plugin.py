@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from fakes.transcript import render
+from fakes.transcripts.recorder import render
 from fakes.world import World
 
 

@@ -383,7 +383,9 @@ class Shell:
             name = f"{session.protocol} session {session.facts.number}"
             return f"a handler of {name} that does not return"
         sessions = [one.session for one in self.connections]
-        return ", ".join(f"{one.protocol} session {one.facts.number}" for one in sessions) or "nothing"
+        return (
+            ", ".join(f"{one.protocol} session {one.facts.number}" for one in sessions) or "nothing"
+        )
 
     async def stop(self) -> None:
         """Closes every port and every connection."""
@@ -464,7 +466,9 @@ class Shell:
             session = connection.session
             error.add_note(f"in the fake's session {session!r}")
             if session.current is not None:
-                error.add_note(f"while it handled {session.current.verb}: {session.current.shown()!r}")
+                error.add_note(
+                    f"while it handled {session.current.verb}: {session.current.shown()!r}"
+                )
         self.errors.append(error)
         if connection is not None:
             connection.abandon()

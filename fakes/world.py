@@ -40,7 +40,7 @@ from fakes.servers import SERVERS
 from fakes.shell import Listener, Shell
 from fakes.suggest import nearest
 from fakes.toc import Aim
-from fakes.toc.lists import account_from
+from fakes.toc.presence import account_from
 from fakes.transcripts.recorder import wire_lines
 from fakes.wire import Record, Runtime, Session, Want
 from fakes.xmpp import Jabber
@@ -90,9 +90,7 @@ class World:
         self.servers = self._chosen(every)
         self.faults = Faults(vocabulary=self._vocabulary(), catalogue=DRILLS)
         self.faults.stage = lambda drill, met: drill.play(self, met)
-        self.runtime = Runtime(
-            self._time.now, token or Tokens("server"), self.faults, self._note
-        )
+        self.runtime = Runtime(self._time.now, token or Tokens("server"), self.faults, self._note)
         self._populate()
         self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
         self._shell.on_stop = self.jabber.close
@@ -123,9 +121,7 @@ class World:
 
     def _vocabulary(self) -> dict[str, frozenset[str]]:
         """Returns the places that faults may name, for each protocol of this world."""
-        upgrades = [
-            core for server in self.servers.values() for core in server.session.upgrades_to
-        ]
+        upgrades = [core for server in self.servers.values() for core in server.session.upgrades_to]
         found = {core.protocol: core.vocabulary() - EVERYWHERE for core in upgrades}
         found |= {name: server.session.vocabulary() for name, server in self.servers.items()}
         return found
@@ -291,9 +287,7 @@ class World:
     @property
     def records(self) -> list[Record]:
         """Everything that crossed the wire so far, in order."""
-        return self._bridge.call(
-            lambda: [one for one in self.recording if isinstance(one, Record)]
-        )
+        return self._bridge.call(lambda: [one for one in self.recording if isinstance(one, Record)])
 
     @property
     def events(self) -> list[Event]:

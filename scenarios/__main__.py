@@ -23,10 +23,11 @@ from comms.clock import Once, RealClock
 from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from fakes.clock import START, NotAtRest
-from fakes.faults import DRILLS, FaultError, parse
+from fakes.drills import DRILLS
+from fakes.faults import FaultError, parse
 from fakes.host import Event
 from fakes.mailstore import Envelope
-from fakes.transcript import render
+from fakes.transcripts.recorder import render
 from fakes.wire import Record
 from fakes.world import World
 from scenarios import catalogue
@@ -122,9 +123,9 @@ def play(scenario: Scenario, chosen: list[Act], faults: Sequence[str] = (), book
         breaks: Mapping[str, list[str]] = importlib.import_module(scenario.book).BREAKS
         expected = [text for act in chosen if act.book for text in breaks.get(act.name, [])]
     elif faults:
-        wanted = [str(fault) for text in faults for fault in parse(text)]
+        wanted = [str(fault) for text in faults for fault in parse(text, DRILLS)]
         for listed, outcome in scenario.faults:
-            if [str(fault) for fault in parse(listed)] == wanted and outcome.startswith("breaks "):
+            if [str(fault) for fault in parse(listed, DRILLS)] == wanted and outcome.startswith("breaks "):
                 expected = _claims_in(outcome.removeprefix("breaks "), performances)
     return Played(scenario, performances, expected, unmet)
 

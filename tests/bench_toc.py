@@ -9,7 +9,7 @@ import tracemalloc
 from collections.abc import Callable
 
 from fakes.toc import Account, Aim, Toc
-from fakes.wire import Facts, Kit
+from fakes.wire import Facts, Runtime
 from fakes.world import World
 from tests.bench import median, row, timed
 from tests.toc_raw import Raw, RawOnSocket
@@ -107,11 +107,11 @@ def toc_scaling() -> None:
     """Twice the watchers, twice the IMs, a buffer twice as full: about twice the time."""
 
     def talking(people: int, act: Callable[[Toc, Raw], None]) -> float:
-        kit = Kit(lambda: 0.0, lambda length: "1" * length)
+        runtime = Runtime(lambda: 0.0, lambda length: "1" * length)
         aim = Aim(Account(f"name{n}") for n in range(people))
         cores = []
         for n in range(people):
-            core, raw = Toc(kit, aim), Raw(f"name{n}")
+            core, raw = Toc(runtime, aim), Raw(f"name{n}")
             core.opened(Facts(n))
             core.receive(raw.opening() + raw.command("toc_add_buddy name0") + raw.command("toc_init_done"))
             cores.append((core, raw))

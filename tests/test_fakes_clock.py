@@ -12,7 +12,7 @@ import pytest
 from comms.clock import Clock
 from comms.link import Link
 from fakes.clock import START, NotAtRest
-from fakes.transcript import render
+from fakes.transcripts.recorder import render
 from fakes.world import World
 from tests.linechat import LineChat, Room
 
@@ -62,14 +62,14 @@ def play(way: str, messages: int) -> tuple[list[tuple[float, bytes]], int, str]:
     """Romeo says things in bursts, one burst a second, ten a burst; what the bot heard, and what Romeo heard back."""
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        address = world.serve("chat", lambda: LineChat(world.kit, room))
+        address = world.serve("chat", lambda: LineChat(world.runtime, room))
         romeo = Link.connect(*address, clock=world.clock)
         romeo.sendall(b"NAME romeo\r\n")
         bot = Bot(world.clock, address)
 
         def burst(second: int) -> None:
             for n in range(10):
-                world.call(lambda n=n: room.says("romeo", "bot", f"{second}.{n}"))  # type: ignore[misc]
+                world.call(lambda n=n: room.deliver("romeo", "bot", f"{second}.{n}"))  # type: ignore[misc]
 
         for second in range(messages // 10):
             world.clock.at(second, lambda second=second: burst(second))  # type: ignore[misc]
@@ -139,7 +139,7 @@ def test_at_equal_times_cues_come_before_the_program() -> None:
 def test_a_wait_with_a_time_runs_to_it_and_one_without_ends_with_the_play() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        link = Link.connect(*world.serve("chat", lambda: LineChat(world.kit, room)), clock=world.clock)
+        link = Link.connect(*world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock)
         world.clock.at(7, lambda: None)
         assert world.clock.wait(link, START + 100) is False
         assert world.clock.elapsed == 100
@@ -160,7 +160,7 @@ def test_a_wait_without_a_time_ends_with_the_play_and_not_with_a_server_s_timer_
 def test_a_loop_s_first_round_too_begins_when_nothing_moves() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        address = world.serve("chat", lambda: LineChat(world.kit, room))
+        address = world.serve("chat", lambda: LineChat(world.runtime, room))
         links = [Link.connect(*address, clock=world.clock) for _ in range(20)]
         for number, link in enumerate(links):
             link.sendall(b"NAME %d\r\n" % number)
@@ -173,7 +173,7 @@ def test_a_loop_s_first_round_too_begins_when_nothing_moves() -> None:
 def test_what_one_program_writes_on_several_links_is_handled_in_the_order_in_which_it_writes() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        address = world.serve("chat", lambda: LineChat(world.kit, room))
+        address = world.serve("chat", lambda: LineChat(world.runtime, room))
         links = [Link.connect(*address, clock=world.clock) for _ in range(5)]
         for number in range(200):
             links[number * number % 5].sendall(b"NAME %d\r\n" % number)
@@ -189,7 +189,7 @@ def test_what_one_program_writes_on_several_links_is_handled_in_the_order_in_whi
 def test_a_play_that_never_rests_is_ended_an_hour_after_its_last_cue() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        address = world.serve("chat", lambda: LineChat(world.kit, room))
+        address = world.serve("chat", lambda: LineChat(world.runtime, room))
         link = Link.connect(*address, clock=world.clock)
         link.sendall(b"NAME echo\r\n")
         with pytest.raises(NotAtRest, match="simulated seconds after the last cue"):
@@ -203,7 +203,7 @@ def test_what_never_arrives_is_an_error_that_counts_the_octets(monkeypatch: pyte
     monkeypatch.setattr("fakes.clock.PATIENCE", 0.05)
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        link = Link.connect(*world.serve("chat", lambda: LineChat(world.kit, room)), clock=world.clock)
+        link = Link.connect(*world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock)
         link.octets_out += 3
         with pytest.raises(TimeoutError, match="3 octets that the client wrote were never handled"):
             world.clock.settle()
@@ -222,7 +222,7 @@ def test_a_connection_counts_only_when_it_has_been_greeted() -> None:
             self.send(b"welcome\r\n")
 
     with World({"servers": []}, rehearsal=True) as world:
-        link = Link.connect(*world.serve("chat", lambda: Greets(world.kit, Room())), clock=world.clock)
+        link = Link.connect(*world.serve("chat", lambda: Greets(world.runtime, Room())), clock=world.clock)
         assert link.readable()
         assert counted == [0]
         assert len(world._shell.by_peer) == 1

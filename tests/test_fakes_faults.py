@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.faults import DRILLS, Fault, FaultError, Faults, from_mapping, parse
+from fakes.drills import DRILLS
+from fakes.config import Reader, WorldError
+from fakes.faults import Fault, FaultError, Faults, parse
+from fakes.servers import SERVERS
 from fakes.smtp import Smtp
 from fakes.world import World
 
 SMTP = {"smtp": Smtp.vocabulary()}
+
 
 
 @pytest.mark.parametrize("text", [
@@ -79,9 +83,9 @@ def test_the_first_armed_takes_the_unit_and_both_count_it() -> None:
 
 
 def test_faults_are_parted_by_semicolons_outside_quotes_and_drills_stand_for_theirs() -> None:
-    assert len(parse('MAIL reset; RCPT reply "a; b"; smtp-421')) == 3
+    assert len(parse('MAIL reset; RCPT reply "a; b"; smtp-421', DRILLS)) == 3
     for name, drill in DRILLS.items():
-        assert parse(name) == (parse(drill) if isinstance(drill, str) else [drill])
+        assert parse(name, DRILLS) == (parse(drill) if isinstance(drill, str) else [drill])
 
 
 def test_what_was_never_met_is_known() -> None:
@@ -94,19 +98,19 @@ def test_what_was_never_met_is_known() -> None:
 @pytest.mark.parametrize(("text", "says"), [
     ("smtp RCTP reset", "did you mean 'rcpt'"),
     ("RCTP reset", "did you mean 'rcpt'"),
-    ("MAIL", "says nothing"),
+    ("MAIL", "no failure; give exactly one of"),
     ("MAIL reset stall", "reset and stall"),
-    ("MAIL rply \"x\"", "says nothing"),
+    ("MAIL rply \"x\"", "no failure"),
     ("MAIL reset tims 2", "did you mean 'times'"),
-    ("MAIL reply", "reply needs a text"),
-    ("MAIL nth two reset", "needs a number, not 'two'"),
-    ("MAIL lost", "lost needs stored or unstored"),
-    ("MAIL lost sometimes", "stored or unstored, not 'sometimes'"),
-    ("MAIL refuse", "refuse belongs to connect"),
-    ("MAIL certificate expired", "certificate belongs to tls"),
-    ("tls delay 3", "means nothing there"),
-    ("MAIL split 0", "at least one octet"),
-    ("MAIL reset reset", "said twice"),
+    ("MAIL reply", "reply has no value; write a text after it"),
+    ("MAIL nth two reset", "nth expects a number, found 'two'"),
+    ("MAIL lost", "lost has no value; write stored or unstored"),
+    ("MAIL lost sometimes", "unknown value 'sometimes'; write stored or unstored"),
+    ("MAIL refuse", "write connect refuse"),
+    ("MAIL certificate expired", "write tls certificate"),
+    ("tls delay 3", "delay does not apply to tls"),
+    ("MAIL split 0", "at least 1 byte"),
+    ("MAIL reset reset", "given twice"),
     ('MAIL reply "451', "never closed"),
     ("pop3 RETR reset", "no pop3 server"),
     (";", "a fault is empty"),
@@ -119,19 +123,22 @@ def test_what_cannot_be_meant_is_refused_with_the_word_and_the_remedy(text: str,
 
 def test_a_place_that_two_servers_know_needs_its_protocol() -> None:
     faults = Faults(vocabulary={"smtp": Smtp.vocabulary(), "pop3": frozenset({"quit", "connect", "tls"})})
-    with pytest.raises(FaultError, match="smtp and pop3 both know 'quit'; say which: `smtp QUIT reset`"):
+    with pytest.raises(FaultError, match="smtp and pop3 both have a place 'quit'; name the protocol: smtp QUIT reset"):
         faults.arm("QUIT reset")
     faults.arm("pop3 QUIT reset")
 
 
 def test_a_table_of_a_world_file_says_the_same() -> None:
-    assert from_mapping({"where": "RCPT", "reply": "451 4.3.0 try later", "times": 2}) == Fault(
-        "RCPT", reply="451 4.3.0 try later", times=2
+    def read(table: dict[str, object]) -> tuple[Fault, ...]:
+        return Reader(SERVERS).read({"fault": [table]}).fault
+
+    assert read({"where": "RCPT", "reply": "451 4.3.0 try later", "times": 2}) == (
+        Fault("RCPT", reply="451 4.3.0 try later", times=2),
     )
-    with pytest.raises(FaultError, match="did you mean 'reply'"):
-        from_mapping({"where": "RCPT", "repyl": "451"})
-    with pytest.raises(FaultError, match="needs `where`"):
-        from_mapping({"reply": "451"})
+    with pytest.raises(WorldError, match="fault.repyl: unknown key .did you mean 'reply'"):
+        read({"where": "RCPT", "repyl": "451"})
+    with pytest.raises(WorldError, match="fault.where: missing"):
+        read({"reply": "451"})
 
 
 @given(st.text(max_size=60))

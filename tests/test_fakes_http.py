@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fakes.faults import Fault, Faults
 from fakes.http import BODY, HEAD, Http, Request, Response
-from fakes.wire import Facts, Kit, Record
+from fakes.wire import Facts, Runtime, Record
 from fakes.world import World
 
 SEEN: list[Request] = []
@@ -26,7 +26,7 @@ def echo(request: Request) -> Response:
 
 def core(records: list[Record] | None = None, faults: Faults | None = None) -> Http:
     record: Callable[[Record], None] = (records if records is not None else []).append
-    session = Http(Kit(lambda: 0.0, lambda n: "0" * n, faults or Faults(), record), echo)
+    session = Http(Runtime(lambda: 0.0, lambda n: "0" * n, faults or Faults(), record), echo)
     session.opened(Facts(1))
     return session
 
@@ -137,7 +137,7 @@ def test_any_octets_at_all_raise_nothing(pieces: list[bytes]) -> None:
     for piece in pieces:
         session.receive(piece)
     session.eof()
-    assert len(session._in) <= HEAD
+    assert len(session.buffer) <= HEAD
 
 
 @given(
@@ -156,7 +156,7 @@ def test_half_a_request_and_silence_holds_a_head_and_a_body_at_most() -> None:
     session.receive(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % BODY)
     for _ in range(3 * BODY // 65536):
         session.receive(b"x" * 65536)
-    assert len(session._in) <= HEAD
+    assert len(session.buffer) <= HEAD
 
 
 def test_a_fault_answers_instead() -> None:

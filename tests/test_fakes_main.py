@@ -98,7 +98,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     (["--smtp", "0", "--user", "carol"], "NAME@DOMAIN:PASSWORD"),
     (["--toc", "0", "--aim", "carol"], "SCREEN NAME:PASSWORD"),
     (["--toc", "0", "--aim", "a:b", "--aim", "A:c"], "A is in this world twice"),
-    (["--toc", "0", "--smtp", "0", "--fault", "connect reset"], "smtp and toc both know 'connect'"),
+    (["--toc", "0", "--smtp", "0", "--fault", "connect reset"], "smtp and toc both have a place 'connect'"),
     (["--smtp", "0", "--fault", "smtp RCTP reset"], "did you mean 'rcpt'"),
     (["--smtp", "0", "--world", "no-such-file.toml"], "cannot be read"),
     (["--smtp", "0", "--tls", "maybe"], "invalid choice"),

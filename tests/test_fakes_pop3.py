@@ -18,10 +18,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from fakes.faults import Fault
 from fakes.mailstore import Row
-from fakes.pop3 import AUTH_LINE, IDLE, Pop3
-from fakes.transcript import render
-from fakes.wire import Facts, Record, TlsFacts, Want, in_states
+from fakes.pop3 import Pop3
+from fakes.transcripts.recorder import render
+from fakes.wire.lines import LONGEST_LINE
+from fakes.wire import Facts, Record, TlsFacts, Want
 from fakes.world import World
+from tests.legality import in_states
 
 ALICE = "alice@example.test"
 LOGIN = b"USER alice\r\nPASS secret\r\n"
@@ -76,10 +78,10 @@ def test_a_verb_is_taken_where_its_table_says_so_and_only_there(verb: str, state
     session.receive(WAY_TO[state])
     before = (session.user, set(session._marked), session.tls)
     answer = tell(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n")
-    misplaced = answer.startswith((b"-ERR Log in first", b"-ERR You are logged in", b"-ERR Say USER first"))
+    wrong_state = answer.startswith((b"-ERR Log in first", b"-ERR You are logged in", b"-ERR Say USER first"))
     assert answer.startswith((b"+", b"-ERR"))
-    assert misplaced != legal, f"{verb} in {state}: {answer!r}"
-    if misplaced:
+    assert wrong_state != legal, f"{verb} in {state}: {answer!r}"
+    if wrong_state:
         assert (session.user, session._marked, session.tls) == before, "a refusal changes nothing"
 
 
@@ -246,7 +248,7 @@ def test_a_line_without_end_is_thrown_away_as_it_comes() -> None:
     _, session = core()
     for _ in range(100):
         session.receive(b"x" * 10_000)
-        assert len(session._in) <= AUTH_LINE + 10_000
+        assert len(session.buffer) <= LONGEST_LINE + 10_000
     assert tell(session, b"\r\nCAPA\r\n").startswith(b"-ERR Line too long\r\n+OK")
 
 
@@ -270,7 +272,7 @@ def test_however_a_session_ends_its_lock_goes_with_it(end: str) -> None:
     session.receive(LOGIN + b"DELE 1\r\n")
     assert world.mail.drop(ALICE).holder is session
     if end == "idle":
-        world.clock.skip(IDLE)
+        world.clock.skip(Pop3.idle_timeout)
         session.tick()
     elif end == "quit":
         session.receive(b"QUIT\r\n")
@@ -390,7 +392,7 @@ def test_pipelined_answers_are_not_piled_up() -> None:
     world, session = core(mails=0)
     world.mail.deliver(ALICE, b"x" * 1_000_000)
     session.receive(LOGIN + b"RETR 1\r\n" * 100 + b"QUIT\r\n")
-    assert session._waiting < 3_000_000 and not session.closed
+    assert session.output.pending < 3_000_000 and not session.closed
     pieces = list(iter(session.take, b""))
     assert max(map(len, pieces)) < 3_000_000 and sum(map(len, pieces)) > 100_000_000
     assert pieces[-1].endswith(b"+OK Bye\r\n") and session.closed
@@ -521,7 +523,7 @@ class Maildrop(RuleBasedStateMachine):
                 gone = {self.seen[number][0] for number in self.marked}
                 self.lies = [one for one in self.lies if one[0] not in gone]
         elif way == "idle":
-            session._timers["idle"] = (self.world.clock.now(), session.close)
+            session.timers.at("idle", self.world.clock.now(), session.close)
             session.tick()
         else:
             session.eof() if way == "cut" else session.close(Want.RESET)

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.faults import Fault
-from fakes.smtp import AUTH_LINE, COMMAND_LINE, Smtp, parse_path
-from fakes.wire import BACKLOG, Facts, Record, TlsFacts, Want, in_states
+from fakes.smtp import COMMAND_LINE, Smtp, parse_path
+from fakes.wire.lines import LONGEST_LINE
+from fakes.wire import BACKLOG, Facts, Record, TlsFacts, Want
 from fakes.world import World
+from tests.legality import in_states
 
 EHLO = b"EHLO client.example\r\n"
 MAIL = b"MAIL FROM:<carol@example.org>\r\n"
@@ -150,7 +152,7 @@ def test_an_endless_line_takes_no_memory_and_ends_in_a_refusal(state: str) -> No
     session.receive(WAY_TO[state])
     for _ in range(1000):
         session.receive(b"x" * 10_000)
-        assert len(session._in) <= max(AUTH_LINE, COMMAND_LINE, 100_000) + 10_000
+        assert len(session.buffer) <= max(COMMAND_LINE, 100_000) + 10_000
     end = b"\r\n.\r\n" if state == "DATA" else b"\r\n"
     wanted = {"START": b"500 5.5.2", "AUTH": b"500 5.5.6", "DATA": b"552 5.3.4"}[state]
     assert tell(session, end).startswith(wanted)
@@ -237,7 +239,7 @@ def test_a_cut_at_any_unit_ends_the_session_there_and_stores_what_was_handled(
     handles = what.get("hang_up") in ("within", "after") or "after" in what or what.get("lost") == "stored"
     stored = index > dot or (index == dot and handles)
     assert len(world.mail.inbox("alice@example.test")) == int(stored)
-    world.complain()
+    world.check()
 
 
 def test_an_answer_may_come_octet_by_octet_and_the_session_goes_on() -> None:
@@ -268,7 +270,7 @@ def test_a_delay_holds_the_unit_and_what_comes_behind_it() -> None:
 def test_what_waits_behind_a_delay_stops_the_reading() -> None:
     _, session = core(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["RSET delay 30"]))
     session.receive(b"RSET\r\n" + b"NOOP\r\n" * (BACKLOG // 6 + 1))
-    assert session.full
+    assert session.backlogged
 
 
 def test_a_capability_switched_off_by_a_fault_is_neither_listed_nor_known() -> None:

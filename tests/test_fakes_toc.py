@@ -13,7 +13,7 @@ import pytest
 from comms.link import Link
 from fakes import Fault, World
 from fakes.faults import FaultError
-from fakes.transcript import render
+from fakes.transcripts.recorder import render
 from fakes.world import WorldError
 from tests.toc_raw import Raw, RawOnSocket, ServerError
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import transcript
+from fakes.transcripts.player import play_on_core
+from fakes.transcripts.text import Step, TranscriptError, parse
 from fakes.toc import Toc, frames
 from fakes.toc.codec import Frames
 from fakes.toc.masks import unmasked
-from fakes.transcript import Step, TranscriptError
 from fakes.wire import Record, Secret
 from fakes.world import World
 from tests.toc_raw import roasted
@@ -21,7 +21,7 @@ NO_SECRET = str.encode
 def said(*texts: str) -> list[bytes]:
     """What the lines of one client send."""
     codec = Frames()
-    return [codec.octets(Step(1, "C", text), NO_SECRET) for text in texts]
+    return [codec.to_bytes(Step(1, "C", text), NO_SECRET) for text in texts]
 
 
 def frame(kind: int, number: int, payload: bytes) -> bytes:
@@ -61,7 +61,7 @@ def test_numbers_go_on_from_where_the_last_line_left_them() -> None:
 
 
 def test_a_line_with_a_bar_is_octets_and_no_frame() -> None:
-    assert Frames().octets(Step(1, "C", "FLAPON\\r\\n\\r\\n", whole=False), NO_SECRET) == b"FLAPON\r\n\r\n"
+    assert Frames().to_bytes(Step(1, "C", "FLAPON\\r\\n\\r\\n", whole=False), NO_SECRET) == b"FLAPON\r\n\r\n"
 
 
 def matches(text: str, came: bytes, whole: bool = True) -> bool:
@@ -98,7 +98,7 @@ def test_a_gap_in_the_server_s_numbers_fits_nothing() -> None:
 def test_a_server_that_skips_a_number_fails_a_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "TOC: x\n\nC| FLAPON\\r\\n\\r\\n\nS: [signon] 1\nC: [signon] 1 alice\n"
     text += 'C: toc_signon a 1 alice {roasted alice} english "x"\nS: SIGN_ON:TOC1.0\nS: CONFIG:\nS: NICK:alice\n'
-    transcript.play_on_core(transcript.parse(text))
+    play_on_core(parse(text))
     honest = Toc._say
 
     def skipping(self: Toc, message: str, section: str = "") -> None:
@@ -107,7 +107,7 @@ def test_a_server_that_skips_a_number_fails_a_transcript(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Toc, "_say", skipping)
     with pytest.raises(TranscriptError, match="expected  S: NICK:alice"):
-        transcript.play_on_core(transcript.parse(text))
+        play_on_core(parse(text))
 
 
 @given(st.sampled_from("CS"), st.integers(0, 255), st.binary(max_size=40), st.integers(0, 65535), st.booleans())
@@ -115,12 +115,12 @@ def test_any_frame_is_written_so_that_it_can_be_said_again(
     direction: str, kind: int, payload: bytes, number: int, nul: bool
 ) -> None:
     raw = frame(kind, number, payload + (b"\0" if nul else b""))
-    (line,) = Frames().rendered(Record(0, "toc", 1, direction, raw), masked=True)
-    (step,) = transcript.parse(f"TOC: x\n\n{line}\n").steps
+    (line,) = Frames().to_lines(Record(0, "toc", 1, direction, raw), masked=True)
+    (step,) = parse(f"TOC: x\n\n{line}\n").steps
     if direction == "C":
         codec = Frames()
         codec._sent = number - 1
-        assert codec.octets(step, NO_SECRET) == raw
+        assert codec.to_bytes(step, NO_SECRET) == raw
     else:
         assert matches(step.text, raw)
 
@@ -128,8 +128,8 @@ def test_any_frame_is_written_so_that_it_can_be_said_again(
 def test_secrets_stand_behind_their_labels_and_gaps_are_said() -> None:
     raw = frame(2, 5, b"toc_signon a 1 alice 0x2408 x\0")
     record = Record(0, "toc", 1, "C", raw, secrets=(Secret(27, 33, "roasted alice"),), fields={"step": 3})
-    assert list(Frames().rendered(record, masked=True)) == ["C: [data +3] toc_signon a 1 alice {roasted alice} x"]
-    assert list(Frames().rendered(record, masked=False)) == ["C: [data +3] toc_signon a 1 alice 0x2408 x"]
+    assert list(Frames().to_lines(record, masked=True)) == ["C: [data +3] toc_signon a 1 alice {roasted alice} x"]
+    assert list(Frames().to_lines(record, masked=False)) == ["C: [data +3] toc_signon a 1 alice 0x2408 x"]
 
 
 def test_labels_say_what_they_stand_for() -> None:
@@ -151,4 +151,4 @@ def test_labels_say_what_they_stand_for() -> None:
 
 def test_a_cue_that_is_not_known_is_refused_by_name() -> None:
     with pytest.raises(TranscriptError, match="`cue: aim-says-so` is not known; known: aim-sends"):
-        transcript.play_on_core(transcript.parse("TOC: x\n\ncue: aim-says-so alice\n"))
+        play_on_core(parse("TOC: x\n\ncue: aim-says-so alice\n"))

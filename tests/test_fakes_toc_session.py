@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import transcript
+from fakes.transcripts.connections import OnCore
+from fakes.transcripts.player import play, play_on_core
+from fakes.transcripts.recorder import render
+from fakes.transcripts.text import load, parse
 from fakes.toc import Account, Aim, Policy, Toc, frames
 from fakes.toc.lists import LONGEST
-from fakes.wire import Facts, Kit, Record, Session, Want, in_states
+from fakes.wire import Facts, Runtime, Record, Session, Want
 from fakes.world import World
 from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
+from tests.legality import in_states
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("toc-*.txt"))
 STATES = ("FLAPON", "SIGNON", "LOGIN", "SIGNED", "ONLINE", "PAUSED")
@@ -35,13 +39,13 @@ class Bench:
         self.clock = Clock()
         self.records: list[Record] = []
         numbers = iter(range(1 << 30))
-        self.kit = Kit(lambda: self.clock.now, lambda length: str(next(numbers)).zfill(length), record=self.records.append)
+        self.runtime = Runtime(lambda: self.clock.now, lambda length: str(next(numbers)).zfill(length), record=self.records.append)
         self.aim = Aim([Account(name) for name in accounts], now=lambda: self.clock.now)
         self.policy = policy
         self._sessions = 0
 
     def core(self) -> Toc:
-        core = Toc(self.kit, self.aim, self.policy)
+        core = Toc(self.runtime, self.aim, self.policy)
         self._sessions += 1
         core.opened(Facts(self._sessions))
         return core
@@ -148,7 +152,7 @@ def test_every_verb_in_every_state(verb: str, state: str, legal: bool) -> None:
     before = len(bench.records)
     core.receive(said_as(raw, verb))
     if state == "FLAPON" and verb != "FLAPON":  # whatever does not begin with FLAP is HTTP here
-        assert core.wants is Want.BECOME
+        assert core.wants is Want.HAND_OVER
         return
     record = next(one for one in bench.records[before:] if one.direction == "C")
     if legal:
@@ -167,7 +171,7 @@ def test_every_verb_occurs_in_a_transcript_in_its_legal_course_and_refused() -> 
     legal: set[str] = set()
     refused: set[str] = set()
     for path in TRANSCRIPTS:
-        for record in transcript.play_on_core(transcript.load(path)).records:
+        for record in play_on_core(load(path)).records:
             if record.protocol == "toc" and record.direction == "C" and record.verb:
                 away = {"dropped", "ignored"} & set(record.fields)
                 (refused if away else legal).add(record.verb)
@@ -191,7 +195,7 @@ def test_every_message_occurs_in_a_transcript() -> None:
 # ── chopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Chopped(transcript.OnCore):
+class Chopped(OnCore):
     """The player's connection to a bare core, with each write in pieces."""
 
     pieces = staticmethod(lambda raw: iter([raw]))
@@ -203,7 +207,7 @@ class Chopped(transcript.OnCore):
 
 def played(path: Path, pieces: Any) -> str:
     """The recording of a transcript, played in pieces."""
-    script = transcript.load(path)
+    script = load(path)
     world = World(script.config(), rehearsal=True, faults=script.faults)
     wires: list[Chopped] = []
 
@@ -217,8 +221,8 @@ def played(path: Path, pieces: Any) -> str:
         for wire in wires:
             wire.tick()
 
-    transcript.play(script, connect, world, tick)
-    return transcript.render(world.recording)
+    play(script, connect, world, tick)
+    return render(world.recording)
 
 
 def in_pieces_of(size: int) -> Any:
@@ -247,13 +251,13 @@ def test_any_chopping_does(sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 def test_a_recording_is_a_transcript_that_plays_again(path: Path) -> None:
-    script = transcript.load(path)
+    script = load(path)
     if any(step.kind == "cue" for step in script.steps):
         return  # what the world does of itself is no part of a recording of the wire
     given = [line.removeprefix("given: ") for line in path.read_text("utf-8").splitlines() if line.startswith("given: ")]
     recorded = played(path, lambda raw: iter([raw]))
-    again = transcript.parse(recorded.replace("\n\n", "\n" + "".join(f"given: {line}\n" for line in given) + "\n", 1))
-    assert transcript.render(transcript.play_on_core(again).recording) == recorded
+    again = parse(recorded.replace("\n\n", "\n" + "".join(f"given: {line}\n" for line in given) + "\n", 1))
+    assert render(play_on_core(again).recording) == recorded
 
 
 # ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -329,7 +333,7 @@ def test_what_one_session_may_fill_is_bounded() -> None:
 
 def test_who_is_one_too_many_is_told_981() -> None:
     bench, raw = Bench(), Raw("alice")
-    core = Toc(bench.kit, bench.aim)
+    core = Toc(bench.runtime, bench.aim)
     core.opened(Facts(1, crowded=True))
     core.receive(raw.opening())
     assert raw.feed(taken(core)) == ["ERROR:981"]
@@ -376,7 +380,7 @@ def test_a_gap_drops_the_connection_unless_the_policy_is_lenient(step: int, stri
 
 def test_the_server_s_numbers_wrap_after_65535() -> None:
     bench, raw = Bench(), Raw("alice")
-    bench.kit = Kit(lambda: 0.0, lambda length: "1eke")  # 65,534 in base 36
+    bench.runtime = Runtime(lambda: 0.0, lambda length: "1eke")  # 65,534 in base 36
     core = bench.core()
     core.receive(raw.opening())
     said = taken(core)
@@ -393,8 +397,8 @@ def test_any_octets_at_all_raise_nothing(pieces: list[bytes]) -> None:
     core: Session = Bench().core()
     for piece in pieces:
         core.receive(piece)
-        if core.wants is Want.BECOME:
-            core = core.succeeded()
+        if core.wants is Want.HAND_OVER:
+            core = core.hand_over()
     core.eof()
     assert core.closed
 
@@ -439,7 +443,7 @@ def test_half_a_frame_and_silence_holds_no_more_than_a_frame() -> None:
     core.receive(b"FLAPON\r\n\r\n*\1\0\1\xff\xff")
     for _ in range(100):
         core.receive(b"x" * 4096)
-    assert core.closed or len(core._in) <= 6 + 65535
+    assert core.closed or len(core.buffer) <= 6 + 65535
 
 
 @pytest.mark.parametrize(
@@ -524,7 +528,7 @@ def test_no_secret_is_shown(text: str) -> None:
         sent = raw.command(text)
         core.receive(sent if piece == 1 else sent[:-2])
         core.eof()
-        shown = transcript.render(bench.records)
+        shown = render(bench.records)
         for secret in (roasted("secret"), roasted("secret")[2:], str(long_code("alice", "secret")), "secret"):
             assert secret not in shown
         said = b"".join(record.shown() for record in bench.records if record.direction != "S")

@@ -11,7 +11,7 @@ import pytest
 
 from comms.link import Link
 from fakes import World
-from fakes.transcript import render
+from fakes.transcripts.recorder import render
 from fakes.wire import Want
 from fakes.world import WorldError
 from fakes.xmpp.jabber import Contact, Shown
@@ -51,10 +51,10 @@ def test_a_name_that_is_nobodys_names_the_others() -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"xmpp": {"conflict": "panic"}}, "conflict is replace or refuse or rename, not 'panic'"),
+        ({"xmpp": {"conflict": "panic"}}, "conflict: unknown value 'panic'"),
         ({"xmpp": {"confict": "refuse"}}, "did you mean 'conflict'"),
-        ({"xmpp": {"anonymous": "yes"}}, "xmpp.anonymous is a bool, not 'yes'"),
-        ({"off": {"xmpp": ["pong"]}}, "there is no capability 'pong' \\(did you mean 'ping'"),
+        ({"xmpp": {"anonymous": "yes"}}, "xmpp.anonymous: expected true or false, found 'yes'"),
+        ({"off": {"xmpp": ["pong"]}}, "unknown capability 'pong' \\(did you mean 'ping'"),
         ({"xmpp": {"domains": ["a..b"]}}, "xmpp: 'a..b' is no domain"),
         ({"person": [{"address": ROMEO, "contacts": {JULIET: "friend"}}]}, "'friend' is none of none, to, from, both"),
         (

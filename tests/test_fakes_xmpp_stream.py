@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import World, transcript
-from fakes.transcript import render
-from fakes.wire import Want, in_states
+from fakes import World
+from fakes.transcripts.player import play_on_core
+from fakes.transcripts.recorder import render
+from fakes.transcripts.text import load, parse
+from fakes.wire import Want
 from fakes.xmpp import Xmpp
 from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
+from tests.legality import in_states
 
 STATES = ("START", "OPEN", "SASL", "AGAIN", "LOGIN", "BOUND")
 UNITS = {
@@ -128,7 +131,7 @@ def test_ten_megabytes_are_refused_when_the_limit_is_reached_and_nothing_is_kept
     said = romeo.says(b"<message to='juliet@example.test'><body>")
     for _ in range(160):
         said += romeo.says(b"x" * 65536)
-        most = max(most, len(romeo.core._in))
+        most = max(most, len(romeo.core.buffer))
     assert b"<policy-violation" in said
     assert b"<stanza-too-big xmlns='urn:xmpp:errors'/>" in said
     assert most <= 1 << 18
@@ -295,12 +298,12 @@ def test_a_thousand_sessions_come_and_go() -> None:
     "name", ["xmpp-scram", "xmpp-digest-md5", "xmpp-plain-continued", "xmpp-sasl-failures", "xmpp-faults"]
 )
 def test_a_recording_plays_again_though_it_holds_no_password(name: str) -> None:
-    played = transcript.load(Path(__file__).parent / "transcripts" / f"{name}.txt")
-    place = transcript.play_on_core(played)
-    again = transcript.parse(render(place.recording, played.title), name)
+    played = load(Path(__file__).parent / "transcripts" / f"{name}.txt")
+    place = play_on_core(played)
+    again = parse(render(place.recording, played.title), name)
     again.given, again.faults = played.given, played.faults
     assert any("{" in step.text for step in again.steps if step.kind == "C")
-    transcript.play_on_core(again)
+    play_on_core(again)
 
 
 def test_several_people_are_named_and_play_again() -> None:
@@ -312,14 +315,14 @@ def test_several_people_are_named_and_play_again() -> None:
     shown = render(place.recording, "XMPP: two", given)
     assert "\nromeo C: <message " in shown
     assert "\njuliet S: <message " in shown
-    transcript.play_on_core(transcript.parse(shown))
+    play_on_core(parse(shown))
 
 
 def test_every_verb_of_the_table_is_in_a_transcript_legal_and_refused() -> None:
     done: set[str] = set()
     refused: set[str] = set()
     for path in (Path(__file__).parent / "transcripts").glob("xmpp-*.txt"):
-        place = transcript.play_on_core(transcript.load(path))
+        place = play_on_core(load(path))
         for said, answer in itertools.pairwise([one for one in place.records if one.direction in "CS"]):
             if said.direction == "C" and answer.direction == "S":
                 (refused if any(sign in answer.raw for sign in OUT_OF_TURN) else done).add(said.verb)

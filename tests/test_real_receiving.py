@@ -23,7 +23,7 @@ from comms.clock import RealClock
 from comms.errors import Refused
 from comms.pop3 import Mailbox
 from comms.settings import Server
-from fakes.transcript import render
+from fakes.transcripts.recorder import render
 from fakes.world import World
 from tests.real import Authority, Mailboxes, MariaDb, dovecot_mail, folder, mariadb, need, postfix
 

@@ -14,14 +14,15 @@ import pytest
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from fakes import transcript
+from fakes.transcripts.text import load
 from fakes.people import People, Person
+from tests.referee import play_at_referee
 
 # Its world is one server with default settings: what plays in another world is not asked of it.
 TRANSCRIPTS = [
     path
     for path in sorted((Path(__file__).parent / "transcripts").glob("smtp-*.txt"))
-    if not (one := transcript.load(path)).faults
+    if not (one := load(path)).faults
     and not any(step.kind == "clock" for step in one.steps)
     and not any(step.text == "aiosmtpd: not asked" for step in one.steps)
     and not {"tls", "off", "mail"} & set(one.given)
@@ -59,7 +60,7 @@ def authenticator(people: People) -> Callable[[object, object, object, str, obje
 def referee(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
     people = People(
         Person(table["address"], table.get("password", "secret"), tuple(table.get("aliases", ())))
-        for table in transcript.load(request.getfixturevalue("path")).given.get(
+        for table in load(request.getfixturevalue("path")).given.get(
             "person", [{"address": f"{name}@example.test"} for name in ("alice", "bob", "ops")]
         )
     )
@@ -91,11 +92,11 @@ def referee(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 def test_the_referee_agrees_or_the_transcript_says_why_not(path: Path, referee: tuple[str, int]) -> None:
-    transcript.play_at_referee(transcript.load(path), referee)
+    play_at_referee(load(path), referee)
 
 
 def test_every_difference_names_the_section_that_decides() -> None:
     for path in TRANSCRIPTS:
-        for step in transcript.load(path).steps:
+        for step in load(path).steps:
             if step.kind == "aiosmtpd" and step.text != "stops here":
                 assert "RFC" in step.text or "no RFC" in step.text, f"{path.name}:{step.number}: {step.text}"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from fakes import transcript
+from fakes.transcripts.player import play_on_core
+from fakes.transcripts.text import load
 from fakes.wire import Record, Session
-from fakes.world import CORES
+from fakes.servers import SERVERS
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("comms", "fakes", "scenarios", "tests")
@@ -26,11 +27,12 @@ OPTIONAL = {
 }
 # Files of fakes that are not cores: they may know time, chance, sockets and loops.
 SHELLS = {
-    "server.py",
+    "shell.py",
     "world.py",
     "clock.py",
     "bridge.py",
-    "transcript.py",
+    "connections.py",
+    "life.py",
     "certificates.py",
     "__main__.py",
     "pytest_plugin.py",
@@ -103,7 +105,7 @@ def test_nothing_but_the_standard_library_is_needed(path: Path) -> None:
 @pytest.mark.parametrize("path", [one for one in files("fakes") if one.name not in SHELLS], ids=named)
 def test_a_core_touches_neither_sockets_nor_time_nor_chance(path: Path) -> None:
     seen = {module.split(".")[0] for module, _ in imports(path)} & FORBIDDEN_IN_CORES
-    assert not seen, f"{named(path)} imports {seen}; time and ids are handed in (fakes/wire.py: Kit)"
+    assert not seen, f"{named(path)} imports {seen}; time and ids are handed in (fakes/wire.py: Runtime)"
 
 
 @pytest.mark.parametrize("path", files("comms"), ids=named)
@@ -136,12 +138,12 @@ def test_the_stage_imports_neither_comms_nor_fakes() -> None:
 # ── each verb of each legality table, in its legal course and refused out of it ──────────────────────────────────
 
 
-def spoken(protocol: str) -> tuple[set[str], set[str]]:
+def visible(protocol: str) -> tuple[set[str], set[str]]:
     """The verbs that transcripts of this protocol bring to success, and those that they see refused out of place."""
     done: set[str] = set()
     refused: set[str] = set()
     for path in (ROOT / "tests" / "transcripts").glob(f"{protocol}-*.txt"):
-        world = transcript.play_on_core(transcript.load(path))
+        world = play_on_core(load(path))
         records = [one for one in world.recording if isinstance(one, Record) and one.direction in "CS"]
         for said, answer in itertools.pairwise(records):
             if said.direction == "C" and answer.direction == "S" and said.protocol == protocol:
@@ -150,12 +152,12 @@ def spoken(protocol: str) -> tuple[set[str], set[str]]:
 
 
 def line_protocols() -> list[type[Session]]:
-    return [core for name, core in CORES.items() if name in ("smtp", "pop3", "imap")]
+    return [one.session for one in SERVERS if one.name in ("smtp", "pop3", "imap")]
 
 
 @pytest.mark.parametrize("core", line_protocols(), ids=lambda core: core.protocol)
 def test_every_verb_of_the_table_is_in_a_transcript_legal_and_refused(core: type[Session]) -> None:
-    done, refused = spoken(core.protocol)
+    done, refused = visible(core.protocol)
     states = frozenset().union(*(row.states for row in core.verbs.values())) - {"DATA", "AUTH"}
     for verb, row in core.verbs.items():
         assert verb in done, f"no {core.protocol} transcript has {verb} in its legal course"

@@ -66,6 +66,6 @@ def test_live_it_prints_one_line_and_ends_with_its_code(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "scenarios", "run", "inbox-count", "--live", str(site)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stdout, done.stderr) == (0, "You don't have any email!\n", "")
-        world.silence("pop3")
+        world.close_port("pop3")
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert done.returncode == 3 and "cannot be reached: Connection refused" in done.stderr

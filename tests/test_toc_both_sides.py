@@ -197,12 +197,12 @@ def test_a_pause_is_survived(world: World) -> None:
 
 
 def test_two_bots_that_answer_everything_fall_silent(world: World) -> None:
-    spoken: list[str] = []
+    visible: list[str] = []
 
     def answers(client: Client) -> None:
         @client.on_im
         def answer(message: Html, buddy: Buddy, auto_response: bool) -> None:
-            spoken.append(message)
+            visible.append(message)
             buddy.send_im(f"You said: {message.text}", auto_response=True)
 
     with signed_on(world, "PyBot") as bot, signed_on(world, "Friend") as friend:
@@ -212,7 +212,7 @@ def test_two_bots_that_answer_everything_fall_silent(world: World) -> None:
         for _ in range(10):
             friend.wait(1)
             bot.wait(1)
-    assert spoken == ["hello", "You said: hello"]
+    assert visible == ["hello", "You said: hello"]
 
 
 def test_a_server_that_is_overrun_says_so_and_is_left_alone(world: World) -> None:

@@ -101,7 +101,7 @@ class Raw:
         self.over = False  # an error that ends the session has come
         self.pings = 0  # keep-alives of the server
         self._out = start
-        self._in: int | None = None
+        self.buffer: int | None = None
         self._buffer = b""
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,16 +143,16 @@ class Raw:
             if len(self._buffer) < 6 + length:
                 break
             payload, self._buffer = self._buffer[6 : 6 + length], self._buffer[6 + length :]
-            self._check(self._in is None or sequence == (self._in + 1) % 65536, f"number {sequence} after {self._in}")
+            self._check(self.buffer is None or sequence == (self.buffer + 1) % 65536, f"number {sequence} after {self.buffer}")
             self._check(length <= LONGEST, f"a payload of {length} octets")
-            if self._in is None:
+            if self.buffer is None:
                 self._check(kind == SIGNON and payload == b"\0\0\0\1", "the first frame is SIGNON, version 1")
             elif kind == KEEP_ALIVE:
                 self.pings += 1
             else:
                 self._check(kind == DATA, f"a frame of type {kind}")
                 new.append(self._message(payload))
-            self._in = sequence
+            self.buffer = sequence
         return new
 
     def _message(self, payload: bytes) -> str:

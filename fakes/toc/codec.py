@@ -20,10 +20,11 @@ import re
 from collections.abc import Callable, Iterator
 
 from fakes.toc import frames
+from fakes.toc.aim import Aim
 from fakes.toc.masks import KINDS, NOT_READABLE, unmasked
-from fakes.transcripts.codec import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, line_of, shown
+from fakes.transcripts.codec import ESCAPES, escaped as shown, protected as line_of
+from fakes.transcripts.text import Step
 from fakes.wire import Record
-from fakes.world import World
 
 _TYPES = {name: number for number, name in frames.NAMES.items()} | {str(number): number for number in range(256)}
 _BRACKETS = re.compile(rf"\[({'|'.join(map(re.escape, _TYPES))})( raw)?(?: ([+=])(\d+))?\](?: |$)")
@@ -38,7 +39,7 @@ class Frames:
         self._sent = 0
         self._heard: int | None = None
 
-    def octets(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
+    def to_bytes(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
         """See Codec."""
         if not step.whole:
             return _octets(step.text, secret)
@@ -59,7 +60,7 @@ class Frames:
             return frames.DATA, False, text
         return _TYPES[match[1]], bool(match[2]), text[match.end() :]
 
-    def whole(self, said: bytes) -> bool:
+    def complete(self, said: bytes) -> bool:
         """See Codec."""
         return frames.first(said) is not None
 
@@ -79,12 +80,12 @@ class Frames:
         fits = re.fullmatch(_pattern(step.text[match.end() :] if match else step.text), payload, re.S)
         return frames.HEADER + len(frame.payload) if frame.type == kind and fits else None
 
-    def heard(self, said: bytes) -> None:
+    def consumed(self, said: bytes) -> None:
         """See Codec."""
         frame = frames.first(said)
         self._heard = frame.sequence if frame is not None else self._heard
 
-    def rendered(self, record: Record, masked: bool) -> Iterator[str]:
+    def to_lines(self, record: Record, masked: bool) -> Iterator[str]:
         """See Codec."""
         frame = frames.first(record.raw) if record.raw.startswith(b"*") else None
         if frame is None or len(record.raw) != frames.HEADER + len(frame.payload):
@@ -147,25 +148,24 @@ def _shown(record: Record, start: int, end: int) -> str:
     return re.sub(rf"\{{({_LABEL})\}}", r"\\{\1}", text) if record.direction == "C" else text
 
 
-CODECS["toc"] = Frames
-SECRETS |= dict.fromkeys((*KINDS, NOT_READABLE.split()[0]), lambda label, world: unmasked(label, world.aim))
+SECRETS = dict.fromkeys((*KINDS, NOT_READABLE.split()[0]), lambda aim, label: unmasked(label, aim))
 
 
-def _cue(world: World, text: str, act: Callable[[str, str], object]) -> None:
+def _cue(aim: Aim, text: str, act: Callable[[str, str], object]) -> None:
     name, _, rest = text.partition(" ")
     act(name, rest)
 
 
 # `cue: aim-sends opsbot ERROR:903`, `cue: aim-pauses opsbot 2`, `cue: aim-says SysAdmin opsbot hello` …
-CUES |= {
-    "aim-sends": lambda world, text: _cue(world, text, world.aim.sends),
-    "aim-warns": lambda world, text: _cue(world, text, lambda name, level: world.aim.warns(name, int(level))),
-    "aim-pauses": lambda world, text: _cue(world, text, lambda name, seconds: world.aim.pauses(name, float(seconds))),
-    "aim-signs-off": lambda world, text: world.aim.signs_off(text),
-    "aim-says": lambda world, text: _cue(world, text, lambda who, rest: world.aim.actor(who).says(*rest.split(" ", 1))),
+CUES = {
+    "aim-sends": lambda aim, text: _cue(aim, text, aim.sends),
+    "aim-warns": lambda aim, text: _cue(aim, text, lambda name, level: aim.warns(name, int(level))),
+    "aim-pauses": lambda aim, text: _cue(aim, text, lambda name, seconds: aim.pauses(name, float(seconds))),
+    "aim-signs-off": lambda aim, text: aim.signs_off(text),
+    "aim-says": lambda aim, text: _cue(aim, text, lambda who, rest: aim.actor(who).says(*rest.split(" ", 1))),
 }
 # `then: online Alice, Bob` and `then: ims 2`: who is on line, how many IMs have reached somebody.
-THEN |= {
-    "online": lambda world, _: ", ".join(world.aim.online),
-    "ims": lambda world, _: str(len(world.aim.ims)),
+WORDS = {
+    "online": lambda aim, _: ", ".join(aim.online),
+    "ims": lambda aim, _: str(len(aim.ims)),
 }

@@ -5,7 +5,7 @@ Nothing here knows frames: a TOC connection is one door, a person of the play (`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -188,3 +188,34 @@ class Presence:
             return False
         self._owed[fold(name)] = (owed - 1, since)
         return True
+
+
+def account_from(
+    screen_name: str, password: str, buddies: Mapping[str, Iterable[str]], profile: str = ""
+) -> Account:
+    """Returns an account with its buddies in groups. Raises ValueError."""
+    if not is_name(screen_name) or not _is_latin(screen_name):
+        raise ValueError(
+            f"screen_name: {screen_name!r} is not a screen name; write a name like OpsBot "
+            "(Latin-1, no colon, at most 48 characters)"
+        )
+    account = Account(screen_name, password, profile=profile)
+    for group, names in buddies.items():
+        account.lists.groups[group] = {}
+        for name in names:
+            if not is_name(name):
+                raise ValueError(
+                    f"buddies of {screen_name}: {name!r} is not a screen name; "
+                    'write { Admins = ["SysAdmin"] }'
+                )
+            account.lists.add_buddy(group, name)
+    if account.lists.full:
+        raise ValueError(
+            f"buddies of {screen_name}: more than fit into one TOC message; "
+            "give fewer than 8,185 bytes of names"
+        )
+    return account
+
+
+def _is_latin(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)

@@ -67,16 +67,17 @@ class Toc(Session):
     """
 
     protocol: ClassVar[str] = "toc"
+    states: ClassVar[str] = "FLAPON SIGNON LOGIN SIGNED ONLINE PAUSED"
     upgrades_to: ClassVar[tuple[type[Session], ...]] = (Http,)
     verbs: ClassVar[dict[str, Rule]] = {
-        "FLAPON": rule("FLAPON", "TOC 1.0, sign-on"),
-        "SIGNON": rule("SIGNON", "TOC 1.0, SFLAP"),
+        "FLAPON": rule("FLAPON", "TOC 1.0, sign-on", then="SIGNON"),
+        "SIGNON": rule("SIGNON", "TOC 1.0, SFLAP", then="LOGIN"),
         "SIGNOFF": rule("LOGIN SIGNED ONLINE PAUSED", "TOC 1.0, SFLAP"),
         "KEEP_ALIVE": rule("LOGIN SIGNED ONLINE PAUSED", "TOC 1.0, SFLAP"),
-        "toc_signon": rule(_BEFORE, "TOC 1.0, sign-on"),
-        "toc2_signon": rule(_BEFORE, "TOC2, sign-on"),
-        "toc2_login": rule(_BEFORE, "TOC2, sign-on"),
-        "toc_init_done": rule("SIGNED", "TOC 1.0, sign-on"),
+        "toc_signon": rule(_BEFORE, "TOC 1.0, sign-on", then="SIGNED"),
+        "toc2_signon": rule(_BEFORE, "TOC2, sign-on", then="SIGNED"),
+        "toc2_login": rule(_BEFORE, "TOC2, sign-on", then="SIGNED"),
+        "toc_init_done": rule("SIGNED", "TOC 1.0, sign-on", then="ONLINE"),
         "toc_set_config": rule(_SIGNED, _AOL),
         "toc_add_buddy": rule(_SIGNED, _AOL),
         "toc_remove_buddy": rule(_SIGNED, _AOL),
@@ -153,7 +154,7 @@ class Toc(Session):
         if step != 1:
             unit.fields["step"] = step
             if self.policy.sequence:
-                unit.verb, unit.content = "", Drop(f"the sequence number is {step} further, not 1")
+                unit.verb, unit.refusal = "", Drop(f"the sequence number is {step} further, not 1")
         return unit
 
     def _next_opening(self) -> Unit | None:
@@ -174,16 +175,16 @@ class Toc(Session):
     def _broken(self, length: int, why: str) -> Unit:
         raw = bytes(self.buffer[:length])
         del self.buffer[:length]
-        return Unit(raw, "", value=Drop(why))
+        return Unit(raw, "", refusal=Drop(why))
 
     def _read(self, frame: frames.Frame, raw: bytes) -> Unit:
         """A frame as a unit: its value is the words behind the verb, or why there are none."""
         visible = (frames.HEADER, len(raw))
         self._about = ""
         if frame.type in _VERBS:
-            return Unit(raw, _VERBS[frame.type], value=frame.payload, visible=visible)
+            return Unit(raw, _VERBS[frame.type], content=frame.payload, visible=visible)
         if frame.type != frames.DATA:
-            return Unit(raw, "", value=Drop(f"there is no frame of type {frame.type}"), visible=visible)
+            return Unit(raw, "", refusal=Drop(f"there is no frame of type {frame.type}"), visible=visible)
         command = frame.payload.rstrip(b"\0")
         text = command.decode("latin-1")
         verb, arg = _COMMAND.match(text).groups()  # type: ignore[union-attr]  # it matches any text
@@ -191,7 +192,7 @@ class Toc(Session):
         try:
             said = words(text)[1:]
         except Malformed as error:
-            unit.content = Drop(str(error))
+            unit.refusal = Drop(str(error))
             said = []
         else:
             unit.content = said
@@ -199,9 +200,9 @@ class Toc(Session):
         if verb.lower() in SECRETIVE:
             unit.secrets = tuple(masks(verb.lower(), text, said, self.aim, self.user))
         if len(command) > self.policy.command:
-            unit.verb, unit.content = "", Drop(f"a command of {len(command)} octets; {self.policy.command} is the limit")
+            unit.verb, unit.refusal = "", Drop(f"a command of {len(command)} octets; {self.policy.command} is the limit")
         elif not verb.startswith("toc"):
-            unit.verb, unit.content = "", Drop("a command begins with toc")
+            unit.verb, unit.refusal = "", Drop("a command begins with toc")
         return unit
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
@@ -212,9 +213,6 @@ class Toc(Session):
     # ── dispatch ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def unknown(self, unit: Unit) -> Refuse:
-        if not unit.verb:
-            assert isinstance(unit.content, Drop)
-            return unit.content
         if self.state in ("FLAPON", "SIGNON", "LOGIN"):
             return Drop("a sign-on comes first")
         return Ignored(f"there is no command {unit.verb}")
@@ -264,8 +262,6 @@ class Toc(Session):
 
     def _arguments(self, unit: Unit, least: int = 0) -> list[str]:
         """The words behind the verb. Raises Drop when there are none to be had, or too few."""
-        if isinstance(unit.content, Drop):
-            raise unit.content
         said = [word.text for word in unit.content]
         if len(said) < least:
             raise Drop(f"{unit.verb} needs {least} argument(s)")

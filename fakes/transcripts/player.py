@@ -36,7 +36,7 @@ def play_on_core(transcript: Transcript, servers: Iterable[Server] = SERVERS) ->
             connection.tick()
 
     play(transcript, connect, world, tick)
-    world.complain()
+    world.check()
     return world
 
 
@@ -59,9 +59,7 @@ def play_on_socket(transcript: Transcript, servers: Iterable[Server] = SERVERS) 
 
 def _world(transcript: Transcript, servers: Iterable[Server]) -> World:
     try:
-        return World(
-            transcript.config(), rehearsal=True, faults=transcript.faults, servers=servers
-        )
+        return World(transcript.config(), rehearsal=True, faults=transcript.faults, servers=servers)
     except (WorldError, FaultError) as error:
         raise TranscriptError(f"{transcript.source}: {error}") from None
 
@@ -155,8 +153,9 @@ class Player:
             return
         codec = self._codecs[step.who]
         received = connection.read(
-            lambda so_far: codec.match(step, so_far) is not None
-            or (step.whole and codec.complete(so_far))
+            lambda so_far: (
+                codec.match(step, so_far) is not None or (step.whole and codec.complete(so_far))
+            )
         )
         end = codec.match(step, received)
         if end is None:

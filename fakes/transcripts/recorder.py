@@ -60,6 +60,13 @@ def lines_of(
         yield _EVENTS[record.verb]
 
 
+def wire_lines(one: Record | Event, servers: Iterable[Server] = SERVERS) -> Iterator[str]:
+    """Yields a record as lines for a person who watches, secrets masked; nothing for an event."""
+    if isinstance(one, Record):
+        for line in lines_of(one, servers=servers):
+            yield f"{one.protocol}-{one.session} {line}"
+
+
 def codec_of(protocol: str, servers: Iterable[Server] = SERVERS) -> Codec:
     """Returns a codec for one connection of a protocol."""
     for server in servers:

@@ -44,7 +44,7 @@ class LineSession(Session):
     calls `begin_exchange`, and defines `authenticated` and `rejected`.
     """
 
-    idle_timeout: ClassVar[float] = 300.0  # seconds
+    idle_timeout: ClassVar[float] = 300.0  # seconds; 0: a client may be silent for ever
     unauthenticated: ClassVar[str] = ""
     challenge_prefix: ClassVar[bytes] = b"+ "
     auth_section: ClassVar[str] = ""
@@ -75,7 +75,8 @@ class LineSession(Session):
         self.close()
 
     def _restart_idle_timer(self) -> None:
-        self.timers.at("idle", self.runtime.now() + self.idle_timeout, self.idle)
+        if self.idle_timeout:
+            self.timers.at("idle", self.runtime.now() + self.idle_timeout, self.idle)
 
     # ── framing ──────────────────────────────────────────────────────────────────
 

@@ -305,8 +305,10 @@ class Session:
         """Looks a unit up in the legality table and calls its handler."""
         row = self.verbs.get(unit.verb)
         try:
+            if unit.refusal is not None and not unit.verb:
+                raise unit.refusal
             if row is None:
-                raise unit.refusal or self.unknown(unit)
+                raise self.unknown(unit)
             self.permits(unit)
             if not self.offers(unit.verb):
                 raise self.unknown(unit)

@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from fakes.transcripts.codec import CODECS, CUES, LINES, THEN, Step, shown
+from fakes.transcripts.codec import LINES, escaped as shown
+from fakes.transcripts.text import Step
 from fakes.wire import Record
-from fakes.world import World
 from fakes.xmpp.markup import BIND, CLIENT, SASL, STREAMS
+from fakes.xmpp.jabber import Jabber
 from fakes.xmpp.splitter import Piece, Splitter
 
 HEADER = f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}' version='1.0'>"
@@ -41,7 +42,7 @@ class Stanzas:
         self._challenge = b""
         self._first = b""
 
-    def octets(self, step: Step, secret: Secret) -> bytes:
+    def to_bytes(self, step: Step, secret: Secret) -> bytes:
         """See Codec."""
         login = _LOGIN.fullmatch(step.text)
         if login:
@@ -53,7 +54,7 @@ class Stanzas:
             return header.encode() + auth + header.encode() + bind.encode()
         first = "<auth" in step.text
         plain = Step(step.number, step.kind, step.text, step.who, whole=False)
-        return LINES.octets(plain, lambda label: self._answer(label, first, secret))
+        return LINES.to_bytes(plain, lambda label: self._answer(label, first, secret))
 
     def _answer(self, label: str, first: bool, secret: Secret) -> bytes:
         kind, _, who = label.partition(" ")
@@ -79,7 +80,7 @@ class Stanzas:
         signature = hmac.digest(hashlib.new(algorithm, key).digest(), said, algorithm)
         return final + b",p=" + base64.b64encode(bytes(a ^ b for a, b in zip(key, signature, strict=True)))
 
-    def whole(self, said: bytes) -> bool:
+    def complete(self, said: bytes) -> bool:
         """See Codec."""
         return first_piece(said) is not None
 
@@ -97,13 +98,13 @@ class Stanzas:
             return said.index(piece.raw) + len(piece.raw)
         return None
 
-    def heard(self, said: bytes) -> None:
+    def consumed(self, said: bytes) -> None:
         """See Codec."""
         challenge = _CHALLENGE.search(said)
         if challenge:
             self._challenge = base64.b64decode(challenge[1])
 
-    def rendered(self, record: Record, masked: bool) -> Iterator[str]:
+    def to_lines(self, record: Record, masked: bool) -> Iterator[str]:
         """See Codec."""
         text, last = "", 0
         for one in record.secrets if masked else ():
@@ -166,56 +167,55 @@ def _digest(challenge: bytes, who: str, secret: Secret) -> bytes:
     )
 
 
-CODECS["xmpp"] = Stanzas
 
 
-def _roster(world: World, rest: str) -> str:
+def _roster(jabber: "Jabber", rest: str) -> str:
     """`then: roster juliet@example.test romeo@example.test both, nurse@example.test none ask`."""
     address = rest.split()[0]
     items = [
         f"{one.jid} {one.subscription}{' ask' if one.ask else ''}{' asking' if one.asking else ''}"
-        for one in world.jabber.roster(address).values()
+        for one in jabber.roster(address).values()
     ]
     return f"{address} {', '.join(items) or 'empty'}"
 
 
-def _available(world: World, rest: str) -> str:
+def _available(jabber: "Jabber", rest: str) -> str:
     """`then: available juliet@example.test balcony chamber`; nobody: `-`."""
     address = rest.split()[0]
-    return f"{address} {' '.join(world.jabber.presence(address)) or '-'}"
+    return f"{address} {' '.join(jabber.presence(address)) or '-'}"
 
 
-def _offline(world: World, rest: str) -> str:
+def _offline(jabber: "Jabber", rest: str) -> str:
     """`then: offline juliet@example.test 2`."""
     address = rest.split()[0]
-    return f"{address} {len(world.jabber.offline(address))}"
+    return f"{address} {len(jabber.offline(address))}"
 
 
-THEN |= {"roster": _roster, "available": _available, "offline": _offline}
+WORDS = {"roster": _roster, "available": _available, "offline": _offline}
 
 
-def _says(world: World, text: str) -> None:
+def _says(jabber: "Jabber", text: str) -> None:
     who, to, words = text.split(" ", 2)
-    world.jabber.person(who).says(to, words)
+    jabber.person(who).says(to, words)
 
 
-def _accepts(world: World, text: str) -> None:
+def _accepts(jabber: "Jabber", text: str) -> None:
     who, whom = text.split()
-    world.jabber.person(who).accepts(whom)
+    jabber.person(who).accepts(whom)
 
 
-def _ends(world: World, text: str) -> None:
+def _ends(jabber: "Jabber", text: str) -> None:
     address, _, condition = text.partition(" ")
-    world.jabber.end(address, condition or "conflict")
+    jabber.end(address, condition or "conflict")
 
 
 # `cue: jabber-says juliet@example.test romeo@example.test hello`, `cue: jabber-ends romeo@example.test conflict` …
-CUES |= {
+CUES = {
     "jabber-says": _says,
-    "jabber-comes": lambda world, text: world.jabber.person(text).comes(),
+    "jabber-comes": lambda jabber, text: jabber.person(text).comes(),
     "jabber-accepts": _accepts,
-    "jabber-goes": lambda world, text: world.jabber.person(text).goes(),
+    "jabber-goes": lambda jabber, text: jabber.person(text).goes(),
     "jabber-ends": _ends,
-    "jabber-injects": lambda world, text: world.jabber.inject(text),
-    "jabber-removes": lambda world, text: world.jabber.remove(text),
+    "jabber-injects": lambda jabber, text: jabber.inject(text),
+    "jabber-removes": lambda jabber, text: jabber.remove(text),
 }

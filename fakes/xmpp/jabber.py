@@ -61,17 +61,13 @@ class Jabber(Arrivals[Stanza]):
         runtime: Runtime,
         people: People,
         *,
-        config: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
         domains: Iterable[str] = (),
-        tls: str = "off",
-        off: Iterable[str] = (),
+        possible_domains: Iterable[str] = (),
         bridge: Bridge | None = None,
         tell: TELL = lambda who, text: None,
     ) -> None:
-        table = config or {}
-        named = table.get("domains") or _possible([*domains, *(person.address.rpartition("@")[2] for person in people)])
-        switches = {key: table[key] for key in SWITCHES if key in table}
-        policy = Policy(tls=tls, off=frozenset(off), **switches)
+        named = [*domains] or _possible([*possible_domains, *(person.address.rpartition("@")[2] for person in people)])
         self.service = Service(runtime, people, named, policy, EXTENSIONS)
         super().__init__(bridge or Bridge(), "stanza", counts=_is_message, counted_noun="message")
         self.service.told = self.add_arrival

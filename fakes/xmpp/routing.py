@@ -36,7 +36,7 @@ class Router:
         """A client says a stanza: its sender is stamped (RFC 6120 §8.1.2.1), and what is wrong is answered."""
         stanza = stanza.but(sender=resource.jid.text, lang=stanza.lang or resource.lang or None)
         self._service.told(stanza)
-        self.turn(lambda: self.current(resource, stanza))
+        self.turn(lambda: self._said(resource, stanza))
 
     def _said(self, resource: Resource, stanza: Stanza) -> None:
         to: Jid | None = None

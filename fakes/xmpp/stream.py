@@ -40,13 +40,14 @@ class Xmpp(Session):
     """One connection of a client."""
 
     protocol: ClassVar[str] = "xmpp"
+    states: ClassVar[str] = "START OPEN SASL AGAIN LOGIN BOUND"
     verbs: ClassVar[dict[str, Rule]] = {
-        "stream": rule("START AGAIN", "RFC 6120 §4.2"),
-        "starttls": rule("OPEN", "RFC 6120 §5.4.2"),
-        "auth": rule("OPEN SASL", "RFC 6120 §6.4.2"),
-        "response": rule("SASL", "RFC 6120 §6.4.3"),
-        "abort": rule("SASL", "RFC 6120 §6.4.4"),
-        "bind": rule("LOGIN", "RFC 6120 §7"),
+        "stream": rule("START AGAIN", "RFC 6120 §4.2", then="OPEN LOGIN"),
+        "starttls": rule("OPEN", "RFC 6120 §5.4.2", then="START"),
+        "auth": rule("OPEN SASL", "RFC 6120 §6.4.2", then="OPEN SASL AGAIN"),
+        "response": rule("SASL", "RFC 6120 §6.4.3", then="OPEN SASL AGAIN"),
+        "abort": rule("SASL", "RFC 6120 §6.4.4", then="OPEN"),
+        "bind": rule("LOGIN", "RFC 6120 §7", then="LOGIN BOUND"),
         "session": rule("BOUND", "RFC 6121 Appendix E"),
         "iq": rule("LOGIN BOUND", "RFC 6120 §8.2.3"),
         "message": rule("LOGIN BOUND", "RFC 6120 §8.2.1"),
@@ -111,33 +112,33 @@ class Xmpp(Session):
     def _recognised(self, piece: Piece) -> Unit:
         raw = piece.raw
         if piece.kind == "open":
-            return Unit(raw, "stream", piece.attributes.get("to", ""), value=piece)
+            return Unit(raw, "stream", piece.attributes.get("to", ""), content=piece)
         if piece.kind == "close":
             return Unit(raw, "close")
         if piece.kind == "error":
             extra = TOO_BIG if piece.text == "stanza-too-big" else ""
-            return Unit(raw, "", value=StreamError(piece.name, "" if extra else piece.text, extra))
+            return Unit(raw, "", refusal=Refuse(StreamError(piece.name, "" if extra else piece.text, extra), "RFC 6120 §4.9.3"))
         if piece.name in KINDS:
             return self._stanza(piece)
         verb = _NAMES.get(piece.name)
         if verb is None:
-            return Unit(raw, "", value=_unsupported(piece))
+            return Unit(raw, "", refusal=Refuse(_unsupported(piece), "RFC 6120 §4.9.3"))
         if verb in ("auth", "response"):
             content = raw[piece.tag_end : raw.rfind(b"<")] if raw[piece.tag_end - 2] != 0x2F else b""
             mechanism = piece.attributes.get("mechanism", "")
-            return Unit(raw, verb, mechanism, self._secret(verb, mechanism, piece.tag_end, content), (mechanism, content))
-        return Unit(raw, verb, value=piece)
+            return Unit(raw, verb, mechanism, self._secret(verb, mechanism, piece.tag_end, content), content=(mechanism, content))
+        return Unit(raw, verb, content=piece)
 
     def _stanza(self, piece: Piece) -> Unit:
         if piece.prefixed:
             # RFC 6120 §4.8.5: never passed on as it is
-            return Unit(piece.raw, "", value=StreamError("bad-namespace-prefix", "stanzas are written without a prefix"))
+            return Unit(piece.raw, "", refusal=Refuse(StreamError("bad-namespace-prefix", "stanzas are written without a prefix"), "RFC 6120 §4.9.3"))
         stanza = from_piece(piece)
         if stanza.kind != "iq":
-            return Unit(piece.raw, stanza.kind, stanza.to or "", value=stanza)
+            return Unit(piece.raw, stanza.kind, stanza.to or "", content=stanza)
         space = namespace(stanza.payload)
         asks = stanza.type == "set" and space in (BIND, SESSION)
-        return Unit(piece.raw, {BIND: "bind", SESSION: "session"}[space] if asks else "iq", space, value=stanza)
+        return Unit(piece.raw, {BIND: "bind", SESSION: "session"}[space] if asks else "iq", space, content=stanza)
 
     def _secret(self, verb: str, mechanism: str, start: int, content: bytes) -> tuple[Secret, ...]:
         if content in (b"", b"="):
@@ -170,7 +171,7 @@ class Xmpp(Session):
             self.refused(Refuse(error))
 
     def unknown(self, unit: Unit) -> Refuse:
-        return Refuse(unit.content, "RFC 6120 §4.9.3")
+        raise AssertionError(f"{unit.verb} has no rule")
 
     def wrong_state(self, unit: Unit) -> Refuse:
         if unit.verb == "starttls":
@@ -189,9 +190,9 @@ class Xmpp(Session):
         if self.closed:
             return
         if isinstance(reply, StanzaError):
-            if self._unit is not None and isinstance(self._unit.value, Stanza):
+            if self._unit is not None and isinstance(self._unit.content, Stanza):
                 sender = self.resource.jid.text if self.resource is not None else None  # whoever it says it is
-                self.send(self._unit.value.but(sender=sender).error(reply).octets(), section or "RFC 6120 §8.3")
+                self.send(self._unit.content.but(sender=sender).error(reply).octets(), section or "RFC 6120 §8.3")
         elif isinstance(reply, SaslFailure):
             self._fail(reply, section)
         elif isinstance(reply, TlsFailure):

@@ -60,8 +60,8 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
         world.clock.until(begins + 30)
         program(scenario={"jabber-hello": {"listen": way}})
         answers.append([stanza.body for person in (them, shy) for stanza in person.messages])
-        spoken = [one.at for one in world.records if one.direction == "C" and b"You said: Hi" in one.raw]
-        delays += [at - (world.clock.time() - world.clock.elapsed + begins + 10) for at in spoken[-1:]]
+        visible = [one.at for one in world.records if one.direction == "C" and b"You said: Hi" in one.raw]
+        delays += [at - (world.clock.time() - world.clock.elapsed + begins + 10) for at in visible[-1:]]
     wanted = ["Hello from Python!", *(f"Hello, them. You said: number {number}" for number in range(BURST))]
     wanted.append("Hello, shy. You said: Hi <there> & welcome")
     yield Claim("both ways give the same answers", answers[0] == answers[1], answers)

@@ -95,9 +95,9 @@ def receipt(world: World, program: Program) -> Iterator[Claim]:
     """The mail server is down while MySQL is restarted; later a command fails, and one is none."""
     failing = world.host.commands["systemctl", "status", "mariadb"]
     failing.code, failing.output = 3, "mariadb.service: inactive (dead)\n"
-    world.silence("smtp")
+    world.close_port("smtp")
     world.clock.at(10, lambda: world.mail.deliver(INBOX, asks(sender=JEREMY, message_id="one@phone.test")))
-    world.clock.at(200, lambda: world.reopen("smtp"))
+    world.clock.at(200, lambda: world.open_port("smtp"))
     world.clock.at(400, lambda: world.mail.deliver(INBOX, asks("status mysql", JEREMY)))
     world.clock.at(500, lambda: world.mail.deliver(INBOX, asks("Restart MySQ", JEREMY)))
     world.clock.until(700)

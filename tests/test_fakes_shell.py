@@ -122,7 +122,7 @@ def test_a_client_that_resets_leaves_nothing_behind() -> None:
 
 
 def test_too_many_sessions_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fakes.server.SESSIONS", 2)
+    monkeypatch.setattr("fakes.shell.SESSIONS", 2)
     with World({"servers": ["smtp"]}) as world:
         links = [dial(world) for _ in range(3)]
         greetings = [read_until(link, b"\r\n") for link in links]
@@ -132,7 +132,7 @@ def test_too_many_sessions_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_reader_that_does_not_read_is_cut_off_and_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fakes.server.OUTPUT", 100_000)
+    monkeypatch.setattr("fakes.shell.OUTPUT", 100_000)
     with World({"servers": ["smtp"]}) as world:
         with dial(world) as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -146,10 +146,10 @@ def test_a_reader_that_does_not_read_is_cut_off_and_others_are_served(monkeypatc
 def test_an_outage_refuses_and_the_same_port_comes_back() -> None:
     with World({"servers": ["smtp"]}) as world:
         address = world.address("smtp")
-        world.silence("smtp")
+        world.close_port("smtp")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, 5)
-        world.reopen("smtp")
+        world.open_port("smtp")
         assert world.address("smtp") == address
         with dial(world) as link:
             assert read_until(link, b"\r\n").startswith(b"220")
@@ -195,13 +195,13 @@ import socket, threading
 import fakes.world
 from fakes import World
 from fakes.smtp import Smtp
-fakes.world.STOP = 0.1
+fakes.life.STOP = 0.1
 Smtp.do_NOOP = lambda self, unit: threading.Event().wait()
 with World({"servers": ["smtp"]}) as world:
     link = socket.create_connection(world.address("smtp"))
     link.recv(100)
     link.sendall(b"NOOP\\r\\n")
-    while not world._shell.stuck:
+    while not world._shell._running:
         pass
 """
 
