@@ -9,7 +9,6 @@ fault may. What a drill needs of a world is listed in `Stage`, so that this modu
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 
 from fakes.faults import Drill, FaultError, Faults

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fakes.wire import Runtime, Refuse, Rule, Session, Unit, rule
+from fakes.wire import Refuse, Rule, Runtime, Session, Unit, rule
 
 HEAD = 8192  # bytes of a request line and its fields
 BODY = 1 << 20  # bytes of a body

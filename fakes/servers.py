@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fakes import pop3, smtp
 from fakes.descriptor import Server
+from fakes.drills import DRILLS
+from fakes.faults import Drill, Fault, parse
 from fakes.toc import server as toc
 from fakes.xmpp import server as xmpp
 
@@ -13,3 +17,14 @@ SERVERS: tuple[Server, ...] = (
     toc.SERVER,
     xmpp.SERVER,
 )
+
+
+def protocols(servers: Iterable[Server] = SERVERS) -> frozenset[str]:
+    """Returns the names of the servers' protocols, those included that they hand over to."""
+    upgrades = (core.protocol for server in servers for core in server.session.upgrades_to)
+    return frozenset({*(server.name for server in servers), *upgrades})
+
+
+def read_faults(text: str) -> list[Fault | Drill]:
+    """Returns the faults and drills of a text, outside of any world. Raises FaultError."""
+    return parse(text, protocols(), DRILLS)

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 from fakes import certificates
 from fakes.bridge import Bridge
 from fakes.clock import RealTime, Rehearsal
-from fakes.config import DEFAULT_PEOPLE, DEFAULT_SCREEN_NAMES, AimTable, Config, Reader, WorldError
+from fakes.config import DEFAULT_PEOPLE, DEFAULT_SCREEN_NAMES, AimTable, Reader, WorldError
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
 from fakes.faults import EVERYWHERE, Fault, Faults, UnmetFault
@@ -36,7 +36,7 @@ from fakes.host import Command, Event, Host, Tokens
 from fakes.life import Life
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
-from fakes.servers import SERVERS
+from fakes.servers import SERVERS, protocols
 from fakes.shell import Listener, Shell
 from fakes.suggest import nearest
 from fakes.toc import Aim
@@ -88,7 +88,7 @@ class World:
         self._bridge = Bridge()
         self._interface, self._ports = host, dict(ports or {})
         self.servers = self._chosen(every)
-        self.faults = Faults(vocabulary=self._vocabulary(), catalogue=DRILLS)
+        self.faults = Faults(self._vocabulary(), protocols(every), DRILLS)
         self.faults.stage = lambda drill, met: drill.play(self, met)
         self.runtime = Runtime(self._time.now, token or Tokens("server"), self.faults, self._note)
         self._populate()

@@ -24,9 +24,10 @@ from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from fakes.clock import START, NotAtRest
 from fakes.drills import DRILLS
-from fakes.faults import FaultError, parse
+from fakes.faults import FaultError
 from fakes.host import Event
 from fakes.mailstore import Envelope
+from fakes.servers import read_faults
 from fakes.transcripts.recorder import render
 from fakes.wire import Record
 from fakes.world import World
@@ -123,9 +124,9 @@ def play(scenario: Scenario, chosen: list[Act], faults: Sequence[str] = (), book
         breaks: Mapping[str, list[str]] = importlib.import_module(scenario.book).BREAKS
         expected = [text for act in chosen if act.book for text in breaks.get(act.name, [])]
     elif faults:
-        wanted = [str(fault) for text in faults for fault in parse(text, DRILLS)]
+        wanted = [str(fault) for text in faults for fault in read_faults(text)]
         for listed, outcome in scenario.faults:
-            if [str(fault) for fault in parse(listed, DRILLS)] == wanted and outcome.startswith("breaks "):
+            if [str(fault) for fault in read_faults(listed)] == wanted and outcome.startswith("breaks "):
                 expected = _claims_in(outcome.removeprefix("breaks "), performances)
     return Played(scenario, performances, expected, unmet)
 

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fakes.wire import Rule
 
 
-def in_states(
-    verbs: Mapping[str, Rule], states: Iterable[str]
-) -> Iterator[tuple[str, str, bool]]:
+def in_states(verbs: Mapping[str, Rule], states: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
     """Yields every verb in every state, and whether the table allows it."""
     for state in states:
         for verb, row in verbs.items():

@@ -52,7 +52,9 @@ def play_at_referee(transcript: Transcript, address: tuple[str, int]) -> list[st
                 differences.append(noted)
             if reply[:3].decode("latin-1") != (noted or step.text)[:3]:
                 came = escaped(reply.strip()) or "(nothing)"
-                text = f"the referee sends {came}\n  ours: {step.text}\n  noted: {noted or 'nothing'}"
+                text = (
+                    f"the referee sends {came}\n  ours: {step.text}\n  noted: {noted or 'nothing'}"
+                )
                 raise transcript.error(step.number, text)
     for connection in connections.values():
         connection.close()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.drills import DRILLS
 from fakes.config import Reader, WorldError
-from fakes.faults import Fault, FaultError, Faults, parse
-from fakes.servers import SERVERS
+from fakes.drills import DRILLS
+from fakes.faults import Fault, FaultError, Faults
+from fakes.servers import SERVERS, protocols, read_faults
 from fakes.smtp import Smtp
 from fakes.world import World
 
@@ -36,16 +36,16 @@ SMTP = {"smtp": Smtp.vocabulary()}
     "toc toc_send_im reset",
 ])  # fmt: skip
 def test_a_fault_reads_back_as_it_was_written(text: str) -> None:
-    (fault,) = parse(text)
-    assert parse(str(fault)) == [fault]
+    (fault,) = read_faults(text)
+    assert read_faults(str(fault)) == [fault]
 
 
 def test_blanks_and_underscores_are_one() -> None:
-    assert parse("toc toc send im reset") == parse("toc toc_send_im reset")
+    assert read_faults("toc toc send im reset") == read_faults("toc toc_send_im reset")
 
 
 def test_a_bare_hang_up_is_before_and_nth_alone_is_that_one_only() -> None:
-    assert parse("MAIL hang up") == parse("MAIL hang up before")
+    assert read_faults("MAIL hang up") == read_faults("MAIL hang up before")
     faults = Faults(vocabulary=dict(SMTP))
     faults.arm("MAIL nth 2 reset")
     assert [bool(faults.meet("smtp", "MAIL")) for _ in range(4)] == [False, True, False, False]
@@ -83,9 +83,9 @@ def test_the_first_armed_takes_the_unit_and_both_count_it() -> None:
 
 
 def test_faults_are_parted_by_semicolons_outside_quotes_and_drills_stand_for_theirs() -> None:
-    assert len(parse('MAIL reset; RCPT reply "a; b"; smtp-421', DRILLS)) == 3
+    assert len(read_faults('MAIL reset; RCPT reply "a; b"; smtp-421')) == 3
     for name, drill in DRILLS.items():
-        assert parse(name, DRILLS) == (parse(drill) if isinstance(drill, str) else [drill])
+        assert read_faults(name) == (read_faults(drill) if isinstance(drill, str) else [drill])
 
 
 def test_what_was_never_met_is_known() -> None:
@@ -116,7 +116,7 @@ def test_what_was_never_met_is_known() -> None:
     (";", "a fault is empty"),
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_refused_with_the_word_and_the_remedy(text: str, says: str) -> None:
-    faults = Faults(vocabulary=dict(SMTP))
+    faults = Faults(dict(SMTP), protocols())
     with pytest.raises(FaultError, match=says):
         faults.arm(text)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fakes.faults import Fault, Faults
 from fakes.http import BODY, HEAD, Http, Request, Response
-from fakes.wire import Facts, Runtime, Record
+from fakes.wire import Facts, Record, Runtime
 from fakes.world import World
 
 SEEN: list[Request] = []

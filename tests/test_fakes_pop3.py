@@ -20,8 +20,8 @@ from fakes.faults import Fault
 from fakes.mailstore import Row
 from fakes.pop3 import Pop3
 from fakes.transcripts.recorder import render
-from fakes.wire.lines import LONGEST_LINE
 from fakes.wire import Facts, Record, TlsFacts, Want
+from fakes.wire.lines import LONGEST_LINE
 from fakes.world import World
 from tests.legality import in_states
 

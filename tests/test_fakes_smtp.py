@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.faults import Fault
-from fakes.smtp import COMMAND_LINE, Smtp, parse_path
-from fakes.wire.lines import LONGEST_LINE
+from fakes.smtp import COMMAND_LINE, Smtp
+from fakes.smtp_syntax import parse_path
 from fakes.wire import BACKLOG, Facts, Record, TlsFacts, Want
 from fakes.world import World
 from tests.legality import in_states

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.toc import Account, Aim, Policy, Toc, frames
+from fakes.toc.lists import LONGEST
 from fakes.transcripts.connections import OnCore
 from fakes.transcripts.player import play, play_on_core
 from fakes.transcripts.recorder import render
 from fakes.transcripts.text import load, parse
-from fakes.toc import Account, Aim, Policy, Toc, frames
-from fakes.toc.lists import LONGEST
-from fakes.wire import Facts, Runtime, Record, Session, Want
+from fakes.wire import Facts, Record, Runtime, Session, Want
 from fakes.world import World
-from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
 from tests.legality import in_states
+from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("toc-*.txt"))
 STATES = ("FLAPON", "SIGNON", "LOGIN", "SIGNED", "ONLINE", "PAUSED")

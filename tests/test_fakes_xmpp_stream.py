@@ -16,8 +16,8 @@ from fakes.transcripts.recorder import render
 from fakes.transcripts.text import load, parse
 from fakes.wire import Want
 from fakes.xmpp import Xmpp
-from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
 from tests.legality import in_states
+from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
 
 STATES = ("START", "OPEN", "SASL", "AGAIN", "LOGIN", "BOUND")
 UNITS = {

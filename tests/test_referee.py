@@ -14,8 +14,8 @@ import pytest
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from fakes.transcripts.text import load
 from fakes.people import People, Person
+from fakes.transcripts.text import load
 from tests.referee import play_at_referee
 
 # Its world is one server with default settings: what plays in another world is not asked of it.

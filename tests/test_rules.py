@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from fakes.servers import SERVERS
 from fakes.transcripts.player import play_on_core
 from fakes.transcripts.text import load
 from fakes.wire import Record, Session
-from fakes.servers import SERVERS
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("comms", "fakes", "scenarios", "tests")

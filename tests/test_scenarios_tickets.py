@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from comms import message, settings
 from comms.errors import CommsError, StateError
-from fakes.faults import POISON
+from fakes.drills import POISON
 from fakes.world import World
 from scenarios.book import tickets as book
 from scenarios.processing import tickets

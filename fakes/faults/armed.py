@@ -29,9 +29,10 @@ class Faults:
     """The faults of one world, counted. Without any, asking costs one truth test."""
 
     vocabulary: dict[str, frozenset[str]] = field(default_factory=dict)  # protocol → its places
+    protocols: frozenset[str] = frozenset()  # that a text may name, in this world or not
+    catalogue: Mapping[str, str | Drill] = field(default_factory=dict)  # drills by name
     armed: list[_Armed] = field(default_factory=list)
     drills: dict[Drill, bool] = field(default_factory=dict)  # → whether it has happened
-    catalogue: Mapping[str, str | Drill] = field(default_factory=dict)  # drills by name
     # Set by the world, which plays the drills.
     stage: Callable[[Drill, Callable[[], None]], None] = lambda drill, met: None
 
@@ -53,7 +54,9 @@ class Faults:
                     self.armed.append(_Armed(self._placed(fault)))
 
     def _read(self, given: Fault | Drill | str) -> list[Fault | Drill]:
-        return parse(given, self.catalogue) if isinstance(given, str) else [given]
+        if not isinstance(given, str):
+            return [given]
+        return parse(given, {*self.protocols, *self.vocabulary}, self.catalogue)
 
     def disarm(self) -> None:
         """Removes all faults, also those that nothing has met."""

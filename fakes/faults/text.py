@@ -12,29 +12,34 @@ A semicolon separates faults, unless it is inside quotes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fakes.faults.value import KINDS, Drill, Fault, FaultError
 from fakes.suggest import nearest
 
-PROTOCOLS = ("smtp", "pop3", "imap", "xmpp", "toc", "irc", "http")
 FORM = "[PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N]"
 _CONDITIONS: dict[str, type] = {"arg": str, "user": str, "nth": int, "times": int}
 _HANG_UP = ("before", "within", "after")
 
 
-def parse(text: str, drills: Mapping[str, str | Drill] | None = None) -> list[Fault | Drill]:
-    """Returns the faults of a text. The name of a drill may stand for a fault. Raises FaultError."""
+def parse(
+    text: str, protocols: Collection[str] = (), drills: Mapping[str, str | Drill] | None = None
+) -> list[Fault | Drill]:
+    """Returns the faults of a text.
+
+    A first word that is among `protocols` names the protocol; the name of a drill may stand for a
+    fault. Raises FaultError.
+    """
     faults: list[Fault | Drill] = []
     for words in _statements(text):
         drill = (drills or {}).get(words[0]) if len(words) == 1 else None
         if isinstance(drill, str):
-            faults += parse(drill)
+            faults += parse(drill, protocols)
         elif drill is not None:
             faults.append(drill)
         else:
-            faults.append(_fault(words, drills or {}))
+            faults.append(_fault(words, protocols, drills or {}))
     return faults
 
 
@@ -63,14 +68,16 @@ def _statements(text: str) -> Iterator[list[str]]:
         yield words
 
 
-def _fault(words: list[str], drills: Mapping[str, str | Drill]) -> Fault:
+def _fault(
+    words: list[str], protocols: Collection[str], drills: Mapping[str, str | Drill]
+) -> Fault:
     text = " ".join(words)
     if not words:
         raise FaultError(f"a fault is empty; write {FORM}")
     rest = list(words)
     keywords = {*_CONDITIONS, "hang", *KINDS}
     values: dict[str, Any] = {}
-    if rest[0].casefold() in PROTOCOLS and len(rest) > 1:
+    if rest[0].casefold() in protocols and len(rest) > 1:
         values["protocol"] = rest.pop(0).casefold()
     # The first word is always a place, even if it looks like a keyword (RSET, `reset`). Places of
     # several words are joined by underscores: `toc send im`.

@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterator
 from fakes.toc import frames
 from fakes.toc.aim import Aim
 from fakes.toc.masks import KINDS, NOT_READABLE, unmasked
-from fakes.transcripts.codec import ESCAPES, escaped as shown, protected as line_of
+from fakes.transcripts.codec import ESCAPES
+from fakes.transcripts.codec import escaped as shown
+from fakes.transcripts.codec import protected as line_of
 from fakes.transcripts.text import Step
 from fakes.wire import Record
 

@@ -26,7 +26,7 @@ from fakes.toc.presence import Im, Presence, Status, Unavailable
 from fakes.toc.roasting import unroast
 from fakes.toc.rooms import EXCHANGE, Room
 from fakes.toc.speed import Meter
-from fakes.wire import Runtime, Refuse, Rule, Secret, Session, Unit, rule
+from fakes.wire import Refuse, Rule, Runtime, Secret, Session, Unit, rule
 
 ALIASES = {"toc2_send_im": "toc_send_im"}  # one command under two names: one row, one place for faults
 _VERBS = {frames.SIGNON: "SIGNON", frames.SIGNOFF: "SIGNOFF", frames.KEEP_ALIVE: "KEEP_ALIVE"}

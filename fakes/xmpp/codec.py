@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from fakes.transcripts.codec import LINES, escaped as shown
+from fakes.transcripts.codec import LINES
+from fakes.transcripts.codec import escaped as shown
 from fakes.transcripts.text import Step
 from fakes.wire import Record
-from fakes.xmpp.markup import BIND, CLIENT, SASL, STREAMS
 from fakes.xmpp.jabber import Jabber
+from fakes.xmpp.markup import BIND, CLIENT, SASL, STREAMS
 from fakes.xmpp.splitter import Piece, Splitter
 
 HEADER = f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}' version='1.0'>"
@@ -169,7 +170,7 @@ def _digest(challenge: bytes, who: str, secret: Secret) -> bytes:
 
 
 
-def _roster(jabber: "Jabber", rest: str) -> str:
+def _roster(jabber: Jabber, rest: str) -> str:
     """`then: roster juliet@example.test romeo@example.test both, nurse@example.test none ask`."""
     address = rest.split()[0]
     items = [
@@ -179,13 +180,13 @@ def _roster(jabber: "Jabber", rest: str) -> str:
     return f"{address} {', '.join(items) or 'empty'}"
 
 
-def _available(jabber: "Jabber", rest: str) -> str:
+def _available(jabber: Jabber, rest: str) -> str:
     """`then: available juliet@example.test balcony chamber`; nobody: `-`."""
     address = rest.split()[0]
     return f"{address} {' '.join(jabber.presence(address)) or '-'}"
 
 
-def _offline(jabber: "Jabber", rest: str) -> str:
+def _offline(jabber: Jabber, rest: str) -> str:
     """`then: offline juliet@example.test 2`."""
     address = rest.split()[0]
     return f"{address} {len(jabber.offline(address))}"
@@ -194,17 +195,17 @@ def _offline(jabber: "Jabber", rest: str) -> str:
 WORDS = {"roster": _roster, "available": _available, "offline": _offline}
 
 
-def _says(jabber: "Jabber", text: str) -> None:
+def _says(jabber: Jabber, text: str) -> None:
     who, to, words = text.split(" ", 2)
     jabber.person(who).says(to, words)
 
 
-def _accepts(jabber: "Jabber", text: str) -> None:
+def _accepts(jabber: Jabber, text: str) -> None:
     who, whom = text.split()
     jabber.person(who).accepts(whom)
 
 
-def _ends(jabber: "Jabber", text: str) -> None:
+def _ends(jabber: Jabber, text: str) -> None:
     address, _, condition = text.partition(" ")
     jabber.end(address, condition or "conflict")
 

@@ -8,9 +8,8 @@ world.clock.at(60, lambda: ops.says("bot@example.test", "restart"))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
@@ -19,7 +18,7 @@ from fakes.wire import Runtime, Want
 from fakes.xmpp.addresses import domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import CLIENT, element
-from fakes.xmpp.service import SWITCHES, Policy, Service
+from fakes.xmpp.service import Policy, Service
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError, made, parsed
 from fakes.xmpp.subscriptions import ASKING

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from xml.etree.ElementTree import Element
 
 from fakes.directory import Accounts
@@ -36,7 +36,7 @@ class Policy:
     """How this server is set up: where the standards leave a choice, and limits. `off` names what it does not have."""
 
     tls: str = "off"  # STARTTLS: off, optional, or required before anything else
-    conflict: str = "replace"  # a resource is in use: the old session ends; or refuse, or rename the new one
+    conflict: Literal["replace", "refuse", "rename"] = "replace"  # a resource is in use: the old session ends; or refuse, or rename the new one
     forged: str = "override"  # a wrong `from`: corrected; or error, invalid-from
     nobody: str = "error"  # a message for nobody: an error; or silent, so that no one can find out who has an account
     subscribe_nobody: str = "silent"  # a request to nobody: silent, or error

@@ -12,7 +12,7 @@ import re
 from typing import ClassVar
 
 from fakes import sasl as mechanisms
-from fakes.wire import Facts, Runtime, Refuse, Rule, Secret, Session, Unit, Want, rule
+from fakes.wire import Facts, Refuse, Rule, Runtime, Secret, Session, Unit, Want, rule
 from fakes.xmpp import sasl
 from fakes.xmpp.addresses import Jid, domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS

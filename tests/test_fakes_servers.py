@@ -1,0 +1,80 @@
+"""What a new protocol costs: a file (linechat.py), and one line where the world is made."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from fakes.config import WorldError
+from fakes.faults import FaultError
+from fakes.servers import SERVERS
+from fakes.transcripts.player import play_on_core, play_on_socket
+from fakes.transcripts.recorder import render
+from fakes.transcripts.text import parse
+from fakes.world import World
+from tests import linechat
+
+WITH_CHAT = (*SERVERS, linechat.SERVER)  # the one line
+
+DIALOGUE = parse(
+    """CHAT: a message to oneself
+given: chat.welcome = "good day"
+fault: chat SAY nth 2 reply "try later"
+
+C: NAME romeo
+S: good day
+C: SAY romeo hi
+S: romeo: hi
+C: SAY romeo again
+S: try later
+C: QUIT
+S: (closes)
+"""
+)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World({"servers": ["chat"]}, servers=WITH_CHAT) as world:
+        yield world
+
+
+def test_it_listens_and_is_found_by_name(world: World) -> None:
+    with socket.create_connection(world.address("chat")) as client:
+        client.sendall(b"NAME romeo\r\n")
+        assert client.recv(100) == b"hello\r\n"
+    assert world.settings["chat"]["port"] == world.address("chat")[1]
+
+
+def test_its_policy_is_a_table_of_the_world_file() -> None:
+    with pytest.raises(WorldError, match="chat.welcom: unknown key .did you mean 'welcome'"):
+        World({"chat": {"welcom": "hi"}}, servers=WITH_CHAT)
+
+
+def test_faults_know_its_verbs() -> None:
+    World({"servers": ["chat"]}, servers=WITH_CHAT, faults=["SAY reset"])
+    with pytest.raises(FaultError, match="did you mean 'say'"):
+        World({"servers": ["chat"]}, servers=WITH_CHAT, faults=["SYA reset"])
+
+
+def test_transcripts_of_it_play_on_the_core_and_on_a_socket() -> None:
+    play_on_core(DIALOGUE, WITH_CHAT)
+    play_on_socket(DIALOGUE, WITH_CHAT)
+
+
+def test_a_recording_of_it_is_a_transcript() -> None:
+    world = play_on_core(DIALOGUE, WITH_CHAT)
+    text = render(world.recording, DIALOGUE.title, 'chat.welcome = "good day"')
+    play_on_core(parse(text), WITH_CHAT)
+
+
+def test_the_other_servers_run_beside_it() -> None:
+    with World(servers=WITH_CHAT) as world:
+        assert list(world.listeners) == ["smtp", "pop3", "toc", "xmpp", "chat"]
+
+
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+def test_every_server_has_a_port_of_its_own_name_first(server: object) -> None:
+    assert server.ports[0].name == server.name  # type: ignore[attr-defined]

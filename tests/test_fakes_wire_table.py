@@ -1,0 +1,34 @@
+"""The legality table: a wrong one fails when the class is created."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from fakes.servers import SERVERS
+from fakes.wire import Rule, Session, rule
+
+
+def test_a_row_splits_its_states() -> None:
+    row = rule("READY MAIL", "RFC 5321 §4.1.1.3", then="MAIL RCPT")
+    assert row == Rule(frozenset({"READY", "MAIL"}), "RFC 5321 §4.1.1.3", ("MAIL", "RCPT"))
+
+
+@pytest.mark.parametrize(
+    "row", [rule("READY MIAL", "§1"), rule("READY", "§1", then="MIAL")], ids=["states", "then"]
+)
+def test_a_misspelt_state_fails_at_import_and_names_the_nearest(row: Rule) -> None:
+    with pytest.raises(TypeError, match=r"Wrong: the rule for 'RCPT' names an unknown state 'MIAL' "
+                                        r"\(did you mean 'MAIL'\?\); states: READY, MAIL"):  # fmt: skip
+
+        class Wrong(Session):
+            states: ClassVar[str] = "READY MAIL"
+            verbs: ClassVar[dict[str, Rule]] = {"RCPT": row}
+
+
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+def test_every_state_of_a_protocol_is_used(server: object) -> None:
+    session = server.session  # type: ignore[attr-defined]
+    used = {state for row in session.verbs.values() for state in (*row.states, *row.then)}
+    assert set(session.states.split()) - used <= {"PAUSED"}, "TOC's server may pause by itself"
