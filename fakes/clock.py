@@ -170,7 +170,7 @@ class Rehearsal:
         """A link is about to be opened: what went before is finished, and the port is open or not, as faults say."""
         self.settle()
         if self._shell.runtime.faults:
-            self._bridge.run(self._shell.before_connect(port))
+            self._bridge.call(lambda: self._shell.before_connect(port))
 
     def connected(self, link: Link) -> None:
         """A link stands: from now on its octets count."""

@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from fakes.bridge import Bridge
 from fakes.shell import Shell
 
 STOP = 5.0  # real seconds that a world takes to stop before that is an error
 
-Open = Callable[[], Coroutine[object, object, None]]
-
 
 class Life:
-    """The loop that serves one world."""
+    """The loop that serves one world. `open` opens the world's ports."""
 
-    def __init__(self, shell: Shell, bridge: Bridge) -> None:
+    def __init__(self, shell: Shell, bridge: Bridge, open: Callable[[], None]) -> None:
         self._shell = shell
         self._bridge = bridge
+        self._open = open
         self._thread: threading.Thread | None = None
 
-    def start(self, open: Open) -> None:
-        """Starts a thread with a loop, and opens the ports on it."""
+    def start(self) -> None:
+        """Opens the ports and serves them on a thread. Raises OSError if a port is in use."""
         loop = asyncio.new_event_loop()
         self._shell.attach(loop)
         self._thread = threading.Thread(target=loop.run_forever, name="world", daemon=True)
         try:
-            if _on_a_loop():
-                # An async test that wants the world on another thread: its loop cannot be nested.
-                self._thread.start()
-                self._bridge.attach(loop, self._thread.ident or 0)
-                self._bridge.run(open())
-            else:
-                # Each hand-over between threads costs more than opening a port, so the ports are
-                # opened first and the thread takes over the loop afterwards.
-                loop.run_until_complete(open())
-                self._thread.start()
-                self._bridge.attach(loop, self._thread.ident or 0)
+            self._open()  # before the thread runs, so that the caller gets its errors
+            self._thread.start()
+            self._bridge.attach(loop, self._thread.ident or 0)
         except BaseException:
             self.stop()
             raise
@@ -60,14 +51,16 @@ class Life:
             thread.join(STOP)
             if thread.is_alive():
                 raise self._held()
+        else:
+            loop.run_until_complete(self._shell.stop())
         loop.close()
 
-    async def start_here(self, open: Open) -> None:
-        """Serves on the caller's loop."""
+    def start_here(self) -> None:
+        """Serves on the loop that the caller runs on. Raises OSError if a port is in use."""
         loop = asyncio.get_running_loop()
         self._shell.attach(loop)
         self._bridge.attach(loop, threading.get_ident())
-        await open()
+        self._open()
 
     async def stop_here(self) -> None:
         """Closes everything on the caller's loop. Raises RuntimeError if that takes too long."""
@@ -79,11 +72,3 @@ class Life:
     def _held(self) -> RuntimeError:
         holder = self._shell.holder
         return RuntimeError(f"the world did not stop within {STOP:g} s, held by {holder}")
-
-
-def _on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

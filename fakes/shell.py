@@ -23,6 +23,7 @@ from fakes.wire import Facts, Runtime, Session, TlsFacts, Want
 
 OUTPUT = 1 << 23  # bytes that may wait for a slow reader; beyond that, the connection is reset
 LINGER = 2.0  # real seconds that a closed connection waits for the client to close too
+BACKLOG = 128  # connections that the kernel keeps until they are accepted
 SESSIONS = 1000  # per listener; the next one is told that the server is crowded
 
 
@@ -88,7 +89,7 @@ class Listener:
     port: int = 0
     implicit_tls: bool = False
     protocol: str = ""
-    server: asyncio.Server | None = None  # None while the port is closed
+    socket: socket.socket | None = None  # None while the port is closed
 
     @property
     def address(self) -> tuple[str, int]:
@@ -319,6 +320,7 @@ class Shell:
         self._sessions = 0
         self._guards = 0
         self._running: Connection | None = None  # the connection whose core is at work
+        self._accepting: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
         runtime.timers.on_change = self._plan
 
@@ -335,7 +337,7 @@ class Shell:
 
     # ── listeners ────────────────────────────────────────────────────────────────
 
-    async def listen(self, listener: Listener) -> None:
+    def listen(self, listener: Listener) -> None:
         """Opens a port. Raises OSError if it is in use."""
         family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
         # IPPROTO_TCP by name: asyncio sets TCP_NODELAY only if the socket says that it is TCP.
@@ -348,23 +350,38 @@ class Shell:
                 where = f"port {listener.port} on {listener.host}"
                 raise OSError(error.errno, f"{where}: {error.strerror}") from None
             raw.setblocking(False)
-            listener.port = raw.getsockname()[1]
-            listener.server = await self.loop.create_server(
-                lambda: Connection(self, listener), sock=raw, backlog=128
-            )
+            raw.listen(BACKLOG)
         except BaseException:
             raw.close()
             raise
+        listener.port, listener.socket = raw.getsockname()[1], raw
+        self.loop.add_reader(raw, self._accept, listener, raw)
         self.listeners[listener.name] = listener
+
+    def _accept(self, listener: Listener, raw: socket.socket) -> None:
+        # Not `loop.create_server`: when its server is closed while it accepts, the new socket is
+        # neither served nor closed, and a test that ends just then leaks it.
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            while True:
+                accepted, _ = raw.accept()
+                accepted.setblocking(False)
+                task = self.loop.create_task(
+                    self.loop.connect_accepted_socket(
+                        lambda: Connection(self, listener), accepted
+                    )
+                )
+                self._accepting.add(task)
+                task.add_done_callback(self._accepting.discard)
 
     def close_port(self, name: str) -> None:
         """Closes a port; established connections stay. `listen` opens it again."""
         listener = self.listeners[name]
-        if listener.server is not None:
-            listener.server.close()
-            listener.server = None
+        if listener.socket is not None:
+            self.loop.remove_reader(listener.socket)
+            listener.socket.close()
+            listener.socket = None
 
-    async def before_connect(self, port: int) -> None:
+    def before_connect(self, port: int) -> None:
         """A client is about to connect: closes the port if a `refuse` fault is due, else opens it."""
         faults = self.runtime.faults
         for listener in self.listeners.values():
@@ -372,8 +389,8 @@ class Shell:
                 continue
             if faults.refuses(listener.protocol):
                 self.close_port(listener.name)
-            elif listener.server is None:
-                await self.listen(listener)
+            elif listener.socket is None:
+                self.listen(listener)
 
     @property
     def holder(self) -> str:
@@ -394,9 +411,11 @@ class Shell:
             self._timer.cancel()
         for name in list(self.listeners):
             self.close_port(name)
+        # What was accepted just now becomes a connection in the next turns of the loop.
+        await asyncio.gather(*self._accepting, return_exceptions=True)
         for connection in list(self.connections):
             connection.abandon() if connection.finished else connection.cut(Want.RESET)
-        while self.connections:  # closed transports report on the next turns of the loop
+        while self.connections:  # closed transports report in the next turns of the loop
             await asyncio.sleep(0)
 
     # ── connections ──────────────────────────────────────────────────────────────

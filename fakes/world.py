@@ -94,7 +94,7 @@ class World:
         self._populate()
         self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
         self._shell.on_stop = self.jabber.close
-        self._life = Life(self._shell, self._bridge)
+        self._life = Life(self._shell, self._bridge, self._open)
         self._authority: certificates.Authority | None = None
         self._making = threading.Lock()
         self._folder: Path | None = None
@@ -337,7 +337,7 @@ class World:
     def open_port(self, listener: str) -> None:
         """Opens a port again, with the same number."""
         self.address(listener)
-        self._bridge.run(self._shell.listen(self._shell.listeners[listener]))
+        self._bridge.call(lambda: self._shell.listen(self._shell.listeners[listener]))
 
     def cut(self, protocol: str = "", want: Want = Want.CLOSE) -> int:
         """Ends every connection (of one protocol) at once, and returns how many there were."""
@@ -354,7 +354,7 @@ class World:
     def serve(self, name: str, core: Callable[[], Session]) -> tuple[str, int]:
         """Opens a port for cores of another kind, and returns its address."""
         listener = Listener(name, core, self._interface, protocol=core().protocol)
-        self._bridge.run(self._shell.listen(listener))
+        self._bridge.call(lambda: self._shell.listen(listener))
         return listener.address
 
     def run_timers(self) -> None:
@@ -364,7 +364,7 @@ class World:
     # ── life ─────────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> World:
-        self._life.start(self._open)
+        self._life.start()
         return self
 
     def __exit__(
@@ -380,7 +380,7 @@ class World:
         self._finish(error)
 
     async def __aenter__(self) -> World:
-        await self._life.start_here(self._open)
+        self._life.start_here()
         return self
 
     async def __aexit__(
@@ -419,13 +419,13 @@ class World:
                 "or nth does not match what did; world.faults.disarm() removes all faults."
             )
 
-    async def _open(self) -> None:
+    def _open(self) -> None:
         for server in self.servers.values():
             for port in server.ports:
                 if self._opens(server, port):
                     number = self._ports.get(port.name, 0)
                     core = self._core(server, port)
-                    await self._shell.listen(
+                    self._shell.listen(
                         Listener(port.name, core, self._interface, number, port.tls, server.name)
                     )
             if self.faults.may_refuse(server.name) and not self.rehearsal:

@@ -1,151 +1,190 @@
-"""A world: its file, its settings, and the test's side of its mail."""
+"""A world: where things are, its settings, and how errors inside a fake reach the test."""
 
 from __future__ import annotations
 
 import smtplib
-from email.message import EmailMessage
+import socket
 
 import pytest
 
-from fakes.bridge import Bridge
-from fakes.mailstore import Mailstore
-from fakes.people import People, Person
+from fakes.faults import UnmetFault
+from fakes.smtp import Smtp
 from fakes.world import World, WorldError
 
+MAIL = {"servers": ["smtp"]}
 
-@pytest.mark.parametrize(("config", "says"), [
-    ({"persons": []}, "did you mean 'person'"),
-    ({"person": {"address": "a@b.c"}}, r"write \[\[person\]\]"),
-    ({"person": [{"adress": "a@b.c"}]}, "did you mean 'address'"),
-    ({"person": [{"address": "alice"}]}, "'alice' is not an address; write address ="),
-    ({"person": [{"address": "a@b.c"}, {"address": "A@b.c"}]}, "twice"),
-    ({"person": [{"address": "a@b.c", "quota": "much"}]}, "person.quota: expected a whole number, found 'much'; write quota = 10"),
-    ({"mail": []}, r"write \[mail\]"),
-    ({"mail": {"domain": ["a.b"]}}, "did you mean 'domains'"),
-    ({"mail": {"unknown": "drop"}}, "mail.unknown: unknown value 'drop'; choose from reject, bounce"),
-    ({"tls": "sometimes"}, "tls: unknown value 'sometimes'; choose from off, optional, required"),
-    ({"servers": ["smpt"]}, "did you mean 'smtp'"),
-    ({"off": {"smtp": ["PIPELINE"]}}, "did you mean 'PIPELINING'"),
-    ({"host": {"commands": [{"output": "x"}]}}, "host.commands.run: missing; write run ="),
-    ({"host": {"commands": [{"run": ["df"], "ouput": "x"}]}}, "did you mean 'output'"),
-    ({"host": {"commands": [{"run": "df -k"}]}}, "host.commands.run: expected a list of strings, found 'df -k'"),
-])  # fmt: skip
-def test_a_world_file_that_cannot_be_used_is_told_the_key_and_the_remedy(config: dict[str, object], says: str) -> None:
-    with pytest.raises(WorldError, match=says):
-        World(config)
+# ── what is in it ────────────────────────────────────────────────────────────────
 
 
-def test_the_host_of_a_world_has_the_commands_of_its_file() -> None:
-    world = World(
-        {"host": {"commands": [{"run": ["df", "-k"], "output": "full\n", "takes": 2, "code": 1}]}}, rehearsal=True
-    )
+def test_the_host_has_the_commands_of_the_world_file() -> None:
+    command = {"run": ["df", "-k"], "output": "full\n", "takes": 2, "code": 1}
+    world = World({"host": {"commands": [command]}}, rehearsal=True)
     done = world.host.run(["df", "-k"], 10)
     assert (done.code, done.output, done.seconds) == (1, "full\n", 2)
     assert world.host.run(["df"], 10).code is None
-
-
-def send(
-    world: World, to: list[str], text: str = "Subject: hello\r\n\r\nhi\r\n", sender: str = "carol@example.org"
-) -> None:
-    with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
-        client.sendmail(sender, to, text)
-
-
-@pytest.fixture
-def store() -> Mailstore:
-    return Mailstore(People([Person("alice@example.test"), Person("bob@example.test")]))
-
-
-def test_a_mail_that_arrives_by_smtp_can_be_waited_for(world: World) -> None:
-    world.mail.assert_none(within=0.01)
-    send(world, ["alice@example.test"])
-    mail = world.mail.wait_for(lambda mail: mail.subject == "hello")
-    assert (mail.envelope.sender, mail.envelope.to) == ("carol@example.org", ["alice@example.test"])
-    assert mail.envelope.helo == "client.example" and not mail.envelope.tls
-    with pytest.raises(AssertionError, match=r"\n  <Mail carol@example.org → alice@example.test: 'hello'>$"):
-        world.mail.assert_none()
-
-
-def test_a_maildrop_has_trace_lines_on_top_and_bcc_stays_in_the_envelope(world: World) -> None:
-    send(world, ["alice@example.test"], "Return-Path: <forged@evil.example>\r\nSubject: hello\r\n\r\nhi\r\n")
-    send(world, ["alice@example.test", "bob@example.test"])
-    first, second = (mail.raw.decode() for mail in world.mail.inbox("alice@example.test"))
-    assert first.startswith(
-        "Return-Path: <carol@example.org>\r\nDelivered-To: alice@example.test\r\nReceived: from client.example"
-    )
-    assert first.lower().count("return-path:") == 1
-    assert "for <alice@example.test>;" in first
-    assert "bob@example.test" not in second, "no FOR with several recipients: the others are nobody's business"
-
-
-def test_mail_for_another_domain_is_kept_as_relayed(world: World) -> None:
-    send(world, ["dave@elsewhere.example", "alice@example.test"])
-    assert [mail.envelope.to for mail in world.mail.relayed] == [["dave@elsewhere.example", "alice@example.test"]]
-    assert len(world.mail.inbox("alice@example.test")) == 1
-
-
-def test_mail_can_be_delivered_and_purged_without_smtp(store: Mailstore) -> None:
-    message = EmailMessage()
-    message["Subject"] = "preloaded"
-    message.set_content("hi")
-    store.deliver("alice@example.test", message, sender="carol@example.org")
-    store.deliver("alice+news@example.test", b"Subject: second\r\n\r\n")
-    assert [mail.subject for mail in store.inbox("alice@example.test")] == ["preloaded", "second"]
-    with pytest.raises(LookupError, match="nobody has the address"):
-        store.deliver("nobody@example.test", b"")
-    store.purge()
-    assert store.messages == store.inbox("alice@example.test") == []
-
-
-def test_a_mail_gives_its_links_codes_and_attachments() -> None:
-    message = EmailMessage()
-    message["Subject"] = "Confirm"
-    message.set_content("Your code is 482913. See http://shop.test/a?b=1&c=2 today.")
-    message.add_alternative('<a href="https://shop.test/confirm?x=1&amp;y=2">here</a>', subtype="html")
-    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="receipt-1.pdf")
-    store = Mailstore(People([Person("alice@example.test")]))
-    mail = store.deliver("alice@example.test", message)
-    assert mail.links() == ["http://shop.test/a?b=1&c=2", "https://shop.test/confirm?x=1&y=2"]
-    assert mail.codes() == ["482913"]
-    assert mail.attachment("receipt-*.pdf") == b"%PDF"
-    with pytest.raises(AssertionError, match=r"receipt-1\.pdf"):
-        mail.attachment("*.txt")
-
-
-def test_any_octets_are_a_mail_with_a_subject_and_a_text(store: Mailstore) -> None:
-    for raw in (
-        b"",
-        b"\0\xff",
-        b"Subject: =?utf-8?q?=ff=0d=0a?=\r\n\r\n\xff",
-        b"Content-Type: text/plain; charset=no-such\r\n\r\n\xe9",
-    ):
-        mail = store.deliver("alice@example.test", raw)
-        assert isinstance(mail.subject, str) and isinstance(mail.text, str) and repr(mail)
-
-
-def test_an_alias_reaches_all_who_have_it_and_a_catch_all_domain_everyone() -> None:
-    people = People([Person("alice@example.test", aliases=("team@example.test",)),
-                     Person("bob@example.test", aliases=("team@example.test",))])  # fmt: skip
-    store = Mailstore(people, catch_all=["hooks.test"])
-    store.deliver("team@example.test", b"Subject: to both\r\n\r\n")
-    store.deliver("Token_1234@hooks.test", b"Subject: caught\r\n\r\n")
-    assert [len(store.inbox(f"{name}@example.test")) for name in ("alice", "bob")] == [1, 1]
-    assert [mail.subject for mail in store.inbox("token_1234@hooks.test")] == ["caught"]
-
-
-def test_a_login_is_an_address_or_a_local_part_that_only_one_person_has() -> None:
-    people = People([Person("alice@one.test"), Person("alice@two.test"), Person("bob@one.test")])
-    assert people.find("ALICE@one.test") is not None
-    assert people.find("alice") is None
-    assert people.find("bob") is not None
 
 
 def test_settings_are_what_a_settings_file_for_this_world_would_hold(world: World) -> None:
     smtp = world.settings["smtp"]
     assert (smtp["user"], smtp["password"]) == ("alice@example.test", "secret")
     assert smtp["tls"] in ("none", "starttls")
+    assert world.settings["xmpp"]["jid"] == "alice@example.test"
+    assert world.settings["toc"] | {"port": 0, "timeout": 0} == {
+        "host": "127.0.0.1",
+        "port": 0,
+        "tls": "none",
+        "screen_name": "alice",
+        "password": "secret",
+        "timeout": 0,
+    }
 
 
-def test_a_wait_without_a_loop_looks_once() -> None:
-    assert Bridge().wait_until(lambda: 3, 1) == 3
-    assert Bridge().wait_until(lambda: None, 0) is None
+def test_a_person_given_twice_is_a_world_error() -> None:
+    with pytest.raises(WorldError, match="person: A@b.c"):
+        World({"person": [{"address": "a@b.c"}, {"address": "A@b.c"}]})
+
+
+def test_what_the_program_printed_is_kept_in_order() -> None:
+    world = World(rehearsal=True)
+    world.tell("program", "one", "say")
+    world.tell("program", "a log line")
+    world.tell("program", "two", "say")
+    assert world.said == ["one", "two"]
+
+
+# ── where things are ─────────────────────────────────────────────────────────────
+
+
+def test_an_unknown_listener_is_answered_with_the_ones_that_there_are() -> None:
+    with World({"servers": ["smtp", "toc"]}) as world:
+        for name in ("pop3", "submission"):
+            with pytest.raises(WorldError, match=f"no listener '{name}'.*; it has: smtp, toc"):
+                world.address(name)
+        with pytest.raises(WorldError, match=r"'smpt' \(did you mean 'smtp'\?\)"):
+            world.close_port("smpt")
+        with pytest.raises(WorldError, match="no listener 'pop3'"):
+            world.open_port("pop3")
+
+
+def test_a_world_that_is_not_running_has_no_address() -> None:
+    with pytest.raises(WorldError, match=r"it has: none \(it is not running\)"):
+        World(MAIL).address("smtp")
+
+
+def test_a_core_of_an_unknown_listener_is_a_world_error() -> None:
+    with pytest.raises(WorldError, match="no listener 'imap'"):
+        World().core("imap")
+
+
+def test_a_closed_port_refuses_and_opens_again_with_the_same_number() -> None:
+    with World(MAIL) as world:
+        address = world.address("smtp")
+        world.close_port("smtp")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        world.open_port("smtp")
+        assert world.address("smtp") == address
+        socket.create_connection(address).close()
+
+
+def test_a_world_is_shown_with_its_ports() -> None:
+    assert repr(World(MAIL)) == "<World smtp>"
+    with World(MAIL) as world:
+        assert repr(world) == f"<World smtp {world.address('smtp')[1]}>"
+
+
+# ── errors inside a fake ─────────────────────────────────────────────────────────
+
+
+class Bug(Exception):
+    """Raised by a handler of a fake that is broken on purpose."""
+
+
+@pytest.fixture
+def _broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Smtp, unit: object) -> None:
+        raise Bug("broken")
+
+    monkeypatch.setattr(Smtp, "do_NOOP", broken)
+
+
+def noop(world: World) -> None:
+    with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+        client.ehlo()
+        client.noop()
+
+
+@pytest.mark.usefixtures("_broken")
+def test_a_test_that_fails_is_told_what_broke_in_the_fake() -> None:
+    with pytest.raises(smtplib.SMTPServerDisconnected) as caught, World(MAIL) as world:
+        noop(world)
+    (note,) = caught.value.__notes__
+    assert "a fake raised an exception, which may be the cause" in note
+    assert "Bug: broken" in note and "do_NOOP" in note or "broken" in note
+    assert "in the fake's session <Smtp 1 READY>" in note
+    assert "while it handled NOOP: b'noop\\r\\n'" in note
+
+
+@pytest.mark.usefixtures("_broken")
+def test_a_test_that_passes_fails_with_the_exception_of_the_fake() -> None:
+    with pytest.raises(Bug, match="broken"), World(MAIL) as world:
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            noop(world)
+
+
+@pytest.mark.usefixtures("_broken")
+def test_all_exceptions_are_shown_and_not_only_the_first() -> None:
+    with pytest.raises(ExceptionGroup, match="the fakes raised 2 exceptions") as caught:
+        with World(MAIL) as world:
+            for _ in range(2):
+                with pytest.raises(smtplib.SMTPServerDisconnected):
+                    noop(world)
+    notes = ["".join(one.__notes__) for one in caught.value.exceptions]
+    assert "<Smtp 1 READY>" in notes[0] and "<Smtp 2 READY>" in notes[1]
+
+
+@pytest.mark.usefixtures("_broken")
+async def test_the_same_on_the_loop_of_an_async_test() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        async with World(MAIL) as world:
+            session = world.core("smtp")
+            with world._shell.guarded():
+                session.do_NOOP(None)  # type: ignore[attr-defined]
+            raise ZeroDivisionError
+    assert "Bug: broken" in caught.value.__notes__[0]
+
+
+def test_a_secret_is_not_shown_in_the_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Smtp, unit: object) -> None:
+        raise Bug("broken")
+
+    monkeypatch.setattr(Smtp, "do_AUTH", broken)
+    with pytest.raises(Bug) as caught, World(MAIL) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+            client.ehlo()
+            with pytest.raises(smtplib.SMTPServerDisconnected):
+                client.docmd("AUTH", "PLAIN AGFsaWNlAHNlY3JldA==")
+    assert "{plain alice}" in "".join(caught.value.__notes__)
+
+
+def test_a_fault_that_nothing_met_is_an_error() -> None:
+    with pytest.raises(UnmetFault, match="armed and never met: smtp RCPT reset"):
+        with World(MAIL, faults=["RCPT reset"]):
+            pass
+    with World(MAIL, faults=["RCPT reset"]) as world:
+        world.faults.disarm()
+
+
+# ── FAKES_DEBUG ──────────────────────────────────────────────────────────────────
+
+
+def test_the_wire_is_printed_with_secrets_masked(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKES_DEBUG", "1")
+    with World(MAIL) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+            client.login("alice", "secret")
+    shown = capfd.readouterr().err
+    assert "smtp-1 C: ehlo client.example\n" in shown and "smtp-1 S: (closes)\n" in shown
+    assert "{cram-md5 alice}" in shown

@@ -1,0 +1,163 @@
+"""The world file: what is read, and one line for each kind of mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.config import Reader, WorldError
+from fakes.faults import Fault
+from fakes.people import Person
+from fakes.servers import SERVERS
+
+EVERYTHING: dict[str, Any] = {
+    "tls": "optional",
+    "program": "ops@example.test",
+    "servers": ["pop3", "smtp"],
+    "person": [
+        {
+            "address": "ops@example.test",
+            "password": "other",
+            "aliases": ["root@example.test"],
+            "quota": 1_000_000,
+            "login_delay": 60,
+            "contacts": {"bob@example.test": "both"},
+        }
+    ],
+    "aim": [{"screen_name": "OpsBot", "buddies": {"Admins": ["SysAdmin"]}, "profile": "<b>hi</b>"}],
+    "mail": {"domains": ["example.test"], "relay": "refuse", "size": 1000, "login_delay": 5},
+    "host": {
+        "name": "db1.example.test",
+        "processes": ["sshd"],
+        "services": ["mariadb"],
+        "commands": [{"run": ["df", "-k"], "output": "full\n", "takes": 2, "code": 1}],
+    },
+    "xmpp": {"domains": ["example.test"], "conflict": "refuse"},
+    "toc": {"init_done": 10},
+    "off": {"smtp": ["PIPELINING"]},
+    "fault": [{"where": "RCPT", "reply": "451 4.3.0 try later", "times": 2}],
+    "scenario": {"anything": {"goes": 1}},
+}
+
+
+def read(config: dict[str, Any]) -> Any:
+    return Reader(SERVERS, "world.toml").read(config)
+
+
+def test_every_table_is_read_into_its_dataclass() -> None:
+    config = read(EVERYTHING)
+    assert config.person == (
+        Person(
+            "ops@example.test",
+            "other",
+            ("root@example.test",),
+            1_000_000,
+            60,
+            {"bob@example.test": "both"},
+        ),
+    )
+    assert config.aim[0].buddies == {"Admins": ("SysAdmin",)}
+    assert config.mail.domains == ("example.test",)
+    assert config.host.commands[0].run == ("df", "-k") and config.host.commands[0].takes == 2.0
+    assert config.fault == (Fault("RCPT", reply="451 4.3.0 try later", times=2),)
+    assert config.scenario == EVERYTHING["scenario"]
+
+
+def test_a_policy_gets_the_switches_of_its_table_and_its_capabilities() -> None:
+    config = read(EVERYTHING)
+    policies = {server.name: config.policy(server) for server in SERVERS}
+    assert policies["smtp"]["relay"] == "refuse" and policies["smtp"]["off"] == {"PIPELINING"}
+    assert policies["pop3"]["login_delay"] == 5 and policies["pop3"]["off"] == frozenset()
+    assert policies["xmpp"]["conflict"] == "refuse"
+    assert policies["toc"]["init_done"] == 10.0
+
+
+def test_an_empty_file_is_a_world() -> None:
+    assert read({}).person == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        # unknown tables and keys
+        ({"persons": []}, "persons: unknown key (did you mean 'person'?); known keys: tls, program"),
+        ({"person": [{"adress": "a@b.c"}]}, "person.adress: unknown key (did you mean 'address'?)"),
+        ({"mail": {"domain": ["a.b"]}}, "mail.domain: unknown key (did you mean 'domains'?)"),
+        ({"host": {"commands": [{"run": ["df"], "ouput": "x"}]}}, "host.commands.ouput: unknown key"),
+        ({"off": {"smpt": []}}, "off.smpt: unknown key (did you mean 'smtp'?)"),
+        ({"fault": [{"where": "x", "repyl": "x"}]}, "fault.repyl: unknown key (did you mean 'reply'?)"),
+        # missing keys
+        ({"person": [{}]}, 'person.address: missing; write address = "alice@example.test"'),
+        ({"aim": [{}]}, 'aim.screen_name: missing; write screen_name = "OpsBot"'),
+        ({"host": {"commands": [{}]}}, 'host.commands.run: missing; write run = ["df", "-k"]'),
+        ({"fault": [{"reply": "451"}]}, 'fault.where: missing; write where = "RCPT"'),
+        # wrong types
+        ({"mail": []}, "mail: expected a table, found []; write [mail]"),
+        ({"person": {"address": "a@b.c"}}, "person: expected a list of tables"),
+        ({"person": [5]}, "person: expected a table, found 5; write [person]"),
+        ({"person": [{"address": 5}]}, 'person.address: expected a string, found 5; write address = "text"'),
+        ({"person": [{"address": "a@b.c", "quota": "x"}]}, "person.quota: expected a whole number, found 'x'"),
+        ({"person": [{"address": "a@b.c", "quota": True}]}, "person.quota: expected a whole number, found True"),
+        ({"person": [{"address": "a@b.c", "contacts": []}]}, "person.contacts: expected a table"),
+        ({"mail": {"domains": "a.b"}}, "mail.domains: expected a list of strings, found 'a.b'"),
+        ({"mail": {"domains": [1]}}, "mail.domains: expected a list of strings, found [1]"),
+        ({"mail": {"shuns_http": "no"}}, "mail.shuns_http: expected true or false, found 'no'"),
+        ({"toc": {"init_done": "x"}}, "toc.init_done: expected a number of seconds, found 'x'"),
+        ({"fault": [{"where": "x", "nth": "x"}]}, "fault.nth: expected a whole number, found 'x'"),
+        # wrong values
+        ({"tls": "sometimes"}, "tls: unknown value 'sometimes'; choose from off, optional, required"),
+        ({"mail": {"relay": "kepp"}}, "mail.relay: unknown value 'kepp' (did you mean 'keep'?); choose from keep, refuse, login"),
+        ({"servers": ["smpt"]}, "servers: unknown server 'smpt' (did you mean 'smtp'?); choose from smtp, pop3"),
+        ({"off": {"smtp": ["PIPELINE"]}}, "off.smtp: unknown capability 'PIPELINE' (did you mean 'PIPELINING'?)"),
+        ({"person": [{"address": "alice"}]}, "person.address: 'alice' is not an address; write address ="),
+        ({"host": {"commands": [{"run": []}]}}, 'host.commands.run: empty; write run = ["df", "-k"]'),
+        ({"fault": [{"where": "x"}]}, "fault: the fault at 'x' has no failure; give exactly one of"),
+        ({"fault": [{"where": "x", "lost": "half"}]}, "fault.lost: unknown value 'half'; choose from stored, unstored"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_file_key_and_remedy(
+    config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WorldError) as caught:
+        read(config)
+    text = str(caught.value)
+    assert text.startswith(f"world.toml: {message}") and "\n" not in text
+    assert "; " in text, "the remedy follows a semicolon"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*EVERYTHING, "other"]), JSON, max_size=3))
+def test_any_mapping_is_a_configuration_or_a_world_error(config: dict[str, Any]) -> None:
+    try:
+        read(config)
+    except WorldError as error:
+        assert "\n" not in str(error)
+
+
+@given(
+    st.sampled_from([name for name in EVERYTHING if isinstance(EVERYTHING[name], list | dict)]),
+    st.data(),
+)
+def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.DataObject) -> None:
+    """Each known key with any value: one value in a file that is right otherwise."""
+    found = EVERYTHING[table]
+    one: Any = dict(found[0]) if isinstance(found, list) and isinstance(found[0], dict) else found
+    if isinstance(one, dict) and one:
+        key = data.draw(st.sampled_from(list(one)))
+        one = {**one, key: data.draw(JSON)}
+    config = {table: [one] if isinstance(found, list) and isinstance(one, dict) else one}
+    try:
+        read(config)
+    except WorldError as error:
+        assert "\n" not in str(error)

@@ -1,0 +1,50 @@
+"""The drills of the catalogue: a name stands wherever a fault may."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.drills import DRILLS
+from fakes.faults import Drill, FaultError
+from fakes.servers import read_faults
+from fakes.world import World
+
+
+@pytest.mark.parametrize("name", DRILLS)
+def test_a_name_stands_for_its_fault_or_its_function(name: str) -> None:
+    drill = DRILLS[name]
+    assert read_faults(name) == ([drill] if isinstance(drill, Drill) else read_faults(drill))
+    assert not isinstance(drill, Drill) or drill.name == name == str(drill)
+
+
+@pytest.mark.parametrize("name", DRILLS)
+def test_every_drill_can_be_armed_in_a_world_with_all_servers(name: str) -> None:
+    world = World(rehearsal=True, faults=[name])
+    world.faults.disarm()
+
+
+@pytest.mark.parametrize("name", [name for name in DRILLS if name.startswith("xmpp-")])
+def test_a_drill_for_a_missing_server_is_refused(name: str) -> None:
+    with pytest.raises(FaultError, match="this drill needs an xmpp server; this world has: smtp"):
+        World({"servers": ["smtp"]}, rehearsal=True, faults=[name])
+
+
+def test_a_misspelt_drill_is_told_the_nearest() -> None:
+    with pytest.raises(
+        FaultError, match=r"neither a fault nor a drill \(did you mean 'smtp-421'\?\)"
+    ):
+        World(rehearsal=True, faults=["smtp-412"])
+
+
+def test_a_drill_that_nothing_met_is_reported() -> None:
+    world = World(rehearsal=True, faults=["duplicate-delivery"])
+    assert [str(one) for one in world.faults.unmet()] == ["duplicate-delivery"]
+
+
+def test_a_mail_is_delivered_twice_to_the_program_only() -> None:
+    world = World(rehearsal=True, faults=["duplicate-delivery"])
+    for address in ("alice@example.test", "bob@example.test"):
+        world.mail.deliver(address, b"Subject: hi\r\n\r\n")
+    assert len(world.mail.inbox("alice@example.test")) == 2, "alice is the program"
+    assert len(world.mail.inbox("bob@example.test")) == 1
+    assert world.faults.unmet() == []
