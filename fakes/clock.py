@@ -1,9 +1,14 @@
-"""The world's time. On real time it is the machine's; in a rehearsal it stands still while anything moves, and then jumps
-to the next thing due: at equal times the cues of the play, then the servers' timers, then the program's.
+"""The world's clock. In real time it follows the system clock. In a rehearsal it is simulated.
 
-A rehearsal never waits. Before the clock hands control back to the program it makes sure of two counts for every link:
-the fake has handled all octets that the client wrote, and the client holds all octets that the fake wrote. Until then
-something is still moving. (A round trip of the loop alone misses some; asking the kernel takes hundreds of times longer.)
+A simulated clock stands still while any data is in flight, then jumps to the next event. Events at
+the same time run in a fixed order: cues of the play, timers of the servers, timers of the program.
+So a rehearsal never waits, and is the same each time.
+
+**The barrier.** Before the clock returns to the program it must be certain that nothing moves. For
+each connection it compares two counts: the fake has handled every byte that the client wrote, and
+the client has received every byte that the fake wrote. A round trip of the event loop is not
+enough, because data may still be in a socket buffer then (3 % of the messages were missed), and
+asking the kernel for the state of its buffers takes hundreds of times longer.
 """
 
 from __future__ import annotations
@@ -19,12 +24,12 @@ from fakes.bridge import Bridge
 from fakes.shell import Shell
 
 START = 1767571200.0  # Monday 5 January 2026, 00:00:00 UTC: when a rehearsal begins
-PATIENCE = 5.0  # real seconds without agreement of the counts, before it is an error
-RESTLESS = 3600.0  # simulated seconds after the last cue, after which a play that is not at rest is ended
+PATIENCE = 5.0  # real seconds without agreement of the counts, before that is an error
+RESTLESS = 3600.0  # simulated seconds after the last cue, after which a play is ended by force
 
 
 class Link(Protocol):
-    """What the clock must know of a client's link (comms.link.Link has it)."""
+    """What the clock must know about a client's connection (comms.link.Link has it)."""
 
     local: tuple[str, int]
     octets_in: int
@@ -34,77 +39,80 @@ class Link(Protocol):
     closed: bool
 
     def pump(self, most: int = ...) -> None:
-        """Takes in, without waiting, what has come, in at most so many reads."""
+        """Reads what has arrived, without waiting, in at most that many reads."""
 
     def readable(self) -> bool:
-        """Whether there is something to read, an end included."""
+        """Whether there is something to read, the end of the connection included."""
 
 
 class RealTime:
-    """The machine's time, for worlds that are not rehearsals."""
+    """The system clock, for worlds that are not rehearsals."""
 
     def time(self) -> float:
-        """Seconds since the epoch."""
+        """Returns seconds since the epoch."""
         return time.time()
 
     now = time
 
     def advance(self, seconds: float) -> None:
-        """What takes time in a rehearsal takes none here: nobody waits for a fake."""
+        """What takes time in a rehearsal takes none here: no test waits for a fake."""
 
 
 class NotAtRest(BaseException):
-    """The play is ended although something was still moving: an endless exchange, or a program that never rests."""
+    """The play was ended by force: an endless exchange, or a program that waits for ever.
+
+    It derives from BaseException so that a program's `except Exception` does not swallow it.
+    """
 
 
 class Rehearsal:
-    """Time in a rehearsal: the program's clock (it fits comms.clock.Clock), and the play's, with its cues."""
+    """Simulated time: the program's clock (it fits comms.clock.Clock), and the play's, with cues."""
 
     def __init__(self) -> None:
         self._now = START
-        self._jumped = 0.0  # how far the program's wall clock is from the world's time
+        self._jumped = 0.0  # how far the program's wall clock is ahead of the world's time
         self._cues: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
         self._last_cue = START
         self._until = START
         self._links: list[Link] = []
-        self._writer: Link | None = None  # the link that was written to last
+        self._writer: Link | None = None  # the connection that was written to last
         self._moved = threading.Event()
         self._shell: Shell
         self._bridge: Bridge
-        self.restless = False  # the play was ended because it never came to rest
+        self.restless = False  # the play was ended by force
 
     def attach(self, shell: Shell, bridge: Bridge) -> None:
-        """From now on this clock waits for the connections of this shell."""
+        """Waits for the connections of this shell from now on."""
         self._shell, self._bridge = shell, bridge
         shell.on_activity = self._moved.set
 
-    # ── the play's side ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the play uses ───────────────────────────────────────────────────────
 
     def at(self, seconds: float, cue: Callable[[], object]) -> None:
-        """Has something happen so many seconds after the beginning."""
+        """Runs a cue that many seconds after the beginning."""
         due = START + seconds
         heapq.heappush(self._cues, (due, next(self._order), cue))
         self._last_cue = max(self._last_cue, due)
 
     def until(self, seconds: float) -> None:
-        """The play goes on at least so many seconds after the beginning, even with no more cues."""
+        """Lets the play go on at least that many seconds after the beginning, cues or not."""
         self._until = max(self._until, START + seconds)
 
     def advance(self, seconds: float) -> None:
-        """Lets so many seconds pass, between two runs of the program or within one, with whatever is due in them."""
+        """Lets time pass, between two runs of the program or in one, with whatever is due then."""
         self._wait(None, self._now + seconds)
 
     def jump(self, seconds: float) -> None:
-        """Sets the program's wall clock forward (or back); what is due comes no sooner or later for it."""
+        """Sets the program's wall clock forward (or back). Events are not moved by it."""
         self._jumped += seconds
 
     def now(self) -> float:
-        """Seconds since the epoch in the world, whatever the program's wall clock says."""
+        """Returns seconds since the epoch in the world, whatever the program's clock shows."""
         return self._now
 
     def skip(self, seconds: float) -> None:
-        """Moves time on for cores without sockets; whoever drives them ticks them."""
+        """Moves time on for cores without sockets; the caller runs their timers."""
         self._now += seconds
 
     @property
@@ -116,14 +124,18 @@ class Rehearsal:
     def _end(self) -> float:
         return max(self._last_cue, self._until)
 
-    # ── the program's side: comms.clock.Clock ────────────────────────────────────────────────────────────────────
+    # ── what the program uses (comms.clock.Clock) ────────────────────────────────
 
     def time(self) -> float:
-        """Seconds since the epoch as the program's wall clock tells them, simulated."""
+        """Returns seconds since the epoch, as the program's wall clock shows them."""
         return self._now + self._jumped
 
     def every(self, seconds: float) -> Iterator[None]:
-        """Due at once and then every so many seconds; ends with the play."""
+        """Yields at once and then every that many seconds; ends with the play.
+
+        The play ends after the first whole round that began after the last cue, with nothing in
+        flight: then the program has seen everything that the play has for it.
+        """
         start = self._now
         self.settle()
         while True:
@@ -131,69 +143,83 @@ class Rehearsal:
             yield
             self.settle()
             if began >= self._end and not self._shell.in_flight:
-                return  # a whole round began after the last cue, and nothing is under way
+                return
             if self._now > self._end + RESTLESS:
                 self.restless = True
                 return
-            rounds = (self._now - start) // seconds + 1  # a round that overran skips those that it missed
+            # A round that took longer than its turn skips the turns that it missed.
+            rounds = (self._now - start) // seconds + 1
             self._wait(None, start + rounds * seconds)
 
     def wait(self, link: Link | None, until: float | None, or_stop: bool = False) -> bool:
-        """Waits until the link has something to read (True), the time is come, or, without a time or with `or_stop`,
-        the play is over."""
+        """Waits for a connection. Returns True if it is readable, False at `until`.
+
+        If `until` is None, or with `or_stop`, it also returns False when the play is over.
+        """
         return self._wait(link, None if until is None else until - self._jumped, or_stop)
 
     def _wait(self, link: Link | None, until: float | None, or_stop: bool = False) -> bool:
+        stops = until is None or or_stop
         while True:
             self.settle()
             if link is not None and link.readable():
                 return True
             if self._now > self._end + 2 * RESTLESS:
                 self.restless = True
-                raise NotAtRest(f"the program still waits {2 * RESTLESS:g} simulated seconds after the last cue")
-            due = self._next_due()
-            stops = until is None or or_stop
+                raise NotAtRest(
+                    f"the program still waits {2 * RESTLESS:g} simulated seconds after the last cue"
+                )
             if stops and self._now >= self._end and not self._shell.in_flight:
                 return False
             if stops and self._now > self._end + RESTLESS:
                 self.restless = True
                 return False
             over = self._end if stops and self._now < self._end else None
-            first = min([one for one in (due, over) if one is not None], default=None)
-            if until is None or (first is not None and first <= until):
-                self._advance(self._now if first is None else first)
-            else:
+            dues = [due for due in (self._next_due(), over) if due is not None]
+            first = min(dues, default=None)
+            if until is not None and (first is None or first > until):
                 self._now = max(self._now, until)
                 return False
+            self._advance(self._now if first is None else first)
 
     def connecting(self, port: int) -> None:
-        """A link is about to be opened: what went before is finished, and the port is open or not, as faults say."""
+        """The program is about to connect: what it did before is finished first.
+
+        Then the port is closed or open, as the faults say about this attempt.
+        """
         self.settle()
         if self._shell.runtime.faults:
             self._bridge.call(lambda: self._shell.before_connect(port))
 
     def connected(self, link: Link) -> None:
-        """A link stands: from now on its octets count."""
+        """The program has a connection: from now on its bytes count."""
         self._links.append(link)
         self.settle()
 
     def writing(self, link: Link) -> None:
-        """A link is about to be written to: what was written to another is handled first, so that the fakes see what one
-        program does on several links in the order in which it does it."""
+        """The program is about to write to a connection.
+
+        What it wrote to another one is handled first, so that the fakes see what a program does on
+        several connections in the order in which it does it.
+        """
         if self._writer is not link:
             self._writer = link
             self.settle()
 
     def forget(self, link: Link) -> None:
-        """The octets of this link no longer count."""
+        """The bytes of this connection no longer count."""
         self._links.remove(link)
 
-    # ── the barrier ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the barrier ──────────────────────────────────────────────────────────────
 
     def settle(self) -> None:
-        """Returns when nothing moves. Raises TimeoutError, naming what was never seen, after five real seconds."""
+        """Returns when nothing moves.
+
+        Raises TimeoutError after five real seconds without agreement, naming what is missing.
+        """
         deadline = 0.0
         while True:
+            # Clear before looking: what moves while we look sets the event again, and is not missed.
             self._moved.clear()
             unseen = self._unseen()
             if unseen is None:
@@ -201,42 +227,54 @@ class Rehearsal:
             deadline = deadline or time.monotonic() + PATIENCE
             if time.monotonic() > deadline:
                 raise TimeoutError(f"nothing moves, yet {unseen}")
+            # The event covers the fakes. Bytes that travel to the client announce themselves to
+            # nobody in this thread, so the wait is short and the counts are compared again.
             self._moved.wait(0.001)
 
     def _unseen(self) -> str | None:
-        """What is still on its way, None when nothing is. All inputs first: handling one may write to any client."""
+        """Returns what is still on its way, None if nothing is.
+
+        All inputs are checked before any output, because handling one input may write to any
+        client: a client that was found complete could be behind again a moment later.
+        """
         standing = []
         for link in list(self._links):
             connection = self._shell.by_peer.get(link.local)
             if connection is None:
                 return f"the connection from port {link.local[1]} was never accepted"
+            number = connection.session.facts.number
             if link.closed:
                 if not connection.lost:
-                    return f"the fake never saw the end of session {connection.session.facts.number}"
+                    return f"the fake never saw the end of session {number}"
                 self._links.remove(link)
                 continue
             if link.finished and not connection.ended:
-                return f"the fake never saw the end of session {connection.session.facts.number}"
+                return f"the fake never saw the end of session {number}"
             handled = connection.octets_in
             if handled != link.octets_out and not connection.finished:
-                return f"{link.octets_out - handled} octets that the client wrote were never handled"
+                missing = link.octets_out - handled
+                return f"{missing} bytes that the client wrote were never handled"
             standing.append((link, connection))
         for link, connection in standing:
             if connection.session.has_output and not connection.finished:
                 return "a fake has output that it never wrote"
             link.pump()
             if connection.octets_out != link.octets_in and not link.ended:
-                return f"{connection.octets_out - link.octets_in} octets that the fake wrote never came"
+                missing = connection.octets_out - link.octets_in
+                return f"{missing} bytes that the fake wrote never arrived"
             if connection.finished and not link.ended:
-                return f"the client never saw the end of session {connection.session.facts.number}"
+                number = connection.session.facts.number
+                return f"the client never saw the end of session {number}"
         return None
 
     def _next_due(self) -> float | None:
-        dues = [cue[0] for cue in self._cues[:1]]
+        """When the next cue or server timer is due."""
+        dues = [self._cues[0][0]] if self._cues else []
         servers = self._bridge.call(self._shell.due)
         return min([*dues, *([servers] if servers is not None else [])], default=None)
 
     def _advance(self, to: float) -> None:
+        """Moves time on, and runs what is due: cues first, then the timers of the servers."""
         self._now = max(self._now, to)
         while self._cues and self._cues[0][0] <= self._now:
             heapq.heappop(self._cues)[2]()

@@ -199,13 +199,13 @@ def test_a_play_that_never_rests_is_ended_an_hour_after_its_last_cue() -> None:
         link.close()
 
 
-def test_what_never_arrives_is_an_error_that_counts_the_octets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_never_arrives_is_an_error_that_counts_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fakes.clock.PATIENCE", 0.05)
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
         link = Link.connect(*world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock)
         link.octets_out += 3
-        with pytest.raises(TimeoutError, match="3 octets that the client wrote were never handled"):
+        with pytest.raises(TimeoutError, match="3 bytes that the client wrote were never handled"):
             world.clock.settle()
         link.octets_out -= 3
         link.close()
