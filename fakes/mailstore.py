@@ -24,6 +24,7 @@ from itertools import count
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.dsn import Fate, report, wanted
+from fakes.greylist import Greylist
 from fakes.people import People, Person
 
 
@@ -197,6 +198,7 @@ class Mailstore(Arrivals[Mail]):
         bridge: Bridge | None = None,
     ) -> None:
         self.people = people
+        self.greylist = Greylist()
         self.domains = tuple(dict.fromkeys(domain.casefold() for domain in domains))
         self.catch_all = frozenset(domain.casefold() for domain in catch_all)
         self.host = f"mail.{self.domains[0]}"

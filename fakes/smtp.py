@@ -1,7 +1,7 @@
 """The server side of one SMTP connection: RFC 5321 and its extensions.
 
-STARTTLS, AUTH, SIZE, 8BITMIME, SMTPUTF8, DSN, PIPELINING, ENHANCEDSTATUSCODES. Read the legality
-table first, then one handler per command. The grammar of addresses and parameters is in
+STARTTLS, AUTH, SIZE, 8BITMIME, SMTPUTF8, DSN, PIPELINING, ENHANCEDSTATUSCODES, CHUNKING, BINARYMIME.
+Read the legality table first, then one handler per command. The grammar of addresses and parameters is in
 `smtp_syntax.py`.
 
 Where RFC 5321 leaves a choice: a bare LF does not end a line, and is kept in content; a content
@@ -64,6 +64,7 @@ TLS_NOT_NOW = Reply(454, "4.7.0", "TLS is not available now")
 TOO_MANY_RECIPIENTS = Reply(
     452, "4.5.3", "Too many recipients; send the rest in another transaction"
 )
+GREYLISTED = Reply(450, "4.2.0", "Greylisted, come back later")
 MAILBOX_FULL = Reply(452, "4.2.2", "Mailbox full")
 LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 ANSWER_TOO_LONG = Reply(500, "5.5.6", "Authentication exchange line too long")
@@ -99,25 +100,39 @@ class Policy:
     size: int = 52_428_800  # bytes per message
     recipients: int = 1000  # per message; at least 100 (RFC 5321 §4.5.3.1.8)
     bad_logins: int = 3  # failed logins per connection; at least 3 (RFC 4954 §9)
+    greylist: float = 0.0  # seconds from a first attempt to its acceptance; 0: no greylisting
     shuns_http: bool = False  # hang up on a web browser (RFC 5321 §7.8)
     off: frozenset[str] = frozenset()
 
 
 # The extensions in the order in which EHLO lists them.
-_LISTED = ("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
+_LISTED = (
+    "PIPELINING",
+    "SIZE",
+    "8BITMIME",
+    "SMTPUTF8",
+    "ENHANCEDSTATUSCODES",
+    "DSN",
+    "CHUNKING",
+    "BINARYMIME",
+)
+# Extension → another one without which it must not be offered.
+_REQUIRED = {"SMTPUTF8": "8BITMIME", "BINARYMIME": "CHUNKING"}  # RFC 6531 §3.1 (8), RFC 3030 §3
 _HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "OPTIONS", "CONNECT"})
-_ANYWHERE = "START READY MAIL RCPT"
+_IN_TRANSACTION = "READY MAIL RCPT CHUNKS BROKEN"
+_ANYWHERE = f"START {_IN_TRANSACTION}"
 
 
 class Smtp(LineSession):
     """One SMTP connection.
 
     States: START (not greeted), READY (greeted), MAIL (a transaction has a sender), RCPT (and a
-    recipient), DATA (content is being sent), AUTH (a login is under way).
+    recipient), DATA (content is being sent), CHUNKS (BDAT has brought part of it), BROKEN (a BDAT
+    failed: only RSET helps), AUTH (a login is under way).
     """
 
     protocol: ClassVar[str] = "smtp"
-    states: ClassVar[str] = "START READY MAIL RCPT DATA AUTH"
+    states: ClassVar[str] = "START READY MAIL RCPT DATA CHUNKS BROKEN AUTH"
     verbs: ClassVar[dict[str, Rule]] = {
         "EHLO": rule(_ANYWHERE, "RFC 5321 §4.1.1.1", then="READY"),
         "HELO": rule(_ANYWHERE, "RFC 5321 §4.1.1.1", then="READY"),
@@ -125,13 +140,14 @@ class Smtp(LineSession):
         "RCPT": rule("MAIL RCPT", "RFC 5321 §4.1.1.3", then="RCPT"),
         "DATA": rule("RCPT", "RFC 5321 §4.1.1.4", then="DATA"),
         ".": rule("DATA", "RFC 5321 §4.1.1.4", then="READY"),
+        "BDAT": rule("RCPT CHUNKS", "RFC 3030 §2", then="CHUNKS READY"),
         "RSET": rule(_ANYWHERE, "RFC 5321 §4.1.1.5", then="START READY"),
         "VRFY": rule(_ANYWHERE, "RFC 5321 §4.1.1.6"),
         "EXPN": rule(_ANYWHERE, "RFC 5321 §4.1.1.7"),
         "HELP": rule(_ANYWHERE, "RFC 5321 §4.1.1.8"),
         "NOOP": rule(_ANYWHERE, "RFC 5321 §4.1.1.9"),
         "QUIT": rule(_ANYWHERE, "RFC 5321 §4.1.1.10"),
-        "STARTTLS": rule("READY MAIL RCPT", "RFC 3207 §4", then="START"),
+        "STARTTLS": rule(_IN_TRANSACTION, "RFC 3207 §4", then="START"),
         "AUTH": rule("READY", "RFC 4954 §4", then="AUTH READY"),
         "response": rule("AUTH", "RFC 4954 §4", then="AUTH READY"),
     }
@@ -160,6 +176,7 @@ class Smtp(LineSession):
         self._params: dict[str, str | None] = {}
         self._recipients: list[Recipient] = []
         self._attempts = 0  # RCPT commands, accepted or not
+        self._chunks: list[bytes] = []  # what BDAT has brought so far
 
     # ── opening ──────────────────────────────────────────────────────────────────
 
@@ -186,6 +203,10 @@ class Smtp(LineSession):
     def next_unit(self) -> Unit | None:
         if self.state == "DATA":
             return self._next_content()
+        if self.offers("BDAT") and self.state != "AUTH" and not self.discarding_line:
+            chunk = _CHUNK.match(self.buffer)
+            if chunk is not None:
+                return self._next_chunk(chunk)
         line = self.next_line(LONGEST_LINE if self.state == "AUTH" else COMMAND_LINE)
         if line is None:
             return None
@@ -206,6 +227,19 @@ class Smtp(LineSession):
             return None
         refusal = Refuse(TOO_BIG, "RFC 1870 §6.1") if content.too_long else None
         return Unit(content.raw, ".", content=content.data, refusal=refusal)
+
+    def _next_chunk(self, line: re.Match[bytes]) -> Unit | None:
+        """A BDAT command and its chunk are one unit: a refused chunk has been read completely.
+
+        RFC 3030 §2 demands this of a server, whatever the reason of the refusal.
+        """
+        arg = line["arg"].decode()
+        room = self.policy.size - sum(map(len, self._chunks))
+        content = self.next_counted(line.end(), int(line["size"]), room)
+        if content is None:
+            return None
+        refusal = Refuse(TOO_BIG, "RFC 1870 §6.1") if content.too_long else None
+        return Unit(content.raw, "BDAT", arg, content=content.data, refusal=refusal)
 
     def _initial_response_secret(self, line: bytes, argument: bytes) -> tuple[Secret, ...]:
         mechanism, space, initial = argument.partition(b" ")
@@ -232,6 +266,8 @@ class Smtp(LineSession):
             return (self.policy.tls != "off" or self.tls is not None) and verb not in self._off
         if verb == "AUTH":
             return bool(self._mechanisms())
+        if verb == "BDAT":
+            return "CHUNKING" not in self._off
         # A server without VRFY must still answer it, with 252 (RFC 5321 §7.3).
         return verb in ("VRFY", "HELP") or verb not in self._off
 
@@ -244,12 +280,20 @@ class Smtp(LineSession):
         return Refuse(UNKNOWN_VERB, "RFC 5321 §4.2.4")
 
     def wrong_state(self, unit: Unit) -> Refuse:
-        if unit.verb == "DATA" and self._attempts:
+        if unit.verb in ("DATA", "BDAT") and self.state == "MAIL" and self._attempts:
             return Refuse(NO_VALID_RECIPIENTS, "RFC 5321 §3.3")
         if self.state == "START":
             return Refuse(BAD_SEQUENCE._replace(text="Send EHLO first"), "RFC 5321 §4.1.4")
-        before = {"RCPT": "Send MAIL first", "DATA": "Send RCPT first"}
-        text = before.get(unit.verb, "A mail transaction is open; finish it or send RSET")
+        text = "A mail transaction is open; finish it or send RSET"
+        if self.state == "BROKEN":
+            text = "BDAT failed; send RSET"
+        elif self.state != "CHUNKS":
+            before = {
+                "RCPT": "Send MAIL first",
+                "DATA": "Send RCPT first",
+                "BDAT": "Send RCPT first",
+            }
+            text = before.get(unit.verb, text)
         return Refuse(BAD_SEQUENCE._replace(text=text), "RFC 5321 §4.1.4")
 
     def refused(self, refusal: Refuse) -> None:
@@ -274,6 +318,11 @@ class Smtp(LineSession):
         elif self.state == "DATA":
             self._forget_transaction()
             self.state = "READY"
+        elif self.state in ("RCPT", "CHUNKS") and self.current is not None:
+            if self.current.verb == "BDAT":
+                # RFC 3030 §2: chunks that follow in the pipeline must not become a message.
+                self._forget_transaction()
+                self.state = "BROKEN"
 
     def _say(self, reply: Reply, section: str = "") -> None:
         self.send(_encoded(reply, "ENHANCEDSTATUSCODES" not in self._off), section)
@@ -303,7 +352,7 @@ class Smtp(LineSession):
         for name in on:
             if name == "SIZE":
                 yield f"SIZE {self.policy.size}"
-            elif name != "SMTPUTF8" or "8BITMIME" in on:  # RFC 6531 §3.1 (8)
+            elif _REQUIRED.get(name, name) in on:
                 yield name
         if self.policy.tls != "off" and self.tls is None and "STARTTLS" not in self._off:
             yield "STARTTLS"
@@ -318,7 +367,8 @@ class Smtp(LineSession):
 
     def _has(self, capability: str) -> bool:
         """Whether the client may use an extension: it is offered, and the client sent EHLO."""
-        return self.esmtp and capability not in self._off
+        names = (capability, _REQUIRED.get(capability, capability))
+        return self.esmtp and not any(name in self._off for name in names)
 
     # ── the mail transaction ─────────────────────────────────────────────────────
 
@@ -344,6 +394,7 @@ class Smtp(LineSession):
         if len(self._recipients) >= self.policy.recipients:
             raise Refuse(TOO_MANY_RECIPIENTS, "RFC 5321 §4.5.3.1.10")
         self._check_recipient(recipient, self.store.owners(recipient))
+        self._check_greylist(recipient)
         self._recipients.append(Recipient(recipient, params))
         self.note(recipient=recipient)
         self._say(RECIPIENT_OK)
@@ -366,6 +417,14 @@ class Smtp(LineSession):
         size = int(self._params.get("SIZE") or 0)
         if all(self.store.full(owner.address, size) for owner in owners):
             raise Refuse(MAILBOX_FULL, "RFC 1870 §6.1")
+
+    def _check_greylist(self, recipient: str) -> None:
+        """Raises Refuse if this sender has not tried this recipient long enough ago."""
+        delay, now = self.policy.greylist, self.runtime.now()
+        if delay and not self.store.greylist.accepts(
+            self.facts.peer, self._sender, recipient, now, delay
+        ):
+            raise Refuse(GREYLISTED, "RFC 6647 §2.4")
 
     def _path(self, keyword: str, unit: Unit) -> tuple[str, dict[str, str | None]]:
         """Returns the address and the parameters of MAIL or RCPT. Raises Refuse."""
@@ -395,13 +454,34 @@ class Smtp(LineSession):
             if (value is not None) != bool(parameter.form):
                 text = f"{name} {'needs a' if parameter.form else 'takes no'} value"
                 raise Refuse(BAD_SYNTAX._replace(text=text), parameter.section)
-            if value is not None and not re.fullmatch(parameter.form, value, re.I):
+            needed = dict(parameter.needs).get((value or "").upper())
+            lacking = needed is not None and not self._has(needed)
+            if value is not None and (lacking or not re.fullmatch(parameter.form, value, re.I)):
                 text = f"{name} has a bad value"
                 raise Refuse(BAD_SYNTAX._replace(text=text), parameter.section)
 
     def do_DATA(self, unit: Unit) -> None:
         self._no_argument(unit)
+        if (self._params.get("BODY") or "").upper() == "BINARYMIME":
+            text = "Send BDAT: the message is BINARYMIME"
+            raise Refuse(BAD_SEQUENCE._replace(text=text), "RFC 3030 §3")
         self._say(GO_AHEAD, "RFC 5321 §3.3")
+
+    def do_BDAT(self, unit: Unit) -> None:
+        match = _CHUNK_SIZE.fullmatch(unit.arg)
+        if match is None:
+            text = "Say: BDAT and a number of octets, with LAST for the last chunk"
+            raise Refuse(BAD_SYNTAX._replace(text=text), "RFC 3030 §2")
+        if not self.esmtp:
+            raise Refuse(BAD_SEQUENCE._replace(text="Send EHLO first"), "RFC 3030 §2")
+        self._chunks.append(unit.content)
+        if match["last"]:
+            self._accept(b"".join(self._chunks))
+            self.state = "READY"
+            return
+        self.state = "CHUNKS"
+        text = f"{len(unit.content)} octets received"
+        self._say(OK._replace(text=text), "RFC 3030 §2")
 
     def do_end_of_data(self, unit: Unit) -> None:
         self._accept(unit.content)
@@ -561,7 +641,9 @@ class Smtp(LineSession):
 
 
 _BEFORE_TLS = frozenset({"EHLO", "NOOP", "STARTTLS", "QUIT"})  # RFC 3207 §4
-_AFTER_LOGIN = frozenset({"MAIL", "RCPT", "DATA", "VRFY", "EXPN"})  # RFC 4954 §6
+_AFTER_LOGIN = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN"})  # RFC 4954 §6
+_CHUNK = re.compile(rb"BDAT +(?P<arg>(?P<size>\d{1,20})(?: +LAST)?) *\r\n", re.I)
+_CHUNK_SIZE = re.compile(r"\d{1,20}(?P<last> +LAST)?", re.I)
 _RECEIVED = re.compile(rb"^received:", re.I | re.M)
 
 

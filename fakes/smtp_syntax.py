@@ -68,7 +68,12 @@ class Parameter:
 _XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+"  # RFC 3461 §4
 MAIL_PARAMETERS = {
     "SIZE": Parameter("SIZE", r"\d{1,20}", "RFC 1870 §6"),
-    "BODY": Parameter("8BITMIME", r"7BIT|8BITMIME", "RFC 6152 §2"),
+    "BODY": Parameter(
+        "8BITMIME",
+        r"7BIT|8BITMIME|BINARYMIME",
+        "RFC 6152 §2",
+        needs=(("BINARYMIME", "BINARYMIME"),),
+    ),
     "SMTPUTF8": Parameter("SMTPUTF8", "", "RFC 6531 §3.4"),
     "RET": Parameter("DSN", r"FULL|HDRS", "RFC 3461 §4.3"),
     "ENVID": Parameter("DSN", rf"(?=.{{1,100}}$){_XTEXT}", "RFC 3461 §4.4"),

@@ -143,6 +143,11 @@ class LineSession(Session):
         raw = self._taken(start + count)
         return Content(raw, raw[start:])
 
+    @property
+    def discarding_line(self) -> bool:
+        """Whether the buffer holds the rest of an endless line, which is not a command."""
+        return self._truncated and not self._discard
+
     def _taken(self, length: int) -> bytes:
         """Removes the first bytes of the buffer and returns them."""
         # One copy: slicing the bytearray first would copy a large message twice.
