@@ -21,9 +21,6 @@ from fakes.suggest import nearest
 
 T = TypeVar("T")
 
-DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
-DEFAULT_SCREEN_NAMES = ("alice", "bob", "ops")
-
 
 class WorldError(ValueError):
     """A world file, or mapping, that cannot be used; the text names the key and the remedy."""

@@ -318,11 +318,13 @@ class Smtp(LineSession):
         elif self.state == "DATA":
             self._forget_transaction()
             self.state = "READY"
-        elif self.state in ("RCPT", "CHUNKS") and self.current is not None:
-            if self.current.verb == "BDAT":
-                # RFC 3030 §2: chunks that follow in the pipeline must not become a message.
-                self._forget_transaction()
-                self.state = "BROKEN"
+        elif self.state in ("RCPT", "CHUNKS") and self._handling("BDAT"):
+            # RFC 3030 §2: chunks that follow in the pipeline must not become a message.
+            self._forget_transaction()
+            self.state = "BROKEN"
+
+    def _handling(self, verb: str) -> bool:
+        return self.current is not None and self.current.verb == verb
 
     def _say(self, reply: Reply, section: str = "") -> None:
         self.send(_encoded(reply, "ENHANCEDSTATUSCODES" not in self._off), section)

@@ -28,22 +28,19 @@ from typing import Any, TypeVar
 from fakes import certificates
 from fakes.bridge import Bridge
 from fakes.clock import RealTime, Rehearsal
-from fakes.config import DEFAULT_PEOPLE, DEFAULT_SCREEN_NAMES, AimTable, Reader, WorldError
+from fakes.config import Reader, WorldError
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
 from fakes.faults import EVERYWHERE, Fault, Faults, UnmetFault
-from fakes.host import Command, Event, Host, Tokens
+from fakes.host import Event, Tokens
 from fakes.life import Life
-from fakes.mailstore import Mailstore
-from fakes.people import People, Person
+from fakes.people import Person
+from fakes.population import populate
 from fakes.servers import SERVERS, protocols
 from fakes.shell import Listener, Shell
 from fakes.suggest import nearest
-from fakes.toc import Aim
-from fakes.toc.presence import account_from
 from fakes.transcripts.recorder import wire_lines
 from fakes.wire import Record, Runtime, Session, Want
-from fakes.xmpp import Jabber
 
 __all__ = ["World", "WorldError"]
 
@@ -78,8 +75,7 @@ class World:
         source: str = "world",
     ) -> None:
         every = tuple(servers)
-        self._reader = Reader(every, source)
-        self.config = self._reader.read(config or {})
+        self.config = Reader(every, source).read(config or {})
         self.rehearsal = rehearsal
         self.recording: list[Record | Event] = []
         self._watch = watch or self.recording.append
@@ -91,7 +87,18 @@ class World:
         self.faults = Faults(self._vocabulary(), protocols(every), DRILLS)
         self.faults.stage = lambda drill, met: drill.play(self, met)
         self.runtime = Runtime(self._time.now, token or Tokens("server"), self.faults, self._note)
-        self._populate()
+        cast = populate(
+            self.config,
+            self.runtime,
+            self._bridge,
+            tell=self.tell,
+            add_event=self._add_event,
+            spend=self._time.advance,
+            jabber_policy=self._policy(self.servers["xmpp"]) if "xmpp" in self.servers else None,
+            source=source,
+        )
+        self.people, self.mail, self.aim = cast.people, cast.mail, cast.aim
+        self.jabber, self.host = cast.jabber, cast.host
         self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
         self._shell.on_stop = self.jabber.close
         self._life = Life(self._shell, self._bridge, self._open)
@@ -125,65 +132,6 @@ class World:
         found = {core.protocol: core.vocabulary() - EVERYWHERE for core in upgrades}
         found |= {name: server.session.vocabulary() for name, server in self.servers.items()}
         return found
-
-    def _populate(self) -> None:
-        """Creates the people, the stores that servers share, and the machine."""
-        config, now = self.config, self._time.now
-        people = config.person or tuple(Person(address) for address in DEFAULT_PEOPLE)
-        try:
-            self.people = People(people)
-        except ValueError as error:
-            raise self._reader.error("person", str(error), remedy="give each person one") from None
-        domains = config.mail.domains or tuple(
-            dict.fromkeys(person.address.rpartition("@")[2] for person in self.people)
-        )
-        self.mail = Mailstore(
-            self.people,
-            domains=domains,
-            catch_all=config.mail.catch_all,
-            now=now,
-            bridge=self._bridge,
-        )
-        tables = config.aim or tuple(AimTable(name) for name in DEFAULT_SCREEN_NAMES)
-        try:
-            accounts = [
-                account_from(one.screen_name, one.password, one.buddies, one.profile)
-                for one in tables
-            ]
-            self.aim = Aim(accounts, now=now, bridge=self._bridge, tell=self.tell)
-        except ValueError as error:
-            raise WorldError(f"{self._reader.source}: aim: {error}") from None
-        self.jabber = self._jabber()
-        self.host = self._host(domains[0])
-
-    def _jabber(self) -> Jabber:
-        from_file = self.config.xmpp.domains
-        server = self.servers.get("xmpp")
-        try:
-            return Jabber(
-                self.runtime,
-                self.people,
-                policy=None if server is None else self._policy(server),
-                domains=from_file,
-                possible_domains=self.mail.domains,
-                bridge=self._bridge,
-                tell=self.tell,
-            )
-        except ValueError as error:
-            raise WorldError(f"{self._reader.source}: xmpp: {error}") from None
-
-    def _host(self, domain: str) -> Host:
-        table = self.config.host
-        host = Host(
-            table.name or f"host.{domain}", self._time.now, self._add_event, self._time.advance
-        )
-        for name in table.processes:
-            host.add(name)
-        for name in table.services:
-            host.service(name)
-        for command in table.commands:
-            host.commands[command.run] = Command(command.takes, command.output, command.code)
-        return host
 
     def store(self, server: Server) -> Any:
         """Returns what the cores of a server share: `mail`, `aim`, `jabber`, or None."""

@@ -135,9 +135,9 @@ def test_a_table_of_a_world_file_says_the_same() -> None:
     assert read({"where": "RCPT", "reply": "451 4.3.0 try later", "times": 2}) == (
         Fault("RCPT", reply="451 4.3.0 try later", times=2),
     )
-    with pytest.raises(WorldError, match="fault.repyl: unknown key .did you mean 'reply'"):
+    with pytest.raises(WorldError, match=r"fault.repyl: unknown key .did you mean 'reply'"):
         read({"where": "RCPT", "repyl": "451"})
-    with pytest.raises(WorldError, match="fault.where: missing"):
+    with pytest.raises(WorldError, match=r"fault.where: missing"):
         read({"reply": "451"})
 
 

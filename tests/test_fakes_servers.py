@@ -49,7 +49,7 @@ def test_it_listens_and_is_found_by_name(world: World) -> None:
 
 
 def test_its_policy_is_a_table_of_the_world_file() -> None:
-    with pytest.raises(WorldError, match="chat.welcom: unknown key .did you mean 'welcome'"):
+    with pytest.raises(WorldError, match=r"chat.welcom: unknown key .did you mean 'welcome'"):
         World({"chat": {"welcom": "hi"}}, servers=WITH_CHAT)
 
 

@@ -313,7 +313,7 @@ def test_two_accounts_that_fold_alike_are_one_too_many() -> None:
         World({"aim": [{"screen_name": "Ops Bot"}, {"screen_name": "opsbot"}]})
     with pytest.raises(WorldError, match=r"write \[\[aim\]\]"):
         World({"aim": {"screen_name": "OpsBot"}})
-    with pytest.raises(WorldError, match="toc.rate: unknown key"):
+    with pytest.raises(WorldError, match=r"toc.rate: unknown key"):
         World({"toc": {"rate": 5}})
 
 

@@ -150,5 +150,5 @@ def test_labels_say_what_they_stand_for() -> None:
 
 
 def test_a_cue_that_is_not_known_is_refused_by_name() -> None:
-    with pytest.raises(TranscriptError, match="cue: unknown word 'aim-says-so' .did you mean 'aim-says'.*known: aim-sends"):
+    with pytest.raises(TranscriptError, match=r"cue: unknown word 'aim-says-so' .did you mean 'aim-says'.*known: aim-sends"):
         play_on_core(parse("TOC: x\n\ncue: aim-says-so alice\n"))

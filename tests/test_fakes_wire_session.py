@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -174,7 +175,7 @@ def test_any_chopping_of_the_input_gives_the_same_records(
         return [f"{one.direction} {one.raw!r}" for one in records if one.direction != "S"]
 
     ends = [0, *cuts, len(stream)]
-    pieces = [stream[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    pieces = [stream[start:end] for start, end in itertools.pairwise(ends)]
     assert records_of(pieces) == records_of([stream])
 
 

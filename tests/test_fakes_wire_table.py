@@ -27,6 +27,14 @@ def test_a_misspelt_state_fails_at_import_and_names_the_nearest(row: Rule) -> No
             verbs: ClassVar[dict[str, Rule]] = {"RCPT": row}
 
 
+def test_a_verb_without_a_handler_fails_at_import() -> None:
+    with pytest.raises(TypeError, match="Lacks: the verb 'NOOP' has no handler; define do_NOOP"):
+
+        class Lacks(Session):
+            states: ClassVar[str] = "READY"
+            verbs: ClassVar[dict[str, Rule]] = {"NOOP": rule("READY", "§1")}
+
+
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
 def test_every_state_of_a_protocol_is_used(server: object) -> None:
     session = server.session  # type: ignore[attr-defined]

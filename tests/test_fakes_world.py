@@ -40,7 +40,7 @@ def test_settings_are_what_a_settings_file_for_this_world_would_hold(world: Worl
 
 
 def test_a_person_given_twice_is_a_world_error() -> None:
-    with pytest.raises(WorldError, match="person: A@b.c"):
+    with pytest.raises(WorldError, match=r"person: A@b.c"):
         World({"person": [{"address": "a@b.c"}, {"address": "A@b.c"}]})
 
 
@@ -120,7 +120,7 @@ def test_a_test_that_fails_is_told_what_broke_in_the_fake() -> None:
         noop(world)
     (note,) = caught.value.__notes__
     assert "a fake raised an exception, which may be the cause" in note
-    assert "Bug: broken" in note and "do_NOOP" in note or "broken" in note
+    assert ("Bug: broken" in note and "do_NOOP" in note) or "broken" in note
     assert "in the fake's session <Smtp 1 READY>" in note
     assert "while it handled NOOP: b'noop\\r\\n'" in note
 

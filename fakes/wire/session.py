@@ -28,6 +28,10 @@ Handler = Callable[[Unit], None]
 _METHODS = {".": "end_of_data"}  # verbs that cannot be part of a method name
 
 
+def _method(verb: str) -> str:
+    return "do_" + _METHODS.get(verb, verb)
+
+
 @dataclass
 class Runtime:
     """What a core is given instead of reaching for it: the time, randomness, faults, the log."""
@@ -81,6 +85,12 @@ class Session:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         table.check(cls.__name__, cls.states.split(), cls.verbs)
+        if cls.handler is Session.handler:  # else the subclass finds its handlers in its own way
+            for verb in cls.verbs:
+                if not hasattr(cls, _method(verb)):
+                    raise TypeError(
+                        f"{cls.__name__}: the verb {verb!r} has no handler; define {_method(verb)}"
+                    )
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -213,7 +223,7 @@ class Session:
 
     def handler(self, verb: str) -> Handler:
         """Returns the handler of a verb of the table."""
-        handler: Handler = getattr(self, "do_" + _METHODS.get(verb, verb))
+        handler: Handler = getattr(self, _method(verb))
         return handler
 
     def permits(self, unit: Unit) -> None:
