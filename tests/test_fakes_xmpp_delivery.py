@@ -53,13 +53,13 @@ def chosen(cell: str, kind: str, account: str) -> str:
 SWITCHED: list[tuple[dict[str, Any], tuple[str, str, str, str], str]] = [
     ({"off": {"xmpp": ["offline"]}}, ("yes", "zero", "bare", "normal"), "E"),
     ({"off": {"xmpp": ["offline"]}}, ("yes", "negative", "nomatch", "chat"), "E"),
-    ({"xmpp": {"many": "all"}}, ("yes", "many", "bare", "normal"), "A"),
-    ({"xmpp": {"unmatched": "silent"}}, ("yes", "one", "nomatch", "normal"), "S"),
-    ({"xmpp": {"unmatched": "silent"}}, ("yes", "many", "nomatch", "groupchat"), "S"),
-    ({"xmpp": {"unmatched_headline": "error"}}, ("yes", "zero", "nomatch", "headline"), "E"),
-    ({"xmpp": {"nobody": "silent"}}, ("no", "-", "bare", "normal"), "S"),
-    ({"xmpp": {"nobody": "silent"}}, ("no", "-", "bare", "groupchat"), "S"),
-    ({"xmpp": {"nobody": "silent"}}, ("no", "-", "full", "chat"), "S"),
+    ({"xmpp": {"several_resources": "all"}}, ("yes", "many", "bare", "normal"), "A"),
+    ({"xmpp": {"missing_resource": "silent"}}, ("yes", "one", "nomatch", "normal"), "S"),
+    ({"xmpp": {"missing_resource": "silent"}}, ("yes", "many", "nomatch", "groupchat"), "S"),
+    ({"xmpp": {"missing_resource_headline": "error"}}, ("yes", "zero", "nomatch", "headline"), "E"),
+    ({"xmpp": {"unknown_recipient": "silent"}}, ("no", "-", "bare", "normal"), "S"),
+    ({"xmpp": {"unknown_recipient": "silent"}}, ("no", "-", "bare", "groupchat"), "S"),
+    ({"xmpp": {"unknown_recipient": "silent"}}, ("no", "-", "full", "chat"), "S"),
 ]
 
 

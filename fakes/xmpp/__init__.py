@@ -6,7 +6,7 @@ offline.py; service.py (what outlives a connection); extensions/; jabber.py (the
 """
 
 from fakes.xmpp.jabber import Jabber
-from fakes.xmpp.service import SWITCHES
+from fakes.xmpp.policy import SWITCHES, Policy
 from fakes.xmpp.stream import Xmpp
 
-__all__ = ["SWITCHES", "Jabber", "Xmpp"]
+__all__ = ["SWITCHES", "Jabber", "Policy", "Xmpp"]

@@ -69,11 +69,11 @@ class Delivery:
         other = {
             "O/E": not self._service.offers("offline"),
             # a chat for all wants resources that asked for every one; there is no way to ask
-            "M/A": policy.many == "all" and case[-1] != "chat",
-            "E/S": (policy.nobody if case[0] == "absent" else policy.unmatched) == "silent",
-            "S/E": policy.unmatched_headline == "error" and case[0] == "present",
+            "M/A": policy.several_resources == "all" and case[-1] != "chat",
+            "E/S": (policy.unknown_recipient if case[0] == "absent" else policy.missing_resource) == "silent",
+            "S/E": policy.missing_resource_headline == "error" and case[0] == "present",
         }
-        if case[0] == "absent" and policy.nobody == "silent":
+        if case[0] == "absent" and policy.unknown_recipient == "silent":
             return "S"
         return cell[2] if other.get(cell) else cell[0]
 

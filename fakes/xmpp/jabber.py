@@ -19,7 +19,8 @@ from fakes.wire import Kit, Want
 from fakes.xmpp.addresses import domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import CLIENT, element
-from fakes.xmpp.service import SWITCHES, Policy, Service
+from fakes.xmpp.policy import SWITCHES, Policy
+from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError, made, parsed
 from fakes.xmpp.subscriptions import ASKING
@@ -70,8 +71,9 @@ class Jabber(Heard[Stanza]):
     ) -> None:
         table = config or {}
         named = table.get("domains") or _possible([*domains, *(person.address.rpartition("@")[2] for person in people)])
-        switches = {key: table[key] for key in SWITCHES if key in table}
-        policy = Policy(tls=tls, off=frozenset(off), **switches)
+        switches: dict[str, Any] = {key: table[key] for key in SWITCHES if key in table}
+        switches["tls"] = tls
+        policy = Policy(**switches, off=frozenset(off))
         self.service = Service(kit, people, named, policy, EXTENSIONS)
         super().__init__(bridge or Bridge(), "stanza")
         self.service.told = self.tell

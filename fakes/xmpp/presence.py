@@ -129,7 +129,7 @@ class Presence:
             for answer in self._answers(account, to, stanza):
                 self._service.router.route(answer)
         elif account is None:
-            if kind == "subscribe" and self._service.policy.subscribe_nobody == "error":
+            if kind == "subscribe" and self._service.policy.subscribe_unknown == "error":
                 raise StanzaError("item-not-found")
         elif kind in STIMULI:
             if not to.resource or target is not None or kind == "subscribe":

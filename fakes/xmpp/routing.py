@@ -65,7 +65,7 @@ class Router:
         """RFC 6120 §8.2.3: what every IQ must have. Raises StanzaError."""
         if stanza.id is None:
             # an old client asks for the roster so, and waits for pushes: some servers refuse, and push all the same
-            if stanza.payload == f"{{{ROSTER}}}query" and self._service.policy.no_id == "push":
+            if stanza.payload == f"{{{ROSTER}}}query" and self._service.policy.iq_without_id == "push":
                 resource.interested = True
             raise StanzaError("bad-request", "an iq has an id (RFC 6120 §8.1.3)")
         if stanza.type not in IQ_TYPES:

@@ -19,6 +19,7 @@ from fakes.xmpp.addresses import Jid, domain_of, jid
 from fakes.xmpp.delivery import Delivery
 from fakes.xmpp.markup import ROSTER
 from fakes.xmpp.offline import Offline
+from fakes.xmpp.policy import Policy
 from fakes.xmpp.presence import Presence
 from fakes.xmpp.roster import Rosters
 from fakes.xmpp.routing import Router
@@ -26,49 +27,7 @@ from fakes.xmpp.sessions import Account, Outlet, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
 from fakes.xmpp.subscriptions import MIRROR, SEEN, SUBSCRIPTION
 
-# What can be switched off by name, beside TLS, the mechanisms and the extensions.
-FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
 _SEEDS = {"none": "N", "to": "T", "from": "F", "both": "B"}
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How this server is set up: where the standards leave a choice, and limits. `off` names what it does not have."""
-
-    tls: str = "off"  # STARTTLS: off, optional, or required before anything else
-    conflict: str = "replace"  # a resource is in use: the old session ends; or refuse, or rename the new one
-    forged: str = "override"  # a wrong `from`: corrected; or error, invalid-from
-    nobody: str = "error"  # a message for nobody: an error; or silent, so that no one can find out who has an account
-    subscribe_nobody: str = "silent"  # a request to nobody: silent, or error
-    no_id: str = "push"  # a roster get without an id is refused, and push: later pushes come all the same; or refuse
-    many: str = "most"  # a normal message to several resources: to the most available; or to all
-    unmatched: str = "error"  # a normal or groupchat message to a resource that is not there; or silent
-    unmatched_headline: str = "silent"  # or error
-    strict_iq: bool = False  # an iq to a resource whose presence the sender may not see is refused
-    anonymous: bool = False  # ANONYMOUS is offered
-    stanza: int = 1 << 18  # octets
-    resources: int = 100  # an account
-    offline: int = 100  # messages an account
-    attempts: int = 4  # at logging in
-    off: frozenset[str] = frozenset()
-
-
-# The switches as a world file has them: name → what it holds, and the words that it takes.
-SWITCHES: dict[str, tuple[type, tuple[str, ...]]] = {
-    "conflict": (str, ("replace", "refuse", "rename")),
-    "forged": (str, ("override", "error")),
-    "nobody": (str, ("error", "silent")),
-    "subscribe_nobody": (str, ("silent", "error")),
-    "no_id": (str, ("push", "refuse")),
-    "many": (str, ("most", "all")),
-    "unmatched": (str, ("error", "silent")),
-    "unmatched_headline": (str, ("silent", "error")),
-    "strict_iq": (bool, ()),
-    "anonymous": (bool, ()),
-    "stanza": (int, ()),
-    "resources": (int, ()),
-    "offline": (int, ()),
-}
 
 
 @dataclass(frozen=True)

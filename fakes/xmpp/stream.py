@@ -18,8 +18,9 @@ from fakes.xmpp.addresses import Jid, domain_of, jid
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.features import features, may_start_tls, must_start_tls
 from fakes.xmpp.markup import BIND, CLIENT, LANG, SASL, SESSION, STREAMS, TLS, element, escaped, local, namespace, written
+from fakes.xmpp.policy import FEATURES, Policy
 from fakes.xmpp.refusals import SASL_CONDITIONS, STREAM_CONDITIONS, TOO_BIG, SaslFailure, StreamError, TlsFailure
-from fakes.xmpp.service import FEATURES, Policy, Service
+from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Piece, Splitter
 from fakes.xmpp.stanzas import CONDITIONS, KINDS, Stanza, StanzaError, from_piece, made
@@ -409,7 +410,7 @@ class Xmpp(Session):
         if resource is None:
             self._hear_unbound(stanza)
             return
-        if self.policy.forged == "error" and stanza.sender is not None:
+        if self.policy.wrong_from == "error" and stanza.sender is not None:
             own = (resource.jid, resource.account.jid)
             if _parsed(stanza.sender) not in own:
                 raise Refuse(StreamError("invalid-from"), "RFC 6120 §4.9.3.9")

@@ -1,0 +1,76 @@
+"""How a server is set up: the choices that the standards leave open, its limits, and which features are on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_type_hints
+
+from fakes.wire import Kit
+
+# Features that can be switched off by name, besides TLS, the mechanisms and the extensions.
+FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How this server behaves where the standards leave a choice, and its limits.
+
+    In each `Literal`, the default is the word that comes first. `off` names the features that the
+    server does not have.
+    """
+
+    # STARTTLS: not offered, offered, or required before anything else.
+    tls: Literal["off", "optional", "required"] = "off"
+    # The resource is in use: end the old session, refuse the new one, or rename the new one.
+    conflict: Literal["replace", "refuse", "rename"] = "replace"
+    # A client sends a `from` that is not its own: correct it, or end the stream with invalid-from.
+    wrong_from: Literal["override", "error"] = "override"
+    # A message for an unknown user. With "silent" nobody can find out who has an account.
+    unknown_recipient: Literal["error", "silent"] = "error"
+    # A subscription request for an unknown user.
+    subscribe_unknown: Literal["silent", "error"] = "silent"
+    # A roster get without an id: reject it but still send roster pushes, or reject it only.
+    iq_without_id: Literal["push", "refuse"] = "push"
+    # A normal message for an account with several resources: to the most available, or to all.
+    several_resources: Literal["most", "all"] = "most"
+    # A normal or groupchat message for a resource that is not connected.
+    missing_resource: Literal["error", "silent"] = "error"
+    # A headline for a resource that is not connected.
+    missing_resource_headline: Literal["silent", "error"] = "silent"
+    # Refuse an iq to a resource whose presence the sender may not see.
+    strict_iq: bool = False
+    # Offer the mechanism ANONYMOUS.
+    anonymous: bool = False
+    stanza: int = 1 << 18  # bytes of one stanza
+    resources: int = 100  # sessions per account
+    offline: int = 100  # stored messages per account
+    attempts: int = 4  # failed logins per stream
+    off: frozenset[str] = frozenset()
+
+
+def _switches() -> dict[str, tuple[type, tuple[str, ...]]]:
+    """Reads the keys of the world file off the fields of `Policy`."""
+    types = get_type_hints(Policy)
+    # The world file has `tls` and `off` elsewhere; the number of attempts is not configurable.
+    names = [field.name for field in fields(Policy) if field.name not in ("tls", "attempts", "off")]
+    return {
+        name: (str, get_args(types[name])) if get_args(types[name]) else (types[name], ())
+        for name in names
+    }
+
+
+# The keys of the world file's table: name → its type, and the words allowed for a string.
+SWITCHES: dict[str, tuple[type, tuple[str, ...]]] = _switches()
+
+
+class Environment:
+    """What every part of the server needs: the runtime, the policy, and which features are on."""
+
+    def __init__(self, kit: Kit, policy: Policy) -> None:
+        self.kit = kit
+        self.policy = policy
+
+    def offers(self, name: str) -> bool:
+        """Whether a feature, mechanism or extension is on: not switched off by policy or fault."""
+        faults = self.kit.faults
+        return name not in self.policy.off and not (faults and faults.lacks("xmpp", name))
