@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.xmpp.addresses import Jid, domain_of, jid
+from fakes.xmpp.addresses import Jid, prepare_domain, jid
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_any_text_is_an_address_or_an_error(text: str) -> None:
         return
     assert isinstance(address, Jid)
     assert jid(address.text) == address
-    assert domain_of(address.domain) == address.domain
+    assert prepare_domain(address.domain) == address.domain

@@ -10,7 +10,7 @@ import pytest
 
 from fakes import World
 from fakes.xmpp.delivery import TABLE, TYPES
-from fakes.xmpp.jabber import Somebody
+from fakes.xmpp.jabber import Actor
 from fakes.xmpp.stanzas import Stanza
 
 TABLES = Path(__file__).parent / "tables"
@@ -74,15 +74,15 @@ def test_a_switch_takes_the_other_choice(config: dict[str, Any], case: tuple[str
     assert happens(config, *case) == action
 
 
-def stage(config: dict[str, Any], account: str, resources: str) -> tuple[World, Somebody, list[Somebody]]:
+def stage(config: dict[str, Any], account: str, resources: str) -> tuple[World, Actor, list[Actor]]:
     people = [{"address": "romeo@example.test"}, *([{"address": JULIET}] if account == "yes" else [])]
     world = World({"servers": ["xmpp"], "person": people, **config}, rehearsal=True)
-    hers = [world.jabber.person(JULIET, f"r{n}") for n in range(len(PRIORITIES[resources]))]
+    hers = [world.jabber.actor(JULIET, f"r{n}") for n in range(len(PRIORITIES[resources]))]
     for one, priority in zip(hers, PRIORITIES[resources], strict=True):
         one.comes(priority=priority)
     for one in hers:
         one.forget()
-    return world, world.jabber.person("romeo@example.test"), hers
+    return world, world.jabber.actor("romeo@example.test"), hers
 
 
 def happens(config: dict[str, Any], account: str, resources: str, to: str, kind: str) -> str:
@@ -116,7 +116,7 @@ def happens(config: dict[str, Any], account: str, resources: str, to: str, kind:
 @pytest.mark.parametrize("kind", [None, "note"])
 def test_a_message_of_no_type_or_an_unknown_one_is_a_normal_one(kind: str | None) -> None:
     world, romeo, _ = stage({}, "yes", "zero")
-    romeo.sends(Stanza("message", kind, to=JULIET, inside=b"<body>hello</body>", children=("{jabber:client}body",)))
+    romeo.sends(Stanza("message", kind, to=JULIET, content=b"<body>hello</body>", child_names=("{jabber:client}body",)))
     assert len(world.jabber.offline(JULIET)) == 1
 
 

@@ -14,7 +14,7 @@ from fakes import World
 from fakes.transcript import render
 from fakes.wire import Want
 from fakes.world import WorldError
-from fakes.xmpp.jabber import Contact, Shown
+from fakes.xmpp.jabber import Availability, Contact
 from tests.xmpp_raw import HEADER, SASL, Client, bind, bound, login, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -35,7 +35,7 @@ def test_state_is_read_as_values() -> None:
     romeo = bound(place, resource="orchard")
     romeo.says(b"<presence><show>away</show><status>bed</status><priority>7</priority></presence>" + HELLO)
     assert jabber.sessions(ROMEO) == [f"{ROMEO}/orchard"]
-    assert jabber.presence(ROMEO) == {"orchard": Shown("away", "bed", 7)}
+    assert jabber.presence(ROMEO) == {"orchard": Availability("away", "bed", 7)}
     assert [stanza.body for stanza in jabber.offline(JULIET)] == ["hello"]
     assert [stanza.kind for stanza in jabber.all] == ["presence", "message"]
     assert [(one.sender, one.to, one.body) for one in jabber.messages] == [(f"{ROMEO}/orchard", JULIET, "hello")]
@@ -44,7 +44,7 @@ def test_state_is_read_as_values() -> None:
 
 
 def test_a_name_that_is_nobodys_names_the_others() -> None:
-    with pytest.raises(LookupError, match=f"romea@example.test; this world has {ROMEO}, {JULIET}"):
+    with pytest.raises(LookupError, match=f"romea@example.test; the accounts are: {ROMEO}, {JULIET}"):
         world().jabber.roster("romea@example.test")
 
 
@@ -56,10 +56,10 @@ def test_a_name_that_is_nobodys_names_the_others() -> None:
         ({"xmpp": {"anonymous": "yes"}}, "xmpp.anonymous is a bool, not 'yes'"),
         ({"off": {"xmpp": ["pong"]}}, "there is no capability 'pong' \\(did you mean 'ping'"),
         ({"xmpp": {"domains": ["a..b"]}}, "xmpp: 'a..b' is no domain"),
-        ({"person": [{"address": ROMEO, "contacts": {JULIET: "friend"}}]}, "'friend' is none of none, to, from, both"),
+        ({"person": [{"address": ROMEO, "contacts": {JULIET: "friend"}}]}, "unknown subscription 'friend' for juliet@example.test; choose none, to, from or both"),
         (
             {"person": [{"address": ROMEO, "contacts": {JULIET: "to"}}, {"address": JULIET, "contacts": {ROMEO: "to"}}]},
-            "what one sees as 'to' the other sees as 'from'",
+            "'to' on one side means 'from' on the other",
         ),
     ],
 )
@@ -112,7 +112,7 @@ def test_domains_may_be_others_than_the_mail_has() -> None:
     people = [{"address": "a@one.test"}, {"address": "b@two.test"}, {"address": "c@three.test"}]
     place = World({"servers": ["xmpp"], "person": people, "xmpp": {"domains": ["one.test", "two.test"]}}, rehearsal=True)
     assert place.jabber.accounts == ["a@one.test", "b@two.test"]
-    one = place.jabber.person("a@one.test")
+    one = place.jabber.actor("a@one.test")
     one.says("b@two.test", "hello")
     one.says("c@three.test", "hello")
     assert [stanza.condition for stanza in one.messages] == ["remote-server-not-found"]
@@ -129,7 +129,7 @@ def test_a_mail_domain_that_is_no_jabber_domain_harms_nobody() -> None:
 
 def test_waiting_finds_exactly_one_or_says_what_came() -> None:
     place = world()
-    romeo = place.jabber.person(ROMEO)
+    romeo = place.jabber.actor(ROMEO)
     romeo.says(JULIET, "one")
     assert place.jabber.wait_for(lambda stanza: stanza.body == "one").to == JULIET
     assert len(place.jabber.wait_for(1)) == 1
@@ -169,7 +169,7 @@ async def test_a_test_on_a_loop_awaits_what_comes() -> None:
 
 def test_a_person_of_the_play_comes_speaks_hears_and_goes() -> None:
     place = world(person=[{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}])
-    juliet, romeo = bound(place, "juliet"), place.jabber.person(ROMEO)
+    juliet, romeo = bound(place, "juliet"), place.jabber.actor(ROMEO)
     juliet.says(b"<presence/>")
     romeo.comes(show="dnd", status="sighing")
     assert b"<show>dnd</show><status>sighing</status>" in juliet.hears()
@@ -186,7 +186,7 @@ def test_a_person_of_the_play_comes_speaks_hears_and_goes() -> None:
 
 def test_people_of_the_play_become_contacts() -> None:
     place = world()
-    romeo, juliet = place.jabber.person(ROMEO), place.jabber.person(JULIET)
+    romeo, juliet = place.jabber.actor(ROMEO), place.jabber.actor(JULIET)
     romeo.asks(JULIET)
     assert place.jabber.roster(JULIET)[ROMEO].asking
     juliet.accepts(ROMEO)
@@ -200,7 +200,7 @@ def test_people_of_the_play_become_contacts() -> None:
 
 def test_a_person_of_the_play_answers_questions_as_every_client_must() -> None:
     place = world()
-    place.jabber.person(JULIET).comes()
+    place.jabber.actor(JULIET).comes()
     said = bound(place).says(b"<iq type='get' id='1' to='juliet@example.test/play'><query xmlns='jabber:iq:version'/></iq>")
     assert b"<service-unavailable" in said
 
@@ -221,7 +221,7 @@ def test_a_stanza_comes_from_anybody() -> None:
 
 def test_a_subscription_with_somebody_elsewhere_is_played_by_the_test() -> None:
     place = world()
-    romeo = place.jabber.person(ROMEO)
+    romeo = place.jabber.actor(ROMEO)
     place.jabber.inject(f"<presence from='far@elsewhere.test' to='{ROMEO}' type='subscribe'/>")
     romeo.comes()
     assert [stanza.type for stanza in romeo.all if stanza.sender == "far@elsewhere.test"] == ["subscribe"]
@@ -296,7 +296,7 @@ def test_a_rehearsal_waits_until_every_octet_has_come_and_is_the_same_each_time(
         seen = []
         people = [{"address": ROMEO}, {"address": JULIET}]
         with World({"servers": ["xmpp"], "person": people}, rehearsal=True) as place:
-            clock, juliet = place.clock, place.jabber.person(JULIET)
+            clock, juliet = place.clock, place.jabber.actor(JULIET)
             clock.at(60, lambda: juliet.says(ROMEO, "restart"))
             clock.at(60, lambda: juliet.says(ROMEO, "now"))
             clock.at(90, lambda: place.jabber.conflict(ROMEO))
@@ -323,6 +323,6 @@ def test_the_drills_of_the_catalogue_bring_what_a_bot_must_not_obey() -> None:
     (waiting,) = place.jabber.offline(ROMEO)
     assert (waiting.sender, waiting.body, waiting.delayed) == (f"{JULIET}/before", "restart", True)
     with place:
-        place.jabber.person(ROMEO).comes()
+        place.jabber.actor(ROMEO).comes()
         place.clock.wait(None, None)
-        assert [stanza.sender for stanza in place.jabber.person(ROMEO).messages] == [f"{JULIET}/before", "example.test"]
+        assert [stanza.sender for stanza in place.jabber.actor(ROMEO).messages] == [f"{JULIET}/before", "example.test"]

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fakes.xmpp.jabber import Somebody
+from fakes.xmpp.jabber import Actor
 from fakes.xmpp.markup import ROSTER
 from fakes.xmpp.stanzas import Stanza
 from tests.xmpp_raw import world
@@ -31,7 +31,7 @@ def address(name: str) -> str:
 class Client:
     """What a client knows, from what it was told."""
 
-    def __init__(self, person: Somebody) -> None:
+    def __init__(self, person: Actor) -> None:
         self.person = person
         self.roster: dict[str, tuple[str, bool, bool, str]] = {}
         self.there: set[str] = set()
@@ -77,7 +77,7 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.world = world(person=[{"address": address(name)} for name in NAMES])
         self.clients = {
-            (name, resource): Client(self.world.jabber.person(address(name), resource))
+            (name, resource): Client(self.world.jabber.actor(address(name), resource))
             for name in NAMES
             for resource in RESOURCES
         }
@@ -91,7 +91,7 @@ class Model(RuleBasedStateMachine):
         self.received: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.numbers = count(1)
 
-    def _speaker(self, name: str) -> Somebody:
+    def _speaker(self, name: str) -> Actor:
         """Some session of this account; one that is not available shows nothing of itself by speaking."""
         key = next((key for key in sorted(self.connected) if key[0] == name), (name, "home"))
         self._connect(key)

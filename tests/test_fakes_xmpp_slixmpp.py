@@ -175,7 +175,7 @@ async def test_a_message_for_nobody_comes_back() -> None:
 
 async def test_what_came_in_absence_is_stamped() -> None:
     async with served() as world:
-        world.jabber.person(ALICE).says(BOB, "while you were out")
+        world.jabber.actor(ALICE).says(BOB, "while you were out")
         async with client(world, BOB) as bob:
             message = await bob.hears()
             assert (message["body"], message["delay"]["from"]) == ("while you were out", "example.test")

@@ -56,20 +56,20 @@ def test_pieces_say_what_they_are() -> None:
     header, presence, message, close = parted([raw], limit=10_000)
     assert (header.kind, header.name) == ("open", "{http://etherx.jabber.org/streams}stream")
     assert header.raw == b"<?xml version='1.0'?>" + HEADER
-    assert (presence.kind, presence.raw, presence.children) == ("element", b"<presence/>", ())
+    assert (presence.kind, presence.raw, presence.child_names) == ("element", b"<presence/>", ())
     assert message.attributes == {"to": "a@b", "x": ">/"}
     assert message.raw[message.tag_end : -len("</message>")] == b"<body>hi</body>/>"
-    assert message.children == ("{jabber:client}body",)
+    assert message.child_names == ("{jabber:client}body",)
     assert (close.kind, close.raw) == ("close", b"</stream:stream>")
 
 
 def test_prefixes_of_the_header_and_of_the_tag_are_told() -> None:
     header = HEADER[:-1] + b" xmlns:h='urn:h'>"
     _, piece = parted([header + b"<m xmlns:p='urn:p'/>"], limit=10_000)
-    assert piece.declared == (("h", "urn:h"), ("p", "urn:p"))
-    assert not piece.odd
+    assert piece.prefixes == (("h", "urn:h"), ("p", "urn:p"))
+    assert not piece.needs_rewriting
     _, odd = parted([HEADER + b"<m><x xmlns:c='jabber:client'/></m>"], limit=10_000)
-    assert odd.odd
+    assert odd.needs_rewriting
 
 
 @pytest.mark.parametrize("octets", [b"<m>" + b"x" * 10_000, b"<m x='" + b"y" * 10_000, b"<" + b"n" * 10_000])

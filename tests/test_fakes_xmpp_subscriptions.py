@@ -10,7 +10,7 @@ import pytest
 from fakes import World
 from fakes.xmpp.roster import Item
 from fakes.xmpp.stanzas import Stanza
-from fakes.xmpp.subscriptions import ASKED, ASKING, MIRROR, RULES, SEEN, SEES, STATES, STIMULI, SUBSCRIPTION
+from fakes.xmpp.subscriptions import FROM, MIRROR, PENDING_IN, PENDING_OUT, RULES, STATES, STIMULI, SUBSCRIPTION, TO
 
 TABLES = Path(__file__).parent / "tables"
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -39,9 +39,9 @@ def test_there_are_no_cells_but_those() -> None:
 def test_a_state_shows_in_the_roster_as_appendix_a_says(row: list[str]) -> None:
     state, subscription, ask, pending_in, item = row
     assert SUBSCRIPTION[state] == subscription
-    assert (state in ASKED) == (ask == "subscribe") == Item("x", state=state).ask
-    assert (state in ASKING) == (pending_in == "yes")
-    assert (state in SEES, state in SEEN) == (subscription in ("to", "both"), subscription in ("from", "both"))
+    assert (state in PENDING_OUT) == (ask == "subscribe") == Item("x", state=state).ask
+    assert (state in PENDING_IN) == (pending_in == "yes")
+    assert (state in TO, state in FROM) == (subscription in ("to", "both"), subscription in ("from", "both"))
     assert item == ("if-made" if state in ("N", "NI") else "yes")
 
 
@@ -51,10 +51,10 @@ def play(mine: str, online: bool = True) -> World:
     world = World({"servers": ["xmpp"], "person": people}, rehearsal=True)
     for user, contact, state in ((ROMEO, JULIET, mine), (JULIET, ROMEO, MIRROR[mine])):
         item = world.jabber._account(user).roster.item(contact)
-        item.state, item.made = state, state not in ("N", "NI")
-        item.request = Stanza("presence", "subscribe", to=user, sender=contact) if state in ASKING else None
+        item.state, item.visible = state, state not in ("N", "NI")
+        item.request = Stanza("presence", "subscribe", to=user, sender=contact) if state in PENDING_IN else None
     for name in (ROMEO, JULIET):
-        person = world.jabber.person(name)
+        person = world.jabber.actor(name)
         if online:
             person.comes()
         person.sends("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
@@ -70,15 +70,15 @@ def state_of(world: World, user: str, contact: str) -> str:
 @pytest.mark.parametrize(("mine", "stimulus"), list(product(STATES, STIMULI)))
 def test_whatever_one_does_the_states_of_both_mirror_each_other(mine: str, stimulus: str, online: bool) -> None:
     world = play(mine, online)
-    world.jabber.person(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
+    world.jabber.actor(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
     assert state_of(world, JULIET, ROMEO) == MIRROR[state_of(world, ROMEO, JULIET)]
 
 
 @pytest.mark.parametrize("mine", STATES)
 def test_a_removed_item_leaves_nothing_on_either_side(mine: str) -> None:
     world = play(mine)
-    world.jabber._account(ROMEO).roster.item(JULIET).made = True
-    world.jabber.person(ROMEO).sends(
+    world.jabber._account(ROMEO).roster.item(JULIET).visible = True
+    world.jabber.actor(ROMEO).sends(
         f"<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='{JULIET}' subscription='remove'/></query></iq>"
     )
     assert world.jabber.roster(ROMEO) == {}
@@ -88,16 +88,16 @@ def test_a_removed_item_leaves_nothing_on_either_side(mine: str) -> None:
 @pytest.mark.parametrize(("mine", "stimulus"), list(product(STATES, STIMULI)))
 def test_presence_comes_with_a_subscription_and_goes_with_it(mine: str, stimulus: str) -> None:
     world = play(mine)
-    world.jabber.person(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
+    world.jabber.actor(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
     shown = [
         stanza.type
-        for stanza in world.jabber.person(JULIET).all
+        for stanza in world.jabber.actor(JULIET).all
         if stanza.kind == "presence" and stanza.sender == f"{ROMEO}/play"
     ]
     after = state_of(world, ROMEO, JULIET)
-    if mine not in SEEN and after in SEEN:
+    if mine not in FROM and after in FROM:
         assert shown == [None]
-    elif mine in SEEN and after not in SEEN:
+    elif mine in FROM and after not in FROM:
         assert shown == ["unavailable"]
     else:
         assert shown == []
@@ -105,7 +105,7 @@ def test_presence_comes_with_a_subscription_and_goes_with_it(mine: str, stimulus
 
 def test_a_request_that_was_approved_before_needs_no_answer() -> None:
     world = play("N")
-    romeo, juliet = world.jabber.person(ROMEO), world.jabber.person(JULIET)
+    romeo, juliet = world.jabber.actor(ROMEO), world.jabber.actor(JULIET)
     romeo.accepts(JULIET)
     assert world.jabber.roster(ROMEO)[JULIET].approved
     juliet.asks(ROMEO)

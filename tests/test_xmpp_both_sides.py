@@ -135,7 +135,7 @@ def test_waiting_without_end_ends_with_the_play() -> None:
     with world() as one, client(one) as jabber:
         seen: list[str] = []
         jabber.on_message(lambda message: seen.append(message.text))
-        them = one.jabber.person(THEM)
+        them = one.jabber.actor(THEM)
         one.clock.at(50, lambda: them.says(BOT, "late"))
         jabber.wait()
         assert (seen, one.clock.elapsed) == (["late"], 50)
@@ -144,7 +144,7 @@ def test_waiting_without_end_ends_with_the_play() -> None:
 def test_the_same_rehearsal_twice_is_the_same_octet_for_octet() -> None:
     def play() -> list[str]:
         with world() as one, client(one) as jabber:
-            them = one.jabber.person(THEM)
+            them = one.jabber.actor(THEM)
             for seconds in range(10):
                 one.clock.at(seconds, lambda: them.says(BOT, "hi"))
             jabber.on_message(lambda message: jabber.send(message.reply(message.text)))
