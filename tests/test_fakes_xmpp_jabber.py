@@ -100,6 +100,17 @@ def test_an_anonymous_account_goes_with_its_connection_bound_or_not() -> None:
         assert len(place.jabber.accounts) == 2
 
 
+def test_an_anonymous_account_that_is_connected_can_be_removed() -> None:
+    place = world(xmpp={"anonymous": True})
+    client = Client(place)
+    login = f"<auth xmlns='{SASL}' mechanism='ANONYMOUS'/><response xmlns='{SASL}'/>".encode()
+    client.says(HEADER + login + HEADER + bind("x"))
+    (anonymous,) = set(place.jabber.accounts) - {ROMEO, JULIET}
+    place.jabber.remove(anonymous)
+    assert b"the account is gone" in client.hears()
+    assert place.jabber.accounts == [ROMEO, JULIET]
+
+
 def test_settings_are_what_a_client_needs() -> None:
     with World({"servers": ["xmpp"], "program": JULIET, "person": [{"address": ROMEO}, {"address": JULIET}]}) as place:
         settings = place.settings["xmpp"]

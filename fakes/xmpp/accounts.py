@@ -62,7 +62,12 @@ class Accounts:
         return account
 
     def close(self, account: Account) -> None:
-        """Removes an account. That of a person is remembered as gone, and not opened again."""
+        """Removes an account. That of a person is remembered as gone, and not opened again.
+
+        Does nothing if it is removed already.
+        """
+        if self._known.find(account.address) is not account:
+            return
         self._known.remove(account.address)
         if account.person is not None:
             self.gone.add(account.address)
