@@ -54,32 +54,32 @@ class Stanzas:
         plain = Step(step.number, step.kind, step.text, step.who, whole=False)
         return LINES.octets(plain, lambda label: self._response(label, first, secret))
 
-    def whole(self, said: bytes) -> bool:
+    def whole(self, received: bytes) -> bool:
         """Whether at least one whole piece has arrived."""
-        return first_piece(said) is not None
+        return first_piece(received) is not None
 
-    def match(self, step: Step, said: bytes) -> int | None:
+    def match(self, step: Step, received: bytes) -> int | None:
         """How many bytes of the input are the piece that an `S` line wants; None if it differs.
 
         Raises AssertionError if the line is not one whole piece.
         """
         if step.text == "(logged in)":
-            bound = re.search(rb"</bind></iq>", said)
-            if bound is None or b"</failure>" in said or b"'error'" in said[: bound.end()]:
+            bound = re.search(rb"</bind></iq>", received)
+            if bound is None or b"</failure>" in received or b"'error'" in received[: bound.end()]:
                 return None
             return bound.end()
-        piece, wanted = first_piece(said), first_piece(step.text.encode())
+        piece, wanted = first_piece(received), first_piece(step.text.encode())
         if wanted is None:
             raise AssertionError(f"{step.text!r} is not one whole piece of a stream; complete it")
         if piece is None or piece.kind != wanted.kind:
             return None
         if piece.kind == "close" or _same(_tree(wanted), _tree(piece)):
-            return said.index(piece.raw) + len(piece.raw)
+            return received.index(piece.raw) + len(piece.raw)
         return None
 
-    def heard(self, said: bytes) -> None:
+    def heard(self, received: bytes) -> None:
         """Keeps the challenge of a login for the response that follows."""
-        challenge = _CHALLENGE.search(said)
+        challenge = _CHALLENGE.search(received)
         if challenge:
             self._challenge = base64.b64decode(challenge[1])
 
@@ -122,14 +122,14 @@ class Stanzas:
         return final + b",p=" + base64.b64encode(proof)
 
 
-def first_piece(said: bytes) -> Piece | None:
+def first_piece(received: bytes) -> Piece | None:
     """The first piece of a server's output; None while it is incomplete.
 
     The output begins at the boundary of a piece.
     """
-    begins_with_header = re.match(rb"\s*<(?:\?xml|stream:stream)", said)
+    begins_with_header = re.match(rb"\s*<(?:\?xml|stream:stream)", received)
     head = b"" if begins_with_header else HEADER.encode()
-    buffer = bytearray(head + said)
+    buffer = bytearray(head + received)
     splitter = Splitter(1 << 22)
     piece = splitter.next(buffer)
     if head and piece is not None:

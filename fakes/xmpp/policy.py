@@ -1,4 +1,4 @@
-"""How a server is set up: the choices that the standards leave open, its limits, and which features are on."""
+"""How a server is set up: open choices of the standards, limits, and which features are on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presence: who is told about whom (RFC 6121 §4). Subscriptions are in subscribing.py."""
+"""Presence: who sees whom (RFC 6121 §4). Subscriptions are in subscribing.py."""
 
 from __future__ import annotations
 
@@ -106,13 +106,13 @@ class Presence:
         account = resource.account
         sender = resource.jid.text
         gone = stanza or build_stanza("presence", type="unavailable", sender=sender)
-        told = set()
+        notified = set()
         if resource.presence is not None:
             self._broadcast(resource, gone)
-            told = {item.jid for item in account.roster.items.values() if item.state in FROM}
+            notified = {item.jid for item in account.roster.items.values() if item.state in FROM}
         for address in resource.directed:
             contact = jid(address)
-            if contact.bare not in told and not self._withheld(account, contact):
+            if contact.bare not in notified and not self._withheld(account, contact):
                 self._router.route(gone.replace(to=address))
         if resource.presence is not None:
             for other in account.available():
@@ -131,7 +131,7 @@ class Presence:
                 self._router.route(stanza.replace(to=item.jid))
 
     def _note_directed(self, resource: Resource, to: Jid, stanza: Stanza) -> None:
-        """RFC 6121 §4.6.3: notes who must be told when the resource goes.
+        """RFC 6121 §4.6.3: notes who must be notified when the resource goes.
 
         Contacts that a broadcast reaches need no note.
         """
@@ -169,7 +169,7 @@ class Presence:
             target.deliver(stanza)
 
     def _forget_directed(self, account: Account, stanza: Stanza) -> None:
-        """RFC 6121 §4.6.1: an entity that is gone need not be told when the account goes."""
+        """RFC 6121 §4.6.1: an entity that is gone need not be notified when the account goes."""
         sender = jid(stanza.sender or "")
         for resource in account.resources.values():
             resource.directed.pop(sender.text, None)

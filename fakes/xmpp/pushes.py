@@ -1,4 +1,4 @@
-"""Roster pushes: what the resources of an account are told about changes (RFC 6121 §2.1.6)."""
+"""Roster pushes: how the resources of an account learn about changes (RFC 6121 §2.1.6)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ class Router:
     def route(self, stanza: Stanza, asker: Resource | None = None) -> None:
         """Sends a stanza that has a sender and a recipient on its way.
 
-        If it cannot be delivered, `asker` is told, instead of the sender that the stanza names.
+        If it cannot be delivered, the error goes to `asker`, if there is one, instead of the sender
+        that the stanza names.
         """
         self._queue.append((stanza, asker))
         if not self._busy:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
+from xml.etree.ElementTree import Element
 
 from fakes import sasl
 from fakes.wire import Refuse, Secret, TlsFacts
 from fakes.xmpp.addresses import jid, parse_or_none
+from fakes.xmpp.markup import SASL, element
 from fakes.xmpp.refusals import SaslFailure
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account
@@ -129,6 +131,16 @@ def marked_wrong(secret: Secret) -> Secret:
     return dataclasses.replace(secret, label=secret.label + " wrong")
 
 
+def challenge_element(challenge: bytes) -> Element:
+    """Builds the `<challenge/>` element (RFC 6120 §6.4.3)."""
+    return element(f"{{{SASL}}}challenge", text=encode(challenge) if challenge else "")
+
+
+def success_element(data: bytes | None) -> Element:
+    """Builds the `<success/>` element; `data` are the server's last words (RFC 6120 §6.4.6)."""
+    return element(f"{{{SASL}}}success", text=encode(data) if data is not None else "")
+
+
 def decode(text: bytes) -> bytes:
     """Decodes base64; `=` stands for an empty response (RFC 6120 §6.4.2). Raises Refuse."""
     if text == b"=":
@@ -145,7 +157,7 @@ def encode(data: bytes) -> str:
 
 
 def failure(error: sasl.SaslError) -> SaslFailure:
-    """What a client is told about an error (RFC 6120 §6.5)."""
+    """What a client learns about an error (RFC 6120 §6.5)."""
     if isinstance(error, sasl.Malformed):
         return SaslFailure("malformed-request", error.reason)
     if isinstance(error, sasl.ForeignIdentity):

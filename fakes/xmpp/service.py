@@ -115,7 +115,7 @@ class Service:
         return resource
 
     def unbind(self, resource: Resource) -> None:
-        """Ends a session: those who saw its presence are told. Does nothing if it has ended."""
+        """Ends a session and notifies those who see its presence. Does nothing if it has ended."""
         account = resource.account
         if account.resources.get(resource.jid.resource) is not resource:
             return

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import ClassVar
+from xml.etree.ElementTree import Element
 
 from fakes import sasl as mechanisms
 from fakes.wire import Facts, Kit, Refuse, Rule, Secret, Session, Unit, Want, rule
@@ -25,7 +26,7 @@ from fakes.xmpp.addresses import parse_or_none
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.features import features, may_start_tls, must_start_tls
 from fakes.xmpp.header import check_header, choose_domain, serialize_header
-from fakes.xmpp.markup import LANG, SASL, TLS, element, serialize
+from fakes.xmpp.markup import LANG, TLS, element, serialize
 from fakes.xmpp.policy import FEATURES, Policy
 from fakes.xmpp.refusals import (
     Refusal,
@@ -141,7 +142,7 @@ class Xmpp(Session):
         return wrong_state(unit.verb, self.state)
 
     def refused(self, refusal: Refuse) -> None:
-        """Sends a refusal of any of the four kinds; a TLS failure or stream error ends the stream."""
+        """Sends a refusal; a TLS failure or a stream error ends the stream too."""
         reply: Refusal = refusal.reply
         section = refusal.section
         if self.closed:
@@ -154,17 +155,13 @@ class Xmpp(Session):
                 self.send(answer.to_bytes(), section or "RFC 6120 §8.3")
         elif isinstance(reply, SaslFailure):
             self.state = "OPEN"
-            self.send(serialize(reply.element()).encode(), section)
+            self._send_element(reply.element(), section)
             # RFC 6120 §6.4.5: the stream stays open for another try, but not for ever
             if not self._login.fail(reply):
                 error = StreamError("policy-violation", "too many failed logins")
-                self._end(error, "RFC 6120 §6.4.5")
-        elif isinstance(reply, TlsFailure):
-            self.send(serialize(reply.element()).encode(), section)
-            self.send(b"</stream:stream>", "RFC 6120 §4.4")
-            self.close()
+                self._finish(error.element(), "RFC 6120 §6.4.5")
         else:
-            self._end(reply, section)
+            self._finish(reply.element(), section)
 
     def said_instead(self, text: str) -> None:
         """Sends the text of a fault: XML as it is, or the error that a condition names.
@@ -175,10 +172,9 @@ class Xmpp(Session):
         refusal = None if text.lstrip().startswith("<") else named_in_fault(text, verb)
         if refusal is None:
             self.send(text.encode())
-        elif isinstance(refusal, StreamError):
-            self._end(refusal, "RFC 6120 §4.9.3")
         else:
-            self.refused(Refuse(refusal))
+            section = "RFC 6120 §4.9.3" if isinstance(refusal, StreamError) else ""
+            self.refused(Refuse(refusal, section))
 
     # ── the outlet of a session ────────────────────────────────────────────
 
@@ -189,30 +185,11 @@ class Xmpp(Session):
 
     def end(self, condition: str, text: str = "") -> None:
         """Ends the stream with a stream error."""
-        self._end(StreamError(condition, text), "RFC 6120 §4.9.3")
+        self._finish(StreamError(condition, text).element(), "RFC 6120 §4.9.3")
 
     def cut(self, want: Want) -> None:
         """Ends the connection without sending anything."""
         self.close(want)
-
-    def _end(self, error: StreamError, section: str) -> None:
-        """RFC 6120 §4.9.1: sends the header if it has not been sent, the error, and the end."""
-        if self.closed:
-            return
-        self._ensure_header()
-        self.send(serialize(error.element()).encode(), section)
-        self.send(b"</stream:stream>", "RFC 6120 §4.4")
-        self.close()
-
-    def _ensure_header(self) -> None:
-        if not self._header_sent:
-            self._send_header("1.0", "RFC 6120 §4.9.1.2")
-
-    def _send_header(self, version: str, section: str) -> None:
-        # RFC 6120 §4.7.3: the id of every stream is new
-        header = serialize_header(self.domain, self.kit.token(20), self._claimed, version)
-        self._header_sent = True
-        self.send(header, section)
 
     def abandoned(self) -> None:
         """Ends the session, or forgets an anonymous user who has not bound a resource."""
@@ -220,6 +197,31 @@ class Xmpp(Session):
             self.service.unbind(self.resource)
         elif self.user:
             self.service.logged_out(self.user)
+
+    # ── writing ────────────────────────────────────────────────────────────
+
+    def _send_element(self, sent: Element, section: str) -> None:
+        self.send(serialize(sent).encode(), section)
+
+    def _send_header(self, version: str, section: str) -> None:
+        # RFC 6120 §4.7.3: the id of every stream is new
+        header = serialize_header(self.domain, self.kit.token(20), self._claimed, version)
+        self._header_sent = True
+        self.send(header, section)
+
+    def _finish(self, error: Element | None = None, section: str = "") -> None:
+        """Ends the stream, with an error if one is given.
+
+        RFC 6120 §4.9.1.2: a header that has not been sent yet comes first.
+        """
+        if self.closed:
+            return
+        if not self._header_sent:
+            self._send_header("1.0", "RFC 6120 §4.9.1.2")
+        if error is not None:
+            self._send_element(error, section)
+        self.send(b"</stream:stream>", "RFC 6120 §4.4")
+        self.close()
 
     # ── the header ─────────────────────────────────────────────────────────
 
@@ -233,20 +235,25 @@ class Xmpp(Session):
         # After login the domain cannot be changed.
         domains = (self.domain,) if self.user else self.service.domains
         self.domain = choose_domain(piece.attributes.get("to"), domains, self.domain)
-        if self.user and self.tls is not None and self._claimed not in ("", self.user):
-            raise Refuse(StreamError("invalid-from"), "RFC 6120 §6.4.6")
+        if self.user:
+            self._check_claimed(self.user)
         self._send_header(version, "RFC 6120 §4.2")
         self.state = "LOGIN" if self.user else "OPEN"
         if version:
             offered = features(self.service, self.tls, logged_in=bool(self.user))
-            self.send(serialize(offered).encode(), "RFC 6120 §4.3.2")
+            self._send_element(offered, "RFC 6120 §4.3.2")
+
+    def _check_claimed(self, user: str, text: str = "") -> None:
+        """RFC 6120 §6.4.6: inside TLS the header must not claim another address. Raises Refuse."""
+        if self.tls is not None and self._claimed not in ("", user):
+            raise Refuse(StreamError("invalid-from", text), "RFC 6120 §6.4.6")
 
     # ── TLS ────────────────────────────────────────────────────────────────
 
     def do_starttls(self, unit: Unit) -> None:
         if not may_start_tls(self.service, self.tls):
             raise Refuse(TlsFailure(), "RFC 6120 §5.4.2.2")
-        self.send(serialize(element(f"{{{TLS}}}proceed")).encode(), "RFC 6120 §5.4.2.3")
+        self._send_element(element(f"{{{TLS}}}proceed"), "RFC 6120 §5.4.2.3")
         self.start_tls()
 
     # ── login ──────────────────────────────────────────────────────────────
@@ -278,18 +285,13 @@ class Xmpp(Session):
             raise Refuse(sasl.failure(error), "RFC 6120 §6.5") from None
         if challenge is not None:
             self.state = "SASL"
-            text = sasl.encode(challenge) if challenge else ""
-            reply = element(f"{{{SASL}}}challenge", text=text)
-            self.send(serialize(reply).encode(), "RFC 6120 §6.4.3")
+            self._send_element(sasl.challenge_element(challenge), "RFC 6120 §6.4.3")
             return
         exchange = self._login.exchange
         assert exchange is not None
-        if self.tls is not None and self._claimed not in ("", exchange.user):
-            error_text = "the header said another address"
-            raise Refuse(StreamError("invalid-from", error_text), "RFC 6120 §6.4.6")
+        self._check_claimed(exchange.user, "the header said another address")
         self.note(user=exchange.user, mechanism=exchange.mechanism)
-        text = sasl.encode(exchange.data) if exchange.data is not None else ""
-        self.send(serialize(element(f"{{{SASL}}}success", text=text)).encode(), "RFC 6120 §6.4.6")
+        self._send_element(sasl.success_element(exchange.data), "RFC 6120 §6.4.6")
         self.user, self.state = exchange.user, "AGAIN"
         self._login.drop()
         self._restart()
@@ -339,9 +341,7 @@ class Xmpp(Session):
     # ── the end ────────────────────────────────────────────────────────────
 
     def do_close(self, unit: Unit) -> None:
-        self._ensure_header()
-        self.send(b"</stream:stream>", "RFC 6120 §4.4")
-        self.close()
+        self._finish()
 
     # RFC 6120 §4.9.1.1: after a stream error of the client nothing is left but the end
     do_error = do_close

@@ -82,7 +82,7 @@ class Blocking(Extension):
             raise StanzaError("bad-request", "block whom?")
         if len(blocked.keys() | set(named)) > MOST:
             raise StanzaError("resource-constraint", f"{MOST} addresses are blocked at most")
-        # Contacts are told that the user is gone before the block holds, because afterwards no
+        # Contacts get unavailable presence before the block holds, because afterwards no
         # presence reaches them.
         for contact in _contacts_that_see(account):
             if not _matches(blocked, jid(contact)) and _matches(named, jid(contact)):
