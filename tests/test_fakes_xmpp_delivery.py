@@ -88,7 +88,7 @@ def test_a_switch_takes_the_other_choice(
 
 
 def stage(config: dict[str, Any], account: str, resources: str) -> tuple[World, Actor, list[Actor]]:
-    """A world with romeo, and juliet's resources, if she has an account."""
+    """A world with romeo, and the resources of juliet, if that account exists."""
     people = [{"address": ROMEO}, *([{"address": JULIET}] if account == "yes" else [])]
     world = World({"servers": ["xmpp"], "person": people, **config}, rehearsal=True)
     priorities = PRIORITIES[resources]

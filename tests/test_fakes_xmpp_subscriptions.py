@@ -1,4 +1,4 @@
-"""Subscriptions, cell by cell against RFC 6121 Appendix A (tests/tables), and their consequences."""
+"""Subscriptions, cell by cell against RFC 6121 Appendix A (tests/tables), and their effects."""
 
 from __future__ import annotations
 

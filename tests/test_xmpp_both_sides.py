@@ -1,4 +1,4 @@
-"""comms.xmpp's client on fakes.xmpp's server: two readings of one specification meet on the wire."""
+"""comms.xmpp's client on fakes.xmpp's server: two readings of one text meet on the wire."""
 
 from __future__ import annotations
 

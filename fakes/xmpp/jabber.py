@@ -60,8 +60,10 @@ class Jabber(Heard[Stanza]):
 
     `all`, `wait_for`, `arrival` and `assert_none` are about the stanzas that clients and actors
     send, in order, as the server stamps them. A number, as in `wait_for(2)`, counts messages only,
-    and `assert_none()` means that there is no message. `tell(who, text)` is called with what the
-    actors do.
+    and `assert_none()` means that there is no message.
+
+    `tell(who, text)` is called with what the actors do. `extensions` are those of the server; a
+    test may add its own.
 
     Raises ValueError for a domain that is not one, and for contacts that contradict each other.
     """
