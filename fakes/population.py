@@ -13,8 +13,7 @@ from fakes.people import People, Person
 from fakes.toc import Aim
 from fakes.toc.presence import account_from
 from fakes.wire import Runtime
-from fakes.xmpp import Jabber
-from fakes.xmpp.service import Policy
+from fakes.xmpp import Jabber, Policy
 
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
 DEFAULT_SCREEN_NAMES = ("alice", "bob", "ops")

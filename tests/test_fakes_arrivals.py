@@ -285,7 +285,7 @@ async def test_awaited_failures_read_like_the_others(here: Arrivals[str]) -> Non
 def test_mail_jabber_and_aim_are_waited_for_in_the_same_way() -> None:
     world = World(rehearsal=True)
     mail = world.mail.deliver("alice@example.test", b"Subject: hi\r\n\r\n")
-    romeo, juliet = (world.jabber.person(f"{name}@example.test") for name in ("alice", "bob"))
+    romeo, juliet = (world.jabber.actor(f"{name}@example.test") for name in ("alice", "bob"))
     juliet.comes()
     romeo.says("bob@example.test", "hi")
     world.aim.actor("bob").signs_on()

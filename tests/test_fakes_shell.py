@@ -8,14 +8,17 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from comms.link import Link
 from fakes.clock import START
 from fakes.faults import UnmetFault
 from fakes.smtp import Smtp
 from fakes.wire import Unit
 from fakes.world import World
+from tests.linechat import LineChat
 
 
 def dial(world: World, listener: str = "smtp") -> socket.socket:
@@ -244,3 +247,53 @@ def test_a_rehearsal_s_servers_keep_simulated_time() -> None:
         world.clock.advance(301)
         assert read_all(link).startswith(b"421 4.4.2")
         assert world.clock.time() == START + 301
+
+
+# ── timers of services ───────────────────────────────────────────────────────────
+
+
+class Reminder(LineChat):
+    """NAME sets a timer of the service."""
+
+    seconds = 5.0
+    ran = threading.Event()
+
+    def do_NAME(self, unit: Unit) -> None:
+        super().do_NAME(unit)
+        due = self.runtime.now() + self.seconds
+        self.runtime.timers.at("remind", due, self.ran.set)
+
+
+def test_a_timer_of_a_service_runs_after_its_connection_is_gone_in_a_rehearsal() -> None:
+    Reminder.ran.clear()
+    with World({"servers": ["smtp"]}, rehearsal=True) as world:
+        address = world.serve("chat", lambda: Reminder(world.runtime))
+        link = Link.connect(*address, clock=world.clock)
+        link.sendall(b"NAME romeo\r\n")
+        link.close()
+        world.clock.advance(4.9)
+        assert not Reminder.ran.is_set() and not world._shell.connections
+        world.clock.advance(0.2)
+        assert Reminder.ran.is_set()
+
+
+def test_a_timer_of_a_service_runs_after_its_connection_is_gone_in_real_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Reminder.ran.clear()
+    monkeypatch.setattr(Reminder, "seconds", 0.05)
+    with World({"servers": ["smtp"]}) as world:
+        address = world.serve("chat", lambda: Reminder(world.runtime))
+        with socket.create_connection(address) as client:
+            client.sendall(b"NAME romeo\r\n")
+            client.recv(100)
+        assert Reminder.ran.wait(5.0)
+
+
+def test_an_error_in_a_timer_of_a_service_is_raised_by_the_world() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), World({"servers": ["smtp"]}, rehearsal=True) as world:
+        world.runtime.timers.at("broken", world.clock.now() + 1, broken)
+        world.clock.advance(2)

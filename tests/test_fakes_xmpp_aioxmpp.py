@@ -1,4 +1,4 @@
-"""aioxmpp, which is strict about everything that it is told, is a client of our server and does not know."""
+"""aioxmpp, the strictest client library that we know, on our server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ import aioxmpp
 import aioxmpp.dispatcher
 import aioxmpp.ping
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning"
+)
 
 ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.test"
 PEOPLE = [{"address": ALICE, "contacts": {BOB: "both"}}, {"address": BOB}, {"address": CAROL}]
@@ -29,18 +31,22 @@ PATIENCE = 5.0
 
 @asynccontextmanager
 async def served(**config: Any) -> AsyncIterator[World]:
-    async with World({"servers": ["xmpp"], "tls": "required", "person": PEOPLE, **config}) as world:
+    """A world that serves Jabber, with STARTTLS required."""
+    base: dict[str, Any] = {"servers": ["xmpp"], "tls": "required", "person": PEOPLE}
+    async with World({**base, **config}) as world:
         yield world
 
 
 class Client:
-    """A client, and what it hears."""
+    """A client, and the messages that it receives."""
 
     def __init__(self, world: World, address: str, password: str = "secret") -> None:
         layer = aioxmpp.make_security_layer(password, no_verify=True)
         peer = [(*world.address("xmpp"), aioxmpp.connector.STARTTLSConnector())]
         jid = aioxmpp.JID.fromstr(address)
-        self.client = aioxmpp.PresenceManagedClient(jid, layer, override_peer=peer, max_initial_attempts=1)
+        self.client = aioxmpp.PresenceManagedClient(
+            jid, layer, override_peer=peer, max_initial_attempts=1
+        )
         self.messages: asyncio.Queue[Any] = asyncio.Queue()
         dispatcher = self.client.summon(aioxmpp.dispatcher.SimpleMessageDispatcher)
         dispatcher.register_callback(None, None, self.messages.put_nowait)
@@ -48,19 +54,20 @@ class Client:
         self.roster = self.client.summon(aioxmpp.RosterClient)
         self.disco = self.client.summon(aioxmpp.DiscoClient)
 
-    async def says(self, to: str, text: str) -> None:
+    async def send_message(self, to: str, text: str) -> None:
         message = aioxmpp.Message(to=aioxmpp.JID.fromstr(to), type_=aioxmpp.MessageType.CHAT)
         message.body[None] = text
         await self.client.send(message)
 
-    async def hears(self) -> Any:
+    async def next_message(self) -> Any:
         async with asyncio.timeout(PATIENCE):
             return await self.messages.get()
 
-    async def sees(self, who: str, show: aioxmpp.PresenceShow) -> None:
+    async def wait_for_presence(self, address: str, show: aioxmpp.PresenceShow) -> None:
         async with asyncio.timeout(PATIENCE):
             while True:
-                stanza = self.presence.get_most_available_stanza(aioxmpp.JID.fromstr(who))
+                jid = aioxmpp.JID.fromstr(address)
+                stanza = self.presence.get_most_available_stanza(jid)
                 if stanza is not None and stanza.show == show:
                     return
                 await asyncio.sleep(0)
@@ -68,39 +75,41 @@ class Client:
 
 @asynccontextmanager
 async def client(world: World, address: str) -> AsyncIterator[Client]:
-    one = Client(world, address)
-    async with one.client.connected():
-        yield one
+    """A client that has logged in."""
+    found = Client(world, address)
+    async with found.client.connected():
+        yield found
 
 
-async def test_two_talk_and_see_each_other() -> None:
+async def test_two_contacts_exchange_messages_and_see_each_other() -> None:
     async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
-        await alice.sees(BOB, aioxmpp.PresenceShow.NONE)
+        await alice.wait_for_presence(BOB, aioxmpp.PresenceShow.NONE)
         bob.client.presence = aioxmpp.PresenceState(True, aioxmpp.PresenceShow.AWAY)
-        await alice.sees(BOB, aioxmpp.PresenceShow.AWAY)
-        await alice.says(BOB, "hello")
-        message = await bob.hears()
+        await alice.wait_for_presence(BOB, aioxmpp.PresenceShow.AWAY)
+        await alice.send_message(BOB, "hello")
+        message = await bob.next_message()
         assert (message.from_, message.body.any()) == (alice.client.local_jid, "hello")
-        await alice.says("nobody@example.test", "hello?")
-        error = await alice.hears()
+        await alice.send_message("nobody@example.test", "hello?")
+        error = await alice.next_message()
         assert error.error.condition == aioxmpp.ErrorCondition.SERVICE_UNAVAILABLE
 
 
-async def test_it_becomes_a_contact() -> None:
+async def test_two_users_become_contacts() -> None:
     async with served() as world, client(world, BOB) as bob, client(world, CAROL) as carol:
-        asked: asyncio.Queue[Any] = asyncio.Queue()
-        carol.roster.on_subscribe.connect(asked.put_nowait, carol.roster.on_subscribe.STRONG)
+        requests: asyncio.Queue[Any] = asyncio.Queue()
+        on_subscribe = carol.roster.on_subscribe
+        on_subscribe.connect(requests.put_nowait, on_subscribe.STRONG)
         bob.roster.subscribe(aioxmpp.JID.fromstr(CAROL))
         async with asyncio.timeout(PATIENCE):
-            assert str((await asked.get()).from_) == BOB
+            assert str((await requests.get()).from_) == BOB
         carol.roster.approve(aioxmpp.JID.fromstr(BOB))
-        await bob.sees(CAROL, aioxmpp.PresenceShow.NONE)
+        await bob.wait_for_presence(CAROL, aioxmpp.PresenceShow.NONE)
         assert world.jabber.roster(BOB)[CAROL].subscription == "to"
         await bob.roster.remove_entry(aioxmpp.JID.fromstr(CAROL))
         assert CAROL not in world.jabber.roster(BOB)
 
 
-async def test_the_server_answers_what_it_says_it_can() -> None:
+async def test_the_server_answers_the_requests_that_it_announces() -> None:
     async with served() as world, client(world, ALICE) as alice:
         domain = aioxmpp.JID.fromstr("example.test")
         info = await alice.disco.query_info(domain)
@@ -109,7 +118,7 @@ async def test_the_server_answers_what_it_says_it_can() -> None:
         assert (await alice.disco.query_items(domain)).items == []
 
 
-async def test_a_wrong_password_is_told() -> None:
+async def test_aioxmpp_recognises_the_refusal_of_a_wrong_password() -> None:
     async with served() as world:
         with pytest.raises(aiosasl.AuthenticationFailure):
             async with Client(world, ALICE, "wrong").client.connected():

@@ -1,4 +1,4 @@
-"""The test's side of Jabber: values, waits, people who act, and what a test does to the others."""
+"""The test's side of Jabber: values, waits, actors, and what a test does to sessions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from fakes import World
 from fakes.transcripts.recorder import render
 from fakes.wire import Want
 from fakes.world import WorldError
-from fakes.xmpp.jabber import Contact, Shown
+from fakes.xmpp.jabber import Availability, Contact
 from tests.xmpp_raw import HEADER, SASL, Client, bind, bound, login, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
+FRIENDS = [{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}]
 HELLO = b"<message to='juliet@example.test' type='chat'><body>hello</body></message>"
+ANONYMOUS = f"<auth xmlns='{SASL}' mechanism='ANONYMOUS'/><response xmlns='{SASL}'/>".encode()
+
+# ── state, and the world file ────────────────────────────────────────────────
 
 
 def test_state_is_read_as_values() -> None:
-    place = world(
-        person=[{"address": ROMEO, "contacts": {JULIET: "both", "far@elsewhere.test": "to"}}, {"address": JULIET}]
-    )
+    contacts = {JULIET: "both", "far@elsewhere.test": "to"}
+    place = world(person=[{"address": ROMEO, "contacts": contacts}, {"address": JULIET}])
     jabber = place.jabber
     assert jabber.accounts == [ROMEO, JULIET]
     assert jabber.roster(ROMEO) == {
@@ -33,51 +36,66 @@ def test_state_is_read_as_values() -> None:
     }
     assert jabber.roster(JULIET) == {ROMEO: Contact(ROMEO, subscription="both")}
     romeo = bound(place, resource="orchard")
-    romeo.says(b"<presence><show>away</show><status>bed</status><priority>7</priority></presence>" + HELLO)
+    shown = b"<show>away</show><status>bed</status><priority>7</priority>"
+    romeo.says(b"<presence>" + shown + b"</presence>" + HELLO)
     assert jabber.sessions(ROMEO) == [f"{ROMEO}/orchard"]
-    assert jabber.presence(ROMEO) == {"orchard": Shown("away", "bed", 7)}
+    assert jabber.presence(ROMEO) == {"orchard": Availability("away", "bed", 7)}
     assert [stanza.body for stanza in jabber.offline(JULIET)] == ["hello"]
     assert [stanza.kind for stanza in jabber.all] == ["presence", "message"]
-    assert [(one.sender, one.to, one.body) for one in jabber.messages] == [(f"{ROMEO}/orchard", JULIET, "hello")]
+    (message,) = jabber.messages
+    assert (message.sender, message.to, message.body) == (f"{ROMEO}/orchard", JULIET, "hello")
     jabber.clear()
     assert jabber.all == []
 
 
-def test_a_name_that_is_nobodys_names_the_others() -> None:
-    with pytest.raises(LookupError, match=f"romea@example.test; this world has {ROMEO}, {JULIET}"):
+def test_the_error_for_an_unknown_address_lists_the_accounts() -> None:
+    listed = f"romea@example.test; the accounts are: {ROMEO}, {JULIET}"
+    with pytest.raises(LookupError, match=listed):
         world().jabber.roster("romea@example.test")
+
+
+CONTRADICTION = [
+    {"address": ROMEO, "contacts": {JULIET: "to"}},
+    {"address": JULIET, "contacts": {ROMEO: "to"}},
+]
 
 
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"xmpp": {"conflict": "panic"}}, "conflict: unknown value 'panic'"),
+        (
+            {"xmpp": {"conflict": "panic"}},
+            "xmpp.conflict: unknown value 'panic'; choose from replace, refuse, rename",
+        ),
         ({"xmpp": {"confict": "refuse"}}, "did you mean 'conflict'"),
         ({"xmpp": {"anonymous": "yes"}}, "xmpp.anonymous: expected true or false, found 'yes'"),
         ({"off": {"xmpp": ["pong"]}}, "unknown capability 'pong' \\(did you mean 'ping'"),
         ({"xmpp": {"domains": ["a..b"]}}, "xmpp: 'a..b' is no domain"),
-        ({"person": [{"address": ROMEO, "contacts": {JULIET: "friend"}}]}, "'friend' is none of none, to, from, both"),
         (
-            {"person": [{"address": ROMEO, "contacts": {JULIET: "to"}}, {"address": JULIET, "contacts": {ROMEO: "to"}}]},
-            "what one sees as 'to' the other sees as 'from'",
+            {"person": [{"address": ROMEO, "contacts": {JULIET: "friend"}}]},
+            f"unknown subscription 'friend' for {JULIET}; choose none, to, from or both",
         ),
+        ({"person": CONTRADICTION}, "'to' on one side means 'from' on the other"),
     ],
 )
-def test_a_world_file_that_cannot_be_is_refused_with_the_remedy(config: dict[str, Any], words: str) -> None:
+def test_an_error_in_the_world_file_names_the_remedy(config: dict[str, Any], words: str) -> None:
     with pytest.raises(WorldError, match=words):
         world(**config)
 
 
-def test_contacts_of_the_world_file_stand_in_both_rosters() -> None:
-    people = [{"address": ROMEO, "contacts": {JULIET: "to", "nurse@example.test": "none"}}, {"address": JULIET},
-              {"address": "nurse@example.test"}]  # fmt: skip
+def test_the_contacts_of_the_world_file_are_in_both_rosters() -> None:
+    nurse = "nurse@example.test"
+    people = [
+        {"address": ROMEO, "contacts": {JULIET: "to", nurse: "none"}},
+        {"address": JULIET},
+        {"address": nurse},
+    ]
     jabber = world(person=people).jabber
-    assert {name: item.subscription for name, item in jabber.roster(ROMEO).items()} == {
-        JULIET: "to",
-        "nurse@example.test": "none",
-    }
-    assert {name: item.subscription for name, item in jabber.roster(JULIET).items()} == {ROMEO: "from"}
-    assert jabber.roster("nurse@example.test") == {}
+    subscriptions = {name: item.subscription for name, item in jabber.roster(ROMEO).items()}
+    assert subscriptions == {JULIET: "to", nurse: "none"}
+    subscriptions = {name: item.subscription for name, item in jabber.roster(JULIET).items()}
+    assert subscriptions == {ROMEO: "from"}
+    assert jabber.roster(nurse) == {}
     jabber.befriend(JULIET, ROMEO)
     assert jabber.roster(ROMEO)[JULIET].subscription == "both"
 
@@ -85,87 +103,114 @@ def test_contacts_of_the_world_file_stand_in_both_rosters() -> None:
 def test_an_account_is_known_by_its_prepared_address() -> None:
     place = world(person=[{"address": "Straße@Example.test"}])
     assert place.jabber.accounts == ["strasse@example.test"]
-    assert bound(place, "STRASSE").core.user == bound(place, "straße").core.user == "strasse@example.test"
+    assert bound(place, "STRASSE").core.user == "strasse@example.test"
+    assert bound(place, "straße").core.user == "strasse@example.test"
     with pytest.raises(WorldError, match=r"wide@example\.test is in this world twice"):
         world(person=[{"address": "ｗide@example.test"}, {"address": "wide@example.test"}])
 
 
-def test_an_anonymous_account_goes_with_its_connection_bound_or_not() -> None:
+@pytest.mark.parametrize("more", [b"", HEADER + bind("x") + b"<presence/>"])
+def test_an_anonymous_account_ends_with_its_connection(more: bytes) -> None:
     place = world(xmpp={"anonymous": True})
-    for more in (b"", HEADER + bind("x") + b"<presence/>"):
-        client = Client(place)
-        client.says(HEADER + f"<auth xmlns='{SASL}' mechanism='ANONYMOUS'/><response xmlns='{SASL}'/>".encode() + more)
-        assert len(place.jabber.accounts) == 3
-        client.core.eof()
-        assert len(place.jabber.accounts) == 2
+    client = Client(place)
+    client.says(HEADER + ANONYMOUS + more)
+    assert len(place.jabber.accounts) == 3
+    client.core.eof()
+    assert len(place.jabber.accounts) == 2
 
 
-def test_settings_are_what_a_client_needs() -> None:
-    with World({"servers": ["xmpp"], "program": JULIET, "person": [{"address": ROMEO}, {"address": JULIET}]}) as place:
+def test_an_anonymous_account_that_is_connected_can_be_removed() -> None:
+    place = world(xmpp={"anonymous": True})
+    client = Client(place)
+    client.says(HEADER + ANONYMOUS + HEADER + bind("x"))
+    (anonymous,) = set(place.jabber.accounts) - {ROMEO, JULIET}
+    place.jabber.remove(anonymous)
+    assert b"the account is gone" in client.hears()
+    assert place.jabber.accounts == [ROMEO, JULIET]
+
+
+def test_the_settings_hold_what_a_client_needs() -> None:
+    people = [{"address": ROMEO}, {"address": JULIET}]
+    with World({"servers": ["xmpp"], "program": JULIET, "person": people}) as place:
         settings = place.settings["xmpp"]
-        assert (settings["jid"], settings["password"], settings["tls"]) == (JULIET, "secret", "starttls")
+        assert (settings["jid"], settings["password"]) == (JULIET, "secret")
+        assert settings["tls"] == "starttls"
         assert (settings["host"], settings["port"]) == ("localhost", place.address("xmpp")[1])
         assert "user" not in settings
 
 
-def test_domains_may_be_others_than_the_mail_has() -> None:
+def test_jabber_may_have_other_domains_than_mail() -> None:
     people = [{"address": "a@one.test"}, {"address": "b@two.test"}, {"address": "c@three.test"}]
-    place = World({"servers": ["xmpp"], "person": people, "xmpp": {"domains": ["one.test", "two.test"]}}, rehearsal=True)
+    place = world(person=people, xmpp={"domains": ["one.test", "two.test"]})
     assert place.jabber.accounts == ["a@one.test", "b@two.test"]
-    one = place.jabber.person("a@one.test")
-    one.says("b@two.test", "hello")
-    one.says("c@three.test", "hello")
-    assert [stanza.condition for stanza in one.messages] == ["remote-server-not-found"]
+    actor = place.jabber.actor("a@one.test")
+    actor.says("b@two.test", "hello")
+    actor.says("c@three.test", "hello")
+    assert [stanza.condition for stanza in actor.messages] == ["remote-server-not-found"]
     assert len(place.jabber.offline("b@two.test")) == 1
 
 
-def test_a_mail_domain_that_is_no_jabber_domain_harms_nobody() -> None:
+def test_a_mail_domain_that_cannot_be_a_jabber_domain_is_left_out() -> None:
     people = [{"address": "a@under_score.test"}, {"address": "b@two.test"}]
-    place = World({"person": people, "mail": {"domains": ["under_score.test", "three.test"]}}, rehearsal=True)
+    mail = {"domains": ["under_score.test", "three.test"]}
+    place = World({"person": people, "mail": mail}, rehearsal=True)
     assert place.jabber.accounts == ["b@two.test"]
     assert place.jabber.service.domains == ("three.test", "two.test")
-    assert World({"person": people[:1]}, rehearsal=True).jabber.service.domains == ("localhost",)
+    alone = World({"person": people[:1]}, rehearsal=True)
+    assert alone.jabber.service.domains == ("localhost",)
 
 
-def test_without_a_predicate_only_messages_are_waited_for() -> None:
+# ── waiting ──────────────────────────────────────────────────────────────────
+
+
+def test_waiting_returns_exactly_one_stanza_or_says_what_came() -> None:
     place = world()
-    romeo = place.jabber.person(ROMEO)
+    romeo = place.jabber.actor(ROMEO)
     romeo.says(JULIET, "one")
-    assert [stanza.kind for stanza in place.jabber.all] == ["presence", "message"]
-    assert place.jabber.wait_for().body == "one"
+    assert place.jabber.wait_for(lambda stanza: stanza.body == "one").to == JULIET
+    assert len(place.jabber.wait_for_n(1)) == 1
     romeo.says(JULIET, "two")
-    assert [stanza.body for stanza in place.jabber.wait_for_n(2)] == ["one", "two"]
+    two_came = r"expected one stanza that fits, but 2 arrived:\n.*one.*\n.*two"
+    with pytest.raises(AssertionError, match=two_came):
+        place.jabber.wait_for(lambda stanza: stanza.kind == "message")
+    with pytest.raises(AssertionError, match="expected one message, but 2 arrived"):
+        place.jabber.wait_for_n(1)
+    with pytest.raises(AssertionError, match=r"(?s)within 0 s, but none arrived; everything that arrived:\n.*presence"):
+        place.jabber.wait_for(lambda stanza: stanza.body == "three", timeout=0)
     with pytest.raises(AssertionError, match="expected no message, but 2 arrived"):
         place.jabber.assert_none()
-    with pytest.raises(AssertionError, match=r"one stanza that fits within 0 s, but none arrived;.*\n.*presence"):
-        place.jabber.wait_for(lambda stanza: stanza.body == "three", timeout=0)
+    place.jabber.assert_none(lambda stanza: stanza.body == "three")
 
 
-def test_waiting_wakes_for_what_comes_from_a_socket() -> None:
-    with World({"servers": ["xmpp"], "person": [{"address": ROMEO}, {"address": JULIET}]}) as place:
+def test_waiting_wakes_up_for_a_stanza_from_a_socket() -> None:
+    people = [{"address": ROMEO}, {"address": JULIET}]
+    with World({"servers": ["xmpp"], "person": people}) as place:
         link = socket.create_connection(place.address("xmpp"), 5)
         timer = threading.Timer(0.05, lambda: link.sendall(login("romeo") + HELLO))
         timer.start()
-        assert place.jabber.wait_for(lambda stanza: stanza.kind == "message").body == "hello"
+        message = place.jabber.wait_for(lambda stanza: stanza.kind == "message")
+        assert message.body == "hello"
         timer.join()
         link.close()
 
 
-async def test_a_test_on_a_loop_awaits_what_comes() -> None:
-    async with World({"servers": ["xmpp"], "person": [{"address": ROMEO}, {"address": JULIET}]}) as place:
+async def test_a_test_on_a_loop_awaits_a_stanza() -> None:
+    people = [{"address": ROMEO}, {"address": JULIET}]
+    async with World({"servers": ["xmpp"], "person": people}) as place:
         _, writer = await asyncio.open_connection(*place.address("xmpp"))
         writer.write(login("romeo") + HELLO)
-        assert (await place.jabber.arrival(lambda stanza: stanza.kind == "message")).body == "hello"
+        message = await place.jabber.arrival(lambda stanza: stanza.kind == "message")
+        assert message.body == "hello"
         writer.close()
         await writer.wait_closed()
 
 
-# ── people of the play ───────────────────────────────────────────────────────────────────────────────────────────
+# ── actors ───────────────────────────────────────────────────────────────────
 
 
-def test_a_person_of_the_play_comes_speaks_hears_and_goes() -> None:
-    place = world(person=[{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}])
-    juliet, romeo = bound(place, "juliet"), place.jabber.person(ROMEO)
+def test_an_actor_comes_online_sends_receives_and_goes_offline() -> None:
+    place = world(person=FRIENDS)
+    juliet, romeo = bound(place, "juliet"), place.jabber.actor(ROMEO)
     juliet.says(b"<presence/>")
     romeo.comes(show="dnd", status="sighing")
     assert b"<show>dnd</show><status>sighing</status>" in juliet.hears()
@@ -176,13 +221,14 @@ def test_a_person_of_the_play_comes_speaks_hears_and_goes() -> None:
     romeo.goes(status="banished")
     assert b"type='unavailable'><status>banished</status>" in juliet.hears()
     assert place.jabber.sessions(ROMEO) == []
-    told = [event.text for event in place.events]
-    assert told == ["shows dnd", f"says to {JULIET}: Speak again, bright angel", "goes offline"]
+    reported = [event.text for event in place.events]
+    says = f"says to {JULIET}: Speak again, bright angel"
+    assert reported == ["shows dnd", says, "goes offline"]
 
 
-def test_people_of_the_play_become_contacts() -> None:
+def test_actors_become_contacts() -> None:
     place = world()
-    romeo, juliet = place.jabber.person(ROMEO), place.jabber.person(JULIET)
+    romeo, juliet = place.jabber.actor(ROMEO), place.jabber.actor(JULIET)
     romeo.asks(JULIET)
     assert place.jabber.roster(JULIET)[ROMEO].asking
     juliet.accepts(ROMEO)
@@ -194,43 +240,61 @@ def test_people_of_the_play_become_contacts() -> None:
     assert set(place.jabber.roster(ROMEO)) == {JULIET, "nurse@elsewhere.test"}
 
 
-def test_a_person_of_the_play_answers_questions_as_every_client_must() -> None:
+def test_an_actor_answers_requests_as_every_client_must() -> None:
     place = world()
-    place.jabber.person(JULIET).comes()
-    said = bound(place).says(b"<iq type='get' id='1' to='juliet@example.test/play'><query xmlns='jabber:iq:version'/></iq>")
-    assert b"<service-unavailable" in said
+    place.jabber.actor(JULIET).comes()
+    query = b"<query xmlns='jabber:iq:version'/>"
+    request = b"<iq type='get' id='1' to='juliet@example.test/play'>" + query + b"</iq>"
+    assert b"<service-unavailable" in bound(place).says(request)
 
 
-def test_a_stanza_comes_from_anybody() -> None:
+def test_a_test_can_inject_a_stanza_from_any_address() -> None:
     place = world()
     romeo = bound(place)
     romeo.says(b"<presence/>")
-    place.jabber.inject(f"<message from='far@elsewhere.test/x' to='{ROMEO}'><body>news</body></message>")
+    news = "<body>news</body>"
+    place.jabber.inject(f"<message from='far@elsewhere.test/x' to='{ROMEO}'>{news}</message>")
     assert b"from='far@elsewhere.test/x'" in romeo.hears()
-    assert romeo.says(b"<message to='far@elsewhere.test/x'><body>what news?</body></message>") == b""
-    place.jabber.inject("<message from='example.test' to='romeo@example.test'><body>Maintenance</body></message>")
+    # The test speaks for that domain now, so that what is sent there is accepted.
+    reply = b"<message to='far@elsewhere.test/x'><body>what news?</body></message>"
+    assert romeo.says(reply) == b""
+    place.jabber.inject(f"<message from='example.test' to='{ROMEO}'>{news}</message>")
     assert b"from='example.test'" in romeo.hears()
-    for wrong in ("<message to='a@b'/>", "<message from='a@b'/>", "<a/>", "<message", "<message from='@' to='a@b'/>"):
-        with pytest.raises(ValueError, match=r"\w"):
-            place.jabber.inject(wrong)
 
 
-def test_a_subscription_with_somebody_elsewhere_is_played_by_the_test() -> None:
+@pytest.mark.parametrize(
+    "stanza",
+    [
+        "<message to='a@b'/>",
+        "<message from='a@b'/>",
+        "<a/>",
+        "<message",
+        "<message from='@' to='a@b'/>",
+    ],
+)
+def test_a_stanza_that_is_not_complete_cannot_be_injected(stanza: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        world().jabber.inject(stanza)
+
+
+def test_a_test_plays_a_contact_at_another_server() -> None:
     place = world()
-    romeo = place.jabber.person(ROMEO)
+    romeo = place.jabber.actor(ROMEO)
     place.jabber.inject(f"<presence from='far@elsewhere.test' to='{ROMEO}' type='subscribe'/>")
     romeo.comes()
-    assert [stanza.type for stanza in romeo.all if stanza.sender == "far@elsewhere.test"] == ["subscribe"]
+    received = [stanza for stanza in romeo.all if stanza.sender == "far@elsewhere.test"]
+    assert [stanza.type for stanza in received] == ["subscribe"]
     romeo.accepts("far@elsewhere.test")
     assert place.jabber.roster(ROMEO)["far@elsewhere.test"].subscription == "from"
 
 
-# ── what a test does to the others ───────────────────────────────────────────────────────────────────────────────
+# ── what a test does to sessions ─────────────────────────────────────────────
 
 
-def test_sessions_end_by_conflict_and_all_of_them_by_shutdown() -> None:
+def test_conflict_ends_some_sessions_and_shutdown_ends_all() -> None:
     place = world()
-    here, there, juliet = bound(place), bound(place, resource="there"), bound(place, "juliet")
+    here, there = bound(place), bound(place, resource="there")
+    juliet = bound(place, "juliet")
     assert place.jabber.conflict(f"{ROMEO}/here") == 1
     assert b"<conflict " in here.hears()
     assert place.jabber.sessions(ROMEO) == [f"{ROMEO}/there"]
@@ -240,8 +304,8 @@ def test_sessions_end_by_conflict_and_all_of_them_by_shutdown() -> None:
     assert place.jabber.shutdown() == 0
 
 
-def test_connections_are_cut_without_a_word_and_the_others_are_told() -> None:
-    place = world(person=[{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}])
+def test_a_cut_connection_gets_no_closing_tag_and_contacts_are_notified() -> None:
+    place = world(person=FRIENDS)
     romeo, juliet = bound(place), bound(place, "juliet")
     romeo.says(b"<presence/>")
     juliet.says(b"<presence/>")
@@ -251,9 +315,8 @@ def test_connections_are_cut_without_a_word_and_the_others_are_told() -> None:
     assert b"type='unavailable'" in juliet.hears()
 
 
-def test_the_end_of_the_world_is_nobodys_news() -> None:
-    people = [{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}]
-    with World({"servers": ["xmpp"], "person": people}) as place:
+def test_nothing_is_sent_when_the_world_ends() -> None:
+    with World({"servers": ["xmpp"], "person": FRIENDS}) as place:
         links = [socket.create_connection(place.address("xmpp"), 5) for _ in range(2)]
         for link, name in zip(links, ("romeo", "juliet"), strict=True):
             link.sendall(login(name) + b"<presence/>")
@@ -275,7 +338,7 @@ def test_an_account_that_is_removed_cannot_log_in_again() -> None:
         bound(place)
 
 
-def test_an_extension_may_be_switched_off_while_the_world_runs() -> None:
+def test_a_fault_switches_an_extension_off_while_the_world_runs() -> None:
     place = world()
     romeo = bound(place)
     ping = b"<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>"
@@ -284,41 +347,48 @@ def test_an_extension_may_be_switched_off_while_the_world_runs() -> None:
     assert b"<service-unavailable" in romeo.says(ping)
 
 
-# ── in a rehearsal ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── in a rehearsal ───────────────────────────────────────────────────────────
 
 
-def test_a_rehearsal_waits_until_every_octet_has_come_and_is_the_same_each_time() -> None:
-    def rehearsed() -> tuple[str, list[str]]:
-        seen = []
-        people = [{"address": ROMEO}, {"address": JULIET}]
-        with World({"servers": ["xmpp"], "person": people}, rehearsal=True) as place:
-            clock, juliet = place.clock, place.jabber.person(JULIET)
-            clock.at(60, lambda: juliet.says(ROMEO, "restart"))
-            clock.at(60, lambda: juliet.says(ROMEO, "now"))
-            clock.at(90, lambda: place.jabber.conflict(ROMEO))
-            link = Link.connect("127.0.0.1", place.address("xmpp")[1], clock)
-            link.sendall(login("romeo") + b"<presence/>")
-            while clock.wait(link, None):
-                octets = link.recv(65536)
-                if not octets:
-                    break
-                seen.append(f"{clock.elapsed:g} {octets.decode()}")
-            link.close()
-            return render(place.recording), seen
-
-    text, seen = rehearsed()
-    assert rehearsed() == (text, seen)
-    assert [line.split()[0] for line in seen] == ["0", "60", "90"]
-    assert seen[-2].index("<body>restart</body>") < seen[-2].index("<body>now</body>")
-    assert "<conflict " in seen[-1]
+def rehearse() -> tuple[str, list[str]]:
+    """A rehearsal's transcript, and the bytes that a client received, with their times."""
+    received = []
+    people = [{"address": ROMEO}, {"address": JULIET}]
+    with World({"servers": ["xmpp"], "person": people}, rehearsal=True) as place:
+        clock, juliet = place.clock, place.jabber.actor(JULIET)
+        clock.at(60, lambda: juliet.says(ROMEO, "restart"))
+        clock.at(60, lambda: juliet.says(ROMEO, "now"))
+        clock.at(90, lambda: place.jabber.conflict(ROMEO))
+        link = Link.connect("127.0.0.1", place.address("xmpp")[1], clock)
+        link.sendall(login("romeo") + b"<presence/>")
+        while clock.wait(link, None):
+            data = link.recv(65536)
+            if not data:
+                break
+            received.append(f"{clock.elapsed:g} {data.decode()}")
+        link.close()
+        return render(place.recording), received
 
 
-def test_the_drills_of_the_catalogue_bring_what_a_bot_must_not_obey() -> None:
-    place = World({"servers": ["xmpp"], "program": ROMEO, "person": [{"address": ROMEO}, {"address": JULIET}]},
-                  rehearsal=True, faults=["xmpp-delayed; xmpp-domain-sender"])  # fmt: skip
-    (waiting,) = place.jabber.offline(ROMEO)
-    assert (waiting.sender, waiting.body, waiting.delayed) == (f"{JULIET}/before", "restart", True)
+def test_a_rehearsal_waits_for_every_byte_and_is_the_same_each_time() -> None:
+    text, received = rehearse()
+    assert rehearse() == (text, received)
+    assert [line.split()[0] for line in received] == ["0", "60", "90"]
+    restart, now = "<body>restart</body>", "<body>now</body>"
+    assert received[-2].index(restart) < received[-2].index(now)
+    assert "<conflict " in received[-1]
+
+
+def test_the_drills_send_what_a_bot_must_not_obey() -> None:
+    people = [{"address": ROMEO}, {"address": JULIET}]
+    config = {"servers": ["xmpp"], "program": ROMEO, "person": people}
+    place = World(config, rehearsal=True, faults=["xmpp-delayed; xmpp-domain-sender"])
+    (stored,) = place.jabber.offline(ROMEO)
+    assert (stored.sender, stored.body) == (f"{JULIET}/before", "restart")
+    assert stored.delayed
     with place:
-        place.jabber.person(ROMEO).comes()
+        romeo = place.jabber.actor(ROMEO)
+        romeo.comes()
         place.clock.wait(None, None)
-        assert [stanza.sender for stanza in place.jabber.person(ROMEO).messages] == [f"{JULIET}/before", "example.test"]
+        senders = [stanza.sender for stanza in romeo.messages]
+        assert senders == [f"{JULIET}/before", "example.test"]

@@ -1,4 +1,4 @@
-"""slixmpp, which nobody here wrote, is a client of our server and does not know."""
+"""slixmpp, a client library that is not ours, on our server."""
 
 from __future__ import annotations
 
@@ -17,27 +17,34 @@ from fakes import World
 ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.test"
 PEOPLE = [{"address": ALICE, "contacts": {BOB: "both"}}, {"address": BOB}, {"address": CAROL}]
 PATIENCE = 5.0
-PLUGINS = "xep_0012 xep_0030 xep_0049 xep_0054 xep_0085 xep_0092 xep_0115 xep_0184 xep_0191 xep_0199 xep_0202 xep_0203"
+PLUGINS = (
+    "xep_0012 xep_0030 xep_0049 xep_0054 xep_0085 xep_0092 xep_0115 xep_0184 xep_0191 xep_0199 "
+    "xep_0202 xep_0203".split()
+)
 
 
 @asynccontextmanager
 async def served(**config: Any) -> AsyncIterator[World]:
+    """A world that serves Jabber, with direct TLS too unless TLS is off."""
     ports = {"xmpp": 0} if config.get("tls") == "off" else {"xmpp": 0, "xmpps": 0}
-    async with World({"servers": ["xmpp"], "tls": "off", "person": PEOPLE, **config}, ports=ports) as world:
+    base: dict[str, Any] = {"servers": ["xmpp"], "tls": "off", "person": PEOPLE}
+    async with World({**base, **config}, ports=ports) as world:
         yield world
 
 
 class Client(slixmpp.ClientXMPP):  # type: ignore[misc]
     """A client that keeps what happens to it."""
 
-    def __init__(self, world: World, address: str, password: str = "secret", listener: str = "xmpp") -> None:
+    def __init__(
+        self, world: World, address: str, password: str = "secret", listener: str = "xmpp"
+    ) -> None:
         super().__init__(address, password)
         self.world, self.listener = world, listener
         self.happened: list[str] = []
         self.messages: asyncio.Queue[Any] = asyncio.Queue()
         self.presences: asyncio.Queue[Any] = asyncio.Queue()
         self.subscriptions: asyncio.Queue[Any] = asyncio.Queue()
-        for plugin in PLUGINS.split():
+        for plugin in PLUGINS:
             self.register_plugin(plugin)
         self.enable_plaintext = world.tls == "off"
         self.enable_starttls = listener == "xmpp" and world.tls != "off"
@@ -47,7 +54,8 @@ class Client(slixmpp.ClientXMPP):  # type: ignore[misc]
                 setattr(self.mechanisms, f"unencrypted_{kind}", True)
         else:
             self.ca_certs = str(world.ca_file)
-        for event in ("session_start", "failed_all_auth", "disconnected", "connection_failed", "stream_error"):
+        events = "session_start failed_all_auth disconnected connection_failed stream_error"
+        for event in events.split():
             self.add_event_handler(event, lambda what, event=event: self.happened.append(event))
         self.add_event_handler("message", self.messages.put_nowait)
         for event in ("presence_available", "presence_away", "presence_unavailable"):
@@ -64,12 +72,13 @@ class Client(slixmpp.ClientXMPP):  # type: ignore[misc]
         return self.plugin[name]
 
     async def until(self, event: str) -> None:
-        """Waits until something has happened."""
+        """Waits until an event has happened."""
         async with asyncio.timeout(PATIENCE):
             while event not in self.happened:
                 await asyncio.sleep(0)
 
-    async def logs_in(self, online: bool = True) -> Client:
+    async def log_in(self, online: bool = True) -> Client:
+        """Connects and logs in; `online` fetches the roster and sends presence too."""
         host, port = self.world.address(self.listener)
         self.connect(host=host, port=port)
         await self.until("session_start")
@@ -79,124 +88,135 @@ class Client(slixmpp.ClientXMPP):  # type: ignore[misc]
             await self.presence_of(self.boundjid.full)
         return self
 
-    async def presence_of(self, address: str, kind: str = "available") -> Any:
+    async def presence_of(self, address: str, type: str = "available") -> Any:
+        """Waits for presence of this type from an address, and returns it."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 presence = await self.presences.get()
-                if presence["from"] == address and presence["type"] == kind:
+                if presence["from"] == address and presence["type"] == type:
                     return presence
 
-    async def hears(self) -> Any:
+    async def next_message(self) -> Any:
         async with asyncio.timeout(PATIENCE):
             return await self.messages.get()
 
 
 @asynccontextmanager
 async def client(world: World, address: str, **options: Any) -> AsyncIterator[Client]:
-    one = await Client(world, address).logs_in(**options)
-    yield one
-    await one.disconnect()
+    """A client that has logged in."""
+    logged_in = await Client(world, address).log_in(**options)
+    yield logged_in
+    await logged_in.disconnect()
 
 
-# ── logging in ───────────────────────────────────────────────────────────────────────────────────────────────────
+def mechanisms_used(world: World) -> list[str]:
+    """The mechanisms of the logins that succeeded."""
+    records = world.records
+    return [record.fields["mechanism"] for record in records if "mechanism" in record.fields]
+
+
+# ── login ────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "DIGEST-MD5"])
 @pytest.mark.parametrize("tls", ["off", "required"])
-async def test_it_logs_in_by_each_mechanism_alone(mechanism: str, tls: str) -> None:
+async def test_slixmpp_logs_in_with_each_mechanism(mechanism: str, tls: str) -> None:
     async with served(tls=tls) as world:
-        one = Client(world, ALICE)
-        one.mechanisms.use_mech = mechanism
-        await one.logs_in()
-        assert [record.fields["mechanism"] for record in world.records if "mechanism" in record.fields] == [mechanism]
-        await one.disconnect()
+        alice = Client(world, ALICE)
+        alice.mechanisms.use_mech = mechanism
+        await alice.log_in()
+        assert mechanisms_used(world) == [mechanism]
+        await alice.disconnect()
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"])
-async def test_it_binds_its_login_to_the_channel_where_python_lets_it(mechanism: str) -> None:
+async def test_slixmpp_binds_its_login_to_the_channel_in_tls_1_2(mechanism: str) -> None:
     async with served(tls="required") as world:
-        one = Client(world, ALICE)
-        one.ssl_context.maximum_version = ssl.TLSVersion.TLSv1_2  # tls-unique is all that Python's ssl knows
-        one.mechanisms.use_mech = mechanism
-        await one.logs_in()
-        assert [record.fields["mechanism"] for record in world.records if "mechanism" in record.fields] == [mechanism]
-        await one.disconnect()
+        alice = Client(world, ALICE)
+        # The only binding type that Python's ssl knows is tls-unique, which TLS 1.3 does not have.
+        alice.ssl_context.maximum_version = ssl.TLSVersion.TLSv1_2
+        alice.mechanisms.use_mech = mechanism
+        await alice.log_in()
+        assert mechanisms_used(world) == [mechanism]
+        await alice.disconnect()
 
 
-async def test_it_logs_in_by_direct_tls() -> None:
+async def test_slixmpp_logs_in_with_direct_tls() -> None:
     async with served(tls="optional") as world:
-        one = await Client(world, ALICE, listener="xmpps").logs_in()
+        alice = await Client(world, ALICE, listener="xmpps").log_in()
         assert world.jabber.presence(ALICE)
-        await one.disconnect()
+        await alice.disconnect()
 
 
-async def test_it_logs_in_as_nobody_in_particular() -> None:
+async def test_an_anonymous_account_ends_when_slixmpp_disconnects() -> None:
     async with served(xmpp={"anonymous": True}) as world:
-        one = Client(world, "example.test", "")
-        await one.logs_in()
-        assert one.boundjid.user.count("-") == 4
+        anonymous = Client(world, "example.test", "")
+        await anonymous.log_in()
+        assert anonymous.boundjid.user.count("-") == 4  # a UUID
         assert len(world.jabber.accounts) == 4
-        await one.disconnect()
-        await one.until("disconnected")
+        await anonymous.disconnect()
+        await anonymous.until("disconnected")
         assert len(world.jabber.accounts) == 3
 
 
-async def test_a_wrong_password_is_told() -> None:
+async def test_slixmpp_recognises_the_refusal_of_a_wrong_password() -> None:
     async with served() as world:
-        one = Client(world, ALICE, "wrong")
+        alice = Client(world, ALICE, "wrong")
         host, port = world.address("xmpp")
-        one.connect(host=host, port=port)
-        await one.until("failed_all_auth")
-        assert "session_start" not in one.happened
+        alice.connect(host=host, port=port)
+        await alice.until("failed_all_auth")
+        assert "session_start" not in alice.happened
 
 
-# ── talking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── messages and presence ────────────────────────────────────────────────────
 
 
-async def test_two_talk_and_see_each_other() -> None:
+async def test_two_contacts_exchange_messages_and_see_each_other() -> None:
     async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
         assert (await alice.presence_of(bob.boundjid.full))["type"] == "available"
         bob.send_presence(pshow="away", pstatus="tea")
         assert (await alice.presence_of(bob.boundjid.full, "away"))["status"] == "tea"
         alice.send_message(BOB, "hello ☺ <&>")
-        message = await bob.hears()
+        message = await bob.next_message()
         assert (message["from"], message["body"]) == (alice.boundjid.full, "hello ☺ <&>")
         message.reply("hello yourself").send()
-        assert (await alice.hears())["body"] == "hello yourself"
-        assert (await world.jabber.arrival(lambda stanza: stanza.body == "hello yourself")).to == alice.boundjid.full
+        assert (await alice.next_message())["body"] == "hello yourself"
+        reply = await world.jabber.arrival(lambda stanza: stanza.body == "hello yourself")
+        assert reply.to == alice.boundjid.full
 
 
-async def test_a_message_for_nobody_comes_back() -> None:
+async def test_a_message_for_an_unknown_user_is_answered_with_an_error() -> None:
     async with served() as world, client(world, ALICE) as alice:
         alice.send_message("nobody@example.test", "hello?")
-        error = await alice.hears()
+        error = await alice.next_message()
         assert (error["type"], error["error"]["condition"]) == ("error", "service-unavailable")
 
 
-async def test_what_came_in_absence_is_stamped() -> None:
+async def test_a_stored_message_has_a_delay_stamp() -> None:
     async with served() as world:
-        world.jabber.person(ALICE).says(BOB, "while you were out")
+        world.jabber.actor(ALICE).says(BOB, "while you were out")
         async with client(world, BOB) as bob:
-            message = await bob.hears()
-            assert (message["body"], message["delay"]["from"]) == ("while you were out", "example.test")
+            message = await bob.next_message()
+            assert message["body"] == "while you were out"
+            assert message["delay"]["from"] == "example.test"
 
 
-async def test_receipts_and_chat_states_pass() -> None:
+async def test_receipts_and_chat_states_pass_through_the_server() -> None:
     async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
         message = alice.make_message(bob.boundjid.full, "did you get this?")
         message["request_receipt"] = True
         message["chat_state"] = "active"
         message.send()
-        got = await bob.hears()
+        got = await bob.next_message()
         assert (got["request_receipt"], got["chat_state"]) == (True, "active")
         async with asyncio.timeout(PATIENCE):
             await alice.wait_until("receipt_received", PATIENCE)
 
 
-# ── contacts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── contacts ─────────────────────────────────────────────────────────────────
 
 
-async def test_two_become_contacts() -> None:
+async def test_two_users_become_contacts() -> None:
     async with served() as world, client(world, BOB) as bob, client(world, CAROL) as carol:
         bob.send_presence_subscription(CAROL)
         async with asyncio.timeout(PATIENCE):
@@ -208,7 +228,7 @@ async def test_two_become_contacts() -> None:
         assert world.jabber.roster(CAROL)[BOB].subscription == "from"
 
 
-async def test_the_roster_is_changed_and_pushed() -> None:
+async def test_changes_of_the_roster_are_pushed_to_all_resources() -> None:
     async with served() as world, client(world, ALICE) as alice, client(world, ALICE) as other:
         await alice.update_roster(CAROL, name="Carol", groups=["Friends", "Work"])
         async with asyncio.timeout(PATIENCE):
@@ -219,27 +239,30 @@ async def test_the_roster_is_changed_and_pushed() -> None:
         assert CAROL not in world.jabber.roster(ALICE)
 
 
-# ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── requests ─────────────────────────────────────────────────────────────────
 
 
-async def test_the_server_answers_what_it_says_it_can() -> None:
+async def test_the_server_answers_the_requests_that_it_announces() -> None:
     async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
         info = await alice["xep_0030"].get_info("example.test")
-        assert {"urn:xmpp:ping", "jabber:iq:version", "urn:xmpp:blocking"} <= info["disco_info"]["features"]
+        features = {"urn:xmpp:ping", "jabber:iq:version", "urn:xmpp:blocking"}
+        assert features <= info["disco_info"]["features"]
         assert await alice["xep_0199"].ping("example.test") < PATIENCE
-        assert (await alice["xep_0092"].get_version("example.test"))["software_version"]["name"] == "fakes"
-        assert "<tzo>+00:00</tzo>" in str(
-            await alice["xep_0202"].get_entity_time("example.test")
-        )  # it cannot read it itself
-        assert (await alice["xep_0012"].get_last_activity(BOB))["last_activity"]["seconds"] == 0
-        # and the clients answer each other
-        assert (await alice["xep_0092"].get_version(bob.boundjid.full))["software_version"]["name"] == "Slixmpp"
+        version = await alice["xep_0092"].get_version("example.test")
+        assert version["software_version"]["name"] == "fakes"
+        # slixmpp cannot read the time zone itself
+        assert "<tzo>+00:00</tzo>" in str(await alice["xep_0202"].get_entity_time("example.test"))
+        activity = await alice["xep_0012"].get_last_activity(BOB)
+        assert activity["last_activity"]["seconds"] == 0
+        # Clients answer each other.
+        version = await alice["xep_0092"].get_version(bob.boundjid.full)
+        assert version["software_version"]["name"] == "Slixmpp"
         with pytest.raises(IqError) as error:
             await alice["xep_0092"].get_version(BOB)
         assert error.value.condition == "service-unavailable"
 
 
-async def test_cards_private_data_and_blocks_are_kept() -> None:
+async def test_vcards_and_block_lists_are_stored() -> None:
     async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
         card = alice["xep_0054"].make_vcard()
         card["FN"] = "Alice"
@@ -248,27 +271,36 @@ async def test_cards_private_data_and_blocks_are_kept() -> None:
         await alice["xep_0191"].block(BOB)
         blocked = (await alice["xep_0191"].get_blocked())["blocklist"]["items"]
         assert [item["jid"] for item in blocked] == [BOB]
-        assert (await bob.presence_of(alice.boundjid.full, "unavailable"))["type"] == "unavailable"
+        gone = await bob.presence_of(alice.boundjid.full, "unavailable")
+        assert gone["type"] == "unavailable"
         bob.send_message(ALICE, "can you hear me?")
-        assert (await bob.hears())["error"]["condition"] == "service-unavailable"
+        error = await bob.next_message()
+        assert error["error"]["condition"] == "service-unavailable"
 
 
-async def test_the_hash_in_the_stream_features_is_that_of_what_the_server_can() -> None:
+async def test_the_caps_hash_in_the_stream_features_is_right() -> None:
     async with served() as world, client(world, ALICE) as alice:
-        said = next(record.raw.decode() for record in world.records if b"protocol/caps" in record.raw)
-        ver = said.partition("ver='")[2].partition("'")[0]
-        info = await alice["xep_0030"].get_info("example.test", node=f"https://fakes.example#{ver}")
+        records = world.records
+        sent = next(record.raw for record in records if b"protocol/caps" in record.raw).decode()
+        ver = sent.partition("ver='")[2].partition("'")[0]
+        node = f"https://fakes.example#{ver}"
+        info = await alice["xep_0030"].get_info("example.test", node=node)
         assert alice["xep_0115"].generate_verstring(info["disco_info"], "sha-1") == ver
 
 
-# ── what a test does to it ───────────────────────────────────────────────────────────────────────────────────────
+# ── what a test does ─────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     ("act", "condition"),
-    [(lambda world: world.jabber.conflict(ALICE), "conflict"), (lambda world: world.jabber.shutdown(), "system-shutdown")],
+    [
+        (lambda world: world.jabber.conflict(ALICE), "conflict"),
+        (lambda world: world.jabber.shutdown(), "system-shutdown"),
+    ],
 )
-async def test_it_is_told_why_its_stream_ends(act: Callable[[World], object], condition: str) -> None:
+async def test_slixmpp_gets_the_stream_error_that_a_test_causes(
+    act: Callable[[World], object], condition: str
+) -> None:
     async with served() as world, client(world, ALICE) as alice:
         errors: list[Any] = []
         alice.add_event_handler("stream_error", errors.append)
@@ -277,10 +309,15 @@ async def test_it_is_told_why_its_stream_ends(act: Callable[[World], object], co
         assert [error["condition"] for error in errors] == [condition]
 
 
-async def test_a_fault_reaches_it_as_an_error() -> None:
-    async with served(fault=[{"where": "iq", "arg": "urn:xmpp:ping", "reply": "resource-constraint", "times": 1}]) as world:
-        async with client(world, ALICE) as alice:
-            with pytest.raises(IqError) as error:
-                await alice["xep_0199"].send_ping("example.test")
-            assert error.value.condition == "resource-constraint"
+async def test_slixmpp_gets_the_stanza_error_that_a_fault_names() -> None:
+    ping = {
+        "where": "iq",
+        "arg": "urn:xmpp:ping",
+        "reply": "resource-constraint",
+        "times": 1,
+    }
+    async with served(fault=[ping]) as world, client(world, ALICE) as alice:
+        with pytest.raises(IqError) as error:
             await alice["xep_0199"].send_ping("example.test")
+        assert error.value.condition == "resource-constraint"
+        await alice["xep_0199"].send_ping("example.test")

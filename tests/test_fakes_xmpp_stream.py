@@ -1,9 +1,10 @@
-"""A stream by raw octets: every verb in every state, every chopping, whatever may come, and what it costs."""
+"""A stream by raw bytes: every verb in every state, every chunking, bad input, and the end."""
 
 from __future__ import annotations
 
 import itertools
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,17 @@ from fakes import World
 from fakes.transcripts.player import play_on_core
 from fakes.transcripts.recorder import render
 from fakes.transcripts.text import load, parse
-from fakes.wire import Want
+from fakes.wire import Unit, Want
 from fakes.xmpp import Xmpp
-from tests.legality import in_states
 from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
+from tests.legality import in_states
+
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
+
+# ── the legality table ───────────────────────────────────────────────────────
 
 STATES = ("START", "OPEN", "SASL", "AGAIN", "LOGIN", "BOUND")
+# verb → a unit
 UNITS = {
     "stream": HEADER,
     "starttls": STARTTLS,
@@ -34,6 +40,7 @@ UNITS = {
     "error": b"<stream:error/>",
     "close": b"</stream:stream>",
 }
+# state → what a client sends to reach it
 LEADS = {
     "START": b"",
     "OPEN": HEADER,
@@ -42,14 +49,24 @@ LEADS = {
     "LOGIN": HEADER + plain("romeo") + HEADER,
     "BOUND": login("romeo"),
 }
-# What a refusal for the state alone says, and nothing else does.
-OUT_OF_TURN = (
-    b"out of turn", b"nothing was asked", b"log in first", b"in its turn", b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'",
-    b"<invalid-namespace", b"<not-well-formed", b"<unsupported-stanza-type",
-)  # fmt: skip
+# Parts of the answers that refuse a verb because of the state, and that no other answer has.
+REFUSED_FOR_STATE = (
+    b"out of turn",
+    b"nothing was asked",
+    b"log in first",
+    b"in its turn",
+    b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'",
+    b"<invalid-namespace",
+    b"<not-well-formed",
+    b"<unsupported-stanza-type",
+)
+# What a header, a stream error and a closing tag are depends on where they stand in the document:
+# in any other state they are not well-formed, or an element that is not a stanza.
+BY_POSITION = {"stream", "error", "close"}
 
 
-def at(state: str) -> Client:
+def client_in(state: str) -> Client:
+    """A client whose stream is in this state."""
     client = Client(world(tls="optional"))
     client.says(LEADS[state])
     assert client.core.state == state
@@ -57,52 +74,122 @@ def at(state: str) -> Client:
 
 
 @pytest.mark.parametrize(("verb", "state", "legal"), list(in_states(Xmpp.verbs, STATES)))
-def test_a_verb_is_taken_in_its_states_and_refused_in_all_others(verb: str, state: str, legal: bool) -> None:
-    client = at(state)
-    # inside a stream another header is an element like any other: it is one only when it ends
-    unit = UNITS[verb] if verb != "stream" or state in ("START", "AGAIN") else HEADER[:-1] + b"/>"
-    said = client.says(unit)
-    assert any(sign in said for sign in OUT_OF_TURN) is not legal, said
+def test_a_verb_is_accepted_in_its_states_and_refused_in_all_others(
+    verb: str, state: str, legal: bool
+) -> None:
+    client = client_in(state)
+    unit = UNITS[verb]
+    if verb == "stream" and state not in ("START", "AGAIN"):
+        # Inside a stream another header is an element, which must end to be seen.
+        unit = HEADER[:-1] + b"/>"
+    answer = client.says(unit)
+    assert any(part in answer for part in REFUSED_FOR_STATE) is not legal, answer
 
 
-def test_the_states_of_the_table_are_all_that_there_are() -> None:
+def test_the_table_has_no_other_states() -> None:
     assert {state for row in Xmpp.verbs.values() for state in row.states} == set(STATES)
 
 
-# ── choppings ────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def in_transcripts() -> Iterator[set[tuple[str, str]]]:
+    """The verbs that the transcripts contain, each with the state of its stream."""
+    seen: set[tuple[str, str]] = set()
+    handle = Xmpp.handle
 
-WHOLE = (
-    b"<?xml version='1.0'?>" + HEADER + plain("romeo", "wrong") + plain("romeo") + b" \n<?xml version='1.0'?>" + HEADER
-    + bind("here") + b"<presence><show>away</show></presence>\n"
-    + "<message to='romeo@example.test'><body>¿&#x20AC; <![CDATA[<]]></body></message>".encode()
-    + b"<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq><message to='@'/></stream:stream>behind"
-)  # fmt: skip
+    def note_and_handle(core: Xmpp, unit: Unit) -> None:
+        seen.add((unit.verb, core.state))
+        handle(core, unit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Xmpp, "handle", note_and_handle)
+        for path in TRANSCRIPTS.glob("xmpp-*.txt"):
+            play_on_core(load(path))
+        yield seen
 
 
-def heard(chunks: list[bytes]) -> tuple[bytes, list[tuple[str, str, bytes]]]:
+@pytest.mark.parametrize("verb", Xmpp.verbs)
+def test_a_transcript_has_each_verb_in_each_of_its_legal_states(
+    verb: str, in_transcripts: set[tuple[str, str]]
+) -> None:
+    for state in Xmpp.verbs[verb].states:
+        assert (verb, state) in in_transcripts, f"no xmpp transcript has {verb} in {state}"
+
+
+@pytest.mark.parametrize("verb", sorted(set(Xmpp.verbs) - BY_POSITION))
+def test_a_transcript_has_each_verb_refused_in_an_illegal_state(
+    verb: str, in_transcripts: set[tuple[str, str]]
+) -> None:
+    illegal = {(verb, state) for state in STATES if state not in Xmpp.verbs[verb].states}
+    assert illegal & in_transcripts, f"no xmpp transcript has {verb} in an illegal state"
+
+
+@pytest.mark.parametrize("verb", sorted(BY_POSITION))
+def test_a_header_an_error_or_an_end_never_occurs_in_an_illegal_state(
+    verb: str, in_transcripts: set[tuple[str, str]]
+) -> None:
+    states = {state for seen, state in in_transcripts if seen == verb}
+    assert states <= Xmpp.verbs[verb].states
+
+
+# ── chunks ───────────────────────────────────────────────────────────────────
+
+WHOLE = b"".join(
+    (
+        b"<?xml version='1.0'?>",
+        HEADER,
+        plain("romeo", "wrong"),
+        plain("romeo"),
+        b" \n<?xml version='1.0'?>",
+        HEADER,
+        bind("here"),
+        b"<presence><show>away</show></presence>\n",
+        "<message to='romeo@example.test'><body>¿&#x20AC; <![CDATA[<]]></body></message>".encode(),
+        b"<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>",
+        b"<message to='@'/></stream:stream>after the end",
+    )
+)
+
+
+def played(chunks: list[bytes]) -> tuple[bytes, list[tuple[str, str, bytes]]]:
+    """The answers and the records for a stream that comes in these chunks."""
     place = world()
-    client = Client(place)
-    said = client.says(*chunks)
-    return said, [(one.direction, one.verb, one.raw) for one in place.records]
+    answers = Client(place).says(*chunks)
+    return answers, [(record.direction, record.verb, record.raw) for record in place.records]
 
 
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=12))
-def test_every_chopping_gives_the_same_answers_and_the_same_records(cuts: list[int]) -> None:
+def test_every_chunking_yields_the_same_answers_and_records(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(WHOLE)]
-    assert heard([WHOLE[a:b] for a, b in itertools.pairwise(edges)]) == heard([WHOLE])
+    assert played([WHOLE[a:b] for a, b in itertools.pairwise(edges)]) == played([WHOLE])
 
 
-def test_octet_by_octet_gives_the_same_answers_and_the_same_records() -> None:
-    assert heard([WHOLE[n : n + 1] for n in range(len(WHOLE))]) == heard([WHOLE])
+def test_single_bytes_yield_the_same_answers_and_records() -> None:
+    assert played([WHOLE[n : n + 1] for n in range(len(WHOLE))]) == played([WHOLE])
 
 
-# ── bad input ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── bad input ────────────────────────────────────────────────────────────────
 
+# condition of the stream error → what causes it
 BAD = {
-    "not-well-formed": [b"<message></presence>", b"<message <", b"<a><b></a></b>", b"<x:y/>", b"<message to='a' to='b'/>"],
-    "restricted-xml": [b"<!-- -->", b"<?pi?>", b"<message>&lol;</message>", b"<message><!-- --></message>"],
+    "not-well-formed": [
+        b"<message></presence>",
+        b"<message <",
+        b"<a><b></a></b>",
+        b"<x:y/>",
+        b"<message to='a' to='b'/>",
+    ],
+    "restricted-xml": [
+        b"<!-- -->",
+        b"<?pi?>",
+        b"<message>&lol;</message>",
+        b"<message><!-- --></message>",
+    ],
     "bad-format": [b"text", b"<![CDATA[text]]><presence/>"],
-    "invalid-namespace": [b"<message xmlns='jabber:server'/>", b"<iq xmlns=''/>", b"<presence xmlns='urn:x'/>"],
+    "invalid-namespace": [
+        b"<message xmlns='jabber:server'/>",
+        b"<iq xmlns=''/>",
+        b"<presence xmlns='urn:x'/>",
+    ],
     "bad-namespace-prefix": [b"<c:message xmlns:c='jabber:client'/>"],
     "unsupported-stanza-type": [b"<hello/>", b"<hello xmlns='urn:x'/>", b"<stream:features/>"],
     "unsupported-encoding": [
@@ -110,183 +197,184 @@ BAD = {
         b"<message>\xc0\x80</message>",
         b"<message>\xed\xa0\x80</message>",
     ],
-    "policy-violation": [b"<a>" * 1000, b"<message>" + b"x" * (1 << 20), b"<message to='" + b"x" * (1 << 20)],
+    "policy-violation": [
+        b"<a>" * 1000,
+        b"<message>" + b"x" * (1 << 20),
+        b"<message to='" + b"x" * (1 << 20),
+    ],
 }
 
 
-@pytest.mark.parametrize(("condition", "octets"), [(name, one) for name, some in BAD.items() for one in some])
-def test_what_is_no_stanza_ends_its_stream_and_no_other(condition: str, octets: bytes) -> None:
+@pytest.mark.parametrize(
+    ("condition", "data"),
+    [(condition, data) for condition, inputs in BAD.items() for data in inputs],
+)
+def test_bad_input_ends_its_own_stream_and_no_other(condition: str, data: bytes) -> None:
     place = world()
     juliet, romeo = bound(place, "juliet"), bound(place)
-    said = romeo.says(octets)
-    assert f"<stream:error><{condition} ".encode() in said
-    assert said.endswith(b"</stream:stream>")
+    answer = romeo.says(data)
+    assert f"<stream:error><{condition} ".encode() in answer
+    assert answer.endswith(b"</stream:stream>")
     assert romeo.core.wants is Want.CLOSE
     assert b"<iq" in juliet.says(UNITS["iq"])
 
 
-def test_ten_megabytes_are_refused_when_the_limit_is_reached_and_nothing_is_kept() -> None:
+def test_a_huge_stanza_is_refused_at_the_limit_and_is_not_buffered() -> None:
     romeo = bound(world())
     most = 0
-    said = romeo.says(b"<message to='juliet@example.test'><body>")
+    answer = romeo.says(b"<message to='juliet@example.test'><body>")
     for _ in range(160):
-        said += romeo.says(b"x" * 65536)
+        answer += romeo.says(b"x" * 65536)
         most = max(most, len(romeo.core.buffer))
-    assert b"<policy-violation" in said
-    assert b"<stanza-too-big xmlns='urn:xmpp:errors'/>" in said
+    assert b"<policy-violation" in answer
+    assert b"<stanza-too-big xmlns='urn:xmpp:errors'/>" in answer
     assert most <= 1 << 18
 
 
-def test_a_stanza_of_the_limit_passes_and_one_octet_more_does_not() -> None:
-    place = world(xmpp={"stanza": 10_000})
+@pytest.mark.parametrize(("excess", "accepted"), [(0, True), (1, False)])
+def test_a_stanza_of_the_limit_is_accepted_and_a_byte_more_is_not(
+    excess: int, accepted: bool
+) -> None:
+    romeo = bound(world(xmpp={"stanza": 10_000}))
     frame = b"<message to='romeo@example.test/here'><body>%b</body></message>"
-    for extra, passes in ((0, True), (1, False)):
-        romeo = bound(place)
-        said = romeo.says(frame % (b"x" * (10_000 - len(frame) + 2 + extra)))
-        assert (b"<policy-violation" not in said) is passes
+    answer = romeo.says(frame % (b"x" * (10_000 - len(frame) + 2 + excess)))
+    assert (b"<policy-violation" not in answer) is accepted
 
 
-def test_a_bomb_of_entities_is_refused_at_its_first_word() -> None:
-    bomb = b"<?xml version='1.0'?><!DOCTYPE lolz [<!ENTITY a 'lol'>" + b"<!ENTITY b '&a;&a;'>" * 9999
+def test_an_entity_bomb_is_refused_at_its_document_type() -> None:
+    bomb = b"<?xml version='1.0'?><!DOCTYPE lolz [<!ENTITY a 'lol'>"
+    bomb += b"<!ENTITY b '&a;&a;'>" * 9999
     assert b"<restricted-xml" in Client(world()).says(bomb)
 
 
 @given(st.binary(max_size=400))
-def test_any_octets_at_all_are_survived(octets: bytes) -> None:
+def test_no_bytes_raise_an_exception(data: bytes) -> None:
     for state in ("START", "OPEN", "BOUND"):
-        client = at(state)
-        client.says(octets)
+        client = client_in(state)
+        client.says(data)
         client.core.eof()
 
 
 PIECES = st.sampled_from(
     [
-        *UNITS.values(), HEADER, b"<", b">", b"/>", b"'", b" xmlns=''", b"<message to='romeo@example.test/here'>", b"</message>",
-        b"<body>x</body>", b"&amp;", b"&#0;", b"]]>", b"<presence/>", b"<presence type='subscribe' to='juliet@example.test'/>",
-        b"<iq type='set' id='1'>", b"</iq>", b"<query xmlns='jabber:iq:roster'>", b"</query>", b"<item jid='a@b' name='&lt;'/>",
-        b"<iq type='get' id='' to=''/>", b"\xc3", b"\xa9", b"\xff", b"\x00", b" ", b"\n", b"<?xml version='1.0'?>", b"<!--",
-        b"<vCard xmlns='vcard-temp'/>", b"<block xmlns='urn:xmpp:blocking'>", b"</block>", b"<item/>", b"x:", b"<x:a>",
+        *UNITS.values(), HEADER, b"<", b">", b"/>", b"'", b" xmlns=''",
+        b"<message to='romeo@example.test/here'>", b"</message>", b"<body>x</body>", b"&amp;",
+        b"&#0;", b"]]>", b"<presence/>", b"<presence type='subscribe' to='juliet@example.test'/>",
+        b"<iq type='set' id='1'>", b"</iq>", b"<query xmlns='jabber:iq:roster'>", b"</query>",
+        b"<item jid='a@b' name='&lt;'/>", b"<iq type='get' id='' to=''/>", b"\xc3", b"\xa9",
+        b"\xff", b"\x00", b" ", b"\n", b"<?xml version='1.0'?>", b"<!--",
+        b"<vCard xmlns='vcard-temp'/>", b"<block xmlns='urn:xmpp:blocking'>", b"</block>",
+        b"<item/>", b"x:", b"<x:a>",
     ]
 )  # fmt: skip
 
 
 @given(st.sampled_from(STATES), st.lists(PIECES, max_size=12))
-def test_any_pieces_in_any_order_are_survived(state: str, pieces: list[bytes]) -> None:
-    client = at(state)
+def test_no_sequence_of_pieces_raises_an_exception(state: str, pieces: list[bytes]) -> None:
+    client = client_in(state)
     client.says(*pieces)
     client.core.eof()
     assert client.core.closed
 
 
-# ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the end ──────────────────────────────────────────────────────────────────
 
 
-def test_an_end_is_answered_with_an_end_and_nothing_is_heard_afterwards() -> None:
+def test_a_closing_tag_is_answered_and_nothing_is_handled_after_it() -> None:
     romeo = bound(world())
-    assert romeo.says(b"<presence/></stream:stream>" + UNITS["iq"]).endswith(b"/></stream:stream>")
+    answer = romeo.says(b"<presence/></stream:stream>" + UNITS["iq"])
+    assert answer.endswith(b"/></stream:stream>")
     assert romeo.core.wants is Want.CLOSE
     assert romeo.says(UNITS["iq"]) == b""
 
 
-def test_what_waits_for_a_client_is_delivered_before_the_end() -> None:
+def test_stanzas_that_wait_for_a_client_are_delivered_before_the_end() -> None:
     place = world()
     juliet, romeo = bound(place, "juliet"), bound(place)
-    romeo.core.receive(b"<message to='juliet@example.test/here'><body>last words</body></message>")
+    body = b"<body>last words</body>"
+    romeo.core.receive(b"<message to='juliet@example.test/here'>" + body + b"</message>")
     juliet.core.receive(b"</stream:stream>")
-    said = juliet.hears()
-    assert said.index(b"last words") < said.index(b"</stream:stream>")
+    received = juliet.hears()
+    assert received.index(b"last words") < received.index(b"</stream:stream>")
 
 
-def test_one_connection_too_many_is_told_so() -> None:
+def test_a_connection_above_the_limit_gets_a_stream_error() -> None:
     client = Client(world(), crowded=True)
-    said = client.hears()
-    assert said.startswith(b"<?xml")
-    assert b"<resource-constraint" in said
+    answer = client.hears()
+    assert answer.startswith(b"<?xml")
+    assert b"<resource-constraint" in answer
     assert client.core.wants is Want.CLOSE
 
 
-def test_what_came_in_clear_behind_starttls_is_never_executed() -> None:
-    client = at("OPEN")
+def test_input_in_clear_after_starttls_is_never_executed() -> None:
+    client = client_in("OPEN")
     client.core.receive(STARTTLS + plain("romeo"))
     assert b"<success" not in client.hears()
     assert client.core.wants is Want.START_TLS
 
 
-def test_after_starttls_a_login_and_all_else_is_forgotten() -> None:
-    client = at("OPEN")
+def test_starttls_starts_the_stream_again() -> None:
+    client = client_in("OPEN")
     client.starts_tls()
-    said = client.says(HEADER)
-    assert b"SCRAM-SHA-256-PLUS" in said
-    assert b"<sasl-channel-binding" in said
-    assert b"<starttls" not in said
+    answer = client.says(HEADER)
+    assert b"SCRAM-SHA-256-PLUS" in answer
+    assert b"<sasl-channel-binding" in answer
+    assert b"<starttls" not in answer
 
 
-def test_every_stream_has_an_id_of_its_own() -> None:
+def test_every_stream_has_a_new_id() -> None:
     place = world()
     ids = set()
     for _ in range(20):
-        said = Client(place).says(HEADER + plain("romeo") + HEADER)
-        ids |= {part.split(b"'")[0] for part in said.split(b" id='")[1:]}
+        answer = Client(place).says(HEADER + plain("romeo") + HEADER)
+        ids |= {part.split(b"'")[0] for part in answer.split(b" id='")[1:]}
     assert len(ids) == 40
 
 
-def test_who_claims_another_name_in_the_header_inside_tls_is_not_logged_in() -> None:
-    client = at("OPEN")
+def test_inside_tls_a_client_cannot_log_in_as_another_than_its_header_claims() -> None:
+    client = client_in("OPEN")
     client.starts_tls()
     claiming = HEADER.replace(b"to=", b"from='juliet@example.test' to=")
-    said = client.says(claiming + plain("romeo"))
-    assert b"<invalid-from" in said
-    assert b"<success" not in said
+    answer = client.says(claiming + plain("romeo"))
+    assert b"<invalid-from" in answer
+    assert b"<success" not in answer
 
 
-# ── what people see ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── on sockets ───────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("cut", [0, 12])
-def test_no_transcript_shows_a_password_not_even_of_half_a_login(cut: int) -> None:
-    place = world()
-    client = Client(place)
-    auth = plain("romeo", "tell nobody")
-    client.says(HEADER + (auth[:-cut] if cut else auth))
-    client.core.eof()
-    shown = render(place.recording)
-    assert auth[-40:-12].decode() not in shown
-    assert "{plain romeo wrong}" in shown if not cut else "{not base64}" in shown
-
-
-# ── on sockets ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def connected(place: World, name: str, listener: str = "xmpp") -> socket.socket:
-    link = socket.create_connection(place.address(listener), 5)
+def connected(place: World, name: str) -> socket.socket:
+    """A socket on which a client has logged in."""
+    link = socket.create_connection(place.address("xmpp"), 5)
     link.sendall(login(name))
-    said = b""
-    while b"<jid>" not in said:
-        said += link.recv(65536)
+    received = b""
+    while b"<jid>" not in received:
+        received += link.recv(65536)
     return link
 
 
-def test_a_slow_reader_is_cut_off_and_the_others_are_served_on() -> None:
+def test_a_slow_reader_is_cut_off_and_the_others_are_served() -> None:
     people = [{"address": "romeo@example.test"}, {"address": "juliet@example.test"}]
     with World({"servers": ["xmpp"], "person": people}) as place:
         juliet, romeo = connected(place, "juliet"), connected(place, "romeo")
-        message = b"<message to='juliet@example.test/here'><body>%b</body></message>" % (b"x" * 200_000)
+        frame = b"<message to='juliet@example.test/here'><body>%b</body></message>"
+        message = frame % (b"x" * 200_000)
         for _ in range(120):
             romeo.sendall(message)
             if not place.jabber.sessions("juliet@example.test"):
                 break
         else:
-            pytest.fail("she was never cut off")
+            pytest.fail("juliet was never cut off")
         romeo.settimeout(5)
         romeo.sendall(UNITS["iq"])
-        said = b""
-        while b"type='result'" not in said:
-            said += romeo.recv(65536)
+        received = b""
+        while b"type='result'" not in received:
+            received += romeo.recv(65536)
         romeo.close()
         juliet.close()
 
 
-def test_a_thousand_sessions_come_and_go() -> None:
+def test_a_thousand_sessions_leave_nothing_behind() -> None:
     place = world()
     for n in range(1000):
         client = bound(place, "romeo", f"r{n % 50}")
@@ -294,38 +382,47 @@ def test_a_thousand_sessions_come_and_go() -> None:
     assert place.jabber.sessions("romeo@example.test") == []
 
 
+# ── recordings ───────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("cut", [0, 12])
+def test_no_recording_shows_a_password_not_even_of_half_a_login(cut: int) -> None:
+    place = world()
+    client = Client(place)
+    auth = plain("romeo", "tell nobody")
+    client.says(HEADER + (auth[:-cut] if cut else auth))
+    client.core.eof()
+    shown = render(place.recording)
+    assert auth[-40:-12].decode() not in shown
+    assert ("{not base64}" if cut else "{plain romeo wrong}") in shown
+
+
 @pytest.mark.parametrize(
-    "name", ["xmpp-scram", "xmpp-digest-md5", "xmpp-plain-continued", "xmpp-sasl-failures", "xmpp-faults"]
+    "name",
+    [
+        "xmpp-scram",
+        "xmpp-digest-md5",
+        "xmpp-plain-continued",
+        "xmpp-sasl-failures",
+        "xmpp-faults",
+    ],
 )
-def test_a_recording_plays_again_though_it_holds_no_password(name: str) -> None:
-    played = load(Path(__file__).parent / "transcripts" / f"{name}.txt")
-    place = play_on_core(played)
-    again = parse(render(place.recording, played.title), name)
-    again.given, again.faults = played.given, played.faults
+def test_a_recording_can_be_played_although_it_holds_no_password(name: str) -> None:
+    original = load(TRANSCRIPTS / f"{name}.txt")
+    place = play_on_core(original)
+    again = parse(render(place.recording, original.title), name)
+    again.given, again.faults = original.given, original.faults
     assert any("{" in step.text for step in again.steps if step.kind == "C")
     play_on_core(again)
 
 
-def test_several_people_are_named_and_play_again() -> None:
+def test_a_recording_names_its_people_and_can_be_played() -> None:
     place = world()
     romeo, juliet = bound(place), bound(place, "juliet")
     juliet.says(b"<presence/>")
     romeo.says(b"<message to='juliet@example.test'><body>hello</body></message>")
-    given = 'person = [{ address = "romeo@example.test" }, { address = "juliet@example.test" }]'
-    shown = render(place.recording, "XMPP: two", given)
+    people = 'person = [{ address = "romeo@example.test" }, { address = "juliet@example.test" }]'
+    shown = render(place.recording, "XMPP: two", people)
     assert "\nromeo C: <message " in shown
     assert "\njuliet S: <message " in shown
     play_on_core(parse(shown))
-
-
-def test_every_verb_of_the_table_is_in_a_transcript_legal_and_refused() -> None:
-    done: set[str] = set()
-    refused: set[str] = set()
-    for path in (Path(__file__).parent / "transcripts").glob("xmpp-*.txt"):
-        place = play_on_core(load(path))
-        for said, answer in itertools.pairwise([one for one in place.records if one.direction in "CS"]):
-            if said.direction == "C" and answer.direction == "S":
-                (refused if any(sign in answer.raw for sign in OUT_OF_TURN) else done).add(said.verb)
-    assert set(Xmpp.verbs) <= done
-    # a header, an error and an end are what they are by where they stand: out of turn they are something else
-    assert set(Xmpp.verbs) - {"stream", "error", "close"} <= refused

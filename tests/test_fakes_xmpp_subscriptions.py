@@ -1,4 +1,4 @@
-"""The subscription machine, cell by cell against RFC 6121 Appendix A as it stands in tests/tables, and what must follow."""
+"""Subscriptions, cell by cell against RFC 6121 Appendix A (tests/tables), and their effects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import pytest
 from fakes import World
 from fakes.xmpp.roster import Item
 from fakes.xmpp.stanzas import Stanza
-from fakes.xmpp.subscriptions import ASKED, ASKING, MIRROR, RULES, SEEN, SEES, STATES, STIMULI, SUBSCRIPTION
+from fakes.xmpp.subscriptions import (
+    FROM,
+    MIRROR,
+    PENDING_IN,
+    PENDING_OUT,
+    RULES,
+    STATES,
+    STIMULI,
+    SUBSCRIPTION,
+    TO,
+)
 
 TABLES = Path(__file__).parent / "tables"
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -22,7 +32,7 @@ def rows(name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("row", rows("xmpp-subscriptions.txt"), ids="-".join)
-def test_every_cell_is_the_one_of_appendix_a(row: list[str]) -> None:
+def test_every_cell_is_that_of_appendix_a(row: list[str]) -> None:
     direction, stimulus, state, when, passes, following, do = row
     for approved in {"-": (False, True), "plain": (False,), "approved": (True,)}[when]:
         ours = RULES[direction, stimulus, state, approved]
@@ -31,34 +41,37 @@ def test_every_cell_is_the_one_of_appendix_a(row: list[str]) -> None:
         assert ",".join(ours.do) == ("" if do == "-" else do)
 
 
-def test_there_are_no_cells_but_those() -> None:
+def test_the_table_has_no_other_cells() -> None:
     assert set(RULES) == set(product(("in", "out"), STIMULI, STATES, (False, True)))
 
 
 @pytest.mark.parametrize("row", rows("xmpp-subscription-states.txt"), ids="-".join)
-def test_a_state_shows_in_the_roster_as_appendix_a_says(row: list[str]) -> None:
+def test_the_roster_shows_a_state_as_appendix_a_says(row: list[str]) -> None:
     state, subscription, ask, pending_in, item = row
     assert SUBSCRIPTION[state] == subscription
-    assert (state in ASKED) == (ask == "subscribe") == Item("x", state=state).ask
-    assert (state in ASKING) == (pending_in == "yes")
-    assert (state in SEES, state in SEEN) == (subscription in ("to", "both"), subscription in ("from", "both"))
+    assert (state in PENDING_OUT) == (ask == "subscribe") == Item("x", state=state).ask
+    assert (state in PENDING_IN) == (pending_in == "yes")
+    assert (state in TO) == (subscription in ("to", "both"))
+    assert (state in FROM) == (subscription in ("from", "both"))
     assert item == ("if-made" if state in ("N", "NI") else "yes")
 
 
-def play(mine: str, online: bool = True) -> World:
-    """Romeo in this state with Juliet, and she in the state that mirrors it."""
+def world_in_state(romeos_state: str, online: bool = True) -> World:
+    """A world in which romeo is in this state with juliet, and juliet in the mirrored state."""
     people = [{"address": ROMEO}, {"address": JULIET}]
     world = World({"servers": ["xmpp"], "person": people}, rehearsal=True)
-    for user, contact, state in ((ROMEO, JULIET, mine), (JULIET, ROMEO, MIRROR[mine])):
+    sides = ((ROMEO, JULIET, romeos_state), (JULIET, ROMEO, MIRROR[romeos_state]))
+    for user, contact, state in sides:
         item = world.jabber._account(user).roster.item(contact)
-        item.state, item.made = state, state not in ("N", "NI")
-        item.request = Stanza("presence", "subscribe", to=user, sender=contact) if state in ASKING else None
-    for name in (ROMEO, JULIET):
-        person = world.jabber.person(name)
+        item.state, item.visible = state, state not in ("N", "NI")
+        if state in PENDING_IN:
+            item.request = Stanza("presence", "subscribe", to=user, sender=contact)
+    for address in (ROMEO, JULIET):
+        actor = world.jabber.actor(address)
         if online:
-            person.comes()
-        person.sends("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-        person.clear()
+            actor.comes()
+        actor.sends("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+        actor.clear()
     return world
 
 
@@ -67,45 +80,50 @@ def state_of(world: World, user: str, contact: str) -> str:
 
 
 @pytest.mark.parametrize("online", [True, False])
-@pytest.mark.parametrize(("mine", "stimulus"), list(product(STATES, STIMULI)))
-def test_whatever_one_does_the_states_of_both_mirror_each_other(mine: str, stimulus: str, online: bool) -> None:
-    world = play(mine, online)
-    world.jabber.person(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
+@pytest.mark.parametrize(("state", "stimulus"), list(product(STATES, STIMULI)))
+def test_the_states_of_both_sides_always_mirror_each_other(
+    state: str, stimulus: str, online: bool
+) -> None:
+    world = world_in_state(state, online)
+    world.jabber.actor(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
     assert state_of(world, JULIET, ROMEO) == MIRROR[state_of(world, ROMEO, JULIET)]
 
 
-@pytest.mark.parametrize("mine", STATES)
-def test_a_removed_item_leaves_nothing_on_either_side(mine: str) -> None:
-    world = play(mine)
-    world.jabber._account(ROMEO).roster.item(JULIET).made = True
-    world.jabber.person(ROMEO).sends(
-        f"<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='{JULIET}' subscription='remove'/></query></iq>"
+@pytest.mark.parametrize("state", STATES)
+def test_removing_an_item_ends_the_subscription_on_both_sides(state: str) -> None:
+    world = world_in_state(state)
+    world.jabber._account(ROMEO).roster.item(JULIET).visible = True
+    item = f"<item jid='{JULIET}' subscription='remove'/>"
+    world.jabber.actor(ROMEO).sends(
+        f"<iq type='set' id='1'><query xmlns='jabber:iq:roster'>{item}</query></iq>"
     )
     assert world.jabber.roster(ROMEO) == {}
     assert state_of(world, JULIET, ROMEO) == "N"
 
 
-@pytest.mark.parametrize(("mine", "stimulus"), list(product(STATES, STIMULI)))
-def test_presence_comes_with_a_subscription_and_goes_with_it(mine: str, stimulus: str) -> None:
-    world = play(mine)
-    world.jabber.person(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
+@pytest.mark.parametrize(("state", "stimulus"), list(product(STATES, STIMULI)))
+def test_presence_is_shown_when_a_subscription_begins_and_hidden_when_it_ends(
+    state: str, stimulus: str
+) -> None:
+    world = world_in_state(state)
+    world.jabber.actor(ROMEO).sends(f"<presence to='{JULIET}' type='{stimulus}'/>")
     shown = [
         stanza.type
-        for stanza in world.jabber.person(JULIET).all
+        for stanza in world.jabber.actor(JULIET).all
         if stanza.kind == "presence" and stanza.sender == f"{ROMEO}/play"
     ]
     after = state_of(world, ROMEO, JULIET)
-    if mine not in SEEN and after in SEEN:
+    if state not in FROM and after in FROM:
         assert shown == [None]
-    elif mine in SEEN and after not in SEEN:
+    elif state in FROM and after not in FROM:
         assert shown == ["unavailable"]
     else:
         assert shown == []
 
 
-def test_a_request_that_was_approved_before_needs_no_answer() -> None:
-    world = play("N")
-    romeo, juliet = world.jabber.person(ROMEO), world.jabber.person(JULIET)
+def test_a_request_that_was_approved_in_advance_needs_no_answer() -> None:
+    world = world_in_state("N")
+    romeo, juliet = world.jabber.actor(ROMEO), world.jabber.actor(JULIET)
     romeo.accepts(JULIET)
     assert world.jabber.roster(ROMEO)[JULIET].approved
     juliet.asks(ROMEO)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fakes import World
-from fakes.xmpp.jabber import Somebody
+from fakes.xmpp.jabber import Actor
 
 pytestmark = pytest.mark.real
 
@@ -25,11 +25,11 @@ PATIENCE = 15.0
 
 
 @contextmanager
-def served(tls: str = "required") -> Iterator[tuple[World, Somebody]]:
+def served(tls: str = "required") -> Iterator[tuple[World, Actor]]:
     """A server with TLS, and bob, who is there."""
     ports = {"xmpp": 0} if tls == "off" else {"xmpp": 0, "xmpps": 0}
     with World({"servers": ["xmpp"], "tls": tls, "person": PEOPLE}, ports=ports) as world:
-        bob = world.jabber.person(BOB)
+        bob = world.jabber.actor(BOB)
         bob.comes()
         yield world, bob
 
@@ -45,7 +45,7 @@ def mechanisms(world: World) -> list[str]:
     return [record.fields["mechanism"] for record in world.records if "mechanism" in record.fields]
 
 
-def leaves(bob: Somebody) -> None:
+def leaves(bob: Actor) -> None:
     """Waits until bob has been told that alice is gone."""
     bob.wait_for(lambda stanza: stanza.type == "unavailable" and (stanza.sender or "").startswith(f"{ALICE}/"))
 

@@ -117,7 +117,7 @@ def test_wherever_the_program_is_killed_an_order_is_done_at_most_once_and_answer
     table = []
     for step in range(1, STEPS):
         with World({**WORLD, "host": {"name": "db1", "services": ["mariadb"]}}, rehearsal=True) as world:
-            jeremy = world.jabber.person(ADMINS[0])
+            jeremy = world.jabber.actor(ADMINS[0])
             jeremy.comes()
             world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
             with killed_at(step, monkeypatch) as count:
@@ -143,7 +143,7 @@ def test_wherever_the_program_is_killed_an_order_is_done_at_most_once_and_answer
 
 def test_an_answer_that_waited_goes_out_after_the_restart_of_the_program() -> None:
     with World(WORLD, rehearsal=True) as world:
-        jeremy = world.jabber.person(ADMINS[0])
+        jeremy = world.jabber.actor(ADMINS[0])
         jeremy.comes()
         with State(world.folder / "mysql-by-jabber.sqlite3") as state:
             Outbox(state).put(f"{ADMINS[0]}/play", "MySQL told to restart.", world.clock.time(), answer=True)

@@ -1,8 +1,7 @@
-"""comms.xmpp's client on fakes.xmpp's server: two readings of the same specification meet on the wire."""
+"""comms.xmpp's client on fakes.xmpp's server: two readings of one text meet on the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +17,8 @@ from fakes.world import World
 BOT, THEM = "bot@example.test", "them@example.test"
 
 
-def world(*faults: str, **config: Any) -> World:
-    """A rehearsal with two accounts that see each other."""
+def rehearsal(*faults: str, **config: Any) -> World:
+    """A rehearsal with two accounts that see each other; the program is BOT."""
     base: dict[str, Any] = {
         "servers": ["xmpp"],
         "program": BOT,
@@ -30,125 +29,129 @@ def world(*faults: str, **config: Any) -> World:
 
 def client(world: World, **options: Any) -> Client:
     """The program's client."""
-    return Client(load(world.settings, world.folder).server("xmpp"), world.clock, world.host, **options)
+    server = load(world.settings, world.folder).server("xmpp")
+    return Client(server, world.clock, world.host, **options)
 
 
-def texts(world: World) -> list[str]:
+def bodies(world: World) -> list[str]:
     """The bodies of all messages that the server has handled."""
     return [stanza.body for stanza in world.jabber.messages]
 
 
-def test_what_was_written_is_recorded_before_what_is_said_after_it() -> None:
+def test_a_stanza_is_recorded_before_what_the_program_prints_after_it() -> None:
     for _ in range(30):
-        with world() as one, client(one) as jabber:
-            jabber.send(stanzas.message(Jid.parse(THEM), "written"))
-            one.host.say("said")
-            last = [thing for thing in one.recording if isinstance(thing, Event) or thing.direction == "C"][-2:]
-            assert isinstance(last[0], Record) and b"written" in last[0].raw
+        with rehearsal() as world, client(world) as jabber:
+            jabber.send(stanzas.message(Jid.parse(THEM), "sent"))
+            world.host.say("printed")
+            entries = [
+                entry
+                for entry in world.recording
+                if isinstance(entry, Event) or entry.direction == "C"
+            ]
+            message, _ = entries[-2:]
+            assert isinstance(message, Record) and b"sent" in message.raw
 
 
-def test_a_request_that_cannot_go_is_told_to_who_made_it() -> None:
-    """RFC 6121 §3.1.2: although it left with the account's bare address."""
-    with world() as one, client(one) as jabber:
+def test_a_request_that_cannot_be_routed_is_refused_to_the_client_that_made_it() -> None:
+    """RFC 6121 §3.1.2: the error comes back although the request left with a bare address."""
+    with rehearsal() as world, client(world) as jabber:
         with pytest.raises(Refused, match="remote-server-not-found"):
             jabber.deliver("them@elsewhere.test", "Hello")
-        assert one.clock.elapsed == 0
+        assert world.clock.elapsed == 0
 
 
 @pytest.mark.parametrize("auth", ["auto", "scram-sha-256", "scram-sha-1", "plain"])
-def test_every_way_to_log_in_works(auth: str) -> None:
-    with world() as one:
-        server = replace(load(one.settings, one.folder).server("xmpp"), auth=auth)
-        with Client(server, one.clock, one.host) as jabber:
+def test_the_client_logs_in_with_each_mechanism(auth: str) -> None:
+    with rehearsal() as world:
+        server = replace(load(world.settings, world.folder).server("xmpp"), auth=auth)
+        with Client(server, world.clock, world.host) as jabber:
             assert jabber.jid.bare == Jid.parse(BOT)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-def test_tls_is_taken_and_the_certificate_looked_at(tls: str) -> None:
-    config: dict[str, Any] = {"tls": "required"}
-    with World(
-        {"servers": ["xmpp"], "program": BOT, "person": [{"address": BOT}], **config},
-        ports={"xmpp": 0, "xmpps": 0},
-        rehearsal=True,
-    ) as one:
-        server = load(one.settings, one.folder).server("xmpp")
-        port = one.address("xmpps" if tls == "implicit" else "xmpp")[1]
-        with Client(replace(server, tls=tls, port=port), one.clock, one.host) as jabber:
+def test_the_client_uses_tls_and_checks_the_certificate(tls: str) -> None:
+    config = {"servers": ["xmpp"], "program": BOT, "person": [{"address": BOT}], "tls": "required"}
+    with World(config, ports={"xmpp": 0, "xmpps": 0}, rehearsal=True) as world:
+        port = world.address("xmpps" if tls == "implicit" else "xmpp")[1]
+        server = load(world.settings, world.folder).server("xmpp")
+        server = replace(server, tls=tls, port=port)
+        with Client(server, world.clock, world.host) as jabber:
             assert jabber.connected
         with pytest.raises(Refused, match=r"not to be trusted|does not offer|lets nobody"):
-            Client(replace(server, tls=tls, port=port, ca_file=None), one.clock, one.host)
+            Client(replace(server, ca_file=None), world.clock, world.host)
 
 
 @pytest.mark.parametrize("flaw", ["expired", "other-name", "self-signed"])
-def test_a_bad_certificate_is_refused_before_a_word_about_us(flaw: str) -> None:
-    with world(f"xmpp tls certificate {flaw}", tls="required") as one:
+def test_a_bad_certificate_is_refused_before_the_client_logs_in(flaw: str) -> None:
+    with rehearsal(f"xmpp tls certificate {flaw}", tls="required") as world:
         with pytest.raises(Refused, match="not to be trusted"):
-            client(one)
-        assert not any(b"<auth" in record.raw for record in one.records)
+            client(world)
+        assert not any(b"<auth" in record.raw for record in world.records)
 
 
-@pytest.fixture(params=["hang up before", "hang up within", "hang up after", "reset", "after 10"])
-def cut(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
-
-
+@pytest.mark.parametrize(
+    "cut", ["hang up before", "hang up within", "hang up after", "reset", "after 10"]
+)
 @pytest.mark.parametrize("place", ["connect", "auth", "response", "iq", "presence"])
-def test_a_link_cut_at_any_step_of_the_login_is_an_error_that_programs_expect(place: str, cut: str) -> None:
-    with world(f"xmpp {place} {cut} times 1") as one:
+def test_a_connection_lost_during_login_is_an_error_that_programs_expect(
+    place: str, cut: str
+) -> None:
+    with rehearsal(f"xmpp {place} {cut} times 1") as world:
         try:
-            jabber = client(one)
+            jabber = client(world)
         except CommsError as error:
             assert isinstance(error, Unreachable | TryLater) or error.exit_code in (3, 4, 5)
-        else:  # only behind the last word
+        else:  # the connection was lost after the last step
             jabber.disconnect()
 
 
-def test_a_message_that_was_cut_is_not_sent_again() -> None:
-    with world(f"xmpp message arg {THEM} hang up after times 1") as one, client(one) as jabber:
+def test_a_message_that_may_have_been_delivered_is_not_sent_again() -> None:
+    fault = f"xmpp message arg {THEM} hang up after times 1"
+    with rehearsal(fault) as world, client(world) as jabber:
         jabber.deliver(THEM, "one")
-        jabber.wait(one.clock.time() + 100)
+        jabber.wait(world.clock.time() + 100)
         assert jabber.connected
         jabber.deliver(THEM, "two")
-        one.clock.settle()
-        assert texts(one) == ["one", "two"]
+        world.clock.settle()
+        assert bodies(world) == ["one", "two"]
 
 
-def test_a_server_that_shuts_down_is_found_again_and_one_that_says_conflict_is_left() -> None:
-    with world() as one, client(one) as jabber:
-        one.clock.at(10, one.jabber.shutdown)
-        jabber.wait(one.clock.time() + 100)
+def test_the_client_reconnects_after_a_shutdown_but_not_after_a_conflict() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        world.clock.at(10, world.jabber.shutdown)
+        jabber.wait(world.clock.time() + 100)
         assert jabber.connected
-        one.clock.at(110, lambda: one.jabber.conflict(BOT))
+        world.clock.at(110, lambda: world.jabber.conflict(BOT))
         with pytest.raises(Refused, match="conflict"):
-            jabber.wait(one.clock.time() + 100)
+            jabber.wait(world.clock.time() + 100)
 
 
-def test_a_server_that_stalls_is_noticed() -> None:
-    with world("xmpp message stall") as one, client(one) as jabber:
-        jabber.deliver(THEM, "swallowed")
-        jabber.wait(one.clock.time() + 250)
-        assert not jabber.connected or one.clock.elapsed > 180
-        assert any("said nothing" in event.text for event in one.events)
+def test_the_client_notices_a_server_that_stalls() -> None:
+    with rehearsal("xmpp message stall") as world, client(world) as jabber:
+        jabber.deliver(THEM, "lost")
+        jabber.wait(world.clock.time() + 250)
+        assert not jabber.connected or world.clock.elapsed > 180
+        assert any("said nothing" in event.text for event in world.events)
 
 
-def test_waiting_without_end_ends_with_the_play() -> None:
-    with world() as one, client(one) as jabber:
-        seen: list[str] = []
-        jabber.on_message(lambda message: seen.append(message.text))
-        them = one.jabber.person(THEM)
-        one.clock.at(50, lambda: them.says(BOT, "late"))
+def test_waiting_without_a_time_ends_with_the_rehearsal() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        received: list[str] = []
+        jabber.on_message(lambda message: received.append(message.text))
+        them = world.jabber.actor(THEM)
+        world.clock.at(50, lambda: them.says(BOT, "late"))
         jabber.wait()
-        assert (seen, one.clock.elapsed) == (["late"], 50)
+        assert (received, world.clock.elapsed) == (["late"], 50)
 
 
-def test_the_same_rehearsal_twice_is_the_same_octet_for_octet() -> None:
-    def play() -> list[str]:
-        with world() as one, client(one) as jabber:
-            them = one.jabber.person(THEM)
+def test_the_same_rehearsal_twice_is_the_same_byte_for_byte() -> None:
+    def rehearse() -> list[str]:
+        with rehearsal() as world, client(world) as jabber:
+            them = world.jabber.actor(THEM)
             for seconds in range(10):
-                one.clock.at(seconds, lambda: them.says(BOT, "hi"))
+                world.clock.at(seconds, lambda: them.says(BOT, "hi"))
             jabber.on_message(lambda message: jabber.send(message.reply(message.text)))
             jabber.wait()
-            return [str(thing) for thing in one.recording]
+            return [str(entry) for entry in world.recording]
 
-    assert play() == play()
+    assert rehearse() == rehearse()

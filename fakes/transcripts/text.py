@@ -128,7 +128,10 @@ def _continue(found: Transcript, number: int, line: str) -> None:
         raise found.error(number, "nothing to continue; a line that begins with a space continues "
                           "the C: or S: line before it")  # fmt: skip
     last = found.steps[-1]
-    found.steps[-1] = replace(last, text=last.text + line.lstrip(" "))
+    more = line.lstrip(" ")
+    # A tag follows the last one directly; anything else, such as an attribute, after one space.
+    space = "" if more.startswith("<") else " "
+    found.steps[-1] = replace(last, text=last.text + space + more)
 
 
 def _read_word(found: Transcript, number: int, word: str, value: str, given: list[str]) -> None:

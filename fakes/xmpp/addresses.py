@@ -1,11 +1,15 @@
-"""Jabber addresses: split, prepared, compared only in their prepared form.
+"""Jabber addresses (JIDs): split into parts, prepared, and compared only in prepared form.
 
     jid("Juliet@Example.TEST./Balcony")  # juliet@example.test/Balcony
 
-Prepared as RFC 6122 says, the text that today's clients grew up with. RFC 7622 differs in this: its localparts are the
-UsernameCaseMapped profile of PRECIS, which has no compatibility mapping (fullwidth letters are narrowed, ligatures and the
-like are refused where 6122 folds them), lets newer letters in and keeps symbols and emoji out; its resourceparts are
-OpaqueString, which turns other blanks into a blank and keeps compatibility characters. Escapes (XEP-0106) are left alone.
+Addresses are prepared as RFC 6122 says, because today's clients grew up with that text. RFC 7622
+differs in two places. Its localparts follow the UsernameCaseMapped profile of PRECIS, which has no
+compatibility mapping: it narrows fullwidth letters, refuses ligatures and the like where RFC 6122
+folds them, admits newer letters and excludes symbols and emoji. Its resourceparts follow
+OpaqueString, which turns every kind of space into a plain space and keeps compatibility
+characters. Escapes (XEP-0106) are left alone.
+
+The errors raised here reach clients as the text of `jid-malformed` errors.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from functools import lru_cache
 
 from fakes.preparation import nodeprep, resourceprep
 
-PART = 1023  # octets of a part after preparation (RFC 6122 §2.1)
+PART = 1023  # bytes of one part after preparation (RFC 6122 §2.1)
 
 
 class Jid:
@@ -47,40 +51,60 @@ class Jid:
 
 @lru_cache(maxsize=8192)
 def jid(text: str) -> Jid:
-    """The address that a text means. Raises ValueError, saying which part is wrong."""
+    """Parses and prepares an address. Raises ValueError, naming the part that is wrong."""
     # RFC 6122 §2.1: split before anything is mapped, at the first / and then at the first @
     rest, slash, resource = text.partition("/")
     local, at, domain = rest.partition("@") if "@" in rest else ("", "", rest)
     if (slash and not resource) or (at and not local):
         raise ValueError(f"{text!r} has an empty part")
-    return Jid(_local(local) if at else "", domain_of(domain), _resource(resource) if slash else "")
+    return Jid(
+        _prepare_local(local) if at else "",
+        prepare_domain(domain),
+        _prepare_resource(resource) if slash else "",
+    )
+
+
+def parse_or_none(text: str) -> Jid | None:
+    """Parses and prepares an address; returns None if the text is not an address."""
+    try:
+        return jid(text)
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=1024)
-def domain_of(text: str) -> str:
-    """A domainpart, prepared: lower case, no final dot, IPv6 in brackets as it is written shortest. Raises ValueError."""
+def prepare_domain(text: str) -> str:
+    """Prepares a domainpart: lower case, no final dot, IPv6 in its shortest form in brackets.
+
+    Raises ValueError if the text is not a domain.
+    """
     if text.startswith("["):
         try:
-            return f"[{ipaddress.IPv6Address(text[1:-1] if text.endswith(']') else '').compressed}]"
+            inner = text[1:-1] if text.endswith("]") else ""
+            return f"[{ipaddress.IPv6Address(inner).compressed}]"
         except ValueError:
             raise ValueError(f"{text!r} is no IPv6 address in brackets") from None
     name = text.removesuffix(".")
     if not _PLAIN_DOMAIN.fullmatch(name):
         try:
-            name = ".".join(_label(label) for label in re.split("[.\u3002\uff0e\uff61]", name))
+            name = ".".join(_prepare_label(label) for label in _DOTS.split(name))
         except UnicodeError as error:
             raise ValueError(f"{text!r} is no domain: {error}") from None
-    return _measured(name, "domain")
+    return _check_length(name, "domain")
 
 
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")  # the dots of IDNA (RFC 3490 §3.1)
+# Most addresses are plain ASCII. These patterns recognise them, so that they need no preparation.
 _PLAIN_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PLAIN_DOMAIN = re.compile(rf"(?!(?:.*\.)?xn--)(?:{_PLAIN_LABEL}\.)*{_PLAIN_LABEL}")
 _PLAIN_LOCAL = re.compile(r"[a-z0-9._+-]{1,1023}")
-_LABEL = re.compile(r"[^\x00-,./:-@\[-`{-\x7f-](?:[^\x00-,./:-@\[-`{-\x7f]*[^\x00-,./:-@\[-`{-\x7f-])?")
+_LABEL = re.compile(
+    r"[^\x00-,./:-@\[-`{-\x7f-](?:[^\x00-,./:-@\[-`{-\x7f]*[^\x00-,./:-@\[-`{-\x7f-])?"
+)
 
 
-def _label(label: str) -> str:
-    """RFC 3490 §4: nameprep, and what is written in ASCII (xn--…) comes back as what it means."""
+def _prepare_label(label: str) -> str:
+    """RFC 3490 §4: applies nameprep, and decodes a label written in ASCII (xn--…)."""
     prepared: str = idna.nameprep(label)
     if prepared.startswith("xn--"):
         prepared = idna.ToUnicode(prepared)
@@ -89,16 +113,17 @@ def _label(label: str) -> str:
     return prepared
 
 
-def _local(text: str) -> str:
-    return text if _PLAIN_LOCAL.fullmatch(text) else _measured(nodeprep(text), "local part")
+def _prepare_local(text: str) -> str:
+    return text if _PLAIN_LOCAL.fullmatch(text) else _check_length(nodeprep(text), "local part")
 
 
-def _resource(text: str) -> str:
+def _prepare_resource(text: str) -> str:
     plain = text.isascii() and text.isprintable()
-    return _measured(text if plain else resourceprep(text), "resource")
+    return _check_length(text if plain else resourceprep(text), "resource")
 
 
-def _measured(part: str, name: str) -> str:
+def _check_length(part: str, name: str) -> str:
+    """Returns the part unchanged. Raises ValueError if it is empty or too long."""
     if not part:
         raise ValueError(f"the {name} is empty")
     if len(part.encode("utf-8", "surrogatepass")) > PART:

@@ -1,23 +1,29 @@
-"""Where a message for an account here goes: RFC 6121 §8.5, Table 1 and the prose around it, as a table.
+"""Where a message for an account of this server goes: RFC 6121 §8.5 as a table.
 
-O kept for later · E an error, service-unavailable · S silence · D to the one resource that fits · M to the most
-available, all that tie · A to all that want messages. Resources with a negative priority get nothing by the bare address.
+The table is Table 1 of the RFC with the prose around it. The actions are:
+
+- O: store it for later
+- E: answer with the error service-unavailable
+- S: ignore it silently
+- D: deliver it to the one resource that fits
+- M: deliver it to the most available resource, or to all that tie
+- A: deliver it to all resources that want messages
+
+Resources with a negative priority get nothing that is sent to the bare address.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fakes.xmpp.addresses import Jid
+from fakes.xmpp.offline import Offline
+from fakes.xmpp.policy import Environment
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
 
-if TYPE_CHECKING:
-    from fakes.xmpp.service import Service
-
 TYPES = ("normal", "chat", "groupchat", "headline", "error")
 
-# account, its resources, the address | for each of the types in their order; what is left of a / is what we do.
+# account, its resources, the address | the action for each type. Where the RFC leaves a choice,
+# the one before the / is ours, unless a switch takes the other.
 _TABLE = """
 absent  -        bare    | E/S E/S E   S   S
 absent  -        full    | E/S E/S E/S S/E S
@@ -34,59 +40,68 @@ present many     match   | D   D/A D   D   D
 present many     nomatch | E/S M/A E/S S/E S
 """
 TABLE: dict[tuple[str, str, str, str], str] = {
-    (*line.split("|")[0].split(), kind): cell  # type: ignore[misc]
+    (*line.split("|")[0].split(), type): cell  # type: ignore[misc]
     for line in _TABLE.strip().splitlines()
-    for kind, cell in zip(TYPES, line.split("|")[1].split(), strict=True)
+    for type, cell in zip(TYPES, line.split("|")[1].split(), strict=True)
 }
 
 
 class Delivery:
-    """Messages, for the accounts of one service."""
+    """Delivers messages to the accounts of one service."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, environment: Environment, offline: Offline) -> None:
+        self._environment = environment
+        self._offline = offline
 
-    def arrived(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
-        """A message for an address here. Raises StanzaError."""
-        kind = stanza.type if stanza.type in TYPES else "normal"  # RFC 6121 §5.2.2
-        wanting: list[Resource] = []
+    def receive(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
+        """Handles a message for an address of this server. Raises StanzaError."""
+        # RFC 6121 §5.2.2: a message without a type, or of an unknown one, is a normal message.
+        type = stanza.type if stanza.type in TYPES else "normal"
         if account is None:
-            case = ("absent", "-", "full" if to.resource else "bare", kind)
+            case = ("absent", "-", "full" if to.resource else "bare", type)
+            self._act(self._choose(case), account, [], stanza)
+            return
+        target = account.resources.get(to.resource) if to.resource else None
+        if target is not None:
+            target.deliver(stanza)  # all cells in the rows `match` are D
+            return
+        available = list(account.available())
+        wanting = [resource for resource in available if resource.priority >= 0]
+        if wanting:
+            resources = "many" if len(wanting) > 1 else "one"
         else:
-            target = account.resources.get(to.resource) if to.resource else None
-            if target is not None:
-                target.deliver(stanza)  # the rows `match` are D throughout
-                return
-            available = list(account.available())
-            wanting = [one for one in available if one.priority >= 0]
-            resources = ("many" if len(wanting) > 1 else "one") if wanting else "negative" if available else "zero"
-            case = ("present", resources, "nomatch" if to.resource else "bare", kind)
-        self._act(self._choice(case), account, wanting, stanza)
+            resources = "negative" if available else "zero"
+        case = ("present", resources, "nomatch" if to.resource else "bare", type)
+        self._act(self._choose(case), account, wanting, stanza)
 
-    def _choice(self, case: tuple[str, str, str, str]) -> str:
-        """The letter of a cell that this server follows: the first, unless a switch says otherwise."""
-        cell, policy = TABLE[case], self._service.policy
-        other = {
-            "O/E": not self._service.offers("offline"),
-            # a chat for all wants resources that asked for every one; there is no way to ask
-            "M/A": policy.many == "all" and case[-1] != "chat",
-            "E/S": (policy.nobody if case[0] == "absent" else policy.unmatched) == "silent",
-            "S/E": policy.unmatched_headline == "error" and case[0] == "present",
-        }
-        if case[0] == "absent" and policy.nobody == "silent":
+    def _choose(self, case: tuple[str, str, str, str]) -> str:
+        """The action of a cell: the first one, unless a switch takes the other."""
+        cell, policy = TABLE[case], self._environment.policy
+        absent = case[0] == "absent"
+        if absent and policy.unknown_recipient == "silent":
             return "S"
-        return cell[2] if other.get(cell) else cell[0]
+        on_error = policy.unknown_recipient if absent else policy.missing_resource
+        takes_other = {
+            "O/E": not self._environment.offers("offline"),
+            # A chat message goes to all only if they asked for it, and there is no way to ask.
+            "M/A": policy.several_resources == "all" and case[-1] != "chat",
+            "E/S": on_error == "silent",
+            "S/E": policy.missing_resource_headline == "error" and not absent,
+        }
+        return cell[2] if takes_other.get(cell) else cell[0]
 
-    def _act(self, action: str, account: Account | None, wanting: list[Resource], stanza: Stanza) -> None:
+    def _act(
+        self, action: str, account: Account | None, wanting: list[Resource], stanza: Stanza
+    ) -> None:
         if action == "E":
             raise StanzaError("service-unavailable")
         if action == "O" and account is not None:
-            self._service.offline.keep(account, stanza)
+            self._offline.store(account, stanza)
         elif action in ("D", "A"):
             for resource in wanting:
                 resource.deliver(stanza)
         elif action == "M":
-            most = max(resource.priority for resource in wanting)
+            highest = max(resource.priority for resource in wanting)
             for resource in wanting:
-                if resource.priority == most:
+                if resource.priority == highest:
                     resource.deliver(stanza)

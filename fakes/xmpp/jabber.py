@@ -1,8 +1,8 @@
-"""The test's side of a world's Jabber: who is there as values, what was said, and people who act.
+"""The test's side of a world's Jabber: its state as values, waits, and actors.
 
-world.jabber.wait_for(lambda stanza: stanza.body == "hello")     # exactly one, or a failure that says what came
+world.jabber.wait_for(lambda stanza: stanza.body == "hello")  # exactly one such stanza
 world.jabber.roster("alice@example.test")["bob@example.test"].subscription
-ops = world.jabber.person("ops@example.test")
+ops = world.jabber.actor("ops@example.test")
 world.clock.at(60, lambda: ops.says("bot@example.test", "restart"))
 """
 
@@ -15,20 +15,26 @@ from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.people import People
 from fakes.wire import Runtime, Want
-from fakes.xmpp.addresses import domain_of, jid
+from fakes.xmpp.addresses import jid, prepare_domain
+from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import CLIENT, element
-from fakes.xmpp.service import Policy, Service
+from fakes.xmpp.policy import Policy
+from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
-from fakes.xmpp.stanzas import Stanza, StanzaError, made, parsed
-from fakes.xmpp.subscriptions import ASKING
+from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza, parse_stanza
+from fakes.xmpp.subscriptions import PENDING_IN
 
 TELL = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
 class Contact:
-    """An item of a roster. `ask`: our request is not answered yet; `asking`: theirs is not."""
+    """An item of a roster.
+
+    `ask`: the account has asked the contact and waits for an answer. `asking`: the contact has
+    asked, and the account has not answered yet.
+    """
 
     jid: str
     name: str = ""
@@ -40,8 +46,8 @@ class Contact:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What one resource shows: `show` is "", away, chat, dnd or xa."""
+class Availability:
+    """What an available resource shows: `show` is "", away, chat, dnd or xa."""
 
     show: str = ""
     status: str = ""
@@ -49,10 +55,16 @@ class Shown:
 
 
 class Jabber(Arrivals[Stanza]):
-    """All Jabber of a world. Its state belongs to the world's loop; the methods here marshal themselves.
+    """All Jabber of a world. Its state belongs to the world's loop; the methods here marshal calls.
 
-    `all`, `wait_for` and the like see the stanzas that clients send, in order, as the server stamps them. Without a
-    predicate only messages count: `assert_none()` means no message.
+    `all`, `wait_for` and the other waits are about the stanzas that clients and actors send, in
+    order, as the server stamps them. Without a predicate only messages count: `assert_none()`
+    means that there is no message.
+
+    `tell(who, text)` is called with what the actors do. `extensions` are those of the server; a
+    test may add its own.
+
+    Raises ValueError for a domain that is not one, and for contacts that contradict each other.
     """
 
     def __init__(
@@ -65,144 +77,188 @@ class Jabber(Arrivals[Stanza]):
         possible_domains: Iterable[str] = (),
         bridge: Bridge | None = None,
         tell: TELL = lambda who, text: None,
+        extensions: Iterable[type[Extension]] = EXTENSIONS,
     ) -> None:
-        named = [*domains] or _possible([*possible_domains, *(person.address.rpartition("@")[2] for person in people)])
-        self.service = Service(runtime, people, named, policy, EXTENSIONS)
+        served = list(domains)
+        if not served:
+            of_people = (person.address.rpartition("@")[2] for person in people)
+            served = _jabber_domains([*possible_domains, *of_people])
+        self.service = Service(runtime, people, served, policy, extensions)
         super().__init__(bridge or Bridge(), "stanza", counts=_is_message, counted_noun="message")
-        self.service.told = self.add_arrival
+        self.service.dispatcher.on_client_stanza = self.add_arrival
         self._report = tell
-        self._people: dict[str, Somebody] = {}
+        self._actors: dict[str, Actor] = {}  # by full address
 
-    # ── what there is ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what there is ──────────────────────────────────────────────────────
 
     @property
     def messages(self) -> list[Stanza]:
-        """The messages that anybody said so far, in order."""
+        """The messages that were sent so far, in order."""
         return [stanza for stanza in self.all if _is_message(stanza)]
 
     @property
     def accounts(self) -> list[str]:
-        """The bare address of everybody who has an account now."""
-        return self._bridge.call(lambda: [account.address for account in self.service.accounts()])
+        """The bare addresses of all accounts."""
+        return self._bridge.call(
+            lambda: [account.address for account in self.service.accounts.all()]
+        )
 
     def roster(self, address: str) -> dict[str, Contact]:
-        """The roster of an account, as its clients see it, and whoever waits for an answer."""
-        return self._bridge.call(
-            lambda: {
+        """The roster of an account, by bare address.
+
+        It includes contacts whose request is not answered yet, which clients do not see. Raises
+        LookupError if there is no such account.
+        """
+
+        def read() -> dict[str, Contact]:
+            return {
                 item.jid: Contact(
-                    item.jid, item.name, item.groups, item.subscription, item.ask, item.state in ASKING, item.approved
+                    jid=item.jid,
+                    name=item.name,
+                    groups=item.groups,
+                    subscription=item.subscription,
+                    ask=item.ask,
+                    asking=item.state in PENDING_IN,
+                    approved=item.approved,
                 )
                 for item in self._account(address).roster.items.values()
             }
-        )
+
+        return self._bridge.call(read)
 
     def sessions(self, address: str) -> list[str]:
-        """The full addresses that an account is connected with."""
-        return self._bridge.call(lambda: [one.jid.text for one in self._account(address).resources.values()])
-
-    def presence(self, address: str) -> dict[str, Shown]:
-        """What each available resource of an account shows, by the resource's name."""
+        """The full addresses with which an account is connected. Raises LookupError."""
         return self._bridge.call(
-            lambda: {
-                one.jid.resource: Shown(one.presence.text("show"), one.presence.text("status"), one.priority)
-                for one in self._account(address).available()
-                if one.presence is not None
-            }
+            lambda: [resource.jid.text for resource in self._account(address).resources.values()]
         )
 
+    def presence(self, address: str) -> dict[str, Availability]:
+        """What each available resource of an account shows, by its name. Raises LookupError."""
+
+        def read() -> dict[str, Availability]:
+            return {
+                resource.jid.resource: Availability(
+                    resource.presence.text("show"),
+                    resource.presence.text("status"),
+                    resource.priority,
+                )
+                for resource in self._account(address).available()
+                if resource.presence is not None
+            }
+
+        return self._bridge.call(read)
+
     def offline(self, address: str) -> list[Stanza]:
-        """The messages that wait for an account, oldest first."""
+        """The messages stored for an account, oldest first. Raises LookupError."""
         return self._bridge.call(lambda: list(self._account(address).offline))
 
-    # ── what a test does ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── what a test does ───────────────────────────────────────────────────
 
-    def person(self, address: str, resource: str = "play") -> Somebody:
-        """A person of the play, who acts without a client. Raises LookupError when nobody has the address."""
+    def actor(self, address: str, resource: str = "play") -> Actor:
+        """An actor: a user who acts without a client. Always the same for the same address.
+
+        Raises LookupError if there is no such account.
+        """
         self._bridge.call(lambda: self._account(address))
-        key = f"{jid(address).bare}/{resource}"
-        return self._people.setdefault(key, Somebody(self, jid(key).bare, resource))
+        bare = jid(address).bare
+        key = f"{bare}/{resource}"
+        return self._actors.setdefault(key, Actor(self, bare, resource))
 
     def befriend(self, user: str, contact: str, subscription: str = "both") -> None:
-        """Puts two accounts into each other's rosters, nobody being asked or told. Raises ValueError."""
-        self._bridge.call(lambda: self.service.befriend(user, contact, subscription))
+        """Puts two accounts into each other's rosters, without asking or telling them.
+
+        `subscription` is none, to, from or both, as the user sees it. Raises ValueError.
+        """
+        self._bridge.call(lambda: self.service.accounts.befriend(user, contact, subscription))
 
     def inject(self, stanza: Stanza | str) -> None:
-        """A stanza comes from anybody: the sender that it names is believed, and may be of any other domain.
+        """Sends a stanza from any address, which may be at another domain. It is not checked.
 
-        Raises ValueError for a text that is no stanza, or names no sender or recipient.
+        Raises ValueError if the text is not one stanza, or names no sender or no recipient.
         """
-        said = parsed(stanza) if isinstance(stanza, str) else stanza
-        if not said.sender or not said.to:
-            raise ValueError(f"a stanza that is injected says from whom and to whom: {said}")
-        sender, _ = jid(said.sender), jid(said.to)
+        injected = parse_stanza(stanza) if isinstance(stanza, str) else stanza
+        if not injected.sender or not injected.to:
+            raise ValueError(f"{injected}: no sender or no recipient; give it both a from and a to")
+        sender, _ = jid(injected.sender), jid(injected.to)
 
-        def put() -> None:
+        def route() -> None:
             if not self.service.is_here(sender):
-                self.service.peers.add(sender.domain)
-            self.add_arrival(said)
-            self.service.router.route(said)
+                # What is sent back to that domain is accepted, and discarded.
+                self.service.dispatcher.other_domains.add(sender.domain)
+            self.add_arrival(injected)
+            self.service.router.route(injected)
 
-        self._bridge.call(put)
+        self._bridge.call(route)
 
     def end(self, address: str = "", condition: str = "conflict", text: str = "") -> int:
-        """Ends the sessions of an address (bare or full; of everybody without one) with a stream error; says how many."""
+        """Ends sessions with a stream error; returns how many.
+
+        The address is bare or full; "" means all sessions. Raises LookupError.
+        """
 
         def end() -> int:
-            hit = self._sessions(address)
-            for resource in hit:
+            sessions = self._sessions(address)
+            for resource in sessions:
                 self.service.unbind(resource)
                 resource.outlet.end(condition, text)
-            return len(hit)
+            return len(sessions)
 
         return self._bridge.call(end)
 
     def cut(self, address: str = "", want: Want = Want.CLOSE) -> int:
-        """Cuts the connections of an address (bare or full; everybody's without one), FIN or RST; says how many."""
+        """Cuts the connections of sessions, by FIN or RST; returns how many.
+
+        The address is bare or full; "" means all sessions. Raises LookupError.
+        """
 
         def cut() -> int:
-            hit = self._sessions(address)
-            for resource in hit:
+            sessions = self._sessions(address)
+            for resource in sessions:
                 self.service.unbind(resource)
                 resource.outlet.cut(want)
-            return len(hit)
+            return len(sessions)
 
         return self._bridge.call(cut)
 
     def close(self) -> None:
-        """The world is over: nobody is told any more who has gone. Called on the loop's thread."""
+        """Called on the loop's thread when the world ends: sessions now end silently."""
         self.service.close()
 
     def conflict(self, address: str) -> int:
-        """Somebody else takes the resource: conflict (RFC 6120 §4.9.3.3)."""
+        """Ends sessions as if another one took the resource (RFC 6120 §4.9.3.3)."""
         return self.end(address, "conflict")
 
     def shutdown(self) -> int:
-        """The server goes down: system-shutdown for everybody (RFC 6120 §4.9.3.20)."""
+        """Ends all sessions as if the server went down (RFC 6120 §4.9.3.20)."""
         return self.end("", "system-shutdown")
 
     def remove(self, address: str) -> None:
-        """Deletes an account: from now on it is `gone` (RFC 6120 §8.3.3.5)."""
+        """Deletes an account; from then on it is `gone` (RFC 6120 §8.3.3.5). Raises LookupError."""
         self._bridge.call(lambda: self.service.remove(self._account(address)))
 
-    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
-
     def _account(self, address: str) -> Account:
-        account = self.service.account(jid(address))
+        account = self.service.accounts.find(jid(address))
         if account is None:
-            known = [one.address for one in self.service.accounts()]
-            raise LookupError(f"nobody has the address {address}; this world has {', '.join(known)}")
+            known = ", ".join(account.address for account in self.service.accounts.all())
+            raise LookupError(f"no account with the address {address}; the accounts are: {known}")
         return account
 
     def _sessions(self, address: str) -> list[Resource]:
-        accounts = [self._account(address)] if address else self.service.accounts()
+        accounts = [self._account(address)] if address else self.service.accounts.all()
         name = jid(address).resource if address else ""
-        return [one for account in accounts for one in account.resources.values() if name in ("", one.jid.resource)]
+        return [
+            resource
+            for account in accounts
+            for resource in account.resources.values()
+            if name in ("", resource.jid.resource)
+        ]
 
 
-class Somebody(Arrivals[Stanza]):
-    """A person of the play, with a session but no connection. Whoever acts is online from then on.
+class Actor(Arrivals[Stanza]):
+    """A user who acts in a test, with a session but without a connection.
 
-    `all`, `wait_for` and the like see the stanzas that reach this session. Without a predicate only messages count.
+    An actor comes online with its first action. `all`, `wait_for`, `arrival` and `assert_none` are
+    about the stanzas that its session receives.
     """
 
     def __init__(self, jabber: Jabber, address: str, resource: str) -> None:
@@ -214,99 +270,113 @@ class Somebody(Arrivals[Stanza]):
 
     @property
     def messages(self) -> list[Stanza]:
-        """The messages among what was heard."""
+        """The messages among the stanzas received."""
         return [stanza for stanza in self.all if stanza.kind == "message"]
 
     def comes(self, show: str = "", status: str = "", priority: int = 0) -> None:
-        """Comes online, or shows something else."""
-        inside = [element(f"{{{CLIENT}}}{name}", text=text) for name, text in (("show", show), ("status", status)) if text]
-        if priority:
-            inside.append(element(f"{{{CLIENT}}}priority", text=str(priority)))
-        self._do(made("presence", inside=inside), f"shows {show}" if show else "comes online")
+        """Comes online, or changes what it shows: `show` is "", away, chat, dnd or xa."""
+        texts = {"show": show, "status": status, "priority": str(priority) if priority else ""}
+        children = [
+            element(f"{{{CLIENT}}}{name}", text=text) for name, text in texts.items() if text
+        ]
+        report = f"shows {show}" if show else "comes online"
+        self._send(build_stanza("presence", children=children), report)
 
     def goes(self, status: str = "") -> None:
-        """Goes offline."""
-        inside = [element(f"{{{CLIENT}}}status", text=status)] if status else []
+        """Goes offline. Does nothing if it is offline."""
+        children = [element(f"{{{CLIENT}}}status", text=status)] if status else []
+        presence = build_stanza("presence", type="unavailable", children=children)
 
         def go() -> None:
             if self._session is not None:
-                self.jabber.service.router.said(self._session, made("presence", type="unavailable", inside=inside))
-                self.jabber.service.unbind(self._session)
+                service = self.jabber.service
+                service.dispatcher.from_client(self._session, presence)
+                service.unbind(self._session)
                 self._session = None
 
         self.jabber._report(self.address, "goes offline")
         self.jabber._bridge.call(go)
 
     def says(self, to: str, text: str, type: str = "chat") -> None:
-        """Says something to somebody."""
+        """Sends a message to an address."""
         body = element(f"{{{CLIENT}}}body", text=text)
-        self._online()
-        self._do(made("message", to=to, type=type, inside=[body]), f"says to {to}: {text}")
+        self._come_online()
+        message = build_stanza("message", to=to, type=type, children=[body])
+        self._send(message, f"says to {to}: {text}")
 
-    def asks(self, whom: str) -> None:
-        """Asks to see somebody's presence."""
-        self._online()
-        self._do(made("presence", to=whom, type="subscribe"), f"asks to see {whom}")
+    def asks(self, address: str) -> None:
+        """Asks to see the presence of an address."""
+        self._send_presence(address, "subscribe", f"asks to see {address}")
 
-    def accepts(self, whom: str) -> None:
-        """Lets somebody see one's presence."""
-        self._online()
-        self._do(made("presence", to=whom, type="subscribed"), f"accepts {whom}")
+    def accepts(self, address: str) -> None:
+        """Lets an address see the actor's presence: accepts its request, or approves the next."""
+        self._send_presence(address, "subscribed", f"accepts {address}")
 
-    def refuses(self, whom: str) -> None:
-        """Refuses it, or takes it back."""
-        self._online()
-        self._do(made("presence", to=whom, type="unsubscribed"), f"refuses {whom}")
+    def refuses(self, address: str) -> None:
+        """Refuses the request of an address, or no longer lets it see the actor's presence."""
+        self._send_presence(address, "unsubscribed", f"refuses {address}")
 
-    def drops(self, whom: str) -> None:
-        """Wants to see somebody's presence no more."""
-        self._online()
-        self._do(made("presence", to=whom, type="unsubscribe"), f"drops {whom}")
+    def drops(self, address: str) -> None:
+        """No longer wants to see the presence of an address."""
+        self._send_presence(address, "unsubscribe", f"drops {address}")
 
     def sends(self, stanza: Stanza | str) -> None:
-        """Says any stanza; its sender is stamped as a client's would be. Raises ValueError for a text that is none."""
-        said = parsed(stanza) if isinstance(stanza, str) else stanza
-        self._do(said, f"sends {said!r}")
+        """Sends any stanza. Its sender is stamped as a client's is.
 
-    # ── what an outlet is ────────────────────────────────────────────────────────────────────────────────────────
+        The actor is connected by this, but not online. Raises ValueError if the text is not one
+        stanza.
+        """
+        parsed = parse_stanza(stanza) if isinstance(stanza, str) else stanza
+        self._send(parsed, f"sends {parsed!r}")
+
+    # ── the outlet of its session ──────────────────────────────────────────
 
     def deliver(self, stanza: Stanza) -> None:
-        """See Outlet. Requests are answered, as RFC 6120 §8.2.3 wants it."""
+        """Keeps a stanza, and answers a request, as RFC 6120 §8.2.3 requires of every client."""
         self.add_arrival(stanza)
         if stanza.kind == "iq" and stanza.type in ("get", "set") and self._session is not None:
-            own = stanza.sender in (None, self.address)
-            answer = stanza.result() if own else stanza.error(StanzaError("service-unavailable"))
-            self.jabber.service.router.said(self._session, answer)
+            # Requests of the server are roster pushes and the like.
+            from_server = stanza.sender in (None, self.address)
+            error = StanzaError("service-unavailable")
+            answer = stanza.result() if from_server else stanza.error(error)
+            self.jabber.service.dispatcher.from_client(self._session, answer)
 
     def end(self, condition: str, text: str = "") -> None:
-        """See Outlet."""
+        """Called when the server ends the session."""
         self._session = None
 
     def cut(self, want: Want) -> None:
-        """See Outlet."""
+        """Called when the connection is cut."""
         self._session = None
 
-    def _online(self) -> None:
+    def _send_presence(self, to: str, type: str, report: str) -> None:
+        self._come_online()
+        self._send(build_stanza("presence", to=to, type=type), report)
+
+    def _come_online(self) -> None:
         if self._session is None or self._session.presence is None:
             self.comes()
 
-    def _do(self, stanza: Stanza, told: str) -> None:
-        def act() -> None:
+    def _send(self, stanza: Stanza, report: str) -> None:
+        """Reports the action, and sends a stanza, from a new session if there is none."""
+
+        def send() -> None:
             service = self.jabber.service
             if self._session is None:
-                self._session = service.bind(self.jabber._account(self.address), self.resource, self)
-            service.router.said(self._session, stanza)
+                account = self.jabber._account(self.address)
+                self._session = service.bind(account, self.resource, self)
+            service.dispatcher.from_client(self._session, stanza)
 
-        self.jabber._report(self.address, told)
-        self.jabber._bridge.call(act)
+        self.jabber._report(self.address, report)
+        self.jabber._bridge.call(send)
 
 
-def _possible(domains: Iterable[str]) -> list[str]:
-    """Those that can be part of a Jabber address: a mail domain may be one that cannot."""
+def _jabber_domains(domains: Iterable[str]) -> list[str]:
+    """The domains that can be part of a Jabber address; some mail domains cannot."""
     found = []
     for domain in domains:
         try:
-            found.append(domain_of(domain))
+            found.append(prepare_domain(domain))
         except ValueError:
             continue
     return found or ["localhost"]

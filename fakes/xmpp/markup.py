@@ -1,13 +1,13 @@
 """XML as this server writes it, and the namespaces that it knows.
 
-Names are in ElementTree's form, `{namespace}name`. What is written has no prefix but `stream:` and `xml:`, both known to
-every stream, so that an element means the same wherever it is put.
+Names have the form that ElementTree uses, `{namespace}name`. The XML written here uses only the
+prefixes `stream:` and `xml:`. Every stream knows both, so that an element keeps its meaning
+wherever it is inserted.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
 CLIENT = "jabber:client"
@@ -25,59 +25,76 @@ XML = "http://www.w3.org/XML/1998/namespace"
 LANG = f"{{{XML}}}lang"
 
 
-def element(name: str, attributes: dict[str, str | None] | None = None, *inside: Element | str, text: str = "") -> Element:
-    """An element with its children. A child that is a text is the name of an empty one; attributes of None are left out."""
-    made = Element(name, {key: value for key, value in (attributes or {}).items() if value is not None})
-    made.extend(Element(child) if isinstance(child, str) else child for child in inside)
-    made.text = text or None
-    return made
+def element(
+    name: str,
+    attributes: dict[str, str | None] | None = None,
+    *children: Element | str,
+    text: str = "",
+) -> Element:
+    """Builds an element.
+
+    Attributes whose value is None are left out. A child given as `str` becomes an empty element of
+    that name.
+    """
+    given = {key: value for key, value in (attributes or {}).items() if value is not None}
+    built = Element(name, given)
+    built.extend(Element(child) if isinstance(child, str) else child for child in children)
+    built.text = text or None
+    return built
 
 
 def namespace(name: str) -> str:
-    """`jabber:client` of `{jabber:client}message`; "" when it has none."""
+    """The namespace of a name: `jabber:client` for `{jabber:client}message`, "" without one."""
     return name[1:].partition("}")[0] if name.startswith("{") else ""
 
 
-def local(name: str) -> str:
-    """`message` of `{jabber:client}message`."""
+def local_name(name: str) -> str:
+    """The name without its namespace: `message` for `{jabber:client}message`."""
     return name.rpartition("}")[2]
 
 
-def written(one: Element, within: str = CLIENT) -> str:
-    """An element as text, where `within` is the default namespace."""
-    space, name = namespace(one.tag), local(one.tag)
+def serialize(tree: Element, within: str = CLIENT) -> str:
+    """Writes an element as text; `within` is the default namespace at the place of insertion."""
+    space, name = namespace(tree.tag), local_name(tree.tag)
     start, inner = name, within
     if space == STREAMS and within != STREAMS:
         start = name = f"stream:{name}"
     elif space != within:
-        start, inner = f"{name} xmlns='{escaped(space)}'", space
-    for key, value in one.attrib.items():
+        start, inner = f"{name} xmlns='{escape(space)}'", space
+    for key, value in tree.attrib.items():
         if key.startswith(f"{{{XML}}}"):
-            start += f" xml:{local(key)}='{escaped(value)}'"
-        elif key.startswith("{"):  # a prefix of its own for each: rare, and always right
-            start += f" xmlns:{_prefix(start)}='{escaped(namespace(key))}'"
-            start += f" {_prefix(start, last=True)}:{local(key)}='{escaped(value)}'"
+            start += f" xml:{local_name(key)}='{escape(value)}'"
+        elif key.startswith("{"):
+            # A new prefix for each such attribute: they are rare, and this is always right.
+            start += f" xmlns:{_prefix(start)}='{escape(namespace(key))}'"
+            start += f" {_prefix(start, last=True)}:{local_name(key)}='{escape(value)}'"
         else:
-            start += f" {key}='{escaped(value)}'"
-    inside = escaped(one.text or "") + "".join(written(child, inner) + escaped(child.tail or "") for child in one)
-    return f"<{start}>{inside}</{name}>" if inside else f"<{start}/>"
+            start += f" {key}='{escape(value)}'"
+    content = escape(tree.text or "") + "".join(
+        serialize(child, inner) + escape(child.tail or "") for child in tree
+    )
+    return f"<{start}>{content}</{name}>" if content else f"<{start}/>"
 
 
 def _prefix(start: str, last: bool = False) -> str:
+    """The next unused prefix of a start tag, or with `last` the one declared last."""
     return f"ns{start.count(' xmlns:ns') - last}"
 
 
 _SPECIAL = re.compile("[&<>'\"\r\n\t]")
-_WRITTEN = {
-    "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\r": "&#xD;", "\n": "&#xA;", "\t": "&#x9;",
-}  # fmt: skip
+_ESCAPES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "'": "&apos;",
+    '"': "&quot;",
+    # A parser would turn these into spaces or newlines inside attributes.
+    "\r": "&#xD;",
+    "\n": "&#xA;",
+    "\t": "&#x9;",
+}
 
 
-def escaped(text: str) -> str:
-    """Text as it may stand between tags and between quotes; blanks that a parser would change are written as numbers."""
-    return _SPECIAL.sub(lambda found: _WRITTEN[found[0]], text) if _SPECIAL.search(text) else text
-
-
-def all_written(elements: Iterable[Element]) -> bytes:
-    """Elements one behind the other, as octets."""
-    return "".join(map(written, elements)).encode()
+def escape(text: str) -> str:
+    """Escapes text for use between tags and between quotes."""
+    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], text) if _SPECIAL.search(text) else text

@@ -1,71 +1,163 @@
-"""Logging in to a stream: SASL in XMPP's dress (RFC 6120 §6) around the exchanges of fakes/sasl.py."""
+"""Login to a stream: SASL as XMPP uses it (RFC 6120 §6), around the exchanges of fakes/sasl.py."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
-from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
 
 from fakes import sasl
-from fakes.wire import Refuse
-from fakes.xmpp.addresses import jid
+from fakes.wire import Refuse, Secret, TlsFacts
+from fakes.xmpp.addresses import jid, parse_or_none
+from fakes.xmpp.markup import SASL, element
 from fakes.xmpp.refusals import SaslFailure
+from fakes.xmpp.service import Service
+from fakes.xmpp.sessions import Account
 
-if TYPE_CHECKING:
-    from fakes.xmpp.sessions import Account
-    from fakes.xmpp.stream import Xmpp
-
-# In the order of preference in which they are offered (RFC 6120 §6.3.3: the client follows its own).
+# In the server's order of preference. The client follows its own (RFC 6120 §6.3.3).
 OFFERED = (
-    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "DIGEST-MD5", "ANONYMOUS",
-)  # fmt: skip
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1",
+    "PLAIN",
+    "DIGEST-MD5",
+    "ANONYMOUS",
+)
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_HALF_RESPONSE = re.compile(rb"<(?:auth|response)\b[^>]*>([^<]*)")
 
 
-def mechanisms(stream: Xmpp) -> list[str]:
-    """What can be used on this stream now (RFC 6120 §6.3.4). PLAIN in clear is our deviation from §13.8.3: loopback."""
-    bound = stream.tls is not None and bool(stream.tls.bindings)
+def mechanisms(service: Service, tls: TlsFacts | None) -> list[str]:
+    """The mechanisms that a stream can use now (RFC 6120 §6.3.4).
+
+    PLAIN is offered in clear too: our deviation from §13.8.3, because the fake runs on loopback.
+    """
+    bound = tls is not None and bool(tls.bindings)
     return [
         name
         for name in OFFERED
-        if stream.service.offers(name)
+        if service.offers(name)
         and (bound or not name.endswith("-PLUS"))
-        and (stream.policy.anonymous or name != "ANONYMOUS")
+        and (service.policy.anonymous or name != "ANONYMOUS")
     ]
 
 
-def exchange(stream: Xmpp, mechanism: str) -> sasl.Exchange:
-    """A fresh exchange for a login to the stream's domain."""
-    domain = stream.domain
-    context = sasl.Context(
-        _Accounts(stream),
-        nonce=lambda: stream.runtime.token(24),
-        host=domain,
-        service="xmpp",
-        bindings=stream.tls.bindings if stream.tls is not None else {},
-        plus=any(name.endswith("-PLUS") for name in mechanisms(stream)),
-        identity=_bare,
-        anonymous=lambda: stream.service.anonymous(domain),
-    )
-    return sasl.Exchange(mechanism, context)
+class Login:
+    """The login of one stream: the exchange that is under way, and the failures so far."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._failures = 0
+        self.exchange: sasl.Exchange | None = None
+
+    def start(
+        self, mechanism: str, content: bytes, domain: str, tls: TlsFacts | None
+    ) -> bytes | None:
+        """Starts an exchange; returns the first challenge, or None if the login has succeeded.
+
+        `content` is that of `<auth/>`: the initial response in base64, b"" for none. Raises Refuse
+        if the request is wrong, and SaslError if the login fails.
+        """
+        if mechanism not in mechanisms(self._service, tls):
+            raise Refuse(SaslFailure("invalid-mechanism"), "RFC 6120 §6.5.7")
+        if content and mechanism not in sasl.CLIENT_FIRST:
+            text = f"{mechanism} takes no initial response"
+            raise Refuse(SaslFailure("malformed-request", text), "RFC 6120 §6.5.8")
+        initial = decode(content) if content else None
+        context = sasl.Context(
+            _Accounts(self._service, domain),
+            nonce=lambda: self._service.runtime.token(24),
+            host=domain,
+            service="xmpp",
+            bindings=tls.bindings if tls is not None else {},
+            plus=any(name.endswith("-PLUS") for name in mechanisms(self._service, tls)),
+            identity=_identity,
+            anonymous=lambda: self._service.open_anonymous(domain),
+        )
+        self.exchange = sasl.Exchange(mechanism, context)
+        return self.exchange.start(initial)
+
+    def respond(self, content: bytes) -> bytes | None:
+        """Goes on with a response; returns the next challenge, or None on success.
+
+        Raises Refuse if the response is not base64, and SaslError if the login fails.
+        """
+        assert self.exchange is not None
+        return self.exchange.answer(decode(content))
+
+    def drop(self) -> None:
+        """Ends the exchange that is under way."""
+        self.exchange = None
+
+    def fail(self, failure: SaslFailure) -> bool:
+        """Ends the exchange and counts the failure; returns whether the client may try again."""
+        self.exchange = None
+        # A client that aborts has not guessed wrong.
+        self._failures += failure.condition != "aborted"
+        return self._failures < self._service.policy.attempts
+
+    def secrets(self, verb: str, mechanism: str, start: int, content: bytes) -> tuple[Secret, ...]:
+        """The span of an `<auth/>` or `<response/>` that transcripts must not show.
+
+        `start` is the offset of the content in the unit.
+        """
+        if content in (b"", b"="):
+            return ()
+        name, challenge = "", b""
+        if verb == "response" and self.exchange is not None:
+            mechanism = self.exchange.mechanism
+            name, challenge = self.exchange.name, self.exchange.challenge
+        if mechanism == "ANONYMOUS":
+            return ()
+        label = "not base64"
+        if mechanism in OFFERED and _BASE64.fullmatch(content):
+            people = self._service.accounts.people
+            label = sasl.label(mechanism, decode(content), people, name, challenge)
+        return (Secret(start, start + len(content), label),)
 
 
-def decoded(text: bytes) -> bytes:
-    """What base64 stands for; `=` is an answer without content (RFC 6120 §6.4.2). Raises Refuse."""
+def secrets_of_half(raw: bytes) -> tuple[Secret, ...]:
+    """The span of a response that was cut off in the middle."""
+    found = _HALF_RESPONSE.search(raw)
+    return (Secret(found.start(1), found.end(1), "not base64"),) if found and found[1] else ()
+
+
+def marked_wrong(secret: Secret) -> Secret:
+    """The secret, with a label that says that the password was wrong."""
+    if secret.label.endswith(" wrong"):
+        return secret
+    return dataclasses.replace(secret, label=secret.label + " wrong")
+
+
+def challenge_element(challenge: bytes) -> Element:
+    """Builds the `<challenge/>` element (RFC 6120 §6.4.3)."""
+    return element(f"{{{SASL}}}challenge", text=encode(challenge) if challenge else "")
+
+
+def success_element(data: bytes | None) -> Element:
+    """Builds the `<success/>` element; `data` are the server's last words (RFC 6120 §6.4.6)."""
+    return element(f"{{{SASL}}}success", text=encode(data) if data is not None else "")
+
+
+def decode(text: bytes) -> bytes:
+    """Decodes base64; `=` stands for an empty response (RFC 6120 §6.4.2). Raises Refuse."""
     if text == b"=":
         return b""
     if not _BASE64.fullmatch(text):
-        raise Refuse(SaslFailure("incorrect-encoding", "this is not base64, or not without blanks"), "RFC 6120 §6.5.5")
+        words = "this is not base64, or not without blanks"
+        raise Refuse(SaslFailure("incorrect-encoding", words), "RFC 6120 §6.5.5")
     return base64.b64decode(text)
 
 
-def encoded(data: bytes) -> str:
-    """Base64, `=` for nothing (RFC 6120 §6.4.6)."""
+def encode(data: bytes) -> str:
+    """Encodes base64; `=` stands for no data (RFC 6120 §6.4.6)."""
     return base64.b64encode(data).decode() or "="
 
 
 def failure(error: sasl.SaslError) -> SaslFailure:
-    """The failure that a client is told (RFC 6120 §6.5)."""
+    """What a client learns about an error (RFC 6120 §6.5)."""
     if isinstance(error, sasl.Malformed):
         return SaslFailure("malformed-request", error.reason)
     if isinstance(error, sasl.ForeignIdentity):
@@ -73,28 +165,31 @@ def failure(error: sasl.SaslError) -> SaslFailure:
     return SaslFailure("not-authorized")  # §6.5.10: the same for an unknown name
 
 
-def _bare(authzid: str) -> str:
-    """RFC 6120 §6.3.8: an authorization identity is a bare address."""
-    try:
-        address = jid(authzid)
-    except ValueError:
+def _identity(authzid: str) -> str:
+    """RFC 6120 §6.3.8: an authorization identity is a bare address; "" for anything else."""
+    address = parse_or_none(authzid)
+    if address is None or not address.local or address.resource:
         return ""
-    return address.bare if address.local and not address.resource else ""
+    return address.bare
 
 
 class _Accounts:
-    """The accounts that may log in on one stream: a login is a local part (RFC 6120 §6.3.7), or the whole address."""
+    """The accounts that may log in to one domain (implements sasl.Accounts)."""
 
-    def __init__(self, stream: Xmpp) -> None:
-        self._stream = stream
+    def __init__(self, service: Service, domain: str) -> None:
+        self._service = service
+        self._domain = domain
 
     def find(self, login: str) -> Account | None:
-        """The account with this login; none that is anonymous."""
+        """The account with this login: a local part (RFC 6120 §6.3.7) or the whole address.
+
+        Returns None for an anonymous account, which has no password.
+        """
         try:
-            address = jid(login if "@" in login else f"{login}@{self._stream.domain}")
+            address = jid(login if "@" in login else f"{login}@{self._domain}")
         except ValueError:
             return None
-        account = self._stream.service.account(address)
-        if account is None or account.person is None or address.resource or address.domain != self._stream.domain:
+        if address.resource or address.domain != self._domain:
             return None
-        return account
+        account = self._service.accounts.find(address)
+        return account if account is not None and account.person is not None else None

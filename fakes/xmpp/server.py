@@ -6,7 +6,7 @@ from fakes.descriptor import Port, Server
 from fakes.people import Person
 from fakes.xmpp.codec import CUES, WORDS, Stanzas
 from fakes.xmpp.jabber import Jabber
-from fakes.xmpp.service import Policy
+from fakes.xmpp.policy import Policy
 from fakes.xmpp.stream import Xmpp
 
 

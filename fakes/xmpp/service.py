@@ -1,155 +1,39 @@
-"""One world's Jabber service: its domains and accounts, who is bound, what may be asked, and its parts.
+"""One world's Jabber service: everything that outlives a connection.
 
-The parts (routing, rosters, presence, offline messages, delivery) know the service; extensions plug into it by what they
-answer and by what they want to see, and nothing here knows one of them by name.
+The service creates its parts and connects them. Each part is handed what it needs, and none knows
+the service. Extensions do know it; they plug in through `Extension`, and no part knows one of them
+by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
-from typing import Literal, TypeAlias
-from xml.etree.ElementTree import Element
 
-from fakes.directory import Accounts
-from fakes.people import People, Person
+from fakes.people import People
 from fakes.wire import Runtime
-from fakes.xmpp.addresses import Jid, domain_of, jid
+from fakes.xmpp.accounts import Accounts
+from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.delivery import Delivery
-from fakes.xmpp.markup import ROSTER
+from fakes.xmpp.dispatch import Dispatcher
+from fakes.xmpp.extension import Extension, Extensions
 from fakes.xmpp.offline import Offline
+from fakes.xmpp.policy import Environment, Policy
 from fakes.xmpp.presence import Presence
-from fakes.xmpp.roster import Rosters
+from fakes.xmpp.pushes import RosterPushes
+from fakes.xmpp.requests import Requests
+from fakes.xmpp.roster_requests import RosterRequests
 from fakes.xmpp.routing import Router
 from fakes.xmpp.sessions import Account, Outlet, Resource
-from fakes.xmpp.stanzas import Stanza, StanzaError
-from fakes.xmpp.subscriptions import MIRROR, SEEN, SUBSCRIPTION
-
-# What can be switched off by name, beside TLS, the mechanisms and the extensions.
-FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
-_SEEDS = {"none": "N", "to": "T", "from": "F", "both": "B"}
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How this server is set up: where the standards leave a choice, and limits. `off` names what it does not have."""
-
-    tls: str = "off"  # STARTTLS: off, optional, or required before anything else
-    conflict: Literal["replace", "refuse", "rename"] = "replace"  # a resource is in use: the old session ends; or refuse, or rename the new one
-    forged: str = "override"  # a wrong `from`: corrected; or error, invalid-from
-    nobody: str = "error"  # a message for nobody: an error; or silent, so that no one can find out who has an account
-    subscribe_nobody: str = "silent"  # a request to nobody: silent, or error
-    no_id: str = "push"  # a roster get without an id is refused, and push: later pushes come all the same; or refuse
-    many: str = "most"  # a normal message to several resources: to the most available; or to all
-    unmatched: str = "error"  # a normal or groupchat message to a resource that is not there; or silent
-    unmatched_headline: str = "silent"  # or error
-    strict_iq: bool = False  # an iq to a resource whose presence the sender may not see is refused
-    anonymous: bool = False  # ANONYMOUS is offered
-    stanza: int = 1 << 18  # octets
-    resources: int = 100  # an account
-    offline: int = 100  # messages an account
-    attempts: int = 4  # at logging in
-    off: frozenset[str] = frozenset()
-
-
-# The switches as a world file has them: name → what it holds, and the words that it takes.
-SWITCHES: dict[str, tuple[type, tuple[str, ...]]] = {
-    "conflict": (str, ("replace", "refuse", "rename")),
-    "forged": (str, ("override", "error")),
-    "nobody": (str, ("error", "silent")),
-    "subscribe_nobody": (str, ("silent", "error")),
-    "no_id": (str, ("push", "refuse")),
-    "many": (str, ("most", "all")),
-    "unmatched": (str, ("error", "silent")),
-    "unmatched_headline": (str, ("silent", "error")),
-    "strict_iq": (bool, ()),
-    "anonymous": (bool, ()),
-    "stanza": (int, ()),
-    "resources": (int, ()),
-    "offline": (int, ()),
-}
-
-
-@dataclass(frozen=True)
-class Request:
-    """An IQ get or set that is for the server, or for it to answer in an account's name.
-
-    `account` is None when the domain itself is asked; `resource` is the session that asks, None when it is elsewhere.
-    """
-
-    stanza: Stanza
-    payload: Element
-    to: Jid
-    account: Account | None
-    resource: Resource | None
-    service: Service
-
-    @property
-    def own(self) -> bool:
-        """Whether one asks about one's own account."""
-        return self.resource is not None and self.resource.account is self.account
-
-    @property
-    def may_see(self) -> bool:
-        """Whether the account shows its presence to whoever asks."""
-        asker = jid(self.stanza.sender or "x")
-        return self.own or (self.account is not None and self.account.roster.state(asker.bare) in SEEN)
-
-
-Answer: TypeAlias = Callable[[Request], Iterable[Element] | None]
-
-
-class Extension:
-    """What plugs into the service. A subclass has a `name`, by which it is switched off, and says what it does."""
-
-    name = ""
-    section = ""  # its document
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-
-    def answers(self) -> dict[tuple[str, str], Answer]:
-        """("domain" or "account", `{namespace}name` of the payload) → what answers it."""
-        return {}
-
-    def domain_features(self) -> Iterable[str]:
-        """What disco#info of the domain lists."""
-        return ()
-
-    def account_features(self) -> Iterable[str]:
-        """What disco#info of an account lists."""
-        return ()
-
-    def domain_items(self) -> Iterable[dict[str, str | None]]:
-        """What disco#items of the domain lists: services of their own, as attributes of an item."""
-        return ()
-
-    def info_node(self) -> str:
-        """Another node at which disco#info of the domain answers the same; "" for none."""
-        return ""
-
-    def stream_features(self) -> Iterable[Element]:
-        """What is offered on a stream after login."""
-        return ()
-
-    def withholds(self, account: Account, contact: Jid) -> bool:
-        """Whether the account's presence must not reach the contact."""
-        return False
-
-    def leaves(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
-        """A client says something. Raises StanzaError when it may not."""
-
-    def arrives(self, account: Account, stanza: Stanza) -> bool:
-        """Something comes for an account; False: it is dropped in silence. Raises StanzaError."""
-        return True
-
-    def forgets(self, account: Account) -> None:
-        """The account is gone, with all that is kept of it."""
+from fakes.xmpp.stanzas import StanzaError
+from fakes.xmpp.subscribing import Subscriptions
 
 
 class Service:
-    """Everything of a world's Jabber that outlives a connection."""
+    """The parts of a Jabber server, and the life of its accounts and sessions.
+
+    Raises ValueError for a domain that is not one, and for contacts that contradict each other.
+    """
 
     def __init__(
         self,
@@ -160,156 +44,58 @@ class Service:
         extensions: Iterable[type[Extension]] = (),
     ) -> None:
         self.runtime = runtime
-        self.people = people
-        self.domains = tuple(dict.fromkeys(domain_of(domain) for domain in domains))
         self.policy = policy or Policy()
         self.started = runtime.now()
-        self.peers: set[str] = set()  # domains elsewhere that a test speaks for
-        self.gone: set[str] = set()  # accounts that were deleted
-        self.told: Callable[[Stanza], None] = lambda stanza: None  # whoever watches what clients say
-        self.known: Accounts[Account] = Accounts(str)  # by prepared bare address
         self._closed = False
-        self._later: list[Callable[[], object]] = []
-        self.router = Router(self)
-        self.rosters = Rosters(self)
-        self.presence = Presence(self)
-        self.offline = Offline(self)
-        self.delivery = Delivery(self)
-        self._extensions = [kind(self) for kind in extensions]
-        self._leaving = [one for one in self._extensions if type(one).leaves is not Extension.leaves]
-        self._arriving = [one for one in self._extensions if type(one).arrives is not Extension.arrives]
-        self._withholding = [one for one in self._extensions if type(one).withholds is not Extension.withholds]
-        # what may be asked → who answers, and the name by which that is switched off
-        self._answers: dict[tuple[str, str], tuple[str, Answer]] = {
-            ("account", f"{{{ROSTER}}}query"): ("roster", self.rosters.handle)
-        }
-        for extension in self._extensions:
-            self._answers.update({asked: (extension.name, answer) for asked, answer in extension.answers().items()})
-        self._seed()
-
-    def _seed(self) -> None:
-        """The contacts that the world's people begin with. Raises ValueError where two of them disagree."""
-        for account in self.accounts():
-            for contact, subscription in account.person.contacts.items() if account.person else ():
-                self.befriend(account.address, contact, subscription, agreed=True)
-
-    def befriend(self, user: str, contact: str, subscription: str = "both", *, agreed: bool = False) -> None:
-        """Puts contacts into rosters, mirrored where the contact is here too.
-
-        `agreed`: what stands there already must say the same. Raises ValueError.
-        """
-        account, other = self.account(jid(user)), jid(contact)
-        if account is None:
-            raise ValueError(f"nobody here has the address {user}")
-        if subscription not in _SEEDS:
-            raise ValueError(f"contacts: {subscription!r} is none of {', '.join(_SEEDS)}")
-        state = _SEEDS[subscription]
-        self._befriended(account, other.bare, state, agreed)
-        mirrored = self.account(other)
-        if mirrored is not None and mirrored is not account:
-            self._befriended(mirrored, account.address, MIRROR[state], agreed)
-
-    def _befriended(self, account: Account, contact: str, state: str, agreed: bool) -> None:
-        item = account.roster.item(contact)
-        if agreed and item.made and item.state != state:
-            raise ValueError(
-                f"contacts of {account.address}: {contact} is {item.subscription!r} by one entry and "
-                f"{SUBSCRIPTION[state]!r} by another; what one sees as 'to' the other sees as 'from'"
-            )
-        item.state = state
-        if state != "N" or contact in (account.person.contacts if account.person else ()):
-            account.roster.touch(item)
-        account.roster.tidy(item)
-
-    # ── who and what there is ────────────────────────────────────────────────────────────────────────────────────
-
-    def offers(self, name: str) -> bool:
-        """Whether the server has this feature or extension."""
-        faults = self.runtime.faults
-        return name not in self.policy.off and not (faults and faults.lacks("xmpp", name))
-
-    @property
-    def extensions(self) -> list[Extension]:
-        """Those that are not switched off."""
-        return [extension for extension in self._extensions if self.offers(extension.name)]
-
-    def leaves(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
-        """A client says something. Raises StanzaError when an extension says that it may not."""
-        for extension in self._leaving:
-            if self.offers(extension.name):
-                extension.leaves(resource, stanza, to)
-
-    def arrives(self, account: Account, stanza: Stanza) -> bool:
-        """Something comes for an account; whether every extension lets it through. Raises StanzaError."""
-        return all(one.arrives(account, stanza) for one in self._arriving if self.offers(one.name))
+        environment = Environment(runtime, self.policy)
+        self.offers = environment.offers
+        self.accounts = Accounts(people, domains)
+        self.domains = self.accounts.domains
+        self.extensions = Extensions(environment, self.domains)
+        self.router = Router()
+        self.requests = Requests(environment, self.accounts, self.router)
+        offline = Offline(environment)
+        pushes = RosterPushes(environment)
+        self.presence = Presence(
+            environment,
+            self.accounts,
+            self.router,
+            offline,
+            self.extensions.withhold_presence,
+        )
+        self.subscriptions = Subscriptions(environment, self.router, pushes, self.presence)
+        self.dispatcher = Dispatcher(
+            environment,
+            self.accounts,
+            self.extensions,
+            self.router,
+            self.requests,
+            self.presence,
+            self.subscriptions,
+            Delivery(environment, offline),
+        )
+        self.router.deliver = self.dispatcher.deliver
+        roster = RosterRequests(environment, pushes, self.subscriptions)
+        self.requests.register("roster", roster.answers())
+        for kind in extensions:
+            extension = kind(self)
+            self.extensions.add(extension)
+            answers = extension.answers()
+            self.requests.register(extension.name, answers, extension.subdomain)
+        self.accounts.add_contacts()
 
     def is_here(self, address: Jid) -> bool:
-        """Whether the domain is served here."""
-        return address.domain in self.domains
+        """Whether the domain of an address is served here, by the server or at a subdomain."""
+        domain = address.domain
+        return domain in self.domains or self.extensions.service_at(domain) is not None
 
-    def account(self, address: Jid) -> Account | None:
-        """The account of an address here, with or without a resource; None when there is none."""
-        account = self.known.find(address.bare)
-        if account is None and address.local and self.is_here(address) and address.bare not in self.gone:
-            person = self.people.find(address.bare)
-            if person is not None:
-                account = Account(jid(address.bare), person)
-                self.known.add(address.bare, account)
-        return account
-
-    def accounts(self) -> list[Account]:
-        """Every account: of all people here, and anonymous ones."""
-        for person in self.people:
-            address = self._jid_of(person)
-            if address is None or not self.is_here(address) or address.bare in self.gone:
-                continue
-            known = self.known.find(address.bare)
-            if known is None or known.person is not person:
-                self.known.add(address.bare, Account(address, person))  # two who share one address are an error
-        return list(self.known)
-
-    def _jid_of(self, person: Person) -> Jid | None:
-        try:
-            return jid(person.address)
-        except ValueError:
-            return None
-
-    def anonymous(self, domain: str) -> str:
-        """A fresh account that goes with its session (XEP-0175 §3)."""
-        digits = "".join(f"{ord(one):02x}" for one in self.runtime.token(16))
-        name = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
-        account = Account(jid(f"{name}@{domain}"))
-        self.known.add(account.address, account)
-        return account.address
-
-    def remove(self, account: Account) -> None:
-        """Deletes an account, and whatever was kept or subscribed for it."""
-        for resource in list(account.resources.values()):
-            self.unbind(resource)
-            resource.outlet.end("not-authorized", "the account is gone")
-        for contact in [item.jid for item in account.roster.items.values()]:
-            account.roster.items[contact].made = True
-            self.router.turn(partial(self.rosters.remove, account, contact))
-        for extension in self._extensions:
-            extension.forgets(account)
-        self.known.remove(account.address)
-        if account.person is not None:
-            self.gone.add(account.address)
-
-    def resource_of(self, address: str | None) -> Resource | None:
-        """The session bound to a full address."""
-        where = jid(address or "x")
-        account = self.known.find(where.bare)
-        return account.resources.get(where.resource) if account is not None else None
-
-    def withheld(self, account: Account, contact: Jid) -> bool:
-        """Whether the account's presence must not reach the contact."""
-        return any(one.withholds(account, contact) for one in self._withholding if self.offers(one.name))
-
-    # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── sessions ───────────────────────────────────────────────────────────
 
     def bind(self, account: Account, wanted: str, outlet: Outlet) -> Resource:
-        """Binds a session (RFC 6120 §7). Raises StanzaError."""
+        """Binds a session to a resource (RFC 6120 §7); "" stands for one chosen by the server.
+
+        Raises StanzaError.
+        """
         name = wanted
         if wanted in account.resources:
             if self.policy.conflict == "refuse":
@@ -321,13 +107,15 @@ class Service:
             else:
                 name = ""
         if len(account.resources) >= self.policy.resources:
-            raise StanzaError("resource-constraint", f"an account has {self.policy.resources} sessions at most")
-        resource = Resource(jid(f"{account.address}/{name or self.runtime.token(12)}"), account, outlet)
-        account.resources[resource.jid.resource] = resource
+            text = f"an account has {self.policy.resources} sessions at most"
+            raise StanzaError("resource-constraint", text)
+        address = jid(f"{account.address}/{name or self.runtime.token(12)}")
+        resource = Resource(address, account, outlet)
+        account.resources[address.resource] = resource
         return resource
 
     def unbind(self, resource: Resource) -> None:
-        """The session is over."""
+        """Ends a session and notifies those who see its presence. Does nothing if it has ended."""
         account = resource.account
         if account.resources.get(resource.jid.resource) is not resource:
             return
@@ -335,43 +123,31 @@ class Service:
         if self._closed:
             return
         self.router.turn(lambda: self.presence.unavailable(resource))
-        self.left(account.address)
+        self.logged_out(account.address)
 
-    def left(self, address: str) -> None:
-        """Somebody who had logged in is gone: an anonymous account goes with its last session (XEP-0175 §3)."""
-        account = self.known.find(address)
+    def logged_out(self, address: str) -> None:
+        """Deletes an anonymous account that has no session left (XEP-0175 §3)."""
+        account = self.accounts.find(jid(address))
         if account is not None and account.person is None and not account.resources:
             self.remove(account)
 
     def close(self) -> None:
-        """From now on sessions end in silence: their ends are the world's, and nobody's news."""
+        """Makes sessions end silently from now on, because the whole world ends."""
         self._closed = True
 
-    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── accounts ───────────────────────────────────────────────────────────
 
-    def answer(self, stanza: Stanza, account: Account | None, to: Jid, asker: Resource | None = None) -> None:
-        """Answers a get or set for the domain or an account; `asker` is a session that is not bound. Raises StanzaError."""
-        asked = ("account" if account is not None else "domain", stanza.payload)
-        name, handler = self._answers.get(asked, ("", None))
-        if handler is None or not self.offers(name) or (account is None and to.resource):
-            raise StanzaError("service-unavailable")  # RFC 6120 §8.4
-        resource = asker or self.resource_of(stanza.sender)
-        request = Request(stanza, stanza.element[0], to, account, resource, self)
-        self._later.clear()
-        answer = stanza.result(*(handler(request) or ()))
-        if resource is not None:
-            resource.deliver(answer)
-        else:
-            self.router.route(answer)
-        waiting, self._later = self._later, []
-        for act in waiting:
-            act()
+    def open_anonymous(self, domain: str) -> str:
+        """Opens an account that ends with its session (XEP-0175 §3); returns its address."""
+        return self.accounts.open_anonymous(domain, self.runtime.token).address
 
-    def later(self, act: Callable[[], object]) -> None:
-        """Has something done behind the answer to the request that is being handled."""
-        self._later.append(act)
-
-    def abroad(self, to: Jid, stanza: Stanza) -> None:
-        """A stanza for another domain. There are no links to others; a test may speak for one. Raises StanzaError."""
-        if to.domain not in self.peers:
-            raise StanzaError("remote-server-not-found")  # RFC 6120 §10.4.3
+    def remove(self, account: Account) -> None:
+        """Deletes an account, with its sessions, its subscriptions and all that is stored."""
+        for resource in list(account.resources.values()):
+            self.unbind(resource)
+            resource.outlet.end("not-authorized", "the account is gone")
+        for contact in list(account.roster.items):
+            account.roster.items[contact].visible = True
+            self.router.turn(partial(self.subscriptions.remove, account, contact))
+        self.extensions.forget(account)
+        self.accounts.close(account)

@@ -1,6 +1,7 @@
-"""Accounts, and the sessions that are bound to them. A session is not its connection: it speaks through an outlet.
+"""Accounts, and the sessions bound to them.
 
-The outlet is a stream, or a person of a play; a session whose stream is lost may get another one later.
+A session is not its connection: it writes to an outlet. The outlet is a stream, or an actor of a
+test. A session whose stream is lost may get another outlet later.
 """
 
 from __future__ import annotations
@@ -17,47 +18,52 @@ from fakes.xmpp.stanzas import Stanza
 
 
 class Outlet(Protocol):
-    """Where a session's stanzas go out."""
+    """Where the stanzas of a session go."""
 
     def deliver(self, stanza: Stanza) -> None:
-        """The stanza is for the client."""
+        """Sends a stanza to the client."""
 
     def end(self, condition: str, text: str = "") -> None:
-        """The session is ended by the server, for the reason that a stream error names."""
+        """Ends the session with a stream error."""
 
     def cut(self, want: Want) -> None:
-        """The connection ends without a word."""
+        """Ends the connection without sending anything."""
 
 
 @dataclass(eq=False, slots=True)
 class Resource:
-    """A session: a connected resource (RFC 6120 §7), and an available one while it has a presence."""
+    """A session: a connected resource (RFC 6120 §7). It is available while it has a presence."""
 
     jid: Jid
     account: Account
     outlet: Outlet
-    presence: Stanza | None = None  # the last one without `to`
+    presence: Stanza | None = None  # the last one sent without `to`
     priority: int = 0
-    interested: bool = False  # it asked for the roster: it gets pushes (RFC 6121 §2.2)
-    directed: dict[str, None] = field(default_factory=dict)  # who had presence directly (RFC 6121 §4.6)
+    interested: bool = False  # it asked for the roster, so it gets pushes (RFC 6121 §2.2)
+    # The addresses to which it has sent presence directly (RFC 6121 §4.6), in order.
+    directed: dict[str, None] = field(default_factory=dict)
     lang: str = ""
-    marks: dict[str, Any] = field(default_factory=dict)  # what extensions note about it
+    extension_data: dict[str, Any] = field(default_factory=dict)  # by the extension's name
 
     def deliver(self, stanza: Stanza) -> None:
-        """The stanza is for this resource."""
+        """Sends a stanza to this resource."""
         self.outlet.deliver(stanza)
 
 
 @dataclass(eq=False)
 class Account:
-    """An account here. Without a person it is anonymous, and gone with its session (XEP-0175)."""
+    """An account of this server.
+
+    An account without a person is anonymous, and ends with its session (XEP-0175).
+    """
 
     jid: Jid
     person: Person | None = None
     roster: Roster = field(default_factory=Roster)
-    resources: dict[str, Resource] = field(default_factory=dict)  # connected ones, in order of arrival
+    resources: dict[str, Resource] = field(default_factory=dict)  # connected, in order of arrival
     offline: list[Stanza] = field(default_factory=list)
-    left: tuple[float, Stanza] | None = None  # when the last resource went unavailable, and how it said so
+    # When the last resource went unavailable, and the presence that said so.
+    last_unavailable: tuple[float, Stanza] | None = None
 
     @property
     def address(self) -> str:
@@ -66,13 +72,15 @@ class Account:
 
     @property
     def password(self) -> str:
-        """What a login must know; nobody logs in to an anonymous account again."""
+        """The password; "" for an anonymous account, to which nobody can log in a second time."""
         return self.person.password if self.person is not None else ""
 
     def available(self) -> Iterator[Resource]:
-        """Resources with presence, in order of arrival."""
-        return (one for one in list(self.resources.values()) if one.presence is not None)
+        """The resources with presence, in order of arrival."""
+        resources = list(self.resources.values())
+        return (resource for resource in resources if resource.presence is not None)
 
     def interested(self) -> Iterator[Resource]:
-        """Resources that asked for the roster."""
-        return (one for one in list(self.resources.values()) if one.interested)
+        """The resources that asked for the roster, in order of arrival."""
+        resources = list(self.resources.values())
+        return (resource for resource in resources if resource.interested)

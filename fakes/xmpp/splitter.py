@@ -1,9 +1,12 @@
-"""A stream's octets parted into what they say: the header, one first-level element after another, the end.
+"""Splits the bytes of a stream into pieces: the header, each first-level element, the end.
 
-Any chopping of the octets gives the same pieces. Nothing is believed: no DTD, comment, processing instruction or entity
-(RFC 6120 §11.1), no depth without end, no piece above the limit. The parser is thrown away whenever nothing is pending,
-and made again from the header: that costs less than three microseconds, an idle stream holds none, and a parser that
-lived for ever would keep every name that it ever saw.
+The pieces do not depend on how the bytes are chunked. The input is not trusted: a document type,
+comment, processing instruction or entity is refused (RFC 6120 §11.1), and so is nesting above
+`DEPTH` and a piece above `LIMIT`.
+
+The parser is discarded whenever no input is pending, and created again from the header. That takes
+less than three microseconds, and an idle stream holds no parser. A parser that lived as long as
+its stream would keep every name that it ever saw.
 """
 
 from __future__ import annotations
@@ -15,33 +18,36 @@ from xml.parsers import expat
 
 from fakes.xmpp.markup import CLIENT, SERVER, STREAMS
 
-LIMIT = 1 << 18  # octets of a piece; RFC 6120 §13.12 wants at least 10,000
-DEPTH = 128  # elements inside one another, the stream's own counted
-RENEWED = 1 << 20  # octets after which a busy parser is thrown away as well
-_BLANK = b" \t\r\n"
+LIMIT = 1 << 18  # bytes of one piece; RFC 6120 §13.12 wants at least 10,000
+DEPTH = 128  # nested elements, the stream's own included
+RENEWED = 1 << 20  # bytes after which a busy parser is discarded too
+_SPACE = b" \t\r\n"
 _TAG = re.compile(rb"<([^\s/>]+)[^>\"']*(?:\"[^\"]*\"[^>\"']*|'[^']*'[^>\"']*)*>")
 
 
 @dataclass(slots=True)
 class Piece:
-    """`kind`: open, element, close, error. Names are `{namespace}name`; for an error, `name` is the condition's."""
+    """One piece of a stream: `kind` is open, element, close or error.
+
+    Names have the form `{namespace}name`. For an error, `name` is the condition of a stream error.
+    """
 
     kind: str
-    start: int  # as the parser counts
+    start: int  # in the parser's count of bytes
     end: int
     name: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
-    children: tuple[str, ...] = ()
-    declared: tuple[tuple[str, str], ...] = ()  # prefixes that its inside may use: the header's and its own tag's
-    tag_end: int = 0  # where its start tag ends
-    prefixed: bool = False  # its own name is written with a prefix
-    odd: bool = False  # in it, prefixes stand for the content namespace: it must be written anew as a whole
+    child_names: tuple[str, ...] = ()
+    prefixes: tuple[tuple[str, str], ...] = ()  # declared by the header or the start tag
+    tag_end: int = 0  # where the start tag ends in `raw`
+    prefixed: bool = False  # the element's own name has a prefix
+    needs_rewriting: bool = False  # prefixes inside stand for the content namespace
     text: str = ""
     raw: bytes = b""
 
 
 class _Stop(Exception):
-    """Raised in the parser's callbacks where it must not go on."""
+    """Raised in a callback of the parser to end the stream with an error."""
 
     def __init__(self, condition: str, text: str) -> None:
         super().__init__(text)
@@ -50,35 +56,46 @@ class _Stop(Exception):
 
 
 class Splitter:
-    """The pieces of one stream, taken from a buffer that the caller fills."""
+    """Takes the pieces of one stream from a buffer that the caller fills.
+
+    Positions exist in two counts: offsets into the buffer, and the parser's count of all the bytes
+    that it was fed, the repeated header included. `_base` is the parser's count at the first byte
+    of the buffer, so that `position - _base` is an offset.
+    """
 
     def __init__(self, limit: int = LIMIT, depth: int = DEPTH) -> None:
         self._limit = limit
-        self._most = depth
+        self._max_depth = depth
         self.restart()
 
     def restart(self) -> None:
-        """What stands in the buffer from here on is a new document."""
+        """Begins a new document with the next byte of the buffer."""
         self._ready: deque[Piece] = deque()
         self._parser: expat.XMLParserType | None = None
-        self._header = b""  # the stream's start tag
-        self._prefixes: dict[str, str] = {}  # declared there
-        self.default_namespace = ""  # declared there
-        self._over = False  # closed, or in error: nothing more is looked at
-        self._fed = 0  # octets of the buffer that the parser has seen
-        self._base = 0  # the parser's count at the buffer's first octet
+        self._header = b""  # the start tag of the stream; b"" until it has come
+        self._prefixes: dict[str, str] = {}  # declared by the header
+        self.default_namespace = ""  # declared by the header
+        self._over = False  # closed or failed: the rest of the input is ignored
+        self._fed = 0  # bytes of the buffer that the parser has seen
+        self._base = 0
 
     def next(self, buffer: bytearray) -> Piece | None:
-        """The next piece, taken from the buffer; None when it is not whole yet."""
+        """Takes the next piece from the buffer; returns None while it is incomplete."""
         while not self._ready:
             if self._over or not self._feed(buffer):
                 return None
         piece = self._ready.popleft()
-        self._strip(buffer)
+        self._skip_space(buffer)
         at = max(piece.start - self._base, 0)
-        written = piece.kind != "open" and self._header and not (piece.kind == "close" and self._empty_root)
-        if written and (buffer[:1] != b"<" or (at and piece.kind != "error")):
-            piece, at = Piece("error", self._base, self._base, "bad-format", text="text between stanzas"), 0
+        # Each piece must begin where the last one ended, else there was text between them. Two
+        # pieces are exempt: the header, before which an XML declaration may stand, and the end of
+        # an empty root (`<stream:stream/>`), which has no bytes left.
+        contiguous = piece.kind != "open" and self._header
+        if piece.kind == "close" and self._empty_root:
+            contiguous = False
+        if contiguous and (buffer[:1] != b"<" or (at and piece.kind != "error")):
+            text = "text between stanzas"
+            piece, at = Piece("error", self._base, self._base, "bad-format", text=text), 0
         if piece.kind in ("error", "close"):
             self._over = True
             self._ready.clear()
@@ -89,20 +106,23 @@ class Splitter:
         self._fed -= end
         return piece
 
-    # ── feeding the parser ───────────────────────────────────────────────────────────────────────────────────────
+    # ── feeding the parser ─────────────────────────────────────────────────
 
     def _feed(self, buffer: bytearray) -> bool:
-        """Has the parser look at more; False when there is no more. The buffer's first octet is a piece's first."""
-        self._strip(buffer)
+        """Feeds new input to the parser; returns False if there is none.
+
+        The first byte of the buffer is the first byte of a piece.
+        """
+        self._skip_space(buffer)
         if not buffer:
             self._parser = None
             return False
         if buffer[0] != ord("<"):
-            self._fail(0, *_misplaced(buffer, bool(self._header)))
+            self._fail(0, *_condition_of_text(buffer, bool(self._header)))
             return True
         parser = self._parser
         if parser is None or self._base > RENEWED:
-            parser = self._parser = self._made()
+            parser = self._parser = self._new_parser()
         end, encoded = _whole_characters(buffer, self._fed, min(len(buffer), self._limit))
         if self._fed == end and encoded:
             if len(buffer) < self._limit:
@@ -117,53 +137,56 @@ class Splitter:
             if not encoded:
                 self._fail(end, "unsupported-encoding", "octets that are not UTF-8")
         except expat.ExpatError as error:
-            self._fail(parser.ErrorByteIndex - self._base, *_condition(error.code))
+            self._fail(parser.ErrorByteIndex - self._base, *_condition_of_code(error.code))
         except _Stop as stop:
             self._fail(parser.CurrentByteIndex - self._base, stop.condition, stop.text)
         del self._buffer
         return True
 
-    def _strip(self, buffer: bytearray) -> None:
-        """Drops white space before a piece: it keeps the connection alive, and says nothing (RFC 6120 §4.6.1)."""
-        if buffer and buffer[0] in _BLANK:
-            count = len(buffer) - len(buffer.lstrip(_BLANK))
+    def _skip_space(self, buffer: bytearray) -> None:
+        """Drops white space before a piece: it is only a keep-alive (RFC 6120 §4.6.1)."""
+        if buffer and buffer[0] in _SPACE:
+            count = len(buffer) - len(buffer.lstrip(_SPACE))
             del buffer[:count]
             seen = min(count, self._fed)
             self._fed -= seen
             self._base += seen
 
     def _fail(self, at: int, condition: str, text: str = "") -> None:
-        self._ready.append(Piece("error", self._base, self._base + max(at, 0), condition, text=text))
+        end = self._base + max(at, 0)
+        self._ready.append(Piece("error", self._base, end, condition, text=text))
 
-    def _made(self) -> expat.XMLParserType:
-        """A parser that has seen the header; the buffer will be fed to it from its first octet."""
-        parser = expat.ParserCreate("UTF-8", "}", None)  # None: names are not kept
+    def _new_parser(self) -> expat.XMLParserType:
+        """Creates a parser that has seen the header and is fed from the start of the buffer."""
+        parser = expat.ParserCreate("UTF-8", "}", None)  # None: do not intern names
         if hasattr(parser, "SetReparseDeferralEnabled"):
-            parser.SetReparseDeferralEnabled(False)  # expat 2.6 would hold back what is only just whole
+            # Otherwise expat 2.6 holds back an element that has just become complete.
+            parser.SetReparseDeferralEnabled(False)
         if self._header:
             parser.Parse(self._header, False)
-        parser.StartElementHandler = self._started
-        parser.EndElementHandler = self._ended
-        parser.StartNamespaceDeclHandler = self._declares
-        parser.XmlDeclHandler = _declaration
-        parser.CommentHandler = _comment
-        parser.ProcessingInstructionHandler = _instruction
-        parser.StartDoctypeDeclHandler = _document_type
+        # Set after the header: the callbacks must not see it again.
+        parser.StartElementHandler = self._on_start
+        parser.EndElementHandler = self._on_end
+        parser.StartNamespaceDeclHandler = self._on_namespace
+        parser.XmlDeclHandler = _on_declaration
+        parser.CommentHandler = _on_comment
+        parser.ProcessingInstructionHandler = _on_instruction
+        parser.StartDoctypeDeclHandler = _on_document_type
         self._depth = 1 if self._header else 0
         self._base = len(self._header)
         self._fed = 0
-        self._fresh()
+        self._reset_notes()
         return parser
 
-    def _fresh(self) -> None:
-        """Forgets what was noted of one piece."""
-        self._own: list[tuple[str, str]] = []
-        self._children: list[str] = []
-        self._odd = False
+    def _reset_notes(self) -> None:
+        """Forgets what was noted about the last piece."""
+        self._own_prefixes: list[tuple[str, str]] = []
+        self._child_names: list[str] = []
+        self._needs_rewriting = False
 
-    # ── what the parser tells ────────────────────────────────────────────────────────────────────────────────────
+    # ── callbacks of the parser ────────────────────────────────────────────
 
-    def _declares(self, prefix: str | None, uri: str | None) -> None:
+    def _on_namespace(self, prefix: str | None, uri: str | None) -> None:
         if prefix is None:
             if self._depth == 0:
                 self.default_namespace = uri or ""
@@ -172,33 +195,36 @@ class Splitter:
                 self._prefixes[prefix] = uri or ""
         else:
             if self._depth == 1:
-                self._own.append((prefix, uri or ""))
-            self._odd = self._odd or uri in (CLIENT, SERVER)
+                self._own_prefixes.append((prefix, uri or ""))
+            self._needs_rewriting = self._needs_rewriting or uri in (CLIENT, SERVER)
 
-    def _started(self, name: str, attributes: dict[str, str]) -> None:
+    def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth == 3:
-            self._children.append(_clark(name))
+            self._child_names.append(_clark(name))
         elif self._depth == 2:
             assert self._parser is not None
-            self._name, self._attributes, self._begin = name, attributes, self._parser.CurrentByteIndex
+            self._name, self._attributes = name, attributes
+            self._begin = self._parser.CurrentByteIndex
         elif self._depth == 1:
-            self._opened(name, attributes)
-        elif self._depth > self._most:
-            raise _Stop("policy-violation", f"more than {self._most} elements inside one another")
+            self._on_root(name, attributes)
+        elif self._depth > self._max_depth:
+            text = f"more than {self._max_depth} elements inside one another"
+            raise _Stop("policy-violation", text)
 
-    def _opened(self, name: str, attributes: dict[str, str]) -> None:
+    def _on_root(self, name: str, attributes: dict[str, str]) -> None:
         assert self._parser is not None
         tag = _TAG.match(self._buffer, self._parser.CurrentByteIndex - self._base)
         assert tag is not None
         self._empty_root = tag[0].endswith(b"/>")
         self._header = tag[0].removesuffix(b"/>").removesuffix(b">") + b">"
-        piece = Piece("open", self._base, self._base + tag.end(), _clark(name), attributes)
+        end = self._base + tag.end()
+        piece = Piece("open", self._base, end, _clark(name), attributes)
         piece.prefixed = b":" in tag[1]
         self._ready.append(piece)
-        self._fresh()
+        self._reset_notes()
 
-    def _ended(self, name: str) -> None:
+    def _on_end(self, name: str) -> None:
         self._depth -= 1
         if self._depth > 1:
             return
@@ -210,49 +236,64 @@ class Splitter:
             return
         tag = _TAG.match(self._buffer, self._begin - self._base)
         assert tag is not None
-        # for an empty element the parser stands behind it already; for others at its end tag
+        # For an empty element the parser is already past it, for others at the end tag.
         end = tag.end() if tag[0].endswith(b"/>") else self._buffer.index(b">", at) + 1
-        declared = (*self._prefixes.items(), *self._own) if self._prefixes or self._own else ()
-        odd = self._odd or CLIENT in self._prefixes.values()
+        prefixes: tuple[tuple[str, str], ...] = ()
+        if self._prefixes or self._own_prefixes:
+            prefixes = (*self._prefixes.items(), *self._own_prefixes)
         self._ready.append(
             Piece(
-                "element", self._begin, self._base + end, _clark(self._name), self._attributes, tuple(self._children),
-                declared, tag.end() - tag.start(), b":" in tag[1], odd,
+                "element",
+                self._begin,
+                self._base + end,
+                _clark(self._name),
+                self._attributes,
+                tuple(self._child_names),
+                prefixes,
+                tag.end() - tag.start(),
+                b":" in tag[1],
+                self._needs_rewriting or CLIENT in self._prefixes.values(),
             )
-        )  # fmt: skip
-        self._fresh()
+        )
+        self._reset_notes()
 
 
 def _clark(name: str) -> str:
+    """Turns the parser's `namespace}name` into `{namespace}name`."""
     return "{" + name if "}" in name else name
 
 
-def _declaration(version: str, encoding: str | None, standalone: int) -> None:
+def _on_declaration(version: str, encoding: str | None, standalone: int) -> None:
     if encoding is not None and encoding.upper() != "UTF-8":
         raise _Stop("unsupported-encoding", f"{encoding} is not UTF-8")
 
 
-def _comment(data: str) -> None:
+def _on_comment(data: str) -> None:
     raise _Stop("restricted-xml", "a comment")
 
 
-def _instruction(target: str, data: str) -> None:
+def _on_instruction(target: str, data: str) -> None:
     raise _Stop("restricted-xml", "a processing instruction")
 
 
-def _document_type(name: str, system: str | None, public: str | None, internal: bool) -> None:
+def _on_document_type(name: str, system: str | None, public: str | None, internal: bool) -> None:
     raise _Stop("restricted-xml", "a document type")
 
 
-def _misplaced(buffer: bytearray, in_stream: bool) -> tuple[str, str]:
-    """The condition for octets that stand where `<` should."""
+def _condition_of_text(buffer: bytearray, in_stream: bool) -> tuple[str, str]:
+    """The condition and text of the error for input that does not begin with `<`."""
     if in_stream:
         return "bad-format", "text between stanzas"
-    return ("unsupported-encoding" if buffer[0] in b"\xfe\xff" else "not-well-formed"), "no XML"
+    # 0xFE and 0xFF begin a byte order mark of UTF-16.
+    condition = "unsupported-encoding" if buffer[0] in b"\xfe\xff" else "not-well-formed"
+    return condition, "no XML"
 
 
 def _whole_characters(buffer: bytearray, start: int, end: int) -> tuple[int, bool]:
-    """How far the characters are whole, and whether what follows may still become one (RFC 6120 §11.6)."""
+    """Finds where the whole UTF-8 characters end (RFC 6120 §11.6).
+
+    Returns that offset, and whether the bytes after it may still become a character.
+    """
     try:
         with memoryview(buffer) as whole, whole[start:end] as part:
             str(part, "utf-8")
@@ -261,10 +302,14 @@ def _whole_characters(buffer: bytearray, start: int, end: int) -> tuple[int, boo
     return end, True
 
 
-def _condition(code: int) -> tuple[str, str]:
-    """The stream error for one of the parser's (RFC 6120 §11.1, §11.3)."""
-    restricted = code == _UNDEFINED_ENTITY
-    return ("restricted-xml" if restricted else "not-well-formed"), expat.ErrorString(code) or ""
+def _condition_of_code(code: int) -> tuple[str, str]:
+    """The condition and text of the stream error for an error code of the parser.
+
+    RFC 6120 §11.1: an entity that is not one of the five of XML itself is restricted XML; all else
+    is not well-formed (§11.3).
+    """
+    condition = "restricted-xml" if code == _UNDEFINED_ENTITY else "not-well-formed"
+    return condition, expat.ErrorString(code) or ""
 
 
 _UNDEFINED_ENTITY = expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]

@@ -1,7 +1,8 @@
-"""A stanza as a value: its start tag as fields, its inside as the octets that came.
+"""Stanzas as values: the start tag as fields, the content as the bytes that were received.
 
-The start tag is always written anew; the inside is passed on untouched, unless prefixes in it stand for the content
-namespace (RFC 6120 §4.8.5). A stanza is never changed: `stanza.but(to=…)` gives another.
+The start tag is always serialized from the fields. The content is passed on untouched, unless
+prefixes in it stand for the content namespace (RFC 6120 §4.8.5). A stanza is never changed:
+`stanza.replace(to=…)` returns another.
 """
 
 from __future__ import annotations
@@ -12,26 +13,57 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from fakes.xmpp.markup import CLIENT, DELAY, LANG, STANZA_ERRORS, STREAMS, element, escaped, local, namespace, written
+from fakes.xmpp.markup import (
+    CLIENT,
+    DELAY,
+    LANG,
+    STANZA_ERRORS,
+    STREAMS,
+    element,
+    escape,
+    local_name,
+    namespace,
+    serialize,
+)
 from fakes.xmpp.splitter import Piece, Splitter
 
-_SCOPE = f"<x xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>".encode()  # what a stanza's names mean on every stream
+# The scope in which stanzas are read: what their names mean is the same on every stream.
+_SCOPE = f"<x xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>".encode()
 KINDS = frozenset({f"{{{CLIENT}}}{kind}" for kind in ("message", "presence", "iq")})
 
-# RFC 6120 §8.3.3: the type that goes with each condition.
+# RFC 6120 §8.3.3: the error type that belongs to each condition.
 CONDITIONS: dict[str, str] = {
-    "bad-request": "modify", "conflict": "cancel", "feature-not-implemented": "cancel", "forbidden": "auth",
-    "gone": "cancel", "internal-server-error": "cancel", "item-not-found": "cancel", "jid-malformed": "modify",
-    "not-acceptable": "modify", "not-allowed": "cancel", "not-authorized": "auth", "policy-violation": "modify",
-    "recipient-unavailable": "wait", "redirect": "modify", "registration-required": "auth",
-    "remote-server-not-found": "cancel", "remote-server-timeout": "wait", "resource-constraint": "wait",
-    "service-unavailable": "cancel", "subscription-required": "auth", "undefined-condition": "cancel",
+    "bad-request": "modify",
+    "conflict": "cancel",
+    "feature-not-implemented": "cancel",
+    "forbidden": "auth",
+    "gone": "cancel",
+    "internal-server-error": "cancel",
+    "item-not-found": "cancel",
+    "jid-malformed": "modify",
+    "not-acceptable": "modify",
+    "not-allowed": "cancel",
+    "not-authorized": "auth",
+    "policy-violation": "modify",
+    "recipient-unavailable": "wait",
+    "redirect": "modify",
+    "registration-required": "auth",
+    "remote-server-not-found": "cancel",
+    "remote-server-timeout": "wait",
+    "resource-constraint": "wait",
+    "service-unavailable": "cancel",
+    "subscription-required": "auth",
+    "undefined-condition": "cancel",
     "unexpected-request": "wait",
-}  # fmt: skip
+}
 
 
 class StanzaError(Exception):
-    """What is wrong with one stanza: raised by whoever handles it, answered in one place; the stream lives on."""
+    """Raised by whatever handles a stanza, to answer it with an error. The stream stays open.
+
+    `type` is the error type; by default the one that RFC 6120 §8.3.3 gives to the condition.
+    `extra` are application-specific elements (RFC 6120 §8.3.4).
+    """
 
     def __init__(self, condition: str, text: str = "", *extra: Element, type: str = "") -> None:
         super().__init__(condition)
@@ -41,21 +73,18 @@ class StanzaError(Exception):
         self.type = type or CONDITIONS[condition]
 
     def element(self) -> Element:
-        """The `<error/>`."""
-        made = element(f"{{{CLIENT}}}error", {"type": self.type}, f"{{{STANZA_ERRORS}}}{self.condition}")
+        """Builds the `<error/>` element."""
+        condition = f"{{{STANZA_ERRORS}}}{self.condition}"
+        error = element(f"{{{CLIENT}}}error", {"type": self.type}, condition)
         if self.text:
-            made.append(element(f"{{{STANZA_ERRORS}}}text", {LANG: "en"}, text=self.text))
-        made.extend(self.extra)
-        return made
+            error.append(element(f"{{{STANZA_ERRORS}}}text", {LANG: "en"}, text=self.text))
+        error.extend(self.extra)
+        return error
 
 
 @dataclass(slots=True, eq=False)
 class Stanza:
-    """`kind` is message, presence or iq. Attributes that are absent are None, and `lang` is `xml:lang`.
-
-    `inside` are the octets between its tags, `children` the names of the elements there, `extra` what else its start
-    tag holds: prefixes that its inside uses, and attributes that nobody here knows.
-    """
+    """A message, presence or iq. Attributes that are absent are None; `lang` is `xml:lang`."""
 
     kind: str
     type: str | None = None
@@ -63,108 +92,130 @@ class Stanza:
     sender: str | None = None
     id: str | None = None
     lang: str | None = None
-    inside: bytes = b""
-    children: tuple[str, ...] = ()
-    extra: str = ""
+    content: bytes = b""  # between the start tag and the end tag
+    child_names: tuple[str, ...] = ()  # of the child elements, as `{namespace}name`
+    extra_attributes: str = ""  # prefixes that the content uses, and attributes unknown here
     _element: Element | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        return f"<{self.octets().decode('utf-8', 'replace')}>"
+        return f"<{self.to_bytes().decode('utf-8', 'replace')}>"
 
-    def but(self, **changes: Any) -> Stanza:
-        """The same with other fields."""
+    def replace(self, **changes: Any) -> Stanza:
+        """Returns a copy with other values for these fields."""
+        # dataclasses.replace takes several times as long, and every delivery needs a copy.
         other = Stanza(
-            self.kind, self.type, self.to, self.sender, self.id, self.lang, self.inside, self.children, self.extra
-        )  # fmt: skip
+            self.kind,
+            self.type,
+            self.to,
+            self.sender,
+            self.id,
+            self.lang,
+            self.content,
+            self.child_names,
+            self.extra_attributes,
+        )
         for name, value in changes.items():
             setattr(other, name, value)
         return other
 
-    def octets(self) -> bytes:
-        """As it is sent on a stream whose default namespace is the content namespace."""
+    def to_bytes(self) -> bytes:
+        """Serializes the stanza for a stream whose default namespace is the content namespace."""
         start = self.kind
-        if self.sender is not None:  # one after another: a loop costs twice the time, for each stanza that is delivered
-            start += f" from='{escaped(self.sender)}'"
+        # Not a loop: that takes twice the time, and this runs for every stanza delivered.
+        if self.sender is not None:
+            start += f" from='{escape(self.sender)}'"
         if self.to is not None:
-            start += f" to='{escaped(self.to)}'"
+            start += f" to='{escape(self.to)}'"
         if self.id is not None:
-            start += f" id='{escaped(self.id)}'"
+            start += f" id='{escape(self.id)}'"
         if self.type is not None:
-            start += f" type='{escaped(self.type)}'"
+            start += f" type='{escape(self.type)}'"
         if self.lang is not None:
-            start += f" xml:lang='{escaped(self.lang)}'"
-        if not self.inside:
-            return f"<{start}{self.extra}/>".encode()
-        return b"<%b>%b</%b>" % ((start + self.extra).encode(), self.inside, self.kind.encode())
+            start += f" xml:lang='{escape(self.lang)}'"
+        if not self.content:
+            return f"<{start}{self.extra_attributes}/>".encode()
+        tag = (start + self.extra_attributes).encode()
+        return b"<%b>%b</%b>" % (tag, self.content, self.kind.encode())
 
-    # ── looking into it ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── reading it ─────────────────────────────────────────────────────────
 
     @property
     def element(self) -> Element:
-        """It as a tree, with every element that it holds. Shared: not to be changed."""
+        """The whole stanza as a tree. It is shared: do not change it."""
         if self._element is None:
-            self._element = ElementTree.fromstring(_SCOPE + self.octets() + b"</x>")[0]
+            self._element = ElementTree.fromstring(_SCOPE + self.to_bytes() + b"</x>")[0]
         return self._element
 
     def child(self, name: str, space: str = CLIENT) -> Element | None:
-        """The first child of this name."""
-        return self.element.find(f"{{{space}}}{name}") if f"{{{space}}}{name}" in self.children else None
+        """The first child of this name; None if there is none."""
+        full_name = f"{{{space}}}{name}"
+        return self.element.find(full_name) if full_name in self.child_names else None
 
     def text(self, name: str, space: str = CLIENT) -> str:
-        """The text of the first child of this name; "" when there is none."""
+        """The text of the first child of this name; "" if there is none."""
         found = self.child(name, space)
         return "" if found is None else found.text or ""
 
     @property
     def payload(self) -> str:
-        """The name of the first child, as `{namespace}name`; "" when there is none."""
-        return self.children[0] if self.children else ""
+        """The name of the first child, as `{namespace}name`; "" if there is none."""
+        return self.child_names[0] if self.child_names else ""
 
     @property
     def body(self) -> str:
-        """A message's first body."""
+        """The first body of a message."""
         return self.text("body")
 
     @property
     def subject(self) -> str:
-        """A message's first subject."""
+        """The first subject of a message."""
         return self.text("subject")
 
     @property
     def thread(self) -> str:
-        """A message's thread."""
+        """The thread of a message."""
         return self.text("thread")
 
     @property
     def delayed(self) -> bool:
-        """Whether somebody kept it on its way (XEP-0203)."""
-        return f"{{{DELAY}}}delay" in self.children
+        """Whether the stanza was stored on its way (XEP-0203)."""
+        return f"{{{DELAY}}}delay" in self.child_names
 
     @property
     def condition(self) -> str:
-        """The condition of an error: `service-unavailable`; "" when it is none."""
+        """The condition of an error, such as `service-unavailable`; "" if it is not an error."""
         error = self.child("error")
-        for one in error if error is not None else ():
-            if namespace(one.tag) == STANZA_ERRORS and local(one.tag) != "text":
-                return local(one.tag)
+        for child in error if error is not None else ():
+            if namespace(child.tag) == STANZA_ERRORS and local_name(child.tag) != "text":
+                return local_name(child.tag)
         return ""
 
-    # ── answering it ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── answering it ───────────────────────────────────────────────────────
 
-    def result(self, *inside: Element) -> Stanza:
-        """The answer of type result (RFC 6120 §8.2.3)."""
-        return made("iq", type="result", to=self.sender, sender=self.to, id=self.id, inside=inside)
+    def result(self, *children: Element) -> Stanza:
+        """Builds the answer of type result to an iq (RFC 6120 §8.2.3)."""
+        return build_stanza(
+            "iq", type="result", to=self.sender, sender=self.to, id=self.id, children=children
+        )
 
     def error(self, error: StanzaError) -> Stanza:
-        """The answer of type error: same kind and id, addresses exchanged, what was sent inside (RFC 6120 §8.3.1)."""
-        said = written(error.element()).encode()
-        return self.but(
-            type="error", to=self.sender, sender=self.to, id=self.id if self.id is not None or self.kind != "iq" else "",
-            inside=self.inside + said, children=(*self.children, f"{{{CLIENT}}}error"),
-        )  # fmt: skip
+        """Builds the answer of type error (RFC 6120 §8.3.1).
+
+        It has the same kind and id, the addresses exchanged, and repeats the content.
+        """
+        # An iq without an id is answered with an empty one, as Prosody and ejabberd do.
+        id = self.id if self.id is not None or self.kind != "iq" else ""
+        return self.replace(
+            type="error",
+            to=self.sender,
+            sender=self.to,
+            id=id,
+            content=self.content + serialize(error.element()).encode(),
+            child_names=(*self.child_names, f"{{{CLIENT}}}error"),
+        )
 
 
-def made(
+def build_stanza(
     kind: str,
     *,
     type: str | None = None,
@@ -172,63 +223,81 @@ def made(
     sender: str | None = None,
     id: str | None = None,
     lang: str | None = None,
-    inside: Iterable[Element] = (),
+    children: Iterable[Element] = (),
 ) -> Stanza:
-    """A stanza of the server's own."""
-    elements = list(inside)
-    text = "".join(map(written, elements)).encode()
-    return Stanza(kind, type, to, sender, id, lang, text, tuple(one.tag for one in elements))
+    """Builds a stanza from elements."""
+    elements = list(children)
+    content = "".join(map(serialize, elements)).encode()
+    names = tuple(child.tag for child in elements)
+    return Stanza(kind, type, to, sender, id, lang, content, names)
 
 
 def with_child(stanza: Stanza, child: Element, **changes: Any) -> Stanza:
-    """The same with one element more."""
-    inside = stanza.inside + written(child).encode()
-    return stanza.but(inside=inside, children=(*stanza.children, child.tag), **changes)
+    """Returns a copy with one more child, and with other values for the fields in `changes`."""
+    content = stanza.content + serialize(child).encode()
+    return stanza.replace(content=content, child_names=(*stanza.child_names, child.tag), **changes)
 
 
-_KNOWN = {"type", "to", "from", "id", LANG[1:]}
+_KNOWN_ATTRIBUTES = {"type", "to", "from", "id", LANG[1:]}
 
 
 def from_piece(piece: Piece) -> Stanza:
-    """The stanza that came on a stream."""
+    """Reads a stanza from a piece of a stream."""
     attributes = piece.attributes
     raw = piece.raw
-    end = raw.rfind(b"<") if raw[piece.tag_end - 2] != 0x2F else piece.tag_end
+    end = raw.rfind(b"<") if raw[piece.tag_end - 2] != ord("/") else piece.tag_end
     stanza = Stanza(
-        local(piece.name), attributes.get("type"), attributes.get("to"), attributes.get("from"), attributes.get("id"),
-        attributes.get(LANG[1:]), raw[piece.tag_end : end], piece.children,
-    )  # fmt: skip
-    if piece.declared or not attributes.keys() <= _KNOWN:
-        stanza.extra = _extra(piece)
-    return _rewritten(stanza) if piece.odd else stanza
+        local_name(piece.name),
+        attributes.get("type"),
+        attributes.get("to"),
+        attributes.get("from"),
+        attributes.get("id"),
+        attributes.get(LANG[1:]),
+        raw[piece.tag_end : end],
+        piece.child_names,
+    )
+    if piece.prefixes or not attributes.keys() <= _KNOWN_ATTRIBUTES:
+        stanza.extra_attributes = _extra_attributes(piece)
+    return _reserialize(stanza) if piece.needs_rewriting else stanza
 
 
-def _extra(piece: Piece) -> str:
-    prefixes = dict(piece.declared)
-    text = "".join(f" xmlns:{prefix}='{escaped(uri)}'" for prefix, uri in prefixes.items())
+def _extra_attributes(piece: Piece) -> str:
+    """Serializes the prefixes in scope, and the attributes that have no field in a `Stanza`."""
+    prefixes = dict(piece.prefixes)
+    text = "".join(f" xmlns:{prefix}='{escape(uri)}'" for prefix, uri in prefixes.items())
     for name, value in piece.attributes.items():
-        space, brace, plain = name.rpartition("}")
-        if name in _KNOWN:
+        if name in _KNOWN_ATTRIBUTES:
             continue
-        prefix = next((prefix for prefix, uri in prefixes.items() if uri == space), "xml")
-        text += f" {prefix}:{plain}='{escaped(value)}'" if brace else f" {name}='{escaped(value)}'"
+        space, brace, plain = name.rpartition("}")
+        if brace:
+            prefix = next((prefix for prefix, uri in prefixes.items() if uri == space), "xml")
+            text += f" {prefix}:{plain}='{escape(value)}'"
+        else:
+            text += f" {name}='{escape(value)}'"
     return text
 
 
-def _rewritten(stanza: Stanza) -> Stanza:
-    """Without prefixes for the content namespace: all of its inside written anew."""
+def _reserialize(stanza: Stanza) -> Stanza:
+    """Serializes the content again, so that no prefix stands for the content namespace."""
     tree = stanza.element
-    inside = escaped(tree.text or "") + "".join(written(one) + escaped(one.tail or "") for one in tree)
-    return stanza.but(inside=inside.encode(), extra="")
+    content = escape(tree.text or "") + "".join(
+        serialize(child) + escape(child.tail or "") for child in tree
+    )
+    return stanza.replace(content=content.encode(), extra_attributes="")
 
 
-def parsed(text: str | bytes) -> Stanza:
-    """The stanza that a text says, its default namespace being the content namespace. Raises ValueError."""
+def parse_stanza(text: str | bytes) -> Stanza:
+    """Parses a stanza whose default namespace is the content namespace.
+
+    Raises ValueError if the text is not exactly one stanza.
+    """
     raw = text.encode() if isinstance(text, str) else text
     buffer = bytearray(_SCOPE + raw)
     splitter = Splitter()
     splitter.next(buffer)
     piece = splitter.next(buffer)
-    if piece is None or piece.kind != "element" or piece.name not in KINDS or piece.prefixed or buffer.strip():
-        raise ValueError(f"this is not one stanza: {raw.decode('utf-8', 'replace')!r}")
+    whole = piece is not None and piece.kind == "element" and not buffer.strip()
+    if piece is None or not whole or piece.name not in KINDS or piece.prefixed:
+        shown = raw.decode("utf-8", "replace")
+        raise ValueError(f"not one stanza: {shown!r}; write one <message/>, <presence/> or <iq/>")
     return from_piece(piece)

@@ -1,52 +1,63 @@
-"""A client's stream: RFC 6120's side of one connection, from the header to the end.
+"""A client's stream: one connection of RFC 6120, from the header to the end.
 
-Read the legality table first; then one handler a verb. States: START (nothing said), OPEN (headers exchanged), SASL (a
-login under way), AGAIN (logged in, a new header is due), LOGIN (and said), BOUND (a resource is bound). What a bound
-client says goes to its session (sessions.py), which is not the stream, and on to routing.py.
+Read the legality table first, then the handlers, one per verb. The states are:
+
+- START: nothing received
+- OPEN: headers exchanged
+- SASL: a login under way
+- AGAIN: logged in, a new header is due
+- LOGIN: logged in, headers exchanged again
+- BOUND: a resource is bound
+
+What a bound client sends goes to its session (sessions.py), which is not the stream, and on to
+dispatch.py.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import re
+from collections.abc import Callable
 from typing import ClassVar
+from xml.etree.ElementTree import Element
 
 from fakes import sasl as mechanisms
 from fakes.wire import Facts, Refuse, Rule, Runtime, Secret, Session, Unit, Want, rule
-from fakes.xmpp import sasl
-from fakes.xmpp.addresses import Jid, domain_of, jid
+from fakes.xmpp import binding, sasl
+from fakes.xmpp.addresses import parse_or_none
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.features import features, may_start_tls, must_start_tls
-from fakes.xmpp.markup import BIND, CLIENT, LANG, SASL, SESSION, STREAMS, TLS, element, escaped, local, namespace, written
-from fakes.xmpp.refusals import SASL_CONDITIONS, STREAM_CONDITIONS, TOO_BIG, SaslFailure, StreamError, TlsFailure
-from fakes.xmpp.service import FEATURES, Policy, Service
+from fakes.xmpp.header import check_header, choose_domain, serialize_header
+from fakes.xmpp.markup import LANG, TLS, element, serialize
+from fakes.xmpp.policy import FEATURES, Policy
+from fakes.xmpp.refusals import (
+    Refusal,
+    SaslFailure,
+    StreamError,
+    TlsFailure,
+    named_in_fault,
+    wrong_state,
+)
+from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Piece, Splitter
-from fakes.xmpp.stanzas import CONDITIONS, KINDS, Stanza, StanzaError, from_piece, made
+from fakes.xmpp.stanzas import Stanza, StanzaError
+from fakes.xmpp.units import read_unit
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
-HALF_TIME = 60.0  # seconds that the rest of a piece may take
-BINDINGS = 6  # tries at binding (RFC 6120 §7.7.3: 5 to 10)
-
-_NAMES = {
-    f"{{{SASL}}}auth": "auth", f"{{{SASL}}}response": "response", f"{{{SASL}}}abort": "abort",
-    f"{{{TLS}}}starttls": "starttls", f"{{{STREAMS}}}error": "error",
-}  # fmt: skip
-_HALF_ANSWER = re.compile(rb"<(?:auth|response)\b[^>]*>([^<]*)")
-_STANZAS = ("message", "presence", "iq", "bind", "session")
+REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
+BIND_ATTEMPTS = 6  # failed attempts at binding (RFC 6120 §7.7.3: 5 to 10)
 
 
 class Xmpp(Session):
-    """One connection of a client."""
+    """One connection of a client. It is the outlet of the session that is bound to it."""
 
     protocol: ClassVar[str] = "xmpp"
     states: ClassVar[str] = "START OPEN SASL AGAIN LOGIN BOUND"
     verbs: ClassVar[dict[str, Rule]] = {
         "stream": rule("START AGAIN", "RFC 6120 §4.2", then="OPEN LOGIN"),
         "starttls": rule("OPEN", "RFC 6120 §5.4.2", then="START"),
-        "auth": rule("OPEN SASL", "RFC 6120 §6.4.2", then="OPEN SASL AGAIN"),
-        "response": rule("SASL", "RFC 6120 §6.4.3", then="OPEN SASL AGAIN"),
-        "abort": rule("SASL", "RFC 6120 §6.4.4", then="OPEN"),
+        "auth": rule("OPEN SASL", "RFC 6120 §6.4.2", then="SASL AGAIN"),
+        "response": rule("SASL", "RFC 6120 §6.4.3", then="SASL AGAIN"),
+        "abort": rule("SASL", "RFC 6120 §6.4.4"),
         "bind": rule("LOGIN", "RFC 6120 §7", then="LOGIN BOUND"),
         "session": rule("BOUND", "RFC 6121 Appendix E"),
         "iq": rule("LOGIN BOUND", "RFC 6120 §8.2.3"),
@@ -63,106 +74,60 @@ class Xmpp(Session):
         super().__init__(runtime)
         self.service = service
         self.policy: Policy = service.policy
-        self.state = "START"
         self.domain = service.domains[0]  # the one that the client speaks to
         self.resource: Resource | None = None
         self._splitter = Splitter(self.policy.stanza)
-        self._headed = False  # our header is out
-        self._claimed = ""  # who the client's header says it is
+        self._login = sasl.Login(service)
+        self._header_sent = False
+        self._claimed = ""  # the bare address in the client's last header, "" without one
         self._lang = ""
-        self._exchange: mechanisms.Exchange | None = None
-        self._failures = 0
-        self._bindings = 0
-        self._unit: Unit | None = None  # the one that is being handled
+        self._bind_failures = 0
+        self._awaits_rest = False  # of an incomplete piece
+        self._unit: Unit | None = None  # the one being handled
 
-    # ── opening, and starting again ──────────────────────────────────────────────────────────────────────────────
+    # ── opening and restarting ─────────────────────────────────────────────
 
     def opened(self, facts: Facts) -> None:
         super().opened(facts)
         if not self.closed:
-            self.timers.at("login", self.runtime.now() + LOGIN_TIME, lambda: self.end("connection-timeout", "no login"))
+            due = self.runtime.now() + LOGIN_TIME
+            self.timers.at("login", due, lambda: self.end("connection-timeout", "no login"))
 
     def greet(self) -> None:
-        """The client speaks first; only one too many is told so at once."""
+        """Sends nothing, because the client speaks first, except an error if the server is full."""
         if self.facts.crowded:
             self.end("resource-constraint", "too many connections")
 
     def upgraded(self) -> None:
-        """RFC 6120 §5.4.3.3: all that was said in clear is forgotten."""
+        """RFC 6120 §5.4.3.3: forgets what was sent in clear."""
         self.state = "START"
-        self.user, self._claimed, self._exchange = "", "", None
+        self.user, self._claimed = "", ""
+        self._login.drop()
         self._restart()
 
     def _restart(self) -> None:
         self._splitter.restart()
-        self._headed = False
+        self._header_sent = False
 
-    # ── units ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── reading ────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
         piece = self._splitter.next(self.buffer)
         if piece is None:
-            if self.buffer and "half" not in self.timers:
-                self.timers.at("half", self.runtime.now() + HALF_TIME, lambda: self.end("connection-timeout", "half a stanza"))
+            if self.buffer and not self._awaits_rest:
+                self._awaits_rest = True
+                due = self.runtime.now() + REST_TIME
+                self.timers.at("rest", due, lambda: self.end("connection-timeout", "half a stanza"))
             return None
-        self.timers.cancel("half")
-        self._unit = unit = self._recognised(piece)
+        self._awaits_rest = False
+        self.timers.cancel("rest")
+        self._unit = unit = read_unit(piece, self._login)
         return unit
 
-    def _recognised(self, piece: Piece) -> Unit:
-        raw = piece.raw
-        if piece.kind == "open":
-            return Unit(raw, "stream", piece.attributes.get("to", ""), content=piece)
-        if piece.kind == "close":
-            return Unit(raw, "close")
-        if piece.kind == "error":
-            extra = TOO_BIG if piece.text == "stanza-too-big" else ""
-            return Unit(raw, "", refusal=Refuse(StreamError(piece.name, "" if extra else piece.text, extra), "RFC 6120 §4.9.3"))
-        if piece.name in KINDS:
-            return self._stanza(piece)
-        verb = _NAMES.get(piece.name)
-        if verb is None:
-            return Unit(raw, "", refusal=Refuse(_unsupported(piece), "RFC 6120 §4.9.3"))
-        if verb in ("auth", "response"):
-            content = raw[piece.tag_end : raw.rfind(b"<")] if raw[piece.tag_end - 2] != 0x2F else b""
-            mechanism = piece.attributes.get("mechanism", "")
-            return Unit(raw, verb, mechanism, self._secret(verb, mechanism, piece.tag_end, content), content=(mechanism, content))
-        return Unit(raw, verb, content=piece)
-
-    def _stanza(self, piece: Piece) -> Unit:
-        if piece.prefixed:
-            # RFC 6120 §4.8.5: never passed on as it is
-            return Unit(piece.raw, "", refusal=Refuse(StreamError("bad-namespace-prefix", "stanzas are written without a prefix"), "RFC 6120 §4.9.3"))
-        stanza = from_piece(piece)
-        if stanza.kind != "iq":
-            return Unit(piece.raw, stanza.kind, stanza.to or "", content=stanza)
-        space = namespace(stanza.payload)
-        asks = stanza.type == "set" and space in (BIND, SESSION)
-        return Unit(piece.raw, {BIND: "bind", SESSION: "session"}[space] if asks else "iq", space, content=stanza)
-
-    def _secret(self, verb: str, mechanism: str, start: int, content: bytes) -> tuple[Secret, ...]:
-        if content in (b"", b"="):
-            return ()
-        said, challenge = "", b""
-        if verb == "response" and self._exchange is not None:
-            mechanism, said, challenge = self._exchange.mechanism, self._exchange.name, self._exchange.challenge
-        try:
-            response = sasl.decoded(content)
-        except Refuse:
-            response = None
-        if mechanism == "ANONYMOUS":
-            return ()
-        if response is None or mechanism not in sasl.OFFERED:
-            return (Secret(start, start + len(content), "not base64"),)
-        label = mechanisms.label(mechanism, response, self.service.people, said, challenge)
-        return (Secret(start, start + len(content), label),)
-
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
-        """The answer of a login that was cut in its middle."""
-        found = _HALF_ANSWER.search(raw)
-        return (Secret(found.start(1), found.end(1), "not base64"),) if found and found[1] else ()
+        return sasl.secrets_of_half(raw)
 
-    # ── dispatch ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── refusing ───────────────────────────────────────────────────────────
 
     def handle(self, unit: Unit) -> None:
         try:
@@ -170,304 +135,210 @@ class Xmpp(Session):
         except StanzaError as error:
             self.refused(Refuse(error))
 
-    def unknown(self, unit: Unit) -> Refuse:
-        raise AssertionError(f"{unit.verb} has no rule")
-
     def wrong_state(self, unit: Unit) -> Refuse:
-        if unit.verb == "starttls":
-            return Refuse(TlsFailure(), "RFC 6120 §5.4.2.2")
-        if unit.verb in ("bind", "session") and self.state in ("LOGIN", "BOUND"):
-            return Refuse(StanzaError("not-allowed", "once, and in its turn"), "RFC 6120 §7")
-        if unit.verb in ("response", "abort") and self.state == "OPEN":
-            return Refuse(SaslFailure("malformed-request", "nothing was asked"), "RFC 6120 §6.5.8")
-        if unit.verb in _STANZAS:
-            return Refuse(StreamError("not-authorized", "log in first"), "RFC 6120 §4.9.3.12")
-        return Refuse(StreamError("policy-violation", f"{unit.verb} is out of turn"), "RFC 6120 §4.9.3.14")
+        return wrong_state(unit.verb, self.state)
 
     def refused(self, refusal: Refuse) -> None:
-        """Writes a refusal of any of the four kinds; the last two end the stream."""
-        reply, section = refusal.reply, refusal.section
+        """Sends a refusal; a TLS failure or a stream error ends the stream too."""
+        reply: Refusal = refusal.reply
+        section = refusal.section
         if self.closed:
             return
         if isinstance(reply, StanzaError):
             if self._unit is not None and isinstance(self._unit.content, Stanza):
-                sender = self.resource.jid.text if self.resource is not None else None  # whoever it says it is
-                self.send(self._unit.content.but(sender=sender).error(reply).octets(), section or "RFC 6120 §8.3")
+                # The error goes to the client's own address, whatever `from` it has sent.
+                sender = self.resource.jid.text if self.resource is not None else None
+                answer = self._unit.content.replace(sender=sender).error(reply)
+                self.send(answer.to_bytes(), section or "RFC 6120 §8.3")
         elif isinstance(reply, SaslFailure):
-            self._fail(reply, section)
-        elif isinstance(reply, TlsFailure):
-            self.send(written(reply.element()).encode(), section)
-            self.send(b"</stream:stream>", "RFC 6120 §4.4")
-            self.close()
+            self.state = "OPEN"
+            self._send_element(reply.element(), section)
+            # RFC 6120 §6.4.5: the stream stays open for another try, but not for ever
+            if not self._login.fail(reply):
+                error = StreamError("policy-violation", "too many failed logins")
+                self._finish(error.element(), "RFC 6120 §6.4.5")
         else:
-            self._end(reply, section)
+            self._finish(reply.element(), section)
 
     def scripted_reply(self, text: str) -> None:
-        """The text of a fault: XML as it stands, or a condition, made an error of the kind that the unit calls for.
+        """Sends the text of a fault: XML as it is, or the error that a condition names.
 
-        `conflict later` answers a stanza; `stream:conflict later` ends the stream.
+        See `refusals.named_in_fault`.
         """
-        condition, _, words = text.partition(" ")
-        verb = self._unit.verb if self._unit is not None and self.current is not None else ""
-        if text.lstrip().startswith("<"):
+        verb = self._unit.verb if self._unit is not None else ""
+        refusal = None if text.lstrip().startswith("<") else named_in_fault(text, verb)
+        if refusal is None:
             self.send(text.encode())
-        elif verb in _STANZAS and condition in CONDITIONS:
-            self.refused(Refuse(StanzaError(condition, words)))
-        elif verb in ("auth", "response", "abort") and condition in SASL_CONDITIONS:
-            self.refused(Refuse(SaslFailure(condition, words)))
-        elif condition.removeprefix("stream:") in STREAM_CONDITIONS:
-            self.end(condition.removeprefix("stream:"), words)
         else:
-            self.send(text.encode())
+            section = "RFC 6120 §4.9.3" if isinstance(refusal, StreamError) else ""
+            self.refused(Refuse(refusal, section))
 
-    # ── what an outlet is ────────────────────────────────────────────────────────────────────────────────────────
+    # ── the outlet of a session ────────────────────────────────────────────
 
     def deliver(self, stanza: Stanza) -> None:
-        """See Outlet."""
+        """Sends a stanza to the client."""
         if not self.closed:
-            self.send(stanza.octets())
+            self.send(stanza.to_bytes())
 
     def end(self, condition: str, text: str = "") -> None:
-        """See Outlet."""
-        self._end(StreamError(condition, text), "RFC 6120 §4.9.3")
+        """Ends the stream with a stream error."""
+        self._finish(StreamError(condition, text).element(), "RFC 6120 §4.9.3")
 
     def cut(self, want: Want) -> None:
-        """See Outlet."""
+        """Ends the connection without sending anything."""
         self.close(want)
 
-    def _end(self, error: StreamError, section: str) -> None:
-        """RFC 6120 §4.9.1: our header if it is not out yet, the error, the end."""
-        if self.closed:
-            return
-        self._open_in_any_case()
-        self.send(written(error.element()).encode(), section)
-        self.send(b"</stream:stream>", "RFC 6120 §4.4")
-        self.close()
-
-    def _open_in_any_case(self) -> None:
-        if not self._headed:
-            self._headed = True
-            self.send(self._header("1.0"), "RFC 6120 §4.9.1.2")
-
     def abandoned(self) -> None:
+        """Ends the session, or forgets an anonymous user who has not bound a resource."""
         if self.resource is not None:
             self.service.unbind(self.resource)
         elif self.user:
-            self.service.left(self.user)
+            self.service.logged_out(self.user)
 
-    # ── the header ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── writing ────────────────────────────────────────────────────────────
+
+    def _send_element(self, sent: Element, section: str) -> None:
+        self.send(serialize(sent).encode(), section)
+
+    def _send_header(self, version: str, section: str) -> None:
+        # RFC 6120 §4.7.3: the id of every stream is new
+        header = serialize_header(self.domain, self.runtime.token(20), self._claimed, version)
+        self._header_sent = True
+        self.send(header, section)
+
+    def _finish(self, error: Element | None = None, section: str = "") -> None:
+        """Ends the stream, with an error if one is given.
+
+        RFC 6120 §4.9.1.2: a header that has not been sent yet comes first.
+        """
+        if self.closed:
+            return
+        if not self._header_sent:
+            self._send_header("1.0", "RFC 6120 §4.9.1.2")
+        if error is not None:
+            self._send_element(error, section)
+        self.send(b"</stream:stream>", "RFC 6120 §4.4")
+        self.close()
+
+    # ── the header ─────────────────────────────────────────────────────────
 
     def do_stream(self, unit: Unit) -> None:
         piece: Piece = unit.content
-        attributes = piece.attributes
-        self._lang = attributes.get(LANG[1:], "")
-        self._claimed = _bare(attributes.get("from", ""))
-        if namespace(piece.name) != STREAMS or self._splitter.default_namespace not in (CLIENT, STREAMS, ""):
-            raise Refuse(StreamError("invalid-namespace"), "RFC 6120 §4.9.3.10")
-        if local(piece.name) != "stream":
-            raise Refuse(StreamError("bad-format", "a stream begins with <stream:stream>"), "RFC 6120 §4.9.3.1")
-        version = _version(attributes.get("version"))
-        self._choose_domain(attributes.get("to"))
-        if self.user and self.tls is not None and self._claimed not in ("", self.user):
-            raise Refuse(StreamError("invalid-from"), "RFC 6120 §6.4.6")
-        self.send(self._header(version), "RFC 6120 §4.2")
+        self._lang = piece.attributes.get(LANG[1:], "")
+        # Stored before anything is checked, because the header of a refusal repeats it.
+        claimed = parse_or_none(piece.attributes.get("from", ""))
+        self._claimed = claimed.bare if claimed is not None and claimed.local else ""
+        version = check_header(piece, self._splitter.default_namespace)
+        # After login the domain cannot be changed.
+        domains = (self.domain,) if self.user else self.service.domains
+        self.domain = choose_domain(piece.attributes.get("to"), domains, self.domain)
+        if self.user:
+            self._check_claimed(self.user)
+        self._send_header(version, "RFC 6120 §4.2")
         self.state = "LOGIN" if self.user else "OPEN"
-        self._headed = True
         if version:
-            self.send(written(features(self)).encode(), "RFC 6120 §4.3.2")
+            offered = features(self.service, self.tls, logged_in=bool(self.user))
+            self._send_element(offered, "RFC 6120 §4.3.2")
 
-    def _choose_domain(self, to: str | None) -> None:
-        """The domain that the client means. Raises Refuse (RFC 6120 §4.9.3.6)."""
-        if to is None:
-            return  # old clients leave it out (RFC 6120 §4.7.2)
-        try:
-            wanted = domain_of(to)
-        except ValueError:
-            wanted = ""
-        if wanted not in self.service.domains or (self.user and wanted != self.domain):
-            raise Refuse(StreamError("host-unknown"), "RFC 6120 §4.9.3.6")
-        self.domain = wanted
+    def _check_claimed(self, user: str, text: str = "") -> None:
+        """RFC 6120 §6.4.6: inside TLS the header must not claim another address. Raises Refuse."""
+        if self.tls is not None and self._claimed not in ("", user):
+            raise Refuse(StreamError("invalid-from", text), "RFC 6120 §6.4.6")
 
-    def _header(self, version: str) -> bytes:
-        """Our header (RFC 6120 §4.7): a fresh id each time, the version only for clients that know of versions."""
-        said = f"<?xml version='1.0'?><stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}'"
-        said += f" from='{self.domain}' id='{self.runtime.token(20)}'"
-        said += f" to='{escaped(self._claimed)}'" if self._claimed else ""
-        said += f" version='{version}'" if version else ""
-        return f"{said} xml:lang='en'>".encode()
-
-    # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── TLS ────────────────────────────────────────────────────────────────
 
     def do_starttls(self, unit: Unit) -> None:
-        if not may_start_tls(self):
+        if not may_start_tls(self.service, self.tls):
             raise Refuse(TlsFailure(), "RFC 6120 §5.4.2.2")
-        self.send(written(element(f"{{{TLS}}}proceed")).encode(), "RFC 6120 §5.4.2.3")
+        self._send_element(element(f"{{{TLS}}}proceed"), "RFC 6120 §5.4.2.3")
         self.start_tls()
 
-    # ── logging in ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── login ──────────────────────────────────────────────────────────────
 
     def do_auth(self, unit: Unit) -> None:
         mechanism, content = unit.content
-        self._exchange, self.state = None, "OPEN"  # RFC 6120 §6.4.2: one under way is dropped
-        if must_start_tls(self):
+        # RFC 6120 §6.4.2: an exchange that is under way is dropped
+        self._login.drop()
+        self.state = "OPEN"
+        if must_start_tls(self.service, self.tls):
             raise Refuse(SaslFailure("encryption-required"), "RFC 6120 §6.5.4")
-        if mechanism not in sasl.mechanisms(self):
-            raise Refuse(SaslFailure("invalid-mechanism"), "RFC 6120 §6.5.7")
-        if content and mechanism not in mechanisms.CLIENT_FIRST:
-            text = f"{mechanism} takes no initial response"
-            raise Refuse(SaslFailure("malformed-request", text), "RFC 6120 §6.5.8")
-        initial = sasl.decoded(content) if content else None
-        self._exchange, self.state = sasl.exchange(self, mechanism), "SASL"
-        self._step(initial)
+        self._log_in(lambda: self._login.start(mechanism, content, self.domain, self.tls))
 
     def do_response(self, unit: Unit) -> None:
-        self._step(sasl.decoded(unit.content[1]))
+        _, content = unit.content
+        self._log_in(lambda: self._login.respond(content))
 
     def do_abort(self, unit: Unit) -> None:
         raise Refuse(SaslFailure("aborted"), "RFC 6120 §6.5.1")
 
-    def _step(self, response: bytes | None) -> None:
-        exchange = self._exchange
-        assert exchange is not None
+    def _log_in(self, step: Callable[[], bytes | None]) -> None:
+        """Takes a step of the exchange, and sends its challenge or the success."""
         try:
-            challenge = exchange.start(response) if exchange.step == 0 else exchange.answer(response or b"")
+            challenge = step()
         except mechanisms.SaslError as error:
+            # Only now it is known that the password of a SCRAM or DIGEST-MD5 response was wrong.
             if self.current is not None and isinstance(error, mechanisms.WrongCredentials):
-                self.current.secrets = tuple(map(_marked_wrong, self.current.secrets))
+                self.current.secrets = tuple(map(sasl.marked_wrong, self.current.secrets))
             raise Refuse(sasl.failure(error), "RFC 6120 §6.5") from None
         if challenge is not None:
-            text = sasl.encoded(challenge) if challenge else ""
-            self.send(written(element(f"{{{SASL}}}challenge", text=text)).encode(), "RFC 6120 §6.4.3")
+            self.state = "SASL"
+            self._send_element(sasl.challenge_element(challenge), "RFC 6120 §6.4.3")
             return
-        if self.tls is not None and self._claimed not in ("", exchange.user):
-            raise Refuse(StreamError("invalid-from", "the header said another address"), "RFC 6120 §6.4.6")
+        exchange = self._login.exchange
+        assert exchange is not None
+        self._check_claimed(exchange.user, "the header said another address")
         self.note(user=exchange.user, mechanism=exchange.mechanism)
-        text = sasl.encoded(exchange.data) if exchange.data is not None else ""
-        self.send(written(element(f"{{{SASL}}}success", text=text)).encode(), "RFC 6120 §6.4.6")
-        self.user, self._exchange, self.state = exchange.user, None, "AGAIN"
+        self._send_element(sasl.success_element(exchange.data), "RFC 6120 §6.4.6")
+        self.user, self.state = exchange.user, "AGAIN"
+        self._login.drop()
         self._restart()
 
-    def _fail(self, failure: SaslFailure, section: str) -> None:
-        """A failure leaves the stream for another try, but not for ever (RFC 6120 §6.4.5)."""
-        self._exchange, self.state = None, "OPEN"
-        self.send(written(failure.element()).encode(), section)
-        self._failures += failure.condition != "aborted"
-        if self._failures >= self.policy.attempts:
-            self._end(StreamError("policy-violation", "too many failed logins"), "RFC 6120 §6.4.5")
-
-    # ── binding ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── binding ────────────────────────────────────────────────────────────
 
     def do_bind(self, unit: Unit) -> None:
         stanza: Stanza = unit.content
-        self._check_id(stanza)
-        wanted = stanza.element[0].findtext(f"{{{BIND}}}resource") or ""
-        account = self.service.account(jid(self.user))
-        if account is None:
-            raise Refuse(StreamError("not-authorized", "the account is gone"), "RFC 6120 §4.9.3.12")
+        binding.check_id(stanza)
         try:
-            name = jid(f"{self.user}/{wanted}").resource if wanted else ""
-        except ValueError:
-            name = ""  # RFC 6120 §7.7.2.1: better one of ours than none
-        try:
-            self.resource = self.service.bind(account, name, self)
+            self.resource = binding.bind(self.service, self.user, stanza, self)
         except StanzaError as error:
-            self._bindings += 1
+            self._bind_failures += 1
             self.refused(Refuse(error, "RFC 6120 §7.7.2"))
-            if self._bindings >= BINDINGS:
+            if self._bind_failures >= BIND_ATTEMPTS:
                 self.end("policy-violation", "too many tries at binding")
             return
         self.resource.lang = self._lang
         self.state = "BOUND"
         self.timers.cancel("login")
-        address = element(f"{{{BIND}}}jid", text=self.resource.jid.text)
-        bound = made("iq", type="result", id=stanza.id, inside=(element(f"{{{BIND}}}bind", {}, address),))
         self.note(jid=self.resource.jid.text)
-        self.send(bound.octets(), "RFC 6120 §7.6.1")
+        self.send(binding.bound(stanza, self.resource).to_bytes(), "RFC 6120 §7.6.1")
 
     def do_session(self, unit: Unit) -> None:
-        self._check_id(unit.content)
+        binding.check_id(unit.content)
         if not self.service.offers("session"):
             raise StanzaError("service-unavailable")
-        self.send(unit.content.result().octets(), "RFC 6121 Appendix E")
+        self.send(unit.content.result().to_bytes(), "RFC 6121 Appendix E")
 
-    def _check_id(self, stanza: Stanza) -> None:
-        if stanza.id is None:
-            raise StanzaError("bad-request", "an iq has an id (RFC 6120 §8.1.3)")
-
-    # ── stanzas ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── stanzas ────────────────────────────────────────────────────────────
 
     def do_iq(self, unit: Unit) -> None:
-        self._hear(unit.content)
-
-    def do_message(self, unit: Unit) -> None:
-        self._hear(unit.content)
-
-    def do_presence(self, unit: Unit) -> None:
-        self._hear(unit.content)
-
-    def _hear(self, stanza: Stanza) -> None:
+        stanza: Stanza = unit.content
         resource = self.resource
         if resource is None:
-            self._hear_unbound(stanza)
+            binding.handle_unbound(self.service, self.user, self.domain, stanza, self)
             return
-        if self.policy.forged == "error" and stanza.sender is not None:
-            own = (resource.jid, resource.account.jid)
-            if _parsed(stanza.sender) not in own:
-                raise Refuse(StreamError("invalid-from"), "RFC 6120 §4.9.3.9")
-        self.service.router.said(resource, stanza)
+        checked = self.policy.wrong_from == "error" and stanza.sender is not None
+        own = (resource.jid, resource.account.jid)
+        if checked and parse_or_none(stanza.sender or "") not in own:
+            raise Refuse(StreamError("invalid-from"), "RFC 6120 §4.9.3.9")
+        self.service.dispatcher.from_client(resource, stanza)
 
-    def _hear_unbound(self, stanza: Stanza) -> None:
-        """RFC 6120 §7.1: before binding one may speak to the server and to one's own account, and to nobody else."""
-        account = self.service.account(jid(self.user))
-        to = _parsed(stanza.to) if stanza.to is not None else jid(self.user)
-        domain = to is not None and to.text == self.domain
-        if account is None or to is None or not (domain or to == account.jid):
-            raise Refuse(StreamError("not-authorized", "bind a resource first"), "RFC 6120 §7.1")
-        if stanza.kind == "iq" and stanza.type in ("get", "set") and len(stanza.children) == 1:
-            self._check_id(stanza)
-            asker = Resource(account.jid, account, self)
-            self.service.answer(stanza.but(sender=self.user), None if domain else account, to, asker)
+    do_message = do_iq
+    do_presence = do_iq
 
-    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def do_error(self, unit: Unit) -> None:
-        """The client gives up: nothing is left to say but the end (RFC 6120 §4.9.1.1)."""
-        self.do_close(unit)
+    # ── the end ────────────────────────────────────────────────────────────
 
     def do_close(self, unit: Unit) -> None:
-        self._open_in_any_case()
-        self.send(b"</stream:stream>", "RFC 6120 §4.4")
-        self.close()
+        self._finish()
 
-
-def _unsupported(piece: Piece) -> StreamError:
-    """RFC 6120 §4.8.3, §4.8.4: what looks like a stanza and is in another namespace, or is none at all."""
-    if local(piece.name) in ("message", "presence", "iq"):
-        return StreamError("invalid-namespace")
-    return StreamError("unsupported-stanza-type")
-
-
-def _version(text: str | None) -> str:
-    """The version of our header: the lower of the two, "" for a client that knows none (RFC 6120 §4.7.5). Raises Refuse."""
-    if text is None:
-        return ""
-    match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", text.strip())
-    if match is None:
-        raise Refuse(StreamError("unsupported-version"), "RFC 6120 §4.9.3.25")
-    return "1.0" if int(match[1]) >= 1 else ""
-
-
-def _bare(text: str) -> str:
-    address = _parsed(text)
-    return address.bare if address is not None and address.local else ""
-
-
-def _parsed(text: str) -> Jid | None:
-    try:
-        return jid(text)
-    except ValueError:
-        return None
-
-
-def _marked_wrong(secret: Secret) -> Secret:
-    return secret if secret.label.endswith(" wrong") else dataclasses.replace(secret, label=secret.label + " wrong")
+    # RFC 6120 §4.9.1.1: after a stream error of the client nothing is left but the end
+    do_error = do_close

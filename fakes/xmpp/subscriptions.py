@@ -1,8 +1,10 @@
-"""Who may see whose presence: RFC 6121 Appendix A as a table, 9 states × 4 stimuli × 2 directions.
+"""Who may see whose presence: RFC 6121 Appendix A as a table.
 
-A state is one account's view of one contact: None, To, From or Both, with a request of ours pending Out or one of theirs
-pending In: N NO NI NOI T TI F FO B. Between two accounts a stanza passes the sender's `out` row, then the receiver's `in`
-row, and each must find its way alone: with both on this table, their states mirror each other whenever nothing moves.
+A state is one account's view of one contact: None, To, From or Both, possibly with a request of
+ours pending Out or one of theirs pending In: N NO NI NOI T TI F FO B. The table has a row for each
+of the 9 states, 4 stimuli and 2 directions. A stanza between two accounts passes the `out` row of
+the sender, then the `in` row of the receiver. Each side decides from its own state alone. When both
+follow this table, their states mirror each other whenever no stanza is under way.
 """
 
 from __future__ import annotations
@@ -11,21 +13,48 @@ from typing import NamedTuple
 
 STIMULI = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 STATES = ("N", "NO", "NI", "NOI", "T", "TI", "F", "FO", "B")
-SUBSCRIPTION = {"N": "none", "NO": "none", "NI": "none", "NOI": "none", "T": "to", "TI": "to", "F": "from", "FO": "from",
-                "B": "both"}  # fmt: skip
-SEES = frozenset({"T", "TI", "B"})  # we see the contact's presence
-SEEN = frozenset({"F", "FO", "B"})  # the contact sees ours
-ASKED = frozenset({"NO", "NOI", "FO"})  # a request of ours is not answered yet
-ASKING = frozenset({"NI", "NOI", "TI"})  # a request of theirs is not answered yet
-MIRROR = {"N": "N", "NO": "NI", "NI": "NO", "NOI": "NOI", "T": "F", "TI": "FO", "F": "T", "FO": "TI", "B": "B"}
+# state → the `subscription` of the roster item
+SUBSCRIPTION = {
+    "N": "none",
+    "NO": "none",
+    "NI": "none",
+    "NOI": "none",
+    "T": "to",
+    "TI": "to",
+    "F": "from",
+    "FO": "from",
+    "B": "both",
+}
+TO = frozenset({"T", "TI", "B"})  # the account sees the contact's presence
+FROM = frozenset({"F", "FO", "B"})  # the contact sees the account's presence
+PENDING_OUT = frozenset({"NO", "NOI", "FO"})  # the account has asked and waits for an answer
+PENDING_IN = frozenset({"NI", "NOI", "TI"})  # the contact has asked and waits for an answer
+# state → the state of the other side
+MIRROR = {
+    "N": "N",
+    "NO": "NI",
+    "NI": "NO",
+    "NOI": "NOI",
+    "T": "F",
+    "TI": "FO",
+    "F": "T",
+    "FO": "TI",
+    "B": "B",
+}
 
 
 class Row(NamedTuple):
-    """`passes`: must, should-not or must-not go on; `next`: the new state; `do`: what is done, in this order.
+    """What a stimulus does in one state.
 
-    route, deliver: the stanza itself goes on · push: the item to all interested resources · presence, unavail: what each
-    available resource shows, to the contact · reply:X: an answer in the user's name · store, forget: the request, kept
-    until answered · approve, unapprove: the next request, answered beforehand (RFC 6121 §3.4).
+    `passes`: whether the stanza `must`, `should-not` or `must-not` go on. `next`: the new state.
+    `do`: the actions, in this order:
+
+    - route, deliver: the stanza itself goes on
+    - push: the item, to all interested resources (push?: only if it is in the roster)
+    - presence, unavail: the presence of each available resource, or that it is gone, to the contact
+    - reply:TYPE: an answer in the user's name
+    - store, forget: keep the request until it is answered
+    - approve, unapprove: approve the contact's next request in advance (RFC 6121 §3.4)
     """
 
     passes: str
@@ -33,8 +62,8 @@ class Row(NamedTuple):
     do: tuple[str, ...]
 
 
-# direction, stimulus, whether approved beforehand (- either) | states, with the one that follows | what is done;
-# `drop` and `never` say why it does not go on: it should not, or must not.
+# direction, stimulus, whether approved in advance (- means either) | states, with the next one |
+# actions. `drop` (should not) and `never` (must not) say that the stanza does not go on.
 _TABLE = """
 out subscribe    - | N>NO NI>NOI F>FO               | route push
 out subscribe    - | NO NOI T TI FO B               | route
@@ -61,7 +90,7 @@ in  unsubscribed - | N NI F                         | drop
 """
 
 
-def _read(text: str) -> dict[tuple[str, str, str, bool], Row]:
+def _parse(text: str) -> dict[tuple[str, str, str, bool], Row]:
     table: dict[tuple[str, str, str, bool], Row] = {}
     for line in text.strip().splitlines():
         head, states, words = (part.split() for part in line.split("|"))
@@ -75,9 +104,12 @@ def _read(text: str) -> dict[tuple[str, str, str, bool], Row]:
     return table
 
 
-RULES = _read(_TABLE)
+RULES = _parse(_TABLE)
 
 
 def rule(direction: str, stimulus: str, state: str, approved: bool) -> Row:
-    """The row for `out` or `in`; `approved`: the user has approved the contact's next request beforehand."""
+    """The row for direction `out` or `in`.
+
+    `approved`: whether the user has approved the contact's next request in advance.
+    """
     return RULES[direction, stimulus, state, approved]

@@ -111,7 +111,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 @act("jabber-roster", book=False, scenario={"contact-list": {"add": [THEM], "groups": {THEM: ["Friends"]}}})
 def roster(world: World, program: Program) -> Iterator[Claim]:
     """People come onto the list, agree, ask back, are shown, and are taken off again."""
-    them, mallory = world.jabber.person(THEM), world.jabber.person("mallory@yourco.test")
+    them, mallory = world.jabber.actor(THEM), world.jabber.actor("mallory@yourco.test")
     them.comes()
     world.clock.at(10, lambda: them.accepts(BOT))
     pushed = "<query xmlns='jabber:iq:roster'><item jid='mallory@yourco.test' subscription='both'/></query>"

@@ -21,7 +21,7 @@ __all__ = ["WORLD"]
 )
 def authorised(world: World, program: Program) -> Iterator[Claim]:
     """Four people ask to see the bot; one of them is on its list, one on the other. The bot has to ask, too."""
-    them, fan, old, mallory = (world.jabber.person(f"{name}@yourco.test") for name in ("them", "fan", "old", "mallory"))
+    them, fan, old, mallory = (world.jabber.actor(f"{name}@yourco.test") for name in ("them", "fan", "old", "mallory"))
     them.comes()
     for seconds, person in ((10, fan), (20, old), (30, mallory), (35, mallory), (40, them)):
         world.clock.at(seconds, lambda person=person: person.asks(BOT))  # type: ignore[misc]

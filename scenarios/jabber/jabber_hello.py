@@ -100,7 +100,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 @act("jabber-hello")
 def hello(world: World, program: Program) -> Iterator[Claim]:
     """The bot asks; ten seconds later they agree."""
-    them = world.jabber.person(THEM)
+    them = world.jabber.actor(THEM)
     them.comes()
     world.clock.at(10, lambda: them.accepts(BOT))
     code = program()

@@ -21,7 +21,7 @@ LIMIT = 60.0  # seconds that are waited for somebody to agree
 @act("jabber-hello-refused", book=False)
 def refused(world: World, program: Program) -> Iterator[Claim]:
     """One refuses, one never answers, one does not exist, one is of a domain that nobody knows."""
-    shy, them = world.jabber.person("shy@yourco.test"), world.jabber.person(THEM)
+    shy, them = world.jabber.actor("shy@yourco.test"), world.jabber.actor(THEM)
     shy.comes()
     them.comes()
     world.clock.at(5, lambda: shy.refuses(BOT))
@@ -44,7 +44,7 @@ def refused(world: World, program: Program) -> Iterator[Claim]:
 def both_ways(world: World, program: Program) -> Iterator[Claim]:
     """Two people talk to the bot, one of them in a burst: once it polls, once it is called back."""
     world.jabber.befriend(BOT, THEM)
-    them, shy = world.jabber.person(THEM), world.jabber.person("shy@yourco.test")
+    them, shy = world.jabber.actor(THEM), world.jabber.actor("shy@yourco.test")
     answers, delays = [], []
     for way in ("poll", "callback"):
         begins = world.clock.elapsed

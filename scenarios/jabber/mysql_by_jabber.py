@@ -230,7 +230,7 @@ def to_device(world: World, person: Any, stanza: str) -> None:
 @act("mysql-by-jabber")
 def restart(world: World, program: Program) -> Iterator[Claim]:
     """Two administrators order a restart; a stranger tries, and much else that is no order comes by."""
-    jeremy, michael, mallory = (world.jabber.person(one) for one in (*ADMINS, "mallory@yourco.test"))
+    jeremy, michael, mallory = (world.jabber.actor(one) for one in (*ADMINS, "mallory@yourco.test"))
     jeremy.says(BOT, "restart")  # while the bot is away: the server keeps it, and hands it over as old
     world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
     world.clock.at(20, lambda: mallory.says(BOT, "restart"))

@@ -30,7 +30,7 @@ def heard(person: Any) -> list[str]:
 @act("jabber-invalid-command")
 def invalid(world: World, program: Program) -> Iterator[Claim]:
     """An administrator mistypes, and tries to say more than a command; a stranger mistypes, too."""
-    jeremy, mallory = world.jabber.person(JEREMY), world.jabber.person(MALLORY)
+    jeremy, mallory = world.jabber.actor(JEREMY), world.jabber.actor(MALLORY)
     world.clock.at(10, lambda: jeremy.says(BOT, "restrat"))
     world.clock.at(20, lambda: jeremy.says(BOT, "restart; rm -rf /"))
     world.clock.at(30, lambda: mallory.says(BOT, "restrat"))
@@ -50,7 +50,7 @@ def invalid(world: World, program: Program) -> Iterator[Claim]:
 @act("jabber-confirm", book=False)
 def confirm(world: World, program: Program) -> Iterator[Claim]:
     """What should not be said by a slip must be said twice, in time, by the same person, with the word that was given."""
-    jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
+    jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
 
     def repeat(person: Any) -> None:
         asked = [text for text in heard(jeremy) if "say within 60 s: " in text]
@@ -77,7 +77,7 @@ def confirm(world: World, program: Program) -> Iterator[Claim]:
 @act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
 def fails(world: World, program: Program) -> Iterator[Claim]:
     """MySQL does not obey; then it hangs; then the link is lost while it obeys; then the program dies."""
-    jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
+    jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
     michael.comes()
     restart = world.host.commands[RESTART]
     restart.code, restart.output = 1, "Job for mariadb.service failed.\n"
@@ -114,7 +114,7 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
 )  # fmt: skip
 def two_doors(world: World, program: Program) -> Iterator[Claim]:
     """While a restart by message is under way, a stop comes by mail: one after the other, one ledger, each door answers."""
-    jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
+    jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
     world.host.commands[RESTART].takes = 20
 
     def mail(sender: str, subject: str, to: str = INBOX) -> None:

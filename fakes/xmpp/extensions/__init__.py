@@ -1,7 +1,8 @@
-"""The extensions, each a file of its own. The core asks them through `Extension` and knows none of them by name."""
+"""The extensions, one per file. The rest of the server knows only their base class."""
 
 from __future__ import annotations
 
+from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.blocking import Blocking
 from fakes.xmpp.extensions.caps import Caps
 from fakes.xmpp.extensions.disco import Disco
@@ -11,6 +12,15 @@ from fakes.xmpp.extensions.private import Private
 from fakes.xmpp.extensions.time import Time
 from fakes.xmpp.extensions.vcard import VCard
 from fakes.xmpp.extensions.version import Version
-from fakes.xmpp.service import Extension
 
-EXTENSIONS: tuple[type[Extension], ...] = (Disco, Caps, Ping, Version, Time, Last, VCard, Private, Blocking)
+EXTENSIONS: tuple[type[Extension], ...] = (
+    Disco,
+    Caps,
+    Ping,
+    Version,
+    Time,
+    Last,
+    VCard,
+    Private,
+    Blocking,
+)

@@ -1,4 +1,4 @@
-"""XEP-0191: to whom an account is not there, and who is not there to it."""
+"""XEP-0191: block lists. An account and the contacts that it blocks do not reach each other."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from collections.abc import Collection, Iterable
 from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import Jid, jid
+from fakes.xmpp.extension import Extension
 from fakes.xmpp.markup import element
-from fakes.xmpp.service import Answer, Extension, Request, Service
+from fakes.xmpp.requests import Answers, Request
+from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
-from fakes.xmpp.stanzas import Stanza, StanzaError, made
-from fakes.xmpp.subscriptions import SEEN
+from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza
+from fakes.xmpp.subscriptions import FROM
 
 BLOCKING = "urn:xmpp:blocking"
 BLOCKED = "{urn:xmpp:blocking:errors}blocked"
-MOST = 1000  # addresses an account
+MOST = 1000  # addresses per account
 
 
 class Blocking(Extension):
-    """The block lists."""
+    """The block list of each account."""
 
     name = "blocking"
     section = "XEP-0191"
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
+        # account → the blocked addresses, prepared, in order
         self._lists: dict[str, dict[str, None]] = {}
 
-    def answers(self) -> dict[tuple[str, str], Answer]:
+    def answers(self) -> Answers:
         return {
             ("account", f"{{{BLOCKING}}}blocklist"): self._list,
             ("account", f"{{{BLOCKING}}}block"): self._block,
@@ -37,20 +40,23 @@ class Blocking(Extension):
     def domain_features(self) -> Iterable[str]:
         return (BLOCKING,)
 
-    def forgets(self, account: Account) -> None:
+    def forget(self, account: Account) -> None:
         self._lists.pop(account.address, None)
 
-    # ── what the core asks ───────────────────────────────────────────────────────────────────────────────────────
+    # ── what a block prevents ──────────────────────────────────────────────
 
-    def withholds(self, account: Account, contact: Jid) -> bool:
+    def withholds_presence(self, account: Account, contact: Jid) -> bool:
         return self._blocks(account, contact)
 
-    def leaves(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
+    def check_outgoing(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         if to is not None and self._blocks(resource.account, to):
             raise StanzaError("not-acceptable", "", element(BLOCKED), type="cancel")
 
-    def arrives(self, account: Account, stanza: Stanza) -> bool:
-        if account.address not in self._lists or not stanza.sender or not self._blocks(account, jid(stanza.sender)):
+    def accepts_incoming(self, account: Account, stanza: Stanza) -> bool:
+        # Most accounts block nobody: look that up before the address is parsed.
+        if account.address not in self._lists or not stanza.sender:
+            return True
+        if not self._blocks(account, jid(stanza.sender)):
             return True
         if stanza.kind == "message" or (stanza.kind == "iq" and stanza.type in ("get", "set")):
             raise StanzaError("service-unavailable")
@@ -58,77 +64,87 @@ class Blocking(Extension):
 
     def _blocks(self, account: Account, other: Jid) -> bool:
         blocked = self._lists.get(account.address)
-        return bool(blocked) and other.bare != account.address and _among(blocked or (), other)
+        return bool(blocked) and other.bare != account.address and _matches(blocked or (), other)
 
-    # ── what clients ask ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── what clients ask ───────────────────────────────────────────────────
 
     def _list(self, request: Request) -> Iterable[Element]:
-        account = _own(request, "get")
+        account = _own_account(request, "get")
         assert request.resource is not None
-        request.resource.marks["blocklist"] = True  # it gets pushes from now on
-        return [_named("blocklist", self._lists.get(account.address, ()))]
+        request.resource.extension_data[self.name] = True  # it gets pushes from now on
+        return [_addresses("blocklist", self._lists.get(account.address, ()))]
 
     def _block(self, request: Request) -> Iterable[Element]:
-        account = _own(request, "set")
-        named = _items(request.payload)
+        account = _own_account(request, "set")
+        named = _read_items(request.payload)
         blocked = self._lists.setdefault(account.address, {})
         if not named:
             raise StanzaError("bad-request", "block whom?")
         if len(blocked.keys() | set(named)) > MOST:
             raise StanzaError("resource-constraint", f"{MOST} addresses are blocked at most")
-        for contact in _seen(account):  # before the block holds: afterwards nothing of us reaches them
-            if not _among(blocked, jid(contact)) and _among(named, jid(contact)):
+        # Contacts get unavailable presence before the block holds, because afterwards no
+        # presence reaches them.
+        for contact in _contacts_that_see(account):
+            if not _matches(blocked, jid(contact)) and _matches(named, jid(contact)):
                 self.service.presence.show(account, contact, gone=True)
         blocked.update(dict.fromkeys(named))
-        self._push(account, _named("block", named))
+        self._push(account, _addresses("block", named))
         return ()
 
     def _unblock(self, request: Request) -> Iterable[Element]:
-        account = _own(request, "set")
-        named = _items(request.payload)
-        was = [contact for contact in _seen(account) if self._blocks(account, jid(contact))]
+        account = _own_account(request, "set")
+        named = _read_items(request.payload)
+        seeing = _contacts_that_see(account)
+        were_blocked = [contact for contact in seeing if self._blocks(account, jid(contact))]
         blocked = self._lists.setdefault(account.address, {})
-        for one in named or list(blocked):
-            blocked.pop(one, None)
-        for contact in was:
+        # XEP-0191 §3.5: an empty request removes the whole list
+        for address in named or list(blocked):
+            blocked.pop(address, None)
+        for contact in were_blocked:
             if not self._blocks(account, jid(contact)):
                 self.service.presence.show(account, contact, gone=False)
-        self._push(account, _named("unblock", named))
+        self._push(account, _addresses("unblock", named))
         return ()
 
-    def _push(self, account: Account, what: Element) -> None:
+    def _push(self, account: Account, payload: Element) -> None:
+        """Tells the resources that have asked for the list about a change."""
         for resource in list(account.resources.values()):
-            if resource.marks.get("blocklist"):
-                token = "block-" + self.service.runtime.token(8)
-                resource.deliver(made("iq", type="set", to=resource.jid.text, id=token, inside=(what,)))
+            if resource.extension_data.get(self.name):
+                id = "block-" + self.service.runtime.token(8)
+                to = resource.jid.text
+                push = build_stanza("iq", type="set", to=to, id=id, children=(payload,))
+                resource.deliver(push)
 
 
-def _among(blocked: Collection[str], other: Jid) -> bool:
-    """XEP-0191 §5: a whole address, a bare one, a domain's resource, or everybody of a domain."""
+def _matches(blocked: Collection[str], other: Jid) -> bool:
+    """XEP-0191 §6: a full address, a bare one, a domain with a resource, or a whole domain."""
     domain = f"{other.domain}/{other.resource}" if other.resource else other.domain
-    return any(one in blocked for one in (other.text, other.bare, domain, other.domain))
+    return any(address in blocked for address in (other.text, other.bare, domain, other.domain))
 
 
-def _own(request: Request, kind: str) -> Account:
+def _own_account(request: Request, type: str) -> Account:
     """The account that asks about itself. Raises StanzaError."""
     if not request.own or request.account is None:
         raise StanzaError("forbidden")
-    if request.stanza.type != kind:
+    if request.stanza.type != type:
         raise StanzaError("bad-request")
     return request.account
 
 
-def _items(payload: Element) -> list[str]:
-    """The addresses named, prepared. Raises StanzaError."""
+def _read_items(payload: Element) -> list[str]:
+    """The addresses that a request names, prepared. Raises StanzaError."""
+    items = payload.findall(f"{{{BLOCKING}}}item")
     try:
-        return [jid(one.get("jid", "")).text for one in payload.findall(f"{{{BLOCKING}}}item")]
+        return [jid(item.get("jid", "")).text for item in items]
     except ValueError as error:
         raise StanzaError("jid-malformed", str(error)) from None
 
 
-def _named(name: str, addresses: Iterable[str]) -> Element:
-    return element(f"{{{BLOCKING}}}{name}", {}, *(element(f"{{{BLOCKING}}}item", {"jid": one}) for one in addresses))
+def _addresses(name: str, addresses: Iterable[str]) -> Element:
+    items = (element(f"{{{BLOCKING}}}item", {"jid": address}) for address in addresses)
+    return element(f"{{{BLOCKING}}}{name}", {}, *items)
 
 
-def _seen(account: Account) -> list[str]:
-    return [item.jid for item in account.roster.items.values() if item.state in SEEN]
+def _contacts_that_see(account: Account) -> list[str]:
+    """The contacts that see the account's presence."""
+    return [item.jid for item in account.roster.items.values() if item.state in FROM]

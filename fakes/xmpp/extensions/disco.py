@@ -1,83 +1,127 @@
-"""XEP-0030: what the server can do, told from what the extensions say of themselves."""
+"""XEP-0030: service discovery, from what the extensions announce about themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
+from fakes.xmpp.extension import Extension, Information
 from fakes.xmpp.markup import element
-from fakes.xmpp.service import Answer, Extension, Request, Service
+from fakes.xmpp.requests import Answers, Request
+from fakes.xmpp.service import Service
 from fakes.xmpp.stanzas import StanzaError
 
 INFO = "http://jabber.org/protocol/disco#info"
 ITEMS = "http://jabber.org/protocol/disco#items"
 
 
-def information(service: Service) -> tuple[tuple[str, str, str], list[str]]:
-    """The domain's identity (category, type, name) and its features, sorted."""
-    features = {INFO, ITEMS, *(feature for one in service.extensions for feature in one.domain_features())}
+def domain_information(service: Service) -> Information:
+    """The identity of the server, and its features, sorted."""
+    features = {INFO, ITEMS}
+    for extension in service.extensions.active:
+        features.update(extension.domain_features())
     if service.offers("offline"):
         features.add("msgoffline")  # XEP-0160 §5
-    return ("server", "im", "fakes"), sorted(features)
+    return Information("server", "im", "fakes", tuple(sorted(features)))
 
 
 class Disco(Extension):
-    """Answers for the domain, and for accounts to those who may see them (XEP-0030 §8)."""
+    """Answers for the domain, for accounts, and for the services at subdomains.
+
+    Only those who may see an account get an answer for it (XEP-0030 §8).
+    """
 
     name = "disco"
     section = "XEP-0030"
 
-    def answers(self) -> dict[tuple[str, str], Answer]:
+    def answers(self) -> Answers:
         return {
             ("domain", f"{{{INFO}}}query"): self._domain_info,
             ("domain", f"{{{ITEMS}}}query"): self._domain_items,
             ("account", f"{{{INFO}}}query"): self._account_info,
             ("account", f"{{{ITEMS}}}query"): self._account_items,
+            ("service", f"{{{INFO}}}query"): self._service_info,
+            ("service", f"{{{ITEMS}}}query"): self._service_items,
         }
-
-    def _domain_info(self, request: Request) -> Iterable[Element]:
-        node = request.payload.get("node")
-        nodes = [extension.info_node() for extension in self.service.extensions]
-        _asked(request, node is None or node in nodes)
-        (category, kind, name), features = information(self.service)
-        return _info({"category": category, "type": kind, "name": name}, features, node)
-
-    def _domain_items(self, request: Request) -> Iterable[Element]:
-        _asked(request, request.payload.get("node") is None)
-        items = (item for extension in self.service.extensions for item in extension.domain_items())
-        return [element(f"{{{ITEMS}}}query", {}, *(element(f"{{{ITEMS}}}item", item) for item in items))]
-
-    def _account_info(self, request: Request) -> Iterable[Element]:
-        account = request.account
-        assert account is not None
-        _asked(request, request.payload.get("node") is None)
-        if not request.may_see:
-            raise StanzaError("service-unavailable")  # XEP-0030 §8: as if there were nobody
-        kind = "anonymous" if account.person is None else "registered"
-        features = {feature for one in self.service.extensions for feature in one.account_features()}
-        return _info({"category": "account", "type": kind}, sorted(features), None)
-
-    def _account_items(self, request: Request) -> Iterable[Element]:
-        account = request.account
-        assert account is not None
-        _asked(request, request.payload.get("node") is None)
-        if not request.may_see:
-            raise StanzaError("service-unavailable")
-        items = (element(f"{{{ITEMS}}}item", {"jid": one.jid.text}) for one in account.available())
-        return [element(f"{{{ITEMS}}}query", {}, *items)]
 
     def account_features(self) -> Iterable[str]:
         return (INFO, ITEMS)
 
+    def _domain_info(self, request: Request) -> Iterable[Element]:
+        node = request.payload.get("node")
+        nodes = [extension.info_node() for extension in self.service.extensions.active]
+        _check(request, node is None or node in nodes)
+        return _info(domain_information(self.service), node)
 
-def _asked(request: Request, known: bool) -> None:
-    """Raises StanzaError for a set, or a node that is not there."""
+    def _domain_items(self, request: Request) -> Iterable[Element]:
+        _check(request, request.payload.get("node") is None)
+        return _items({"jid": served} for served in self._services(request))
+
+    def _services(self, request: Request) -> Iterable[str]:
+        return self.service.extensions.services_of(request.to.domain)
+
+    def _account_info(self, request: Request) -> Iterable[Element]:
+        account = request.account
+        assert account is not None
+        _check(request, request.payload.get("node") is None)
+        _check_visible(request)
+        features = set[str]()
+        for extension in self.service.extensions.active:
+            features.update(extension.account_features())
+        kind = "anonymous" if account.person is None else "registered"
+        return _info(Information("account", kind, "", tuple(sorted(features))))
+
+    def _account_items(self, request: Request) -> Iterable[Element]:
+        account = request.account
+        assert account is not None
+        _check(request, request.payload.get("node") is None)
+        _check_visible(request)
+        return _items({"jid": resource.jid.text} for resource in account.available())
+
+    def _service_info(self, request: Request) -> Iterable[Element]:
+        _check(request, request.payload.get("node") is None)
+        found = self._extension(request).information(request.to)
+        if found is None:
+            raise StanzaError("item-not-found")
+        features = {INFO, ITEMS, *found.features}
+        sorted_features = tuple(sorted(features))
+        return _info(Information(found.category, found.type, found.name, sorted_features))
+
+    def _service_items(self, request: Request) -> Iterable[Element]:
+        _check(request, request.payload.get("node") is None)
+        extension = self._extension(request)
+        if extension.information(request.to) is None:
+            raise StanzaError("item-not-found")
+        return _items(extension.items(request.to))
+
+    def _extension(self, request: Request) -> Extension:
+        extension = self.service.extensions.service_at(request.to.domain)
+        assert extension is not None
+        return extension
+
+
+def _check(request: Request, node_exists: bool) -> None:
+    """Raises StanzaError for a set, and for a node that does not exist."""
     if request.stanza.type != "get":
         raise StanzaError("bad-request")
-    if not known:
+    if not node_exists:
         raise StanzaError("item-not-found", f"there is no node {request.payload.get('node')}")
 
 
-def _info(identity: dict[str, str | None], features: Iterable[str], node: str | None) -> list[Element]:
-    parts = [element(f"{{{INFO}}}identity", identity), *(element(f"{{{INFO}}}feature", {"var": one}) for one in features)]
-    return [element(f"{{{INFO}}}query", {"node": node}, *parts)]
+def _check_visible(request: Request) -> None:
+    """XEP-0030 §8: to those who may not see it, an account looks like one that does not exist."""
+    if not request.may_see:
+        raise StanzaError("service-unavailable")
+
+
+def _info(found: Information, node: str | None = None) -> list[Element]:
+    identity: dict[str, str | None] = {"category": found.category, "type": found.type}
+    identity["name"] = found.name or None
+    features = (element(f"{{{INFO}}}feature", {"var": feature}) for feature in found.features)
+    children = (element(f"{{{INFO}}}identity", identity), *features)
+    return [element(f"{{{INFO}}}query", {"node": node}, *children)]
+
+
+def _items(items: Iterable[dict[str, str | None]]) -> list[Element]:
+    children = (element(f"{{{ITEMS}}}item", item) for item in items)
+    return [element(f"{{{ITEMS}}}query", {}, *children)]

@@ -1,25 +1,26 @@
-"""XEP-0202: what time it is at the server."""
+"""XEP-0202: the server's time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
+from fakes.xmpp.extension import Extension
 from fakes.xmpp.markup import element
-from fakes.xmpp.offline import stamp
-from fakes.xmpp.service import Answer, Extension, Request
+from fakes.xmpp.offline import timestamp
+from fakes.xmpp.requests import Answers, Request
 from fakes.xmpp.stanzas import StanzaError
 
 TIME = "urn:xmpp:time"
 
 
 class Time(Extension):
-    """The world's clock, in UTC."""
+    """Answers with the time of the world's clock, in UTC."""
 
     name = "time"
     section = "XEP-0202"
 
-    def answers(self) -> dict[tuple[str, str], Answer]:
+    def answers(self) -> Answers:
         return {("domain", f"{{{TIME}}}time"): self._time}
 
     def domain_features(self) -> Iterable[str]:
@@ -28,5 +29,6 @@ class Time(Extension):
     def _time(self, request: Request) -> Iterable[Element]:
         if request.stanza.type != "get":
             raise StanzaError("not-allowed")
-        zone, now = element(f"{{{TIME}}}tzo", text="+00:00"), stamp(self.service.runtime.now())
-        return [element(f"{{{TIME}}}time", {}, zone, element(f"{{{TIME}}}utc", text=now))]
+        zone = element(f"{{{TIME}}}tzo", text="+00:00")
+        utc = element(f"{{{TIME}}}utc", text=timestamp(self.service.runtime.now()))
+        return [element(f"{{{TIME}}}time", {}, zone, utc)]

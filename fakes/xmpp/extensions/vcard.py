@@ -1,11 +1,13 @@
-"""XEP-0054: the card that an account shows to everybody, kept as it was sent."""
+"""XEP-0054: the vCard that an account shows to everyone, stored as it was sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
-from fakes.xmpp.service import Answer, Extension, Request, Service
+from fakes.xmpp.extension import Extension
+from fakes.xmpp.requests import Answers, Request
+from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account
 from fakes.xmpp.stanzas import StanzaError
 
@@ -13,22 +15,22 @@ VCARD = "vcard-temp"
 
 
 class VCard(Extension):
-    """One card an account."""
+    """One vCard per account."""
 
     name = "vcard"
     section = "XEP-0054"
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        self._cards: dict[str, Element] = {}
+        self._cards: dict[str, Element] = {}  # account → vCard
 
-    def answers(self) -> dict[tuple[str, str], Answer]:
+    def answers(self) -> Answers:
         return {("account", f"{{{VCARD}}}vCard"): self._card}
 
     def domain_features(self) -> Iterable[str]:
         return (VCARD,)
 
-    def forgets(self, account: Account) -> None:
+    def forget(self, account: Account) -> None:
         self._cards.pop(account.address, None)
 
     def _card(self, request: Request) -> Iterable[Element]:
@@ -41,6 +43,6 @@ class VCard(Extension):
             return ()
         card = self._cards.get(account.address)
         if card is None:
-            # of others, the same as for somebody who does not exist
+            # For others the same as for a user who does not exist.
             raise StanzaError("item-not-found" if request.own else "service-unavailable")
         return (card,)

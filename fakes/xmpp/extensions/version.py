@@ -1,24 +1,25 @@
-"""XEP-0092: which server this is."""
+"""XEP-0092: the name and version of the server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
+from fakes.xmpp.extension import Extension
 from fakes.xmpp.markup import element
-from fakes.xmpp.service import Answer, Extension, Request
+from fakes.xmpp.requests import Answers, Request
 from fakes.xmpp.stanzas import StanzaError
 
 VERSION = "jabber:iq:version"
 
 
 class Version(Extension):
-    """The name and version of the server; its operating system is nobody's business."""
+    """Answers for the domain. The operating system is not disclosed (XEP-0092 §5)."""
 
     name = "version"
     section = "XEP-0092"
 
-    def answers(self) -> dict[tuple[str, str], Answer]:
+    def answers(self) -> Answers:
         return {("domain", f"{{{VERSION}}}query"): _version}
 
     def domain_features(self) -> Iterable[str]:
@@ -29,4 +30,5 @@ def _version(request: Request) -> Iterable[Element]:
     if request.stanza.type != "get":
         raise StanzaError("not-allowed")
     name = element(f"{{{VERSION}}}name", text="fakes")
-    return [element(f"{{{VERSION}}}query", {}, name, element(f"{{{VERSION}}}version", text="0.1.0"))]
+    version = element(f"{{{VERSION}}}version", text="0.1.0")
+    return [element(f"{{{VERSION}}}query", {}, name, version)]

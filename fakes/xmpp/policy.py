@@ -1,0 +1,61 @@
+"""How a server is set up: open choices of the standards, limits, and which features are on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fakes.wire import Runtime
+
+# Features that can be switched off by name, besides TLS, the mechanisms and the extensions.
+FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How this server behaves where the standards leave a choice, and its limits.
+
+    In each `Literal`, the default is the word that comes first. `off` names the features that the
+    server does not have.
+    """
+
+    # STARTTLS: not offered, offered, or required before anything else.
+    tls: Literal["off", "optional", "required"] = "off"
+    # The resource is in use: end the old session, refuse the new one, or rename the new one.
+    conflict: Literal["replace", "refuse", "rename"] = "replace"
+    # A client sends a `from` that is not its own: correct it, or end the stream with invalid-from.
+    wrong_from: Literal["override", "error"] = "override"
+    # A message for an unknown user. With "silent" nobody can find out who has an account.
+    unknown_recipient: Literal["error", "silent"] = "error"
+    # A subscription request for an unknown user.
+    subscribe_unknown: Literal["silent", "error"] = "silent"
+    # A roster get without an id: reject it but still send roster pushes, or reject it only.
+    iq_without_id: Literal["push", "refuse"] = "push"
+    # A normal message for an account with several resources: to the most available, or to all.
+    several_resources: Literal["most", "all"] = "most"
+    # A normal or groupchat message for a resource that is not connected.
+    missing_resource: Literal["error", "silent"] = "error"
+    # A headline for a resource that is not connected.
+    missing_resource_headline: Literal["silent", "error"] = "silent"
+    # Refuse an iq to a resource whose presence the sender may not see.
+    strict_iq: bool = False
+    # Offer the mechanism ANONYMOUS.
+    anonymous: bool = False
+    stanza: int = 1 << 18  # bytes of one stanza
+    resources: int = 100  # sessions per account
+    offline: int = 100  # stored messages per account
+    attempts: int = 4  # failed logins per stream
+    off: frozenset[str] = frozenset()
+
+
+class Environment:
+    """What every part of the server needs: the runtime, the policy, and which features are on."""
+
+    def __init__(self, runtime: Runtime, policy: Policy) -> None:
+        self.runtime = runtime
+        self.policy = policy
+
+    def offers(self, name: str) -> bool:
+        """Whether a feature, mechanism or extension is on: not switched off by policy or fault."""
+        faults = self.runtime.faults
+        return name not in self.policy.off and not (faults and faults.lacks("xmpp", name))

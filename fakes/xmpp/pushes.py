@@ -1,0 +1,48 @@
+"""Roster pushes: how the resources of an account learn about changes (RFC 6121 §2.1.6)."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element
+
+from fakes.xmpp.markup import ROSTER, element
+from fakes.xmpp.policy import Environment
+from fakes.xmpp.roster import Item
+from fakes.xmpp.sessions import Account, Resource
+from fakes.xmpp.stanzas import build_stanza
+
+
+class RosterPushes:
+    """Sends changed items to the interested resources, with the roster's version."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        # Part of each version: a client may have kept a version of another world.
+        self.mark = f"{int(environment.runtime.now()):x}"
+
+    def push(self, account: Account, item: Item) -> None:
+        """Sends an item, as a new version, to all interested resources of its account."""
+        account.roster.mark_changed(item)
+        shown = item.element()
+        for resource in account.interested():
+            self.push_to(resource, shown, item.version)
+
+    def push_removal(self, account: Account, contact: str) -> None:
+        """Tells all interested resources that an item has been removed."""
+        for resource in account.interested():
+            self.push_to(resource, removal(contact), account.roster.version)
+
+    def push_to(self, resource: Resource, item: Element, version: int) -> None:
+        """Sends one item to one resource."""
+        query = element(f"{{{ROSTER}}}query", {"ver": self.version_text(version)}, item)
+        id = "push-" + self._environment.runtime.token(8)
+        to = resource.jid.text
+        resource.deliver(build_stanza("iq", type="set", to=to, id=id, children=(query,)))
+
+    def version_text(self, number: int) -> str | None:
+        """A version as clients see it; None if this server has no roster versions."""
+        return f"{self.mark}-{number}" if self._environment.offers("rosterver") else None
+
+
+def removal(contact: str) -> Element:
+    """Builds the item that says that a contact has been removed (RFC 6121 §2.5.2)."""
+    return element(f"{{{ROSTER}}}item", {"jid": contact, "subscription": "remove"})

@@ -1,0 +1,72 @@
+"""Turns the pieces of a stream into the units that a stream handles."""
+
+from __future__ import annotations
+
+from fakes.wire import Refuse, Unit
+from fakes.xmpp.markup import BIND, SASL, SESSION, STREAMS, TLS, local_name, namespace
+from fakes.xmpp.refusals import TOO_BIG, StreamError
+from fakes.xmpp.sasl import Login
+from fakes.xmpp.splitter import Piece
+from fakes.xmpp.stanzas import KINDS, from_piece
+
+_VERBS = {
+    f"{{{SASL}}}auth": "auth",
+    f"{{{SASL}}}response": "response",
+    f"{{{SASL}}}abort": "abort",
+    f"{{{TLS}}}starttls": "starttls",
+    f"{{{STREAMS}}}error": "error",
+}
+
+
+def read_unit(piece: Piece, login: Login) -> Unit:
+    """Recognises a piece.
+
+    The content of a unit is the stanza, the piece, or for `auth` and `response` the mechanism and
+    the response. A unit without a verb is not legal in any state: its refusal ends the stream.
+    """
+    raw = piece.raw
+    if piece.kind == "open":
+        return Unit(raw, "stream", piece.attributes.get("to", ""), content=piece)
+    if piece.kind == "close":
+        return Unit(raw, "close")
+    if piece.kind == "error":
+        extra = TOO_BIG if piece.text == "stanza-too-big" else ""
+        return _refused(raw, StreamError(piece.name, "" if extra else piece.text, extra))
+    if piece.name in KINDS:
+        return _stanza_unit(piece)
+    verb = _VERBS.get(piece.name)
+    if verb is None:
+        return _refused(raw, _unsupported(piece))
+    if verb in ("auth", "response"):
+        empty = raw[piece.tag_end - 2] == ord("/")
+        content = b"" if empty else raw[piece.tag_end : raw.rfind(b"<")]
+        mechanism = piece.attributes.get("mechanism", "")
+        secrets = login.secrets(verb, mechanism, piece.tag_end, content)
+        return Unit(raw, verb, mechanism, secrets, content=(mechanism, content))
+    return Unit(raw, verb, content=piece)
+
+
+def _refused(raw: bytes, error: StreamError) -> Unit:
+    return Unit(raw, "", refusal=Refuse(error, "RFC 6120 §4.9.3"))
+
+
+def _stanza_unit(piece: Piece) -> Unit:
+    if piece.prefixed:
+        # RFC 6120 §4.8.5: a stanza with a prefix is never passed on as it is
+        text = "stanzas are written without a prefix"
+        return _refused(piece.raw, StreamError("bad-namespace-prefix", text))
+    stanza = from_piece(piece)
+    if stanza.kind != "iq":
+        return Unit(piece.raw, stanza.kind, stanza.to or "", content=stanza)
+    space = namespace(stanza.payload)
+    verb = "iq"
+    if stanza.type == "set":
+        verb = {BIND: "bind", SESSION: "session"}.get(space, "iq")
+    return Unit(piece.raw, verb, space, content=stanza)
+
+
+def _unsupported(piece: Piece) -> StreamError:
+    """RFC 6120 §4.8.3, §4.8.4: a stanza in another namespace, or an element that is not one."""
+    if local_name(piece.name) in ("message", "presence", "iq"):
+        return StreamError("invalid-namespace")
+    return StreamError("unsupported-stanza-type")
