@@ -51,7 +51,7 @@ class Arrivals(Generic[T]):
         self._counted_noun = counted_noun or noun
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {counted(len(self.all), self._noun)}>"
+        return f"<{type(self).__name__} {counted(len(self._arrivals), self._noun)}>"
 
     def add_arrival(self, *arrivals: T) -> None:
         """Records what arrives and wakes the tests that wait. Called on the loop's thread.

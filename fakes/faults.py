@@ -393,8 +393,8 @@ POISON = (
 
 def _duplicate_delivery(world: World, met: Callable[[], None]) -> None:
     """Each mail for the program is put into its maildrop twice, as by a server that was cut off and tried again."""
-    world.mail.duplicated = world.program.address
-    world.mail.on_duplicate = met
+    world.mail.store.faults.duplicate_for = world.program.address
+    world.mail.store.faults.on_duplicate = met
 
 
 def _poison_mail(world: World, met: Callable[[], None]) -> None:
@@ -412,7 +412,7 @@ def _long_line(world: World, met: Callable[[], None]) -> None:
 
 def _in_use(world: World, met: Callable[[], None]) -> None:
     """Another session has the program's maildrop for a while."""
-    drop, other = world.mail.drop(world.program.address), object()
+    drop, other = world.mail.maildrop(world.program.address), object()
     drop.holder = other
     met()
 
@@ -424,7 +424,8 @@ def _in_use(world: World, met: Callable[[], None]) -> None:
 
 def _uidl_reused(world: World, met: Callable[[], None]) -> None:
     """A maildrop that becomes empty begins again with its first unique id."""
-    world.mail.on_reuse = met
+    world.mail.store.faults.reuse_uids = True
+    world.mail.store.faults.on_reuse = met
 
 
 def _clock_jump(world: World, met: Callable[[], None]) -> None:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from fakes import sasl
-from fakes.mailstore import Mailstore, Row, dot_stuffed
+from fakes.maildrop import Row, dot_stuff
+from fakes.mailstore import Mailstore
 from fakes.wire import Kit, Refuse, Rule, Secret, Session, Unit, rule
 
 COMMAND_LINE = 255  # octets with CRLF (RFC 2449 §4), an initial response included (RFC 5034 §4)
@@ -131,8 +132,8 @@ class Pop3(Session):
 
     def abandoned(self) -> None:
         """RFC 1939 §6: only QUIT commits; however a session ends, its lock goes with it."""
-        if self.user and self.store.drop(self.user).holder is self:
-            self.store.drop(self.user).holder = None
+        if self.user and self.store.maildrop(self.user).holder is self:
+            self.store.maildrop(self.user).holder = None
 
     def _await_command(self) -> None:
         self.at("idle", self.kit.now() + IDLE, self.close)  # RFC 1939 §3: not a word, and nothing is removed
@@ -278,12 +279,12 @@ class Pop3(Session):
         """Opens the maildrop, once somebody is known to be who they say. Raises Refuse."""
         if address is None:
             raise Refuse(WRONG_CREDENTIALS, "RFC 3206 §5")
-        drop = self.store.drop(address)
+        drop = self.store.maildrop(address)
         if drop.holder is not None:
             raise Refuse(IN_USE, "RFC 2449 §8.1.2")
-        if self.kit.now() < drop.logins + self._delay(address):
+        if self.kit.now() < drop.last_login + self._delay(address):
             raise Refuse(TOO_SOON, "RFC 2449 §8.1.1")
-        drop.holder, drop.logins = self, self.kit.now()
+        drop.holder, drop.last_login = self, self.kit.now()
         self.user, self.state = address, "TRANSACTION"
         self._rows = list(drop.rows)  # numbers and sizes are fixed from here on (RFC 1939 §4)
         self.note(user=address)
@@ -434,7 +435,7 @@ class Pop3(Session):
             raise Refuse(BAD_ARGUMENT._replace(text="Say: TOP, the number of a message, and of lines"), "RFC 1939 §7")
         _, row = self._message(unit, number)
         self._check_utf8(row)
-        self._say(OK._replace(text="The top of it"), "RFC 1939 §7", dot_stuffed(_top(row.raw, int(count))))
+        self._say(OK._replace(text="The top of it"), "RFC 1939 §7", dot_stuff(_top(row.raw, int(count))))
 
     def do_DELE(self, unit: Unit) -> None:
         number, row = self._message(unit)

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 from fakes import sasl
-from fakes.mailstore import Envelope, Mail, Mailstore, Recipient
+from fakes.mail import Envelope, Mail, Recipient
+from fakes.mailstore import Mailstore
 from fakes.wire import Facts, Kit, Refuse, Rule, Secret, Session, Unit, rule
 
 COMMAND_LINE = 2048  # octets with CRLF; 512 must pass, DSN and other parameters add up (RFC 5321 §4.5.3.1.4)
@@ -432,7 +433,7 @@ class Smtp(Session):
         if len(_RECEIVED.findall(raw.partition(b"\r\n\r\n")[0])) > HOPS:
             raise Refuse(TOO_MANY_HOPS, "RFC 5321 §6.3")
         mail = Mail(raw, envelope, self.kit.now(), self.kit.token(10))
-        if self.policy.unknown == "reject" and len(self.store.unreachable(mail)) == len(mail.envelope.recipients):
+        if self.policy.unknown == "reject" and len(self.store.undeliverable(mail)) == len(mail.envelope.recipients):
             raise Refuse(MAILBOX_FULL, "RFC 5321 §4.2.5")  # one reply for all: it could go to nobody
         self.store.accept(mail)
         self.note(queue_id=mail.queue_id)

@@ -39,6 +39,7 @@ from fakes.toc import Account, Aim, Toc
 from fakes.toc import Policy as TocPolicy
 from fakes.toc.lists import is_name
 from fakes.wire import Kit, Record, Session, Want
+from fakes.world_mail import WorldMail
 from fakes.xmpp import SWITCHES, Jabber, Xmpp
 
 T = TypeVar("T")
@@ -115,12 +116,15 @@ class World:
         self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
         self._bridge = Bridge()
         people = self.config.get("person") or [{"address": address} for address in DEFAULT_PEOPLE]
-        self.people = People(_person(table) for table in people)
+        persons = [_person(table) for table in people]
+        try:
+            self.people = People(persons)
+        except ValueError as error:
+            raise WorldError(f"person: {error}") from None
         mail = self.config.get("mail", {})
         domains = list(mail.get("domains") or dict.fromkeys(p.address.rpartition("@")[2] for p in self.people))
-        self.mail = Mailstore(
-            self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.now, bridge=self._bridge
-        )
+        store = Mailstore(self.people, domains=domains, catch_all=mail.get("catch_all", ()), now=self._time.now)
+        self.mail = WorldMail(store, self._bridge)
         screen_names = self.config.get("aim") or [{"screen_name": name} for name in DEFAULT_SCREEN_NAMES]
         try:
             self.aim = Aim(map(_account, screen_names), now=self._time.now, bridge=self._bridge, tell=self.tell)
@@ -256,7 +260,7 @@ class World:
         if isinstance(self._time, Rehearsal) and not self._bridge.here:
             self._time.settle()
         names = {str(listener.port): name for name, listener in self._shell.listeners.items()}
-        text = _PORT.sub(lambda match: f"{self.mail.host}:{names.get(match[1], match[1])}", event.text)
+        text = _PORT.sub(lambda match: f"{self.mail.store.host}:{names.get(match[1], match[1])}", event.text)
         self._note(replace(event, text=text))
 
     def silence(self, listener: str) -> None:
@@ -374,7 +378,7 @@ class World:
             off=frozenset(self.config.get("off", {}).get("smtp", ())),
             **{key: mail[key] for key in ("relay", "unknown", "size", "recipients", "shuns_http") if key in mail},
         )
-        return lambda: Smtp(self.kit, self.mail, policy)
+        return lambda: Smtp(self.kit, self.mail.store, policy)
 
     def _pop3(self, listener: str) -> Callable[[], Session]:
         policy = Pop3Policy(
@@ -382,7 +386,7 @@ class World:
             login_delay=self.config.get("mail", {}).get("login_delay", 0),
             off=frozenset(self.config.get("off", {}).get("pop3", ())),
         )
-        return lambda: Pop3(self.kit, self.mail, policy)
+        return lambda: Pop3(self.kit, self.mail.store, policy)
 
     def _toc(self, listener: str) -> Callable[[], Session]:
         policy = TocPolicy(**self.config.get("toc", {}))
@@ -392,8 +396,8 @@ class World:
         off = self.config.get("off", {}).get("xmpp", ())
         try:
             return Jabber(
-                self.kit, self.people, config=self.config.get("xmpp"), domains=self.mail.domains, tls=self.tls, off=off,
-                bridge=self._bridge, tell=self.tell,
+                self.kit, self.people, config=self.config.get("xmpp"), domains=self.mail.store.domains, tls=self.tls,
+                off=off, bridge=self._bridge, tell=self.tell,
             )  # fmt: skip
         except ValueError as error:
             raise WorldError(f"xmpp: {error}") from None
@@ -428,7 +432,7 @@ class World:
         with self._making:  # asked for by the loop and by a test at once, it must be the same
             if self._authority is None:
                 self._authority = certificates.Authority(
-                    list(dict.fromkeys([self.mail.host, *self.mail.domains, *self.jabber.service.domains]))
+                    list(dict.fromkeys([self.mail.store.host, *self.mail.store.domains, *self.jabber.service.domains]))
                 )
             return self._authority
 

@@ -25,7 +25,7 @@ from comms.host import RealHost
 from fakes.clock import START, NotAtRest
 from fakes.faults import DRILLS, FaultError, parse
 from fakes.host import Event
-from fakes.mailstore import Envelope
+from fakes.mail import Envelope
 from fakes.transcript import render
 from fakes.wire import Record
 from fakes.world import World
