@@ -130,7 +130,7 @@ class Host:
     def __repr__(self) -> str:
         return f"<Host {self.name} {', '.join(process.name for process in self._table)}>"
 
-    # ── the program's side: comms.host.Host ────────────────────────────────────
+    # ── the program's side: comms.host.Host ──────────────────────────────────
 
     def processes(self) -> list[Process]:
         """The process table without the program itself.
@@ -180,7 +180,7 @@ class Host:
         words = [event, *(f"{key}={value}" for key, value in fields.items() if value != "")]
         self._record(Event(self._now(), "program", " ".join(words), level))
 
-    # ── the play's side ────────────────────────────────────────────────────────
+    # ── the play's side ──────────────────────────────────────────────────────
 
     def add(self, name: str, args: tuple[str, ...] = (), state: str = "S") -> Process:
         """Adds a process to the table and returns it. No event is recorded."""

@@ -76,7 +76,7 @@ class Mailstore:
         mails = sum(len(maildrop.rows) for maildrop in maildrops)
         return f"<Mailstore {counted(len(maildrops), 'maildrop')}, {counted(mails, 'mail')}>"
 
-    # ── addresses ──────────────────────────────────────────────────────────────
+    # ── addresses ────────────────────────────────────────────────────────────
 
     def is_local(self, domain: str) -> bool:
         """Whether mail for this domain ends here."""
@@ -96,7 +96,7 @@ class Mailstore:
             return [Person(address.casefold())]
         return owners
 
-    # ── maildrops ──────────────────────────────────────────────────────────────
+    # ── maildrops ────────────────────────────────────────────────────────────
 
     @property
     def maildrops(self) -> list[Maildrop]:
@@ -127,7 +127,7 @@ class Mailstore:
         for maildrop in self._maildrops.values():
             maildrop.rows.clear()
 
-    # ── delivery ───────────────────────────────────────────────────────────────
+    # ── delivery ─────────────────────────────────────────────────────────────
 
     def undeliverable(self, mail: Mail) -> list[DeliveryStatus]:
         """The local recipients that cannot get this message, each with the reason.

@@ -39,7 +39,7 @@ class WorldMail(Arrivals[Mail]):
         mails, maildrops = len(self._arrivals), len(self.store.maildrops)
         return f"<WorldMail {counted(mails, 'mail')}, {counted(maildrops, 'maildrop')}>"
 
-    # ── looking ────────────────────────────────────────────────────────────────
+    # ── looking ──────────────────────────────────────────────────────────────
 
     @property
     def messages(self) -> list[Mail]:
@@ -74,7 +74,7 @@ class WorldMail(Arrivals[Mail]):
         """The maildrop itself, for its unique ids, its size and the session that holds it."""
         return self._bridge.call(lambda: self.store.maildrop(address))
 
-    # ── changing ───────────────────────────────────────────────────────────────
+    # ── changing ─────────────────────────────────────────────────────────────
 
     def deliver(self, to: str, message: bytes | EmailMessage, sender: str | None = None) -> Mail:
         """Puts a message into the maildrops of `to` without SMTP.

@@ -59,7 +59,7 @@ def boom() -> str | None:
     raise LookupError("boom")
 
 
-# ── calls ─────────────────────────────────────────────────────────────────────
+# ── calls ────────────────────────────────────────────────────────────────────
 
 
 def test_without_a_loop_a_call_runs_where_it_is_made() -> None:
@@ -99,7 +99,7 @@ def test_a_coroutine_runs_on_the_loop(bridge: Bridge) -> None:
         bridge.run(endless(), timeout=0.01)
 
 
-# ── blocking waits ────────────────────────────────────────────────────────────
+# ── blocking waits ───────────────────────────────────────────────────────────
 
 
 def test_without_a_loop_a_wait_checks_once() -> None:
@@ -140,7 +140,7 @@ async def test_a_blocking_wait_on_the_loop_itself_is_an_error_unless_it_is_over(
         bridge.wait_until(lambda: None, 5)
 
 
-# ── awaited waits ─────────────────────────────────────────────────────────────
+# ── awaited waits ────────────────────────────────────────────────────────────
 
 
 async def test_an_awaited_wait_ends_when_its_check_returns_something() -> None:

@@ -37,7 +37,7 @@ def report(world: World) -> bytes:
     ).raw
 
 
-# ── who gets a report ─────────────────────────────────────────────────────────
+# ── who gets a report ────────────────────────────────────────────────────────
 
 
 def test_an_unknown_recipient_is_rejected_by_default() -> None:
@@ -120,7 +120,7 @@ def test_one_report_names_all_failed_recipients_and_the_others_get_the_mail() ->
     assert len(world.mail.inbox(ALICE)) == 1
 
 
-# ── what is in a report ───────────────────────────────────────────────────────
+# ── what is in a report ──────────────────────────────────────────────────────
 
 
 def test_the_sender_s_own_identifiers_are_returned_decoded() -> None:

@@ -34,7 +34,7 @@ def machine() -> Machine:
     return Machine()
 
 
-# ── processes and cues ────────────────────────────────────────────────────────
+# ── processes and cues ───────────────────────────────────────────────────────
 
 
 def test_the_process_table_leaves_the_program_out(machine: Machine) -> None:
@@ -73,7 +73,7 @@ def test_a_cue_hides_the_process_table_and_another_shows_it_again(machine: Machi
     ]
 
 
-# ── commands ──────────────────────────────────────────────────────────────────
+# ── commands ─────────────────────────────────────────────────────────────────
 
 
 def test_a_command_takes_its_time_and_changes_the_machine(machine: Machine) -> None:
@@ -126,7 +126,7 @@ def test_systemctl_stops_starts_and_restarts_a_service(machine: Machine) -> None
     assert machine.time == 5 * 3
 
 
-# ── files, ports, console and log ─────────────────────────────────────────────
+# ── files, ports, console and log ────────────────────────────────────────────
 
 
 def test_a_file_is_read_if_it_exists(machine: Machine) -> None:
@@ -157,7 +157,7 @@ def test_what_the_program_prints_and_logs_is_recorded(machine: Machine) -> None:
     ]
 
 
-# ── tokens ────────────────────────────────────────────────────────────────────
+# ── tokens ───────────────────────────────────────────────────────────────────
 
 
 def test_tokens_differ_and_repeat_with_the_same_seed() -> None:

@@ -38,7 +38,7 @@ def store() -> Mailstore:
     return Mailstore(People(people), catch_all=["hooks.test"])
 
 
-# ── who owns an address ───────────────────────────────────────────────────────
+# ── who owns an address ──────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_mail_for_our_domains_and_the_catch_all_domains_ends_here(store: Mailsto
     assert not store.is_local("example.org")
 
 
-# ── delivery ──────────────────────────────────────────────────────────────────
+# ── delivery ─────────────────────────────────────────────────────────────────
 
 
 def test_an_alias_reaches_all_who_have_it(store: Mailstore) -> None:
@@ -110,7 +110,7 @@ def test_postmaster_needs_no_account(store: Mailstore) -> None:
     assert (status.recipient.address, status.status) == ("eve", "5.1.1")
 
 
-# ── trace lines ───────────────────────────────────────────────────────────────
+# ── trace lines ──────────────────────────────────────────────────────────────
 
 
 def test_a_maildrop_has_the_trace_lines_on_top_and_one_return_path(store: Mailstore) -> None:
@@ -136,7 +136,7 @@ def test_a_recipient_of_a_blind_copy_is_not_shown_to_the_others(store: Mailstore
     assert b"bob@example.test" not in row.raw and b"for <" not in row.raw
 
 
-# ── quotas ────────────────────────────────────────────────────────────────────
+# ── quotas ───────────────────────────────────────────────────────────────────
 
 FULL = {"person": [{"address": ALICE, "quota": 300}, {"address": BOB}]}
 
@@ -192,7 +192,7 @@ def test_where_unknown_addresses_bounce_a_full_maildrop_bounces_too() -> None:
     assert b"Status: 5.2.2" in world.mail.wait_for(lambda mail: mail.envelope.to == [CAROL]).raw
 
 
-# ── store faults ──────────────────────────────────────────────────────────────
+# ── store faults ─────────────────────────────────────────────────────────────
 
 
 def test_a_store_fault_delivers_each_mail_twice_to_one_maildrop(store: Mailstore) -> None:

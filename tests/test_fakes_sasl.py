@@ -18,7 +18,7 @@ def cram_md5(password: str, challenge: bytes) -> bytes:
     return hmac.new(password.encode(), challenge, hashlib.md5).hexdigest().encode()
 
 
-# ── PLAIN ─────────────────────────────────────────────────────────────────────
+# ── PLAIN ────────────────────────────────────────────────────────────────────
 
 
 def test_plain_logs_in_with_the_right_password() -> None:
@@ -65,7 +65,7 @@ def test_passwords_are_compared_as_prepared() -> None:
     assert exchange("PLAIN", accounts=accounts).start(b"\0other\0IX") is None
 
 
-# ── LOGIN ─────────────────────────────────────────────────────────────────────
+# ── LOGIN ────────────────────────────────────────────────────────────────────
 
 
 def test_login_asks_for_name_and_password() -> None:
@@ -84,7 +84,7 @@ def test_an_initial_response_of_login_is_the_name() -> None:
         login.answer(b"pen")
 
 
-# ── CRAM-MD5 ──────────────────────────────────────────────────────────────────
+# ── CRAM-MD5 ─────────────────────────────────────────────────────────────────
 
 
 def test_rfc_2195_section_2() -> None:
@@ -110,7 +110,7 @@ def test_a_name_in_cram_md5_may_contain_spaces() -> None:
     assert cram.user == "the user@example.test"
 
 
-# ── ANONYMOUS ─────────────────────────────────────────────────────────────────
+# ── ANONYMOUS ────────────────────────────────────────────────────────────────
 
 
 def test_anonymous_makes_a_new_account_and_ignores_the_trace() -> None:
@@ -122,7 +122,7 @@ def test_anonymous_makes_a_new_account_and_ignores_the_trace() -> None:
             exchange("ANONYMOUS").start(trace)
 
 
-# ── every mechanism ───────────────────────────────────────────────────────────
+# ── every mechanism ──────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("mechanism", sorted({*sasl.ALL_MECHANISMS} - {"ANONYMOUS"}))
@@ -144,7 +144,7 @@ def test_an_exchange_counts_its_challenges() -> None:
     assert (login.step, login.challenge) == (2, b"Password:")
 
 
-# ── labels ────────────────────────────────────────────────────────────────────
+# ── labels ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

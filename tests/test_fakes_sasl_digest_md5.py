@@ -47,7 +47,7 @@ def test_rfc_2831_section_4(
     assert digest.user == "chris@example.test"
 
 
-# ── a client that can do anything ─────────────────────────────────────────────
+# ── a client that can do anything ────────────────────────────────────────────
 
 
 def md5(data: bytes) -> bytes:

@@ -36,7 +36,7 @@ def test_rfc_7677_section_3() -> None:
     assert (scram.user, scram.data) == ("user@example.test", signature)
 
 
-# ── a client that can do anything ─────────────────────────────────────────────
+# ── a client that can do anything ────────────────────────────────────────────
 
 
 def with_proof(bare: bytes, challenge: bytes, final: bytes, password: str) -> bytes:
@@ -152,7 +152,7 @@ def test_passwords_are_compared_as_prepared() -> None:
     assert log_in(password="IX", accounts=Accounts(user="I\u00adX")).user
 
 
-# ── channel binding and authorization ─────────────────────────────────────────
+# ── channel binding and authorization ────────────────────────────────────────
 
 
 def test_the_channel_that_the_client_binds_to_must_be_the_server_s() -> None:
