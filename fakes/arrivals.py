@@ -1,8 +1,8 @@
-"""What has arrived at a fake, in order, and how a test waits for it: the same for mail, Jabber and AIM.
+"""What has arrived at a fake, and how a test waits for it: the same for mail, Jabber and AIM.
 
-    world.mail.wait_for()                                    # exactly one mail has arrived; returns it
-    world.mail.wait_for(lambda mail: mail.subject == "hi")   # exactly one that fits
-    world.jabber.wait_for_n(2)                               # exactly two; returns the list
+    world.mail.wait_for()                                    # the only mail, once it is there
+    world.mail.wait_for(lambda mail: mail.subject == "hi")   # the only one that fits
+    world.jabber.wait_for_n(2)                               # exactly two messages, as a list
     im = await world.aim.arrival(timeout=1)                  # `wait_for`, for a test on a loop
     world.mail.assert_none(within=0.1)                       # nothing arrives for 0.1 seconds
 
@@ -51,7 +51,7 @@ class Arrivals(Generic[T]):
         self._counted_noun = counted_noun or noun
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {counted(len(self.all), self._noun)}>"
+        return f"<{type(self).__name__} {counted(len(self._arrivals), self._noun)}>"
 
     def add_arrival(self, *arrivals: T) -> None:
         """Records what arrives and wakes the tests that wait. Called on the loop's thread.
@@ -71,7 +71,7 @@ class Arrivals(Generic[T]):
         """Forgets what has arrived so far, so that later waits count from zero."""
         self._bridge.call(self._arrivals.clear)
 
-    # ── waiting ────────────────────────────────────────────────────────────────
+    # ── waiting ──────────────────────────────────────────────────────────────
 
     def wait_for(self, predicate: Callable[[T], bool] | None = None, timeout: float = TIMEOUT) -> T:
         """Waits for one arrival and returns it.
@@ -135,7 +135,7 @@ class Arrivals(Generic[T]):
                 f"expected {unwanted}, but {len(found)} arrived:\n{_listing(found)}"
             )
 
-    # ── looking ────────────────────────────────────────────────────────────────
+    # ── looking ──────────────────────────────────────────────────────────────
 
     def _at_least(self, n: int, predicate: Callable[[T], bool] | None) -> list[T] | None:
         """All arrivals that fit, or None while fewer than n do. Called on the loop's thread."""

@@ -1,4 +1,11 @@
-"""Between a world's loop and everyone else: calls marshalled onto it, and waits for what happens there."""
+"""Between a world's loop and the threads around it: calls that run on the loop, and waits.
+
+The state of a world belongs to the thread of its loop. Everybody else goes through a Bridge:
+
+    bridge.call(lambda: list(state))                 # run on the loop's thread; returns the result
+    bridge.wait_until(lambda: state or None, 5)      # wait until the check returns something
+    await bridge.until(lambda: state or None, 5)     # the same, for a test that runs on a loop
+"""
 
 from __future__ import annotations
 
@@ -6,33 +13,40 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 
-class Bridge:
-    """State belongs to the loop's thread: read it with `call`, wait for it with `wait_until` or `await until`.
+class _Waiter(NamedTuple):
+    check: Callable[[], object]
+    future: concurrent.futures.Future[object]
 
-    Without a loop (cores alone, nothing concurrent) everything runs where it is called.
+
+class Bridge:
+    """Runs calls on the loop's thread and wakes those who wait for a change.
+
+    Until a loop is attached, everything runs where it is called. That is enough for cores without
+    sockets, where nothing is concurrent.
     """
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._waiters: list[tuple[Callable[[], object], concurrent.futures.Future[object]]] = []
+        self._waiters: list[_Waiter] = []
 
     def attach(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        """From now on the state belongs to this loop in this thread."""
+        """From now on the state belongs to this loop in the thread with this identifier."""
         self.loop, self._thread = loop, thread
 
     @property
     def here(self) -> bool:
-        """Whether the caller is on the loop's own thread (or there is no loop)."""
+        """Whether the caller is on the loop's own thread, or no loop is attached."""
         return self.loop is None or threading.get_ident() == self._thread
 
     def call(self, read: Callable[[], T]) -> T:
-        """The result of `read`, run on the loop's thread. Raises what it raises."""
+        """Runs `read` on the loop's thread and returns its result. Raises what it raises."""
+        # After the loop has ended, nothing changes any more: the state may be read from anywhere.
         if self.here or self.loop is None or self.loop.is_closed():
             return read()
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
@@ -47,64 +61,73 @@ class Bridge:
         return future.result()
 
     def run(self, work: Coroutine[object, object, T], timeout: float | None = None) -> T:
-        """The result of a coroutine, run on the loop from another thread. Raises what it raises, and TimeoutError."""
+        """Runs a coroutine on the loop, from another thread, and returns its result.
+
+        Raises what it raises, and TimeoutError after `timeout` seconds.
+        """
         assert self.loop is not None and not self.here
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
     def changed(self) -> None:
-        """Something happened that somebody may be waiting for. Called on the loop's thread."""
-        for waiter in list(self._waiters):
-            check, future = waiter
+        """Checks what the waiters wait for. Called on the loop's thread after every change."""
+        for check, future in list(self._waiters):
             if future.done():
                 continue
             try:
                 found = check()
-            except BaseException as error:
-                future.set_exception(error)
+            except BaseException as error:  # raised in the test that waits
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(error)
             else:
-                if found is None:
-                    continue
-                future.set_result(found)
-            self._waiters.remove(waiter)
+                # A waiter may be cancelled in its own thread at any moment, even now. A cancelled
+                # future must not get a result.
+                if found is not None and future.set_running_or_notify_cancel():
+                    future.set_result(found)
+        self._waiters = [waiter for waiter in self._waiters if not waiter.future.done()]
 
     def wait_until(self, check: Callable[[], T | None], timeout: float) -> T | None:
-        """What `check` gives once it gives something; None after `timeout` real seconds. Blocks.
+        """Blocks until `check` returns something other than None, and returns that.
 
-        Raises RuntimeError when called on the loop that would have to do the work.
+        Returns None after `timeout` real seconds. Raises RuntimeError if it would block the loop
+        that has to do the work.
         """
         __tracebackhide__ = True
         if self.here and self.loop is not None:
             found = check()
             if found is None:
                 raise RuntimeError(
-                    "a blocking wait on the loop that serves the fakes would wait for ever; "
+                    "a blocking wait on the loop that serves the fakes would never end; "
                     "use `await …arrival(…)`, or run this in a thread (asyncio.to_thread)"
                 )
             return found
         future = self.call(lambda: self._waiter(check))
         try:
-            return future.result(timeout if self.loop is not None else 0)  # type: ignore[return-value]
+            # Without a loop, nothing can change while this thread waits.
+            timeout = timeout if self.loop is not None else 0
+            return future.result(timeout)  # type: ignore[return-value]
         except concurrent.futures.TimeoutError:
             self.call(lambda: self._forget(future))
             return None
 
     async def until(self, check: Callable[[], T | None], timeout: float) -> T | None:
-        """The twin of `wait_until` for a test that runs on a loop."""
+        """Like `wait_until`, for a test that runs on a loop."""
         future = self.call(lambda: self._waiter(check))
         # A wrapped future is done only at the loop's next turn, too late for a timeout of 0.
         if future.done():
             return future.result()  # type: ignore[return-value]
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), timeout)  # type: ignore[arg-type]
+            wrapped = asyncio.wrap_future(future)
+            return await asyncio.wait_for(wrapped, timeout)  # type: ignore[arg-type]
         except TimeoutError:
             self.call(lambda: self._forget(future))
             return None
 
     def _waiter(self, check: Callable[[], T | None]) -> concurrent.futures.Future[object]:
+        """Adds a waiter. Its future is done at once if there is something already."""
         future: concurrent.futures.Future[object] = concurrent.futures.Future()
-        self._waiters.append((check, future))
+        self._waiters.append(_Waiter(check, future))
         self.changed()
         return future
 
     def _forget(self, future: concurrent.futures.Future[object]) -> None:
-        self._waiters = [waiter for waiter in self._waiters if waiter[1] is not future]
+        self._waiters = [waiter for waiter in self._waiters if waiter.future is not future]

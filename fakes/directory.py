@@ -23,7 +23,7 @@ class Accounts(Generic[Account]):
     def add(self, name: str, account: Account) -> None:
         """Opens an account. Raises ValueError if the name has one already."""
         if self._fold(name) in self._accounts:
-            raise ValueError(f"{name} is in this world twice; give each account a name of its own")
+            raise ValueError(f"{name} is in this world twice; use each name for one account only")
         self._accounts[self._fold(name)] = account
 
     def find(self, name: str) -> Account | None:

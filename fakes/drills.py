@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from fakes.faults import Drill, FaultError, Faults
-from fakes.mailstore import Mailstore
 from fakes.people import People, Person
+from fakes.world_mail import WorldMail
 
 STRIKES_AT = 45.0  # seconds into the play at which a drill strikes, or ends
 
@@ -42,7 +42,7 @@ class Cues(Protocol):
 class Stage(Protocol):
     """What drills use of a world."""
 
-    mail: Mailstore
+    mail: WorldMail
     people: People
     faults: Faults
     jabber: Any  # fakes.xmpp.jabber.Jabber; a world without an XMPP server has one too
@@ -61,8 +61,8 @@ class Stage(Protocol):
 
 def _duplicate_delivery(world: Stage, met: Met) -> None:
     """Each mail for the program is delivered twice, as by a server that retries after a cut."""
-    world.mail.duplicated = world.program.address
-    world.mail.on_duplicate = met
+    world.mail.store.faults.duplicate_for = world.program.address
+    world.mail.store.faults.on_duplicate = met
 
 
 def _poison_mail(world: Stage, met: Met) -> None:
@@ -80,7 +80,7 @@ def _long_line(world: Stage, met: Met) -> None:
 
 def _in_use(world: Stage, met: Met) -> None:
     """Another session holds the lock of the program's maildrop for a while."""
-    drop, other = world.mail.drop(world.program.address), object()
+    drop, other = world.mail.maildrop(world.program.address), object()
     drop.holder = other
     met()
 
@@ -92,7 +92,8 @@ def _in_use(world: Stage, met: Met) -> None:
 
 def _uidl_reused(world: Stage, met: Met) -> None:
     """A maildrop that becomes empty starts again with its first unique id."""
-    world.mail.on_reuse = met
+    world.mail.store.faults.reuse_uids = True
+    world.mail.store.faults.on_reuse = met
 
 
 def _clock_jump(world: Stage, met: Met) -> None:

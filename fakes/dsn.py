@@ -1,6 +1,7 @@
-"""Delivery status notifications, as a real server writes them: what becomes of mail that it took and could not deliver.
+"""Delivery status notifications: how a mail server reports to the sender what became of a message.
 
-RFC 3464 says what a report looks like, RFC 3461 who gets one and with what in it, RFC 6533 what changes beyond ASCII.
+RFC 3464 defines the format of a report, RFC 3461 who gets one and what it contains, RFC 6533 the
+format for addresses and headers beyond ASCII.
 """
 
 from __future__ import annotations
@@ -12,10 +13,21 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Protocol
 
-# What a recipient's NOTIFY must hold for each action (RFC 3461 §5.2); without NOTIFY it is as if FAILURE,DELAY stood there.
-_ASKED_BY = {"failed": "FAILURE", "delayed": "DELAY", "delivered": "SUCCESS", "relayed": "SUCCESS", "expanded": "SUCCESS"}
-_SUBJECTS = {"failed": "Undelivered Mail Returned to Sender", "delayed": "Delayed Mail (still being retried)"}
-_WORDS = {
+# The NOTIFY keyword that requests a report of each action (RFC 3461 §5.2).
+_REQUESTED_BY = {
+    "failed": "FAILURE",
+    "delayed": "DELAY",
+    "delivered": "SUCCESS",
+    "relayed": "SUCCESS",
+    "expanded": "SUCCESS",
+}
+_DEFAULT_NOTIFY = "FAILURE,DELAY"  # RFC 3461 §4.1 allows this, or FAILURE alone
+_SUCCESS_SUBJECT = "Successful Mail Delivery Report"
+_SUBJECTS = {
+    "failed": "Undelivered Mail Returned to Sender",
+    "delayed": "Delayed Mail (still being retried)",
+}
+_SENTENCES = {
     "failed": "could not be delivered, and will not be tried again",
     "delayed": "has not been delivered yet; it is being retried",
     "delivered": "has been delivered",
@@ -25,7 +37,7 @@ _WORDS = {
 
 
 class Addressed(Protocol):
-    """A recipient as SMTP knows it."""
+    """A recipient as SMTP knows it (fakes.mail.Recipient)."""
 
     @property
     def address(self) -> str:
@@ -37,8 +49,11 @@ class Addressed(Protocol):
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What became of a message for one recipient: an action and a status of RFC 3464 §2.3, and the reply behind it."""
+class DeliveryStatus:
+    """What became of a message for one recipient.
+
+    `action` and `status` are those of RFC 3464 §2.3; `diagnostic` is the SMTP reply that caused it.
+    """
 
     recipient: Addressed
     action: str = "failed"
@@ -46,78 +61,133 @@ class Fate:
     diagnostic: str = ""
 
 
-def wanted(fates: Iterable[Fate]) -> list[Fate]:
-    """Those that the sender wants to hear of (RFC 3461 §5.2)."""
+def requested(statuses: Iterable[DeliveryStatus]) -> list[DeliveryStatus]:
+    """The statuses whose report the sender requested by NOTIFY (RFC 3461 §5.2)."""
     found = []
-    for fate in fates:
-        asked = (fate.recipient.params.get("NOTIFY") or "FAILURE,DELAY").upper().split(",")
-        if _ASKED_BY[fate.action] in asked:
-            found.append(fate)
+    for status in statuses:
+        notify = status.recipient.params.get("NOTIFY") or _DEFAULT_NOTIFY
+        if _REQUESTED_BY[status.action] in notify.upper().split(","):
+            found.append(status)
     return found
 
 
-def report(
-    raw: bytes, sender: str, params: Mapping[str, str | None], fates: list[Fate], host: str, at: float, number: str
+def build_report(
+    raw: bytes,
+    sender: str,
+    params: Mapping[str, str | None],
+    statuses: list[DeliveryStatus],
+    host: str,
+    at: float,
+    number: str,
 ) -> bytes:
-    """The notification of these fates, which share one action, of a message that came with these MAIL parameters."""
-    action = fates[0].action
-    international = "SMTPUTF8" in params
-    kind = "global-" if international else ""
-    stamp = format_datetime(datetime.fromtimestamp(at, UTC))
+    """Returns the report about the message `raw` as bytes. All statuses share one action.
+
+    `params` are the MAIL parameters of the message, `host` the reporting server, `at` the time in
+    seconds since the epoch, and `number` makes the Message-ID and the boundary unique.
+
+    A report has three parts (RFC 3462): a text for people, the status for programs, and the message
+    that it is about, or only its header.
+    """
+    action = statuses[0].action
+    international = "SMTPUTF8" in params  # the report may contain UTF-8 too (RFC 6533)
+    date = format_datetime(datetime.fromtimestamp(at, UTC))
     boundary = f"=_{number}_dsn"
-    words = "".join(f"<{fate.recipient.address}>: {fate.diagnostic or fate.status}\r\n" for fate in fates)
-    whole = action == "failed" and (params.get("RET") or "FULL").upper() == "FULL"  # RFC 3461 §4.3
-    returned = raw if whole else raw.partition(b"\r\n\r\n")[0] + b"\r\n"
-    returned_as = {
-        (False, False): "text/rfc822-headers", (True, False): "message/rfc822",
-        (False, True): "message/global-headers", (True, True): "message/global",
-    }[whole, international]  # fmt: skip
-    head = (
+    header = (
         f"From: Mail Delivery System <MAILER-DAEMON@{host}>\r\n"
         f"To: <{sender}>\r\n"
-        f"Subject: {_SUBJECTS.get(action, 'Successful Mail Delivery Report')}\r\n"
-        f"Date: {stamp}\r\n"
+        f"Subject: {_SUBJECTS.get(action, _SUCCESS_SUBJECT)}\r\n"
+        f"Date: {date}\r\n"
         f"Message-ID: <{number}.dsn@{host}>\r\n"
         "Auto-Submitted: auto-replied\r\n"
         "MIME-Version: 1.0\r\n"
-        f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"\r\n'
+        "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+        f'\tboundary="{boundary}"\r\n'
         "\r\n"
-        f"--{boundary}\r\n"
+    )
+    parts = [
+        _text_part(action, statuses, host, international),
+        _status_part(params, statuses, host, date, international),
+        _returned_part(raw, action, params, international),
+    ]
+    # The line end in front of a boundary belongs to the boundary (RFC 2046 §5.1.1).
+    body = b"\r\n".join(f"--{boundary}\r\n".encode() + part for part in parts)
+    return header.encode() + body + f"\r\n--{boundary}--\r\n".encode()
+
+
+def _text_part(
+    action: str, statuses: list[DeliveryStatus], host: str, international: bool
+) -> bytes:
+    lines = "".join(
+        f"<{status.recipient.address}>: {status.diagnostic or status.status}\r\n"
+        for status in statuses
+    )
+    return (
         f"Content-Type: text/plain; charset={'utf-8' if international else 'us-ascii'}\r\n"
         "\r\n"
         f"This is the mail system at {host}.\r\n\r\n"
-        f"Your message {_WORDS[action]}:\r\n\r\n{words}\r\n"
-        f"--{boundary}\r\n"
-        f"Content-Type: message/{kind}delivery-status\r\n"
-        "\r\n"
-        f"Reporting-MTA: dns; {host}\r\n"
-        + (f"Original-Envelope-Id: {decoded(params['ENVID'] or '')}\r\n" if params.get("ENVID") else "")
-        + f"Arrival-Date: {stamp}\r\n"
-        + "".join(_group(fate, international) for fate in fates)
-        + f"\r\n--{boundary}\r\n"
-        f"Content-Type: {returned_as}\r\n"
-        "\r\n"
-    )
-    return head.encode() + returned + f"\r\n--{boundary}--\r\n".encode()
+        f"Your message {_SENTENCES[action]}:\r\n\r\n{lines}"
+    ).encode()
 
 
-def _group(fate: Fate, international: bool) -> str:
+def _status_part(
+    params: Mapping[str, str | None],
+    statuses: list[DeliveryStatus],
+    host: str,
+    date: str,
+    international: bool,
+) -> bytes:
+    """The fields of the message, then a group of fields for each recipient (RFC 3464 §2.1)."""
+    envelope_id = params.get("ENVID")
+    lines = [
+        f"Content-Type: message/{'global-' if international else ''}delivery-status",
+        "",
+        f"Reporting-MTA: dns; {host}",
+    ]
+    if envelope_id:
+        lines.append(f"Original-Envelope-Id: {decode_xtext(envelope_id)}")
+    lines.append(f"Arrival-Date: {date}")
+    for status in statuses:
+        lines += ["", *_recipient_fields(status, international)]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def _recipient_fields(status: DeliveryStatus, international: bool) -> list[str]:
     """The fields of one recipient (RFC 3464 §2.3)."""
-    lines = ["\r\n"]
-    original = fate.recipient.params.get("ORCPT")
+    lines = []
+    recipient = status.recipient
+    original = recipient.params.get("ORCPT")
     if original:
-        kind, _, address = original.partition(";")
-        lines.append(f"Original-Recipient: {kind};{decoded(address)}\r\n")
-    kind = "rfc822" if fate.recipient.address.isascii() or not international else "utf-8"
-    lines.append(f"Final-Recipient: {kind}; {fate.recipient.address}\r\n")
-    lines.append(f"Action: {fate.action}\r\nStatus: {fate.status}\r\n")
-    if fate.diagnostic:
-        lines.append(f"Diagnostic-Code: smtp; {fate.diagnostic}\r\n")
-    return "".join(lines)
+        address_type, _, address = original.partition(";")
+        lines.append(f"Original-Recipient: {address_type};{decode_xtext(address)}")
+    address_type = "utf-8" if international and not recipient.address.isascii() else "rfc822"
+    lines.append(f"Final-Recipient: {address_type}; {recipient.address}")
+    lines.append(f"Action: {status.action}")
+    lines.append(f"Status: {status.status}")
+    if status.diagnostic:
+        lines.append(f"Diagnostic-Code: smtp; {status.diagnostic}")
+    return lines
 
 
-def decoded(xtext: str) -> str:
-    """The text behind xtext (RFC 3461 §4): `+2B` is a plus; and, in a utf-8 address, `\\x{1F600}` a character."""
+def _returned_part(
+    raw: bytes, action: str, params: Mapping[str, str | None], international: bool
+) -> bytes:
+    """The whole message if it failed and RET does not say HDRS, else its header (RFC 3461 §4.3)."""
+    whole = action == "failed" and (params.get("RET") or "FULL").upper() == "FULL"
+    if whole:
+        content, media_type = raw, "message/global" if international else "message/rfc822"
+    else:
+        content = raw.partition(b"\r\n\r\n")[0] + b"\r\n"
+        media_type = "message/global-headers" if international else "text/rfc822-headers"
+    return f"Content-Type: {media_type}\r\n\r\n".encode() + content
+
+
+def decode_xtext(xtext: str) -> str:
+    """Decodes xtext (RFC 3461 §4): `+2B` is a plus; in a utf-8 address `\\x{1F600}` is a character.
+
+    Characters that cannot be printed become `?`, because a line break would add fields to a report.
+    """
     text = re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), xtext)
-    text = re.sub(r"\\x\{([0-9A-F]{2,6})\}", lambda match: chr(min(int(match[1], 16), 0x10FFFF)), text)
-    return "".join(c if c.isprintable() else "?" for c in text)  # a line break in it would add fields to the report
+    text = re.sub(
+        r"\\x\{([0-9A-F]{2,6})\}", lambda match: chr(min(int(match[1], 16), 0x10FFFF)), text
+    )
+    return "".join(char if char.isprintable() else "?" for char in text)

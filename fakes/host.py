@@ -1,4 +1,11 @@
-"""The machine that a rehearsed program runs on: its name, its processes, its console and log. It fits comms.host.Host."""
+"""The machine that a rehearsed program runs on: its name, processes, console and log.
+
+It fits the protocol comms.host.Host, so a program uses it in place of the real machine. A play
+changes it by cues:
+
+    world.clock.at(60, world.host.kills("apache2"))
+    world.host.commands["df", "-k"] = Command(output="98% /var", takes=0.2)
+"""
 
 from __future__ import annotations
 
@@ -9,32 +16,41 @@ from itertools import count
 from pathlib import Path
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_FIRST_PID = 100
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in the world, off the wire: told in a recording between the records."""
+    """Something that happened in the world, but not on the wire.
+
+    A recording shows it between the records of the wire. `level` is "say" for a line of the
+    program's own output, else the level of its log.
+    """
 
     at: float
     who: str
     text: str
-    level: str = "info"  # say: a line of the program's own output; else its log's level
+    level: str = "info"
 
 
 @dataclass(frozen=True)
 class Process:
-    """A row of the process table."""
+    """A row of the process table. `state` is a letter as in /proc: R, S, D, T, Z …"""
 
     pid: int
     ppid: int
     name: str
     args: tuple[str, ...] = ()
-    state: str = "S"  # as /proc says it: R S D T Z …
+    state: str = "S"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: its exit status (None: not started, or killed; `trouble` says why), the end of its output."""
+    """How a command ended.
+
+    `code` is its exit status. It is None if the command could not be started or had to be killed;
+    `trouble` says why then. `output` is the end of what it wrote, `seconds` how long it ran.
+    """
 
     code: int | None
     output: str = ""
@@ -42,27 +58,37 @@ class Outcome:
     trouble: str = ""
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass
 class Command:
-    """What a command line does on this machine: how long it takes, what it says, how it ends, what it changes."""
+    """What a command does on this machine.
+
+    It `takes` that many seconds on the world's clock, writes `output`, and exits with `code`. The
+    callbacks change the machine when the command starts and when it has ended.
+    """
 
     takes: float = 0.0
     output: str = ""
     code: int = 0
-    begins: Callable[[], None] = lambda: None
-    ends: Callable[[], None] = lambda: None
+    on_start: Callable[[], None] = _nothing
+    on_end: Callable[[], None] = _nothing
 
 
 class Tokens:
-    """Chance that repeats: a counter, stirred; the same seed gives the same tokens."""
+    """Tokens that look random but repeat: the same seed makes the same tokens in the same order."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
         self._numbers = count(1)
 
     def __call__(self, length: int) -> str:
-        """A token [a-z0-9] of this length."""
-        number = int.from_bytes(hashlib.sha256(f"{self._seed} {next(self._numbers)}".encode()).digest(), "big")
+        """Returns the next token of this length, made of [a-z0-9]."""
+        # 256 bits are enough for 49 characters; more would be zeros.
+        seed = f"{self._seed} {next(self._numbers)}"
+        number = int.from_bytes(hashlib.sha256(seed.encode()).digest(), "big")
         token = ""
         for _ in range(length):
             number, digit = divmod(number, 36)
@@ -71,136 +97,145 @@ class Tokens:
 
 
 class Host:
-    """A machine of the world. Its process table is changed by cues: `clock.at(60, host.kills("apache2"))`."""
+    """A machine of the world.
+
+    Its commands, files and open ports are plain attributes, which a test sets. `ran` lists every
+    command that was started, in order. `silent_ports` never answer, because a firewall drops what
+    arrives.
+    """
 
     def __init__(
         self,
         name: str,
         now: Callable[[], float],
-        tell: Callable[[Event], None],
+        record: Callable[[Event], None],
         spend: Callable[[float], None] = lambda seconds: None,
     ) -> None:
+        """`record` keeps an event; `spend` lets that many seconds pass on the world's clock."""
         self.name = name
-        self.commands: dict[tuple[str, ...], Command] = {}
-        self.ran: list[tuple[str, ...]] = []  # every command that was started, in order
-        self._spend = spend
         self.token = Tokens("host")
-        self._now = now
-        self._tell = tell
-        self._pids = count(100)
-        self._table: list[Process] = [Process(1, 0, "init", ("/sbin/init",))]
-        self._blind = False
+        self.commands: dict[tuple[str, ...], Command] = {}
+        self.ran: list[tuple[str, ...]] = []
         self.files: dict[Path, str] = {}
         self.open_ports: set[int] = set()
-        self.silent_ports: set[int] = set()  # a firewall drops what comes
-        self.own = Process(next(self._pids), 1, "python3", ("python3", "-m", "scenarios"))
-        self._table.append(self.own)
+        self.silent_ports: set[int] = set()
+        self._now = now
+        self._record = record
+        self._spend = spend
+        self._pids = count(_FIRST_PID)
+        self._own = Process(next(self._pids), 1, "python3", ("python3", "-m", "scenarios"))
+        self._table = [Process(1, 0, "init", ("/sbin/init",)), self._own]
+        self._hides_processes = False
 
-    # ── the program's side: comms.host.Host ──────────────────────────────────────────────────────────────────────
+    def __repr__(self) -> str:
+        return f"<Host {self.name} {', '.join(process.name for process in self._table)}>"
+
+    # ── the program's side: comms.host.Host ──────────────────────────────────
 
     def processes(self) -> list[Process]:
-        """The process table, without the caller itself. Raises PermissionError while the table may not be read."""
-        if self._blind:
+        """The process table without the program itself.
+
+        Raises PermissionError while the play hides it.
+        """
+        if self._hides_processes:
             raise PermissionError("the process table may not be read")
-        return [process for process in self._table if process is not self.own]
+        return [process for process in self._table if process is not self._own]
 
     def read(self, path: Path) -> str:
-        """The text of one of this machine's files. Raises FileNotFoundError."""
+        """The text of one of the machine's files. Raises FileNotFoundError."""
         if path not in self.files:
             raise FileNotFoundError(f"{path}: no such file on {self.name}")
         return self.files[path]
 
     def connects(self, address: str, port: int, timeout: float) -> bool:
-        """Whether something listens on this machine's port. Raises TimeoutError for a port that swallows everything."""
+        """Whether the machine listens on a port. Raises TimeoutError for a silent port."""
         if port in self.silent_ports:
             raise TimeoutError(f"{address}:{port} did not answer within {timeout:g} s")
         return port in self.open_ports
 
     def run(self, command: Sequence[str], timeout: float) -> Outcome:
-        """Runs one of this machine's commands; it takes its time on the world's clock."""
-        line = tuple(command)
-        if line not in self.commands:
-            return Outcome(None, "", 0.0, f"{line[0]} could not be started: No such file or directory")
-        known = self.commands[line]
-        self.ran.append(line)
-        self._tell(Event(self._now(), self.name, f"runs: {' '.join(line)}"))
-        known.begins()
+        """Runs a command of the machine, for at most `timeout` seconds on the world's clock."""
+        words = tuple(command)
+        if words not in self.commands:
+            reason = f"{words[0]} could not be started: No such file or directory"
+            return Outcome(None, trouble=reason)
+        known = self.commands[words]
+        self.ran.append(words)
+        self._happens(f"runs: {' '.join(words)}")
+        known.on_start()
         if known.takes > timeout:
             self._spend(timeout)
-            return Outcome(None, known.output, timeout, f"still running after {timeout:g} s, and ended")
+            reason = f"still running after {timeout:g} s, and ended"
+            return Outcome(None, known.output, timeout, reason)
         self._spend(known.takes)
-        known.ends()
+        known.on_end()
         return Outcome(known.code, known.output, known.takes)
 
     def say(self, text: str) -> None:
-        """A line on the program's console."""
-        self._tell(Event(self._now(), "program", text, "say"))
+        """Writes a line of the program's own output."""
+        self._record(Event(self._now(), "program", text, "say"))
 
     def log(self, event: str, level: str = "info", **fields: object) -> None:
-        """A line in the program's log."""
-        self._tell(
-            Event(
-                self._now(),
-                "program",
-                " ".join([event, *(f"{key}={value}" for key, value in fields.items() if value != "")]),
-                level,
-            )
-        )
+        """Writes a line of the program's log. Empty fields are left out."""
+        words = [event, *(f"{key}={value}" for key, value in fields.items() if value != "")]
+        self._record(Event(self._now(), "program", " ".join(words), level))
 
-    # ── the play's side ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── the play's side ──────────────────────────────────────────────────────
 
     def add(self, name: str, args: tuple[str, ...] = (), state: str = "S") -> Process:
-        """A process that is there from now on."""
+        """Adds a process to the table and returns it. No event is recorded."""
         process = Process(next(self._pids), 1, name, args or (name,), state)
         self._table.append(process)
         return process
 
     def service(self, name: str, takes: float = 2.0) -> None:
-        """A service that runs as a process of its name, and `systemctl` start, stop, restart and status for it."""
+        """Adds a service: a process of this name, and the `systemctl` commands for it.
+
+        `systemctl start NAME` and stop, restart and status take that many seconds each.
+        """
         self.add(name)
 
-        def alive() -> bool:
-            return any(process.name == name for process in self._table)
-
-        def nothing() -> None:
-            pass
-
-        def start() -> None:
-            if not alive():
+        def start_unless_running() -> None:
+            if not any(process.name == name for process in self._table):
                 self.starts(name)()
 
-        for verb, begins, ends in (
+        for action, on_start, on_end in (
             ("restart", self.kills(name), self.starts(name)),
-            ("stop", nothing, self.kills(name)),
-            ("start", nothing, start),
-            ("status", nothing, nothing),
+            ("stop", _nothing, self.kills(name)),
+            ("start", _nothing, start_unless_running),
+            ("status", _nothing, _nothing),
         ):
-            self.commands["systemctl", verb, name] = Command(takes, f"{name}: {verb}\n", 0, begins, ends)
+            output = f"{name}: {action}\n"
+            self.commands["systemctl", action, name] = Command(takes, output, 0, on_start, on_end)
 
     def starts(self, name: str) -> Callable[[], None]:
-        """The cue: a process starts."""
+        """Returns the cue at which a process of this name starts."""
 
         def cue() -> None:
             self.add(name)
-            self._tell(Event(self._now(), self.name, f"{name} starts"))
+            self._happens(f"{name} starts")
 
         return cue
 
     def kills(self, name: str) -> Callable[[], None]:
-        """The cue: all processes of this name die."""
+        """Returns the cue at which all processes of this name die."""
 
         def cue() -> None:
             self._table = [process for process in self._table if process.name != name]
-            self._tell(Event(self._now(), self.name, f"{name} dies"))
+            self._happens(f"{name} dies")
 
         return cue
 
     def hides_processes(self, hidden: bool = True) -> Callable[[], None]:
-        """The cue: from now on the process table may not be read (or may be again)."""
+        """Returns the cue that hides the process table, or shows it again."""
 
         def cue() -> None:
-            self._blind = hidden
-            text = "the process table can no longer be read" if hidden else "the process table can be read again"
-            self._tell(Event(self._now(), self.name, text))
+            self._hides_processes = hidden
+            state = "can no longer be read" if hidden else "can be read again"
+            self._happens(f"the process table {state}")
 
         return cue
+
+    def _happens(self, text: str) -> None:
+        """Records an event of the machine itself."""
+        self._record(Event(self._now(), self.name, text))

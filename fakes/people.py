@@ -1,4 +1,4 @@
-"""Who has an account: one person, one password, for mail and for Jabber."""
+"""Who has an account: one person has one address and one password, for mail and for Jabber."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Person:
-    """`quota` counts octets of mail; `contacts` maps a bare JID to a subscription (none, to, from, both).
+    """An account.
 
-    `login_delay`: seconds that must pass between POP3 logins, where they are others than everybody's.
+    `quota` is in bytes of mail. `login_delay` is in seconds between two POP3 logins; without it the
+    policy of the server holds. `contacts` maps bare JIDs to subscriptions: none, to, from or both.
     """
 
     address: str
@@ -22,7 +23,7 @@ class Person:
 
 
 class People:
-    """The accounts of a world. Addresses compare without regard to case here; what was written is kept."""
+    """The accounts of a world. Addresses are compared without regard to case."""
 
     def __init__(self, people: Iterable[Person] = ()) -> None:
         self._by_address: dict[str, Person] = {}
@@ -30,11 +31,16 @@ class People:
         for person in people:
             self.add(person)
 
+    def __repr__(self) -> str:
+        return f"<People {', '.join(person.address for person in self) or '(none)'}>"
+
     def add(self, person: Person) -> None:
-        """Opens an account. Raises ValueError when the address has one already."""
+        """Opens an account. Raises ValueError if the address has one already."""
         key = person.address.casefold()
         if key in self._by_address:
-            raise ValueError(f"{person.address} is in this world twice; give each person one address")
+            raise ValueError(
+                f"{person.address} is in this world twice; use each address for one person only"
+            )
         self._by_address[key] = person
         for alias in person.aliases:
             self._by_alias.setdefault(alias.casefold(), []).append(person)
@@ -43,15 +49,23 @@ class People:
         return iter(self._by_address.values())
 
     def find(self, login: str) -> Person | None:
-        """Who logs in with this: a whole address, or its local part when only one person has it."""
+        """The person with this login: a whole address, or a local part that only one person has."""
         key = login.casefold()
         if "@" in key:
             return self._by_address.get(key)
-        having = [person for address, person in self._by_address.items() if address.partition("@")[0] == key]
-        return having[0] if len(having) == 1 else None
+        found = [
+            person
+            for address, person in self._by_address.items()
+            if address.partition("@")[0] == key
+        ]
+        return found[0] if len(found) == 1 else None
 
     def reached_by(self, address: str) -> list[Person]:
-        """Who gets mail to this address: its owner, all who have it as an alias, `NAME+anything` too."""
+        """The people who get mail to this address.
+
+        That is its owner, or else everyone who has it as an alias. Without an owner, NAME+anything
+        reaches NAME.
+        """
         key = address.casefold()
         if key in self._by_address:
             return [self._by_address[key]]

@@ -21,7 +21,8 @@ from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server
-from fakes.mailstore import Mailstore, Row, dot_stuffed
+from fakes.maildrop import Row, dot_stuff
+from fakes.mailstore import Mailstore
 from fakes.transcripts.mail import WORDS
 from fakes.wire import LineSession, Refuse, Rule, Runtime, Secret, Unit, rule
 from fakes.wire.lines import LONGEST_LINE
@@ -154,8 +155,8 @@ class Pop3(LineSession):
 
     def abandoned(self) -> None:
         """Releases the lock. Only QUIT commits deletions (RFC 1939 §6)."""
-        if self.user and self.store.drop(self.user).holder is self:
-            self.store.drop(self.user).holder = None
+        if self.user and self.store.maildrop(self.user).holder is self:
+            self.store.maildrop(self.user).holder = None
 
     # ── units ────────────────────────────────────────────────────────────────────
 
@@ -293,12 +294,12 @@ class Pop3(LineSession):
         """Opens the maildrop of an authenticated user (None: the login failed). Raises Refuse."""
         if address is None:
             raise Refuse(WRONG_CREDENTIALS, "RFC 3206 §5")
-        drop = self.store.drop(address)
+        drop = self.store.maildrop(address)
         if drop.holder is not None:
             raise Refuse(IN_USE, "RFC 2449 §8.1.2")
-        if self.runtime.now() < drop.logins + self._delay(address):
+        if self.runtime.now() < drop.last_login + self._delay(address):
             raise Refuse(TOO_SOON, "RFC 2449 §8.1.1")
-        drop.holder, drop.logins = self, self.runtime.now()
+        drop.holder, drop.last_login = self, self.runtime.now()
         self.user = address
         # Numbers and sizes are fixed for the session, whatever is delivered now (RFC 1939 §4).
         self._rows = list(drop.rows)
@@ -447,7 +448,7 @@ class Pop3(LineSession):
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §7")
         _, row = self._message(unit, number)
         self._check_utf8(row)
-        top = dot_stuffed(_top(row.raw, int(count)))
+        top = dot_stuff(_top(row.raw, int(count)))
         self._say(OK._replace(text="The top of it"), "RFC 1939 §7", top)
 
     def do_DELE(self, unit: Unit) -> None:
@@ -531,6 +532,7 @@ SERVER = Server(
     name="pop3",
     session=Pop3,
     ports=(Port("pop3", 1110), Port("pop3s", 1995, tls=True)),
+    make=lambda runtime, mail, policy: Pop3(runtime, mail.store, policy),
     store="mail",
     policy=Policy,
     table="mail",

@@ -13,6 +13,7 @@ from fakes.people import People, Person
 from fakes.toc import Aim
 from fakes.toc.presence import account_from
 from fakes.wire import Runtime
+from fakes.world_mail import WorldMail
 from fakes.xmpp import Jabber, Policy
 
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
@@ -24,7 +25,7 @@ class Population:
     """Everything in a world that is neither a server nor time."""
 
     people: People
-    mail: Mailstore
+    mail: WorldMail
     aim: Aim
     jabber: Jabber
     host: Host
@@ -54,13 +55,7 @@ def populate(
     except ValueError as error:
         raise wrong("person", error) from None
     domains = config.mail.domains or _domains(people)
-    mail = Mailstore(
-        people,
-        domains=domains,
-        catch_all=config.mail.catch_all,
-        now=runtime.now,
-        bridge=bridge,
-    )
+    store = Mailstore(people, domains=domains, catch_all=config.mail.catch_all, now=runtime.now)
     try:
         aim = _aim(config, runtime, bridge, tell)
     except ValueError as error:
@@ -71,14 +66,14 @@ def populate(
             people,
             policy=jabber_policy,
             domains=config.xmpp.domains,
-            possible_domains=mail.domains,
+            possible_domains=store.domains,
             bridge=bridge,
             tell=tell,
         )
     except ValueError as error:
         raise wrong("xmpp", error) from None
     host = _host(config, domains[0], runtime.now, add_event, spend)
-    return Population(people, mail, aim, jabber, host)
+    return Population(people, WorldMail(store, bridge), aim, jabber, host)
 
 
 def _domains(people: Iterable[Person]) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""Strings made comparable before they are compared: the profiles of stringprep (RFC 3454) for names and passwords.
+"""Prepares names and passwords before they are compared: profiles of stringprep (RFC 3454).
 
-    saslprep("I\\u00adX")   # "IX": user names and passwords (RFC 4013)
-    nodeprep("Juliet")      # "juliet": what stands before the @ of a Jabber address (RFC 6122 Appendix A)
-    resourceprep("Balcony") # "Balcony": what stands behind the / (RFC 6122 Appendix B)
+    saslprep("I\\u00adX")     # "IX": user names and passwords (RFC 4013)
+    nodeprep("Juliet")        # "juliet": the part of a JID before the @ (RFC 6122 Appendix A)
+    resourceprep("Balcony")   # "Balcony": the part after the / (RFC 6122 Appendix B)
 
-The tables are those of Unicode 3.2, in Python's stringprep module. A character that is newer than 3.2 passes unchanged,
-as a stringprep "query" (RFC 3454 §7); one that this Python's Unicode does not know either is refused.
+The tables are those of Unicode 3.2, from Python's stringprep module. A character that is newer is
+left unchanged, as RFC 3454 §7 allows for queries; one that this Python does not know is prohibited.
 """
 
 from __future__ import annotations
@@ -16,42 +16,70 @@ from collections.abc import Callable
 
 Table = Callable[[str], bool]
 
-_CONTROLS: tuple[Table, ...] = (
-    stringprep.in_table_c21_c22, stringprep.in_table_c3, stringprep.in_table_c4, stringprep.in_table_c5,
-    stringprep.in_table_c6, stringprep.in_table_c7, stringprep.in_table_c8, stringprep.in_table_c9,
-)  # fmt: skip
+_NODE_DELIMITERS = "\"&'/:<>@"  # RFC 6122 §A.5
+_PROHIBITED_EVERYWHERE: tuple[Table, ...] = (
+    stringprep.in_table_c21_c22,  # control characters
+    stringprep.in_table_c3,  # private use
+    stringprep.in_table_c4,  # non-characters
+    stringprep.in_table_c5,  # surrogates
+    stringprep.in_table_c6,  # replacement characters
+    stringprep.in_table_c7,  # ideographic description
+    stringprep.in_table_c8,  # changes of display, deprecated
+    stringprep.in_table_c9,  # tags
+)
 
 
 def saslprep(text: str) -> str:
-    """RFC 4013: other blanks become a blank, invisible characters go, the rest is put into form KC. Raises ValueError."""
+    """Prepares a user name or password (RFC 4013). Raises ValueError.
+
+    Spaces beyond ASCII become U+0020 and invisible characters are removed.
+    """
     if text.isascii() and text.isprintable():
         return text
-    mapped = "".join(" " if stringprep.in_table_c12(one) else one for one in text if not stringprep.in_table_b1(one))
-    return _checked(mapped, _CONTROLS)
+    # U+200B is in both tables, as a space and as invisible. It is removed.
+    visible = _without_invisible(text)
+    spaced = "".join(" " if stringprep.in_table_c12(char) else char for char in visible)
+    return _normalize(spaced, _PROHIBITED_EVERYWHERE)
 
 
 def nodeprep(text: str) -> str:
-    """RFC 6122 Appendix A: folded, form KC, no blanks and none of `"&'/:<>@`. Raises ValueError."""
-    mapped = "".join(stringprep.map_table_b2(one) for one in text if not stringprep.in_table_b1(one))
-    spaces: tuple[Table, ...] = (stringprep.in_table_c11_c12,)
-    return _checked(mapped, (*spaces, *_CONTROLS, "\"&'/:<>@".__contains__))
+    """Prepares the local part of a JID (RFC 6122 Appendix A). Raises ValueError.
+
+    Case is folded. Spaces and the characters `"&'/:<>@` are prohibited.
+    """
+    folded = "".join(map(stringprep.map_table_b2, _without_invisible(text)))
+    prohibited = (stringprep.in_table_c11_c12, *_PROHIBITED_EVERYWHERE)
+    return _normalize(folded, (*prohibited, _NODE_DELIMITERS.__contains__))
 
 
 def resourceprep(text: str) -> str:
-    """RFC 6122 Appendix B: form KC, case kept, blanks allowed. Raises ValueError."""
-    mapped = "".join(one for one in text if not stringprep.in_table_b1(one))
-    return _checked(mapped, (stringprep.in_table_c12, *_CONTROLS))
+    """Prepares the resource of a JID (RFC 6122 Appendix B). Raises ValueError.
+
+    Case is kept, and U+0020 is allowed, but no other space.
+    """
+    prohibited = (stringprep.in_table_c12, *_PROHIBITED_EVERYWHERE)
+    return _normalize(_without_invisible(text), prohibited)
 
 
-def _checked(mapped: str, prohibited: tuple[Table, ...]) -> str:
-    """RFC 3454 §4 to §6: normalised, nothing prohibited in it, and not of both directions."""
+def _without_invisible(text: str) -> str:
+    """RFC 3454 §3.1: soft hyphens, joiners and the like are mapped to nothing."""
+    return "".join(char for char in text if not stringprep.in_table_b1(char))
+
+
+def _normalize(mapped: str, prohibited: tuple[Table, ...]) -> str:
+    """RFC 3454 §4 to §6: normalizes, then checks for prohibited characters and mixed directions."""
     text = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
-    for one in text:
-        if any(table(one) for table in prohibited) or unicodedata.category(one) == "Cn":
-            raise ValueError(f"the character U+{ord(one):04X} may not stand here")
-    if any(stringprep.in_table_d1(one) for one in text):
-        if any(stringprep.in_table_d2(one) for one in text):
-            raise ValueError("letters that run left and letters that run right do not mix in one name")
+    for char in text:
+        unassigned = unicodedata.category(char) == "Cn"
+        if unassigned or any(table(char) for table in prohibited):
+            raise ValueError(f"the character U+{ord(char):04X} may not stand here")
+    # RFC 3454 §6: table D.1 has the letters that run from right to left, D.2 those from left to
+    # right. Mixed, the parts of an address could be displayed in another order than they are in.
+    if any(map(stringprep.in_table_d1, text)):
+        if any(map(stringprep.in_table_d2, text)):
+            raise ValueError(
+                "letters that run left and letters that run right do not mix in one name"
+            )
         if not (stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1])):
             raise ValueError("a name that runs left must begin and end with a letter that does")
     return text

@@ -20,7 +20,8 @@ from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server
-from fakes.mailstore import Envelope, Mail, Mailstore, Recipient
+from fakes.mail import Envelope, Mail, Recipient
+from fakes.mailstore import Mailstore
 from fakes.people import Person
 from fakes.smtp_syntax import (
     MAIL_PARAMETERS,
@@ -502,7 +503,7 @@ class Smtp(LineSession):
         if len(_RECEIVED.findall(raw.partition(b"\r\n\r\n")[0])) > HOPS:
             raise Refuse(TOO_MANY_HOPS, "RFC 5321 §6.3")
         mail = Mail(raw, envelope, self.runtime.now(), self.runtime.token(10))
-        unreachable = len(self.store.unreachable(mail))
+        unreachable = len(self.store.undeliverable(mail))
         if self.policy.unknown == "reject" and unreachable == len(envelope.recipients):
             # One reply for all recipients: refusing is right only if no copy could be delivered.
             raise Refuse(MAILBOX_FULL, "RFC 5321 §4.2.5")
@@ -666,6 +667,7 @@ SERVER = Server(
         Port("submission", 1587, policy={"login": "required"}),  # RFC 6409 §4.3
         Port("smtps", 1465, tls=True),
     ),
+    make=lambda runtime, mail, policy: Smtp(runtime, mail.store, policy),
     store="mail",
     policy=Policy,
     table="mail",

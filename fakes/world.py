@@ -261,7 +261,7 @@ class World:
             self._time.settle()
         names = {str(one.port): name for name, one in self._shell.listeners.items()}
         text = _PORT.sub(
-            lambda match: f"{self.mail.host}:{names.get(match[1], match[1])}", event.text
+            lambda match: f"{self.mail.store.host}:{names.get(match[1], match[1])}", event.text
         )
         self._note(replace(event, text=text))
 
@@ -400,7 +400,7 @@ class World:
             raise WorldError(certificates.REMEDY)
         with self._making:  # the loop and a test may ask at once, and must get the same authority
             if self._authority is None:
-                names = [self.mail.host, *self.mail.domains, *self.jabber.service.domains]
+                names = [self.mail.store.host, *self.mail.store.domains, *self.jabber.service.domains]
                 self._authority = certificates.Authority(list(dict.fromkeys(names)))
             return self._authority
 

@@ -26,7 +26,7 @@ from fakes.clock import START, NotAtRest
 from fakes.drills import DRILLS
 from fakes.faults import FaultError
 from fakes.host import Event
-from fakes.mailstore import Envelope
+from fakes.mail import Envelope
 from fakes.servers import read_faults
 from fakes.transcripts.recorder import render
 from fakes.wire import Record

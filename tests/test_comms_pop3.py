@@ -146,7 +146,7 @@ def test_later_never_and_nonsense_are_told_apart(answer: str, kind: type[CommsEr
         ) as world:
             with pytest.raises(kind), opened(world, auth="user") as mailbox:
                 mailbox.count()
-            assert world.mail.drop(ALICE).holder is None or kind is not Unreachable
+            assert world.mail.maildrop(ALICE).holder is None or kind is not Unreachable
 
 
 # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────────

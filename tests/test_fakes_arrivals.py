@@ -46,7 +46,7 @@ async def here() -> Arrivals[str]:
     return Arrivals(bridge, "IM")
 
 
-# ── what has arrived already ──────────────────────────────────────────────────
+# ── what has arrived already ─────────────────────────────────────────────────
 
 
 def test_wait_for_returns_the_one_arrival_that_fits() -> None:
@@ -103,7 +103,7 @@ def test_repr_says_how_many_arrivals_there_are() -> None:
     ]
 
 
-# ── failures ──────────────────────────────────────────────────────────────────
+# ── failures ─────────────────────────────────────────────────────────────────
 
 
 def failure(record: Arrivals[str], method: str, *args: object, **more: object) -> str:
@@ -168,7 +168,7 @@ def test_pytest_shows_the_line_of_the_test_that_waited(pytester: pytest.Pytester
     assert "arrivals.py" not in shown and "bridge.py" not in shown
 
 
-# ── misuse ────────────────────────────────────────────────────────────────────
+# ── misuse ───────────────────────────────────────────────────────────────────
 
 
 def test_a_number_belongs_to_wait_for_n() -> None:
@@ -211,7 +211,7 @@ async def test_a_blocking_wait_on_the_loop_that_serves_the_fake_is_an_error(
         here.wait_for_n(2)
 
 
-# ── what arrives later ────────────────────────────────────────────────────────
+# ── what arrives later ───────────────────────────────────────────────────────
 
 
 def test_a_wait_wakes_for_what_arrives_in_another_thread(
@@ -279,7 +279,7 @@ async def test_awaited_failures_read_like_the_others(here: Arrivals[str]) -> Non
         await here.arrival_n(is_b)  # type: ignore[arg-type]
 
 
-# ── where it is found ─────────────────────────────────────────────────────────
+# ── where it is found ────────────────────────────────────────────────────────
 
 
 def test_mail_jabber_and_aim_are_waited_for_in_the_same_way() -> None:

@@ -96,6 +96,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("options", "says"), [
     (["--smtpp", "0"], "unrecognized"),
     (["--smtp", "0", "--user", "carol"], "NAME@DOMAIN:PASSWORD"),
+    (["--smtp", "0", "--user", "a@b.test:x", "--user", "A@b.test:y"], "error: world: person: A@b.test is in this world twice"),
     (["--toc", "0", "--aim", "carol"], "SCREEN NAME:PASSWORD"),
     (["--toc", "0", "--aim", "a:b", "--aim", "A:c"], "A is in this world twice"),
     (["--toc", "0", "--smtp", "0", "--fault", "connect reset"], "smtp and toc both have a place 'connect'"),

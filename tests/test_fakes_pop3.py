@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
 from fakes.faults import Fault
-from fakes.mailstore import Row
+from fakes.maildrop import Row
 from fakes.pop3 import Pop3
 from fakes.transcripts.recorder import render
 from fakes.wire import Facts, Record, TlsFacts, Want
@@ -105,7 +105,7 @@ def test_response_codes_can_be_switched_off() -> None:
     _, session = core(World({"off": {"pop3": ["AUTH-RESP-CODE"]}}, rehearsal=True))
     assert tell(session, b"USER alice\r\nPASS wrong\r\n").endswith(b"-ERR Authentication failed\r\n")
     _, session = core(World({"off": {"pop3": ["RESP-CODES"]}}, rehearsal=True))
-    session.store.drop(ALICE).holder = object()
+    session.store.maildrop(ALICE).holder = object()
     assert b"[" not in tell(session, LOGIN)
 
 
@@ -241,7 +241,7 @@ def test_any_octets_raise_nothing_and_every_line_is_answered(pieces: list[bytes]
     assert all(one.raw.startswith((b"+OK", b"-ERR", b"+ ")) and one.raw.endswith(b"\r\n") for one in answers)
     assert b"secret" not in render(world.recording).replace("{", "").encode() or b"secret" in b"".join(pieces)
     session.eof()
-    assert world.mail.drop(ALICE).holder is None
+    assert world.mail.maildrop(ALICE).holder is None
 
 
 def test_a_line_without_end_is_thrown_away_as_it_comes() -> None:
@@ -270,7 +270,7 @@ def test_a_password_is_in_no_transcript_however_it_is_said() -> None:
 def test_however_a_session_ends_its_lock_goes_with_it(end: str) -> None:
     world, session = core()
     session.receive(LOGIN + b"DELE 1\r\n")
-    assert world.mail.drop(ALICE).holder is session
+    assert world.mail.maildrop(ALICE).holder is session
     if end == "idle":
         world.clock.skip(Pop3.idle_timeout)
         session.tick()
@@ -280,7 +280,7 @@ def test_however_a_session_ends_its_lock_goes_with_it(end: str) -> None:
         session.eof()
     else:
         session.close(Want.RESET if end == "reset" else Want.CLOSE)
-    assert session.closed and world.mail.drop(ALICE).holder is None
+    assert session.closed and world.mail.maildrop(ALICE).holder is None
     assert len(world.mail.inbox(ALICE)) == (1 if end == "quit" else 2)
 
 
@@ -291,7 +291,7 @@ def test_a_refused_session_leaves_the_lock_to_its_holder() -> None:
     other.opened(Facts(2))
     other.receive(LOGIN)
     other.eof()
-    assert world.mail.drop(ALICE).holder is session
+    assert world.mail.maildrop(ALICE).holder is session
 
 
 def test_too_many_sessions_are_told_to_come_later() -> None:
@@ -326,7 +326,7 @@ def test_under_every_fault_only_an_answered_or_lost_quit_removes(place: str, wha
         said(session)
     session.eof()
     assert world.faults.unmet() == []
-    assert world.mail.drop(ALICE).holder is None
+    assert world.mail.maildrop(ALICE).holder is None
     taken = sum(one.fields.get("removed", 0) for one in world.recording if isinstance(one, Record))
     assert len(world.mail.inbox(ALICE)) == 2 - taken
     if place == "QUIT":
@@ -406,7 +406,7 @@ def test_a_mail_of_thirty_megabytes_is_fetched_and_a_reader_of_many_that_never_r
     client.user("alice")
     client.pass_("secret")
     _, lines, octets = client.retr(1)
-    assert octets == world.mail.drop(ALICE).rows[0].size and lines[-1] == b"." * 998
+    assert octets == world.mail.maildrop(ALICE).rows[0].size and lines[-1] == b"." * 998
     client.quit()
     with socket.create_connection(world.address("pop3"), 30) as greedy:
         greedy.sendall(LOGIN + b"RETR 1\r\n" * 50)
@@ -540,10 +540,10 @@ class Maildrop(RuleBasedStateMachine):
 
     @invariant()
     def the_maildrop_agrees(self) -> None:
-        rows = self.world.mail.drop(ALICE).rows
+        rows = self.world.mail.maildrop(ALICE).rows
         assert [row.unique_id for row in rows] == [one[0] for one in self.lies]
         assert [row.raw.partition(b"\r\n\r\n")[2] for row in rows] == [one[1] for one in self.lies]
-        assert self.world.mail.drop(ALICE).holder is self.holder
+        assert self.world.mail.maildrop(ALICE).holder is self.holder
 
 
 TestMaildrop = Maildrop.TestCase

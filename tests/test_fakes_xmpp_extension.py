@@ -199,7 +199,7 @@ def test_a_timer_of_a_service_outlives_the_connection_that_set_it() -> None:
     place = world()
     client = bound(place, jabber=jabber(place, extensions=(Later,)))
     service = client.core.service
-    client.says(b"<message to='echo.example.test' id='1'><body>hello</body></message>")
+    client.says(b"<message to='echo.example.test' type='chat' id='1'><body>hello</body></message>")
     client.core.eof()
     assert client.core.closed
     place.clock.skip(59)

@@ -17,8 +17,8 @@ from fakes.transcripts.recorder import render
 from fakes.transcripts.text import load, parse
 from fakes.wire import Unit, Want
 from fakes.xmpp import Xmpp
-from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
 from tests.legality import in_states
+from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 

@@ -315,7 +315,7 @@ def test_curl_lists_and_fetches(fake: World, mechanism: str, verb: str) -> None:
             need("curl", "curl"), "--silent", "--show-error", "--ssl-reqd", "--cacert", str(fake.ca_file), "--user", "alice:secret",
             "--login-options", f"AUTH={mechanism}", f"{scheme}://localhost:{fake.address(listener)[1]}/",
         ]  # fmt: skip
-        sizes = [row.size for row in fake.mail.drop(ALICE).rows]
+        sizes = [row.size for row in fake.mail.maildrop(ALICE).rows]
         assert run(*base).split() == ["1", str(sizes[0]), "2", str(sizes[1])]
         assert run(*base[:-1], base[-1] + "2").replace("\r\n", "\n").endswith("\n\n.dot\n..two\nend\n")
     assert verb in verbs(fake) and "STLS" in verbs(fake), render(fake.recording)

@@ -20,7 +20,7 @@ from comms.clock import RealClock
 from comms.errors import CommsError, Refused
 from comms.host import RealHost
 from comms.settings import Server
-from fakes.mailstore import Mail
+from fakes.mail import Mail
 from fakes.world import World
 from tests.real import dovecot_auth, need, postfix
 

@@ -32,7 +32,7 @@ def test_the_listing_has_sizes_and_ids_oldest_first(style: str) -> None:
         world.mail.deliver(RUBY, b"Subject: b\r\n\r\nlonger\r\n")
         table = {**world.settings, "scenario": {"inbox-count": {"style": style, "listing": True}}}
         assert run(world.clock, settings.load(table), world.host) == 0
-        first, second = (row.size for row in world.mail.drop(RUBY).rows)
+        first, second = (row.size for row in world.mail.maildrop(RUBY).rows)
         assert said(world)[1:] == [f"1  {first} octets  00000001", f"2  {second} octets  00000002"]
 
 

@@ -179,7 +179,7 @@ def test_whatever_link_is_lost_the_command_runs_once_and_is_answered_at_most_onc
     assert state["ledger"] == ["done"]
     # one of which nobody knows whether it arrived is on record, and not sent again
     assert state["outbox"] in ([], ["unknown"]) and (receipts or state["outbox"] == ["unknown"])
-    assert world.mail.drop(SENDER).rows == []
+    assert world.mail.maildrop(SENDER).rows == []
 
 
 def test_the_printed_way_runs_the_command_again_and_again() -> None:
@@ -282,7 +282,7 @@ def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPa
     state = world.state  # type: ignore[attr-defined]
     assert state["ledger"] in (["done"], ["unknown"]) and len(world.host.ran) <= 1
     assert len(world.host.ran) == 1 or state["ledger"] == ["unknown"]
-    assert world.mail.drop(SENDER).rows == []
+    assert world.mail.maildrop(SENDER).rows == []
     receipts = [mail for mail in world.mail.messages if mail.envelope.sender == SENDER]
     assert len(receipts) == 1 or state["outbox"] == ["unknown"]
 

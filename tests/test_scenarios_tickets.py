@@ -43,7 +43,7 @@ class Played:
         self.answers = [row[0] for row in rows(world.folder, "SELECT status FROM answer")] if "answer" in tables else []
         self.kept = sorted(path.read_bytes() for path in (world.folder / "tickets.quarantine").glob("*.eml"))
         self.answered = [to for mail in world.mail.messages if "Ticket Created!" in mail.subject for to in mail.envelope.to]
-        self.left = len(world.mail.drop(TICKETS).rows)
+        self.left = len(world.mail.maildrop(TICKETS).rows)
         self.records = world.records
         self.events = [event.text for event in world.events]
 

@@ -1,0 +1,140 @@
+"""The mail of a world, as a test sees it. `world.mail` is this.
+
+world.mail.wait_for(lambda mail: mail.subject == "hello")   # see fakes/arrivals.py
+world.mail.inbox("alice@example.test")                      # the maildrop, as mails
+world.mail.deliver("alice@example.test", b"Subject: hi\\r\\n\\r\\n")
+world.mail.bounce(mail)                                     # a report to its sender
+"""
+
+from __future__ import annotations
+
+import email.policy
+import re
+from dataclasses import replace
+from email.message import EmailMessage
+
+from fakes.arrivals import Arrivals, counted
+from fakes.bridge import Bridge
+from fakes.dsn import DeliveryStatus
+from fakes.mail import Envelope, Mail, Recipient
+from fakes.maildrop import Maildrop
+from fakes.mailstore import Mailstore
+
+_ADDRESS = re.compile(r"[^\s<>()\[\]\",:;@]+@[^\s<>()\",:;@]+")
+
+
+class WorldMail(Arrivals[Mail]):
+    """The messages that were accepted, in order, and ways to look at and change what is stored.
+
+    A message counts as accepted once its client has been sent the 250. All methods may be called
+    from any thread.
+    """
+
+    def __init__(self, store: Mailstore, bridge: Bridge | None = None) -> None:
+        super().__init__(bridge or Bridge(), "mail")
+        self.store = store
+        store.on_acknowledged = self.add_arrival
+
+    def __repr__(self) -> str:
+        mails, maildrops = len(self._arrivals), len(self.store.maildrops)
+        return f"<WorldMail {counted(mails, 'mail')}, {counted(maildrops, 'maildrop')}>"
+
+    # ── looking ──────────────────────────────────────────────────────────────
+
+    @property
+    def messages(self) -> list[Mail]:
+        """Every message accepted so far, in order."""
+        return self.all
+
+    @property
+    def relayed(self) -> list[Mail]:
+        """The messages accepted for at least one recipient of another domain."""
+        return [
+            mail
+            for mail in self.all
+            if any(self.store.owners(address) is None for address in mail.envelope.to)
+        ]
+
+    def inbox(self, address: str) -> list[Mail]:
+        """The mails in a maildrop now, oldest first, with the server's trace lines on top.
+
+        An alias of one person names that person's maildrop.
+        """
+
+        def read() -> list[Mail]:
+            owners = self.store.owners(address) or []
+            maildrop = self.store.maildrop(owners[0].address if len(owners) == 1 else address)
+            return [
+                Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in maildrop.rows
+            ]
+
+        return self._bridge.call(read)
+
+    def maildrop(self, address: str) -> Maildrop:
+        """The maildrop itself, for its unique ids, its size and the session that holds it."""
+        return self._bridge.call(lambda: self.store.maildrop(address))
+
+    # ── changing ─────────────────────────────────────────────────────────────
+
+    def deliver(self, to: str, message: bytes | EmailMessage, sender: str | None = None) -> Mail:
+        """Puts a message into the maildrops of `to` without SMTP.
+
+        `sender` is the envelope's sender: "" for a bounce, the address in From by default. Raises
+        LookupError if no account has the address.
+        """
+        raw = message if isinstance(message, bytes) else message.as_bytes(policy=email.policy.SMTP)
+
+        def put() -> Mail:
+            if not self.store.owners(to):
+                known = ", ".join(person.address for person in self.store.people)
+                raise LookupError(f"unknown address {to}; this world has {known}")
+            envelope = Envelope(sender or "", (Recipient(to),), helo="localhost", protocol="LMTP")
+            mail = Mail(raw, envelope, self.store.now())
+            if sender is None:
+                found = _ADDRESS.findall(mail.sender)
+                mail.envelope = replace(envelope, sender=found[-1] if found else "")
+            self.store.accept(mail)
+            self.store.acknowledged(mail)
+            return mail
+
+        return self._bridge.call(put)
+
+    def bounce(
+        self,
+        mail: Mail,
+        *addresses: str,
+        action: str = "failed",
+        status: str = "5.0.0",
+        text: str = "",
+    ) -> Mail | None:
+        """Sends a report about a message to its sender and returns it.
+
+        It reports the same about each of `addresses`, by default about every recipient. `action` is
+        failed, delayed, delivered, relayed or expanded. Returns None if the sender is `<>` or did
+        not request such a report (NOTIFY). Raises LookupError if an address is not a recipient.
+        """
+        recipients = {recipient.address: recipient for recipient in mail.envelope.recipients}
+        for address in addresses:
+            if address not in recipients:
+                raise LookupError(f"{address} is not a recipient of {mail!r}")
+        statuses = [
+            DeliveryStatus(recipients[address], action, status, text)
+            for address in addresses or recipients
+        ]
+
+        def send() -> Mail | None:
+            report = self.store.report(mail, statuses)
+            if report is not None:
+                self.add_arrival(report)
+            return report
+
+        return self._bridge.call(send)
+
+    def purge(self) -> None:
+        """Forgets what has arrived and empties all maildrops. Their unique ids go on counting."""
+
+        def forget() -> None:
+            self.clear()
+            self.store.purge()
+
+        self._bridge.call(forget)

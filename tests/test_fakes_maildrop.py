@@ -1,0 +1,75 @@
+"""A maildrop: unique ids, sizes, and the bytes that POP3 sends."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.mail import Envelope, Mail
+from fakes.maildrop import Maildrop, Row, dot_stuff
+
+MAIL = Mail(b"", Envelope("", ()))
+
+
+def row(raw: bytes) -> Row:
+    return Row(1, raw, 0.0, MAIL)
+
+
+@pytest.mark.parametrize(
+    ("lines", "stuffed"),
+    [
+        (b"", b""),
+        (b"no dot\r\n", b"no dot\r\n"),
+        (b"in the mid.dle\r\n", b"in the mid.dle\r\n"),
+        (b".\r\n", b"..\r\n"),
+        (b"a\r\n.b\r\n..c\r\n", b"a\r\n..b\r\n...c\r\n"),
+        (b"bare\n.line end", b"bare\n.line end"),
+    ],
+)
+def test_a_dot_that_begins_a_line_is_doubled(lines: bytes, stuffed: bytes) -> None:
+    assert dot_stuff(lines) == stuffed
+
+
+@pytest.mark.parametrize(
+    ("raw", "size", "stuffed"),
+    [
+        (b"", 0, b""),
+        (b"ended\r\n", 7, b"ended\r\n"),
+        (b"not ended", 11, b"not ended\r\n"),
+        (b".dot\r\n", 6, b"..dot\r\n"),
+    ],
+)
+def test_the_size_counts_the_last_line_end_but_no_added_dots(
+    raw: bytes, size: int, stuffed: bytes
+) -> None:
+    assert (row(raw).size, row(raw).stuffed) == (size, stuffed)
+
+
+@pytest.mark.parametrize(
+    ("raw", "international"),
+    [
+        (b"Subject: a\r\n\r\n\xc3\xa9", False),
+        ("Subject: é\r\n\r\n".encode(), True),
+        (b"Subject: \xe9\r\n\r\n", False),
+    ],
+)
+def test_only_a_header_in_utf_8_is_international(raw: bytes, international: bool) -> None:
+    assert row(raw).international is international
+
+
+def test_unique_ids_go_on_after_a_removal() -> None:
+    maildrop = Maildrop("alice@example.test")
+    maildrop.append(b"a", MAIL)
+    maildrop.append(b"bc", MAIL)
+    assert [row.unique_id for row in maildrop.rows] == ["00000001", "00000002"]
+    assert maildrop.size == 3
+    maildrop.rows.clear()
+    maildrop.append(b"d", MAIL)
+    assert [row.unique_id for row in maildrop.rows] == ["00000003"]
+
+
+def test_repr_says_how_many_mails_there_are() -> None:
+    maildrop = Maildrop("alice@example.test")
+    assert repr(maildrop) == "<Maildrop alice@example.test 0 mails>"
+    maildrop.append(b"a", MAIL)
+    assert repr(maildrop) == "<Maildrop alice@example.test 1 mail>"
+    assert repr(maildrop.rows) == "[<Row 00000001 <Mail <> → : ''>>]"

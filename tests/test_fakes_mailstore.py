@@ -1,0 +1,235 @@
+"""The mail store: who owns an address, what is delivered and traced, quotas, and store faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from comms import replies
+from comms.message import read
+from fakes.mail import Envelope, Mail, Recipient
+from fakes.mailstore import Mailstore
+from fakes.people import People, Person
+from fakes.world import World
+from tests.smtp_raw import send_mail
+
+ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.org"
+BODY = b"Subject: hello\r\n\r\nhi\r\n"
+
+
+def mail(*to: str, raw: bytes = BODY, sender: str = CAROL) -> Mail:
+    return Mail(raw, Envelope(sender, tuple(map(Recipient, to)), helo="client.example"))
+
+
+def subjects(store: Mailstore, address: str) -> list[str]:
+    return [row.mail.subject for row in store.maildrop(address).rows]
+
+
+def delivered_to(store: Mailstore, address: str) -> list[str]:
+    """The addresses by which mails reached this maildrop."""
+    return [read(row.raw).first("delivered-to") for row in store.maildrop(address).rows]
+
+
+@pytest.fixture
+def store() -> Mailstore:
+    people = [
+        Person(ALICE, aliases=("sales@example.test", "all@example.test")),
+        Person(BOB, aliases=("all@example.test",)),
+    ]
+    return Mailstore(People(people), catch_all=["hooks.test"])
+
+
+# ── who owns an address ──────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("address", "owners"),
+    [
+        (ALICE, [ALICE]),
+        ("ALICE@Example.Test", [ALICE]),
+        ("alice", [ALICE]),
+        ("alice+tag@example.test", [ALICE]),
+        ("all@example.test", [ALICE, BOB]),
+        ("eve@example.test", []),
+        ("What.Ever@hooks.test", ["what.ever@hooks.test"]),
+        (CAROL, None),
+    ],
+)
+def test_an_address_reaches_its_owners(
+    store: Mailstore, address: str, owners: list[str] | None
+) -> None:
+    found = store.owners(address)
+    assert (found if found is None else [person.address for person in found]) == owners
+
+
+def test_mail_for_our_domains_and_the_catch_all_domains_ends_here(store: Mailstore) -> None:
+    assert store.is_local("EXAMPLE.test") and store.is_local("hooks.test")
+    assert not store.is_local("example.org")
+
+
+# ── delivery ─────────────────────────────────────────────────────────────────
+
+
+def test_an_alias_reaches_all_who_have_it(store: Mailstore) -> None:
+    for to in ("sales@example.test", "ALL@example.test", "alice+tag@example.test"):
+        store.accept(mail(to))
+    assert delivered_to(store, ALICE) == [
+        "sales@example.test",
+        "ALL@example.test",
+        "alice+tag@example.test",
+    ]
+    assert delivered_to(store, BOB) == ["ALL@example.test"]
+
+
+def test_each_address_of_a_catch_all_domain_has_its_own_maildrop(store: Mailstore) -> None:
+    store.accept(mail("Token_1234@hooks.test"))
+    assert subjects(store, "token_1234@hooks.test") == ["hello"]
+    assert subjects(store, "other@hooks.test") == []
+
+
+def test_a_maildrop_that_two_recipients_reach_gets_one_copy(store: Mailstore) -> None:
+    store.accept(mail(ALICE, "sales@example.test"))
+    assert delivered_to(store, ALICE) == [ALICE]
+
+
+def test_a_message_and_its_reports_are_shown_together_after_the_250(store: Mailstore) -> None:
+    shown: list[tuple[Mail, ...]] = []
+    store.on_acknowledged = lambda *mails: shown.append(mails)
+    message = mail("eve@example.test", sender=ALICE)
+    store.accept(message)
+    assert shown == []
+    store.acknowledged(message)
+    ((first, report),) = shown
+    assert first is message
+    assert (report.envelope.sender, report.envelope.to) == ("", [ALICE])
+    assert len(store.maildrop(ALICE).rows) == 1
+
+
+def test_postmaster_needs_no_account(store: Mailstore) -> None:
+    assert store.undeliverable(mail("PostMaster")) == []
+    (status,) = store.undeliverable(mail("eve"))
+    assert (status.recipient.address, status.status) == ("eve", "5.1.1")
+
+
+# ── trace lines ──────────────────────────────────────────────────────────────
+
+
+def test_a_maildrop_has_the_trace_lines_on_top_and_one_return_path(store: Mailstore) -> None:
+    forged = (
+        b"Return-Path: <forged@evil.example>\r\nSubject: hello\r\nreturn-path:\r\n x\r\n\r\nhi\r\n"
+    )
+    store.accept(mail(ALICE, raw=forged))
+    (row,) = store.maildrop(ALICE).rows
+    assert row.raw.decode() == (
+        "Return-Path: <carol@example.org>\r\n"
+        "Delivered-To: alice@example.test\r\n"
+        "Received: from client.example ([127.0.0.1])\r\n"
+        "\tby mail.example.test with ESMTP id 1\r\n"
+        "\tfor <alice@example.test>;\r\n"
+        "\tThu, 01 Jan 1970 00:00:00 +0000\r\n"
+        "Subject: hello\r\n\r\nhi\r\n"
+    )
+
+
+def test_a_recipient_of_a_blind_copy_is_not_shown_to_the_others(store: Mailstore) -> None:
+    store.accept(mail(ALICE, BOB))
+    (row,) = store.maildrop(ALICE).rows
+    assert b"bob@example.test" not in row.raw and b"for <" not in row.raw
+
+
+# ── quotas ───────────────────────────────────────────────────────────────────
+
+FULL = {"person": [{"address": ALICE, "quota": 300}, {"address": BOB}]}
+
+
+def test_removed_mail_no_longer_counts_towards_the_quota() -> None:
+    store = Mailstore(People([Person(ALICE, quota=300)]))
+    store.accept(mail(ALICE))
+    assert store.full(ALICE, 200) and not store.full(ALICE, 1)
+    store.remove(ALICE, store.maildrop(ALICE).rows)
+    assert not store.full(ALICE, 200)
+
+
+def test_a_maildrop_without_a_quota_is_never_full(store: Mailstore) -> None:
+    assert not store.full(ALICE, 10**9) and not store.full("any@hooks.test", 10**9)
+
+
+def test_a_full_maildrop_is_refused_at_rcpt_or_after_the_data() -> None:
+    world = World(FULL, rehearsal=True)
+    start = (f"MAIL FROM:<{CAROL}>", f"RCPT TO:<{ALICE}>")
+    too_big = b"x" * 400 + b"\r\n"
+    announced = send_mail(world, f"{start[0]} SIZE=301", start[1])
+    assert announced[1].startswith("452 4.2.2")
+    answers = send_mail(world, *start, body=too_big)
+    assert answers[1].startswith("250") and answers[-1].startswith("452 4.2.2")
+    assert world.mail.messages == [] and world.mail.inbox(ALICE) == []
+    assert send_mail(world, *start)[-1].startswith("250")
+    rest = send_mail(world, *start, body=b"x" * 200 + b"\r\n")
+    assert rest[-1].startswith("452 4.2.2")
+
+
+def test_a_mail_that_fits_only_some_maildrops_is_accepted_and_bounces_for_the_others() -> None:
+    world = World(FULL, rehearsal=True)
+    answers = send_mail(
+        world,
+        f"MAIL FROM:<{CAROL}>",
+        f"RCPT TO:<{ALICE}>",
+        f"RCPT TO:<{BOB}>",
+        body=b"x" * 400 + b"\r\n",
+    )
+    assert answers[-1].startswith("250")  # RFC 5321 §4.2: one reply for all recipients
+    assert len(world.mail.inbox(BOB)) == 1 and world.mail.inbox(ALICE) == []
+    report = world.mail.wait_for(lambda mail: mail.envelope.to == [CAROL])
+    found = replies.bounce(read(report.raw))
+    assert found is not None and found.failed == (ALICE,) and found.fates[0].status == "5.2.2"
+
+
+def test_where_unknown_addresses_bounce_a_full_maildrop_bounces_too() -> None:
+    world = World({"mail": {"unknown": "bounce"}, **FULL}, rehearsal=True)
+    answers = send_mail(
+        world, f"MAIL FROM:<{CAROL}>", f"RCPT TO:<{ALICE}>", body=b"x" * 400 + b"\r\n"
+    )
+    assert answers[1].startswith("250") and answers[-1].startswith("250")
+    assert b"Status: 5.2.2" in world.mail.wait_for(lambda mail: mail.envelope.to == [CAROL]).raw
+
+
+# ── store faults ─────────────────────────────────────────────────────────────
+
+
+def test_a_store_fault_delivers_each_mail_twice_to_one_maildrop(store: Mailstore) -> None:
+    met: list[str] = []
+    store.faults.duplicate_for = ALICE
+    store.faults.on_duplicate = lambda: met.append("duplicate")
+    store.accept(mail(ALICE, BOB))
+    assert [row.unique_id for row in store.maildrop(ALICE).rows] == ["00000001", "00000002"]
+    assert len(store.maildrop(BOB).rows) == 1
+    assert met == ["duplicate"]
+
+
+def test_a_store_fault_reuses_unique_ids_when_a_maildrop_becomes_empty(store: Mailstore) -> None:
+    met: list[str] = []
+    store.faults.reuse_uids = True
+    store.faults.on_reuse = lambda: met.append("reuse")
+    store.accept(mail(ALICE))
+    store.accept(mail(ALICE))
+    store.remove(ALICE, store.maildrop(ALICE).rows[:1])
+    assert met == []
+    store.remove(ALICE, store.maildrop(ALICE).rows)
+    store.remove(ALICE, [])
+    store.accept(mail(ALICE))
+    assert [row.unique_id for row in store.maildrop(ALICE).rows] == ["00000001"]
+    assert met == ["reuse"]
+
+
+def test_without_a_store_fault_unique_ids_go_on_counting(store: Mailstore) -> None:
+    store.accept(mail(ALICE))
+    store.remove(ALICE, store.maildrop(ALICE).rows)
+    store.accept(mail(ALICE))
+    store.purge()
+    store.accept(mail(ALICE))
+    assert [row.unique_id for row in store.maildrop(ALICE).rows] == ["00000003"]
+
+
+def test_repr_counts_maildrops_and_mails(store: Mailstore) -> None:
+    assert repr(store) == "<Mailstore 0 maildrops, 0 mails>"
+    store.accept(mail("all@example.test"))
+    assert repr(store) == "<Mailstore 2 maildrops, 2 mails>"

@@ -1,0 +1,105 @@
+"""world.mail: what was accepted, looking into maildrops, and delivering without SMTP."""
+
+from __future__ import annotations
+
+import smtplib
+from email.message import EmailMessage
+
+import pytest
+
+from comms import replies
+from comms.message import read
+from fakes.mailstore import Mailstore
+from fakes.people import People, Person
+from fakes.world import World
+from fakes.world_mail import WorldMail
+from tests.smtp_raw import send_mail
+
+ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.org"
+HELLO = "Subject: hello\r\n\r\nhi\r\n"
+
+
+@pytest.fixture
+def mail() -> WorldMail:
+    return WorldMail(
+        Mailstore(People([Person(ALICE, aliases=("sales@example.test",)), Person(BOB)]))
+    )
+
+
+def send(world: World, *to: str) -> None:
+    with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+        client.sendmail(CAROL, to, HELLO)
+
+
+def test_a_mail_that_arrives_by_smtp_can_be_waited_for(world: World) -> None:
+    world.mail.assert_none(within=0.01)
+    send(world, ALICE)
+    mail = world.mail.wait_for(lambda mail: mail.subject == "hello")
+    assert (mail.envelope.sender, mail.envelope.to) == (CAROL, [ALICE])
+    assert mail.envelope.helo == "client.example" and not mail.envelope.tls
+    with pytest.raises(AssertionError, match=rf"\n  <Mail {CAROL} → {ALICE}: 'hello'>$"):
+        world.mail.assert_none()
+
+
+def test_mail_for_another_domain_is_kept_as_relayed(world: World) -> None:
+    send(world, "dave@elsewhere.example", ALICE)
+    send(world, ALICE)
+    relayed = world.mail.relayed
+    assert [mail.envelope.to for mail in relayed] == [["dave@elsewhere.example", ALICE]]
+    assert len(world.mail.messages) == len(world.mail.inbox(ALICE)) == 2
+
+
+def test_mail_can_be_delivered_and_purged_without_smtp(mail: WorldMail) -> None:
+    message = EmailMessage()
+    message["Subject"] = "preloaded"
+    message.set_content("hi")
+    mail.deliver(ALICE, message, sender=CAROL)
+    mail.deliver("alice+news@example.test", b"Subject: second\r\n\r\n")
+    assert [one.subject for one in mail.inbox(ALICE)] == ["preloaded", "second"]
+    mail.purge()
+    assert mail.messages == mail.inbox(ALICE) == []
+
+
+def test_delivering_to_an_unknown_address_names_the_known_ones(mail: WorldMail) -> None:
+    with pytest.raises(LookupError, match=f"unknown address eve@example.test; .* {ALICE}, {BOB}$"):
+        mail.deliver("eve@example.test", b"")
+
+
+def test_a_delivered_mail_takes_its_sender_from_the_from_header(mail: WorldMail) -> None:
+    mail.deliver(ALICE, b"From: Carol <carol@example.org>\r\n\r\n")
+    mail.deliver(ALICE, b"From: Carol <carol@example.org>\r\n\r\n", sender="")
+    mail.deliver(ALICE, b"From: \xff\x00 <\r\n\r\n")
+    paths = [replies.return_path(read(one.raw)) for one in mail.inbox(ALICE)]
+    assert paths == [CAROL, "", ""]
+
+
+def test_the_inbox_of_an_alias_is_that_of_its_owner(mail: WorldMail) -> None:
+    mail.deliver("sales@example.test", HELLO.encode())
+    assert [one.subject for one in mail.inbox("sales@example.test")] == ["hello"]
+    assert mail.inbox("sales@example.test")[0].raw.startswith(b"Return-Path: <>\r\n")
+    assert mail.maildrop(ALICE).size == len(mail.inbox(ALICE)[0].raw)
+
+
+def test_a_report_can_be_sent_about_any_mail() -> None:
+    world = World(rehearsal=True)
+    far, near = "far@elsewhere.example", "near@elsewhere.example"
+    send_mail(world, f"MAIL FROM:<{ALICE}>", f"RCPT TO:<{far}>", f"RCPT TO:<{near}> NOTIFY=NEVER")
+    (mail,) = world.mail.relayed
+    report = world.mail.bounce(
+        mail, far, action="delayed", status="4.4.1", text="no answer from host"
+    )
+    assert report is not None and "Delayed" in report.subject
+    found = replies.bounce(read(report.raw))
+    assert found is not None and found.failed == () and found.fates[0].action == "delayed"
+    assert world.mail.messages == [mail, report]
+    assert len(world.mail.inbox(ALICE)) == 1
+    assert world.mail.bounce(mail, near) is None, "NOTIFY=NEVER"
+    with pytest.raises(LookupError, match=r"eve@elsewhere\.example is not a recipient of <Mail"):
+        world.mail.bounce(mail, "eve@elsewhere.example")
+
+
+def test_repr_counts_what_arrived_and_the_maildrops(mail: WorldMail) -> None:
+    assert repr(mail) == "<WorldMail 0 mails, 0 maildrops>"
+    mail.deliver(ALICE, b"")
+    mail.deliver(ALICE, b"")
+    assert repr(mail) == "<WorldMail 2 mails, 1 maildrop>"
