@@ -159,7 +159,7 @@ def test_people_of_the_play_do_what_clients_do() -> None:
         bot.until("EVILED:10:Carol")
         assert not carol.warns("OpsBot", anonymous=True)
         carol.watches("OpsBot", "Nobody")
-        assert [(status.name, status.warning) for status in carol.saw] == [("OpsBot", 10)]
+        assert [(status.name, status.warning) for status in carol.statuses] == [("OpsBot", 10)]
         bot.say("toc_evil carol anon")
         bot.say("toc_chat_join 4 Lobby")
         bot.until(lambda message: message.startswith("CHAT_UPDATE"))
@@ -170,7 +170,7 @@ def test_people_of_the_play_do_what_clients_do() -> None:
         bot.say('toc_chat_invite 1 "come" carol')
         bot.say("toc_chat_leave 1")
         bot.until("CHAT_LEFT:1")
-        assert carol.told == [
+        assert carol.notices == [
             "warned 3 by nobody",
             "joined Lobby",
             "in Lobby: OpsBot, Carol",
@@ -203,7 +203,7 @@ def test_a_cue_may_do_anything_as_anybody_and_force_any_word() -> None:
         bot.until("ERROR:960:sysadmin")
         world.aim.warns("opsbot", 42)
         bot.until("EVILED:42:")
-        with pytest.raises(LookupError, match="nobody is not signed on; those who are: OpsBot, SysAdmin"):
+        with pytest.raises(LookupError, match="nobody is not signed on; users online: OpsBot, SysAdmin"):
             world.aim.sends("nobody", "ERROR:903")
         world.aim.actor("OpsBot").signs_off()
         assert bot.ended()

@@ -99,13 +99,13 @@ def test_a_server_that_skips_a_number_fails_a_transcript(monkeypatch: pytest.Mon
     text = "TOC: x\n\nC| FLAPON\\r\\n\\r\\n\nS: [signon] 1\nC: [signon] 1 alice\n"
     text += 'C: toc_signon a 1 alice {roasted alice} english "x"\nS: SIGN_ON:TOC1.0\nS: CONFIG:\nS: NICK:alice\n'
     transcript.play_on_core(transcript.parse(text))
-    honest = Toc._say
+    honest = Toc.say
 
     def skipping(self: Toc, message: str, section: str = "") -> None:
         self._sent += message.startswith("NICK")
         honest(self, message, section)
 
-    monkeypatch.setattr(Toc, "_say", skipping)
+    monkeypatch.setattr(Toc, "say", skipping)
     with pytest.raises(TranscriptError, match="expected  S: NICK:alice"):
         transcript.play_on_core(transcript.parse(text))
 

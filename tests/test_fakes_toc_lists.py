@@ -58,7 +58,7 @@ def test_nobody_sees_a_change_that_found_no_room() -> None:
 def test_the_five_modes() -> None:
     asked = [("bob", True), ("bob", False), ("ops", True), ("ops", False)]
     allowed = {
-        mode: [Permissions(mode, {"bob": "bob"}, {"bob": "bob"}).allow(name, buddy) for name, buddy in asked]
+        mode: [Permissions(mode, {"bob": "bob"}, {"bob": "bob"}).allows(name, buddy) for name, buddy in asked]
         for mode in (1, 2, 3, 4, 5)
     }
     assert allowed == {

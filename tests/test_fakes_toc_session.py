@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fakes import transcript
 from fakes.toc import Account, Aim, Policy, Toc, frames
-from fakes.toc.lists import LONGEST
+from fakes.toc.lists import LIST_LIMIT
+from fakes.toc.session import with_all_handlers
 from fakes.wire import Facts, Kit, Record, Session, Want, in_states
 from fakes.world import World
 from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
@@ -175,6 +176,22 @@ def test_every_verb_occurs_in_a_transcript_in_its_legal_course_and_refused() -> 
     assert set(Toc.verbs) - refused == {"FLAPON"}  # which is no frame: anywhere else it is only octets
 
 
+def test_a_verb_without_a_handler_is_named_when_the_class_is_created() -> None:
+    with pytest.raises(TypeError, match="Longer: toc_ping: the verb is in the legality table but"):
+
+        @with_all_handlers
+        class Longer(Toc):
+            verbs: ClassVar = {**Toc.verbs, "toc_ping": Toc.verbs["toc_send_im"]}
+
+
+def test_a_handler_without_a_row_in_the_table_is_named_when_the_class_is_created() -> None:
+    with pytest.raises(TypeError, match="Shorter: toc_evil: the verb has a handler but no row"):
+
+        @with_all_handlers
+        class Shorter(Toc):
+            verbs: ClassVar = {k: row for k, row in Toc.verbs.items() if k != "toc_evil"}
+
+
 MESSAGES = """
     SIGN_ON CONFIG CONFIG2 NICK IM_IN IM_IN2 IM_IN_ENC2 UPDATE_BUDDY UPDATE_BUDDY2 BUDDY_CAPS2 ERROR EVILED CHAT_JOIN
     CHAT_IN CHAT_IN_ENC CHAT_UPDATE_BUDDY CHAT_INVITE CHAT_LEFT GOTO_URL DIR_STATUS ADMIN_NICK_STATUS ADMIN_PASSWD_STATUS
@@ -298,7 +315,7 @@ def test_a_list_that_would_no_longer_fit_one_message_is_refused_with_931() -> No
     core.eof()
     again = Raw("alice", form="toc2_signon")
     bench.signed_on(again)  # the referee looks at the length
-    assert len(again.messages[2]) <= frames.MESSAGE
+    assert len(again.messages[2]) <= frames.MESSAGE_LIMIT
     assert again.messages[2].count("\nb:") + 1 > 100
 
 
@@ -318,13 +335,13 @@ def test_what_one_session_may_fill_is_bounded() -> None:
         core.receive(raw.command("toc_add_buddy " + " ".join(f"buddy{n}x{m}" for m in range(100))))
         core.receive(raw.command("toc_add_deny " + " ".join(f"buddy{n}x{m}" for m in range(100))))
         core.receive(raw.command(f"toc_chat_join 4 room{n}"))
-    assert len(core.presence.watched) == LONGEST
-    assert len(core.presence.permissions.denied) == LONGEST
+    assert len(core.presence.watched) == LIST_LIMIT
+    assert len(core.presence.permissions.denied) == LIST_LIMIT
     assert len(core.presence.rooms) == 100
     messages = raw.feed(taken(core))
     assert "ERROR:950:room100" in messages
     core.eof()
-    assert bench.aim.rooms.numbered("1") is None
+    assert bench.aim.rooms.find("1") is None
 
 
 def test_who_is_one_too_many_is_told_981() -> None:

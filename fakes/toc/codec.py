@@ -20,14 +20,16 @@ import re
 from collections.abc import Callable, Iterator
 
 from fakes.toc import frames
-from fakes.toc.masks import KINDS, NOT_READABLE, unmasked
+from fakes.toc.masks import HIDDEN_COMMAND, KINDS, unmasked
 from fakes.transcript import CODECS, CUES, ESCAPES, SECRETS, THEN, Step, line_of, shown
 from fakes.wire import Record
 from fakes.world import World
 
-_TYPES = {name: number for number, name in frames.NAMES.items()} | {str(number): number for number in range(256)}
+_TYPES = {name: number for number, name in frames.NAMES.items()} | {
+    str(number): number for number in range(256)
+}
 _BRACKETS = re.compile(rf"\[({'|'.join(map(re.escape, _TYPES))})( raw)?(?: ([+=])(\d+))?\](?: |$)")
-_LABEL = rf"(?:{'|'.join(KINDS)}) [^{{}}]+|{NOT_READABLE}"
+_LABEL = rf"(?:{'|'.join(KINDS)}) [^{{}}]+|{HIDDEN_COMMAND}"
 _PIECE = re.compile(rf"\\x([0-9a-fA-F]{{2}})|\\(.)|\{{({_LABEL})\}}|([^\\{{*]+|.)", re.S)
 
 
@@ -69,14 +71,18 @@ class Frames:
             whole = re.match(_pattern(step.text), said, re.S)
             return whole.end() if whole else None
         frame = frames.first(said) if said.startswith(b"*") else None
-        if frame is None or (self._heard is not None and frame.sequence != (self._heard + 1) % 65536):
+        if frame is None or (
+            self._heard is not None and frame.sequence != (self._heard + 1) % 65536
+        ):
             return None
         match = _BRACKETS.match(step.text)
         kind = _TYPES[match[1]] if match else frames.DATA
         payload = frame.payload
         if frame.type == frames.SIGNON and not (match and match[2]):
             payload = b"1" if payload == frames.signon() else b""
-        fits = re.fullmatch(_pattern(step.text[match.end() :] if match else step.text), payload, re.S)
+        fits = re.fullmatch(
+            _pattern(step.text[match.end() :] if match else step.text), payload, re.S
+        )
         return frames.HEADER + len(frame.payload) if frame.type == kind and fits else None
 
     def heard(self, said: bytes) -> None:
@@ -148,7 +154,9 @@ def _shown(record: Record, start: int, end: int) -> str:
 
 
 CODECS["toc"] = Frames
-SECRETS |= dict.fromkeys((*KINDS, NOT_READABLE.split()[0]), lambda label, world: unmasked(label, world.aim))
+SECRETS |= dict.fromkeys(
+    (*KINDS, HIDDEN_COMMAND.split()[0]), lambda label, world: unmasked(label, world.aim)
+)
 
 
 def _cue(world: World, text: str, act: Callable[[str, str], object]) -> None:
@@ -159,10 +167,16 @@ def _cue(world: World, text: str, act: Callable[[str, str], object]) -> None:
 # `cue: aim-sends opsbot ERROR:903`, `cue: aim-pauses opsbot 2`, `cue: aim-says SysAdmin opsbot hello` …
 CUES |= {
     "aim-sends": lambda world, text: _cue(world, text, world.aim.sends),
-    "aim-warns": lambda world, text: _cue(world, text, lambda name, level: world.aim.warns(name, int(level))),
-    "aim-pauses": lambda world, text: _cue(world, text, lambda name, seconds: world.aim.pauses(name, float(seconds))),
+    "aim-warns": lambda world, text: _cue(
+        world, text, lambda name, level: world.aim.warns(name, int(level))
+    ),
+    "aim-pauses": lambda world, text: _cue(
+        world, text, lambda name, seconds: world.aim.pauses(name, float(seconds))
+    ),
     "aim-signs-off": lambda world, text: world.aim.signs_off(text),
-    "aim-says": lambda world, text: _cue(world, text, lambda who, rest: world.aim.actor(who).says(*rest.split(" ", 1))),
+    "aim-says": lambda world, text: _cue(
+        world, text, lambda who, rest: world.aim.actor(who).says(*rest.split(" ", 1))
+    ),
 }
 # `then: online Alice, Bob` and `then: ims 2`: who is on line, how many IMs have reached somebody.
 THEN |= {
