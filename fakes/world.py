@@ -59,8 +59,8 @@ _TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "host": {"name": str, "processes": list, "services": list, "commands": list},
     "aim": {"screen_name": str, "password": str, "buddies": dict, "profile": str},
     "toc": {
-        "init_done": (int, float), "one_init_done": bool, "sequence": bool, "command": int, "unavailable": bool,
-        "rate_limit": bool, "keep_alive": (int, float), "one_frame_a_write": bool,
+        "init_done": (int, float), "reject_second_init_done": bool, "sequence": bool, "command": int, "unavailable": bool,
+        "rate_limit": bool, "keep_alive": (int, float), "one_frame_per_write": bool,
     },
     "xmpp": {"domains": list, **{name: kind for name, (kind, _) in SWITCHES.items()}},
     "off": {"smtp": list, "pop3": list, "xmpp": list},

@@ -355,7 +355,7 @@ def test_who_is_one_too_many_is_told_981() -> None:
 
 def test_each_frame_is_one_write_unless_the_policy_joins_them() -> None:
     for alone in (True, False):
-        bench, raw = Bench(Policy(one_frame_a_write=alone)), Raw("alice")
+        bench, raw = Bench(Policy(one_frame_per_write=alone)), Raw("alice")
         core = bench.core()
         core.receive(raw.opening())
         writes = []

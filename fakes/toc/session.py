@@ -98,7 +98,7 @@ class Policy:
     """
 
     init_done: float = 30.0  # seconds from the sign-on to toc_init_done; 0: no limit
-    one_init_done: bool = True  # a second toc_init_done drops the connection
+    reject_second_init_done: bool = True  # a second toc_init_done drops the connection
     sequence: bool = True  # a gap in the client's sequence numbers drops the connection
     command: int = frames.COMMAND_LIMIT  # bytes; a longer command drops the connection
     unavailable: bool = True  # answer 901 to an IM for an offline user; later servers send nothing
@@ -106,7 +106,7 @@ class Policy:
     keep_alive: float = (
         0.0  # seconds between keep-alives; 0: none, because they confuse some clients
     )
-    one_frame_a_write: bool = True  # for clients that read header and payload with one recv each
+    one_frame_per_write: bool = True  # for clients that read header and payload with one recv each
 
 
 def with_all_handlers(core: T) -> T:
@@ -139,7 +139,7 @@ class Toc(Session):
         super().__init__(kit)
         self.aim = aim
         self.policy = policy or Policy()
-        self.joins_writes = not self.policy.one_frame_a_write
+        self.joins_writes = not self.policy.one_frame_per_write
         self.state = "FLAPON"
         self.form = Form.TOC1  # the client shows its form by the command that it signs on with
         self.rate = RateLimiter(kit.now())
@@ -207,7 +207,7 @@ class Toc(Session):
             return Ignored("the server has paused")
         if self.state in ("FLAPON", "SIGNON", "LOGIN"):
             return Drop("a sign-on comes first")
-        if unit.verb == "toc_init_done" and not self.policy.one_init_done:
+        if unit.verb == "toc_init_done" and not self.policy.reject_second_init_done:
             return Ignored("already received in this session")
         if unit.verb in SIGN_ONS or unit.verb in ("SIGNON", "toc_init_done"):
             return Drop("already received in this session")
