@@ -165,8 +165,8 @@ def test_a_server_that_skips_a_number_fails_a_transcript(monkeypatch: pytest.Mon
 def answer(*payloads: bytes, numbers: Iterable[int] = range(9, 99)) -> bytes:
     """What a server sends first: a SIGNON frame, and then these messages."""
     kinds = [1, *(2 for _ in payloads)]
-    parts = zip(kinds, numbers, [b"\0\0\0\1", *payloads], strict=False)
-    return b"".join(frame(kind, number, payload) for kind, number, payload in parts)
+    sent = zip(kinds, numbers, [b"\0\0\0\1", *payloads], strict=False)
+    return b"".join(frame(kind, number, payload) for kind, number, payload in sent)
 
 
 def signed_on(step: str, came: bytes) -> int | None:

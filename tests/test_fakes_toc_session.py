@@ -201,8 +201,12 @@ def outcomes() -> tuple[set[str], set[str]]:
     succeeded: set[str] = set()
     refused: set[str] = set()
     for path in TRANSCRIPTS:
-        records = transcript.play_on_core(transcript.load(path)).records
-        records = [one for one in records if one.protocol == "toc" and one.direction in "CS"]
+        world = transcript.play_on_core(transcript.load(path))
+        records = [
+            record
+            for record in world.records
+            if record.protocol == "toc" and record.direction in "CS"
+        ]
         for at, record in enumerate(records):
             if record.direction != "C" or not record.verb or record.fault:
                 continue

@@ -1,4 +1,4 @@
-"""A TOC client at the level of bytes, which checks whatever the server sends.
+"""A TOC client at the level of bytes, which checks everything that the server sends.
 
 It is written from the specification of the protocol alone and imports neither `fakes` nor `comms`,
 so it can judge the server. It fails if the server does what it must not: a gap in the sequence

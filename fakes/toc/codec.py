@@ -235,7 +235,7 @@ def _greeting(name: str, form: str) -> list[bytes]:
 
 
 def _octets(text: str, secret: Callable[[str], bytes]) -> bytes:
-    """Return the bytes that a `C` line stands for."""
+    """Return the bytes that a `C` line sends."""
     raw = b""
     for hexadecimal, escaped, label, plain in _PIECE.findall(text):
         if hexadecimal:

@@ -6,7 +6,7 @@
     {new NAME}            the second argument: the new password
     {hidden command}      all arguments, if the command cannot be split into words
 
-` wrong` after the name stands for a value that does not fit the account.
+` wrong` after the name marks a value that does not fit the account.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _is_right(text: str, name: str, account: Account, kind: str) -> bool:
 
 
 def unmasked(label: str, aim: Aim) -> bytes:
-    """Return the word that a label stands for."""
+    """Return the word that a label hides."""
     if label == HIDDEN_COMMAND:
         return b'"'  # any command that cannot be split will do
     kind, _, rest = label.partition(" ")

@@ -103,9 +103,7 @@ class Policy:
     command: int = frames.COMMAND_LIMIT  # bytes; a longer command drops the connection
     unavailable: bool = True  # answer 901 to an IM for an offline user; later servers send nothing
     rate_limit: bool = False  # answer 903 to a client that sends too fast
-    keep_alive: float = (
-        0.0  # seconds between keep-alives; 0: none, because they confuse some clients
-    )
+    keep_alive: float = 0.0  # seconds between keep-alives; 0: none, as some clients fail on them
     one_frame_per_write: bool = True  # for clients that read header and payload with one recv each
 
 
