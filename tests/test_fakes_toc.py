@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -388,6 +389,13 @@ def test_wrong_tables_of_the_world_file_are_refused_with_the_remedy() -> None:
 # ── rehearsal ──────────────────────────────────────────────────────────────────
 
 
+def receive(link: Link) -> bytes:
+    """What has come on a link. Fails if the server has closed it, because `recv` would not block."""
+    data = link.recv(1 << 16)
+    assert data, "the server has closed the connection"
+    return data
+
+
 def rehearse(rounds: int, burst: int) -> tuple[str, list[list[str]], list[list[int]]]:
     """Run two clients on one clock; each sends `burst` IMs every three seconds.
 
@@ -407,7 +415,7 @@ def rehearse(rounds: int, burst: int) -> tuple[str, list[list[str]], list[list[i
         for _ in clock.every(3):
             for raw, link, counts in zip(raws, links, held, strict=True):
                 while link.readable():
-                    raw.feed(link.recv(1 << 16))
+                    raw.feed(receive(link))
                 counts.append(sum(map(is_im, raw.messages)))
             for raw, link, to in zip(raws, links, ("SysAdmin", "OpsBot"), strict=True):
                 for _ in range(burst):
@@ -415,28 +423,34 @@ def rehearse(rounds: int, burst: int) -> tuple[str, list[list[str]], list[list[i
                     link.sendall(raw.im(to, str(number)))
         for raw, link in zip(raws, links, strict=True):
             while link.readable():
-                raw.feed(link.recv(1 << 16))
+                raw.feed(receive(link))
             link.close()
-        received = [
+        arrived = [
             [message.rpartition(":")[2] for message in raw.messages if is_im(message)]
             for raw in raws
         ]
         recording = list(world.recording)
-    return render(recording), received, held
+    return render(recording), arrived, held
 
 
 def test_in_a_rehearsal_each_look_finds_all_ims_sent_before_it() -> None:
     burst = 50
-    transcript, received, held = rehearse(40, burst)
+    transcript, arrived, held = rehearse(40, burst)
     rounds = len(held[0])
     assert rounds > 40
     numbers = [str(number) for number in range(1, 2 * rounds * burst + 1)]
     bursts = [numbers[at : at + burst] for at in range(0, len(numbers), burst)]
     # The bot sends the first burst of each round, the administrator the second.
-    assert received[1] == [number for sent in bursts[0::2] for number in sent]
-    assert received[0] == [number for sent in bursts[1::2] for number in sent]
+    assert arrived[1] == [number for sent in bursts[0::2] for number in sent]
+    assert arrived[0] == [number for sent in bursts[1::2] for number in sent]
     assert held == [[burst * look for look in range(rounds)]] * 2
-    assert rehearse(40, burst) == (transcript, received, held)
+    assert rehearse(40, burst) == (transcript, arrived, held)
+
+
+def received(world: World, link: Link) -> Iterator[bytes]:
+    """What comes on a link, piece by piece, until the play is over."""
+    while world.clock.wait(link, None):
+        yield receive(link)
 
 
 def test_in_a_rehearsal_a_cue_wakes_a_client_that_waits() -> None:
@@ -449,11 +463,10 @@ def test_in_a_rehearsal_a_cue_wakes_a_client_that_waits() -> None:
         link = Link.connect(*world.address("toc"), world.clock)
         commands = ("toc_add_buddy sysadmin", "toc_init_done")
         link.sendall(raw.opening() + b"".join(map(raw.command, commands)))
-        received: list[tuple[float, str]] = []
-        while world.clock.wait(link, None):
-            new = raw.feed(link.recv(1 << 16))
-            received += [(world.clock.elapsed, message) for message in new]
-        assert received[3:] == [
+        log: list[tuple[float, str]] = []
+        for data in received(world, link):
+            log += [(world.clock.elapsed, message) for message in raw.feed(data)]
+        assert log[3:] == [
             (60.0, "UPDATE_BUDDY:SysAdmin:T:0:1767571260:0: O "),
             (60.0, "IM_IN:SysAdmin:F:uptime"),
             (61.5, "ERROR:903"),
@@ -470,8 +483,8 @@ def test_in_a_rehearsal_the_timers_of_the_server_follow_the_simulated_clock() ->
         links[0].sendall(raw.opening() + raw.command("toc_init_done"))
         links[1].sendall(late.opening())
         pinged: list[float] = []
-        while world.clock.wait(links[0], None):
-            raw.feed(links[0].recv(1 << 16))
+        for data in received(world, links[0]):
+            raw.feed(data)
             pinged += [world.clock.elapsed] * (raw.pings - len(pinged))
         assert pinged == [20.0, 40.0, 60.0]
         assert links[1].ended  # thirty seconds without toc_init_done

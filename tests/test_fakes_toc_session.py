@@ -568,6 +568,14 @@ def test_a_toc_1_client_may_use_toc2_commands_but_receives_no_toc2_messages() ->
     assert core.presence.account.lists.text == "m 1\ng friends\nb bob\n"
 
 
+def test_the_words_of_an_unquoted_group_are_not_taken_for_buddies() -> None:
+    bench, raw = Bench(), Raw("alice", form="toc2_signon")
+    core = bench.signed_on(raw)
+    core.receive(raw.command("toc2_new_buddies {g:Old bob\nb:bob\nb:old\nb:sysadmin\n}"))
+    core.receive(raw.command("toc2_remove_buddy sysadmin Old bob"))
+    assert core.presence.account.lists.buddies == ["bob", "old"]
+
+
 # ── secrets ────────────────────────────────────────────────────────────────────
 
 ROASTED = roasted("secret")

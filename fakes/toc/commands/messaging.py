@@ -30,7 +30,7 @@ def toc2_client_event(session: Toc, unit: Unit) -> None:
     to, event, *_ = arguments(unit, 2)
     if event not in ("0", "1", "2"):
         raise Drop("a client event is 0, 1 or 2")
-    # Clients send these events unasked while the user types, so an absent recipient is not an error.
+    # Clients send these events unasked while the user types; an absent recipient is not an error.
     with contextlib.suppress(Unavailable):
         recipient = session.aim.reachable(session.presence, to)
         recipient.door.on_typing(session.presence.name, int(event))
