@@ -43,7 +43,7 @@ def go_online(client: RawOnSocket) -> None:
     client.until(is_update)
 
 
-# ── two programs talk ──────────────────────────────────────────────────────────
+# ── two programs talk ────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("bot_form", FORMS)
@@ -159,7 +159,7 @@ async def test_a_world_runs_on_the_event_loop_of_the_test() -> None:
         await writer.wait_closed()
 
 
-# ── actors ─────────────────────────────────────────────────────────────────────
+# ── actors ───────────────────────────────────────────────────────────────────
 
 
 def test_an_actor_does_what_a_client_can_do() -> None:
@@ -262,7 +262,7 @@ def test_a_pause_in_real_time_ends_with_a_new_sign_on() -> None:
         assert world.aim.online == ["OpsBot"]
 
 
-# ── faults ─────────────────────────────────────────────────────────────────────
+# ── faults ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_an_unknown_place_for_a_fault_is_refused_by_name() -> None:
         World(TOC, faults=[Fault("toc_sendim", protocol="toc", reset=True)])
 
 
-# ── the world file ─────────────────────────────────────────────────────────────
+# ── the world file ───────────────────────────────────────────────────────────
 
 
 def test_the_settings_name_the_first_account_or_the_one_of_the_program() -> None:
@@ -386,11 +386,11 @@ def test_wrong_tables_of_the_world_file_are_refused_with_the_remedy() -> None:
         World({"toc": {"rate": 5}})
 
 
-# ── rehearsal ──────────────────────────────────────────────────────────────────
+# ── rehearsal ────────────────────────────────────────────────────────────────
 
 
 def receive(link: Link) -> bytes:
-    """What has come on a link. Fails if the server has closed it, because `recv` would not block."""
+    """Return what has come on a link. Fails if the server has closed it, instead of looping."""
     data = link.recv(1 << 16)
     assert data, "the server has closed the connection"
     return data

@@ -108,7 +108,7 @@ class Aim(RuleBasedStateMachine):
             self.is_ready(name)
         return multiple(*NAMES)
 
-    # ── coming and going ───────────────────────────────────────────────────────
+    # ── coming and going ─────────────────────────────────────────────────────
 
     @rule(target=sessions, name=names, form=forms)
     def signs_on(self, name: str, form: str) -> str:
@@ -134,7 +134,7 @@ class Aim(RuleBasedStateMachine):
             user.core.eof()
             user.end()
 
-    # ── lists ──────────────────────────────────────────────────────────────────
+    # ── lists ────────────────────────────────────────────────────────────────
 
     @rule(name=sessions, others=st.lists(any_names, min_size=1, max_size=2))
     def adds(self, name: str, others: list[str]) -> None:
@@ -215,7 +215,7 @@ class Aim(RuleBasedStateMachine):
         edited = user.permissions.permitted if permit else user.permissions.denied
         edited.add(other) if add else edited.discard(other)
 
-    # ── what others see ────────────────────────────────────────────────────────
+    # ── what others see ──────────────────────────────────────────────────────
 
     @rule(name=sessions, away=st.booleans())
     def goes_away(self, name: str, away: bool) -> None:
@@ -270,7 +270,7 @@ class Aim(RuleBasedStateMachine):
             assert im.format(name, "T" if auto else "F") in messages
             target.warnings[name] = target.warnings.get(name, 0) + 1
 
-    # ── what must hold ─────────────────────────────────────────────────────────
+    # ── what must hold ───────────────────────────────────────────────────────
 
     @invariant()
     def each_user_sees_what_the_model_says(self) -> None:

@@ -24,7 +24,7 @@ def frame(kind: int, number: int, payload: bytes) -> bytes:
     return frames.Frame(kind, number, payload).packed()
 
 
-# ── what a client sends ────────────────────────────────────────────────────────
+# ── what a client sends ──────────────────────────────────────────────────────
 
 
 def sent(*texts: str) -> list[bytes]:
@@ -107,7 +107,7 @@ def test_an_unknown_client_step_is_refused_with_the_remedy(text: str) -> None:
         Frames().octets(Step(7, "C", text), NO_SECRET)
 
 
-# ── what a server sends ────────────────────────────────────────────────────────
+# ── what a server sends ──────────────────────────────────────────────────────
 
 
 def matches(text: str, came: bytes, whole: bool = True) -> bool:
@@ -231,7 +231,7 @@ def test_signed_on_without_a_sign_on_is_refused_with_the_remedy(text: str) -> No
         Frames().match(Step(3, "S", text), TOC1)
 
 
-# ── the recorder ───────────────────────────────────────────────────────────────
+# ── the recorder ─────────────────────────────────────────────────────────────
 
 
 @given(

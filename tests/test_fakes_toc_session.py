@@ -68,7 +68,7 @@ def taken(core: Session) -> bytes:
     return output
 
 
-# ── the legality table ─────────────────────────────────────────────────────────
+# ── the legality table ───────────────────────────────────────────────────────
 
 
 def in_state(bench: Bench, state: str) -> tuple[Toc, Raw]:
@@ -190,7 +190,7 @@ def test_a_handler_without_a_row_is_named_when_the_class_is_created() -> None:
             verbs: ClassVar = {verb: row for verb, row in Toc.verbs.items() if verb != "toc_evil"}
 
 
-# ── what the transcripts must show ─────────────────────────────────────────────
+# ── what the transcripts must show ───────────────────────────────────────────
 
 
 def outcomes() -> tuple[set[str], set[str]]:
@@ -241,7 +241,7 @@ def test_every_message_occurs_in_a_transcript() -> None:
     assert set(MESSAGES) - found == set()
 
 
-# ── input in pieces ────────────────────────────────────────────────────────────
+# ── input in pieces ──────────────────────────────────────────────────────────
 
 Pieces = Callable[[bytes], Iterable[bytes]]
 
@@ -316,7 +316,7 @@ def test_a_recording_plays_again_as_a_transcript(path: Path) -> None:
     assert transcript.render(transcript.play_on_core(again).recording) == recorded
 
 
-# ── limits ─────────────────────────────────────────────────────────────────────
+# ── limits ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_each_frame_is_one_write_unless_the_policy_joins_them(
     raw.feed(b"".join(found))
 
 
-# ── sequence numbers ───────────────────────────────────────────────────────────
+# ── sequence numbers ─────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("start", [0, 1, 65534, 65535])
@@ -457,7 +457,7 @@ def test_the_numbers_of_the_server_wrap_after_65535() -> None:
     assert len(raw.feed(output)) == 3
 
 
-# ── arbitrary input ────────────────────────────────────────────────────────────
+# ── arbitrary input ──────────────────────────────────────────────────────────
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8))
@@ -576,7 +576,7 @@ def test_the_words_of_an_unquoted_group_are_not_taken_for_buddies() -> None:
     assert core.presence.account.lists.buddies == ["bob", "old"]
 
 
-# ── secrets ────────────────────────────────────────────────────────────────────
+# ── secrets ──────────────────────────────────────────────────────────────────
 
 ROASTED = roasted("secret")
 

@@ -115,7 +115,7 @@ class Raw:
         """What has come of a frame that is not complete."""
         return self._buffer
 
-    # ── output ─────────────────────────────────────────────────────────────────
+    # ── output ───────────────────────────────────────────────────────────────
 
     def frame(self, kind: int, payload: bytes = b"") -> bytes:
         """Return a frame with the next sequence number."""
@@ -148,7 +148,7 @@ class Raw:
         """Return an instant message."""
         return self.command(f"toc_send_im {folded(to)} {quoted(text)}{' auto' if auto else ''}")
 
-    # ── input ──────────────────────────────────────────────────────────────────
+    # ── input ────────────────────────────────────────────────────────────────
 
     def feed(self, data: bytes) -> list[str]:
         """Return the messages in what came. Raises ServerError."""

@@ -39,7 +39,7 @@ class Actor:
         self._statuses: list[Status] = []
         self._notices: list[str] = []
 
-    # ── actions ────────────────────────────────────────────────────────────────
+    # ── actions ──────────────────────────────────────────────────────────────
 
     def signs_on(self) -> None:
         """Go online."""
@@ -135,7 +135,7 @@ class Actor:
 
         self._act(f"says in {room}: {text}", say)
 
-    # ── what the actor has received ────────────────────────────────────────────
+    # ── what the actor has received ──────────────────────────────────────────
 
     @property
     def heard(self) -> list[Im]:
@@ -152,7 +152,7 @@ class Actor:
         """Everything else: `warned 10 by Bob`, `invited to Lobby by Bob: …`, `typing Bob 2` …"""
         return self._bridge.call(lambda: list(self._notices))
 
-    # ── inside ─────────────────────────────────────────────────────────────────
+    # ── inside ───────────────────────────────────────────────────────────────
 
     def _act(self, what: str, act: Callable[[Presence], T]) -> T:
         """Run an action on the loop's thread, signed on, and record it as an event."""
@@ -176,7 +176,7 @@ class Actor:
 
         self._act(what, act)
 
-    # ── the actor's door (presence.Door) ───────────────────────────────────────
+    # ── the actor's door (presence.Door) ─────────────────────────────────────
 
     def on_im(self, im: Im) -> None:
         self._heard.append(im)

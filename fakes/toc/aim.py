@@ -53,7 +53,7 @@ class Aim:
         self._actors: dict[str, actors.Actor] = {}
         self.ims: Heard[Im] = Heard(self._bridge, "IM")
 
-    # ── for the server ─────────────────────────────────────────────────────────
+    # ── for the server ───────────────────────────────────────────────────────
 
     def authenticate(self, name: str, password: bytes | None) -> Account | None:
         """Return the account if the password is right.
@@ -177,7 +177,7 @@ class Aim:
         )
         return {watcher: None for watcher in watching if presence.allows(watcher.name)}
 
-    # ── for tests ──────────────────────────────────────────────────────────────
+    # ── for tests ────────────────────────────────────────────────────────────
 
     @property
     def online(self) -> list[str]:

@@ -84,7 +84,7 @@ class Frames:
         self._greeting: list[bytes] = []  # the messages, as patterns, that end the sign-on
         self._awaited = 1  # how many frames the current `S` line takes
 
-    # ── what the client sends ──────────────────────────────────────────────────
+    # ── what the client sends ────────────────────────────────────────────────
 
     def octets(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
         if not step.whole:
@@ -131,7 +131,7 @@ class Frames:
             return frames.DATA, False, text
         return _TYPES[match[1]], bool(match[2]), text[match.end() :]
 
-    # ── what the server sends ──────────────────────────────────────────────────
+    # ── what the server sends ────────────────────────────────────────────────
 
     def whole(self, said: bytes) -> bool:
         """Whether as many frames have come as the last `match` was asked for."""
@@ -186,7 +186,7 @@ class Frames:
         for frame in _frames(said):
             self._heard = frame.sequence
 
-    # ── the recorder ───────────────────────────────────────────────────────────
+    # ── the recorder ─────────────────────────────────────────────────────────
 
     def rendered(self, record: Record, masked: bool) -> Iterator[str]:
         frame = next(_frames(record.raw), None)

@@ -109,7 +109,7 @@ class Lists:
             names |= {key: entry.partition(":")[0] for key, entry in group.items()}
         return list(names.values())
 
-    # ── TOC 1.0 ────────────────────────────────────────────────────────────────
+    # ── TOC 1.0 ──────────────────────────────────────────────────────────────
 
     @property
     def text(self) -> str:
@@ -144,7 +144,7 @@ class Lists:
                 self.permissions.mode = int(value)
         self._text = text  # returned unchanged, even the lines that mean nothing here
 
-    # ── TOC2 ───────────────────────────────────────────────────────────────────
+    # ── TOC2 ─────────────────────────────────────────────────────────────────
 
     @property
     def config2(self) -> str:

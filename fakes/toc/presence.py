@@ -163,7 +163,7 @@ class Presence:
             capabilities=self.capabilities,
         )
 
-    # ── whom the user watches ──────────────────────────────────────────────────
+    # ── whom the user watches ────────────────────────────────────────────────
 
     @property
     def watched(self) -> list[str]:
@@ -190,7 +190,7 @@ class Presence:
         for name in names:
             self._watched.pop(fold(name), None)
 
-    # ── whom the user may warn ─────────────────────────────────────────────────
+    # ── whom the user may warn ───────────────────────────────────────────────
 
     def record_im_from(self, name: str, now: float) -> None:
         """Allow one more warning of the sender of an IM, for an hour."""

@@ -155,7 +155,7 @@ class Toc(Session):
         assert self._presence is not None
         return self._presence
 
-    # ── from bytes to commands ─────────────────────────────────────────────────
+    # ── from bytes to commands ───────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
         if self.state != "FLAPON":
@@ -171,7 +171,7 @@ class Toc(Session):
     def hidden(self, raw: bytes) -> tuple[Secret, ...]:
         return units.secrets_in_fragment(raw)
 
-    # ── dispatch and refusals ──────────────────────────────────────────────────
+    # ── dispatch and refusals ────────────────────────────────────────────────
 
     def handler(self, verb: str) -> Callable[[Unit], None]:
         """Return what handles a verb: a function of `commands`, or a method of this class."""
@@ -232,7 +232,7 @@ class Toc(Session):
             text = error(code, *([self._first_argument] if code in messages.NAMING else []))
         self.refused(Refuse(text))
 
-    # ── output ─────────────────────────────────────────────────────────────────
+    # ── output ───────────────────────────────────────────────────────────────
 
     def say(self, message: str, section: str = "") -> None:
         """Send a message to the client."""
@@ -246,7 +246,7 @@ class Toc(Session):
         raw = frames.Frame(kind, self._sent, payload).packed()
         self.send(raw, section, (frames.HEADER, len(raw)))
 
-    # ── sign-on ────────────────────────────────────────────────────────────────
+    # ── sign-on ──────────────────────────────────────────────────────────────
 
     def do_FLAPON(self, unit: Unit) -> None:
         self.state = "SIGNON"
@@ -287,7 +287,7 @@ class Toc(Session):
         if self.policy.init_done:
             self.at("init_done", self.kit.now() + self.policy.init_done, self.close)
 
-    # ── the rest of the session ────────────────────────────────────────────────
+    # ── the rest of the session ──────────────────────────────────────────────
 
     def do_KEEP_ALIVE(self, unit: Unit) -> None:
         """Do nothing: a keep-alive only keeps the connection busy."""

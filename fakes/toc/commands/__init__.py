@@ -1,12 +1,13 @@
 """The commands of a client who has signed on: one function per command, named like the command.
 
     messaging   instant messages, typing events, warnings
-    profile     presence, profile, directory, own name and password; questions about others
+    profile     presence, profile, directory, name and password; questions about others
     lists       buddies, groups, permissions, the stored configuration
     chat        rooms
 
-Each function takes the session and the unit. It raises `Refuse` to answer with an error, `Drop` to
-close the connection. To add a command, write its function and give it a row in session.VERBS.
+Each function takes the session and the unit; its docstring begins with the command's arguments. It
+raises `Refuse` to answer with an error, and `Drop` to close the connection. To add a command, write
+its function and add a row to session.VERBS.
 """
 
 from __future__ import annotations

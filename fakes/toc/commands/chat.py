@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from fakes.toc.session import Toc
 
 
-# ── joining and leaving ────────────────────────────────────────────────────────
+# ── joining and leaving ──────────────────────────────────────────────────────
 
 
 def toc_chat_join(session: Toc, unit: Unit) -> None:
+    """`exchange name`: join a room, which is created if needed."""
     exchange, *words = arguments(unit, 2)
     name = " ".join(words)  # some clients do not quote a name that has a space
     room = session.aim.rooms.open(name) if exchange == EXCHANGE else None
@@ -28,6 +29,7 @@ def toc_chat_join(session: Toc, unit: Unit) -> None:
 
 
 def toc_chat_accept(session: Toc, unit: Unit) -> None:
+    """`room`: join the room of an invitation."""
     number = arguments(unit, 1)[0]
     room = session.aim.rooms.find(number)
     if room is None or not session.aim.rooms.join(room, session.presence):
@@ -35,6 +37,7 @@ def toc_chat_accept(session: Toc, unit: Unit) -> None:
 
 
 def toc_chat_invite(session: Toc, unit: Unit) -> None:
+    """`room message user…`: invite users to a room."""
     number, text, *names = arguments(unit, 3)
     room = _joined_room(session, number)
     for name in names:
@@ -47,32 +50,37 @@ def toc_chat_invite(session: Toc, unit: Unit) -> None:
 
 
 def toc_chat_leave(session: Toc, unit: Unit) -> None:
+    """`room`: leave a room."""
     room = _joined_room(session, arguments(unit, 1)[0])
     session.aim.rooms.leave(room, session.presence)
     session.presence.door.on_left(room)
 
 
-# ── talking ────────────────────────────────────────────────────────────────────
+# ── talking ──────────────────────────────────────────────────────────────────
 
 
 def toc_chat_send(session: Toc, unit: Unit) -> None:
+    """`room message`: send a message to all members, the sender included."""
     number, text, *_ = arguments(unit, 2)
     room = _joined_room(session, number)
     room.say(_room_message(session, room, text))
 
 
 def toc_chat_send_enc(session: Toc, unit: Unit) -> None:
+    """`room encoding message`: the same with an encoding."""
     number, encoding, text, *_ = arguments(unit, 3)
     room = _joined_room(session, number)
     room.say(_room_message(session, room, text, encoding))
 
 
 def toc_chat_whisper(session: Toc, unit: Unit) -> None:
+    """`room user message`: send a message to one member."""
     number, to, text, *_ = arguments(unit, 3)
     _whisper(session, _joined_room(session, number), to, text)
 
 
 def toc_chat_whisper_enc(session: Toc, unit: Unit) -> None:
+    """`room encoding user message`: the same with an encoding."""
     number, encoding, to, text, *_ = arguments(unit, 4)
     _whisper(session, _joined_room(session, number), to, text, encoding)
 

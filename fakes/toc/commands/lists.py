@@ -20,58 +20,68 @@ if TYPE_CHECKING:
     from fakes.toc.session import Toc
 
 
-# ── TOC 1.0 ────────────────────────────────────────────────────────────────────
+# ── TOC 1.0 ──────────────────────────────────────────────────────────────────
 
 
 def toc_set_config(session: Toc, unit: Unit) -> None:
+    """`text`: store the configuration."""
     with session.aim.changing(session.presence):
         session.presence.account.lists.text = unbraced(" ".join(arguments(unit)))
 
 
 def toc_add_buddy(session: Toc, unit: Unit) -> None:
+    """`user…`: watch users in this session."""
     new = session.presence.watch(arguments(unit))
     if session.presence.visible:
         session.aim.show_status(session.presence, new)
 
 
 def toc_remove_buddy(session: Toc, unit: Unit) -> None:
+    """`user…`: stop watching users."""
     session.presence.unwatch(arguments(unit))
 
 
 def toc_add_permit(session: Toc, unit: Unit) -> None:
+    """`[user…]`: permit only these users and those permitted before."""
     names = [name for name in arguments(unit) if name]
     _change_permissions(session, lambda: session.presence.permissions.permit(names))
 
 
 def toc_add_deny(session: Toc, unit: Unit) -> None:
+    """`[user…]`: deny these users and those denied before."""
     names = [name for name in arguments(unit) if name]
     _change_permissions(session, lambda: session.presence.permissions.deny(names))
 
 
-# ── TOC2: permissions ──────────────────────────────────────────────────────────
+# ── TOC2: permissions ────────────────────────────────────────────────────────
 
 
 def toc2_add_permit(session: Toc, unit: Unit) -> None:
+    """`user…`: add to the permit list."""
     names = arguments(unit)
     _change_permissions(session, lambda: add(session.presence.permissions.permitted, names))
 
 
 def toc2_remove_permit(session: Toc, unit: Unit) -> None:
+    """`user…`: remove from the permit list."""
     names = arguments(unit)
     _change_permissions(session, lambda: remove(session.presence.permissions.permitted, names))
 
 
 def toc2_add_deny(session: Toc, unit: Unit) -> None:
+    """`user…`: add to the deny list."""
     names = arguments(unit)
     _change_permissions(session, lambda: add(session.presence.permissions.denied, names))
 
 
 def toc2_remove_deny(session: Toc, unit: Unit) -> None:
+    """`user…`: remove from the deny list."""
     names = arguments(unit)
     _change_permissions(session, lambda: remove(session.presence.permissions.denied, names))
 
 
 def toc2_set_pdmode(session: Toc, unit: Unit) -> None:
+    """`1-5`: choose who may see the user; the modes are in fakes/toc/lists.py."""
     mode = arguments(unit, 1)[0]
     if mode not in ("1", "2", "3", "4", "5"):
         raise Drop("a mode is 1 to 5")
@@ -79,19 +89,22 @@ def toc2_set_pdmode(session: Toc, unit: Unit) -> None:
     _change_permissions(session, lambda: setattr(permissions, "mode", int(mode)))
 
 
-# ── TOC2: buddies in groups ────────────────────────────────────────────────────
+# ── TOC2: buddies in groups ──────────────────────────────────────────────────
 
 
 def toc2_new_group(session: Toc, unit: Unit) -> None:
+    """`group`: add a group."""
     _add_group(session, _group_name(arguments(unit, 1)))
 
 
 def toc2_del_group(session: Toc, unit: Unit) -> None:
+    """`group`: remove a group and its buddies."""
     group = _group_name(arguments(unit, 1))
     _edit(session, lambda: session.presence.account.lists.groups.pop(group, None))
 
 
 def toc2_new_buddies(session: Toc, unit: Unit) -> None:
+    """`{g:group LF b:buddy LF …}`: add buddies, and groups if needed."""
     group = FIRST_GROUP
     for line in unbraced(" ".join(arguments(unit, 1))).split("\n"):
         kind, _, entry = line.strip("\r").partition(":")
@@ -103,6 +116,7 @@ def toc2_new_buddies(session: Toc, unit: Unit) -> None:
 
 
 def toc2_remove_buddy(session: Toc, unit: Unit) -> None:
+    """`user… group`: remove buddies from a group."""
     *names, group = arguments(unit, 2)
     lists = session.presence.account.lists
     # One client does not quote a group whose name has spaces, so the last words together may be
@@ -140,7 +154,7 @@ def _add_buddy(session: Toc, group: str, entry: str) -> None:
         session.aim.show_status(presence, [name])
 
 
-# ── how a change is made ───────────────────────────────────────────────────────
+# ── how a change is made ─────────────────────────────────────────────────────
 
 
 def _change_permissions(session: Toc, edit: Callable[[], object]) -> None:

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 
 def toc_send_im(session: Toc, unit: Unit) -> None:
+    """`user message [auto]`: deliver an IM."""
     to, text, *rest = arguments(unit, 2)
     _deliver(session, to, text, auto=rest[:1] == ["auto"])
 
 
 def toc2_send_im_enc(session: Toc, unit: Unit) -> None:
+    """`user F encoding language message [auto]`: deliver an IM with its encoding."""
     to, _, encoding, language, text, *rest = arguments(unit, 5)
     _deliver(session, to, text, rest[:1] == ["auto"], *check_encoding(encoding, language))
 
 
 def toc2_client_event(session: Toc, unit: Unit) -> None:
+    """`user event`: report typing to another TOC2 client."""
     to, event, *_ = arguments(unit, 2)
     if event not in ("0", "1", "2"):
         raise Drop("a client event is 0, 1 or 2")
@@ -37,6 +40,7 @@ def toc2_client_event(session: Toc, unit: Unit) -> None:
 
 
 def toc_evil(session: Toc, unit: Unit) -> None:
+    """`user norm|anon`: warn a user who has sent an IM."""
     name, how, *_ = arguments(unit, 2)
     if how not in ("norm", "anon"):
         raise Drop("a warning is norm or anon")
