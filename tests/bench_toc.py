@@ -1,4 +1,4 @@
-"""The rows of TOC: what an IM costs, what an idle connection holds, and that twice the work takes twice the time."""
+"""The TOC rows of the benchmark: cost of an IM, memory of an idle connection, and scaling."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ IMS = 2000
 MAILS = 200
 IDLE = 300
 
+MAIL = b"MAIL FROM:<c@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n"
+TEXT = b"Subject: hi\r\n\r\nuptime\r\n.\r\n"
+
 
 def toc_ims() -> None:
-    """An IM between two clients, sent as fast as the socket takes them, beside a mail of one line to the SMTP fake."""
-    config = {"servers": ["toc", "smtp"], "toc": {"sequence": False}}  # the same octets are sent in every round
+    """Compare an IM from client to client with a one-line mail to the SMTP fake.
+
+    The IMs are sent as fast as the socket takes them.
+    """
+    # Every round sends the same bytes, so the sequence numbers do not continue between rounds.
+    config = {"servers": ["toc", "smtp"], "toc": {"sequence": False}}
     with World(config, watch=lambda one: None) as world:
         sender, receiver = (RawOnSocket(world.address("toc"), name) for name in ("alice", "bob"))
         for client in (sender, receiver):
@@ -36,7 +43,7 @@ def toc_ims() -> None:
             thread.start()
             left = IMS
             while left:
-                left -= receiver._socket.recv(1 << 16).count(b"uptime")
+                left -= receiver.receive().count(b"uptime")
             thread.join()
             return (clock() - before) / IMS
 
@@ -48,10 +55,10 @@ def toc_ims() -> None:
                 reader.readline()
                 before = clock()
                 for _ in range(MAILS):
-                    link.sendall(b"MAIL FROM:<c@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n")
+                    link.sendall(MAIL)
                     for _ in range(3):
                         reader.readline()
-                    link.sendall(b"Subject: hi\r\n\r\nuptime\r\n.\r\n")
+                    link.sendall(TEXT)
                     reader.readline()
                 return (clock() - before) / MAILS
 
@@ -60,22 +67,23 @@ def toc_ims() -> None:
             ("wall time", time.perf_counter),
         ):
             row(
-                f"toc: {name} an IM from client to client",
+                f"toc: {name} per IM from client to client",
                 median(lambda: an_im(clock), 9),
                 median(lambda: a_mail(clock), 9),
                 "a mail  ",
             )
         for client in (sender, receiver):
-            client.__exit__(None, None, None)
+            client.close()
 
 
 def toc_idle() -> None:
-    """What the server's process holds for a connection on which nothing happens: signed on, and greeted by SMTP."""
+    """Compare the memory of an idle TOC session with that of an idle SMTP connection."""
 
     def held(server: str, connect: Callable[[tuple[str, int], int], socket.socket]) -> float:
         names = [f"name{n}" for n in range(IDLE)]
         config = {"servers": [server], "aim": [{"screen_name": name} for name in names]}
         with World(config, watch=lambda one: None) as world:
+            # The first connection pays for what all of them share.
             connect(world.address(server), 0).close()
             tracemalloc.start()
             before = tracemalloc.get_traced_memory()[0]
@@ -88,7 +96,8 @@ def toc_idle() -> None:
 
     def signed_on(address: tuple[str, int], number: int) -> socket.socket:
         raw, link = Raw(f"name{number}"), socket.create_connection(address)
-        link.sendall(raw.opening() + raw.command("toc_init_done") + raw.command(f"toc_get_status name{number}"))
+        commands = ("toc_init_done", f"toc_get_status name{number}")
+        link.sendall(raw.opening() + b"".join(map(raw.command, commands)))
         while not raw.messages or not raw.messages[-1].startswith("UPDATE_BUDDY"):
             raw.feed(link.recv(4096))
         return link
@@ -104,7 +113,7 @@ def toc_idle() -> None:
 
 
 def toc_scaling() -> None:
-    """Twice the watchers, twice the IMs, a buffer twice as full: about twice the time."""
+    """Twice the watchers, or twice the input at once, must take about twice the time."""
 
     def talking(people: int, act: Callable[[Toc, Raw], None]) -> float:
         runtime = Runtime(lambda: 0.0, lambda length: "1" * length)
@@ -113,7 +122,8 @@ def toc_scaling() -> None:
         for n in range(people):
             core, raw = Toc(runtime, aim), Raw(f"name{n}")
             core.opened(Facts(n))
-            core.receive(raw.opening() + raw.command("toc_add_buddy name0") + raw.command("toc_init_done"))
+            commands = ("toc_add_buddy name0", "toc_init_done")
+            core.receive(raw.opening() + b"".join(map(raw.command, commands)))
             cores.append((core, raw))
         return timed(lambda: act(*cores[0]))
 
@@ -122,13 +132,18 @@ def toc_scaling() -> None:
             core.receive(raw.command("toc_set_away gone"))
 
     def flood(count: int) -> Callable[[Toc, Raw], None]:
-        return lambda core, raw: core.receive(b"".join(raw.im("name1", "x" * 1000) for _ in range(count)))
+        def send(core: Toc, raw: Raw) -> None:
+            core.receive(b"".join(raw.im("name1", "x" * 1000) for _ in range(count)))
 
-    def row_of(name: str, once: Callable[[], float], twice: Callable[[], float]) -> None:
+        return send
+
+    def compare(name: str, once: Callable[[], float], twice: Callable[[], float]) -> None:
         row(f"toc: {name}, twice as much", median(twice, 5), median(once, 5), "once    ", "2")
 
-    row_of("an away message to 250 watchers", lambda: talking(250, away), lambda: talking(500, away))
-    row_of("4 MB of IMs at once", lambda: talking(2, flood(4000)), lambda: talking(2, flood(8000)))
+    compare(
+        "an away message to 250 watchers", lambda: talking(250, away), lambda: talking(500, away)
+    )
+    compare("4 MB of IMs at once", lambda: talking(2, flood(4000)), lambda: talking(2, flood(8000)))
 
 
 ROWS = [toc_ims, toc_idle, toc_scaling]

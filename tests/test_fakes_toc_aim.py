@@ -1,4 +1,4 @@
-"""Who sees whom, against a model that a page holds: several clients sign on, hide, watch, talk and leave in any order."""
+"""Who sees whom, compared with a model. Clients sign on, hide, watch, talk, leave in any order."""
 
 from __future__ import annotations
 
@@ -19,257 +19,281 @@ from fakes.toc import Toc
 from tests.test_fakes_toc_session import Bench, taken
 from tests.toc_raw import Raw, folded
 
-PEOPLE = ("alice", "bob", "Ops Bot")
-people = st.sampled_from(PEOPLE)
-somebody = st.sampled_from((*PEOPLE, "nobody"))
+NAMES = ("alice", "bob", "Ops Bot")
+names = st.sampled_from(NAMES)
+any_names = st.sampled_from((*NAMES, "nobody"))
 forms = st.sampled_from(("toc_signon", "toc2_signon", "toc2_login"))
 
 
-class Person:
-    """What the model knows of one account, and of its session if there is one."""
+class Permissions:
+    """The model of who may see a user."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.stored: set[str] = set()  # buddies that TOC2 keeps
-        self.kept = Lists()  # permissions that TOC2 keeps
-        self.warning = 0
-        self.core: Toc | None = None
-        self.raw: Raw | None = None
-        self.begin(toc2=False)
-
-    def begin(self, toc2: bool) -> None:
-        """A fresh session."""
-        self.toc2 = toc2
-        self.visible = False
-        self.named: set[str] = set()  # watched by toc_add_buddy
-        self.lists = self.kept if toc2 else Lists()
-        self.away = False
-        self.idle = 0
-        self.owed: dict[str, int] = {}
-
-    @property
-    def watched(self) -> set[str]:
-        return self.named | (self.stored if self.toc2 else set())
-
-    def allows(self, other: Person) -> bool:
-        return {
-            1: True,
-            2: False,
-            3: other.name in self.lists.permitted,
-            4: other.name not in self.lists.denied,
-            5: other.name in self.stored,
-        }[self.lists.mode] or other is self
-
-
-class Lists:
     def __init__(self) -> None:
         self.mode = 1
         self.permitted: set[str] = set()
         self.denied: set[str] = set()
 
 
+class User:
+    """The model of an account, and of its session if it has one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stored: set[str] = set()  # the buddies that TOC2 stores
+        self.stored_permissions = Permissions()
+        self.warning = 0
+        self.core: Toc | None = None
+        self.raw: Raw | None = None
+        self.begin(toc2=False)
+
+    def begin(self, toc2: bool) -> None:
+        """Begin a session."""
+        self.toc2 = toc2
+        self.visible = False
+        self.added: set[str] = set()  # watched because of toc_add_buddy
+        self.permissions = self.stored_permissions if toc2 else Permissions()
+        self.away = False
+        self.idle = 0
+        self.warnings: dict[str, int] = {}  # how often each sender of an IM may be warned
+
+    def end(self) -> None:
+        """End the session."""
+        self.core = self.raw = None
+        self.begin(toc2=False)
+
+    def tell(self, command: str) -> list[str]:
+        """Send a command; return the messages that come at once."""
+        assert self.core is not None
+        assert self.raw is not None
+        self.raw.feed(taken(self.core))
+        self.core.receive(self.raw.command(command))
+        return self.raw.feed(taken(self.core))
+
+    def received(self) -> list[str]:
+        """The messages that have come since the last look."""
+        return self.raw.feed(taken(self.core)) if self.core and self.raw else []
+
+    def forget(self, name: str) -> None:
+        """Forget the status of a user who is no longer watched: no more updates will come."""
+        if name not in self.watched and self.raw is not None:
+            self.raw.seen.pop(folded(name), None)
+
+    @property
+    def watched(self) -> set[str]:
+        return self.added | (self.stored if self.toc2 else set())
+
+    def allows(self, other: User) -> bool:
+        return {
+            1: True,
+            2: False,
+            3: other.name in self.permissions.permitted,
+            4: other.name not in self.permissions.denied,
+            5: other.name in self.stored,
+        }[self.permissions.mode] or other is self
+
+
 class Aim(RuleBasedStateMachine):
-    """The clients, the model beside them."""
+    """The clients, and the model beside them."""
 
     sessions = Bundle("sessions")
 
-    @initialize(target=sessions, forms=st.lists(forms, min_size=len(PEOPLE), max_size=len(PEOPLE)))
+    @initialize(target=sessions, forms=st.lists(forms, min_size=len(NAMES), max_size=len(NAMES)))
     def begin(self, forms: list[str]) -> MultipleResults[str]:
-        """Everybody is there and watches everybody: most of what can go wrong goes wrong from there."""
-        self.bench = Bench(accounts=PEOPLE)
-        self.world = {name: Person(name) for name in PEOPLE}
-        for name, form in zip(PEOPLE, forms, strict=True):
+        """All users are online and watch each other: most faults can be reached from there."""
+        self.bench = Bench(accounts=NAMES)
+        self.users = {name: User(name) for name in NAMES}
+        for name, form in zip(NAMES, forms, strict=True):
             self.signs_on(name, form)
-            self.adds(name, list(PEOPLE))
+            self.adds(name, list(NAMES))
             self.is_ready(name)
-        return multiple(*PEOPLE)
+        return multiple(*NAMES)
 
-    def tell(self, person: Person, command: str) -> list[str]:
-        """A command of his; gives what he is told at once."""
-        assert person.core is not None
-        assert person.raw is not None
-        person.raw.feed(taken(person.core))
-        person.core.receive(person.raw.command(command))
-        return person.raw.feed(taken(person.core))
+    # ── coming and going ─────────────────────────────────────────────────────
 
-    def gone(self, person: Person) -> None:
-        person.core = person.raw = None
-        person.begin(toc2=False)
-
-    # ── coming and going ─────────────────────────────────────────────────────────────────────────────────────────
-
-    @rule(target=sessions, name=people, form=forms)
+    @rule(target=sessions, name=names, form=forms)
     def signs_on(self, name: str, form: str) -> str:
-        person = self.world[name]
-        if person.core is not None:
-            self.gone(person)
-        person.begin(toc2=form != "toc_signon")
-        person.core, person.raw = self.bench.core(), Raw(name, form=form)
-        person.core.receive(person.raw.opening())
+        user = self.users[name]
+        if user.core is not None:
+            user.end()  # the new session replaces the old one
+        user.begin(toc2=form != "toc_signon")
+        user.core, user.raw = self.bench.core(), Raw(name, form=form)
+        user.core.receive(user.raw.opening())
         return name
 
     @rule(name=sessions)
     def is_ready(self, name: str) -> None:
-        person = self.world[name]
-        if person.core is not None and not person.visible:
-            self.tell(person, "toc_init_done")
-            person.visible = True
+        user = self.users[name]
+        if user.core is not None and not user.visible:
+            user.tell("toc_init_done")
+            user.visible = True
 
     @rule(name=consumes(sessions))
     def leaves(self, name: str) -> None:
-        person = self.world[name]
-        if person.core is not None:
-            person.core.eof()
-            self.gone(person)
+        user = self.users[name]
+        if user.core is not None:
+            user.core.eof()
+            user.end()
 
-    # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── lists ────────────────────────────────────────────────────────────────
 
-    @rule(name=sessions, others=st.lists(somebody, min_size=1, max_size=2))
+    @rule(name=sessions, others=st.lists(any_names, min_size=1, max_size=2))
     def adds(self, name: str, others: list[str]) -> None:
-        person = self.world[name]
-        if person.core is not None:
-            self.tell(person, "toc_add_buddy " + " ".join(folded(other) for other in others))
-            person.named |= set(others) - person.watched
+        user = self.users[name]
+        if user.core is not None:
+            user.tell("toc_add_buddy " + " ".join(map(folded, others)))
+            user.added |= set(others) - user.watched
 
-    @rule(name=sessions, other=somebody)
+    @rule(name=sessions, other=any_names)
     def removes(self, name: str, other: str) -> None:
-        person = self.world[name]
-        if person.core is not None:
-            self.tell(person, f"toc_remove_buddy {folded(other)}")
-            person.named -= {other}
-            if other not in person.watched and person.raw is not None:
-                person.raw.seen.pop(folded(other), None)
+        user = self.users[name]
+        if user.core is not None:
+            user.tell(f"toc_remove_buddy {folded(other)}")
+            user.added -= {other}
+            user.forget(other)
 
-    @rule(name=sessions, other=people, group=st.sampled_from(("A", "B b")))
+    @rule(name=sessions, other=names, group=st.sampled_from(("A", "B b")))
     def stores(self, name: str, other: str, group: str) -> None:
-        person = self.world[name]
-        if person.core is not None and person.toc2:
-            told = self.tell(person, f"toc2_new_buddies {{g:{group}\nb:{folded(other)}\n}}")
-            assert f"NEW_BUDDY_REPLY2:{folded(other)}:added" in told
-            person.stored.add(other)
+        user = self.users[name]
+        if user.core is not None and user.toc2:
+            answers = user.tell(f"toc2_new_buddies {{g:{group}\nb:{folded(other)}\n}}")
+            assert f"NEW_BUDDY_REPLY2:{folded(other)}:added" in answers
+            user.stored.add(other)
 
-    @rule(name=sessions, other=people)
-    def unstores(self, name: str, other: str) -> None:
-        person = self.world[name]
-        if person.core is not None and person.toc2:
-            self.tell(person, f"toc2_remove_buddy {folded(other)} A")
-            self.tell(person, f"toc2_remove_buddy {folded(other)} B b")
-            person.stored -= {other}
-            if other not in person.watched and person.raw is not None:
-                person.raw.seen.pop(folded(other), None)
+    @rule(name=sessions, other=names)
+    def removes_stored(self, name: str, other: str) -> None:
+        user = self.users[name]
+        if user.core is not None and user.toc2:
+            user.tell(f"toc2_remove_buddy {folded(other)} A")
+            user.tell(f"toc2_remove_buddy {folded(other)} B b")
+            user.stored -= {other}
+            user.forget(other)
 
-    @rule(name=sessions, others=st.lists(people, max_size=1))
+    @rule(name=sessions, others=st.lists(names, max_size=1))
     def permits(self, name: str, others: list[str]) -> None:
         self.permits_or_denies(name, others, permit=True)
 
-    @rule(name=sessions, others=st.lists(people, max_size=1))
+    @rule(name=sessions, others=st.lists(names, max_size=1))
     def denies(self, name: str, others: list[str]) -> None:
         self.permits_or_denies(name, others, permit=False)
 
     @rule(name=sessions)
-    def turns_around(self, name: str) -> None:
-        """What one client does to get from any mode to the two that name nobody."""
+    def permits_all(self, name: str) -> None:
+        """The two commands with which one client reaches the mode that denies nobody."""
         self.permits_or_denies(name, [], permit=True)
         self.permits_or_denies(name, [], permit=False)
 
     def permits_or_denies(self, name: str, others: list[str], permit: bool) -> None:
-        person = self.world[name]
-        if person.core is None:
+        user = self.users[name]
+        if user.core is None:
             return
-        self.tell(person, f"toc_add_{'permit' if permit else 'deny'} " + " ".join(folded(other) for other in others))
-        lists = person.lists
-        ours, theirs = (lists.permitted, lists.denied) if permit else (lists.denied, lists.permitted)
-        if lists.mode in ((1, 4) if permit else (2, 3, 5)):
-            theirs.clear()
-            lists.mode = 2 if permit else 1
+        user.tell(f"toc_add_{'permit' if permit else 'deny'} " + " ".join(map(folded, others)))
+        model = user.permissions
+        same, opposite = (
+            (model.permitted, model.denied) if permit else (model.denied, model.permitted)
+        )
+        if model.mode in ((1, 4) if permit else (2, 3, 5)):
+            opposite.clear()
+            model.mode = 2 if permit else 1
         if others:
-            lists.mode = 3 if permit else 4
-            ours |= set(others)
+            model.mode = 3 if permit else 4
+            same |= set(others)
 
     @rule(name=sessions, mode=st.integers(1, 5))
     def sets_mode(self, name: str, mode: int) -> None:
-        person = self.world[name]
-        if person.core is not None and person.toc2:
-            self.tell(person, f"toc2_set_pdmode {mode}")
-            person.lists.mode = mode
+        user = self.users[name]
+        if user.core is not None and user.toc2:
+            user.tell(f"toc2_set_pdmode {mode}")
+            user.permissions.mode = mode
 
-    @rule(name=sessions, other=people, permit=st.booleans(), add=st.booleans())
+    @rule(name=sessions, other=names, permit=st.booleans(), add=st.booleans())
     def edits_a_list(self, name: str, other: str, permit: bool, add: bool) -> None:
-        person = self.world[name]
-        if person.core is None or not person.toc2:
+        user = self.users[name]
+        if user.core is None or not user.toc2:
             return
-        self.tell(person, f"toc2_{'add' if add else 'remove'}_{'permit' if permit else 'deny'} {folded(other)}")
-        names = person.lists.permitted if permit else person.lists.denied
-        names.add(other) if add else names.discard(other)
+        verb = f"toc2_{'add' if add else 'remove'}_{'permit' if permit else 'deny'}"
+        user.tell(f"{verb} {folded(other)}")
+        edited = user.permissions.permitted if permit else user.permissions.denied
+        edited.add(other) if add else edited.discard(other)
 
-    # ── what others see ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── what others see ──────────────────────────────────────────────────────
 
     @rule(name=sessions, away=st.booleans())
     def goes_away(self, name: str, away: bool) -> None:
-        person = self.world[name]
-        if person.core is not None:
-            self.tell(person, 'toc_set_away "gone"' if away else "toc_set_away")
-            person.away = away
+        user = self.users[name]
+        if user.core is not None:
+            user.tell('toc_set_away "gone"' if away else "toc_set_away")
+            user.away = away
 
     @rule(name=sessions, minutes=st.integers(0, 3))
     def idles(self, name: str, minutes: int) -> None:
-        person = self.world[name]
-        if person.core is not None:
-            self.tell(person, f"toc_set_idle {minutes * 60}")
-            person.idle = minutes
+        user = self.users[name]
+        if user.core is not None:
+            user.tell(f"toc_set_idle {minutes * 60}")
+            user.idle = minutes
 
-    @rule(name=sessions, other=somebody, anonymous=st.booleans())
+    @rule(name=sessions, other=any_names, anonymous=st.booleans())
     def warns(self, name: str, other: str, anonymous: bool) -> None:
-        person = self.world[name]
-        if person.core is None or not person.visible:
+        user = self.users[name]
+        if user.core is None or not user.visible:
             return
-        target = self.world.get(other)
-        allowed = target is not None and target is not person and target.visible and target.allows(person)
-        allowed = allowed and person.owed.get(other, 0) > 0
-        told = self.tell(person, f"toc_evil {folded(other)} {'anon' if anonymous else 'norm'}")
-        assert (f"ERROR:902:{folded(other)}" in told) is not allowed
-        if allowed and target is not None:
-            person.owed[other] -= 1
+        target = self.users.get(other)
+        answers = user.tell(f"toc_evil {folded(other)} {'anon' if anonymous else 'norm'}")
+        refused = f"ERROR:902:{folded(other)}" in answers
+        if (
+            target is not None
+            and target is not user
+            and target.visible
+            and target.allows(user)
+            and user.warnings.get(other, 0)
+        ):
+            assert not refused
+            user.warnings[other] -= 1
             target.warning = min(100, target.warning + (3 if anonymous else 10))
+        else:
+            assert refused
 
-    @rule(name=sessions, other=somebody, auto=st.booleans())
+    @rule(name=sessions, other=any_names, auto=st.booleans())
     def sends(self, name: str, other: str, auto: bool) -> None:
-        person, target = self.world[name], self.world.get(other)
-        if person.core is None:
+        user, target = self.users[name], self.users.get(other)
+        if user.core is None:
             return
-        if target is not None and target.core is not None and target.raw is not None:
-            target.raw.feed(taken(target.core))
-        told = self.tell(person, f'toc_send_im {folded(other)} "a: b"{" auto" if auto else ""}')
-        reached = person.visible and target is not None and target.visible and target.allows(person)
-        assert (f"ERROR:901:{folded(other)}" in told) is (person.visible and not reached)
-        if reached and target is not None and target.core is not None and target.raw is not None:
-            came = told if target is person else target.raw.feed(taken(target.core))
+        if target is not None:
+            target.received()  # from here on, only the IM can come
+        answers = user.tell(f'toc_send_im {folded(other)} "a: b"{" auto" if auto else ""}')
+        arrives = user.visible and target is not None and target.visible and target.allows(user)
+        refused = f"ERROR:901:{folded(other)}" in answers
+        assert refused is (user.visible and not arrives)
+        if arrives and target is not None and target.raw is not None:
             fields = {"toc_signon": "IM_IN:{}:{}:a: b", "toc2_signon": "IM_IN2:{}:{}:F:a: b"}
-            wanted = fields.get(target.raw.form, "IM_IN_ENC2:{}:{}:F:T: O :F:L:en:a: b")
-            assert wanted.format(name, "T" if auto else "F") in came
-            target.owed[name] = target.owed.get(name, 0) + 1
+            im = fields.get(target.raw.form, "IM_IN_ENC2:{}:{}:F:T: O :F:L:en:a: b")
+            messages = answers if target is user else target.received()
+            assert im.format(name, "T" if auto else "F") in messages
+            target.warnings[name] = target.warnings.get(name, 0) + 1
 
-    # ── what must hold ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── what must hold ───────────────────────────────────────────────────────
 
     @invariant()
-    def everybody_sees_whom_the_model_says(self) -> None:
-        for viewer in self.world.values() if hasattr(self, "world") else ():
+    def each_user_sees_what_the_model_says(self) -> None:
+        for viewer in self.users.values() if hasattr(self, "users") else ():
             if viewer.core is None or viewer.raw is None:
                 continue
-            viewer.raw.feed(taken(viewer.core))
-            for target in self.world.values():
-                sees = viewer.visible and target.visible and target.name in viewer.watched and target.allows(viewer)
-                if target.name in viewer.watched:
-                    assert viewer.raw.online(target.name) is sees, (viewer.name, target.name)
+            viewer.received()
+            for target in self.users.values():
+                if target.name not in viewer.watched:
+                    continue
+                sees = viewer.visible and target.visible and target.allows(viewer)
+                assert viewer.raw.online(target.name) is sees, (viewer.name, target.name)
                 if sees:
-                    status = f"T:{target.warning}:1000:{target.idle}: O{'U' if target.away else ' '}"
+                    kind = " OU" if target.away else " O "
+                    status = f"T:{target.warning}:1000:{target.idle}:{kind}"
                     seen = viewer.raw.seen[folded(target.name)]
                     assert seen.removesuffix(":") == status, (viewer.name, target.name)
 
     @invariant()
-    def the_service_says_who_is_on_line(self) -> None:
-        if hasattr(self, "world"):
-            assert sorted(self.bench.aim.online) == sorted(one.name for one in self.world.values() if one.visible)
+    def the_service_lists_the_visible_users(self) -> None:
+        if hasattr(self, "users"):
+            visible = sorted(user.name for user in self.users.values() if user.visible)
+            assert sorted(self.bench.aim.online) == visible
 
 
 TestAim = Aim.TestCase

@@ -1,4 +1,4 @@
-"""Commands in words."""
+"""How a command is split into words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def texts(command: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("command", "parted"),
+    ("command", "expected"),
     [
         ("", []),
         ("  \t\r\n", []),
@@ -46,18 +46,18 @@ def texts(command: str) -> list[str]:
         ("a\xa0b\x0bc", ["a\xa0b\x0bc"]),
     ],
 )
-def test_words_are_bare_quoted_or_braced(command: str, parted: list[str]) -> None:
-    assert texts(command) == parted
+def test_words_are_bare_quoted_or_braced(command: str, expected: list[str]) -> None:
+    assert texts(command) == expected
 
 
 @pytest.mark.parametrize("command", ['"', '"a', 'a "b', "{", "a {b", '"a\\"', "{a\\}", '"\\'])
-def test_what_is_opened_must_be_closed(command: str) -> None:
+def test_a_quote_or_brace_that_is_never_closed_is_malformed(command: str) -> None:
     with pytest.raises(Malformed, match="never closed"):
         words(command)
 
 
 @given(LATIN)
-def test_any_text_is_parted_or_refused_in_linear_time(text: str) -> None:
+def test_any_text_is_split_or_refused(text: str) -> None:
     try:
         found = words(text)
     except Malformed:
@@ -66,14 +66,13 @@ def test_any_text_is_parted_or_refused_in_linear_time(text: str) -> None:
         assert text[word.start : word.end].strip(" \t\r\n")
 
 
-@given(st.lists(LATIN), st.sampled_from(["quotes", "braces"]))
-def test_what_is_escaped_as_aol_asks_comes_out_as_it_was(arguments: list[str], way: str) -> None:
+@given(st.lists(LATIN), st.sampled_from(['"{}"', "{{{}}}"]))
+def test_what_is_escaped_as_aol_asks_reads_back(arguments: list[str], around: str) -> None:
     escaped = [re.sub(r'([$(){}\[\]"\\])', r"\\\1", argument) for argument in arguments]
-    around = '"{}"' if way == "quotes" else "{{{}}}"
     assert texts(" ".join(around.format(argument) for argument in escaped)) == arguments
 
 
-def test_a_long_run_of_backslashes_takes_no_longer_than_its_length() -> None:
+def test_a_long_run_of_backslashes_takes_linear_time() -> None:
     with pytest.raises(Malformed):
         words('"' + "\\" * 100_001)
     assert len(words("\\" * 100_000)) == 1

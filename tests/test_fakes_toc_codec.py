@@ -1,6 +1,8 @@
-"""How transcripts write frames, both ways."""
+"""How transcripts write TOC frames, and how they read them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -18,18 +20,21 @@ from tests.toc_raw import roasted
 NO_SECRET = str.encode
 
 
-def said(*texts: str) -> list[bytes]:
-    """What the lines of one client send."""
-    codec = Frames()
-    return [codec.to_bytes(Step(1, "C", text), NO_SECRET) for text in texts]
-
-
 def frame(kind: int, number: int, payload: bytes) -> bytes:
     return frames.Frame(kind, number, payload).packed()
 
 
+# ── what a client sends ──────────────────────────────────────────────────────
+
+
+def sent(*texts: str) -> list[bytes]:
+    """The bytes that the `C:` lines of one client send, line by line."""
+    codec = Frames()
+    return [codec.to_bytes(Step(1, "C", text), NO_SECRET) for text in texts]
+
+
 @pytest.mark.parametrize(
-    ("text", "sent"),
+    ("text", "expected"),
     [
         ("toc_init_done", frame(2, 1, b"toc_init_done\0")),
         ("", frame(2, 1, b"\0")),
@@ -45,30 +50,71 @@ def frame(kind: int, number: int, payload: bytes) -> bytes:
         ("[9] x", frame(9, 1, b"x")),
         ("[data] [data] x", frame(2, 1, b"[data] x\0")),
         ("a\\r\\n\\t\\\\\\x7f\\*", frame(2, 1, b"a\r\n\t\\\x7f*\0")),
+        ("\\(signs on alice)", frame(2, 1, b"(signs on alice)\0")),
         ("{m 1\\nb bob}", frame(2, 1, b"{m 1\nb bob}\0")),
         ("{old alice}", frame(2, 1, b"old alice\0")),
         ("\\{old alice}", frame(2, 1, b"{old alice}\0")),
     ],
 )
-def test_a_line_of_a_client_is_a_frame(text: str, sent: bytes) -> None:
-    assert said(text) == [sent]
+def test_a_client_line_is_one_frame(text: str, expected: bytes) -> None:
+    assert sent(text) == [expected]
 
 
-def test_numbers_go_on_from_where_the_last_line_left_them() -> None:
-    assert [one[2:4] for one in said("[signon =65534] 1 a", "x", "[keep-alive]", "[data +0] x", "x")] == [
-        b"\xff\xfe", b"\xff\xff", b"\0\0", b"\0\0", b"\0\1"
-    ]  # fmt: skip
+def test_sequence_numbers_continue_from_line_to_line() -> None:
+    raw = sent("[signon =65534] 1 a", "x", "[keep-alive]", "[data +0] x", "x")
+    assert [line[2:4] for line in raw] == [b"\xff\xfe", b"\xff\xff", b"\0\0", b"\0\0", b"\0\1"]
 
 
-def test_a_line_with_a_bar_is_octets_and_no_frame() -> None:
-    assert Frames().to_bytes(Step(1, "C", "FLAPON\\r\\n\\r\\n", whole=False), NO_SECRET) == b"FLAPON\r\n\r\n"
+def test_a_line_with_a_bar_is_bytes_without_a_frame() -> None:
+    step = Step(1, "C", "FLAPON\\r\\n\\r\\n", whole=False)
+    assert Frames().to_bytes(step, NO_SECRET) == b"FLAPON\r\n\r\n"
+
+
+LOGIN = 'login.example.test 5190 alice {roasted alice} english "test"'
+SIGN_ONS = {
+    "toc_signon": f"toc_signon {LOGIN}",
+    "toc2_signon": f"toc2_signon {LOGIN} 160 {{code alice}}",
+    "toc2_login": f'toc2_login {LOGIN} 160 US "" "" 3 0 30303 -kentucky -utf8 {{code alice}}',
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "command", "ready"),
+    [
+        ("(signs on alice)", "toc_signon", True),
+        ("(signs on alice with toc_signon)", "toc_signon", True),
+        ("(signs on alice with toc2_signon)", "toc2_signon", True),
+        ("(signs on alice with toc2_login)", "toc2_login", True),
+        ("(signs on alice without toc_init_done)", "toc_signon", False),
+        ("(signs on alice with toc2_signon without toc_init_done)", "toc2_signon", False),
+    ],
+)
+def test_a_sign_on_step_sends_what_the_written_out_lines_send(
+    step: str, command: str, ready: bool
+) -> None:
+    lines = ["[signon] 1 alice", SIGN_ONS[command], *(["toc_init_done"] if ready else [])]
+    assert sent(step, "next") == [
+        b"FLAPON\r\n\r\n" + b"".join(sent(*lines)),
+        sent(*lines, "next")[-1],
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["(signs on)", "(signs on alice with toc3)", "(signs on alice, at last)", "(hello)"]
+)
+def test_an_unknown_client_step_is_refused_with_the_remedy(text: str) -> None:
+    with pytest.raises(TranscriptError, match=r"line 7: .*: unknown step; write \(signs on NAME\)"):
+        Frames().to_bytes(Step(7, "C", text), NO_SECRET)
+
+
+# ── what a server sends ──────────────────────────────────────────────────────
 
 
 def matches(text: str, came: bytes, whole: bool = True) -> bool:
     return Frames().match(Step(1, "S", text, whole=whole), came) is not None
 
 
-def test_a_line_of_the_server_wants_one_frame_of_its_type() -> None:
+def test_a_server_line_expects_one_frame_of_its_type() -> None:
     assert matches("NICK:a", frame(2, 9, b"NICK:a"))
     assert Frames().match(Step(1, "S", "NICK:a"), frame(2, 9, b"NICK:a") + b"more") == 12
     assert matches("[signon] 1", frame(1, 9, b"\0\0\0\1"))
@@ -85,7 +131,7 @@ def test_a_line_of_the_server_wants_one_frame_of_its_type() -> None:
     assert not matches("NICK:a", b"NICK:a")
 
 
-def test_a_gap_in_the_server_s_numbers_fits_nothing() -> None:
+def test_a_gap_in_the_numbers_of_the_server_matches_nothing() -> None:
     codec = Frames()
     step = Step(1, "S", "NICK:a")
     for number, fits in ((65535, True), (0, True), (2, False), (0, False), (1, True)):
@@ -96,22 +142,106 @@ def test_a_gap_in_the_server_s_numbers_fits_nothing() -> None:
 
 
 def test_a_server_that_skips_a_number_fails_a_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "TOC: x\n\nC| FLAPON\\r\\n\\r\\n\nS: [signon] 1\nC: [signon] 1 alice\n"
-    text += 'C: toc_signon a 1 alice {roasted alice} english "x"\nS: SIGN_ON:TOC1.0\nS: CONFIG:\nS: NICK:alice\n'
-    play_on_core(parse(text))
-    honest = Toc._say
+    sign_on = "C: (signs on alice without toc_init_done)\n"
+    short = parse(f"TOC: x\n\n{sign_on}S: (signed on)\n")
+    written_out = parse(
+        f"TOC: x\n\n{sign_on}S: [signon] 1\nS: SIGN_ON:TOC1.0\nS: CONFIG:\nS: NICK:alice\n"
+    )
+    play_on_core(short)
+    play_on_core(written_out)
+    say = Toc.say
 
     def skipping(self: Toc, message: str, section: str = "") -> None:
         self._sent += message.startswith("NICK")
-        honest(self, message, section)
+        say(self, message, section)
 
-    monkeypatch.setattr(Toc, "_say", skipping)
+    monkeypatch.setattr(Toc, "say", skipping)
     with pytest.raises(TranscriptError, match="expected  S: NICK:alice"):
-        play_on_core(parse(text))
+        play_on_core(written_out)
+    with pytest.raises(TranscriptError, match=r"expected  S: \(signed on\)"):
+        play_on_core(short)
 
 
-@given(st.sampled_from("CS"), st.integers(0, 255), st.binary(max_size=40), st.integers(0, 65535), st.booleans())
-def test_any_frame_is_written_so_that_it_can_be_said_again(
+def answer(*payloads: bytes, numbers: Iterable[int] = range(9, 99)) -> bytes:
+    """What a server sends first: a SIGNON frame, and then these messages."""
+    kinds = [1, *(2 for _ in payloads)]
+    sent = zip(kinds, numbers, [b"\0\0\0\1", *payloads], strict=False)
+    return b"".join(frame(kind, number, payload) for kind, number, payload in sent)
+
+
+def signed_on(step: str, came: bytes) -> int | None:
+    codec = Frames()
+    codec.to_bytes(Step(1, "C", step), NO_SECRET)
+    return codec.match(Step(2, "S", "(signed on)"), came)
+
+
+TOC1 = answer(b"SIGN_ON:TOC1.0", b"CONFIG:m 1\nb x\n", b"NICK:Bob Smith")
+TOC2 = answer(b"SIGN_ON:TOC2.0", b"NICK:Bob Smith", b"CONFIG2:m:1\ndone:\n")
+
+
+def test_signed_on_consumes_the_whole_answer_and_no_more() -> None:
+    assert signed_on("(signs on bobsmith)", TOC1) == len(TOC1)
+    assert signed_on("(signs on bobsmith with toc2_signon)", TOC2 + b"*\2") == len(TOC2)
+    assert signed_on("(signs on bobsmith with toc2_login)", TOC2 + TOC2) == len(TOC2)
+
+
+@pytest.mark.parametrize(
+    ("why", "step", "came"),
+    [
+        ("the other version", "(signs on bobsmith)", TOC2),
+        ("the other version", "(signs on bobsmith with toc2_signon)", TOC1),
+        ("another name", "(signs on bob)", TOC1),
+        ("an error", "(signs on bobsmith)", answer(b"ERROR:980")),
+        ("incomplete", "(signs on bobsmith)", TOC1[:-1]),
+        ("no SIGNON frame", "(signs on bobsmith)", TOC1[10:]),
+        (
+            "out of order",
+            "(signs on bobsmith)",
+            answer(b"SIGN_ON:TOC1.0", b"NICK:Bob Smith", b"CONFIG:"),
+        ),
+        (
+            "a gap in the numbers",
+            "(signs on bobsmith)",
+            answer(b"SIGN_ON:TOC1.0", b"CONFIG:", b"NICK:Bob Smith", numbers=(1, 2, 3, 5)),
+        ),
+    ],
+)
+def test_signed_on_matches_nothing_else(why: str, step: str, came: bytes) -> None:
+    assert signed_on(step, came) is None, why
+
+
+def test_the_player_reads_on_until_the_answer_to_a_sign_on_can_be_complete() -> None:
+    codec = Frames()
+    codec.to_bytes(Step(1, "C", "(signs on bobsmith)"), NO_SECRET)
+    step = Step(2, "S", "(signed on)")
+    for length in range(len(TOC1)):
+        assert codec.match(step, TOC1[:length]) is None
+        assert not codec.complete(TOC1[:length])
+    assert codec.complete(TOC1)
+    codec.consumed(TOC1)
+    update = frame(2, 13, b"NICK:x")
+    assert codec.match(Step(3, "S", "NICK:y"), update) is None
+    assert codec.complete(update)  # one frame is enough again
+    assert codec.match(Step(3, "S", "NICK:x"), update) == len(update)
+
+
+@pytest.mark.parametrize("text", ["(signed on)", "(signed off)"])
+def test_signed_on_without_a_sign_on_is_refused_with_the_remedy(text: str) -> None:
+    with pytest.raises(TranscriptError, match=r"line 3: .* after a line \(signs on NAME\)"):
+        Frames().match(Step(3, "S", text), TOC1)
+
+
+# ── the recorder ─────────────────────────────────────────────────────────────
+
+
+@given(
+    st.sampled_from("CS"),
+    st.integers(0, 255),
+    st.binary(max_size=40),
+    st.integers(0, 65535),
+    st.booleans(),
+)
+def test_any_frame_is_written_so_that_it_reads_back(
     direction: str, kind: int, payload: bytes, number: int, nul: bool
 ) -> None:
     raw = frame(kind, number, payload + (b"\0" if nul else b""))
@@ -125,30 +255,36 @@ def test_any_frame_is_written_so_that_it_can_be_said_again(
         assert matches(step.text, raw)
 
 
-def test_secrets_stand_behind_their_labels_and_gaps_are_said() -> None:
+def test_the_recorder_writes_labels_for_secrets_and_marks_gaps() -> None:
     raw = frame(2, 5, b"toc_signon a 1 alice 0x2408 x\0")
-    record = Record(0, "toc", 1, "C", raw, secrets=(Secret(27, 33, "roasted alice"),), fields={"step": 3})
-    assert list(Frames().to_lines(record, masked=True)) == ["C: [data +3] toc_signon a 1 alice {roasted alice} x"]
-    assert list(Frames().to_lines(record, masked=False)) == ["C: [data +3] toc_signon a 1 alice 0x2408 x"]
+    secrets = (Secret(27, 33, "roasted alice"),)
+    record = Record(0, "toc", 1, "C", raw, secrets=secrets, fields={"step": 3})
+    assert list(Frames().to_lines(record, masked=True)) == [
+        "C: [data +3] toc_signon a 1 alice {roasted alice} x"
+    ]
+    assert list(Frames().to_lines(record, masked=False)) == [
+        "C: [data +3] toc_signon a 1 alice 0x2408 x"
+    ]
 
 
-def test_labels_say_what_they_stand_for() -> None:
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [
+        ("roasted alice", b"0x2408105c23001130"),
+        ("roasted nobody", roasted("wrong").encode()),
+        ("code alice", str(7696 * ord("a") * ord("p")).encode()),
+        ("code alice wrong", b"0"),
+        ("old alice", b"password"),
+        ("old alice wrong", b"wrong"),
+        ("new alice", b"changed"),
+        ("hidden command", b'"'),
+    ],
+)
+def test_a_label_has_the_value_that_it_names(label: str, value: bytes) -> None:
     world = World({"aim": [{"screen_name": "Alice", "password": "password"}]})
-    said = {label: unmasked(label, world.aim) for label in (
-        "roasted alice", "roasted nobody", "code alice", "code alice wrong", "old alice", "old alice wrong", "new alice", "hidden command",
-    )}  # fmt: skip
-    assert said == {
-        "roasted alice": b"0x2408105c23001130",
-        "roasted nobody": roasted("wrong").encode(),
-        "code alice": str(7696 * ord("a") * ord("p")).encode(),
-        "code alice wrong": b"0",
-        "old alice": b"password",
-        "old alice wrong": b"wrong",
-        "new alice": b"changed",
-        "hidden command": b'"',
-    }
+    assert unmasked(label, world.aim) == value
 
 
-def test_a_cue_that_is_not_known_is_refused_by_name() -> None:
-    with pytest.raises(TranscriptError, match=r"cue: unknown word 'aim-says-so' .did you mean 'aim-says'.*known: aim-sends"):
+def test_an_unknown_cue_is_refused_by_name() -> None:
+    with pytest.raises(TranscriptError, match="cue: unknown word 'aim-says-so' .did you mean 'aim-says'.*known: aim-sends"):
         play_on_core(parse("TOC: x\n\ncue: aim-says-so alice\n"))

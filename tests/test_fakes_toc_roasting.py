@@ -1,9 +1,10 @@
-"""Roasting, by its published vector; and the number that TOC2 clients send, in both of its published forms."""
+"""Roasting, by its published vector; and the code of TOC2, by both published formulas."""
 
 from __future__ import annotations
 
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,26 +17,28 @@ def test_the_published_vector() -> None:
     assert unroast("0x2408105c23001130") == b"password"
 
 
-def test_digits_may_be_capitals() -> None:
+def test_hexadecimal_digits_may_be_capitals() -> None:
     assert unroast("0x2408105C23001130") == b"password"
 
 
 @given(st.binary())
-def test_roasting_can_be_undone(password: bytes) -> None:
+def test_roasting_is_reversible(password: bytes) -> None:
     assert unroast(roast(password)) == password
 
 
 @given(st.text(string.printable))
-def test_the_referee_roasts_alike(password: str) -> None:
+def test_the_checking_client_roasts_in_the_same_way(password: str) -> None:
     assert roast(password.encode()) == roasted(password)
 
 
-def test_what_is_not_roasted_is_none() -> None:
-    for text in ("", "0", "secret", "2408105c23001130", "0x2", "0xgg", "0X24", "0x é"):
-        assert unroast(text) is None
+@pytest.mark.parametrize(
+    "text", ["", "0", "secret", "2408105c23001130", "0x2", "0xgg", "0X24", "0x é"]
+)
+def test_a_text_that_is_not_roasted_has_no_password(text: str) -> None:
+    assert unroast(text) is None
 
 
-def test_the_two_published_forms_of_the_code_give_one_number() -> None:
+def test_both_published_formulas_of_the_code_have_the_same_result() -> None:
     for name in string.printable[:94]:
         for password in string.printable[:94]:
             assert code(name, password) == long_code(name, password)

@@ -1,7 +1,8 @@
-"""comms.toc's client on fakes.toc's server: two programs, written apart from one specification, talk."""
+"""The client of comms.toc talks to the server of fakes.toc; they share only the specification."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,11 +25,11 @@ NAMES = ("PyBot", "Friend", "Third One")
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with playing() as world:
+    with rehearsal() as world:
         yield world
 
 
-def playing(**config: Any) -> World:
+def rehearsal(**config: Any) -> World:
     aim = [{"screen_name": name} for name in NAMES]
     return World({"servers": ["toc"], "aim": aim, **config}, rehearsal=True)
 
@@ -36,59 +37,70 @@ def playing(**config: Any) -> World:
 @contextmanager
 def signed_on(world: World, name: str) -> Iterator[Client]:
     clock: Clock = world.clock
-    server = settings.load(world.settings, world.folder).server("toc")
-    given = {"screen_name": name, "password": "secret", "timeout": 30.0}
-    with Client(Server("toc", server.host, server.port, "none", **given), clock, world.host) as client:  # type: ignore[arg-type]
+    loaded = settings.load(world.settings, world.folder).server("toc")
+    server = dataclasses.replace(loaded, screen_name=name, password="secret", timeout=30.0)
+    with Client(server, clock, world.host) as client:
         client.connect()
         yield client
 
 
 def log(world: World) -> list[str]:
+    """The names of the events that the program has logged."""
     return [event.text.split()[0] for event in world.events if event.who == "program"]
 
 
 def test_an_im_arrives_as_it_was_written(world: World) -> None:
     text = 'a < b & "c" {d} [e] (f) $g \\ é € ;\n\nlast: line:'
-    heard: list[tuple[str, str, bool]] = []
+    received: list[tuple[str, str, bool]] = []
     with signed_on(world, "PyBot") as bot, signed_on(world, "Friend") as friend:
-        friend.on_im(lambda message, buddy, auto: heard.append((message.text, str(buddy), auto)))
+        friend.on_im(lambda message, buddy, auto: received.append((message.text, str(buddy), auto)))
         assert bot.send_im("fri END", text)
         assert bot.send_im("friend", Html("<b>bold</b>"), auto_response=True)
         friend.wait(1)
-    assert heard == [(text, "PyBot", False), ("bold", "PyBot", True)]
+    assert received == [(text, "PyBot", False), ("bold", "PyBot", True)]
 
 
-def test_an_im_of_any_length_arrives_whole(world: World) -> None:
+def test_a_long_im_arrives_complete(world: World) -> None:
     text = "\n".join(f"line {n}: {'<€> ' * (n % 60)}end" for n in range(200))
-    heard: list[str] = []
+    received: list[str] = []
     with signed_on(world, "PyBot") as bot, signed_on(world, "Friend") as friend:
-        friend.on_im(lambda message, buddy, auto: heard.append(message.text))
+        friend.on_im(lambda message, buddy, auto: received.append(message.text))
         assert bot.send_im("friend", text)
         friend.wait(1)
-        assert len(heard) > 5 and "\n".join(heard) == text
+        assert len(received) > 5
+        assert "\n".join(received) == text
     assert log(world) == []
 
 
-def test_statuses_are_told_as_they_change(world: World) -> None:
-    told: list[str] = []
+def record_statuses(buddy: Buddy) -> list[str]:
+    """A list to which each status callback of the buddy appends."""
+    statuses: list[str] = []
+    for status in STATUSES:
+        buddy.on_status(status)(lambda status=status: statuses.append(status))
+    return statuses
+
+
+def test_each_change_of_a_status_calls_back_once(world: World) -> None:
     with signed_on(world, "PyBot") as bot:
-        friend_here = bot.buddy_list.buddy_named("Friend")
-        for status in STATUSES:
-            friend_here.on_status(status)(lambda status=status: told.append(status))
+        buddy = bot.buddy_list.buddy_named("Friend")
+        statuses = record_statuses(buddy)
         with signed_on(world, "Friend") as friend:
             bot.wait(1)
             acts: list[Callable[[], None]] = [
-                lambda: friend.go_away("out"), lambda: friend.idle(600), friend.come_back, lambda: friend.idle(0)
-            ]  # fmt: skip
+                lambda: friend.go_away("out"),
+                lambda: friend.idle(600),
+                friend.come_back,
+                lambda: friend.idle(0),
+            ]
             for act in acts:
                 act()
                 bot.wait(1)
         bot.wait(1)
-    assert told == ["online", "available", "away", "idle", "available", "offline"]
-    assert friend_here.last_signon == 1767571200.0
+    assert statuses == ["online", "available", "away", "idle", "available", "offline"]
+    assert buddy.last_signon == 1767571200.0
 
 
-def test_a_status_held_at_sign_on_is_known_when_connect_returns(world: World) -> None:
+def test_the_status_at_sign_on_is_known_when_connect_returns(world: World) -> None:
     with signed_on(world, "Friend") as friend, signed_on(world, "PyBot") as bot:
         friend.go_away("out")
         buddy = bot.buddy_list.buddy_named("friend")
@@ -98,7 +110,7 @@ def test_a_status_held_at_sign_on_is_known_when_connect_returns(world: World) ->
         assert buddy.status == "away"
 
 
-def test_the_servers_list_is_kept_between_sessions(world: World) -> None:
+def test_the_server_stores_the_buddy_list_between_sessions(world: World) -> None:
     with signed_on(world, "PyBot") as bot:
         bot.buddy_list.add_group("Old {Friends}")
         bot.buddy_list.add_buddy("Old {Friends}", "Third One")
@@ -106,7 +118,10 @@ def test_the_servers_list_is_kept_between_sessions(world: World) -> None:
         bot.buddy_list.add_buddy("Work", "Third One")
         bot.buddy_list.remove_buddy("Work", "friend")
     with signed_on(world, "PyBot") as bot:
-        groups = {group: [buddy.name for buddy in buddies] for group, buddies in bot.buddy_list.groups.items()}
+        groups = {
+            group: [buddy.name for buddy in buddies]
+            for group, buddies in bot.buddy_list.groups.items()
+        }
         assert groups == {"Old {Friends}": ["thirdone"], "Work": ["thirdone"]}
         with signed_on(world, "Third One"):
             bot.wait(1)
@@ -116,19 +131,21 @@ def test_the_servers_list_is_kept_between_sessions(world: World) -> None:
 def test_a_wrong_password_is_refused_with_the_servers_reason(world: World) -> None:
     clock: Clock = world.clock
     host, port = world.address("toc")
-    client = Client(Server("toc", host, port, "none", password="wrong", screen_name="PyBot"), clock, world.host)
+    server = Server("toc", host, port, "none", password="wrong", screen_name="PyBot")
+    client = Client(server, clock, world.host)
     with pytest.raises(Refused, match="980 the screen name or the password is wrong"):
         client.connect()
 
 
-def test_who_is_not_there_cannot_be_told_or_warned(world: World) -> None:
+def test_an_offline_user_can_neither_be_written_to_nor_warned(world: World) -> None:
     with signed_on(world, "PyBot") as bot:
-        for attempt in (lambda: bot.send_im("friend", "x"), bot.buddy_list.buddy_named("friend").warn):
+        warn = bot.buddy_list.buddy_named("friend").warn
+        for attempt in (lambda: bot.send_im("friend", "x"), warn):
             with pytest.raises(Refused, match=r"90[12] .*friend"):
                 attempt()
 
 
-def test_a_warning_is_felt_by_whom_it_is_for(world: World) -> None:
+def test_a_warning_raises_the_level_of_its_target(world: World) -> None:
     with signed_on(world, "PyBot") as bot, signed_on(world, "Friend") as friend:
         friend.send_im("pybot", "spam")
         bot.buddy_list.buddy_named("friend").warn()
@@ -136,11 +153,12 @@ def test_a_warning_is_felt_by_whom_it_is_for(world: World) -> None:
         assert friend.warning_level == 10
 
 
-def test_a_room_carries_what_is_said_in_it(world: World) -> None:
-    heard: list[tuple[str, str, str]] = []
+def test_a_room_carries_messages_to_the_other_members(world: World) -> None:
+    received: list[tuple[str, str]] = []
+    own: list[str] = []
     with signed_on(world, "PyBot") as bot, signed_on(world, "Friend") as friend:
-        friend.on_chat(lambda message, buddy, room: heard.append((message.text, str(buddy), room)))
-        bot.on_chat(lambda message, buddy, room: heard.append(("its own", "", "")))
+        friend.on_chat(lambda message, buddy, room: received.append((message.text, str(buddy))))
+        bot.on_chat(lambda message, buddy, room: own.append(message.text))
         bot.join_chat("War Room")
         friend.join_chat("war  room")
         assert bot.send_chat("WAR ROOM", "1 < 2: yes")
@@ -149,31 +167,29 @@ def test_a_room_carries_what_is_said_in_it(world: World) -> None:
         bot.leave_chat("War Room")
         with pytest.raises(Refused, match="was not joined"):
             bot.send_chat("War Room", "x")
-    assert [(text, who) for text, who, _ in heard] == [("1 < 2: yes", "PyBot")]
+    assert received == [("1 < 2: yes", "PyBot")]
+    assert own == []
 
 
-def test_every_im_passes_a_server_that_limits_their_rate_once_and_in_order() -> None:
-    heard: list[str] = []
-    with playing(toc={"rate_limit": True}) as world:
+def test_a_rate_limit_delays_ims_but_loses_and_repeats_none() -> None:
+    received: list[str] = []
+    with rehearsal(toc={"rate_limit": True}) as world:
         with signed_on(world, "PyBot") as bot, signed_on(world, "Friend") as friend:
-            friend.on_im(lambda message, buddy, auto: heard.append(message))
+            friend.on_im(lambda message, buddy, auto: received.append(message))
             for number in range(60):
                 assert bot.send_im("friend", f"number {number}")
             friend.wait(1)
         assert "aim-too-fast" in log(world)
-    assert heard == [f"number {number}" for number in range(60)]
+    assert received == [f"number {number}" for number in range(60)]
 
 
-def test_a_cut_connection_is_established_again_and_nothing_is_heard_twice(world: World) -> None:
-    heard: list[str] = []
+def test_a_lost_connection_is_restored_and_no_callback_runs_twice(world: World) -> None:
+    received: list[str] = []
     friend = world.aim.actor("Friend")
     friend.signs_on()
     with signed_on(world, "PyBot") as bot:
-        bot.on_im(lambda message, buddy, auto: heard.append(message))
-        friend_here = bot.buddy_list.buddy_named("Friend")
-        told: list[str] = []
-        for status in STATUSES:
-            friend_here.on_status(status)(lambda status=status: told.append(status))
+        bot.on_im(lambda message, buddy, auto: received.append(message))
+        statuses = record_statuses(bot.buddy_list.buddy_named("Friend"))
         world.clock.at(10, lambda: world.cut("toc"))
         world.clock.at(60, lambda: friend.says("PyBot", "one"))
         world.clock.at(70, friend.signs_off)
@@ -181,41 +197,41 @@ def test_a_cut_connection_is_established_again_and_nothing_is_heard_twice(world:
         world.clock.at(600, lambda: world.aim.actor("Third One").says("PyBot", "two"))
         bot.wait()
         assert world.aim.online == ["PyBot", "Third One"]
-    assert heard == ["one", "two"]
-    assert told == ["online", "available", "offline"]
+    assert received == ["one", "two"]
+    assert statuses == ["online", "available", "offline"]
     assert log(world) == ["aim-link-lost", "aim-back"] * 2
 
 
 def test_a_pause_is_survived(world: World) -> None:
-    heard: list[str] = []
+    received: list[str] = []
     with signed_on(world, "PyBot") as bot:
-        bot.on_im(lambda message, buddy, auto: heard.append(message))
+        bot.on_im(lambda message, buddy, auto: received.append(message))
         world.clock.at(10, lambda: world.aim.pauses("PyBot"))
         world.clock.at(60, lambda: world.aim.actor("Friend").says("PyBot", "hello"))
         bot.wait()
-    assert heard == ["hello"]
+    assert received == ["hello"]
 
 
-def test_two_bots_that_answer_everything_fall_silent(world: World) -> None:
-    visible: list[str] = []
+def test_two_bots_that_answer_every_im_do_not_answer_each_other_forever(world: World) -> None:
+    received: list[str] = []
 
-    def answers(client: Client) -> None:
+    def answer_all(client: Client) -> None:
         @client.on_im
         def answer(message: Html, buddy: Buddy, auto_response: bool) -> None:
-            visible.append(message)
+            received.append(message)
             buddy.send_im(f"You said: {message.text}", auto_response=True)
 
     with signed_on(world, "PyBot") as bot, signed_on(world, "Friend") as friend:
-        answers(bot)
-        answers(friend)
+        answer_all(bot)
+        answer_all(friend)
         bot.send_im("friend", "hello")
         for _ in range(10):
             friend.wait(1)
             bot.wait(1)
-    assert visible == ["hello", "You said: hello"]
+    assert received == ["hello", "You said: hello"]
 
 
-def test_a_server_that_is_overrun_says_so_and_is_left_alone(world: World) -> None:
+def test_a_client_backs_off_from_a_server_that_drops_its_ims(world: World) -> None:
     with signed_on(world, "Friend"), signed_on(world, "PyBot") as bot:
         world.faults.arm("toc toc_send_im reply 903")
         start = world.clock.elapsed
@@ -225,15 +241,18 @@ def test_a_server_that_is_overrun_says_so_and_is_left_alone(world: World) -> Non
         world.faults.disarm()
 
 
-def test_two_programs_talk_in_real_time_from_threads_of_their_own() -> None:
-    heard: list[str] = []
+def test_two_programs_talk_in_real_time_from_two_threads() -> None:
+    received: list[str] = []
     config = {"servers": ["toc"], "aim": [{"screen_name": "Ping"}, {"screen_name": "Pong"}]}
     with World(config) as world:
         host, port = world.address("toc")
         clocks = [RealClock(), RealClock()]
+        servers = [
+            Server("toc", host, port, "none", password="secret", screen_name=name)
+            for name in ("Ping", "Pong")
+        ]
         ping, pong = (
-            Client(Server("toc", host, port, "none", password="secret", screen_name=name), clock, RealHost())
-            for name, clock in zip(("Ping", "Pong"), clocks, strict=True)
+            Client(server, clock, RealHost()) for server, clock in zip(servers, clocks, strict=True)
         )
         pong.on_im(lambda message, buddy, auto: buddy.send_im(message))
         pong.connect()
@@ -241,12 +260,12 @@ def test_two_programs_talk_in_real_time_from_threads_of_their_own() -> None:
         thread.start()
 
         @ping.on_im
-        def next_one(message: Html, buddy: Buddy, auto_response: bool) -> None:
-            heard.append(message)
-            if len(heard) == 100:
+        def send_next(message: Html, buddy: Buddy, auto_response: bool) -> None:
+            received.append(message)
+            if len(received) == 100:
                 clocks[0].stop()
             else:
-                buddy.send_im(f"number {len(heard)}")
+                buddy.send_im(f"number {len(received)}")
 
         ping.connect()
         ping.send_im("pong", "number 0")
@@ -257,4 +276,4 @@ def test_two_programs_talk_in_real_time_from_threads_of_their_own() -> None:
         pong.disconnect()
         for clock in clocks:
             clock.close()
-    assert heard == [f"number {number}" for number in range(100)]
+    assert received == [f"number {number}" for number in range(100)]

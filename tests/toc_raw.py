@@ -1,8 +1,9 @@
-"""A TOC client at the level of octets, written from the specification of the protocol alone: the referee of the server.
+"""A TOC client at the level of bytes, which checks everything that the server sends.
 
-It imports neither `fakes` nor `comms`, and knows no more than what the two ends of a wire have agreed on. Whatever a
-server may not say makes it fail: a gap in the numbers, a NUL, a frame too long, a message that its form of TOC has not, a
-field that a real client of the day died of.
+It is written from the specification of the protocol alone and imports neither `fakes` nor `comms`,
+so it can judge the server. It fails if the server does what it must not: a gap in the sequence
+numbers, a NUL, a frame that is too long, a message that does not belong to the client's form of
+TOC, or a field with which a real client of the time could not cope.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Callable
 from types import TracebackType
 
 SIGNON, DATA, SIGNOFF, KEEP_ALIVE = 1, 2, 4, 5
-LONGEST = 8185  # octets of a server's payload
+LONGEST = 8185  # bytes of a server's payload
 WAIT = 5.0  # real seconds
 
+# The fields of each message, by form.
 _UUID = r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}"
 _CLASS = r"[ A][ OAUCI][ U]"
 _BUDDY = rf"[^:]+:(?:T:(?:[1-9]?[0-9]|100):[0-9]+:[0-9]+:{_CLASS}|F:0:0:0:   )"
@@ -62,16 +64,17 @@ FORMS = {"toc_signon": _TOC1, "toc2_signon": _TOC2, "toc2_login": _ENCODED}
 
 
 class ServerError(AssertionError):
-    """The server said what it may not."""
+    """The server sent what it must not send."""
 
 
 def roasted(password: str) -> str:
-    """The password as a sign-on command carries it."""
-    return "0x" + "".join(f"{ord(c) ^ ord('Tic/Toc'[n % 7]):02x}" for n, c in enumerate(password))
+    """Return the password as a sign-on command carries it."""
+    key = "Tic/Toc"
+    return "0x" + "".join(f"{ord(c) ^ ord(key[n % 7]):02x}" for n, c in enumerate(password))
 
 
 def long_code(name: str, password: str) -> int:
-    """The number behind toc2_signon, in the longer of its two published forms."""
+    """Return the number at the end of toc2_signon, by the longer of its two published formulas."""
     n, w = ord(name[0]) - 96, ord(password[0]) - 96
     a, b = 7696 * n + 738816, 746512 * n
     c = w * a
@@ -79,62 +82,76 @@ def long_code(name: str, password: str) -> int:
 
 
 def quoted(text: str) -> str:
-    """An argument in quotes; AOL's document asks for a backslash before nine characters."""
+    """Return an argument in quotes, with a backslash before the nine characters of AOL's list."""
     return '"' + re.sub(r'([$(){}\[\]"\\])', r"\\\1", text) + '"'
 
 
 def folded(name: str) -> str:
-    """A screen name as a client sends it."""
+    """Return a screen name as a client sends it."""
     return name.replace(" ", "").lower()
 
 
 class Raw:
-    """One client, without a socket: `feed` it what came, send what the other methods give."""
+    """A client without a socket: `feed` it what came, and send what the other methods return."""
 
-    def __init__(self, name: str, password: str = "secret", form: str = "toc_signon", start: int = 0) -> None:
+    def __init__(
+        self, name: str, password: str = "secret", form: str = "toc_signon", start: int = 0
+    ) -> None:
+        """`form` is the sign-on command; `start` precedes the first sequence number."""
         self.name = name
         self.password = password
         self.form = form
-        self.messages: list[str] = []  # every message so far
-        self.seen: dict[str, str] = {}  # folded name → the rest of the last UPDATE_BUDDY
-        self.ready = False  # toc_init_done is out
+        self.messages: list[str] = []  # all messages so far
+        self.seen: dict[str, str] = {}  # folded name → the rest of its last UPDATE_BUDDY
+        self.ready = False  # toc_init_done has been written
         self.over = False  # an error that ends the session has come
         self.pings = 0  # keep-alives of the server
         self._out = start
         self.buffer: int | None = None
         self._buffer = b""
 
-    # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def unread(self) -> bytes:
+        """What has come of a frame that is not complete."""
+        return self._buffer
+
+    # ── output ───────────────────────────────────────────────────────────────
 
     def frame(self, kind: int, payload: bytes = b"") -> bytes:
-        """A frame with the next number."""
+        """Return a frame with the next sequence number."""
         self._out = (self._out + 1) % 65536
         return struct.pack(">cBHH", b"*", kind, self._out, len(payload)) + payload
 
+    def skip(self, count: int) -> None:
+        """Leave a gap of `count` sequence numbers before the next frame."""
+        self._out += count
+
     def command(self, text: str) -> bytes:
-        """A command."""
+        """Return a command."""
         self.ready = self.ready or text.startswith("toc_init_done")
         return self.frame(DATA, text.encode("latin-1") + b"\0")
 
     def opening(self) -> bytes:
-        """FLAPON, the SIGNON frame and the sign-on command."""
-        name = folded(self.name).encode()
-        signon = self.frame(SIGNON, struct.pack(">LHH", 1, 1, len(name)) + name)
-        words = f'{self.form} login.example.test 5190 {name.decode()} {roasted(self.password)} english "raw"'
+        """Return FLAPON, the SIGNON frame and the sign-on command."""
+        name = folded(self.name)
+        tlv = struct.pack(">LHH", 1, 1, len(name)) + name.encode()
+        signon = self.frame(SIGNON, tlv)
+        login = f'{self.form} login.example.test 5190 {name} {roasted(self.password)} english "raw"'
         if self.form == "toc2_signon":
-            words += f" 160 {long_code(name.decode(), self.password)}"
+            login += f" 160 {long_code(name, self.password)}"
         elif self.form == "toc2_login":
-            words += f' 160 US "" "" 3 0 30303 -kentucky -utf8 {long_code(name.decode(), self.password)}'
-        return b"FLAPON\r\n\r\n" + signon + self.command(words)
+            code = long_code(name, self.password)
+            login += f' 160 US "" "" 3 0 30303 -kentucky -utf8 {code}'
+        return b"FLAPON\r\n\r\n" + signon + self.command(login)
 
     def im(self, to: str, text: str, auto: bool = False) -> bytes:
-        """An instant message."""
+        """Return an instant message."""
         return self.command(f"toc_send_im {folded(to)} {quoted(text)}{' auto' if auto else ''}")
 
-    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── input ────────────────────────────────────────────────────────────────
 
     def feed(self, data: bytes) -> list[str]:
-        """The messages in what came. Raises ServerError."""
+        """Return the messages in what came. Raises ServerError."""
         self._buffer += data
         new = []
         while len(self._buffer) >= 6:
@@ -143,10 +160,12 @@ class Raw:
             if len(self._buffer) < 6 + length:
                 break
             payload, self._buffer = self._buffer[6 : 6 + length], self._buffer[6 + length :]
-            self._check(self.buffer is None or sequence == (self.buffer + 1) % 65536, f"number {sequence} after {self.buffer}")
-            self._check(length <= LONGEST, f"a payload of {length} octets")
+            follows = self.buffer is None or sequence == (self.buffer + 1) % 65536
+            self._check(follows, f"number {sequence} after {self.buffer}")
+            self._check(length <= LONGEST, f"a payload of {length} bytes")
             if self.buffer is None:
-                self._check(kind == SIGNON and payload == b"\0\0\0\1", "the first frame is SIGNON, version 1")
+                opened = kind == SIGNON and payload == b"\0\0\0\1"
+                self._check(opened, "the first frame is SIGNON, version 1")
             elif kind == KEEP_ALIVE:
                 self.pings += 1
             else:
@@ -154,6 +173,10 @@ class Raw:
                 new.append(self._message(payload))
             self.buffer = sequence
         return new
+
+    def message(self, text: str) -> str:
+        """Check a message as if it had come, and return it. Raises ServerError."""
+        return self._message(text.encode("latin-1"))
 
     def _message(self, payload: bytes) -> str:
         self._check(b"\0" not in payload, f"a NUL in {payload!r}")
@@ -164,16 +187,12 @@ class Raw:
             self.ready = False
         else:
             pattern = FORMS[self.form].get(word)
-            self._check(pattern is not None and bool(colon), f"{text!r} is no message for {self.form}")
-            self._check(re.fullmatch(str(pattern), rest, re.S) is not None, f"{text!r} is not in its form")
-        if not self.messages:
-            self._check(word in ("SIGN_ON", "ERROR"), f"{text!r} before SIGN_ON")
-        elif not self.ready and len(self.messages) < 3 and word != "ERROR":
-            order = ["CONFIG", "NICK"] if self.form == "toc_signon" else ["NICK", "CONFIG2"]
-            self._check(word == order[len(self.messages) - 1], f"{text!r} out of order")
-        elif not self.ready:
-            told = word.startswith(("UPDATE_BUDDY", "IM_IN", "CHAT_"))
-            self._check(not told, f"{text!r} before toc_init_done")
+            known = pattern is not None and bool(colon)
+            self._check(known, f"{text!r} is not a message for {self.form}")
+            self._check(
+                re.fullmatch(str(pattern), rest, re.S) is not None, f"{text!r} is malformed"
+            )
+        self._check_order(text, word)
         if word.startswith("UPDATE_BUDDY"):
             name, _, status = rest.partition(":")
             self.seen[folded(name)] = status
@@ -181,46 +200,79 @@ class Raw:
         self.messages.append(text)
         return text
 
+    def _check_order(self, text: str, word: str) -> None:
+        """The greeting has a fixed order, and only then may other users appear."""
+        if not self.messages:
+            self._check(word in ("SIGN_ON", "ERROR"), f"{text!r} before SIGN_ON")
+        elif not self.ready and len(self.messages) < 3 and word != "ERROR":
+            order = ["CONFIG", "NICK"] if self.form == "toc_signon" else ["NICK", "CONFIG2"]
+            self._check(word == order[len(self.messages) - 1], f"{text!r} out of order")
+        elif not self.ready:
+            early = word.startswith(("UPDATE_BUDDY", "IM_IN", "CHAT_"))
+            self._check(not early, f"{text!r} before toc_init_done")
+
     def _check(self, holds: bool, why: str) -> None:
         if not holds:
             raise ServerError(f"to {self.name}: {why}")
 
     def online(self, name: str) -> bool:
-        """Whether somebody is on line, by what was said of him."""
+        """Whether a user is online, by the last message about it."""
         return self.seen.get(folded(name), "F").startswith("T")
 
 
 class RawOnSocket(Raw):
-    """The same on a socket, reading as it needs to."""
+    """The same client on a socket. Leaving the `with` block closes the socket."""
 
-    def __init__(self, address: tuple[str, int], name: str, password: str = "secret", form: str = "toc_signon") -> None:
-        super().__init__(name, password, form, start=65530)
+    def __init__(
+        self,
+        address: tuple[str, int],
+        name: str,
+        password: str = "secret",
+        form: str = "toc_signon",
+    ) -> None:
+        super().__init__(name, password, form, start=65530)  # the numbers wrap after a few frames
         self._socket = socket.create_connection(address, WAIT)
-        self._read = 0  # messages that `until` has gone past
+        self._read = 0  # how many messages `until` has passed
 
     def __enter__(self) -> RawOnSocket:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def send(self, raw: bytes) -> None:
-        """Octets to the server."""
+        """Send bytes to the server."""
         self._socket.sendall(raw)
 
+    def receive(self) -> bytes:
+        """Receive what has come, unread by `feed`."""
+        return self._socket.recv(1 << 16)
+
     def say(self, text: str) -> None:
-        """A command to the server."""
+        """Send a command to the server."""
         self.send(self.command(text))
 
     def sign_on(self) -> None:
-        """All the way to toc_init_done."""
+        """Sign on and go online."""
         self.send(self.opening())
         self.until(lambda message: message.startswith(("NICK", "ERROR")))
         if not self.over:
             self.say("toc_init_done")
 
     def until(self, wanted: str | Callable[[str], bool]) -> str:
-        """Reads on until a message comes that is this, or fits; those before it are gone past. Raises AssertionError."""
+        """Read until a message comes that equals `wanted` or fits it, and return that message.
+
+        The messages before it are passed over. Raises AssertionError if it never comes.
+        """
         fits = wanted if callable(wanted) else lambda message: message == wanted
         while True:
             while self._read < len(self.messages):
@@ -228,20 +280,25 @@ class RawOnSocket(Raw):
                 if fits(self.messages[self._read - 1]):
                     return self.messages[self._read - 1]
             try:
-                data = self._socket.recv(1 << 16)
+                data = self.receive()
             except TimeoutError:
                 data = b""
             if not data:
-                raise AssertionError(f"to {self.name}: {wanted} never came; what did: {self.messages}")
+                raise AssertionError(
+                    f"to {self.name}: {wanted} never came; what did: {self.messages}"
+                )
             self.feed(data)
 
-    def ended(self) -> bool:
-        """Whether the server hangs up; what it says before is read."""
+    def ending(self) -> str:
+        """Read to the end and return how the server ends the connection.
+
+        "closes" (FIN) or "resets" (RST); "stays" if it does neither within WAIT seconds.
+        """
         try:
-            while data := self._socket.recv(1 << 16):
+            while data := self.receive():
                 self.feed(data)
         except ConnectionError:
-            return True
+            return "resets"
         except TimeoutError:
-            return False
-        return True
+            return "stays"
+        return "closes"

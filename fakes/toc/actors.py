@@ -1,4 +1,4 @@
-"""People of the play: they act by cues, without a socket, and hear what they are told.
+"""Users who act by cues, without a client, and remember what they receive.
 
 admin = world.aim.actor("SysAdmin")
 world.clock.at(60, lambda: admin.says("OpsBot", "uptime"))
@@ -23,30 +23,38 @@ T = TypeVar("T")
 
 
 class Actor(Arrivals[Im]):
-    """One of them. Whoever acts without being signed on signs on first; a name whose session is a program's acts in that
-    session, so that a cue may do anything as anybody."""
+    """A user of AIM who acts by cues.
 
-    def __init__(self, aim: Aim, name: str, bridge: Bridge, tell: Callable[[str, str], None]) -> None:
+    An actor who is not signed on signs on before it acts. If a program is signed on under its name,
+    the actor acts in the program's session, so that a cue can do anything as any user.
+    """
+
+    def __init__(
+        self, aim: Aim, name: str, bridge: Bridge, tell: Callable[[str, str], None]
+    ) -> None:
         super().__init__(bridge, "IM")
         self.name = name
         self._aim = aim
         self._tell = tell
-        self._saw: list[Status] = []
-        self._told: list[str] = []
+        self._statuses: list[Status] = []
+        self._notices: list[str] = []
 
-    # ── what she does ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── actions ──────────────────────────────────────────────────────────────
 
     def signs_on(self) -> None:
-        """She comes on line."""
-        self._does("signs on", lambda presence: None)
+        """Goes online."""
+        self._act("signs on", lambda presence: None)
 
     def signs_off(self) -> None:
-        """She leaves."""
+        """Goes offline."""
         self._bridge.call(lambda: self._tell(self.name, "signs off"))
         self._aim.signs_off(self.name)
 
     def says(self, to: str, text: str, *, auto: bool = False) -> bool:
-        """She sends an IM; whether it arrived: the other may be off line, or block her."""
+        """Sends an IM; return whether it was delivered.
+
+        It is not if the recipient is offline or blocks the actor.
+        """
         raw = text.encode("latin-1") if _is_latin(text) else text.encode()
         encoding = "L" if _is_latin(text) else "U"
 
@@ -57,39 +65,41 @@ class Actor(Arrivals[Im]):
                 return False
             return True
 
-        return self._does(f"says to {to}{' (auto)' if auto else ''}: {text}", say)
+        return self._act(f"says to {to}{' (auto)' if auto else ''}: {text}", say)
 
     def goes_away(self, text: str = "Away") -> None:
-        """She sets an away message."""
-        self._changes(f"goes away: {text}", lambda presence: setattr(presence, "away", text))
+        """Sets an away message."""
+        self._change(f"goes away: {text}", lambda presence: setattr(presence, "away", text))
 
     def comes_back(self) -> None:
-        """She is no longer away."""
-        self._changes("comes back", lambda presence: setattr(presence, "away", ""))
+        """Removes the away message."""
+        self._change("comes back", lambda presence: setattr(presence, "away", ""))
 
     def idles(self, seconds: float) -> None:
-        """She has done nothing for so many seconds by now, and goes on so; 0 ends it."""
+        """Has been idle for that many seconds, and stay so; 0 ends it."""
         since = self._aim.now() - seconds if seconds else None
         what = f"has been idle for {seconds:g} s" if seconds else "is active again"
-        self._changes(what, lambda presence: setattr(presence, "idle_since", since))
+        self._change(what, lambda presence: setattr(presence, "idle_since", since))
 
     def watches(self, *names: str) -> None:
-        """She puts these on her buddy list."""
-        self._does(
-            f"watches {', '.join(names)}", lambda presence: self._aim.show(presence, presence.watch(names))
-        )  # fmt: skip
+        """Adds names to the buddy list."""
+
+        def watch(presence: Presence) -> None:
+            self._aim.show_status(presence, presence.watch(names))
+
+        self._act(f"watches {', '.join(names)}", watch)
 
     def blocks(self, *names: str) -> None:
-        """These no longer see her, nor reach her; others do."""
+        """Hides from these users, and from nobody else; they cannot reach the actor either."""
 
         def block(presence: Presence) -> None:
             with self._aim.changing(presence):
                 presence.permissions.deny(list(names))
 
-        self._does(f"blocks {', '.join(names)}", block)
+        self._act(f"blocks {', '.join(names)}", block)
 
     def warns(self, name: str, *, anonymous: bool = False) -> bool:
-        """She warns somebody who has sent her an IM; whether it was allowed."""
+        """Warns a user; return whether that was allowed. It takes an IM from the user before."""
 
         def warn(presence: Presence) -> bool:
             try:
@@ -98,107 +108,112 @@ class Actor(Arrivals[Im]):
                 return False
             return True
 
-        return self._does(f"warns {name}{' anonymously' if anonymous else ''}", warn)
+        return self._act(f"warns {name}{' anonymously' if anonymous else ''}", warn)
 
     def joins(self, room: str) -> None:
-        """She goes into a chat room. Raises LookupError when it cannot have that name."""
+        """Joins a chat room, created if needed. Raises LookupError if it cannot have that name."""
 
         def join(presence: Presence) -> None:
-            one = self._aim.rooms.named(room)
-            if one is None:
-                raise LookupError(f"{room!r} cannot be the name of a room")
-            self._aim.rooms.join(one, presence)
+            found = self._aim.rooms.open(room)
+            if found is None:
+                raise LookupError(
+                    f"{room!r} cannot be the name of a room; use printable characters, no colon"
+                )
+            self._aim.rooms.join(found, presence)
 
-        self._does(f"joins {room}", join)
+        self._act(f"joins {room}", join)
 
     def says_in(self, room: str, text: str) -> None:
-        """She says something in a room that she is in. Raises LookupError."""
+        """Sends a message to a room. Raises LookupError if the actor is not in it."""
 
         def say(presence: Presence) -> None:
-            one = self._aim.rooms.named(room)
-            if one is None or presence not in one.people:
-                raise LookupError(f"{self.name} is not in a room {room!r}")
-            one.say(Im(self._aim.now(), self.name, one.name, text.encode("latin-1", "replace")))
+            found = self._aim.rooms.open(room)
+            if found is None or presence not in found.members:
+                raise LookupError(f"{self.name} is not in a room {room!r}; join it first")
+            raw = text.encode("latin-1", "replace")
+            found.say(Im(self._aim.now(), self.name, found.name, raw))
 
-        self._does(f"says in {room}: {text}", say)
+        self._act(f"says in {room}: {text}", say)
 
-    # ── what she has heard ───────────────────────────────────────────────────────────────────────────────────────
+    # ── what the actor has received ──────────────────────────────────────────
 
     @property
     def heard(self) -> list[Im]:
-        """The IMs that reached her, and what was said in her rooms (`to` is the room)."""
+        """The IMs for the actor, and the messages in its rooms (their `to` is the room)."""
         return self.all
 
     @property
-    def saw(self) -> list[Status]:
-        """What she was told of those whom she watches, in order."""
-        return self._bridge.call(lambda: list(self._saw))
+    def statuses(self) -> list[Status]:
+        """The statuses of the users whom the actor watches, in order."""
+        return self._bridge.call(lambda: list(self._statuses))
 
     @property
-    def told(self) -> list[str]:
-        """What else she was told: `warned 10 by Bob`, `invited to Lobby by Bob`, `typing Bob 2` …"""
-        return self._bridge.call(lambda: list(self._told))
+    def notices(self) -> list[str]:
+        """Everything else: `warned 10 by Bob`, `invited to Lobby by Bob: …`, `typing Bob 2` …"""
+        return self._bridge.call(lambda: list(self._notices))
 
-    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── inside ───────────────────────────────────────────────────────────────
 
-    def _does(self, what: str, act: Callable[[Presence], T]) -> T:
-        def do() -> T:
+    def _act(self, what: str, act: Callable[[Presence], T]) -> T:
+        """Runs an action on the loop's thread, signed on, and record it as an event."""
+
+        def run() -> T:
             sessions = self._aim.sessions.of(self.name)
             if not sessions:
                 account = self._aim.known.find(self.name)
                 assert account is not None
                 sessions = [self._aim.sign_on(account, self, stored=False)]
-                self._aim.appear(sessions[0])
+                self._aim.go_online(sessions[0])
             self._tell(self.name, what)
             return act(sessions[0])
 
-        return self._bridge.call(do)
+        return self._bridge.call(run)
 
-    def _changes(self, what: str, change: Callable[[Presence], None]) -> None:
+    def _change(self, what: str, change: Callable[[Presence], None]) -> None:
         def act(presence: Presence) -> None:
-            with self._aim.changing(presence, news=True):
+            with self._aim.changing(presence, announce=True):
                 change(presence)
 
-        self._does(what, act)
+        self._act(what, act)
 
-    # ── her door (see presence.Door) ─────────────────────────────────────────────────────────────────────────────
+    # ── the actor's door (presence.Door) ─────────────────────────────────────
 
     def on_im(self, im: Im) -> None:
         self.add_arrival(im)
         self._aim.add_arrival(im)
 
     def on_status(self, status: Status) -> None:
-        self._saw.append(status)
+        self._statuses.append(status)
 
     def on_warned(self, level: int, by: str) -> None:
-        self._told.append(f"warned {level} by {by or 'nobody'}")
+        self._notices.append(f"warned {level} by {by or 'nobody'}")
 
     def on_typing(self, name: str, event: int) -> None:
-        self._told.append(f"typing {name} {event}")
+        self._notices.append(f"typing {name} {event}")
 
     def on_joined(self, room: Room) -> None:
-        self._told.append(f"joined {room.name}")
+        self._notices.append(f"joined {room.name}")
 
     def on_left(self, room: Room) -> None:
-        self._told.append(f"left {room.name}")
+        self._notices.append(f"left {room.name}")
 
-    def on_people(self, room: Room, inside: bool, names: list[str]) -> None:
-        self._told.append(f"{'in' if inside else 'out of'} {room.name}: {', '.join(names)}")
+    def on_members(self, room: Room, inside: bool, names: list[str]) -> None:
+        self._notices.append(f"{'in' if inside else 'out of'} {room.name}: {', '.join(names)}")
 
-    def on_room_text(self, room: Room, im: Im, whisper: bool) -> None:
+    def on_room_message(self, room: Room, im: Im, whisper: bool) -> None:
         self.add_arrival(im)
 
     def on_invited(self, room: Room, by: str, text: str) -> None:
-        self._told.append(f"invited to {room.name} by {by}: {text}")
+        self._notices.append(f"invited to {room.name} by {by}: {text}")
 
     def on_replaced(self) -> None:
-        self._told.append("replaced")
+        self._notices.append("replaced")
 
-    def on_words(self, words: str) -> None:
-        self._told.append(words)
+    def on_message(self, message: str) -> None:
+        self._notices.append(message)
 
     def on_pause(self, seconds: float) -> None:
-        self._told.append(f"paused for {seconds:g} s")
+        self._notices.append(f"paused for {seconds:g} s")
 
 
 def _is_latin(text: str) -> bool:

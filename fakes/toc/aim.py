@@ -1,13 +1,15 @@
-"""The service behind the port: accounts, who is on line, who sees whom, IMs, warnings. `world.aim` is this.
+"""The service behind the port: accounts, who is online, who sees whom, IMs, warnings.
 
-    bot = world.aim.actor("OpsBot")              # somebody of the play (actors.py)
+`world.aim` is an `Aim`:
+
+    bot = world.aim.actor("OpsBot")              # a user without a client (actors.py)
     world.clock.at(60, lambda: admin.says("OpsBot", "uptime"))
     world.aim.online                             # ["OpsBot", "SysAdmin"]
     world.aim.wait_for(lambda im: im.to == "SysAdmin")
-    world.aim.sends("OpsBot", "ERROR:903")       # whatever the server might say
+    world.aim.sends("OpsBot", "ERROR:903")       # any message of the server
     world.faults.arm("toc toc_send_im reply 901 times 1")
 
-Who sees whom, in one sentence: the visible see those whom they watch, who are visible and allow them.
+A visible user sees another one if it watches the other, and the other is visible and allows it.
 """
 
 from __future__ import annotations
@@ -19,15 +21,18 @@ from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.directory import Accounts, Sessions
 from fakes.toc import actors
-from fakes.toc.lists import NAME, fold, is_name
+from fakes.toc.lists import NAME_LIMIT, fold, is_name
 from fakes.toc.presence import LEVEL, Account, Door, Im, Presence, Status, Unavailable
 from fakes.toc.rooms import Rooms
 
-NAMED, ANONYMOUS = 10, 3  # points of a warning
+NAMED, ANONYMOUS = 10, 3  # points that a warning adds to the level
 
 
 class Aim(Arrivals[Im]):
-    """All of AIM in one world. Its state belongs to the world's loop; the methods of the test's side marshal themselves."""
+    """All of AIM in one world.
+
+    Its state belongs to the world's loop. The methods for tests may be called from any thread.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Aim(Arrivals[Im]):
         bridge: Bridge | None = None,
         tell: Callable[[str, str], None] = lambda who, what: None,
     ) -> None:
+        """`tell(who, what)` records an event of an actor."""
         super().__init__(bridge or Bridge(), "IM")
         self.known: Accounts[Account] = Accounts(fold)
         for account in accounts:
@@ -47,16 +53,27 @@ class Aim(Arrivals[Im]):
         self.sessions: Sessions[Presence] = Sessions(fold)
         self._actors: dict[str, actors.Actor] = {}
 
-    # ── what the servers use ─────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def ims(self) -> list[Im]:
+        """Every IM that has reached a recipient, in order."""
+        return self.all
+
+    # ── for the server ───────────────────────────────────────────────────────
 
     def authenticate(self, name: str, password: bytes | None) -> Account | None:
-        """The account, if this is its password; None for an unknown name and a wrong password alike."""
+        """Returns the account if the password is right.
+
+        Returns None for an unknown name and a wrong password alike.
+        """
         account = self.known.find(name)
-        right = account is not None and password in _octets(account.password)
+        right = account is not None and password in encodings(account.password)
         return account if right else None
 
     def sign_on(self, account: Account, door: Door, *, stored: bool) -> Presence:
-        """A session begins, and an older one of the same name ends. `stored`: the account's lists are in force."""
+        """Begins a session, and end an older one of the same name.
+
+        `stored`: the lists stored for the account are in force (TOC2).
+        """
         for older in self.sessions.of(account.screen_name):
             self.sign_off(older)
             older.door.on_replaced()
@@ -65,7 +82,7 @@ class Aim(Arrivals[Im]):
         return presence
 
     def sign_off(self, presence: Presence) -> None:
-        """A session ends: rooms are left, watchers told. Ending it twice does nothing."""
+        """Ends a session: leave its rooms, notify its watchers. Idempotent."""
         if not self.sessions.leave(presence.name, presence):
             return
         for room in list(presence.rooms.values()):
@@ -73,23 +90,28 @@ class Aim(Arrivals[Im]):
         with self.changing(presence):
             presence.visible = False
 
-    def appear(self, presence: Presence) -> None:
-        """`toc_init_done`: others are told of him, and he of those whom he watches."""
+    def go_online(self, presence: Presence) -> None:
+        """`toc_init_done`: make a session visible, and show it the users whom it watches."""
         with self.changing(presence):
             presence.visible = True
-        self.show(presence, [name for name in presence.watched if fold(name) != fold(presence.name)])
+        # A user who watches itself has been notified already, as one of its own watchers.
+        others = [name for name in presence.watched if fold(name) != fold(presence.name)]
+        self.show_status(presence, others)
 
-    def show(self, viewer: Presence, names: Iterable[str]) -> None:
-        """Tells one who watches of those who are on line now."""
+    def show_status(self, viewer: Presence, names: Iterable[str]) -> None:
+        """Sends the viewer the status of those who are online."""
         for name in names:
-            target = self._seen(viewer, name)
+            target = self._visible_session(name, viewer)
             if target is not None:
                 viewer.door.on_status(target.status(self.now()))
 
     @contextlib.contextmanager
-    def changing(self, presence: Presence, *, news: bool = False) -> Iterator[None]:
-        """Whatever is done to somebody within: those who no longer see him are told that he is gone, and those who see
-        him now are told of him. `news`: those who see him still are told too."""
+    def changing(self, presence: Presence, *, announce: bool = False) -> Iterator[None]:
+        """Notifies the watchers of a session of what changes inside the `with` block.
+
+        Those who no longer see it are notified that it is offline, those who see it now of its
+        status. With `announce`, those who see it before and after are notified too.
+        """
         before = self._audience(presence)
         yield
         after = self._audience(presence)
@@ -97,75 +119,97 @@ class Aim(Arrivals[Im]):
             if watcher not in after and watcher.visible:
                 watcher.door.on_status(Status(presence.name))
         for watcher in after:
-            if news or watcher not in before:
+            if announce or watcher not in before:
                 watcher.door.on_status(presence.status(self.now()))
 
-    def send(self, sender: Presence, to: str, raw: bytes, *, auto: bool = False, encoding: str = "L",
-             language: str = "en") -> None:  # fmt: skip
+    def send(
+        self,
+        sender: Presence,
+        to: str,
+        raw: bytes,
+        *,
+        auto: bool = False,
+        encoding: str = "L",
+        language: str = "en",
+    ) -> None:
         """Delivers an IM. Raises Unavailable."""
-        target = self.reachable(sender, to)
-        target.heard_from(sender.name, self.now())
-        target.door.on_im(Im(self.now(), sender.name, target.name, raw, auto, encoding, language))
+        recipient = self.reachable(sender, to)
+        recipient.record_im_from(sender.name, self.now())
+        im = Im(self.now(), sender.name, recipient.name, raw, auto, encoding, language)
+        recipient.door.on_im(im)
 
     def reachable(self, asker: Presence, name: str) -> Presence:
-        """Somebody who is on line and lets himself be seen by the one who asks. Raises Unavailable."""
-        target = self._seen(asker, name)
+        """Returns the session of a user who is online and allows the asker.
+
+        Raises Unavailable.
+        """
+        target = self._visible_session(name, asker)
         if target is None:
             raise Unavailable(name)
         return target
 
     def warn(self, by: Presence, name: str, anonymous: bool) -> None:
-        """Warns somebody who has sent an IM lately. Raises Unavailable."""
+        """Warns a user who has sent an IM within the last hour. Raises Unavailable."""
         target = self.reachable(by, name)
-        if target is by or not by.may_warn(name, self.now()):
+        if target is by or not by.use_warning(name, self.now()):
             raise Unavailable(name)
-        self._warn(target, target.account.warning + (ANONYMOUS if anonymous else NAMED), "" if anonymous else by.name)
+        level = target.account.warning + (ANONYMOUS if anonymous else NAMED)
+        self._set_warning(target, level, "" if anonymous else by.name)
 
-    def admitted(self, cookie: str) -> Presence | None:
-        """Whose cookie this is."""
-        return next((presence for presence in self.sessions if cookie and presence.cookie == cookie), None)
+    def owner_of(self, cookie: str) -> Presence | None:
+        """Returns the session that has this cookie."""
+        return next((owner for owner in self.sessions if cookie and owner.cookie == cookie), None)
 
-    def _warn(self, target: Presence, level: int, by: str) -> None:
-        with self.changing(target, news=True):
+    def _set_warning(self, target: Presence, level: int, by: str) -> None:
+        with self.changing(target, announce=True):
             target.account.warning = max(0, min(level, LEVEL))
         target.door.on_warned(target.account.warning, by)
 
-    def _seen(self, viewer: Presence, name: str) -> Presence | None:
-        return next((one for one in self.sessions.of(name) if one.visible and one.allows(viewer.name)), None)
+    def _visible_session(self, name: str, viewer: Presence) -> Presence | None:
+        for session in self.sessions.of(name):
+            if session.visible and session.allows(viewer.name):
+                return session
+        return None
 
     def _audience(self, presence: Presence) -> dict[Presence, None]:
-        """Who watches him and sees him, in order of arrival."""
+        """The sessions that watch and see this one, in order of arrival (a dict used as a set)."""
         if not presence.visible:
             return {}
-        watching = (one for one in self.sessions if one.visible and one.watches(presence.name))
-        return {one: None for one in watching if presence.allows(one.name)}
+        watching = (
+            session
+            for session in self.sessions
+            if session.visible and session.watches(presence.name)
+        )
+        return {watcher: None for watcher in watching if presence.allows(watcher.name)}
 
-    # ── the test's side ──────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def ims(self) -> list[Im]:
-        """Every IM that has reached a recipient, in order."""
-        return self.all
+    # ── for tests ────────────────────────────────────────────────────────────
 
     @property
     def online(self) -> list[str]:
-        """The screen names of all who are visible, in order of arrival."""
-        return self._bridge.call(lambda: [presence.name for presence in self.sessions if presence.visible])
+        """The screen names of all visible users, in order of arrival."""
+        return self._bridge.call(lambda: [user.name for user in self.sessions if user.visible])
 
     def actor(self, name: str) -> actors.Actor:
-        """Somebody of the play, without a socket; who has no account gets one. Raises LookupError for what is no name."""
+        """Returns a user who acts without a client; create its account if it has none.
+
+        Raises LookupError if `name` cannot be a screen name.
+        """
 
         def make() -> actors.Actor:
             if self.known.find(name) is None:
                 if not is_name(name):
-                    raise LookupError(f"{name!r} cannot be a screen name: no colon, at most {NAME} characters")
+                    raise LookupError(
+                        f"{name!r} cannot be a screen name; "
+                        f"use at most {NAME_LIMIT} characters and no colon"
+                    )
                 self.known.add(name, Account(name))
-            return self._actors.setdefault(fold(name), actors.Actor(self, name, self._bridge, self._tell))
+            actor = actors.Actor(self, name, self._bridge, self._tell)
+            return self._actors.setdefault(fold(name), actor)
 
         return self._bridge.call(make)
 
     def signs_off(self, name: str) -> None:
-        """Ends whatever session this name has, as when it signs on elsewhere."""
+        """Ends the session of this name, if it has one, as a sign-on elsewhere would."""
 
         def end() -> None:
             for presence in self.sessions.of(name):
@@ -175,26 +219,36 @@ class Aim(Arrivals[Im]):
         self._bridge.call(end)
 
     def warns(self, name: str, level: int) -> None:
-        """Sets the warning level of somebody who is on line; he is told, and so are his watchers."""
-        self._bridge.call(lambda: self._warn(self._present(name), level, ""))
+        """Sets the warning level of a user who is online; notify it and its watchers.
 
-    def sends(self, name: str, words: str) -> None:
-        """Has the server tell somebody anything at all: `world.aim.sends("OpsBot", "ERROR:903")`."""
-        self._bridge.call(lambda: self._present(name).door.on_words(words))
+        Raises LookupError if the user is not signed on.
+        """
+        self._bridge.call(lambda: self._set_warning(self._signed_on(name), level, ""))
+
+    def sends(self, name: str, message: str) -> None:
+        """Sends a user any message: `world.aim.sends("OpsBot", "ERROR:903")`.
+
+        Raises LookupError if the user is not signed on.
+        """
+        self._bridge.call(lambda: self._signed_on(name).door.on_message(message))
 
     def pauses(self, name: str, seconds: float = 2.0) -> None:
-        """`PAUSE`: the server ignores somebody for so many seconds, then he begins anew."""
-        self._bridge.call(lambda: self._present(name).door.on_pause(seconds))
+        """`PAUSE`: ignore a user for that many seconds; then its session begins again.
 
-    def _present(self, name: str) -> Presence:
+        Raises LookupError if the user is not signed on.
+        """
+        self._bridge.call(lambda: self._signed_on(name).door.on_pause(seconds))
+
+    def _signed_on(self, name: str) -> Presence:
         sessions = self.sessions.of(name)
         if not sessions:
-            raise LookupError(f"{name} is not signed on; those who are: {', '.join(self.online) or 'nobody'}")
+            online = ", ".join(self.online) or "nobody"
+            raise LookupError(f"{name} is not signed on; users online: {online}")
         return sessions[0]
 
 
-def _octets(password: str) -> list[bytes]:
-    """How a client may send a password: nothing in TOC says in which character set."""
+def encodings(password: str) -> list[bytes]:
+    """The bytes that a client may send for a password: TOC does not say which character set."""
     forms = [password.encode()]
     with contextlib.suppress(UnicodeEncodeError):
         forms.append(password.encode("latin-1"))

@@ -1,7 +1,8 @@
-r"""A client's command, parted into words: bare, `"quoted"` or `{braced}`.
+r"""Splits a client's command into words: bare, `"quoted"` or `{braced}`.
 
-In each form a backslash makes the next character literal; `$ [ ] ( )` need none, whatever AOL's document asks of clients,
-since some clients never write it. A line feed may stand inside quotes and braces.
+In each form a backslash makes the next character literal. `$ [ ] ( )` need no backslash, although
+AOL's document asks clients for one, because some clients never write it. A line feed may appear
+inside quotes and braces.
 """
 
 from __future__ import annotations
@@ -9,30 +10,40 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from fakes.toc.refusals import Drop
+from fakes.wire import Unit
+
 
 class Malformed(ValueError):
-    """A command that cannot be parted into words."""
+    """A command that cannot be split into words."""
 
 
 class Word(NamedTuple):
-    """An argument, unescaped, and where it stood."""
+    """One word of a command, unescaped, and its position in the command."""
 
     text: str
     start: int
     end: int
 
 
-_BLANK = re.compile(r"[ \t\r\n]*")
+_SPACE = re.compile(r"[ \t\r\n]*")
 _WORD = re.compile(
-    r'"((?:[^"\\]|\\.)*)"|\{((?:[^}\\]|\\.)*)\}|((?:[^\\ \t\r\n"{]|\\.|\\\Z)(?:[^\\ \t\r\n]|\\.|\\\Z)*)', re.S
+    r'"((?:[^"\\]|\\.)*)"'
+    r"|\{((?:[^}\\]|\\.)*)\}"
+    # A quote or brace opens only at the start of a word; a backslash at the very end is itself.
+    r'|((?:[^\\ \t\r\n"{]|\\.|\\\Z)(?:[^\\ \t\r\n]|\\.|\\\Z)*)',
+    re.S,
 )
 _ESCAPED = re.compile(r"\\(.)", re.S)
 
 
 def words(command: str) -> list[Word]:
-    """The words of a command. Raises Malformed when a quote or brace is opened and never closed."""
+    """Returns the words of a command.
+
+    Raises Malformed if a quote or brace is opened and never closed.
+    """
     found = []
-    at = _BLANK.match(command).end()  # type: ignore[union-attr]  # it matches nothing too
+    at = _SPACE.match(command).end()  # type: ignore[union-attr]  # it matches nothing too
     while at < len(command):
         match = _WORD.match(command, at)
         if match is None:
@@ -41,5 +52,35 @@ def words(command: str) -> list[Word]:
         if "\\" in text:
             text = _ESCAPED.sub(r"\1", text)
         found.append(Word(text, match.start(), match.end()))
-        at = _BLANK.match(command, match.end()).end()  # type: ignore[union-attr]
+        at = _SPACE.match(command, match.end()).end()  # type: ignore[union-attr]
     return found
+
+
+def arguments(unit: Unit, least: int = 0) -> list[str]:
+    """Returns the texts of a command's arguments.
+
+    Raises Drop if there are fewer than `least`.
+    """
+    texts = [word.text for word in unit.content]
+    if len(texts) < least:
+        raise Drop(f"{unit.verb} needs {least} argument(s)")
+    return texts
+
+
+def number(text: str) -> int:
+    """Returns an argument as an integer of at most nine digits. Raises Drop if it is not one."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise Drop(f"{text!r} is not a number")
+    return int(text)
+
+
+def unbraced(text: str) -> str:
+    """Returns the text without surrounding braces, which some clients send inside quotes."""
+    return text[1:-1] if text[:1] == "{" and text[-1:] == "}" else text
+
+
+def check_encoding(encoding: str, language: str = "en") -> tuple[str, str]:
+    """Returns an encoding and a language that fit a field of a message. Raises Drop."""
+    if encoding not in ("A", "L", "U") or not re.fullmatch(r"[A-Za-z-]{0,16}", language):
+        raise Drop("an encoding is A, L or U, and a language is a short word")
+    return encoding, language or "en"

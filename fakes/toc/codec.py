@@ -1,50 +1,89 @@
-r"""How transcripts write frames: a line is a DATA frame's text; brackets say what is out of the ordinary.
+r"""How transcripts write frames: a line is the text of a DATA frame, and brackets mark the rest.
+
+    C: (signs on opsbot)
+    S: (signed on)
+    C: toc_send_im alice "hello"
+    C: [keep-alive]
+    C: [data +2] toc_set_away "gone"
+
+`C: (signs on NAME)` sends, in one write, everything up to `toc_init_done`; `S: (signed on)` is the
+whole answer. The form is TOC 1.0 unless the step names another sign-on command:
+
+    C: (signs on NAME with toc2_signon)          TOC2
+    C: (signs on NAME with toc2_login)           TOC2, with encodings
+    C: (signs on NAME without toc_init_done)     also after `with …`
+
+`(signed on)` checks the order of the answer and the name, but not the stored lists. The recorder
+writes a sign-on out:
 
     C| FLAPON\r\n\r\n
     S: [signon] 1
     C: [signon] 1 opsbot
     C: toc_signon login.example.test 5190 opsbot {roasted opsbot} english "test"
     S: SIGN_ON:TOC1.0
-    C: [keep-alive]
-    C: [data +2] toc_init_done
+    S: CONFIG:
+    S: NICK:OpsBot
+    C: toc_init_done
 
-In brackets: the type (signon, data, error, signoff, keep-alive, or a number), then, if need be, `raw`: the octets as they
-stand, no NUL added (`[signon raw] \x00…`); `+N`: the sequence number is N further than the last, not 1; `=N`: it is N.
-The player counts by itself, and fails when the server's count has a gap. A `C|` line is octets without a frame.
-Secrets are in braces (see masks.py); other braces are themselves.
+Brackets hold the type (signon, data, error, signoff, keep-alive, or a number), then optionally:
+
+    raw     the bytes of the payload, without an added NUL: `[signon raw] \x00…`
+    +N      the sequence number is N more than the last one, instead of 1
+    =N      the sequence number is N
+
+The player counts the frames of the server too, and fails at a gap. A `C|` line is bytes without a
+frame. Braces hold a secret if they name one (masks.py); other braces are literal.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 
 from fakes.toc import frames
 from fakes.toc.aim import Aim
-from fakes.toc.masks import KINDS, NOT_READABLE, unmasked
-from fakes.transcripts.codec import ESCAPES
-from fakes.transcripts.codec import escaped as shown
-from fakes.transcripts.codec import protected as line_of
-from fakes.transcripts.text import Step
+from fakes.toc.lists import fold
+from fakes.toc.masks import HIDDEN_COMMAND, KINDS, SIGN_ONS, unmasked
+from fakes.transcripts.codec import ESCAPES, protected
+from fakes.transcripts.codec import escaped as as_text
+from fakes.transcripts.text import Step, TranscriptError
 from fakes.wire import Record
 
-_TYPES = {name: number for number, name in frames.NAMES.items()} | {str(number): number for number in range(256)}
+_TYPES = {name: number for number, name in frames.NAMES.items()} | {
+    str(number): number for number in range(256)
+}
 _BRACKETS = re.compile(rf"\[({'|'.join(map(re.escape, _TYPES))})( raw)?(?: ([+=])(\d+))?\](?: |$)")
-_LABEL = rf"(?:{'|'.join(KINDS)}) [^{{}}]+|{NOT_READABLE}"
+_LABEL = rf"(?:{'|'.join(KINDS)}) [^{{}}]+|{HIDDEN_COMMAND}"
 _PIECE = re.compile(rf"\\x([0-9a-fA-F]{{2}})|\\(.)|\{{({_LABEL})\}}|([^\\{{*]+|.)", re.S)
+
+_SIGN_ON = re.compile(
+    rf"\(signs on ([^() ]+)(?: with ({'|'.join(SIGN_ONS)}))?( without toc_init_done)?\)"
+)
+# What follows the sign-on command, the name and the password, in each form.
+_REST = {
+    "toc_signon": 'english "test"',
+    "toc2_signon": 'english "test" 160 {{code {name}}}',
+    "toc2_login": 'english "test" 160 US "" "" 3 0 30303 -kentucky -utf8 {{code {name}}}',
+}
 
 
 class Frames:
-    """TOC: see transcript.Codec. One for each connection, since frames are counted."""
+    """The codec of TOC, for one connection: it counts the frames of both directions."""
 
     def __init__(self) -> None:
-        self._sent = 0
-        self._heard: int | None = None
+        self._sent = 0  # the sequence number of the client's last frame
+        self._heard: int | None = None  # and of the server's
+        self._greeting: list[bytes] = []  # the messages, as patterns, that end the sign-on
+        self._awaited = 1  # how many frames the current `S` line takes
+
+    # ── what the client sends ────────────────────────────────────────────────
 
     def to_bytes(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
-        """See Codec."""
         if not step.whole:
             return _octets(step.text, secret)
+        if step.text.startswith("("):
+            return self._sign_on(step, secret)
         kind, raw, text = self._read(step.text)
         payload = _octets(text, secret)
         if not raw and kind == frames.SIGNON:
@@ -53,84 +92,156 @@ class Frames:
             payload += b"\0"
         return frames.Frame(kind, self._sent, payload).packed()
 
+    def _sign_on(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
+        match = _SIGN_ON.fullmatch(step.text)
+        if match is None:
+            raise TranscriptError(
+                f"line {step.number}: {step.text}: unknown step; write (signs on NAME), "
+                f"(signs on NAME with {'|'.join(SIGN_ONS)}) or a literal parenthesis as \\("
+            )
+        name, form = match[1], match[2] or "toc_signon"
+        self._greeting = _greeting(name, form)
+        login = f"login.example.test 5190 {name} {{roasted {name}}}"
+        lines = [f"[signon] 1 {name}", f"{form} {login} {_REST[form].format(name=name)}"]
+        if match[3] is None:
+            lines.append("toc_init_done")
+        written = [self.to_bytes(dataclasses.replace(step, text=line), secret) for line in lines]
+        return frames.FLAPON[0] + b"".join(written)
+
     def _read(self, text: str) -> tuple[int, bool, str]:
-        """Type, whether raw, and the text behind the brackets; counts."""
+        """Returns the type, whether the payload is raw, and the text after the brackets.
+
+        Advances the sequence number.
+        """
         match = _BRACKETS.match(text)
         step, number = (match[3], int(match[4] or 0)) if match else ("", 0)
-        self._sent = (number if step == "=" else self._sent + (number if step else 1)) % 65536
+        if step == "=":
+            self._sent = number
+        else:
+            self._sent += number if step else 1
+        self._sent %= 65536
         if match is None:
             return frames.DATA, False, text
         return _TYPES[match[1]], bool(match[2]), text[match.end() :]
 
+    # ── what the server sends ────────────────────────────────────────────────
+
     def complete(self, said: bytes) -> bool:
-        """See Codec."""
-        return frames.first(said) is not None
+        """Whether as many frames have come as the last `match` was asked for."""
+        return sum(1 for _ in _frames(said)) >= self._awaited
 
     def match(self, step: Step, said: bytes) -> int | None:
-        """See Codec."""
+        self._awaited = 1
         if not step.whole:
             whole = re.match(_pattern(step.text), said, re.S)
             return whole.end() if whole else None
-        frame = frames.first(said) if said.startswith(b"*") else None
-        if frame is None or (self._heard is not None and frame.sequence != (self._heard + 1) % 65536):
+        if step.text.startswith("("):
+            return self._match_greeting(step, said)
+        frame = next(_frames(said), None)
+        if frame is None or not self._follows(self._heard, frame):
             return None
         match = _BRACKETS.match(step.text)
         kind = _TYPES[match[1]] if match else frames.DATA
         payload = frame.payload
         if frame.type == frames.SIGNON and not (match and match[2]):
             payload = b"1" if payload == frames.signon() else b""
-        fits = re.fullmatch(_pattern(step.text[match.end() :] if match else step.text), payload, re.S)
-        return frames.HEADER + len(frame.payload) if frame.type == kind and fits else None
+        text = step.text[match.end() :] if match else step.text
+        fits = re.fullmatch(_pattern(text), payload, re.S)
+        return len(frame.packed()) if frame.type == kind and fits else None
+
+    def _match_greeting(self, step: Step, said: bytes) -> int | None:
+        """Returns the length of the answer to a sign-on, if `said` begins with it."""
+        if step.text != "(signed on)" or not self._greeting:
+            raise TranscriptError(
+                f"line {step.number}: {step.text}: nothing to match; "
+                "write (signed on), after a line (signs on NAME)"
+            )
+        self._awaited = 1 + len(self._greeting)
+        length, last = 0, self._heard
+        expected = [(frames.SIGNON, re.escape(frames.signon()))]
+        expected += [(frames.DATA, pattern) for pattern in self._greeting]
+        found = list(_frames(said))
+        if len(found) < len(expected):
+            return None
+        for (kind, pattern), frame in zip(expected, found, strict=False):
+            fits = frame.type == kind and re.fullmatch(pattern, frame.payload, re.S)
+            if not fits or not self._follows(last, frame):
+                return None
+            length, last = length + len(frame.packed()), frame.sequence
+        return length
+
+    @staticmethod
+    def _follows(last: int | None, frame: frames.Frame) -> bool:
+        """Whether there is no gap between a sequence number and the next frame."""
+        return last is None or frame.sequence == (last + 1) % 65536
 
     def consumed(self, said: bytes) -> None:
-        """See Codec."""
-        frame = frames.first(said)
-        self._heard = frame.sequence if frame is not None else self._heard
+        for frame in _frames(said):
+            self._heard = frame.sequence
+
+    # ── the recorder ─────────────────────────────────────────────────────────
 
     def to_lines(self, record: Record, masked: bool) -> Iterator[str]:
-        """See Codec."""
-        frame = frames.first(record.raw) if record.raw.startswith(b"*") else None
-        if frame is None or len(record.raw) != frames.HEADER + len(frame.payload):
-            yield f"{record.direction}| {line_of(shown(record.raw))}"
+        frame = next(_frames(record.raw), None)
+        if frame is None or record.raw != frame.packed():
+            yield f"{record.direction}| {protected(as_text(record.raw))}"
             return
         text, last, end = "", frames.HEADER, len(record.raw)
         words = [] if frame.type == frames.DATA else [frames.NAMES.get(frame.type, str(frame.type))]
         name = frames.signon_name(frame.payload) or b""
         if frame.type == frames.SIGNON and frame.payload == frames.signon(name):
-            text, last = f"1 {shown(name)}".rstrip(), end
+            text, last = f"1 {as_text(name)}".rstrip(), end
         elif frame.type == frames.SIGNON:
             words.append("raw")
         elif frame.type == frames.DATA and record.direction == "C":
+            # The usual form has exactly one NUL at the end, which the reader adds.
             if frame.payload.endswith(b"\0") and not frame.payload.endswith(b"\0\0"):
                 end -= 1
             else:
                 words = ["data", "raw"]
         if record.fields.get("step", 1) != 1:
             words = [*(words or ["data"]), f"+{record.fields['step']}"]
-        for one in record.secrets if masked else ():
-            text += _shown(record, last, one.start) + "{" + one.label + "}"
-            last = one.end
+        for secret in record.secrets if masked else ():
+            text += _shown(record, last, secret.start) + "{" + secret.label + "}"
+            last = secret.end
         text += _shown(record, last, end)
         if not words and _BRACKETS.match(text):
-            words = ["data"]
+            words = ["data"]  # else the text would be read as brackets
         brackets = f"[{' '.join(words)}]" if words else ""
-        yield f"{record.direction}: {brackets}{' ' if words and text else ''}{line_of(text)}"
+        yield f"{record.direction}: {brackets}{' ' if words and text else ''}{protected(text)}"
+
+
+def _frames(said: bytes) -> Iterator[frames.Frame]:
+    """The complete frames at the start of what has come."""
+    while said.startswith(b"*") and (frame := frames.first(said)) is not None:
+        yield frame
+        said = said[len(frame.packed()) :]
+
+
+def _greeting(name: str, form: str) -> list[bytes]:
+    """The answer to a sign-on command, as patterns."""
+    # The server writes the name as its owner does: in any case, with spaces.
+    nick = rb"(?i:NICK:%b *)" % b" *".join(re.escape(c.encode("latin-1")) for c in fold(name))
+    if form == "toc_signon":
+        return [rb"SIGN_ON:TOC1\.0", rb"CONFIG:.*", nick]
+    return [rb"SIGN_ON:TOC2\.0", nick, rb"CONFIG2:.*"]
 
 
 def _octets(text: str, secret: Callable[[str], bytes]) -> bytes:
-    said = b""
+    """Returns the bytes that a `C` line sends."""
+    raw = b""
     for hexadecimal, escaped, label, plain in _PIECE.findall(text):
         if hexadecimal:
-            said += bytes([int(hexadecimal, 16)])
+            raw += bytes([int(hexadecimal, 16)])
         elif escaped:
-            said += ESCAPES.get(escaped, b"\\" + escaped.encode())
+            raw += ESCAPES.get(escaped, b"\\" + escaped.encode())
         else:
-            said += secret(label) if label else plain.encode()
-    return said
+            raw += secret(label) if label else plain.encode()
+    return raw
 
 
 def _pattern(text: str) -> bytes:
-    """What an `S` line wants; `*` is one field of a message, or one value in an address."""
+    """Returns what an `S` line expects; `*` is a field of a message, or a value in an address."""
     pattern = b""
     for hexadecimal, escaped, label, plain in _PIECE.findall(text):
         if plain == "*":
@@ -145,29 +256,37 @@ def _pattern(text: str) -> bytes:
 
 
 def _shown(record: Record, start: int, end: int) -> str:
-    """Octets of a frame; of a client's, braces that would be taken for a secret are escaped."""
-    text = shown(record.raw[start:end], "" if record.direction == "C" else "*")
+    """Writes a part of a frame; in a `C` line, escape braces that would be read as a secret."""
+    text = as_text(record.raw[start:end], "" if record.direction == "C" else "*")
     return re.sub(rf"\{{({_LABEL})\}}", r"\\{\1}", text) if record.direction == "C" else text
 
 
-SECRETS = dict.fromkeys((*KINDS, NOT_READABLE.split()[0]), lambda aim, label: unmasked(label, aim))
+SECRETS = dict.fromkeys(
+    (*KINDS, HIDDEN_COMMAND.split()[0]), lambda aim, label: unmasked(label, aim)
+)
 
 
-def _cue(aim: Aim, text: str, act: Callable[[str, str], object]) -> None:
+def _cue(text: str, act: Callable[[str, str], object]) -> None:
+    """Calls `act` with the first word and the rest."""
     name, _, rest = text.partition(" ")
     act(name, rest)
 
 
-# `cue: aim-sends opsbot ERROR:903`, `cue: aim-pauses opsbot 2`, `cue: aim-says SysAdmin opsbot hello` …
-CUES = {
-    "aim-sends": lambda aim, text: _cue(aim, text, aim.sends),
-    "aim-warns": lambda aim, text: _cue(aim, text, lambda name, level: aim.warns(name, int(level))),
-    "aim-pauses": lambda aim, text: _cue(aim, text, lambda name, seconds: aim.pauses(name, float(seconds))),
+# What `cue:` can do: `aim-sends opsbot ERROR:903`, `aim-pauses opsbot 2`, `aim-warns opsbot 42`,
+# `aim-signs-off opsbot`, `aim-says SysAdmin opsbot hello`.
+CUES: dict[str, Callable[[Aim, str], object]] = {
+    "aim-sends": lambda aim, text: _cue(text, aim.sends),
+    "aim-warns": lambda aim, text: _cue(text, lambda name, level: aim.warns(name, int(level))),
+    "aim-pauses": lambda aim, text: _cue(
+        text, lambda name, seconds: aim.pauses(name, float(seconds))
+    ),
     "aim-signs-off": lambda aim, text: aim.signs_off(text),
-    "aim-says": lambda aim, text: _cue(aim, text, lambda who, rest: aim.actor(who).says(*rest.split(" ", 1))),
+    "aim-says": lambda aim, text: _cue(
+        text, lambda name, rest: aim.actor(name).says(*rest.split(" ", 1))
+    ),
 }
-# `then: online Alice, Bob` and `then: ims 2`: who is on line, how many IMs have reached somebody.
-WORDS = {
+# What `then:` can check: `online Alice, Bob` (who is online), `ims 2` (how many IMs have arrived).
+WORDS: dict[str, Callable[[Aim, str], str]] = {
     "online": lambda aim, _: ", ".join(aim.online),
     "ims": lambda aim, _: str(len(aim.ims)),
 }

@@ -1,7 +1,6 @@
-"""SFLAP frames: a header of six octets, then the payload. TOC 1.0, "SFLAP Packets" (the document that AOL gave out with
-its own client).
+"""SFLAP frames: a header of six bytes and a payload (TOC 1.0, "SFLAP Packets").
 
-    `*` · type · sequence number (2 octets) · length of the payload (2 octets) · payload
+`*` · type · sequence number (2 bytes) · length of the payload (2 bytes) · payload
 """
 
 from __future__ import annotations
@@ -9,14 +8,22 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-FLAPON = (b"FLAPON\r\n\r\n", b"FLAPON\n\n")  # what a client begins with; the second form is seen too
-HEADER = 6  # octets
-SIGNON, DATA, ERROR, SIGNOFF, KEEP_ALIVE = 1, 2, 3, 4, 5  # types of frames; nobody uses ERROR
-NAMES = {SIGNON: "signon", DATA: "data", ERROR: "error", SIGNOFF: "signoff", KEEP_ALIVE: "keep-alive"}
+FLAPON = (b"FLAPON\r\n\r\n", b"FLAPON\n\n")  # what a client opens with; some send the second form
+HEADER = 6  # bytes
+SIGNON, DATA, ERROR, SIGNOFF, KEEP_ALIVE = 1, 2, 3, 4, 5  # frame types; ERROR is never used
+NAMES = {
+    SIGNON: "signon",
+    DATA: "data",
+    ERROR: "error",
+    SIGNOFF: "signoff",
+    KEEP_ALIVE: "keep-alive",
+}
 VERSION = 1  # of SFLAP, in SIGNON frames
-COMMAND = 2048  # octets of a client's command, its NUL not counted: one more and the connection is dropped
-MESSAGE = 8185  # octets of our payload: with header and a NUL of the client's own it fits the 8,192 of the tightest
-SCREEN_NAME = 1  # the tag of the TLV that a client's SIGNON frame holds
+COMMAND_LIMIT = 2048  # bytes of a client's command, without its NUL
+# Bytes of a server's payload: with the header and a NUL that the client adds itself, it fits the
+# smallest buffer of a known client (8,192 bytes).
+MESSAGE_LIMIT = 8185
+SCREEN_NAME = 1  # tag of the TLV in a client's SIGNON frame
 
 _HEADER = struct.Struct(">cBHH")
 
@@ -29,12 +36,15 @@ class Frame(NamedTuple):
     payload: bytes
 
     def packed(self) -> bytes:
-        """The octets."""
+        """Returns the bytes of the frame."""
         return _HEADER.pack(b"*", self.type, self.sequence, len(self.payload)) + self.payload
 
 
 def first(buffer: bytes | bytearray) -> Frame | None:
-    """The frame that the buffer begins with; None while it is not whole. The buffer begins with `*`."""
+    """Returns the frame at the start of the buffer; None until it is complete.
+
+    The buffer must begin with `*`.
+    """
     if len(buffer) < HEADER:
         return None
     _, kind, sequence, length = _HEADER.unpack_from(buffer)
@@ -44,13 +54,16 @@ def first(buffer: bytes | bytearray) -> Frame | None:
 
 
 def signon(name: bytes = b"") -> bytes:
-    """The payload of a SIGNON frame: the version; a client adds a TLV with its name."""
+    """Returns the payload of a SIGNON frame: the version, and for a client a TLV with its name."""
     tlv = struct.pack(">HH", SCREEN_NAME, len(name)) + name if name else b""
     return struct.pack(">L", VERSION) + tlv
 
 
 def signon_name(payload: bytes) -> bytes | None:
-    """The name in a client's SIGNON payload; what stands behind the TLV is ignored. None when it is no such payload."""
+    """Returns the name in a client's SIGNON payload, or None if the payload is malformed.
+
+    Bytes after the TLV are ignored: one client sends a NUL there.
+    """
     if len(payload) < 8:
         return None
     version, tag, length = struct.unpack_from(">LHH", payload)

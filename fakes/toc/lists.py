@@ -1,7 +1,8 @@
-"""What is kept of an account between two sessions: its buddies in groups, whom it permits and denies; in two written forms.
+"""What is stored for an account: buddies in groups, and permissions; in two written forms.
 
-TOC 1.0 stores one text for the client (`b bob` under `g Friends`), TOC2 knows each change (`b:bob:Bobby`). Both forms are
-of the same list here, so that an account may be used by clients of either kind.
+TOC 1.0 stores one text for the client (`b bob` below `g Friends`). TOC2 sends each change
+(`b:bob:Bobby`). Both forms describe the same list here, so that clients of either version can use
+the same account.
 """
 
 from __future__ import annotations
@@ -10,33 +11,52 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fakes.toc.frames import MESSAGE
+from fakes.toc.frames import MESSAGE_LIMIT
 
 PERMIT_ALL, DENY_ALL, PERMIT_SOME, DENY_SOME, BUDDIES_ONLY = 1, 2, 3, 4, 5
-NAME = 48  # octets of a screen name; AOL's were 16, and with 48 a profile's URL still fits the 256 of its tightest reader
-FIRST_GROUP = "Buddies"  # where a buddy goes that stands under no group
+# Bytes of a screen name. AOL allowed 16; with 48 the URL of a profile still fits the buffer of the
+# client that reserves least for it (256 bytes).
+NAME_LIMIT = 48
+LIST_LIMIT = 1000  # names on one list
+FIRST_GROUP = "Buddies"  # for a buddy that no group line precedes
 
 
 def fold(name: str) -> str:
-    """The form in which screen names are compared: no blanks, no capitals, otherwise untouched."""
+    """Returns the form in which screen names are compared: lower case, without spaces."""
     return name.replace(" ", "").lower()
 
 
 def is_name(name: str) -> bool:
-    """Whether this can be a screen name at all; fields of messages are parted by colons and not escaped."""
-    return bool(fold(name)) and len(name) <= NAME and ":" not in name and name.isprintable()
+    """Whether this can be a screen name.
+
+    A colon is not allowed, because colons separate the fields of messages and are not escaped.
+    """
+    return bool(fold(name)) and len(name) <= NAME_LIMIT and ":" not in name and name.isprintable()
+
+
+def add(names: dict[str, str], new: list[str]) -> None:
+    """Adds names to a list. Ignores invalid names, and all names once the list is full."""
+    for name in new:
+        if is_name(name) and len(names) < LIST_LIMIT:
+            names.setdefault(fold(name), name)
+
+
+def remove(names: dict[str, str], gone: list[str]) -> None:
+    """Removes names from a list."""
+    for name in gone:
+        names.pop(fold(name), None)
 
 
 @dataclass
 class Permissions:
-    """Who may see and reach somebody. The lists keep names as they were written, under their folded form."""
+    """Who may see and reach a user. The lists map the folded form of each name to the name."""
 
     mode: int = PERMIT_ALL
     permitted: dict[str, str] = field(default_factory=dict)
     denied: dict[str, str] = field(default_factory=dict)
 
-    def allow(self, name: str, buddy: bool) -> bool:
-        """Whether this one may; `buddy`: it stands on the buddy list."""
+    def allows(self, name: str, buddy: bool) -> bool:
+        """Whether `name` may see and reach the user. `buddy`: it is on the user's buddy list."""
         if self.mode == PERMIT_SOME:
             return fold(name) in self.permitted
         if self.mode == DENY_SOME:
@@ -44,7 +64,10 @@ class Permissions:
         return buddy if self.mode == BUDDIES_ONLY else self.mode != DENY_ALL
 
     def permit(self, names: list[str]) -> None:
-        """`toc_add_permit`: leaves a denying mode and its list; then without names nobody is permitted."""
+        """`toc_add_permit`: leave a denying mode, and add the names.
+
+        Without names, leaving a denying mode permits nobody.
+        """
         if self.mode in (PERMIT_ALL, DENY_SOME):
             self.mode = DENY_ALL
             self.denied.clear()
@@ -53,7 +76,10 @@ class Permissions:
             add(self.permitted, names)
 
     def deny(self, names: list[str]) -> None:
-        """`toc_add_deny`: the mirror image; leaving a permitting mode without names denies nobody."""
+        """`toc_add_deny`: leave a permitting mode, and add the names.
+
+        Without names, leaving a permitting mode denies nobody.
+        """
         if self.mode in (DENY_ALL, PERMIT_SOME, BUDDIES_ONLY):
             self.mode = PERMIT_ALL
             self.permitted.clear()
@@ -62,23 +88,14 @@ class Permissions:
             add(self.denied, names)
 
 
-LONGEST = 1000  # names on one list
-
-
-def add(names: dict[str, str], new: list[str]) -> None:
-    """Puts names on a list; a list that is full, or a name that cannot be one, changes nothing."""
-    for name in new:
-        if is_name(name) and len(names) < LONGEST:
-            names.setdefault(fold(name), name)
-
-
 class Lists:
-    """The lists of one account."""
+    """The stored lists of one account."""
 
     def __init__(self) -> None:
-        self.groups: dict[str, dict[str, str]] = {}  # group → folded name → what TOC2 writes behind `b:`
+        # group → folded name → what TOC2 writes after `b:` (`name[:alias[…]]`)
+        self.groups: dict[str, dict[str, str]] = {}
         self.permissions = Permissions()
-        self._text: str | None = None  # as a TOC 1.0 client stored it, until something here changes
+        self._text: str | None = None  # as a TOC 1.0 client stored it; None after a TOC2 change
 
     def __contains__(self, name: str) -> bool:
         key = fold(name)
@@ -87,18 +104,20 @@ class Lists:
     @property
     def buddies(self) -> list[str]:
         """The names of all buddies, each once."""
-        return list(
-            {key: entry.partition(":")[0] for group in self.groups.values() for key, entry in group.items()}.values()
-        )
+        names: dict[str, str] = {}
+        for group in self.groups.values():
+            names |= {key: entry.partition(":")[0] for key, entry in group.items()}
+        return list(names.values())
 
-    # ── TOC 1.0 ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── TOC 1.0 ──────────────────────────────────────────────────────────────
 
     @property
     def text(self) -> str:
-        """What `CONFIG` says: the client's own text, or one in its form."""
+        """What `CONFIG` holds: the text that the client stored, or the lists in the same form."""
         if self._text is not None:
             return self._text
-        lines = [f"m {self.permissions.mode}"] if self.groups or self.permissions != Permissions() else []
+        stored = self.groups or self.permissions != Permissions()
+        lines = [f"m {self.permissions.mode}"] if stored else []
         for group, buddies in self.groups.items():
             lines += [f"g {group}", *(f"b {entry.partition(':')[0]}" for entry in buddies.values())]
         lines += [f"p {name}" for name in self.permissions.permitted.values()]
@@ -116,20 +135,20 @@ class Lists:
                 group = value
                 self.groups.setdefault(group, {})
             elif letter == "b" and is_name(value.partition(":")[0]):
-                self.groups.setdefault(group, {})[fold(value.partition(":")[0])] = value
+                self.add_buddy(group, value)
             elif letter == "p":
                 add(self.permissions.permitted, [value])
             elif letter == "d":
                 add(self.permissions.denied, [value])
             elif letter == "m" and value in ("1", "2", "3", "4", "5"):
                 self.permissions.mode = int(value)
-        self._text = text
+        self._text = text  # returned unchanged, even the lines that mean nothing here
 
-    # ── TOC2 ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── TOC2 ─────────────────────────────────────────────────────────────────
 
     @property
     def config2(self) -> str:
-        """What `CONFIG2` says: every line ends in LF, the last included, and none is empty."""
+        """What `CONFIG2` holds. Clients need a line feed after every line, even the last one."""
         lines = []
         for group, buddies in self.groups.items():
             lines += [f"g:{group}", *(f"b:{entry}" for entry in buddies.values())]
@@ -139,24 +158,23 @@ class Lists:
 
     @property
     def full(self) -> bool:
-        """Whether these lists no longer fit one message, its first word included."""
-        return len("CONFIG2:") + len(self.config2) > MESSAGE
+        """Whether the lists are too long for one message."""
+        return len("CONFIG2:") + len(self.config2) > MESSAGE_LIMIT
 
     def change(self, edit: Callable[[], object]) -> bool:
-        """Makes an edit, unless the lists would no longer fit one message; whether there was room."""
+        """Applies an edit; undo it and return False if the lists would not fit one message."""
         before = copy.deepcopy((self.groups, self.permissions))
         edit()
         if self.full:
             self.groups, self.permissions = before
             return False
-        self._text = None  # what a TOC 1.0 client stored no longer holds
+        self._text = None  # the text of a TOC 1.0 client no longer describes the lists
         return True
 
     def add_buddy(self, group: str, entry: str) -> None:
-        """Puts a buddy, `name[:alias[…]]`, into a group, which is opened if need be."""
+        """Puts a buddy, `name[:alias[…]]`, into a group, which is created if needed."""
         self.groups.setdefault(group, {})[fold(entry.partition(":")[0])] = entry
 
     def remove_buddies(self, group: str, names: list[str]) -> None:
-        """Takes buddies out of a group."""
-        for name in names:
-            self.groups.get(group, {}).pop(fold(name), None)
+        """Removes buddies from a group."""
+        remove(self.groups.get(group, {}), names)

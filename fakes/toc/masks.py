@@ -1,62 +1,78 @@
-"""Which words of a command are passwords, what stands there instead in transcripts, and what such a label stands for.
+"""Labels that hide passwords in transcripts.
 
-`{roasted NAME}` the password as sign-on commands carry it, `{code NAME}` the number that TOC2 derives from it, `{old NAME}`
-and `{new NAME}` for toc_change_passwd; ` wrong` behind makes it a wrong one. `{hidden command}`: no word can be told from
-another there, so all of it is hidden.
+    {roasted NAME}        the password, as sign-on commands carry it
+    {code NAME}           the number that TOC2 clients derive from it
+    {old NAME}            the first argument of toc_change_passwd: the password
+    {new NAME}            the second argument: the new password
+    {hidden command}      all arguments, if the command cannot be split into words
+
+` wrong` after the name marks a value that does not fit the account.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fakes.toc.aim import Aim
+from fakes.toc.aim import Aim, encodings
 from fakes.toc.arguments import Word
 from fakes.toc.frames import HEADER
 from fakes.toc.lists import fold
+from fakes.toc.presence import Account
 from fakes.toc.roasting import code, roast, unroast
 from fakes.wire import Secret
 
 SIGN_ONS = ("toc_signon", "toc2_signon", "toc2_login")
-SECRETIVE = frozenset({*SIGN_ONS, "toc_change_passwd"})  # commands that hold a password
+WITH_PASSWORD = frozenset({*SIGN_ONS, "toc_change_passwd"})
 KINDS = ("roasted", "code", "old", "new")
-NOT_READABLE = "hidden command"
-NEW_PASSWORD = "changed"  # what `{new NAME}` says
+HIDDEN_COMMAND = "hidden command"
+NEW_PASSWORD = "changed"  # the value of `{new NAME}` in a transcript
 
 
-def masks(verb: str, text: str, said: Sequence[Word], aim: Aim, user: str) -> Iterator[Secret]:
-    """The spans, in the whole frame, of the secrets in a command; `said` are the words behind its verb."""
-    if not said:
+def masks(verb: str, text: str, arguments: Sequence[Word], aim: Aim, user: str) -> Iterator[Secret]:
+    """Yields the secrets of a command, with their positions in the whole frame.
+
+    `text` is the command, `arguments` its words after the verb, `user` the name signed on.
+    """
+    if not arguments:
         begin = text.lower().index(verb) + len(verb)
         begin = len(text) - len(text[begin:].lstrip())
         if text[begin:]:
-            yield Secret(HEADER + begin, HEADER + len(text), NOT_READABLE)
+            yield Secret(HEADER + begin, HEADER + len(text), HIDDEN_COMMAND)
     elif verb == "toc_change_passwd":
-        for word, kind in zip(said, ("old", "new"), strict=False):
+        for word, kind in zip(arguments, ("old", "new"), strict=False):
             if word.text:
                 yield _mask(word, user, kind, aim)
     else:
-        name = said[2].text if len(said) > 2 else ""
-        for word in said[3:4]:
+        name = arguments[2].text if len(arguments) > 2 else ""
+        for word in arguments[3:4]:
             yield _mask(word, name, "roasted", aim)
-        if verb != "toc_signon" and len(said) > 7:
-            yield _mask(said[-1], name, "code", aim)
+        if verb != "toc_signon" and len(arguments) > 7:
+            yield _mask(arguments[-1], name, "code", aim)
 
 
 def _mask(word: Word, name: str, kind: str, aim: Aim) -> Secret:
     account = aim.known.find(name)
-    who = fold(name) if account is not None else "nobody"
-    right = False
-    if account is not None and kind == "roasted":
-        right = aim.authenticate(name, unroast(word.text)) is not None
-    elif account is not None:
-        right = kind == "new" or word.text == (account.password if kind == "old" else str(code(name, account.password)))
-    return Secret(HEADER + word.start, HEADER + word.end, f"{kind} {who}" + ("" if right else " wrong"))
+    if account is None:
+        label = f"{kind} nobody wrong"
+    elif kind == "new" or _is_right(word.text, name, account, kind):
+        label = f"{kind} {fold(name)}"
+    else:
+        label = f"{kind} {fold(name)} wrong"
+    return Secret(HEADER + word.start, HEADER + word.end, label)
+
+
+def _is_right(text: str, name: str, account: Account, kind: str) -> bool:
+    """Whether a word fits the account's password. `name` is as the client wrote it."""
+    if kind == "roasted":
+        return unroast(text) in encodings(account.password)
+    expected = account.password if kind == "old" else str(code(name, account.password))
+    return text == expected
 
 
 def unmasked(label: str, aim: Aim) -> bytes:
-    """The word that a label stands for."""
-    if label == NOT_READABLE:
-        return b'"'
+    """Returns the word that a label hides."""
+    if label == HIDDEN_COMMAND:
+        return b'"'  # any command that cannot be split will do
     kind, _, rest = label.partition(" ")
     name, _, wrong = rest.partition(" ")
     account = aim.known.find(name)

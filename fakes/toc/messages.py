@@ -1,6 +1,7 @@
-"""What the server says, in the three forms that clients know: TOC 1.0, TOC2, and TOC2 with encodings (`toc2_login`).
+"""The messages of the server, in three forms: TOC 1.0, TOC2, and TOC2 with encodings.
 
-Fields are parted by colons and not escaped; only the last may hold any. Text is Latin-1, so that every octet survives.
+Colons separate the fields and are not escaped, so only the last field may hold any. The text is
+Latin-1, so that every byte survives.
 """
 
 from __future__ import annotations
@@ -8,20 +9,20 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator
 
-from fakes.toc.frames import MESSAGE
-from fakes.toc.presence import Im, Status
+from fakes.toc.frames import MESSAGE_LIMIT
+from fakes.toc.presence import Account, Im, Status
 from fakes.toc.rooms import Room
 
 
 class Form(enum.Enum):
-    """Which of them a client speaks; it says so by the command that it signs on with."""
+    """The form that a client reads. Each value is the command with which such a client signs on."""
 
     TOC1 = "toc_signon"
     TOC2 = "toc2_signon"
     ENCODED = "toc2_login"
 
 
-# The codes of ERROR. Those that say something of somebody have a name behind them.
+# The codes of ERROR. Those in NAMING are followed by a name: of a user, or of a room.
 UNAVAILABLE = 901
 CANNOT_WARN = 902
 TOO_FAST = 903
@@ -35,9 +36,9 @@ SERVICE_IS_DOWN = 981
 NAMING = frozenset({901, 902, 950, 960, 961, 962, 979, 989})
 
 
-def error(code: int, *about: str) -> str:
-    """`ERROR`; codes from 980 on end the session."""
-    return ":".join(["ERROR", str(code), *about])
+def error(code: int, *names: str) -> str:
+    """`ERROR`. The codes from 980 to 989 end the session."""
+    return ":".join(["ERROR", str(code), *names])
 
 
 def is_final(message: str) -> bool:
@@ -46,54 +47,70 @@ def is_final(message: str) -> bool:
 
 
 def sign_on(form: Form) -> str:
-    """The answer to a sign-on command that is accepted."""
+    """`SIGN_ON`, the answer to an accepted sign-on command."""
     return "SIGN_ON:TOC1.0" if form is Form.TOC1 else "SIGN_ON:TOC2.0"
 
 
+def greeting(account: Account, form: Form) -> Iterator[str]:
+    """What follows `SIGN_ON`: the name and the stored lists.
+
+    The order is that of other servers. Nothing else may come between: one client fails then.
+    """
+    if form is Form.TOC1:
+        yield f"CONFIG:{account.lists.text}"
+    yield f"NICK:{account.screen_name}"
+    if form is not Form.TOC1:
+        yield f"CONFIG2:{account.lists.config2}"
+
+
 def im(message: Im, form: Form) -> str:
-    """`IM_IN`, `IM_IN2`, `IM_IN_ENC2`. The unnamed fields of the last are as they were seen."""
+    """`IM_IN`, `IM_IN2` or `IM_IN_ENC2`.
+
+    The constant fields of `IM_IN_ENC2` are undocumented; their values are those seen in use.
+    """
     text = message.raw.decode("latin-1")
     auto = _flag(message.auto)
     if form is Form.TOC1:
         return f"IM_IN:{message.sender}:{auto}:{text}"
     if form is Form.TOC2:
         return f"IM_IN2:{message.sender}:{auto}:F:{text}"
-    return f"IM_IN_ENC2:{message.sender}:{auto}:F:T: O :F:{message.encoding}:{message.language}:{text}"
+    encoding = f"{message.encoding}:{message.language}"
+    return f"IM_IN_ENC2:{message.sender}:{auto}:F:T: O :F:{encoding}:{text}"
 
 
-def status(news: Status, form: Form) -> Iterator[str]:
-    """`UPDATE_BUDDY` or `UPDATE_BUDDY2`, then `BUDDY_CAPS2`. The class has always three characters: clients index it.
-
-    Who is gone has neither idle time nor an away mark: one client dies of them.
-    """
-    kind = (" OU" if news.away else " O ") if news.online else "   "
-    fields = f"{news.name}:{_flag(news.online)}:{news.warning}:{news.since}:{news.idle}:{kind}"
+def status(status: Status, form: Form) -> Iterator[str]:
+    """`UPDATE_BUDDY`; in TOC2 `UPDATE_BUDDY2`, and `BUDDY_CAPS2` if there are capabilities."""
+    # Always three characters, because clients index them. An offline user has neither idle time
+    # nor an away mark, because one client aborts otherwise.
+    kind = (" OU" if status.away else " O ") if status.online else "   "
+    fields = f"{status.name}:{_flag(status.online)}:{status.warning}:{status.since}:{status.idle}"
     if form is Form.TOC1:
-        yield f"UPDATE_BUDDY:{fields}"
+        yield f"UPDATE_BUDDY:{fields}:{kind}"
         return
-    yield f"UPDATE_BUDDY2:{fields}:"  # one more field, empty but for other networks
-    if news.capabilities:
-        yield f"BUDDY_CAPS2:{news.name}:{','.join(news.capabilities)}"
+    yield f"UPDATE_BUDDY2:{fields}:{kind}:"  # the last field is empty except for ICQ users
+    if status.capabilities:
+        yield f"BUDDY_CAPS2:{status.name}:{','.join(status.capabilities)}"
 
 
-def room_text(room: Room, message: Im, whisper: bool, form: Form) -> str:
-    """`CHAT_IN`, `CHAT_IN_ENC`."""
+def room_message(room: Room, message: Im, whisper: bool, form: Form) -> str:
+    """`CHAT_IN` or `CHAT_IN_ENC`."""
     text = message.raw.decode("latin-1")
+    head = f"{room.number}:{message.sender}:{_flag(whisper)}"
     if form is Form.ENCODED:
-        return f"CHAT_IN_ENC:{room.number}:{message.sender}:{_flag(whisper)}:A:{message.language}:{text}"
-    return f"CHAT_IN:{room.number}:{message.sender}:{_flag(whisper)}:{text}"
+        return f"CHAT_IN_ENC:{head}:A:{message.language}:{text}"
+    return f"CHAT_IN:{head}:{text}"
 
 
-def room_people(room: Room, inside: bool, names: Iterable[str]) -> Iterator[str]:
-    """`CHAT_UPDATE_BUDDY`, as many as it takes to stay below the limit."""
-    head = said = f"CHAT_UPDATE_BUDDY:{room.number}:{_flag(inside)}"
+def room_members(room: Room, inside: bool, names: Iterable[str]) -> Iterator[str]:
+    """`CHAT_UPDATE_BUDDY`, in as many messages as the length limit requires."""
+    head = message = f"CHAT_UPDATE_BUDDY:{room.number}:{_flag(inside)}"
     for name in names:
-        if len(said) + 1 + len(name) > MESSAGE:
-            yield said
-            said = head
-        said += ":" + name
-    yield said
+        if len(message) + 1 + len(name) > MESSAGE_LIMIT:
+            yield message
+            message = head
+        message += ":" + name
+    yield message
 
 
-def _flag(yes: bool) -> str:
-    return "T" if yes else "F"
+def _flag(value: bool) -> str:
+    return "T" if value else "F"

@@ -1,6 +1,7 @@
-"""Somebody who is signed on, and the door through which he is told things.
+"""A session as the service sees it, and the `Door` through which the service reaches its user.
 
-Nothing here knows frames: a TOC connection is one door, a person of the play (`actors.py`) another.
+Nothing here knows frames. A TOC connection is one kind of door, an actor without a client another
+(door.py, actors.py).
 """
 
 from __future__ import annotations
@@ -9,22 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from fakes.toc.lists import LONGEST, Lists, Permissions, fold, is_name
+from fakes.toc.lists import LIST_LIMIT, Lists, Permissions, fold, is_name
 
 if TYPE_CHECKING:
     from fakes.toc.rooms import Room
 
-HOUR = 3600.0  # seconds for which an IM is good for a warning
-LEVEL = 100  # no warning goes higher, and so many at most are owed
+HOUR = 3600.0  # seconds during which an IM allows its recipient to warn the sender
+LEVEL = 100  # the highest warning level, and the most warnings one user may have left for another
 
 
 class Unavailable(Exception):
-    """Somebody who is unknown, not on line, or does not let himself be seen: nobody is told which."""
+    """Raised for unknown, offline and blocking users alike, so that callers cannot tell which."""
 
 
 @dataclass
 class Account:
-    """A screen name, in the form that its owner likes, and what is kept of it."""
+    """A screen name, as its owner writes it, and what is stored for it."""
 
     screen_name: str
     password: str = "secret"
@@ -36,19 +37,22 @@ class Account:
 
 @dataclass(frozen=True)
 class Im:
-    """An instant message as it reached somebody. Names are in their owner's form; `raw` is HTML in octets."""
+    """An instant message as it reached its recipient.
 
-    at: float
+    Names are as their owners write them. `raw` is HTML in bytes.
+    """
+
+    at: float  # seconds since the epoch
     sender: str
     to: str
     raw: bytes
     auto: bool = False
-    encoding: str = "L"  # A (ASCII), L (Latin-1) or U (UTF-8), as the encoded forms of TOC2 say it
+    encoding: str = "L"  # A (ASCII), L (Latin-1) or U (UTF-8), the codes of TOC2's encoded forms
     language: str = "en"
 
     @property
     def text(self) -> str:
-        """The HTML as text: UTF-8 if it can be, else Latin-1, since most forms do not say."""
+        """The HTML, decoded as UTF-8 if possible, else as Latin-1; most clients do not say."""
         try:
             return self.raw.decode()
         except UnicodeDecodeError:
@@ -60,133 +64,145 @@ class Im:
 
 @dataclass(frozen=True)
 class Status:
-    """What watchers are told of somebody."""
+    """What the watchers of a user learn about it."""
 
     name: str
     online: bool = False
     warning: int = 0
-    since: int = 0  # when he signed on, in seconds since the epoch
+    since: int = 0  # time of the sign-on, in seconds since the epoch
     idle: int = 0  # minutes
     away: bool = False
     capabilities: tuple[str, ...] = ()
 
 
 class Door(Protocol):
-    """How somebody is told things."""
+    """How the service notifies a user."""
 
     def on_im(self, im: Im) -> None:
-        """An IM for him."""
+        """An IM for the user."""
 
     def on_status(self, status: Status) -> None:
-        """News of somebody whom he watches."""
+        """The status of a user whom this one watches."""
 
     def on_warned(self, level: int, by: str) -> None:
-        """He was warned, by nobody ("") if anonymously."""
+        """The user was warned. `by` is "" if the warning was anonymous."""
 
     def on_typing(self, name: str, event: int) -> None:
-        """Somebody types to him: 2; has typed and stopped: 1; has typed nothing: 0."""
+        """`name` is typing to the user (2), has paused (1), or has cleared its text (0)."""
 
     def on_joined(self, room: Room) -> None:
-        """He is in the room now."""
+        """The user has joined a room."""
 
     def on_left(self, room: Room) -> None:
-        """He has left it."""
+        """The user has left a room."""
 
-    def on_people(self, room: Room, inside: bool, names: list[str]) -> None:
-        """These came into the room, or went."""
+    def on_members(self, room: Room, inside: bool, names: list[str]) -> None:
+        """`names` are in the room (True), or have left it (False)."""
 
-    def on_room_text(self, room: Room, im: Im, whisper: bool) -> None:
-        """Something was said in the room."""
+    def on_room_message(self, room: Room, im: Im, whisper: bool) -> None:
+        """A message in a room, to all members or to this user alone."""
 
     def on_invited(self, room: Room, by: str, text: str) -> None:
-        """He is asked to come."""
+        """`by` invites the user to a room."""
 
     def on_replaced(self) -> None:
-        """The same name signed on again: this session is over."""
+        """The same name has signed on again, so this session is over."""
 
-    def on_words(self, words: str) -> None:
-        """Whatever else a test wants him to be told, as TOC writes it."""
+    def on_message(self, message: str) -> None:
+        """Any other message that a test sends, as TOC writes it."""
 
     def on_pause(self, seconds: float) -> None:
-        """The server moves him elsewhere: after so many seconds he begins anew."""
+        """The server pauses this session; after that many seconds it begins again."""
 
 
 class Presence:
-    """One session of an account. Until `visible`, nobody knows of it and it is told nothing."""
+    """One session of an account. While it is not `visible`, nobody sees it and it sees nobody."""
 
     def __init__(self, account: Account, door: Door, since: float, stored: bool) -> None:
         self.account = account
         self.door = door
-        self.since = since
+        self.since = since  # seconds since the epoch
         self.visible = False
-        self.away = ""  # the text that says so; "": he is not away
+        self.away = ""  # the away message; "": not away
         self.idle_since: float | None = None
         self.capabilities: tuple[str, ...] = ()
         self.rooms: dict[int, Room] = {}
-        self.cookie = ""  # admits him to the pages over HTTP; made when first needed
-        self.stored = stored  # TOC2: the account's own lists are in force; in TOC 1.0 the client says them anew
+        self.cookie = ""  # admits the user to the pages over HTTP; created when first needed
+        # True in TOC2: the stored lists are in force. In TOC 1.0 the client sends them again.
+        self.stored = stored
         self._watched: dict[str, str] = {}
         self._permissions = Permissions()
-        self._owed: dict[str, tuple[int, float]] = {}  # who may be warned: how often yet, and since when
+        # For each user who may be warned: how many more times, and when its last IM came.
+        self._warnings: dict[str, tuple[int, float]] = {}
 
     @property
     def name(self) -> str:
-        """The screen name as its owner writes it."""
+        """The screen name, as its owner writes it."""
         return self.account.screen_name
 
     @property
     def permissions(self) -> Permissions:
-        """Who may see and reach him: the account's in TOC2, the session's own in TOC 1.0."""
+        """Who may see and reach the user: stored in TOC2, part of the session in TOC 1.0."""
         return self.account.lists.permissions if self.stored else self._permissions
 
     def allows(self, name: str) -> bool:
-        """Whether this one may see and reach him; one always sees oneself."""
-        return fold(name) == fold(self.name) or self.permissions.allow(name, name in self.account.lists)
+        """Whether `name` may see and reach the user. Users always see themselves."""
+        if fold(name) == fold(self.name):
+            return True
+        return self.permissions.allows(name, buddy=name in self.account.lists)
 
     def status(self, now: float) -> Status:
-        """What watchers are told now."""
-        idle = 0 if self.idle_since is None else int((now - self.idle_since) // 60)
+        """What watchers learn at the time `now`."""
         return Status(
-            self.name, True, self.account.warning, int(self.since), idle, bool(self.away), self.capabilities
-        )  # fmt: skip
+            name=self.name,
+            online=True,
+            warning=self.account.warning,
+            since=int(self.since),
+            idle=0 if self.idle_since is None else int((now - self.idle_since) // 60),
+            away=bool(self.away),
+            capabilities=self.capabilities,
+        )
 
-    # ── whom he watches ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── whom the user watches ────────────────────────────────────────────────
 
     @property
     def watched(self) -> list[str]:
-        """The names that he watches, each once."""
+        """The names that the user watches, each once."""
         stored = {fold(name): name for name in self.account.lists.buddies} if self.stored else {}
         return list({**stored, **self._watched}.values())
 
     def watches(self, name: str) -> bool:
-        """Whether he is told of this one."""
+        """Whether the user is notified of changes of this name."""
         return fold(name) in self._watched or (self.stored and name in self.account.lists)
 
     def watch(self, names: Iterable[str]) -> list[str]:
-        """From now on he is told of these; gives those that are new."""
+        """Watches these names; return those that were not watched before.
+
+        Ignores invalid names, and all names once the list is full.
+        """
         new = [name for name in names if is_name(name) and not self.watches(name)]
-        for name in new[: LONGEST - len(self._watched)]:
+        for name in new[: LIST_LIMIT - len(self._watched)]:
             self._watched[fold(name)] = name
         return [name for name in new if self.watches(name)]
 
     def unwatch(self, names: Iterable[str]) -> None:
-        """He is no longer told of these."""
+        """Stops watching these names."""
         for name in names:
             self._watched.pop(fold(name), None)
 
-    # ── whom he may warn ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── whom the user may warn ───────────────────────────────────────────────
 
-    def heard_from(self, name: str, now: float) -> None:
-        """An IM came: it is good for one warning, for an hour."""
-        owed, since = self._owed.get(fold(name), (0, now))
-        self._owed[fold(name)] = (min(owed + 1, LEVEL) if now - since < HOUR else 1, now)
+    def record_im_from(self, name: str, now: float) -> None:
+        """Allows one more warning of the sender of an IM, for an hour."""
+        left, since = self._warnings.get(fold(name), (0, now))
+        self._warnings[fold(name)] = (min(left + 1, LEVEL) if now - since < HOUR else 1, now)
 
-    def may_warn(self, name: str, now: float) -> bool:
-        """Whether he may warn this one; if so, one warning less is left."""
-        owed, since = self._owed.get(fold(name), (0, now))
-        if not owed or now - since >= HOUR:
+    def use_warning(self, name: str, now: float) -> bool:
+        """Uses one of the warnings that are left for this name; False if there is none."""
+        left, since = self._warnings.get(fold(name), (0, now))
+        if not left or now - since >= HOUR:
             return False
-        self._owed[fold(name)] = (owed - 1, since)
+        self._warnings[fold(name)] = (left - 1, since)
         return True
 
 

@@ -1,4 +1,4 @@
-"""How TOC hides a password from a glance, and from nothing else; and the number that TOC2 clients derive from it."""
+"""Roasting, with which TOC obscures a password (it is not encryption), and the code of TOC2."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ KEY = b"Tic/Toc"
 
 
 def roast(password: bytes) -> str:
-    """`0x`, then each octet of the password, laid over the key by XOR, as two hexadecimal digits."""
-    return "0x" + bytes(octet ^ key for octet, key in zip(password, cycle(KEY), strict=False)).hex()
+    """Returns `0x` and the password XOR the repeated key, as two hexadecimal digits per byte."""
+    return "0x" + bytes(byte ^ key for byte, key in zip(password, cycle(KEY), strict=False)).hex()
 
 
 def unroast(text: str) -> bytes | None:
-    """The password; digits in either case. None when it is no roasted text."""
+    """Returns the password; None if the text is not roasted. The digits may be in either case."""
     try:
         if text[:2] != "0x":
             return None
-        return bytes(octet ^ key for octet, key in zip(bytes.fromhex(text[2:]), cycle(KEY), strict=False))
+        roasted = bytes.fromhex(text[2:])
     except ValueError:
         return None
+    return bytes(byte ^ key for byte, key in zip(roasted, cycle(KEY), strict=False))
 
 
 def code(screen_name: str, password: str) -> int:
-    """The last number of `toc2_signon`. Clients make it in two ways, to the same result; servers do not look at it."""
+    """Returns the last number of `toc2_signon`.
+
+    Clients compute it by one of two formulas with the same result. Servers ignore it.
+    """
     return 7696 * ord(screen_name[:1] or "\0") * ord(password[:1] or "\0")

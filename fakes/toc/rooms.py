@@ -1,4 +1,4 @@
-"""Chat rooms. They exist while somebody is in them."""
+"""Chat rooms. A room exists while it has members."""
 
 from __future__ import annotations
 
@@ -6,73 +6,79 @@ from itertools import count
 
 from fakes.toc.presence import Im, Presence
 
-EXCHANGE = "4"  # the only one that clients ask for
-ROOMS = 100  # that one person may be in at once
+EXCHANGE = "4"  # the only exchange that clients ask for
+ROOMS = 100  # how many rooms one user may be in at the same time
 
 
 class Room:
-    """One room and who is in it, in order of arrival."""
+    """A room and its members, in order of arrival."""
 
     def __init__(self, number: int, name: str, key: str) -> None:
         self.number = number
-        self.name = name  # as whoever came first wrote it
+        self.name = name  # as its first member wrote it
         self.key = key
-        self.people: list[Presence] = []
+        self.members: list[Presence] = []
 
     def say(self, im: Im) -> None:
-        """Tells everybody, who said it included."""
-        for person in list(self.people):
-            person.door.on_room_text(self, im, whisper=False)
+        """Sends a message to all members, the sender included."""
+        for member in list(self.members):
+            member.door.on_room_message(self, im, whisper=False)
 
 
 class Rooms:
     """All rooms."""
 
     def __init__(self) -> None:
-        self._numbers = count(1)  # 0 is "not found" to one client
+        self._numbers = count(1)  # to one client, 0 means "not found"
         self._by_name: dict[str, Room] = {}
         self._by_number: dict[int, Room] = {}
 
-    def numbered(self, number: str) -> Room | None:
-        """The room with this number, as a client writes it."""
-        return self._by_number.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 12 else None
+    def find(self, number: str) -> Room | None:
+        """Returns the room with this number, as a client writes it; None if it does not exist."""
+        if number.isascii() and number.isdigit() and len(number) < 12:
+            return self._by_number.get(int(number))
+        return None
 
-    def named(self, name: str) -> Room | None:
-        """The room of this name, opened if need be; None for what cannot be a name.
+    def open(self, name: str) -> Room | None:
+        """Returns the room of this name, created if needed; None if it cannot be a name.
 
-        Names compare without regard to case and to how many blanks part the words.
+        Names are compared without regard to case and to the number of spaces between words.
         """
         key = " ".join(word for word in name.lower().split(" ") if word)
-        if not key or ":" in name or not name.isprintable():  # CHAT_INVITE has a field behind it
+        # In CHAT_INVITE another field follows the name, so it may not hold a colon.
+        if not key or ":" in name or not name.isprintable():
             return None
         if key not in self._by_name:
             room = Room(next(self._numbers), name, key)
             self._by_name[key] = self._by_number[room.number] = room
         return self._by_name[key]
 
-    def join(self, room: Room, person: Presence) -> bool:
-        """Somebody comes in; the first news he has of the others lists himself too. False when he is in too many."""
-        new = person not in room.people
-        if new and len(person.rooms) >= ROOMS:
-            self._forget_if_empty(room)
+    def join(self, room: Room, user: Presence) -> bool:
+        """Adds a user to a room; False if the user is in too many rooms.
+
+        The member list sent on joining includes the new member.
+        """
+        new = user not in room.members
+        if new and len(user.rooms) >= ROOMS:
+            self._close_if_empty(room)
             return False
-        person.door.on_joined(room)
+        user.door.on_joined(room)
         if new:
-            for other in list(room.people):
-                other.door.on_people(room, True, [person.name])
-            room.people.append(person)
-            person.rooms[room.number] = room
-        person.door.on_people(room, True, [other.name for other in room.people])
+            for other in list(room.members):
+                other.door.on_members(room, True, [user.name])
+            room.members.append(user)
+            user.rooms[room.number] = room
+        user.door.on_members(room, True, [member.name for member in room.members])
         return True
 
-    def leave(self, room: Room, person: Presence) -> None:
-        """Somebody goes, by himself or because his session is over."""
-        room.people.remove(person)
-        del person.rooms[room.number]
-        for other in list(room.people):
-            other.door.on_people(room, False, [person.name])
-        self._forget_if_empty(room)
+    def leave(self, room: Room, user: Presence) -> None:
+        """Removes a user from a room, by its own command or because its session is over."""
+        room.members.remove(user)
+        del user.rooms[room.number]
+        for other in list(room.members):
+            other.door.on_members(room, False, [user.name])
+        self._close_if_empty(room)
 
-    def _forget_if_empty(self, room: Room) -> None:
-        if not room.people:
+    def _close_if_empty(self, room: Room) -> None:
+        if not room.members:
             del self._by_number[room.number], self._by_name[room.key]
