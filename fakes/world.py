@@ -238,6 +238,11 @@ class World:
         """What happened off the wire: cues, what the program said and logged."""
         return self._bridge.call(lambda: [one for one in self.recording if isinstance(one, Event)])
 
+    @property
+    def said(self) -> list[str]:
+        """The lines that the program printed, in order."""
+        return [event.text for event in self.events if event.level == "say"]
+
     # ── what a test does to it ───────────────────────────────────────────────────────────────────────────────────
 
     def call(self, do: Callable[[], T]) -> T:
