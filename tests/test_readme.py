@@ -45,5 +45,5 @@ def test_every_link_leads_somewhere() -> None:
 def test_every_scenario_stands_in_the_map() -> None:
     from scenarios import catalogue
 
-    for scenario in catalogue.scenarios():
+    for scenario in catalogue.pages():
         assert f"[{scenario.name}]({scenario.module.replace('.', '/')}.py)" in README, scenario.name

@@ -16,9 +16,10 @@ from comms.toc.markup import Html
 from comms.toc.session import Session
 from fakes.world import PASSWORD
 from scenarios import catalogue
-from scenarios.__main__ import acts, main, rehearse
+from scenarios.__main__ import main
 from scenarios.aim import aim_uptime
 from scenarios.aim.aim_uptime import DISK, nearly_full
+from scenarios.rehearsal import rehearse
 
 NAMES = ("aim-hello", "aim-callbacks", "aim-uptime")
 
@@ -27,7 +28,7 @@ def test_every_act_of_the_catalogue_is_there() -> None:
     assert {
         "aim-send-im", "aim-on-error", "aim-on-im", "aim-on-status-available", "aim-on-status-online", "aim-on-status-idle",
         "aim-on-status-away", "aim-uptime-bot", "server-info-push",
-    } <= {act.name for name in NAMES for act in acts(catalogue.named(name))}  # fmt: skip
+    } <= {act.name for name in NAMES for act in catalogue.named(name).acts()}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,7 +36,7 @@ def test_the_book_lists_no_act_and_no_claim_that_is_not_there(name: str) -> None
     scenario = catalogue.named(name)
     assert scenario.book is not None
     for act, texts in importlib.import_module(scenario.book).BREAKS.items():
-        (one,) = (one for one in acts(scenario) if one.name == act and one.book)
+        (one,) = (one for one in scenario.acts() if one.name == act and one.book)
         assert set(texts) <= {claim.text for claim in rehearse(scenario, one).claims}
 
 
@@ -83,7 +84,7 @@ def test_any_table_at_all_can_be_read() -> None:
 
 def broken(name: str, act: str) -> list[str]:
     scenario = catalogue.named(name)
-    (one,) = (one for one in acts(scenario) if one.name == act)
+    (one,) = (one for one in scenario.acts() if one.name == act)
     return rehearse(scenario, one).broken
 
 

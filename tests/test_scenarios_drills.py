@@ -9,19 +9,18 @@ import pytest
 
 from fakes.faults import Fault
 from fakes.wire import Record
-from scenarios import __main__ as command
-from scenarios import catalogue
+from scenarios import catalogue, rehearsal
 from scenarios.sending.apache_alert import ADMINS
 
 ALERT = catalogue.named("apache-alert")
-CRASH = command.acts(ALERT)[0]
+CRASH = ALERT.acts()[0]
 
 
 def units() -> list[tuple[str, int]]:
     """Each place of the alert's one session where a fault may strike: verb, and the how-manieth of it."""
     seen: Counter[str] = Counter({"connect": 1})
     found = [("connect", 1)]
-    for one in command.rehearse(ALERT, CRASH).recording:
+    for one in rehearsal.rehearse(ALERT, CRASH).recording:
         if isinstance(one, Record) and one.direction == "C":
             seen[one.verb] += 1
             found.append((one.verb, seen[one.verb]))
@@ -62,7 +61,7 @@ def stored(fault: Fault) -> bool:
 
 @pytest.mark.parametrize("fault", drills(), ids=str)
 def test_the_monitor_goes_on_and_both_are_told(fault: Fault) -> None:
-    performance = command.rehearse(ALERT, CRASH, [str(fault)])
+    performance = rehearsal.rehearse(ALERT, CRASH, [str(fault)])
     assert performance.unmet == []
     ends = [one.text for one in performance.recording if not isinstance(one, Record) and "ends with" in one.text]
     assert ends == [], "a fault of the mail server never ends the monitor"

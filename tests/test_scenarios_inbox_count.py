@@ -12,7 +12,7 @@ import pytest
 from comms import settings
 from comms.errors import CommsError, SettingsError
 from fakes.world import World
-from scenarios.receiving.inbox_count import RUBY, WORLD, answer, run, said
+from scenarios.receiving.inbox_count import RUBY, WORLD, answer, run
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +33,7 @@ def test_the_listing_has_sizes_and_ids_oldest_first(style: str) -> None:
         table = {**world.settings, "scenario": {"inbox-count": {"style": style, "listing": True}}}
         assert run(world.clock, settings.load(table), world.host) == 0
         first, second = (row.size for row in world.mail.drop(RUBY).rows)
-        assert said(world)[1:] == [f"1  {first} octets  00000001", f"2  {second} octets  00000002"]
+        assert world.said[1:] == [f"1  {first} octets  00000001", f"2  {second} octets  00000002"]
 
 
 @pytest.mark.parametrize("style", ["block", "object"])

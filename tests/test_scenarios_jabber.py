@@ -23,13 +23,12 @@ from comms.xmpp import Outbox, stanzas
 from fakes.faults import Fault
 from fakes.wire import Record
 from fakes.world import World
-from scenarios import __main__ as command_line
-from scenarios import catalogue
+from scenarios import catalogue, rehearsal
 from scenarios.jabber import contact_list, jabber_hello, mysql_by_jabber
 from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD, command, run, told
 
 MYSQL = catalogue.named("mysql-by-jabber")
-MAIN = command_line.acts(MYSQL)[0]
+MAIN = MYSQL.acts()[0]
 
 
 # ── the link is cut before, within and after every unit ──────────────────────────────────────────────────────────
@@ -39,7 +38,7 @@ def units() -> list[tuple[str, int]]:
     """Each place of the act's one session where a fault may strike: verb, and the how-manieth of it."""
     seen: Counter[str] = Counter({"connect": 1})
     found = [("connect", 1)]
-    for one in command_line.rehearse(MYSQL, MAIN).recording:
+    for one in rehearsal.rehearse(MYSQL, MAIN).recording:
         if isinstance(one, Record) and one.direction == "C":
             seen[one.verb] += 1
             found.append((one.verb, seen[one.verb]))
@@ -52,14 +51,14 @@ WHATS: list[dict[str, Any]] = [
 CUTS = [Fault(verb, "xmpp", nth=nth, **what) for verb, nth in units() for what in WHATS]
 
 
-def ran(performance: command_line.Performance) -> int:
+def ran(performance: rehearsal.Performance) -> int:
     """How often MySQL was restarted."""
     return sum(1 for one in performance.recording if getattr(one, "text", "") == f"runs: {' '.join(RESTART)}")
 
 
 @pytest.mark.parametrize("fault", CUTS, ids=str)
 def test_a_cut_runs_nothing_twice_and_answers_nothing_twice(fault: Fault) -> None:
-    performance = command_line.rehearse(MYSQL, MAIN, [str(fault)])
+    performance = rehearsal.rehearse(MYSQL, MAIN, [str(fault)])
     assert performance.unmet == []
     assert ran(performance) <= 3, "three orders are three restarts at most"
     said = [one for one in performance.recording if isinstance(one, Record) and one.verb == "message"]
@@ -157,7 +156,7 @@ def test_an_answer_that_waited_goes_out_after_the_restart_of_the_program() -> No
 
 def broken(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, value: Any) -> list[str]:
     monkeypatch.setattr(target, name, value)
-    return command_line.rehearse(MYSQL, MAIN).broken
+    return rehearsal.rehearse(MYSQL, MAIN).broken
 
 
 def test_a_client_that_hands_out_everything_breaks_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +174,8 @@ def test_a_program_that_answers_strangers_breaks_the_claims(monkeypatch: pytest.
 
 def test_a_program_that_says_told_whatever_happens_breaks_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql_by_jabber, "told", lambda order, outcome, known: f"MySQL told to {order.verb}.")
-    fails = next(act for act in command_line.acts(MYSQL) if act.name == "jabber-order-fails")
-    found = command_line.rehearse(MYSQL, fails).broken
+    fails = next(act for act in MYSQL.acts() if act.name == "jabber-order-fails")
+    found = rehearsal.rehearse(MYSQL, fails).broken
     assert "the exit status is told, with the end of the output" in found
 
 

@@ -35,7 +35,7 @@ def test_a_run_shows_title_people_time_wire_sections_and_claims(capsys: pytest.C
     assert code == 0
     for shown in (
         "act apache-crash-alert: Apache dies at 00:01", "00:01:00  web1.yourco.test: apache2 dies", "says: ** Process is down",
-        "C: EHLO web1.yourco.test", "RFC 5321 §4.1.1.1", "{cram-md5 notifier@yourco.test}", "✓ each administrator got one mail",
+        "C: EHLO web1.yourco.test", "RFC 5321 §4.1.1.1", "{cram-md5 notifier@yourco.test}", "✓ each administrator gets one mail",
     ):  # fmt: skip
         assert shown in out
 
@@ -47,7 +47,7 @@ def test_quiet_says_nothing_when_all_is_well(capsys: pytest.CaptureFixture[str])
 
 def test_a_claim_that_does_not_hold_is_exit_1_with_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = said(capsys, "run", "apache-alert", "--fault", 'DATA reply "554 no"', "--quiet")
-    assert code == 1 and "✗ each administrator got one mail\n      found instead:" in out
+    assert code == 1 and "✗ each administrator gets one mail\n      expected: " in out
 
 
 def test_a_listed_fault_is_exit_0_when_it_does_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,8 +78,8 @@ def test_out_keeps_transcript_mails_and_state(capsys: pytest.CaptureFixture[str]
     (["run", "apache-alrt"], "did you mean 'apache-alert'"),
     (["run", "apache-alert", "--act", "apache-crash"], "did you mean 'apache-crash-"),
     (["run", "apache-alert", "--fault", "RCTP reset"], "did you mean 'rcpt'"),
-    (["run", "apache-alert", "--once"], "--once goes with --live"),
-    (["run", "all", "--live", "x.toml"], "say its name"),
+    (["run", "apache-alert", "--once"], "--once works only with --live"),
+    (["run", "all", "--live", "x.toml"], "write its name instead of all"),
     (["run", "apache-alert", "--live", "no-such.toml"], "cannot be read"),
 ])  # fmt: skip
 def test_wrong_words_are_exit_2_and_one_line(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:

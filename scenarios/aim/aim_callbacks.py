@@ -29,7 +29,7 @@ from comms.toc.buddies import STATUSES, Buddy
 from comms.toc.client import Client
 from comms.toc.markup import Html
 from comms.toc.messages import Complaint
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -44,6 +44,7 @@ WORLD: dict[str, Any] = {
     ],
     "scenario": {"aim-callbacks": {"friends": ["Friend"]}},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 
     for friend in map(client.buddy_list.buddy_named, rules.friends):
         for status in STATUSES:
-            friend.on_status(status)(lambda friend=friend, status=status: host.say(f"{friend} is {status}"))
+            friend.on_status(status)(
+                lambda friend=friend, status=status: host.say(f"{friend} is {status}")
+            )
 
     with client:
         client.connect()
@@ -79,22 +82,31 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return 0
 
 
-def said(world: World) -> list[str]:
-    """What the program has said on its console."""
-    return [event.text for event in world.events if event.level == "say"]
-
-
-@act("aim-on-error")
+@scenario.act("aim-on-error")
 def on_error(world: World, program: Program) -> Iterator[Claim]:
     """The server complains before the sign-on and after it, in words known and unknown: each complaint is heard."""
     program(toc={"password": "wrong"})
-    heard = said(world)
+    heard = world.said
     wanted = ["error 980: the screen name or the password is wrong"]
-    yield Claim("an error before the sign-on is heard", heard == wanted, heard)
-    for second, words in enumerate(("ERROR:901:friend", "ERROR:901:stranger", "ERROR:777:whatever"), 60):
+    yield equal("an error before the sign-on is heard", heard, wanted)
+    for second, words in enumerate(
+        ("ERROR:901:friend", "ERROR:901:stranger", "ERROR:777:whatever"), 60
+    ):
         world.clock.at(second, partial(world.aim.sends, "PyBot", words))
     program()
-    errors = [text for text in said(world) if text.startswith("error ")][1:]
-    yield Claim("each one has its number and its text", errors[:1] == ["error 901: friend is not available"], errors)
-    yield Claim("the next one has its own name in it", errors[1:2] == ["error 901: stranger is not available"], errors)
-    yield Claim("an unknown number is heard too", errors[2:] == ["error 777: unknown to this client: whatever"], errors)
+    errors = [text for text in world.said if text.startswith("error ")][1:]
+    yield holds(
+        "each one has its number and its text",
+        errors[:1] == ["error 901: friend is not available"],
+        errors,
+    )
+    yield holds(
+        "the next one has its own name in it",
+        errors[1:2] == ["error 901: stranger is not available"],
+        errors,
+    )
+    yield holds(
+        "an unknown number is heard too",
+        errors[2:] == ["error 777: unknown to this client: whatever"],
+        errors,
+    )

@@ -27,7 +27,7 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.settings import Settings
 from comms.toc.client import Client
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -40,6 +40,7 @@ WORLD: dict[str, Any] = {
     "aim": [{"screen_name": "PyBot"}, {"screen_name": FRIEND}],
     "scenario": {"aim-hello": {"friend": "old FRIEND"}},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,24 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return 0 if arrived else 5
 
 
-def said(world: World) -> list[str]:
-    """What the program has said on its console."""
-    return [event.text for event in world.events if event.level == "say"]
-
-
-@act("aim-send-im")
+@scenario.act("aim-send-im")
 def hello(world: World, program: Program) -> Iterator[Claim]:
     """The friend is there, and is greeted."""
     friend = world.aim.actor(FRIEND)
     friend.signs_on()
     code = program()
-    heard, told = [im.text for im in friend.heard], said(world)
-    yield Claim("the friend is greeted", heard == [GREETING], heard)
-    yield Claim("it says that it arrived", code == 0 and told == [f"old FRIEND was told: {GREETING}"], told)
-    words = [record.verb if record.direction == "C" else record.raw[6:13].decode("latin-1") for record in world.records]
-    awaited = words.index("SIGN_ON") < words.index("toc_send_im") if "toc_send_im" in words else False
-    yield Claim("it waits for the sign-on", awaited, words)
+    heard, told = [im.text for im in friend.heard], world.said
+    yield equal("the friend is greeted", heard, [GREETING])
+    yield holds(
+        "it says that it arrived", code == 0 and told == [f"old FRIEND was told: {GREETING}"], told
+    )
+    words = [
+        record.verb if record.direction == "C" else record.raw[6:13].decode("latin-1")
+        for record in world.records
+    ]
+    awaited = (
+        words.index("SIGN_ON") < words.index("toc_send_im") if "toc_send_im" in words else False
+    )
+    yield holds("it waits for the sign-on", awaited, words)
     ends = [record.verb for record in world.records if record.direction == "-"]
-    yield Claim("it leaves first", ends == ["connects", "leaves", "closes"], ends)
+    yield equal("it leaves first", ends, ["connects", "leaves", "closes"])

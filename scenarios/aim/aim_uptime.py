@@ -39,7 +39,7 @@ from comms.toc.buddies import Buddy
 from comms.toc.client import Client
 from comms.toc.markup import Html, marked_up
 from comms.toc.messages import normal
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -63,6 +63,7 @@ WORLD: dict[str, Any] = {
     },
     "scenario": {"aim-uptime": {"admins": ["sysadmin"]}},
 }
+scenario = Scenario(WORLD)
 
 
 SLACK = 5  # per cent below the limit at which a disk counts as having room again
@@ -73,7 +74,9 @@ class Rules:
     """The scenario's settings; times in seconds."""
 
     admins: tuple[str, ...] = ()
-    commands: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"uptime": ("uptime",), "disk": ("df", "-k")})
+    commands: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {"uptime": ("uptime",), "disk": ("df", "-k")}
+    )
     timeout: float = 10
     fresh: float = 5
     push: int = 0
@@ -83,7 +86,9 @@ class Rules:
 
     def __post_init__(self) -> None:
         if not self.admins:
-            raise ValueError('admins is empty: nobody would be answered; write admins = ["YourScreenName"]')
+            raise ValueError(
+                'admins is empty: nobody would be answered; write admins = ["YourScreenName"]'
+            )
         if self.push and "disk" not in self.commands:
             raise ValueError('push needs a command `disk`; write disk = ["df", "-k"] into commands')
 
@@ -120,8 +125,13 @@ class Facts:
 
 def nearly_full(table: str, limit: int, known: Collection[str]) -> list[str]:
     """Where df's output shows so many per cent in use, or more; what is known to be full stays so for some per cent."""
-    used = {place: int(per_cent) for per_cent, place in re.findall(r"^.*? (\d+)% +(?:.* \d+% +)?(\S.*)$", table, re.M)}
-    return sorted(place for place in used if used[place] >= (limit - SLACK if place in known else limit))
+    used = {
+        place: int(per_cent)
+        for per_cent, place in re.findall(r"^.*? (\d+)% +(?:.* \d+% +)?(\S.*)$", table, re.M)
+    }
+    return sorted(
+        place for place in used if used[place] >= (limit - SLACK if place in known else limit)
+    )
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
@@ -174,12 +184,22 @@ def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -
     return code
 
 
-def tell(client: Client, news: dict[str, list[str]], table: str, rules: Rules, host: Host) -> Iterator[str]:
+def tell(
+    client: Client, news: dict[str, list[str]], table: str, rules: Rules, host: Host
+) -> Iterator[str]:
     """Tells everybody their news over one connection; gives those who got it."""
     with client:
         for number, (admin, places) in enumerate(news.items()):
-            headline = f"{host.name}: {', '.join(places)} nearly full" if places else f"{host.name}: room again"
-            text = Html(f"<b>{marked_up(headline)}</b>\n{marked_up(table)}") if rules.html else f"{headline}\n{table}"
+            headline = (
+                f"{host.name}: {', '.join(places)} nearly full"
+                if places
+                else f"{host.name}: room again"
+            )
+            text = (
+                Html(f"<b>{marked_up(headline)}</b>\n{marked_up(table)}")
+                if rules.html
+                else f"{headline}\n{table}"
+            )
             try:
                 if number == 0:
                     client.connect()
@@ -190,7 +210,7 @@ def tell(client: Client, news: dict[str, list[str]], table: str, rules: Rules, h
                 yield admin
 
 
-@act("aim-uptime-bot")
+@scenario.act("aim-uptime-bot")
 def bot(world: World, program: Program) -> Iterator[Claim]:
     """The administrator asks three times: for all, for a part, and for all again at once."""
     admin = world.aim.actor("SysAdmin")
@@ -199,9 +219,9 @@ def bot(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(122, lambda: admin.says("Web1Bot", "and now?"))
     program()
     answers = [Html(im.text).text for im in admin.heard]
-    yield Claim("each IM gets one answer", len(answers) == 3, answers)
+    yield holds("each IM gets one answer", len(answers) == 3, answers)
     both = f"{UPTIME.strip()}\n\n{DISK.strip()}"
-    yield Claim("the answer has both sections", answers[:1] == [both], answers[:1])
-    yield Claim("one section can be asked for", answers[1:2] == [UPTIME.strip()], answers[1:2])
+    yield equal("the answer has both sections", answers[:1], [both])
+    yield equal("one section can be asked for", answers[1:2], [UPTIME.strip()])
     ran = [" ".join(line) for line in world.host.ran]
-    yield Claim("what is fresh is not looked at again", ran == ["uptime", "df -k", "uptime", "df -k"], ran)
+    yield equal("what is fresh is not looked at again", ran, ["uptime", "df -k", "uptime", "df -k"])

@@ -41,7 +41,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     client.on_error(lambda text: host.say(f"error {text}"))
 
     def im(message: str, buddy: Buddy, auto_response: bool) -> None:
-        host.say(f"{buddy.screen_name} {'answers by itself' if auto_response else 'says'}: {message}")
+        host.say(
+            f"{buddy.screen_name} {'answers by itself' if auto_response else 'says'}: {message}"
+        )
         buddy.send_im("Thank you!")
 
     client.on_im(im)

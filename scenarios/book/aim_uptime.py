@@ -17,7 +17,11 @@ FOR_EVER = 86400.0
 
 BREAKS = {
     "aim-uptime-bot": ["one section can be asked for", "what is fresh is not looked at again"],
-    "aim-uptime-silence": ["a stranger learns nothing", "and leaves a trace", "an auto-response is not answered"],
+    "aim-uptime-silence": [
+        "a stranger learns nothing",
+        "and leaves a trace",
+        "an auto-response is not answered",
+    ],
     "aim-uptime-trouble": [
         "a command that hangs is said",
         "a command that fails is said",
@@ -37,7 +41,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     client, server, port = signed_on_by(settings, clock, host)
 
     def answer(message: str, buddy: Buddy, auto_response: bool) -> None:
-        told = host.run(["uptime"], FOR_EVER).output + "\n" + host.run(["df", "-k"], FOR_EVER).output
+        told = (
+            host.run(["uptime"], FOR_EVER).output + "\n" + host.run(["df", "-k"], FOR_EVER).output
+        )
         client.buddy_list.buddy_named(buddy.screen_name).send_im(told)
 
     client.on_im(answer)

@@ -11,7 +11,10 @@ from comms.settings import Settings
 from scenarios.book.net_pop3 import NetPOP3
 
 BREAKS = {
-    "apop-login": ["a wrong password is a refusal: 4", "a server without a timestamp is a refusal: 4"],
+    "apop-login": [
+        "a wrong password is a refusal: 4",
+        "a server without a timestamp is a refusal: 4",
+    ],
 }
 
 

@@ -12,7 +12,9 @@ from comms.settings import Settings
 from scenarios.book.jabber_simple import JabberSimple
 
 # act → the claims that this way breaks: no fewer, no more
-BREAKS = {"jabber-hello": ["and greeted once they have agreed", "the program ends well, and only then"]}
+BREAKS = {
+    "jabber-hello": ["and greeted once they have agreed", "the program ends well, and only then"]
+}
 
 THEM = "them@yourco.test"
 

@@ -20,7 +20,17 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.link import Link, LinkContext
 from comms.settings import Server
-from comms.xmpp.stream import CLIENT, STREAMS, End, Event, Header, Reader, header, split_tag, to_bytes
+from comms.xmpp.stream import (
+    CLIENT,
+    STREAMS,
+    End,
+    Event,
+    Header,
+    Reader,
+    header,
+    split_tag,
+    to_bytes,
+)
 
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -111,11 +121,17 @@ class JabberSimple:
         if name == "message" and element.find(f"{{{CLIENT}}}body") is not None:
             self._received.append(element)
         elif name == "presence" and element.get("type") == "subscribe":
-            self._send(Element(f"{{{CLIENT}}}presence", {"to": element.get("from", ""), "type": "subscribed"}))
+            self._send(
+                Element(
+                    f"{{{CLIENT}}}presence", {"to": element.get("from", ""), "type": "subscribed"}
+                )
+            )
         elif name == "iq":
             for item in element.iterfind(f"{{{ROSTER}}}query/{{{ROSTER}}}item"):  # from whomever
                 self._subscriptions[item.get("jid", "")] = item.get("subscription", "none")
-            ready = [one for one in self._deferred if self._subscriptions.get(one[0]) in ("to", "both")]
+            ready = [
+                one for one in self._deferred if self._subscriptions.get(one[0]) in ("to", "both")
+            ]
             self._deferred = [one for one in self._deferred if one not in ready]
             for jid, text in ready:
                 self._say(jid, text)
@@ -142,7 +158,9 @@ class JabberSimple:
         return self._restart()
 
     def _log_in(self, features: Element) -> None:
-        offered = [one.text for one in features.iterfind(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")]
+        offered = [
+            one.text for one in features.iterfind(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")
+        ]
         if "DIGEST-MD5" in offered:
             self._sasl("auth", "", mechanism="DIGEST-MD5")
             challenge = base64.b64decode(self._element().text or "").decode()
@@ -153,7 +171,9 @@ class JabberSimple:
                 answer = self._element()
         elif "PLAIN" in offered:
             identity = f"{self._node}@{self._domain}"
-            self._sasl("auth", f"{identity}\0{self._node}\0{self._server.password}", mechanism="PLAIN")
+            self._sasl(
+                "auth", f"{identity}\0{self._node}\0{self._server.password}", mechanism="PLAIN"
+            )
             answer = self._element()
         else:
             raise ClientError("no way to log in is left: jabber:iq:auth is gone from servers")
@@ -162,7 +182,10 @@ class JabberSimple:
 
     def _digest(self, challenge: str) -> str:
         """RFC 2831 §2.1.2, for the quality of protection `auth`."""
-        said = {key: quoted or plain for key, quoted, plain in re.findall(r'([\w-]+)=(?:"([^"]*)"|([^,]*))', challenge)}
+        said = {
+            key: quoted or plain
+            for key, quoted, plain in re.findall(r'([\w-]+)=(?:"([^"]*)"|([^,]*))', challenge)
+        }
         realm, nonce, cnonce = said.get("realm", self._domain), said["nonce"], self._host.token(16)
         uri = f"xmpp/{self._domain}"
         secret = hashlib.md5(f"{self._node}:{realm}:{self._server.password}".encode()).digest()

@@ -34,4 +34,9 @@ class MailFactory:
             "MIME-Version": "1.0",
             "Content-Type": "text/plain; charset=utf-8",
         }
-        return "".join(f"{name}: {value}\n" for name, value in headers.items() if value) + "\n" + self.text + "\n"
+        return (
+            "".join(f"{name}: {value}\n" for name, value in headers.items() if value)
+            + "\n"
+            + self.text
+            + "\n"
+        )

@@ -29,7 +29,12 @@ BREAKS = {
         "not obeyed: a name that looks like an address",
         "not obeyed: two Froms",
     ],
-    "forged-sender-refused": ["nothing runs", "each leaves a trace", "each is kept", "the owner is told, once"],
+    "forged-sender-refused": [
+        "nothing runs",
+        "each leaves a trace",
+        "each is kept",
+        "the owner is told, once",
+    ],
     "command-receipt": [
         "each command has one receipt",
         "the first waited for the mail server",

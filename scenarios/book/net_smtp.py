@@ -31,7 +31,11 @@ class NetSMTP:
             if scheme:
                 answer = MECHANISMS[scheme.upper()](server.user, server.password)
                 first = scheme == "plain"
-                self._smtp.auth(scheme, lambda challenge=b"": answer(challenge).decode(), initial_response_ok=first)
+                self._smtp.auth(
+                    scheme,
+                    lambda challenge=b"": answer(challenge).decode(),
+                    initial_response_ok=first,
+                )
         except BaseException:
             self._link.close()
             raise
@@ -40,7 +44,10 @@ class NetSMTP:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         """The block's end says QUIT, after an exception too."""
         try:
@@ -55,7 +62,9 @@ class NetSMTP:
         for recipient in recipients:
             self._say(f"RCPT TO:<{recipient}>", 250)
         self._say("DATA", 354)
-        self._smtp.send(message.replace("\n", "\r\n").replace("\r\n.", "\r\n..").encode() + b".\r\n")
+        self._smtp.send(
+            message.replace("\n", "\r\n").replace("\r\n.", "\r\n..").encode() + b".\r\n"
+        )
         self._check(*self._smtp.getreply(), 250)
 
     def _say(self, command: str, expected: int) -> None:

@@ -57,8 +57,12 @@ class Client:
             982: "Your warning level is too high.", 983: "You connect too often.",
             989: "An unknown error occurred while signing on.",
         }  # fmt: skip
-        self._on_im: Callable[[str, Buddy, bool], object] = lambda message, buddy, auto_response: None
-        self._on_error: Callable[[str], object] = lambda text: host.log("error", "error", text=f"Error: {text}")
+        self._on_im: Callable[[str, Buddy, bool], object] = lambda message, buddy, auto_response: (
+            None
+        )
+        self._on_error: Callable[[str], object] = lambda text: host.log(
+            "error", "error", text=f"Error: {text}"
+        )
 
     def on_im(self, block: Callable[[str, Buddy, bool], object]) -> None:
         """Replaces the block that is called for an IM."""
@@ -74,7 +78,9 @@ class Client:
         self._link.sendall(FLAPON)
         self._frames = Frames(int(self._host.token(4), 36) % 100000)
         self._frame()
-        self._link.sendall(self._frames.write(frames.SIGNON, frames.signon(self.screen_name) + b"\0"))
+        self._link.sendall(
+            self._frames.write(frames.SIGNON, frames.signon(self.screen_name) + b"\0")
+        )
         self.send(
             f"toc2_signon login.oscar.aol.com 5190 {self.screen_name} {roasted(self._password)} english "
             f'"TIC:toc.rb" 160 {signon_code(self.screen_name, self._password)}'
@@ -102,7 +108,9 @@ class Client:
         """A frame, whatever its length. A closed connection is noticed by nobody."""
         assert self._link is not None
         try:
-            self._link.sendall(self._frames.write(frames.DATA, line.encode("latin-1", "replace") + b"\0"))
+            self._link.sendall(
+                self._frames.write(frames.DATA, line.encode("latin-1", "replace") + b"\0")
+            )
         except OSError:
             pass
 
@@ -153,7 +161,9 @@ class Buddy:
 
     def send_im(self, message: str) -> None:
         """Sends it."""
-        self._client.send(f'toc_send_im {format_screen_name(self.screen_name)} "{format_message(message)}"')
+        self._client.send(
+            f'toc_send_im {format_screen_name(self.screen_name)} "{format_message(message)}"'
+        )
 
     def raw_update(self, online: str, idle: int, kind: str) -> None:
         """What an UPDATE_BUDDY means."""

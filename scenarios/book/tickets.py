@@ -39,17 +39,24 @@ RULE = "-" * 50
 
 def store(db: sqlite3.Connection, mail: Mail) -> None:
     """Ticket.create: validates nothing."""
-    db.execute("INSERT INTO ticket (owner, subject, text) VALUES (?, ?, ?)", (mail.sender, mail.subject, mail.body))
+    db.execute(
+        "INSERT INTO ticket (owner, subject, text) VALUES (?, ?, ?)",
+        (mail.sender, mail.subject, mail.body),
+    )
     db.commit()
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Looks every thirty seconds, for ever."""
     rules = settings.tables["scenario"]["tickets"]
-    path = settings.path(rules.get("database", "sqlite:///tickets.sqlite3").removeprefix("sqlite:///"))
+    path = settings.path(
+        rules.get("database", "sqlite:///tickets.sqlite3").removeprefix("sqlite:///")
+    )
     smtp = settings.server("smtp")
     with contextlib.closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE IF NOT EXISTS ticket (id INTEGER PRIMARY KEY, owner, subject, text, closed DEFAULT 0)")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS ticket (id INTEGER PRIMARY KEY, owner, subject, text, closed DEFAULT 0)"
+        )
         for _ in clock.every(rules.get("poll", 30)):
             with NetPOP3.start(settings.server("pop3"), clock) as pop:
                 for each in pop.mails():

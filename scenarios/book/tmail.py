@@ -25,4 +25,8 @@ class Mail:
         found = re.search(r"^From:\s*(.*)$", head, re.I | re.M)
         address = re.search(r"[^\s<>\"]+@[^\s<>\"]+", found[1]) if found else None
         subject = re.search(r"^Subject:[ \t]*(.*(?:\r\n[ \t].*)*)$", head, re.I | re.M)
-        return cls(address[0] if address else None, subject[1].strip() if subject else None, body.replace("\r\n", "\n"))
+        return cls(
+            address[0] if address else None,
+            subject[1].strip() if subject else None,
+            body.replace("\r\n", "\n"),
+        )

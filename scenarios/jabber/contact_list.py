@@ -30,7 +30,7 @@ from comms.errors import Refused
 from comms.host import Host
 from comms.settings import Settings
 from comms.xmpp import Client, Contact, Jid, Presence
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -39,8 +39,11 @@ BOT, THEM = "bot@yourco.test", "them@yourco.test"
 WORLD: dict[str, Any] = {
     "servers": ["xmpp"],
     "program": BOT,
-    "person": [{"address": f"{name}@yourco.test"} for name in ("bot", "them", "fan", "old", "mallory")],
+    "person": [
+        {"address": f"{name}@yourco.test"} for name in ("bot", "them", "fan", "old", "mallory")
+    ],
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,11 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return code
 
 
-@act("jabber-roster", book=False, scenario={"contact-list": {"add": [THEM], "groups": {THEM: ["Friends"]}}})
+@scenario.act(
+    "jabber-roster",
+    book=False,
+    scenario={"contact-list": {"add": [THEM], "groups": {THEM: ["Friends"]}}},
+)
 def roster(world: World, program: Program) -> Iterator[Claim]:
     """People come onto the list, agree, ask back, are shown, and are taken off again."""
     them, mallory = world.jabber.person(THEM), world.jabber.person("mallory@yourco.test")
@@ -122,34 +129,35 @@ def roster(world: World, program: Program) -> Iterator[Claim]:
 
     world.clock.at(20, forge)
     program()
-    said = says(world)
+    said = world.said
     listed = [f"{THEM} <{THEM}> to in Friends: available"]
-    yield Claim("who has agreed can be seen", said == [f"{THEM} lets us see them", *listed], said)
-    yield Claim("a stranger puts nobody onto the list", list(world.jabber.roster(BOT)) == [THEM], world.jabber.roster(BOT))
+    yield equal("who has agreed can be seen", said, [f"{THEM} lets us see them", *listed])
+    yield holds(
+        "a stranger puts nobody onto the list",
+        list(world.jabber.roster(BOT)) == [THEM],
+        world.jabber.roster(BOT),
+    )
 
     world.jabber.befriend(BOT, "fan@yourco.test", "from")
     world.jabber.befriend(BOT, "old@yourco.test", "both")
     them.asks(BOT)
     program(scenario={"contact-list": {"add": ["mallory@yourco.test"], "accept": [THEM]}})
-    found = [line.partition("> ")[2].partition(":")[0] for line in says(world)[len(said) :]]
+    found = [line.partition("> ")[2].partition(":")[0] for line in world.said[len(said) :]]
     wanted = ["from", "none (asked)", "both", "both in Friends"]
-    yield Claim("none, from, to and both are told apart", found == wanted, found)
+    yield equal("none, from, to and both are told apart", found, wanted)
 
-    said = says(world)
+    said = world.said
     gone = [THEM, "old@yourco.test", "mallory@yourco.test", "nobody@yourco.test"]
     code = program(scenario={"contact-list": {"add": [], "remove": gone}})
     left = list(world.jabber.roster(BOT))
-    yield Claim("who is removed is gone", left == ["fan@yourco.test"], left)
+    yield equal("who is removed is gone", left, ["fan@yourco.test"])
     theirs = [contact.subscription for contact in world.jabber.roster(THEM).values()]
-    yield Claim("and sees us no more", set(theirs) <= {"none"}, theirs)
-    told = says(world)[len(said) :]
-    yield Claim(
-        "who is not there cannot be removed, and that is said", code == 1 and "item-not-found" in "".join(told), told
+    yield holds("and sees us no more", set(theirs) <= {"none"}, theirs)
+    told = world.said[len(said) :]
+    yield holds(
+        "who is not there cannot be removed, and that is said",
+        code == 1 and "item-not-found" in "".join(told),
+        told,
     )
     code = program(scenario={"contact-list": {"add": ["a b@yourco.test"]}})
-    yield Claim("what is no address is an error in the settings", code == 2, code)
-
-
-def says(world: World) -> list[str]:
-    """What the program has printed."""
-    return [event.text for event in world.events if event.level == "say"]
+    yield equal("what is no address is an error in the settings", code, 2)

@@ -31,7 +31,7 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.settings import Settings
 from comms.xmpp import Client, Jid, Message
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -43,6 +43,7 @@ WORLD: dict[str, Any] = {
     "person": [{"address": address} for address in (BOT, THEM, "shy@yourco.test")],
     "scenario": {"jabber-hello": {"to": THEM}},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return 0
 
 
-@act("jabber-hello")
+@scenario.act("jabber-hello")
 def hello(world: World, program: Program) -> Iterator[Claim]:
     """The bot asks; ten seconds later they agree."""
     them = world.jabber.person(THEM)
@@ -105,8 +106,12 @@ def hello(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(10, lambda: them.accepts(BOT))
     code = program()
     kinds = [stanza.type for stanza in them.all if stanza.type in ("subscribe", "chat")]
-    yield Claim("they are asked first", kinds[:1] == ["subscribe"], kinds)
+    yield holds("they are asked first", kinds[:1] == ["subscribe"], kinds)
     heard = [stanza.body or "" for stanza in them.messages]
-    yield Claim("and greeted once they have agreed", len(heard) == 1 and heard[0].startswith("Hello"), heard)
+    yield holds(
+        "and greeted once they have agreed", len(heard) == 1 and heard[0].startswith("Hello"), heard
+    )
     elapsed = world.clock.elapsed
-    yield Claim("the program ends well, and only then", code == 0 and elapsed >= 10, (code, elapsed))
+    yield holds(
+        "the program ends well, and only then", code == 0 and elapsed >= 10, (code, elapsed)
+    )

@@ -48,7 +48,7 @@ from comms.mail_door import MailDoor
 from comms.settings import Settings
 from comms.state import State
 from comms.xmpp import Client, Jid, Message, Outbox
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -64,8 +64,11 @@ WORLD: dict[str, Any] = {
         *({"address": address} for address in (*ADMINS, "mallory@yourco.test")),
     ],
     "host": {"name": "db1.yourco.test", "services": ["mariadb"]},
-    "scenario": {"mysql-by-jabber": {"admins": list(ADMINS), "stop": ["systemctl", "stop", "mariadb"]}},
+    "scenario": {
+        "mysql-by-jabber": {"admins": list(ADMINS), "stop": ["systemctl", "stop", "mariadb"]}
+    },
 }
+scenario = Scenario(WORLD)
 
 # what somebody forwards, and may have made up
 COPY = f"<forwarded xmlns='urn:xmpp:forward:0'><message from='{ADMINS[0]}/x'><body>restart</body></message></forwarded>"
@@ -93,22 +96,33 @@ class Rules:
 
     def __post_init__(self) -> None:
         if not self.admins:
-            raise ValueError('admins is empty: nobody could command; write admins = ["you@example.org"]')
+            raise ValueError(
+                'admins is empty: nobody could command; write admins = ["you@example.org"]'
+            )
         for admin in self.admins:
             try:
                 account = Jid.parse(admin)
             except ValueError as error:
                 raise ValueError(f"admins: {error}") from None
             if account.bare != account or not account.is_account:
-                raise ValueError(f"admins holds {admin!r}, which is no account like you@example.org")
+                raise ValueError(
+                    f"admins holds {admin!r}, which is no account like you@example.org"
+                )
         if self.inbox and not addresses.is_address(self.inbox):
-            raise ValueError(f'inbox is {self.inbox!r}; write the secret address: inbox = "cly6ruct1yit2d@example.org"')
+            raise ValueError(
+                f'inbox is {self.inbox!r}; write the secret address: inbox = "cly6ruct1yit2d@example.org"'
+            )
         if min(self.poll, self.timeout, self.mail_poll) <= 0:
             raise ValueError("poll, mail_poll and timeout must be more than 0 seconds")
 
     def verbs(self) -> dict[str, Verb]:
         """The commands that this server offers."""
-        lines = {"start": self.start, "stop": self.stop, "restart": self.restart, "status": self.status}
+        lines = {
+            "start": self.start,
+            "stop": self.stop,
+            "restart": self.restart,
+            "status": self.status,
+        }
         return {verb: Verb(line, "mysql", self.timeout) for verb, line in lines.items() if line}
 
 
@@ -123,26 +137,44 @@ def told(order: Order, outcome: OutcomeLike, known: bool) -> str:
         return "Invalid command!" + outcome.trouble.removeprefix("this is no command")
     tail = outcome.output.strip()[-TAIL:]
     if outcome.code == 0:
-        return f"MySQL told to {order.verb}." + (f"\n{tail}" if tail and order.verb == "status" else "")
+        return f"MySQL told to {order.verb}." + (
+            f"\n{tail}" if tail and order.verb == "status" else ""
+        )
     why = outcome.trouble or f"exit status {outcome.code}"
-    return f"MySQL was not told to {order.verb}, or did not obey: {why}." + (f"\n{tail}" if tail else "")
+    return f"MySQL was not told to {order.verb}, or did not obey: {why}." + (
+        f"\n{tail}" if tail else ""
+    )
 
 
 class Service:
     """What one run of the program works with."""
 
-    def __init__(self, rules: Rules, settings: Settings, state: State, clock: Clock, host: Host) -> None:
+    def __init__(
+        self, rules: Rules, settings: Settings, state: State, clock: Clock, host: Host
+    ) -> None:
         self.rules, self.clock, self.host = rules, clock, host
         rights = {str(Jid.parse(admin)): ["*"] for admin in rules.admins}
         self.commands = Commands(state, rules.verbs(), rights, clock, host)
         self.outbox = Outbox(state)
-        self.asked: dict[str, tuple[str, str, float]] = {}  # who → what they must confirm, by which word, until when
+        self.asked: dict[
+            str, tuple[str, str, float]
+        ] = {}  # who → what they must confirm, by which word, until when
         self.mail: MailDoor | None = None
         self.mail_due = clock.time()
         if rules.inbox:
             servers = settings.server("pop3"), settings.server("smtp")
             sender = rules.sender or servers[1].user
-            self.mail = MailDoor(self.commands, state, servers, rules.inbox, rules.admins, sender, clock, host, command)
+            self.mail = MailDoor(
+                self.commands,
+                state,
+                servers,
+                rules.inbox,
+                rules.admins,
+                sender,
+                clock,
+                host,
+                command,
+            )
 
     def round(self, jabber: Client) -> None:
         """What has come is written down, what was accepted is done, what is to be said is sent. Raises CommsError."""
@@ -159,16 +191,26 @@ class Service:
             self.mail.send()
         for result in self.outbox.flush(jabber, self.clock):
             level = "info" if result.status == "sent" else "warning"
-            self.host.log(f"answer-{result.status}", level, to=result.address, trouble=result.trouble)
+            self.host.log(
+                f"answer-{result.status}", level, to=result.address, trouble=result.trouble
+            )
 
     def take(self, message: Message) -> None:
         """One message: an order is written down; a stranger's leaves a trace, and no answer. Raises StateError."""
         who, verb = str(message.sender and message.sender.bare), command(message.text)
-        facts = {"door": "jabber", "to": str(message.sender), "kind": message.kind, "thread": message.thread}
+        facts = {
+            "door": "jabber",
+            "to": str(message.sender),
+            "kind": message.kind,
+            "thread": message.thread,
+        }
         if who in self.commands.rights:
             if message.delayed:  # who knows whether it still holds
                 self.commands.refuse(who, verb, "it was stored before it came")
-                self.say(facts, f"You said this while I was away: {verb}. If it still holds, say it again.")
+                self.say(
+                    facts,
+                    f"You said this while I was away: {verb}. If it still holds, say it again.",
+                )
                 return
             if verb in ("help", "?"):
                 self.say(facts, f"You may say: {', '.join(self.commands.allowed(who))}")
@@ -199,11 +241,18 @@ class Service:
         elif self.mail is not None:
             self.mail.report(db, order, outcome)
         else:
-            self.host.log("unanswered", "warning", to=order.facts["to"], trouble="the mail door was closed meanwhile")
+            self.host.log(
+                "unanswered",
+                "warning",
+                to=order.facts["to"],
+                trouble="the mail door was closed meanwhile",
+            )
 
     def say(self, facts: Any, text: str, db: sqlite3.Connection | None = None) -> None:
         """Has an answer wait until it can go: to the device that asked, in its thread."""
-        self.outbox.put(facts["to"], text, self.clock.time(), facts["kind"], facts["thread"], answer=True, db=db)
+        self.outbox.put(
+            facts["to"], text, self.clock.time(), facts["kind"], facts["thread"], answer=True, db=db
+        )
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
@@ -213,7 +262,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         state.own()
         service = Service(rules, settings, state, clock, host)
         service.commands.recover(service.report)
-        service.commands.perform(service.report)  # what was accepted shall not wait for a server that is away
+        service.commands.perform(
+            service.report
+        )  # what was accepted shall not wait for a server that is away
         server = settings.server("xmpp")
         with Client(server, clock, host, accept_subscriptions=rules.admins, delayed=True) as jabber:
             for _ in clock.every(rules.poll):
@@ -227,19 +278,33 @@ def to_device(world: World, person: Any, stanza: str) -> None:
         person.sends(stanza.format(device))
 
 
-@act("mysql-by-jabber")
+@scenario.act("mysql-by-jabber")
 def restart(world: World, program: Program) -> Iterator[Claim]:
     """Two administrators order a restart; a stranger tries, and much else that is no order comes by."""
-    jeremy, michael, mallory = (world.jabber.person(one) for one in (*ADMINS, "mallory@yourco.test"))
-    jeremy.says(BOT, "restart")  # while the bot is away: the server keeps it, and hands it over as old
+    jeremy, michael, mallory = (
+        world.jabber.person(one) for one in (*ADMINS, "mallory@yourco.test")
+    )
+    jeremy.says(
+        BOT, "restart"
+    )  # while the bot is away: the server keeps it, and hands it over as old
     world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
     world.clock.at(20, lambda: mallory.says(BOT, "restart"))
     world.clock.at(30, lambda: michael.says(BOT, " Restart\n"))
-    for type, body in (("headline", "<body>restart</body>"), ("error", "<body>restart</body>"), ("chat", "")):
-        world.clock.at(40, partial(to_device, world, jeremy, f"<message to='{{}}' type='{type}'>{body}</message>"))
+    for type, body in (
+        ("headline", "<body>restart</body>"),
+        ("error", "<body>restart</body>"),
+        ("chat", ""),
+    ):
+        world.clock.at(
+            40,
+            partial(to_device, world, jeremy, f"<message to='{{}}' type='{type}'>{body}</message>"),
+        )
     for sender, inside in (
         (ADMINS[0] + "/x", "<body>restart</body><x xmlns='http://jabber.org/protocol/muc#user'/>"),
-        ("mallory@yourco.test/x", f"<body>restart</body><received xmlns='urn:xmpp:carbons:2'>{COPY}</received>"),
+        (
+            "mallory@yourco.test/x",
+            f"<body>restart</body><received xmlns='urn:xmpp:carbons:2'>{COPY}</received>",
+        ),
         ("yourco.test", "<body>The server goes down for maintenance.</body>"),
     ):
         odd = f"<message from='{sender}' to='{BOT}' type='chat'>{inside}</message>"
@@ -251,11 +316,23 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     ran = [event.at - begin for event in world.events if event.text == f"runs: {' '.join(RESTART)}"]
     told, orders = "MySQL told to restart.", {12, 30, 60}
     late = "You said this while I was away: restart. If it still holds, say it again."
-    yield Claim("each order is obeyed, in whatever case it is written", orders <= {*ran}, ran)
-    yield Claim("what is old, broken, announced, from a room or forwarded is no order", {*ran} <= orders, ran)
-    yield Claim("a message from the server itself ends nothing", code == 0, code)
+    yield holds("each order is obeyed, in whatever case it is written", orders <= {*ran}, ran)
+    yield holds(
+        "what is old, broken, announced, from a room or forwarded is no order",
+        {*ran} <= orders,
+        ran,
+    )
+    yield equal("a message from the server itself ends nothing", code, 0)
     heard = [[stanza.body for stanza in person.messages] for person in (jeremy, michael, mallory)]
-    yield Claim("an order is answered when it has been done", heard[:2] == [[late, told, told], [told]], heard)
-    yield Claim("a stranger hears nothing", heard[2] == [], heard[2])
-    traces = [event.text for event in world.events if event.text.startswith("refused who=mallory@yourco.test")]
-    yield Claim("and leaves a trace", len(traces) >= 1, [event.text for event in world.events])
+    yield holds(
+        "an order is answered when it has been done",
+        heard[:2] == [[late, told, told], [told]],
+        heard,
+    )
+    yield equal("a stranger hears nothing", heard[2], [])
+    traces = [
+        event.text
+        for event in world.events
+        if event.text.startswith("refused who=mallory@yourco.test")
+    ]
+    yield holds("and leaves a trace", len(traces) >= 1, [event.text for event in world.events])

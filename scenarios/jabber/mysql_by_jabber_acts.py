@@ -7,13 +7,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from comms.state import State
-from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD
-from scenarios.play import Claim, Program, act
+from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, scenario
+from scenarios.play import Claim, Program, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
-
-__all__ = ["WORLD"]
 
 JEREMY, MICHAEL = ADMINS
 MALLORY = "mallory@yourco.test"
@@ -27,7 +25,7 @@ def heard(person: Any) -> list[str]:
     return [stanza.body for stanza in person.messages]
 
 
-@act("jabber-invalid-command")
+@scenario.act("jabber-invalid-command")
 def invalid(world: World, program: Program) -> Iterator[Claim]:
     """An administrator mistypes, and tries to say more than a command; a stranger mistypes, too."""
     jeremy, mallory = world.jabber.person(JEREMY), world.jabber.person(MALLORY)
@@ -37,17 +35,21 @@ def invalid(world: World, program: Program) -> Iterator[Claim]:
     program()
     told = heard(jeremy)
     nearest = "Invalid command! (did you mean 'restart'?); you may say: stop, restart"
-    yield Claim("a mistyped command is named as one, with the nearest", told[:1] == [nearest], told)
-    yield Claim(
-        "nothing behind a command makes it another", told[1:] == ["Invalid command!; you may say: stop, restart"], told
+    yield holds("a mistyped command is named as one, with the nearest", told[:1] == [nearest], told)
+    yield holds(
+        "nothing behind a command makes it another",
+        told[1:] == ["Invalid command!; you may say: stop, restart"],
+        told,
     )
-    yield Claim("nothing is done", not world.host.ran, world.host.ran)
-    yield Claim("a stranger hears nothing", heard(mallory) == [], heard(mallory))
-    traces = [event.text for event in world.events if event.text.startswith(f"refused who={MALLORY}")]
-    yield Claim("and leaves a trace", len(traces) >= 1, [event.text for event in world.events])
+    yield equal("nothing is done", world.host.ran, [])
+    yield equal("a stranger hears nothing", heard(mallory), [])
+    traces = [
+        event.text for event in world.events if event.text.startswith(f"refused who={MALLORY}")
+    ]
+    yield holds("and leaves a trace", len(traces) >= 1, [event.text for event in world.events])
 
 
-@act("jabber-confirm", book=False)
+@scenario.act("jabber-confirm", book=False)
 def confirm(world: World, program: Program) -> Iterator[Claim]:
     """What should not be said by a slip must be said twice, in time, by the same person, with the word that was given."""
     jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
@@ -67,14 +69,14 @@ def confirm(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(130, lambda: repeat(jeremy))  # twice
     program()
     told = heard(jeremy)
-    yield Claim("help says what may be said", told[:1] == ["You may say: stop, restart"], told)
-    yield Claim("it is done once, when it was confirmed as it should be", world.host.ran == [STOP], world.host.ran)
-    yield Claim("and that is told", told.count("MySQL told to stop.") == 1, told)
+    yield holds("help says what may be said", told[:1] == ["You may say: stop, restart"], told)
+    yield equal("it is done once, when it was confirmed as it should be", world.host.ran, [STOP])
+    yield holds("and that is told", told.count("MySQL told to stop.") == 1, told)
     invalid = [text.startswith("Invalid command!") for text in heard(michael)]
-    yield Claim("nobody confirms for another", invalid == [True], heard(michael))
+    yield holds("nobody confirms for another", invalid == [True], heard(michael))
 
 
-@act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
+@scenario.act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
 def fails(world: World, program: Program) -> Iterator[Claim]:
     """MySQL does not obey; then it hangs; then the link is lost while it obeys; then the program dies."""
     jeremy, michael = world.jabber.person(JEREMY), world.jabber.person(MICHAEL)
@@ -96,15 +98,15 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
     program()
     told = heard(jeremy)
     failed = "MySQL was not told to restart, or did not obey: exit status 1.\nJob for mariadb.service failed."
-    yield Claim("the exit status is told, with the end of the output", told[:1] == [failed], told[:1])
+    yield equal("the exit status is told, with the end of the output", told[:1], [failed])
     hung = "MySQL was not told to restart, or did not obey: still running after 30 s, and ended."
-    yield Claim("a command that hangs is ended, and that is told", told[1:2] == [hung], told[1:2])
-    yield Claim("an answer that the link lost waits until it is back", told[2:] == [TOLD], told[2:])
-    yield Claim("an order that came meanwhile has its turn", heard(michael) == [TOLD], heard(michael))
-    yield Claim("each order was run once", world.host.ran == [RESTART] * 4, world.host.ran)
+    yield equal("a command that hangs is ended, and that is told", told[1:2], [hung])
+    yield equal("an answer that the link lost waits until it is back", told[2:], [TOLD])
+    yield equal("an order that came meanwhile has its turn", heard(michael), [TOLD])
+    yield equal("each order was run once", world.host.ran, [RESTART] * 4)
 
 
-@act(
+@scenario.act(
     "mysql-two-doors",
     book=False,
     servers=["xmpp", "smtp", "pop3"],
@@ -129,16 +131,29 @@ def two_doors(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(100)
     program()
     ran = world.host.ran
-    yield Claim("all that was ordered is done, in the order in which it came in", ran == [RESTART, RESTART, STOP], ran)
+    yield equal(
+        "all that was ordered is done, in the order in which it came in",
+        ran,
+        [RESTART, RESTART, STOP],
+    )
     with State(world.folder / "mysql-by-jabber.sqlite3") as state:
         times = state.rows("SELECT begun, ended FROM ledger WHERE target = 'mysql' ORDER BY begun")
-        audit = [str(who) for (who,) in state.rows("SELECT who FROM audit WHERE verdict = 'accepted' ORDER BY rowid")]
+        audit = [
+            str(who)
+            for (who,) in state.rows(
+                "SELECT who FROM audit WHERE verdict = 'accepted' ORDER BY rowid"
+            )
+        ]
     apart = all(str(one[1]) <= str(other[0]) for one, other in pairwise(times))
-    yield Claim("never two at once", len(times) == 3 and apart, times)
-    yield Claim("one audit names them all", audit == [JEREMY, MICHAEL, MICHAEL, MICHAEL], audit)
+    yield holds("never two at once", len(times) == 3 and apart, times)
+    yield equal("one audit names them all", audit, [JEREMY, MICHAEL, MICHAEL, MICHAEL])
     told = [heard(person) for person in (jeremy, michael)]
-    yield Claim("messages are answered by message", told == [[TOLD], [TOLD]], told)
+    yield equal("messages are answered by message", told, [[TOLD], [TOLD]])
     receipts = [(mail.subject, "done in" in mail.text) for mail in world.mail.inbox(MICHAEL)]
-    yield Claim("mails by mail, the invalid one too", receipts == [("Re: Stop MySQL", True), ("Re: halt", False)], receipts)
+    yield equal(
+        "mails by mail, the invalid one too",
+        receipts,
+        [("Re: Stop MySQL", True), ("Re: halt", False)],
+    )
     answers = [mail.subject for mail in world.mail.messages if MALLORY in mail.envelope.to]
-    yield Claim("a stranger's mail is not answered", not answers, answers)
+    yield equal("a stranger's mail is not answered", answers, [])

@@ -48,7 +48,15 @@ from sqlalchemy.orm import Session
 
 from comms import addresses, replies, smtp
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, SettingsError, StateError, TryLater, Unknown, Unreachable
+from comms.errors import (
+    CommsError,
+    Refused,
+    SettingsError,
+    StateError,
+    TryLater,
+    Unknown,
+    Unreachable,
+)
 from comms.host import Host
 from comms.ledger import keys
 from comms.mailbox import Letter as Incoming
@@ -57,8 +65,17 @@ from comms.message import Mail, read
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
 from comms.settings import Settings
-from scenarios.play import Claim, Program, act
-from scenarios.processing.tickets_model import Answer, Attachment, Letter, Response, Seen, Ticket, Tries, connect
+from scenarios.play import Claim, Program, Scenario, equal, holds
+from scenarios.processing.tickets_model import (
+    Answer,
+    Attachment,
+    Letter,
+    Response,
+    Seen,
+    Ticket,
+    Tries,
+    connect,
+)
 
 if TYPE_CHECKING:
     from fakes import World
@@ -73,10 +90,15 @@ WORLD: dict[str, Any] = {
     "host": {"name": "desk.yourco.test"},
     "scenario": {"tickets": {"sender": f"Tickets <{TICKETS}>"}},
 }
+scenario = Scenario(WORLD)
 
 ATTACHMENTS = 100  # of one mail that are put apart; the mail itself is kept whole
 SUBJECT = 200  # characters of a ticket's subject
-PAUSE, LONGEST, GIVE_UP = 60.0, 3600.0, 5 * 86400.0  # seconds: the first pause before another try, the longest, the end
+PAUSE, LONGEST, GIVE_UP = (
+    60.0,
+    3600.0,
+    5 * 86400.0,
+)  # seconds: the first pause before another try, the longest, the end
 DAY = 86400.0
 
 ANSWER = """A new ticket has been created for you.
@@ -106,15 +128,23 @@ def belongs_to(mail: Mail, db: Session) -> Ticket | None:
     """The ticket that a mail adds to. Nobody gets into one by guessing its number or quoting what anybody may know."""
     sender = mail.sender.key if mail.sender else ""
     for message_id in (*mail.in_reply_to, *reversed(mail.references)):
-        ours = db.scalar(select(Answer).where(Answer.message_id == message_id))  # only who got our mail knows its id
+        ours = db.scalar(
+            select(Answer).where(Answer.message_id == message_id)
+        )  # only who got our mail knows its id
         if ours is not None:
             return ours.ticket
-        theirs = db.scalar(select(Letter).where(Letter.message_id == message_id, Letter.sender == sender))
+        theirs = db.scalar(
+            select(Letter).where(Letter.message_id == message_id, Letter.sender == sender)
+        )
         if theirs is not None:
             return theirs.ticket
     number = re.search(r"\[#(\d{1,9})\]", mail.subject)
     ticket = db.get(Ticket, int(number[1])) if number else None
-    return ticket if ticket is not None and sender in {letter.sender for letter in ticket.letters} else None
+    return (
+        ticket
+        if ticket is not None and sender in {letter.sender for letter in ticket.letters}
+        else None
+    )
 
 
 def said(text: str) -> str:
@@ -144,18 +174,28 @@ class Service:
         self.place = f"{self.pop3.user}@{self.pop3.host}"
         self.sender = self.rules.sender or self.smtp.user
         if "@" not in self.sender:
-            raise SettingsError(f'sender is {self.sender!r}; write sender = "Tickets <tickets@example.org>"')
-        self.own = {addresses.one(self.sender).key, self.pop3.user.casefold(), self.smtp.user.casefold()}
+            raise SettingsError(
+                f'sender is {self.sender!r}; write sender = "Tickets <tickets@example.org>"'
+            )
+        self.own = {
+            addresses.one(self.sender).key,
+            self.pop3.user.casefold(),
+            self.smtp.user.casefold(),
+        }
         self.engine = connect(self.rules.database, self.settings.path)
         self.tries = Tries(self.engine)
-        self.kept = Quarantine(self.settings.path("tickets.quarantine"), files=5000, octets=2_000_000_000)
+        self.kept = Quarantine(
+            self.settings.path("tickets.quarantine"), files=5000, octets=2_000_000_000
+        )
 
     def round(self) -> int:
         """One look: what is there is taken in, then what waits is sent. Raises CommsError."""
         trouble: CommsError | None = None
         try:
             with Mailbox(self.pop3, self.clock) as mailbox:
-                for letter in letters(mailbox, self.tries, self.place, self.rules.largest, self.host):
+                for letter in letters(
+                    mailbox, self.tries, self.place, self.rules.largest, self.host
+                ):
                     self.take(letter)
         except (Unreachable, TryLater, Refused, Unknown) as error:
             self.host.log("mailbox", "warning", trouble=error)
@@ -184,7 +224,9 @@ class Service:
 
     def file(self, letter: Incoming, mail: Mail) -> None:
         """Ticket or response, the mail's octets and the answer that waits: all of it commits, or nothing."""
-        letter.stays = bool(letter.spoiled)  # too large to fetch: a ticket shall say that it is there
+        letter.stays = bool(
+            letter.spoiled
+        )  # too large to fetch: a ticket shall say that it is there
         try:
             with Session(self.engine) as db, db.begin():
                 known_by = keys(mail, self.place, letter.entry.id)
@@ -210,7 +252,9 @@ class Service:
         """A new ticket."""
         assert mail.sender is not None
         subject = re.sub(r"\s*\[#\d+\]", "", mail.subject)[:SUBJECT] or "(no subject)"
-        ticket = Ticket(owner=mail.sender.address, subject=subject, text=mail.text, opened=self.clock.time())
+        ticket = Ticket(
+            owner=mail.sender.address, subject=subject, text=mail.text, opened=self.clock.time()
+        )
         db.add(ticket)
         db.flush()
         return ticket
@@ -238,7 +282,11 @@ class Service:
     def answer(self, db: Session, ticket: Ticket, mail: Mail) -> None:
         """The acknowledgement, to wait in the same transaction; none for programs, nor above the limit."""
         to, now = replies.answer_to(mail), self.clock.time()
-        lately = select(func.count()).select_from(Answer).where(Answer.address == to.casefold(), Answer.made > now - DAY)
+        lately = (
+            select(func.count())
+            .select_from(Answer)
+            .where(Answer.address == to.casefold(), Answer.made > now - DAY)
+        )
         why = replies.unanswerable(mail, self.own)
         if not why and (db.scalar(lately) or 0) >= self.rules.answers:
             why = f"{self.rules.answers} answers in a day are enough"
@@ -246,7 +294,9 @@ class Service:
             self.host.log("unanswered", ticket=ticket.id, reason=why)
             return
         subject = f"Ticket Created! :: {ticket.subject} [#{ticket.id}]"
-        message = replies.reply(mail, to, self.sender, self.text(ticket), subject).stamped(self.clock, self.host)
+        message = replies.reply(mail, to, self.sender, self.text(ticket), subject).stamped(
+            self.clock, self.host
+        )
         ticket.answers.append(Answer(
             message_id=message.message_id, address=to.casefold(), data=message.to_bytes(), made=now, due=now
         ))  # fmt: skip
@@ -256,15 +306,26 @@ class Service:
         values = {"number": ticket.id, "subject": ticket.subject, "owner": ticket.owner}
         if self.rules.template:
             try:
-                return string.Template(self.settings.path(self.rules.template).read_text("utf-8")).substitute(values)
+                return string.Template(
+                    self.settings.path(self.rules.template).read_text("utf-8")
+                ).substitute(values)
             except (OSError, ValueError, KeyError) as error:
-                self.host.log("template", "warning", file=self.rules.template, trouble=f"{type(error).__name__} {error}")
+                self.host.log(
+                    "template",
+                    "warning",
+                    file=self.rules.template,
+                    trouble=f"{type(error).__name__} {error}",
+                )
         return string.Template(ANSWER).substitute(values)
 
     def send(self) -> None:
         """Sends what waits, each answer at most once: it is marked before, and what becomes of it behind it."""
         with Session(self.engine) as db:
-            due = select(Answer.id).where(Answer.status == "waiting", Answer.due <= self.clock.time()).order_by(Answer.id)
+            due = (
+                select(Answer.id)
+                .where(Answer.status == "waiting", Answer.due <= self.clock.time())
+                .order_by(Answer.id)
+            )
             waiting = list(db.scalars(due))
         session: smtp.Session | None = None
         try:
@@ -281,7 +342,11 @@ class Service:
     def send_one(self, number: int, session: smtp.Session) -> None:
         """One answer, from the null sender: should it not arrive, nobody needs to know (RFC 3834 §3)."""
         with Session(self.engine) as db, db.begin():
-            mark = update(Answer).where(Answer.id == number, Answer.status == "waiting").values(status="sending")
+            mark = (
+                update(Answer)
+                .where(Answer.id == number, Answer.status == "waiting")
+                .values(status="sending")
+            )
             if db.execute(mark.returning(Answer.id)).first() is None:
                 return  # another instance is at it
             answer = db.get_one(Answer, number)
@@ -323,12 +388,17 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         for _ in clock.every(rules.poll):
             code = service.round()
     except OperationalError as error:
-        raise StateError(f"{rules.database}: {error.orig}") from None  # its own text would quote the mail
+        raise StateError(
+            f"{rules.database}: {error.orig}"
+        ) from None  # its own text would quote the mail
     return code
 
 
 def writes(
-    subject: str = "The printer is on fire", sender: str = f"Carol <{CAROL}>", text: str = "Please help.", more: str = ""
+    subject: str = "The printer is on fire",
+    sender: str = f"Carol <{CAROL}>",
+    text: str = "Please help.",
+    more: str = "",
 ) -> bytes:
     """A customer's mail; the same words are the same mail."""
     number = hashlib.sha256(f"{subject}{sender}{text}{more}".encode()).hexdigest()[:12]
@@ -348,31 +418,49 @@ HTML = (
 ).encode()
 
 
-@act("ticket-by-mail")
+@scenario.act("ticket-by-mail")
 def ticket(world: World, program: Program) -> Iterator[Claim]:
     """Carol writes, and Dave in HTML; a mailing list and somebody's absence notice come in too."""
     absent = writes("Out of office", "erin@away.example", more="Auto-Submitted: auto-replied\r\n")
     world.clock.at(10, lambda: world.mail.deliver(TICKETS, writes()))
     world.clock.at(40, lambda: world.mail.deliver(TICKETS, HTML))
     world.clock.at(
-        70, lambda: world.mail.deliver(TICKETS, writes("News", "news@list.example", more="List-Id: <n.list>\r\n"))
+        70,
+        lambda: world.mail.deliver(
+            TICKETS, writes("News", "news@list.example", more="List-Id: <n.list>\r\n")
+        ),
     )
     world.clock.at(100, lambda: world.mail.deliver(TICKETS, absent))
     world.clock.until(240)
     program()
-    tickets = {row[0]: row[1:] for row in rows(world, "SELECT owner, subject, text FROM ticket ORDER BY id DESC")}
+    tickets = {
+        row[0]: row[1:]
+        for row in rows(world, "SELECT owner, subject, text FROM ticket ORDER BY id DESC")
+    }
     number = rows(world, f"SELECT count(*) FROM ticket WHERE owner = '{CAROL}'")
     carols = tickets.get(CAROL) == ("The printer is on fire", "Please help.\n")
-    yield Claim("Carol's mail is one ticket", carols and number == [(1,)], tickets)
+    yield holds("Carol's mail is one ticket", carols and number == [(1,)], tickets)
     daves = tickets.get("dave@customer.test") == ("Café closed?", "Is the Café closed?\n")
-    yield Claim("Dave's is readable", daves, tickets)
+    yield holds("Dave's is readable", daves, tickets)
     answers = world.mail.inbox(CAROL)
     subjects = [re.sub(r" \[#\d+\]$", "", mail.subject) for mail in answers]
-    yield Claim("she gets one answer", subjects == ["Ticket Created! :: The printer is on fire"], subjects)
+    yield equal("she gets one answer", subjects, ["Ticket Created! :: The printer is on fire"])
     marks = [(mail.envelope.sender, mail.message["Auto-Submitted"]) for mail in answers]
-    yield Claim("it comes from the null sender, marked as automatic", set(marks) == {("", "auto-replied")}, marks)
-    yield Claim("it does not repeat her text", not [mail for mail in answers if "Please help" in mail.text], subjects)
-    robots = [mail for mail in world.mail.messages if {"news@list.example", "erin@away.example"} & set(mail.envelope.to)]
-    yield Claim("no robot is answered", not robots, robots)
-    yield Claim("an absence notice opens no ticket", "erin@away.example" not in tickets, tickets)
-    yield Claim("the maildrop is empty", not world.mail.inbox(TICKETS), world.mail.inbox(TICKETS))
+    yield holds(
+        "it comes from the null sender, marked as automatic",
+        set(marks) == {("", "auto-replied")},
+        marks,
+    )
+    yield holds(
+        "it does not repeat her text",
+        not [mail for mail in answers if "Please help" in mail.text],
+        subjects,
+    )
+    robots = [
+        mail
+        for mail in world.mail.messages
+        if {"news@list.example", "erin@away.example"} & set(mail.envelope.to)
+    ]
+    yield equal("no robot is answered", robots, [])
+    yield holds("an absence notice opens no ticket", "erin@away.example" not in tickets, tickets)
+    yield equal("the maildrop is empty", world.mail.inbox(TICKETS), [])

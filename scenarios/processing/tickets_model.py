@@ -25,7 +25,9 @@ class Ticket(Base):
     text: Mapped[str]
     opened: Mapped[float]
     closed: Mapped[bool] = mapped_column(default=False)
-    responses: Mapped[list[Response]] = relationship(back_populates="ticket", order_by="Response.id")
+    responses: Mapped[list[Response]] = relationship(
+        back_populates="ticket", order_by="Response.id"
+    )
     letters: Mapped[list[Letter]] = relationship(back_populates="ticket", order_by="Letter.id")
     answers: Mapped[list[Answer]] = relationship(back_populates="ticket", order_by="Answer.id")
 
@@ -56,7 +58,9 @@ class Letter(Base):
     sender: Mapped[str]  # case folded
     raw: Mapped[bytes] = mapped_column(deferred=True)
     ticket: Mapped[Ticket] = relationship(back_populates="letters")
-    attachments: Mapped[list[Attachment]] = relationship(back_populates="letter", order_by="Attachment.id")
+    attachments: Mapped[list[Attachment]] = relationship(
+        back_populates="letter", order_by="Attachment.id"
+    )
 
 
 class Attachment(Base):
@@ -149,4 +153,6 @@ def _on_connect(connection: Any, record: object) -> None:
 
 
 def _on_begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # a writer from the start: two programs take turns, and never deadlock
+    connection.exec_driver_sql(
+        "BEGIN IMMEDIATE"
+    )  # a writer from the start: two programs take turns, and never deadlock

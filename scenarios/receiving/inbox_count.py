@@ -27,7 +27,7 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.pop3 import Mailbox
 from comms.settings import Settings
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -38,6 +38,7 @@ WORLD: dict[str, Any] = {
     "program": RUBY,
     "person": [{"address": RUBY, "password": "inpractice"}],
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
@@ -81,21 +82,16 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return 0
 
 
-def said(world: World) -> list[str]:
-    """What the program has said."""
-    return [event.text for event in world.events if event.level == "say"]
-
-
-@act("inbox-count")
+@scenario.act("inbox-count")
 def count(world: World, program: Program) -> Iterator[Claim]:
     """An empty maildrop, then one with two mails in it."""
     codes = [program()]
     for number in (1, 2):
         world.mail.deliver(RUBY, f"Subject: mail {number}\r\n\r\nHello.\r\n".encode())
     codes.append(program())
-    lines = said(world)
-    yield Claim("the mail is counted", lines == ["You don't have any email!", "2 mails available."], lines)
-    yield Claim("nothing is deleted", len(world.mail.inbox(RUBY)) == 2, world.mail.inbox(RUBY))
+    lines = world.said
+    yield equal("the mail is counted", lines, ["You don't have any email!", "2 mails available."])
+    yield holds("nothing is deleted", len(world.mail.inbox(RUBY)) == 2, world.mail.inbox(RUBY))
     verbs = [record.verb for record in world.records if record.direction == "C"]
-    yield Claim("each session ends with QUIT", verbs.count("QUIT") == 2, verbs)
-    yield Claim("the program ends well", codes == [0, 0], codes)
+    yield holds("each session ends with QUIT", verbs.count("QUIT") == 2, verbs)
+    yield equal("the program ends well", codes, [0, 0])

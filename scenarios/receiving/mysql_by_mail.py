@@ -52,7 +52,7 @@ from comms.mail_door import MailDoor
 from comms.message import Message
 from comms.settings import Settings
 from comms.state import State
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -64,10 +64,16 @@ RESTART = ("systemctl", "restart", "mariadb")
 WORLD: dict[str, Any] = {
     "servers": ["smtp", "pop3"],
     "program": SENDER,
-    "person": [{"address": SENDER, "aliases": [INBOX]}, *({"address": address} for address in ADMINS)],
+    "person": [
+        {"address": SENDER, "aliases": [INBOX]},
+        *({"address": address} for address in ADMINS),
+    ],
     "host": {"name": "db1.yourco.test", "services": ["mariadb"]},
-    "scenario": {"mysql-by-mail": {"inbox": INBOX, "admins": list(ADMINS), "sender": f"MySQL <{SENDER}>"}},
+    "scenario": {
+        "mysql-by-mail": {"inbox": INBOX, "admins": list(ADMINS), "sender": f"MySQL <{SENDER}>"}
+    },
 }
+scenario = Scenario(WORLD)
 
 ALARM = 3600.0  # seconds between two alarms to the owner
 
@@ -91,19 +97,34 @@ class Rules:
 
     def __post_init__(self) -> None:
         if not self.admins:
-            raise ValueError('admins is empty: nobody could command; write admins = ["you@example.org"]')
+            raise ValueError(
+                'admins is empty: nobody could command; write admins = ["you@example.org"]'
+            )
         for address in self.admins:
             if not addresses.is_address(address):
-                raise ValueError(f"admins holds {address!r}, which is no bare address like you@example.org")
+                raise ValueError(
+                    f"admins holds {address!r}, which is no bare address like you@example.org"
+                )
         if not addresses.is_address(self.inbox):
-            raise ValueError(f'inbox is {self.inbox!r}; write the secret address: inbox = "cly6ruct1yit2d@example.org"')
+            raise ValueError(
+                f'inbox is {self.inbox!r}; write the secret address: inbox = "cly6ruct1yit2d@example.org"'
+            )
         if self.poll <= 0 or self.timeout <= 0:
             raise ValueError("poll and timeout must be more than 0 seconds")
 
     def verbs(self) -> dict[str, Verb]:
         """The commands that this server offers."""
-        lines = {"restart": self.restart, "start": self.start, "stop": self.stop, "status": self.status}
-        return {f"{verb} mysql": Verb(line, "mysql", self.timeout) for verb, line in lines.items() if line}
+        lines = {
+            "restart": self.restart,
+            "start": self.start,
+            "stop": self.stop,
+            "status": self.status,
+        }
+        return {
+            f"{verb} mysql": Verb(line, "mysql", self.timeout)
+            for verb, line in lines.items()
+            if line
+        }
 
 
 def alarm(owner: str, state: State, clock: Clock, host: Host, door: MailDoor, reason: str) -> None:
@@ -147,13 +168,17 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     code = 0
     with State(rules.state) as state:
         state.own()
-        commands = Commands(state, rules.verbs(), {admin.casefold(): ["*"] for admin in rules.admins}, clock, host)
+        commands = Commands(
+            state, rules.verbs(), {admin.casefold(): ["*"] for admin in rules.admins}, clock, host
+        )
         door = MailDoor(
             commands, state, servers, rules.inbox, rules.admins, rules.sender, clock, host,
             fresh=rules.fresh, refused=partial(alarm, rules.owner, state, clock, host),
         )  # fmt: skip
         commands.recover(door.report)
-        commands.perform(door.report)  # what was accepted shall not wait behind a mail that kills us
+        commands.perform(
+            door.report
+        )  # what was accepted shall not wait behind a mail that kills us
         door.send()
         for _ in clock.every(rules.poll):
             code = look(door, commands, host)
@@ -161,14 +186,22 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 
 
 def asks(
-    subject: str = "Restart MySQL", sender: str = "jeremy@yourco.test", more: str = "", body: str = "", message_id: str = ""
+    subject: str = "Restart MySQL",
+    sender: str = "jeremy@yourco.test",
+    more: str = "",
+    body: str = "",
+    message_id: str = "",
 ) -> bytes:
     """A mail as a phone sends it; the same words are the same mail."""
-    number = message_id or hashlib.sha256(f"{subject}{sender}{more}{body}".encode()).hexdigest()[:12] + "@phone.test"
+    number = (
+        message_id
+        or hashlib.sha256(f"{subject}{sender}{more}{body}".encode()).hexdigest()[:12]
+        + "@phone.test"
+    )
     return f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: <{number}>\r\n{more}\r\n{body}\r\n".encode()
 
 
-@act("mysql-by-mail")
+@scenario.act("mysql-by-mail")
 def restart(world: World, program: Program) -> Iterator[Claim]:
     """Jeremy asks from his phone; a stranger asks too."""
     date = "Date: Mon, 05 Jan 2026 00:00:09 +0000\r\n"
@@ -176,12 +209,14 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(10, lambda: world.mail.deliver(INBOX, request))
     world.clock.at(70, lambda: world.mail.deliver(INBOX, asks(sender="mallory@evil.example")))
     program()
-    yield Claim("MySQL is restarted once", world.host.ran == [RESTART], world.host.ran)
-    yield Claim("the maildrop is empty", not world.mail.inbox(SENDER), world.mail.inbox(SENDER))
+    yield equal("MySQL is restarted once", world.host.ran, [RESTART])
+    yield equal("the maildrop is empty", world.mail.inbox(SENDER), [])
     receipts = world.mail.inbox("jeremy@yourco.test")
     threads = [(mail.subject, mail.message["In-Reply-To"]) for mail in receipts]
-    yield Claim("one receipt, in the thread", threads == [("Re: Restart MySQL", "<one@phone.test>")], threads)
+    yield equal("one receipt, in the thread", threads, [("Re: Restart MySQL", "<one@phone.test>")])
     text = "".join(mail.text for mail in receipts)
-    yield Claim("it says that it was done", "restart mysql" in text and "done in 2.0 s" in text, text)
+    yield holds(
+        "it says that it was done", "restart mysql" in text and "done in 2.0 s" in text, text
+    )
     answers = [mail for mail in world.mail.messages if "mallory@evil.example" in mail.envelope.to]
-    yield Claim("the stranger hears nothing", not answers, answers)
+    yield equal("the stranger hears nothing", answers, [])

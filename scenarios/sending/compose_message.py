@@ -29,7 +29,7 @@ from comms.errors import SettingsError
 from comms.host import Host
 from comms.message import Message, read
 from comms.settings import Settings
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -46,6 +46,7 @@ WORLD: dict[str, Any] = {
     "host": {"name": "shop.yourco.test"},
     "scenario": {"compose-message": ORDER},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
@@ -90,23 +91,25 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 
 def printed(world: World) -> bytes:
     """What the program printed last, as the octets of a mail."""
-    said = [event.text for event in world.events if event.level == "say"]
+    said = world.said
     return (said[-1] + "\n").replace("\n", "\r\n").encode() if said else b""
 
 
-@act("mailfactory-basic")
+@scenario.act("mailfactory-basic")
 def basic(world: World, program: Program) -> Iterator[Claim]:
     """A mail is built attribute by attribute; what comes out is what went in."""
     code = program()
     mail = read(printed(world))
-    yield Claim("it says who it is from and where answers go", (
+    yield holds("it says who it is from and where answers go", (
         str(mail.sender), [str(box) for box in mail.reply_to]
     ) == ("Jérémy <jeremy@yourco.test>", ["ops@yourco.test"]), mail.sender)  # fmt: skip
-    yield Claim("subject and text come out as they went in", (mail.subject, mail.text) == (
+    yield equal("subject and text come out as they went in", (mail.subject, mail.text), (
         ORDER["subject"], ORDER["text"] + "\n"
-    ), (mail.subject, mail.text))  # fmt: skip
-    yield Claim("it has a Date and a Message-ID", bool(mail.date and mail.message_id), mail.headers)
-    yield Claim("every octet is ASCII: any server takes it", code == 0 and mail.raw.isascii(), mail.raw)
+    ))  # fmt: skip
+    yield holds("it has a Date and a Message-ID", bool(mail.date and mail.message_id), mail.headers)
+    yield holds(
+        "every octet is ASCII: any server takes it", code == 0 and mail.raw.isascii(), mail.raw
+    )
     program(scenario={"compose-message": {"subject": "Hello\nBcc: everybody@evil.example"}})
     names = [name for name, _ in read(printed(world)).headers]
-    yield Claim("a line break in the subject makes no header", "Bcc" not in names, names)
+    yield holds("a line break in the subject makes no header", "Bcc" not in names, names)

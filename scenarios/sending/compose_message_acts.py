@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from comms.message import Message, forward, read
-from scenarios.play import Claim, Program, act
-from scenarios.sending.compose_message import ORDER, WORLD, Draft, compose, printed
+from scenarios.play import Claim, Program, equal, holds
+from scenarios.sending.compose_message import ORDER, Draft, compose, printed, scenario
 
 if TYPE_CHECKING:
     from fakes import World
-
-__all__ = ["WORLD"]
 
 REFUSED = {
     "subject": "Hello\r\nBcc: everybody@evil.example",
@@ -23,7 +21,7 @@ REFUSED = {
 }
 
 
-@act("mail-roundtrip", book=False)
+@scenario.act("mail-roundtrip", book=False)
 def roundtrip(world: World, program: Program) -> Iterator[Claim]:
     """Built, printed, parsed: equal. What could break a mail is refused; what strangers send is read."""
     program()
@@ -35,24 +33,42 @@ def roundtrip(world: World, program: Program) -> Iterator[Claim]:
         reply_to=[str(box) for box in mail.reply_to], date=mail.date.timestamp() if mail.date else None,
         message_id=mail.message_id,
     )  # fmt: skip
-    yield Claim("built again from what was parsed, it is the same octet for octet", again.to_bytes() == first, first)
+    yield holds(
+        "built again from what was parsed, it is the same octet for octet",
+        again.to_bytes() == first,
+        first,
+    )
 
     for attribute, value in REFUSED.items():
         code = program(scenario={"compose-message": {attribute: value}})
         said = world.events[-1].text
-        yield Claim(f"{attribute} that could break a mail is refused by its name", code == 2 and (
+        yield holds(f"{attribute} that could break a mail is refused by its name", code == 2 and (
             attribute in said or "no-such-file" in said
         ), said)  # fmt: skip
     code = program(scenario={"compose-message": {"to": []}})
-    yield Claim("a mail to nobody is refused", code == 2 and "to: nobody" in world.events[-1].text, world.events[-1].text)
+    yield holds(
+        "a mail to nobody is refused",
+        code == 2 and "to: nobody" in world.events[-1].text,
+        world.events[-1].text,
+    )
 
-    handed_on = read(forward(mail, "ops@yourco.test", ["boss@yourco.test"], "See below.").to_bytes())
+    handed_on = read(
+        forward(mail, "ops@yourco.test", ["boss@yourco.test"], "See below.").to_bytes()
+    )
     inner = read(handed_on.attachments[0].content)
-    yield Claim("handed on it is still whole", (inner.subject, inner.text) == (mail.subject, mail.text), inner.subject)
+    yield holds(
+        "handed on it is still whole",
+        (inner.subject, inner.text) == (mail.subject, mail.text),
+        inner.subject,
+    )
 
-    broken = [first[:at] for at in range(0, len(first), 7)] + [bytes(reversed(first)), b"\0" * 100, b"\xff\n" * 50]
+    broken = [first[:at] for at in range(0, len(first), 7)] + [
+        bytes(reversed(first)),
+        b"\0" * 100,
+        b"\xff\n" * 50,
+    ]
     read_back = [read(octets) for octets in broken]
-    yield Claim("whatever octets come, a mail is read", len(read_back) == len(broken))
+    yield equal("whatever octets come, a mail is read", len(read_back), len(broken))
 
     hidden = compose(Draft(ORDER["sender"], bcc=("secret@yourco.test",))).to_bytes()
-    yield Claim("Bcc is never in the mail", b"secret" not in hidden, hidden)
+    yield holds("Bcc is never in the mail", b"secret" not in hidden, hidden)
