@@ -26,7 +26,10 @@ HERE = Path(__file__).resolve().parent
 NOT_SECTIONS = {"book", "stage"}
 COMPANIONS = {
     "_acts": "further acts",
+    "_alarm": "what the owner of a program hears",
+    "_desk": "the machinery of a program that would not fit on its page",
     "_model": "database tables",
+    "_samples": "people, and mail as they write it",
 }
 PROTOCOLS = ("MIME", "SMTP", "POP3", "IMAP", "XMPP", "TOC", "IRC", "HTTP")
 FACTS = "Listing 6.2 · SMTP · try: make scenario NAME=apache-alert"
@@ -172,6 +175,7 @@ def _faults(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
         fault, arrow, outcome = line.removeprefix("Fault:").strip().partition(" -> ")
         if not arrow or not (outcome == "all hold" or outcome.startswith("breaks ")):
             raise PageError(
-                path, f"cannot read {line!r}; write Fault: TEXT -> all hold (or breaks CLAIM, CLAIM)"
+                path,
+                f"cannot read {line!r}; write Fault: TEXT -> all hold (or breaks CLAIM, CLAIM)",
             )
         yield fault, outcome
