@@ -29,6 +29,7 @@ COMPANIONS = {
     "_alarm": "what the owner of a program hears",
     "_desk": "the machinery of a program that would not fit on its page",
     "_model": "database tables",
+    "_outbox": "answers that wait to be sent",
     "_samples": "people, and mail as they write it",
 }
 PROTOCOLS = ("MIME", "SMTP", "POP3", "IMAP", "XMPP", "TOC", "IRC", "HTTP")

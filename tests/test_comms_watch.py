@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -77,5 +78,5 @@ def test_a_watch_survives_being_stored_as_json() -> None:
 @given(st.text("ud?", max_size=80))
 def test_nobody_hears_the_same_change_twice(verdicts: str) -> None:
     found = [item for item in news(verdicts) if item not in ("", "reminder")]
-    assert all(first != second for first, second in zip(found, found[1:], strict=False))
+    assert all(first != second for first, second in pairwise(found))
     assert found[:1] != ["up"], "the service is assumed to be up at first"
