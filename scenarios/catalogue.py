@@ -30,7 +30,8 @@ COMPANIONS = {
     "_desk": "the machinery of a program that would not fit on its page",
     "_model": "database tables",
     "_outbox": "answers that wait to be sent",
-    "_samples": "people, and mail as they write it",
+    "_push": "a second program, chosen by a setting",
+    "_samples": "people, mail and output that acts use",
 }
 PROTOCOLS = ("MIME", "SMTP", "POP3", "IMAP", "XMPP", "TOC", "IRC", "HTTP")
 FACTS = "Listing 6.2 · SMTP · try: make scenario NAME=apache-alert"

@@ -1,4 +1,4 @@
-"""Further acts of aim-hello: what keeps a greeting from arriving is said."""
+"""Further acts of aim-hello: the program reports what keeps a greeting from arriving."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ if TYPE_CHECKING:
     from fakes import World
 
 
+def errors(world: World) -> list[str]:
+    """What the program ended with, if it was an error."""
+    return [event.text for event in world.events if event.level == "error"]
+
+
 @scenario.act("aim-nobody-there")
-def nobody(world: World, program: Program) -> Iterator[Claim]:
-    """The friend is not signed on: the program says so."""
+def offline(world: World, program: Program) -> Iterator[Claim]:
+    """The friend is offline."""
     code = program()
-    yield equal("it does not say that it arrived", world.said, [])
-    yield holds("it says who is missing", code == 4 and ends_with(world, "901 oldfriend"), code)
+    yield equal("the program does not report that it arrived", world.said, [])
+    named = code == 4 and any("901 oldfriend" in text for text in errors(world))
+    yield holds("the error names the buddy", named, (code, errors(world)))
 
 
 @scenario.act("aim-wrong-password")
 def wrong_password(world: World, program: Program) -> Iterator[Claim]:
-    """The password is wrong: that is an error with the server's reason, and nothing is said to anybody."""
+    """The password is wrong."""
     friend = world.aim.actor(FRIEND)
     friend.signs_on()
     code = program(toc={"password": "wrong"})
-    yield equal("nobody is greeted", friend.heard, [])
-    yield holds(
-        "it says what is wrong", code == 4 and ends_with(world, "980 the screen name or"), code
-    )
+    yield equal("nobody is greeted", [im.text for im in friend.heard], [])
+    reason = code == 4 and any("980 the screen name or" in text for text in errors(world))
+    yield holds("the error has the server's reason", reason, (code, errors(world)))
 
 
 @scenario.act("aim-too-fast")
 def too_fast(world: World, program: Program) -> Iterator[Claim]:
-    """The server drops the IM for its speed: it is sent again a little later."""
+    """The server drops the message because of its rate limit."""
     friend = world.aim.actor(FRIEND)
     friend.signs_on()
     world.faults.arm("toc toc_send_im reply 903 times 1")
     code = program()
     heard = [im.text for im in friend.heard]
-    yield holds("it arrives", code == 0 and heard == [GREETING], heard)
-
-
-def ends_with(world: World, reason: str) -> bool:
-    """Whether the program's end was told with this reason."""
-    return any(event.level == "error" and reason in event.text for event in world.events)
+    yield equal("the greeting is sent again and arrives", (code, heard), (0, [GREETING]))
