@@ -298,7 +298,7 @@ def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
             world.mail.deliver(INBOX, REQUEST)
             world.mail.deliver(INBOX, STRANGER)
             table = live(world, folder)
-            code = drills.crowded(room, MODULE, table, folder)
+            code = drills.on_full_disk(room, MODULE, table, folder)
             codes[code] += 1
             before = len(list((folder / "started").iterdir()))
             assert before <= 1

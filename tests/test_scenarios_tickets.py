@@ -337,6 +337,7 @@ def test_every_connection_to_the_database_is_closed(
 
 def test_a_database_that_cannot_be_used_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     engines: list[Any] = []
+
     def remembered(*args: Any) -> Any:
         engines.append(create_engine(*args))
         return engines[-1]
@@ -470,7 +471,7 @@ def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
         folder.mkdir()
         with World({**WORLD, "tls": "off"}) as world:
             world.mail.deliver(TICKETS, REQUEST)
-            code = drills.crowded(room, MODULE, world.settings, folder)
+            code = drills.on_full_disk(room, MODULE, world.settings, folder)
             codes[code] += 1
             for _ in range(2):
                 drills.killed(0, MODULE, world.settings, folder)

@@ -6,7 +6,7 @@ Faults
     the bot may not see is held back (in jabber_simple.py).
 14. A sender without a node, such as a server, ends the program. Only the exact word is a command.
     Neither the type nor the age of a message is checked, nor whether it comes from a room or is
-    forwarded. "Told to" is sent whatever the command did. Strangers are answered, and not logged.
+    forwarded. Success is reported whatever the command did. Strangers are answered, and not logged.
 15. A lost connection ends the program, a command may take an hour, and `help` is invalid.
 """
 
