@@ -92,7 +92,7 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
 
     connect = sqlite3.connect
 
-    def stepping_connect(*args: Any, **options: Any) -> sqlite3.Connection:
+    def stepping_connect(*args: Any, **options: Any) -> Any:
         return connect(*args, **{**options, "factory": Stepping})
 
     for owner in (sqlite3, sqlite3.dbapi2):

@@ -51,7 +51,7 @@ def authorised(world: World, program: Program) -> Iterator[Claim]:
     yield equal("only an accepted contact sees the bot", seen, [FAN])
     theirs = world.jabber.roster(OLD).values()
     denied = [(contact.subscription, contact.ask) for contact in theirs]
-    yield equal("a denied contact is told so", denied, [("none", False)])
+    yield equal("a denied contact is notified", denied, [("none", False)])
     lines = [line for line in world.said if "mallory" in line]
     yield equal("a stranger is printed once", lines, [f"{MALLORY} asks to see us: "])
     waiting = [contact.jid for contact in ours.values() if contact.asking]

@@ -163,7 +163,8 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
     forged = (
         b"From: MAILER-DAEMON@mx.example\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
         b'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
-        b"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n"
+        b"--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        b"Reporting-MTA: dns; mx.example\r\n\r\n"
         b"Final-Recipient: rfc822; michael@yourco.test\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
         b"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
         b"Message-ID: <guessed@db1.yourco.test>\r\n"
