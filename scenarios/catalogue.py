@@ -115,7 +115,11 @@ def _paths() -> dict[str, Path]:
             continue
         suffix = next((one for one in COMPANIONS if path.stem.endswith(one)), None)
         if suffix is None:
-            found[path.stem.replace("_", "-")] = path
+            name = path.stem.replace("_", "-")
+            if name in found:
+                other = found[name].relative_to(HERE)
+                raise PageError(path, f"{other} has the same name; rename one of the two")
+            found[name] = path
             continue
         owner = path.with_name(f"{path.stem.removesuffix(suffix)}.py")
         if not owner.exists():

@@ -181,12 +181,35 @@ def test_a_mistake_in_a_page_is_one_line_that_names_file_and_remedy(
 ) -> None:
     text, message = (MISTAKES | IMPORTED)[mistake]
     room.write("greet.py", text)
-    for words in (("run", "greet"), ("run", "all"), ("faults", "greet")):
-        done = room.run(*words)
-        assert done.returncode == 2, done.stderr
-        assert done.stderr.startswith(f"error: {FILE}: ") and message in done.stderr
+    done = room.run("run", "greet")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {FILE}: ") and message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_command_reports_a_mistake_that_it_meets(room: Room) -> None:
+    room.write("greet.py", MISTAKES["no facts line"][0])
+    commands = (("list",), ("run", "all"), ("faults",), ("faults", "greet"))
+    for done in (room.run(*words) for words in commands):
+        assert done.returncode == 2 and done.stderr.startswith(f"error: {FILE}: no line with")
         assert done.stderr.count("\n") == 1
-    assert room.run("list").returncode == (2 if mistake in MISTAKES else 0)
+
+
+def test_a_list_imports_no_page(room: Room) -> None:
+    room.write("greet.py", PAGE + "\n1 / 0\n")
+    assert room.run("list").returncode == 0
+    assert room.run("run", "greet").returncode == 70
+
+
+def test_two_pages_of_one_name_are_a_mistake(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    (room.folder / "scenarios" / "aim").mkdir()
+    (room.folder / "scenarios" / "aim" / "greet.py").write_text(PAGE)
+    done = room.run("list")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {FILE}: aim/greet.py has the same name; rename one of the two\n"
+    )
 
 
 def test_a_mistake_in_one_page_does_not_stop_another(room: Room) -> None:
