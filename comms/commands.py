@@ -1,19 +1,24 @@
-"""Commands that people send: what may be said, by whom, and each done once. The door (mail, chat) is somebody else's.
+"""Commands that people send: who may run what, and each command run once.
 
-    commands = Commands(state, {"restart mysql": Verb(("systemctl", "restart", "mariadb"), "mysql")}, rights, clock, host)
-    commands.recover(report)                                     # what a dead program left unfinished is reported
-    order = commands.order(who, text, known_by=keys, facts={…})  # raises Refusal
-    commands.perform(report)                                     # runs what waits; report(db, order, outcome) answers
+    verbs = {"restart mysql": Verb(("systemctl", "restart", "mariadb"), "mysql")}
+    commands = Commands(state, verbs, {"jeremy@yourco.test": ["*"]}, clock, host)
+    commands.recover(report)                 # reports what a crash left unfinished
+    commands.accept(who, text, known_by=keys, facts={…})      # raises Refusal
+    commands.perform(report)                 # runs what waits, and reports it
 
-An order is started at most once. What was started and never finished is reported as that, and not run again. Finishing
-and whatever `report` puts down (an answer in the outbox) commit together.
+This module knows neither mail nor chat. A door (mail_door.py, a chat program) reads the messages,
+vouches for their senders, and answers them: `report(db, order, outcome)` is called with each end.
+
+An accepted command is started at most once. A command that was started and never finished is
+reported as that, and is not run again. The end of a command and what `report` stores (such as an
+answer in an outbox) commit together.
 """
 
 from __future__ import annotations
 
 import difflib
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +28,17 @@ from comms.host import Host, Outcome, OutcomeLike
 from comms.ledger import Entry, Ledger
 from comms.state import State
 
-AUDIT = 10_000  # rows of the audit that are kept
+AUDIT_ROWS = 10_000  # that are kept
 LONGEST = 200  # characters of a command
+TAIL_LINES = 20  # of a command's output, in a receipt by mail
+TAIL_CHARACTERS = 1000  # of a command's output, in a chat message
+CONFIRM = 60.0  # seconds in which a command may be confirmed
+UNKNOWN_COMMAND = "unknown command"  # begins the outcome of a command that does not exist
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit (
-    at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL);
+    at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, verdict TEXT NOT NULL,
+    detail TEXT NOT NULL);
 """
 
 Report = Callable[[sqlite3.Connection, "Order", OutcomeLike], None]
@@ -36,7 +46,10 @@ Report = Callable[[sqlite3.Connection, "Order", OutcomeLike], None]
 
 @dataclass(frozen=True)
 class Verb:
-    """What a command does: a command line without a shell, the thing it does it to, and the seconds it may take."""
+    """What a command runs: a command line without a shell, its target, and its timeout in seconds.
+
+    Commands with the same target never run at the same time.
+    """
 
     command: tuple[str, ...]
     target: str
@@ -45,7 +58,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Order:
-    """A command that was accepted. `facts` is what the door wants to know again when it answers."""
+    """An accepted command. `facts` are what the door needs to know for its answer."""
 
     id: int
     verb: str
@@ -54,125 +67,194 @@ class Order:
 
 
 class Refusal(Exception):
-    """A command that will not be done; `reason` is for the log, and for those who may know."""
+    """A command that will not run. `reason` is for the log; strangers must not see it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-def phrase(text: str) -> str:
-    """The one form of a command: `  Restart\\nMySQL ` is `restart mysql`."""
+def normalized(text: str) -> str:
+    """Returns the standard form of a command: `  Restart\\nMySQL ` is `restart mysql`."""
     return " ".join(words.one_line(text).casefold().split())
 
 
 class Commands:
-    """The commands of one program. `rights`: who (any form that the door vouches for) → the verbs allowed, `*` for all."""
+    """The commands of one program.
+
+    `rights` maps a sender, in the form that the door vouches for, to the verbs that it may use; `*`
+    allows all.
+    """
 
     def __init__(
-        self, state: State, verbs: Mapping[str, Verb], rights: Mapping[str, Iterable[str]], clock: Clock, host: Host
+        self,
+        state: State,
+        verbs: Mapping[str, Verb],
+        rights: Mapping[str, Iterable[str]],
+        clock: Clock,
+        host: Host,
     ) -> None:
+        self.state = state
         self.verbs = dict(verbs)
         self.rights = {who: frozenset(allowed) for who, allowed in rights.items()}
         self.ledger = Ledger(state)
-        self._state, self._clock, self._host = state, clock, host
+        self._clock, self._host = clock, host
         with state.transaction() as db:
             db.execute(_SCHEMA)
 
     def allowed(self, who: str) -> list[str]:
-        """What this person may say: what `help` shows."""
+        """Returns the verbs that a sender may use; `help` shows them."""
         mine = self.rights.get(who, frozenset())
         return [verb for verb in self.verbs if "*" in mine or verb in mine]
 
-    def order(self, who: str, text: str, known_by: Iterable[str], facts: Mapping[str, Any] | None = None) -> Order:
-        """Accepts a command and writes it down; nothing is done yet. Raises Refusal, StateError.
+    def accept(
+        self,
+        who: str,
+        text: str,
+        known_by: Iterable[str],
+        facts: Mapping[str, Any] | None = None,
+    ) -> Order:
+        """Stores a command to be run later. Raises Refusal, StateError.
 
-        `known_by`: what its message is known by; a message that was here before is refused. What is no command is
-        accepted from those who have rights: it comes to nothing, and its report says what they may say.
+        `known_by` are the keys that identify its message; a message that was received before is
+        refused. An unknown command from a sender with rights is accepted too: running it has no
+        effect, and its report lists the commands that the sender may use.
         """
-        verb = phrase(text)[:LONGEST]
+        verb = normalized(text)[:LONGEST]
         if who not in self.rights:
             raise Refusal("a stranger")
         if verb in self.verbs and verb not in self.allowed(who):
             raise Refusal(f"{who} may not {verb}")
         target = self.verbs[verb].target if verb in self.verbs else ""
-        now = self._clock.time()
-        said = {"who": who, **(facts or {})}
-        with self._state.transaction() as db:
-            entry = self.ledger.intend(db, known_by, target, verb, said, now)
+        stored = {"who": who, **(facts or {})}
+        with self.state.transaction() as db:
+            entry = self.ledger.intend(db, known_by, target, verb, stored, self._clock.time())
             if entry is not None:
                 self.note(db, who, verb, "accepted")
         if entry is None:
-            raise Refusal("it was here before")
-        return Order(entry, verb, who, said)
+            raise Refusal("received before")
+        return Order(entry, verb, who, stored)
 
     def perform(self, report: Report) -> list[tuple[Order, OutcomeLike]]:
-        """Runs what was accepted, one after the other, oldest first; `report` answers. Raises StateError."""
+        """Runs the accepted commands one after the other, oldest first. Raises StateError."""
         done = []
         for entry in self.ledger.entries("intended"):
             if not self.ledger.begin(entry.id, self._clock.time()):
-                continue  # something else is under way on its target: it waits
+                continue  # another command is running on its target; this one waits
             order = _order(entry)
             verb = self.verbs.get(order.verb)
-            outcome: OutcomeLike = self._host.run(verb.command, verb.timeout) if verb else self._no_command(order)
-            self._end(order, outcome, "done" if outcome.code == 0 else "failed", report)
+            outcome: OutcomeLike
+            if verb is not None:
+                outcome = self._host.run(verb.command, verb.timeout)
+            else:
+                outcome = self._unknown_command(order)
+            self._finish(order, outcome, "done" if outcome.code == 0 else "failed", report)
             done.append((order, outcome))
         return done
 
     def recover(self, report: Report) -> list[Order]:
-        """Reports what a dead program has left begun; only the sole owner of the state may ask. Raises StateError."""
+        """Reports the commands that were running when the program died. Raises StateError.
+
+        Only the sole owner of the state may call this: to others, a running command looks the same.
+        """
         left = [_order(entry) for entry in self.ledger.entries("begun")]
+        trouble = (
+            "it was started, and the program ended before it did: whether it was done is not known"
+        )
         for order in left:
-            trouble = "it was started, and the program ended before it did: whether it was done is not known"
-            self._end(order, Outcome(None, "", 0.0, trouble), "unknown", report)
+            self._finish(order, Outcome(None, "", 0.0, trouble), "unknown", report)
         return left
 
-    def _no_command(self, order: Order) -> Outcome:
+    def _unknown_command(self, order: Order) -> Outcome:
         known = self.allowed(order.who)
         near = difflib.get_close_matches(order.verb, known, n=1)
         meant = f" (did you mean {near[0]!r}?)" if near else ""
-        return Outcome(None, "", 0.0, f"this is no command{meant}; you may say: {', '.join(known)}")
+        return Outcome(None, "", 0.0, f"{UNKNOWN_COMMAND}{meant}; you may say: {', '.join(known)}")
 
-    def _end(self, order: Order, outcome: OutcomeLike, status: str, report: Report) -> None:
-        with self._state.transaction() as db:
-            facts = {"code": outcome.code, "seconds": round(outcome.seconds, 3), "trouble": outcome.trouble}
+    def _finish(self, order: Order, outcome: OutcomeLike, status: str, report: Report) -> None:
+        facts = {
+            "code": outcome.code,
+            "seconds": round(outcome.seconds, 3),
+            "trouble": outcome.trouble,
+        }
+        with self.state.transaction() as db:
             self.ledger.end(db, order.id, status, facts, self._clock.time())
-            self.note(db, order.who, order.verb, status, outcome.trouble or f"exit {outcome.code}")
+            detail = outcome.trouble or f"exit {outcome.code}"
+            self.note(db, order.who, order.verb, status, detail)
             report(db, order, outcome)
         self._host.log(
-            "command", "info" if status == "done" else "error", what=order.verb, who=order.who, status=status,
-            exit=outcome.code, seconds=f"{outcome.seconds:.1f}", trouble=outcome.trouble,
-        )  # fmt: skip
+            "command",
+            "info" if status == "done" else "error",
+            what=order.verb,
+            who=order.who,
+            status=status,
+            exit=outcome.code,
+            seconds=f"{outcome.seconds:.1f}",
+            trouble=outcome.trouble,
+        )
 
-    # ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the audit ────────────────────────────────────────────────────────────
 
     def refuse(self, who: str, what: str, reason: str) -> None:
-        """Leaves a trace of what was not obeyed. Raises StateError."""
-        with self._state.transaction() as db:
+        """Records a message that was not obeyed, in the audit and the log. Raises StateError."""
+        with self.state.transaction() as db:
             self.note(db, who, what, "refused", reason)
         self._host.log("refused", "warning", who=who, what=what, reason=reason)
 
-    def note(self, db: sqlite3.Connection, who: str, what: str, verdict: str, detail: str = "") -> None:
-        """A row of the audit, in the caller's transaction; texts as safe lines, cut."""
-        row = (self._clock.time(), *(words.one_line(text)[:500] for text in (who, what, verdict, detail)))
-        db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", row)
-        db.execute("DELETE FROM audit WHERE rowid <= (SELECT max(rowid) FROM audit) - ?", (AUDIT,))
+    def note(
+        self, db: sqlite3.Connection, who: str, what: str, verdict: str, detail: str = ""
+    ) -> None:
+        """Adds a row to the audit, in the caller's transaction; each text is cut to one line."""
+        texts = (words.one_line(text)[:500] for text in (who, what, verdict, detail))
+        db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", (self._clock.time(), *texts))
+        oldest = "SELECT max(rowid) FROM audit"
+        db.execute(f"DELETE FROM audit WHERE rowid <= ({oldest}) - ?", (AUDIT_ROWS,))
 
     def audit(self) -> list[tuple[str, str, str, str]]:
-        """(who, what, verdict, detail) of everything that was asked, oldest first."""
-        rows = self._state.rows("SELECT who, what, verdict, detail FROM audit ORDER BY rowid")
+        """Returns (who, what, verdict, detail) of every request, oldest first."""
+        rows = self.state.rows("SELECT who, what, verdict, detail FROM audit ORDER BY rowid")
         return [(str(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in rows]
 
 
+class Confirmations:
+    """Commands that must be sent twice, so that a slip runs nothing. Pure; kept in memory only.
+
+    The sender must repeat such a command within `seconds`, followed by a random word: neither an
+    old message nor another person's can confirm it.
+    """
+
+    def __init__(
+        self, verbs: Collection[str], token: Callable[[int], str], seconds: float = CONFIRM
+    ) -> None:
+        self.seconds = seconds
+        self._verbs, self._token = frozenset(verbs), token
+        # sender → (command, the phrase that confirms it, until when)
+        self._open: dict[str, tuple[str, str, float]] = {}
+
+    def check(self, who: str, verb: str, now: float) -> tuple[str, str]:
+        """Returns (the command that may run now, the phrase that must be sent first).
+
+        One of the two is empty. Any other message from the same sender withdraws its request.
+        """
+        asked, phrase, until = self._open.pop(who, ("", "", 0.0))
+        if asked and verb == phrase and now <= until:
+            return asked, ""
+        if verb not in self._verbs:
+            return verb, ""
+        phrase = f"{verb} {self._token(4)}"
+        self._open[who] = verb, phrase, now + self.seconds
+        return "", phrase
+
+
 def describe(order: Order, outcome: OutcomeLike, host: str) -> str:
-    """What happened, for the one who asked: the command, where, how it ended, the end of its output."""
+    """Returns the text of a receipt: the command, where and how it ended, the end of its output."""
     if outcome.code == 0:
         ended = f"done in {outcome.seconds:.1f} s"
     elif outcome.code is not None:
         ended = f"failed with exit status {outcome.code} after {outcome.seconds:.1f} s"
     else:
         ended = outcome.trouble
-    tail = "".join(f"| {line}\n" for line in outcome.output.splitlines()[-20:])
+    tail = "".join(f"| {line}\n" for line in outcome.output.splitlines()[-TAIL_LINES:])
     return f"> {order.verb}\n{host}: {ended}\n" + (f"\n{tail}" if tail else "")
 
 

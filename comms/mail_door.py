@@ -1,8 +1,9 @@
-"""Commands that come by mail, and the receipts that go: the mail side of a program that obeys (its core is commands.py).
+"""Commands that arrive by mail, and the receipts that go back: the mail side of commands.py.
 
-door = MailDoor(commands, state, (pop3, smtp), inbox, admins, sender, clock, host)
-door.collect()                      # what is a command is written down, everything else is kept, logged and deleted
-commands.perform(door.report)       # the receipts wait in the outbox
+rules = MailRules(pop3, smtp, inbox="cly6ruct1yit2d@yourco.test", admins=("jeremy@yourco.test",))
+door = MailDoor(rules, commands, clock, host)
+door.collect()                      # stores the commands; keeps, logs and deletes other mail
+commands.perform(door.report)       # puts the receipts into the outbox
 door.send()
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import hmac
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from comms import replies
 from comms.clock import Clock
@@ -23,55 +25,58 @@ from comms.outbox import Outbox
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
 from comms.settings import Server
-from comms.state import State
 
-LIMIT = 1_000_000  # octets of a mail that could be a command
-FRESH = 86400.0  # seconds: a mail whose Date is further from now is a replay
+LIMIT = 1_000_000  # bytes of a mail that may be a command
+FRESH = 86400.0  # seconds
+
+
+@dataclass(frozen=True)
+class MailRules:
+    """Where commands arrive, who may send them, and where receipts come from."""
+
+    pop3: Server
+    smtp: Server
+    inbox: str  # the secret address; mail to any other address is not a command
+    admins: tuple[str, ...]
+    sender: str = ""  # of receipts; by default the account's address, but never the secret one
+    fresh: float = FRESH  # a mail whose Date is further from now, in seconds, is a replay
 
 
 class MailDoor:
-    """A secret inbox, the administrators who know it, and where receipts come from (never the inbox).
+    """Takes commands from a secret inbox and sends receipts.
 
-    `command` makes a command of a subject: what the program's verbs are called. `refused` is told of every mail that was
-    no command, with the reason.
+    `command` turns a subject into a command, in the program's own names for its verbs. `refused` is
+    called with the door and the reason for every mail that is not a command.
     """
 
     def __init__(
         self,
+        rules: MailRules,
         commands: Commands,
-        state: State,
-        servers: tuple[Server, Server],  # POP3, SMTP
-        inbox: str,
-        admins: Iterable[str],
-        sender: str,
         clock: Clock,
         host: Host,
+        *,
         command: Callable[[str], str] = lambda subject: subject,
-        fresh: float = FRESH,
         refused: Callable[[MailDoor, str], None] = lambda door, reason: None,
     ) -> None:
-        self._commands, self._command, self._state = commands, command, state
-        self._pop3, self._smtp = servers
-        self._inbox, self._admins = inbox, [*admins]
+        self._rules, self._commands = rules, commands
         self._clock, self._host = clock, host
-        self._fresh, self._tell = fresh, refused
-        self.sender = sender or self._own_address()
-        self.outbox = Outbox(state)
-        self.quarantine = Quarantine(state.path.with_suffix(".refused"))
+        self._command, self._on_refused = command, refused
+        self._state = commands.state
+        self.sender = rules.sender or _default_sender(rules)
+        self.outbox = Outbox(self._state)
+        self.quarantine = Quarantine(self._state.path.with_suffix(".refused"))
 
-    def _own_address(self) -> str:
-        """Where nothing is said: the account's address; if that is the secret itself, one that gives nothing away."""
-        domain = self._inbox.rpartition("@")[2]
-        user = self._smtp.user or self._pop3.user or "robot"
-        address = user if "@" in user else f"{user}@{domain}"
-        return f"robot@{domain}" if same(self._inbox, address) else address
-
-    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── in ───────────────────────────────────────────────────────────────────
 
     def collect(self) -> int:
-        """Takes the mail in, says how much: what it commands is written down, then it is deleted. Raises CommsError."""
-        place = f"{self._pop3.user}@{self._pop3.host}"
-        with Mailbox(self._pop3, self._clock) as mailbox:
+        """Stores the commands among the new mail, and empties the maildrop. Raises CommsError.
+
+        Returns how many mails there were.
+        """
+        server = self._rules.pop3
+        place = f"{server.user}@{server.host}"
+        with Mailbox(server, self._clock) as mailbox:
             count, _ = mailbox.count()
             if count:
                 self._host.say(f"{count} mails arrived.")
@@ -79,69 +84,93 @@ class MailDoor:
                 self._take(letter, place)
         return count
 
-    def judge(self, mail: Mail) -> str:
-        """Why this mail is no administrator's command, "" when it is one. What it commands is another question."""
+    def objection(self, mail: Mail) -> str:
+        """Returns why this mail is not from an administrator to the secret inbox, or ""."""
         if why := replies.automatic(mail):
             return f"automatic: {why}"
-        if not any(same(self._inbox, address) for address in replies.delivered_to(mail)):
+        # The envelope recipient, as our server recorded it: anybody can write a To field.
+        if not any(same_address(self._rules.inbox, to) for to in replies.delivered_to(mail)):
             return "wrong inbox"
-        if mail.sender is None or any(defect.startswith("more than one") for defect in mail.defects):
-            return "not one sender: exactly one From with exactly one address, and nothing said twice"
-        if not any(same(admin, mail.sender.address) for admin in self._admins):
+        several = any(defect.startswith("more than one") for defect in mail.defects)
+        if mail.sender is None or several:
+            return "not one sender: needs one From field with one address, and no field twice"
+        if not any(same_address(admin, mail.sender.address) for admin in self._rules.admins):
             return "a stranger"
-        if mail.date is not None and abs(self._clock.time() - mail.date.timestamp()) > self._fresh:
-            return "stale: its Date is too far from now"
+        if mail.date is not None:
+            age = abs(self._clock.time() - mail.date.timestamp())
+            if age > self._rules.fresh:
+                return "stale: its Date is too far from now"
         return ""
 
     def _take(self, letter: Letter, place: str) -> None:
-        """One mail: a command is written down, anything else is kept as a file. Raises StateError."""
+        """Stores a command, or puts the mail into quarantine. Raises StateError."""
         mail = read(b"" if letter.spoiled else letter.raw)
-        reason = letter.spoiled or self.judge(mail)
+        reason = letter.spoiled or self.objection(mail)
         if reason or mail.sender is None:
             self._note_bounce(mail)
             self._refuse(letter.raw, mail, reason)
             return
-        facts = {"door": "mail", "to": mail.sender.address, "mail": [mail.message_id, mail.subject, *mail.references]}
+        thread = [mail.message_id, mail.subject, *mail.references]
+        facts = {"door": "mail", "to": mail.sender.address, "mail": thread}
+        known_by = keys(mail, place, letter.entry.id)
         try:
-            self._commands.order(mail.sender.key, self._command(mail.subject), keys(mail, place, letter.entry.id), facts)
+            self._commands.accept(mail.sender.key, self._command(mail.subject), known_by, facts)
         except Refusal as refusal:
             self._refuse(letter.raw, mail, refusal.reason)
 
     def _refuse(self, raw: bytes, mail: Mail, reason: str) -> None:
-        """Kept, noted, and not answered: an answer would tell a stranger that somebody listens. Raises StateError."""
+        """Keeps and logs a mail. An answer would confirm the secret address to a stranger."""
         self.quarantine.keep(raw, self._clock.time())
-        self._commands.refuse(mail.sender.address if mail.sender else "nobody", mail.subject, reason)
-        self._tell(self, reason)
+        sender = mail.sender.address if mail.sender else "nobody"
+        self._commands.refuse(sender, mail.subject, reason)
+        self._on_refused(self, reason)
 
     def _note_bounce(self, mail: Mail) -> None:
-        """A receipt of ours did not arrive: remembered, if the report names one that we sent. Raises StateError."""
+        """Remembers that a receipt did not arrive, if the bounce names one that we sent."""
         report = replies.bounce(mail)
-        order = self._commands.ledger.find(f"receipt:{report.message_id}") if report and report.failed else None
-        if order is not None:
+        if not report or not report.failed:
+            return
+        order = self._commands.ledger.find(f"receipt:{report.message_id}")
+        if order is not None:  # else the bounce is forged, or for another mail
             who = str(order.facts["who"])
             with self._state.transaction() as db:
                 self._state.remember(db, f"unreachable {who}", self._clock.time())
             self._host.log("unreachable", "warning", who=who)
 
-    # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── out ──────────────────────────────────────────────────────────────────
 
     def report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
-        """The receipt: threaded, to the address that is authorised, never to a Reply-To. Commits with the ledger's row."""
+        """Queues the receipt, in the transaction that ends the command.
+
+        It goes to the authorised address, in the thread of the request, and never to a Reply-To.
+        """
         message_id, subject, *references = order.facts["mail"]
-        asked = Mail(b"", subject=subject, message_id=message_id, references=tuple(references))
+        request = Mail(b"", subject=subject, message_id=message_id, references=tuple(references))
         text = describe(order, outcome, self._host.name)
-        receipt = replies.reply(asked, order.facts["to"], self.sender, text).stamped(self._clock, self._host)
+        receipt = replies.reply(request, order.facts["to"], self.sender, text)
+        receipt = receipt.stamped(self._clock, self._host)
         self.outbox.put(receipt, self._clock.time(), db=db)
+        # A bounce is believed only if it names a receipt that is on record.
         self._commands.ledger.name(db, order.id, f"receipt:{receipt.message_id}")
         self._state.remember(db, f"unreachable {order.who}", None)
 
     def send(self) -> None:
-        """Sends what waits. Raises StateError."""
-        for result in self.outbox.flush(self._smtp, self._clock, self._host):
+        """Sends the receipts that are due. Raises StateError."""
+        for result in self.outbox.flush(self._rules.smtp, self._clock, self._host):
             level = "info" if result.status == "sent" else "warning"
-            self._host.log(f"mail-{result.status}", level, to=result.address, trouble=result.trouble)
+            facts = {"to": result.address, "trouble": result.trouble}
+            self._host.log(f"mail-{result.status}", level, **facts)
 
 
-def same(secret: str, said: str) -> bool:
-    """Whether two addresses are one, in the same time wherever they differ."""
-    return hmac.compare_digest(secret.casefold().encode(), said.strip().casefold().encode("utf-8", "replace"))
+def _default_sender(rules: MailRules) -> str:
+    """The account's address, or robot@DOMAIN if that is the secret inbox."""
+    domain = rules.inbox.rpartition("@")[2]
+    user = rules.smtp.user or rules.pop3.user or "robot"
+    address = user if "@" in user else f"{user}@{domain}"
+    return f"robot@{domain}" if same_address(rules.inbox, address) else address
+
+
+def same_address(secret: str, given: str) -> bool:
+    """Compares two addresses without case, in a time that does not depend on where they differ."""
+    given_bytes = given.strip().casefold().encode("utf-8", "replace")
+    return hmac.compare_digest(secret.casefold().encode(), given_bytes)

@@ -1,4 +1,7 @@
-"""The chapter: one file a scenario, one folder a section. `python -m scenarios list` names them all."""
+"""The chapter: one page for each scenario, one folder for each section.
+
+`python -m scenarios list` lists them all; README.md explains how a page is built.
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Every way to lose a link: the cuts before, within and after each unit that a play says, as faults."""
+"""Drills: a program loses its connection, is killed, or runs out of disk, at every step."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from comms.host import RealHost
 from comms.link import Link
 from fakes.wire import Record
 
-# units after which nobody knows whether they took effect: handled or not, and no answer
+# Units that may have taken effect when the connection is lost before their answer.
 EFFECTS = {("smtp", "."), ("pop3", "QUIT")}
 
 
 def units(records: Iterable[Record]) -> list[tuple[str, str, int]]:
-    """(protocol, where, nth) of each thing that a client said, connections among them."""
+    """Returns (protocol, where, nth) of each unit that a client sent, connections included."""
     seen: Counter[tuple[str, str]] = Counter()
     found = []
     for record in records:
@@ -38,7 +38,7 @@ def units(records: Iterable[Record]) -> list[tuple[str, str, int]]:
 
 
 def cuts(records: Iterable[Record]) -> Iterator[str]:
-    """Each way to lose the link at each of these units."""
+    """Yields a fault for each way to lose the connection at each of these units."""
     for protocol, where, nth in units(records):
         for what in ("hang up before", "hang up within", "hang up after", "reset"):
             yield f"{protocol} {where} nth {nth} {what}"
@@ -47,14 +47,15 @@ def cuts(records: Iterable[Record]) -> Iterator[str]:
             yield f"{protocol} {where} nth {nth} lost unstored"
 
 
-# ── killed at a step ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── killed at a step ─────────────────────────────────────────────────────
 
 
 def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, steps: Path) -> None:
-    """One round of a scenario's program on the real clock and host; SIGKILL at its n-th step, none for 0.
+    """Runs one round of a program on the real clock and host, with SIGKILL at its n-th step.
 
-    A step is whatever cannot be taken back, before it and behind it: octets written, a commit, a command, a file put in
-    place. Runs in a process of its own; how many steps there were stands in the file `steps` when it got to its end.
+    A step is the moment before, or after, an effect that cannot be undone: bytes written, a commit,
+    a command, a file renamed. With 0, nothing is killed. The number of steps is written to the file
+    `steps` at the end of the round. To be called in a process that may die.
     """
     taken = 0
 
@@ -90,8 +91,12 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
             step()
 
     connect = sqlite3.connect
+
+    def stepping_connect(*args: Any, **options: Any) -> Any:
+        return connect(*args, **{**options, "factory": Stepping})
+
     for owner in (sqlite3, sqlite3.dbapi2):
-        owner.connect = lambda *args, **options: connect(*args, **{**options, "factory": Stepping})  # type: ignore[attr-defined]
+        owner.connect = stepping_connect  # type: ignore[attr-defined]
     around(Link, "sendall")
     around(RealHost, "run")
     around(subprocess, "Popen")
@@ -106,14 +111,19 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.drills", "scenarios.receiving.mysql_by_mail", "scenarios.processing.tickets"])
+_FORKS.set_forkserver_preload(
+    ["tests.drills", "scenarios.receiving.mysql_by_mail", "scenarios.processing.tickets"]
+)
 
 
 def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> int | None:
-    """Runs one round in a process of its own, killed at that step; gives its number of steps, None if it was killed."""
+    """Runs one round in another process, and kills it at a step.
+
+    Returns the number of steps, or None if the process was killed.
+    """
     steps = folder / "steps"
     steps.unlink(missing_ok=True)
-    for _ in range(50):  # a maildrop may still be locked by a link that has just died
+    for _ in range(50):  # the maildrop may still be locked by a connection that was just killed
         process = _FORKS.Process(target=perish, args=(at, module, settings, folder, steps))
         process.start()
         process.join(30)
@@ -122,23 +132,28 @@ def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> i
     raise AssertionError(f"the program ends with {process.exitcode}")
 
 
-def crowded(room: int, module: str, settings: Mapping[str, Any], folder: Path) -> int:
-    """Runs one round in a process that may write no file beyond so many octets; gives its exit code."""
-    process = _FORKS.Process(target=_in_a_corner, args=(room, module, settings, folder))
+def on_full_disk(room: int, module: str, settings: Mapping[str, Any], folder: Path) -> int:
+    """Runs one round in a process that may not write files larger than `room` bytes.
+
+    Returns its exit code.
+    """
+    process = _FORKS.Process(target=_limited, args=(room, module, settings, folder))
     process.start()
     process.join(30)
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _in_a_corner(room: int, module: str, settings: Mapping[str, Any], folder: Path) -> None:
+def _limited(room: int, module: str, settings: Mapping[str, Any], folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     _one_round(module, settings, folder)
 
 
 def together(count: int, module: str, settings: Mapping[str, Any], folder: Path) -> list[int]:
-    """Runs so many at once, each one round; gives their exit codes."""
-    processes = [_FORKS.Process(target=_one_round, args=(module, settings, folder)) for _ in range(count)]
+    """Runs one round in each of several processes at the same time; returns their exit codes."""
+    processes = [
+        _FORKS.Process(target=_one_round, args=(module, settings, folder)) for _ in range(count)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -147,7 +162,7 @@ def together(count: int, module: str, settings: Mapping[str, Any], folder: Path)
 
 
 def _one_round(module: str, settings: Mapping[str, Any], folder: Path) -> None:
-    """As `python -m scenarios run … --live … --once` does."""
+    """Runs the program as `python -m scenarios run … --live … --once` does."""
     clock = RealClock()
     with open(os.devnull, "w") as nowhere:
         host = RealHost(nowhere, nowhere)

@@ -1,4 +1,4 @@
-"""Commands: grammar, rights, and each done once, whoever asks and whatever dies in between; the ledger under them."""
+"""Commands: their form, rights, confirmation; each runs once, even over crashes; the ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 
 from comms.clock import RealClock
-from comms.commands import AUDIT, Commands, Order, Refusal, Verb, describe, phrase
+from comms.commands import (
+    AUDIT_ROWS,
+    Commands,
+    Confirmations,
+    Order,
+    Refusal,
+    Verb,
+    describe,
+    normalized,
+)
 from comms.errors import StateError
 from comms.host import Outcome, OutcomeLike, RealHost
 from comms.ledger import Ledger, keys
@@ -34,7 +43,7 @@ RIGHTS = {"jeremy": ["*"], "michael": ["status"]}
 
 
 class Desk:
-    """Commands on a world's host."""
+    """Commands on the host of a world, and what was reported of them."""
 
     def __init__(self, folder: Path, world: World) -> None:
         self.state = State(folder / "state.sqlite3")
@@ -56,71 +65,79 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         desk.state.close()
 
 
-@pytest.mark.parametrize("text", ["restart mysql", "Restart MySQL", "  restart\n\tMYSQL \r\n", "RESTART\u00a0MYSQL"])
-def test_a_command_has_one_form(text: str) -> None:
-    assert phrase(text) == "restart mysql"
+@pytest.mark.parametrize(
+    "text", ["restart mysql", "Restart MySQL", "  restart\n\tMYSQL \r\n", "RESTART\u00a0MYSQL"]
+)
+def test_a_command_has_one_standard_form(text: str) -> None:
+    assert normalized(text) == "restart mysql"
 
 
-def test_only_those_with_rights_are_obeyed(desk: Desk) -> None:
+def test_only_senders_with_rights_are_obeyed(desk: Desk) -> None:
     with pytest.raises(Refusal, match="a stranger"):
-        desk.commands.order("eve", "restart mysql", ["1"])
+        desk.commands.accept("eve", "restart mysql", ["1"])
     with pytest.raises(Refusal, match="may not restart mysql"):
-        desk.commands.order("michael", "restart mysql", ["2"])
-    desk.commands.order("michael", "Status", ["3"])
+        desk.commands.accept("michael", "restart mysql", ["2"])
+    desk.commands.accept("michael", "Status", ["3"])
     desk.commands.perform(desk.report)
     assert desk.world.host.ran == [("status",)]
     assert desk.commands.allowed("michael") == ["status"] and desk.commands.allowed("eve") == []
 
 
-def test_what_is_no_command_is_answered_with_what_is(desk: Desk) -> None:
-    desk.commands.order("jeremy", "restart mysq", ["1"])
-    desk.commands.order("michael", "restart mysq", ["2"])
+def test_an_unknown_command_is_answered_with_the_known_ones(desk: Desk) -> None:
+    desk.commands.accept("jeremy", "restart mysq", ["1"])
+    desk.commands.accept("michael", "restart mysq", ["2"])
     desk.commands.perform(desk.report)
     (_, _, to_jeremy), (_, _, to_michael) = desk.reported
     assert "did you mean 'restart mysql'?" in to_jeremy
-    assert to_michael == "this is no command; you may say: status", "who may not say it does not hear of it"
+    assert to_michael == "unknown command; you may say: status", "without what he may not use"
     assert desk.world.host.ran == []
 
 
-def test_the_same_request_is_taken_once_by_any_of_its_keys(desk: Desk) -> None:
-    desk.commands.order("jeremy", "restart mysql", ["uid", "id"])
+def test_a_request_is_accepted_once_by_any_of_its_keys(desk: Desk) -> None:
+    desk.commands.accept("jeremy", "restart mysql", ["uid", "id"])
     for known in (["uid"], ["id"], ["new", "id"]):
-        with pytest.raises(Refusal, match="here before"):
-            desk.commands.order("jeremy", "restart mysql", known)
-    desk.commands.order("jeremy", "restart mysql", ["new"])
+        with pytest.raises(Refusal, match="received before"):
+            desk.commands.accept("jeremy", "restart mysql", known)
+    desk.commands.accept("jeremy", "restart mysql", ["new"])
     desk.commands.perform(desk.report)
     desk.commands.perform(desk.report)
     assert desk.world.host.ran == [("restart",)] * 2 and len(desk.reported) == 2
 
 
-def test_a_failure_a_hang_and_what_cannot_be_started_are_told_apart(desk: Desk) -> None:
+def test_a_failure_a_hang_and_a_missing_program_are_different_outcomes(desk: Desk) -> None:
     desk.world.host.commands["restart",].code = 3
     desk.world.host.commands["stop",].takes = 100
     del desk.world.host.commands["status",]
     for number, verb in enumerate(VERBS):
-        desk.commands.order("jeremy", verb, [str(number)])
+        desk.commands.accept("jeremy", verb, [str(number)])
     outcomes = [outcome for _, outcome in desk.commands.perform(desk.report)]
     assert [outcome.code for outcome in outcomes] == [3, None, None]
-    assert "still running after 10 s" in outcomes[1].trouble and "could not be started" in outcomes[2].trouble
+    assert (
+        "still running after 10 s" in outcomes[1].trouble
+        and "could not be started" in outcomes[2].trouble
+    )
     assert [entry.status for entry in desk.commands.ledger.entries("failed")] == ["failed"] * 3
 
 
-def test_what_a_dead_program_left_begun_is_reported_and_not_run_again(desk: Desk) -> None:
-    order = desk.commands.order("jeremy", "restart mysql", ["1"])
+def test_a_command_that_was_running_at_a_crash_is_reported_and_not_run_again(desk: Desk) -> None:
+    order = desk.commands.accept("jeremy", "restart mysql", ["1"])
     assert desk.commands.ledger.begin(order.id, 0.0)
-    desk.commands.order("jeremy", "stop mysql", ["2"])
-    desk.commands.order("jeremy", "status", ["3"])
+    desk.commands.accept("jeremy", "stop mysql", ["2"])
+    desk.commands.accept("jeremy", "status", ["3"])
     desk.commands.perform(desk.report)
-    assert desk.world.host.ran == [("status",)], "one at a time on each target: stop waits for what is begun on mysql"
+    assert desk.world.host.ran == [("status",)], "stop waits for the restart of the same target"
     desk.commands.recover(desk.report)
-    assert desk.reported[1][0] == "restart mysql" and "whether it was done is not known" in desk.reported[1][2]
+    assert (
+        desk.reported[1][0] == "restart mysql"
+        and "whether it was done is not known" in desk.reported[1][2]
+    )
     desk.commands.perform(desk.report)
     assert desk.world.host.ran == [("status",), ("stop",)]
     assert desk.commands.recover(desk.report) == []
 
 
-def test_finishing_and_the_report_commit_together(desk: Desk) -> None:
-    desk.commands.order("jeremy", "restart mysql", ["1"])
+def test_the_end_of_a_command_and_its_report_commit_together(desk: Desk) -> None:
+    desk.commands.accept("jeremy", "restart mysql", ["1"])
 
     def failing(db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
         raise sqlite3.OperationalError("disk full")
@@ -131,33 +148,44 @@ def test_finishing_and_the_report_commit_together(desk: Desk) -> None:
     assert [row[2] for row in desk.commands.audit()] == ["accepted"]
 
 
-def test_a_command_that_is_no_longer_one_is_said_to_be_none(desk: Desk) -> None:
-    desk.commands.order("jeremy", "stop mysql", ["1"])
+def test_a_command_that_is_no_longer_offered_is_unknown(desk: Desk) -> None:
+    desk.commands.accept("jeremy", "stop mysql", ["1"])
     del desk.commands.verbs["stop mysql"]
     desk.commands.perform(desk.report)
-    assert desk.world.host.ran == [] and "no command" in desk.reported[0][2]
+    assert desk.world.host.ran == [] and "unknown command" in desk.reported[0][2]
 
 
-def test_the_audit_says_who_asked_what_and_what_came_of_it_in_safe_lines(desk: Desk) -> None:
-    desk.commands.order("jeremy", "restart mysql", ["1"])
+def test_the_audit_has_sender_command_and_outcome_in_safe_lines(desk: Desk) -> None:
+    desk.commands.accept("jeremy", "restart mysql", ["1"])
     desk.commands.perform(desk.report)
     desk.commands.refuse("eve\r\n", "x\x1b[31m" + "y" * 10_000, "a stranger")
     accepted, done, refused = desk.commands.audit()
-    assert accepted == ("jeremy", "restart mysql", "accepted", "") and done == ("jeremy", "restart mysql", "done", "exit 0")
+    assert accepted == ("jeremy", "restart mysql", "accepted", "") and done == (
+        "jeremy",
+        "restart mysql",
+        "done",
+        "exit 0",
+    )
     assert refused[0] == "eve" and refused[1].isprintable() and len(refused[1]) == 500
     with desk.state.transaction() as db:
-        for _ in range(AUDIT + 10):
+        for _ in range(AUDIT_ROWS + 10):
             desk.commands.note(db, "x", "y", "z")
-    assert len(desk.commands.audit()) == AUDIT
+    assert len(desk.commands.audit()) == AUDIT_ROWS
 
 
-@pytest.mark.parametrize(("outcome", "text"), [
-    (Outcome(0, "ok\n", 2.04), "> restart mysql\ndb1: done in 2.0 s\n\n| ok\n"),
-    (Outcome(3, "", 0.5), "> restart mysql\ndb1: failed with exit status 3 after 0.5 s\n"),
-    (Outcome(-9, "", 0.5), "> restart mysql\ndb1: failed with exit status -9 after 0.5 s\n"),
-    (Outcome(None, "", 60.0, "still running after 60 s, and ended"), "> restart mysql\ndb1: still running after 60 s, and ended\n"),
-])  # fmt: skip
-def test_a_receipt_says_how_it_ended(outcome: Outcome, text: str) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (Outcome(0, "ok\n", 2.04), "> restart mysql\ndb1: done in 2.0 s\n\n| ok\n"),
+        (Outcome(3, "", 0.5), "> restart mysql\ndb1: failed with exit status 3 after 0.5 s\n"),
+        (Outcome(-9, "", 0.5), "> restart mysql\ndb1: failed with exit status -9 after 0.5 s\n"),
+        (
+            Outcome(None, "", 60.0, "still running after 60 s, and ended"),
+            "> restart mysql\ndb1: still running after 60 s, and ended\n",
+        ),
+    ],
+)
+def test_a_receipt_says_how_the_command_ended(outcome: Outcome, text: str) -> None:
     assert describe(Order(1, "restart mysql", "jeremy", {}), outcome, "db1") == text
 
 
@@ -167,10 +195,75 @@ def test_a_receipt_has_the_last_twenty_lines() -> None:
     assert lines[-1] == "| 99" and len(lines) == 23
 
 
-# ── real processes ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── confirmation ─────────────────────────────────────────────────────────
 
 
-def test_a_real_command_runs_without_a_shell_and_without_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+class Words:
+    """Random words, in a known order."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, length: int) -> str:
+        self.count += 1
+        return f"w{self.count:0{length - 1}d}"
+
+
+@pytest.fixture
+def confirmations() -> Confirmations:
+    return Confirmations(["stop mysql"], Words(), seconds=60)
+
+
+def test_a_command_that_needs_no_confirmation_runs_at_once(confirmations: Confirmations) -> None:
+    assert confirmations.check("jeremy", "restart mysql", 0) == ("restart mysql", "")
+    assert confirmations.check("jeremy", "", 0) == ("", "")
+
+
+def test_a_dangerous_command_runs_after_its_phrase_was_repeated(
+    confirmations: Confirmations,
+) -> None:
+    assert confirmations.check("jeremy", "stop mysql", 0) == ("", "stop mysql w001")
+    assert confirmations.check("jeremy", "stop mysql w001", 60) == ("stop mysql", "")
+    assert confirmations.check("jeremy", "stop mysql w001", 60) == ("stop mysql w001", ""), (
+        "a phrase confirms once; then it is an unknown command"
+    )
+
+
+@pytest.mark.parametrize(
+    ("who", "text", "now"),
+    [
+        ("michael", "stop mysql w001", 1),
+        ("jeremy", "stop mysql w002", 1),
+        ("jeremy", "stop mysql w001", 61),
+        ("jeremy", "w001", 1),
+    ],
+)
+def test_another_sender_word_or_time_confirms_nothing(
+    confirmations: Confirmations, who: str, text: str, now: float
+) -> None:
+    confirmations.check("jeremy", "stop mysql", 0)
+    assert confirmations.check(who, text, now) == (text, "")
+
+
+def test_another_message_withdraws_the_request(confirmations: Confirmations) -> None:
+    confirmations.check("jeremy", "stop mysql", 0)
+    confirmations.check("jeremy", "restart mysql", 1)
+    assert confirmations.check("jeremy", "stop mysql w001", 2) == ("stop mysql w001", "")
+
+
+def test_each_request_has_its_own_word(confirmations: Confirmations) -> None:
+    assert confirmations.check("jeremy", "stop mysql", 0)[1] == "stop mysql w001"
+    assert confirmations.check("michael", "stop mysql", 0)[1] == "stop mysql w002"
+    assert confirmations.check("jeremy", "stop mysql", 1)[1] == "stop mysql w003"
+    assert confirmations.check("michael", "stop mysql w002", 2) == ("stop mysql", "")
+
+
+# ── real processes ───────────────────────────────────────────────────────
+
+
+def test_a_real_command_runs_without_a_shell_and_without_our_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OPS_PASSWORD", "hidden")
     host = RealHost()
     assert host.run(["printf", "%s", "$HOME; echo x"], 10).output == "$HOME; echo x"
@@ -179,26 +272,26 @@ def test_a_real_command_runs_without_a_shell_and_without_our_secrets(monkeypatch
     assert host.run(["cat"], 10).code == 0, "it has no input to wait for"
 
 
-def test_a_real_command_over_its_time_is_ended_with_all_that_it_started() -> None:
+def test_a_command_over_its_timeout_is_ended_with_all_its_children() -> None:
     outcome = RealHost().run(["sh", "-c", "sleep 100 & echo $!; sleep 100"], 0.3)
     assert outcome.code is None and "still running after 0.3 s" in outcome.trouble
     stat = Path(f"/proc/{outcome.output.strip()}/stat")
     with contextlib.suppress(OSError):
-        for _ in range(200):  # its signal is on its way
+        for _ in range(200):  # the signal takes a moment
             if stat.read_text().split()[2] == "Z":
                 break
             select.select([], [], [], 0.02)
         else:
-            pytest.fail("the child lives on")
+            pytest.fail("the child is still running")
 
 
-def test_a_real_command_that_leaves_a_daemon_behind_is_over_when_it_ends() -> None:
+def test_a_command_that_starts_a_daemon_ends_without_waiting_for_it() -> None:
     outcome = RealHost().run(["sh", "-c", "sleep 20 & echo $!"], 10)
     assert outcome.code == 0 and outcome.seconds < 5
     subprocess.run(["kill", outcome.output.strip()], check=False)
 
 
-def test_of_a_flood_the_end_is_kept() -> None:
+def test_only_the_end_of_a_long_output_is_kept() -> None:
     outcome = RealHost().run(["sh", "-c", "seq 1 200000"], 30)
     assert outcome.code == 0 and len(outcome.output) <= 4096 and outcome.output.endswith("200000\n")
 
@@ -209,22 +302,24 @@ def test_a_command_that_cannot_be_started_is_an_outcome(command: list[str]) -> N
     assert outcome.code is None and "could not be started" in outcome.trouble
 
 
-# ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the ledger ───────────────────────────────────────────────────────────
 
 
-def test_a_mail_is_known_by_its_id_or_by_what_it_says() -> None:
+def test_a_mail_is_identified_by_its_message_id_or_its_content() -> None:
     whole = read(b"Received: x\r\nMessage-ID: <1@x.y>\r\nSubject: a\r\n\r\nb")
     other_way = read(b"Received: y\r\nStatus: RO\r\nMessage-ID: <1@x.y>\r\nSubject: a\r\n\r\nb")
-    assert keys(whole, "box", "7") == keys(other_way, "box", "7"), "trace lines do not make another mail"
-    assert keys(whole, "box", "7")[0] != keys(read(b"Message-ID: <1@x.y>\r\n\r\nc"), "box", "7")[0], (
-        "an id that is given again"
+    assert keys(whole, "box", "7") == keys(other_way, "box", "7"), (
+        "added header fields do not make another mail"
     )
+    assert (
+        keys(whole, "box", "7")[0] != keys(read(b"Message-ID: <1@x.y>\r\n\r\nc"), "box", "7")[0]
+    ), "a unique id that the server used again"
     assert keys(whole, "box", "7")[0] != keys(whole, "other", "7")[0]
     assert keys(whole)[0] == "message-id:<1@x.y>"
     dated = b"Date: Mon, 05 Jan 2026 00:00:00 +0000\r\n\r\nb"
     assert keys(read(b"Received: x\r\n" + dated)) == keys(read(b"Received: y\r\n" + dated))
     assert keys(read(b"Received: x\r\n\r\nb")) != keys(read(b"Received: y\r\n\r\nb")), (
-        "nothing tells them apart but the way"
+        "without Date and Message-ID, only the trace fields differ"
     )
 
 
@@ -233,15 +328,18 @@ def _race(path: Path, number: int, out: Any) -> None:
     with State(path) as state:
         commands = Commands(state, {"go": Verb(("true",), "it")}, {"j": ["*"]}, clock, RealHost())
         with contextlib.suppress(Refusal):
-            commands.order("j", "go", ["the one"])
+            commands.accept("j", "go", ["the one"])
         done = commands.perform(lambda db, order, outcome: None)
         out.put(len(done))
 
 
-def test_many_processes_on_one_state_start_a_command_once(tmp_path: Path) -> None:
+def test_several_processes_on_one_state_start_a_command_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     out = context.Queue()
-    processes = [context.Process(target=_race, args=(tmp_path / "s.sqlite3", number, out)) for number in range(6)]
+    processes = [
+        context.Process(target=_race, args=(tmp_path / "s.sqlite3", number, out))
+        for number in range(6)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -261,10 +359,10 @@ def test_tries_are_counted_and_forgotten(tmp_path: Path) -> None:
         assert ledger.tries("a") == 0
 
 
-# ── quarantine ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── quarantine ───────────────────────────────────────────────────────────
 
 
-def test_a_kept_mail_is_whole_private_and_kept_once(tmp_path: Path) -> None:
+def test_a_quarantined_mail_is_complete_private_and_stored_once(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path / "kept")
     path = quarantine.keep(b"mail\0\xff", 1767571200.0)
     assert path.read_bytes() == b"mail\0\xff" and path.name.startswith("20260105-000000-")
@@ -272,7 +370,7 @@ def test_a_kept_mail_is_whole_private_and_kept_once(tmp_path: Path) -> None:
     assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
 
 
-def test_the_oldest_go_when_there_are_too_many_or_too_much(tmp_path: Path) -> None:
+def test_the_oldest_mails_are_deleted_above_the_limits(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path / "kept", files=3, octets=1000)
     for number in range(6):
         quarantine.keep(b"%d" % number, number * 60.0)
@@ -281,13 +379,13 @@ def test_the_oldest_go_when_there_are_too_many_or_too_much(tmp_path: Path) -> No
     assert [path.read_bytes() for path in quarantine.folder.iterdir()] == [b"x" * 2000]
 
 
-def test_what_cannot_be_kept_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
+def test_a_mail_that_cannot_be_stored_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("a file is in the way")
     with pytest.raises(StateError, match="kept: a mail cannot be kept"):
         Quarantine(tmp_path / "kept").keep(b"x", 0.0)
 
 
-def test_an_intent_is_taken_up_once_by_whoever_comes_first(tmp_path: Path) -> None:
+def test_only_the_first_process_begins_an_intended_command(tmp_path: Path) -> None:
     with State(tmp_path / "s.sqlite3") as one, State(tmp_path / "s.sqlite3") as other:
         mine, theirs = Ledger(one), Ledger(other)
         with one.transaction() as db:
@@ -296,4 +394,4 @@ def test_an_intent_is_taken_up_once_by_whoever_comes_first(tmp_path: Path) -> No
         assert not theirs.begin(entry, 2.0) and not mine.begin(entry, 2.0)
         with one.transaction() as db:
             mine.end(db, entry, "done", {}, 3.0)
-        assert not theirs.begin(entry, 4.0), "what is done is not begun again"
+        assert not theirs.begin(entry, 4.0), "a finished command is not begun again"

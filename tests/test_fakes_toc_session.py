@@ -20,8 +20,8 @@ from fakes.transcripts.recorder import render
 from fakes.transcripts.text import load, parse
 from fakes.wire import Facts, Record, Runtime, Session, Want
 from fakes.world import World
-from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
 from tests.legality import in_states
+from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("toc-*.txt"))
 STATES = ("FLAPON", "SIGNON", "LOGIN", "SIGNED", "ONLINE", "PAUSED")

@@ -1,164 +1,210 @@
-"""Every scenario, every act: its claims hold, the book's way breaks just what it is said to break, and a rehearsal is the
-same octet for octet.
+"""Every scenario: its claims hold, the printed listing breaks exactly the listed ones, a rehearsal
+is always the same; and what pages and printed listings say about themselves is true.
 """
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import importlib
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from comms.message import Message
-from fakes.world import World
-from scenarios import __main__ as command
-from scenarios import catalogue
-from scenarios.catalogue import Scenario
-from scenarios.play import Act, Claim, Program, act
+from comms.watch import Limits, Watch
+from scenarios import catalogue, rehearsal
+from scenarios.catalogue import Page
+from scenarios.play import Act
 from scenarios.sending import apache_alert
-from scenarios.sending.apache_alert import Rules, Watch, decide
+from scenarios.sending.apache_alert import Rules
 
 ROOT = Path(__file__).parent.parent
-SCENARIOS = catalogue.scenarios()
-ACTS = [(scenario, one) for scenario in SCENARIOS for one in command.acts(scenario)]
-FAULTS = [(scenario, fault) for scenario in SCENARIOS for fault in scenario.faults]
+BOOK = ROOT / "scenarios" / "book"
+PAGES = catalogue.pages()
+ACTS = [(page, act) for page in PAGES for act in page.acts()]
+FAULTS = [(page, fault) for page in PAGES for fault in page.faults]
 
 
-@pytest.mark.parametrize(("scenario", "act"), ACTS, ids=[one.name for _, one in ACTS])
-def test_every_claim_of_every_act_holds(scenario: Scenario, act: Act) -> None:
-    performance = command.rehearse(scenario, act)
+def named(page: Page) -> str:
+    return page.name
+
+
+@pytest.mark.parametrize(("page", "act"), ACTS, ids=[act.name for _, act in ACTS])
+def test_every_claim_of_every_act_holds(page: Page, act: Act) -> None:
+    performance = rehearsal.rehearse(page, act)
     assert performance.claims, "an act ends in claims"
-    assert [(claim.text, claim.found) for claim in performance.claims if not claim.holds] == []
+    assert [claim for claim in performance.claims if not claim.holds] == []
+    texts = [claim.text for claim in performance.claims]
+    assert len(set(texts)) == len(texts), "a listing or a fault names a claim by its text"
 
 
-@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.book], ids=lambda one: one.name)
-def test_the_book_s_way_breaks_exactly_what_it_is_said_to_break(scenario: Scenario) -> None:
-    played = command.play(scenario, command.acts(scenario), book=True)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.book], ids=named)
+def test_the_printed_listing_breaks_exactly_the_listed_claims(page: Page) -> None:
+    played = rehearsal.play(page, page.acts(), book=True)
     assert played.broken == played.expected
-    assert played.broken, "the printed way has its faults"
+    assert played.broken, "every listing has its mistakes"
 
 
-@pytest.mark.parametrize(("scenario", "fault"), FAULTS, ids=[f"{one.name}: {text}" for one, (text, _) in FAULTS])
-def test_every_fault_that_a_scenario_lists_does_what_it_says(scenario: Scenario, fault: tuple[str, str]) -> None:
-    played = command.play(scenario, command.acts(scenario), [fault[0]])
+@pytest.mark.parametrize(
+    ("page", "fault"), FAULTS, ids=[f"{page.name}: {text}" for page, (text, _) in FAULTS]
+)
+def test_every_listed_fault_has_the_listed_outcome(page: Page, fault: tuple[str, str]) -> None:
+    played = rehearsal.play(page, page.acts(), [fault[0]])
     assert (played.broken, played.unmet) == (played.expected, [])
     assert (fault[1] == "all hold") == (not played.broken)
 
 
-@pytest.mark.parametrize(("scenario", "act"), ACTS, ids=[one.name for _, one in ACTS])
-def test_a_rehearsal_is_the_same_twice_in_one_process(scenario: Scenario, act: Act) -> None:
-    first, second = (command.rehearse(scenario, act) for _ in range(2))
+@pytest.mark.parametrize(("page", "act"), ACTS, ids=[act.name for _, act in ACTS])
+def test_a_rehearsal_is_the_same_twice_in_one_process(page: Page, act: Act) -> None:
+    first, second = (rehearsal.rehearse(page, act) for _ in range(2))
     assert first.transcript == second.transcript
     assert first.mails == second.mails
-    assert [str(one) for one in first.recording] == [str(one) for one in second.recording]
+    assert [str(item) for item in first.recording] == [str(item) for item in second.recording]
 
 
 def test_a_rehearsal_is_the_same_in_two_processes_with_other_hash_seeds(tmp_path: Path) -> None:
     kept = []
     for seed in ("1", "2"):
         folder = tmp_path / seed
-        command_line = [sys.executable, "-m", "scenarios", "run", "all", "--quiet", "--out", str(folder)]
-        subprocess.run(command_line, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
-        kept.append(
-            {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-        )
+        words = ["run", "all", "--quiet", "--out", str(folder)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-m", "scenarios", *words]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        kept.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
     assert kept[0] == kept[1]
     assert kept[0], "something was kept"
 
 
-def test_every_scenario_says_what_a_reader_needs_first() -> None:
-    for scenario in SCENARIOS:
-        doc = (ROOT / (scenario.module.replace(".", "/") + ".py")).read_text()
-        assert scenario.section and scenario.protocols
-        assert f"make scenario NAME={scenario.name}" in doc
-        if scenario.book:
-            assert "What goes wrong in the printed listing" in doc or "As printed" in doc
+# ── what a page says about itself ────────────────────────────────────────────
 
 
-# ── claims break when the program is spoiled ─────────────────────────────────────────────────────────────────────
+def docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
 
 
-def broken(name: str, **played: Any) -> list[str]:
-    scenario = catalogue.named(name)
-    return command.rehearse(scenario, command.acts(scenario)[0], **played).broken
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_docstring_names_the_command_and_the_mistakes_of_the_listing(page: Page) -> None:
+    doc = docstring(page.path)
+    assert f"make scenario NAME={page.name}" in doc
+    if page.book:
+        assert "What goes wrong in the printed listing" in doc
 
 
-def test_a_monitor_that_tells_at_every_check_breaks_its_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    def every_check(watch: Watch, verdict: str, now: float, rules: Rules) -> tuple[Watch, str]:
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_settings_in_the_docstring_are_those_of_the_dataclass(page: Page) -> None:
+    heading = f"[scenario.{page.name}]\n"
+    block = docstring(page.path).partition(heading)[2].partition("\n\n")[0]
+    shown = tomllib.loads(block)
+    marks = {line.partition(" =")[0]: line.partition("  # ")[2] for line in block.splitlines()}
+    rules = importlib.import_module(page.module).Rules
+    fields = {field.name: field for field in dataclasses.fields(rules)}
+    assert set(shown) == set(fields)
+    for key, value in shown.items():
+        factory = fields[key].default_factory
+        default = fields[key].default if factory is dataclasses.MISSING else factory()
+        if marks[key].startswith("required"):
+            assert default in (dataclasses.MISSING, (), ""), f"{key} has a default"
+        elif marks[key].startswith("optional"):
+            assert default in (None, (), "", {}), f"{key} has a default, so show it"
+        else:
+            assert plain(default) == value, f"{key} is {plain(default)!r} by default"
+
+
+def plain(value: object) -> object:
+    """A default as TOML would give it."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_readme_of_the_scenarios_lists_the_page_with_its_acts(page: Page) -> None:
+    readme = (ROOT / "scenarios" / "README.md").read_text("utf-8")
+    link = f"[{page.name}]({page.path.parent.name}/{page.path.name})"
+    (row,) = [line for line in readme.splitlines() if line.startswith(f"| {link} |")]
+    assert row.rpartition(" | ")[2].removesuffix(" |") == ", ".join(a.name for a in page.acts())
+
+
+# ── the chapter's fifteen mistakes ───────────────────────────────────────────
+
+LISTINGS = [path for path in sorted(BOOK.glob("*.py")) if path.name != "__init__.py"]
+
+
+def listed_mistakes() -> dict[int, set[str]]:
+    """Number → the modules of book/ in which a mistake can be seen, by the README's list."""
+    readme = (ROOT / "scenarios" / "README.md").read_text("utf-8")
+    part = readme.partition("fifteen mistakes\n")[2].partition("\n## ")[0]
+    items = re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |^Where )", part, re.M | re.S)
+    return {int(number): set(re.findall(r"\(book/(\w+)\.py\)", text)) for number, text in items}
+
+
+def test_the_readme_lists_fifteen_mistakes_each_seen_in_a_listing() -> None:
+    mistakes = listed_mistakes()
+    assert sorted(mistakes) == list(range(1, 16))
+    assert all(mistakes.values())
+
+
+@pytest.mark.parametrize("path", LISTINGS, ids=lambda path: path.stem)
+def test_a_printed_listing_numbers_its_faults_as_the_chapter_does(path: Path) -> None:
+    doc, text = docstring(path), path.read_text("utf-8")
+    assert len(re.findall(r"^Faults$", doc, re.M)) == 1, "exactly one heading"
+    numbered = [int(n) for n in re.findall(r"^(\d+)\. ", doc.partition("\nFaults\n\n")[2], re.M)]
+    assert numbered == sorted(set(numbered))
+    marked = {
+        int(number) for number in re.findall(r"\bfault (\d+)\b", text.partition('"""\n\n')[2])
+    }
+    assert marked == set(numbered), "the marks in the code are those of the docstring"
+    chapter = {number for number, modules in listed_mistakes().items() if path.stem in modules}
+    assert set(numbered) == chapter, "and the chapter has them for this listing"
+
+
+# ── claims break when the program is spoiled ─────────────────────────────────
+
+
+def broken_by_apache_alert() -> list[str]:
+    page = catalogue.named("apache-alert")
+    return rehearsal.rehearse(page, page.acts()[0]).broken
+
+
+def test_a_monitor_that_mails_at_every_check_breaks_its_claims(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def every_check(watch: Watch, verdict: str, now: float, limits: Limits) -> tuple[Watch, str]:
         return watch, verdict if verdict == "down" else ""
 
-    monkeypatch.setattr(apache_alert, "decide", every_check)
-    assert "each administrator got one mail" in broken("apache-alert")
+    monkeypatch.setattr(Watch, "check", every_check)
+    assert "each administrator gets one mail" in broken_by_apache_alert()
 
 
-def test_a_monitor_that_looks_for_any_apache_breaks_its_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_monitor_that_looks_for_any_apache_breaks_its_claims(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def anywhere(host: Any, rules: Rules) -> str:
-        return "up" if "apache" in " ".join(one.name for one in host.processes()) else "down"
+        names = " ".join(process.name for process in host.processes())
+        return "up" if "apache" in names else "down"
 
     monkeypatch.setattr(apache_alert, "look", anywhere)
-    scenario = catalogue.named("apache-alert")
-    crash = command.acts(scenario)[0]
-    world: Mapping[str, Any] = {**crash.world, "host": {"name": "web1.yourco.test", "processes": ["apache2", "apachetop"]}}
-    spoiled = Act(crash.name, crash.play, crash.book, world)
-    assert "each administrator got one mail" in command.rehearse(scenario, spoiled).broken
+    page = catalogue.named("apache-alert")
+    crash = page.acts()[0]
+    host = {"name": "web1.yourco.test", "processes": ["apache2", "apachetop"]}
+    world: Mapping[str, Any] = {**crash.world, "host": host}
+    spoiled = dataclasses.replace(crash, world=world)
+    assert "each administrator gets one mail" in rehearsal.rehearse(page, spoiled).broken
 
 
-def test_display_forms_in_the_envelope_break_its_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_display_names_in_the_envelope_break_its_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Message, "envelope", lambda self: (self.sender, [", ".join(self.to)]))
-    assert "one message with bare addresses" in broken("apache-alert")
-
-
-# ── the pure decision ────────────────────────────────────────────────────────────────────────────────────────────
-
-RULES = Rules(admins=("a@b.c",), confirm=2, remind=100, flaps=4, flap_window=1000)
-
-
-def news(verdicts: str, seconds: float = 10) -> list[str]:
-    """The news of each check: u up, d down, ? unknown."""
-    watch, told = Watch(), []
-    for number, letter in enumerate(verdicts):
-        watch, said = decide(watch, {"u": "up", "d": "down", "?": "unknown"}[letter], number * seconds, RULES)
-        told.append(said)
-    return told
-
-
-@pytest.mark.parametrize(("verdicts", "told"), [
-    ("uuuu", ["", "", "", ""]),
-    ("uddd", ["", "", "down", ""]),
-    ("ududu", ["", "", "", "", ""]),
-    ("dd", ["", "down"]),
-    ("dduu", ["", "down", "", "up"]),
-    ("d?d", ["", "", "down"]),
-    ("????", ["", "", "", ""]),
-    ("dd????uu", ["", "down", "", "", "", "", "", "up"]),
-    ("dd" + "d" * 11, ["", "down", *[""] * 9, "reminder", ""]),
-    ("uudduudduu" + "uu" * 4, ["", "", "", "down", "", "up", "", "down", "", "flapping", *[""] * 8]),
-])  # fmt: skip
-def test_news_is_a_confirmed_change_or_a_reminder(verdicts: str, told: list[str]) -> None:
-    assert news(verdicts) == told
-
-
-def test_after_a_quiet_window_the_state_is_told_again() -> None:
-    told = news("uudduudduu" + "u" * 110)
-    assert [one for one in told if one] == ["down", "up", "down", "flapping", "up"]
-
-
-# ── the stage ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_an_act_plays_in_the_scenario_s_world_with_its_own_tables_over_it() -> None:
-    @act("x", tls="optional", host={"name": "h"})
-    def play(world: World, program: Program) -> Iterator[Claim]:
-        """Title."""
-        yield Claim("holds", True)
-
-    one: Act = play.__act__  # type: ignore[attr-defined]
-    assert one.world["host"] == {"name": "h", "processes": WORLD["host"]["processes"]}
-    assert one.world["tls"] == "optional" and one.title == "Title."
-
-
-WORLD = apache_alert.WORLD
+    assert "the envelope has bare addresses" in broken_by_apache_alert()

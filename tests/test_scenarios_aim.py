@@ -1,4 +1,4 @@
-"""The AIM scenarios: their acts, what they decide, and that their claims break when the program is spoiled."""
+"""The AIM scenarios: their acts, when a disk is nearly full, claims that break if spoiled."""
 
 from __future__ import annotations
 
@@ -15,43 +15,56 @@ from comms.toc import client, markup, session
 from comms.toc.markup import Html
 from comms.toc.session import Session
 from scenarios import catalogue
-from scenarios.__main__ import acts, main, rehearse
-from scenarios.aim import aim_uptime
-from scenarios.aim.aim_uptime import DISK, nearly_full
+from scenarios.__main__ import main
+from scenarios.aim import aim_uptime, aim_uptime_push
+from scenarios.aim.aim_uptime_push import nearly_full
+from scenarios.aim.aim_uptime_samples import DISK
+from scenarios.rehearsal import rehearse
 
 NAMES = ("aim-hello", "aim-callbacks", "aim-uptime")
+BOOK = Path(__file__).parent.parent / "scenarios" / "book"
 
 
-def test_every_act_of_the_catalogue_is_there() -> None:
+def test_every_act_of_the_chapter_is_there() -> None:
     assert {
-        "aim-send-im", "aim-on-error", "aim-on-im", "aim-on-status-available", "aim-on-status-online", "aim-on-status-idle",
-        "aim-on-status-away", "aim-uptime-bot", "server-info-push",
-    } <= {act.name for name in NAMES for act in acts(catalogue.named(name))}  # fmt: skip
+        "aim-send-im",
+        "aim-on-error",
+        "aim-on-im",
+        "aim-on-status-available",
+        "aim-on-status-online",
+        "aim-on-status-idle",
+        "aim-on-status-away",
+        "aim-uptime-bot",
+        "server-info-push",
+    } <= {act.name for name in NAMES for act in catalogue.named(name).acts()}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_book_lists_no_act_and_no_claim_that_is_not_there(name: str) -> None:
-    scenario = catalogue.named(name)
-    assert scenario.book is not None
-    for act, texts in importlib.import_module(scenario.book).BREAKS.items():
-        (one,) = (one for one in acts(scenario) if one.name == act and one.book)
-        assert set(texts) <= {claim.text for claim in rehearse(scenario, one).claims}
+def test_the_printed_listing_names_only_acts_and_claims_that_exist(name: str) -> None:
+    page = catalogue.named(name)
+    assert page.book is not None
+    for act, texts in importlib.import_module(page.book).BREAKS.items():
+        (found,) = (one for one in page.acts() if one.name == act and one.book)
+        assert set(texts) <= {claim.text for claim in rehearse(page, found).claims}
 
 
-def test_the_book_stands_on_clock_link_and_codec_and_never_on_the_client() -> None:
-    for path in (Path(__file__).parent.parent / "scenarios" / "book").glob("*.py"):
-        modules = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
-        assert not {"comms.toc.client", "comms.toc.session", "comms.toc.buddies", "comms.toc.markup"} & modules, path
+def test_the_printed_listings_use_the_toc_codec_but_not_the_client() -> None:
+    mended = {"comms.toc.client", "comms.toc.session", "comms.toc.buddies", "comms.toc.markup"}
+    for path in BOOK.glob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert not mended & modules, path
 
 
-def test_no_password_stands_in_what_is_kept(tmp_path: Path) -> None:
+def test_no_password_is_in_the_kept_files(tmp_path: Path) -> None:
     main(["run", "aim-hello", "--quiet", "--out", str(tmp_path)])
-    roasted = "0x" + bytes(a ^ b for a, b in zip(b"secret", b"Tic/Toc", strict=False)).hex()
+    pairs = zip("secret".encode(), b"Tic/Toc", strict=False)
+    roasted = "0x" + bytes(letter ^ key for letter, key in pairs).hex()
     texts = [file.read_text() for file in tmp_path.rglob("*") if file.is_file()]
     assert texts and not any("secret" in text or roasted in text for text in texts)
 
 
-# ── the pure decision ────────────────────────────────────────────────────────────────────────────────────────────
+# ── when a disk is nearly full ───────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -61,55 +74,95 @@ def test_no_password_stands_in_what_is_kept(tmp_path: Path) -> None:
         (58, [], ["/"]),
         (43, [], ["/", "/var"]),
         (60, [], []),
-        (60, ["/"], ["/"]),  # it was full, and has not come far from it
+        (60, ["/"], ["/"]),  # it was full, and is still close to the limit
         (64, ["/"], []),
         (60, ["/var"], []),
     ],
 )
-def test_a_disk_is_nearly_full_from_the_limit_on_and_has_room_again_well_below(
+def test_a_disk_is_nearly_full_at_the_limit_and_has_room_well_below_it(
     limit: int, known: list[str], places: list[str]
 ) -> None:
     assert nearly_full(DISK, limit, known) == places
 
 
-def test_any_table_at_all_can_be_read() -> None:
-    table = "Filesystem Use% Mounted on\ntmpfs - 91% /with blanks in it\nnone 100% \n95% /x\nmac 93%  1234 5% /Volumes/a\n"
-    assert nearly_full(table, 90, ()) == ["/Volumes/a", "/with blanks in it"]  # macOS counts inodes too
+def test_tables_of_other_systems_can_be_read() -> None:
+    table = (
+        "Filesystem Use% Mounted on\n"
+        "tmpfs - 91% /with spaces in it\n"
+        "none 100% \n"
+        "95% /x\n"
+        "mac 93%  1234 5% /Volumes/a\n"  # macOS counts inodes, too
+    )
+    assert nearly_full(table, 90, ()) == ["/Volumes/a", "/with spaces in it"]
 
 
-# ── claims break when the program is spoiled ─────────────────────────────────────────────────────────────────────
+# ── claims break when the program is spoiled ─────────────────────────────────
 
 
 def broken(name: str, act: str) -> list[str]:
-    scenario = catalogue.named(name)
-    (one,) = (one for one in acts(scenario) if one.name == act)
-    return rehearse(scenario, one).broken
+    page = catalogue.named(name)
+    (found,) = (one for one in page.acts() if one.name == act)
+    return rehearse(page, found).broken
 
 
-def spoil(place: Any, name: str, thing: object) -> Callable[[pytest.MonkeyPatch], None]:
-    return lambda patch: patch.setattr(place, name, thing)
+def spoil(place: Any, name: str, value: object) -> Callable[[pytest.MonkeyPatch], None]:
+    return lambda patch: patch.setattr(place, name, value)
 
 
 @pytest.mark.parametrize(
     ("spoiled", "name", "act", "claim"),
     [
-        (spoil(Session, "caught_up", lambda self: []), "aim-hello", "aim-nobody-there", "it does not say that it arrived"),
-        (spoil(session, "RATE_TRIES", 1), "aim-hello", "aim-too-fast", "it arrives"),
-        (spoil(Html, "text", property(str)), "aim-callbacks", "aim-on-im", "of HTML, what a person reads is told"),
-        (spoil(html, "escape", lambda text, quote: text), "aim-uptime", "aim-uptime-long-answer",
-         "what looks like a tag is shown"),
-        (spoil(client, "pieces", lambda text, room: [markup.marked_up(text)]), "aim-uptime", "aim-uptime-long-answer",
-         "every line arrives, whole"),
-        (spoil(aim_uptime, "normal", lambda name: "stranger"), "aim-uptime", "aim-uptime-silence",
-         "a stranger learns nothing"),
-        (spoil(aim_uptime, "nearly_full", lambda table, limit, known: ["/var"]), "aim-uptime", "server-info-push",
-         "nothing is said while there is room"),
+        (
+            spoil(Session, "caught_up", lambda self: []),
+            "aim-hello",
+            "aim-nobody-there",
+            "the program does not report that it arrived",
+        ),
+        (
+            spoil(session, "RATE_TRIES", 1),
+            "aim-hello",
+            "aim-too-fast",
+            "the greeting is sent again and arrives",
+        ),
+        (
+            spoil(Html, "text", property(str)),
+            "aim-callbacks",
+            "aim-on-im",
+            "HTML is reported as plain text",
+        ),
+        (
+            spoil(html, "escape", lambda text, quote: text),
+            "aim-uptime",
+            "aim-uptime-long-answer",
+            "a name that looks like a tag is shown",
+        ),
+        (
+            spoil(client, "pieces", lambda text, room: [markup.marked_up(text)]),
+            "aim-uptime",
+            "aim-uptime-long-answer",
+            "every line arrives",
+        ),
+        (
+            spoil(aim_uptime, "normal", lambda name: "stranger"),
+            "aim-uptime",
+            "aim-uptime-silence",
+            "a stranger gets no answer",
+        ),
+        (
+            spoil(aim_uptime_push, "nearly_full", lambda table, limit, known: ["/var"]),
+            "aim-uptime",
+            "server-info-push",
+            "nothing is sent while there is room",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_spoiled_program_breaks_its_claims(
-    monkeypatch: pytest.MonkeyPatch, spoiled: Callable[[pytest.MonkeyPatch], None], name: str, act: str, claim: str
+    monkeypatch: pytest.MonkeyPatch,
+    spoiled: Callable[[pytest.MonkeyPatch], None],
+    name: str,
+    act: str,
+    claim: str,
 ) -> None:
     assert not broken(name, act)
     spoiled(monkeypatch)
-    found = broken(name, act)
-    assert claim in found
+    assert claim in broken(name, act)

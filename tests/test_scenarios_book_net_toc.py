@@ -1,8 +1,9 @@
-"""The stand-in for Net::TOC does what was measured of it, right and wrong, on the scripted server of comms.toc's tests."""
+"""The stand-in for Net::TOC behaves as measured, right and wrong, on the scripted TOC server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -28,16 +29,21 @@ def connect(client: Client, peer: Peer) -> None:
     client.connect("127.0.0.1", peer.server().port)
 
 
-def test_it_signs_on_with_a_nul_behind_the_name_and_adds_itself(peer: Peer, client: Client) -> None:
+def test_the_sign_on_has_a_nul_after_the_name_and_the_client_adds_itself(
+    peer: Peer, client: Client
+) -> None:
     connect(client, peer)
     client.wait()
     assert peer.session.said[0] == (1, b"\0\0\0\1\0\1\0\6opsbot\0")
     lines = [payload.rstrip(b"\0").decode() for kind, payload in peer.session.said if kind == 2]
-    assert lines[0].startswith("toc2_signon login.oscar.aol.com 5190 opsbot 0x") and '"TIC:toc.rb" 160 ' in lines[0]
+    assert lines[0].startswith("toc2_signon login.oscar.aol.com 5190 opsbot 0x")
+    assert '"TIC:toc.rb" 160 ' in lines[0]
     assert lines[1:] == ["toc_add_buddy opsbot", "toc_init_done"]
 
 
-def test_a_refused_password_raises_nothing_and_reaches_no_block(peer: Peer, client: Client) -> None:
+def test_a_refused_password_raises_nothing_and_calls_no_callback(
+    peer: Peer, client: Client
+) -> None:
     heard: list[str] = []
     client.on_error(heard.append)
     peer.refusal = "ERROR:980"
@@ -57,7 +63,9 @@ def test_a_refused_password_raises_nothing_and_reaches_no_block(peer: Peer, clie
         ("IM_IN2:Bob:F:F:", ""),
     ],
 )
-def test_messages_lose_what_they_lost(peer: Peer, client: Client, raw: str, text: str) -> None:
+def test_messages_lose_colons_at_their_end_and_text_before_a_colon(
+    peer: Peer, client: Client, raw: str, text: str
+) -> None:
     heard: list[tuple[str, str, bool]] = []
     client.on_im(lambda message, buddy, auto: heard.append((message, buddy.screen_name, auto)))
     connect(client, peer)
@@ -66,7 +74,7 @@ def test_messages_lose_what_they_lost(peer: Peer, client: Client, raw: str, text
     assert heard == [(text, "Bob", False), (text, "Bob", True)]
 
 
-def test_the_first_name_reported_stays_for_all_later_ones(peer: Peer, client: Client) -> None:
+def test_the_first_name_in_an_error_stays_for_all_later_errors(peer: Peer, client: Client) -> None:
     heard: list[str] = []
     client.on_error(heard.append)
     connect(client, peer)
@@ -75,7 +83,7 @@ def test_the_first_name_reported_stays_for_all_later_ones(peer: Peer, client: Cl
     assert heard == ["bob is not available."] * 2 + ["An unknown error occurred."]
 
 
-def test_an_exception_in_a_block_ends_the_wait(peer: Peer, client: Client) -> None:
+def test_an_exception_in_a_callback_ends_the_wait(peer: Peer, client: Client) -> None:
     def careless(message: str, buddy: Buddy, auto_response: bool) -> None:
         raise RuntimeError("oh")
 
@@ -86,11 +94,13 @@ def test_an_exception_in_a_block_ends_the_wait(peer: Peer, client: Client) -> No
         client.wait()
 
 
-def test_online_never_fires_and_a_later_block_replaces_the_earlier(peer: Peer, client: Client) -> None:
+def test_online_never_happens_and_a_later_callback_replaces_an_earlier_one(
+    peer: Peer, client: Client
+) -> None:
     heard: list[str] = []
     bob = client.buddy_list.buddy_named("bob")
     for status in ("online", "available", "idle", "away", "offline"):
-        bob.on_status(status, lambda status=status: heard.append(f"first {status}"))  # type: ignore[misc]
+        bob.on_status(status, partial(heard.append, f"first {status}"))
     bob.on_status("away", lambda: heard.append("second away"))
     connect(client, peer)
     peer.session.says(
@@ -104,14 +114,17 @@ def test_online_never_fires_and_a_later_block_replaces_the_earlier(peer: Peer, c
     assert heard == ["first available", "second away", "first idle", "first offline"]
 
 
-def test_text_goes_out_as_it_is_with_four_characters_escaped() -> None:
+def test_text_is_sent_as_it_is_with_four_characters_escaped() -> None:
     assert format_message('a<b> "x" {y} $z\r\nq\\') == 'a<b> \\"x\\" \\{y\\} $z<br><br>q\\\\'
 
 
-def test_the_last_im_arrives_since_it_closes_through_the_link(peer: Peer, client: Client) -> None:
+def test_the_last_message_arrives_because_the_link_closes_in_order(
+    peer: Peer, client: Client
+) -> None:
     connect(client, peer)
     client.buddy_list.buddy_named("Ann Lee").send_im("Hello")
     client.disconnect()
     peer.serve()
-    assert [arguments(line)[1:] for line in peer.session.commands("toc_add_buddy")] == [["annlee", "Hello"]]
+    sent = peer.session.commands("toc_add_buddy")
+    assert [arguments(line)[1:] for line in sent] == [["annlee", "Hello"]]
     assert peer.session.ended == "closes"

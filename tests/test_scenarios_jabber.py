@@ -1,4 +1,4 @@
-"""The Jabber scenarios under drill: the link cut at every unit, the program killed at every step, odd settings."""
+"""The Jabber scenarios: connections cut at every unit, programs killed at every step, settings."""
 
 from __future__ import annotations
 
@@ -23,64 +23,74 @@ from comms.xmpp import Outbox, stanzas
 from fakes.faults import Fault
 from fakes.wire import Record
 from fakes.world import World
-from scenarios import __main__ as command_line
-from scenarios import catalogue
+from scenarios import catalogue, rehearsal
 from scenarios.jabber import contact_list, jabber_hello, mysql_by_jabber
-from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD, command, run, told
+from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD, answer, command, run
 
 MYSQL = catalogue.named("mysql-by-jabber")
-MAIN = command_line.acts(MYSQL)[0]
+MAIN = MYSQL.acts()[0]
+STATE = "mysql-by-jabber.sqlite3"
 
 
-# ── the link is cut before, within and after every unit ──────────────────────────────────────────────────────────
+# ── the link is cut before, within and after every unit ──────────────────
 
 
 def units() -> list[tuple[str, int]]:
-    """Each place of the act's one session where a fault may strike: verb, and the how-manieth of it."""
+    """(verb, its occurrence number) of each unit of the act's session, where a fault may happen."""
     seen: Counter[str] = Counter({"connect": 1})
     found = [("connect", 1)]
-    for one in command_line.rehearse(MYSQL, MAIN).recording:
-        if isinstance(one, Record) and one.direction == "C":
-            seen[one.verb] += 1
-            found.append((one.verb, seen[one.verb]))
+    for record in rehearsal.rehearse(MYSQL, MAIN).recording:
+        if isinstance(record, Record) and record.direction == "C":
+            seen[record.verb] += 1
+            found.append((record.verb, seen[record.verb]))
     return found
 
 
 WHATS: list[dict[str, Any]] = [
-    {"hang_up": "before"}, {"hang_up": "within"}, {"hang_up": "after"}, {"reset": True}, {"after": 5}, {"split": 1},
-]  # fmt: skip
+    {"hang_up": "before"},
+    {"hang_up": "within"},
+    {"hang_up": "after"},
+    {"reset": True},
+    {"after": 5},
+    {"split": 1},
+]
 CUTS = [Fault(verb, "xmpp", nth=nth, **what) for verb, nth in units() for what in WHATS]
 
 
-def ran(performance: command_line.Performance) -> int:
+def ran(performance: rehearsal.Performance) -> int:
     """How often MySQL was restarted."""
-    return sum(1 for one in performance.recording if getattr(one, "text", "") == f"runs: {' '.join(RESTART)}")
+    runs = f"runs: {' '.join(RESTART)}"
+    return sum(event["text"] == runs for event in performance.events)
 
 
 @pytest.mark.parametrize("fault", CUTS, ids=str)
-def test_a_cut_runs_nothing_twice_and_answers_nothing_twice(fault: Fault) -> None:
-    performance = command_line.rehearse(MYSQL, MAIN, [str(fault)])
+def test_a_cut_connection_runs_and_answers_nothing_twice(fault: Fault) -> None:
+    performance = rehearsal.rehearse(MYSQL, MAIN, [str(fault)])
     assert performance.unmet == []
-    assert ran(performance) <= 3, "three orders are three restarts at most"
-    said = [one for one in performance.recording if isinstance(one, Record) and one.verb == "message"]
-    answers = Counter(str(one.raw).partition("id=")[2] for one in said if b"told to restart" in one.raw)
-    assert sum(answers.values()) <= ran(performance), "no restart is told twice"
-    ends = [text for one in performance.recording if "ends with exit" in (text := str(getattr(one, "text", "")))]
+    assert ran(performance) <= 3, "three commands are at most three restarts"
+    messages = [
+        record.raw
+        for record in performance.recording
+        if isinstance(record, Record) and record.verb == "message"
+    ]
+    answers = [raw for raw in messages if b"told to restart" in raw]
+    assert len(answers) <= ran(performance), "no restart is answered twice"
+    ends = [event["text"] for event in performance.events if "ends with exit" in event["text"]]
     assert all("exit code 70" not in text for text in ends), ends
     if "split" in str(fault):
         assert performance.broken == []
 
 
-# ── the program is killed at every step ──────────────────────────────────────────────────────────────────────────
+# ── the program is killed at every step ──────────────────────────────────
 
 
 class Killed(BaseException):
-    """As SIGKILL would: nothing is caught, nothing tidied up."""
+    """Ends the program as SIGKILL would: nothing is caught, nothing cleaned up."""
 
 
 @contextmanager
 def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Kills the program at its n-th step: before or after a transaction, before or after a command."""
+    """Kills the program at its n-th step: before or after a transaction."""
     count = [0]
 
     def passes() -> None:
@@ -103,7 +113,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
 
 
 def once(world: World) -> None:
-    """The program, from its start to its end or its death."""
+    """Runs the program until it ends or is killed."""
     with suppress(Killed):
         run(world.clock, comms_settings.load(world.settings, world.folder), world.host)
 
@@ -111,12 +121,14 @@ def once(world: World) -> None:
 STEPS = 40
 
 
-def test_wherever_the_program_is_killed_an_order_is_done_at_most_once_and_answered_at_most_once(
+def test_killed_at_any_step_a_command_runs_and_is_answered_at_most_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = []
     for step in range(1, STEPS):
-        with World({**WORLD, "host": {"name": "db1", "services": ["mariadb"]}}, rehearsal=True) as world:
+        with World(
+            {**WORLD, "host": {"name": "db1", "services": ["mariadb"]}}, rehearsal=True
+        ) as world:
             jeremy = world.jabber.actor(ADMINS[0])
             jeremy.comes()
             world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
@@ -133,106 +145,156 @@ def test_wherever_the_program_is_killed_an_order_is_done_at_most_once_and_answer
                 assert answers == ["MySQL told to restart."], table
                 break
     else:
-        raise AssertionError("the run is longer than the drill")
+        raise AssertionError("the program has more steps than were tried")
     outcomes = {(runs, tuple(answers)) for _, _, runs, answers in table}
-    unknown = "it was started, and the program ended before it did: whether it was done is not known"
-    assert (0, ()) in outcomes, "killed before it was written down: it was never ordered"
+    unknown = (
+        "it was started, and the program ended before it did: whether it was done is not known"
+    )
+    assert (0, ()) in outcomes, "killed before it was stored: the command is lost"
     assert (1, ("MySQL told to restart.",)) in outcomes
     assert any(unknown in "".join(answers) for _, answers in outcomes), outcomes
 
 
-def test_an_answer_that_waited_goes_out_after_the_restart_of_the_program() -> None:
+def test_an_answer_that_waits_is_sent_by_the_next_run_of_the_program() -> None:
     with World(WORLD, rehearsal=True) as world:
         jeremy = world.jabber.actor(ADMINS[0])
         jeremy.comes()
-        with State(world.folder / "mysql-by-jabber.sqlite3") as state:
-            Outbox(state).put(f"{ADMINS[0]}/play", "MySQL told to restart.", world.clock.time(), answer=True)
+        with State(world.folder / STATE) as state:
+            now, text = world.clock.time(), "MySQL told to restart."
+            Outbox(state).put(f"{ADMINS[0]}/play", text, now, answer=True)
         once(world)
         once(world)
         assert [stanza.body for stanza in jeremy.messages] == ["MySQL told to restart."]
 
 
-# ── claims break when the program is spoiled ─────────────────────────────────────────────────────────────────────
+# ── claims break when the program is spoiled ─────────────────────────────
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, value: Any) -> list[str]:
-    monkeypatch.setattr(target, name, value)
-    return command_line.rehearse(MYSQL, MAIN).broken
+def test_a_client_that_returns_every_message_breaks_the_claims(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stanzas, "why_not", lambda *_: "")
+    act = next(act for act in MYSQL.acts() if act.name == "jabber-not-a-command")
+    found = rehearsal.rehearse(MYSQL, act).broken
+    assert "old, broken, announced and forwarded messages are not obeyed" in found
 
 
-def test_a_client_that_hands_out_everything_breaks_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = broken(monkeypatch, stanzas, "why_not", lambda *_: "")
-    assert "what is old, broken, announced, from a room or forwarded is no order" in found
-
-
-def test_a_program_that_answers_strangers_breaks_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_answers_strangers_breaks_the_claims(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(self: Any, who: str, what: str, reason: str) -> None:
-        Outbox(self._state).put(who, "Invalid command!", self._clock.time(), answer=True)
+        Outbox(self.state).put(who, "Invalid command!", self._clock.time(), answer=True)
 
-    found = broken(monkeypatch, Commands, "refuse", refuse)
-    assert {"a stranger hears nothing", "and leaves a trace"} <= set(found)
-
-
-def test_a_program_that_says_told_whatever_happens_breaks_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mysql_by_jabber, "told", lambda order, outcome, known: f"MySQL told to {order.verb}.")
-    fails = next(act for act in command_line.acts(MYSQL) if act.name == "jabber-order-fails")
-    found = command_line.rehearse(MYSQL, fails).broken
-    assert "the exit status is told, with the end of the output" in found
+    monkeypatch.setattr(Commands, "refuse", refuse)
+    found = rehearsal.rehearse(MYSQL, MAIN).broken
+    assert {"a stranger gets no answer", "a stranger is logged"} <= set(found)
 
 
-# ── the pure decisions, and the settings ─────────────────────────────────────────────────────────────────────────
+def test_a_program_that_always_reports_success_breaks_the_claims(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    success = "MySQL told to {0.verb}."
+    monkeypatch.setattr(mysql_by_jabber, "answer", lambda order, outcome: success.format(order))
+    fails = next(act for act in MYSQL.acts() if act.name == "jabber-order-fails")
+    found = rehearsal.rehearse(MYSQL, fails).broken
+    assert "a failure is answered with status and output" in found
+
+
+# ── the pure decisions, and the settings ─────────────────────────────────
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("restart", "restart"), (" Restart\n", "restart"), ("RESTART  MySQL", "restart"), ("restart mysql now", "restart mysql now"),
-        ("mysql", "mysql"), ("", ""), ("re\u200bstart", "re\u200bstart"), ("\u202erestart", "restart"),
+        ("restart", "restart"),
+        (" Restart\n", "restart"),
+        ("RESTART  MySQL", "restart"),
+        ("restart mysql now", "restart mysql now"),
+        ("mysql", "mysql"),
+        ("", ""),
+        ("re\u200bstart", "re\u200bstart"),
+        ("\u202erestart", "restart"),
     ],
-)  # fmt: skip
-def test_a_command_is_the_same_in_any_case_with_blanks_around_it(text: str, meant: str) -> None:
+)
+def test_a_command_is_the_same_in_any_case_and_between_spaces(text: str, meant: str) -> None:
     assert command(text) == meant
 
 
+REFUSED = "MySQL was not told to restart, or did not obey: "
+
+
 @pytest.mark.parametrize(
-    ("outcome", "known", "words"),
+    ("outcome", "words"),
     [
-        (Outcome(0, "noise\n", 2.0), True, "MySQL told to restart."),
-        (Outcome(3, "a\nb\n", 2.0), True, "MySQL was not told to restart, or did not obey: exit status 3.\na\nb"),
-        (Outcome(None, "", 60.0, "still running after 60 s, and ended"), True,
-         "MySQL was not told to restart, or did not obey: still running after 60 s, and ended."),
-        (Outcome(None, "", 0.0, "this is no command; you may say: stop"), False, "Invalid command!; you may say: stop"),
-        (Outcome(1, "x" * 5000, 1.0), True, "MySQL was not told to restart, or did not obey: exit status 1.\n" + "x" * 1000),
+        (Outcome(0, "noise\n", 2.0), "MySQL told to restart."),
+        (Outcome(3, "a\nb\n", 2.0), f"{REFUSED}exit status 3.\na\nb"),
+        (
+            Outcome(None, "", 60.0, "still running after 60 s, and ended"),
+            f"{REFUSED}still running after 60 s, and ended.",
+        ),
+        (
+            Outcome(None, "", 0.0, "unknown command; you may say: stop"),
+            "Invalid command!; you may say: stop",
+        ),
+        (Outcome(1, "x" * 5000, 1.0), f"{REFUSED}exit status 1.\n" + "x" * 1000),
     ],
-)  # fmt: skip
-def test_an_answer_says_what_really_happened(outcome: Outcome, known: bool, words: str) -> None:
-    assert told(Order(1, "restart", ADMINS[0], {}), outcome, known) == words
+)
+def test_an_answer_says_what_really_happened(outcome: Outcome, words: str) -> None:
+    assert answer(Order(1, "restart", ADMINS[0], {}), outcome) == words
+
+
+def test_only_status_is_answered_with_its_output() -> None:
+    outcome = Outcome(0, "active (running)\n", 1.0)
+    text = answer(Order(1, "status", ADMINS[0], {}), outcome)
+    assert text == "MySQL told to status.\nactive (running)"
 
 
 @pytest.mark.parametrize(
     ("scenario", "kind", "table", "words"),
     [
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {}, "admins is empty"),
+        ("mysql-by-jabber", mysql_by_jabber.Rules, {}, "nobody could command"),
         ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a b@x"]}, "not a Jabber address"),
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["x.test"]}, "no account"),
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a@x.test/phone"]}, "no account"),
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a@x.test"], "poll": 0}, "more than 0"),
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a@x.test"], "inbox": "secret"}, "inbox"),
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a@x.test"], "restrat": []}, "did you mean 'restart'"),
+        ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["x.test"]}, "not an account"),
+        (
+            "mysql-by-jabber",
+            mysql_by_jabber.Rules,
+            {"admins": ["a@x.test/phone"]},
+            "not an account",
+        ),
+        (
+            "mysql-by-jabber",
+            mysql_by_jabber.Rules,
+            {"admins": ["a@x.test"], "poll": 0},
+            "more than 0",
+        ),
+        (
+            "mysql-by-jabber",
+            mysql_by_jabber.Rules,
+            {"admins": ["a@x.test"], "inbox": "secret"},
+            "inbox",
+        ),
+        (
+            "mysql-by-jabber",
+            mysql_by_jabber.Rules,
+            {"admins": ["a@x.test"], "restrat": []},
+            "did you mean 'restart'",
+        ),
         ("jabber-hello", jabber_hello.Rules, {}, "write to ="),
         ("jabber-hello", jabber_hello.Rules, {"to": "a@x.test", "listen": "telepathy"}, "listen"),
         ("jabber-hello", jabber_hello.Rules, {"to": "a@x.test", "poll": -1}, "poll"),
         ("contact-list", contact_list.Rules, {"deny": ["@"]}, "deny"),
     ],
 )
-def test_settings_that_cannot_be_are_named(scenario: str, kind: Any, table: dict[str, Any], words: str) -> None:
+def test_wrong_settings_are_named(
+    scenario: str, kind: Any, table: dict[str, Any], words: str
+) -> None:
     with pytest.raises(SettingsError, match=words) as error:
         load({"scenario": {scenario: table}}).table(scenario, kind)
     assert f"scenario.{scenario}." in str(error.value)
 
 
-def test_a_second_instance_leaves_and_the_work_is_not_done_twice(tmp_path: Path) -> None:
-    with World(WORLD, rehearsal=True) as world, State(world.folder / "mysql-by-jabber.sqlite3") as other:
+def test_a_second_instance_exits_at_once() -> None:
+    with World(WORLD, rehearsal=True) as world, State(world.folder / STATE) as other:
         other.own()
         settings = comms_settings.load(world.settings, world.folder)
         with pytest.raises(CommsError, match="another instance") as error:
@@ -240,48 +302,70 @@ def test_a_second_instance_leaves_and_the_work_is_not_done_twice(tmp_path: Path)
         assert error.value.exit_code == 5
 
 
-def test_the_book_stands_on_the_sans_io_stream_alone() -> None:
+def test_the_printed_listings_use_only_the_sans_io_stream() -> None:
     for path in Path("scenarios/book").glob("*jabber*.py"):
         found = set(re.findall(r"^from (comms\.xmpp\S*)", path.read_text("utf-8"), re.M))
-        assert found <= {"comms.xmpp.stream"}, f"{path} imports {found}, where the listing's faults are mended"
+        assert found <= {"comms.xmpp.stream"}, (
+            f"{path} imports {found}, which does not have the faults of the listing"
+        )
 
 
-def test_what_was_accepted_by_a_door_that_is_closed_now_ends_nothing() -> None:
+def test_a_command_by_mail_still_runs_when_the_settings_have_no_inbox_any_more() -> None:
     with World(WORLD, rehearsal=True) as world:
         settings = comms_settings.load(world.settings, world.folder)
-        with State(world.folder / "mysql-by-jabber.sqlite3") as state:
+        with State(world.folder / STATE) as state:
             verbs = {"restart": Verb(RESTART, "mysql")}
             commands = Commands(state, verbs, {ADMINS[0]: ["*"]}, world.clock, world.host)
-            commands.order(ADMINS[0], "restart", (), {"door": "mail", "to": ADMINS[0], "mail": ["1@x", "Restart"]})
+            facts = {"door": "mail", "to": ADMINS[0], "mail": ["1@x", "Restart"]}
+            commands.accept(ADMINS[0], "restart", (), facts)
         assert run(world.clock, settings, world.host) == 0
         assert world.host.ran == [RESTART]
         assert any(event.text.startswith("unanswered") for event in world.events)
 
 
-# ── live: the exit codes that scripts rest on ────────────────────────────────────────────────────────────────────
+# ── live: exit codes ─────────────────────────────────────────────────────
 
 
-def live(folder: Path, xmpp: str, scenario: str, name: str = "jabber-hello") -> subprocess.CompletedProcess[str]:
+def live(
+    folder: Path, xmpp: str, scenario: str, name: str = "jabber-hello"
+) -> subprocess.CompletedProcess[str]:
     (folder / "site.toml").write_text(f"[xmpp]\n{xmpp}\n[scenario.{name}]\n{scenario}\n")
-    words = [sys.executable, "-m", "scenarios", "run", name, "--live", str(folder / "site.toml"), "--once"]
+    words = [
+        sys.executable,
+        "-m",
+        "scenarios",
+        "run",
+        name,
+        "--live",
+        str(folder / "site.toml"),
+        "--once",
+    ]
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_live_run_ends_with_the_code_that_says_what_happened(tmp_path: Path) -> None:
-    config = {"servers": ["xmpp"], "person": [{"address": BOT, "contacts": {"them@yourco.test": "both"}},
-                                              {"address": "them@yourco.test"}], "tls": "off"}  # fmt: skip
-    with World(config) as world:
+    people = [
+        {"address": BOT, "contacts": {"them@yourco.test": "both"}},
+        {"address": "them@yourco.test"},
+    ]
+    with World({"servers": ["xmpp"], "person": people, "tls": "off"}) as world:
         host, port = world.address("xmpp")
         server = f'jid = "{BOT}"\nhost = "{host}"\nport = {port}\ntls = "none"\ntimeout = 5\n'
         password = 'password = "secret"\n'
         done = live(tmp_path, server + password, 'to = "them@yourco.test"')
         assert (done.returncode, done.stdout) == (0, "them@yourco.test was greeted.\n"), done.stderr
-        assert world.jabber.wait_for().body == "Hello from Python!"
+        assert world.jabber.wait_for_n(1)[0].body == "Hello from Python!"
         refused = live(tmp_path, server + 'password = "wrong"', 'to = "them@yourco.test"')
-        assert refused.returncode == 4 and "not-authorized" in refused.stderr and "wrong" not in refused.stderr
+        assert (
+            refused.returncode == 4
+            and "not-authorized" in refused.stderr
+            and "wrong" not in refused.stderr
+        )
         late = live(tmp_path, server + password, 'to = "nobody@yourco.test"\nwait = 0.2')
         assert late.returncode == 4 and "has not authorised us within 0.2 s" in late.stderr
-        clear = live(tmp_path, server.replace('tls = "none"\n', "") + password, 'to = "them@yourco.test"')
+        clear = live(
+            tmp_path, server.replace('tls = "none"\n', "") + password, 'to = "them@yourco.test"'
+        )
         assert clear.returncode == 4 and "nothing is sent in clear" in clear.stderr
     away = live(tmp_path, server + password, 'to = "them@yourco.test"')
     assert away.returncode == 3 and "cannot be reached" in away.stderr

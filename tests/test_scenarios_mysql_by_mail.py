@@ -1,4 +1,8 @@
-"""Restart MySQL by mail: who is obeyed, and the order of effects under every cut, at every kill, on a full disk."""
+"""Restart MySQL by mail: who is obeyed, and the order of effects.
+
+The command runs at most once, wherever the connection is cut, the program is killed, or the disk
+is full.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +18,27 @@ import pytest
 
 from comms import settings
 from comms.errors import CommsError, StateError
-from comms.mail_door import same
 from comms.state import State
 from fakes.world import World
 from scenarios.book import mysql_by_mail as book
 from scenarios.receiving import mysql_by_mail
-from scenarios.receiving.mysql_by_mail import ADMINS, INBOX, RESTART, SENDER, WORLD, Rules, asks
+from scenarios.receiving.mysql_by_mail import WORLD, Rules
+from scenarios.receiving.mysql_by_mail_samples import ADMINS, INBOX, RESTART, SENDER, request
 from tests import drills
 
 MODULE = mysql_by_mail.__name__
-REQUEST = asks(sender="Jeremy <jeremy@yourco.test>", message_id="one@phone.test")
-STRANGER = asks(sender="eve@evil.example", message_id="two@evil.example")
+REQUEST = request(sender="Jeremy <jeremy@yourco.test>", message_id="one@phone.test")
+STRANGER = request(sender="eve@evil.example", message_id="two@evil.example")
 
 
 def rehearse(
-    *mails: bytes, faults: tuple[str, ...] = (), run: Any = mysql_by_mail.run, restarts: int = 1, until: float = 100
+    *mails: bytes,
+    faults: tuple[str, ...] = (),
+    run: Any = mysql_by_mail.run,
+    restarts: int = 1,
+    until: float = 100,
 ) -> World:
-    """The world behind a play in which these mails came to the secret inbox; a dead program is started again so often."""
+    """The world after these mails arrived and the program ran `restarts` times."""
     with World(WORLD, rehearsal=True, faults=faults) as world:
         for mail in mails:
             world.mail.deliver(INBOX, mail)
@@ -41,7 +49,7 @@ def rehearse(
                 run(world.clock, loaded, world.host)
             except (CommsError, OSError, EOFError, ArithmeticError, ValueError):
                 world.clock.until(world.clock.elapsed + until)
-            except Exception as error:  # poplib's and smtplib's: the book's way dies of them
+            except Exception as error:  # of poplib and smtplib: they end the printed listing
                 assert run is book.run, error
         world.state = state_of(world)  # type: ignore[attr-defined]
         world.faults.disarm()
@@ -55,55 +63,73 @@ def state_of(world: World) -> dict[str, list[str]]:
     with State(path) as state:
         tables = {name for (name,) in state.rows("SELECT name FROM sqlite_master")}
         ledger = state.rows("SELECT status FROM ledger ORDER BY id") if "ledger" in tables else []
-        outbox = state.rows("SELECT status FROM outbox_recipient") if "outbox_recipient" in tables else []
+        outbox = (
+            state.rows("SELECT status FROM outbox_recipient")
+            if "outbox_recipient" in tables
+            else []
+        )
     return {"ledger": [str(row[0]) for row in ledger], "outbox": [str(row[0]) for row in outbox]}
 
 
-# ── who is obeyed ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── who is obeyed ────────────────────────────────────────────────────────
 
 
-def test_the_secret_is_compared_whole() -> None:
-    assert same(INBOX, INBOX.upper()) and not same(INBOX, INBOX + "x")
-    assert not same(INBOX, "") and not same(INBOX, "\udcff")
-
-
-@pytest.mark.parametrize(("table", "says"), [
-    ({"admins": []}, "nobody could command"), ({"admins": ["Jeremy <j@yourco.test>"]}, "no bare address"),
-    ({"inbox": ""}, "write the secret address"), ({"poll": 0}, "more than 0"), ({"admin": ["a@b.c"]}, "did you mean 'admins'"),
-    ({"restart": "systemctl restart"}, "a list"),
-])  # fmt: skip
-def test_settings_that_cannot_be_used_name_the_key_and_the_remedy(table: dict[str, Any], says: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"admins": []}, "nobody could command"),
+        ({"admins": ["Jeremy <j@yourco.test>"]}, "not a bare address"),
+        ({"inbox": ""}, "expected the secret address"),
+        ({"poll": 0}, "more than 0"),
+        ({"admin": ["a@b.c"]}, "did you mean 'admins'"),
+        ({"restart": "systemctl restart"}, "a list"),
+    ],
+)
+def test_wrong_settings_name_the_key_and_the_remedy(table: dict[str, Any], says: str) -> None:
     whole = {"scenario": {"mysql-by-mail": {"inbox": INBOX, "admins": list(ADMINS), **table}}}
     with pytest.raises(CommsError, match=says):
         settings.load(whole).table("mysql-by-mail", Rules)
 
 
-def test_a_command_that_was_here_before_is_not_run_again() -> None:
-    again = asks("Restart MySQL", "Jeremy <jeremy@yourco.test>", message_id="one@phone.test", body="once more")
+def test_a_command_that_was_received_before_is_not_run_again() -> None:
+    again = request(
+        "Restart MySQL",
+        "Jeremy <jeremy@yourco.test>",
+        message_id="one@phone.test",
+        body="once more",
+    )
     world = rehearse(REQUEST, REQUEST, again)
     assert world.host.ran == [RESTART]
 
 
-def test_two_mails_without_any_identity_are_two_commands_and_one_fetched_twice_is_one() -> None:
+def test_two_mails_without_date_and_id_are_two_commands_unless_fetched_twice() -> None:
     plain = b"From: jeremy@yourco.test\r\nSubject: Restart MySQL\r\n\r\n"
     assert rehearse(plain, plain).host.ran == [RESTART, RESTART]
     assert rehearse(plain, faults=("pop3 QUIT lost unstored times 3",)).host.ran == [RESTART]
 
 
-def test_a_receipt_never_goes_where_the_mail_asks_for_it() -> None:
-    world = rehearse(asks(more="Reply-To: eve@evil.example\r\nReturn-Receipt-To: eve@evil.example\r\n"))
-    assert [mail.envelope.to for mail in world.mail.messages if mail.envelope.sender == SENDER] == [["jeremy@yourco.test"]]
+def test_a_receipt_ignores_reply_to() -> None:
+    world = rehearse(
+        request(more="Reply-To: eve@evil.example\r\nReturn-Receipt-To: eve@evil.example\r\n")
+    )
+    receipts = [mail for mail in world.mail.messages if mail.envelope.sender == SENDER]
+    assert [mail.envelope.to for mail in receipts] == [["jeremy@yourco.test"]]
 
 
-def test_the_secret_is_in_nothing_that_is_said_logged_or_sent() -> None:
-    requests = [REQUEST, asks("help me"), asks(sender="eve@evil.example"), asks(more=f"Reply-To: {INBOX}\r\n")]
+def test_the_secret_address_is_never_printed_logged_or_sent() -> None:
+    requests = [
+        REQUEST,
+        request("help me"),
+        request(sender="eve@evil.example"),
+        request(more=f"Reply-To: {INBOX}\r\n"),
+    ]
     world = rehearse(*requests)
-    said = [event.text for event in world.events]
+    logged = [event.text for event in world.events]
     sent = [mail.raw.decode() for mail in world.mail.messages if mail.envelope.sender == SENDER]
-    assert len(sent) == 3 and not any(INBOX in text for text in said + sent)
+    assert len(sent) == 3 and not any(INBOX in text for text in logged + sent)
 
 
-def test_where_the_account_is_the_secret_itself_the_receipts_come_from_another() -> None:
+def test_receipts_never_use_the_secret_address_as_sender() -> None:
     people = [{"address": INBOX}, {"address": ADMINS[0]}]
     config = {
         **WORLD,
@@ -118,8 +144,9 @@ def test_where_the_account_is_the_secret_itself_the_receipts_come_from_another()
         assert world.host.ran == [RESTART] and INBOX.encode() not in receipt.raw
 
 
-def test_a_command_that_hangs_is_ended_and_told() -> None:
-    config = {**WORLD, "scenario": {"mysql-by-mail": {**WORLD["scenario"]["mysql-by-mail"], "timeout": 5}}}
+def test_a_command_that_hangs_is_ended_and_reported() -> None:
+    table = {**WORLD["scenario"]["mysql-by-mail"], "timeout": 5}
+    config = {**WORLD, "scenario": {"mysql-by-mail": table}}
     with World(config, rehearsal=True) as world:
         world.host.commands[RESTART].takes = 3600
         world.mail.deliver(INBOX, REQUEST)
@@ -138,12 +165,15 @@ def table() -> Iterator[Any]:
         if mail.startswith("envelope: "):
             line, _, mail = mail.partition("\n")
             envelope = line.removeprefix("envelope: ").strip("<>")
-        head, blank, body = mail.rstrip("\n").partition("\n\n")
+        head, empty, body = mail.rstrip("\n").partition("\n\n")
         if head and not re.search(r"(?im)^subject:", head):
             head += "\nSubject: Restart MySQL"
-        lines = (head + "\n" + (blank and "\n" + body + "\n") if head or blank else "\n" + body + "\n").encode()
-        octets = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), lines).replace(b"\n", b"\r\n")
-        yield pytest.param(octets + (b"" if blank else b"\r\n"), envelope, obeyed == "yes", answered == "yes", id=name)
+        lines = "\n" + body + "\n"
+        if head or empty:
+            lines = head + "\n" + (empty and lines)
+        data = re.sub(rb"\\x([0-9a-f]{2})", lambda hex: bytes([int(hex[1], 16)]), lines.encode())
+        data = data.replace(b"\n", b"\r\n") + (b"" if empty else b"\r\n")
+        yield pytest.param(data, envelope, obeyed == "yes", answered == "yes", id=name)
 
 
 ROWS = list(table())
@@ -160,34 +190,40 @@ def test_who_is_obeyed(mail: bytes, envelope: str, obeyed: bool, answered: bool)
         assert all(to == ["jeremy@yourco.test"] or to == ["JEREMY@YourCo.TEST"] for to in sent)
 
 
-def test_the_table_has_forty_rows_and_more() -> None:
+def test_the_table_has_at_least_forty_rows() -> None:
     assert len(ROWS) >= 40
 
 
-# ── the order of effects ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the order of effects ─────────────────────────────────────────────────
 
 PLAIN = rehearse(REQUEST, STRANGER, until=30)
 
 
 @pytest.mark.parametrize("fault", list(drills.cuts(PLAIN.records)))
-def test_whatever_link_is_lost_the_command_runs_once_and_is_answered_at_most_once(fault: str) -> None:
+def test_wherever_the_connection_is_cut_the_command_runs_once_with_at_most_one_receipt(
+    fault: str,
+) -> None:
     world = rehearse(REQUEST, STRANGER, faults=(fault,))
     state = world.state  # type: ignore[attr-defined]
     assert world.host.ran == [RESTART]
     receipts = [mail for mail in world.mail.messages if mail.envelope.sender == SENDER]
     assert [mail.envelope.to for mail in receipts] in ([], [["jeremy@yourco.test"]])
     assert state["ledger"] == ["done"]
-    # one of which nobody knows whether it arrived is on record, and not sent again
+    # A receipt that may have arrived is on record, and is not sent again.
     assert state["outbox"] in ([], ["unknown"]) and (receipts or state["outbox"] == ["unknown"])
     assert world.mail.maildrop(SENDER).rows == []
 
 
-def test_the_printed_way_runs_the_command_again_and_again() -> None:
+def test_the_printed_listing_runs_the_command_again_and_again() -> None:
     counts: Counter[int] = Counter()
     for fault in drills.cuts(rehearse(REQUEST, STRANGER, run=book.run, until=30).records):
-        counts[len(rehearse(REQUEST, STRANGER, faults=(fault,), run=book.run, restarts=3).host.ran)] += 1
-    assert max(counts) > 1, "a link lost behind the command and before the QUIT was answered"
-    forever = rehearse(REQUEST, faults=("pop3 QUIT lost unstored",), run=book.run, restarts=10, until=0)
+        counts[
+            len(rehearse(REQUEST, STRANGER, faults=(fault,), run=book.run, restarts=3).host.ran)
+        ] += 1
+    assert max(counts) > 1, "the connection was lost between the command and the answer to QUIT"
+    forever = rehearse(
+        REQUEST, faults=("pop3 QUIT lost unstored",), run=book.run, restarts=10, until=0
+    )
     assert len(forever.host.ran) >= 10
     ours = rehearse(REQUEST, faults=("pop3 QUIT lost unstored",))
     assert len(ours.host.ran) == 1
@@ -200,31 +236,39 @@ def world() -> Iterator[World]:
 
 
 def live(world: World, folder: Path) -> dict[str, Any]:
-    """Settings with a command that leaves a file behind each time that it is started."""
+    """Settings with a command that creates a file each time it is started."""
     started = folder / "started"
     started.mkdir()
-    table = {**world.settings["scenario"]["mysql-by-mail"], "restart": ["mktemp", "-p", str(started)]}
+    table = {
+        **world.settings["scenario"]["mysql-by-mail"],
+        "restart": ["mktemp", "-p", str(started)],
+    }
     return {**world.settings, "scenario": {"mysql-by-mail": table}}
 
 
 def settled(world: World, folder: Path) -> tuple[int, int, list[str], list[str]]:
-    """Restarts and receipts, and what is on record of them, once the program has gone on undisturbed."""
+    """(restarts, receipts, ledger, outbox) after the program ran on undisturbed."""
     with State(folder / "mysql-by-mail.sqlite3") as state:
         ledger = [str(row[0]) for row in state.rows("SELECT status FROM ledger")]
         outbox = [str(row[0]) for row in state.rows("SELECT status FROM outbox_recipient")]
     assert world.mail.inbox(SENDER) == [], "the maildrop is empty"
     assert list((folder / "mysql-by-mail.refused").glob("*.eml")), "the stranger's mail is kept"
-    return len(list((folder / "started").iterdir())), len(world.mail.inbox(ADMINS[0])), ledger, outbox
+    return (
+        len(list((folder / "started").iterdir())),
+        len(world.mail.inbox(ADMINS[0])),
+        ledger,
+        outbox,
+    )
 
 
 def holds(found: tuple[int, int, list[str], list[str]]) -> None:
     restarts, receipts, ledger, outbox = found
     assert ledger in (["done"], ["unknown"])
-    assert restarts == 1 if ledger == ["done"] else restarts <= 1, "at most once; reported when nobody knows"
+    assert restarts == 1 if ledger == ["done"] else restarts <= 1, "at most once; else reported"
     assert receipts == 1 or (receipts == 0 and outbox == ["unknown"])
 
 
-def test_killed_at_any_step_it_starts_the_command_at_most_once_and_reports(tmp_path: Path) -> None:
+def test_killed_at_any_step_the_command_starts_at_most_once_and_is_reported(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     for at in itertools.count(1):
         folder = tmp_path / str(at)
@@ -241,11 +285,11 @@ def test_killed_at_any_step_it_starts_the_command_at_most_once_and_reports(tmp_p
             seen[str(found[2])] += 1
         if steps is not None:
             break
-    assert at > 50, "there are that many steps to be killed at"
+    assert at > 50, "the program has that many steps"
     assert seen["['unknown']"] and seen["['done']"] > seen["['unknown']"]
 
 
-def test_on_a_full_disk_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path) -> None:
+def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
     for room in range(0, 200_000, 4096):
         folder = tmp_path / str(room)
@@ -254,7 +298,7 @@ def test_on_a_full_disk_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path
             world.mail.deliver(INBOX, REQUEST)
             world.mail.deliver(INBOX, STRANGER)
             table = live(world, folder)
-            code = drills.crowded(room, MODULE, table, folder)
+            code = drills.on_full_disk(room, MODULE, table, folder)
             codes[code] += 1
             before = len(list((folder / "started").iterdir()))
             assert before <= 1
@@ -277,7 +321,9 @@ def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPa
             return super().execute(sql, *values)
 
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "factory": Failing}))
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "factory": Failing})
+    )
     world = rehearse(REQUEST, STRANGER, restarts=2)
     state = world.state  # type: ignore[attr-defined]
     assert state["ledger"] in (["done"], ["unknown"]) and len(world.host.ran) <= 1
@@ -290,7 +336,7 @@ def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPa
 def test_two_instances_at_once_run_each_command_once(tmp_path: Path) -> None:
     with World({**WORLD, "tls": "off"}) as world:
         for number in range(5):
-            world.mail.deliver(INBOX, asks(message_id=f"{number}@phone.test"))
+            world.mail.deliver(INBOX, request(message_id=f"{number}@phone.test"))
         table = live(world, tmp_path)
         codes = drills.together(4, MODULE, table, tmp_path)
         assert 0 in codes and set(codes) <= {0, StateError.exit_code}, codes

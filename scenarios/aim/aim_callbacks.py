@@ -1,18 +1,20 @@
-"""Have functions called for what happens on AIM: an error, an IM, a friend who comes, goes, idles or is away.
+"""Have functions called for events on AIM: an error, a message, a friend who changes status.
 
 Table 6.1 · TOC · try: make scenario NAME=aim-callbacks
 
-The program says on its console whatever it hears of, and thanks whoever sends it an IM. A status is told when a friend
-*changes to* it, once: `online` first, then the status that the friend came with; one who is away hides being idle.
+The program prints every event, and thanks the sender of a message. A status is reported once, when
+the friend changes to it: at the sign-on `online`, then the status that the friend has. An away
+friend who is idle, too, counts as away.
 
 [scenario.aim-callbacks]
-friends = ["Friend"]                 # whose statuses are told, on the stored buddy list or not
-thanks = "Thank you!"                # the answer to an IM; none to an auto-response, nor to oneself
+friends = ["Friend"]                 # optional: whose status to report
+thanks = "Thank you!"                # the answer to a message, unless that is an auto-response
 
 Fault: toc_send_im reply 903 times 1 -> all hold
 
-What goes wrong in the printed listing: the table has `online`, which its library never calls, and leaves out `offline`,
-which works; an error before the sign-on reaches nobody; and a function that raises ends everything.
+What goes wrong in the printed listing: the table has `online`, which its library never calls, and
+lacks `offline`, which works; an error before the sign-on reaches no callback; and a callback that
+raises an exception ends the program.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from comms.toc.buddies import STATUSES, Buddy
 from comms.toc.client import Client
 from comms.toc.markup import Html
 from comms.toc.messages import Complaint
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal
 
 if TYPE_CHECKING:
     from fakes import World
@@ -44,11 +46,12 @@ WORLD: dict[str, Any] = {
     ],
     "scenario": {"aim-callbacks": {"friends": ["Friend"]}},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The scenario's settings."""
+    """The settings."""
 
     friends: tuple[str, ...] = ()
     thanks: str = "Thank you!"
@@ -71,7 +74,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 
     for friend in map(client.buddy_list.buddy_named, rules.friends):
         for status in STATUSES:
-            friend.on_status(status)(lambda friend=friend, status=status: host.say(f"{friend} is {status}"))
+            friend.on_status(status)(partial(host.say, f"{friend} is {status}"))
 
     with client:
         client.connect()
@@ -79,22 +82,19 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return 0
 
 
-def said(world: World) -> list[str]:
-    """What the program has said on its console."""
-    return [event.text for event in world.events if event.level == "say"]
-
-
-@act("aim-on-error")
+@scenario.act("aim-on-error")
 def on_error(world: World, program: Program) -> Iterator[Claim]:
-    """The server complains before the sign-on and after it, in words known and unknown: each complaint is heard."""
+    """The server complains before the sign-on and after it, with known codes and an unknown one."""
     program(toc={"password": "wrong"})
-    heard = said(world)
-    wanted = ["error 980: the screen name or the password is wrong"]
-    yield Claim("an error before the sign-on is heard", heard == wanted, heard)
-    for second, words in enumerate(("ERROR:901:friend", "ERROR:901:stranger", "ERROR:777:whatever"), 60):
-        world.clock.at(second, partial(world.aim.sends, "PyBot", words))
+    refused = ["error 980: the screen name or the password is wrong"]
+    yield equal("an error before the sign-on is reported", world.said, refused)
+    for minute, line in enumerate(("ERROR:901:friend", "ERROR:901:stranger", "ERROR:777:what"), 1):
+        world.clock.at(60 * minute, partial(world.aim.sends, "PyBot", line))
     program()
-    errors = [text for text in said(world) if text.startswith("error ")][1:]
-    yield Claim("each one has its number and its text", errors[:1] == ["error 901: friend is not available"], errors)
-    yield Claim("the next one has its own name in it", errors[1:2] == ["error 901: stranger is not available"], errors)
-    yield Claim("an unknown number is heard too", errors[2:] == ["error 777: unknown to this client: whatever"], errors)
+    errors = [text for text in world.said if text.startswith("error ")][1:]
+    first = ["error 901: friend is not available"]
+    yield equal("an error has its code and its text", errors[:1], first)
+    second = ["error 901: stranger is not available"]
+    yield equal("the next error has its own name in it", errors[1:2], second)
+    unknown = ["error 777: unknown to this client: what"]
+    yield equal("an unknown code is reported, too", errors[2:], unknown)

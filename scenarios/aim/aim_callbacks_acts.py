@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from scenarios.aim.aim_callbacks import WORLD, said
-from scenarios.play import Claim, Program, act
+from scenarios.aim.aim_callbacks import scenario
+from scenarios.play import Claim, Program, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
 
-__all__ = ["WORLD"]
+
+def statuses(world: World, program: Program, *cues: Callable[[], object]) -> list[str]:
+    """Runs the program while the cues happen, a minute apart; returns the friend's statuses."""
+    for minute, cue in enumerate(cues, 1):
+        world.clock.at(60 * minute, cue)
+    program()
+    reports = [text for text in world.said if text.startswith("Friend is ")]
+    return [text.removeprefix("Friend is ") for text in reports]
 
 
-@act("aim-on-im")
+@scenario.act("aim-on-im")
 def on_im(world: World, program: Program) -> Iterator[Claim]:
-    """IMs come: with colons, with tags, empty, by a robot, from one who is gone before the answer."""
+    """Messages arrive: with colons, with tags, empty, automatic, and from a stranger who leaves."""
     friend, stranger = world.aim.actor("Friend"), world.aim.actor("Stranger")
 
-    def comes_and_goes() -> None:
+    def stranger_leaves() -> None:
         stranger.says("PyBot", "bye")
         stranger.signs_off()
 
@@ -28,31 +35,33 @@ def on_im(world: World, program: Program) -> Iterator[Claim]:
         lambda: friend.says("PyBot", "<b>1 &lt; 2</b>"),
         lambda: friend.says("PyBot", ""),
         lambda: friend.says("PyBot", "I am away", auto=True),
-        comes_and_goes,
+        stranger_leaves,
         lambda: friend.says("PyBot", "still there?"),
     ]
-    for number, cue in enumerate(cues, 1):
-        world.clock.at(60 * number, cue)
+    for minute, cue in enumerate(cues, 1):
+        world.clock.at(60 * minute, cue)
     program()
-    heard = [text for text in said(world) if " says: " in text or " by itself: " in text]
-    yield Claim("a message keeps its colons", heard[:1] == ["Friend says: see http://x.test:80/: now"], heard)
-    yield Claim("of HTML, what a person reads is told", heard[1:2] == ["Friend says: 1 < 2"], heard)
-    yield Claim("an empty one is one too", heard[2:3] == ["Friend says: "], heard)
-    yield Claim("an auto-response is known as one", heard[3:4] == ["Friend answers by itself: I am away"], heard)
+    heard = [text for text in world.said if " says: " in text or " by itself: " in text]
+    colons = ["Friend says: see http://x.test:80/: now"]
+    yield equal("a message keeps its colons", heard[:1], colons)
+    yield equal("HTML is reported as plain text", heard[1:2], ["Friend says: 1 < 2"])
+    yield equal("an empty message is reported, too", heard[2:3], ["Friend says: "])
+    automatic = ["Friend answers by itself: I am away"]
+    yield equal("an auto-response is reported as one", heard[3:4], automatic)
     thanks = [im.text for im in friend.heard]
-    yield Claim("each is thanked for, but the auto-response", thanks == ["Thank you!"] * 4, thanks)
-    yield Claim(
-        "a function that fails ends nothing", heard[4:] == ["Stranger says: bye", "Friend says: still there?"], heard
-    )
+    yield equal("all but the auto-response are answered", thanks, ["Thank you!"] * 4)
+    rest = ["Stranger says: bye", "Friend says: still there?"]
+    yield equal("a callback that fails does not end the program", heard[4:], rest)
     failed = [event.text for event in world.events if event.text.startswith("handler-failed")]
-    yield Claim("and its failure is reported", len(failed) == 1 and "901 stranger" in failed[0], failed)
+    logged = len(failed) == 1 and "901 stranger" in failed[0]
+    yield holds("the failure is logged", logged, failed)
 
 
-@act("aim-on-status-available")
+@scenario.act("aim-on-status-available")
 def on_available(world: World, program: Program) -> Iterator[Claim]:
     """The friend comes back from being away, and from being idle."""
     friend = world.aim.actor("Friend")
-    statuses = play(
+    found = statuses(
         world,
         program,
         friend.signs_on,
@@ -61,52 +70,54 @@ def on_available(world: World, program: Program) -> Iterator[Claim]:
         lambda: friend.idles(600),
         lambda: friend.idles(0),
     )
-    yield Claim(
-        "available is told each time it is changed to",
-        [one for one in statuses if one != "online"] == ["available", "away", "available", "idle", "available"],
-        statuses,
-    )
+    changes = [status for status in found if status != "online"]
+    wanted = ["available", "away", "available", "idle", "available"]
+    yield equal("every change to available is reported", changes, wanted)
 
 
-@act("aim-on-status-online")
+@scenario.act("aim-on-status-online")
 def on_online(world: World, program: Program) -> Iterator[Claim]:
-    """The friend signs on; the server tells of somebody whom nobody asked for; later that one is asked for too."""
+    """The friend signs on, and the server reports a stranger; later the stranger is a friend."""
     friend, stranger = world.aim.actor("Friend"), world.aim.actor("Stranger")
-    unasked = "UPDATE_BUDDY2:Stranger:T:0:1767571200:0: O :"
-    statuses = play(world, program, lambda: world.aim.sends("PyBot", unasked), friend.signs_on)
-    yield Claim("online is told, then the status that the friend came with", statuses == ["online", "available"], statuses)
-    yield Claim("of a stranger nothing is told", len(said(world)) == len(statuses), said(world))
+    update = "UPDATE_BUDDY2:Stranger:T:0:1767571200:0: O :"
+    found = statuses(world, program, lambda: world.aim.sends("PyBot", update), friend.signs_on)
+    yield equal("online is reported before the status", found, ["online", "available"])
+    others = [text for text in world.said if "Stranger" in text]
+    yield equal("a stranger is not reported", others, [])
     world.clock.at(300, stranger.signs_on)
     program(scenario={"aim-callbacks": {"friends": ["Stranger"]}})
-    told = [text for text in said(world) if "Stranger" in text]
-    yield Claim("whoever is asked for need not be on the list", told[:1] == ["Stranger is online"], told)
+    found = [text for text in world.said if "Stranger" in text]
+    yield equal("a friend need not be on the stored list", found[:1], ["Stranger is online"])
 
 
-@act("aim-on-status-idle")
+@scenario.act("aim-on-status-idle")
 def on_idle(world: World, program: Program) -> Iterator[Claim]:
-    """The friend is idle, and goes on being idle."""
+    """The friend is idle for an hour."""
     friend = world.aim.actor("Friend")
-    statuses = play(
-        world, program, friend.signs_on, lambda: friend.idles(600), lambda: friend.idles(1200), lambda: friend.idles(3600)
+    found = statuses(
+        world,
+        program,
+        friend.signs_on,
+        lambda: friend.idles(600),
+        lambda: friend.idles(1200),
+        lambda: friend.idles(3600),
     )
-    yield Claim("idle is told once", statuses.count("idle") == 1 and statuses[-1:] == ["idle"], statuses)
+    yield equal("idle is reported once", (found.count("idle"), found[-1:]), (1, ["idle"]))
 
 
-@act("aim-on-status-away")
+@scenario.act("aim-on-status-away")
 def on_away(world: World, program: Program) -> Iterator[Claim]:
-    """The friend goes away, is idle too, comes back still idle, and leaves."""
+    """The friend goes away, becomes idle, comes back still idle, and leaves."""
     friend = world.aim.actor("Friend")
-    statuses = play(
-        world, program, friend.signs_on, friend.goes_away, lambda: friend.idles(600), friend.comes_back, friend.signs_off
+    found = statuses(
+        world,
+        program,
+        friend.signs_on,
+        friend.goes_away,
+        lambda: friend.idles(600),
+        friend.comes_back,
+        friend.signs_off,
     )
-    changes = [one for one in statuses if one != "online"]
-    yield Claim("away hides idle, and idle shows when it ends", changes[:3] == ["available", "away", "idle"], changes)
-    yield Claim("offline is told too", changes[3:] == ["offline"], changes)
-
-
-def play(world: World, program: Program, *cues: Callable[[], object]) -> list[str]:
-    """The statuses of the friend that are told while these things happen, a minute apart."""
-    for number, cue in enumerate(cues, 1):
-        world.clock.at(60 * number, cue)
-    program()
-    return [text.removeprefix("Friend is ") for text in said(world) if text.startswith("Friend is ")]
+    changes = [status for status in found if status != "online"]
+    yield equal("away hides idle", changes[:3], ["available", "away", "idle"])
+    yield equal("offline is reported, too", changes[3:], ["offline"])

@@ -1,20 +1,24 @@
-"""Say hello to a buddy on AIM, and know whether it arrived.
+"""Send a greeting to a buddy on AIM, and know whether it arrived.
 
 Listing 6.6 · TOC · try: make scenario NAME=aim-hello
 
-The program signs on, says one thing to one buddy, and leaves. TOC acknowledges nothing, so the client asks for its own
-status behind the IM: when that is answered, the IM has been handled, and a complaint about it would have come first.
+The program signs on, sends one message to one buddy, and leaves. TOC acknowledges no message, so
+the client asks for its own status after it: the server answers in order, so that a complaint about
+the message would come first.
 
 [scenario.aim-hello]
-friend = "Old Friend"                # however written: case and blanks do not count
+friend = "Old Friend"                # required: a screen name; case and spaces do not count
 text = "Hello, from Python."
 
 Fault: toc2_signon delay 20 -> all hold
 Fault: toc_send_im reply 903 times 1 -> all hold
-Fault: toc_send_im lost stored -> breaks it says that it arrived, it leaves first, it says who is missing, it arrives
+Fault: toc_send_im lost stored -> breaks the program reports that it arrived,
+    the program closes the connection first, the error names the buddy,
+    the greeting is sent again and arrives
 
-What goes wrong in the printed listing: it takes whatever comes first for the sign-on, so that a refused password is never
-seen; it never learns that the buddy is not there; and an IM over the rate limit is lost.
+What goes wrong in the printed listing: it takes the first answer for the sign-on, whatever it is,
+so that it misses a refused password; it never learns that the buddy is offline; and a message over
+the rate limit is lost.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.settings import Settings
 from comms.toc.client import Client
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal
 
 if TYPE_CHECKING:
     from fakes import World
@@ -40,42 +44,42 @@ WORLD: dict[str, Any] = {
     "aim": [{"screen_name": "PyBot"}, {"screen_name": FRIEND}],
     "scenario": {"aim-hello": {"friend": "old FRIEND"}},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The scenario's settings."""
+    """The settings."""
 
     friend: str
     text: str = GREETING
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Says it. Ends with 0 when it arrived, 5 when the server leaves that open; comms' errors say what stood in the way."""
+    """Sends the greeting. Returns 0 if it arrived, 5 if that is unknown. Raises CommsError."""
     rules = settings.table("aim-hello", Rules)
     with Client(settings.server("toc"), clock, host) as client:
         client.connect()
         arrived = client.buddy_list.buddy_named(rules.friend).send_im(rules.text)
-    host.say(f"{rules.friend} {'was' if arrived else 'may have been'} told: {rules.text}")
+    host.say(f"{rules.friend} {'received' if arrived else 'may have received'}: {rules.text}")
     return 0 if arrived else 5
 
 
-def said(world: World) -> list[str]:
-    """What the program has said on its console."""
-    return [event.text for event in world.events if event.level == "say"]
-
-
-@act("aim-send-im")
+@scenario.act("aim-send-im")
 def hello(world: World, program: Program) -> Iterator[Claim]:
-    """The friend is there, and is greeted."""
+    """The friend is online, and is greeted."""
     friend = world.aim.actor(FRIEND)
     friend.signs_on()
     code = program()
-    heard, told = [im.text for im in friend.heard], said(world)
-    yield Claim("the friend is greeted", heard == [GREETING], heard)
-    yield Claim("it says that it arrived", code == 0 and told == [f"old FRIEND was told: {GREETING}"], told)
-    words = [record.verb if record.direction == "C" else record.raw[6:13].decode("latin-1") for record in world.records]
-    awaited = words.index("SIGN_ON") < words.index("toc_send_im") if "toc_send_im" in words else False
-    yield Claim("it waits for the sign-on", awaited, words)
+    yield equal("the friend is greeted", [im.text for im in friend.heard], [GREETING])
+    report = [f"old FRIEND received: {GREETING}"]
+    yield equal("the program reports that it arrived", (code, world.said), (0, report))
+    words = [
+        record.verb if record.direction == "C" else record.raw[6:13].decode("latin-1")
+        for record in world.records
+    ]
+    order = [word for word in words if word in ("SIGN_ON", "toc_send_im")]
+    yield equal("the program waits for the sign-on", order[:2], ["SIGN_ON", "toc_send_im"])
     ends = [record.verb for record in world.records if record.direction == "-"]
-    yield Claim("it leaves first", ends == ["connects", "leaves", "closes"], ends)
+    closes = ["connects", "leaves", "closes"]
+    yield equal("the program closes the connection first", ends, closes)

@@ -1,41 +1,45 @@
-"""Further acts of aim-uptime: who is not answered, what goes wrong on the host, long answers, and the warning by cron."""
+"""Further acts of aim-uptime: strangers, failing commands, long answers, warnings by cron."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from comms.toc.markup import Html
-from scenarios.aim.aim_uptime import DISK, WORLD
-from scenarios.play import Claim, Program, act
+from scenarios.aim.aim_uptime import scenario
+from scenarios.aim.aim_uptime_samples import DISK, MANY_DISKS, MANY_DISKS_FULL
+from scenarios.play import Claim, Program, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
 
-__all__ = ["WORLD"]
 
-ROW = "/dev/mapper/volume-{0:<4} 103081248 41233920  56588064  43% /srv/volume-{0}\n"
-MANY_DISKS = DISK + "".join(
-    f"/dev/mapper/volume-{n:<4} 103081248 41233920  56588064  43% /srv/volume-{n}\n" for n in range(40)
-)
+def plain(heard: Sequence[Any]) -> list[str]:
+    """The texts of messages, without markup."""
+    return [Html(im.text).text for im in heard]
 
 
-@act("aim-uptime-silence")
+def rows(text: str) -> list[list[str]]:
+    """The words of each line: runs of spaces are not kept in HTML."""
+    return [line.split() for line in text.splitlines()]
+
+
+@scenario.act("aim-uptime-silence")
 def silence(world: World, program: Program) -> Iterator[Claim]:
-    """A stranger asks, and an administrator's client answers by itself: neither gets a word."""
+    """A stranger asks, and an administrator's client answers by itself."""
     admin, stranger = world.aim.actor("SysAdmin"), world.aim.actor("Stranger")
     world.clock.at(60, lambda: stranger.says("Web1Bot", "uptime"))
     world.clock.at(120, lambda: admin.says("Web1Bot", "I am away from my desk", auto=True))
     program()
-    yield Claim("a stranger learns nothing", not stranger.heard, [im.text for im in stranger.heard])
+    yield equal("a stranger gets no answer", plain(stranger.heard), [])
     warnings = [event.text for event in world.events if event.level == "warning"]
-    yield Claim("and leaves a trace", warnings == ["not-answered who=Stranger"], warnings)
-    yield Claim("an auto-response is not answered", not admin.heard, [im.text for im in admin.heard])
+    yield equal("a stranger is logged", warnings, ["not-answered who=Stranger"])
+    yield equal("an auto-response is not answered", plain(admin.heard), [])
 
 
-@act("aim-uptime-trouble")
+@scenario.act("aim-uptime-trouble")
 def trouble(world: World, program: Program) -> Iterator[Claim]:
-    """`uptime` hangs and `df` fails: the answer says so, and the bot goes on."""
+    """`uptime` hangs and `df` fails."""
     admin = world.aim.actor("SysAdmin")
     world.host.commands["uptime",].takes = 3600
     world.host.commands["df", "-k"].code = 1
@@ -43,84 +47,78 @@ def trouble(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(60, lambda: admin.says("Web1Bot", "how are you?"))
     world.clock.at(120, lambda: admin.says("Web1Bot", "disk"))
     program()
-    answers = [Html(im.text).text for im in admin.heard]
+    answers = plain(admin.heard)
+    first = "".join(answers[:1])
+    hung = "uptime: still running after 10 s" in first
+    yield holds("the answer reports a command that hangs", hung, answers)
+    failed = "disk: exit status 1" in first
+    yield holds("the answer reports a command that fails", failed, answers)
     at = [im.at for im in admin.heard]
-    yield Claim(
-        "a command that hangs is said", answers[:1] != [] and "uptime: still running after 10 s" in answers[0], answers
-    )
-    yield Claim("a command that fails is said", answers[:1] != [] and "disk: exit status 1" in answers[0], answers)
-    yield Claim("the next question is answered", len(answers) == 2 and at[1] - at[0] < 60, answers)
+    next_one = len(at) == 2 and at[1] - at[0] < 60
+    yield holds("the next question is answered", next_one, at)
 
 
-@act("aim-uptime-long-answer")
+@scenario.act("aim-uptime-long-answer")
 def long_answer(world: World, program: Program) -> Iterator[Claim]:
-    """The disks fill more than an IM, and one of them is named as if it were a tag."""
+    """The table of disks is longer than a message, and one name in it looks like a tag."""
     admin = world.aim.actor("SysAdmin")
-    world.host.commands["df", "-k"].output = MANY_DISKS + "<none>                 0        0         0   0% /proc & such\n"
+    table = MANY_DISKS + "<none>                 0        0         0   0% /proc & such\n"
+    world.host.commands["df", "-k"].output = table
     world.clock.at(60, lambda: admin.says("Web1Bot", "disk"))
     world.clock.at(120, lambda: admin.says("Web1Bot", "disk"))
     program()
-    texts = [Html(im.text).text for im in admin.heard]
-    kept = "\n".join([*texts[: len(texts) // 2]])
-    lines = [line.split() for line in kept.splitlines()]
-    wanted = [line.split() for line in world.host.commands["df", "-k"].output.splitlines()]
-    yield Claim("every line arrives, whole", bool(lines) and lines == wanted[-len(lines) :] and len(lines) > 40, len(lines))
-    yield Claim("what looks like a tag is shown", "<none>" in kept and "/proc & such" in kept, kept[-100:])
-    longest = max((len(record.raw) for record in world.records if record.direction == "C"), default=0)
-    yield Claim("no command is longer than the server takes", longest <= 2048, longest)
+    texts = plain(admin.heard)
+    first = "\n".join(texts[: len(texts) // 2])
+    yield equal("every line arrives", rows(first), rows(table))
+    shown = "<none>" in first and "/proc & such" in first
+    yield holds("a name that looks like a tag is shown", shown, first[-100:])
+    longest = max((len(one.raw) for one in world.records if one.direction == "C"), default=0)
+    yield holds("every message fits the server's limit", longest <= 2048, longest)
     connects = [record.verb for record in world.records if record.verb == "connects"]
-    yield Claim("the server does not hang up", len(connects) == 1 and len(texts) >= 4, connects)
+    once = len(connects) == 1 and len(texts) >= 4
+    yield holds("the server does not hang up", once, (connects, len(texts)))
 
 
-@act("server-info-push", book=False)
+@scenario.act("server-info-push", book=False)
 def pushed(world: World, program: Program) -> Iterator[Claim]:
-    """Cron looks every five minutes; a disk fills up while one administrator is away, and is cleared again."""
+    """Cron checks every five minutes; a disk fills up while one administrator is offline."""
     admin, other = world.aim.actor("SysAdmin"), world.aim.actor("Stranger")
     admin.signs_on()
     disk = world.host.commands["df", "-k"]
-    rules = {"aim-uptime": {"push": 90, "admins": ["SysAdmin", "Stranger"]}}
+    rules = {"push": 90, "admins": ["SysAdmin", "Stranger"]}
 
-    def look() -> None:
-        program(once=True, scenario=rules)
+    def check(**more: Any) -> int:
+        code = program(once=True, scenario={"aim-uptime": {**rules, **more}})
         world.clock.wait(None, world.clock.time() + 300)
+        return code
 
-    look()
-    yield Claim("nothing is said while there is room", not admin.heard, [im.text for im in admin.heard])
-    disk.output = MANY_DISKS.replace("43% /var", "95% /var")
-    look()
-    texts = [im.text for im in admin.heard]
-    yield Claim(
-        "a full disk is told", texts[:1] != [] and "<b>web1.yourco.test: /var nearly full</b><br>" in texts[0], texts[:1]
-    )
-    yield Claim(
-        "with the whole table, in several IMs parted between lines", len(texts) > 1 and told_lines(texts), len(texts)
-    )
-    look()
-    yield Claim("it is told once", len(admin.heard) == len(texts), len(admin.heard))
-    yield Claim("one who is not there leaves a trace", not other.heard and traces(world) == 2, traces(world))
+    check()
+    yield equal("nothing is sent while there is room", plain(admin.heard), [])
+    disk.output = MANY_DISKS_FULL
+    check()
+    sent = [im.text for im in admin.heard]
+    warned = "<b>web1.yourco.test: /var nearly full</b><br>" in "".join(sent[:1])
+    yield holds("a full disk is reported", warned, sent[:1])
+    table = [row for text in plain(admin.heard) for row in rows(text)][1:]
+    yield equal("the table arrives in several messages", table, rows(MANY_DISKS_FULL))
+    check()
+    yield equal("a full disk is reported once", len(admin.heard), len(sent))
+    missed = [event.text for event in world.events if event.text.startswith("not-told who=Str")]
+    logged = not other.heard and len(missed) == 2
+    yield holds("an administrator who is offline is logged", logged, missed)
     other.signs_on()
-    look()
-    yield Claim("and is told when there", [im.text for im in other.heard] == texts, [im.text for im in other.heard])
+    check()
+    yield equal("and is notified later", [im.text for im in other.heard], sent)
     disk.output = DISK
-    look()
-    news = [Html(im.text).text.splitlines()[0] for im in (*admin.heard[len(texts) :], *other.heard[len(texts) :])]
-    yield Claim("both hear that there is room again", news == ["web1.yourco.test: room again"] * 2, news)
+    check()
+    later = plain([*admin.heard[len(sent) :], *other.heard[len(sent) :]])
+    news = [text.splitlines()[0] for text in later]
+    yield equal("both hear that there is room again", news, ["web1.yourco.test: room again"] * 2)
     disk.code = 1
-    codes = [program(once=True, scenario=rules)]
+    codes = [check()]
     disk.code = 0
-    codes.append(program(once=True, scenario=rules))
-    codes.append(program(once=True, scenario={"aim-uptime": {**rules["aim-uptime"], "push": 40, "html": False}}))
-    yield Claim("cron can tell by the exit code: unknown, room, no room", codes == [5, 0, 1], codes)
-    plain = [im.text for im in admin.heard][-1]
-    yield Claim("the warning can be plain text", plain.startswith("web1.yourco.test: /, /var nearly full<br>"), plain)
-
-
-def told_lines(texts: list[str]) -> bool:
-    """Whether the table's lines all came, none cut."""
-    lines = [line.split() for text in texts for line in Html(text).text.splitlines()]
-    return lines[1:] == [line.split() for line in MANY_DISKS.replace("43% /var", "95% /var").splitlines()]
-
-
-def traces(world: World) -> int:
-    """How often somebody could not be told."""
-    return sum(event.text.startswith("not-told who=Stranger") for event in world.events)
+    codes += [check(), check(push=40, html=False)]
+    yield equal("the exit code is 5 for unknown, 0 for room, 1 for none", codes, [5, 0, 1])
+    last = [im.text for im in admin.heard][-1]
+    headline = "web1.yourco.test: /, /var nearly full<br>"
+    yield holds("the warning can be plain text", last.startswith(headline), last)

@@ -1,9 +1,13 @@
-"""Table 6.1, the book's way: the four statuses that it lists, on the library as it was.
+"""Table 6.1 as it was printed: the callbacks and the four statuses that it lists.
 
-1. `online` is listed, and its block never called; `offline` would work, and is not listed.
-2. A refused sign-on reaches no block; the program falls over the closed connection instead.
-3. An exception in a block ends the program. Errors keep the first name that they were ever filled in with.
-4. Auto-responses are thanked for, and so would be whatever they answer.
+Faults
+
+12. A refused sign-on reaches no callback; the program ends at the closed connection instead. Every
+    message is answered, auto-responses too. (The library's part is in net_toc.py.)
+15. A callback that raises an exception, or a lost connection, ends the program.
+
+Beyond the chapter's list: `online` is in the table but its callback is never called; `offline`
+works but is not in the table; an error text keeps the first name that was ever filled in.
 """
 
 from __future__ import annotations
@@ -17,41 +21,42 @@ from scenarios.book.net_toc import Buddy, signed_on_by
 
 BREAKS = {
     "aim-on-error": [
-        "an error before the sign-on is heard",
-        "each one has its number and its text",
-        "the next one has its own name in it",
-        "an unknown number is heard too",
+        "an error before the sign-on is reported",
+        "an error has its code and its text",
+        "the next error has its own name in it",
+        "an unknown code is reported, too",
     ],
     "aim-on-im": [
-        "of HTML, what a person reads is told",
-        "each is thanked for, but the auto-response",
-        "and its failure is reported",
+        "HTML is reported as plain text",
+        "all but the auto-response are answered",
+        "the failure is logged",
     ],
     "aim-on-status-online": [
-        "online is told, then the status that the friend came with",
-        "whoever is asked for need not be on the list",
+        "online is reported before the status",
+        "a friend need not be on the stored list",
     ],
-    "aim-on-status-away": ["offline is told too"],
+    "aim-on-status-away": ["offline is reported, too"],
 }
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Listens until the connection dies."""
+    """Listens until the connection ends."""
     client, server, port = signed_on_by(settings, clock, host)
     client.on_error(lambda text: host.say(f"error {text}"))
 
     def im(message: str, buddy: Buddy, auto_response: bool) -> None:
-        host.say(f"{buddy.screen_name} {'answers by itself' if auto_response else 'says'}: {message}")
-        buddy.send_im("Thank you!")
+        automatic = "answers by itself" if auto_response else "says"
+        host.say(f"{buddy.screen_name} {automatic}: {message}")
+        buddy.send_im("Thank you!")  # fault 12: to auto-responses, too
 
     client.on_im(im)
     for name in settings.tables["scenario"]["aim-callbacks"]["friends"]:
         friend = client.buddy_list.buddy_named(name)
         for status in ("available", "online", "idle", "away"):
             friend.on_status(status, partial(host.say, f"{name} is {status}"))
-    client.connect(server, port)
+    client.connect(server, port)  # fault 12: a refusal calls no callback
     try:
-        client.wait()
+        client.wait()  # fault 15: until an exception or the end of the connection
     finally:
-        client.disconnect()  # the end of a program closes its sockets
+        client.disconnect()  # as the end of a process does
     return 0

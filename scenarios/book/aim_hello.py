@@ -1,8 +1,10 @@
-"""Listing 6.6, the book's way: sign on, find the buddy, say hello, leave.
+"""Listing 6.6 as it was printed: sign on, find the buddy, send a greeting, leave.
 
-1. A refused password is not noticed: what comes instead of SIGN_ON is dropped, and the program goes on to its end.
-2. It leaves before any complaint could come: it never learns that the buddy is not there (901).
-3. Nor that the IM was dropped for its speed (903).
+Faults
+
+12. The sign-on is not awaited: any other answer, such as a refused password, is dropped and the
+    program goes on (in net_toc.py). It leaves before a complaint could arrive, so it never learns
+    that the buddy is offline (901) or that the message was dropped for its speed (903).
 """
 
 from __future__ import annotations
@@ -13,18 +15,18 @@ from comms.settings import Settings
 from scenarios.book.net_toc import signed_on_by
 
 BREAKS = {
-    "aim-send-im": ["it says that it arrived"],
-    "aim-nobody-there": ["it says who is missing"],
-    "aim-wrong-password": ["it says what is wrong"],
-    "aim-too-fast": ["it arrives"],
+    "aim-send-im": ["the program reports that it arrived"],
+    "aim-nobody-there": ["the error names the buddy"],
+    "aim-wrong-password": ["the error has the server's reason"],
+    "aim-too-fast": ["the greeting is sent again and arrives"],
 }
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Says hello, and hopes."""
+    """Sends the greeting, and hopes."""
     client, server, port = signed_on_by(settings, clock, host)
-    client.connect(server, port)
+    client.connect(server, port)  # fault 12: whatever the server answered
     friend = client.buddy_list.buddy_named(settings.tables["scenario"]["aim-hello"]["friend"])
     friend.send_im("Hello, from Python.")
-    client.disconnect()
+    client.disconnect()  # fault 12: before any complaint
     return 0

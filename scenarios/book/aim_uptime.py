@@ -1,9 +1,11 @@
-"""Listing 6.7, the book's way: whoever sends an IM gets the output of `uptime` and `df -k`.
+"""Listing 6.7 as it was printed: answer every message with the output of `uptime` and `df -k`.
 
-1. Anybody is answered, strangers and auto-responses too: two such bots never stop.
-2. A command is waited for without end: one that hangs hangs the bot. How it ended is not looked at.
-3. The output goes out as it is: `<` is taken for a tag, and more than 2,048 octets make the server hang up.
-4. A connection that is lost ends the bot.
+Faults
+
+12. Everybody is answered, strangers and auto-responses too, so that two such bots talk without end.
+    The output is sent as it is: `<` is taken for a tag, and the server hangs up on more than 2,048
+    bytes.
+15. A command has no timeout: if it hangs, the bot hangs. A lost connection ends the bot.
 """
 
 from __future__ import annotations
@@ -13,37 +15,43 @@ from comms.host import Host
 from comms.settings import Settings
 from scenarios.book.net_toc import Buddy, signed_on_by
 
-FOR_EVER = 86400.0
+FOREVER = 86400.0
 
 BREAKS = {
-    "aim-uptime-bot": ["one section can be asked for", "what is fresh is not looked at again"],
-    "aim-uptime-silence": ["a stranger learns nothing", "and leaves a trace", "an auto-response is not answered"],
+    "aim-uptime-bot": ["a section can be asked for", "a fresh output is used again"],
+    "aim-uptime-silence": [
+        "a stranger gets no answer",
+        "a stranger is logged",
+        "an auto-response is not answered",
+    ],
     "aim-uptime-trouble": [
-        "a command that hangs is said",
-        "a command that fails is said",
+        "the answer reports a command that hangs",
+        "the answer reports a command that fails",
         "the next question is answered",
     ],
     "aim-uptime-long-answer": [
-        "every line arrives, whole",
-        "what looks like a tag is shown",
-        "no command is longer than the server takes",
+        "every line arrives",
+        "a name that looks like a tag is shown",
+        "every message fits the server's limit",
         "the server does not hang up",
     ],
 }
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Answers everybody until the connection dies."""
+    """Answers everybody until the connection ends."""
     client, server, port = signed_on_by(settings, clock, host)
 
     def answer(message: str, buddy: Buddy, auto_response: bool) -> None:
-        told = host.run(["uptime"], FOR_EVER).output + "\n" + host.run(["df", "-k"], FOR_EVER).output
-        client.buddy_list.buddy_named(buddy.screen_name).send_im(told)
+        uptime = host.run(["uptime"], FOREVER).output  # fault 15
+        disk = host.run(["df", "-k"], FOREVER).output  # fault 15
+        # fault 12: to everybody, of any length, without references for `<` and `&`
+        client.buddy_list.buddy_named(buddy.screen_name).send_im(uptime + "\n" + disk)
 
     client.on_im(answer)
     client.connect(server, port)
     try:
-        client.wait()
+        client.wait()  # fault 15
     finally:
-        client.disconnect()  # the end of a program closes its sockets
+        client.disconnect()  # as the end of a process does
     return 0

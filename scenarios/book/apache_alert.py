@@ -1,7 +1,11 @@
-"""Listing 6.2 as printed: mail the administrators when Apache dies.
+"""Listing 6.2 as it was printed: mail the administrators when Apache dies.
 
-Its faults, kept: 1. display forms go into the envelope, all recipients as one; 2. it mails at every check; 3. it dies with
-the mail server, or when that refuses; 4. it looks for "apache" anywhere in the lines of `ps`.
+Faults
+
+1. Display names go into the envelope, and all recipients into one command; the server refuses.
+2. A mail is sent at every check, 17,280 a day, and all of them carry the date of the start.
+3. A mail server that refuses or is down ends the program, and with it the monitoring.
+4. "apache" anywhere in the output of `ps` counts: apachetop is up, httpd never is.
 """
 
 from __future__ import annotations
@@ -12,12 +16,11 @@ from comms.settings import Settings
 from scenarios.book.mail_factory import MailFactory
 from scenarios.book.net_smtp import NetSMTP
 
-# act → the claims that this way breaks: no fewer, no more
 BREAKS = {
     "apache-crash-alert": [
-        "each administrator got one mail",
-        "one message with bare addresses",
-        "it says since when",
+        "each administrator gets one mail",
+        "the envelope has bare addresses",
+        "the mail says since when Apache is down",
     ]
 }
 
@@ -25,17 +28,18 @@ ADMINS = ["jeremy@yourco.test", "michael@yourco.test"]
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> None:
-    """For ever: look, and mail when it is not there."""
+    """Checks without end, and mails if Apache is not there."""
     server = settings.server("smtp")
     mail = MailFactory(clock, host)
     mail.subject = f"Apache is down on {host.name}"
     mail.sender = "Apache Notifier <notifier@yourco.test>"
     mail.to = ADMINS
     mail.text = f"The Apache process is down on {host.name}. Please restart it!"
-    message = mail.to_s()  # once, before the loop: its date is the start's
+    message = mail.to_s()  # fault 2: built once, so the date is that of the start
     for _ in clock.every(5):
-        ps = "\n".join(" ".join([one.name, *one.args]) for one in host.processes())
-        if "apache" not in ps:  # 4: any line, any place
+        ps = "\n".join(" ".join([process.name, *process.args]) for process in host.processes())
+        if "apache" not in ps:  # fault 4: any line, any place
             host.say("** Process is down")
+            # fault 2: at every check; fault 3: an error ends the program
             with NetSMTP(server, clock, host.name, "plain") as smtp:
-                smtp.send_message(message, mail.sender, mail.recipients)  # 1: refused with 501; 3: and that ends it
+                smtp.send_message(message, mail.sender, mail.recipients)  # fault 1

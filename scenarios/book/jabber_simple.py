@@ -1,10 +1,18 @@
-"""A stand-in for Ruby's Jabber::Simple (xmpp4r-simple), as far as the listings use it, behaving as it was measured.
+"""A stand-in for Ruby's Jabber::Simple (xmpp4r-simple), as far as the listings use it, as measured.
 
-It takes STARTTLS where it is offered and looks at no certificate, logs in by DIGEST-MD5 before anything else and by PLAIN
-with its address as the identity to act as, binds without naming a resource, asks for the contact list without an id (a
-`bad-request` on servers of today, so its list is empty), says its presence twice, and acknowledges nothing. It lets in
-whoever asks. A message to somebody it may not see is held back until a push shows that it may; and it closes the socket
-without a word. What a thread of its own does there is done here whenever the program calls.
+Faults
+
+13. A message to a contact whose presence the bot may not see is held back until a push shows that
+    it may; at the end of the program it is lost. Every subscription request is accepted.
+14. Every message with a body is returned, whatever its type, age and origin. A roster push is
+    believed from any sender.
+
+Beyond the chapter's list: STARTTLS is used without checking the certificate; the login is by
+DIGEST-MD5, or by PLAIN with the address as the identity to act as; no resource is named; the roster
+is requested without an id, which servers of today reject, so that it is empty; the presence is sent
+twice; and the socket is closed without ending the stream.
+
+What a thread does in the library is done here whenever the program calls.
 """
 
 from __future__ import annotations
@@ -20,7 +28,17 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.link import Link, LinkContext
 from comms.settings import Server
-from comms.xmpp.stream import CLIENT, STREAMS, End, Event, Header, Reader, header, split_tag, to_bytes
+from comms.xmpp.stream import (
+    CLIENT,
+    STREAMS,
+    End,
+    Event,
+    Header,
+    Reader,
+    header,
+    split_tag,
+    to_bytes,
+)
 
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -34,11 +52,11 @@ class ClientError(Exception):
 
 
 class NoMethodError(Exception):
-    """Something was asked of nil: an address without a node, for one."""
+    """A method was called on nil, such as on the node of an address that has none."""
 
 
 class JabberSimple:
-    """A client that is on line from its first moment on."""
+    """A client that logs in when it is made."""
 
     def __init__(self, server: Server, clock: Clock, host: Host) -> None:
         self._server, self._clock, self._host = server, clock, host
@@ -57,7 +75,7 @@ class JabberSimple:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.disconnect()  # as the end of the process does it
+        self.disconnect()  # as the end of a process does
 
     def _arrive(self, host: Host) -> None:
         features = self._restart()
@@ -72,32 +90,32 @@ class JabberSimple:
         for _ in range(2):
             self._send(Element(f"{{{CLIENT}}}presence"))
 
-    # ── what the listings call ───────────────────────────────────────────────────────────────────────────────────
+    # ── called by the listings ───────────────────────────────────────────
 
     def add(self, jid: str) -> None:
         """Asks for authorisation."""
         self._send(Element(f"{{{CLIENT}}}presence", {"to": jid, "type": "subscribe"}))
 
     def deliver(self, jid: str, text: str) -> None:
-        """Sends at once, or asks first and holds the message back."""
+        """Sends a message, or asks for authorisation and holds the message back."""
         self._process()
         if self._subscriptions.get(jid) in ("to", "both"):
             self._say(jid, text)
         else:
             self.add(jid)
-            self._deferred.append((jid, text))
+            self._deferred.append((jid, text))  # fault 13
 
     def received_messages(self) -> Iterator[Element]:
-        """Everything with a body that has come since the last call: whatever its type, however old."""
+        """Yields the messages that have arrived since the last call."""
         self._process()
         while self._received:
             yield self._received.pop(0)
 
     def disconnect(self) -> None:
-        """Closes the socket; what was held back is gone."""
+        """Closes the socket; messages that were held back are lost."""
         self._link.close()
 
-    # ── what its thread does ─────────────────────────────────────────────────────────────────────────────────────
+    # ── the work of its thread ─────────────────────────────────────────────
 
     def _process(self) -> None:
         while (event := self._next(self._clock.time())) is not None:
@@ -109,23 +127,27 @@ class JabberSimple:
     def _take(self, element: Element) -> None:
         name = split_tag(element)[1]
         if name == "message" and element.find(f"{{{CLIENT}}}body") is not None:
-            self._received.append(element)
-        elif name == "presence" and element.get("type") == "subscribe":
-            self._send(Element(f"{{{CLIENT}}}presence", {"to": element.get("from", ""), "type": "subscribed"}))
+            self._received.append(element)  # fault 14: of any type, age and origin
+        elif name == "presence" and element.get("type") == "subscribe":  # fault 13: accepted
+            attributes = {"to": element.get("from", ""), "type": "subscribed"}
+            self._send(Element(f"{{{CLIENT}}}presence", attributes))
         elif name == "iq":
-            for item in element.iterfind(f"{{{ROSTER}}}query/{{{ROSTER}}}item"):  # from whomever
+            # fault 14: a push from any sender
+            for item in element.iterfind(f"{{{ROSTER}}}query/{{{ROSTER}}}item"):
                 self._subscriptions[item.get("jid", "")] = item.get("subscription", "none")
-            ready = [one for one in self._deferred if self._subscriptions.get(one[0]) in ("to", "both")]
-            self._deferred = [one for one in self._deferred if one not in ready]
-            for jid, text in ready:
-                self._say(jid, text)
+            waiting, self._deferred = self._deferred, []
+            for jid, text in waiting:
+                if self._subscriptions.get(jid) in ("to", "both"):
+                    self._say(jid, text)
+                else:
+                    self._deferred.append((jid, text))
 
     def _say(self, jid: str, text: str) -> None:
         message = Element(f"{{{CLIENT}}}message", {"to": jid, "type": "chat"})
         SubElement(message, f"{{{CLIENT}}}body").text = text
         self._send(message)
 
-    # ── the stream ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the stream ───────────────────────────────────────────────────────
 
     def _restart(self) -> Element:
         self._reader = Reader()
@@ -142,7 +164,9 @@ class JabberSimple:
         return self._restart()
 
     def _log_in(self, features: Element) -> None:
-        offered = [one.text for one in features.iterfind(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")]
+        offered = [
+            item.text for item in features.iterfind(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")
+        ]
         if "DIGEST-MD5" in offered:
             self._sasl("auth", "", mechanism="DIGEST-MD5")
             challenge = base64.b64decode(self._element().text or "").decode()
@@ -153,25 +177,34 @@ class JabberSimple:
                 answer = self._element()
         elif "PLAIN" in offered:
             identity = f"{self._node}@{self._domain}"
-            self._sasl("auth", f"{identity}\0{self._node}\0{self._server.password}", mechanism="PLAIN")
+            self._sasl(
+                "auth", f"{identity}\0{self._node}\0{self._server.password}", mechanism="PLAIN"
+            )
             answer = self._element()
         else:
-            raise ClientError("no way to log in is left: jabber:iq:auth is gone from servers")
+            raise ClientError("no mechanism left: servers do not offer jabber:iq:auth any more")
         if split_tag(answer)[1] != "success":
             raise ClientError("not-authorized")
 
     def _digest(self, challenge: str) -> str:
         """RFC 2831 §2.1.2, for the quality of protection `auth`."""
-        said = {key: quoted or plain for key, quoted, plain in re.findall(r'([\w-]+)=(?:"([^"]*)"|([^,]*))', challenge)}
-        realm, nonce, cnonce = said.get("realm", self._domain), said["nonce"], self._host.token(16)
+        fields = {
+            key: quoted or plain
+            for key, quoted, plain in re.findall(r'([\w-]+)=(?:"([^"]*)"|([^,]*))', challenge)
+        }
+        realm, nonce, cnonce = (
+            fields.get("realm", self._domain),
+            fields["nonce"],
+            self._host.token(16),
+        )
         uri = f"xmpp/{self._domain}"
         secret = hashlib.md5(f"{self._node}:{realm}:{self._server.password}".encode()).digest()
         a1 = hashlib.md5(secret + f":{nonce}:{cnonce}".encode()).hexdigest()
         a2 = hashlib.md5(f"AUTHENTICATE:{uri}".encode()).hexdigest()
         response = hashlib.md5(f"{a1}:{nonce}:00000001:{cnonce}:auth:{a2}".encode()).hexdigest()
         return (
-            f'nonce="{nonce}",charset=utf-8,username="{self._node}",realm="{realm}",cnonce="{cnonce}",nc=00000001,qop=auth,'
-            f'digest-uri="{uri}",response={response}'
+            f'nonce="{nonce}",charset=utf-8,username="{self._node}",realm="{realm}",'
+            f'cnonce="{cnonce}",nc=00000001,qop=auth,digest-uri="{uri}",response={response}'
         )
 
     def _sasl(self, name: str, text: str, **attributes: str) -> None:

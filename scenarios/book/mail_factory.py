@@ -1,4 +1,12 @@
-"""What Ruby's MailFactory does for the listings: a text with the headers it was given, checked by nobody."""
+"""A stand-in for Ruby's MailFactory, as far as the listings use it.
+
+Faults
+
+1. Several recipients are returned as one text, separated by commas.
+
+Beyond the chapter's list: no value is checked or encoded. Text beyond ASCII is copied as it is, and
+a line break in a value adds a header.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +18,7 @@ from comms.host import Host
 
 
 class MailFactory:
-    """Attributes in, a message out. `to` may be a list: it becomes one header, and one text joined by commas."""
+    """A message that is built by setting attributes. `to` may be a list."""
 
     def __init__(self, clock: Clock, host: Host) -> None:
         self._clock, self._host = clock, host
@@ -19,11 +27,11 @@ class MailFactory:
 
     @property
     def recipients(self) -> str:
-        """What `mail.to` gives back: all of them, in one text."""
-        return self.to if isinstance(self.to, str) else ", ".join(self.to)
+        """What `mail.to` returns in Ruby."""
+        return self.to if isinstance(self.to, str) else ", ".join(self.to)  # fault 1
 
     def to_s(self) -> str:
-        """The message, with LF."""
+        """Returns the message, with LF as line ends."""
         headers = {
             "From": self.sender,
             "To": self.recipients,
@@ -34,4 +42,5 @@ class MailFactory:
             "MIME-Version": "1.0",
             "Content-Type": "text/plain; charset=utf-8",
         }
-        return "".join(f"{name}: {value}\n" for name, value in headers.items() if value) + "\n" + self.text + "\n"
+        head = "".join(f"{name}: {value}\n" for name, value in headers.items() if value)
+        return f"{head}\n{self.text}\n"

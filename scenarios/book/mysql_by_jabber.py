@@ -1,9 +1,13 @@
-"""Listing 6.9 as printed: start, stop and restart MySQL by instant message.
+"""Listing 6.9 as it was printed: start, stop and restart MySQL by instant message.
 
-Its faults, kept: 1. a sender without a node (a server) ends it; 2. only the exact word is a command; 3. it looks neither at
-the type of a message nor at its age, nor whether a room speaks; 4. "told to" is said whatever the command did; 5. strangers
-are answered, and leave no trace; 6. the answer goes to the account, held back until a push shows that it may be seen; 7. a
-lost link is the end, and orders that wait are lost with it.
+Faults
+
+13. Everybody who asks to see the bot's presence may see it. An answer to a person whose presence
+    the bot may not see is held back (in jabber_simple.py).
+14. A sender without a node, such as a server, ends the program. Only the exact word is a command.
+    Neither the type nor the age of a message is checked, nor whether it comes from a room or is
+    forwarded. Success is reported whatever the command did. Strangers are answered, and not logged.
+15. A lost connection ends the program, a command may take an hour, and `help` is invalid.
 """
 
 from __future__ import annotations
@@ -13,19 +17,23 @@ from comms.host import Host
 from comms.settings import Settings
 from scenarios.book.jabber_simple import JabberSimple, NoMethodError
 
-# act → the claims that this way breaks: no fewer, no more
 BREAKS = {
     "mysql-by-jabber": [
-        "each order is obeyed, in whatever case it is written",
-        "what is old, broken, announced, from a room or forwarded is no order",
-        "a message from the server itself ends nothing",
-        "an order is answered when it has been done",
-        "and leaves a trace",
+        "each command runs once, in any case of letters",
+        "each administrator is answered",
+        "a stranger is logged",
+        "a message from the server does not end the program",
+    ],
+    "jabber-not-a-command": [
+        "a new message from an administrator is obeyed",
+        "old, broken, announced and forwarded messages are not obeyed",
+        "the bot asks about the old one",
+        "no message ends the program",
     ],
     "jabber-invalid-command": [
-        "a mistyped command is named as one, with the nearest",
-        "nothing behind a command makes it another",
-        "and leaves a trace",
+        "a mistyped command gets a suggestion",
+        "text after a command makes it invalid",
+        "a stranger is logged",
     ],
 }
 
@@ -35,16 +43,17 @@ BODY = "{jabber:client}body"
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> None:
-    """For ever: take the messages, obey, answer."""
+    """Takes messages, obeys and answers, without end."""
+    # fault 13: JabberSimple lets everybody in; fault 15: a lost connection is not opened again
     with JabberSimple(settings.server("xmpp"), clock, host) as jabber:
         for _ in clock.every(3):
-            for message in jabber.received_messages():  # 3
+            for message in jabber.received_messages():  # fault 14: of any type and age
                 sender = message.get("from", "").partition("/")[0]
-                if "@" not in sender:  # 1
-                    raise NoMethodError("the sender has no node")
+                if "@" not in sender:
+                    raise NoMethodError("the sender has no node")  # fault 14
                 command = message.findtext(BODY, "")
-                if sender in ADMINS and command in COMMANDS:  # 2
-                    host.run(("systemctl", command, "mariadb"), timeout=3600)
-                    jabber.deliver(sender, f"MySQL told to {command}.")  # 4, 6
+                if sender in ADMINS and command in COMMANDS:  # fault 14: the exact word
+                    host.run(("systemctl", command, "mariadb"), timeout=3600)  # fault 15
+                    jabber.deliver(sender, f"MySQL told to {command}.")  # fault 14: unchecked
                 else:
-                    jabber.deliver(sender, "Invalid command!")  # 5
+                    jabber.deliver(sender, "Invalid command!")  # fault 14: to strangers, too

@@ -1,7 +1,11 @@
-"""A stand-in for Ruby's Net::POP3, as far as the listings use it, behaving as it was measured.
+"""A stand-in for Ruby's Net::POP3, as far as the listings use it, as it was measured.
 
-Its block sends QUIT however it is left, so what was marked is removed even after an exception; its lines may have any
-length; every trouble is an exception that nobody catches.
+Faults
+
+11. The block sends QUIT however it is left, so that marked mails are deleted even after an
+    exception. (Python's poplib has no such block, and its `close` sends no QUIT.)
+
+Lines may have any length, unlike in poplib. Every failure is an exception that nobody catches.
 """
 
 from __future__ import annotations
@@ -40,17 +44,17 @@ class Mail:
         self._client, self.number = client, number
 
     def pop(self) -> str:
-        """The whole raw text."""
+        """Returns the whole raw text."""
         _, lines, _ = self._client.retr(self.number)
         return b"".join(line + b"\r\n" for line in lines).decode("latin-1")
 
     def delete(self) -> None:
-        """Marks it as deleted."""
+        """Marks the mail for deletion."""
         self._client.dele(self.number)
 
 
 class NetPOP3:
-    """A session. `apop`: the fifth parameter of `start`."""
+    """A session. `apop` is the fifth parameter of `start`."""
 
     def __init__(self, server: Server, clock: Clock, apop: bool = False) -> None:
         self._link = Link.connect(server.host, server.port, clock, server.timeout)
@@ -66,26 +70,27 @@ class NetPOP3:
             raise
 
     def n_mails(self) -> int:
-        """How many."""
+        """Returns the number of mails."""
         return self._client.stat()[0]
 
     def mails(self) -> list[Mail]:
-        """Each of them."""
+        """Returns every mail."""
         return [Mail(self._client, int(line.split()[0])) for line in self._client.list()[1]]
 
     def finish(self) -> None:
-        """QUIT."""
+        """Sends QUIT, which deletes the marked mails, and closes the connection."""
         try:
-            self._client._shortcmd("QUIT")  # type: ignore[attr-defined]  # quit() would shut the socket down itself
+            # quit() of poplib would also shut the socket down.
+            self._client._shortcmd("QUIT")  # type: ignore[attr-defined]
         finally:
             self._link.close()
 
     @classmethod
     @contextlib.contextmanager
     def start(cls, server: Server, clock: Clock, apop: bool = False) -> Iterator[NetPOP3]:
-        """The block form: QUIT in any case."""
+        """Opens a session for a block."""
         session = cls(server, clock, apop)
         try:
             yield session
         finally:
-            session.finish()
+            session.finish()  # fault 11: after an exception, too

@@ -1,4 +1,10 @@
-"""What Ruby's Net::SMTP does for the listings: whatever it is given goes into the command, and a refusal raises."""
+"""A stand-in for Ruby's Net::SMTP, as far as the listings use it, as it was measured.
+
+Faults
+
+1. Whatever is given as an address goes into the command, display names and lists included.
+3. Every refusal, and a server that is down, raises an exception that nobody catches.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +37,11 @@ class NetSMTP:
             if scheme:
                 answer = MECHANISMS[scheme.upper()](server.user, server.password)
                 first = scheme == "plain"
-                self._smtp.auth(scheme, lambda challenge=b"": answer(challenge).decode(), initial_response_ok=first)
+                self._smtp.auth(
+                    scheme,
+                    lambda challenge=b"": answer(challenge).decode(),
+                    initial_response_ok=first,
+                )
         except BaseException:
             self._link.close()
             raise
@@ -40,9 +50,12 @@ class NetSMTP:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
-        """The block's end says QUIT, after an exception too."""
+        """Sends QUIT at the end of the block, after an exception too."""
         try:
             self._smtp.docmd("QUIT")
         finally:
@@ -50,12 +63,14 @@ class NetSMTP:
             self._link.close()
 
     def send_message(self, message: str, sender: str, *recipients: str) -> None:
-        """MAIL, RCPT, DATA. Raises SMTPResponseException at the first refusal."""
-        self._say(f"MAIL FROM:<{sender}>", 250)
+        """Sends a message. Raises SMTPResponseException at the first refusal."""
+        self._say(f"MAIL FROM:<{sender}>", 250)  # fault 1
         for recipient in recipients:
-            self._say(f"RCPT TO:<{recipient}>", 250)
+            self._say(f"RCPT TO:<{recipient}>", 250)  # fault 1
         self._say("DATA", 354)
-        self._smtp.send(message.replace("\n", "\r\n").replace("\r\n.", "\r\n..").encode() + b".\r\n")
+        self._smtp.send(
+            message.replace("\n", "\r\n").replace("\r\n.", "\r\n..").encode() + b".\r\n"
+        )
         self._check(*self._smtp.getreply(), 250)
 
     def _say(self, command: str, expected: int) -> None:
@@ -63,4 +78,4 @@ class NetSMTP:
 
     def _check(self, code: int, text: bytes, expected: int) -> None:
         if code != expected:
-            raise smtplib.SMTPResponseException(code, text)
+            raise smtplib.SMTPResponseException(code, text)  # fault 3

@@ -1,17 +1,20 @@
-"""A stand-in for Ruby's Net::TOC 0.2, as it was measured: what it does right, and the nine things that it does not.
+"""A stand-in for Ruby's Net::TOC 0.2, as it was measured.
 
-It stands on comms' clock, link and frames, never on comms' client, where these are mended. Instead of a reader thread,
-whatever comes is read within `wait`; it closes through the link, so no race is replayed.
+Faults
 
-1. `connect` reads one frame, and acts only if it is SIGN_ON; a refusal is dropped, and nobody hears of it.
-2. What is sent later goes into a closed connection; only `wait` finds that it is closed.
-3. IM_IN is read as if it were IM_IN2, so the text up to its first colon is lost.
-4. A message loses the colons at its end (`split` does that).
-5. The text of an error is filled in *in the table*, so the first name ever reported stays for all later ones.
-6. An exception in a block ends the reader, and with it `wait`.
-7. `:online` is listed, and never set. A later block for a status replaces the earlier one.
-8. Text goes out as it is: no HTML reference for `<`, no length limit; CR LF becomes two `<br>`.
-9. Nobody who is not on the stored list has a status.
+12. `connect` reads one frame, and acts only if it is SIGN_ON; a refusal is dropped. What is sent
+    later is written to a closed connection without an error; only `wait` notices. Text is sent as
+    it is: without references for `<` and `&`, and without a length limit.
+15. An exception in a callback ends the reader, and with it `wait`. It never reconnects.
+
+Beyond the chapter's list: IM_IN is read as if it were IM_IN2, so that the text before its first
+colon is lost, and colons at the end of a message are lost, too. The text of an error is filled in
+in the table, so that the first name stays for all later errors. `:online` never happens, a later
+callback for a status replaces an earlier one, and only buddies of the stored list have a status.
+
+The module uses comms' clock, link and frames, but not its client, which does not have these
+faults. Messages are read within `wait`, not by a thread, and the socket is closed through the link,
+so that a rehearsal is always the same.
 """
 
 from __future__ import annotations
@@ -29,16 +32,17 @@ from comms.toc.messages import roasted, signon_code
 
 
 class CommunicationError(RuntimeError):
-    """Fewer than the six octets of a header came."""
+    """The connection ended within the header of a frame."""
 
 
 def format_screen_name(name: str) -> str:
-    """Lower case, without blanks."""
+    """Returns the name in lower case, without spaces."""
     return "".join(name.lower().split())
 
 
 def format_message(text: str) -> str:
-    """Line breaks as `<br>`, and a backslash before four characters."""
+    """Returns the text with `<br>` for line breaks, and four characters escaped."""
+    # fault 12: `<` and `&` stay as they are
     return re.sub(r'([{}\\"])', r"\\\1", re.sub(r"[\r\n]", "<br>", text))
 
 
@@ -52,34 +56,45 @@ class Client:
         self._link: Link | None = None
         self._frames = Frames(0)
         self._errors = {
-            901: "<param> is not available.", 902: "Warning <param> is not allowed.", 903: "Message dropped (speed limit).",
-            980: "Incorrect screen name or password.", 981: "The service is unavailable.",
-            982: "Your warning level is too high.", 983: "You connect too often.",
+            901: "<param> is not available.",
+            902: "Warning <param> is not allowed.",
+            903: "Message dropped (speed limit).",
+            980: "Incorrect screen name or password.",
+            981: "The service is unavailable.",
+            982: "Your warning level is too high.",
+            983: "You connect too often.",
             989: "An unknown error occurred while signing on.",
-        }  # fmt: skip
-        self._on_im: Callable[[str, Buddy, bool], object] = lambda message, buddy, auto_response: None
-        self._on_error: Callable[[str], object] = lambda text: host.log("error", "error", text=f"Error: {text}")
+        }
+        self._on_im: Callable[[str, Buddy, bool], object] = lambda message, buddy, auto_response: (
+            None
+        )
+        self._on_error: Callable[[str], object] = lambda text: host.log(
+            "error", "error", text=f"Error: {text}"
+        )
 
     def on_im(self, block: Callable[[str, Buddy, bool], object]) -> None:
-        """Replaces the block that is called for an IM."""
+        """Sets the callback for a message."""
         self._on_im = block
 
     def on_error(self, block: Callable[[str], object]) -> None:
-        """Replaces the block that is called for an error."""
+        """Sets the callback for an error."""
         self._on_error = block
 
     def connect(self, server: str, port: int) -> None:
-        """FLAPON, SIGNON, toc2_signon; then one frame."""
+        """Sends FLAPON, SIGNON and toc2_signon; then reads one frame."""
         self._link = Link.connect(server, port, self._clock)
         self._link.sendall(FLAPON)
         self._frames = Frames(int(self._host.token(4), 36) % 100000)
         self._frame()
-        self._link.sendall(self._frames.write(frames.SIGNON, frames.signon(self.screen_name) + b"\0"))
+        self._link.sendall(
+            self._frames.write(frames.SIGNON, frames.signon(self.screen_name) + b"\0")
+        )
         self.send(
-            f"toc2_signon login.oscar.aol.com 5190 {self.screen_name} {roasted(self._password)} english "
+            f"toc2_signon login.oscar.aol.com 5190 {self.screen_name} "
+            f"{roasted(self._password)} english "
             f'"TIC:toc.rb" 160 {signon_code(self.screen_name, self._password)}'
         )
-        if self._frame().startswith("SIGN_ON:"):
+        if self._frame().startswith("SIGN_ON:"):  # fault 12: anything else is dropped
             self.send(f"toc_add_buddy {self.screen_name}")
             self.send("toc_init_done")
 
@@ -89,7 +104,7 @@ class Client:
             self._link.close()
 
     def wait(self) -> None:
-        """Reads until the connection dies (CommunicationError), or the program is asked to stop."""
+        """Reads until the connection ends (CommunicationError) or the program is asked to stop."""
         assert self._link is not None
         while True:
             while (frame := self._frames.read()) is not None:
@@ -99,12 +114,14 @@ class Client:
             self._receive()
 
     def send(self, line: str) -> None:
-        """A frame, whatever its length. A closed connection is noticed by nobody."""
+        """Sends a frame of any length. A closed connection raises nothing."""
         assert self._link is not None
         try:
-            self._link.sendall(self._frames.write(frames.DATA, line.encode("latin-1", "replace") + b"\0"))
+            self._link.sendall(
+                self._frames.write(frames.DATA, line.encode("latin-1", "replace") + b"\0")
+            )
         except OSError:
-            pass
+            pass  # fault 12: the message is lost
 
     def _frame(self) -> str:
         assert self._link is not None
@@ -116,7 +133,7 @@ class Client:
         assert self._link is not None
         data = self._link.recv(1 << 16)
         if not data:
-            raise CommunicationError("the header of a frame did not come")
+            raise CommunicationError("the header of a frame did not arrive")  # fault 15
         self._frames.feed(data)
 
     def _handle(self, line: str) -> None:
@@ -148,15 +165,17 @@ class Buddy:
         self._blocks: dict[str, Callable[[], object]] = {}
 
     def on_status(self, status: str, block: Callable[[], object]) -> None:
-        """Replaces the block that is called when the buddy changes to this status."""
+        """Sets the callback for a change to this status."""
         self._blocks[status] = block
 
     def send_im(self, message: str) -> None:
-        """Sends it."""
-        self._client.send(f'toc_send_im {format_screen_name(self.screen_name)} "{format_message(message)}"')
+        """Sends a message."""
+        self._client.send(
+            f'toc_send_im {format_screen_name(self.screen_name)} "{format_message(message)}"'
+        )
 
     def raw_update(self, online: str, idle: int, kind: str) -> None:
-        """What an UPDATE_BUDDY means."""
+        """Sets the status from an UPDATE_BUDDY, and calls the callback if it has changed."""
         former = self.status
         if online == "F":
             self.status = "offline"
@@ -169,18 +188,18 @@ class Buddy:
 
 
 class BuddyList:
-    """Net::TOC::BuddyList, as far as listings need it."""
+    """Net::TOC::BuddyList, as far as the listings use it."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._buddies: dict[str, Buddy] = {}
 
     def buddy_named(self, name: str) -> Buddy:
-        """Finds or makes it."""
+        """Returns the buddy of this name, and adds it if there is none."""
         return self._buddies.setdefault(format_screen_name(name), Buddy(self._client, name))
 
 
 def signed_on_by(settings: Any, clock: Clock, host: Host) -> tuple[Client, str, int]:
-    """A client with the settings' name and password, and where to connect it."""
+    """Returns a client with the settings' name and password, and the server's address."""
     server = settings.server("toc")
     return Client(server.screen_name, server.password, clock, host), server.host, server.port

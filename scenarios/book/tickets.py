@@ -1,9 +1,14 @@
-"""Listing 6.5, step for step: log in; for each mail: parse it, store a ticket, answer the sender, delete the mail.
+"""Listing 6.5 as it was printed: make a ticket of each mail, answer the sender, delete the mail.
 
-Its faults: (8) it answers everything, with the text of the mail in it, from an ordinary sender and without a mark, so that
-two robots keep each other busy; (9) the mail is deleted last, so when the answer cannot be sent, or the link is lost, each
-look makes another ticket, and a mail that breaks it keeps all later ones waiting; (10) the body is taken raw, and a reply
-makes a new ticket.
+Faults
+
+8. Everything is answered, programs too. The answer repeats the text, has an ordinary sender and no
+   mark, so that two such programs answer each other without end.
+9. The mail is deleted last: if the answer cannot be sent, or the connection is lost, every poll
+   makes another ticket; and a mail that breaks the program keeps all later ones waiting.
+10. The raw body is taken as the text, whatever its parts and charset (in tmail.py); a reply makes a
+    new ticket.
+11. An exception in the block still sends QUIT, so what was marked is deleted (in net_pop3.py).
 """
 
 from __future__ import annotations
@@ -20,16 +25,16 @@ from scenarios.book.tmail import Mail
 
 BREAKS = {
     "ticket-by-mail": [
-        "Dave's is readable",
-        "it comes from the null sender, marked as automatic",
+        "Dave's ticket is readable",
+        "it has the null sender and is marked as automatic",
         "it does not repeat her text",
-        "no robot is answered",
-        "an absence notice opens no ticket",
+        "no program is answered",
+        "a vacation notice opens no ticket",
     ],
     "ticket-reply-thread": [
-        "Carol's replies are responses of her ticket",
-        "the whole of a reply is kept",
-        "her reply has opened it again",
+        "Carol's replies are responses to her ticket",
+        "a reply is kept with what it quotes",
+        "her reply opens the ticket again",
         "a reply is not acknowledged",
     ],
 }
@@ -38,27 +43,32 @@ RULE = "-" * 50
 
 
 def store(db: sqlite3.Connection, mail: Mail) -> None:
-    """Ticket.create: validates nothing."""
-    db.execute("INSERT INTO ticket (owner, subject, text) VALUES (?, ?, ?)", (mail.sender, mail.subject, mail.body))
+    """Creates a ticket, without any check."""
+    row = (mail.sender, mail.subject, mail.body)  # fault 10: the raw body
+    db.execute("INSERT INTO ticket (owner, subject, text) VALUES (?, ?, ?)", row)
     db.commit()
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Looks every thirty seconds, for ever."""
+    """Polls every thirty seconds, without end."""
     rules = settings.tables["scenario"]["tickets"]
-    path = settings.path(rules.get("database", "sqlite:///tickets.sqlite3").removeprefix("sqlite:///"))
+    database = rules.get("database", "sqlite:///tickets.sqlite3")
+    path = settings.path(database.removeprefix("sqlite:///"))
     smtp = settings.server("smtp")
     with contextlib.closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE IF NOT EXISTS ticket (id INTEGER PRIMARY KEY, owner, subject, text, closed DEFAULT 0)")
+        columns = "id INTEGER PRIMARY KEY, owner, subject, text, closed DEFAULT 0"
+        db.execute(f"CREATE TABLE IF NOT EXISTS ticket ({columns})")
         for _ in clock.every(rules.get("poll", 30)):
-            with NetPOP3.start(settings.server("pop3"), clock) as pop:
+            with NetPOP3.start(settings.server("pop3"), clock) as pop:  # fault 11
                 for each in pop.mails():
                     mail = Mail.parse(each.pop())
-                    store(db, mail)
+                    store(db, mail)  # fault 9: at every poll, until the mail is deleted
                     subject = f"Ticket Created! :: {mail.subject}"
-                    text = f"A new ticket has been created for you.\n{RULE}\n{mail.body}\n{RULE}\nThanks!\n"
+                    # fault 8: repeats the text, and nothing marks it as automatic
+                    text = "A new ticket has been created for you.\n"
+                    text += f"{RULE}\n{mail.body}\n{RULE}\nThanks!\n"
                     head = f"From: {smtp.user}\nTo: {mail.sender}\nSubject: {subject}\n\n"
                     with NetSMTP(smtp, clock, host.name) as session:
                         session.send_message(head + text, smtp.user, str(mail.sender))
-                    each.delete()
+                    each.delete()  # fault 9: last
     return 0

@@ -1,1 +1,1 @@
-"""Programs that talk over Jabber, and one that obeys it (6.2.2)."""
+"""Instant messages over Jabber, and commands by message (section 6.2.2)."""

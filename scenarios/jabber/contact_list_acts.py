@@ -1,46 +1,76 @@
-"""A further act of contact-list: who asks to see us must be let in by somebody."""
+"""Further acts of contact-list: requests to see us, forged changes, invalid addresses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scenarios.jabber.contact_list import BOT, THEM, WORLD, says
-from scenarios.play import Claim, Program, act
+from scenarios.jabber.contact_list import BOT, FAN, MALLORY, OLD, THEM, scenario
+from scenarios.play import Claim, Program, equal
 
 if TYPE_CHECKING:
     from fakes import World
 
-__all__ = ["WORLD"]
+
+def sees_bot(person: Any) -> bool:
+    """Whether a person ever got the bot's presence."""
+    return any(
+        stanza.kind == "presence" and not stanza.type and (stanza.sender or "").startswith(BOT)
+        for stanza in person.all
+    )
 
 
-@act(
+@scenario.act(
     "jabber-contact-auth",
     book=False,
-    scenario={"contact-list": {"add": [THEM], "accept": ["Fan@yourco.test"], "deny": ["old@yourco.test"], "watch": 90}},
+    scenario={
+        "contact-list": {
+            "add": [THEM],
+            "accept": ["Fan@yourco.test"],
+            "deny": ["old@yourco.test"],
+            "watch": 90,
+        }
+    },
 )
 def authorised(world: World, program: Program) -> Iterator[Claim]:
-    """Four people ask to see the bot; one of them is on its list, one on the other. The bot has to ask, too."""
-    them, fan, old, mallory = (world.jabber.actor(f"{name}@yourco.test") for name in ("them", "fan", "old", "mallory"))
+    """Four people ask to see the bot: one is accepted, one denied; and the bot asks, too."""
+    them, fan, old, mallory = map(world.jabber.actor, (THEM, FAN, OLD, MALLORY))
     them.comes()
-    for seconds, person in ((10, fan), (20, old), (30, mallory), (35, mallory), (40, them)):
-        world.clock.at(seconds, lambda person=person: person.asks(BOT))  # type: ignore[misc]
-    world.clock.at(45, lambda: them.drops(BOT))  # they think better of it
+    for at, person in ((10, fan), (20, old), (30, mallory), (35, mallory), (40, them)):
+        world.clock.at(at, partial(person.asks, BOT))
+    world.clock.at(45, lambda: them.drops(BOT))  # they change their mind
     program()
     ours = world.jabber.roster(BOT)
 
-    asked = [(contact.subscription, contact.ask) for contact in ours.values() if contact.jid == THEM]
-    yield Claim("who was added is asked, and decides", asked == [("none", True)], ours)
-    seen = [person.address for person in (fan, old, mallory) if any(one.sender for one in shows(person))]
-    yield Claim("only who is on the list sees the bot", seen == ["fan@yourco.test"], seen)
-    denied = [(contact.subscription, contact.ask) for contact in world.jabber.roster(old.address).values()]
-    yield Claim("who is on the other is told no", denied == [("none", False)], denied)
-    said = [line for line in says(world) if "mallory" in line]
-    yield Claim("a stranger waits, and is named once", said == ["mallory@yourco.test asks to see us: "], said)
+    asked = [
+        (contact.subscription, contact.ask) for contact in ours.values() if contact.jid == THEM
+    ]
+    yield equal("an added contact is asked, and decides", asked, [("none", True)])
+    seen = [person.address for person in (fan, old, mallory) if sees_bot(person)]
+    yield equal("only an accepted contact sees the bot", seen, [FAN])
+    theirs = world.jabber.roster(OLD).values()
+    denied = [(contact.subscription, contact.ask) for contact in theirs]
+    yield equal("a denied contact is notified", denied, [("none", False)])
+    lines = [line for line in world.said if "mallory" in line]
+    yield equal("a stranger is printed once", lines, [f"{MALLORY} asks to see us: "])
     waiting = [contact.jid for contact in ours.values() if contact.asking]
-    yield Claim("the server keeps the question open", waiting == ["mallory@yourco.test"], ours)
+    yield equal("the server keeps the stranger's request open", waiting, [MALLORY])
 
 
-def shows(person: Any) -> list[Any]:
-    """The presence of the bot that somebody has seen."""
-    return [one for one in person.all if one.kind == "presence" and not one.type and (one.sender or "").startswith(BOT)]
+@scenario.act("jabber-roster-forged", book=False)
+def forged(world: World, program: Program) -> Iterator[Claim]:
+    """A stranger sends the bot a change of its own contact list."""
+    mallory = world.jabber.actor(MALLORY)
+    item = f"<item jid='{MALLORY}' subscription='both'/>"
+    change = f"<query xmlns='jabber:iq:roster'>{item}</query>"
+
+    def forge() -> None:
+        for device in world.jabber.sessions(BOT):
+            mallory.sends(f"<iq to='{device}' type='set' id='p'>{change}</iq>")
+
+    world.clock.at(20, forge)
+    program()
+    yield equal("the change is ignored", (world.said, list(world.jabber.roster(BOT))), ([], []))
+    code = program(scenario={"contact-list": {"add": ["a b@yourco.test"]}})
+    yield equal("an invalid address is an error in the settings", code, 2)

@@ -1,24 +1,24 @@
-"""Say hello to somebody over Jabber: ask for authorisation, wait for it, then deliver.
+"""Send a greeting over Jabber: ask for authorisation, wait for it, then deliver.
 
 Listing 6.8 · XMPP · try: make scenario NAME=jabber-hello
 
-Who is not on our contact list is asked whether we may see them, and nothing is sent before they agree: a greeting to
-somebody who does not want it is spam. If they refuse, or do not answer in time, the program says so and fails. After the
-greeting it may stay and talk, by polling or by callback: the same bot either way.
+A contact who is not on our list is asked for authorisation, and gets nothing before they agree: an
+unwanted greeting is spam. If they refuse or do not answer in time, the program fails. After the
+greeting it may stay and answer messages, by polling or by callback.
 
 [scenario.jabber-hello]
-to = "them@yourco.test"
+to = "them@yourco.test"              # required
 text = "Hello from Python!"
 wait = 60                            # seconds that they have to agree
-listen = ""                          # "poll" or "callback": stay, and answer whatever comes
-poll = 3                             # seconds between two looks
+listen = ""                          # "poll" or "callback": stay, and answer messages
+poll = 3                             # seconds
 
 Fault: xmpp presence arg them* hang up after times 1 -> all hold
 Fault: xmpp message split 1 -> all hold
 Fault: xmpp-cut -> all hold
 
-What goes wrong in the printed listing: the greeting is only put into a queue until they agree, and then the program ends,
-so it never leaves; and whoever asks to see the bot is let in.
+What goes wrong in the printed listing: the greeting waits in a queue until they agree, and the
+program ends before that, so it is lost; and anybody who asks may see the bot.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.settings import Settings
 from comms.xmpp import Client, Jid, Message
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -43,11 +43,12 @@ WORLD: dict[str, Any] = {
     "person": [{"address": address} for address in (BOT, THEM, "shy@yourco.test")],
     "scenario": {"jabber-hello": {"to": THEM}},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The scenario's settings; times in seconds."""
+    """The settings. Times are in seconds."""
 
     to: str = ""
     text: str = "Hello from Python!"
@@ -61,31 +62,34 @@ class Rules:
         except ValueError as error:
             raise ValueError(f'to: {error}; write to = "you@example.org"') from None
         if self.listen not in ("", "poll", "callback"):
-            raise ValueError(f'listen is {self.listen!r}; write "poll", "callback", or nothing')
+            raise ValueError(
+                f'listen: unknown way {self.listen!r}; choose "", "poll" or "callback"'
+            )
         if self.poll <= 0:
-            raise ValueError("poll must be more than 0 seconds")
+            raise ValueError("poll: must be more than 0 seconds")
 
 
 def answer(message: Message) -> str:
-    """What the bot has to say."""
-    return f"Hello, {message.sender.local if message.sender else 'you'}. You said: {message.text.strip()}"
+    """Returns the bot's answer to a message."""
+    name = message.sender.local if message.sender else "you"
+    return f"Hello, {name}. You said: {message.text.strip()}"
 
 
 def poll(jabber: Client, clock: Clock, seconds: float) -> None:
-    """Looks again and again what has come since the last look."""
+    """Answers, at every poll, the messages that have arrived since the last one."""
     for _ in clock.every(seconds):
         for message in jabber.received_messages():
             jabber.send(message.reply(answer(message)))
 
 
 def call_back(jabber: Client) -> None:
-    """Is called when something comes."""
+    """Answers each message when it arrives."""
     jabber.on_message(lambda message: jabber.send(message.reply(answer(message))))
     jabber.wait()
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Greets, and stays if it should. Raises TryLater when they do not agree in time, Refused when they will not."""
+    """Greets, and stays if asked to. Raises TryLater without an answer in time, else Refused."""
     rules = settings.table("jabber-hello", Rules)
     with Client(settings.server("xmpp"), clock, host) as jabber:
         jabber.deliver(rules.to, rules.text, wait=rules.wait)
@@ -97,16 +101,17 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return 0
 
 
-@act("jabber-hello")
+@scenario.act("jabber-hello")
 def hello(world: World, program: Program) -> Iterator[Claim]:
-    """The bot asks; ten seconds later they agree."""
+    """The bot asks, and ten seconds later they agree."""
     them = world.jabber.actor(THEM)
     them.comes()
     world.clock.at(10, lambda: them.accepts(BOT))
     code = program()
     kinds = [stanza.type for stanza in them.all if stanza.type in ("subscribe", "chat")]
-    yield Claim("they are asked first", kinds[:1] == ["subscribe"], kinds)
+    yield equal("they are asked first", kinds[:1], ["subscribe"])
     heard = [stanza.body or "" for stanza in them.messages]
-    yield Claim("and greeted once they have agreed", len(heard) == 1 and heard[0].startswith("Hello"), heard)
+    greeted = len(heard) == 1 and heard[0].startswith("Hello")
+    yield holds("they are greeted after they agreed", greeted, heard)
     elapsed = world.clock.elapsed
-    yield Claim("the program ends well, and only then", code == 0 and elapsed >= 10, (code, elapsed))
+    yield holds("the program exits with 0 afterwards", code == 0 and elapsed >= 10, (code, elapsed))

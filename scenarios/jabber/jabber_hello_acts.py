@@ -1,4 +1,4 @@
-"""Further acts of jabber-hello: those who do not agree, and the same bot polled and by callback."""
+"""Further acts of jabber-hello: contacts who do not agree; polling compared with callbacks."""
 
 from __future__ import annotations
 
@@ -6,45 +6,50 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from scenarios.jabber.jabber_hello import BOT, THEM, WORLD
-from scenarios.play import Claim, Program, act
+from scenarios.jabber.jabber_hello import BOT, THEM, scenario
+from scenarios.play import Claim, Program, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
 
-__all__ = ["WORLD"]
-
+SHY, NOBODY = "shy@yourco.test", "nobody@yourco.test"
 BURST = 150
-LIMIT = 60.0  # seconds that are waited for somebody to agree
+WAIT = 60.0  # seconds that a contact has to agree
 
 
-@act("jabber-hello-refused", book=False)
+@scenario.act("jabber-hello-refused", book=False)
 def refused(world: World, program: Program) -> Iterator[Claim]:
-    """One refuses, one never answers, one does not exist, one is of a domain that nobody knows."""
-    shy, them = world.jabber.actor("shy@yourco.test"), world.jabber.actor(THEM)
+    """One contact refuses, one never answers; three addresses do not exist or are invalid."""
+    shy, them = world.jabber.actor(SHY), world.jabber.actor(THEM)
     shy.comes()
     them.comes()
     world.clock.at(5, lambda: shy.refuses(BOT))
-    codes, texts, waited = [], [], []
-    for to in ("shy@yourco.test", THEM, "nobody@yourco.test", "them@elsewhere.test", "a b@yourco.test"):
+
+    def greet(to: str) -> tuple[int, float, str]:
         began = world.clock.elapsed
-        codes.append(program(scenario={"jabber-hello": {"to": to}}))
-        waited.append(world.clock.elapsed - began)
-        texts.append(next(event.text for event in reversed(world.events) if event.text.startswith("ends with exit")))
-    yield Claim("a refusal is the end, at once", codes[0] == 4 and waited[0] == 5 and "has refused" in texts[0], texts[0])
-    late = [(code, seconds) == (4, LIMIT) for code, seconds in zip(codes[1:3], waited[1:3], strict=True)]
-    yield Claim("who does not answer has a minute, and so has who does not exist", all(late), (codes, waited))
-    words = "them@elsewhere.test cannot be asked: remote-server-not-found"
-    yield Claim("an unknown domain is named at once", codes[3] == 4 and waited[3] == 0 and words in texts[3], texts[3])
-    yield Claim("what is no address is an error in the settings", codes[4] == 2, texts[4])
-    yield Claim("nothing was sent to any of them", not world.jabber.messages, world.jabber.messages)
+        code = program(scenario={"jabber-hello": {"to": to}})
+        ends = [event.text for event in world.events if event.text.startswith("ends with exit")]
+        return code, world.clock.elapsed - began, ends[-1]
+
+    code, seconds, text = greet(SHY)
+    at_once = (code, seconds) == (4, 5) and "has refused" in text
+    yield holds("a refusal ends the program at once", at_once, (code, seconds, text))
+    waits = [greet(THEM)[:2], greet(NOBODY)[:2]]
+    yield equal("no answer and no such user end it after a minute", waits, [(4, WAIT)] * 2)
+    code, seconds, text = greet("them@elsewhere.test")
+    reason = "them@elsewhere.test cannot be asked: remote-server-not-found"
+    named = (code, seconds) == (4, 0) and reason in text
+    yield holds("an unknown domain ends it at once", named, (code, seconds, text))
+    code, _, text = greet("a b@yourco.test")
+    yield holds("an invalid address is an error in the settings", code == 2, text)
+    yield equal("no message is sent to any of them", world.jabber.messages, [])
 
 
-@act("jabber-poll-vs-callback", book=False)
+@scenario.act("jabber-poll-vs-callback", book=False)
 def both_ways(world: World, program: Program) -> Iterator[Claim]:
-    """Two people talk to the bot, one of them in a burst: once it polls, once it is called back."""
+    """Two contacts talk to the bot, one in a burst: first it polls, then it uses a callback."""
     world.jabber.befriend(BOT, THEM)
-    them, shy = world.jabber.actor(THEM), world.jabber.actor("shy@yourco.test")
+    them, shy = world.jabber.actor(THEM), world.jabber.actor(SHY)
     answers, delays = [], []
     for way in ("poll", "callback"):
         begins = world.clock.elapsed
@@ -60,12 +65,15 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
         world.clock.until(begins + 30)
         program(scenario={"jabber-hello": {"listen": way}})
         answers.append([stanza.body for person in (them, shy) for stanza in person.messages])
-        visible = [one.at for one in world.records if one.direction == "C" and b"You said: Hi" in one.raw]
-        delays += [at - (world.clock.time() - world.clock.elapsed + begins + 10) for at in visible[-1:]]
-    wanted = ["Hello from Python!", *(f"Hello, them. You said: number {number}" for number in range(BURST))]
-    wanted.append("Hello, shy. You said: Hi <there> & welcome")
-    yield Claim("both ways give the same answers", answers[0] == answers[1], answers)
-    yield Claim("nothing of the burst is lost, and its order is kept", answers[0] == wanted, answers[0])
-    yield Claim("by callback the answer comes at once, by polling at the next look", delays == [2.0, 0.0], delays)
-    said = [re.sub(r" id='[^']*'", "", str(stanza)) for stanza in world.jabber.messages]
-    yield Claim("nobody is answered twice", len(said) == 2 * (2 * BURST + 3), len(said))
+        asked = world.clock.time() - world.clock.elapsed + begins + 10
+        sent = [record for record in world.records if record.direction == "C"]
+        answered = [record.at for record in sent if b"You said: Hi" in record.raw]
+        delays += [at - asked for at in answered[-1:]]
+    wanted = ["Hello from Python!"]
+    wanted += [f"Hello, them. You said: number {number}" for number in range(BURST)]
+    wanted += ["Hello, shy. You said: Hi <there> & welcome"]
+    yield equal("both ways give the same answers", answers[0], answers[1])
+    yield equal("no message of the burst is lost or overtaken", answers[0], wanted)
+    yield equal("polling answers at the next poll, a callback at once", delays, [2.0, 0.0])
+    stanzas = [re.sub(r" id='[^']*'", "", str(stanza)) for stanza in world.jabber.messages]
+    yield equal("each message is answered once", len(stanzas), 2 * (2 * BURST + 3))

@@ -1,55 +1,100 @@
-"""Further acts of mysql-by-jabber: words that are no command, orders that fail, and a second door."""
+"""Further acts of mysql-by-jabber: what is not a command, failures, confirmation, a second door."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from comms.state import State
-from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD
-from scenarios.play import Claim, Program, act
+from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, scenario
+from scenarios.play import Claim, Program, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
-
-__all__ = ["WORLD"]
 
 JEREMY, MICHAEL = ADMINS
 MALLORY = "mallory@yourco.test"
 STOP = ("systemctl", "stop", "mariadb")
 INBOX = "cly6ruct1yit2d@yourco.test"
 TOLD = "MySQL told to restart."
+# A forwarded message: anybody could have made it up.
+FORWARDED = (
+    "<forwarded xmlns='urn:xmpp:forward:0'>"
+    f"<message from='{JEREMY}/x'><body>restart</body></message></forwarded>"
+)
 
 
 def heard(person: Any) -> list[str]:
-    """What somebody was told."""
+    """The texts that a person got."""
     return [stanza.body for stanza in person.messages]
 
 
-@act("jabber-invalid-command")
+def refusals(world: World, sender: str) -> list[str]:
+    """What the log has about a sender."""
+    start = f"refused who={sender}"
+    return [event.text for event in world.events if event.text.startswith(start)]
+
+
+@scenario.act("jabber-not-a-command")
+def not_a_command(world: World, program: Program) -> Iterator[Claim]:
+    """The text `restart` arrives in many forms; only two of them are commands."""
+    jeremy = world.jabber.actor(JEREMY)
+
+    def to_bot(kind: str, content: str) -> None:
+        for device in world.jabber.sessions(BOT):
+            jeremy.sends(f"<message to='{device}' type='{kind}'>{content}</message>")
+
+    def from_somewhere(sender: str, content: str) -> None:
+        message = f"<message from='{sender}' to='{BOT}' type='chat'>{content}</message>"
+        world.jabber.inject(message)
+
+    body = "<body>restart</body>"
+    jeremy.says(BOT, "restart")  # the bot is away, so the server keeps it, and marks it as old
+    world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(40, partial(to_bot, "headline", body))
+    world.clock.at(41, partial(to_bot, "error", body))
+    world.clock.at(42, partial(to_bot, "chat", ""))
+    room = "<x xmlns='http://jabber.org/protocol/muc#user'/>"
+    world.clock.at(50, partial(from_somewhere, f"{JEREMY}/x", body + room))
+    copy = f"<received xmlns='urn:xmpp:carbons:2'>{FORWARDED}</received>"
+    world.clock.at(51, partial(from_somewhere, f"{MALLORY}/x", body + copy))
+    world.clock.at(52, partial(from_somewhere, "yourco.test", body))
+    world.clock.at(60, lambda: jeremy.says(BOT, "RESTART"))
+    world.clock.until(90)
+    code = program()
+    begin = world.clock.time() - world.clock.elapsed
+    runs = f"runs: {' '.join(RESTART)}"
+    ran = [event.at - begin for event in world.events if event.text == runs]
+    yield holds("a new message from an administrator is obeyed", {12, 60} <= {*ran}, ran)
+    ignored = {*ran} <= {12, 60}
+    yield holds("old, broken, announced and forwarded messages are not obeyed", ignored, ran)
+    late = "You said this while I was away: restart. If it still holds, say it again."
+    yield equal("the bot asks about the old one", heard(jeremy), [late, TOLD, TOLD])
+    yield equal("no message ends the program", code, 0)
+
+
+@scenario.act("jabber-invalid-command")
 def invalid(world: World, program: Program) -> Iterator[Claim]:
-    """An administrator mistypes, and tries to say more than a command; a stranger mistypes, too."""
+    """An administrator mistypes a command, and adds to one; a stranger mistypes, too."""
     jeremy, mallory = world.jabber.actor(JEREMY), world.jabber.actor(MALLORY)
     world.clock.at(10, lambda: jeremy.says(BOT, "restrat"))
     world.clock.at(20, lambda: jeremy.says(BOT, "restart; rm -rf /"))
     world.clock.at(30, lambda: mallory.says(BOT, "restrat"))
     program()
-    told = heard(jeremy)
     nearest = "Invalid command! (did you mean 'restart'?); you may say: stop, restart"
-    yield Claim("a mistyped command is named as one, with the nearest", told[:1] == [nearest], told)
-    yield Claim(
-        "nothing behind a command makes it another", told[1:] == ["Invalid command!; you may say: stop, restart"], told
-    )
-    yield Claim("nothing is done", not world.host.ran, world.host.ran)
-    yield Claim("a stranger hears nothing", heard(mallory) == [], heard(mallory))
-    traces = [event.text for event in world.events if event.text.startswith(f"refused who={MALLORY}")]
-    yield Claim("and leaves a trace", len(traces) >= 1, [event.text for event in world.events])
+    yield equal("a mistyped command gets a suggestion", heard(jeremy)[:1], [nearest])
+    other = "Invalid command!; you may say: stop, restart"
+    yield equal("text after a command makes it invalid", heard(jeremy)[1:], [other])
+    yield equal("nothing runs", world.host.ran, [])
+    yield equal("a stranger gets no answer", heard(mallory), [])
+    yield holds("a stranger is logged", refusals(world, MALLORY), refusals(world, ""))
 
 
-@act("jabber-confirm", book=False)
+@scenario.act("jabber-confirm", book=False)
 def confirm(world: World, program: Program) -> Iterator[Claim]:
-    """What should not be said by a slip must be said twice, in time, by the same person, with the word that was given."""
+    """Stopping MySQL must be confirmed: in time, by the same person, with the right word."""
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
 
     def repeat(person: Any) -> None:
@@ -58,25 +103,25 @@ def confirm(world: World, program: Program) -> Iterator[Claim]:
 
     world.clock.at(10, lambda: jeremy.says(BOT, "help"))
     world.clock.at(20, lambda: jeremy.says(BOT, "stop"))
-    world.clock.at(25, lambda: repeat(michael))  # somebody else
+    world.clock.at(25, lambda: repeat(michael))  # another person
     world.clock.at(30, lambda: jeremy.says(BOT, "stop qqqq"))  # another word
     world.clock.at(40, lambda: jeremy.says(BOT, "stop"))
     world.clock.at(110, lambda: repeat(jeremy))  # too late
     world.clock.at(120, lambda: jeremy.says(BOT, "Stop MySQL"))
     world.clock.at(125, lambda: repeat(jeremy))
-    world.clock.at(130, lambda: repeat(jeremy))  # twice
+    world.clock.at(130, lambda: repeat(jeremy))  # a second time
     program()
-    told = heard(jeremy)
-    yield Claim("help says what may be said", told[:1] == ["You may say: stop, restart"], told)
-    yield Claim("it is done once, when it was confirmed as it should be", world.host.ran == [STOP], world.host.ran)
-    yield Claim("and that is told", told.count("MySQL told to stop.") == 1, told)
-    invalid = [text.startswith("Invalid command!") for text in heard(michael)]
-    yield Claim("nobody confirms for another", invalid == [True], heard(michael))
+    texts = heard(jeremy)
+    yield equal("help lists the commands", texts[:1], ["You may say: stop, restart"])
+    yield equal("MySQL is stopped once, after the right confirmation", world.host.ran, [STOP])
+    yield equal("the stop is answered once", texts.count("MySQL told to stop."), 1)
+    answers = [text.startswith("Invalid command!") for text in heard(michael)]
+    yield equal("nobody can confirm for another person", answers, [True])
 
 
-@act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
+@scenario.act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
 def fails(world: World, program: Program) -> Iterator[Claim]:
-    """MySQL does not obey; then it hangs; then the link is lost while it obeys; then the program dies."""
+    """The restart fails, then hangs; then the connection is lost while it runs."""
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
     michael.comes()
     restart = world.host.commands[RESTART]
@@ -94,32 +139,36 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(64, lambda: world.cut("xmpp"))
     world.clock.until(200)
     program()
-    told = heard(jeremy)
-    failed = "MySQL was not told to restart, or did not obey: exit status 1.\nJob for mariadb.service failed."
-    yield Claim("the exit status is told, with the end of the output", told[:1] == [failed], told[:1])
-    hung = "MySQL was not told to restart, or did not obey: still running after 30 s, and ended."
-    yield Claim("a command that hangs is ended, and that is told", told[1:2] == [hung], told[1:2])
-    yield Claim("an answer that the link lost waits until it is back", told[2:] == [TOLD], told[2:])
-    yield Claim("an order that came meanwhile has its turn", heard(michael) == [TOLD], heard(michael))
-    yield Claim("each order was run once", world.host.ran == [RESTART] * 4, world.host.ran)
+    texts = heard(jeremy)
+    refused = "MySQL was not told to restart, or did not obey: "
+    failed = f"{refused}exit status 1.\nJob for mariadb.service failed."
+    yield equal("a failure is answered with status and output", texts[:1], [failed])
+    hung = f"{refused}still running after 30 s, and ended."
+    yield equal("a command that hangs is ended", texts[1:2], [hung])
+    yield equal("an answer waits for the connection to come back", texts[2:], [TOLD])
+    yield equal("a command that arrived meanwhile runs afterwards", heard(michael), [TOLD])
+    yield equal("each command runs once", world.host.ran, [RESTART] * 4)
 
 
-@act(
+@scenario.act(
     "mysql-two-doors",
     book=False,
     servers=["xmpp", "smtp", "pop3"],
-    person=[{"address": BOT, "aliases": [INBOX], "contacts": dict.fromkeys(ADMINS, "both")},
-            *({"address": address} for address in (*ADMINS, MALLORY))],
+    person=[
+        {"address": BOT, "aliases": [INBOX], "contacts": dict.fromkeys(ADMINS, "both")},
+        *({"address": address} for address in (*ADMINS, MALLORY)),
+    ],
     scenario={"mysql-by-jabber": {"inbox": INBOX, "sender": f"MySQL <{BOT}>"}},
-)  # fmt: skip
+)
 def two_doors(world: World, program: Program) -> Iterator[Claim]:
-    """While a restart by message is under way, a stop comes by mail: one after the other, one ledger, each door answers."""
+    """A stop arrives by mail while a restart by message is running."""
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
     world.host.commands[RESTART].takes = 20
 
-    def mail(sender: str, subject: str, to: str = INBOX) -> None:
-        text = f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: <{len(world.mail.messages)}@phone.test>\r\n\r\n\r\n"
-        world.mail.deliver(to, text.encode())
+    def mail(sender: str, subject: str) -> None:
+        number = len(world.mail.messages)
+        head = f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: <{number}@phone.test>\r\n"
+        world.mail.deliver(INBOX, f"{head}\r\n\r\n".encode())
 
     world.clock.at(29, lambda: jeremy.says(BOT, "restart"))
     world.clock.at(29, lambda: mail(MALLORY, "Stop MySQL"))
@@ -128,17 +177,19 @@ def two_doors(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(45, lambda: michael.says(BOT, "restart mysql"))
     world.clock.until(100)
     program()
-    ran = world.host.ran
-    yield Claim("all that was ordered is done, in the order in which it came in", ran == [RESTART, RESTART, STOP], ran)
+    wanted = [RESTART, RESTART, STOP]
+    yield equal("commands run in the order of their arrival", world.host.ran, wanted)
     with State(world.folder / "mysql-by-jabber.sqlite3") as state:
         times = state.rows("SELECT begun, ended FROM ledger WHERE target = 'mysql' ORDER BY begun")
-        audit = [str(who) for (who,) in state.rows("SELECT who FROM audit WHERE verdict = 'accepted' ORDER BY rowid")]
-    apart = all(str(one[1]) <= str(other[0]) for one, other in pairwise(times))
-    yield Claim("never two at once", len(times) == 3 and apart, times)
-    yield Claim("one audit names them all", audit == [JEREMY, MICHAEL, MICHAEL, MICHAEL], audit)
-    told = [heard(person) for person in (jeremy, michael)]
-    yield Claim("messages are answered by message", told == [[TOLD], [TOLD]], told)
+        accepted = state.rows("SELECT who FROM audit WHERE verdict = 'accepted' ORDER BY rowid")
+    apart = all(str(ended) <= str(begun) for (_, ended), (begun, _) in pairwise(times))
+    yield holds("commands never overlap", len(times) == 3 and apart, times)
+    names = [str(who) for (who,) in accepted]
+    yield equal("one audit has both doors", names, [JEREMY, MICHAEL, MICHAEL, MICHAEL])
+    texts = [heard(person) for person in (jeremy, michael)]
+    yield equal("messages are answered by message", texts, [[TOLD], [TOLD]])
     receipts = [(mail.subject, "done in" in mail.text) for mail in world.mail.inbox(MICHAEL)]
-    yield Claim("mails by mail, the invalid one too", receipts == [("Re: Stop MySQL", True), ("Re: halt", False)], receipts)
+    both = [("Re: Stop MySQL", True), ("Re: halt", False)]
+    yield equal("mail is answered by mail", receipts, both)
     answers = [mail.subject for mail in world.mail.messages if MALLORY in mail.envelope.to]
-    yield Claim("a stranger's mail is not answered", not answers, answers)
+    yield equal("a stranger's mail is not answered", answers, [])

@@ -1,1 +1,1 @@
-"""Programs that turn mail into something else (6.1.3)."""
+"""Mail that becomes something else (section 6.1.3)."""

@@ -1,79 +1,87 @@
-"""The further acts of tickets: replies find their ticket, the acknowledgement comes from a template."""
+"""Further acts of tickets: responses, and the acknowledgement from a template."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
-from scenarios.play import Claim, Program, act
-from scenarios.processing.tickets import CAROL, TICKETS, WORLD, rows, writes
+from scenarios.play import Claim, Program, equal, holds
+from scenarios.processing.tickets import scenario
+from scenarios.processing.tickets_samples import (
+    CAROL,
+    TICKETS,
+    close_tickets,
+    customer_mail,
+    stored_responses,
+    stored_tickets,
+)
 
 if TYPE_CHECKING:
     from fakes import World
 
-__all__ = ["WORLD"]
-
-QUOTING = "Water did not help.\r\n\r\nOn Monday, Tickets wrote:\r\n> A new ticket has been created for you.\r\n> Ticket: #1"
-
-
-def close_all(world: World) -> None:
-    """What an agent would do."""
-    with contextlib.closing(sqlite3.connect(world.folder / "tickets.sqlite3")) as db, db:
-        db.execute("UPDATE ticket SET closed = 1")
+EVE, MALLORY = "eve@evil.example", "mallory@evil.example"
+REPLY = (
+    "Water did not help.\r\n\r\n"
+    "On Monday, Tickets wrote:\r\n> A new ticket has been created for you.\r\n> Ticket: #1"
+)
 
 
-@act("ticket-reply-thread")
+@scenario.act("ticket-reply-thread")
 def threads(world: World, program: Program) -> Iterator[Claim]:
-    """Carol answers our answer, the ticket closes, she writes again; strangers try to get in."""
+    """Carol replies, the ticket is closed, she writes again; two strangers try to join."""
 
-    def carol_answers() -> None:
+    def carol_replies() -> None:
         for answer in world.mail.inbox(CAROL)[:1]:
             more = f"In-Reply-To: {answer.message['Message-ID']}\r\n"
-            world.mail.deliver(TICKETS, writes(f"Re: {answer.subject}", text=QUOTING, more=more))
+            reply = customer_mail(f"Re: {answer.subject}", text=REPLY, more=more)
+            world.mail.deliver(TICKETS, reply)
 
-    original = writes()
-    own_id = "References: " + original.split(b"Message-ID: ")[1].split(b"\r\n")[0].decode() + "\r\n"
-    world.clock.at(10, lambda: world.mail.deliver(TICKETS, original))
-    world.clock.at(100, carol_answers)
-    world.clock.at(200, lambda: close_all(world))
-    world.clock.at(210, lambda: world.mail.deliver(TICKETS, writes("Still burning", more=own_id)))
-    world.clock.at(310, lambda: world.mail.deliver(TICKETS, writes("Re: [#1]", "Eve <eve@evil.example>", "Let me in.")))
-    world.clock.at(320, lambda: world.mail.deliver(TICKETS, writes("Hello", "Mallory <mallory@evil.example>", more=own_id)))
+    first = customer_mail()
+    message_id = first.split(b"Message-ID: ")[1].split(b"\r\n")[0].decode()
+    refers = f"References: {message_id}\r\n"
+    eve = customer_mail("Re: [#1]", f"Eve <{EVE}>", "Let me in.")
+    mallory = customer_mail("Hello", f"Mallory <{MALLORY}>", more=refers)
+    deliver = partial(partial, world.mail.deliver, TICKETS)
+    world.clock.at(10, deliver(first))
+    world.clock.at(100, carol_replies)
+    world.clock.at(200, lambda: close_tickets(world.folder))
+    world.clock.at(210, deliver(customer_mail("Still burning", more=refers)))
+    world.clock.at(310, deliver(eve))
+    world.clock.at(320, deliver(mallory))
     world.clock.until(500)
     program()
-    tickets = rows(world, "SELECT id, owner, closed FROM ticket ORDER BY id")
-    tables = [name for (name,) in rows(world, "SELECT name FROM sqlite_master")]
-    found = rows(world, "SELECT ticket_id, said FROM response ORDER BY id") if "response" in tables else []
-    carols = next((row[0] for row in tickets if row[1] == CAROL), None)
-    said = [(carols, "Water did not help.\n"), (carols, "Please help.\n")]
-    yield Claim("Carol's replies are responses of her ticket", found == said, found)
-    whole = rows(world, "SELECT text FROM response WHERE id = 1") if found else []
-    yield Claim("the whole of a reply is kept", "> Ticket: #1" in str(whole), whole)
-    yield Claim("her reply has opened it again", (carols, CAROL, 0) in tickets, tickets)
-    strangers = [row[1] for row in tickets if row[1].endswith("@evil.example")]
-    yield Claim(
-        "who guesses a number, or quotes a mail that is not theirs, gets a ticket of their own",
-        strangers == ["eve@evil.example", "mallory@evil.example"],
-        tickets,
-    )
-    yield Claim("a reply is not acknowledged", len(world.mail.inbox(CAROL)) == 1, world.mail.inbox(CAROL))
+    tickets, responses = stored_tickets(world.folder), stored_responses(world.folder)
+    carols = [ticket for ticket in tickets if ticket.owner == CAROL]
+    number = carols[0].id if carols else 0
+    found = [(response.ticket, response.new_text) for response in responses]
+    wanted = [(number, "Water did not help.\n"), (number, "Please help.\n")]
+    yield equal("Carol's replies are responses to her ticket", found, wanted)
+    whole = [response.text for response in responses[:1]]
+    yield holds("a reply is kept with what it quotes", "> Ticket: #1" in str(whole), whole)
+    yield equal("her reply opens the ticket again", [ticket.closed for ticket in carols], [0])
+    strangers = [ticket.owner for ticket in tickets if ticket.owner.endswith("@evil.example")]
+    yield equal("strangers get tickets of their own", strangers, [EVE, MALLORY])
+    yield equal("a reply is not acknowledged", len(world.mail.inbox(CAROL)), 1)
 
 
-@act("ticket-ack-template", book=False, scenario={"tickets": {"template": "ack.txt"}})
+@scenario.act("ticket-ack-template", book=False, scenario={"tickets": {"template": "ack.txt"}})
 def template(world: World, program: Program) -> Iterator[Claim]:
-    """The acknowledgement is filled in from a file; then the file asks for what there is not."""
+    """The acknowledgement is made from a file; then the file asks for an unknown value."""
     file = world.folder / "ack.txt"
     file.write_text("Dear $owner,\nwe call it $subject.\n", "utf-8")
-    world.clock.at(10, lambda: world.mail.deliver(TICKETS, writes("One")))
-    world.clock.at(200, lambda: file.write_text("Dear $owner, your priority is $priority.\n", "utf-8"))
-    world.clock.at(210, lambda: world.mail.deliver(TICKETS, writes("Two")))
+    world.clock.at(10, lambda: world.mail.deliver(TICKETS, customer_mail("One")))
+    unknown = "Dear $owner, your priority is $priority.\n"
+    world.clock.at(200, lambda: file.write_text(unknown, "utf-8"))
+    world.clock.at(210, lambda: world.mail.deliver(TICKETS, customer_mail("Two")))
     world.clock.until(400)
     program()
     texts = [mail.text.replace("\r\n", "\n") for mail in world.mail.inbox(CAROL)]
-    yield Claim("the template is filled in", texts[:1] == [f"Dear {CAROL},\nwe call it One.\n"], texts)
-    plain = len(texts) == 2 and texts[1].startswith("A new ticket has been created for you.")
-    yield Claim("with a variable missing the plain text goes out", plain, texts)
-    subjects = rows(world, f"SELECT subject FROM ticket WHERE owner = '{CAROL}' ORDER BY id")
-    yield Claim("both tickets are kept", subjects == [("One",), ("Two",)], subjects)
+    filled = [f"Dear {CAROL},\nwe call it One.\n"]
+    yield equal("the template is filled in", texts[:1], filled)
+    starts = [text.partition("\n")[0] for text in texts[1:]]
+    plain = ["A new ticket has been created for you."]
+    yield equal("a template that cannot be filled in is replaced by the plain text", starts, plain)
+    tickets = stored_tickets(world.folder)
+    subjects = [ticket.subject for ticket in tickets if ticket.owner == CAROL]
+    yield equal("both tickets are kept", subjects, ["One", "Two"])

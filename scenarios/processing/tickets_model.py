@@ -1,4 +1,4 @@
-"""Tickets and what belongs to them, by SQLAlchemy: what the mail program writes, and a web page may read."""
+"""The tables of tickets, by SQLAlchemy. The mail program writes them; a web page may read them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 
 class Base(DeclarativeBase):
-    """Everything below; times are seconds since the epoch."""
+    """All tables. Times are in seconds since the epoch."""
 
 
 class Ticket(Base):
-    """A ticket has many responses. `owner` is who wrote the first mail; `thread` tells it apart from all others."""
+    """A ticket. Its owner opened it with a first mail; it has many responses."""
 
     __tablename__ = "ticket"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    owner: Mapped[str]
+    owner: Mapped[str]  # the address that wrote the first mail
     subject: Mapped[str]
     text: Mapped[str]
     opened: Mapped[float]
     closed: Mapped[bool] = mapped_column(default=False)
-    responses: Mapped[list[Response]] = relationship(back_populates="ticket", order_by="Response.id")
+    responses: Mapped[list[Response]] = relationship(
+        back_populates="ticket", order_by="Response.id"
+    )
     letters: Mapped[list[Letter]] = relationship(back_populates="ticket", order_by="Letter.id")
     answers: Mapped[list[Answer]] = relationship(back_populates="ticket", order_by="Answer.id")
 
 
 class Response(Base):
-    """A further mail to a ticket. `text` is the whole; `said` is without what it quotes at its end."""
+    """A later mail to a ticket. `new_text` is its text without the mail quoted at its end."""
 
     __tablename__ = "response"
 
@@ -39,14 +41,14 @@ class Response(Base):
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
     sender: Mapped[str]
     text: Mapped[str]
-    said: Mapped[str]
+    new_text: Mapped[str] = mapped_column("said")
     at: Mapped[float]
     automatic: Mapped[str] = mapped_column(default="")  # why a program must have written it
     ticket: Mapped[Ticket] = relationship(back_populates="responses")
 
 
 class Letter(Base):
-    """A mail that was taken in, with all its octets."""
+    """A mail that was received, byte for byte."""
 
     __tablename__ = "letter"
 
@@ -56,11 +58,13 @@ class Letter(Base):
     sender: Mapped[str]  # case folded
     raw: Mapped[bytes] = mapped_column(deferred=True)
     ticket: Mapped[Ticket] = relationship(back_populates="letters")
-    attachments: Mapped[list[Attachment]] = relationship(back_populates="letter", order_by="Attachment.id")
+    attachments: Mapped[list[Attachment]] = relationship(
+        back_populates="letter", order_by="Attachment.id"
+    )
 
 
 class Attachment(Base):
-    """A file that came with a mail; its name is safe to create a file with."""
+    """A file that was attached to a mail. Its name is safe to be used in a file system."""
 
     __tablename__ = "attachment"
 
@@ -73,7 +77,7 @@ class Attachment(Base):
 
 
 class Seen(Base):
-    """What a mail is known by; each key once, so that each mail is taken in once, whoever takes it in."""
+    """A key of a received mail. Keys are unique, so that only one instance stores a mail."""
 
     __tablename__ = "seen"
 
@@ -81,7 +85,10 @@ class Seen(Base):
 
 
 class Answer(Base):
-    """A mail of ours. `status`: waiting, sending, sent, refused, given-up, or unknown, which is never sent again."""
+    """A mail of ours.
+
+    `status` is waiting, sending, sent, refused, given-up, or unknown, which is never sent again.
+    """
 
     __tablename__ = "answer"
 
@@ -98,7 +105,7 @@ class Answer(Base):
 
 
 class Try(Base):
-    """How often a mail was begun with and not finished."""
+    """How many times a mail was begun and not finished."""
 
     __tablename__ = "try"
 
@@ -107,30 +114,33 @@ class Try(Base):
 
 
 class Tries:
-    """How often mails were begun with, for comms.mailbox.letters."""
+    """Counts the tries of each mail in the database; it fits comms.mailbox.Tries."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def tries(self, key: str) -> int:
-        """How often so far."""
+        """Returns the number of tries so far."""
         with Session(self._engine) as db:
             found = db.get(Try, key)
             return found.tries if found else 0
 
     def trying(self, key: str) -> None:
-        """One more try begins."""
+        """Counts a try that begins."""
         with Session(self._engine) as db, db.begin():
             db.merge(Try(key=key, tries=1 + self.tries(key)))
 
     def tried(self, key: str) -> None:
-        """It is over."""
+        """Forgets the tries of a mail that was finished."""
         with Session(self._engine) as db, db.begin():
             db.execute(delete(Try).where(Try.key == key))
 
 
 def connect(url: str, path: Callable[[str], Path]) -> Engine:
-    """The database, its tables made if need be. A relative SQLite file begins where `path` says."""
+    """Opens the database, and creates the tables if there are none.
+
+    `path` makes a relative SQLite file absolute. The caller disposes of the engine.
+    """
     where = make_url(url)
     sqlite = where.get_backend_name() == "sqlite"
     if sqlite and where.database and where.database != ":memory:":
@@ -139,14 +149,20 @@ def connect(url: str, path: Callable[[str], Path]) -> Engine:
     if sqlite:
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
-    Base.metadata.create_all(engine)
+    try:
+        Base.metadata.create_all(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
 def _on_connect(connection: Any, record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say so, below
+    # sqlite3 would begin transactions by itself, and too late; _on_begin does it instead.
+    connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _on_begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # a writer from the start: two programs take turns, and never deadlock
+    # Locked for writing from the start: programs take turns, and can never deadlock.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,1 +1,1 @@
-"""Programs that fetch mail, and some that obey it (6.1.2)."""
+"""Mail that is fetched, and mail that is obeyed (section 6.1.2)."""

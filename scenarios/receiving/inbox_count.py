@@ -1,20 +1,20 @@
-"""Count the mail that waits, and delete none of it.
+"""Count the mail in a mailbox, and delete none of it.
 
 Listing 6.3 · POP3 · try: make scenario NAME=inbox-count
 
-One look into a maildrop: "You don't have any email!" or "N mails available.". What goes wrong is said in one line, and
-the exit code tells a refused login (4) from a server that is not there (3). With `auth = "apop"` the password never
-crosses the wire, and is not sent in clear instead when the server knows no APOP.
+The program looks into a mailbox once, and prints "You don't have any email!" or "N mails
+available.". If that fails, the exit code says why: 4 for a refused login, 3 for a server that
+cannot be reached.
 
 [scenario.inbox-count]
 style = "block"                      # or "object": the same without a `with` block
-listing = false                      # true: also a line for each mail, oldest first: octets and unique id
+listing = false                      # true: also print a line for each mail
 
 Fault: CAPA off -> all hold
 Fault: UIDL off -> all hold
 Fault: STAT split 1 -> all hold
 
-What goes wrong in the printed listing: any trouble ends it with a stack trace.
+What goes wrong in the printed listing: every failure ends it with a stack trace.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.pop3 import Mailbox
 from comms.settings import Settings
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal
 
 if TYPE_CHECKING:
     from fakes import World
@@ -38,64 +38,70 @@ WORLD: dict[str, Any] = {
     "program": RUBY,
     "person": [{"address": RUBY, "password": "inpractice"}],
 }
+scenario = Scenario(WORLD)
+
+
+def answer(count: int) -> str:
+    """Returns the line that the user reads."""
+    return f"{count} mails available." if count else "You don't have any email!"
+
+
+def run(clock: Clock, settings: Settings, host: Host) -> int:
+    """Counts once, and returns 0. Raises Unreachable, TryLater (mailbox in use) or Refused."""
+    rules = settings.table("inbox-count", Rules)
+    if rules.style == "object":
+        return run_without_block(clock, settings, host)
+    with Mailbox(settings.server("pop3"), clock) as mailbox:
+        report(mailbox, host, rules.listing)
+    return 0
+
+
+def report(mailbox: Mailbox, host: Host, listing: bool) -> None:
+    """Prints how many mails there are, and if asked for, number, size and unique id of each."""
+    count, _ = mailbox.count()
+    host.say(answer(count))
+    if listing:
+        for entry in mailbox.entries():
+            host.say(f"{entry.number}  {entry.size} octets  {entry.id}")
+
+
+@scenario.act("inbox-count")
+def count(world: World, program: Program) -> Iterator[Claim]:
+    """The mailbox is empty; then there are two mails in it."""
+    codes = [program()]
+    for number in (1, 2):
+        world.mail.deliver(RUBY, f"Subject: mail {number}\r\n\r\nHello.\r\n".encode())
+    codes.append(program())
+    lines = ["You don't have any email!", "2 mails available."]
+    yield equal("the mail is counted", world.said, lines)
+    left = [mail.subject for mail in world.mail.inbox(RUBY)]
+    yield equal("no mail is deleted", left, ["mail 1", "mail 2"])
+    verbs = [record.verb for record in world.records if record.direction == "C"]
+    yield equal("each session ends with QUIT", verbs.count("QUIT"), 2)
+    yield equal("the exit code is 0", codes, [0, 0])
+
+
+# ── the settings, and the other style ────────────────────────────────────────
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The scenario's settings."""
+    """The settings."""
 
     style: str = "block"
     listing: bool = False
 
     def __post_init__(self) -> None:
         if self.style not in ("block", "object"):
-            raise ValueError(f'style is {self.style!r}; choose "block" or "object"')
+            raise ValueError(f'style: unknown style {self.style!r}; choose "block" or "object"')
 
 
-def answer(count: int) -> str:
-    """The line that the user reads."""
-    return f"{count} mails available." if count else "You don't have any email!"
-
-
-def tell(mailbox: Mailbox, listing: bool, host: Host) -> None:
-    """Counts and says so."""
-    count, _ = mailbox.count()
-    host.say(answer(count))
-    for entry in mailbox.entries() if listing else ():
-        host.say(f"{entry.number}  {entry.size} octets  {entry.id}")
-
-
-def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """One look. Ends with 0; raises Unreachable, TryLater (the maildrop is in use) or Refused."""
+def run_without_block(clock: Clock, settings: Settings, host: Host) -> int:
+    """Does what `run` does, as an object that is closed explicitly."""
     rules = settings.table("inbox-count", Rules)
-    server = settings.server("pop3")
-    if rules.style == "block":
-        with Mailbox(server, clock) as mailbox:
-            tell(mailbox, rules.listing, host)
-        return 0
-    mailbox = Mailbox(server, clock)
+    mailbox = Mailbox(settings.server("pop3"), clock)
     try:
-        tell(mailbox, rules.listing, host)
+        report(mailbox, host, rules.listing)
     finally:
         mailbox.close()
     return 0
-
-
-def said(world: World) -> list[str]:
-    """What the program has said."""
-    return [event.text for event in world.events if event.level == "say"]
-
-
-@act("inbox-count")
-def count(world: World, program: Program) -> Iterator[Claim]:
-    """An empty maildrop, then one with two mails in it."""
-    codes = [program()]
-    for number in (1, 2):
-        world.mail.deliver(RUBY, f"Subject: mail {number}\r\n\r\nHello.\r\n".encode())
-    codes.append(program())
-    lines = said(world)
-    yield Claim("the mail is counted", lines == ["You don't have any email!", "2 mails available."], lines)
-    yield Claim("nothing is deleted", len(world.mail.inbox(RUBY)) == 2, world.mail.inbox(RUBY))
-    verbs = [record.verb for record in world.records if record.direction == "C"]
-    yield Claim("each session ends with QUIT", verbs.count("QUIT") == 2, verbs)
-    yield Claim("the program ends well", codes == [0, 0], codes)

@@ -1,4 +1,4 @@
-"""The further acts of inbox-count: the object style, APOP."""
+"""Further acts of inbox-count: the object style, exceptions in a block, and APOP."""
 
 from __future__ import annotations
 
@@ -9,54 +9,64 @@ from typing import TYPE_CHECKING
 from comms import settings
 from comms.errors import CommsError
 from comms.pop3 import Mailbox
-from scenarios.play import Claim, Program, act
-from scenarios.receiving.inbox_count import RUBY, WORLD, said
+from scenarios.play import Claim, Program, equal, holds
+from scenarios.receiving.inbox_count import RUBY, scenario
 
 if TYPE_CHECKING:
     from fakes import World
 
-__all__ = ["WORLD"]
+
+def subjects(world: World) -> list[str]:
+    """The mails that are left in the mailbox."""
+    return [mail.subject for mail in world.mail.inbox(RUBY)]
 
 
-def said_to(world: World) -> str:
+def sent_by_clients(world: World) -> str:
     """Everything that clients sent, as one text."""
     return b"".join(record.raw for record in world.records if record.direction == "C").decode()
 
 
-@act("inbox-count-object")
+@scenario.act("inbox-count-object")
 def object_style(world: World, program: Program) -> Iterator[Claim]:
-    """The same answer without a block; and what an exception inside a block does to what was marked."""
+    """The program runs without a block; then exceptions are raised inside of one."""
     for number in (1, 2, 3):
         world.mail.deliver(RUBY, f"Subject: mail {number}\r\n\r\nHello.\r\n".encode())
     code = program(scenario={"inbox-count": {"style": "object"}})
-    yield Claim("the same answer in both styles", (code, said(world)) == (0, ["3 mails available."]), (code, said(world)))
+    counted = (0, ["3 mails available."])
+    yield equal("the answer is the same in both styles", (code, world.said), counted)
     verbs = [record.verb for record in world.records if record.direction == "C"]
-    yield Claim("QUIT is said in both styles", verbs[-1] == "QUIT", verbs)
+    yield equal("the session ends with QUIT in both styles", verbs[-1], "QUIT")
     server = settings.load(world.settings).server("pop3")
-    with contextlib.suppress(ZeroDivisionError, CommsError), Mailbox(server, world.clock) as mailbox:
+    with (
+        contextlib.suppress(ZeroDivisionError, CommsError),
+        Mailbox(server, world.clock) as mailbox,
+    ):
         mailbox.delete(mailbox.entries()[0])
         print(1 // 0)
-    left = [mail.subject for mail in world.mail.inbox(RUBY)]
-    yield Claim("an exception in the block commits what was marked", left == ["mail 2", "mail 3"], left)
+    yield equal(
+        "an exception in the block commits deletions", subjects(world), ["mail 2", "mail 3"]
+    )
+    # Half an answer leaves the session out of step, so QUIT must not be sent.
     world.faults.arm("RETR after 20")
     with contextlib.suppress(CommsError), Mailbox(server, world.clock) as mailbox:
         first, second, *_ = mailbox.entries()
         mailbox.delete(first)
         mailbox.fetch(second)
-    left = [mail.subject for mail in world.mail.inbox(RUBY)]
-    yield Claim("a session out of step takes the marks back", left == ["mail 2", "mail 3"], left)
+    yield equal("a broken session takes deletions back", subjects(world), ["mail 2", "mail 3"])
 
 
-@act("apop-login", off={"pop3": ["SASL"]})
+@scenario.act("apop-login", off={"pop3": ["SASL"]})
 def apop(world: World, program: Program) -> Iterator[Claim]:
-    """With APOP the password stays at home, also when APOP cannot be had."""
+    """The program logs in with APOP: right, with a wrong password, and where APOP is missing."""
     world.mail.deliver(RUBY, b"Subject: hello\r\n\r\nHello.\r\n")
     code = program(pop3={"auth": "apop"})
-    yield Claim("the login works", (code, said(world)) == (0, ["1 mails available."]), (code, said(world)))
-    yield Claim("the password is not on the wire", "inpractice" not in said_to(world), said_to(world))
+    yield equal("the login works", (code, world.said), (0, ["1 mails available."]))
+    sent = sent_by_clients(world)
+    yield holds("the password is not on the wire", "inpractice" not in sent, sent)
     code = program(pop3={"auth": "apop", "password": "wrong"})
-    yield Claim("a wrong password is a refusal: 4", code == 4, code)
+    yield equal("a wrong password exits with 4", code, 4)
     world.faults.arm("APOP off")
     code = program(pop3={"auth": "apop"})
-    yield Claim("a server without a timestamp is a refusal: 4", code == 4, code)
-    yield Claim("nothing falls back to PASS", "PASS" not in said_to(world), said_to(world))
+    yield equal("a server without APOP exits with 4", code, 4)
+    sent = sent_by_clients(world)
+    yield holds("the program never falls back to PASS", "PASS" not in sent, sent)

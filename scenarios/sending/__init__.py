@@ -1,1 +1,1 @@
-"""Compose, submit, alert: programs that send mail (section 6.1.1)."""
+"""Mail that is composed and sent (section 6.1.1)."""

@@ -1,20 +1,23 @@
-"""Compose a mail attribute by attribute, and print it: for a pipe, a file, a look.
+"""Compose a mail, attribute by attribute, and print it.
 
 Listing 6.1 · MIME · try: make scenario NAME=compose-message
 
-The program builds the mail that its settings describe and writes it to its output, ready for any mail server. What could
-break the mail, or smuggle a header into it, is refused by the name of the attribute.
+The program builds the mail that its settings describe, and prints it in the form that any mail
+server accepts. A value that would break the mail, or add a header to it, is refused by name.
 
 [scenario.compose-message]
-sender = "Jeremy <jeremy@yourco.test>"
-reply_to = ["ops@yourco.test"]
-to = ["maggie@yourco.test"]          # also cc, bcc (never printed)
-subject = "Your order"
-text = "Thank you!"                  # and html, for those who like it
-attach = ["invoice.pdf"]             # files, relative to this file
+sender = "Jeremy <jeremy@yourco.test>"   # required
+to = ["maggie@yourco.test"]              # required, unless there is a cc or bcc
+cc = []
+bcc = []                                 # never printed
+reply_to = []
+subject = ""
+text = ""
+html = ""                                # the same content, for programs that show HTML
+attach = []                              # files
 
-What goes wrong in the printed listing: a name beyond ASCII goes out as it is, and a line break in the subject is a header
-of its own.
+What goes wrong in the printed listing: a name beyond ASCII is sent as it is, and a line break in
+the subject adds a header.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from comms.errors import SettingsError
 from comms.host import Host
 from comms.message import Message, read
 from comms.settings import Settings
-from scenarios.play import Claim, Program, act
+from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -46,11 +49,12 @@ WORLD: dict[str, Any] = {
     "host": {"name": "shop.yourco.test"},
     "scenario": {"compose-message": ORDER},
 }
+scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True)
-class Draft:
-    """The scenario's settings."""
+class Rules:
+    """The settings: the parts of the mail."""
 
     sender: str
     to: tuple[str, ...] = ()
@@ -63,50 +67,47 @@ class Draft:
     attach: tuple[Path, ...] = ()
 
 
-def compose(draft: Draft) -> Message:
-    """The mail, attribute by attribute. Raises OSError for a file that cannot be read."""
+def compose(rules: Rules) -> Message:
+    """Returns the mail. Raises OSError if a file cannot be read."""
     mail = Message()
-    mail.sender = draft.sender
-    mail.to, mail.cc, mail.bcc = list(draft.to), list(draft.cc), list(draft.bcc)
-    mail.reply_to = list(draft.reply_to)
-    mail.subject = draft.subject
-    mail.text = draft.text
-    mail.html = draft.html or None
-    for path in draft.attach:
+    mail.sender = rules.sender
+    mail.to, mail.cc, mail.bcc = list(rules.to), list(rules.cc), list(rules.bcc)
+    mail.reply_to = list(rules.reply_to)
+    mail.subject = rules.subject
+    mail.text = rules.text
+    mail.html = rules.html or None
+    for path in rules.attach:
         mail.attach(path.name, path.read_bytes())
     return mail
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Prints the mail. Raises SettingsError for what cannot be in one."""
-    draft = settings.table("compose-message", Draft)
+    """Prints the mail. Raises SettingsError for a value that no mail can have."""
+    rules = settings.table("compose-message", Rules)
     try:
-        octets = compose(draft).stamped(clock, host).to_bytes()
+        data = compose(rules).stamped(clock, host).to_bytes()
     except (ValueError, OSError) as error:
-        raise SettingsError(f"scenario.compose-message: {error}") from None
-    host.say(octets.decode("ascii", "surrogateescape").replace("\r\n", "\n").removesuffix("\n"))
+        raise SettingsError(f"{settings.source}: scenario.compose-message: {error}") from None
+    host.say(data.decode("ascii", "surrogateescape").replace("\r\n", "\n").removesuffix("\n"))
     return 0
 
 
 def printed(world: World) -> bytes:
-    """What the program printed last, as the octets of a mail."""
-    said = [event.text for event in world.events if event.level == "say"]
-    return (said[-1] + "\n").replace("\n", "\r\n").encode() if said else b""
+    """What the program printed last, as the bytes of a mail."""
+    return (world.said[-1] + "\n").replace("\n", "\r\n").encode() if world.said else b""
 
 
-@act("mailfactory-basic")
+@scenario.act("mailfactory-basic")
 def basic(world: World, program: Program) -> Iterator[Claim]:
-    """A mail is built attribute by attribute; what comes out is what went in."""
+    """An order confirmation is composed and read back; then its subject has a line break."""
     code = program()
     mail = read(printed(world))
-    yield Claim("it says who it is from and where answers go", (
-        str(mail.sender), [str(box) for box in mail.reply_to]
-    ) == ("Jérémy <jeremy@yourco.test>", ["ops@yourco.test"]), mail.sender)  # fmt: skip
-    yield Claim("subject and text come out as they went in", (mail.subject, mail.text) == (
-        ORDER["subject"], ORDER["text"] + "\n"
-    ), (mail.subject, mail.text))  # fmt: skip
-    yield Claim("it has a Date and a Message-ID", bool(mail.date and mail.message_id), mail.headers)
-    yield Claim("every octet is ASCII: any server takes it", code == 0 and mail.raw.isascii(), mail.raw)
+    yield equal("the sender is the same", str(mail.sender), ORDER["sender"])
+    yield equal("the reply address is the same", list(map(str, mail.reply_to)), ORDER["reply_to"])
+    yield equal("the subject is the same", mail.subject, ORDER["subject"])
+    yield equal("the text is the same", mail.text, ORDER["text"] + "\n")
+    yield holds("the mail has a Date and a Message-ID", mail.date and mail.message_id, mail.headers)
+    yield holds("the mail is pure ASCII", code == 0 and mail.raw.isascii(), mail.raw)
     program(scenario={"compose-message": {"subject": "Hello\nBcc: everybody@evil.example"}})
     names = [name for name, _ in read(printed(world)).headers]
-    yield Claim("a line break in the subject makes no header", "Bcc" not in names, names)
+    yield holds("a line break in the subject adds no header", "Bcc" not in names, names)

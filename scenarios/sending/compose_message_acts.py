@@ -1,4 +1,4 @@
-"""A further act of compose-message: what is built is read back, whatever comes; answered and handed on."""
+"""A further act of compose-message: mail is built, parsed, refused, forwarded."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from comms.message import Message, forward, read
-from scenarios.play import Claim, Program, act
-from scenarios.sending.compose_message import ORDER, WORLD, Draft, compose, printed
+from scenarios.play import Claim, Program, equal, holds
+from scenarios.sending.compose_message import ORDER, Rules, compose, printed, scenario
 
 if TYPE_CHECKING:
     from fakes import World
-
-__all__ = ["WORLD"]
 
 REFUSED = {
     "subject": "Hello\r\nBcc: everybody@evil.example",
@@ -23,36 +21,41 @@ REFUSED = {
 }
 
 
-@act("mail-roundtrip", book=False)
+@scenario.act("mail-roundtrip", book=False)
 def roundtrip(world: World, program: Program) -> Iterator[Claim]:
-    """Built, printed, parsed: equal. What could break a mail is refused; what strangers send is read."""
+    """A mail is printed and parsed, wrong values are refused, and broken mail is read."""
     program()
     first = printed(world)
     mail = read(first)
     assert mail.sender is not None
     again = Message(
-        str(mail.sender), [str(box) for box in mail.to], mail.subject, mail.text,
-        reply_to=[str(box) for box in mail.reply_to], date=mail.date.timestamp() if mail.date else None,
+        str(mail.sender),
+        [str(address) for address in mail.to],
+        mail.subject,
+        mail.text,
+        reply_to=[str(address) for address in mail.reply_to],
+        date=mail.date.timestamp() if mail.date else None,
         message_id=mail.message_id,
-    )  # fmt: skip
-    yield Claim("built again from what was parsed, it is the same octet for octet", again.to_bytes() == first, first)
+    )
+    yield equal("a mail built from its parsed parts is the same", again.to_bytes(), first)
 
     for attribute, value in REFUSED.items():
         code = program(scenario={"compose-message": {attribute: value}})
-        said = world.events[-1].text
-        yield Claim(f"{attribute} that could break a mail is refused by its name", code == 2 and (
-            attribute in said or "no-such-file" in said
-        ), said)  # fmt: skip
+        error = world.events[-1].text
+        named = code == 2 and (attribute in error or "no-such-file" in error)
+        yield holds(f"a wrong value of {attribute} is refused by name", named, error)
     code = program(scenario={"compose-message": {"to": []}})
-    yield Claim("a mail to nobody is refused", code == 2 and "to: nobody" in world.events[-1].text, world.events[-1].text)
+    error = world.events[-1].text
+    yield holds("a mail without recipients is refused", code == 2 and "to: no" in error, error)
 
-    handed_on = read(forward(mail, "ops@yourco.test", ["boss@yourco.test"], "See below.").to_bytes())
-    inner = read(handed_on.attachments[0].content)
-    yield Claim("handed on it is still whole", (inner.subject, inner.text) == (mail.subject, mail.text), inner.subject)
+    forwarded = forward(mail, "ops@yourco.test", ["boss@yourco.test"], "See below.")
+    inner = read(read(forwarded.to_bytes()).attachments[0].content)
+    same = (mail.subject, mail.text)
+    yield equal("a forwarded mail is complete", (inner.subject, inner.text), same)
 
-    broken = [first[:at] for at in range(0, len(first), 7)] + [bytes(reversed(first)), b"\0" * 100, b"\xff\n" * 50]
-    read_back = [read(octets) for octets in broken]
-    yield Claim("whatever octets come, a mail is read", len(read_back) == len(broken))
+    broken = [first[:at] for at in range(0, len(first), 7)]
+    broken += [bytes(reversed(first)), b"\0" * 100, b"\xff\n" * 50]
+    yield equal("any bytes can be read as a mail", len([*map(read, broken)]), len(broken))
 
-    hidden = compose(Draft(ORDER["sender"], bcc=("secret@yourco.test",))).to_bytes()
-    yield Claim("Bcc is never in the mail", b"secret" not in hidden, hidden)
+    secret = compose(Rules(ORDER["sender"], bcc=("secret@yourco.test",))).to_bytes()
+    yield holds("Bcc is never in the mail", b"secret" not in secret, secret)

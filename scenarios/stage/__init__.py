@@ -1,1 +1,1 @@
-"""Draws recordings: the wire, who did what when, the claims. Imports neither comms nor fakes."""
+"""Shows recordings to people. Imports neither comms nor fakes."""

@@ -1,4 +1,4 @@
-"""A recording told to a person: who did what at what simulated time, and the wire with its sections."""
+"""A recording as text for people: who did what at what simulated time, and the wire with RFCs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ LONGEST = 200  # characters of a line that are shown
 
 
 def narrate(recording: Iterable[Any]) -> Iterator[str]:
-    """The lines of a recording: records of the wire (they have a `direction`), and events between them."""
-    for one in recording:
-        stamp = time.strftime("%H:%M:%S", time.gmtime(one.at))
-        if not hasattr(one, "direction"):
-            first, *more = (f"says: {one.text}" if one.level == "say" else one.text).split("\n")
-            yield f"{stamp}  {one.who}: {first}"
+    """Yields the lines of a recording.
+
+    An item with a `direction` is a record of the wire; any other is an event.
+    """
+    for item in recording:
+        stamp = time.strftime("%H:%M:%S", time.gmtime(item.at))
+        if not hasattr(item, "direction"):
+            text = f"says: {item.text}" if item.level == "say" else item.text
+            first, *more = text.split("\n")
+            yield f"{stamp}  {item.who}: {first}"
             yield from (f"          | {line}".rstrip() for line in more)
-        elif one.direction == "-":
-            fault = f"   (fault: {one.fault})" if one.fault else ""
-            yield f"{stamp}  [{one.protocol} {one.session}] {one.verb}{fault}"
+        elif item.direction == "-":
+            fault = f"   (fault: {item.fault})" if item.fault else ""
+            yield f"{stamp}  [{item.protocol} {item.session}] {item.verb}{fault}"
         else:
-            yield from _wire(one)
+            yield from _wire(item)
 
 
 def _wire(record: Any) -> Iterator[str]:
-    lines = record.shown().decode("utf-8", "backslashreplace").removesuffix("\r\n").split("\r\n")
+    """The lines of a command, or of an answer; a long one without its middle."""
+    text = record.shown().decode("utf-8", "backslashreplace")
+    lines = text.removesuffix("\r\n").split("\r\n")
     hidden = len(lines) - CONTENT
     if hidden > 1:
         lines[CONTENT - 1 : -1] = [f"… {hidden} more lines …"]
@@ -41,4 +47,5 @@ def _wire(record: Any) -> Iterator[str]:
 
 
 def _printable(line: str) -> str:
+    """The line with escapes for what a terminal would obey or not show."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -1,0 +1,85 @@
+"""The second program of aim-uptime: it watches the disks, and warns before one is full.
+
+Give it another screen name than the bot's: a second session with the same name ends the first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from comms.clock import Clock
+from comms.errors import CommsError
+from comms.host import Host
+from comms.state import State
+from comms.toc.client import Client
+from comms.toc.markup import Html, marked_up
+from comms.toc.messages import normal
+
+if TYPE_CHECKING:
+    from scenarios.aim.aim_uptime import Facts, Rules
+
+SLACK = 5  # per cent below the limit at which a disk counts as having room again
+
+
+def nearly_full(table: str, limit: int, known: Collection[str]) -> list[str]:
+    """Returns the mount points at or above the limit, from the output of df.
+
+    A disk in `known` was reported as full, and stays so until it is well below the limit.
+    """
+    # Some systems have a second column of per cents, for inodes; the first counts.
+    rows = re.findall(r"^.*? (\d+)% +(?:.* \d+% +)?(\S.*)$", table, re.M)
+    used = {place: int(per_cent) for per_cent, place in rows}
+    limits = {place: limit - SLACK if place in known else limit for place in used}
+    return sorted(place for place in used if used[place] >= limits[place])
+
+
+def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -> int:
+    """Notifies each administrator once when disks are nearly full, and once when none is.
+
+    An administrator who is offline is notified at a later check. Returns 0 if there was room at
+    the last check, 1 if not, 5 if that is unknown. Raises StateError.
+    """
+    code = 5
+    with State(rules.state) as state:
+        state.own()
+        for _ in clock.every(rules.every):
+            table, failure = facts.text("disk"), facts.failure("disk")
+            if failure:
+                # A disk that is missing from half a table may be full or not.
+                host.log("cannot-tell", "warning", trouble=failure)
+                code = 5
+                continue
+            news = {}
+            for admin in rules.admins:
+                known = state.recall(f"told {normal(admin)}") or []
+                places = nearly_full(table, rules.push, known)
+                code = 1 if places else 0
+                if places != known:
+                    news[admin] = places
+            for admin in _notify(client, news, table, rules, host):
+                with state.transaction() as db:
+                    state.remember(db, f"told {normal(admin)}", news[admin])
+    return code
+
+
+def _notify(
+    client: Client, news: dict[str, list[str]], table: str, rules: Rules, host: Host
+) -> Iterator[str]:
+    """Sends everybody their news over one connection; yields those who got it."""
+    with client:
+        for number, (admin, places) in enumerate(news.items()):
+            state = f"{', '.join(places)} nearly full" if places else "room again"
+            headline = f"{host.name}: {state}"
+            text: Html | str = f"{headline}\n{table}"
+            if rules.html:
+                text = Html(f"<b>{marked_up(headline)}</b>\n{marked_up(table)}")
+            try:
+                if number == 0:
+                    client.connect()
+                client.send_im(admin, text, auto_response=True)
+            except CommsError as error:
+                host.log("not-told", "warning", who=admin, trouble=error)
+            else:
+                yield admin

@@ -1,0 +1,21 @@
+"""Errors of the user: wrong words on the command line, and mistakes in a scenario file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FAILED, USAGE, OWN_FAULT = 1, 2, 70  # exit codes; sysexits.h calls 70 EX_SOFTWARE
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class UsageError(Exception):
+    """Something that the user asked for cannot be done; the text is one line, with the remedy."""
+
+
+class PageError(UsageError):
+    """A mistake in a scenario file; the text is `FILE: PROBLEM; REMEDY`."""
+
+    def __init__(self, path: str | Path, text: str) -> None:
+        path = Path(path)
+        shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        super().__init__(f"{shown}: {text}")

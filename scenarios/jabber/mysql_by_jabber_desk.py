@@ -1,0 +1,112 @@
+"""The desk of mysql-by-jabber: it stores commands, runs them, and sends the answers.
+
+With an inbox, commands arrive by mail, too. Both doors share one ledger, so that commands never
+overlap, and each answers what came in through it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from comms.clock import Clock
+from comms.commands import Commands, Confirmations, Order, Refusal
+from comms.errors import CommsError
+from comms.host import Host, OutcomeLike
+from comms.mail_door import MailDoor, MailRules
+from comms.settings import Settings
+from comms.state import State
+from comms.xmpp import Client, Jid, Message, Outbox
+
+if TYPE_CHECKING:
+    from scenarios.jabber.mysql_by_jabber import Rules
+
+
+class Desk:
+    """The commands of one run.
+
+    `command` finds the command in a text; `answer` makes the text of a chat message of an outcome.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        settings: Settings,
+        state: State,
+        clock: Clock,
+        host: Host,
+        command: Callable[[str], str],
+        answer: Callable[[Order, OutcomeLike], str],
+    ) -> None:
+        self._clock, self._host, self._answer = clock, host, answer
+        rights = {str(Jid.parse(admin)): ["*"] for admin in rules.admins}
+        self.commands = Commands(state, rules.verbs(), rights, clock, host)
+        offered = set(rules.confirm) & set(self.commands.verbs)
+        self.confirmations = Confirmations(offered, host.token)
+        self._outbox = Outbox(state)
+        self._mail = None
+        if rules.inbox:
+            pop3, smtp = settings.server("pop3"), settings.server("smtp")
+            mail = MailRules(pop3, smtp, rules.inbox, rules.admins, rules.sender)
+            self._mail = MailDoor(mail, self.commands, clock, host, command=command)
+        self._mail_poll, self._mail_due = rules.mail_poll, clock.time()
+
+    def accept(self, sender: str, verb: str, message: Message) -> None:
+        """Stores a command, or logs why it is refused. Raises StateError."""
+        try:
+            self.commands.accept(sender, verb, (), _facts(message))
+        except Refusal as refusal:
+            self.commands.refuse(sender, verb, refusal.reason)
+
+    def say(self, message: Message, text: str) -> None:
+        """Queues an answer to a message. Raises StateError."""
+        self._put(_facts(message), text)
+
+    def recover(self) -> None:
+        """Reports what a crash left running, and runs what was accepted. Raises StateError."""
+        self.commands.recover(self._report)
+        self.commands.perform(self._report)
+
+    def work(self, jabber: Client) -> None:
+        """Collects mail when it is due, runs what was accepted, and sends what waits."""
+        if self._mail is not None and self._clock.time() >= self._mail_due:
+            self._mail_due = self._clock.time() + self._mail_poll
+            try:
+                self._mail.collect()
+            except CommsError as error:  # commands by Jabber go on
+                self._host.log("mailbox", "warning", trouble=error)
+        self.commands.perform(self._report)
+        if self._mail is not None:
+            self._mail.send()
+        for result in self._outbox.flush(jabber, self._clock):
+            level = "info" if result.status == "sent" else "warning"
+            facts = {"to": result.address, "trouble": result.trouble}
+            self._host.log(f"answer-{result.status}", level, **facts)
+
+    def _report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
+        """Queues the answer at the command's own door, in the transaction that ends the command."""
+        if order.facts["door"] != "mail":
+            self._put(order.facts, self._answer(order, outcome), db)
+        elif self._mail is not None:
+            self._mail.report(db, order, outcome)
+        else:  # the settings had an inbox when the command was accepted
+            trouble = "the settings have no inbox any more"
+            self._host.log("unanswered", "warning", to=order.facts["to"], trouble=trouble)
+
+    def _put(
+        self, facts: Mapping[str, Any], text: str, db: sqlite3.Connection | None = None
+    ) -> None:
+        """Queues a message to the device that asked, in its thread."""
+        now, kind, thread = self._clock.time(), facts["kind"], facts["thread"]
+        self._outbox.put(facts["to"], text, now, kind, thread, answer=True, db=db)
+
+
+def _facts(message: Message) -> dict[str, str]:
+    """What an answer needs to know about a message."""
+    return {
+        "door": "jabber",
+        "to": str(message.sender),
+        "kind": message.kind,
+        "thread": message.thread,
+    }

@@ -1,0 +1,199 @@
+"""The desk of tickets: takes mail, and files it into tickets and responses."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from comms import replies
+from comms.clock import Clock
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.host import Host
+from comms.ledger import keys
+from comms.mailbox import Letter as Incoming
+from comms.mailbox import letters
+from comms.message import Mail, read
+from comms.pop3 import Mailbox
+from comms.quarantine import Quarantine
+from comms.settings import Settings
+from scenarios.processing.tickets_model import (
+    Attachment,
+    Letter,
+    Response,
+    Seen,
+    Ticket,
+    Tries,
+    connect,
+)
+from scenarios.processing.tickets_outbox import Outbox
+
+if TYPE_CHECKING:
+    from scenarios.processing.tickets import Rules
+
+ATTACHMENTS = 100  # stored separately for one mail; the mail itself is stored as a whole
+SUBJECT = 200  # characters of a ticket's subject
+
+
+class Desk:
+    """The work of one run of the program. `belongs_to` finds the ticket that a mail responds to."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        settings: Settings,
+        clock: Clock,
+        host: Host,
+        belongs_to: Callable[[Mail, Session], Ticket | None],
+    ) -> None:
+        self._clock, self._host, self._belongs_to = clock, host, belongs_to
+        self._pop3, self._largest = settings.server("pop3"), rules.largest
+        self._place = f"{self._pop3.user}@{self._pop3.host}"
+        folder = settings.path("tickets.quarantine")
+        self._quarantine = Quarantine(folder, files=5000, octets=2_000_000_000)
+        self._engine = connect(rules.database, settings.path)
+        self._tries = Tries(self._engine)
+        self.outbox = Outbox(rules, settings, self._engine, clock, host)
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self._engine.dispose()  # closes the pooled connections
+
+    def work(self) -> int:
+        """Takes the new mail, then sends the answers that are due. Raises Refused, StateError.
+
+        Returns 0, or the exit code of the error that kept the mail from being collected.
+        """
+        failure: CommsError | None = None
+        try:
+            with Mailbox(self._pop3, self._clock) as mailbox:
+                mails = letters(mailbox, self._tries, self._place, self._largest, self._host)
+                for item in mails:
+                    self._take(item)
+        except (Unreachable, TryLater, Refused, Unknown) as error:
+            self._host.log("mailbox", "warning", trouble=error)
+            failure = error
+        self.outbox.send()
+        if isinstance(failure, Refused):
+            raise failure  # a wrong password does not become right by waiting
+        return failure.exit_code if failure else 0
+
+    # ── taking ───────────────────────────────────────────────────────────────
+
+    def _take(self, item: Incoming) -> None:
+        """Files a mail, or keeps it as a file; no mail may block the next one."""
+        try:
+            # Of a mail that is too large only the header was fetched, and a ticket will say so.
+            if item.spoiled and not item.spoiled.startswith("too large"):
+                self._keep(item, item.spoiled)
+            else:
+                self._file(item, read(item.raw))
+        except (CommsError, OperationalError):
+            raise  # a failure of ours: the mail stays in the mailbox
+        except Exception as error:
+            self._keep(item, f"it breaks the program: {type(error).__name__}")
+
+    def _keep(self, item: Incoming, reason: str) -> None:
+        """Puts a mail into quarantine. Raises StateError; then it stays in the mailbox."""
+        path = self._quarantine.keep(item.raw, self._clock.time())
+        self._host.log("kept", "warning", mail=item.entry.id, file=path.name, reason=reason)
+
+    # ── filing ───────────────────────────────────────────────────────────────
+
+    def _file(self, item: Incoming, mail: Mail) -> None:
+        """Stores the mail, its ticket or response, and the answer, in one transaction."""
+        item.stays = bool(item.spoiled)  # too large to fetch
+        try:
+            with Session(self._engine) as db, db.begin():
+                known_by = keys(mail, self._place, item.entry.id)
+                if any(db.get(Seen, key) for key in known_by):
+                    self._host.log("known", mail=item.entry.id)
+                    return
+                db.add_all(Seen(key=key) for key in known_by)
+                ticket = self._belongs_to(mail, db)
+                if ticket is not None:
+                    self._respond(ticket, mail, item)
+                elif why := self._no_ticket(mail):
+                    self._keep(item, why)
+                else:
+                    self._open(db, mail, item)
+        except IntegrityError:
+            # Another instance has stored one of the keys in the meantime.
+            self._host.log("known", mail=item.entry.id)
+
+    def _no_ticket(self, mail: Mail) -> str:
+        """Why a mail opens no ticket, or "": it has no sender, or a program or we wrote it."""
+        if mail.sender is None:
+            return "not one sender"
+        return "it is our own" if mail.sender.key in self.outbox.own else replies.returned(mail)
+
+    def _open(self, db: Session, mail: Mail, item: Incoming) -> None:
+        assert mail.sender is not None
+        text = mail.text
+        if item.spoiled:
+            text = f"({item.spoiled}; the mail waits in the mailbox)\n"
+        ticket = Ticket(
+            owner=mail.sender.address,
+            subject=re.sub(r"\s*\[#\d+\]", "", mail.subject)[:SUBJECT] or "(no subject)",
+            text=text,
+            opened=self._clock.time(),
+        )
+        db.add(ticket)
+        db.flush()  # numbers the ticket
+        ticket.letters.append(_letter(mail, item))
+        self.outbox.acknowledge(db, ticket, mail)
+        self._host.log("ticket", ticket=ticket.id, sender=mail.sender.address)
+
+    def _respond(self, ticket: Ticket, mail: Mail, item: Incoming) -> None:
+        sender = mail.sender.address if mail.sender else ""
+        automatic = replies.automatic(mail)
+        ticket.letters.append(_letter(mail, item))
+        # A person's response opens a closed ticket again; a program's does not.
+        ticket.closed = ticket.closed and bool(automatic)
+        ticket.responses.append(
+            Response(
+                sender=sender,
+                text=mail.text,
+                new_text=without_quotation(mail.text),
+                at=self._clock.time(),
+                automatic=automatic,
+            )
+        )
+        self._host.log("response", ticket=ticket.id, sender=sender)
+
+
+def _letter(mail: Mail, item: Incoming) -> Letter:
+    """The mail itself, with its attachments stored separately."""
+    return Letter(
+        message_id=mail.message_id,
+        sender=mail.sender.address.casefold() if mail.sender else "",
+        raw=item.raw,
+        attachments=[
+            Attachment(name=file.name, type=file.type, content=file.content)
+            for file in mail.attachments[:ATTACHMENTS]
+        ],
+    )
+
+
+def without_quotation(text: str) -> str:
+    """Returns a reply without the mail that it quotes at its end; when in doubt, all of it."""
+    lines = text.rstrip().split("\n")
+    end = len(lines)
+    while end and (not lines[end - 1].strip() or lines[end - 1].startswith(">")):
+        end -= 1
+    if end == len(lines) or not any(line.startswith(">") for line in lines[end:]):
+        return text
+    if end > 1 and lines[end - 1].rstrip().endswith(":"):
+        end -= 1  # "On Monday, Carol wrote:"
+    return "\n".join(lines[:end]).rstrip() + "\n"

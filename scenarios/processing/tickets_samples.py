@@ -1,0 +1,83 @@
+"""The people of tickets, mail as they write it, and what acts read back from the database."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+TICKETS = "tickets@yourco.test"
+CAROL, DAVE = "carol@customer.test", "dave@customer.test"
+
+# Dave's program names a charset that does not exist, and sends HTML only.
+HTML = (
+    f"From: {DAVE}\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\n =?utf-8?q?_closed=3F?=\r\n"
+    "Message-ID: <h@dave.test>\r\nMIME-Version: 1.0\r\n"
+    "Content-Type: text/html; charset=uft-8\r\n\r\n"
+    "<p>Is the <b>Caf\u00e9</b> closed?</p>\r\n"
+).encode()
+
+
+def customer_mail(
+    subject: str = "The printer is on fire",
+    sender: str = f"Carol <{CAROL}>",
+    text: str = "Please help.",
+    more: str = "",
+) -> bytes:
+    """Returns a mail to the tickets' address; `more` are further header lines.
+
+    Equal parts make an equal mail.
+    """
+    digest = hashlib.sha256(f"{subject}{sender}{text}{more}".encode()).hexdigest()
+    head = f"From: {sender}\r\nTo: {TICKETS}\r\nSubject: {subject}\r\n"
+    head += f"Message-ID: <{digest[:12]}@customer.test>\r\n{more}"
+    return f"{head}\r\n{text}\r\n".encode()
+
+
+# ── the database ─────────────────────────────────────────────────────────────
+# Read without the model: the printed listing has fewer tables and columns.
+
+
+class StoredTicket(NamedTuple):
+    """A row of the table `ticket`."""
+
+    id: int
+    owner: str
+    subject: str
+    text: str
+    closed: int
+
+
+class StoredResponse(NamedTuple):
+    """A row of the table `response`."""
+
+    ticket: int
+    text: str
+    new_text: str
+
+
+def stored_tickets(folder: Path) -> list[StoredTicket]:
+    """Returns every ticket, oldest first."""
+    rows = _rows(folder, "SELECT id, owner, subject, text, closed FROM ticket ORDER BY id")
+    return [StoredTicket(*row) for row in rows]
+
+
+def stored_responses(folder: Path) -> list[StoredResponse]:
+    """Returns every response, oldest first; none if the table does not exist."""
+    if not _rows(folder, "SELECT name FROM sqlite_master WHERE name = 'response'"):
+        return []
+    rows = _rows(folder, "SELECT ticket_id, text, said FROM response ORDER BY id")
+    return [StoredResponse(*row) for row in rows]
+
+
+def close_tickets(folder: Path) -> None:
+    """Closes every ticket, as an agent would."""
+    with contextlib.closing(sqlite3.connect(folder / "tickets.sqlite3")) as db, db:
+        db.execute("UPDATE ticket SET closed = 1")
+
+
+def _rows(folder: Path, sql: str) -> list[tuple]:  # type: ignore[type-arg]
+    with contextlib.closing(sqlite3.connect(folder / "tickets.sqlite3")) as db:
+        return db.execute(sql).fetchall()

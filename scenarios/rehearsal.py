@@ -1,0 +1,181 @@
+"""Rehearsals: each act is played in a fresh world of fake servers, and its claims are collected.
+
+This is the only module of the room in which programs (comms) and fakes meet.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from comms import settings as comms_settings
+from comms.clock import Once
+from comms.errors import CommsError
+from fakes.clock import START, NotAtRest
+from fakes.drills import DRILLS
+from fakes.faults import FaultError
+from fakes.host import Event
+from fakes.mail import Envelope
+from fakes.servers import read_faults
+from fakes.transcripts.recorder import render
+from fakes.wire import Record
+from fakes.world import World
+from scenarios.catalogue import Page
+from scenarios.errors import FAILED, OWN_FAULT, PageError, UsageError
+from scenarios.play import Act, Claim, merged
+
+
+@dataclass
+class Performance:
+    """What one act left: its claims, everything recorded, and the mail that was sent."""
+
+    act: Act
+    claims: list[Claim] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)  # the claims that should break
+    recording: list[Record | Event] = field(default_factory=list)
+    mails: list[bytes] = field(default_factory=list)
+    envelopes: list[Envelope] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)  # faults that nothing met
+    transcript: str = ""
+
+    @property
+    def broken(self) -> list[str]:
+        """The texts of the claims that do not hold."""
+        return [claim.text for claim in self.claims if not claim.holds]
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened off the wire, as JSON values; `at` is in seconds since the start."""
+        return [
+            {"at": event.at - START, "who": event.who, "level": event.level, "text": event.text}
+            for event in self.recording
+            if isinstance(event, Event)
+        ]
+
+
+@dataclass
+class Played:
+    """The performances of one scenario, and what was expected of them."""
+
+    page: Page
+    performances: list[Performance]
+    unmet: list[str]  # faults that no act met
+    unknown: list[str] = field(default_factory=list)  # listed claims that no act makes
+
+    @property
+    def broken(self) -> list[str]:
+        """The texts of the claims that do not hold, in all acts."""
+        return [text for performance in self.performances for text in performance.broken]
+
+    @property
+    def expected(self) -> list[str]:
+        """The texts of the claims that should break, in all acts."""
+        listed = [text for performance in self.performances for text in performance.expected]
+        return listed + self.unknown
+
+    @property
+    def exit_code(self) -> int:
+        """0 if exactly the expected claims broke and every fault was met, else 1."""
+        return 0 if not self.unmet and self.broken == self.expected else FAILED
+
+
+class FaultMisfit(UsageError):
+    """A fault cannot be read, or is for a server that the act's world does not have."""
+
+
+def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = False) -> Performance:
+    """Plays one act with the page's program, or with the printed listing. Raises FaultMisfit."""
+    run = page.run(book)
+    performance = Performance(act)
+    try:
+        world = World(act.world, rehearsal=True, faults=faults)
+    except FaultError as error:
+        raise FaultMisfit(str(error)) from None
+    with world:
+
+        def program(once: bool = False, **changes: Mapping[str, Any]) -> int:
+            settings = comms_settings.load(merged(world.settings, changes), world.folder)
+            clock = Once(world.clock) if once else world.clock
+            try:
+                code = run(clock, settings, world.host)
+            except (Exception, NotAtRest) as error:
+                # The act goes on to its claims: a program's death is a result, too.
+                code = error.exit_code if isinstance(error, CommsError) else OWN_FAULT
+                text = f"ends with exit code {code}: {type(error).__name__}: {error}"
+                world.tell("program", text.replace(str(world.folder), "."), "error")
+            # Everything that the program wrote is handled before the act looks at the world.
+            world.clock.settle()
+            return int(code or 0)
+
+        performance.claims = list(act.play(world, program))
+        performance.recording = list(world.recording)
+        performance.mails = [mail.raw for mail in world.mail.messages]
+        performance.envelopes = [mail.envelope for mail in world.mail.messages]
+        performance.unmet = [str(fault) for fault in world.faults.unmet()]
+        performance.transcript = render(performance.recording)
+        # An unmet fault is reported in the performance, not raised when the world closes.
+        world.faults.disarm()
+    return performance
+
+
+def play(page: Page, acts: Sequence[Act], faults: Sequence[str] = (), book: bool = False) -> Played:
+    """Plays acts of a page, and works out which claims should break. Raises FaultMisfit."""
+    performances = [rehearse(page, act, faults, book) for act in acts if act.book or not book]
+    # A fault need not be met in every act, but in one of them.
+    unmet = [
+        fault
+        for fault in (performances[0].unmet if performances else [])
+        if all(fault in performance.unmet for performance in performances)
+    ]
+    played = Played(page, performances, unmet)
+    if book and page.book:
+        breaks: Mapping[str, list[str]] = importlib.import_module(page.book).BREAKS
+        for performance in performances:
+            performance.expected = list(breaks.get(performance.act.name, []))
+    elif faults:
+        wanted = [str(fault) for text in faults for fault in read_faults(text)]
+        for listed, outcome in page.faults:
+            if [str(fault) for fault in _parsed(page, listed)] == wanted and outcome != "all hold":
+                _expect(played, outcome.removeprefix("breaks "))
+    return played
+
+
+def checked(page: Page) -> Page:
+    """Returns the page. Raises PageError for a `Fault:` line whose fault cannot be parsed."""
+    for text, _ in page.faults:
+        _parsed(page, text)
+    return page
+
+
+def drills() -> list[str]:
+    """The names of all drills: prepared faults that can be armed by name."""
+    return list(DRILLS)
+
+
+def _parsed(page: Page, text: str) -> list[Any]:
+    try:
+        return list(read_faults(text))
+    except FaultError as error:
+        raise PageError(page.path, f"Fault: {text}: {error}") from None
+
+
+def _expect(played: Played, outcome: str) -> None:
+    """Notes the claims that a docstring lists after `breaks`, separated by commas.
+
+    The text of a claim may itself contain commas, so known texts are searched for in the list,
+    the longest first.
+    """
+    rest = f", {outcome},"
+    texts = {claim.text for performance in played.performances for claim in performance.claims}
+    for text in sorted(texts, key=len, reverse=True):
+        if f", {text}," in rest:
+            rest = rest.replace(f", {text},", ",")
+            for performance in played.performances:
+                performance.expected += [c.text for c in performance.claims if c.text == text]
+    for performance in played.performances:
+        order = [claim.text for claim in performance.claims]
+        performance.expected.sort(key=order.index)
+    if rest != ",":
+        played.unknown.append(rest.strip(", "))

@@ -1,0 +1,268 @@
+"""Which files are scenarios, and what a mistake in one of them says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from scenarios import catalogue, rehearsal
+from scenarios.catalogue import COMPANIONS, HERE
+
+ROOT = Path(__file__).parent.parent
+PAGE = '''
+"""Greet the user.
+
+Listing 6.2 · SMTP · try: make scenario NAME=greet
+
+Fault: smtp-421 -> all hold
+"""
+
+from scenarios.play import Scenario, equal
+
+scenario = Scenario({"servers": ["smtp"]})
+
+
+def run(clock, settings, host):
+    host.say("Hello")
+    return 0
+
+
+@scenario.act("greeted")
+def greeted(world, program):
+    """The user is greeted."""
+    program()
+    yield equal("the user is greeted", world.said, ["Hello"])
+'''
+
+
+class Room:
+    """A copy of the room with one page, run as a user would run it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        room = folder / "scenarios"
+        for source in (*HERE.glob("*.py"), *(HERE / "stage").glob("*.py")):
+            place = room / source.relative_to(HERE)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, place)
+        (room / "sending").mkdir()
+        (room / "sending" / "__init__.py").touch()
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / "scenarios" / "sending" / name).write_text(textwrap.dedent(text).lstrip())
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The command, in an interpreter that finds this room before ours."""
+        code = (
+            f"import sys; sys.path[:0] = [{str(self.folder)!r}, {str(ROOT)!r}]; import runpy; "
+            f"sys.argv = ['scenarios', *{words!r}]; "
+            "runpy.run_module('scenarios', run_name='__main__', alter_sys=True)"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def without(pattern: str, instead: str = "") -> str:
+    """The page with a part of it removed or replaced."""
+    text, count = re.subn(pattern, instead, PAGE, flags=re.S)
+    assert count == 1
+    return text
+
+
+# ── what is a page ───────────────────────────────────────────────────────────
+
+
+def test_a_page_is_a_module_without_the_suffix_of_a_companion() -> None:
+    stems = {page.path.stem for page in catalogue.pages()}
+    files = {
+        path.stem
+        for path in HERE.glob("*/*.py")
+        if path.parent.name not in catalogue.NOT_SECTIONS and not path.stem.startswith("_")
+    }
+    companions = {stem for stem in files if stem.endswith(tuple(COMPANIONS))}
+    assert stems == files - companions
+    assert {re.sub(r"_[a-z]+$", "", stem) for stem in companions} <= stems
+
+
+def test_every_companion_suffix_is_in_use() -> None:
+    stems = [path.stem for path in HERE.glob("*/*.py")]
+    assert [suffix for suffix in COMPANIONS if not any(s.endswith(suffix) for s in stems)] == []
+
+
+def test_a_page_without_mistakes_is_listed_and_played(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    assert room.run("list").stdout == "greet  Greet the user · Listing 6.2 · SMTP\n"
+    done = room.run("run", "greet")
+    assert (done.returncode, done.stderr) == (0, "") and "✓ the user is greeted" in done.stdout
+    # A fault that no act meets is not a mistake of the page, but it proves nothing.
+    assert room.run("run", "greet", "--fault", "smtp-421").returncode == 1
+
+
+def test_acts_come_in_the_order_of_their_definition_the_page_first() -> None:
+    names = [act.name for act in catalogue.named("apache-alert").acts()]
+    assert names == ["apache-crash-alert", "apache-crash-cron", "process-check-portable"]
+
+
+# ── mistakes ─────────────────────────────────────────────────────────────────
+
+FILE = "scenarios/sending/greet.py"
+MISTAKES = {
+    "no docstring": (
+        without(r'"""Greet.*?"""', ""),
+        "no title; begin the docstring with one sentence about the problem",
+    ),
+    "no title": (without(r"Greet the user.\n\n"), "no title; begin the docstring"),
+    "no facts line": (
+        without(r"\nListing[^\n]*\n"),
+        "no line with `· try:` in the docstring; write a line like: Listing 6.2 · SMTP · try: make",
+    ),
+    "half a facts line": (
+        without(r"Listing 6.2 · SMTP · try", "SMTP · try"),
+        "cannot read 'SMTP · try: make scenario NAME=greet'; write a line like",
+    ),
+    "an unknown protocol": (
+        without("· SMTP ·", "· SMPT ·"),
+        "unknown protocol 'SMPT' (did you mean 'SMTP'?); choose from MIME, SMTP, POP3",
+    ),
+    "a fault without an outcome": (
+        without(" -> all hold", " all hold"),
+        "cannot read 'Fault: smtp-421 all hold'; write Fault: TEXT -> all hold (or breaks",
+    ),
+    "a fault with an unknown outcome": (
+        without(" -> all hold", " -> all holds"),
+        "cannot read 'Fault: smtp-421 -> all holds'; write Fault: TEXT -> all hold",
+    ),
+    "no Python": (without(r"def run\(", "def run"), "line 13: "),
+}
+IMPORTED = {
+    "no scenario": (
+        without(r"scenario = Scenario.*?\n", "act = Scenario({}).act\n").replace("@scenario.", "@"),
+        "no `scenario`; write scenario = Scenario(WORLD)",
+    ),
+    "no run": (
+        without(r"def run", "def walk"),
+        "no function `run`; write def run(clock, settings, host)",
+    ),
+    "no acts": (
+        without(r"@scenario.act.*"),
+        'no acts; write @scenario.act("name") above a function',
+    ),
+    "two acts of one name": (
+        PAGE + '\n\nscenario.act("greeted")(greeted)\n',
+        "two acts are named 'greeted'; give one of them another name",
+    ),
+    "a fault that cannot be parsed": (
+        without("Fault: smtp-421", "Fault: RCPT explode"),
+        "Fault: RCPT explode: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", [*MISTAKES, *IMPORTED])
+def test_a_mistake_in_a_page_is_one_line_that_names_file_and_remedy(
+    room: Room, mistake: str
+) -> None:
+    text, message = (MISTAKES | IMPORTED)[mistake]
+    room.write("greet.py", text)
+    done = room.run("run", "greet")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {FILE}: ") and message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_command_reports_a_mistake_that_it_meets(room: Room) -> None:
+    room.write("greet.py", MISTAKES["no facts line"][0])
+    commands = (("list",), ("run", "all"), ("faults",), ("faults", "greet"))
+    for done in (room.run(*words) for words in commands):
+        assert done.returncode == 2 and done.stderr.startswith(f"error: {FILE}: no line with")
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_list_imports_no_page(room: Room) -> None:
+    room.write("greet.py", PAGE + "\n1 / 0\n")
+    assert room.run("list").returncode == 0
+    assert room.run("run", "greet").returncode == 70
+
+
+def test_two_pages_of_one_name_are_a_mistake(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    (room.folder / "scenarios" / "aim").mkdir()
+    (room.folder / "scenarios" / "aim" / "greet.py").write_text(PAGE)
+    done = room.run("list")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {FILE}: aim/greet.py has the same name; rename one of the two\n"
+    )
+
+
+def test_a_mistake_in_one_page_does_not_stop_another(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    room.write("broken.py", '"""Break."""')
+    assert room.run("run", "greet", "--quiet").returncode == 0
+    done = room.run("list")
+    assert done.returncode == 2 and done.stderr.startswith("error: scenarios/sending/broken.py: ")
+
+
+def test_two_acts_of_one_name_in_two_files_name_the_second_file(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    acts = "from scenarios.sending.greet import greeted, scenario\n"
+    room.write(
+        "greet_acts.py",
+        acts + '\n\n@scenario.act("greeted")\ndef again(world, program):\n    yield\n',
+    )
+    done = room.run("run", "greet")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: scenarios/sending/greet_acts.py: two acts are named")
+
+
+def test_a_companion_without_a_page_is_a_mistake(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    room.write("grete_acts.py", "")
+    done = room.run("list")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: scenarios/sending/grete_acts.py: *_acts.py belongs to a page, and there is no "
+        "grete.py; rename the file\n",
+    )
+
+
+def test_a_listed_fault_for_a_server_that_is_not_there_is_a_mistake(room: Room) -> None:
+    room.write("greet.py", PAGE.replace("smtp-421", "pop-dele-err"))
+    for words in (("faults", "greet"), ("run", "greet", "--fault", "all")):
+        done = room.run(*words)
+        assert done.returncode == 2 and f"error: {FILE}: Fault: pop-dele-err: " in done.stderr
+
+
+# ── bugs are not usage errors ────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("bug", ["{}['smtp']", "[].pop()", "raise LookupError('smtp')", "1 / 0"])
+def test_a_bug_in_an_act_is_a_traceback_and_exit_70(room: Room, bug: str) -> None:
+    room.write("greet.py", PAGE.replace("    program()\n", f"    {bug}\n"))
+    done = room.run("run", "greet")
+    assert done.returncode == 70 and "Traceback" in done.stderr and bug in done.stderr
+
+
+def test_claims_that_are_listed_as_broken_but_not_made_are_reported() -> None:
+    page = catalogue.named("apache-alert")
+    (fault,) = [text for text, outcome in page.faults if outcome != "all hold"]
+    spoiled = type(page)(**{**vars(page), "faults": ((fault, "breaks it snows"),)})
+    played = rehearsal.play(spoiled, page.acts()[:1], [fault])
+    assert played.expected == ["it snows"] and played.exit_code == 1
