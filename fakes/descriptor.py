@@ -38,7 +38,7 @@ def _mail_login(store: Any, person: Person, program: str) -> dict[str, str]:
 class Server:
     """One server: how its cores are made, where it listens, and its words in files.
 
-    A core is made as `session(runtime, store, policy)`, or by `make` with the same arguments.
+    A core is made as `session(runtime, store, policy)`, or by `make(session, runtime, store, policy)`.
     `store` names the attribute of the world that its cores share (`mail`, `aim`, `jabber`), "" if
     they share nothing. `policy` is a dataclass of switches; `table` is the table of the world file
     that sets them, except `tls` and `off`, which the world sets. `words` and `cues` are what a
@@ -49,7 +49,7 @@ class Server:
     name: str
     session: type[Session]
     ports: tuple[Port, ...]
-    make: Callable[[Runtime, Any, Any], Session] | None = None
+    make: Callable[[Any, Runtime, Any, Any], Session] | None = None
     store: str = ""
     policy: type | None = None
     table: str = ""
@@ -83,5 +83,7 @@ class Server:
 
     def core(self, runtime: Runtime, store: Any, policy: Any) -> Session:
         """Makes a core for one connection."""
-        make: Callable[[Runtime, Any, Any], Session] = self.make or self.session
-        return make(runtime, store, policy)
+        if self.make is not None:
+            return self.make(self.session, runtime, store, policy)
+        core: Callable[[Runtime, Any, Any], Session] = self.session
+        return core(runtime, store, policy)

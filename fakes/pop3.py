@@ -532,7 +532,7 @@ SERVER = Server(
     name="pop3",
     session=Pop3,
     ports=(Port("pop3", 1110), Port("pop3s", 1995, tls=True)),
-    make=lambda runtime, mail, policy: Pop3(runtime, mail.store, policy),
+    make=lambda core, runtime, mail, policy: core(runtime, mail.store, policy),
     store="mail",
     policy=Policy,
     table="mail",

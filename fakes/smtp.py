@@ -667,7 +667,7 @@ SERVER = Server(
         Port("submission", 1587, policy={"login": "required"}),  # RFC 6409 §4.3
         Port("smtps", 1465, tls=True),
     ),
-    make=lambda runtime, mail, policy: Smtp(runtime, mail.store, policy),
+    make=lambda core, runtime, mail, policy: core(runtime, mail.store, policy),
     store="mail",
     policy=Policy,
     table="mail",

@@ -1,11 +1,17 @@
-"""The READMEs are executed: their Python and their console blocks, except `make test`."""
+"""The documents are executed: their Python, their console blocks, their links.
+
+A document may show only what the programs print. `make test` is the one command that is not run.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,15 +19,26 @@ import pytest
 from scenarios import catalogue
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
-READMES = [ROOT / "README.md", ROOT / "scenarios" / "README.md"]
-CONSOLE = [
-    block
-    for path in READMES
-    for block in re.findall(r"^```console\n(.*?)^```$", path.read_text("utf-8"), re.S | re.M)
-    if block != "$ make test\n"
+ROOMS = ("comms", "fakes", "scenarios", "tests")
+DOCUMENTS = [
+    ROOT / "README.md",
+    *(ROOT / room / "README.md" for room in ROOMS),
+    ROOT / ".github" / "CONTRIBUTING.md",
+    ROOT / ".github" / "SECURITY.md",
 ]
-PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M)
+
+
+def blocks(language: str) -> dict[str, str]:
+    """Returns every block of a language in every document, by document and first line."""
+    return {
+        f"{path.relative_to(ROOT)}:{code.splitlines()[0]}": code
+        for path in DOCUMENTS
+        for code in re.findall(rf"^```{language}\n(.*?)^```$", path.read_text("utf-8"), re.S | re.M)
+    }
+
+
+CONSOLE = {name: block for name, block in blocks("console").items() if block != "$ make test\n"}
+PYTHON = blocks("python")
 
 
 def pattern(shown: str) -> str:
@@ -30,9 +47,8 @@ def pattern(shown: str) -> str:
     return "\n".join(r"(?:.*\n)*?.*" if line == "…" else re.escape(line) for line in lines)
 
 
-@pytest.mark.parametrize("block", CONSOLE, ids=lambda block: block.splitlines()[0])
-def test_a_console_block_shows_the_output_of_its_command(block: str) -> None:
-    command, _, shown = block.removeprefix("$ ").partition("\n")
+def run(command: list[str], folder: Path) -> str:
+    """Runs a command as a reader would, and returns what it prints."""
     # Inside of `make check`, make must not think that it was called by itself.
     environment = {
         name: value
@@ -40,29 +56,79 @@ def test_a_console_block_shows_the_output_of_its_command(block: str) -> None:
         if not name.startswith("MAKE") and name != "MFLAGS"
     }
     done = subprocess.run(
-        shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 0, done.stderr
-    output = "\n".join(line.rstrip() for line in done.stdout.rstrip("\n").split("\n"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return "\n".join(line.rstrip() for line in done.stdout.rstrip("\n").split("\n"))
+
+
+@pytest.mark.parametrize("block", CONSOLE.values(), ids=CONSOLE)
+def test_a_console_block_shows_the_output_of_its_command(block: str) -> None:
+    command, _, shown = block.removeprefix("$ ").partition("\n")
+    output = run(shlex.split(command), ROOT)
     wanted = pattern(shown) + r"(?:\n.*)*"
-    assert re.fullmatch(wanted, output), f"the README shows something else than:\n{output}"
+    assert re.fullmatch(wanted, output), f"the document shows something else than:\n{output}"
 
 
-@pytest.mark.parametrize("code", PYTHON)
-def test_the_python_in_the_readme_is_a_test_that_passes(
-    pytester: pytest.Pytester, code: str
+@pytest.mark.parametrize("code", PYTHON.values(), ids=PYTHON)
+def test_the_python_in_the_documents_runs(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    pytester.makepyfile(code)
-    result = pytester.runpytest_inprocess("-p", "fakes.pytest_plugin", "-p", "no:asyncio")
-    result.assert_outcomes(passed=1)
+    if match := re.match(r"# (scenarios/\S+\.py)\n", code):
+        check_page(pytester.path, match[1], code)
+    elif code.startswith(("@", "for ")):
+        compile(code, "an excerpt", "exec")
+    elif "\ndef test_" in code:
+        pytester.makepyfile(code)
+        result = pytester.runpytest_inprocess("-p", "fakes.pytest_plugin", "-p", "no:asyncio")
+        result.assert_outcomes(passed=1)
+    else:
+        monkeypatch.syspath_prepend(ROOT)
+        exec(compile(code, "a document", "exec"), {"__name__": "document"})
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_leads_to_a_file(path: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8"))
-    assert targets and [target for target in targets if not (path.parent / target).exists()] == []
+def check_page(folder: Path, name: str, code: str) -> None:
+    """Adds a page to a copy of the project, and plays it under each fault that it lists."""
+    for room in ("comms", "fakes", "scenarios"):
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    # In a file, the docstring comes first; in the document, the line that names the file.
+    (folder / name).write_text(code.partition("\n")[2], "utf-8")
+    page = Path(name).stem.replace("_", "-")
+    command = [sys.executable, "-m", "scenarios"]
+    assert "✗" not in run([*command, "run", page], folder)
+    run([*command, "run", page, "--fault", "all"], folder)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_its_heading(path: Path) -> None:
+    text = path.read_text("utf-8")
+    for target, _, heading in (link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", text)):
+        document = path.parent / target if target else path
+        assert document.exists(), f"{path}: {target} does not exist"
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.M)
+            anchors = [re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles]
+            assert heading in anchors, f"{path}: {target} has no heading #{heading}"
+
+
+def test_every_room_is_described_and_linked() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert [room for room in ROOMS if f"({room}/README.md)" not in readme] == []
 
 
 def test_the_readme_links_to_every_scenario() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
     for page in catalogue.pages():
-        assert f"[{page.name}]({page.path.relative_to(ROOT)})" in README, page.name
+        assert f"[{page.name}]({page.path.relative_to(ROOT)})" in readme, page.name
+
+
+def test_every_toml_block_can_be_read() -> None:
+    for block in blocks("toml").values():
+        tomllib.loads(block)
+
+
+def test_contributing_explains_how_to_add_each_kind_of_part() -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
+    for part in ("command to a server", "failure", "scenario", "protocol"):
+        section = text.partition(f"## Add a {part}\n")[2].partition("\n## ")[0]
+        assert "```python" in section, f"CONTRIBUTING.md: “Add a {part}” has no code to follow"

@@ -17,7 +17,7 @@ def _login(jabber: Jabber, person: Person, program: str) -> dict[str, str]:
 SERVER = Server(
     name="xmpp",
     session=Xmpp,
-    make=lambda runtime, jabber, policy: Xmpp(runtime, jabber.service),
+    make=lambda core, runtime, jabber, policy: core(runtime, jabber.service),
     ports=(Port("xmpp", 5222), Port("xmpps", 5223, tls=True)),
     store="jabber",
     policy=Policy,
