@@ -172,7 +172,7 @@ def _head(head: bytes) -> tuple[Request, int]:
     try:
         urlsplit(match[2])
     except ValueError:
-        raise Refuse(Response(400, "That is no address\n"), "RFC 9112 §3.2") from None
+        raise Refuse(Response(400, "That is not an address\n"), "RFC 9112 §3.2") from None
     if match[3] == "HTTP/1.1" and "host" not in headers:
         raise Refuse(Response(400, "HTTP/1.1 needs a Host field\n"), "RFC 9112 §3.2")
     if "transfer-encoding" in headers:

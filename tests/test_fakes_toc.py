@@ -382,7 +382,7 @@ def test_two_accounts_with_the_same_folded_name_are_refused() -> None:
 def test_wrong_tables_of_the_world_file_are_refused_with_the_remedy() -> None:
     with pytest.raises(WorldError, match=r"write \[\[aim\]\]"):
         World({"aim": {"screen_name": "OpsBot"}})
-    with pytest.raises(WorldError, match="toc.rate: unknown key"):
+    with pytest.raises(WorldError, match=r"toc\.rate: unknown key"):
         World({"toc": {"rate": 5}})
 
 

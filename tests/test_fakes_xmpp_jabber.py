@@ -70,7 +70,7 @@ CONTRADICTION = [
         ({"xmpp": {"confict": "refuse"}}, "did you mean 'conflict'"),
         ({"xmpp": {"anonymous": "yes"}}, "xmpp.anonymous: expected true or false, found 'yes'"),
         ({"off": {"xmpp": ["pong"]}}, "unknown capability 'pong' \\(did you mean 'ping'"),
-        ({"xmpp": {"domains": ["a..b"]}}, "xmpp: 'a..b' is no domain"),
+        ({"xmpp": {"domains": ["a..b"]}}, "xmpp: 'a..b' is not a domain"),
         (
             {"person": [{"address": ROMEO, "contacts": {JULIET: "friend"}}]},
             f"unknown subscription 'friend' for {JULIET}; choose none, to, from or both",

@@ -58,7 +58,7 @@ def test_the_printed_listings_use_the_toc_codec_but_not_the_client() -> None:
 
 def test_no_password_is_in_the_kept_files(tmp_path: Path) -> None:
     main(["run", "aim-hello", "--quiet", "--out", str(tmp_path)])
-    pairs = zip("secret".encode(), b"Tic/Toc", strict=False)
+    pairs = zip(b"secret", b"Tic/Toc", strict=False)
     roasted = "0x" + bytes(letter ^ key for letter, key in pairs).hex()
     texts = [file.read_text() for file in tmp_path.rglob("*") if file.is_file()]
     assert texts and not any("secret" in text or roasted in text for text in texts)

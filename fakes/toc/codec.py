@@ -47,7 +47,7 @@ from fakes.toc.lists import fold
 from fakes.toc.masks import HIDDEN_COMMAND, KINDS, SIGN_ONS, unmasked
 from fakes.transcripts.codec import ESCAPES, protected
 from fakes.transcripts.codec import escaped as as_text
-from fakes.transcripts.text import Step, TranscriptError
+from fakes.transcripts.text import Step, TranscriptError, split
 from fakes.wire import Record
 
 _TYPES = {name: number for number, name in frames.NAMES.items()} | {
@@ -266,24 +266,34 @@ SECRETS = dict.fromkeys(
 )
 
 
-def _cue(text: str, act: Callable[[str, str], object]) -> None:
-    """Calls `act` with the first word and the rest."""
-    name, _, rest = text.partition(" ")
-    act(name, rest)
+def _warns(aim: Aim, text: str) -> None:
+    """`cue: aim-warns opsbot 42`: the warning level of opsbot is now 42 per cent."""
+    name, level = split(text, "NAME PERCENT")
+    if not level.isdecimal():
+        raise ValueError(f"{level!r} is not a warning level; write aim-warns {name} 42")
+    aim.warns(name, int(level))
 
 
-# What `cue:` can do: `aim-sends opsbot ERROR:903`, `aim-pauses opsbot 2`, `aim-warns opsbot 42`,
-# `aim-signs-off opsbot`, `aim-says SysAdmin opsbot hello`.
+def _pauses(aim: Aim, text: str) -> None:
+    """`cue: aim-pauses opsbot 2`: the server pauses opsbot for two seconds."""
+    name, seconds = split(text, "NAME SECONDS")
+    if not re.fullmatch(r"\d+(\.\d+)?", seconds):
+        raise ValueError(f"{seconds!r} is not a number of seconds; write aim-pauses {name} 2")
+    aim.pauses(name, float(seconds))
+
+
+def _says(aim: Aim, text: str) -> None:
+    """`cue: aim-says SysAdmin opsbot hello`."""
+    sender, to, words = split(text, "FROM TO TEXT")
+    aim.actor(sender).says(to, words)
+
+
 CUES: dict[str, Callable[[Aim, str], object]] = {
-    "aim-sends": lambda aim, text: _cue(text, aim.sends),
-    "aim-warns": lambda aim, text: _cue(text, lambda name, level: aim.warns(name, int(level))),
-    "aim-pauses": lambda aim, text: _cue(
-        text, lambda name, seconds: aim.pauses(name, float(seconds))
-    ),
+    "aim-sends": lambda aim, text: aim.sends(*split(text, "NAME MESSAGE")),
+    "aim-warns": _warns,
+    "aim-pauses": _pauses,
     "aim-signs-off": lambda aim, text: aim.signs_off(text),
-    "aim-says": lambda aim, text: _cue(
-        text, lambda name, rest: aim.actor(name).says(*rest.split(" ", 1))
-    ),
+    "aim-says": _says,
 }
 # What `then:` can check: `online Alice, Bob` (who is online), `ims 2` (how many IMs have arrived).
 WORDS: dict[str, Callable[[Aim, str], str]] = {

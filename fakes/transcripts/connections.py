@@ -31,7 +31,7 @@ class Connection(Protocol):
         """Waits for the end of the connection: `closes`, `resets`, or "" if it does not come."""
 
     def start_tls(self) -> None:
-        """Does the client's side of the TLS handshake."""
+        """Does the client's side of the TLS handshake. Raises ValueError if there is no TLS."""
 
     def leave(self) -> None:
         """Ends the client's side."""
@@ -79,7 +79,7 @@ class OnCore:
     def start_tls(self) -> None:
         """Tells the core that TLS is established."""
         if self._session.wants is not Want.START_TLS:
-            raise AssertionError("the core did not ask for TLS")
+            raise ValueError("the server did not agree to TLS; write what it answered before")
         self._session.wants = None
         binding = {"tls-server-end-point": bytes(32)}
         self._session.secured(TlsFacts("TLSv1.3", bindings=binding))
@@ -182,7 +182,8 @@ class OnSocket:
 
     def start_tls(self) -> None:
         """Does the client's side of the handshake, verifying the server's certificate."""
-        assert self._context is not None
+        if self._context is None:
+            raise ValueError('the servers have no TLS; write given: tls = "optional"')
         if self._clock is not None:
             self._clock.forget(self._traffic)
             self._clock = None

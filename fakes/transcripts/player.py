@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from fakes.descriptor import Server
 from fakes.faults import FaultError
-from fakes.servers import SERVERS
+from fakes.servers import SERVERS, protocols
 from fakes.suggest import nearest
 from fakes.transcripts.codec import Codec, escaped
 from fakes.transcripts.connections import Connection, OnCore, OnSocket
@@ -121,7 +122,15 @@ class Player:
         if who not in self.connections:
             listener = self.transcript.listener_of(who)
             self.connections[who] = self._connect(listener, len(self.connections) + 1)
-            protocol = self.transcript.protocol_of(who)
+            protocol, known = (
+                self.transcript.protocol_of(who),
+                protocols(self.world.servers.values()),
+            )
+            if protocol not in known:
+                raise TranscriptError(
+                    f"{self.transcript.source}: talks: unknown protocol {protocol!r}"
+                    f"{nearest(protocol, known)}; choose from {', '.join(sorted(known))}"
+                )
             self._codecs[who] = codec_of(protocol, self.world.servers.values())
         return self.connections[who]
 
@@ -136,11 +145,14 @@ class Player:
         self._speaker = step.who
         connection = self._connection(step.who)
         if step.event == "tls":
-            connection.start_tls()
+            with self._errors_of(step, "C"):
+                connection.start_tls()
         elif step.event == "leaves":
             connection.leave()
         elif not step.event:
-            self._pending += self._codecs[step.who].to_bytes(step, partial(self._secret, step))
+            with self._errors_of(step, "C"):
+                sent = self._codecs[step.who].to_bytes(step, partial(self._secret, step))
+            self._pending += sent
 
     def _step_S(self, step: Step) -> None:
         connection = self._connection(step.who)
@@ -152,12 +164,13 @@ class Player:
                 )
             return
         codec = self._codecs[step.who]
-        received = connection.read(
-            lambda so_far: (
-                codec.match(step, so_far) is not None or (step.whole and codec.complete(so_far))
+        with self._errors_of(step, "S"):
+            received = connection.read(
+                lambda so_far: (
+                    codec.match(step, so_far) is not None or (step.whole and codec.complete(so_far))
+                )
             )
-        )
-        end = codec.match(step, received)
+            end = codec.match(step, received)
         if end is None:
             line, _, _ = received.partition(b"\r\n")
             came = escaped(line) or "(nothing)"
@@ -179,7 +192,8 @@ class Player:
         if word not in known:
             raise self._unknown(step, "cue", word, known)
         server, act = known[word]
-        act(self.world.store(server), rest)
+        with self._errors_of(step, f"cue: {word}"):
+            act(self.world.store(server), rest)
 
     def _step_then(self, step: Step) -> None:
         word, _, rest = step.text.partition(" ")
@@ -191,7 +205,8 @@ class Player:
         if word not in known:
             raise self._unknown(step, "then", word, known)
         server, look = known[word]
-        found = look(self.world.store(server), rest)
+        with self._errors_of(step, f"then: {word}"):
+            found = look(self.world.store(server), rest)
         if found != rest:
             raise self._error(step, f"then: {word}\n  expected  {rest}\n  found     {found}")
 
@@ -209,6 +224,16 @@ class Player:
             raise self._error(
                 step, f"unknown secret {{{label}}}; write for example {{plain alice}}"
             ) from None
+
+    @contextlib.contextmanager
+    def _errors_of(self, step: Step, where: str) -> Iterator[None]:
+        """Adds the file and line to an error in what a line says."""
+        try:
+            yield
+        except (ValueError, LookupError) as error:
+            # KeyError quotes its text; the text is an argument of all of them.
+            reason = error.args[0] if error.args else error
+            raise self._error(step, f"{where}: {reason}") from error
 
     def _unknown(self, step: Step, kind: str, word: str, known: Iterable[str]) -> TranscriptError:
         names = list(known)

@@ -155,3 +155,18 @@ def _given(source: str, lines: list[str]) -> dict[str, Any]:
         return tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError as error:
         raise TranscriptError(f"{source}: the given: lines are not TOML: {error}") from None
+
+
+def split(text: str, form: str) -> list[str]:
+    """Splits what follows a word into the fields of its form; the last field takes the rest.
+
+    `split("romeo juliet good night", "FROM TO TEXT")` returns three texts. An ellipsis at the end
+    of the form may be empty. Raises ValueError.
+    """
+    names = form.split()
+    found = text.split(" ", len(names) - 1)
+    if names[-1] == "…" and len(found) == len(names) - 1:
+        found.append("")
+    if len(found) < len(names) or "" in found[: len(names) - (names[-1] == "…")]:
+        raise ValueError(f"expected {form}, found {text!r}")
+    return found

@@ -83,13 +83,13 @@ def prepare_domain(text: str) -> str:
             inner = text[1:-1] if text.endswith("]") else ""
             return f"[{ipaddress.IPv6Address(inner).compressed}]"
         except ValueError:
-            raise ValueError(f"{text!r} is no IPv6 address in brackets") from None
+            raise ValueError(f"{text!r} is not an IPv6 address in brackets") from None
     name = text.removesuffix(".")
     if not _PLAIN_DOMAIN.fullmatch(name):
         try:
             name = ".".join(_prepare_label(label) for label in _DOTS.split(name))
         except UnicodeError as error:
-            raise ValueError(f"{text!r} is no domain: {error}") from None
+            raise ValueError(f"{text!r} is not a domain: {error}") from None
     return _check_length(name, "domain")
 
 
@@ -109,7 +109,7 @@ def _prepare_label(label: str) -> str:
     if prepared.startswith("xn--"):
         prepared = idna.ToUnicode(prepared)
     if not _LABEL.fullmatch(prepared) or len(idna.ToASCII(prepared)) > 63:
-        raise UnicodeError(f"{label!r} is no label of a domain name")
+        raise UnicodeError(f"{label!r} is not a label of a domain name")
     return prepared
 
 

@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from fakes.transcripts.codec import LINES, escaped
-from fakes.transcripts.text import Step
+from fakes.transcripts.text import Step, split
 from fakes.wire import Record
 from fakes.xmpp.jabber import Jabber
 from fakes.xmpp.markup import BIND, CLIENT, SASL, STREAMS
@@ -62,7 +62,7 @@ class Stanzas:
     def match(self, step: Step, received: bytes) -> int | None:
         """How many bytes of the input are the piece that an `S` line wants; None if it differs.
 
-        Raises AssertionError if the line is not one whole piece.
+        Raises ValueError if the line is not one whole piece.
         """
         if step.text == "(logged in)":
             bound = re.search(rb"</bind></iq>", received)
@@ -71,7 +71,7 @@ class Stanzas:
             return bound.end()
         piece, wanted = first_piece(received), first_piece(step.text.encode())
         if wanted is None:
-            raise AssertionError(f"{step.text!r} is not one whole piece of a stream; complete it")
+            raise ValueError(f"{step.text!r} is not one whole piece of a stream; complete it")
         if piece is None or piece.kind != wanted.kind:
             return None
         if piece.kind == "close" or _same(_tree(wanted), _tree(piece)):
@@ -211,7 +211,7 @@ def _hex_md5(data: bytes) -> bytes:
 
 def _roster(jabber: Jabber, rest: str) -> str:
     """`then: roster juliet@example.test romeo@example.test both, nurse@example.test none ask`."""
-    address = rest.split()[0]
+    address, _ = split(rest, "ADDRESS …")
     items = [
         f"{contact.jid} {contact.subscription}"
         f"{' ask' if contact.ask else ''}{' asking' if contact.asking else ''}"
@@ -222,13 +222,13 @@ def _roster(jabber: Jabber, rest: str) -> str:
 
 def _available(jabber: Jabber, rest: str) -> str:
     """`then: available juliet@example.test balcony chamber`; `-` if none is available."""
-    address = rest.split()[0]
+    address, _ = split(rest, "ADDRESS …")
     return f"{address} {' '.join(jabber.presence(address)) or '-'}"
 
 
 def _offline(jabber: Jabber, rest: str) -> str:
     """`then: offline juliet@example.test 2`: the number of stored messages."""
-    address = rest.split()[0]
+    address, _ = split(rest, "ADDRESS …")
     return f"{address} {len(jabber.offline(address))}"
 
 
@@ -243,20 +243,19 @@ WORDS: dict[str, Callable[[Jabber, str], str]] = {
 
 def _says(jabber: Jabber, text: str) -> None:
     """`cue: jabber-says juliet@example.test romeo@example.test hello`."""
-    sender, to, words = text.split(" ", 2)
+    sender, to, words = split(text, "FROM TO TEXT")
     jabber.actor(sender).says(to, words)
 
 
 def _accepts(jabber: Jabber, text: str) -> None:
     """`cue: jabber-accepts juliet@example.test romeo@example.test`."""
-    actor, contact = text.split()
+    actor, contact = split(text, "ADDRESS CONTACT")
     jabber.actor(actor).accepts(contact)
 
 
 def _ends(jabber: Jabber, text: str) -> None:
     """`cue: jabber-ends romeo@example.test conflict`."""
-    address, _, condition = text.partition(" ")
-    jabber.end(address, condition or "conflict")
+    jabber.end(*split(text, "ADDRESS CONDITION"))
 
 
 CUES: dict[str, Callable[[Jabber, str], object]] = {
