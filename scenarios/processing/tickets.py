@@ -39,7 +39,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from comms.clock import Clock
@@ -119,7 +119,11 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             desk.outbox.send()
             for _ in clock.every(rules.poll):
                 code = desk.work()
-    except OperationalError as error:
+    except DatabaseError as error:
+        # A full disk is an OperationalError, a damaged file is this very class. The others, such as
+        # IntegrityError, are mistakes of ours.
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
         # The text of the error itself would quote the mail.
         raise StateError(f"{rules.database}: {error.orig}") from None
     return code
