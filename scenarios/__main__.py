@@ -181,13 +181,21 @@ def _chosen(page: Page, name: str | None) -> list[Act]:
 
 
 def _ensure_packages(page: Page) -> None:
-    """Restarts the command with .venv's Python, creating .venv first, if packages are missing."""
+    """Restarts the command with .venv's Python, creating .venv first, if packages are missing.
+
+    This is for a clone. Raises UsageError where the package is installed: there the user decides
+    what else is.
+    """
     if not page.missing:
         return
+    missing = ", ".join(page.missing)
     if os.environ.get("SCENARIOS_IN_VENV"):
-        missing = ", ".join(page.missing)
         raise UsageError(f"{page.name} needs {missing}, which .venv does not have; remove .venv")
-    setup = subprocess.run([sys.executable, str(ROOT / ".ci" / "venv.py")], check=False)
+    script = ROOT / ".ci" / "venv.py"
+    if not script.exists():
+        install = " ".join([sys.executable, "-m", "pip", "install", *page.missing])
+        raise UsageError(f"{page.name} needs {missing}; run: {install}")
+    setup = subprocess.run([sys.executable, str(script)], check=False)
     if setup.returncode:
         raise SystemExit(setup.returncode)
     python = str(ROOT / ".venv" / "bin" / "python")

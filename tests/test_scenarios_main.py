@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from fakes.world import World
 from scenarios.__main__ import main
+from scenarios.errors import ROOT
 
 ROOT = Path(__file__).parent.parent
 CRASH = "apache-crash-alert"
@@ -232,3 +234,19 @@ def test_wrong_settings_of_a_live_run_are_exit_2_and_name_the_key(
     assert process.returncode == 2
     assert "scenario.apache-alert.admin" in err and "did you mean 'admins'?" in err
     assert "Traceback" not in err
+
+
+def test_installed_without_a_needed_package_the_command_that_installs_it_is_shown(
+    tmp_path: Path,
+) -> None:
+    for room in ("comms", "fakes", "scenarios"):
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    # -S: no packages but those of the standard library.
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "scenarios", "run", "tickets"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    remedy = f"tickets needs sqlalchemy; run: {sys.executable} -m pip install sqlalchemy\n"
+    assert (done.returncode, done.stderr) == (2, f"error: {remedy}")

@@ -344,7 +344,7 @@ def test_a_database_that_cannot_be_used_is_closed_too(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tickets_model, "create_engine", remembered)
     with World(WORLD, rehearsal=True) as world:
         (world.folder / "tickets.sqlite3").write_bytes(b"not a database at all" * 100)
-        with pytest.raises(StateError, match="tickets.sqlite3: file is not a database"):
+        with pytest.raises(StateError, match=r"tickets\.sqlite3: file is not a database"):
             tickets.run(world.clock, settings.load(world.settings, world.folder), world.host)
     assert [engine.pool.checkedin() for engine in engines] == [0]
 
