@@ -7,6 +7,7 @@ stderr, with secrets masked.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import secrets
 import signal
@@ -41,9 +42,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (WorldError, FaultError) as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        reason = error.strerror or error
-        print(f"error: {reason}; stop the other server, or use port 0", file=sys.stderr)
+        print(f"error: {error.strerror or error}; {_remedy(error)}", file=sys.stderr)
     return USAGE
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "stop the other server, or use port 0"
+    if error.errno == errno.EACCES:
+        return "use a port above 1023, or port 0"
+    return "name another address with --host"
+
+
+def _port(text: str) -> int:
+    """A port number, for argparse."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 0 to 65535")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     for port in PORTS:
-        add(f"--{port.name}", metavar="PORT", type=int, help=f"default {port.number}")
+        add(f"--{port.name}", metavar="PORT", type=_port, help=f"default {port.number}")
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--domain", metavar="NAME", action="append", default=[], help="a domain of these servers")
     add("--user", metavar="NAME@DOMAIN:PASSWORD", action="append", default=[], help="an account")
@@ -99,8 +114,8 @@ def _world(options: argparse.Namespace) -> World:
         if (number := getattr(options, port.name.replace("-", "_"))) is not None
     }
     config["tls"] = options.tls or config.get("tls", "optional")
-    if not certificates.available():
-        _without_tls(options, named)
+    if not certificates.available() and config["tls"] in ("optional", "required"):
+        _without_tls(options, config["tls"], named)
         config["tls"] = "off"
     ports = named or {port.name: port.number for port in PORTS}
     return World(
@@ -129,12 +144,14 @@ def _append(config: dict[str, Any], name: str, table: dict[str, str]) -> None:
     config[name] = [*accounts, table] if isinstance(accounts, list) else accounts
 
 
-def _without_tls(options: argparse.Namespace, named: dict[str, int]) -> None:
-    """Says once that there is no TLS. Raises WorldError if an option demands it."""
+def _without_tls(options: argparse.Namespace, tls: str, named: dict[str, int]) -> None:
+    """Says once that there is no TLS. Raises WorldError if the user demands it."""
     inside = [port.name for port in PORTS if port.tls and port.name in named]
-    if options.tls == "required" or inside:
-        option = "--tls required" if options.tls == "required" else f"--{inside[0]}"
-        raise WorldError(f"{option}: {certificates.REMEDY}")
+    if tls == "required":
+        where = "--tls required" if options.tls else f'{options.world}: tls = "required"'
+        raise WorldError(f"{where}: {certificates.REMEDY}")
+    if inside:
+        raise WorldError(f"--{inside[0]}: {certificates.REMEDY}")
     print(f"no TLS: {certificates.REMEDY}", file=sys.stderr)
 
 

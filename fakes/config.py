@@ -12,14 +12,16 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NewType, TypeVar
 
 from fakes.descriptor import Server
 from fakes.faults import Fault, FaultError
 from fakes.people import Person
+from fakes.smtp_syntax import parse_path
 from fakes.suggest import nearest
 
 T = TypeVar("T")
+Signed = NewType("Signed", int)  # a number that may be negative; all others may not
 
 
 class WorldError(ValueError):
@@ -58,7 +60,7 @@ class CommandTable:
     run: tuple[str, ...]
     output: str = ""
     takes: float = 0.0
-    code: int = 0
+    code: Signed = Signed(0)  # negative for a signal
 
 
 @dataclass(frozen=True)
@@ -139,12 +141,14 @@ class Reader:
     def _check_values(self, found: Config) -> None:
         """Raises WorldError for a value of the right type that makes no sense."""
         for person in found.person:
-            if "@" not in person.address:
-                raise self.error(
-                    "person.address",
-                    f"{person.address!r} is not an address",
-                    remedy=f"write address = {_EXAMPLES['address']}",
-                )
+            for key, addresses in (("address", [person.address]), ("aliases", person.aliases)):
+                for address in addresses:
+                    if not _is_address(address):
+                        raise self.error(
+                            f"person.{key}",
+                            f"{address!r} is not an address",
+                            remedy=f"write {key} = {_EXAMPLES[key]}",
+                        )
         for command in found.host.commands:
             if not command.run:
                 raise self.error(
@@ -237,10 +241,12 @@ class Reader:
         if dataclasses.is_dataclass(kind):
             assert isinstance(kind, type)
             return self._record(name, value, kind)
-        accepted = (int, float) if kind is float else kind
+        accepted = {float: (int, float), Signed: int}.get(kind, kind)
         # bool is a subclass of int, but `size = true` is a mistake.
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise self._wrong_type(name, value, _FORMS[kind])
+        if kind in (int, float) and value < 0:
+            raise self.error(name, f"{value} is negative", remedy="write 0 or more")
         return float(value) if kind is float else value
 
     def _choice(self, name: str, value: object, choices: list[str]) -> object:
@@ -265,11 +271,13 @@ class Reader:
 _FORMS: dict[Any, tuple[str, str]] = {
     str: ("a string", '"text"'),
     int: ("a whole number", "10"),
+    Signed: ("a whole number", "10"),
     float: ("a number of seconds", "1.5"),
     bool: ("true or false", "true"),
 }
 _EXAMPLES = {
     "address": '"alice@example.test"',
+    "aliases": '["sales@example.test"]',
     "screen_name": '"OpsBot"',
     "where": '"RCPT"',
     "run": '["df", "-k"]',
@@ -280,3 +288,11 @@ def _list_form(name: str, inner: Any) -> tuple[str, str]:
     if dataclasses.is_dataclass(inner):
         return "a list of tables", f"[[{name}]]"
     return "a list of strings", '["one", "two"]'
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address, rest = parse_path(f"<{text}>", null=False)
+    except ValueError:
+        return False
+    return "@" in address and not rest

@@ -31,7 +31,7 @@ from fakes.clock import RealTime, Rehearsal
 from fakes.config import Reader, WorldError
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
-from fakes.faults import EVERYWHERE, Fault, Faults, UnmetFault
+from fakes.faults import EVERYWHERE, Fault, FaultError, Faults, UnmetFault
 from fakes.host import Event, Tokens
 from fakes.life import Life
 from fakes.people import Person
@@ -107,7 +107,12 @@ class World:
         self._folder: Path | None = None
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)
-        self.faults.arm(*self.config.fault, *faults)
+        self._check_program(source)
+        try:
+            self.faults.arm(*self.config.fault)
+        except FaultError as error:
+            raise WorldError(f"{source}: fault: {error}") from None
+        self.faults.arm(*faults)
 
     def __repr__(self) -> str:
         where = ", ".join(f"{name} {port}" for name, (_, port) in self.listeners.items())
@@ -125,6 +130,17 @@ class World:
         if names is not None:  # in the order in which they are named
             chosen.sort(key=lambda server: names.index(server.name))
         return {server.name: server for server in chosen}
+
+    def _check_program(self, source: str) -> None:
+        """Raises WorldError if `program` names no account. An AIM screen name is one, too."""
+        name = self.config.program
+        if name and self.people.find(name) is None and self.aim.known.find(name) is None:
+            accounts = [person.address for person in self.people]
+            accounts += [account.screen_name for account in self.aim.known]
+            raise WorldError(
+                f"{source}: program: unknown account {name!r}{nearest(name, accounts)}; "
+                f"choose from {', '.join(accounts)}"
+            )
 
     def _vocabulary(self) -> dict[str, frozenset[str]]:
         """Returns the places that faults may name, for each protocol of this world."""
@@ -400,7 +416,11 @@ class World:
             raise WorldError(certificates.REMEDY)
         with self._making:  # the loop and a test may ask at once, and must get the same authority
             if self._authority is None:
-                names = [self.mail.store.host, *self.mail.store.domains, *self.jabber.service.domains]
+                names = [
+                    self.mail.store.host,
+                    *self.mail.store.domains,
+                    *self.jabber.service.domains,
+                ]
                 self._authority = certificates.Authority(list(dict.fromkeys(names)))
             return self._authority
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -161,3 +162,25 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
         read(config)
     except WorldError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"mail": {"greylist": -1}}, "mail.greylist: -1 is negative; write 0 or more"),
+        ({"mail": {"size": -1}}, "mail.size: -1 is negative"),
+        ({"person": [{"address": "a@b.c", "quota": -1}]}, "person.quota: -1 is negative"),
+        ({"host": {"commands": [{"run": ["x"], "takes": -0.5}]}}, "takes: -0.5 is negative"),
+        ({"person": [{"address": "@@"}]}, "person.address: '@@' is not an address; write address ="),
+        ({"person": [{"address": "a@b.c> x"}]}, "person.address: 'a@b.c> x' is not an address"),
+        ({"person": [{"address": "a@b.c", "aliases": ["sales"]}]}, "person.aliases: 'sales' is not"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(config: dict[str, Any], problem: str) -> None:
+    with pytest.raises(WorldError, match=re.escape(problem)):
+        read(config)
+
+
+def test_a_command_of_the_host_may_end_by_a_signal() -> None:
+    config = read({"host": {"commands": [{"run": ["x"], "code": -9}]}})
+    assert config.host.commands[0].code == -9

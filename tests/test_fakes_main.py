@@ -106,3 +106,24 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_wrong_words_exit_with_2_and_say_which(options: list[str], says: str) -> None:
     assert says in refused(*options)
+
+
+@pytest.mark.parametrize(
+    ("options", "world", "problem"),
+    [
+        (["--smtp", "70000"], "", "argument --smtp: '70000' is not a port; write a number from 0"),
+        (["--smtp", "x"], "", "argument --smtp: 'x' is not a port"),
+        (["--smtp", "0", "--host", "192.0.2.1"], "", "name another address with --host"),
+        (["--smtp", "0"], 'tls = "maybe"', "world.toml: tls: unknown value 'maybe'"),
+        (["--smtp", "0"], 'program = "eve@x.test"', "world.toml: program: unknown account 'eve"),
+        (["--smtp", "0"], "[mail]\ngreylist = -5", "world.toml: mail.greylist: -5 is negative"),
+        (["--smtp", "0"], '[[fault]]\nwhere = "RCTP"\nreply = "x"', "world.toml: fault: RCTP reply"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_remedy(
+    tmp_path: Path, options: list[str], world: str, problem: str
+) -> None:
+    file = tmp_path / "world.toml"
+    file.write_text(world)
+    said = refused(*options, *(["--world", str(file)] if world else []))
+    assert problem in said.splitlines()[-1]

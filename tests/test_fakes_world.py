@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import socket
+from typing import Any
 
 import pytest
 
@@ -188,3 +190,21 @@ def test_the_wire_is_printed_with_secrets_masked(
     shown = capfd.readouterr().err
     assert "smtp-1 C: ehlo client.example\n" in shown and "smtp-1 S: (closes)\n" in shown
     assert "{cram-md5 alice}" in shown
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"program": "ailce@example.test"}, "unknown account 'ailce@example.test' (did you mean 'al"),
+        ({"fault": [{"where": "RCTP", "reply": "x"}]}, "world: fault: RCTP reply \"x\": no server"),
+    ],
+)
+def test_a_mistake_that_only_the_whole_world_shows_names_its_key(
+    config: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(WorldError, match=re.escape(problem)):
+        World(config)
+
+
+def test_the_program_may_be_an_aim_account() -> None:
+    assert World({"aim": [{"screen_name": "OpsBot"}], "program": "ops bot"})

@@ -16,7 +16,6 @@ from fakes.world import World
 from scenarios.__main__ import main
 from scenarios.errors import ROOT
 
-ROOT = Path(__file__).parent.parent
 CRASH = "apache-crash-alert"
 
 
