@@ -38,8 +38,11 @@ test-real: .venv/complete  ## against real servers (needs root for Postfix, and 
 bench: .venv/complete  ## how fast, as ratios within one run
 	@.venv/bin/python -m tests.bench
 
+rfc:  ## what of each RFC and XEP is done, with code and transcript
+	@$(PY) -m tests.standards
+
 .venv/complete: pyproject.toml .ci/venv.py
 	@$(PYTHON) .ci/venv.py
 	@touch .venv/complete
 
-.PHONY: help scenario scenarios faults fakes test check test-real bench
+.PHONY: help scenario scenarios faults fakes test check test-real bench rfc

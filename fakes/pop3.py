@@ -494,7 +494,7 @@ class Pop3(LineSession):
             raise Refuse(NEEDS_UTF8, "RFC 6856 §5")
 
     def _words(self, unit: Unit, count: int) -> list[str]:
-        """Returns the arguments, separated by single spaces (RFC 2449 §4).
+        """Returns the arguments, separated by single spaces (RFC 2449 §3).
 
         Raises Refuse if there are more or fewer than `count`.
         """

@@ -226,7 +226,7 @@ class Smtp(LineSession):
         content = self.next_dotted(self.policy.size)
         if content is None:
             return None
-        refusal = Refuse(TOO_BIG, "RFC 1870 §6.1") if content.too_long else None
+        refusal = Refuse(TOO_BIG, "RFC 1870 §6.3") if content.too_long else None
         return Unit(content.raw, ".", content=content.data, refusal=refusal)
 
     def _next_chunk(self, line: re.Match[bytes]) -> Unit | None:
@@ -239,7 +239,7 @@ class Smtp(LineSession):
         content = self.next_counted(line.end(), int(line["size"]), room)
         if content is None:
             return None
-        refusal = Refuse(TOO_BIG, "RFC 1870 §6.1") if content.too_long else None
+        refusal = Refuse(TOO_BIG, "RFC 1870 §6.3") if content.too_long else None
         return Unit(content.raw, "BDAT", arg, content=content.data, refusal=refusal)
 
     def _initial_response_secret(self, line: bytes, argument: bytes) -> tuple[Secret, ...]:
@@ -419,7 +419,7 @@ class Smtp(LineSession):
             raise Refuse(NO_SUCH_MAILBOX._replace(text=text), "RFC 5321 §3.3")
         size = int(self._params.get("SIZE") or 0)
         if all(self.store.full(owner.address, size) for owner in owners):
-            raise Refuse(MAILBOX_FULL, "RFC 1870 §6.1")
+            raise Refuse(MAILBOX_FULL, "RFC 1870 §6.4")
 
     def _check_greylist(self, recipient: str) -> None:
         """Raises Refuse if this sender has not tried this recipient long enough ago."""
@@ -566,7 +566,7 @@ class Smtp(LineSession):
         owners = self.store.owners(name) or []
         # A person's own address is a mailbox; only an alias can be a list.
         if not owners or any(owner.address.casefold().startswith(name) for owner in owners):
-            raise Refuse(Reply(550, "5.1.1", "No such list here"), "RFC 5321 §3.5.3")
+            raise Refuse(Reply(550, "5.1.1", "No such list here"), "RFC 5321 §3.5.1")
         members = "\n".join(f"<{owner.address}>" for owner in owners)
         self._say(Reply(250, "2.1.5", members), "RFC 5321 §3.5.2")
 
@@ -602,7 +602,7 @@ class Smtp(LineSession):
     def do_STARTTLS(self, unit: Unit) -> None:
         self._no_argument(unit)
         if self.tls is not None:
-            raise Refuse(BAD_SEQUENCE._replace(text="TLS is active already"), "RFC 3207 §4")
+            raise Refuse(BAD_SEQUENCE._replace(text="TLS is active already"), "RFC 3207 §4.2")
         self._say(READY_FOR_TLS, "RFC 3207 §4")
         self.start_tls()
 

@@ -68,7 +68,7 @@ Steps = Generator[bytes, bytes, str | Success]
 def invented_salt(name: str) -> bytes:
     """A salt for SCRAM that depends only on the name.
 
-    It is the same each time, and does not show whether the account exists (RFC 5802 §9).
+    It is the same each time, and does not show whether the account exists (RFC 5802 §7).
     """
     return hashlib.sha256(b"salt " + name.encode()).digest()[:16]
 

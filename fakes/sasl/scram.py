@@ -71,7 +71,7 @@ def scram(algorithm: str, plus: bool, context: Context) -> Steps:
     name, authzid = _decode_name(first.name), _decode_name(first.authzid)
     account = context.accounts.find(name)
 
-    # An unknown name gets a salt and a challenge like any other (RFC 5802 §9).
+    # An unknown name gets a salt and a challenge like any other (RFC 5802 §7).
     salt = context.salt(account.address if account else name)
     password = account.password if account else ""
     nonce = first.nonce + context.nonce().encode()

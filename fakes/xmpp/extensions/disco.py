@@ -21,7 +21,7 @@ def domain_information(service: Service) -> Information:
     for extension in service.extensions.active:
         features.update(extension.domain_features())
     if service.offers("offline"):
-        features.add("msgoffline")  # XEP-0160 §5
+        features.add("msgoffline")  # XEP-0160 §4
     return Information("server", "im", "fakes", tuple(sorted(features)))
 
 
