@@ -219,7 +219,7 @@ class Reader:
 
     # ── values ───────────────────────────────────────────────────────────────────
 
-    def _value(self, name: str, value: object, kind: Any) -> Any:
+    def _value(self, name: str, value: Any, kind: Any) -> Any:
         """Returns a value as the annotation wants it. Raises WorldError."""
         origin, inner = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union):
@@ -241,7 +241,7 @@ class Reader:
         if dataclasses.is_dataclass(kind):
             assert isinstance(kind, type)
             return self._record(name, value, kind)
-        accepted = {float: (int, float), Signed: int}.get(kind, kind)
+        accepted: Any = {float: (int, float), Signed: int}.get(kind, kind)
         # bool is a subclass of int, but `size = true` is a mistake.
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise self._wrong_type(name, value, _FORMS[kind])
