@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from comms.message import Mail
+from comms.read import Mail
 from comms.state import State
 
 _SCHEMA = """

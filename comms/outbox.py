@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from comms import smtp
 from comms.clock import Clock
+from comms.compose import Message
 from comms.errors import CommsError, Refused, Unknown, Unreachable
 from comms.host import Host
-from comms.message import Message
 from comms.settings import Server
 from comms.state import State
 

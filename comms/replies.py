@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from comms import addresses
-from comms.addresses import Mailbox
-from comms.message import Mail, Message
+from comms.compose import Message
+from comms.read import Mail
 
 # Who never is a person (RFC 3834 §2 names the first kinds).
 _ROBOTS = re.compile(
@@ -123,6 +123,13 @@ def reply(mail: Mail, to: str, sender: str, text: str, subject: str = "") -> Mes
     return Message(sender=sender, to=[to], subject=subject or f"Re: {stem(mail.subject)}", text=text, headers=headers)
 
 
+def forward(mail: Mail, sender: str, to: list[str], text: str = "") -> Message:
+    """A mail handed on whole, as message/rfc822 (RFC 2046 §5.2.1): nothing of it is lost or rewritten."""
+    message = Message(sender, to, f"Fwd: {mail.subject}", text)
+    message.attach("forwarded.eml", mail.raw, "message/rfc822")
+    return message
+
+
 def stem(subject: str) -> str:
     """The subject without any Re: before it."""
     return re.sub(r"^(?:\s*(?:re|aw|sv|antw|ref)(?:\[\d+\])?\s*:)+\s*", "", subject, flags=re.I).strip()
@@ -201,6 +208,3 @@ def _bounce_in_words(mail: Mail) -> Bounce | None:
         return None
     ours = [address for address in failed if addresses.is_address(address)]
     return Bounce(tuple(Fate(address, "failed") for address in ours), _message_id(mail.raw.partition(b"\r\n\r\n")[2]))
-
-
-__all__ = ["Bounce", "Fate", "Mailbox", "answer_to", "automatic", "bounce", "delivered_to", "reply", "return_path", "stem"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from comms.compose import Message
 from comms.errors import StateError
-from comms.message import Message
 from comms.outbox import Outbox
 from comms.settings import Server, load
 from comms.state import State
@@ -134,7 +134,7 @@ DIES = """
 import os, sys
 from pathlib import Path
 from comms.outbox import Outbox
-from comms.message import Message
+from comms.compose import Message
 from comms.state import State
 from comms import smtp
 class Dying:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms import replies
-from comms.message import Mail, read
+from comms.read import Mail, read
 
 TRACE = "Return-Path: <ann@x.example>\r\nX-Original-To: secret@us.test\r\nDelivered-To: us@us.test\r\nReceived: from a by b; now\r\n"
 

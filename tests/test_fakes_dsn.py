@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from comms import replies
-from comms.message import read
+from comms.read import read
 from fakes.dsn import decoded
 from fakes.wire import Facts
 from fakes.world import World

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from comms.message import Message
+from comms.compose import Message
 from fakes.world import World
 from scenarios import __main__ as command
 from scenarios import catalogue

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comms import message, settings
+from comms import settings
 from comms.errors import CommsError, StateError
+from comms.read import read
 from fakes.faults import POISON
 from fakes.world import World
 from scenarios.book import tickets as book
@@ -217,12 +218,11 @@ def test_what_kills_the_program_is_kept_after_three_deaths(monkeypatch: pytest.M
     class Death(BaseException):
         pass
 
-    honest = message.read
 
     def deadly(raw: bytes) -> Any:
         if b"POISON" in raw:
             raise Death
-        return honest(raw)
+        return read(raw)
 
     monkeypatch.setattr(tickets, "read", deadly)
     with World(WORLD, rehearsal=True) as world:
