@@ -18,10 +18,10 @@ from comms.commands import Commands, Order, Refusal, describe
 from comms.host import Host, OutcomeLike
 from comms.ledger import keys
 from comms.mailbox import Letter, letters
-from comms.message import Mail, read
 from comms.outbox import Outbox
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
+from comms.read import Mail, read
 from comms.settings import Server
 from comms.state import State
 

@@ -19,8 +19,8 @@ from comms.commands import AUDIT, Commands, Order, Refusal, Verb, describe, phra
 from comms.errors import StateError
 from comms.host import Outcome, OutcomeLike, RealHost
 from comms.ledger import Ledger, keys
-from comms.message import read
 from comms.quarantine import Quarantine
+from comms.read import read
 from comms.state import State
 from fakes.host import Command
 from fakes.world import World

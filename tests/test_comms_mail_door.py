@@ -9,7 +9,7 @@ import pytest
 
 from comms.commands import Commands, Verb
 from comms.mail_door import MailDoor
-from comms.message import read
+from comms.read import read
 from comms.settings import Server
 from comms.state import State
 from tests.scripted import Hasty, Notebook

@@ -53,9 +53,9 @@ from comms.host import Host
 from comms.ledger import keys
 from comms.mailbox import Letter as Incoming
 from comms.mailbox import letters
-from comms.message import Mail, read
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
+from comms.read import Mail, read
 from comms.settings import Settings
 from scenarios.play import Claim, Program, act
 from scenarios.processing.tickets_model import Answer, Attachment, Letter, Response, Seen, Ticket, Tries, connect

@@ -46,10 +46,10 @@ from typing import TYPE_CHECKING, Any
 from comms import addresses
 from comms.clock import Clock
 from comms.commands import Commands, Verb
+from comms.compose import Message
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.mail_door import MailDoor
-from comms.message import Message
 from comms.settings import Settings
 from comms.state import State
 from scenarios.play import Claim, Program, act

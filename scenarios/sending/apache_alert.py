@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any
 
 from comms import probe
 from comms.clock import Clock
+from comms.compose import Message
 from comms.host import Host
-from comms.message import Message
 from comms.outbox import Outbox
 from comms.settings import Settings
 from comms.state import State
