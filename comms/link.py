@@ -12,11 +12,12 @@ import io
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from comms.clock import Clock
-from comms.errors import Unreachable
+from comms.errors import Refused, Unreachable
 
 GOODBYE = 1.0  # seconds that a close waits for the other side to close too
 
@@ -232,6 +233,30 @@ def client_context(ca_file: Path | None = None) -> LinkContext:
     else:
         context.load_verify_locations(ca_file)
     return context
+
+
+def secure(
+    name: str, hostname: str, upgrade: Callable[[], object], *, command: str = "", offered: bool = True
+) -> None:
+    """Runs `upgrade`, which starts TLS with the server `name`, and turns what goes wrong into errors of comms.
+
+    Raises Refused if the server does not offer `command` (nothing is sent then), or if its certificate is not valid
+    for `hostname`; Unreachable if TLS cannot be started. Errors of comms that `upgrade` raises pass through.
+    """
+    if not offered:
+        raise Refused(
+            f"{name} does not offer {command}, and the settings require it; nothing is sent in clear text; "
+            'write tls = "implicit" for a port that begins with TLS, or tls = "none" to allow clear text'
+        )
+    try:
+        upgrade()
+    except ssl.SSLCertVerificationError as error:
+        raise Refused(
+            f"{name}: its certificate is not trusted for {hostname}: {error.verify_message}; "
+            "if your own authority issued it, name the authority's file in ca_file"
+        ) from None
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: a host name that cannot be checked
+        raise Unreachable(f"{name}: TLS could not be started: {error}") from None
 
 
 class _Raw(io.RawIOBase):

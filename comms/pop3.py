@@ -19,7 +19,6 @@ import base64
 import hashlib
 import poplib
 import re
-import ssl
 import types
 from collections.abc import Callable
 from typing import TypeVar
@@ -27,7 +26,7 @@ from typing import TypeVar
 from comms import sasl
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
-from comms.link import Link, client_context
+from comms.link import Link, client_context, secure
 from comms.mailbox import Entry
 from comms.settings import Server
 
@@ -131,7 +130,7 @@ class Mailbox:
         self._link = link
         try:
             if server.tls == "implicit":
-                self._secure(lambda: link.start_tls(client_context(server.ca_file), server.host))
+                secure(self._name, server.host, self._upgrade)
             self._client = self._ask("the connection", lambda: _Client(link, server.host))
             if server.tls == "starttls":
                 self._start_tls()
@@ -182,12 +181,12 @@ class Mailbox:
 
     def delete(self, entry: Entry) -> None:
         """Marks a message; it is removed when the block ends. Raises Unreachable, Refused."""
-        self._ask("DELE", lambda: self._client.command(f"DELE {entry.number}"))
+        self._command(f"DELE {entry.number}")
         self._marked += 1
 
     def undelete(self) -> None:
         """Takes all marks back. Raises Unreachable, Refused."""
-        self._ask("RSET", lambda: self._client.command("RSET"))
+        self._command("RSET")
         self._marked = 0
 
     def commit(self) -> None:
@@ -200,7 +199,7 @@ class Mailbox:
 
     def count(self) -> tuple[int, int]:
         """How many messages, and how many octets. Raises Unreachable, Refused."""
-        said = self._ask("STAT", lambda: self._client.command("STAT"))
+        said = self._command("STAT")
         match = re.match(rb"\+OK (\d+) (\d+)", said)
         if match is None:
             raise self._lost(_OutOfStep(f"STAT was answered {said[:100]!r}"))
@@ -216,7 +215,7 @@ class Mailbox:
             self._link.close()
             return
         try:
-            self._ask("QUIT", lambda: self._client.command("QUIT"))
+            self._command("QUIT")
         except Unreachable as error:
             if marked:
                 raise Unknown(f"{error}; whether {marked} messages were removed is not known") from None
@@ -230,27 +229,19 @@ class Mailbox:
     # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_tls(self) -> None:
-        if b"STLS" not in self._capabilities():
-            raise Refused(
-                f"{self._name} does not offer STLS, and the settings ask for it; nothing is sent in clear "
-                '(tls = "none" would allow it, tls = "implicit" is for ports like 995)'
-            )
-        self._ask("STLS", lambda: self._client.command("STLS"))
-        if self._client._buffer:
-            raise Unreachable(f"{self._name}: octets in clear stand behind the answer to STLS: somebody may be injecting")
-        self._secure(lambda: self._link.start_tls(client_context(self.server.ca_file), self.server.host))
+        def upgrade() -> None:
+            self._command("STLS")
+            if self._client._buffer:
+                raise Unreachable(
+                    f"{self._name}: octets in clear stand behind the answer to STLS: somebody may be injecting"
+                )
+            self._upgrade()
 
-    def _secure(self, upgrade: Callable[[], None]) -> None:
+        secure(self._name, self.server.host, upgrade, command="STLS", offered=b"STLS" in self._capabilities())
+
+    def _upgrade(self) -> None:
         self._in_step = False
-        try:
-            upgrade()
-        except ssl.SSLCertVerificationError as error:
-            raise Refused(
-                f"{self._name}: its certificate is not to be trusted: {error.verify_message} "
-                "(if it is your own authority's, name it with ca_file)"
-            ) from None
-        except (ssl.SSLError, OSError) as error:
-            raise Unreachable(f"{self._name}: TLS could not be started: {error}") from None
+        self._link.start_tls(client_context(self.server.ca_file), self.server.host)
         self._in_step = True
 
     def _capabilities(self) -> dict[bytes, list[bytes]]:
@@ -264,7 +255,7 @@ class Mailbox:
         """By the one way that the settings name, or the strongest there is; never by a second one."""
         offered = self._capabilities()
         if b"UTF8" in offered:  # RFC 6856 §2.1: without it, mail with UTF-8 in its header may not be had at all
-            self._ask("UTF8", lambda: self._client.command("UTF8"))
+            self._command("UTF8")
         stamp = re.search(rb"<[^<>\r\n]+@[^<>\r\n]+>", self._client.getwelcome())
         way = self.server.auth
         if way == "auto":
@@ -278,12 +269,12 @@ class Mailbox:
                     'the password is not sent in clear instead (auth = "user" would allow it)'
                 )
             digest = hashlib.md5(stamp[0] + password.encode()).hexdigest()  # RFC 1939 §7
-            self._ask(f"the login of {user} by APOP", lambda: self._client.command(f"APOP {user} {digest}"))
+            self._command(f"APOP {user} {digest}", f"the login of {user} by APOP")
         elif way == "plain":
             self._log_in_by_plain(user, password)
         else:
-            self._ask(f"the user {user}", lambda: self._client.command(f"USER {user}"))
-            self._ask(f"the login of {user}", lambda: self._client.command(f"PASS {password}"))
+            self._command(f"USER {user}", f"the user {user}")
+            self._command(f"PASS {password}", f"the login of {user}")
 
     def _log_in_by_plain(self, user: str, password: str) -> None:
         """RFC 5034 §4: the answer goes with the command where it fits in 255 octets, else behind an empty challenge."""
@@ -291,10 +282,10 @@ class Mailbox:
         whole = f"AUTH PLAIN {answer}"
         what = f"the login of {user} by PLAIN"
         if len(whole) <= 253:
-            self._ask(what, lambda: self._client.command(whole))
+            self._command(whole, what)
             return
-        self._ask(what, lambda: self._client.command("AUTH PLAIN"))
-        self._ask(what, lambda: self._client.command(answer))
+        self._command("AUTH PLAIN", what)
+        self._command(answer, what)
 
     # ── the dialogue ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -307,6 +298,10 @@ class Mailbox:
                 raise self._lost(_OutOfStep(f"{command} was answered {line[:100]!r}"))
             found[int(number)] = value.split()[0]
         return found
+
+    def _command(self, line: str, what: str = "") -> bytes:
+        """Sends a command and returns its status line. `what` describes it in errors; the default is its first word."""
+        return self._ask(what or line.split()[0], lambda: self._client.command(line))
 
     def _content(self, command: str, most: int) -> bytes:
         def ask() -> bytes:
@@ -345,6 +340,3 @@ class Mailbox:
         # RFC 2449 §8.1, RFC 3206 §4: what may be better next time
         later = code is not None and code[1].upper().startswith(("IN-USE", "LOGIN-DELAY", "SYS/TEMP"))
         return (TryLater if later else Refused)(f"{self._name} refused {what}: {said}")
-
-
-__all__ = ["CommsError", "Entry", "Mailbox", "Refused", "TryLater", "Unknown", "Unreachable"]

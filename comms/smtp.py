@@ -14,15 +14,14 @@ import base64
 import binascii
 import re
 import smtplib
-import ssl
 import types
 from collections.abc import Iterable
 
 from comms import sasl
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.link import Link, client_context
+from comms.link import Link, client_context, secure
 from comms.settings import Server
 
 Trouble = TryLater | Refused | Unknown
@@ -56,7 +55,7 @@ class Session:
         self.usable = True  # the dialogue is in step: another message may follow
         try:
             if server.tls == "implicit":
-                self._secure(lambda: link.start_tls(client_context(server.ca_file), server.host))
+                secure(self._name, server.host, self._upgrade)
             self._client = self._greeted(host)
             self._hello()
             if server.tls == "starttls":
@@ -139,33 +138,20 @@ class Session:
         if self._last[0] != 250:
             raise self._trouble(*self._last, "our greeting")
 
+    def _upgrade(self) -> None:
+        self._link.start_tls(client_context(self.server.ca_file), self.server.host)
+
     def _start_tls(self) -> None:
-        if not self._client.has_extn("starttls"):
-            raise Refused(
-                f"{self._name} does not offer STARTTLS, and the settings ask for it; nothing is sent in clear "
-                '(tls = "none" would allow it, tls = "implicit" is for ports like 465)'
-            )
-
         def upgrade() -> None:
-            # forgets the capabilities learnt in clear, by RFC 3207 §4.2
-            self._client.starttls(context=client_context(self.server.ca_file))
+            try:
+                # forgets the capabilities learnt in clear, by RFC 3207 §4.2
+                self._client.starttls(context=client_context(self.server.ca_file))
+            except smtplib.SMTPResponseException as error:
+                raise self._trouble(error.smtp_code, _octets(error.smtp_error), "STARTTLS") from None
 
-        self._secure(upgrade)
+        offered = self._client.has_extn("starttls")
+        secure(self._name, self.server.host, upgrade, command="STARTTLS", offered=offered)
         self._hello()
-
-    def _secure(self, upgrade: object) -> None:
-        assert callable(upgrade)
-        try:
-            upgrade()
-        except ssl.SSLCertVerificationError as error:
-            raise Refused(
-                f"{self._name}: its certificate is not to be trusted: {error.verify_message} "
-                "(if it is your own authority's, name it with ca_file)"
-            ) from None
-        except smtplib.SMTPResponseException as error:
-            raise self._trouble(error.smtp_code, _octets(error.smtp_error), "STARTTLS") from None
-        except (ssl.SSLError, OSError, smtplib.SMTPException) as error:
-            raise Unreachable(f"{self._name}: TLS could not be started: {error}") from None
 
     def _log_in(self) -> None:
         """The one mechanism that the settings name, or the strongest that is offered. Never a second one."""
@@ -276,6 +262,3 @@ def _encoded(octets: bytes) -> str:
 
 def _octets(text: bytes | str) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
-
-
-__all__ = ["CommsError", "Refused", "Session", "Trouble", "TryLater", "Unknown", "Unreachable"]

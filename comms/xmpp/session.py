@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ssl
 import types
 from collections.abc import Callable
 from typing import NoReturn
@@ -22,7 +21,7 @@ from comms import sasl
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.link import Link, client_context
+from comms.link import Link, client_context, secure
 from comms.settings import Server
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid, ascii_domain
@@ -69,7 +68,7 @@ class Session:
         self.link = self._connect()
         try:
             if server.tls == "implicit":
-                self._secure()
+                secure(self._name, self.account.domain, self._upgrade)
             features = self._restart()
             if server.tls == "starttls":
                 features = self._start_tls(features)
@@ -157,33 +156,24 @@ class Session:
         return self._element(f"{{{STREAMS}}}features")
 
     def _start_tls(self, features: Element) -> Element:
-        if features.find(f"{{{TLS}}}starttls") is None:
-            raise Refused(
-                f"{self._name} does not offer STARTTLS, and the settings ask for it; nothing is sent in clear "
-                '(tls = "none" would allow it, tls = "implicit" is for ports like 5223)'
-            )
-        self._write(f"<starttls xmlns='{TLS}'/>".encode())
-        self._element(f"{{{TLS}}}proceed")
-        self._secure()
+        def upgrade() -> None:
+            self._write(f"<starttls xmlns='{TLS}'/>".encode())
+            self._element(f"{{{TLS}}}proceed")
+            self._upgrade()
+
+        offered = features.find(f"{{{TLS}}}starttls") is not None
+        secure(self._name, self.account.domain, upgrade, command="STARTTLS", offered=offered)
         return self._restart()
 
-    def _secure(self) -> None:
+    def _upgrade(self) -> None:
         """TLS; the certificate must be the domain's (RFC 6120 §13.7.2.1), whatever host it was found on."""
         if self._reader.rest:
             raise Unreachable(f"{self._name} speaks in clear behind <proceed/>: somebody may be injecting")
         self._ended = True  # RFC 6120 §5.4.3.2: if it fails, there is no closing tag
-        try:
-            context = client_context(self.server.ca_file)
-            if self.server.tls == "implicit":
-                context.set_alpn_protocols(["xmpp-client"])  # XEP-0368 §3
-            self.link.start_tls(context, ascii_domain(self.account.domain))
-        except ssl.SSLCertVerificationError as error:
-            raise Refused(
-                f"{self._name}: its certificate is not to be trusted for {self.account.domain}: {error.verify_message} "
-                "(if it is your own authority's, name it with ca_file)"
-            ) from None
-        except (ssl.SSLError, OSError, ValueError) as error:
-            raise Unreachable(f"{self._name}: TLS could not be started: {error}") from None
+        context = client_context(self.server.ca_file)
+        if self.server.tls == "implicit":
+            context.set_alpn_protocols(["xmpp-client"])  # XEP-0368 §3
+        self.link.start_tls(context, ascii_domain(self.account.domain))
         self._ended = False
 
     def _log_in(self, features: Element) -> None:
