@@ -1,7 +1,7 @@
 """Mailboxes as RFC 5322 §3.4 writes them, read strictly and in one pass: a name that looks like an address, two
 addresses where one is due, a stray bracket is an error here, never a guess. Who may command hangs on it.
 
-    parse("Jeremy <jeremy@yourco.test>, ops@yourco.test")    # [Mailbox("Jeremy", …), Mailbox("", …)]
+    parse("Jeremy <jeremy@yourco.test>, ops@yourco.test")    # [Address("Jeremy", …), Address("", …)]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COMMENT = re.compile(r"[()\\]")
 
 
 @dataclass(frozen=True)
-class Mailbox:
+class Address:
     """A display name, decoded ("" when there is none), and an addr-spec."""
 
     name: str
@@ -47,11 +47,11 @@ class Mailbox:
         if not self.name:
             return [self.address]
         if self.name.isascii() and not words.looks_encoded(self.name):
-            return [*Mailbox(self.name, "").__str__().removesuffix(" <>").split(" "), f"<{self.address}>"]
+            return [*Address(self.name, "").__str__().removesuffix(" <>").split(" "), f"<{self.address}>"]
         return [*words.encode(self.name), f"<{self.address}>"]
 
 
-def parse(text: str) -> list[Mailbox]:
+def parse(text: str) -> list[Address]:
     """The mailboxes of an address list, those in groups too. `text` is unfolded, its names still encoded (RFC 2047).
 
     Raises ValueError for anything that RFC 5322 §3.4 does not allow; of the obsolete forms, only dots in names pass.
@@ -59,7 +59,7 @@ def parse(text: str) -> list[Mailbox]:
     return _Parser(text).addresses()
 
 
-def one(text: str) -> Mailbox:
+def parse_one(text: str) -> Address:
     """Exactly one mailbox, and no group. Raises ValueError."""
     parser = _Parser(text)
     found = parser.addresses()
@@ -71,7 +71,7 @@ def one(text: str) -> Mailbox:
 def is_address(text: str) -> bool:
     """Whether this is a bare addr-spec: no name, no brackets, no blanks around."""
     try:
-        return one(text).address == text
+        return parse_one(text).address == text
     except ValueError:
         return False
 
@@ -111,8 +111,8 @@ class _Parser:
             at = match.end() + (match[0] == "\\")
         return at
 
-    def addresses(self) -> list[Mailbox]:
-        found: list[Mailbox] = []
+    def addresses(self) -> list[Address]:
+        found: list[Address] = []
         while True:
             found += self._address()
             self._space()
@@ -122,7 +122,7 @@ class _Parser:
                 return found
             raise ValueError(f"{self._peek()[1]!r} is not expected there in {self.text!r}")
 
-    def _address(self) -> list[Mailbox]:
+    def _address(self) -> list[Address]:
         """A mailbox or a group."""
         self._space()
         begin = self._at
@@ -130,7 +130,7 @@ class _Parser:
         self._space()
         if phrase and self._take(":"):
             self.groups += 1
-            members: list[Mailbox] = []
+            members: list[Address] = []
             self._space()
             while not self._take(";"):
                 members.append(self._mailbox())
@@ -141,7 +141,7 @@ class _Parser:
         self._at = begin
         return [self._mailbox()]
 
-    def _mailbox(self) -> Mailbox:
+    def _mailbox(self) -> Address:
         self._space()
         begin = self._at
         phrase = self._phrase()
@@ -152,9 +152,9 @@ class _Parser:
             self._space()
             if not self._take(">"):
                 raise ValueError(f"a bracket is opened and never closed in {self.text!r}")
-            return Mailbox(words.decode(phrase), address)
+            return Address(words.decode(phrase), address)
         self._at = begin
-        return Mailbox("", self._addr_spec())
+        return Address("", self._addr_spec())
 
     def _phrase(self) -> str:
         """Words and, as of old, dots, with single blanks where there were any."""

@@ -21,7 +21,7 @@ from email.utils import format_datetime
 from io import BytesIO
 
 from comms import addresses, header
-from comms.addresses import Mailbox
+from comms.addresses import Address
 from comms.attachments import Attachment
 from comms.clock import Clock
 from comms.header import check_line
@@ -171,15 +171,15 @@ def _normal(text: str) -> str:
     return text if text.endswith("\n") or not text else text + "\n"
 
 
-def _mailboxes(attribute: str, texts: Iterable[str]) -> list[Mailbox]:
+def _mailboxes(attribute: str, texts: Iterable[str]) -> list[Address]:
     found = []
     for text in texts:
         check_line(attribute, text)
         try:
-            box = addresses.one(text)
+            box = addresses.parse_one(text)
         except ValueError:
             raise ValueError(f"{attribute}: {text!r} is not one address like Ann <ann@example.org>") from None
-        found.append(Mailbox(box.name, _ascii_domain(box.address)))
+        found.append(Address(box.name, _ascii_domain(box.address)))
     return found
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from comms import words
-from comms.addresses import Mailbox
+from comms.addresses import Address
 
 LINE = 76  # characters per header line: 78 at most (RFC 5322 §2.1.1), 76 with an encoded word (RFC 2047 §2)
 LONGEST_LINE = 998  # bytes that no line of a mail may exceed (RFC 5322 §2.1.1)
@@ -25,7 +25,7 @@ def check_line(attribute: str, value: str) -> None:
         raise ValueError(f"{attribute}: a line break or NUL in {value!r} could smuggle a header in; take it out")
 
 
-def address_field(name: str, addresses: Sequence[Mailbox]) -> str:
+def address_field(name: str, addresses: Sequence[Address]) -> str:
     """Returns a header field that lists addresses, folded, without the final CRLF."""
     pieces: list[str] = []
     for address in addresses:

@@ -1,7 +1,7 @@
 """What a mailbox is, by whatever protocol, and how to take mail out of one without losing or repeating any.
 
     with Mailbox(server, clock) as mailbox:                     # comms.pop3, comms.imap
-        for letter in letters(mailbox, tries, "ops@mail.example.test", most=1_000_000, host=host):
+        for letter in incoming(mailbox, tries, "ops@mail.example.test", most=1_000_000, host=host):
             ...                                                 # remember it durably; then it is deleted
 
 A letter is deleted when the loop comes back for the next one: what was to be remembered of it must be on disk by then.
@@ -69,7 +69,7 @@ class Tries(Protocol):
 
 
 @dataclass
-class Letter:
+class Incoming:
     """A message on its way. `spoiled` says why it should only be kept: too large (then `raw` is its header), or deadly.
 
     Setting `stays` leaves it in the mailbox.
@@ -81,7 +81,7 @@ class Letter:
     stays: bool = False
 
 
-def letters(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -> Iterator[Letter]:
+def incoming(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -> Iterator[Incoming]:
     """Each message, to be remembered in the loop's body and deleted behind it. Raises CommsError.
 
     `place` names the mailbox in keys; of a message over `most` octets only the header comes. What was begun with before
@@ -89,12 +89,12 @@ def letters(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -
     """
     fresh, again = _sorted(mailbox, tries, place)
     for _, key, entry in fresh:
-        yield from _letter(mailbox, tries, key, entry, 0, most, host)
+        yield from _incoming(mailbox, tries, key, entry, 0, most, host)
     if fresh and again:
         mailbox.commit()
         _, again = _sorted(mailbox, tries, place)
     for before, key, entry in again:
-        yield from _letter(mailbox, tries, key, entry, before, most, host)
+        yield from _incoming(mailbox, tries, key, entry, before, most, host)
 
 
 _Listed = list[tuple[int, str, Entry]]
@@ -109,14 +109,16 @@ def _sorted(mailbox: Mailbox, tries: Tries, place: str) -> tuple[_Listed, _Liste
     return [one for one in found if not one[0]], sorted((one for one in found if one[0]), key=lambda one: one[0])
 
 
-def _letter(mailbox: Mailbox, tries: Tries, key: str, entry: Entry, before: int, most: int, host: Host) -> Iterator[Letter]:
+def _incoming(
+    mailbox: Mailbox, tries: Tries, key: str, entry: Entry, before: int, most: int, host: Host
+) -> Iterator[Incoming]:
     tries.trying(key)
     try:
         if entry.size > most:
-            letter = Letter(mailbox.head(entry), entry, f"too large: {entry.size} octets")
+            letter = Incoming(mailbox.head(entry), entry, f"too large: {entry.size} octets")
         else:
             spoiled = f"the program has died of it {before} times" if before >= TRIES else ""
-            letter = Letter(mailbox.fetch(entry, most), entry, spoiled)
+            letter = Incoming(mailbox.fetch(entry, most), entry, spoiled)
         yield letter
         if not letter.stays:
             mailbox.delete(entry)

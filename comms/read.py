@@ -15,7 +15,7 @@ from email.message import Message as Parsed
 from email.utils import parsedate_to_datetime
 
 from comms import addresses, header, words
-from comms.addresses import Mailbox
+from comms.addresses import Address
 from comms.attachments import Attachment, safe_name, uniquely_named
 from comms.header import MESSAGE_ID
 from comms.html_text import html_to_text
@@ -28,10 +28,10 @@ class Mail:
     """A mail as read. `sender` is set only if there is exactly one From, with exactly one address and no defect."""
 
     raw: bytes = field(repr=False)
-    sender: Mailbox | None = None
-    to: tuple[Mailbox, ...] = ()
-    cc: tuple[Mailbox, ...] = ()
-    reply_to: tuple[Mailbox, ...] = ()
+    sender: Address | None = None
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
     subject: str = ""  # decoded, one safe line
     text: str = ""  # the plain text, else the HTML as text
     html: str | None = None
@@ -57,8 +57,8 @@ def read(raw: bytes) -> Mail:
     defects: list[str] = []
     headers = tuple(header.fields(raw))
 
-    def boxes(name: str) -> tuple[Mailbox, ...]:
-        found: list[Mailbox] = []
+    def boxes(name: str) -> tuple[Address, ...]:
+        found: list[Address] = []
         for known, value in headers:
             if known.casefold() == name:
                 try:
@@ -95,10 +95,10 @@ def read(raw: bytes) -> Mail:
     )
 
 
-def _sender(headers: tuple[tuple[str, str], ...]) -> Mailbox | None:
+def _sender(headers: tuple[tuple[str, str], ...]) -> Address | None:
     found = [value for name, value in headers if name.casefold() == "from"]
     try:
-        return addresses.one(found[0]) if len(found) == 1 else None
+        return addresses.parse_one(found[0]) if len(found) == 1 else None
     except ValueError:
         return None
 

@@ -116,4 +116,3 @@ def _decoded(text: str) -> bytes:
 MECHANISMS: dict[str, Callable[[str, str], Responder]] = {"CRAM-MD5": cram_md5, "PLAIN": plain, "LOGIN": login}
 SCRAM = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}  # strongest first
 CLIENT_FIRST = frozenset({"PLAIN"})  # speaks first: its answer may travel with the command
-IN_CLEAR = frozenset({"PLAIN", "LOGIN"})  # the password itself crosses the wire

@@ -8,7 +8,6 @@ settings.table("apache-alert", Rules)         # [scenario.apache-alert], as a da
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import stat
 import tomllib
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from comms.errors import SettingsError
+from comms.suggest import did_you_mean
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Settings:
         keys = {**_SERVER_KEYS, **_OWN_KEYS.get(protocol, {})}
         for key, value in table.items():
             if key not in keys:
-                raise self._error(f"{protocol}.{key}", f"is not known{_nearest(key, keys)}; known: {', '.join(keys)}")
+                raise self._error(f"{protocol}.{key}", f"is not known{did_you_mean(key, keys)}; known: {', '.join(keys)}")
             self._check(f"{protocol}.{key}", value, keys[key])
         if not table.get("host") and not table.get("jid"):  # a Jabber address names its server's domain
             raise self._error(f"{protocol}.host", 'is missing; write host = "mail.example.org"')
@@ -116,7 +116,7 @@ class Settings:
         given: dict[str, Any] = {}
         for key, value in table.items():
             if key not in fields:
-                raise self._error(f"{name}.{key}", f"is not known{_nearest(key, fields)}; known: {', '.join(fields)}")
+                raise self._error(f"{name}.{key}", f"is not known{did_you_mean(key, fields)}; known: {', '.join(fields)}")
             given[key] = self._converted(f"{name}.{key}", value, hints[key])
         for key, one in fields.items():
             missing = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
@@ -188,7 +188,7 @@ class Settings:
 
     def _choose(self, name: str, value: str, choices: Iterable[str]) -> None:
         if value not in choices:
-            raise self._error(name, f"is {value!r}; choose {' or '.join(choices)}{_nearest(value, choices)}")
+            raise self._error(name, f"is {value!r}; choose {' or '.join(choices)}{did_you_mean(value, choices)}")
 
     def _error(self, name: str, text: str) -> SettingsError:
         return SettingsError(f"{self.source}: {name} {text}")
@@ -210,11 +210,6 @@ def load(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> 
     known = (*PORTS, "scenario")
     for name, table in settings.tables.items():
         if name not in known:
-            raise settings._error(name, f"is not known{_nearest(name, known)}; known: {', '.join(known)}")
+            raise settings._error(name, f"is not known{did_you_mean(name, known)}; known: {', '.join(known)}")
         settings._check(name, table, dict)
     return settings
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

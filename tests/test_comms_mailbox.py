@@ -10,7 +10,7 @@ import pytest
 
 from comms import settings
 from comms.errors import CommsError, Unreachable
-from comms.mailbox import letters
+from comms.mailbox import incoming
 from comms.pop3 import Mailbox
 from fakes.world import World
 
@@ -32,7 +32,7 @@ def look(world: World, tries: Tries, most: int = 10_000, dies_of: bytes = b"noth
     """One session: (subject, why it is spoiled) of what came."""
     got = []
     with Mailbox(settings.load(world.settings).server("pop3"), world.clock) as mailbox:
-        for letter in letters(mailbox, tries, "alice", most, world.host):
+        for letter in incoming(mailbox, tries, "alice", most, world.host):
             if dies_of in letter.raw and not letter.spoiled:
                 raise ZeroDivisionError
             got.append((letter.raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode(), letter.spoiled))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import TYPE_CHECKING, TypeVar
 
+from comms.suggest import did_you_mean
 from comms.toc.messages import Message, escaped, normal, word
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ class Buddy:
         """
         for status in statuses:
             if status not in STATUSES:
-                near = difflib.get_close_matches(status, STATUSES, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                hint = did_you_mean(status, STATUSES)
                 raise ValueError(f"there is no status {status!r}{hint}; there is: {', '.join(STATUSES)}")
 
         def register(handler: _Handler) -> _Handler:

@@ -30,6 +30,11 @@ class Jid:
         """The address in a text. Raises ValueError naming what is wrong with it."""
         return _parsed(text)
 
+    @classmethod
+    def of(cls, address: str | Jid) -> Jid:
+        """Returns `address`, parsed if it is text. Raises ValueError naming what is wrong with it."""
+        return cls.parse(address) if isinstance(address, str) else address
+
     @property
     def bare(self) -> Jid:
         """The account, without the resource."""

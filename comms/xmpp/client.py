@@ -153,7 +153,7 @@ class Client:
         Raises TryLater when the authorisation does not come in time, Refused when it is refused or the address is
         unknown, Unreachable, Unknown (it may have gone), ValueError for an address or a text that cannot be.
         """
-        address = Jid.parse(to) if isinstance(to, str) else to
+        address = Jid.of(to)
         element = stanzas.message(address, text, kind)
         if len(to_bytes(element)) > STANZA:
             raise ValueError(f"the text is too long for one message ({STANZA} octets, RFC 6120 §13.12): split it")
@@ -213,13 +213,13 @@ class Client:
 
     def subscribed_to(self, who: str | Jid) -> bool:
         """Whether they have authorised us (we ourselves always have)."""
-        address = (Jid.parse(who) if isinstance(who, str) else who).bare
+        address = Jid.of(who).bare
         contact = self.roster.get(address)
         return address == self.jid.bare or (contact is not None and contact.seen)
 
     def add(self, who: str | Jid, name: str = "", groups: Collection[str] = ()) -> None:
         """Puts somebody on the list and asks for authorisation. Raises ValueError, Refused, TryLater, Unreachable."""
-        address = (Jid.parse(who) if isinstance(who, str) else who).bare
+        address = Jid.of(who).bare
         self.request(stanzas.iq("set", roster_set(address, name, tuple(groups))))
         self.ask(address)
 
@@ -231,7 +231,7 @@ class Client:
 
     def remove(self, who: str | Jid) -> None:
         """Takes somebody off the list; neither sees the other any more. Raises Refused when they are not on it."""
-        address = (Jid.parse(who) if isinstance(who, str) else who).bare
+        address = Jid.of(who).bare
         self.request(stanzas.iq("set", roster_set(address, remove=True)))
 
     def accept(self, who: str | Jid) -> None:
@@ -547,7 +547,7 @@ class Client:
         raise refusal or TryLater(f"{bare} has not authorised us within {wait:g} s; nothing was sent")
 
     def _answer_request(self, who: str | Jid, kind: str) -> None:
-        address = (Jid.parse(who) if isinstance(who, str) else who).bare
+        address = Jid.of(who).bare
         self._inbox.requests.pop(address, None)
         self.send(stanzas.presence(address, kind))
 

@@ -116,7 +116,7 @@ def _contact(item: Element) -> Contact:
 
 
 def _bare(jid: Jid | str) -> Jid:
-    return (Jid.parse(jid) if isinstance(jid, str) else jid).bare
+    return Jid.of(jid).bare
 
 
 def roster_set(jid: Jid, name: str = "", groups: tuple[str, ...] = (), remove: bool = False) -> Element:
