@@ -11,7 +11,6 @@ and whatever `report` puts down (an answer in the outbox) commit together.
 
 from __future__ import annotations
 
-import difflib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from comms.clock import Clock
 from comms.host import Host, Outcome, OutcomeLike
 from comms.ledger import Entry, Ledger
 from comms.state import State
+from comms.suggest import did_you_mean
 
 AUDIT = 10_000  # rows of the audit that are kept
 LONGEST = 200  # characters of a command
@@ -129,8 +129,7 @@ class Commands:
 
     def _no_command(self, order: Order) -> Outcome:
         known = self.allowed(order.who)
-        near = difflib.get_close_matches(order.verb, known, n=1)
-        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        meant = did_you_mean(order.verb, known)
         return Outcome(None, "", 0.0, f"this is no command{meant}; you may say: {', '.join(known)}")
 
     def _end(self, order: Order, outcome: OutcomeLike, status: str, report: Report) -> None:

@@ -17,7 +17,7 @@ from comms.clock import Clock
 from comms.commands import Commands, Order, Refusal, describe
 from comms.host import Host, OutcomeLike
 from comms.ledger import keys
-from comms.mailbox import Letter, letters
+from comms.mailbox import Incoming, incoming
 from comms.outbox import Outbox
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
@@ -75,7 +75,7 @@ class MailDoor:
             count, _ = mailbox.count()
             if count:
                 self._host.say(f"{count} mails arrived.")
-            for letter in letters(mailbox, self._commands.ledger, place, LIMIT, self._host):
+            for letter in incoming(mailbox, self._commands.ledger, place, LIMIT, self._host):
                 self._take(letter, place)
         return count
 
@@ -93,7 +93,7 @@ class MailDoor:
             return "stale: its Date is too far from now"
         return ""
 
-    def _take(self, letter: Letter, place: str) -> None:
+    def _take(self, letter: Incoming, place: str) -> None:
         """One mail: a command is written down, anything else is kept as a file. Raises StateError."""
         mail = read(b"" if letter.spoiled else letter.raw)
         reason = letter.spoiled or self.judge(mail)

@@ -51,8 +51,7 @@ from comms.clock import Clock
 from comms.errors import CommsError, Refused, SettingsError, StateError, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.ledger import keys
-from comms.mailbox import Letter as Incoming
-from comms.mailbox import letters
+from comms.mailbox import Incoming, incoming
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read
@@ -145,7 +144,7 @@ class Service:
         self.sender = self.rules.sender or self.smtp.user
         if "@" not in self.sender:
             raise SettingsError(f'sender is {self.sender!r}; write sender = "Tickets <tickets@example.org>"')
-        self.own = {addresses.one(self.sender).key, self.pop3.user.casefold(), self.smtp.user.casefold()}
+        self.own = {addresses.parse_one(self.sender).key, self.pop3.user.casefold(), self.smtp.user.casefold()}
         self.engine = connect(self.rules.database, self.settings.path)
         self.tries = Tries(self.engine)
         self.kept = Quarantine(self.settings.path("tickets.quarantine"), files=5000, octets=2_000_000_000)
@@ -155,7 +154,7 @@ class Service:
         trouble: CommsError | None = None
         try:
             with Mailbox(self.pop3, self.clock) as mailbox:
-                for letter in letters(mailbox, self.tries, self.place, self.rules.largest, self.host):
+                for letter in incoming(mailbox, self.tries, self.place, self.rules.largest, self.host):
                     self.take(letter)
         except (Unreachable, TryLater, Refused, Unknown) as error:
             self.host.log("mailbox", "warning", trouble=error)
