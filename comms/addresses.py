@@ -47,7 +47,10 @@ class Address:
         if not self.name:
             return [self.address]
         if self.name.isascii() and not words.looks_encoded(self.name):
-            return [*Address(self.name, "").__str__().removesuffix(" <>").split(" "), f"<{self.address}>"]
+            return [
+                *Address(self.name, "").__str__().removesuffix(" <>").split(" "),
+                f"<{self.address}>",
+            ]
         return [*words.encode(self.name), f"<{self.address}>"]
 
 

@@ -111,7 +111,12 @@ class RealClock:
             ears: list[Any] = [] if link is None else [link]
             ears += [self._ear] if or_stop else []
             ready = select.select(ears, [], [], left)[0]
-            if not ready and left is not None and deadline is not None and time.monotonic() >= deadline:
+            if (
+                not ready
+                and left is not None
+                and deadline is not None
+                and time.monotonic() >= deadline
+            ):
                 return False
 
     def connecting(self, port: int) -> None:

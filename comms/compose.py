@@ -1,8 +1,8 @@
 """Composing a mail, attribute by attribute. What could break it, or smuggle a header in, is refused.
 
-    mail = Message(sender="Jeremy <jeremy@yourco.test>", to=["ops@yourco.test"], subject="Report", text="All well.\\n")
-    mail.attach("report.csv", data)
-    octets = mail.stamped(clock, host).to_bytes()
+mail = Message(sender="Jeremy <jeremy@yourco.test>", to=["ops@yourco.test"], subject="Report", text="All well.\\n")
+mail.attach("report.csv", data)
+octets = mail.stamped(clock, host).to_bytes()
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Message:
     bcc: list[str] = field(default_factory=list)
     reply_to: list[str] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
-    headers: list[tuple[str, str]] = field(default_factory=list)  # beyond those that have an attribute
+    headers: list[tuple[str, str]] = field(
+        default_factory=list
+    )  # beyond those that have an attribute
     date: float | None = None
     message_id: str = ""
 
@@ -94,7 +96,11 @@ class Message:
 
     def envelope(self) -> tuple[str, list[str]]:
         """The bare addresses that SMTP wants: the sender, and everyone in to, cc and bcc, once each. Raises ValueError."""
-        recipients = [one.address for name in ("to", "cc", "bcc") for one in _mailboxes(name, getattr(self, name))]
+        recipients = [
+            one.address
+            for name in ("to", "cc", "bcc")
+            for one in _mailboxes(name, getattr(self, name))
+        ]
         return _mailboxes("sender", [self.sender])[0].address, list(dict.fromkeys(recipients))
 
     def to_bytes(self) -> bytes:
@@ -102,7 +108,12 @@ class Message:
         if not (self.to or self.cc or self.bcc):
             raise ValueError("to: nobody is given; name at least one recipient in to, cc or bcc")
         lines: list[str] = []
-        for name, attribute in (("From", "sender"), ("To", "to"), ("Cc", "cc"), ("Reply-To", "reply_to")):
+        for name, attribute in (
+            ("From", "sender"),
+            ("To", "to"),
+            ("Cc", "cc"),
+            ("Reply-To", "reply_to"),
+        ):
             value = getattr(self, attribute)
             boxes = _mailboxes(attribute, [value] if isinstance(value, str) else value)
             if boxes:
@@ -114,7 +125,9 @@ class Message:
             lines.append(f"Date: {format_datetime(datetime.fromtimestamp(int(self.date), UTC))}")
         if self.message_id:
             if not header.MESSAGE_ID.fullmatch(self.message_id):
-                raise ValueError(f"message_id: {self.message_id!r} is not of the form <unique@host>")
+                raise ValueError(
+                    f"message_id: {self.message_id!r} is not of the form <unique@host>"
+                )
             lines.append(f"Message-ID: {self.message_id}")
         for name, value in self.headers:
             _check_header(name, value)
@@ -141,14 +154,21 @@ class Message:
                 shown = body if self.text is None else list(body.iter_parts())[-1]
                 assert isinstance(shown, EmailMessage)
                 shown.add_related(
-                    one.content, maintype, subtype, cid=f"<{one.content_id}>", filename=one.name, disposition="inline"
+                    one.content,
+                    maintype,
+                    subtype,
+                    cid=f"<{one.content_id}>",
+                    filename=one.name,
+                    disposition="inline",
                 )
         for one in self.attachments:
             maintype, _, subtype = one.type.partition("/")
             if one.content_id and self.html is not None:
                 continue
             if one.type == "message/rfc822":  # never in base64 (RFC 2046 §5.2.1)
-                body.add_attachment(email.message_from_bytes(one.content, policy=_BODY), filename=one.name)
+                body.add_attachment(
+                    email.message_from_bytes(one.content, policy=_BODY), filename=one.name
+                )
             else:
                 body.add_attachment(one.content, maintype, subtype, filename=one.name)
         for number, part in enumerate(body.walk()):
@@ -178,7 +198,9 @@ def _mailboxes(attribute: str, texts: Iterable[str]) -> list[Address]:
         try:
             box = addresses.parse_one(text)
         except ValueError:
-            raise ValueError(f"{attribute}: {text!r} is not one address like Ann <ann@example.org>") from None
+            raise ValueError(
+                f"{attribute}: {text!r} is not one address like Ann <ann@example.org>"
+            ) from None
         found.append(Address(box.name, _ascii_domain(box.address)))
     return found
 

@@ -22,7 +22,9 @@ _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 def check_line(attribute: str, value: str) -> None:
     """Raises ValueError, naming the attribute, if `value` could add a header to the mail."""
     if any(c in value for c in "\r\n\0"):
-        raise ValueError(f"{attribute}: a line break or NUL in {value!r} could smuggle a header in; take it out")
+        raise ValueError(
+            f"{attribute}: a line break or NUL in {value!r} could smuggle a header in; take it out"
+        )
 
 
 def address_field(name: str, addresses: Sequence[Address]) -> str:
@@ -37,7 +39,12 @@ def address_field(name: str, addresses: Sequence[Address]) -> str:
 
 def text_field(name: str, value: str) -> str:
     """Returns a header field with free text, encoded if necessary and folded, without the final CRLF."""
-    plain = value.isascii() and value.isprintable() and value == value.strip() and not words.looks_encoded(value)
+    plain = (
+        value.isascii()
+        and value.isprintable()
+        and value == value.strip()
+        and not words.looks_encoded(value)
+    )
     longest = max(map(len, value.split(" ")), default=0)
     if plain and longest < LONGEST_LINE - len(name) - 2:
         return _folded(name, value.split(" "))
@@ -51,7 +58,13 @@ def _folded(name: str, pieces: list[str]) -> str:
     """
     lines, line = [], f"{name}:"
     for piece in pieces:
-        if len(line) + 1 + len(piece) > LINE and line.strip() and piece and line != f"{name}:" and line[-1] != " ":
+        if (
+            len(line) + 1 + len(piece) > LINE
+            and line.strip()
+            and piece
+            and line != f"{name}:"
+            and line[-1] != " "
+        ):
             lines.append(line)
             line = ""
         line += f" {piece}"
@@ -93,4 +106,8 @@ def _value(name: str, raw: bytes) -> str:
     In addresses no charset is guessed: bytes that are not UTF-8 become U+FFFD, which no address
     may contain, so a guess can never turn them into the address of somebody with rights.
     """
-    return raw.decode("utf-8", "replace") if name.casefold() in _ADDRESSES else words.decode_octets(raw)
+    return (
+        raw.decode("utf-8", "replace")
+        if name.casefold() in _ADDRESSES
+        else words.decode_octets(raw)
+    )

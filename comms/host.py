@@ -158,7 +158,12 @@ class RealHost:
                 env=environment, start_new_session=True,
             )  # fmt: skip
         except (OSError, ValueError) as error:
-            return Outcome(None, "", 0.0, f"{command[0]} could not be started: {getattr(error, 'strerror', '') or error}")
+            return Outcome(
+                None,
+                "",
+                0.0,
+                f"{command[0]} could not be started: {getattr(error, 'strerror', '') or error}",
+            )
         with child:
             output, ended = _followed(child, began + timeout)
             if not ended:
@@ -250,7 +255,9 @@ def _from_proc() -> list[Process]:
             command = (folder / "cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        name = stat[stat.index("(") + 1 : stat.rindex(")")]  # a name may hold blanks and parentheses
+        name = stat[
+            stat.index("(") + 1 : stat.rindex(")")
+        ]  # a name may hold blanks and parentheses
         state, ppid = stat[stat.rindex(")") + 2 :].split()[:2]
         args = tuple(word.decode(errors="replace") for word in command if word)
         table.append(Process(int(folder.name), int(ppid), name, args, state))
@@ -269,7 +276,9 @@ def _from_psutil() -> list[Process]:
         facts = process.info
         name = (facts["name"] or "").removesuffix(".exe")
         args = tuple(facts["cmdline"] or ())
-        table.append(Process(facts["pid"], facts["ppid"] or 0, name, args, states.get(facts["status"], "S")))
+        table.append(
+            Process(facts["pid"], facts["ppid"] or 0, name, args, states.get(facts["status"], "S"))
+        )
     return table
 
 
@@ -277,10 +286,16 @@ def _from_ps() -> list[Process]:
     """Other Unix systems (POSIX ps). Raises OSError when there is no ps, or it fails."""
     command = shutil.which("ps")
     if command is None:
-        raise FileNotFoundError("no /proc, no psutil and no ps: the process table cannot be read (install psutil)")
+        raise FileNotFoundError(
+            "no /proc, no psutil and no ps: the process table cannot be read (install psutil)"
+        )
     try:
         shown = subprocess.run(
-            [command, "-A", "-o", "pid=,ppid=,state=,comm="], capture_output=True, text=True, timeout=10, check=True
+            [command, "-A", "-o", "pid=,ppid=,state=,comm="],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except subprocess.SubprocessError as error:
         raise OSError(f"ps failed: {error}") from error

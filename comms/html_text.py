@@ -9,7 +9,9 @@ import re
 class _TextOf(html.parser.HTMLParser):
     """Collects what a reader of the HTML would see."""
 
-    BLOCKS = frozenset("address blockquote div dl dt dd fieldset form h1 h2 h3 h4 h5 h6 hr li ol p pre table tr ul".split())
+    BLOCKS = frozenset(
+        "address blockquote div dl dt dd fieldset form h1 h2 h3 h4 h5 h6 hr li ol p pre table tr ul".split()
+    )
     SILENT = frozenset({"head", "script", "style", "title", "template"})
 
     def __init__(self) -> None:

@@ -49,7 +49,10 @@ def keys(mail: Mail, mailbox: str = "", uid: str = "") -> tuple[str, ...]:
     found = [f"uid:{mailbox}:{uid}:{written.hexdigest()}"] if uid else []
     if mail.message_id:
         return (*found, f"message-id:{mail.message_id}")
-    return (*found, f"digest:{written.hexdigest() if mail.date else hashlib.sha256(mail.raw).hexdigest()}")
+    return (
+        *found,
+        f"digest:{written.hexdigest() if mail.date else hashlib.sha256(mail.raw).hexdigest()}",
+    )
 
 
 def body(raw: bytes) -> bytes:
@@ -83,14 +86,22 @@ class Ledger:
     # ── one thing's course ───────────────────────────────────────────────────────────────────────────────────────
 
     def intend(
-        self, db: sqlite3.Connection, known_by: Iterable[str], target: str, what: str, facts: Mapping[str, Any], now: float
+        self,
+        db: sqlite3.Connection,
+        known_by: Iterable[str],
+        target: str,
+        what: str,
+        facts: Mapping[str, Any],
+        now: float,
     ) -> int | None:
         """Writes an intent down, in the caller's transaction; None when one of the keys is known: it was asked before."""
         wanted = list(known_by)
         if any(self.find(key) for key in wanted):
             return None
         row = (target, what, json.dumps(facts), now)
-        entry = db.execute("INSERT INTO ledger (target, what, facts, intended) VALUES (?, ?, ?, ?)", row).lastrowid
+        entry = db.execute(
+            "INSERT INTO ledger (target, what, facts, intended) VALUES (?, ?, ?, ?)", row
+        ).lastrowid
         assert entry is not None
         for key in wanted:
             self.name(db, entry, key)
@@ -108,7 +119,14 @@ class Ledger:
                 "(SELECT 1 FROM ledger other WHERE other.target = ledger.target AND other.status = 'begun')", (now, entry)
             ).rowcount == 1  # fmt: skip
 
-    def end(self, db: sqlite3.Connection, entry: int, status: str, outcome: Mapping[str, Any], now: float) -> None:
+    def end(
+        self,
+        db: sqlite3.Connection,
+        entry: int,
+        status: str,
+        outcome: Mapping[str, Any],
+        now: float,
+    ) -> None:
         """Writes down what became of it, in the caller's transaction."""
         row = (status, json.dumps(outcome), now, entry)
         db.execute("UPDATE ledger SET status = ?, outcome = ?, ended = ? WHERE id = ?", row)
@@ -125,7 +143,10 @@ class Ledger:
         return self._entries("WHERE status = ? ORDER BY id", status)
 
     def _entries(self, where: str, *values: object) -> list[Entry]:
-        rows = self._state.rows(f"SELECT id, target, what, status, intended, facts, outcome FROM ledger {where}", *values)
+        rows = self._state.rows(
+            f"SELECT id, target, what, status, intended, facts, outcome FROM ledger {where}",
+            *values,
+        )
         return [
             Entry(int(str(row[0])), str(row[1]), str(row[2]), str(row[3]), float(str(row[4])), json.loads(str(row[5])),
                   json.loads(str(row[6]))) for row in rows
@@ -141,7 +162,10 @@ class Ledger:
     def trying(self, key: str) -> None:
         """One more try begins: written down first, so that it counts even if it is the program's last act."""
         with self._state.transaction() as db:
-            db.execute("INSERT INTO ledger_try VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET tries = tries + 1", (key,))
+            db.execute(
+                "INSERT INTO ledger_try VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET tries = tries + 1",
+                (key,),
+            )
 
     def tried(self, key: str) -> None:
         """It is over: the tries are forgotten."""

@@ -34,7 +34,9 @@ class Link:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._shaking_hands = False
         self._fresh = False  # octets of the handshake have come
-        self.awaits_tls = False  # readers are given line by line, so that what stands behind the answer is seen
+        self.awaits_tls = (
+            False  # readers are given line by line, so that what stands behind the answer is seen
+        )
         self.octets_in = 0
         self.octets_out = 0
         self.ended = False  # the other side will send nothing more
@@ -54,7 +56,9 @@ class Link:
         except TimeoutError:
             raise Unreachable(f"{host}:{port} did not answer within {timeout:g} s") from None
         except OSError as error:
-            raise Unreachable(f"{host}:{port} cannot be reached: {error.strerror or error}") from None
+            raise Unreachable(
+                f"{host}:{port} cannot be reached: {error.strerror or error}"
+            ) from None
         link = cls(raw, clock, timeout)
         clock.connected(link)
         return link
@@ -123,7 +127,9 @@ class Link:
         self.awaits_tls = False
         self.pump(1)
         if self._plain:
-            raise ConnectionError("octets in clear stand behind the answer to STARTTLS: somebody may be injecting")
+            raise ConnectionError(
+                "octets in clear stand behind the answer to STARTTLS: somebody may be injecting"
+            )
         tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self._shaking_hands = True
         try:
@@ -136,7 +142,9 @@ class Link:
                     self._fresh = False
                     self._await()
                     if self.ended:
-                        raise ConnectionError("the server hung up during the TLS handshake") from None
+                        raise ConnectionError(
+                            "the server hung up during the TLS handshake"
+                        ) from None
         finally:
             self._shaking_hands = False
             with contextlib.suppress(OSError):
@@ -210,7 +218,9 @@ class Link:
                 sent = self._raw.send(view)
             except (BlockingIOError, InterruptedError):
                 if not select.select([], [self._raw], [], self._timeout)[1]:
-                    raise TimeoutError(f"nobody read what we wrote for {self._timeout:g} s") from None
+                    raise TimeoutError(
+                        f"nobody read what we wrote for {self._timeout:g} s"
+                    ) from None
                 continue
             self.octets_out += sent
             view = view[sent:]
@@ -219,7 +229,9 @@ class Link:
 class LinkContext(ssl.SSLContext):
     """A client's TLS context whose `wrap_socket` upgrades a Link: what smtplib.starttls and poplib.stls are handed."""
 
-    def wrap_socket(self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any) -> Any:
+    def wrap_socket(
+        self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any
+    ) -> Any:
         """Upgrades the link and gives it back."""
         sock.start_tls(self, server_hostname)
         return sock
@@ -236,7 +248,12 @@ def client_context(ca_file: Path | None = None) -> LinkContext:
 
 
 def secure(
-    name: str, hostname: str, upgrade: Callable[[], object], *, command: str = "", offered: bool = True
+    name: str,
+    hostname: str,
+    upgrade: Callable[[], object],
+    *,
+    command: str = "",
+    offered: bool = True,
 ) -> None:
     """Runs `upgrade`, which starts TLS with the server `name`, and turns what goes wrong into errors of comms.
 
@@ -255,7 +272,10 @@ def secure(
             f"{name}: its certificate is not trusted for {hostname}: {error.verify_message}; "
             "if your own authority issued it, name the authority's file in ca_file"
         ) from None
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: a host name that cannot be checked
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # ssl.SSLError is an OSError; ValueError: a host name that cannot be checked
         raise Unreachable(f"{name}: TLS could not be started: {error}") from None
 
 

@@ -81,7 +81,9 @@ class Incoming:
     stays: bool = False
 
 
-def incoming(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -> Iterator[Incoming]:
+def incoming(
+    mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host
+) -> Iterator[Incoming]:
     """Each message, to be remembered in the loop's body and deleted behind it. Raises CommsError.
 
     `place` names the mailbox in keys; of a message over `most` octets only the header comes. What was begun with before
@@ -106,7 +108,9 @@ def _sorted(mailbox: Mailbox, tries: Tries, place: str) -> tuple[_Listed, _Liste
     for entry in mailbox.entries():
         key = f"{place}/{entry.id or entry.number}"
         found.append((tries.tries(key), key, entry))
-    return [one for one in found if not one[0]], sorted((one for one in found if one[0]), key=lambda one: one[0])
+    return [one for one in found if not one[0]], sorted(
+        (one for one in found if one[0]), key=lambda one: one[0]
+    )
 
 
 def _incoming(

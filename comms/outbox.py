@@ -55,7 +55,9 @@ class Outbox:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
 
-    def put(self, message: Message, at: float, again: bool = False, db: sqlite3.Connection | None = None) -> None:
+    def put(
+        self, message: Message, at: float, again: bool = False, db: sqlite3.Connection | None = None
+    ) -> None:
         """Has a stamped message wait, due at once. With `db`, in the caller's open transaction. Raises ValueError."""
         if db is None:
             with self._state.transaction() as own:
@@ -63,9 +65,14 @@ class Outbox:
             return
         sender, recipients = message.envelope()
         row = (message.message_id, sender, message.to_bytes(), at, again)
-        mail = db.execute("INSERT INTO outbox (message_id, sender, data, made, again) VALUES (?,?,?,?,?)", row).lastrowid
+        mail = db.execute(
+            "INSERT INTO outbox (message_id, sender, data, made, again) VALUES (?,?,?,?,?)", row
+        ).lastrowid
         for address in recipients:
-            db.execute("INSERT INTO outbox_recipient (mail, address, due) VALUES (?, ?, ?)", (mail, address, at))
+            db.execute(
+                "INSERT INTO outbox_recipient (mail, address, due) VALUES (?, ?, ?)",
+                (mail, address, at),
+            )
 
     def waiting(self) -> list[tuple[str, str]]:
         """(Message-ID, address) of everything that still waits."""
@@ -86,7 +93,9 @@ class Outbox:
                     if session is None or not session.usable:
                         session = smtp.Session(server, clock, host)
                     self._mark(mail, addresses)
-                    troubles: dict[str, CommsError | None] = dict(session.send(sender, addresses, data))
+                    troubles: dict[str, CommsError | None] = dict(
+                        session.send(sender, addresses, data)
+                    )
                 except CommsError as error:  # no session, or lost before the dot: nothing was sent
                     troubles = dict.fromkeys(addresses, Unreachable(str(error)))
                 results += self._settled(mail, message_id, made, again, troubles, clock.time())
@@ -101,7 +110,10 @@ class Outbox:
         """Intent before effect: from here on, dying means that nobody knows."""
         with self._state.transaction() as db:
             for address in addresses:
-                db.execute("UPDATE outbox_recipient SET status = 'sending' WHERE mail = ? AND address = ?", (mail, address))
+                db.execute(
+                    "UPDATE outbox_recipient SET status = 'sending' WHERE mail = ? AND address = ?",
+                    (mail, address),
+                )
 
     def _recover(self) -> None:
         """What a former run marked and never settled is unknown; an alert goes out again."""
@@ -120,12 +132,20 @@ class Outbox:
         mails: dict[int, tuple[int, str, str, bytes, float, bool, list[str]]] = {}
         for mail, message_id, sender, data, made, again, address in rows:
             assert isinstance(mail, int) and isinstance(data, bytes) and isinstance(made, float)
-            entry = mails.setdefault(mail, (mail, str(message_id), str(sender), data, made, bool(again), []))
+            entry = mails.setdefault(
+                mail, (mail, str(message_id), str(sender), data, made, bool(again), [])
+            )
             entry[6].append(str(address))
         return list(mails.values())
 
     def _settled(
-        self, mail: int, message_id: str, made: float, again: bool, troubles: dict[str, CommsError | None], now: float
+        self,
+        mail: int,
+        message_id: str,
+        made: float,
+        again: bool,
+        troubles: dict[str, CommsError | None],
+        now: float,
     ) -> list[Result]:
         """Writes down what became of each recipient, in one transaction."""
         results = []
@@ -135,7 +155,8 @@ class Outbox:
                 if status == "waiting" and now - made > GIVE_UP:
                     status = "given-up"
                 (tries,) = db.execute(
-                    "SELECT tries FROM outbox_recipient WHERE mail = ? AND address = ?", (mail, address)
+                    "SELECT tries FROM outbox_recipient WHERE mail = ? AND address = ?",
+                    (mail, address),
                 ).fetchone()
                 pause = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
                 db.execute(

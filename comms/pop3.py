@@ -35,7 +35,9 @@ T = TypeVar("T")
 STATUS_LINE = 8192  # octets; RFC 2449 §4 allows 512, and some servers talk more
 LISTING = 1 << 26  # octets of a list of all messages
 MESSAGE = 1 << 26  # octets of a message, when the caller says no other limit
-SLACK = 1 << 16  # octets that a message may be larger than the server said: servers that count line ends as one octet
+SLACK = (
+    1 << 16
+)  # octets that a message may be larger than the server said: servers that count line ends as one octet
 
 
 class _OutOfStep(ConnectionError):
@@ -55,7 +57,9 @@ class _Client(poplib.POP3):
 
     def _putcmd(self, line: str) -> None:
         if re.search(r"[\r\n\0]", line):
-            raise Refused(f"a line break or NUL behind {line.split()[0]} could smuggle a command in; nothing was sent")
+            raise Refused(
+                f"a line break or NUL behind {line.split()[0]} could smuggle a command in; nothing was sent"
+            )
         self.link.sendall(line.encode(self.encoding) + b"\r\n")
 
     def _getline(self) -> tuple[bytes, int]:
@@ -143,7 +147,10 @@ class Mailbox:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         if error is None:
             self.close()
@@ -164,7 +171,9 @@ class Mailbox:
             ids = {}
         if not all(size.isdigit() for size in sizes.values()):
             raise self._lost(_OutOfStep("a size that is no number"))
-        return [Entry(ids.get(number, ""), int(size), number) for number, size in sorted(sizes.items())]
+        return [
+            Entry(ids.get(number, ""), int(size), number) for number, size in sorted(sizes.items())
+        ]
 
     def head(self, entry: Entry) -> bytes:
         """The header and the empty line behind it. Raises Refused where the server has no TOP."""
@@ -176,7 +185,9 @@ class Mailbox:
         A message much larger than its size in the list ends the session: Unreachable.
         """
         if entry.size > most:
-            raise Refused(f"{self._name}: message {entry.number} has {entry.size} octets, the limit is {most}")
+            raise Refused(
+                f"{self._name}: message {entry.number} has {entry.size} octets, the limit is {most}"
+            )
         return self._content(f"RETR {entry.number}", min(most, 2 * entry.size) + SLACK)
 
     def delete(self, entry: Entry) -> None:
@@ -218,7 +229,9 @@ class Mailbox:
             self._command("QUIT")
         except Unreachable as error:
             if marked:
-                raise Unknown(f"{error}; whether {marked} messages were removed is not known") from None
+                raise Unknown(
+                    f"{error}; whether {marked} messages were removed is not known"
+                ) from None
         except (Refused, TryLater):
             if marked:
                 raise
@@ -237,7 +250,13 @@ class Mailbox:
                 )
             self._upgrade()
 
-        secure(self._name, self.server.host, upgrade, command="STLS", offered=b"STLS" in self._capabilities())
+        secure(
+            self._name,
+            self.server.host,
+            upgrade,
+            command="STLS",
+            offered=b"STLS" in self._capabilities(),
+        )
 
     def _upgrade(self) -> None:
         self._in_step = False
@@ -254,13 +273,21 @@ class Mailbox:
     def _log_in(self) -> None:
         """By the one way that the settings name, or the strongest there is; never by a second one."""
         offered = self._capabilities()
-        if b"UTF8" in offered:  # RFC 6856 §2.1: without it, mail with UTF-8 in its header may not be had at all
+        if (
+            b"UTF8" in offered
+        ):  # RFC 6856 §2.1: without it, mail with UTF-8 in its header may not be had at all
             self._command("UTF8")
         stamp = re.search(rb"<[^<>\r\n]+@[^<>\r\n]+>", self._client.getwelcome())
         way = self.server.auth
         if way == "auto":
             in_clear = self._link.tls is None
-            way = "apop" if stamp and in_clear else "plain" if b"PLAIN" in offered.get(b"SASL", []) else "user"
+            way = (
+                "apop"
+                if stamp and in_clear
+                else "plain"
+                if b"PLAIN" in offered.get(b"SASL", [])
+                else "user"
+            )
         user, password = self.server.user, self.server.password
         if way == "apop":
             if stamp is None:
@@ -338,5 +365,7 @@ class Mailbox:
             said = said.replace(self.server.password, "…")  # a server that repeats what it was told
         code = re.match(r"-ERR \[([^\]]*)\]", said, re.I)
         # RFC 2449 §8.1, RFC 3206 §4: what may be better next time
-        later = code is not None and code[1].upper().startswith(("IN-USE", "LOGIN-DELAY", "SYS/TEMP"))
+        later = code is not None and code[1].upper().startswith(
+            ("IN-USE", "LOGIN-DELAY", "SYS/TEMP")
+        )
         return (TryLater if later else Refused)(f"{self._name} refused {what}: {said}")

@@ -18,7 +18,11 @@ def by_name(host: Host, names: Iterable[str]) -> str:
     except OSError:
         return "unknown"
     wanted = {name[:NAME] for name in names}
-    return "up" if any(one.name[:NAME] in wanted and one.state not in DEAD for one in table) else "down"
+    return (
+        "up"
+        if any(one.name[:NAME] in wanted and one.state not in DEAD for one in table)
+        else "down"
+    )
 
 
 def by_pidfile(host: Host, path: Path, names: Iterable[str] = ()) -> str:

@@ -34,7 +34,9 @@ class Quarantine:
             part.rename(path)  # whole or not at all
             self._trim()
         except OSError as error:
-            raise StateError(f"{self.folder}: a mail cannot be kept: {error.strerror or error}") from None
+            raise StateError(
+                f"{self.folder}: a mail cannot be kept: {error.strerror or error}"
+            ) from None
         return path
 
     def _trim(self) -> None:

@@ -1,6 +1,6 @@
 """Reading a mail from any octets at all. Reading never raises, and says what was odd.
 
-    read(octets).subject                            # "Report"
+read(octets).subject                            # "Report"
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Mail:
     message_id: str = ""
     in_reply_to: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # unfolded, still encoded, in order
+    headers: tuple[tuple[str, str], ...] = field(
+        default=(), repr=False
+    )  # unfolded, still encoded, in order
     defects: tuple[str, ...] = ()
 
     def all(self, name: str) -> list[str]:
@@ -114,7 +116,9 @@ def _date(text: str) -> datetime | None:
 def _parse(raw: bytes, defects: list[str]) -> Parsed:
     try:
         return email.parser.BytesParser(policy=email.policy.compat32).parsebytes(raw)
-    except Exception as error:  # the parser is not ours, and what strangers send has broken it before
+    except (
+        Exception
+    ) as error:  # the parser is not ours, and what strangers send has broken it before
         defects.append(f"the MIME structure cannot be read: {error}")
         plain = Parsed()
         plain.set_payload(words.decode_octets(raw))

@@ -39,7 +39,11 @@ def return_path(mail: Mail) -> str | None:
 
 def delivered_to(mail: Mail) -> tuple[str, ...]:
     """The envelope recipient as the server wrote it on top: X-Original-To (what the sender said) before Delivered-To."""
-    return (*_on_top(mail, "x-original-to"), *_on_top(mail, "delivered-to"), *_on_top(mail, "envelope-to"))
+    return (
+        *_on_top(mail, "x-original-to"),
+        *_on_top(mail, "delivered-to"),
+        *_on_top(mail, "envelope-to"),
+    )
 
 
 def _on_top(mail: Mail, name: str) -> list[str]:
@@ -57,7 +61,9 @@ def returned(mail: Mail) -> str:
     if return_path(mail) == "":
         return "the envelope sender is null"  # RFC 3834 §2, RFC 5321 §4.5.5
     kind = mail.first("content-type").casefold()
-    if kind.startswith(("multipart/report", "message/delivery-status", "message/disposition-notification")):
+    if kind.startswith(
+        ("multipart/report", "message/delivery-status", "message/disposition-notification")
+    ):
         return "it is a report"
     for name in ("x-autoreply", "x-autorespond", "x-failed-recipients"):
         if mail.all(name):
@@ -78,7 +84,9 @@ def automatic(mail: Mail) -> str:
         if value.strip().casefold() in _BULK:
             return f"Precedence: {value.strip().casefold()}"
     for name, _ in mail.headers:
-        if name.casefold().startswith("list-") or name.casefold() == "feedback-id":  # RFC 2369, RFC 2919
+        if (
+            name.casefold().startswith("list-") or name.casefold() == "feedback-id"
+        ):  # RFC 2369, RFC 2919
             return f"it was sent to many ({name})"
     if mail.sender is not None and _ROBOTS.fullmatch(mail.sender.address.rpartition("@")[0]):
         return f"{mail.sender.address} is no person"
@@ -96,7 +104,11 @@ def unanswerable(mail: Mail, own: Iterable[str] = ()) -> str:
     ours = {address.casefold() for address in own}
     if mail.sender is None:
         return "it does not say who it is from: exactly one From with exactly one address"
-    if mail.sender.key in ours or (return_path(mail) or "").casefold() in ours or answer_to(mail).casefold() in ours:
+    if (
+        mail.sender.key in ours
+        or (return_path(mail) or "").casefold() in ours
+        or answer_to(mail).casefold() in ours
+    ):
         return "it is our own"
     return automatic(mail)
 
@@ -120,7 +132,13 @@ def reply(mail: Mail, to: str, sender: str, text: str, subject: str = "") -> Mes
             ("In-Reply-To", mail.message_id),
             ("References", " ".join(dict.fromkeys(thread[-20:]))),  # RFC 5322 §3.6.4, within reason
         ]
-    return Message(sender=sender, to=[to], subject=subject or f"Re: {stem(mail.subject)}", text=text, headers=headers)
+    return Message(
+        sender=sender,
+        to=[to],
+        subject=subject or f"Re: {stem(mail.subject)}",
+        text=text,
+        headers=headers,
+    )
 
 
 def forward(mail: Mail, sender: str, to: list[str], text: str = "") -> Message:
@@ -132,7 +150,9 @@ def forward(mail: Mail, sender: str, to: list[str], text: str = "") -> Message:
 
 def stem(subject: str) -> str:
     """The subject without any Re: before it."""
-    return re.sub(r"^(?:\s*(?:re|aw|sv|antw|ref)(?:\[\d+\])?\s*:)+\s*", "", subject, flags=re.I).strip()
+    return re.sub(
+        r"^(?:\s*(?:re|aw|sv|antw|ref)(?:\[\d+\])?\s*:)+\s*", "", subject, flags=re.I
+    ).strip()
 
 
 # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,7 +190,12 @@ def bounce(mail: Mail) -> Bounce | None:
     for attached in mail.attachments:
         if attached.type in ("message/delivery-status", "message/global-delivery-status"):
             fates += _fates(attached.content)
-        elif attached.type in ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"):
+        elif attached.type in (
+            "message/rfc822",
+            "text/rfc822-headers",
+            "message/global",
+            "message/global-headers",
+        ):
             original = original or _message_id(attached.content)
     return Bounce(tuple(fates), original) if fates else None
 
@@ -201,10 +226,15 @@ def _message_id(content: bytes) -> str:
 
 def _bounce_in_words(mail: Mail) -> Bounce | None:
     """The older kinds: Exim names the recipients in a header, qmail in its text; both quote the mail."""
-    failed = [one for value in mail.all("x-failed-recipients") for one in value.replace(",", " ").split()]
+    failed = [
+        one for value in mail.all("x-failed-recipients") for one in value.replace(",", " ").split()
+    ]
     if not failed and return_path(mail) == "" and mail.text.startswith("Hi. This is the"):
         failed = re.findall(r"^<([^<>\s]+@[^<>\s]+)>:$", mail.text, re.M)
     if not failed:
         return None
     ours = [address for address in failed if addresses.is_address(address)]
-    return Bounce(tuple(Fate(address, "failed") for address in ours), _message_id(mail.raw.partition(b"\r\n\r\n")[2]))
+    return Bounce(
+        tuple(Fate(address, "failed") for address in ours),
+        _message_id(mail.raw.partition(b"\r\n\r\n")[2]),
+    )

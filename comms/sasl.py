@@ -31,7 +31,9 @@ def login(user: str, password: str) -> Responder:
 
 def cram_md5(user: str, password: str) -> Responder:
     """RFC 2195 §2: a keyed digest of the challenge."""
-    return lambda challenge: f"{user} {hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()}".encode()
+    return lambda challenge: (
+        f"{user} {hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()}".encode()
+    )
 
 
 class Scram:
@@ -47,7 +49,9 @@ class Scram:
             name, self._password = saslprep(user), saslprep(password).encode()
         except ValueError:
             # The text of the error may hold the password.
-            raise Refused("user or password hold a character that no login can carry (RFC 4013)") from None
+            raise Refused(
+                "user or password hold a character that no login can carry (RFC 4013)"
+            ) from None
         self._nonce = nonce
         self._first = f"n={name.replace('=', '=3D').replace(',', '=2C')},r={nonce}"
         self._steps = iter((self._hello, self._prove, self._check))
@@ -70,11 +74,19 @@ class Scram:
         fields = _fields(challenge)
         nonce, salt, count = fields.get("r", ""), fields.get("s", ""), fields.get("i", "")
         if "m" in fields:
-            raise Refused("the server asks for an extension of SCRAM that nobody knows (RFC 5802 §5.1)")
+            raise Refused(
+                "the server asks for an extension of SCRAM that nobody knows (RFC 5802 §5.1)"
+            )
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
-            raise Refused("the server's nonce does not continue ours: this is not the answer to our login (RFC 5802 §5.1)")
-        if not (count.isascii() and count.isdigit() and len(count) < 10 and 0 < int(count) <= ITERATIONS):
-            raise Refused(f"the server wants {count[:20]!r} iterations: 1 to {ITERATIONS} make sense (RFC 5802 §5.1)")
+            raise Refused(
+                "the server's nonce does not continue ours: this is not the answer to our login (RFC 5802 §5.1)"
+            )
+        if not (
+            count.isascii() and count.isdigit() and len(count) < 10 and 0 < int(count) <= ITERATIONS
+        ):
+            raise Refused(
+                f"the server wants {count[:20]!r} iterations: 1 to {ITERATIONS} make sense (RFC 5802 §5.1)"
+            )
         salted = hashlib.pbkdf2_hmac(self._digest, self._password, _decoded(salt), int(count))
         ours = f"c=biws,r={nonce}"
         signed = b",".join([self._first.encode(), challenge, ours.encode()])
@@ -89,7 +101,9 @@ class Scram:
         if "e" in fields:
             raise Refused(f"the server refused the login: {fields['e'][:100]!r} (RFC 5802 §7)")
         if not hmac.compare_digest(_decoded(fields.get("v", "")), self._signature):
-            raise Refused("the server could not prove that it knows the password: it is not the server it claims to be")
+            raise Refused(
+                "the server could not prove that it knows the password: it is not the server it claims to be"
+            )
         self.proven = True
         return b""
 
@@ -110,9 +124,15 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Refused("the server's challenge holds something that is not base64 (RFC 5802 §7)") from None
+        raise Refused(
+            "the server's challenge holds something that is not base64 (RFC 5802 §7)"
+        ) from None
 
 
-MECHANISMS: dict[str, Callable[[str, str], Responder]] = {"CRAM-MD5": cram_md5, "PLAIN": plain, "LOGIN": login}
+MECHANISMS: dict[str, Callable[[str, str], Responder]] = {
+    "CRAM-MD5": cram_md5,
+    "PLAIN": plain,
+    "LOGIN": login,
+}
 SCRAM = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}  # strongest first
 CLIENT_FIRST = frozenset({"PLAIN"})  # speaks first: its answer may travel with the command

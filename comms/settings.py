@@ -83,9 +83,14 @@ class Settings:
         keys = {**_SERVER_KEYS, **_OWN_KEYS.get(protocol, {})}
         for key, value in table.items():
             if key not in keys:
-                raise self._error(f"{protocol}.{key}", f"is not known{did_you_mean(key, keys)}; known: {', '.join(keys)}")
+                raise self._error(
+                    f"{protocol}.{key}",
+                    f"is not known{did_you_mean(key, keys)}; known: {', '.join(keys)}",
+                )
             self._check(f"{protocol}.{key}", value, keys[key])
-        if not table.get("host") and not table.get("jid"):  # a Jabber address names its server's domain
+        if not table.get("host") and not table.get(
+            "jid"
+        ):  # a Jabber address names its server's domain
             raise self._error(f"{protocol}.host", 'is missing; write host = "mail.example.org"')
         ports = PORTS[protocol]
         tls = table.get("tls", "starttls" if "starttls" in ports else "none")
@@ -97,7 +102,9 @@ class Settings:
             raise self._error(f"{protocol}.port", f"is {port}; a port is 1 to 65535")
         timeout = table.get("timeout", 30)
         if timeout <= 0:
-            raise self._error(f"{protocol}.timeout", f"is {timeout}; a timeout is more than 0 seconds")
+            raise self._error(
+                f"{protocol}.timeout", f"is {timeout}; a timeout is more than 0 seconds"
+            )
         ca_file = self.path(table["ca_file"]) if table.get("ca_file") else None
         if ca_file is not None and not ca_file.is_file():
             raise self._error(f"{protocol}.ca_file", f"names {ca_file}, which is no file")
@@ -116,10 +123,15 @@ class Settings:
         given: dict[str, Any] = {}
         for key, value in table.items():
             if key not in fields:
-                raise self._error(f"{name}.{key}", f"is not known{did_you_mean(key, fields)}; known: {', '.join(fields)}")
+                raise self._error(
+                    f"{name}.{key}",
+                    f"is not known{did_you_mean(key, fields)}; known: {', '.join(fields)}",
+                )
             given[key] = self._converted(f"{name}.{key}", value, hints[key])
         for key, one in fields.items():
-            missing = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+            missing = (
+                one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+            )
             if key not in given and missing:
                 raise self._error(f"{name}.{key}", "is missing, and there is no sensible default")
         for key, one in fields.items():
@@ -145,24 +157,32 @@ class Settings:
         if origin is tuple:
             self._check(name, value, list)
             assert isinstance(value, list)
-            return tuple(self._converted(f"{name}[{n}]", one, inner[0]) for n, one in enumerate(value))
+            return tuple(
+                self._converted(f"{name}[{n}]", one, inner[0]) for n, one in enumerate(value)
+            )
         if origin is dict:
             self._check(name, value, dict)
             assert isinstance(value, dict)
-            return {key: self._converted(f"{name}.{key}", one, inner[1]) for key, one in value.items()}
+            return {
+                key: self._converted(f"{name}.{key}", one, inner[1]) for key, one in value.items()
+            }
         self._check(name, value, (int, float) if origin is float else origin)
         return float(value) if origin is float else value  # type: ignore[arg-type]
 
     def _password(self, protocol: str, table: Mapping[str, Any]) -> str:
         given = [key for key in ("password", "password_env", "password_file") if table.get(key)]
         if len(given) > 1:
-            raise self._error(f"{protocol}.{given[1]}", f"stands beside {given[0]}; keep one of them")
+            raise self._error(
+                f"{protocol}.{given[1]}", f"stands beside {given[0]}; keep one of them"
+            )
         if not given:
             return ""
         value = str(table[given[0]])
         if given[0] == "password_env":
             if value not in os.environ:
-                raise self._error(f"{protocol}.password_env", f"names {value}, which is not in the environment")
+                raise self._error(
+                    f"{protocol}.password_env", f"names {value}, which is not in the environment"
+                )
             return os.environ[value]
         if given[0] == "password_file":
             path = self.path(value)
@@ -184,11 +204,15 @@ class Settings:
             kinds = kind if isinstance(kind, tuple) else (kind,)
             words = {str: "a text in quotes", int: "a number", float: "a number", list: "a list: [ … ]",
                      bool: "true or false", dict: "a table"}  # fmt: skip
-            raise self._error(name, f"is {value!r}; it should be {words.get(kinds[0], kinds[0].__name__)}")
+            raise self._error(
+                name, f"is {value!r}; it should be {words.get(kinds[0], kinds[0].__name__)}"
+            )
 
     def _choose(self, name: str, value: str, choices: Iterable[str]) -> None:
         if value not in choices:
-            raise self._error(name, f"is {value!r}; choose {' or '.join(choices)}{did_you_mean(value, choices)}")
+            raise self._error(
+                name, f"is {value!r}; choose {' or '.join(choices)}{did_you_mean(value, choices)}"
+            )
 
     def _error(self, name: str, text: str) -> SettingsError:
         return SettingsError(f"{self.source}: {name} {text}")
@@ -210,6 +234,8 @@ def load(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> 
     known = (*PORTS, "scenario")
     for name, table in settings.tables.items():
         if name not in known:
-            raise settings._error(name, f"is not known{did_you_mean(name, known)}; known: {', '.join(known)}")
+            raise settings._error(
+                name, f"is not known{did_you_mean(name, known)}; known: {', '.join(known)}"
+            )
         settings._check(name, table, dict)
     return settings

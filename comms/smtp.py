@@ -70,7 +70,10 @@ class Session:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         self.close()
 
@@ -89,7 +92,9 @@ class Session:
         self.usable = False
         self._link.close()
 
-    def send(self, sender: str, recipients: Iterable[str], data: bytes) -> dict[str, Trouble | None]:
+    def send(
+        self, sender: str, recipients: Iterable[str], data: bytes
+    ) -> dict[str, Trouble | None]:
         """One message (CRLF, dots not stuffed) to bare addresses; per recipient None, or what stands in the way.
 
         Raises Unreachable when the link is lost before the final dot: then nothing was sent to anybody.
@@ -121,7 +126,9 @@ class Session:
             name = host.name if re.fullmatch(r"[A-Za-z0-9.-]+", host.name) else "localhost"
             return _Client(self._link, self.server.host, name)
         except smtplib.SMTPConnectError as error:
-            raise self._trouble(error.smtp_code, _octets(error.smtp_error), "the connection") from None
+            raise self._trouble(
+                error.smtp_code, _octets(error.smtp_error), "the connection"
+            ) from None
         except (OSError, smtplib.SMTPException) as error:
             raise Unreachable(f"{self._name} sent no SMTP greeting: {error}") from None
 
@@ -147,7 +154,9 @@ class Session:
                 # forgets the capabilities learnt in clear, by RFC 3207 §4.2
                 self._client.starttls(context=client_context(self.server.ca_file))
             except smtplib.SMTPResponseException as error:
-                raise self._trouble(error.smtp_code, _octets(error.smtp_error), "STARTTLS") from None
+                raise self._trouble(
+                    error.smtp_code, _octets(error.smtp_error), "STARTTLS"
+                ) from None
 
         offered = self._client.has_extn("starttls")
         secure(self._name, self.server.host, upgrade, command="STARTTLS", offered=offered)
@@ -209,10 +218,14 @@ class Session:
             raise Unreachable(f"{self._name}: the link was lost before the message")
         stuffed = re.sub(rb"(?m)^\.", b"..", data)
         try:
-            self._link.sendall(stuffed if stuffed.endswith(b"\r\n") or not stuffed else stuffed + b"\r\n")
+            self._link.sendall(
+                stuffed if stuffed.endswith(b"\r\n") or not stuffed else stuffed + b"\r\n"
+            )
         except OSError as error:
             self._give_up()
-            raise Unreachable(f"{self._name}: the link was lost within the message: {error}") from None
+            raise Unreachable(
+                f"{self._name}: the link was lost within the message: {error}"
+            ) from None
         try:
             self._link.sendall(b".\r\n")
             code, text = self._client.getreply()
@@ -224,7 +237,9 @@ class Session:
         if code == 421 or not 200 <= code < 600:
             self._give_up()
         if not 200 <= code < 600:
-            return Unknown(f"{self._name}: what was answered behind the message is no reply: {code}")
+            return Unknown(
+                f"{self._name}: what was answered behind the message is no reply: {code}"
+            )
         return self._trouble(code, text, "the message")
 
     def _options(self, sender: str, recipients: list[str], data: bytes) -> str:
@@ -233,7 +248,9 @@ class Session:
         limit = self._client.esmtp_features.get("size", "")
         if "size" in self._client.esmtp_features:
             if limit.isdigit() and 0 < int(limit) < len(data):  # 0: no limit (RFC 1870 §4)
-                raise Refused(f"{self._name} takes at most {limit} octets, the message has {len(data)}")
+                raise Refused(
+                    f"{self._name} takes at most {limit} octets, the message has {len(data)}"
+                )
             options += f" SIZE={len(data)}"
         if not all(address.isascii() for address in (sender, *recipients)):
             if not self._client.has_extn("smtputf8"):

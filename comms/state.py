@@ -32,19 +32,28 @@ class State:
         try:
             self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
             self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.execute("CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+            )
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             self._db.execute(f"PRAGMA user_version = {self.VERSION}") if version == 0 else None
         except sqlite3.Error as error:
-            raise StateError(f"{path}: the state cannot be used: {error}; move the file away to begin anew") from None
+            raise StateError(
+                f"{path}: the state cannot be used: {error}; move the file away to begin anew"
+            ) from None
         if version > self.VERSION:
-            raise StateError(f"{path}: was written by a newer version ({version}, this one knows {self.VERSION})")
+            raise StateError(
+                f"{path}: was written by a newer version ({version}, this one knows {self.VERSION})"
+            )
 
     def __enter__(self) -> State:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         self.close()
 
@@ -88,7 +97,9 @@ class State:
 
     def remember(self, db: sqlite3.Connection, key: str, value: Any) -> None:
         """Keeps a JSON value under a key, in an open transaction."""
-        db.execute("INSERT OR REPLACE INTO memory (key, value) VALUES (?, ?)", (key, json.dumps(value)))
+        db.execute(
+            "INSERT OR REPLACE INTO memory (key, value) VALUES (?, ?)", (key, json.dumps(value))
+        )
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Reads. Raises StateError."""

@@ -30,7 +30,9 @@ def decode_octets(octets: bytes, charset: str = "") -> str:
             if not guess or not codecs.lookup(guess)._is_text_encoding:
                 continue
             text = octets.decode(guess)
-            if not _SURROGATE.search(text):  # half a character: UTF-7 lets it through, and nothing can be done with it
+            if not _SURROGATE.search(
+                text
+            ):  # half a character: UTF-7 lets it through, and nothing can be done with it
                 return text
         except (LookupError, ValueError):
             continue
@@ -40,7 +42,9 @@ def decode_octets(octets: bytes, charset: str = "") -> str:
 def decode(text: str) -> str:
     """A header's value with its encoded words decoded, as one line without control characters."""
     pieces: list[str] = []
-    run: list[tuple[str, bytes]] = []  # adjacent words: a character may be split over two of the same charset
+    run: list[
+        tuple[str, bytes]
+    ] = []  # adjacent words: a character may be split over two of the same charset
     last = 0
     for match in _ENCODED.finditer(text):
         between = text[last : match.start()]
@@ -103,4 +107,6 @@ def _is_safe(character: str) -> bool:
     code = ord(character)
     if code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000:
         return False
-    return code not in (0x2028, 0x2029) and not (0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069)
+    return code not in (0x2028, 0x2029) and not (
+        0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+    )

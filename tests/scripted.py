@@ -25,7 +25,9 @@ PATIENCE = 5.0  # seconds that the script waits for what the client should say
 class Peer:
     """One listening port, and a script for the connections that come; what it did not expect fails the test."""
 
-    def __init__(self, *plays: Callable[[Peer], object], chop: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *plays: Callable[[Peer], object], chop: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._plays, self._chop, self._tls = plays, chop, tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(PATIENCE)
@@ -41,7 +43,10 @@ class Peer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         if error is not None:
             self._listener.close()
@@ -53,19 +58,30 @@ class Peer:
 
     def server(self, **changes: Any) -> Server:
         """The settings of an account on it."""
-        keys: dict[str, Any] = {"tls": "none", "auth": "plain", "timeout": 2.0, "jid": "bot@example.test"}
-        return Server("xmpp", "127.0.0.1", self.port, user="", password="secret", **(keys | changes))
+        keys: dict[str, Any] = {
+            "tls": "none",
+            "auth": "plain",
+            "timeout": 2.0,
+            "jid": "bot@example.test",
+        }
+        return Server(
+            "xmpp", "127.0.0.1", self.port, user="", password="secret", **(keys | changes)
+        )
 
     def reads(self, *wanted: bytes) -> bytes:
         """What the client says, up to where all of this stands in it; the rest is kept for the next reading."""
         while True:
             at = [self.heard.find(one) for one in wanted]
             if all(place >= 0 for place in at):
-                end = max((place + len(one) for place, one in zip(at, wanted, strict=True)), default=0)
+                end = max(
+                    (place + len(one) for place, one in zip(at, wanted, strict=True)), default=0
+                )
                 found, self.heard = self.heard[:end], self.heard[end:]
                 return found
             data = self.link.recv(1 << 16)
-            assert data, f"the client hung up where {wanted!r} was due, behind {self.heard[-300:]!r}"
+            assert data, (
+                f"the client hung up where {wanted!r} was due, behind {self.heard[-300:]!r}"
+            )
             self.heard += data
             self.said[-1] += data
 

@@ -46,14 +46,21 @@ def test_one_address_means_one_and_no_group() -> None:
 
 
 def test_a_bare_address_is_told_from_one_with_a_name() -> None:
-    assert is_address("a@b") and not is_address("A <a@b>") and not is_address(" a@b") and not is_address("a@b, c@d")
+    assert (
+        is_address("a@b")
+        and not is_address("A <a@b>")
+        and not is_address(" a@b")
+        and not is_address("a@b, c@d")
+    )
 
 
 def test_addresses_compare_without_case() -> None:
     assert Address("", "Jeremy@YourCo.test").key == Address("x", "jeremy@yourco.test").key
 
 
-names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=20).map(str.strip)
+names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=20).map(
+    str.strip
+)
 
 
 @given(names, st.sampled_from(["a@b.test", "a.b@c.test", '"a b"@c.test', "a@[127.0.0.1]"]))

@@ -20,14 +20,18 @@ def real() -> Iterator[RealClock]:
     clock.close()
 
 
-def test_a_wait_that_may_be_stopped_comes_back_when_the_program_is_asked_to_stop(real: RealClock) -> None:
+def test_a_wait_that_may_be_stopped_comes_back_when_the_program_is_asked_to_stop(
+    real: RealClock,
+) -> None:
     threading.Timer(0.05, real.stop).start()
     until = time.time() + 60
     assert not real.wait(None, until, or_stop=True)
     assert real.time() < until
 
 
-def test_a_wait_with_a_time_runs_to_it_even_when_the_program_is_asked_to_stop(real: RealClock) -> None:
+def test_a_wait_with_a_time_runs_to_it_even_when_the_program_is_asked_to_stop(
+    real: RealClock,
+) -> None:
     real.stop()
     until = time.time() + 0.05
     assert not real.wait(None, until)

@@ -54,12 +54,21 @@ def of(octets: bytes) -> Message:
     )  # fmt: skip
 
 
-line = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=120).map(str.strip)
+line = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=120
+).map(str.strip)
 text = st.text(
-    st.characters(codec="utf-8", exclude_characters="\r\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=300
+    st.characters(codec="utf-8", exclude_characters="\r\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
+    max_size=300,
 ).map(lambda text: text.rstrip("\n") + "\n")
 boxes = st.sampled_from(
-    ["a@b.test", "Ann <ann@b.test>", "Jürgen Groß <j@b.test>", '"Last, First" <l@b.test>', '"a b"@c.test']
+    [
+        "a@b.test",
+        "Ann <ann@b.test>",
+        "Jürgen Groß <j@b.test>",
+        '"Last, First" <l@b.test>',
+        '"a b"@c.test',
+    ]
 )
 names = (
     st.text(string.ascii_letters + "äß漢 -_", min_size=1, max_size=30)
@@ -91,7 +100,9 @@ def test_what_is_composed_is_seven_bit_lines_that_any_server_takes(mail: Message
     assert max(map(len, octets.split(b"\r\n"))) <= 998
     head = octets.partition(b"\r\n\r\n")[0].split(b"\r\n")
     for header in head:
-        assert len(header) <= 76 or b"=?" not in header, "RFC 2047 §2: at most 76 characters where an encoded word is"
+        assert len(header) <= 76 or b"=?" not in header, (
+            "RFC 2047 §2: at most 76 characters where an encoded word is"
+        )
 
 
 @given(mails)
@@ -124,7 +135,10 @@ def test_what_could_break_a_mail_is_refused_by_name(changes: dict[str, object], 
 
 def test_bcc_is_in_the_envelope_and_nowhere_else() -> None:
     mail = message(cc=["C <c@d.test>"], bcc=["secret@e.test", "ops@yourco.test"])
-    assert mail.envelope() == ("jeremy@yourco.test", ["ops@yourco.test", "c@d.test", "secret@e.test"])
+    assert mail.envelope() == (
+        "jeremy@yourco.test",
+        ["ops@yourco.test", "c@d.test", "secret@e.test"],
+    )
     assert b"secret" not in mail.to_bytes()
 
 

@@ -56,7 +56,9 @@ def test_without_any_source_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_log_line_is_one_line_whatever_it_says() -> None:
     err = io.StringIO()
-    RealHost(err=err).log("mail refused", "warning", to="a@b.c", why="two\nlines \x1b[31m", empty="")
+    RealHost(err=err).log(
+        "mail refused", "warning", to="a@b.c", why="two\nlines \x1b[31m", empty=""
+    )
     line = err.getvalue()
     assert line.count("\n") == 1 and "\x1b" not in line
     assert line[20:] == ' warning mail refused to=a@b.c why="two\\nlines \\x1b[31m"\n'
@@ -97,7 +99,9 @@ def test_a_name_is_an_exact_name(table: list[Process], verdict: str) -> None:
 
 
 def test_a_long_name_is_compared_as_the_kernel_keeps_it() -> None:
-    assert probe.by_name(Table(Process(9, 1, "a-very-long-nam")), ["a-very-long-name-indeed"]) == "up"  # type: ignore[arg-type]
+    assert (
+        probe.by_name(Table(Process(9, 1, "a-very-long-nam")), ["a-very-long-name-indeed"]) == "up"
+    )  # type: ignore[arg-type]
 
 
 def test_a_pidfile_says_up_down_or_unknown(tmp_path: Path) -> None:

@@ -45,7 +45,10 @@ def test_it_reads_and_writes_as_a_socket_and_counts(clock: RealClock) -> None:
 
 
 def test_silence_is_a_timeout(clock: RealClock) -> None:
-    with pair(clock, timeout=0.02) as (link, _), pytest.raises(TimeoutError, match=r"no answer within 0\.02 s"):
+    with (
+        pair(clock, timeout=0.02) as (link, _),
+        pytest.raises(TimeoutError, match=r"no answer within 0\.02 s"),
+    ):
         link.recv(1)
 
 

@@ -28,14 +28,18 @@ class Tries(Counter[str]):
         del self[key]
 
 
-def look(world: World, tries: Tries, most: int = 10_000, dies_of: bytes = b"nothing") -> list[tuple[str, str]]:
+def look(
+    world: World, tries: Tries, most: int = 10_000, dies_of: bytes = b"nothing"
+) -> list[tuple[str, str]]:
     """One session: (subject, why it is spoiled) of what came."""
     got = []
     with Mailbox(settings.load(world.settings).server("pop3"), world.clock) as mailbox:
         for letter in incoming(mailbox, tries, "alice", most, world.host):
             if dies_of in letter.raw and not letter.spoiled:
                 raise ZeroDivisionError
-            got.append((letter.raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode(), letter.spoiled))
+            got.append(
+                (letter.raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode(), letter.spoiled)
+            )
             letter.stays = letter.spoiled.startswith("too large") and most < 500
     return got
 
@@ -97,7 +101,10 @@ def test_one_that_is_too_large_comes_as_its_header_and_may_stay() -> None:
         assert look(world, Tries(), most=1000) == [("big", spoiled)] and left(world) == []
 
 
-@pytest.mark.parametrize("fault", ["pop3 QUIT lost unstored times 1", "pop3 QUIT hang up times 1", "DELE hang up times 1"])
+@pytest.mark.parametrize(
+    "fault",
+    ["pop3 QUIT lost unstored times 1", "pop3 QUIT hang up times 1", "DELE hang up times 1"],
+)
 def test_a_deletion_that_was_lost_is_made_up_for(fault: str) -> None:
     with world_with("one", "two", faults=(fault,)) as world:
         tries = Tries()

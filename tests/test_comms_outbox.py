@@ -24,7 +24,9 @@ def server_of(world: World) -> Server:
 
 
 def put(outbox: Outbox, world: World, again: bool = False, subject: str = "x") -> None:
-    mail = Message(sender="ops@example.test", to=list(TO), subject=subject, text="y").stamped(world.clock, world.host)
+    mail = Message(sender="ops@example.test", to=list(TO), subject=subject, text="y").stamped(
+        world.clock, world.host
+    )
     outbox.put(mail, world.clock.time(), again)
 
 
@@ -33,7 +35,9 @@ def flush(outbox: Outbox, world: World) -> list[str]:
 
 
 def rehearsal(*faults: str) -> World:
-    return World({"servers": ["smtp"], "program": "ops@example.test"}, rehearsal=True, faults=faults)
+    return World(
+        {"servers": ["smtp"], "program": "ops@example.test"}, rehearsal=True, faults=faults
+    )
 
 
 def test_what_is_put_goes_out_once_and_is_forgotten() -> None:
@@ -43,7 +47,9 @@ def test_what_is_put_goes_out_once_and_is_forgotten() -> None:
         assert flush(outbox, world) == ["sent", "sent"]
         assert flush(outbox, world) == [] and outbox.waiting() == []
         assert len(world.mail.messages) == 1
-        assert state.rows("SELECT * FROM outbox") == state.rows("SELECT * FROM outbox_recipient") == []
+        assert (
+            state.rows("SELECT * FROM outbox") == state.rows("SELECT * FROM outbox_recipient") == []
+        )
 
 
 def test_a_server_that_is_down_costs_nothing_and_the_mail_keeps_its_date() -> None:
@@ -60,17 +66,26 @@ def test_a_server_that_is_down_costs_nothing_and_the_mail_keeps_its_date() -> No
 
 
 def test_one_refused_recipient_does_not_keep_the_other_waiting() -> None:
-    with rehearsal('RCPT arg *alice* reply "550 5.1.1 unknown"') as world, State(world.folder / "s") as state:
+    with (
+        rehearsal('RCPT arg *alice* reply "550 5.1.1 unknown"') as world,
+        State(world.folder / "s") as state,
+    ):
         outbox = Outbox(state)
         put(outbox, world)
         results = outbox.flush(server_of(world), world.clock, world.host)
-        assert [(one.address, one.status) for one in results] == [(TO[0], "refused"), (TO[1], "sent")]
+        assert [(one.address, one.status) for one in results] == [
+            (TO[0], "refused"),
+            (TO[1], "sent"),
+        ]
         assert "550 5.1.1 unknown" in results[0].trouble
         assert flush(outbox, world) == []
 
 
 def test_one_recipient_put_off_is_tried_again_alone() -> None:
-    with rehearsal('RCPT arg *alice* reply "450 4.2.0 greylisted" times 1') as world, State(world.folder / "s") as state:
+    with (
+        rehearsal('RCPT arg *alice* reply "450 4.2.0 greylisted" times 1') as world,
+        State(world.folder / "s") as state,
+    ):
         outbox = Outbox(state)
         put(outbox, world)
         assert flush(outbox, world) == ["waiting", "sent"]
@@ -80,7 +95,8 @@ def test_one_recipient_put_off_is_tried_again_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("again", "statuses", "mails"), [(False, ["unknown", "unknown"], 1), (True, ["waiting", "waiting"], 2)]
+    ("again", "statuses", "mails"),
+    [(False, ["unknown", "unknown"], 1), (True, ["waiting", "waiting"], 2)],
 )
 def test_a_fate_unknown_is_recorded_for_an_answer_and_tried_again_for_an_alert(
     again: bool, statuses: list[str], mails: int
@@ -92,7 +108,9 @@ def test_a_fate_unknown_is_recorded_for_an_answer_and_tried_again_for_an_alert(
         world.clock.advance(60)
         flush(outbox, world)
         ids = {mail.message["message-id"] for mail in world.mail.messages}
-        assert (len(world.mail.messages), len(ids)) == (mails, 1), "the same Message-ID, so that a reader can tell"
+        assert (len(world.mail.messages), len(ids)) == (mails, 1), (
+            "the same Message-ID, so that a reader can tell"
+        )
         kept = state.rows("SELECT message_id FROM outbox")
         assert len(kept) == (0 if again else 1), "an unknown fate stays on record"
 
@@ -152,14 +170,21 @@ outbox.flush(None, Clock(), None)
 
 
 def test_a_program_killed_while_sending_does_not_know_and_says_so(tmp_path: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", DIES, str(tmp_path / "s"), "1"], check=False).returncode == 9
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", DIES, str(tmp_path / "s"), "1"], check=False
+        ).returncode
+        == 9
+    )
     with State(tmp_path / "s") as state, rehearsal() as world:
         outbox = Outbox(state)
         flush(outbox, world)
-        assert state.rows("SELECT message_id, status FROM outbox JOIN outbox_recipient ON mail = id") == [
-            ("<0@x>", "unknown")
-        ]
-        assert len(world.mail.messages) == 1, "the alert went out, the answer that was being sent did not go again"
+        assert state.rows(
+            "SELECT message_id, status FROM outbox JOIN outbox_recipient ON mail = id"
+        ) == [("<0@x>", "unknown")]
+        assert len(world.mail.messages) == 1, (
+            "the alert went out, the answer that was being sent did not go again"
+        )
 
 
 # ── the state file ───────────────────────────────────────────────────────────────────────────────────────────────

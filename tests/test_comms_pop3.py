@@ -52,7 +52,9 @@ def said(world: World) -> list[str]:
 def test_each_way_in_works_alone(auth: str, tls: str, verb: str) -> None:
     with rehearsal(tls=tls) as world, opened(world, auth=auth) as mailbox:
         assert len(mailbox.entries()) == 2
-        assert [line.split()[0] for line in said(world) if line.split()[0] in ("APOP", "AUTH", "PASS")] == [verb]
+        assert [
+            line.split()[0] for line in said(world) if line.split()[0] in ("APOP", "AUTH", "PASS")
+        ] == [verb]
         assert any(line == "STLS" for line in said(world)) == (tls != "off")
 
 
@@ -62,7 +64,9 @@ def test_a_wrong_password_is_refused_and_no_other_way_is_tried(auth: str) -> Non
         with pytest.raises(Refused, match="Authentication failed") as refusal:
             opened(world, auth=auth, password="wrong-and-long")
         assert "wrong-and-long" not in str(refusal.value)
-        assert len([line for line in said(world) if line.split()[0] in ("APOP", "AUTH", "PASS")]) == 1
+        assert (
+            len([line for line in said(world) if line.split()[0] in ("APOP", "AUTH", "PASS")]) == 1
+        )
 
 
 def test_the_published_apop_digest_is_sent() -> None:
@@ -82,7 +86,10 @@ def test_without_a_timestamp_there_is_no_apop_and_nothing_instead() -> None:
 
 
 def test_an_old_server_without_capa_uidl_top_and_sasl_is_enough() -> None:
-    with rehearsal(off={"pop3": ["CAPA", "UIDL", "TOP", "SASL", "APOP", "UTF8"]}) as world, opened(world) as mailbox:
+    with (
+        rehearsal(off={"pop3": ["CAPA", "UIDL", "TOP", "SASL", "APOP", "UTF8"]}) as world,
+        opened(world) as mailbox,
+    ):
         first, second = mailbox.entries()
         assert (first.id, second.number) == ("", 2)
         assert mailbox.fetch(first).endswith(MAIL)
@@ -94,7 +101,10 @@ def test_an_old_server_without_capa_uidl_top_and_sasl_is_enough() -> None:
 
 def test_a_long_answer_comes_behind_an_empty_challenge() -> None:
     password = "p" * 200
-    with rehearsal(person=[{"address": ALICE, "password": password}]) as world, opened(world, auth="plain") as mailbox:
+    with (
+        rehearsal(person=[{"address": ALICE, "password": password}]) as world,
+        opened(world, auth="plain") as mailbox,
+    ):
         assert mailbox.count()[0] == 2
         assert "AUTH PLAIN" in said(world)
 
@@ -119,9 +129,17 @@ def test_a_certificate_that_does_not_fit_is_refused_before_any_login(flaw: str) 
 def test_implicit_tls_works(tmp_path: Path) -> None:
     with World({"servers": ["pop3"], "tls": "optional"}, ports={"pop3s": 0}) as world:
         host, port = "localhost", world.address("pop3s")[1]
-        table = {"host": host, "port": port, "tls": "implicit", "ca_file": str(world.ca_file), "user": "alice"}
+        table = {
+            "host": host,
+            "port": port,
+            "tls": "implicit",
+            "ca_file": str(world.ca_file),
+            "user": "alice",
+        }
         clock = RealClock()
-        with Mailbox(settings.load({"pop3": {**table, "password": "secret"}}).server("pop3"), clock) as mailbox:
+        with Mailbox(
+            settings.load({"pop3": {**table, "password": "secret"}}).server("pop3"), clock
+        ) as mailbox:
             assert mailbox.entries() == []
         clock.close()
 
@@ -142,7 +160,11 @@ def test_no_line_break_gets_into_a_command(user: str, password: str) -> None:
 def test_later_never_and_nonsense_are_told_apart(answer: str, kind: type[CommsError]) -> None:
     for place in ("connect", "PASS", "STAT"):
         with rehearsal(
-            faults=(f'{place} reply "{answer}"' if place != "connect" else f'pop3 connect reply "{answer}"',)
+            faults=(
+                f'{place} reply "{answer}"'
+                if place != "connect"
+                else f'pop3 connect reply "{answer}"',
+            )
         ) as world:
             with pytest.raises(kind), opened(world, auth="user") as mailbox:
                 mailbox.count()
@@ -154,7 +176,10 @@ def test_later_never_and_nonsense_are_told_apart(answer: str, kind: type[CommsEr
 
 @given(
     st.lists(
-        st.sampled_from([b".", b"..", b"\r\n", b"\n", b"\r", b"x" * 3000, b"\0", b"\xff", b".\n", b"\n.\n"]), max_size=12
+        st.sampled_from(
+            [b".", b"..", b"\r\n", b"\n", b"\r", b"x" * 3000, b"\0", b"\xff", b".\n", b"\n.\n"]
+        ),
+        max_size=12,
     )
 )
 def test_any_mail_comes_as_it_lies_there(pieces: list[bytes]) -> None:
@@ -273,7 +298,9 @@ def test_marks_can_be_taken_back() -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
-def test_an_exception_in_a_session_in_step_removes_what_was_marked(error: type[BaseException]) -> None:
+def test_an_exception_in_a_session_in_step_removes_what_was_marked(
+    error: type[BaseException],
+) -> None:
     with rehearsal() as world:
         with pytest.raises(error), opened(world) as mailbox:
             mailbox.delete(mailbox.entries()[0])
@@ -290,7 +317,9 @@ def test_a_refusal_leaves_the_session_in_step() -> None:
         assert left(world) == 0
 
 
-@pytest.mark.parametrize("fault", ["RETR after 20", "RETR stall", "RETR hang up", "RETR reset", 'RETR reply "what"'])
+@pytest.mark.parametrize(
+    "fault", ["RETR after 20", "RETR stall", "RETR hang up", "RETR reset", 'RETR reply "what"']
+)
 def test_a_session_out_of_step_removes_nothing_and_says_no_quit(fault: str) -> None:
     with rehearsal(faults=(fault,)) as world:
         with pytest.raises(Unreachable), opened(world) as mailbox:
@@ -318,7 +347,9 @@ def test_an_interrupt_within_an_answer_removes_nothing(monkeypatch: pytest.Monke
     ("pop3 QUIT lost stored", Unknown, 1), ("pop3 QUIT lost unstored", Unknown, 2), ("pop3 QUIT hang up before", Unknown, 2),
     ('pop3 QUIT reply "-ERR [SYS/TEMP] not all removed"', TryLater, 2), ('pop3 QUIT reply "-ERR no"', Refused, 2),
 ])  # fmt: skip
-def test_a_quit_that_fails_says_what_is_known(fault: str, kind: type[CommsError], remain: int) -> None:
+def test_a_quit_that_fails_says_what_is_known(
+    fault: str, kind: type[CommsError], remain: int
+) -> None:
     with rehearsal(faults=(fault,)) as world:
         with pytest.raises(kind), opened(world) as mailbox:
             mailbox.delete(mailbox.entries()[0])

@@ -11,7 +11,14 @@ from comms.preparation import nodeprep, resourceprep, saslprep
 
 @pytest.mark.parametrize(
     ("text", "prepared"),
-    [("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"), ("\u2168", "IX"), ("a\u00a0b", "a b")],
+    [
+        ("I\u00adX", "IX"),
+        ("user", "user"),
+        ("USER", "USER"),
+        ("\u00aa", "a"),
+        ("\u2168", "IX"),
+        ("a\u00a0b", "a b"),
+    ],
 )
 def test_the_published_examples_come_out(text: str, prepared: str) -> None:
     assert saslprep(text) == prepared

@@ -96,7 +96,9 @@ def test_a_forwarded_mail_is_one_attachment() -> None:
 
 
 def test_fifty_levels_and_ten_thousand_parts_are_read() -> None:
-    nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(50))
+    nested = b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(50)
+    )
     assert read(nested + b"\r\ndeep\r\n").text.strip() == "deep"
     many = (
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
@@ -104,5 +106,3 @@ def test_fifty_levels_and_ten_thousand_parts_are_read() -> None:
         + b"--x--\r\n"
     )
     assert len(read(many).attachments) == 9_999
-
-

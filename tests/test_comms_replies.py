@@ -13,7 +13,9 @@ TRACE = "Return-Path: <ann@x.example>\r\nX-Original-To: secret@us.test\r\nDelive
 
 
 def mail(more: str = "", sender: str = "Ann <ann@x.example>", trace: str = TRACE) -> Mail:
-    return read(f"{trace}From: {sender}\r\nSubject: hello\r\nMessage-ID: <1@x.example>\r\n{more}\r\nbody\r\n".encode())
+    return read(
+        f"{trace}From: {sender}\r\nSubject: hello\r\nMessage-ID: <1@x.example>\r\n{more}\r\nbody\r\n".encode()
+    )
 
 
 # ── what the server put on top ───────────────────────────────────────────────────────────────────────────────────
@@ -23,16 +25,25 @@ def test_only_what_stands_above_the_first_received_is_the_server_s() -> None:
     assert replies.delivered_to(mail()) == ("secret@us.test", "us@us.test")
     assert replies.return_path(mail()) == "ann@x.example"
     forged = "Received: from a by b; now\r\nX-Original-To: secret@us.test\r\nReturn-Path: <>\r\n"
-    assert replies.delivered_to(mail(trace=forged)) == () and replies.return_path(mail(trace=forged)) is None
+    assert (
+        replies.delivered_to(mail(trace=forged)) == ()
+        and replies.return_path(mail(trace=forged)) is None
+    )
     nothing = "X-Original-To: secret@us.test\r\nReturn-Path: <>\r\n"
-    assert replies.delivered_to(mail(trace=nothing)) == (), "without a Received no server of ours has seen it"
+    assert replies.delivered_to(mail(trace=nothing)) == (), (
+        "without a Received no server of ours has seen it"
+    )
 
 
 @pytest.mark.parametrize(
-    ("value", "path"), [("<>", ""), ("<a@b.c>", "a@b.c"), ("a@b.c", "a@b.c"), (" < > ", ""), ("<a> b", None)]
+    ("value", "path"),
+    [("<>", ""), ("<a@b.c>", "a@b.c"), ("a@b.c", "a@b.c"), (" < > ", ""), ("<a> b", None)],
 )
 def test_return_path_is_read(value: str, path: str | None) -> None:
-    assert replies.return_path(mail(trace=f"Return-Path: {value}\r\nReceived: from a by b; now\r\n")) == path
+    assert (
+        replies.return_path(mail(trace=f"Return-Path: {value}\r\nReceived: from a by b; now\r\n"))
+        == path
+    )
 
 
 # ── to whom, and how ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -51,7 +62,10 @@ def test_a_mail_from_nobody_or_from_us_is_not_answered() -> None:
     assert "exactly one From" in replies.unanswerable(mail(sender="a@x.y, b@x.y"))
     assert replies.unanswerable(mail(), own=["ann@x.example"]) == "it is our own"
     assert replies.unanswerable(mail(), own=["ANN@x.example"]) == "it is our own"
-    assert replies.unanswerable(mail("Reply-To: us@us.test\r\n"), own=["us@us.test"]) == "it is our own"
+    assert (
+        replies.unanswerable(mail("Reply-To: us@us.test\r\n"), own=["us@us.test"])
+        == "it is our own"
+    )
     assert replies.unanswerable(mail(), own=["us@us.test"]) == ""
 
 
@@ -64,7 +78,10 @@ def test_an_answer_is_threaded_marked_and_repeats_nothing() -> None:
     )
     headers = dict(answer.headers)
     assert headers["Auto-Submitted"] == "auto-replied"
-    assert headers["In-Reply-To"] == "<1@x.example>" and headers["References"] == "<a@x.y> <b@x.y> <1@x.example>"
+    assert (
+        headers["In-Reply-To"] == "<1@x.example>"
+        and headers["References"] == "<a@x.y> <b@x.y> <1@x.example>"
+    )
     assert answer.subject == "Re: hello" and answer.to == ["ann@x.example"]
     octets = answer.to_bytes()
     assert b"body" not in octets and b"Disposition" not in octets
@@ -72,10 +89,14 @@ def test_an_answer_is_threaded_marked_and_repeats_nothing() -> None:
 
 def test_a_thread_without_end_is_cut_and_one_without_ids_has_none() -> None:
     many = "References: " + " ".join(f"<{number}@x.y>" for number in range(500)) + "\r\n"
-    references = dict(replies.reply(mail(many), "a@x.y", "us@us.test", "").headers)["References"].split()
+    references = dict(replies.reply(mail(many), "a@x.y", "us@us.test", "").headers)[
+        "References"
+    ].split()
     assert len(references) == 20 and references[-1] == "<1@x.example>"
     bare = read(b"From: a@x.y\r\n\r\n")
-    assert replies.reply(bare, "a@x.y", "us@us.test", "").headers == [("Auto-Submitted", "auto-replied")]
+    assert replies.reply(bare, "a@x.y", "us@us.test", "").headers == [
+        ("Auto-Submitted", "auto-replied")
+    ]
 
 
 @pytest.mark.parametrize(("subject", "stem"), [
@@ -117,13 +138,17 @@ def test_the_action_decides_and_each_recipient_has_its_own() -> None:
         + GROUP.format("c@x.example", "delivered", "2.0.0", "")
     )
     found = report(groups)
-    assert found is not None and found.failed == ("a@x.example",), "failed is final, whatever the status (RFC 3464 §2.3.3)"
+    assert found is not None and found.failed == ("a@x.example",), (
+        "failed is final, whatever the status (RFC 3464 §2.3.3)"
+    )
     assert [fate.action for fate in found.fates] == ["failed", "delayed", "delivered"]
     assert found.fates[0].status == "4.2.2" and found.fates[0].diagnostic == "smtp; 452 full"
     assert found.message_id == "<ours@us.test>"
 
 
-@pytest.mark.parametrize("kind", ["message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"])
+@pytest.mark.parametrize(
+    "kind", ["message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"]
+)
 def test_the_mail_it_is_about_is_found_in_each_form(kind: str) -> None:
     found = report(GROUP.format("a@x.example", "failed", "5.1.1", ""), kind)
     assert found is not None and found.message_id == "<ours@us.test>"

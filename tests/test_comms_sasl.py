@@ -30,9 +30,18 @@ PUBLISHED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("digest", "user", "password", "nonce", "hello", "asked", "proof", "proven"), PUBLISHED)
+@pytest.mark.parametrize(
+    ("digest", "user", "password", "nonce", "hello", "asked", "proof", "proven"), PUBLISHED
+)
 def test_the_published_exchanges_come_out(
-    digest: str, user: str, password: str, nonce: str, hello: str, asked: str, proof: str, proven: str
+    digest: str,
+    user: str,
+    password: str,
+    nonce: str,
+    hello: str,
+    asked: str,
+    proof: str,
+    proven: str,
 ) -> None:
     scram = Scram(digest, user, password, nonce)
     assert scram(b"").decode() == hello

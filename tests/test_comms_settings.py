@@ -33,7 +33,9 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_server_has_the_port_of_its_protocol_and_tls(tmp_path: Path) -> None:
     for tls, port in (("starttls", 587), ("implicit", 465), ("none", 25)):
-        server = load(write(tmp_path, f'[smtp]\nhost = "mail.test"\ntls = "{tls}"\n')).server("smtp")
+        server = load(write(tmp_path, f'[smtp]\nhost = "mail.test"\ntls = "{tls}"\n')).server(
+            "smtp"
+        )
         assert (server.port, server.tls, server.timeout) == (port, tls, 30)
     assert load({"pop3": {"host": "mail.test"}}).server("pop3").port == 110
 
@@ -67,11 +69,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
 
 
-def test_a_password_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_comes_from_the_environment_or_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPS_PASSWORD", "from env")
     (tmp_path / "secret").write_text("from file\n")
     (tmp_path / "secret").chmod(0o600)
-    for key, value, password in (("password_env", "OPS_PASSWORD", "from env"), ("password_file", "secret", "from file")):
+    for key, value, password in (
+        ("password_env", "OPS_PASSWORD", "from env"),
+        ("password_file", "secret", "from file"),
+    ):
         settings = load(write(tmp_path, f'[smtp]\nhost = "x"\n{key} = "{value}"\n'))
         server = settings.server("smtp")
         assert (server.password, settings.warnings) == (password, [])
@@ -87,9 +94,14 @@ def test_a_password_that_others_can_read_is_warned_about(tmp_path: Path) -> None
 
 
 def test_a_scenario_s_table_becomes_its_dataclass(tmp_path: Path) -> None:
-    settings = load(write(tmp_path, '[scenario.watch]\nadmins = ["a@b.c"]\nstate = "x/y.db"\npoll = 5\n'))
+    settings = load(
+        write(tmp_path, '[scenario.watch]\nadmins = ["a@b.c"]\nstate = "x/y.db"\npoll = 5\n')
+    )
     assert settings.table("watch", Rules) == Rules(("a@b.c",), 5.0, tmp_path / "x/y.db")
-    assert load({"scenario": {"watch": {"admins": []}}}, tmp_path).table("watch", Rules).state == tmp_path / "state.sqlite3"
+    assert (
+        load({"scenario": {"watch": {"admins": []}}}, tmp_path).table("watch", Rules).state
+        == tmp_path / "state.sqlite3"
+    )
 
 
 @pytest.mark.parametrize(("text", "says"), [

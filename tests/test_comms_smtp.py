@@ -19,7 +19,11 @@ DATA = b"Subject: hello\r\n\r\nhi\r\n.\r\n..\r\n"
 
 
 def rehearsal(*faults: str, **config: Any) -> World:
-    return World({"servers": ["smtp"], "program": "ops@example.test", **config}, rehearsal=True, faults=faults)
+    return World(
+        {"servers": ["smtp"], "program": "ops@example.test", **config},
+        rehearsal=True,
+        faults=faults,
+    )
 
 
 def server_of(world: World, **changes: Any) -> Server:
@@ -33,7 +37,10 @@ def session(world: World, **changes: Any) -> smtp.Session:
 def outcome(world: World, recipients: list[str] = TO) -> dict[str, str]:
     with session(world) as open_session:
         results = open_session.send("ops@example.test", recipients, DATA)
-    return {address: type(trouble).__name__ if trouble else "sent" for address, trouble in results.items()}
+    return {
+        address: type(trouble).__name__ if trouble else "sent"
+        for address, trouble in results.items()
+    }
 
 
 def test_one_session_carries_many_messages_dots_and_all() -> None:
@@ -53,7 +60,9 @@ def test_each_mechanism_logs_in_with_any_password(mechanism: str, password: str)
     with rehearsal(person=person) as world, session(world, auth=mechanism) as open_session:
         said = [one for one in world.records if one.verb == "AUTH"]
         assert len(said) == 1, "one try"
-        assert said[0].fields["mechanism"] == ("CRAM-MD5" if mechanism == "auto" else mechanism.upper())
+        assert said[0].fields["mechanism"] == (
+            "CRAM-MD5" if mechanism == "auto" else mechanism.upper()
+        )
         open_session.send("ops@example.test", ["ops@example.test"], DATA)
 
 
@@ -61,15 +70,24 @@ def test_auto_takes_the_strongest_that_is_offered() -> None:
     for off, taken in (([], "CRAM-MD5"), (["CRAM-MD5"], "PLAIN"), (["CRAM-MD5", "PLAIN"], "LOGIN")):
         with rehearsal(off={"smtp": off}) as world:
             session(world).close()
-            assert next(one for one in world.records if one.verb == "AUTH").fields["mechanism"] == taken
+            assert (
+                next(one for one in world.records if one.verb == "AUTH").fields["mechanism"]
+                == taken
+            )
 
 
 def test_a_wrong_password_is_refused_and_not_tried_again_by_another_mechanism() -> None:
     with rehearsal() as world:
-        with pytest.raises(Refused, match=r"the login of ops@example\.test by CRAM-MD5: 535") as caught:
+        with pytest.raises(
+            Refused, match=r"the login of ops@example\.test by CRAM-MD5: 535"
+        ) as caught:
             session(world, password="hunter2")
         assert "hunter2" not in str(caught.value)
-        assert [one.verb for one in world.records if one.direction == "C"] == ["EHLO", "AUTH", "response"]
+        assert [one.verb for one in world.records if one.direction == "C"] == [
+            "EHLO",
+            "AUTH",
+            "response",
+        ]
 
 
 def test_a_mechanism_that_is_not_offered_is_refused_by_name() -> None:
@@ -87,7 +105,9 @@ def test_mail_is_sent_inside_tls_and_the_login_too() -> None:
 
 
 def test_implicit_tls_needs_no_word() -> None:
-    world = World({"servers": ["smtp"], "tls": "optional"}, rehearsal=True, ports={"smtp": 0, "smtps": 0})
+    world = World(
+        {"servers": ["smtp"], "tls": "optional"}, rehearsal=True, ports={"smtp": 0, "smtps": 0}
+    )
     with world:
         port = world.address("smtps")[1]
         with session(world, port=port, tls="implicit") as open_session:
@@ -112,7 +132,9 @@ def test_a_certificate_that_is_not_to_be_trusted_is_refused_with_the_reason(flaw
         assert not [one for one in world.records if one.verb == "AUTH"]
 
 
-@pytest.mark.parametrize("fault", ["tls hang up", "tls reset", "STARTTLS hang up", "STARTTLS reset"])
+@pytest.mark.parametrize(
+    "fault", ["tls hang up", "tls reset", "STARTTLS hang up", "STARTTLS reset"]
+)
 def test_tls_that_cannot_be_started_is_unreachable(fault: str) -> None:
     with rehearsal(fault, tls="optional") as world, pytest.raises(Unreachable):
         session(world)
@@ -162,14 +184,22 @@ def test_a_link_lost_before_the_dot_is_unreachable_and_nothing_was_sent(fault: s
         assert world.mail.messages == []
 
 
-@pytest.mark.parametrize(("greeting", "error"), [("421 4.3.2 busy", TryLater), ("554 5.3.2 not here", Refused)])
+@pytest.mark.parametrize(
+    ("greeting", "error"), [("421 4.3.2 busy", TryLater), ("554 5.3.2 not here", Refused)]
+)
 def test_a_greeting_that_refuses(greeting: str, error: type[CommsError]) -> None:
-    with rehearsal(f'connect reply "{greeting}"') as world, pytest.raises(error, match="refused the connection"):
+    with (
+        rehearsal(f'connect reply "{greeting}"') as world,
+        pytest.raises(error, match="refused the connection"),
+    ):
         session(world)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with rehearsal("connect refuse") as world, pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+ cannot be reached"):
+    with (
+        rehearsal("connect refuse") as world,
+        pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+ cannot be reached"),
+    ):
         session(world)
 
 
@@ -182,7 +212,10 @@ def test_a_stall_costs_no_real_time_in_a_rehearsal() -> None:
 
 
 def test_after_a_refused_message_the_session_goes_on() -> None:
-    with rehearsal('MAIL nth 1 reply "550 no"', 'DATA nth 1 reply "550 no"') as world, session(world) as open_session:
+    with (
+        rehearsal('MAIL nth 1 reply "550 no"', 'DATA nth 1 reply "550 no"') as world,
+        session(world) as open_session,
+    ):
         for wanted in ("Refused", "Refused", "NoneType"):
             results = open_session.send("ops@example.test", TO, DATA)
             assert {type(trouble).__name__ for trouble in results.values()} == {wanted}
@@ -196,7 +229,9 @@ def test_a_session_out_of_step_is_not_used_again() -> None:
     assert "QUIT" not in [one.verb for one in world.records if one.direction == "C"]
 
 
-@pytest.mark.parametrize("address", ["a@b.test>\r\nRCPT TO:<c@d.test", "a b", "<a@b.test>", "Alice", "a@b\0.test"])
+@pytest.mark.parametrize(
+    "address", ["a@b.test>\r\nRCPT TO:<c@d.test", "a b", "<a@b.test>", "Alice", "a@b\0.test"]
+)
 def test_an_address_that_could_say_more_than_an_address_never_leaves(address: str) -> None:
     with rehearsal() as world, session(world) as open_session:
         (trouble,) = open_session.send("ops@example.test", [address], DATA).values()
@@ -213,10 +248,18 @@ def test_a_message_too_big_for_the_server_is_refused_before_it_is_sent() -> None
 def test_addresses_beyond_ascii_need_a_server_that_takes_them() -> None:
     person = [{"address": "ops@example.test"}, {"address": "jürgen@example.test"}]
     with rehearsal(person=person) as world, session(world) as open_session:
-        assert open_session.send("ops@example.test", ["jürgen@example.test"], DATA) == {"jürgen@example.test": None}
-    with rehearsal(person=person, off={"smtp": ["SMTPUTF8"]}) as world, session(world) as open_session:
+        assert open_session.send("ops@example.test", ["jürgen@example.test"], DATA) == {
+            "jürgen@example.test": None
+        }
+    with (
+        rehearsal(person=person, off={"smtp": ["SMTPUTF8"]}) as world,
+        session(world) as open_session,
+    ):
         assert isinstance(
-            open_session.send("ops@example.test", ["jürgen@example.test"], DATA)["jürgen@example.test"], Refused
+            open_session.send("ops@example.test", ["jürgen@example.test"], DATA)[
+                "jürgen@example.test"
+            ],
+            Refused,
         )
 
 

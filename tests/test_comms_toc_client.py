@@ -67,13 +67,16 @@ def test_connect_returns_when_everybodys_status_is_known(peer: Peer, client: Cli
     bob, ann = client.buddy_list.buddy_named("bob"), client.buddy_list.buddy_named("ann lee")
     assert (bob.status, ann.status, ann.idle_time, ann.warning_level) == ("away", "idle", 7, 20)
     assert ann.last_signon == 1767571200.0 and ann.is_online and ann.is_idle and not bob.is_idle
-    assert [(group, [buddy.screen_name for buddy in buddies]) for group, buddies in client.buddy_list.groups.items()] == [
-        ("Friends", ["Bob", "Ann Lee"])
-    ]
+    assert [
+        (group, [buddy.screen_name for buddy in buddies])
+        for group, buddies in client.buddy_list.groups.items()
+    ] == [("Friends", ["Bob", "Ann Lee"])]
     assert str(client.buddy_list) == "== Friends ==\n * Bob\n * Ann Lee"
 
 
-def test_a_server_that_answers_no_status_query_costs_two_seconds_once(peer: Peer, client: Client) -> None:
+def test_a_server_that_answers_no_status_query_costs_two_seconds_once(
+    peer: Peer, client: Client
+) -> None:
     del peer.on["toc_get_status"]
     peer.present = [update("Bob")]
     start = peer.clock.time()
@@ -110,11 +113,17 @@ def test_a_late_answer_is_not_taken_for_the_next_one(peer: Peer, client: Client)
         peer.clock.at(1, lambda: answer(session, rest))
 
     peer.on["toc_get_status"] = hold
-    peer.on["toc_send_im"] = lambda session, rest: session.says("ERROR:961:x")  # so that it is asked again
+    peer.on["toc_send_im"] = lambda session, rest: session.says(
+        "ERROR:961:x"
+    )  # so that it is asked again
     assert not client.send_im("bob", "one")
     peer.on["toc_send_im"] = lambda session, rest: None
     client.send_im("bob", "two")
-    assert [text for _, text in ims(peer)] == ["one", "two", "two"]  # the 903 that came in between was its own
+    assert [text for _, text in ims(peer)] == [
+        "one",
+        "two",
+        "two",
+    ]  # the 903 that came in between was its own
 
 
 @pytest.mark.parametrize(
@@ -138,7 +147,9 @@ def test_a_refused_sign_on_is_an_exception_with_the_codes_text(
     with pytest.raises(kind, match=text) as raised:
         client.connect()
     assert "secret" not in str(raised.value)
-    assert [f"ERROR:{one.code}" for one in heard] == [error[:9]]  # the function hears of it all the same
+    assert [f"ERROR:{one.code}" for one in heard] == [
+        error[:9]
+    ]  # the function hears of it all the same
     with pytest.raises(Unreachable, match="connect"):
         client.wait(1)
 
@@ -168,13 +179,17 @@ def test_nobody_listening_is_unreachable_at_once(peer: Peer, client: Client) -> 
 
 
 @pytest.mark.parametrize("wrong", [{"password": ""}, {"screen_name": ""}, {"password": "пароль"}])
-def test_a_name_or_password_that_cannot_be_used_is_a_settings_error(peer: Peer, wrong: dict[str, str]) -> None:
+def test_a_name_or_password_that_cannot_be_used_is_a_settings_error(
+    peer: Peer, wrong: dict[str, str]
+) -> None:
     with pytest.raises(SettingsError, match=r"toc\.screen_name or toc\.password"):
         Client(peer.server(**wrong), peer.clock, peer.host)
 
 
 def test_the_settings_file_leads_to_it() -> None:
-    server = load({"toc": {"host": "toc.example.test", "screen_name": "OpsBot", "password": "x"}}).server("toc")
+    server = load(
+        {"toc": {"host": "toc.example.test", "screen_name": "OpsBot", "password": "x"}}
+    ).server("toc")
     assert (server.port, server.tls, server.screen_name) == (9898, "none", "OpsBot")
 
 
@@ -187,7 +202,9 @@ def test_before_connect_nothing_can_be_said_or_waited_for(client: Client) -> Non
             attempt()
 
 
-def test_a_link_cut_at_any_octet_of_the_sign_on_is_unreachable_and_no_more(peer: Peer, client: Client) -> None:
+def test_a_link_cut_at_any_octet_of_the_sign_on_is_unreachable_and_no_more(
+    peer: Peer, client: Client
+) -> None:
     client.connect()
     whole = peer.session.octets_out
     peer.budgets = list(range(whole))
@@ -215,7 +232,11 @@ def test_an_im_comes_as_message_buddy_and_auto_response(
     peer: Peer, client: Client, raw: str, heard: tuple[str, str, bool]
 ) -> None:
     found: list[tuple[str, str, bool]] = []
-    client.on_im(lambda message, buddy, auto_response: found.append((message, buddy.screen_name, auto_response)))
+    client.on_im(
+        lambda message, buddy, auto_response: found.append(
+            (message, buddy.screen_name, auto_response)
+        )
+    )
     client.connect()
     peer.session.says(raw)
     client.wait()
@@ -240,7 +261,9 @@ def test_several_functions_may_be_called_for_an_im(peer: Peer, client: Client) -
     assert heard == ["first x", "second x"]
 
 
-def test_a_function_that_raises_is_reported_and_the_loop_goes_on(peer: Peer, client: Client) -> None:
+def test_a_function_that_raises_is_reported_and_the_loop_goes_on(
+    peer: Peer, client: Client
+) -> None:
     heard: list[str] = []
 
     @client.on_im
@@ -252,14 +275,20 @@ def test_a_function_that_raises_is_reported_and_the_loop_goes_on(peer: Peer, cli
     peer.session.says("IM_IN2:Bob:F:F:one", "IM_IN2:Bob:F:F:two")
     client.wait()
     assert heard == ["one", "two"]
-    assert peer.log() == [f"handler-failed handler=careless trouble=RuntimeError: cannot stand {one}" for one in heard]
+    assert peer.log() == [
+        f"handler-failed handler=careless trouble=RuntimeError: cannot stand {one}" for one in heard
+    ]
 
 
-def test_a_message_that_cannot_be_understood_is_reported_and_the_loop_goes_on(peer: Peer, client: Client) -> None:
+def test_a_message_that_cannot_be_understood_is_reported_and_the_loop_goes_on(
+    peer: Peer, client: Client
+) -> None:
     heard: list[str] = []
     client.on_im(lambda message, buddy, auto_response: heard.append(message))
     client.connect()
-    peer.session.says("IM_IN2:Bob", "UPDATE_BUDDY2:Bob:T:x:0:0: O :", "WHATEVER:1:2", "IM_IN2:Bob:F:F:still here")
+    peer.session.says(
+        "IM_IN2:Bob", "UPDATE_BUDDY2:Bob:T:x:0:0: O :", "WHATEVER:1:2", "IM_IN2:Bob:F:F:still here"
+    )
     client.wait()
     assert heard == ["still here"]
     assert [line.split()[0] for line in peer.log()] == ["aim-not-understood"] * 2
@@ -281,7 +310,9 @@ def test_an_auto_response_says_that_it_is_one(peer: Peer, client: Client) -> Non
     assert ims(peer) == [["bob", "away", "auto"]]
 
 
-def test_a_long_im_goes_as_several_parted_between_lines_each_under_the_limit(peer: Peer, client: Client) -> None:
+def test_a_long_im_goes_as_several_parted_between_lines_each_under_the_limit(
+    peer: Peer, client: Client
+) -> None:
     lines = [f"/dev/disk{n:<4} <{n}> & some more of the text $" for n in range(100)]
     client.connect()
     client.send_im("bob", "\n".join(lines))
@@ -289,7 +320,9 @@ def test_a_long_im_goes_as_several_parted_between_lines_each_under_the_limit(pee
     assert len(sent) == 3
     assert [line for text in sent for line in Html(text).text.splitlines()] == lines
     longest = max(len(payload) for kind, payload in peer.session.said)
-    assert 1900 < longest + 6 <= 2048  # header and NUL included (the peer asserts it of every frame)
+    assert (
+        1900 < longest + 6 <= 2048
+    )  # header and NUL included (the peer asserts it of every frame)
 
 
 def test_nothing_is_sent_of_html_that_cannot_be_parted(peer: Peer, client: Client) -> None:
@@ -299,7 +332,9 @@ def test_nothing_is_sent_of_html_that_cannot_be_parted(peer: Peer, client: Clien
     assert ims(peer) == []
 
 
-def test_an_im_to_somebody_who_is_not_there_is_refused_and_heard_of(peer: Peer, client: Client) -> None:
+def test_an_im_to_somebody_who_is_not_there_is_refused_and_heard_of(
+    peer: Peer, client: Client
+) -> None:
     heard: list[str] = []
     client.on_error(lambda error: heard.append(str(error)))
     peer.on["toc_send_im"] = lambda session, rest: session.says(f"ERROR:901:{arguments(rest)[0]}")
@@ -318,7 +353,9 @@ def test_complaints_about_something_else_do_not_count(peer: Peer, client: Client
 
 
 @pytest.mark.parametrize("error", ["ERROR:903", "ERROR:960:bob"])
-def test_rate_limits_are_waited_out_and_the_im_is_sent_again(peer: Peer, client: Client, error: str) -> None:
+def test_rate_limits_are_waited_out_and_the_im_is_sent_again(
+    peer: Peer, client: Client, error: str
+) -> None:
     answers = [error, error]
     times: list[float] = []
 
@@ -343,9 +380,13 @@ def test_a_rate_limit_without_end_is_given_up(peer: Peer, client: Client) -> Non
     assert len(ims(peer)) == 6
 
 
-def test_what_comes_while_an_im_is_sent_is_heard_afterwards_in_order(peer: Peer, client: Client) -> None:
+def test_what_comes_while_an_im_is_sent_is_heard_afterwards_in_order(
+    peer: Peer, client: Client
+) -> None:
     heard: list[str] = []
-    peer.on["toc_send_im"] = lambda session, rest: session.says("IM_IN2:Ann:F:F:two", update("Bob"), "IM_IN2:Ann:F:F:three")
+    peer.on["toc_send_im"] = lambda session, rest: session.says(
+        "IM_IN2:Ann:F:F:two", update("Bob"), "IM_IN2:Ann:F:F:three"
+    )
 
     @client.on_im
     def answer(message: Html, buddy: Buddy, auto_response: bool) -> None:
@@ -473,7 +514,9 @@ def test_an_unknown_status_is_an_error_that_suggests_one(client: Client) -> None
         client.buddy_list.buddy_named("bob").on_status("availible")
 
 
-def test_whoever_is_to_be_watched_is_asked_for_once_before_and_after_signing_on(peer: Peer, client: Client) -> None:
+def test_whoever_is_to_be_watched_is_asked_for_once_before_and_after_signing_on(
+    peer: Peer, client: Client
+) -> None:
     for name in ("bob", "Ann Lee", "BOB"):
         client.buddy_list.buddy_named(name).on_status("online")(lambda: None)
     client.connect()
@@ -488,7 +531,9 @@ def test_many_watched_names_go_in_several_commands(peer: Peer, client: Client) -
     client.connect()
     lines = peer.session.commands()
     assert len(lines) == 3
-    assert [name for line in lines for name in line.split()[1:]] == [f"somebody{number}" for number in range(500)]
+    assert [name for line in lines for name in line.split()[1:]] == [
+        f"somebody{number}" for number in range(500)
+    ]
 
 
 def test_strangers_who_say_something_do_not_fill_the_memory(peer: Peer, client: Client) -> None:
@@ -517,7 +562,9 @@ def test_the_stored_list_is_changed_by_commands(peer: Peer, client: Client) -> N
         "toc2_new_buddies {g:Work Friends\nb:carl\\{c\\}\n}",
         "toc2_remove_buddy annlee Friends",
     ]
-    assert {group: [one.name for one in buddies] for group, buddies in client.buddy_list.groups.items()} == {
+    assert {
+        group: [one.name for one in buddies] for group, buddies in client.buddy_list.groups.items()
+    } == {
         "Friends": ["bob"],
         "Work Friends": ["carl{c}"],
     }
@@ -601,7 +648,9 @@ def test_any_chopping_of_what_the_server_says_gives_the_same_calls(cuts: list[in
         client.on_error(lambda error: heard.append(str(error)))
         heard_of = told_by(client, client.buddy_list.buddy_named("bob"))
         client.connect()
-        raw = peer.session.framed("IM_IN2:Bob:F:F:one", update("Bob", idle=3), "ERROR:901:ann", "IM_IN2:Ann:T:F:two")
+        raw = peer.session.framed(
+            "IM_IN2:Bob:F:F:one", update("Bob", idle=3), "ERROR:901:ann", "IM_IN2:Ann:T:F:two"
+        )
         edges = [0, *sorted(cut for cut in set(cuts) if cut < len(raw)), len(raw)]
         for second, (begin, end) in enumerate(pairwise(edges), 1):
             peer.clock.at(second, lambda begin=begin, end=end: peer.session.writes(raw[begin:end]))  # type: ignore[misc]
@@ -626,9 +675,13 @@ def test_keep_alives_are_traffic_and_no_more(peer: Peer, client: Client) -> None
 # ── leaving, losing, coming again ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_last_im_arrives_although_frames_stand_unread_when_the_client_leaves(peer: Peer, client: Client) -> None:
+def test_the_last_im_arrives_although_frames_stand_unread_when_the_client_leaves(
+    peer: Peer, client: Client
+) -> None:
     del peer.on["toc_get_status"]  # so that nothing is read behind the IM
-    peer.on["toc_send_im"] = lambda session, rest: session.says(*(f"IM_IN2:Bob:F:F:{'x' * 7000}" for _ in range(20)))
+    peer.on["toc_send_im"] = lambda session, rest: session.says(
+        *(f"IM_IN2:Bob:F:F:{'x' * 7000}" for _ in range(20))
+    )
     client.connect()
     client.send_im("bob", "first")
     client.send_im("bob", "the last word")
@@ -638,7 +691,9 @@ def test_the_last_im_arrives_although_frames_stand_unread_when_the_client_leaves
     assert peer.session.ended == "closes"  # a reset would have taken it back
 
 
-def test_after_disconnect_connect_may_be_called_again_and_functions_stay(peer: Peer, client: Client) -> None:
+def test_after_disconnect_connect_may_be_called_again_and_functions_stay(
+    peer: Peer, client: Client
+) -> None:
     heard: list[str] = []
     client.on_im(lambda message, buddy, auto_response: heard.append(message))
     client.connect()
@@ -681,7 +736,9 @@ def test_a_new_connection_begins_afresh(peer: Peer, client: Client) -> None:
         client.send_chat("War Room", "x")
 
 
-def test_an_away_message_that_is_too_long_is_refused_and_forgotten(peer: Peer, client: Client) -> None:
+def test_an_away_message_that_is_too_long_is_refused_and_forgotten(
+    peer: Peer, client: Client
+) -> None:
     client.connect()
     with pytest.raises(ValueError, match="toc_set_away has"):
         client.go_away("x" * 3000)
@@ -691,9 +748,13 @@ def test_an_away_message_that_is_too_long_is_refused_and_forgotten(peer: Peer, c
     assert peer.session.commands() == [] and len(peer.sessions) == 2
 
 
-def test_a_flood_is_not_read_without_end_while_an_answer_is_awaited(peer: Peer, client: Client) -> None:
+def test_a_flood_is_not_read_without_end_while_an_answer_is_awaited(
+    peer: Peer, client: Client
+) -> None:
     client.connect()
-    peer.on["toc_send_im"] = lambda session, rest: session.says(*["IM_IN2:Bob:F:F:flood"] * (INBOX + 10))
+    peer.on["toc_send_im"] = lambda session, rest: session.says(
+        *["IM_IN2:Bob:F:F:flood"] * (INBOX + 10)
+    )
     heard: list[str] = []
     client.on_im(lambda message, buddy, auto_response: heard.append(message))
     assert not client.send_im("bob", "hi")
@@ -715,7 +776,8 @@ def test_wait_returns_when_its_limit_is_over(peer: Peer, client: Client) -> None
 
 
 @pytest.mark.parametrize(
-    "loss", [Session.hangs_up, Session.resets, Session.skips, lambda session: session.says("", kind=4)]
+    "loss",
+    [Session.hangs_up, Session.resets, Session.skips, lambda session: session.says("", kind=4)],
 )
 def test_a_lost_link_is_established_again_with_everything_as_it_was(
     peer: Peer, client: Client, loss: Callable[[Session], None]
@@ -723,7 +785,9 @@ def test_a_lost_link_is_established_again_with_everything_as_it_was(
     heard: list[str] = []
     client.on_im(lambda message, buddy, auto_response: heard.append(message))
     client.buddy_list.buddy_named("carl").on_status("online")(lambda: None)
-    peer.on["toc_chat_join"] = lambda session, rest: session.says(f"CHAT_JOIN:{len(peer.sessions)}:War Room")
+    peer.on["toc_chat_join"] = lambda session, rest: session.says(
+        f"CHAT_JOIN:{len(peer.sessions)}:War Room"
+    )
     client.connect()
     client.go_away("out")
     client.idle(60)
@@ -797,10 +861,15 @@ def test_the_pauses_before_coming_again_grow_and_are_jittered(peer: Peer, client
     pauses = [b - a for a, b in pairwise(times)]
     expected = [4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert all(most / 2 <= pause < most for pause, most in zip(pauses, expected, strict=False))
-    assert len(pauses) >= 8 and len({pause / most for pause, most in zip(pauses, expected, strict=False)}) > 5
+    assert (
+        len(pauses) >= 8
+        and len({pause / most for pause, most in zip(pauses, expected, strict=False)}) > 5
+    )
 
 
-def test_a_server_that_takes_us_in_and_cuts_us_off_again_is_not_hammered(peer: Peer, client: Client) -> None:
+def test_a_server_that_takes_us_in_and_cuts_us_off_again_is_not_hammered(
+    peer: Peer, client: Client
+) -> None:
     client.connect()
     times: list[float] = []
 
@@ -815,7 +884,9 @@ def test_a_server_that_takes_us_in_and_cuts_us_off_again_is_not_hammered(peer: P
     assert 5 < len(times) < 25 and times[-1] - times[-2] > 100
 
 
-def test_a_server_that_finds_us_too_often_is_left_alone_for_ten_minutes(peer: Peer, client: Client) -> None:
+def test_a_server_that_finds_us_too_often_is_left_alone_for_ten_minutes(
+    peer: Peer, client: Client
+) -> None:
     client.connect()
     times: list[float] = []
 
@@ -840,7 +911,9 @@ def test_a_password_changed_meanwhile_ends_the_waiting(peer: Peer, client: Clien
         client.wait()
 
 
-def test_wait_with_a_limit_goes_on_with_coming_again_at_the_next_call(peer: Peer, client: Client) -> None:
+def test_wait_with_a_limit_goes_on_with_coming_again_at_the_next_call(
+    peer: Peer, client: Client
+) -> None:
     client.connect()
     refusal, peer.refusal = peer.refusal, "ERROR:981"
     peer.session.hangs_up()
@@ -870,7 +943,11 @@ def test_a_function_whose_link_is_lost_does_not_end_the_program(peer: Peer, clie
     peer.clock.at(60, lambda: None)
     client.wait()
     assert len(peer.sessions) == 2
-    assert [line.split()[0] for line in peer.log()] == ["handler-failed", "aim-link-lost", "aim-back"]
+    assert [line.split()[0] for line in peer.log()] == [
+        "handler-failed",
+        "aim-link-lost",
+        "aim-back",
+    ]
 
 
 def test_what_is_said_over_a_lost_link_is_not_sent_and_says_so(peer: Peer, client: Client) -> None:

@@ -15,7 +15,11 @@ from comms.toc.frames import DATA, KEEP_ALIVE, SIGNON, Frame, FrameError, Frames
 def framed(start: int, *frames: tuple[int, bytes]) -> bytes:
     """Frames as the layout says, written here a second time."""
     return b"".join(
-        b"*" + bytes([kind]) + struct.pack(">H", (start + at) % 65536) + struct.pack(">H", len(payload)) + payload
+        b"*"
+        + bytes([kind])
+        + struct.pack(">H", (start + at) % 65536)
+        + struct.pack(">H", len(payload))
+        + payload
         for at, (kind, payload) in enumerate(frames)
     )
 
@@ -42,7 +46,9 @@ def test_a_start_above_65535_is_cut_to_16_bits() -> None:
 
 
 @given(FRAMES, st.integers(0, 65535), st.lists(st.integers(0, 3000)))
-def test_any_chopping_gives_the_same_frames(sent: list[tuple[int, bytes]], start: int, cuts: list[int]) -> None:
+def test_any_chopping_gives_the_same_frames(
+    sent: list[tuple[int, bytes]], start: int, cuts: list[int]
+) -> None:
     raw = framed(start, *sent)
     frames, found = Frames(0), []
     edges = [0, *sorted(cut for cut in cuts if cut < len(raw)), len(raw)]

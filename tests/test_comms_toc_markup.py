@@ -61,10 +61,15 @@ def test_every_piece_fits_and_nothing_is_lost(text: str, room: int) -> None:
     assert told.replace(" ", "") == text.replace("\n", "").replace(" ", "")
 
 
-@given(st.lists(st.text('abc <>&"$é€', min_size=1, max_size=20), min_size=1, max_size=40), st.integers(200, 400))
+@given(
+    st.lists(st.text('abc <>&"$é€', min_size=1, max_size=20), min_size=1, max_size=40),
+    st.integers(200, 400),
+)
 def test_pieces_part_between_lines(lines: list[str], room: int) -> None:
     parts = list(pieces("\n".join(lines), room))
-    assert [line for part in parts for line in part.split("<br>")] == [html.escape(line, quote=False) for line in lines]
+    assert [line for part in parts for line in part.split("<br>")] == [
+        html.escape(line, quote=False) for line in lines
+    ]
 
 
 def test_pieces_are_as_few_as_lines_allow() -> None:
@@ -88,7 +93,10 @@ def test_an_empty_text_is_one_empty_piece_and_empty_lines_stay() -> None:
 
 
 def test_html_parts_at_its_line_breaks_too() -> None:
-    assert list(pieces(Html("<b>one</b><br>two<BR />three\nfour"), 20)) == ["<b>one</b><br>two", "three<br>four"]
+    assert list(pieces(Html("<b>one</b><br>two<BR />three\nfour"), 20)) == [
+        "<b>one</b><br>two",
+        "three<br>four",
+    ]
 
 
 def test_a_line_of_html_too_long_is_refused_since_nobody_knows_where_to_cut() -> None:

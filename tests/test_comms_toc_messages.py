@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.toc import messages
-from comms.toc.messages import COMMAND, Complaint, complaint, normal, octets, parse, quoted, roasted, signon_code, word
+from comms.toc.messages import (
+    COMMAND,
+    Complaint,
+    complaint,
+    normal,
+    octets,
+    parse,
+    quoted,
+    roasted,
+    signon_code,
+    word,
+)
 
 
 def unquoted(argument: str) -> str:
@@ -113,10 +124,16 @@ def test_a_command_that_a_server_would_hang_up_on_is_refused() -> None:
         (b"CONFIG2:g:Work\nb:Bob\ndone:\n", {"text": "g:Work\nb:Bob\ndone:\n"}),
         (b"CONFIG:", {"text": ""}),
         (b"NICK:Bob Smith", {"name": "Bob Smith"}),
-        (b"IM_IN:Bob:T:see http://x.test:80/", {"sender": "Bob", "auto": "T", "text": "see http://x.test:80/"}),
+        (
+            b"IM_IN:Bob:T:see http://x.test:80/",
+            {"sender": "Bob", "auto": "T", "text": "see http://x.test:80/"},
+        ),
         (b"IM_IN2:Bob:F:F:a:b:", {"sender": "Bob", "auto": "F", "whisper": "F", "text": "a:b:"}),
         (b"IM_IN2:Bob:F:F:", {"sender": "Bob", "auto": "F", "whisper": "F", "text": ""}),
-        (b"UPDATE_BUDDY:Bob:T:5:1767571200:12: OU", {"name": "Bob", "evil": "5", "idle": "12", "class": " OU"}),
+        (
+            b"UPDATE_BUDDY:Bob:T:5:1767571200:12: OU",
+            {"name": "Bob", "evil": "5", "idle": "12", "class": " OU"},
+        ),
         (b"UPDATE_BUDDY2:Bob:T:0:0:0: O :", {"class": " O ", "code": ""}),
         (b"ERROR:901:bob", {"code": "901", "argument": "bob"}),
         (b"ERROR:903", {"code": "903", "argument": ""}),
@@ -130,7 +147,9 @@ def test_a_command_that_a_server_would_hang_up_on_is_refused() -> None:
         (b"SOMETHING_NEW:a:b", {"text": "a:b"}),
     ],
 )
-def test_fields_are_parted_by_colons_and_the_last_one_keeps_its_own(raw: bytes, fields: dict[str, str]) -> None:
+def test_fields_are_parted_by_colons_and_the_last_one_keeps_its_own(
+    raw: bytes, fields: dict[str, str]
+) -> None:
     message = parse(raw)
     assert message.word == raw.partition(b":")[0].decode()
     assert {name: message[name] for name in fields} == fields
@@ -150,7 +169,9 @@ def test_trailing_nuls_of_a_careless_server_are_dropped() -> None:
     assert parse(b"NICK:Bob\0\0")["name"] == "Bob"
 
 
-@pytest.mark.parametrize("raw", [b"IM_IN2:Bob:F", b"UPDATE_BUDDY2:Bob:T:0:0:0: O ", b"NICK", b"CHAT_IN:1", b"SIGN_ON"])
+@pytest.mark.parametrize(
+    "raw", [b"IM_IN2:Bob:F", b"UPDATE_BUDDY2:Bob:T:0:0:0: O ", b"NICK", b"CHAT_IN:1", b"SIGN_ON"]
+)
 def test_a_message_without_its_fields_is_an_error_that_names_one(raw: bytes) -> None:
     if raw in (b"NICK", b"SIGN_ON"):  # one field, and it is empty
         assert list(parse(raw).fields.values()) == [""]
@@ -174,7 +195,11 @@ def test_any_octets_are_a_message_or_a_value_error(raw: bytes) -> None:
 
 def test_an_error_is_a_number_and_a_text_with_its_argument() -> None:
     found = complaint(parse(b"ERROR:901:bob"))
-    assert (found.code, found.text, str(found)) == (901, "bob is not available", "901 bob is not available")
+    assert (found.code, found.text, str(found)) == (
+        901,
+        "bob is not available",
+        "901 bob is not available",
+    )
 
 
 def test_the_first_name_reported_does_not_stay_for_the_next() -> None:
@@ -189,6 +214,24 @@ def test_an_unknown_code_is_still_a_complaint(raw: bytes) -> None:
 
 
 def test_every_code_of_the_protocol_has_a_text() -> None:
-    codes = [901, 902, 903, 911, 912, 913, 914, 915, 930, 931, 950, 960, 961, 962, *range(970, 984), 989, 998]
+    codes = [
+        901,
+        902,
+        903,
+        911,
+        912,
+        913,
+        914,
+        915,
+        930,
+        931,
+        950,
+        960,
+        961,
+        962,
+        *range(970, 984),
+        989,
+        998,
+    ]
     assert sorted(messages.ERRORS) == sorted(codes)
     assert "ten minutes" in Complaint(983).text

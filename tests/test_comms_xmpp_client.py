@@ -26,7 +26,9 @@ ROSTER = "<query xmlns='jabber:iq:roster'>{}</query>"
 THEM = "them@example.test"
 
 
-def answers(peer: Peer, *needles: bytes, content: str = "", kind: str = "result", sender: str = "") -> bytes:
+def answers(
+    peer: Peer, *needles: bytes, content: str = "", kind: str = "result", sender: str = ""
+) -> bytes:
     """Answers the next query that holds these octets; gives what was read."""
     said = peer.reads(*needles, b"</iq>")
     id = re.findall(rb"<iq [^>]*id='([^']*)'", said)[-1].decode()
@@ -51,7 +53,9 @@ def push(one: str, sender: str = "") -> bytes:
     return f"<iq type='set' id='push'{by}>{ROSTER.format(one)}</iq>".encode()
 
 
-def chat(text: str, sender: str = THEM + "/desk", kind: str = "chat", more: str = "", id: str = "m") -> bytes:
+def chat(
+    text: str, sender: str = THEM + "/desk", kind: str = "chat", more: str = "", id: str = "m"
+) -> bytes:
     return f"<message from='{sender}' type='{kind}' id='{id}'><body>{text}</body>{more}</message>".encode()
 
 
@@ -124,7 +128,11 @@ def test_who_has_not_authorised_us_is_asked_and_waited_for(clock: Hasty, host: N
             TryLater,
             "remote-server-timeout",
         ),
-        ("<presence from='other@example.test' type='unsubscribed'/>", TryLater, "within 60 s; nothing was sent"),
+        (
+            "<presence from='other@example.test' type='unsubscribed'/>",
+            TryLater,
+            "within 60 s; nothing was sent",
+        ),
         ("", TryLater, "within 60 s; nothing was sent"),
     ],
 )
@@ -138,7 +146,11 @@ def test_who_does_not_authorise_us_gets_nothing(
         peer.says(answer.encode())
         closes(peer)
 
-    with Peer(play) as peer, Client(peer.server(), clock, host) as jabber, pytest.raises(kind, match=words):
+    with (
+        Peer(play) as peer,
+        Client(peer.server(), clock, host) as jabber,
+        pytest.raises(kind, match=words),
+    ):
         jabber.deliver(THEM, "Hello")
     assert b"Hello" not in peer.said[0]
 
@@ -153,7 +165,9 @@ def test_somebody_who_was_asked_before_is_not_asked_again(clock: Hasty, host: No
     assert b"type='subscribe'" not in peer.said[0]
 
 
-def test_what_shall_go_later_is_stored_and_goes_when_it_may(clock: Hasty, host: Notebook, tmp_path: Path) -> None:
+def test_what_shall_go_later_is_stored_and_goes_when_it_may(
+    clock: Hasty, host: Notebook, tmp_path: Path
+) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.reads(b"type='subscribe'/>")
@@ -161,12 +175,18 @@ def test_what_shall_go_later_is_stored_and_goes_when_it_may(clock: Hasty, host: 
         peer.reads(b"Hello</body>")
         closes(peer)
 
-    with State(tmp_path / "state") as state, Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
+    with (
+        State(tmp_path / "state") as state,
+        Peer(play) as peer,
+        Client(peer.server(), clock, host) as jabber,
+    ):
         outbox = Outbox(state)
         assert not jabber.deliver(THEM, "Hello", later=outbox)
         assert outbox.waiting() == [(THEM, "Hello")]
         jabber.wait(clock.time() + 5)
-        assert [(one.address, one.status) for one in outbox.flush(jabber, clock)] == [(THEM, "sent")]
+        assert [(one.address, one.status) for one in outbox.flush(jabber, clock)] == [
+            (THEM, "sent")
+        ]
         assert outbox.waiting() == outbox.unknown() == []
         assert outbox.flush(jabber, clock) == []
     assert peer.said[0].count(b"Hello") == 1
@@ -183,15 +203,24 @@ def test_what_was_being_sent_when_the_program_died_is_unknown_and_not_sent_again
         Outbox(state).put(THEM, "Hello", 0.0)
         with state.transaction() as db:  # as a kill in the middle leaves it
             db.execute("UPDATE xmpp_outbox SET status = 'sending', made = ?", (clock.time(),))
-    with State(tmp_path / "state") as state, Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
+    with (
+        State(tmp_path / "state") as state,
+        Peer(play) as peer,
+        Client(peer.server(), clock, host) as jabber,
+    ):
         outbox = Outbox(state)
         assert outbox.flush(jabber, clock) == []
         assert outbox.unknown() == [(THEM, "Hello")]
     assert b"Hello" not in peer.said[0]
 
 
-def test_off_line_a_message_can_still_be_left_for_later(clock: Hasty, host: Notebook, tmp_path: Path) -> None:
-    with State(tmp_path / "state") as state, Peer(lambda peer: arrives(peer, item(THEM, "both"))) as peer:
+def test_off_line_a_message_can_still_be_left_for_later(
+    clock: Hasty, host: Notebook, tmp_path: Path
+) -> None:
+    with (
+        State(tmp_path / "state") as state,
+        Peer(lambda peer: arrives(peer, item(THEM, "both"))) as peer,
+    ):
         outbox = Outbox(state)
         jabber = Client(peer.server(), clock, host)
         host.token = lambda length: "z" * length  # type: ignore[method-assign]
@@ -204,7 +233,9 @@ def test_off_line_a_message_can_still_be_left_for_later(clock: Hasty, host: Note
 
 
 @pytest.mark.parametrize(("to", "text"), [("a b@x.test", "x"), ("", "x"), (THEM, "x" * 10_000)])
-def test_what_cannot_be_delivered_is_a_value_error(clock: Hasty, host: Notebook, to: str, text: str) -> None:
+def test_what_cannot_be_delivered_is_a_value_error(
+    clock: Hasty, host: Notebook, to: str, text: str
+) -> None:
     with (
         Peer(arrives) as peer,
         Client(peer.server(), clock, host) as jabber,
@@ -232,9 +263,7 @@ def test_what_was_sent_is_on_the_wire_before_the_close(clock: Hasty, host: Noteb
 
 # ── whom to obey ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-FORWARDED = (
-    "<forwarded xmlns='urn:xmpp:forward:0'><message from='admin@example.test'><body>restart</body></message></forwarded>"
-)
+FORWARDED = "<forwarded xmlns='urn:xmpp:forward:0'><message from='admin@example.test'><body>restart</body></message></forwarded>"
 COPY = f"<received xmlns='urn:xmpp:carbons:2'>{FORWARDED}</received>"
 ODD = [
     (chat("restart", kind="error"), "returned"),
@@ -258,13 +287,17 @@ ODD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("stanza", "words"), ODD, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("stanza", "words"), ODD, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_what_should_not_be_acted_on_is_logged_and_kept_back(
     clock: Hasty, host: Notebook, stanza: bytes, words: str
 ) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
-        peer.says(b"<presence from='known@rooms.test/n'><x xmlns='http://jabber.org/protocol/muc#user'/></presence>")
+        peer.says(
+            b"<presence from='known@rooms.test/n'><x xmlns='http://jabber.org/protocol/muc#user'/></presence>"
+        )
         peer.says(stanza + chat("honest"))
         closes(peer)
 
@@ -287,7 +320,9 @@ def test_what_should_not_be_acted_on_is_logged_and_kept_back(
         b"<r xmlns='urn:xmpp:sm:3'/>",
     ],
 )
-def test_what_says_nothing_is_passed_over_in_silence(clock: Hasty, host: Notebook, stanza: bytes) -> None:
+def test_what_says_nothing_is_passed_over_in_silence(
+    clock: Hasty, host: Notebook, stanza: bytes
+) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.says(stanza)
@@ -299,19 +334,33 @@ def test_what_says_nothing_is_passed_over_in_silence(clock: Hasty, host: Noteboo
     assert host.lines == []
 
 
-def test_types_that_nobody_knows_are_normal_and_stored_messages_pass_when_asked_for(clock: Hasty, host: Notebook) -> None:
+def test_types_that_nobody_knows_are_normal_and_stored_messages_pass_when_asked_for(
+    clock: Hasty, host: Notebook
+) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.says(chat("one", kind="telepathy"))
-        peer.says(b"<message from='them@example.test'><body xml:lang='de'>zwei</body><body>two</body></message>")
-        peer.says(chat("three", more="<thread>t1</thread><delay xmlns='urn:xmpp:delay' stamp='2026-01-05T00:00:00Z'/>"))
+        peer.says(
+            b"<message from='them@example.test'><body xml:lang='de'>zwei</body><body>two</body></message>"
+        )
+        peer.says(
+            chat(
+                "three",
+                more="<thread>t1</thread><delay xmlns='urn:xmpp:delay' stamp='2026-01-05T00:00:00Z'/>",
+            )
+        )
         closes(peer)
 
     with Peer(play) as peer, Client(peer.server(), clock, host, delayed=True) as jabber:
         jabber.wait(clock.time() + 1)
         one, two, three = jabber.received_messages()
         assert (one.kind, one.text, two.kind, two.text) == ("normal", "one", "normal", "two")
-        assert (three.text, three.delayed, three.at, three.thread) == ("three", True, 1767571200.0, "t1")
+        assert (three.text, three.delayed, three.at, three.thread) == (
+            "three",
+            True,
+            1767571200.0,
+            "t1",
+        )
         answer = three.reply("four")
         assert (answer.get("to"), answer.get("type")) == ("them@example.test/desk", "chat")
         assert answer.findtext("{jabber:client}thread") == "t1"
@@ -324,18 +373,29 @@ def test_types_that_nobody_knows_are_normal_and_stored_messages_pass_when_asked_
 def test_our_own_account_changes_the_list(clock: Hasty, host: Notebook, sender: str) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
-        peer.says(push(f"<item jid='{THEM}' name='Them' subscription='both'><group>G</group></item>", sender))
+        peer.says(
+            push(
+                f"<item jid='{THEM}' name='Them' subscription='both'><group>G</group></item>",
+                sender,
+            )
+        )
         assert b"id='push'" in peer.reads(b"type='result'", b"/>")
         closes(peer)
 
     with Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
         jabber.wait(clock.time() + 1)
         contact = jabber.roster[THEM]
-        assert (contact.name, contact.groups, contact.subscription, contact.seen) == ("Them", ("G",), "both", True)
+        assert (contact.name, contact.groups, contact.subscription, contact.seen) == (
+            "Them",
+            ("G",),
+            "both",
+            True,
+        )
 
 
 @pytest.mark.parametrize(
-    "sender", [THEM, "example.test", "bot@example.test/r1", "bot@evil.test", "mallory@example.test/bot"]
+    "sender",
+    [THEM, "example.test", "bot@example.test/r1", "bot@evil.test", "mallory@example.test/bot"],
 )
 def test_nobody_else_changes_the_list(clock: Hasty, host: Notebook, sender: str) -> None:
     def play(peer: Peer) -> None:
@@ -351,8 +411,12 @@ def test_nobody_else_changes_the_list(clock: Hasty, host: Notebook, sender: str)
     assert any("push-ignored" in line for line in host.lines)
 
 
-def test_adding_and_removing_are_queries_and_their_errors_are_told(clock: Hasty, host: Notebook) -> None:
-    unknown = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+def test_adding_and_removing_are_queries_and_their_errors_are_told(
+    clock: Hasty, host: Notebook
+) -> None:
+    unknown = (
+        "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    )
 
     def play(peer: Peer) -> None:
         arrives(peer)
@@ -372,15 +436,23 @@ def test_requests_are_closed_by_default_and_ours_to_answer(clock: Hasty, host: N
     def play(peer: Peer) -> None:
         arrives(peer)
         for who in ("one", "two", "two", "three"):
-            peer.says(f"<presence from='{who}@x.test' type='subscribe'><status>please</status></presence>".encode())
+            peer.says(
+                f"<presence from='{who}@x.test' type='subscribe'><status>please</status></presence>".encode()
+            )
         peer.says(b"<presence from='three@x.test' type='unsubscribe'/>")
-        peer.reads(b"<presence to='one@x.test' type='subscribed'/>", b"<presence to='two@x.test' type='unsubscribed'/>")
+        peer.reads(
+            b"<presence to='one@x.test' type='subscribed'/>",
+            b"<presence to='two@x.test' type='unsubscribed'/>",
+        )
         closes(peer)
 
     with Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
         jabber.wait(clock.time() + 1)
         requests = jabber.subscription_requests()
-        assert [(str(one.sender), one.text) for one in requests] == [("one@x.test", "please"), ("two@x.test", "please")]
+        assert [(str(one.sender), one.text) for one in requests] == [
+            ("one@x.test", "please"),
+            ("two@x.test", "please"),
+        ]
         assert jabber.subscription_requests() == []
         jabber.accept("one@x.test")
         jabber.deny("two@x.test")
@@ -389,11 +461,16 @@ def test_requests_are_closed_by_default_and_ours_to_answer(clock: Hasty, host: N
 def test_an_allow_list_lets_in_those_on_it(clock: Hasty, host: Notebook) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
-        peer.says(b"<presence from='mallory@x.test' type='subscribe'/><presence from='one@x.test' type='subscribe'/>")
+        peer.says(
+            b"<presence from='mallory@x.test' type='subscribe'/><presence from='one@x.test' type='subscribe'/>"
+        )
         peer.reads(b"<presence to='one@x.test' type='subscribed'/>")
         closes(peer)
 
-    with Peer(play) as peer, Client(peer.server(), clock, host, accept_subscriptions=["One@x.test"]) as jabber:
+    with (
+        Peer(play) as peer,
+        Client(peer.server(), clock, host, accept_subscriptions=["One@x.test"]) as jabber,
+    ):
         jabber.wait(clock.time() + 1)
         assert [str(one.sender) for one in jabber.subscription_requests()] == ["mallory@x.test"]
         assert jabber.accept_subscriptions == ["one@x.test"]
@@ -402,7 +479,9 @@ def test_an_allow_list_lets_in_those_on_it(clock: Hasty, host: Notebook) -> None
     assert peer.said[0].count(b"subscribed") == 1
 
 
-def test_presence_is_told_once_a_contact_and_only_when_it_changed(clock: Hasty, host: Notebook) -> None:
+def test_presence_is_told_once_a_contact_and_only_when_it_changed(
+    clock: Hasty, host: Notebook
+) -> None:
     def presence(resource: str, kind: str = "", show: str = "", priority: int = 0) -> bytes:
         attribute = f" type='{kind}'" if kind else ""
         inside = (f"<show>{show}</show>" if show else "") + f"<priority>{priority}</priority>"
@@ -431,7 +510,15 @@ def test_presence_is_told_once_a_contact_and_only_when_it_changed(clock: Hasty, 
             jabber.wait(clock.time() + 1)
             seen.append([(str(one.sender), one.show) for one in jabber.presence_updates()])
             jabber.status("chat")
-    assert seen == [[(THEM, "away")], [(THEM, "dnd")], [], [], [(THEM, "available")], [(THEM, "unavailable")], []]
+    assert seen == [
+        [(THEM, "away")],
+        [(THEM, "dnd")],
+        [],
+        [],
+        [(THEM, "available")],
+        [(THEM, "unavailable")],
+        [],
+    ]
 
 
 def test_an_unchanged_list_is_not_sent_again(clock: Hasty, host: Notebook) -> None:
@@ -451,7 +538,10 @@ def test_an_unchanged_list_is_not_sent_again(clock: Hasty, host: Notebook) -> No
         closes(peer)
 
     whole = f"<query xmlns='jabber:iq:roster' ver='v7'>{item(THEM, 'both')}</query>"
-    with Peer(lambda peer: comes(peer, b"", whole), second) as peer, Client(peer.server(), clock, host) as jabber:
+    with (
+        Peer(lambda peer: comes(peer, b"", whole), second) as peer,
+        Client(peer.server(), clock, host) as jabber,
+    ):
         jabber.wait(clock.time() + 60)
         assert jabber.connected
         assert jabber.subscribed_to(THEM)
@@ -470,9 +560,13 @@ def test_only_who_was_asked_can_answer(clock: Hasty, host: Notebook) -> None:
         said = peer.reads(b"urn:x", b"</iq>")
         id = re.findall(rb"<iq [^>]*id='([^']*)'", said)[-1].decode()
         for sender in ("mallory@service.test", "bot@example.test", "service.test.evil.test"):
-            peer.says(f"<iq type='result' id='{id}' from='{sender}'><query xmlns='urn:x' forged='1'/></iq>".encode())
+            peer.says(
+                f"<iq type='result' id='{id}' from='{sender}'><query xmlns='urn:x' forged='1'/></iq>".encode()
+            )
         peer.says(f"<iq type='result' id='{id}'/>".encode())
-        peer.says(f"<iq type='result' id='{id}' from='service.test'><query xmlns='urn:x' true='1'/></iq>".encode())
+        peer.says(
+            f"<iq type='result' id='{id}' from='service.test'><query xmlns='urn:x' true='1'/></iq>".encode()
+        )
         closes(peer)
 
     with Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
@@ -485,11 +579,17 @@ def test_an_answer_that_never_comes_is_given_up_in_time(clock: Hasty, host: Note
         peer.reads(b"urn:x")
         closes(peer)
 
-    with Peer(play) as peer, Client(peer.server(), clock, host) as jabber, pytest.raises(TryLater, match="within 2 s"):
+    with (
+        Peer(play) as peer,
+        Client(peer.server(), clock, host) as jabber,
+        pytest.raises(TryLater, match="within 2 s"),
+    ):
         jabber.request(query())
 
 
-def test_a_link_that_is_lost_before_the_answer_leaves_it_unknown(clock: Hasty, host: Notebook) -> None:
+def test_a_link_that_is_lost_before_the_answer_leaves_it_unknown(
+    clock: Hasty, host: Notebook
+) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.reads(b"urn:x")
@@ -504,7 +604,9 @@ def test_a_link_that_is_lost_before_the_answer_leaves_it_unknown(clock: Hasty, h
 def test_queries_are_answered_by_the_program_or_refused(clock: Hasty, host: Notebook) -> None:
     def ask(peer: Peer, content: str, kind: str = "get") -> bytes:
         peer.says(f"<iq type='{kind}' id='q' from='{THEM}/desk'>{content}</iq>".encode())
-        return peer.reads(b"<iq ", b"</iq>") if "ping" not in content else peer.reads(b"<iq ", b"/>")
+        return (
+            peer.reads(b"<iq ", b"</iq>") if "ping" not in content else peer.reads(b"<iq ", b"/>")
+        )
 
     found = []
 
@@ -583,7 +685,9 @@ def test_a_bot_gives_the_same_answers_polled_and_by_callback(
     assert answered == [f"{number}!".encode() for number in range(150)]
 
 
-def test_a_handler_that_raises_is_reported_and_the_rest_goes_on(clock: Hasty, host: Notebook) -> None:
+def test_a_handler_that_raises_is_reported_and_the_rest_goes_on(
+    clock: Hasty, host: Notebook
+) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.says(chat("one") + chat("two"))
@@ -628,7 +732,9 @@ def test_a_handler_is_never_called_within_itself(clock: Hasty, host: Notebook) -
             seen.append("ends " + message.text)
 
         jabber.wait(clock.time() + 1)
-    assert seen == [word + number for number in ("one", "two", "three") for word in ("begins ", "ends ")]
+    assert seen == [
+        word + number for number in ("one", "two", "three") for word in ("begins ", "ends ")
+    ]
 
 
 def test_a_handler_may_leave(clock: Hasty, host: Notebook) -> None:
@@ -660,7 +766,9 @@ def test_waiting_ends_when_the_program_is_asked_to_stop(clock: Hasty, host: Note
     assert seen == ["one"]
 
 
-def test_a_burst_that_nobody_takes_waits_outside(clock: Hasty, host: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_that_nobody_takes_waits_outside(
+    clock: Hasty, host: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inbox, "HELD", 20_000)
 
     def play(peer: Peer) -> None:
@@ -696,7 +804,9 @@ def test_a_burst_while_an_answer_is_awaited_is_an_error_before_it_fills_the_memo
         assert len(jabber.received_messages()) > 20
 
 
-def test_waiting_with_no_room_for_more_ends_in_time(clock: Hasty, host: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_with_no_room_for_more_ends_in_time(
+    clock: Hasty, host: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inbox, "HELD", 20_000)
 
     def play(peer: Peer) -> None:
@@ -770,7 +880,9 @@ def test_filters_pass_change_and_drop_in_order(clock: Hasty, host: Notebook) -> 
     assert b"SPAM" not in peer.said[0]
 
 
-def test_a_filter_that_raises_drops_the_stanza_and_the_stream_lives(clock: Hasty, host: Notebook) -> None:
+def test_a_filter_that_raises_drops_the_stanza_and_the_stream_lives(
+    clock: Hasty, host: Notebook
+) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.says(chat("bad") + chat("good"))
@@ -817,7 +929,10 @@ def test_a_lost_link_is_found_again_and_nothing_is_sent_twice(clock: Hasty, host
 
         jabber.wait(clock.time() + 100)
         assert jabber.connected
-    assert [re.findall(rb"<body>([^<]*)</body>", said) for said in peer.said] == [[b"one!"], [b"two!"]]
+    assert [re.findall(rb"<body>([^<]*)</body>", said) for said in peer.said] == [
+        [b"one!"],
+        [b"two!"],
+    ]
     assert seen == ["available", "unavailable"]
     assert [line.split()[0] for line in host.lines] == ["jabber-off-line", "jabber-on-line"]
 
@@ -848,7 +963,9 @@ def test_a_polled_client_comes_back_when_it_is_time(clock: Hasty, host: Notebook
 
 
 @pytest.mark.parametrize("condition", ["conflict", "not-authorized", "host-gone"])
-def test_a_final_stream_error_is_raised_and_not_argued_with(clock: Hasty, host: Notebook, condition: str) -> None:
+def test_a_final_stream_error_is_raised_and_not_argued_with(
+    clock: Hasty, host: Notebook, condition: str
+) -> None:
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.says(chat("before") + error(condition))
@@ -869,7 +986,9 @@ def test_a_login_that_is_refused_on_coming_back_is_the_end(clock: Hasty, host: N
     def second(peer: Peer) -> None:
         opens(peer, mechanisms("PLAIN"))
         peer.reads(b"</auth>")
-        peer.says(b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><account-disabled/></failure>")
+        peer.says(
+            b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><account-disabled/></failure>"
+        )
 
     with Peer(arrives, second) as peer:
         jabber = Client(peer.server(), clock, host)
@@ -877,13 +996,19 @@ def test_a_login_that_is_refused_on_coming_back_is_the_end(clock: Hasty, host: N
             jabber.wait(clock.time() + 100)
 
 
-def test_a_server_that_has_fallen_silent_is_asked_and_then_left(clock: Hasty, host: Notebook) -> None:
+def test_a_server_that_has_fallen_silent_is_asked_and_then_left(
+    clock: Hasty, host: Notebook
+) -> None:
     silent = threading.Event()
 
     def play(peer: Peer) -> None:
         arrives(peer)
         said = peer.reads(b"urn:xmpp:ping", b"</iq>")
-        peer.says(b"<iq type='result' id='" + re.findall(rb"id='([^']*)'", said)[-1] + b"' from='example.test'/>")
+        peer.says(
+            b"<iq type='result' id='"
+            + re.findall(rb"id='([^']*)'", said)[-1]
+            + b"' from='example.test'/>"
+        )
         peer.reads(b"urn:xmpp:ping", b"</iq>")
         silent.wait(5)
 
@@ -903,7 +1028,9 @@ def test_a_server_that_has_fallen_silent_is_asked_and_then_left(clock: Hasty, ho
     assert "the server has said nothing for 18" in host.lines[0]
 
 
-def test_who_looks_but_seldom_does_not_take_a_late_answer_for_none(clock: Hasty, host: Notebook) -> None:
+def test_who_looks_but_seldom_does_not_take_a_late_answer_for_none(
+    clock: Hasty, host: Notebook
+) -> None:
     """The server answers our asking at once; we look again only after the time in which it should."""
 
     def play(peer: Peer) -> None:
@@ -921,7 +1048,9 @@ def test_who_looks_but_seldom_does_not_take_a_late_answer_for_none(clock: Hasty,
     assert host.lines == []
 
 
-def test_a_login_that_is_cut_before_anything_happened_is_unreachable(clock: Hasty, host: Notebook) -> None:
+def test_a_login_that_is_cut_before_anything_happened_is_unreachable(
+    clock: Hasty, host: Notebook
+) -> None:
     def play(peer: Peer) -> None:
         logs_in(peer)
         peer.reads(b"jabber:iq:roster", b"</iq>")
@@ -968,7 +1097,9 @@ def test_leaving_and_coming_back_by_hand(clock: Hasty, host: Notebook) -> None:
         assert jabber.connected
 
 
-def test_a_server_that_cannot_be_reached_at_first_is_the_callers_to_know(clock: Hasty, host: Notebook) -> None:
+def test_a_server_that_cannot_be_reached_at_first_is_the_callers_to_know(
+    clock: Hasty, host: Notebook
+) -> None:
     with Peer() as peer:
         pass
     with pytest.raises(Unreachable):
@@ -993,7 +1124,13 @@ _tags = st.sampled_from([
 def odd_stanzas(draw: st.DrawFn, depth: int = 3) -> Element:
     tag = draw(_tags)
     element = Element(tag if tag.startswith("{") else f"{{jabber:client}}{tag}")
-    for key in draw(st.sets(st.sampled_from(["from", "to", "id", "type", "stamp", "jid", "subscription", "ask", "ver"]))):
+    for key in draw(
+        st.sets(
+            st.sampled_from(
+                ["from", "to", "id", "type", "stamp", "jid", "subscription", "ask", "ver"]
+            )
+        )
+    ):
         element.set(key, draw(_values))
     element.text = draw(st.none() | _values)
     element.extend(draw(st.lists(odd_stanzas(depth - 1), max_size=3)) if depth else [])
@@ -1014,14 +1151,21 @@ def test_no_stanza_however_odd_raises_anything_but_what_programs_expect(odd: lis
             try:
                 while jabber.connected:
                     jabber.wait(clock.time() + 0.02)
-                jabber.received_messages(), jabber.presence_updates(), jabber.subscription_requests()
+                (
+                    jabber.received_messages(),
+                    jabber.presence_updates(),
+                    jabber.subscription_requests(),
+                )
                 jabber.new_subscriptions(), dict(jabber.roster)
             except CommsError:
                 pass
             jabber.disconnect()
     finally:
         clock.close()
-    assert not any("handler-failed" in line and "Unreachable" not in line and "Unknown" not in line for line in host.lines)
+    assert not any(
+        "handler-failed" in line and "Unreachable" not in line and "Unknown" not in line
+        for line in host.lines
+    )
 
 
 def test_values_read_from_elements_are_the_stanzas_own() -> None:

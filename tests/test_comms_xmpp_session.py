@@ -112,7 +112,9 @@ def test_who_we_are_is_told_in_the_header_only_inside_tls(clock: RealClock, tmp_
         binds(peer)
 
     with Peer(play, tls=context) as peer:
-        session = Session(peer.server(tls="starttls", auth="auto", ca_file=ca_file), clock, Notebook())
+        session = Session(
+            peer.server(tls="starttls", auth="auto", ca_file=ca_file), clock, Notebook()
+        )
         assert isinstance(session.link.tls, ssl.SSLObject)
         session.close()
     assert [b"from='bot@example.test'" in one for one in headers] == [False, True]
@@ -172,7 +174,10 @@ def test_a_certificate_for_another_domain_is_refused_before_anything_is_said(
         with pytest.raises((ssl.SSLError, OSError)):
             peer.starts_tls()
 
-    with Peer(play, tls=context) as peer, pytest.raises(Refused, match=r"not trusted for example\.test"):
+    with (
+        Peer(play, tls=context) as peer,
+        pytest.raises(Refused, match=r"not trusted for example\.test"),
+    ):
         opened(peer, clock, tls=tls, ca_file=ca_file)
 
 
@@ -200,19 +205,29 @@ def test_a_certificate_of_an_unknown_authority_is_refused(clock: RealClock, tmp_
 def test_no_password_goes_where_the_settings_do_not_let_it(
     clock: RealClock, offered: tuple[str, ...], auth: str, words: str
 ) -> None:
-    with Peer(lambda peer: opens(peer, mechanisms(*offered))) as peer, pytest.raises(Refused) as refusal:
+    with (
+        Peer(lambda peer: opens(peer, mechanisms(*offered))) as peer,
+        pytest.raises(Refused) as refusal,
+    ):
         opened(peer, clock, auth=auth)
     assert words in str(refusal.value)
     assert b"<auth" not in peer.said[0]
 
 
 def test_a_server_that_insists_on_tls_says_what_to_write(clock: RealClock) -> None:
-    with Peer(lambda peer: opens(peer, TLS)) as peer, pytest.raises(Refused, match='write tls = "starttls"'):
+    with (
+        Peer(lambda peer: opens(peer, TLS)) as peer,
+        pytest.raises(Refused, match='write tls = "starttls"'),
+    ):
         opened(peer, clock, auth="auto")
 
 
-@pytest.mark.parametrize("offered", [("PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"), ("SCRAM-SHA-256", "PLAIN")])
-def test_the_strongest_mechanism_is_ours_to_choose(clock: RealClock, offered: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "offered", [("PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"), ("SCRAM-SHA-256", "PLAIN")]
+)
+def test_the_strongest_mechanism_is_ours_to_choose(
+    clock: RealClock, offered: tuple[str, ...]
+) -> None:
     def play(peer: Peer) -> None:
         opens(peer, mechanisms(*offered))
         assert b"mechanism='SCRAM-SHA-256'" in peer.reads(b"</auth>")
@@ -225,9 +240,14 @@ def test_a_refused_password_is_not_tried_again_another_way(clock: RealClock) -> 
     def play(peer: Peer) -> None:
         opens(peer, mechanisms("SCRAM-SHA-1", "PLAIN"))
         peer.reads(b"</auth>")
-        peer.says(b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text>who are you?</text></failure>")
+        peer.says(
+            b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text>who are you?</text></failure>"
+        )
 
-    with Peer(play) as peer, pytest.raises(Refused, match=r"SCRAM-SHA-1: not-authorized \(who are you\?\)") as refusal:
+    with (
+        Peer(play) as peer,
+        pytest.raises(Refused, match=r"SCRAM-SHA-1: not-authorized \(who are you\?\)") as refusal,
+    ):
         opened(peer, clock, auth="auto")
     assert peer.said[0].count(b"<auth") == 1
     assert "secret" not in str(refusal.value)
@@ -237,7 +257,9 @@ def test_a_login_that_fails_for_now_may_be_tried_later(clock: RealClock) -> None
     def play(peer: Peer) -> None:
         opens(peer, mechanisms("PLAIN"))
         peer.reads(b"</auth>")
-        peer.says(b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><temporary-auth-failure/></failure>")
+        peer.says(
+            b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><temporary-auth-failure/></failure>"
+        )
 
     with Peer(play) as peer, pytest.raises(TryLater):
         opened(peer, clock)
@@ -256,10 +278,16 @@ def test_a_login_that_fails_for_now_may_be_tried_later(clock: RealClock) -> None
 def test_a_server_that_cannot_prove_itself_is_left(clock: RealClock, last: bytes) -> None:
     def play(peer: Peer) -> None:
         opens(peer, mechanisms("SCRAM-SHA-256"))
-        said = peer.reads(b"</auth>").partition(b"'>")[2].rpartition(b"<auth")[2].rpartition(b">")[2]
+        said = (
+            peer.reads(b"</auth>").partition(b"'>")[2].rpartition(b"<auth")[2].rpartition(b">")[2]
+        )
         said = base64.b64decode(said or peer.said[0].rpartition(b"</auth>")[0].rpartition(b">")[2])
-        challenge = base64.b64encode(said.partition(b"r=")[2].join([b"r=", b"more,s=QSXCR+Q6sek8bf92,i=4096"]))
-        peer.says(b"<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + challenge + b"</challenge>")
+        challenge = base64.b64encode(
+            said.partition(b"r=")[2].join([b"r=", b"more,s=QSXCR+Q6sek8bf92,i=4096"])
+        )
+        peer.says(
+            b"<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + challenge + b"</challenge>"
+        )
         peer.reads(b"</response>")
         peer.says(last)
 
@@ -286,7 +314,9 @@ def test_a_server_that_asks_on_and_on_is_left(clock: RealClock) -> None:
         ("system-shutdown", Unreachable), ("reset", Unreachable), ("connection-timeout", Unreachable), ("x", Unreachable),
     ],
 )  # fmt: skip
-def test_a_stream_error_says_whether_to_come_back(clock: RealClock, condition: str, kind: type[CommsError]) -> None:
+def test_a_stream_error_says_whether_to_come_back(
+    clock: RealClock, condition: str, kind: type[CommsError]
+) -> None:
     def play(peer: Peer) -> None:
         peer.reads(b"<stream:stream", b">")
         peer.says(HEADER + error(condition, "because"))
@@ -300,7 +330,12 @@ def test_another_host_is_named_not_followed(clock: RealClock) -> None:
     def play(peer: Peer) -> None:
         peer.reads(b"<stream:stream", b">")
         space = b"urn:ietf:params:xml:ns:xmpp-streams"
-        peer.says(HEADER + b"<stream:error><see-other-host xmlns='" + space + b"'>o.test</see-other-host></stream:error>")
+        peer.says(
+            HEADER
+            + b"<stream:error><see-other-host xmlns='"
+            + space
+            + b"'>o.test</see-other-host></stream:error>"
+        )
 
     with Peer(play) as peer, pytest.raises(Refused, match=r"it names o\.test: write that as host"):
         opened(peer, clock)
@@ -309,7 +344,9 @@ def test_another_host_is_named_not_followed(clock: RealClock) -> None:
 def test_a_server_from_before_xmpp_1_0_is_refused(clock: RealClock) -> None:
     def play(peer: Peer) -> None:
         peer.reads(b"<stream:stream", b">")
-        peer.says(HEADER.replace(b" version='1.0' \n", b"").replace(b"id='s1' version='1.0'", b"id='s1'"))
+        peer.says(
+            HEADER.replace(b" version='1.0' \n", b"").replace(b"id='s1' version='1.0'", b"id='s1'")
+        )
 
     with Peer(play) as peer, pytest.raises(Refused, match=r"before XMPP 1\.0"):
         opened(peer, clock)
@@ -347,13 +384,17 @@ def test_a_session_is_asked_for_where_an_old_server_insists(clock: RealClock) ->
         opens(peer, BIND, b"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>")
         binds(peer)
         said = peer.reads(b"urn:ietf:params:xml:ns:xmpp-session", b"</iq>")
-        peer.says(b"<iq type='result' id='" + said.partition(b"id='")[2].partition(b"'")[0] + b"'/>")
+        peer.says(
+            b"<iq type='result' id='" + said.partition(b"id='")[2].partition(b"'")[0] + b"'/>"
+        )
 
     with Peer(play) as peer:
         opened(peer, clock)
 
 
-def test_a_lost_link_is_unreachable_before_writing_and_unknown_while_writing(clock: RealClock) -> None:
+def test_a_lost_link_is_unreachable_before_writing_and_unknown_while_writing(
+    clock: RealClock,
+) -> None:
     from comms.xmpp import stanzas
 
     with Peer(logs_in) as peer:
@@ -375,7 +416,10 @@ def test_a_broken_stream_is_answered_by_its_error(clock: RealClock) -> None:
         session = Session(peer.server(), clock, Notebook())
         with pytest.raises(Unreachable, match="not-well-formed"):
             session.receive(clock.time() + 5)
-    assert b"<not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>" in peer.said[0]
+    assert (
+        b"<not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+        in peer.said[0]
+    )
 
 
 def test_an_element_without_end_is_left_at_a_bounded_length(clock: RealClock) -> None:
@@ -404,7 +448,9 @@ _bits = st.sampled_from([
 
 @pytest.mark.parametrize("stage", STAGES)
 @given(data=st.binary(max_size=60) | st.lists(_bits, max_size=12).map(b"".join))
-def test_any_octets_at_any_stage_end_in_an_error_that_programs_expect(stage: str, data: bytes) -> None:
+def test_any_octets_at_any_stage_end_in_an_error_that_programs_expect(
+    stage: str, data: bytes
+) -> None:
     def play(peer: Peer) -> None:
         steps = STAGES.index(stage)
         peer.reads(b"<stream:stream", b">")
@@ -464,7 +510,9 @@ def test_who_logs_in_is_the_local_part_unless_the_settings_say_otherwise(
     clock: RealClock, jid: str, user: str, login: str
 ) -> None:
     with Peer(logs_in) as peer:
-        server = Server("xmpp", "127.0.0.1", peer.port, "none", None, user, "secret", "plain", 2.0, jid)
+        server = Server(
+            "xmpp", "127.0.0.1", peer.port, "none", None, user, "secret", "plain", 2.0, jid
+        )
         Session(server, clock, Notebook()).close()
     assert base64.b64encode(f"\0{login}\0secret".encode()) in peer.said[0]
 
@@ -477,11 +525,19 @@ def test_an_address_that_is_no_account_is_a_settings_error(jid: str) -> None:
 
 def test_without_records_the_domain_itself_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(srv, "_look_up", lambda name, timeout: [])
-    assert srv.places("b\u00fccher.test", "starttls", 5222, Notebook(), 1.0) == [("xn--bcher-kva.test", 5222)]
+    assert srv.places("b\u00fccher.test", "starttls", 5222, Notebook(), 1.0) == [
+        ("xn--bcher-kva.test", 5222)
+    ]
 
 
-def test_records_are_tried_by_priority_and_the_heavier_likelier_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [(20, 0, 5222, "last.test."), (10, 0, 5222, "light.test."), (10, 100, 5223, "heavy.test.")]
+def test_records_are_tried_by_priority_and_the_heavier_likelier_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    records = [
+        (20, 0, 5222, "last.test."),
+        (10, 0, 5222, "light.test."),
+        (10, 100, 5223, "heavy.test."),
+    ]
     asked = []
 
     def look_up(name: str, timeout: float) -> list[tuple[int, int, int, str]]:
@@ -501,11 +557,15 @@ def test_a_domain_that_serves_no_jabber_says_so(monkeypatch: pytest.MonkeyPatch)
         srv.places("x.test", "starttls", 5222, Notebook(), 1.0)
 
 
-def test_a_place_where_nobody_listens_gives_way_to_the_next(clock: RealClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_where_nobody_listens_gives_way_to_the_next(
+    clock: RealClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Peer(logs_in) as peer:
         records = [(1, 0, 1, "127.0.0.1."), (2, 0, peer.port, "127.0.0.1.")]
         monkeypatch.setattr(srv, "_look_up", lambda name, timeout: records)
-        server = Server("xmpp", "", 5222, "none", None, "", "secret", "plain", 2.0, "bot@example.test")
+        server = Server(
+            "xmpp", "", 5222, "none", None, "", "secret", "plain", 2.0, "bot@example.test"
+        )
         Session(server, clock, Notebook()).close()
 
 
@@ -528,7 +588,9 @@ def test_records_are_read_by_dnspython_from_a_name_server(monkeypatch: pytest.Mo
         question = dns.message.from_wire(data)
         reply = dns.message.make_response(question)
         name = question.question[0].name
-        reply.answer.append(dns.rrset.from_text(name, 60, "IN", "SRV", "5 1 15222 xmpp.example.test."))
+        reply.answer.append(
+            dns.rrset.from_text(name, 60, "IN", "SRV", "5 1 15222 xmpp.example.test.")
+        )
         wire.sendto(reply.to_wire(), peer)
 
     thread = threading.Thread(target=answer)
@@ -537,7 +599,9 @@ def test_records_are_read_by_dnspython_from_a_name_server(monkeypatch: pytest.Mo
     resolver.nameservers, resolver.port = ["127.0.0.1"], wire.getsockname()[1]
     monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
     try:
-        assert srv.places("example.test", "starttls", 5222, Notebook(), 2.0) == [("xmpp.example.test", 15222)]
+        assert srv.places("example.test", "starttls", 5222, Notebook(), 2.0) == [
+            ("xmpp.example.test", 15222)
+        ]
     finally:
         thread.join()
         wire.close()

@@ -109,7 +109,9 @@ def test_what_opens_no_stream_is_refused(data: bytes, condition: str) -> None:
     assert error.value.condition == condition
 
 
-@pytest.mark.parametrize("endless", [b"x", b"<a", b"<a b='", b"<message><body>" + b"y" * 99, b"<message>" + b"<a/>" * 99])
+@pytest.mark.parametrize(
+    "endless", [b"x", b"<a", b"<a b='", b"<message><body>" + b"y" * 99, b"<message>" + b"<a/>" * 99]
+)
 def test_what_never_ends_is_refused_when_it_is_too_long(endless: bytes) -> None:
     reader = opened()
     reader.feed(endless)
@@ -172,7 +174,11 @@ _spaces = st.sampled_from([CLIENT, "urn:a", "urn:b'&", ""])
 
 @st.composite
 def elements(draw: st.DrawFn, depth: int = 3) -> Element:
-    element = Element(draw(st.builds(lambda space, name: f"{{{space}}}{name}" if space else name, _spaces, _names)))
+    element = Element(
+        draw(
+            st.builds(lambda space, name: f"{{{space}}}{name}" if space else name, _spaces, _names)
+        )
+    )
     for key in draw(st.sets(st.sampled_from(["to", LANG, "{urn:a}k", "{urn:c}k"]))):
         element.set(key, draw(_texts))
     element.text = draw(st.none() | _texts)
@@ -185,7 +191,9 @@ def elements(draw: st.DrawFn, depth: int = 3) -> Element:
 def as_sent(element: Element) -> Element:
     """What XML cannot carry is replaced."""
     for one in element.iter():
-        one.text, one.tail = (stream._FORBIDDEN.sub("\ufffd", text or "") or None for text in (one.text, one.tail))
+        one.text, one.tail = (
+            stream._FORBIDDEN.sub("\ufffd", text or "") or None for text in (one.text, one.tail)
+        )
         for key, value in one.items():
             one.set(key, stream._FORBIDDEN.sub("\ufffd", value))
     element.tail = None

@@ -92,7 +92,9 @@ class Session:
     def commands(self, *but: str) -> list[str]:
         """What the client asked for, without sign-on and housekeeping."""
         quiet = ("toc2_signon", "toc_init_done", "toc_get_status", *but)
-        lines = [payload.rstrip(b"\0").decode("latin-1") for kind, payload in self.said if kind == 2]
+        lines = [
+            payload.rstrip(b"\0").decode("latin-1") for kind, payload in self.said if kind == 2
+        ]
         return [line for line in lines if not line.startswith(quiet)]
 
     # ── what the peer does ───────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +106,11 @@ class Session:
             moved |= self._receive()
         if self._raw.fileno() >= 0 and not self.ended and select.select([self._raw], [], [], 0)[0]:
             moved |= self._receive()
-        while not self._link.closed and not self._link.ended and self._link.octets_in < self.octets_out:
+        while (
+            not self._link.closed
+            and not self._link.ended
+            and self._link.octets_in < self.octets_out
+        ):
             self._link.pump()
             moved = True
         if self.closed and not self._link.closed and not self._link.ended:

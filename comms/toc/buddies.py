@@ -46,7 +46,8 @@ def presence(message: Message) -> Presence:
         int(message["evil"] or 0),
         float(int(message["signon"] or 0)),
         int(message["idle"] or 0),
-        message["class"][2:3] == "U",  # the third place: a U in the second means an unconfirmed account
+        message["class"][2:3]
+        == "U",  # the third place: a U in the second means an unconfirmed account
     )
 
 
@@ -87,7 +88,9 @@ class Buddy:
         for status in statuses:
             if status not in STATUSES:
                 hint = did_you_mean(status, STATUSES)
-                raise ValueError(f"there is no status {status!r}{hint}; there is: {', '.join(STATUSES)}")
+                raise ValueError(
+                    f"there is no status {status!r}{hint}; there is: {', '.join(STATUSES)}"
+                )
 
         def register(handler: _Handler) -> _Handler:
             for status in statuses:
@@ -193,12 +196,16 @@ class BuddyList:
 
     def __str__(self) -> str:
         return "\n".join(
-            line for group, buddies in self.groups.items() for line in (f"== {group} ==", *(f" * {one}" for one in buddies))
+            line
+            for group, buddies in self.groups.items()
+            for line in (f"== {group} ==", *(f" * {one}" for one in buddies))
         )
 
 
 def _entry(text: str) -> str:
     """A name that a line of the list can hold. Raises ValueError."""
     if not text.strip() or any(c in text for c in ":\r\n"):
-        raise ValueError(f"{text!r} cannot stand on a buddy list: it is empty, or has a colon or a line break")
+        raise ValueError(
+            f"{text!r} cannot stand on a buddy list: it is empty, or has a colon or a line break"
+        )
     return text

@@ -26,10 +26,22 @@ from comms.host import Host
 from comms.settings import Server
 from comms.toc.buddies import Buddy, BuddyList, presence
 from comms.toc.markup import Html, marked_up, pieces
-from comms.toc.messages import COMMAND, Complaint, Message, complaint, normal, quoted, signon_command, word
+from comms.toc.messages import (
+    COMMAND,
+    Complaint,
+    Message,
+    complaint,
+    normal,
+    quoted,
+    signon_command,
+    word,
+)
 from comms.toc.session import PRESENCE, Session
 
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0  # seconds between attempts to sign on again; they double, and are jittered
+FIRST_PAUSE, LONGEST_PAUSE = (
+    2.0,
+    300.0,
+)  # seconds between attempts to sign on again; they double, and are jittered
 TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -48,7 +60,9 @@ class Client:
         try:
             self._signon = signon_command(self.screen_name, server.password)
         except ValueError as error:
-            raise SettingsError(f"toc.screen_name or toc.password cannot be used: {error}") from None
+            raise SettingsError(
+                f"toc.screen_name or toc.password cannot be used: {error}"
+            ) from None
         self._session: Session | None = None
         self._wanted = False  # a lost connection is established again
         self._tries, self._retry_at = 0, 0.0
@@ -123,7 +137,10 @@ class Client:
                     return
             except Unreachable as error:
                 self._host.log("aim-link-lost", "warning", trouble=error)
-                if self._session is not None and self._clock.time() - self._session.began > LONGEST_PAUSE:
+                if (
+                    self._session is not None
+                    and self._clock.time() - self._session.began > LONGEST_PAUSE
+                ):
                     self._tries = 0  # a session that was cut at once does not count as being back
                 self._drop()
                 self._retry_at = self._later()
@@ -138,7 +155,10 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         self.disconnect()
 
@@ -155,11 +175,18 @@ class Client:
         if self._muted == buddy:
             self._host.log("aim-not-answered", to=buddy, reason="an auto-response gets no answer")
             return False
-        return self._request(f"toc_send_im {word(buddy.name)} ", text, " auto" if auto_response else "", {901, 903, 960})
+        return self._request(
+            f"toc_send_im {word(buddy.name)} ",
+            text,
+            " auto" if auto_response else "",
+            {901, 903, 960},
+        )
 
     def warn(self, buddy: Buddy, anonymous: bool = False) -> None:
         """Warns somebody who lately sent an IM. Raises Refused (902) where that is not allowed."""
-        self._connected().ask(f"toc_evil {word(buddy.name)} {'anon' if anonymous else 'norm'}", {901, 902})
+        self._connected().ask(
+            f"toc_evil {word(buddy.name)} {'anon' if anonymous else 'norm'}", {901, 902}
+        )
 
     def go_away(self, message: str) -> None:
         """Is away from now on, with this message."""
@@ -238,7 +265,11 @@ class Client:
         session.caught_up()
         if session.tells:  # whoever was there and is not named by now has left in the meantime
             named = {normal(one["name"]) for one in session.inbox if one.word in PRESENCE}
-            gone = sorted(buddy.name for buddy in self.buddy_list if buddy.is_online and buddy.name not in named)
+            gone = sorted(
+                buddy.name
+                for buddy in self.buddy_list
+                if buddy.is_online and buddy.name not in named
+            )
             session.inbox += [Message("UPDATE_BUDDY", {**_GONE, "name": name}) for name in gone]
 
     def _come_again(self, until: float | None) -> bool:
@@ -281,7 +312,9 @@ class Client:
         session = self._connected()
         room = COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace"))
         known = True
-        for piece in list(pieces(text, room)):  # all of them first: what cannot be cut is not sent in part
+        for piece in list(
+            pieces(text, room)
+        ):  # all of them first: what cannot be cut is not sent in part
             known &= session.ask(head + quoted(piece) + tail, codes)
         return known
 
@@ -289,7 +322,9 @@ class Client:
         for number, name in self._rooms.items():
             if _same_room(name, room):
                 return number
-        raise Refused(f"the chat room {room!r} was not joined; joined: {', '.join(self._rooms.values()) or 'none'}")
+        raise Refused(
+            f"the chat room {room!r} was not joined; joined: {', '.join(self._rooms.values()) or 'none'}"
+        )
 
     def _connected(self) -> Session:
         if self._session is None:
@@ -322,7 +357,9 @@ class Client:
             self.warning_level = int(message["level"])
         elif message.word == "CHAT_LEFT":
             self._rooms.pop(message["id"], None)
-        elif message.word == "PAUSE":  # no server of today says it; what comes behind it would be ignored
+        elif (
+            message.word == "PAUSE"
+        ):  # no server of today says it; what comes behind it would be ignored
             raise Unreachable("the server wants a pause: signing on anew")
 
     def _complained(self, found: Complaint) -> None:
@@ -364,7 +401,9 @@ class Client:
             handler(*values)
         except Exception as error:
             name = getattr(handler, "__name__", type(handler).__name__)
-            self._host.log("handler-failed", "error", handler=name, trouble=f"{type(error).__name__}: {error}")
+            self._host.log(
+                "handler-failed", "error", handler=name, trouble=f"{type(error).__name__}: {error}"
+            )
 
 
 _GONE = {"online": "F", "evil": "0", "signon": "0", "idle": "0", "class": "   "}

@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-FLAPON = b"FLAPON\r\n\r\n"  # a client's first octets, before any frame: the same port speaks HTTP too
+FLAPON = (
+    b"FLAPON\r\n\r\n"  # a client's first octets, before any frame: the same port speaks HTTP too
+)
 SIGNON, DATA, ERROR, SIGNOFF, KEEP_ALIVE = 1, 2, 3, 4, 5
 VERSION = b"\0\0\0\1"  # what a server's SIGNON frame holds, and a client's begins with
 

@@ -18,7 +18,9 @@ class Html(str):
     def text(self) -> str:
         """What a person reads: tags taken away, `<br>` and `<p>` as line breaks, references resolved."""
         plain = re.sub(r"(?i)<(?:br\s*/?|/p|p(?:\s[^<>]*)?)>", "\n", self)
-        return html.unescape(re.sub(r"<[/!]?[A-Za-z][^<>]*>|<!--.*?-->", "", plain, flags=re.S)).strip("\n")
+        return html.unescape(
+            re.sub(r"<[/!]?[A-Za-z][^<>]*>|<!--.*?-->", "", plain, flags=re.S)
+        ).strip("\n")
 
 
 def marked_up(text: str) -> Html:
@@ -47,7 +49,9 @@ def pieces(text: str, room: int) -> Iterator[Html]:
             piece = marked
             continue
         if isinstance(text, Html):
-            raise ValueError(f"a line of HTML has {_size(marked)} octets, and {room} fit into an IM: {line[:40]!r}…")
+            raise ValueError(
+                f"a line of HTML has {_size(marked)} octets, and {room} fit into an IM: {line[:40]!r}…"
+            )
         *whole, piece = _cut(line, room)
         yield from map(Html, whole)
     yield Html(piece)
@@ -61,7 +65,10 @@ def _cut(line: str, room: int) -> Iterator[str]:
     """A line too long for one IM, as several."""
     while True:
         size, fits = _size(""), 0
-        while fits < len(line) and size + (step := _size(html.escape(line[fits], quote=False)) - 2) <= room:
+        while (
+            fits < len(line)
+            and size + (step := _size(html.escape(line[fits], quote=False)) - 2) <= room
+        ):
             size += step
             fits += 1
         if fits == len(line):

@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-COMMAND = 2048 - 6 - 1  # octets of a command: with header and NUL it stays within the 2,048 on which servers hang up
+COMMAND = (
+    2048 - 6 - 1
+)  # octets of a command: with header and NUL it stays within the 2,048 on which servers hang up
 
 # Fields are parted by colons and not escaped; the last one of each message runs to the end, colons included.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -46,7 +48,12 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "PAUSE": "",
     }.items()
 }
-_OPTIONAL = {("ERROR", "argument"), ("EVILED", "by"), ("UPDATE_BUDDY", "class"), ("CHAT_UPDATE_BUDDY", "names")}
+_OPTIONAL = {
+    ("ERROR", "argument"),
+    ("EVILED", "by"),
+    ("UPDATE_BUDDY", "class"),
+    ("CHAT_UPDATE_BUDDY", "names"),
+}
 
 # What the codes of ERROR mean; $1 is its argument.
 ERRORS: dict[int, str] = {
@@ -104,7 +111,9 @@ class Complaint:
     @property
     def text(self) -> str:
         """What the code means, with the argument filled in."""
-        return ERRORS.get(self.code, "unknown to this client: $1").replace("$1", self.argument or "?")
+        return ERRORS.get(self.code, "unknown to this client: $1").replace(
+            "$1", self.argument or "?"
+        )
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}"
@@ -138,7 +147,9 @@ def octets(line: str) -> bytes:
     """A command as the payload of a DATA frame. Raises ValueError when it is longer than servers take."""
     raw = line.encode("latin-1", "xmlcharrefreplace")
     if len(raw) > COMMAND:
-        raise ValueError(f"{line.split()[0]} has {len(raw)} octets; servers hang up on more than {COMMAND}")
+        raise ValueError(
+            f"{line.split()[0]} has {len(raw)} octets; servers hang up on more than {COMMAND}"
+        )
     return raw + b"\0"
 
 
@@ -178,7 +189,9 @@ def roasted(password: str) -> str:
     try:
         raw = password.encode("latin-1")
     except UnicodeEncodeError:
-        raise ValueError("the password has characters beyond Latin-1, which TOC cannot carry") from None
+        raise ValueError(
+            "the password has characters beyond Latin-1, which TOC cannot carry"
+        ) from None
     key = b"Tic/Toc"
     return "0x" + bytes(octet ^ key[at % len(key)] for at, octet in enumerate(raw)).hex()
 

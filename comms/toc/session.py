@@ -18,8 +18,13 @@ from comms.toc import frames
 from comms.toc.frames import FrameError, Frames
 from comms.toc.messages import Complaint, Message, complaint, normal, octets, parse, word
 
-CATCH_UP = 2.0  # seconds that the answer about ourselves may take; until it comes nothing more is asked
-RATE_PAUSE, RATE_TRIES = 15.0, 6  # a command over the rate limit: the first pause in seconds (they double), and how many
+CATCH_UP = (
+    2.0  # seconds that the answer about ourselves may take; until it comes nothing more is asked
+)
+RATE_PAUSE, RATE_TRIES = (
+    15.0,
+    6,
+)  # a command over the rate limit: the first pause in seconds (they double), and how many
 INBOX = 4096  # messages that may wait for their turn; while there are more, nothing is read
 
 PRESENCE = ("UPDATE_BUDDY", "UPDATE_BUDDY2")
@@ -72,7 +77,9 @@ class Session:
             try:
                 found = next((one for one in self.caught_up() if one.code in codes), None)
             except Unreachable as error:
-                raise Unknown(f"{error}; nobody knows whether what was said last has arrived") from None
+                raise Unknown(
+                    f"{error}; nobody knows whether what was said last has arrived"
+                ) from None
             if found is None:
                 return self.tells and not self._asked
             if found.code not in (903, 960):
@@ -101,7 +108,10 @@ class Session:
 
     def trouble(self, found: Complaint) -> Refused | TryLater:
         """A complaint as an exception."""
-        for_now = found.code in (903, 960, 981, 982, 983) or (found.code, found.argument) == (989, "0")
+        for_now = found.code in (903, 960, 981, 982, 983) or (found.code, found.argument) == (
+            989,
+            "0",
+        )
         return (TryLater if for_now else Refused)(f"{self.where}: {found}")
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -134,7 +144,9 @@ class Session:
 
     def _answers(self, message: Message) -> bool:
         """Whether this is the answer to a question about ourselves."""
-        about = {"UPDATE_BUDDY": "name", "UPDATE_BUDDY2": "name", "ERROR": "argument"}.get(message.word)
+        about = {"UPDATE_BUDDY": "name", "UPDATE_BUDDY2": "name", "ERROR": "argument"}.get(
+            message.word
+        )
         if not self._asked or about is None or normal(message[about]) != self._own:
             return False
         if message.word == "ERROR" and message["code"] != "901":
@@ -180,4 +192,6 @@ class Session:
         try:
             self._link.sendall(raw)
         except OSError as error:
-            raise Unreachable(f"{self.where}: the link is lost: {error.strerror or error}") from None
+            raise Unreachable(
+                f"{self.where}: the link is lost: {error.strerror or error}"
+            ) from None

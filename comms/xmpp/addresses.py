@@ -46,7 +46,11 @@ class Jid:
         return bool(self.local)
 
     def __str__(self) -> str:
-        return (self.local and self.local + "@") + self.domain + (self.resource and "/" + self.resource)
+        return (
+            (self.local and self.local + "@")
+            + self.domain
+            + (self.resource and "/" + self.resource)
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -62,7 +66,9 @@ def _parsed(text: str) -> Jid:
         raise ValueError(f"{text!r} is not a Jabber address: {error}") from None
     for part, was in ((jid.local, local), (jid.domain, domain), (jid.resource, resource)):
         if len(part.encode()) > LONGEST:
-            raise ValueError(f"{text[:40]!r}… is not a Jabber address: a part is longer than {LONGEST} octets")
+            raise ValueError(
+                f"{text[:40]!r}… is not a Jabber address: a part is longer than {LONGEST} octets"
+            )
         if was and not part:
             raise ValueError(f"{text!r} is not a Jabber address: a part of it is empty")
     return jid
@@ -73,7 +79,9 @@ def _domain(text: str) -> str:
     if text.startswith("["):
         return f"[{ipaddress.IPv6Address(text[1:-1] if text.endswith(']') else text)}]"
     labels = []
-    for label in re.split("[.\u3002\uff0e\uff61]", text.removesuffix(".")):  # RFC 3490 §3.1: these are dots too
+    for label in re.split(
+        "[.\u3002\uff0e\uff61]", text.removesuffix(".")
+    ):  # RFC 3490 §3.1: these are dots too
         try:
             plain = idna.ToASCII(label)
             labels.append(idna.ToUnicode(plain).lower())

@@ -40,7 +40,9 @@ AT_ONCE = 10_000  # stanzas that one look takes in; the rest waits for the next
 ROOMS = 1000  # rooms that are remembered as such
 STANZA = 10_000  # octets that every server takes (RFC 6120 §13.12); more could cost the stream
 QUIET = 180.0  # seconds of silence after which the server is asked whether it is there (XEP-0199)
-FIRST_PAUSE = 30.0  # seconds before the first try to come back: a chance between 0 and this (RFC 6120 §3.3);
+FIRST_PAUSE = (
+    30.0  # seconds before the first try to come back: a chance between 0 and this (RFC 6120 §3.3);
+)
 LONGEST_PAUSE = 600.0  # it doubles from try to try, up to this
 
 Filter = Callable[[Element], Element | None]
@@ -69,7 +71,9 @@ class Client:
         self._accepted: bool | frozenset[Jid] = False
         self.accept_subscriptions = accept_subscriptions
         self.delayed = delayed
-        self.incoming: list[Filter] = []  # each is given every stanza: it passes it, changes it, or (None) drops it
+        self.incoming: list[
+            Filter
+        ] = []  # each is given every stanza: it passes it, changes it, or (None) drops it
         self.outgoing: list[Filter] = []
         self._clock, self._host = clock, host
         self._session: Session | None = None
@@ -82,7 +86,9 @@ class Client:
         self._status = stanzas.presence()
         self._answers: dict[str, Element | None] = {}  # id → the answer that we wait for
         self._answerers: dict[str, set[Jid | None]] = {}
-        self._awaited: dict[Jid, CommsError | None] = {}  # whose authorisation we wait for → their refusal
+        self._awaited: dict[
+            Jid, CommsError | None
+        ] = {}  # whose authorisation we wait for → their refusal
         self._rooms: dict[Jid, None] = {}
         self._inbox = Inbox(host)
         self._queries: dict[str, Callable[[Element], Element | None]] = {}
@@ -94,7 +100,10 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         self.disconnect()
 
@@ -123,11 +132,17 @@ class Client:
     @property
     def accept_subscriptions(self) -> bool | Collection[str]:
         """Whose wish to see us is granted at once. Setting it raises ValueError for what is no address."""
-        return self._accepted if isinstance(self._accepted, bool) else [str(one) for one in sorted(self._accepted)]
+        return (
+            self._accepted
+            if isinstance(self._accepted, bool)
+            else [str(one) for one in sorted(self._accepted)]
+        )
 
     @accept_subscriptions.setter
     def accept_subscriptions(self, who: bool | Collection[str]) -> None:
-        self._accepted = who if isinstance(who, bool) else frozenset(Jid.parse(one).bare for one in who)
+        self._accepted = (
+            who if isinstance(who, bool) else frozenset(Jid.parse(one).bare for one in who)
+        )
 
     def status(self, show: str = "", text: str = "", priority: int = 0) -> None:
         """How we can be reached: `show` is away, chat, dnd, xa, or nothing; told again whenever we come back."""
@@ -145,7 +160,12 @@ class Client:
     # ── talking ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def deliver(
-        self, to: str | Jid, text: str, wait: float = 60.0, later: Outbox | None = None, kind: str = "chat"
+        self,
+        to: str | Jid,
+        text: str,
+        wait: float = 60.0,
+        later: Outbox | None = None,
+        kind: str = "chat",
     ) -> bool:
         """Sends a message to somebody who has authorised us. Who has not is asked, and has `wait` seconds to do so.
 
@@ -156,7 +176,9 @@ class Client:
         address = Jid.of(to)
         element = stanzas.message(address, text, kind)
         if len(to_bytes(element)) > STANZA:
-            raise ValueError(f"the text is too long for one message ({STANZA} octets, RFC 6120 §13.12): split it")
+            raise ValueError(
+                f"the text is too long for one message ({STANZA} octets, RFC 6120 §13.12): split it"
+            )
         self._look(())
         if later is not None and not (self.connected and self.subscribed_to(address)):
             later.put(str(address), text, self._clock.time(), kind)
@@ -195,7 +217,11 @@ class Client:
         try:
             self.send(query)
             until = self._clock.time() + (timeout or self.server.timeout)
-            self._attend(lambda: self._answers[id] is not None or self._session is not session, until, for_answer=True)
+            self._attend(
+                lambda: self._answers[id] is not None or self._session is not session,
+                until,
+                for_answer=True,
+            )
             answer = self._answers[id]
         finally:
             del self._answers[id], self._answerers[id]
@@ -329,7 +355,9 @@ class Client:
             return self._session
         if self._over is not None:
             raise self._over
-        raise Unreachable(f"off line; the next try is in {max(0.0, self._retry_at - self._clock.time()):.0f} s")
+        raise Unreachable(
+            f"off line; the next try is in {max(0.0, self._retry_at - self._clock.time()):.0f} s"
+        )
 
     def _lost(self, error: CommsError) -> None:
         """The stream is over; nobody can be seen any more."""
@@ -348,7 +376,9 @@ class Client:
             self._over = error
             return
         pause = min(FIRST_PAUSE * 2**self._tries, LONGEST_PAUSE)
-        pause *= int(self._host.token(4), 36) / 36**4  # all of a server's clients must not come back at once
+        pause *= (
+            int(self._host.token(4), 36) / 36**4
+        )  # all of a server's clients must not come back at once
         self._tries = min(self._tries + 1, 10)
         self._retry_at = self._clock.time() + pause
         self._host.log("jabber-off-line", "warning", trouble=str(error), again=f"{pause:.0f}s")
@@ -380,7 +410,10 @@ class Client:
 
     def _look(self, waiting: Container[Any]) -> None:
         """Takes in what has come, without waiting. Raises why we are off line for good, once nothing `waiting` is left."""
-        for step in (None, self._keep):  # first what has come: the answer to our asking may be among it
+        for step in (
+            None,
+            self._keep,
+        ):  # first what has come: the answer to our asking may be among it
             if step is not None:
                 step()
             for _ in range(AT_ONCE):
@@ -391,7 +424,11 @@ class Client:
             raise self._over
 
     def _attend(
-        self, done: Callable[[], bool], until: float | None, or_stop: bool = False, for_answer: bool = False
+        self,
+        done: Callable[[], bool],
+        until: float | None,
+        or_stop: bool = False,
+        for_answer: bool = False,
     ) -> None:
         """Takes what comes until `done`, the time, or the word to stop. Raises why we are off line for good.
 
@@ -425,7 +462,9 @@ class Client:
             return False
         if not self._inbox.room(4 if for_answer else 1):
             if for_answer:
-                raise TryLater("too many messages wait to be taken: call received_messages() more often")
+                raise TryLater(
+                    "too many messages wait to be taken: call received_messages() more often"
+                )
             return False  # the rest waits in the kernel, and at last in the server
         try:
             element = self._session.receive(self._clock.time())
@@ -444,7 +483,11 @@ class Client:
         filtered = self._filtered(element, self.incoming)
         if filtered is None:
             return
-        handle = {MESSAGE: self._handle_message, PRESENCE: self._handle_presence, IQ: self._handle_query}.get(filtered.tag)
+        handle = {
+            MESSAGE: self._handle_message,
+            PRESENCE: self._handle_presence,
+            IQ: self._handle_query,
+        }.get(filtered.tag)
         if handle is None:
             return
         try:
@@ -457,13 +500,20 @@ class Client:
     def _handle_message(self, element: Element) -> None:
         message = stanzas.read_message(element, self._clock.time())
         if message.kind == "error":
-            self._host.log("message-returned", "warning", by=str(message.sender), trouble=stanzas.condition(element))
+            self._host.log(
+                "message-returned",
+                "warning",
+                by=str(message.sender),
+                trouble=stanzas.condition(element),
+            )
             return
         reason = stanzas.why_not(message, self.jid, self._rooms, self.delayed)
         if not reason:
             self._inbox.put(message, len(to_bytes(element)))
         elif message.text.strip():
-            self._host.log("message-ignored", "warning", sender=str(message.sender or ""), trouble=reason)
+            self._host.log(
+                "message-ignored", "warning", sender=str(message.sender or ""), trouble=reason
+            )
 
     def _handle_presence(self, element: Element) -> None:
         presence = stanzas.read_presence(element)
@@ -475,7 +525,9 @@ class Client:
                 del self._rooms[next(iter(self._rooms))]
             self._rooms[sender.bare] = None
         elif presence.kind == "subscribe":
-            if self._accepted is True or (not isinstance(self._accepted, bool) and sender.bare in self._accepted):
+            if self._accepted is True or (
+                not isinstance(self._accepted, bool) and sender.bare in self._accepted
+            ):
                 self.send(stanzas.presence(sender.bare, "subscribed"))
             else:
                 self._inbox.put_person(self._inbox.requests, presence)
@@ -514,7 +566,12 @@ class Client:
     def _handle_push(self, element: Element, sender: Jid | None) -> None:
         """Only our own account changes our list (RFC 6121 §2.1.6)."""
         if sender not in (None, self.jid.bare) or element.get("type") != "set":
-            self._host.log("push-ignored", "warning", sender=str(sender), trouble="it is not from our own account")
+            self._host.log(
+                "push-ignored",
+                "warning",
+                sender=str(sender),
+                trouble="it is not from our own account",
+            )
             self.send(stanzas.error(element, "service-unavailable"))
             return
         contact = self.roster.change(element[0])
@@ -526,7 +583,9 @@ class Client:
         done, content = self._inbox.call(handler, query)
         if not done:
             return stanzas.error(query, "internal-server-error")
-        return content if content is not None and content.tag == IQ else stanzas.answer(query, content)
+        return (
+            content if content is not None and content.tag == IQ else stanzas.answer(query, content)
+        )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -538,13 +597,19 @@ class Client:
                 self.request(stanzas.iq("set", roster_set(bare)))
             self.ask(bare)
             until = self._clock.time() + wait
-            self._attend(lambda: self.subscribed_to(bare) or self._awaited[bare] is not None, until, for_answer=True)
+            self._attend(
+                lambda: self.subscribed_to(bare) or self._awaited[bare] is not None,
+                until,
+                for_answer=True,
+            )
             refusal = self._awaited[bare]
         finally:
             del self._awaited[bare]
         if self.subscribed_to(bare):
             return
-        raise refusal or TryLater(f"{bare} has not authorised us within {wait:g} s; nothing was sent")
+        raise refusal or TryLater(
+            f"{bare} has not authorised us within {wait:g} s; nothing was sent"
+        )
 
     def _answer_request(self, who: str | Jid, kind: str) -> None:
         address = Jid.of(who).bare

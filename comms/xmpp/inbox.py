@@ -10,7 +10,9 @@ from comms.host import Host
 from comms.xmpp.addresses import Jid
 from comms.xmpp.stanzas import Message, Presence
 
-HELD = 1 << 22  # octets of messages that may wait (each counts 1 KiB more): about four thousand short ones
+HELD = (
+    1 << 22
+)  # octets of messages that may wait (each counts 1 KiB more): about four thousand short ones
 PEOPLE = 1000  # whose wish to see us, or whose permission, may wait
 
 Handler = Callable[[Any], object]
@@ -49,7 +51,9 @@ class Inbox:
             kind[presence.sender.bare] = presence
         else:
             sender = str(presence.sender)
-            self._host.log("request-ignored", "warning", sender=sender, trouble="too many wait for an answer")
+            self._host.log(
+                "request-ignored", "warning", sender=sender, trouble="too many wait for an answer"
+            )
 
     def forget(self, bare: Jid) -> None:
         """Somebody is no longer a contact."""
@@ -101,7 +105,9 @@ class Inbox:
             return True, handler(value)
         except Exception as error:
             name = getattr(handler, "__name__", type(handler).__name__)
-            self._host.log("handler-failed", "error", handler=name, trouble=f"{type(error).__name__}: {error}")
+            self._host.log(
+                "handler-failed", "error", handler=name, trouble=f"{type(error).__name__}: {error}"
+            )
             return False, None
 
 

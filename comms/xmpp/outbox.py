@@ -63,16 +63,23 @@ class Outbox:
                 self.put(address, text, at, kind, thread, answer, own)
             return
         row = (address, text, kind, thread, answer, at)
-        db.execute("INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) VALUES (?, ?, ?, ?, ?, ?)", row)
+        db.execute(
+            "INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
 
     def waiting(self) -> list[tuple[str, str]]:
         """(address, text) of everything that still waits, oldest first."""
-        rows = self._state.rows("SELECT address, text FROM xmpp_outbox WHERE status = 'waiting' ORDER BY id")
+        rows = self._state.rows(
+            "SELECT address, text FROM xmpp_outbox WHERE status = 'waiting' ORDER BY id"
+        )
         return [(str(address), str(text)) for address, text in rows]
 
     def unknown(self) -> list[tuple[str, str]]:
         """(address, text) of what was being sent when the link or the program was lost."""
-        rows = self._state.rows("SELECT address, text FROM xmpp_outbox WHERE status = 'unknown' ORDER BY id")
+        rows = self._state.rows(
+            "SELECT address, text FROM xmpp_outbox WHERE status = 'unknown' ORDER BY id"
+        )
         return [(str(address), str(text)) for address, text in rows]
 
     def flush(self, jabber: Client, clock: Clock) -> list[Result]:
@@ -83,7 +90,11 @@ class Outbox:
         )
         for id, address, text, kind, thread, answer, made in rows:
             if clock.time() - float(str(made)) > GIVE_UP:
-                results.append(self._settled(id, str(address), str(text), "given-up", "it could not go for too long"))
+                results.append(
+                    self._settled(
+                        id, str(address), str(text), "given-up", "it could not go for too long"
+                    )
+                )
                 continue
             to = Jid.parse(str(address))
             if not jabber.connected or not (answer or jabber.subscribed_to(to)):

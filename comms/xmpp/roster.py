@@ -119,7 +119,9 @@ def _bare(jid: Jid | str) -> Jid:
     return Jid.of(jid).bare
 
 
-def roster_set(jid: Jid, name: str = "", groups: tuple[str, ...] = (), remove: bool = False) -> Element:
+def roster_set(
+    jid: Jid, name: str = "", groups: tuple[str, ...] = (), remove: bool = False
+) -> Element:
     """The query that puts a contact on the list, changes its name and groups, or takes it off (RFC 6121 §2.3, §2.5)."""
     query = Element(f"{{{ROSTER}}}query")
     item = SubElement(query, f"{{{ROSTER}}}item", {"jid": str(jid.bare)})

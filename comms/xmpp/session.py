@@ -85,7 +85,10 @@ class Session:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         self.close()
 
@@ -129,7 +132,9 @@ class Session:
         if server.host:
             candidates = [(server.host, server.port)]
         else:
-            candidates = srv.places(self.account.domain, server.tls, server.port, self._host, server.timeout)
+            candidates = srv.places(
+                self.account.domain, server.tls, server.port, self._host, server.timeout
+            )
         troubles = []
         for name, port in candidates[:10]:
             self._name = f"{name}:{port}"
@@ -144,13 +149,19 @@ class Session:
     def _restart(self) -> Element:
         """A new stream on the connection that stands, and what the server offers on it (RFC 6120 §4.3)."""
         if self._reader.rest.strip():
-            raise Unreachable(f"{self._name} speaks before its turn: somebody may be injecting (RFC 6120 §5.4.3.3)")
+            raise Unreachable(
+                f"{self._name} speaks before its turn: somebody may be injecting (RFC 6120 §5.4.3.3)"
+            )
         self._reader = Reader()
         # RFC 6120 §4.7.1: who we are is told only where nobody else can read it
-        self._write(header(self.account.domain, str(self.account.bare) if self.link.tls is not None else ""))
+        self._write(
+            header(self.account.domain, str(self.account.bare) if self.link.tls is not None else "")
+        )
         opening = self._event("the opening of its stream")
         if not isinstance(opening, Header):
-            raise Malformed("bad-format", f"{self._name} sends an element where a stream should open")
+            raise Malformed(
+                "bad-format", f"{self._name} sends an element where a stream should open"
+            )
         if opening.attributes.get("version", "0").split(".")[0] in ("", "0"):
             raise Refused(f"{self._name} speaks a Jabber from before XMPP 1.0 (RFC 6120 §4.7.5)")
         return self._element(f"{{{STREAMS}}}features")
@@ -168,7 +179,9 @@ class Session:
     def _upgrade(self) -> None:
         """TLS; the certificate must be the domain's (RFC 6120 §13.7.2.1), whatever host it was found on."""
         if self._reader.rest:
-            raise Unreachable(f"{self._name} speaks in clear behind <proceed/>: somebody may be injecting")
+            raise Unreachable(
+                f"{self._name} speaks in clear behind <proceed/>: somebody may be injecting"
+            )
         self._ended = True  # RFC 6120 §5.4.3.2: if it fails, there is no closing tag
         context = client_context(self.server.ca_file)
         if self.server.tls == "implicit":
@@ -178,7 +191,10 @@ class Session:
 
     def _log_in(self, features: Element) -> None:
         """The one mechanism that the settings name, or the strongest that is offered. Never a second one."""
-        offered = [(one.text or "").strip() for one in features.iterfind(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")]
+        offered = [
+            (one.text or "").strip()
+            for one in features.iterfind(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")
+        ]
         mechanism = self._mechanism(offered, features)
         user, password = self._user(), self.server.password
         responder: sasl.Responder
@@ -197,18 +213,29 @@ class Session:
                 self._say_sasl("response", responder(content))
                 continue
             if isinstance(responder, sasl.Scram):
-                if content and not responder.proven:  # RFC 6120 §6.3.10: the last word may come with the success
+                if (
+                    content and not responder.proven
+                ):  # RFC 6120 §6.3.10: the last word may come with the success
                     responder(content)
                 if not responder.proven:
-                    raise Refused(f"{self._name} never proved that it knows the password: it is not what it claims to be")
+                    raise Refused(
+                        f"{self._name} never proved that it knows the password: it is not what it claims to be"
+                    )
             return
         raise Refused(f"{self._name} asks on and on in the login by {mechanism}")
 
     def _mechanism(self, offered: list[str], features: Element) -> str:
-        wanted = [*sasl.SCRAM, "PLAIN"] if self.server.auth == "auto" else [self.server.auth.upper()]
+        wanted = (
+            [*sasl.SCRAM, "PLAIN"] if self.server.auth == "auto" else [self.server.auth.upper()]
+        )
         mechanism = next((name for name in wanted if name in offered), None)
         encrypted = self.link.tls is not None
-        if mechanism is None and not offered and not encrypted and features.find(f"{{{TLS}}}starttls") is not None:
+        if (
+            mechanism is None
+            and not offered
+            and not encrypted
+            and features.find(f"{{{TLS}}}starttls") is not None
+        ):
             raise Refused(f'{self._name} lets nobody log in without TLS; write tls = "starttls"')
         if mechanism == "PLAIN" and self.server.auth == "auto" and not encrypted:
             raise Refused(
@@ -226,17 +253,27 @@ class Session:
         """RFC 6120 §6.3.7: the local part, unless the settings name somebody who is none."""
         user = self.server.user
         local, _, domain = user.partition("@")
-        return self.account.local if not user or domain.lower() == self.account.domain else user if domain else local
+        return (
+            self.account.local
+            if not user or domain.lower() == self.account.domain
+            else user
+            if domain
+            else local
+        )
 
     def _say_sasl(self, name: str, content: bytes, attributes: str = "") -> None:
-        text = base64.b64encode(content).decode() or ("=" if name == "auth" else "")  # RFC 6120 §6.4.2
+        text = base64.b64encode(content).decode() or (
+            "=" if name == "auth" else ""
+        )  # RFC 6120 §6.4.2
         self._write(f"<{name} xmlns='{SASL}'{attributes}>{text}</{name}>".encode())
 
     def _decoded(self, text: str) -> bytes:
         try:
             return b"" if text == "=" else base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            raise Refused(f"{self._name} sends a challenge that is not base64 (RFC 6120 §6.3.5)") from None
+            raise Refused(
+                f"{self._name} sends a challenge that is not base64 (RFC 6120 §6.3.5)"
+            ) from None
 
     def _sasl_trouble(self, failure: Element, mechanism: str) -> CommsError:
         names = [split_tag(child)[1] for child in failure]
@@ -244,7 +281,8 @@ class Session:
         text = (failure.findtext(f"{{{SASL}}}text") or "").strip()[:200]
         kind = TryLater if said == "temporary-auth-failure" else Refused
         return kind(
-            f"{self._name} refused the login of {self.account.bare} by {mechanism}: {said}" + (f" ({text})" if text else "")
+            f"{self._name} refused the login of {self.account.bare} by {mechanism}: {said}"
+            + (f" ({text})" if text else "")
         )
 
     def _bind(self) -> None:
@@ -314,7 +352,9 @@ class Session:
     def _event(self, what: str) -> Event:
         event = self._next(self._clock.time() + self.server.timeout)
         if event is None:
-            raise Unreachable(f"{self._name} did not answer within {self.server.timeout:g} s: {what} was due")
+            raise Unreachable(
+                f"{self._name} did not answer within {self.server.timeout:g} s: {what} was due"
+            )
         return event
 
     def _element(self, *tags: str) -> Element:
@@ -330,7 +370,10 @@ class Session:
 
     def _stream_trouble(self, error: Element) -> CommsError:
         names = [split_tag(child) for child in error]
-        said = next((name for space, name in names if space == STREAM_ERRORS and name != "text"), "undefined-condition")
+        said = next(
+            (name for space, name in names if space == STREAM_ERRORS and name != "text"),
+            "undefined-condition",
+        )
         text = (error.findtext(f"{{{STREAM_ERRORS}}}text") or "").strip()[:200]
         if said == "see-other-host":
             other = (error.findtext(f"{{{STREAM_ERRORS}}}see-other-host") or "").strip()[:200]

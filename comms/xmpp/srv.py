@@ -15,7 +15,9 @@ def places(domain: str, tls: str, port: int, host: Host, timeout: float) -> list
     name = ascii_domain(domain)
     records = _look_up(f"{'_xmpps' if tls == 'implicit' else '_xmpp'}-client._tcp.{name}.", timeout)
     if [target for _, _, _, target in records] == ["."]:
-        raise Refused(f"{domain} says that it serves no Jabber clients this way (its SRV record names nobody)")
+        raise Refused(
+            f"{domain} says that it serves no Jabber clients this way (its SRV record names nobody)"
+        )
     return [(target.rstrip("."), at) for target, at in _in_order(records, host)] or [(name, port)]
 
 

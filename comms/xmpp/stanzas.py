@@ -135,7 +135,9 @@ def message(to: Jid | None, text: str, kind: str = "chat", thread: str = "") -> 
     return element
 
 
-def presence(to: Jid | None = None, kind: str = "", show: str = "", text: str = "", priority: int = 0) -> Element:
+def presence(
+    to: Jid | None = None, kind: str = "", show: str = "", text: str = "", priority: int = 0
+) -> Element:
     """A presence: to everybody who may know, or to one. `show` is away, chat, dnd, xa, or nothing."""
     element = Element(PRESENCE)
     if to is not None:
@@ -166,7 +168,9 @@ def answer(query: Element, child: Element | None = None) -> Element:
 def error(query: Element, condition: str, kind: str = "cancel") -> Element:
     """The refusal of a query (RFC 6120 §8.3)."""
     element = _back(query, iq("error"))
-    SubElement(SubElement(element, f"{{{CLIENT}}}error", {"type": kind}), f"{{{STANZA_ERRORS}}}{condition}")
+    SubElement(
+        SubElement(element, f"{{{CLIENT}}}error", {"type": kind}), f"{{{STANZA_ERRORS}}}{condition}"
+    )
     return element
 
 
@@ -182,7 +186,10 @@ def condition(element: Element) -> str:
     """The condition of a stanza of type error: `item-not-found`, `remote-server-not-found` … (RFC 6120 §8.3.3)."""
     found = element.find(f"{{{CLIENT}}}error")
     names = [split_tag(child) for child in found] if found is not None else []
-    return next((name for space, name in names if space == STANZA_ERRORS and name != "text"), "undefined-condition")
+    return next(
+        (name for space, name in names if space == STANZA_ERRORS and name != "text"),
+        "undefined-condition",
+    )
 
 
 def trouble(element: Element, what: str) -> CommsError:
@@ -190,7 +197,10 @@ def trouble(element: Element, what: str) -> CommsError:
     found = element.find(f"{{{CLIENT}}}error")
     text = found.findtext(f"{{{STANZA_ERRORS}}}text") if found is not None else ""
     kind = TryLater if found is not None and found.get("type") == "wait" else Refused
-    return kind(f"{what}: {condition(element)}" + (f" ({text.strip()[:200]})" if text and text.strip() else ""))
+    return kind(
+        f"{what}: {condition(element)}"
+        + (f" ({text.strip()[:200]})" if text and text.strip() else "")
+    )
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +222,9 @@ def _moment(stamp: str, now: float) -> float:
     """XEP-0082's time, or XEP-0091's, in seconds since the epoch; now when it says nothing."""
     legacy = re.fullmatch(r"(\d{4})(\d\d)(\d\d)T(\d\d:\d\d:\d\d)", stamp)
     try:
-        moment = datetime.fromisoformat("{}-{}-{}T{}".format(*legacy.groups()) if legacy else stamp.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(
+            "{}-{}-{}T{}".format(*legacy.groups()) if legacy else stamp.replace("Z", "+00:00")
+        )
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return now

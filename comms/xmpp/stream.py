@@ -26,7 +26,9 @@ XML = "http://www.w3.org/XML/1998/namespace"
 LANG = f"{{{XML}}}lang"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
-OCTETS = 1 << 20  # of one element; a roster of some thousand contacts is the longest that an honest server sends
+OCTETS = (
+    1 << 20
+)  # of one element; a roster of some thousand contacts is the longest that an honest server sends
 DEPTH = 128  # of elements within elements
 RENEW = 1 << 24  # octets after which expat starts afresh: it keeps every name that it has ever seen
 
@@ -99,7 +101,9 @@ class Reader:
     def _next(self) -> Event | None:
         while True:
             if not self._length:
-                del self._in[: len(self._in) - len(self._in.lstrip(_BLANK))]  # keep-alive (RFC 6120 §4.6.1)
+                del self._in[
+                    : len(self._in) - len(self._in.lstrip(_BLANK))
+                ]  # keep-alive (RFC 6120 §4.6.1)
             # An event ends with a `>`: in pieces that end there, expat never runs ahead of us.
             end = self._in.find(b">", self._searched) + 1
             if self._length + (end or len(self._in)) > OCTETS:
@@ -151,8 +155,12 @@ class Reader:
         parser.EndElementHandler = self._closes
         parser.CharacterDataHandler = self._says
         parser.XmlDeclHandler = self._declares
-        parser.StartDoctypeDeclHandler = lambda *_: self._refuse("restricted-xml", "a DTD has no place in a stream")
-        parser.CommentHandler = lambda *_: self._refuse("restricted-xml", "a comment has no place in a stream")
+        parser.StartDoctypeDeclHandler = lambda *_: self._refuse(
+            "restricted-xml", "a DTD has no place in a stream"
+        )
+        parser.CommentHandler = lambda *_: self._refuse(
+            "restricted-xml", "a comment has no place in a stream"
+        )
         parser.ProcessingInstructionHandler = lambda *_: self._refuse(
             "restricted-xml", "a processing instruction has no place in a stream"
         )
@@ -168,7 +176,9 @@ class Reader:
         given = {_tag(key): value for key, value in attributes.items()} if attributes else {}
         if self._depth == 1:
             if tag != f"{{{STREAMS}}}stream":
-                self._refuse("invalid-namespace", f"a stream begins with stream:stream, not with {tag[:100]}")
+                self._refuse(
+                    "invalid-namespace", f"a stream begins with stream:stream, not with {tag[:100]}"
+                )
             self._began = True
             self._event = Header(given)
         elif self._depth == 2:
@@ -278,5 +288,7 @@ def _quoted(text: str) -> str:
 
 def split_tag(element: Element) -> tuple[str, str]:
     """(namespace, local name) of an element."""
-    namespace, _, local = element.tag[1:].rpartition("}") if element.tag.startswith("{") else ("", "", element.tag)
+    namespace, _, local = (
+        element.tag[1:].rpartition("}") if element.tag.startswith("{") else ("", "", element.tag)
+    )
     return namespace, local
