@@ -31,20 +31,35 @@ class State:
         self._lock: sqlite3.Connection | None = None
         try:
             self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+        try:
+            self._prepare()
+        except BaseException:
+            # Nobody gets this object, so nobody else could close the connection.
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        try:
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
             )
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            self._db.execute(f"PRAGMA user_version = {self.VERSION}") if version == 0 else None
+            if version == 0:
+                self._db.execute(f"PRAGMA user_version = {self.VERSION}")
         except sqlite3.Error as error:
-            raise StateError(
-                f"{path}: the state cannot be used: {error}; move the file away to begin anew"
-            ) from None
+            raise self._unusable(error) from None
         if version > self.VERSION:
             raise StateError(
-                f"{path}: was written by a newer version ({version}, this one knows {self.VERSION})"
+                f"{self.path}: was written by a newer version ({version}, this one knows {self.VERSION})"
             )
+
+    def _unusable(self, error: sqlite3.Error) -> StateError:
+        return StateError(
+            f"{self.path}: the state cannot be used: {error}; move the file away to begin anew"
+        )
 
     def __enter__(self) -> State:
         return self

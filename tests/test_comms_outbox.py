@@ -185,37 +185,3 @@ def test_a_program_killed_while_sending_does_not_know_and_says_so(tmp_path: Path
         assert len(world.mail.messages) == 1, (
             "the alert went out, the answer that was being sent did not go again"
         )
-
-
-# ── the state file ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_only_one_instance_owns_a_state_file_and_death_gives_it_back(tmp_path: Path) -> None:
-    first, second = State(tmp_path / "s"), State(tmp_path / "s")
-    first.own()
-    with pytest.raises(StateError, match="another instance is at work on it"):
-        second.own()
-    first.close()
-    second.own()
-    second.close()
-
-
-@pytest.mark.parametrize("content", [b"not a database at all", b"SQLite format 3\0" + b"x" * 5000])
-def test_a_damaged_state_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "s").write_bytes(content)
-    with pytest.raises(StateError, match="cannot be used") as caught:
-        State(tmp_path / "s")
-    assert caught.value.exit_code == 5 and str(tmp_path / "s") in str(caught.value)
-
-
-def test_a_newer_version_s_state_is_left_alone(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / "s")
-    db.execute("PRAGMA user_version = 99")
-    db.close()
-    with pytest.raises(StateError, match="newer version"):
-        State(tmp_path / "s")
-
-
-def test_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="cannot be used"):
-        State(tmp_path / "none" / "s")
