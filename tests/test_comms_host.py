@@ -99,9 +99,8 @@ def test_a_name_is_an_exact_name(table: list[Process], verdict: str) -> None:
 
 
 def test_a_long_name_is_compared_as_the_kernel_keeps_it() -> None:
-    assert (
-        probe.by_name(Table(Process(9, 1, "a-very-long-nam")), ["a-very-long-name-indeed"]) == "up"
-    )  # type: ignore[arg-type]
+    table = Table(Process(9, 1, "a-very-long-nam"))
+    assert probe.by_name(table, ["a-very-long-name-indeed"]) == "up"  # type: ignore[arg-type]
 
 
 def test_a_pidfile_says_up_down_or_unknown(tmp_path: Path) -> None:

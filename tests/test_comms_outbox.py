@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from comms.compose import Message
-from comms.errors import StateError
 from comms.outbox import Outbox
 from comms.settings import Server, load
 from comms.state import State

@@ -94,7 +94,7 @@ def test_the_state_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="none/s: .*cannot be used"):
+    with pytest.raises(StateError, match=r"none/s: .*cannot be used"):
         State(tmp_path / "none" / "s")
 
 

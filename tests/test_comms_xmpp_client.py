@@ -228,7 +228,7 @@ def test_off_line_a_message_can_still_be_left_for_later(
             jabber.wait(clock.time() + 1)
         assert not jabber.deliver(THEM, "Hello", later=outbox)
         assert outbox.waiting() == [(THEM, "Hello")]
-        with pytest.raises(Unreachable, match="the next try is in"):
+        with pytest.raises(Unreachable, match="the next attempt to connect is in"):
             jabber.deliver(THEM, "Hello")
 
 

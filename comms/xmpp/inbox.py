@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
+from comms.callbacks import call
 from comms.host import Host
 from comms.xmpp.addresses import Jid
 from comms.xmpp.stanzas import Message, Presence
@@ -16,6 +17,7 @@ HELD = (
 PEOPLE = 1000  # whose wish to see us, or whose permission, may wait
 
 Handler = Callable[[Any], object]
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 class Inbox:
@@ -77,9 +79,10 @@ class Inbox:
                 self._told[bare] = news
                 yield presence
 
-    def on(self, kind: str, handler: Handler) -> None:
-        """From now on `dispatch` calls this with every value of a kind."""
+    def on(self, kind: str, handler: _Handler) -> _Handler:
+        """From now on `dispatch` calls this with every value of a kind. Returns it, to decorate with."""
         self._handlers.setdefault(kind, []).append(handler)
+        return handler
 
     def dispatch(self) -> None:
         """Empties the queues into the handlers. While one is at work nothing else is handed out: it is not called again."""
@@ -95,20 +98,9 @@ class Inbox:
             ):
                 for value in taken if kind in self._handlers else ():
                     for handler in self._handlers[kind]:
-                        self.call(handler, value)
+                        call(self._host, handler, value)
         finally:
             self._handling = False
-
-    def call(self, handler: Callable[[Any], Any], value: object) -> tuple[bool, Any]:
-        """Whether a handler did its work, and what it gave. One that raises is reported, and the rest goes on."""
-        try:
-            return True, handler(value)
-        except Exception as error:
-            name = getattr(handler, "__name__", type(handler).__name__)
-            self._host.log(
-                "handler-failed", "error", handler=name, trouble=f"{type(error).__name__}: {error}"
-            )
-            return False, None
 
 
 def take(waiting: dict[Jid, Presence]) -> Iterator[Presence]:
