@@ -10,14 +10,11 @@ an error the session is over.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import types
 from collections.abc import Callable
 from typing import NoReturn
 from xml.etree.ElementTree import Element, SubElement
 
-from comms import sasl
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
@@ -25,6 +22,7 @@ from comms.link import Link, client_context, secure
 from comms.settings import Server
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid, ascii_domain
+from comms.xmpp.login import Login
 from comms.xmpp.stream import (
     FOOTER,
     STREAM_ERRORS,
@@ -41,7 +39,6 @@ from comms.xmpp.stream import (
 )  # fmt: skip
 
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
-SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 
@@ -190,100 +187,15 @@ class Session:
         self._ended = False
 
     def _log_in(self, features: Element) -> None:
-        """The one mechanism that the settings name, or the strongest that is offered. Never a second one."""
-        offered = [
-            (one.text or "").strip()
-            for one in features.iterfind(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")
-        ]
-        mechanism = self._mechanism(offered, features)
-        user, password = self._user(), self.server.password
-        responder: sasl.Responder
-        if mechanism in sasl.SCRAM:
-            responder = sasl.Scram(sasl.SCRAM[mechanism], user, password, self._host.token(24))
-        else:
-            responder = sasl.plain(user, password)
-        self._say_sasl("auth", responder(b""), f" mechanism='{mechanism}'")
-        for _ in range(5):  # no mechanism has more steps
-            said = self._element(f"{{{SASL}}}challenge", f"{{{SASL}}}success", f"{{{SASL}}}failure")
-            name = split_tag(said)[1]
-            if name == "failure":
-                raise self._sasl_trouble(said, mechanism)
-            content = self._decoded((said.text or "").strip())
-            if name == "challenge":
-                self._say_sasl("response", responder(content))
-                continue
-            if isinstance(responder, sasl.Scram):
-                if (
-                    content and not responder.proven
-                ):  # RFC 6120 §6.3.10: the last word may come with the success
-                    responder(content)
-                if not responder.proven:
-                    raise Refused(
-                        f"{self._name} never proved that it knows the password: it is not what it claims to be"
-                    )
-            return
-        raise Refused(f"{self._name} asks on and on in the login by {mechanism}")
-
-    def _mechanism(self, offered: list[str], features: Element) -> str:
-        wanted = (
-            [*sasl.SCRAM, "PLAIN"] if self.server.auth == "auto" else [self.server.auth.upper()]
+        login = Login(
+            self._name,
+            self.server,
+            self.account,
+            self._host,
+            write=self._write,
+            receive=self._element,
         )
-        mechanism = next((name for name in wanted if name in offered), None)
-        encrypted = self.link.tls is not None
-        if (
-            mechanism is None
-            and not offered
-            and not encrypted
-            and features.find(f"{{{TLS}}}starttls") is not None
-        ):
-            raise Refused(f'{self._name} lets nobody log in without TLS; write tls = "starttls"')
-        if mechanism == "PLAIN" and self.server.auth == "auto" and not encrypted:
-            raise Refused(
-                f"{self._name} offers only to take the password in clear; nothing is sent "
-                '(tls = "starttls" encrypts it, auth = "plain" would allow it)'
-            )
-        if mechanism is None:
-            raise Refused(
-                f"{self._name} offers no way to log in that the settings allow "
-                f"(offered: {' '.join(offered)[:200] or 'none'}; auth = {self.server.auth!r})"
-            )
-        return mechanism
-
-    def _user(self) -> str:
-        """RFC 6120 §6.3.7: the local part, unless the settings name somebody who is none."""
-        user = self.server.user
-        local, _, domain = user.partition("@")
-        return (
-            self.account.local
-            if not user or domain.lower() == self.account.domain
-            else user
-            if domain
-            else local
-        )
-
-    def _say_sasl(self, name: str, content: bytes, attributes: str = "") -> None:
-        text = base64.b64encode(content).decode() or (
-            "=" if name == "auth" else ""
-        )  # RFC 6120 §6.4.2
-        self._write(f"<{name} xmlns='{SASL}'{attributes}>{text}</{name}>".encode())
-
-    def _decoded(self, text: str) -> bytes:
-        try:
-            return b"" if text == "=" else base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            raise Refused(
-                f"{self._name} sends a challenge that is not base64 (RFC 6120 §6.3.5)"
-            ) from None
-
-    def _sasl_trouble(self, failure: Element, mechanism: str) -> CommsError:
-        names = [split_tag(child)[1] for child in failure]
-        said = next((name for name in names if name != "text"), "not-authorized")
-        text = (failure.findtext(f"{{{SASL}}}text") or "").strip()[:200]
-        kind = TryLater if said == "temporary-auth-failure" else Refused
-        return kind(
-            f"{self._name} refused the login of {self.account.bare} by {mechanism}: {said}"
-            + (f" ({text})" if text else "")
-        )
+        login.run(features, encrypted=self.link.tls is not None)
 
     def _bind(self) -> None:
         """A resource of our own (RFC 6120 §7), and the session of older servers (RFC 3921 §3) where they insist."""
