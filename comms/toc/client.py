@@ -20,15 +20,16 @@ import types
 from collections.abc import Callable
 from typing import TypeVar
 
+from comms.backoff import Backoff
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, SettingsError, TryLater, Unreachable
+from comms.errors import CommsError, SettingsError, TryLater, Unreachable
 from comms.host import Host
 from comms.settings import Server
-from comms.toc.buddies import Buddy, BuddyList, presence
-from comms.toc.markup import Html, marked_up, pieces
+from comms.toc.buddies import Buddy, BuddyList
+from comms.toc.dispatch import Dispatcher
+from comms.toc.markup import marked_up, pieces
 from comms.toc.messages import (
     COMMAND,
-    Complaint,
     Message,
     complaint,
     normal,
@@ -36,6 +37,7 @@ from comms.toc.messages import (
     signon_command,
     word,
 )
+from comms.toc.rooms import Rooms
 from comms.toc.session import PRESENCE, Session
 
 FIRST_PAUSE, LONGEST_PAUSE = (
@@ -65,15 +67,12 @@ class Client:
             ) from None
         self._session: Session | None = None
         self._wanted = False  # a lost connection is established again
-        self._tries, self._retry_at = 0, 0.0
+        self._backoff = Backoff(clock, host, first=FIRST_PAUSE, longest=LONGEST_PAUSE, jitter=0.5)
         self._watched: dict[str, Buddy] = {}  # beside those of the stored list
-        self._rooms: dict[str, str] = {}  # chat rooms: id → name
+        self.rooms = Rooms()
         self._away: str | None = None
         self._idle_since: float | None = None
-        self._muted: Buddy | None = None  # whose auto-response is being handled: it gets no answer
-        self._on_im: list[Callable[[Html, Buddy, bool], object]] = []
-        self._on_error: list[Callable[[Complaint], object]] = []
-        self._on_chat: list[Callable[[Html, Buddy, str], object]] = []
+        self._dispatcher = Dispatcher(self, self._own, host)
 
     # ── what is to be called ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -83,17 +82,17 @@ class Client:
         What oneself said is never handed on, and an answer to an auto-response, said within the function, never sent:
         two programs that answer each other would not stop.
         """
-        self._on_im.append(handler)
+        self._dispatcher.on_im.append(handler)
         return handler
 
     def on_error(self, handler: _Function) -> _Function:
         """Has a function called with each ERROR of the server, as a Complaint: `code`, `text`."""
-        self._on_error.append(handler)
+        self._dispatcher.on_error.append(handler)
         return handler
 
     def on_chat(self, handler: _Function) -> _Function:
         """Has a function called with what others say in joined rooms: (message, buddy, room)."""
-        self._on_chat.append(handler)
+        self._dispatcher.on_chat.append(handler)
         return handler
 
     def watch(self, buddy: Buddy) -> None:
@@ -113,9 +112,10 @@ class Client:
         """
         self.disconnect()
         session = self._sign_on()
-        self._wanted, self._tries = True, 0
+        self._wanted = True
+        self._backoff.succeeded()
         for message in session.waiting():
-            self._handle(message)
+            self._dispatcher.handle(message)
 
     def wait(self, limit: float | None = None) -> None:
         """Handles what comes, for so many seconds, or until the program is asked to stop.
@@ -132,7 +132,7 @@ class Client:
                     if not self._come_again(until):
                         return
                 elif (message := self._session.next(until)) is not None:
-                    self._handle(message)
+                    self._dispatcher.handle(message)
                 else:
                     return
             except Unreachable as error:
@@ -141,14 +141,14 @@ class Client:
                     self._session is not None
                     and self._clock.time() - self._session.began > LONGEST_PAUSE
                 ):
-                    self._tries = 0  # a session that was cut at once does not count as being back
+                    self._backoff.succeeded()  # a session that was cut at once does not count as being back
                 self._drop()
-                self._retry_at = self._later()
+                self._backoff.failed()
 
     def disconnect(self) -> None:
         """Leaves, once what was said is out. Functions stay registered; connect may be called again."""
         self._wanted = False
-        self._away, self._idle_since, self._rooms = None, None, {}
+        self._away, self._idle_since, self.rooms = None, None, Rooms()
         self._drop()
 
     def __enter__(self) -> Client:
@@ -172,7 +172,7 @@ class Client:
         when it was not sent, Unknown when the link was lost before anybody could tell.
         """
         buddy = to if isinstance(to, Buddy) else Buddy(self, to)
-        if self._muted == buddy:
+        if self._dispatcher.muted == buddy:
             self._host.log("aim-not-answered", to=buddy, reason="an auto-response gets no answer")
             return False
         return self._request(
@@ -210,7 +210,7 @@ class Client:
         session.say(f"toc_chat_join 4 {quoted(room)}")
         for message in session.coming(self.server.timeout):
             if message.word == "CHAT_JOIN":
-                self._rooms[message["id"]] = message["room"]
+                self.rooms.joined(message["id"], message["room"])
                 return
             if message.word == "ERROR" and complaint(message).code == 950:
                 raise session.trouble(complaint(message))
@@ -218,13 +218,13 @@ class Client:
 
     def send_chat(self, room: str, text: str) -> bool:
         """Says something in a room. Gives and raises what send_im does; Refused also when the room was not joined."""
-        return self._request(f"toc_chat_send {self._number(room)} ", text, "", {903, 950, 960})
+        return self._request(f"toc_chat_send {self.rooms.id(room)} ", text, "", {903, 950, 960})
 
     def leave_chat(self, room: str) -> None:
         """Leaves a room. Raises Refused when it was not joined, Unreachable."""
-        number = self._number(room)
+        number = self.rooms.id(room)
         self.say(f"toc_chat_leave {number}")
-        del self._rooms[number]
+        self.rooms.left(number)
 
     def say(self, line: str) -> None:
         """A command as it stands. Raises Unreachable, and ValueError when it is too long."""
@@ -237,9 +237,9 @@ class Client:
         try:
             refusal = session.sign_on(self._own, self._signon)
             if refusal is not None:
-                self._complained(refusal)
+                self._dispatcher.complained(refusal)
                 if refusal.code == 983:
-                    self._retry_at = self._clock.time() + TOO_OFTEN
+                    self._backoff.wait_at_least(TOO_OFTEN)
                 raise session.trouble(refusal)
             self._go_on_line(session)
         except BaseException:
@@ -274,30 +274,23 @@ class Client:
 
     def _come_again(self, until: float | None) -> bool:
         """One more attempt to sign on, when it is time; False when the program's time is come first, or its end."""
-        due = self._retry_at if until is None else min(self._retry_at, until)
-        if not self._pause(due) or self._clock.time() < self._retry_at:
+        due = self._backoff.due if until is None else min(self._backoff.due, until)
+        if not self._pause(due) or self._clock.time() < self._backoff.due:
             return False
         try:
             self._sign_on()
         except (Unreachable, TryLater) as error:
             self._host.log("aim-not-back", "warning", trouble=error)
-            self._retry_at = max(self._retry_at, self._later())
+            self._backoff.failed()
             return True
         self._host.log("aim-back")
-        rooms, self._rooms = list(self._rooms.values()), {}
+        rooms, self.rooms = self.rooms, Rooms()
         for room in rooms:
             try:
                 self.join_chat(room)
             except CommsError as error:
                 self._host.log("aim-room-lost", "warning", room=room, trouble=error)
         return True
-
-    def _later(self) -> float:
-        """When to try again. Jittered: when a server comes back, its clients should not all come at once."""
-        chance = int(self._host.token(4), 36) / 36**4
-        pause = min(FIRST_PAUSE * 2.0 ** min(self._tries, 16), LONGEST_PAUSE)
-        self._tries += 1
-        return self._clock.time() + pause * (1 + chance) / 2
 
     def _pause(self, until: float) -> bool:
         """Waits; False when the program is asked to stop before."""
@@ -318,14 +311,6 @@ class Client:
             known &= session.ask(head + quoted(piece) + tail, codes)
         return known
 
-    def _number(self, room: str) -> str:
-        for number, name in self._rooms.items():
-            if _same_room(name, room):
-                return number
-        raise Refused(
-            f"the chat room {room!r} was not joined; joined: {', '.join(self._rooms.values()) or 'none'}"
-        )
-
     def _connected(self) -> Session:
         if self._session is None:
             raise Unreachable("not signed on: connect() comes first")
@@ -336,79 +321,6 @@ class Client:
             session, self._session = self._session, None
             session.close()
 
-    # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _handle(self, message: Message) -> None:
-        if message.word in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
-            self._handle_im(message)
-        elif message.word in PRESENCE:
-            self._handle_presence(message)
-        elif message.word == "ERROR":
-            self._complained(complaint(message))
-        elif message.word in ("CHAT_IN", "CHAT_IN_ENC") and normal(message["sender"]) != self._own:
-            buddy, room = self._buddy(message["sender"]), self._rooms.get(message["id"], "")
-            for on_chat in self._on_chat:
-                self._call(on_chat, Html(message["text"]), buddy, room)
-        elif message.word in ("CONFIG", "CONFIG2"):
-            self.buddy_list.learn(message["text"])
-        elif message.word == "NICK":
-            self.screen_name = message["name"]
-        elif message.word == "EVILED" and message["level"].isdecimal():
-            self.warning_level = int(message["level"])
-        elif message.word == "CHAT_LEFT":
-            self._rooms.pop(message["id"], None)
-        elif (
-            message.word == "PAUSE"
-        ):  # no server of today says it; what comes behind it would be ignored
-            raise Unreachable("the server wants a pause: signing on anew")
-
-    def _complained(self, found: Complaint) -> None:
-        for handler in self._on_error:
-            self._call(handler, found)
-
-    def _handle_im(self, message: Message) -> None:
-        if normal(message["sender"]) == self._own:
-            return
-        buddy, auto_response = self._buddy(message["sender"]), message["auto"] == "T"
-        self._muted = buddy if auto_response else None
-        try:
-            for handler in self._on_im:
-                self._call(handler, Html(message["text"]), buddy, auto_response)
-        finally:
-            self._muted = None
-
-    def _handle_presence(self, message: Message) -> None:
-        try:
-            news = presence(message)
-        except ValueError as error:
-            self._host.log("aim-not-understood", "warning", message=message.word, trouble=error)
-            return
-        buddy = self.buddy_list.find(news.name)
-        if buddy is None:
-            return
-        for change in buddy.learn(news):
-            for handler in buddy.handlers.get(change, ()):
-                self._call(handler)
-
-    def _buddy(self, name: str) -> Buddy:
-        buddy = self.buddy_list.find(name) or Buddy(self, name)
-        buddy.screen_name = name  # as its owner writes it
-        return buddy
-
-    def _call(self, handler: Callable[..., object], *values: object) -> None:
-        """A program's function; whatever it raises is reported, and the next one is called."""
-        try:
-            handler(*values)
-        except Exception as error:
-            name = getattr(handler, "__name__", type(handler).__name__)
-            self._host.log(
-                "handler-failed", "error", handler=name, trouble=f"{type(error).__name__}: {error}"
-            )
-
 
 _GONE = {"online": "F", "evil": "0", "signon": "0", "idle": "0", "class": "   "}
 _STOPPED = object()
-
-
-def _same_room(one: str, other: str) -> bool:
-    return one.casefold().split() == other.casefold().split()
