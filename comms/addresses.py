@@ -42,7 +42,7 @@ class Address:
         """The form in which addresses are compared: case folded (people's servers do not tell case apart)."""
         return self.address.casefold()
 
-    def encoded(self) -> list[str]:
+    def header_pieces(self) -> list[str]:
         """The pieces of the header, ASCII but for the address, between which it may be folded."""
         if not self.name:
             return [self.address]

@@ -21,8 +21,8 @@ class Waitable(Protocol):
     """A link, as far as a clock has to know it."""
 
     local: tuple[str, int]
-    octets_in: int
-    octets_out: int
+    bytes_in: int
+    bytes_out: int
     ended: bool
     finished: bool
     closed: bool
@@ -30,7 +30,7 @@ class Waitable(Protocol):
     def fileno(self) -> int:
         """For select."""
 
-    def pump(self, most: int = ...) -> None:
+    def pump(self, limit: int = ...) -> None:
         """Takes in, without waiting, what has come, in at most so many reads."""
 
     def readable(self) -> bool:

@@ -33,7 +33,7 @@ def address_field(name: str, addresses: Sequence[Address]) -> str:
     for address in addresses:
         if pieces:
             pieces[-1] += ","
-        pieces += address.encoded()
+        pieces += address.header_pieces()
     return _folded(name, pieces)
 
 
@@ -107,7 +107,5 @@ def _value(name: str, raw: bytes) -> str:
     may contain, so a guess can never turn them into the address of somebody with rights.
     """
     return (
-        raw.decode("utf-8", "replace")
-        if name.casefold() in _ADDRESSES
-        else words.decode_octets(raw)
+        raw.decode("utf-8", "replace") if name.casefold() in _ADDRESSES else words.decode_bytes(raw)
     )

@@ -58,7 +58,7 @@ class OutcomeLike(Protocol):
         """How long it took."""
 
     @property
-    def trouble(self) -> str:
+    def error(self) -> str:
         """Why there is no code."""
 
 
@@ -109,7 +109,7 @@ class Outcome:
     code: int | None
     output: str = ""
     seconds: float = 0.0
-    trouble: str = ""
+    error: str = ""
 
 
 OUTPUT = 4096  # octets of a command's output that are kept: the last ones

@@ -104,10 +104,10 @@ class Ledger:
         ).lastrowid
         assert entry is not None
         for key in wanted:
-            self.name(db, entry, key)
+            self.add_key(db, entry, key)
         return entry
 
-    def name(self, db: sqlite3.Connection, entry: int, key: str) -> None:
+    def add_key(self, db: sqlite3.Connection, entry: int, key: str) -> None:
         """Has the entry found by another key too."""
         db.execute("INSERT INTO ledger_key (key, entry) VALUES (?, ?)", (key, entry))
 
@@ -154,12 +154,12 @@ class Ledger:
 
     # ── what breaks whoever touches it ───────────────────────────────────────────────────────────────────────────
 
-    def tries(self, key: str) -> int:
+    def attempts(self, key: str) -> int:
         """How often something was tried and neither done nor given up."""
         found = self._state.rows("SELECT tries FROM ledger_try WHERE key = ?", key)
         return int(str(found[0][0])) if found else 0
 
-    def trying(self, key: str) -> None:
+    def begin_attempt(self, key: str) -> None:
         """One more try begins: written down first, so that it counts even if it is the program's last act."""
         with self._state.transaction() as db:
             db.execute(
@@ -167,7 +167,7 @@ class Ledger:
                 (key,),
             )
 
-    def tried(self, key: str) -> None:
+    def end_attempt(self, key: str) -> None:
         """It is over: the tries are forgotten."""
         with self._state.transaction() as db:
             db.execute("DELETE FROM ledger_try WHERE key = ?", (key,))

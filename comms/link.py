@@ -23,7 +23,7 @@ GOODBYE = 1.0  # seconds that a close waits for the other side to close too
 
 
 class Link:
-    """One TCP connection. `octets_in` and `octets_out` count what crossed the socket, TLS included."""
+    """One TCP connection. `bytes_in` and `bytes_out` count what crossed the socket, TLS included."""
 
     def __init__(self, raw: socket.socket, clock: Clock, timeout: float) -> None:
         self._raw = raw
@@ -34,11 +34,11 @@ class Link:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._shaking_hands = False
         self._fresh = False  # octets of the handshake have come
-        self.awaits_tls = (
+        self.reads_lines = (
             False  # readers are given line by line, so that what stands behind the answer is seen
         )
-        self.octets_in = 0
-        self.octets_out = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
         self.ended = False  # the other side will send nothing more
         self.finished = False  # and we shall not
         self.closed = False
@@ -124,7 +124,7 @@ class Link:
 
     def start_tls(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
         """Upgrades. Raises ssl.SSLError (a certificate that does not fit among them), TimeoutError, ConnectionError."""
-        self.awaits_tls = False
+        self.reads_lines = False
         self.pump(1)
         if self._plain:
             raise ConnectionError(
@@ -159,9 +159,9 @@ class Link:
 
     # ── what a clock needs ───────────────────────────────────────────────────────────────────────────────────────
 
-    def pump(self, most: int = 1 << 30) -> None:
+    def pump(self, limit: int = 1 << 30) -> None:
         """Takes in, without waiting, what has come, in at most so many reads."""
-        for _ in range(most):
+        for _ in range(limit):
             if self.ended or self.closed:
                 return
             try:
@@ -174,7 +174,7 @@ class Link:
             if not data:
                 self.ended = True
                 return
-            self.octets_in += len(data)
+            self.bytes_in += len(data)
             if self._tls is None and not self._shaking_hands:
                 self._plain += data
                 continue
@@ -222,7 +222,7 @@ class Link:
                         f"nobody read what we wrote for {self._timeout:g} s"
                     ) from None
                 continue
-            self.octets_out += sent
+            self.bytes_out += sent
             view = view[sent:]
 
 
@@ -287,6 +287,6 @@ class _Raw(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._link.recv(len(buffer), line=self._link.awaits_tls)
+        data = self._link.recv(len(buffer), line=self._link.reads_lines)
         buffer[: len(data)] = data
         return len(data)

@@ -1,7 +1,7 @@
 """What a mailbox is, by whatever protocol, and how to take mail out of one without losing or repeating any.
 
     with Mailbox(server, clock) as mailbox:                     # comms.pop3, comms.imap
-        for letter in incoming(mailbox, tries, "ops@mail.example.test", most=1_000_000, host=host):
+        for letter in incoming(mailbox, attempts, "ops@mail.example.test", limit=1_000_000, host=host):
             ...                                                 # remember it durably; then it is deleted
 
 A letter is deleted when the loop comes back for the next one: what was to be remembered of it must be on disk by then.
@@ -18,7 +18,7 @@ from typing import Protocol
 from comms.errors import Refused, TryLater
 from comms.host import Host
 
-TRIES = 3  # a mail at which the program has died so often is not to be read again, only kept
+MAX_ATTEMPTS = 3  # a mail at which the program has died so often is not to be read again, only kept
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Mailbox(Protocol):
     def count(self) -> tuple[int, int]:
         """How many messages, and how many octets."""
 
-    def head(self, entry: Entry) -> bytes:
+    def header(self, entry: Entry) -> bytes:
         """The header and the empty line behind it."""
 
-    def fetch(self, entry: Entry, most: int = ...) -> bytes:
+    def fetch(self, entry: Entry, limit: int = ...) -> bytes:
         """The message, as it lies there."""
 
     def delete(self, entry: Entry) -> None:
@@ -55,77 +55,83 @@ class Mailbox(Protocol):
         """Removes what is marked, now; numbers count anew behind it."""
 
 
-class Tries(Protocol):
+class Attempts(Protocol):
     """How often something was tried and neither done nor given up, remembered across the program's death."""
 
-    def tries(self, key: str) -> int:
+    def attempts(self, key: str) -> int:
         """How often so far."""
 
-    def trying(self, key: str) -> None:
+    def begin_attempt(self, key: str) -> None:
         """One more try begins."""
 
-    def tried(self, key: str) -> None:
+    def end_attempt(self, key: str) -> None:
         """It is over."""
 
 
 @dataclass
 class Incoming:
-    """A message on its way. `spoiled` says why it should only be kept: too large (then `raw` is its header), or deadly.
+    """A message on its way. `problem` says why it should only be kept: too large (then `raw` is its header), or deadly.
 
     Setting `stays` leaves it in the mailbox.
     """
 
     raw: bytes = field(repr=False)
     entry: Entry
-    spoiled: str = ""
-    stays: bool = False
+    problem: str = ""
+    leave_on_server: bool = False
 
 
 def incoming(
-    mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host
+    mailbox: Mailbox, attempts: Attempts, place: str, limit: int, host: Host
 ) -> Iterator[Incoming]:
     """Each message, to be remembered in the loop's body and deleted behind it. Raises CommsError.
 
-    `place` names the mailbox in keys; of a message over `most` octets only the header comes. What was begun with before
+    `place` names the mailbox in keys; of a message over `limit` octets only the header comes. What was begun with before
     and never finished comes last, when the deletion of the others is committed: it may well end the session again.
     """
-    fresh, again = _sorted(mailbox, tries, place)
+    fresh, again = _sorted(mailbox, attempts, place)
     for _, key, entry in fresh:
-        yield from _incoming(mailbox, tries, key, entry, 0, most, host)
+        yield from _incoming(mailbox, attempts, key, entry, 0, limit, host)
     if fresh and again:
         mailbox.commit()
-        _, again = _sorted(mailbox, tries, place)
+        _, again = _sorted(mailbox, attempts, place)
     for before, key, entry in again:
-        yield from _incoming(mailbox, tries, key, entry, before, most, host)
+        yield from _incoming(mailbox, attempts, key, entry, before, limit, host)
 
 
 _Listed = list[tuple[int, str, Entry]]
 
 
-def _sorted(mailbox: Mailbox, tries: Tries, place: str) -> tuple[_Listed, _Listed]:
+def _sorted(mailbox: Mailbox, attempts: Attempts, place: str) -> tuple[_Listed, _Listed]:
     """(tries, key, entry) of what is new, oldest first, and of what was tried before, the least tried first."""
     found = []
     for entry in mailbox.entries():
         key = f"{place}/{entry.id or entry.number}"
-        found.append((tries.tries(key), key, entry))
+        found.append((attempts.attempts(key), key, entry))
     return [one for one in found if not one[0]], sorted(
         (one for one in found if one[0]), key=lambda one: one[0]
     )
 
 
 def _incoming(
-    mailbox: Mailbox, tries: Tries, key: str, entry: Entry, before: int, most: int, host: Host
+    mailbox: Mailbox,
+    attempts: Attempts,
+    key: str,
+    entry: Entry,
+    before: int,
+    limit: int,
+    host: Host,
 ) -> Iterator[Incoming]:
-    tries.trying(key)
+    attempts.begin_attempt(key)
     try:
-        if entry.size > most:
-            letter = Incoming(mailbox.head(entry), entry, f"too large: {entry.size} octets")
+        if entry.size > limit:
+            letter = Incoming(mailbox.header(entry), entry, f"too large: {entry.size} octets")
         else:
-            spoiled = f"the program has died of it {before} times" if before >= TRIES else ""
-            letter = Incoming(mailbox.fetch(entry, most), entry, spoiled)
+            problem = f"the program has died of it {before} times" if before >= MAX_ATTEMPTS else ""
+            letter = Incoming(mailbox.fetch(entry, limit), entry, problem)
         yield letter
-        if not letter.stays:
+        if not letter.leave_on_server:
             mailbox.delete(entry)
     except (Refused, TryLater) as error:  # this one, for now; the next may fare better
         host.log("mail-left", "warning", mail=key, trouble=error)
-    tries.tried(key)
+    attempts.end_attempt(key)

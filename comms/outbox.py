@@ -4,7 +4,7 @@
     for result in outbox.flush(server, clock, host): …
 
 Every recipient has a row of its own, marked before it is tried. A recipient whose fate is unknown (link lost behind the
-dot, program killed in the middle) is tried again only if the message was put with `again=True`: an alert may come
+dot, program killed in the middle) is tried again only if the message was put with `at_least_once=True`: an alert may come
 twice, an answer may not.
 """
 
@@ -43,7 +43,7 @@ class Result:
     message_id: str
     address: str
     status: str
-    trouble: str = ""
+    error: str = ""
 
 
 class Outbox:
@@ -56,15 +56,19 @@ class Outbox:
                 db.execute(statement)
 
     def put(
-        self, message: Message, at: float, again: bool = False, db: sqlite3.Connection | None = None
+        self,
+        message: Message,
+        at: float,
+        at_least_once: bool = False,
+        db: sqlite3.Connection | None = None,
     ) -> None:
         """Has a stamped message wait, due at once. With `db`, in the caller's open transaction. Raises ValueError."""
         if db is None:
             with self._state.transaction() as own:
-                self.put(message, at, again, own)
+                self.put(message, at, at_least_once, own)
             return
         sender, recipients = message.envelope()
-        row = (message.message_id, sender, message.to_bytes(), at, again)
+        row = (message.message_id, sender, message.to_bytes(), at, at_least_once)
         mail = db.execute(
             "INSERT INTO outbox (message_id, sender, data, made, again) VALUES (?,?,?,?,?)", row
         ).lastrowid
@@ -143,7 +147,7 @@ class Outbox:
         mail: int,
         message_id: str,
         made: float,
-        again: bool,
+        at_least_once: bool,
         troubles: dict[str, CommsError | None],
         now: float,
     ) -> list[Result]:
@@ -151,7 +155,7 @@ class Outbox:
         results = []
         with self._state.transaction() as db:
             for address, trouble in troubles.items():
-                status = _status(trouble, again)
+                status = _status(trouble, at_least_once)
                 if status == "waiting" and now - made > GIVE_UP:
                     status = "given-up"
                 (tries,) = db.execute(
@@ -172,9 +176,9 @@ class Outbox:
         return results
 
 
-def _status(trouble: CommsError | None, again: bool) -> str:
+def _status(trouble: CommsError | None, at_least_once: bool) -> str:
     if trouble is None:
         return "sent"
     if isinstance(trouble, Refused):
         return "refused"
-    return "unknown" if isinstance(trouble, Unknown) and not again else "waiting"
+    return "unknown" if isinstance(trouble, Unknown) and not at_least_once else "waiting"

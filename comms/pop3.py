@@ -74,13 +74,13 @@ class _Client(poplib.POP3):
             raise poplib.error_proto(line)
         raise _OutOfStep(f"no POP3 answer: {line[:100]!r}")
 
-    def until(self, end: bytes, most: int) -> bytes:
-        """What comes before `end`. Raises ConnectionError at the end of the link, and for more octets than `most`."""
+    def until(self, end: bytes, limit: int) -> bytes:
+        """What comes before `end`. Raises ConnectionError at the end of the link, and for more octets than `limit`."""
         scanned = 0
         while (at := self._buffer.find(end, scanned)) < 0:
             scanned = max(0, len(self._buffer) - len(end) + 1)
-            if len(self._buffer) > most:
-                raise _OutOfStep(f"more than {most} octets came")
+            if len(self._buffer) > limit:
+                raise _OutOfStep(f"more than {limit} octets came")
             data = self.link.recv(1 << 16)
             if not data:
                 raise ConnectionError("the connection ended in the middle of an answer")
@@ -89,12 +89,12 @@ class _Client(poplib.POP3):
         del self._buffer[: at + len(end)]
         return found
 
-    def content(self, most: int) -> bytes:
+    def content(self, limit: int) -> bytes:
         """The lines of a multi-line response, dots unstuffed, each ended by CRLF (RFC 1939 §3)."""
         if self._peek(3) == b".\r\n":
             del self._buffer[:3]
             return b""
-        stuffed = self.until(b"\r\n.\r\n", most) + b"\r\n"
+        stuffed = self.until(b"\r\n.\r\n", limit) + b"\r\n"
         unstuffed = stuffed.replace(b"\r\n.", b"\r\n")
         return unstuffed[1:] if unstuffed.startswith(b".") else unstuffed
 
@@ -175,20 +175,20 @@ class Mailbox:
             Entry(ids.get(number, ""), int(size), number) for number, size in sorted(sizes.items())
         ]
 
-    def head(self, entry: Entry) -> bytes:
+    def header(self, entry: Entry) -> bytes:
         """The header and the empty line behind it. Raises Refused where the server has no TOP."""
         return self._content(f"TOP {entry.number} 0", MESSAGE)
 
-    def fetch(self, entry: Entry, most: int = MESSAGE) -> bytes:
-        """The message, as it lies there. Raises Refused when it is larger than `most` octets; nothing is fetched then.
+    def fetch(self, entry: Entry, limit: int = MESSAGE) -> bytes:
+        """The message, as it lies there. Raises Refused when it is larger than `limit` octets; nothing is fetched then.
 
         A message much larger than its size in the list ends the session: Unreachable.
         """
-        if entry.size > most:
+        if entry.size > limit:
             raise Refused(
-                f"{self._name}: message {entry.number} has {entry.size} octets, the limit is {most}"
+                f"{self._name}: message {entry.number} has {entry.size} octets, the limit is {limit}"
             )
-        return self._content(f"RETR {entry.number}", min(most, 2 * entry.size) + SLACK)
+        return self._content(f"RETR {entry.number}", min(limit, 2 * entry.size) + SLACK)
 
     def delete(self, entry: Entry) -> None:
         """Marks a message; it is removed when the block ends. Raises Unreachable, Refused."""
@@ -330,10 +330,10 @@ class Mailbox:
         """Sends a command and returns its status line. `what` describes it in errors; the default is its first word."""
         return self._ask(what or line.split()[0], lambda: self._client.command(line))
 
-    def _content(self, command: str, most: int) -> bytes:
+    def _content(self, command: str, limit: int) -> bytes:
         def ask() -> bytes:
             self._client.command(command)
-            return self._client.content(most)
+            return self._client.content(limit)
 
         return self._ask(command, ask)
 

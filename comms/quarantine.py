@@ -14,8 +14,9 @@ from comms.errors import StateError
 class Quarantine:
     """A folder of .eml files; the oldest go when there are more than `files`, or more than `octets` in all."""
 
-    def __init__(self, folder: Path, files: int = 500, octets: int = 200_000_000) -> None:
-        self.folder, self.files, self.octets = folder, files, octets
+    def __init__(self, folder: Path, max_files: int = 500, max_bytes: int = 200_000_000) -> None:
+        self.folder = folder
+        self.max_files, self.max_bytes = max_files, max_bytes
 
     def keep(self, raw: bytes, now: float) -> Path:
         """Keeps a mail under the time and its digest: the same mail twice is one file. Raises StateError."""
@@ -42,7 +43,7 @@ class Quarantine:
     def _trim(self) -> None:
         kept = sorted(self.folder.glob("*.eml"))
         sizes = [path.stat().st_size for path in kept]
-        while len(kept) > 1 and (len(kept) > self.files or sum(sizes) > self.octets):
+        while len(kept) > 1 and (len(kept) > self.max_files or sum(sizes) > self.max_bytes):
             with contextlib.suppress(FileNotFoundError):
                 kept.pop(0).unlink()
             sizes.pop(0)

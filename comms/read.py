@@ -45,13 +45,13 @@ class Mail:
     )  # unfolded, still encoded, in order
     defects: tuple[str, ...] = ()
 
-    def all(self, name: str) -> list[str]:
+    def get_all(self, name: str) -> list[str]:
         """Every value of a header, unfolded, still encoded."""
         return [value for known, value in self.headers if known.casefold() == name.casefold()]
 
-    def first(self, name: str) -> str:
+    def get(self, name: str) -> str:
         """The first value of a header, "" when there is none."""
-        return next(iter(self.all(name)), "")
+        return next(iter(self.get_all(name)), "")
 
 
 def read(raw: bytes) -> Mail:
@@ -121,7 +121,7 @@ def _parse(raw: bytes, defects: list[str]) -> Parsed:
     ) as error:  # the parser is not ours, and what strangers send has broken it before
         defects.append(f"the MIME structure cannot be read: {error}")
         plain = Parsed()
-        plain.set_payload(words.decode_octets(raw))
+        plain.set_payload(words.decode_bytes(raw))
         return plain
 
 
@@ -176,7 +176,7 @@ def _text(part: Parsed, content: bytes) -> str:
         charset = str(part.get_param("charset", "") or "")
     except Exception:  # see _parse
         charset = ""
-    text = words.decode_octets(content, charset)
+    text = words.decode_bytes(content, charset)
     return re.sub(r"\r\n?", "\n", text).replace("\0", "\ufffd")
 
 

@@ -1,7 +1,7 @@
 """May this mail be answered, to whom, and with which headers? RFC 3834, and the reports of mail that did not arrive.
 
     reason = unanswerable(mail, own=["tickets@yourco.test"])    # "" when it may be
-    answer = reply(mail, to=answer_to(mail), sender="tickets@yourco.test", text="Thanks!\\n")
+    answer = reply(mail, to=reply_address(mail), sender="tickets@yourco.test", text="Thanks!\\n")
     report = bounce(mail)                                       # what a delivery report says, None when it is none
 
 What the server itself put on top of a mail (everything above the first Received) is believed; the rest is what anybody
@@ -56,17 +56,17 @@ def _on_top(mail: Mail, name: str) -> list[str]:
     return []  # no Received at all: no server of ours has seen it, and none of it is to be believed
 
 
-def returned(mail: Mail) -> str:
+def automatic_reply(mail: Mail) -> str:
     """Why this is a program's answer to some mail (a bounce, an absence notice, a receipt), "" when nothing says so."""
     if return_path(mail) == "":
         return "the envelope sender is null"  # RFC 3834 §2, RFC 5321 §4.5.5
-    kind = mail.first("content-type").casefold()
+    kind = mail.get("content-type").casefold()
     if kind.startswith(
         ("multipart/report", "message/delivery-status", "message/disposition-notification")
     ):
         return "it is a report"
     for name in ("x-autoreply", "x-autorespond", "x-failed-recipients"):
-        if mail.all(name):
+        if mail.get_all(name):
             return f"it has {name}"
     keywords = _auto_submitted(mail)
     return "Auto-Submitted: auto-replied" if "auto-replied" in keywords else ""
@@ -74,13 +74,13 @@ def returned(mail: Mail) -> str:
 
 def automatic(mail: Mail) -> str:
     """Why a program must have written this, "" when nothing says so (RFC 3834 §2, §3.1.8, §5)."""
-    why = returned(mail)
+    why = automatic_reply(mail)
     if why:
         return why
     for keyword in _auto_submitted(mail):
         if keyword != "no":
             return f"Auto-Submitted: {keyword}"
-    for value in mail.all("precedence"):
+    for value in mail.get_all("precedence"):
         if value.strip().casefold() in _BULK:
             return f"Precedence: {value.strip().casefold()}"
     for name, _ in mail.headers:
@@ -95,7 +95,7 @@ def automatic(mail: Mail) -> str:
 
 def _auto_submitted(mail: Mail) -> list[str]:
     """The keywords, without comments and parameters (RFC 3834 §5)."""
-    values = mail.all("auto-submitted")
+    values = mail.get_all("auto-submitted")
     return [re.split(r"[;(\s]", value.strip(), maxsplit=1)[0].casefold() for value in values]
 
 
@@ -107,18 +107,18 @@ def unanswerable(mail: Mail, own: Iterable[str] = ()) -> str:
     if (
         mail.sender.key in ours
         or (return_path(mail) or "").casefold() in ours
-        or answer_to(mail).casefold() in ours
+        or reply_address(mail).casefold() in ours
     ):
         return "it is our own"
     return automatic(mail)
 
 
-def answer_to(mail: Mail) -> str:
+def reply_address(mail: Mail) -> str:
     """The one address for an answer: Reply-To when that is one address, else From; "" when there is neither.
 
     A service's answers go where the request asks for (RFC 3834 §4); nothing goes to several.
     """
-    if len(mail.all("reply-to")) == 1 and len(mail.reply_to) == 1:
+    if len(mail.get_all("reply-to")) == 1 and len(mail.reply_to) == 1:
         return mail.reply_to[0].address
     return mail.sender.address if mail.sender is not None else ""
 
@@ -135,7 +135,7 @@ def reply(mail: Mail, to: str, sender: str, text: str, subject: str = "") -> Mes
     return Message(
         sender=sender,
         to=[to],
-        subject=subject or f"Re: {stem(mail.subject)}",
+        subject=subject or f"Re: {base_subject(mail.subject)}",
         text=text,
         headers=headers,
     )
@@ -148,7 +148,7 @@ def forward(mail: Mail, sender: str, to: list[str], text: str = "") -> Message:
     return message
 
 
-def stem(subject: str) -> str:
+def base_subject(subject: str) -> str:
     """The subject without any Re: before it."""
     return re.sub(
         r"^(?:\s*(?:re|aw|sv|antw|ref)(?:\[\d+\])?\s*:)+\s*", "", subject, flags=re.I
@@ -159,7 +159,7 @@ def stem(subject: str) -> str:
 
 
 @dataclass(frozen=True)
-class Fate:
+class RecipientStatus:
     """One recipient's part of a delivery report (RFC 3464 §2.3): the action decides, whatever the status says."""
 
     address: str
@@ -172,24 +172,24 @@ class Fate:
 class Bounce:
     """What a delivery report says. `message_id` is that of the mail it is about, "" when it does not tell."""
 
-    fates: tuple[Fate, ...]
+    recipients: tuple[RecipientStatus, ...]
     message_id: str = ""
 
     @property
     def failed(self) -> tuple[str, ...]:
         """The addresses that the mail will not reach. A delay is no failure."""
-        return tuple(fate.address for fate in self.fates if fate.action == "failed")
+        return tuple(fate.address for fate in self.recipients if fate.action == "failed")
 
 
 def bounce(mail: Mail) -> Bounce | None:
     """What this mail says about one of ours, None when it is no delivery report. It may be forged: check the Message-ID."""
-    if not mail.first("content-type").casefold().startswith("multipart/report"):
+    if not mail.get("content-type").casefold().startswith("multipart/report"):
         return _bounce_in_words(mail)
-    fates: list[Fate] = []
+    recipients: list[RecipientStatus] = []
     original = ""
     for attached in mail.attachments:
         if attached.type in ("message/delivery-status", "message/global-delivery-status"):
-            fates += _fates(attached.content)
+            recipients += _recipients(attached.content)
         elif attached.type in (
             "message/rfc822",
             "text/rfc822-headers",
@@ -197,10 +197,10 @@ def bounce(mail: Mail) -> Bounce | None:
             "message/global-headers",
         ):
             original = original or _message_id(attached.content)
-    return Bounce(tuple(fates), original) if fates else None
+    return Bounce(tuple(recipients), original) if recipients else None
 
 
-def _fates(content: bytes) -> list[Fate]:
+def _recipients(content: bytes) -> list[RecipientStatus]:
     """The groups of fields behind the first, one a recipient (RFC 3464 §2.1)."""
     found = []
     for group in re.split(rb"(?:\r?\n){2,}", content.strip()):
@@ -209,7 +209,7 @@ def _fates(content: bytes) -> list[Fate]:
         action = str(fields.get("action", "")).strip().casefold()
         if action:
             found.append(
-                Fate(
+                RecipientStatus(
                     recipient.partition(";")[2].strip().strip("<>"),
                     action,
                     str(fields.get("status", "")).split(" ")[0].strip(),
@@ -227,7 +227,9 @@ def _message_id(content: bytes) -> str:
 def _bounce_in_words(mail: Mail) -> Bounce | None:
     """The older kinds: Exim names the recipients in a header, qmail in its text; both quote the mail."""
     failed = [
-        one for value in mail.all("x-failed-recipients") for one in value.replace(",", " ").split()
+        one
+        for value in mail.get_all("x-failed-recipients")
+        for one in value.replace(",", " ").split()
     ]
     if not failed and return_path(mail) == "" and mail.text.startswith("Hi. This is the"):
         failed = re.findall(r"^<([^<>\s]+@[^<>\s]+)>:$", mail.text, re.M)
@@ -235,6 +237,6 @@ def _bounce_in_words(mail: Mail) -> Bounce | None:
         return None
     ours = [address for address in failed if addresses.is_address(address)]
     return Bounce(
-        tuple(Fate(address, "failed") for address in ours),
+        tuple(RecipientStatus(address, "failed") for address in ours),
         _message_id(mail.raw.partition(b"\r\n\r\n")[2]),
     )

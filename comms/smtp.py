@@ -24,7 +24,7 @@ from comms.host import Host
 from comms.link import Link, client_context, secure
 from comms.settings import Server
 
-Trouble = TryLater | Refused | Unknown
+Failure = TryLater | Refused | Unknown
 
 
 class _Client(smtplib.SMTP):
@@ -51,7 +51,7 @@ class Session:
         self._name = f"{server.host}:{server.port}"
         link = Link.connect(server.host, server.port, clock, server.timeout)
         self._link = link
-        link.awaits_tls = server.tls == "starttls"
+        link.reads_lines = server.tls == "starttls"
         self.usable = True  # the dialogue is in step: another message may follow
         try:
             if server.tls == "implicit":
@@ -94,12 +94,12 @@ class Session:
 
     def send(
         self, sender: str, recipients: Iterable[str], data: bytes
-    ) -> dict[str, Trouble | None]:
+    ) -> dict[str, Failure | None]:
         """One message (CRLF, dots not stuffed) to bare addresses; per recipient None, or what stands in the way.
 
         Raises Unreachable when the link is lost before the final dot: then nothing was sent to anybody.
         """
-        results: dict[str, Trouble | None] = {}
+        results: dict[str, Failure | None] = {}
         wanted = list(dict.fromkeys(recipients))
         try:
             for address in (sender, *wanted):
@@ -200,7 +200,7 @@ class Session:
             self._give_up()  # RFC 5321 §3.8: the server closes
         return self._last
 
-    def _said(self, verb: str, argument: str, expected: int = 250) -> Trouble | None:
+    def _said(self, verb: str, argument: str, expected: int = 250) -> Failure | None:
         code, text = self._exchange(verb, argument)
         # 251: will forward; 252: cannot tell, but takes it
         if code == expected or (verb == "RCPT" and code in (251, 252)):
@@ -210,7 +210,7 @@ class Session:
             self._exchange("RSET", "")
         return trouble
 
-    def _content(self, data: bytes) -> Trouble | None:
+    def _content(self, data: bytes) -> Failure | None:
         """The message and the dot. Lost before the dot: nothing was sent. Lost behind it: nobody knows."""
         self._clock.wait(self._link, self._clock.time())  # a look, no waiting
         if self._link.ended:

@@ -79,7 +79,7 @@ class State:
             self._lock.close()
             self._lock = None
 
-    def own(self) -> None:
+    def lock(self) -> None:
         """Makes this the only instance at work on the file, until it closes or dies. Raises StateError if another is."""
         lock = sqlite3.connect(f"{self.path}.lock", timeout=0, isolation_level=None)
         try:

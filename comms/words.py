@@ -22,7 +22,7 @@ _ALIASES = {
 }  # fmt: skip
 
 
-def decode_octets(octets: bytes, charset: str = "") -> str:
+def decode_bytes(octets: bytes, charset: str = "") -> str:
     """The text in these octets: by the charset said, else UTF-8, else Windows-1252 with marks for what fits nothing."""
     name = charset.strip().strip("\"'").lower()
     for guess in (_ALIASES.get(name, name), "utf-8", "cp1252"):
@@ -60,10 +60,10 @@ def _joined(run: list[tuple[str, bytes]]) -> str:
     text, octets, charset = "", b"", ""
     for name, content in run:
         if name != charset:
-            text += decode_octets(octets, charset)
+            text += decode_bytes(octets, charset)
             octets, charset = b"", name
         octets += content
-    return text + decode_octets(octets, charset)
+    return text + decode_bytes(octets, charset)
 
 
 def _word(kind: str, content: str) -> bytes:

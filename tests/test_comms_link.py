@@ -39,7 +39,7 @@ def test_it_reads_and_writes_as_a_socket_and_counts(clock: RealClock) -> None:
         other.sendall(b"line one\r\nrest")
         reader = link.makefile("rb")
         assert reader.readline() == b"line one\r\n"
-        assert (link.octets_out, link.octets_in) == (5, 14)
+        assert (link.bytes_out, link.bytes_in) == (5, 14)
         other.close()
         assert reader.read() == b"rest"
 

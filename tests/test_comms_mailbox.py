@@ -18,29 +18,29 @@ ALICE = "alice@example.test"
 
 
 class Tries(Counter[str]):
-    def tries(self, key: str) -> int:
+    def attempts(self, key: str) -> int:
         return self[key]
 
-    def trying(self, key: str) -> None:
+    def begin_attempt(self, key: str) -> None:
         self[key] += 1
 
-    def tried(self, key: str) -> None:
+    def end_attempt(self, key: str) -> None:
         del self[key]
 
 
 def look(
-    world: World, tries: Tries, most: int = 10_000, dies_of: bytes = b"nothing"
+    world: World, tries: Tries, limit: int = 10_000, dies_of: bytes = b"nothing"
 ) -> list[tuple[str, str]]:
     """One session: (subject, why it is spoiled) of what came."""
     got = []
     with Mailbox(settings.load(world.settings).server("pop3"), world.clock) as mailbox:
-        for letter in incoming(mailbox, tries, "alice", most, world.host):
-            if dies_of in letter.raw and not letter.spoiled:
+        for letter in incoming(mailbox, tries, "alice", limit, world.host):
+            if dies_of in letter.raw and not letter.problem:
                 raise ZeroDivisionError
             got.append(
-                (letter.raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode(), letter.spoiled)
+                (letter.raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode(), letter.problem)
             )
-            letter.stays = letter.spoiled.startswith("too large") and most < 500
+            letter.leave_on_server = letter.problem.startswith("too large") and limit < 500
     return got
 
 
@@ -95,10 +95,10 @@ def test_one_that_the_program_dies_of_is_marked_after_three_times() -> None:
 def test_one_that_is_too_large_comes_as_its_header_and_may_stay() -> None:
     with world_with("one") as world:
         world.mail.deliver(ALICE, b"Subject: big\r\n\r\n" + b"x" * 1000)
-        ((subject, spoiled),) = [one for one in look(world, Tries(), most=400) if one[1]]
+        ((subject, spoiled),) = [one for one in look(world, Tries(), limit=400) if one[1]]
         assert subject == "big" and spoiled.startswith("too large: 1")
         assert left(world) == ["big"]
-        assert look(world, Tries(), most=1000) == [("big", spoiled)] and left(world) == []
+        assert look(world, Tries(), limit=1000) == [("big", spoiled)] and left(world) == []
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_one_refused_recipient_does_not_keep_the_other_waiting() -> None:
             (TO[0], "refused"),
             (TO[1], "sent"),
         ]
-        assert "550 5.1.1 unknown" in results[0].trouble
+        assert "550 5.1.1 unknown" in results[0].error
         assert flush(outbox, world) == []
 
 

@@ -94,7 +94,7 @@ def test_an_old_server_without_capa_uidl_top_and_sasl_is_enough() -> None:
         assert (first.id, second.number) == ("", 2)
         assert mailbox.fetch(first).endswith(MAIL)
         with pytest.raises(Refused):
-            mailbox.head(first)
+            mailbox.header(first)
         mailbox.delete(second)
     assert len(world.mail.messages) == 2
 
@@ -204,7 +204,7 @@ def test_headers_beyond_ascii_can_be_had() -> None:
 def test_a_message_over_the_limit_is_not_fetched() -> None:
     with rehearsal() as world, opened(world) as mailbox:
         with pytest.raises(Refused, match="the limit is 10"):
-            mailbox.fetch(mailbox.entries()[0], most=10)
+            mailbox.fetch(mailbox.entries()[0], limit=10)
         assert not [line for line in said(world) if line.startswith("RETR")]
         assert mailbox.count()[0] == 2
 

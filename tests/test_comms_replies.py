@@ -55,7 +55,7 @@ def test_return_path_is_read(value: str, path: str | None) -> None:
     ("Reply-To:\r\n", "ann@x.example"), ("Reply-To: Bob <bob@x.example>\r\n", "bob@x.example"),
 ])  # fmt: skip
 def test_an_answer_has_one_recipient(more: str, to: str) -> None:
-    assert replies.answer_to(mail(more)) == to
+    assert replies.reply_address(mail(more)) == to
 
 
 def test_a_mail_from_nobody_or_from_us_is_not_answered() -> None:
@@ -99,11 +99,11 @@ def test_a_thread_without_end_is_cut_and_one_without_ids_has_none() -> None:
     ]
 
 
-@pytest.mark.parametrize(("subject", "stem"), [
+@pytest.mark.parametrize(("subject", "base_subject"), [
     ("Re: hello", "hello"), ("RE: re : Re[2]: hello", "hello"), ("AW: hello", "hello"), ("Reason: hello", "Reason: hello"), ("Re:", ""),
 ])  # fmt: skip
-def test_a_subject_is_taken_back_to_its_stem(subject: str, stem: str) -> None:
-    assert replies.stem(subject) == stem
+def test_a_subject_is_taken_back_to_its_stem(subject: str, base_subject: str) -> None:
+    assert replies.base_subject(subject) == base_subject
 
 
 @given(st.binary(max_size=300))
@@ -141,8 +141,10 @@ def test_the_action_decides_and_each_recipient_has_its_own() -> None:
     assert found is not None and found.failed == ("a@x.example",), (
         "failed is final, whatever the status (RFC 3464 §2.3.3)"
     )
-    assert [fate.action for fate in found.fates] == ["failed", "delayed", "delivered"]
-    assert found.fates[0].status == "4.2.2" and found.fates[0].diagnostic == "smtp; 452 full"
+    assert [fate.action for fate in found.recipients] == ["failed", "delayed", "delivered"]
+    assert (
+        found.recipients[0].status == "4.2.2" and found.recipients[0].diagnostic == "smtp; 452 full"
+    )
     assert found.message_id == "<ours@us.test>"
 
 

@@ -57,11 +57,11 @@ def test_an_sql_error_becomes_a_state_error_that_names_the_file(tmp_path: Path) 
 
 def test_only_one_instance_owns_a_state_file_until_it_closes(tmp_path: Path) -> None:
     first, second = State(tmp_path / "s"), State(tmp_path / "s")
-    first.own()
+    first.lock()
     with pytest.raises(StateError, match="another instance is at work on it"):
-        second.own()
+        second.lock()
     first.close()
-    second.own()
+    second.lock()
     second.close()
 
 

@@ -206,7 +206,7 @@ def test_a_link_cut_at_any_octet_of_the_sign_on_is_unreachable_and_no_more(
     peer: Peer, client: Client
 ) -> None:
     client.connect()
-    whole = peer.session.octets_out
+    whole = peer.session.bytes_out
     peer.budgets = list(range(whole))
     for _ in range(whole):
         with pytest.raises(Unreachable):
@@ -815,7 +815,7 @@ def test_a_link_cut_at_any_octet_is_established_again(peer: Peer, client: Client
     heard: list[str] = []
     client.on_im(lambda message, buddy, auto_response: heard.append(message))
     client.connect()
-    whole = peer.session.octets_out
+    whole = peer.session.bytes_out
     news = ["IM_IN2:Bob:F:F:one", "IM_IN2:Bob:F:F:two"]
     for cut in range(1, sum(6 + len(one) for one in news)):
         heard.clear()

@@ -10,21 +10,21 @@ from comms.toc import messages
 from comms.toc.messages import (
     COMMAND,
     Complaint,
+    argument,
     complaint,
-    normal,
-    octets,
+    encode_command,
+    normalize,
     parse,
-    quoted,
-    roasted,
+    quote,
+    roast,
     signon_code,
-    word,
 )
 
 
-def unquoted(argument: str) -> str:
+def unquoted(quoted: str) -> str:
     """What a server makes of an argument in quotes: a backslash makes the next character literal (written here anew)."""
-    assert argument[0] == argument[-1] == '"'
-    text, rest = "", iter(argument[1:-1])
+    assert quoted[0] == quoted[-1] == '"'
+    text, rest = "", iter(quoted[1:-1])
     for character in rest:
         assert character != '"', "the argument ends too early"
         text += next(rest) if character == "\\" else character
@@ -35,19 +35,19 @@ def unquoted(argument: str) -> str:
 
 
 def test_the_published_password_is_roasted_as_published() -> None:
-    assert roasted("password") == "0x2408105c23001130"
+    assert roast("password") == "0x2408105c23001130"
 
 
 @given(st.text(st.characters(max_codepoint=255)))
 def test_roasting_is_an_xor_with_the_repeated_key(password: str) -> None:
-    octets = bytes.fromhex(roasted(password).removeprefix("0x"))
+    octets = bytes.fromhex(roast(password).removeprefix("0x"))
     key = b"Tic/Toc" * (len(password) // 7 + 1)
     assert bytes(a ^ b for a, b in zip(octets, key, strict=False)) == password.encode("latin-1")
 
 
 def test_a_password_beyond_latin_1_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match="Latin-1"):
-        roasted("пароль")
+        roast("пароль")
 
 
 def test_both_published_recipes_of_the_sign_on_code_give_the_same_number() -> None:
@@ -78,15 +78,15 @@ def test_a_sign_on_without_name_or_password_is_an_error(name: str, password: str
 
 @given(st.text())
 def test_whatever_is_quoted_comes_out_of_its_quotes_as_it_was(text: str) -> None:
-    assert unquoted(quoted(text)) == text.replace("\0", "\ufffd")
+    assert unquoted(quote(text)) == text.replace("\0", "\ufffd")
 
 
 def test_all_that_the_protocol_asks_to_escape_is_escaped() -> None:
-    assert quoted('$ { } [ ] ( ) " \\') == r'"\$ \{ \} \[ \] \( \) \" \\"'
+    assert quote('$ { } [ ] ( ) " \\') == r'"\$ \{ \} \[ \] \( \) \" \\"'
 
 
 @pytest.mark.parametrize(
-    ("text", "argument"),
+    ("text", "written"),
     [
         ("bobsmith", "bobsmith"),
         ("bob smith", '"bob smith"'),
@@ -95,23 +95,23 @@ def test_all_that_the_protocol_asks_to_escape_is_escaped() -> None:
         ("bob@mac.com", "bob@mac.com"),
     ],
 )
-def test_an_argument_is_quoted_where_it_must_be(text: str, argument: str) -> None:
-    assert word(text) == argument
+def test_an_argument_is_quoted_where_it_must_be(text: str, written: str) -> None:
+    assert argument(text) == written
 
 
 @given(st.text(alphabet=" \taBcÄ"))
 def test_screen_names_compare_without_case_and_blanks(name: str) -> None:
-    assert normal(name) == name.lower().replace(" ", "").replace("\t", "")
+    assert normalize(name) == name.lower().replace(" ", "").replace("\t", "")
 
 
 def test_a_command_ends_in_one_nul_and_carries_what_is_beyond_latin_1_as_a_reference() -> None:
-    assert octets('toc_send_im bob "5 € é"') == b'toc_send_im bob "5 &#8364; \xe9"\0'
+    assert encode_command('toc_send_im bob "5 € é"') == b'toc_send_im bob "5 &#8364; \xe9"\0'
 
 
 def test_a_command_that_a_server_would_hang_up_on_is_refused() -> None:
-    assert len(octets("x" * COMMAND)) == 2048 - 6  # header and NUL within the 2,048
+    assert len(encode_command("x" * COMMAND)) == 2048 - 6  # header and NUL within the 2,048
     with pytest.raises(ValueError, match="toc_set_away has 2042 octets"):
-        octets("toc_set_away " + "x" * (COMMAND - 12))
+        encode_command("toc_set_away " + "x" * (COMMAND - 12))
 
 
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,7 +151,7 @@ def test_fields_are_parted_by_colons_and_the_last_one_keeps_its_own(
     raw: bytes, fields: dict[str, str]
 ) -> None:
     message = parse(raw)
-    assert message.word == raw.partition(b":")[0].decode()
+    assert message.kind == raw.partition(b":")[0].decode()
     assert {name: message[name] for name in fields} == fields
 
 

@@ -385,7 +385,7 @@ def test_our_own_account_changes_the_list(clock: Hasty, host: Notebook, sender: 
     with Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
         jabber.wait(clock.time() + 1)
         contact = jabber.roster[THEM]
-        assert (contact.name, contact.groups, contact.subscription, contact.seen) == (
+        assert (contact.name, contact.groups, contact.subscription, contact.subscribed) == (
             "Them",
             ("G",),
             "both",

@@ -525,7 +525,7 @@ def test_an_address_that_is_no_account_is_a_settings_error(jid: str) -> None:
 
 def test_without_records_the_domain_itself_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(srv, "_look_up", lambda name, timeout: [])
-    assert srv.places("b\u00fccher.test", "starttls", 5222, Notebook(), 1.0) == [
+    assert srv.candidates("b\u00fccher.test", "starttls", 5222, Notebook(), 1.0) == [
         ("xn--bcher-kva.test", 5222)
     ]
 
@@ -545,7 +545,7 @@ def test_records_are_tried_by_priority_and_the_heavier_likelier_first(
         return records
 
     monkeypatch.setattr(srv, "_look_up", look_up)
-    places = srv.places("x.test", "implicit", 5223, Notebook(), 1.0)
+    places = srv.candidates("x.test", "implicit", 5223, Notebook(), 1.0)
     assert places[2] == ("last.test", 5222)
     assert {places[0], places[1]} == {("light.test", 5222), ("heavy.test", 5223)}
     assert asked == ["_xmpps-client._tcp.x.test."]
@@ -554,7 +554,7 @@ def test_records_are_tried_by_priority_and_the_heavier_likelier_first(
 def test_a_domain_that_serves_no_jabber_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(srv, "_look_up", lambda name, timeout: [(0, 0, 0, ".")])
     with pytest.raises(Refused, match="serves no Jabber"):
-        srv.places("x.test", "starttls", 5222, Notebook(), 1.0)
+        srv.candidates("x.test", "starttls", 5222, Notebook(), 1.0)
 
 
 def test_a_place_where_nobody_listens_gives_way_to_the_next(
@@ -599,7 +599,7 @@ def test_records_are_read_by_dnspython_from_a_name_server(monkeypatch: pytest.Mo
     resolver.nameservers, resolver.port = ["127.0.0.1"], wire.getsockname()[1]
     monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
     try:
-        assert srv.places("example.test", "starttls", 5222, Notebook(), 2.0) == [
+        assert srv.candidates("example.test", "starttls", 5222, Notebook(), 2.0) == [
             ("xmpp.example.test", 15222)
         ]
     finally:
@@ -611,4 +611,4 @@ def test_without_dnspython_the_domain_itself_is_tried(monkeypatch: pytest.Monkey
     import sys
 
     monkeypatch.setitem(sys.modules, "dns.resolver", None)
-    assert srv.places("x.test", "starttls", 5222, Notebook(), 1.0) == [("x.test", 5222)]
+    assert srv.candidates("x.test", "starttls", 5222, Notebook(), 1.0) == [("x.test", 5222)]

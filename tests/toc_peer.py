@@ -32,7 +32,7 @@ class Session:
         self.budget = peer.budgets.pop(0) if peer.budgets else None
         raw.settimeout(PATIENCE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.octets_in = self.octets_out = 0
+        self.bytes_in = self.bytes_out = 0
         self.name = ""
         self.ended = ""  # how the client left: closes or resets
         self.said: list[tuple[int, bytes]] = []  # the client's frames: kind, payload
@@ -58,10 +58,10 @@ class Session:
 
     def writes(self, raw: bytes) -> None:
         """Octets to the client, as many as the budget allows; then it is cut off."""
-        left = len(raw) if self.budget is None else self.budget - self.octets_out
+        left = len(raw) if self.budget is None else self.budget - self.bytes_out
         if not self.closed:
             self._raw.sendall(raw[:left])
-            self.octets_out += len(raw[:left])
+            self.bytes_out += len(raw[:left])
             if left < len(raw):
                 self.hangs_up()
 
@@ -102,14 +102,12 @@ class Session:
     def serve(self) -> bool:
         """Takes in all that the client wrote, answers it, and has the client hold it; whether anything moved."""
         moved = False
-        while self._raw.fileno() >= 0 and not self.ended and self.octets_in < self._link.octets_out:
+        while self._raw.fileno() >= 0 and not self.ended and self.bytes_in < self._link.bytes_out:
             moved |= self._receive()
         if self._raw.fileno() >= 0 and not self.ended and select.select([self._raw], [], [], 0)[0]:
             moved |= self._receive()
         while (
-            not self._link.closed
-            and not self._link.ended
-            and self._link.octets_in < self.octets_out
+            not self._link.closed and not self._link.ended and self._link.bytes_in < self.bytes_out
         ):
             self._link.pump()
             moved = True
@@ -131,7 +129,7 @@ class Session:
                 self.hangs_up()
             self._raw.close()
             return True
-        self.octets_in += len(data)
+        self.bytes_in += len(data)
         self._buffer += data
         self._take()
         return True

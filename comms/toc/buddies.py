@@ -8,7 +8,7 @@ from functools import total_ordering
 from typing import TYPE_CHECKING, TypeVar
 
 from comms.suggest import did_you_mean
-from comms.toc.messages import Message, escaped, normal, word
+from comms.toc.messages import Message, argument, escape, normalize
 
 if TYPE_CHECKING:
     from comms.toc.client import Client
@@ -38,7 +38,7 @@ class Presence:
         return "away" if self.away else "idle" if self.idle > 0 else "available"
 
 
-def presence(message: Message) -> Presence:
+def read_presence(message: Message) -> Presence:
     """What UPDATE_BUDDY says. Raises ValueError for numbers that are none."""
     return Presence(
         message["name"],
@@ -67,7 +67,7 @@ class Buddy:
     @property
     def name(self) -> str:
         """The screen name as servers compare it."""
-        return normal(self.screen_name)
+        return normalize(self.screen_name)
 
     @property
     def is_online(self) -> bool:
@@ -108,7 +108,7 @@ class Buddy:
         """Warns: the more somebody is warned, the slower they may send. Raises Refused (902) when that is not allowed."""
         self._client.warn(self, anonymous)
 
-    def learn(self, news: Presence) -> list[str]:
+    def update(self, news: Presence) -> list[str]:
         """Takes in what the server says; gives the changes, in the order in which they are told."""
         self.screen_name = news.name  # as its owner writes it
         former, self.status = self.status, news.status
@@ -144,30 +144,30 @@ class BuddyList:
 
     def buddy_named(self, name: str) -> Buddy:
         """The buddy of this name, whoever it is: never None. Raises ValueError for a name of blanks."""
-        if not normal(name):
+        if not normalize(name):
             raise ValueError(f"{name!r} is no screen name")
-        return self._known.setdefault(normal(name), Buddy(self._client, name))
+        return self._known.setdefault(normalize(name), Buddy(self._client, name))
 
-    def keep(self, buddy: Buddy) -> None:
+    def remember(self, buddy: Buddy) -> None:
         """Remembers a buddy that is not on any list. Strangers who only say something are not kept."""
         self._known.setdefault(buddy.name, buddy)
 
     def find(self, name: str) -> Buddy | None:
         """The buddy of this name, if there was ever reason to know of it."""
-        return self._known.get(normal(name))
+        return self._known.get(normalize(name))
 
     def add_group(self, group: str) -> None:
         """A group on the server's list. Raises ValueError, Unreachable."""
         if group not in self.groups:
-            self._client.say(f"toc2_new_group {word(_entry(group))}")
+            self._client.send_command(f"toc2_new_group {argument(_entry(group))}")
             self.groups[group] = []
 
     def add_buddy(self, group: str, name: str) -> Buddy:
         """A buddy on the server's list, which keeps it; its group comes into being too. Raises ValueError, Unreachable."""
         buddy = self.buddy_named(_entry(name))
         if buddy not in self.groups.get(group, ()):
-            entries = escaped(f"g:{_entry(group)}\nb:{buddy.name}\n")
-            self._client.say(f"toc2_new_buddies {{{entries}}}")
+            entries = escape(f"g:{_entry(group)}\nb:{buddy.name}\n")
+            self._client.send_command(f"toc2_new_buddies {{{entries}}}")
             self.groups.setdefault(group, []).append(buddy)
         return buddy
 
@@ -176,10 +176,10 @@ class BuddyList:
         buddy = self.buddy_named(name)
         if buddy not in self.groups.get(group, ()):
             raise KeyError(f"{name} is not in group {group!r}")
-        self._client.say(f"toc2_remove_buddy {word(buddy.name)} {word(group)}")
+        self._client.send_command(f"toc2_remove_buddy {argument(buddy.name)} {argument(group)}")
         self.groups[group].remove(buddy)
 
-    def learn(self, text: str) -> None:
+    def update(self, text: str) -> None:
         """Takes in the list that the server sends after sign-on: CONFIG2's lines, or CONFIG's (`g Friends`)."""
         self.groups = {}
         group = "Buddies"
@@ -188,7 +188,7 @@ class BuddyList:
             if kind == "g" and value:
                 group = value
                 self.groups.setdefault(group, [])
-            elif kind == "b" and normal(value):
+            elif kind == "b" and normalize(value):
                 self.groups.setdefault(group, []).append(self.buddy_named(value))
 
     def __iter__(self) -> Iterator[Buddy]:

@@ -27,23 +27,21 @@ from comms.host import Host
 from comms.settings import Server
 from comms.toc.buddies import Buddy, BuddyList
 from comms.toc.dispatch import Dispatcher
-from comms.toc.markup import marked_up, pieces
+from comms.toc.markup import split_message, to_html
 from comms.toc.messages import (
     COMMAND,
     Message,
+    argument,
     complaint,
-    normal,
-    quoted,
+    normalize,
+    quote,
     signon_command,
-    word,
 )
 from comms.toc.rooms import Rooms
 from comms.toc.session import PRESENCE, Session
 
-FIRST_PAUSE, LONGEST_PAUSE = (
-    2.0,
-    300.0,
-)  # seconds between attempts to sign on again; they double, and are jittered
+FIRST_PAUSE = 2.0  # seconds before the first attempt to sign on again; it doubles each time,
+LONGEST_PAUSE = 300.0  # up to this
 TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -55,7 +53,7 @@ class Client:
     def __init__(self, server: Server, clock: Clock, host: Host) -> None:
         self.server = server
         self.screen_name = server.screen_name or server.user
-        self._own = normal(self.screen_name)
+        self._own = normalize(self.screen_name)
         self.buddy_list = BuddyList(self)
         self.warning_level = 0
         self._clock, self._host = clock, host
@@ -97,11 +95,11 @@ class Client:
 
     def watch(self, buddy: Buddy) -> None:
         """Asks for a buddy's presence while signed on, even if it is not on the stored list."""
-        self.buddy_list.keep(buddy)
+        self.buddy_list.remember(buddy)
         if buddy.name not in self._watched:
             self._watched[buddy.name] = buddy
             if self._session is not None:
-                self.say(f"toc_add_buddy {word(buddy.name)}")
+                self.send_command(f"toc_add_buddy {argument(buddy.name)}")
 
     # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,7 +112,7 @@ class Client:
         session = self._sign_on()
         self._wanted = True
         self._backoff.succeeded()
-        for message in session.waiting():
+        for message in session.pending():
             self._dispatcher.handle(message)
 
     def wait(self, limit: float | None = None) -> None:
@@ -176,7 +174,7 @@ class Client:
             self._host.log("aim-not-answered", to=buddy, reason="an auto-response gets no answer")
             return False
         return self._request(
-            f"toc_send_im {word(buddy.name)} ",
+            f"toc_send_im {argument(buddy.name)} ",
             text,
             " auto" if auto_response else "",
             {901, 903, 960},
@@ -184,36 +182,36 @@ class Client:
 
     def warn(self, buddy: Buddy, anonymous: bool = False) -> None:
         """Warns somebody who lately sent an IM. Raises Refused (902) where that is not allowed."""
-        self._connected().ask(
-            f"toc_evil {word(buddy.name)} {'anon' if anonymous else 'norm'}", {901, 902}
+        self._connected().request(
+            f"toc_evil {argument(buddy.name)} {'anon' if anonymous else 'norm'}", {901, 902}
         )
 
     def go_away(self, message: str) -> None:
         """Is away from now on, with this message."""
-        away = quoted(marked_up(message))
-        self.say(f"toc_set_away {away}")
+        away = quote(to_html(message))
+        self.send_command(f"toc_set_away {away}")
         self._away = away
 
     def come_back(self) -> None:
         """Is no longer away."""
-        self.say("toc_set_away")
+        self.send_command("toc_set_away")
         self._away = None
 
     def idle(self, seconds: float) -> None:
         """Has been idle for so many seconds already, and goes on being so; 0 ends it. Say it once: the server counts."""
-        self.say(f"toc_set_idle {seconds:.0f}")
+        self.send_command(f"toc_set_idle {seconds:.0f}")
         self._idle_since = self._clock.time() - seconds if seconds > 0 else None
 
     def join_chat(self, room: str) -> None:
         """Enters a chat room. Raises Refused (950), Unreachable."""
         session = self._connected()
-        session.say(f"toc_chat_join 4 {quoted(room)}")
-        for message in session.coming(self.server.timeout):
-            if message.word == "CHAT_JOIN":
+        session.send(f"toc_chat_join 4 {quote(room)}")
+        for message in session.receive_for(self.server.timeout):
+            if message.kind == "CHAT_JOIN":
                 self.rooms.joined(message["id"], message["room"])
                 return
-            if message.word == "ERROR" and complaint(message).code == 950:
-                raise session.trouble(complaint(message))
+            if message.kind == "ERROR" and complaint(message).code == 950:
+                raise session.error_for(complaint(message))
         raise Unreachable(f"{session.where} says nothing about the chat room {room!r}")
 
     def send_chat(self, room: str, text: str) -> bool:
@@ -223,12 +221,12 @@ class Client:
     def leave_chat(self, room: str) -> None:
         """Leaves a room. Raises Refused when it was not joined, Unreachable."""
         number = self.rooms.id(room)
-        self.say(f"toc_chat_leave {number}")
+        self.send_command(f"toc_chat_leave {number}")
         self.rooms.left(number)
 
-    def say(self, line: str) -> None:
+    def send_command(self, line: str) -> None:
         """A command as it stands. Raises Unreachable, and ValueError when it is too long."""
-        self._connected().say(line)
+        self._connected().send(line)
 
     # ── signing on ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,7 +238,7 @@ class Client:
                 self._dispatcher.complained(refusal)
                 if refusal.code == 983:
                     self._backoff.wait_at_least(TOO_OFTEN)
-                raise session.trouble(refusal)
+                raise session.error_for(refusal)
             self._go_on_line(session)
         except BaseException:
             self._drop()
@@ -250,21 +248,23 @@ class Client:
     def _go_on_line(self, session: Session) -> None:
         """Says whom we watch and how we are, and waits until the server has told who is there."""
         line = "toc_add_buddy"
-        for name in map(word, self._watched):
+        for name in map(argument, self._watched):
             if len(line) + len(name) >= COMMAND:
-                session.say(line)
+                session.send(line)
                 line = "toc_add_buddy"
             line += f" {name}"
         if self._watched:
-            session.say(line)
-        session.say("toc_init_done")  # within 30 seconds of the sign-on command
+            session.send(line)
+        session.send("toc_init_done")  # within 30 seconds of the sign-on command
         if self._away is not None:
-            session.say(f"toc_set_away {self._away}")
+            session.send(f"toc_set_away {self._away}")
         if self._idle_since is not None:
-            session.say(f"toc_set_idle {self._clock.time() - self._idle_since:.0f}")
-        session.caught_up()
-        if session.tells:  # whoever was there and is not named by now has left in the meantime
-            named = {normal(one["name"]) for one in session.inbox if one.word in PRESENCE}
+            session.send(f"toc_set_idle {self._clock.time() - self._idle_since:.0f}")
+        session.sync()
+        if (
+            session.answers_status
+        ):  # whoever was there and is not named by now has left in the meantime
+            named = {normalize(one["name"]) for one in session.inbox if one.kind in PRESENCE}
             gone = sorted(
                 buddy.name
                 for buddy in self.buddy_list
@@ -306,9 +306,9 @@ class Client:
         room = COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace"))
         known = True
         for piece in list(
-            pieces(text, room)
+            split_message(text, room)
         ):  # all of them first: what cannot be cut is not sent in part
-            known &= session.ask(head + quoted(piece) + tail, codes)
+            known &= session.request(head + quote(piece) + tail, codes)
         return known
 
     def _connected(self) -> Session:

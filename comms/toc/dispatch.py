@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from comms.callbacks import call
 from comms.errors import Unreachable
 from comms.host import Host
-from comms.toc.buddies import Buddy, presence
+from comms.toc.buddies import Buddy, read_presence
 from comms.toc.markup import Html
-from comms.toc.messages import Complaint, Message, complaint, normal
+from comms.toc.messages import Complaint, Message, complaint, normalize
 from comms.toc.session import PRESENCE
 
 if TYPE_CHECKING:
@@ -29,25 +29,27 @@ class Dispatcher:
 
     def handle(self, message: Message) -> None:
         """Handles one message. Raises Unreachable if the server asks the client to come back later."""
-        if message.word in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
+        if message.kind in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
             self._im(message)
-        elif message.word in PRESENCE:
+        elif message.kind in PRESENCE:
             self._presence(message)
-        elif message.word == "ERROR":
+        elif message.kind == "ERROR":
             self.complained(complaint(message))
-        elif message.word in ("CHAT_IN", "CHAT_IN_ENC") and normal(message["sender"]) != self._own:
+        elif (
+            message.kind in ("CHAT_IN", "CHAT_IN_ENC") and normalize(message["sender"]) != self._own
+        ):
             buddy, room = self._buddy(message["sender"]), self._client.rooms.name(message["id"])
             for handler in self.on_chat:
                 call(self._host, handler, Html(message["text"]), buddy, room)
-        elif message.word in ("CONFIG", "CONFIG2"):
-            self._client.buddy_list.learn(message["text"])
-        elif message.word == "NICK":
+        elif message.kind in ("CONFIG", "CONFIG2"):
+            self._client.buddy_list.update(message["text"])
+        elif message.kind == "NICK":
             self._client.screen_name = message["name"]
-        elif message.word == "EVILED" and message["level"].isdecimal():
+        elif message.kind == "EVILED" and message["level"].isdecimal():
             self._client.warning_level = int(message["level"])
-        elif message.word == "CHAT_LEFT":
+        elif message.kind == "CHAT_LEFT":
             self._client.rooms.left(message["id"])
-        elif message.word == "PAUSE":
+        elif message.kind == "PAUSE":
             # Commands sent during a pause would be ignored. No server of today sends this, so the
             # client does not track pauses: it signs on again, which ends one.
             raise Unreachable("the server wants a pause: signing on anew")
@@ -58,7 +60,7 @@ class Dispatcher:
             call(self._host, handler, found)
 
     def _im(self, message: Message) -> None:
-        if normal(message["sender"]) == self._own:
+        if normalize(message["sender"]) == self._own:
             return
         buddy, auto_response = self._buddy(message["sender"]), message["auto"] == "T"
         # Two programs that answer each other's automatic answers would never stop.
@@ -71,14 +73,14 @@ class Dispatcher:
 
     def _presence(self, message: Message) -> None:
         try:
-            news = presence(message)
+            news = read_presence(message)
         except ValueError as error:
-            self._host.log("aim-not-understood", "warning", message=message.word, trouble=error)
+            self._host.log("aim-not-understood", "warning", message=message.kind, trouble=error)
             return
         buddy = self._client.buddy_list.find(news.name)
         if buddy is None:
             return
-        for change in buddy.learn(news):
+        for change in buddy.update(news):
             for handler in buddy.handlers.get(change, ()):
                 call(self._host, handler)
 

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from comms.toc.messages import quoted
+from comms.toc.messages import quote
 
 
 class Html(str):
@@ -23,14 +23,14 @@ class Html(str):
         ).strip("\n")
 
 
-def marked_up(text: str) -> Html:
+def to_html(text: str) -> Html:
     """Text as HTML: `<`, `>` and `&` as references, line breaks as `<br>`. What is HTML already keeps its tags."""
     if not isinstance(text, Html):
         text = html.escape(text, quote=False)
     return Html("<br>".join(_lines(text)))
 
 
-def pieces(text: str, room: int) -> Iterator[Html]:
+def split_message(text: str, room: int) -> Iterator[Html]:
     """The text as IMs, each at most `room` octets as an argument in quotes. Parted between lines where that is possible.
 
     Where one line is too long, plain text is cut at a blank, else between characters. Raises ValueError for a line of
@@ -38,7 +38,7 @@ def pieces(text: str, room: int) -> Iterator[Html]:
     """
     piece: str | None = None
     for line in _lines(text):
-        marked = marked_up(Html(line) if isinstance(text, Html) else line)
+        marked = to_html(Html(line) if isinstance(text, Html) else line)
         longer = marked if piece is None else f"{piece}<br>{marked}"
         if _size(longer) <= room:
             piece = longer
@@ -84,4 +84,4 @@ def _cut(line: str, room: int) -> Iterator[str]:
 
 def _size(marked: str) -> int:
     """What it takes on the wire, quotes included."""
-    return len(quoted(marked).encode("latin-1", "xmlcharrefreplace"))
+    return len(quote(marked).encode("latin-1", "xmlcharrefreplace"))

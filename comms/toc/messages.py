@@ -94,7 +94,7 @@ ERRORS: dict[int, str] = {
 class Message:
     """One message of the server, by the names of FIELDS. A word that is not known has one field, `text`."""
 
-    word: str
+    kind: str
     fields: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
@@ -143,7 +143,7 @@ def complaint(message: Message) -> Complaint:
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def octets(line: str) -> bytes:
+def encode_command(line: str) -> bytes:
     """A command as the payload of a DATA frame. Raises ValueError when it is longer than servers take."""
     raw = line.encode("latin-1", "xmlcharrefreplace")
     if len(raw) > COMMAND:
@@ -153,38 +153,38 @@ def octets(line: str) -> bytes:
     return raw + b"\0"
 
 
-def normal(name: str) -> str:
+def normalize(name: str) -> str:
     """A screen name as servers compare it: lower case, no blanks."""
     return "".join(name.lower().split())
 
 
-def word(text: str) -> str:
+def argument(text: str) -> str:
     """An argument, quoted where it must be."""
-    return text if re.fullmatch(r"[\w@.,:;#!/+-]+", text, re.ASCII) else quoted(text)
+    return text if re.fullmatch(r"[\w@.,:;#!/+-]+", text, re.ASCII) else quote(text)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """An argument in quotes. Whatever a server might take for more than itself gets a backslash; NUL ends nothing."""
-    return '"' + escaped(text) + '"'
+    return '"' + escape(text) + '"'
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text within quotes or braces."""
     return re.sub(r'([${}\[\]()"\\])', r"\\\1", text.replace("\0", "\ufffd"))
 
 
 def signon_command(name: str, password: str) -> str:
     """`toc2_signon`. Raises ValueError for a name or password that TOC cannot carry."""
-    own = normal(name)
+    own = normalize(name)
     if not own or not password:
         raise ValueError("a screen name and a password are needed, both of one character at least")
     return (
-        f"toc2_signon login.oscar.aol.com 5190 {word(own)} {roasted(password)} english {quoted('TIC:comms')} 160 "
+        f"toc2_signon login.oscar.aol.com 5190 {argument(own)} {roast(password)} english {quote('TIC:comms')} 160 "
         f"{signon_code(own, password)}"
     )
 
 
-def roasted(password: str) -> str:
+def roast(password: str) -> str:
     """The password as the sign-on command carries it: hidden from a glance, from nobody else."""
     try:
         raw = password.encode("latin-1")

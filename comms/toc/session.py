@@ -1,7 +1,7 @@
 """One connection to a TOC server, from FLAPON to the end. What outlives it (whom we watch, what is called) is the client's.
 
 TOC acknowledges nothing, but a server handles commands in order: the answer to a question about ourselves
-(`toc_get_status`) comes behind every complaint about what was said before it. That is what `caught_up` waits for.
+(`toc_get_status`) comes behind every complaint about what was said before it. That is what `sync` waits for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from comms.link import Link
 from comms.settings import Server
 from comms.toc import frames
 from comms.toc.frames import FrameError, Frames
-from comms.toc.messages import Complaint, Message, complaint, normal, octets, parse, word
+from comms.toc.messages import (
+    Complaint,
+    Message,
+    argument,
+    complaint,
+    encode_command,
+    normalize,
+    parse,
+)
 
 CATCH_UP = (
     2.0  # seconds that the answer about ourselves may take; until it comes nothing more is asked
@@ -37,7 +45,7 @@ class Session:
         self.where = f"{server.host}:{server.port}"
         self.began = clock.time()
         self.inbox: deque[Message] = deque()  # read already, not handled yet
-        self.tells = True  # the server answers questions about ourselves
+        self.answers_status = True  # the server answers questions about ourselves
         self._asked = 0  # of which so many are not answered yet
         self._own = ""
         self._server, self._clock, self._host = server, clock, host
@@ -46,26 +54,26 @@ class Session:
 
     def sign_on(self, name: str, command: str) -> Complaint | None:
         """Signs on; gives what the server has against it. Raises Unreachable."""
-        self._own = normal(name)
+        self._own = normalize(name)
         until = self._clock.time() + self._server.timeout
         self._write(frames.FLAPON)
         first = self._frame(until)
         if first is None or first.kind != frames.SIGNON or first.payload[:4] != frames.VERSION:
             raise Unreachable(f"{self.where} does not begin as a TOC server does")
         self._write(self._frames.write(frames.SIGNON, frames.signon(self._own)))
-        self.say(command)
+        self.send(command)
         answer = self._read(until)
         if answer is None:
             raise Unreachable(f"{self.where} does not answer the sign-on")
-        if answer.word not in ("SIGN_ON", "ERROR"):
-            raise Unreachable(f"{self.where} answers the sign-on with {answer.word}")
-        return complaint(answer) if answer.word == "ERROR" else None
+        if answer.kind not in ("SIGN_ON", "ERROR"):
+            raise Unreachable(f"{self.where} answers the sign-on with {answer.kind}")
+        return complaint(answer) if answer.kind == "ERROR" else None
 
-    def say(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """A command. Raises Unreachable, and ValueError when it is longer than servers take."""
-        self._write(self._frames.write(frames.DATA, octets(line)))
+        self._write(self._frames.write(frames.DATA, encode_command(line)))
 
-    def ask(self, line: str, codes: set[int]) -> bool:
+    def request(self, line: str, codes: set[int]) -> bool:
         """Says a command; gives whether it is known to be handled. Too fast means: again, a little later.
 
         Raises what the server has against it, if that is among the codes: Refused, TryLater. Else Unreachable when it
@@ -73,40 +81,40 @@ class Session:
         """
         pause = RATE_PAUSE
         for _ in range(RATE_TRIES):
-            self.say(line)
+            self.send(line)
             try:
-                found = next((one for one in self.caught_up() if one.code in codes), None)
+                found = next((one for one in self.sync() if one.code in codes), None)
             except Unreachable as error:
                 raise Unknown(
                     f"{error}; nobody knows whether what was said last has arrived"
                 ) from None
             if found is None:
-                return self.tells and not self._asked
+                return self.answers_status and not self._asked
             if found.code not in (903, 960):
-                raise self.trouble(found)
+                raise self.error_for(found)
             self._host.log("aim-too-fast", "warning", seconds=f"{pause:g}", trouble=found)
             self._clock.wait(None, self._clock.time() + pause)
             pause *= 2
         raise TryLater(f"{self.where}: {found}, {RATE_TRIES} times")
 
-    def caught_up(self) -> list[Complaint]:
+    def sync(self) -> list[Complaint]:
         """Waits until the server has handled all that was said; gives what it has against it. Raises Unreachable."""
         complaints: list[Complaint] = []
-        if not self.tells:
+        if not self.answers_status:
             return complaints
-        self.say(f"toc_get_status {word(self._own)}")
+        self.send(f"toc_get_status {argument(self._own)}")
         self._asked += 1
-        for message in self.coming(CATCH_UP):
+        for message in self.receive_for(CATCH_UP):
             if self._answers(message):
                 self.inbox.pop()
                 if not self._asked:
                     return complaints
-            elif message.word == "ERROR":
+            elif message.kind == "ERROR":
                 complaints.append(complaint(message))
-        self.tells = bool(complaints)
+        self.answers_status = bool(complaints)
         return complaints
 
-    def trouble(self, found: Complaint) -> Refused | TryLater:
+    def error_for(self, found: Complaint) -> Refused | TryLater:
         """A complaint as an exception."""
         for_now = found.code in (903, 960, 981, 982, 983) or (found.code, found.argument) == (
             989,
@@ -116,7 +124,7 @@ class Session:
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def waiting(self) -> Iterator[Message]:
+    def pending(self) -> Iterator[Message]:
         """What has been read and waits to be handled, taken out one by one."""
         while self.inbox:
             message = self.inbox.popleft()
@@ -128,14 +136,14 @@ class Session:
 
         Raises Unreachable.
         """
-        while (message := next(self.waiting(), None)) is None:
+        while (message := next(self.pending(), None)) is None:
             came = self._read(until)
             if came is None:
                 return None
             self.inbox.append(came)
         return message
 
-    def coming(self, seconds: float) -> Iterator[Message]:
+    def receive_for(self, seconds: float) -> Iterator[Message]:
         """What comes within so many seconds, left in the inbox: its turn to be handled is later. Raises Unreachable."""
         until = self._clock.time() + seconds
         while len(self.inbox) < INBOX and (message := self._read(until)) is not None:
@@ -145,14 +153,14 @@ class Session:
     def _answers(self, message: Message) -> bool:
         """Whether this is the answer to a question about ourselves."""
         about = {"UPDATE_BUDDY": "name", "UPDATE_BUDDY2": "name", "ERROR": "argument"}.get(
-            message.word
+            message.kind
         )
-        if not self._asked or about is None or normal(message[about]) != self._own:
+        if not self._asked or about is None or normalize(message[about]) != self._own:
             return False
-        if message.word == "ERROR" and message["code"] != "901":
+        if message.kind == "ERROR" and message["code"] != "901":
             return False
         self._asked -= 1
-        self.tells |= not self._asked  # late perhaps, but it does answer
+        self.answers_status |= not self._asked  # late perhaps, but it does answer
         return True
 
     # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@
 
         jabber.wait()                                   # until the program is asked to stop
 
-The program only sees messages that it may act on (`stanzas.why_not`); the others are logged. When
+The program only sees messages that it may act on (`stanzas.reason_to_ignore`); the others are logged. When
 the connection is lost, the client reconnects after a jittered exponential back-off. It never sends
 a stanza twice.
 """
@@ -194,7 +194,7 @@ class Client:
         if later is not None and not (self.connected and self.subscribed_to(address)):
             later.put(str(address), text, self._clock.time(), kind)
             if self.connected:
-                self.ask(address)
+                self.request_subscription(address)
             return False
         if not self.subscribed_to(address):
             self._await_authorisation(address, wait)
@@ -220,7 +220,7 @@ class Client:
         """Returns whether they have authorised us (our own account always has)."""
         address = Jid.of(who).bare
         contact = self.roster.get(address)
-        return address == self.jid.bare or (contact is not None and contact.seen)
+        return address == self.jid.bare or (contact is not None and contact.subscribed)
 
     def add(self, who: str | Jid, name: str = "", groups: Collection[str] = ()) -> None:
         """Puts somebody on the contact list and asks for their authorisation.
@@ -229,12 +229,12 @@ class Client:
         """
         address = Jid.of(who).bare
         self.request(stanzas.iq("set", roster_set(address, name, tuple(groups))))
-        self.ask(address)
+        self.request_subscription(address)
 
-    def ask(self, who: Jid) -> None:
+    def request_subscription(self, who: Jid) -> None:
         """Asks for authorisation, unless it was given, or asked for and not answered yet."""
         contact = self.roster.get(who.bare, Contact(who.bare))
-        if not contact.seen and not contact.asked:
+        if not contact.subscribed and not contact.pending:
             self.send(stanzas.presence(who.bare, "subscribe"))
 
     def remove(self, who: str | Jid) -> None:
@@ -324,7 +324,7 @@ class Client:
 
     def _lost(self) -> None:
         """Marks every contact as unavailable: without a session, nobody's presence is known."""
-        for bare in self.roster.lose_sight():
+        for bare in self.roster.forget_presence():
             self._inbox.presence[bare] = Presence(bare, "unavailable")
 
     def _await_authorisation(self, address: Jid, wait: float) -> None:
@@ -334,7 +334,7 @@ class Client:
         try:
             if bare not in self.roster:
                 self.request(stanzas.iq("set", roster_set(bare)))
-            self.ask(bare)
+            self.request_subscription(bare)
 
             def done() -> bool:
                 return self.subscribed_to(bare) or refusals[bare] is not None

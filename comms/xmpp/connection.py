@@ -220,7 +220,9 @@ class Connection:
             keep_at = self._keeper.due(self.session is not None)
             due = keep_at if until is None else min(until, keep_at)
             # Inbox full: do not wake up for readable data, because it could not be taken anyway.
-            link = self.session.link if self.session is not None and self._inbox.room() else None
+            link = (
+                self.session.link if self.session is not None and self._inbox.has_room() else None
+            )
             if self._clock.wait(link, due, or_stop):
                 continue
             now = self._clock.time()
@@ -237,7 +239,7 @@ class Connection:
         """Handles one stanza. Returns False if none has arrived, or if the inbox is full."""
         if self.session is None:
             return False
-        if not self._inbox.room(4 if for_answer else 1):
+        if not self._inbox.has_room(4 if for_answer else 1):
             if for_answer:
                 raise TryLater(
                     "too many messages wait to be taken: call received_messages() more often"

@@ -69,7 +69,7 @@ class Dispatcher:
             condition = stanzas.condition(element)
             self._host.log("message-returned", "warning", by=str(message.sender), trouble=condition)
             return
-        reason = stanzas.why_not(message, self._own(), self.rooms, self._delayed)
+        reason = stanzas.reason_to_ignore(message, self._own(), self.rooms, self._delayed)
         if not reason:
             self._inbox.put(message, len(to_bytes(element)))
         elif message.text.strip():
@@ -89,18 +89,18 @@ class Dispatcher:
             if self._accepts(sender.bare):
                 self._send(stanzas.presence(sender.bare, "subscribed"))
             else:
-                self._inbox.put_person(self._inbox.requests, presence)
+                self._inbox.put_presence(self._inbox.requests, presence)
         elif presence.kind == "subscribed":
-            self._inbox.put_person(self._inbox.subscriptions, presence)
+            self._inbox.put_presence(self._inbox.subscriptions, presence)
         elif presence.kind == "unsubscribe":
             self._inbox.requests.pop(sender.bare, None)
         elif presence.kind in ("unsubscribed", "error") and sender.bare in self.refusals:
             self.refusals[sender.bare] = (
-                stanzas.trouble(element, f"{sender.bare} cannot be asked")
+                stanzas.as_exception(element, f"{sender.bare} cannot be asked")
                 if presence.kind == "error"
                 else Refused(f"{sender.bare} has refused to be told anything")
             )
-        elif presence.kind in ("", "unavailable") and self._roster.met(presence):
+        elif presence.kind in ("", "unavailable") and self._roster.update_presence(presence):
             self._inbox.presence[sender.bare] = self._roster.presence(sender.bare)
 
     def _accepts(self, bare: Jid) -> bool:
@@ -122,7 +122,7 @@ class Dispatcher:
         elif namespace in self.queries:
             self._send(self._answer(element, self.queries[namespace]))
         elif namespace == stanzas.PING and kind == "get":
-            self._send(stanzas.answer(element))
+            self._send(stanzas.result(element))
         else:
             self._send(stanzas.error(element, "service-unavailable"))
 
@@ -134,10 +134,10 @@ class Dispatcher:
             self._host.log("push-ignored", "warning", sender=str(sender), trouble=reason)
             self._send(stanzas.error(element, "service-unavailable"))
             return
-        contact = self._roster.change(element[0])
+        contact = self._roster.apply(element[0])
         if contact is not None and contact.subscription == "remove":
             self._inbox.forget(contact.jid)
-        self._send(stanzas.answer(element))
+        self._send(stanzas.result(element))
 
     def _answer(self, query: Element, handler: QueryHandler) -> Element:
         content: Element | None
@@ -146,4 +146,4 @@ class Dispatcher:
             return stanzas.error(query, "internal-server-error")
         if content is not None and content.tag == IQ:
             return content  # a whole answer, not only the content of one
-        return stanzas.answer(query, content)
+        return stanzas.result(query, content)

@@ -36,7 +36,7 @@ class Inbox:
 
     # ── coming ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def room(self, times: int = 1) -> bool:
+    def has_room(self, times: int = 1) -> bool:
         """Whether more messages may come; up to so many times what should be enough."""
         return self._held <= times * HELD
 
@@ -45,7 +45,7 @@ class Inbox:
         self.messages.append((message, octets + 1024))
         self._held += octets + 1024
 
-    def put_person(self, kind: dict[Jid, Presence], presence: Presence) -> None:
+    def put_presence(self, kind: dict[Jid, Presence], presence: Presence) -> None:
         """Somebody's wish to see us, or their permission to see them: one a person."""
         if presence.sender is None:
             return

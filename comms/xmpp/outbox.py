@@ -40,7 +40,7 @@ class Result:
     address: str
     text: str
     status: str
-    trouble: str = ""
+    error: str = ""
 
 
 class Outbox:

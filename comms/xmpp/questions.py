@@ -39,7 +39,7 @@ class Question:
                 )
             raise TryLater(f"{self.description}: no answer within {timeout:g} s")
         if self.answer.get("type") == "error":
-            raise stanzas.trouble(self.answer, self.description)
+            raise stanzas.as_exception(self.answer, self.description)
         return self.answer
 
 

@@ -15,18 +15,18 @@ RESOURCES = 50  # of one contact
 
 @dataclass(frozen=True)
 class Contact:
-    """Somebody on the list. `subscription` is none, to (we see them), from (they see us) or both; `asked` says that we
+    """Somebody on the list. `subscription` is none, to (we see them), from (they see us) or both; `pending` says that we
     asked to see them and have no answer yet; `approved` that they may see us as soon as they ask."""
 
     jid: Jid
     name: str = ""
     groups: tuple[str, ...] = ()
     subscription: str = "none"
-    asked: bool = False
+    pending: bool = False
     approved: bool = False
 
     @property
-    def seen(self) -> bool:
+    def subscribed(self) -> bool:
         """Whether they have authorised us: we see their presence."""
         return self.subscription in ("to", "both")
 
@@ -62,9 +62,9 @@ class Roster(Mapping[Jid, Contact]):
         if query is None:
             return
         self._contacts.clear()
-        self.change(query)
+        self.apply(query)
 
-    def change(self, query: Element) -> Contact | None:
+    def apply(self, query: Element) -> Contact | None:
         """A roster push (RFC 6121 §2.1.6): its items replace those of the same address. The last one, as it is now."""
         contact = None
         for item in query.iterfind(f"{{{ROSTER}}}item"):
@@ -80,7 +80,7 @@ class Roster(Mapping[Jid, Contact]):
         self.version = query.get("ver", self.version)
         return contact
 
-    def met(self, presence: Presence) -> bool:
+    def update_presence(self, presence: Presence) -> bool:
         """A resource of a contact has come, changed or gone. False when it is nobody's on the list."""
         assert presence.sender is not None
         bare = presence.sender.bare
@@ -95,7 +95,7 @@ class Roster(Mapping[Jid, Contact]):
             there[presence.sender.resource] = presence
         return True
 
-    def lose_sight(self) -> list[Jid]:
+    def forget_presence(self) -> list[Jid]:
         """The link is lost: nobody can be seen any more. Those who could."""
         lost = [bare for bare, there in self._reached.items() if there]
         self._reached.clear()

@@ -129,7 +129,7 @@ class Session:
         if server.host:
             candidates = [(server.host, server.port)]
         else:
-            candidates = srv.places(
+            candidates = srv.candidates(
                 self.account.domain, server.tls, server.port, self._host, server.timeout
             )
         troubles = []
@@ -220,7 +220,7 @@ class Session:
             if said.get("id") == query.get("id") and said.get("type") in ("result", "error"):
                 break
         if said.get("type") == "error":
-            raise stanzas.trouble(said, f"{self._name} refused {what}")
+            raise stanzas.as_exception(said, f"{self._name} refused {what}")
         return said
 
     # ── octets ───────────────────────────────────────────────────────────────────────────────────────────────────

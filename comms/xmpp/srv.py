@@ -7,7 +7,9 @@ from comms.host import Host
 from comms.xmpp.addresses import ascii_domain
 
 
-def places(domain: str, tls: str, port: int, host: Host, timeout: float) -> list[tuple[str, int]]:
+def candidates(
+    domain: str, tls: str, port: int, host: Host, timeout: float
+) -> list[tuple[str, int]]:
     """(host, port) in the order in which to try them (RFC 6120 §3.2.1; XEP-0368 for TLS from the first octet).
 
     Raises Refused when the domain says that it has no such service.

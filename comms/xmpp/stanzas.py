@@ -1,6 +1,6 @@
 """Messages, presence and queries: elements read into values, and built from them.
 
-`why_not` is the rule of whom to obey: a program that acts on a message asks it first (the client does so by itself).
+`reason_to_ignore` is the rule of whom to obey: a program that acts on a message asks it first.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def read_presence(element: Element) -> Presence:
     )
 
 
-def why_not(message: Message, own: Jid, rooms: object = (), delayed: bool = False) -> str:
+def reason_to_ignore(message: Message, own: Jid, rooms: object = (), delayed: bool = False) -> str:
     """Why this message is not one that a program should act on; empty when it is.
 
     It must come from an account (not a server, not a room, not ourselves), be of type chat or normal, hold a text, and
@@ -160,7 +160,7 @@ def iq(kind: str, child: Element | None = None, to: Jid | None = None) -> Elemen
     return element
 
 
-def answer(query: Element, child: Element | None = None) -> Element:
+def result(query: Element, child: Element | None = None) -> Element:
     """The result of a query (RFC 6120 §8.2.3)."""
     return _back(query, iq("result", child))
 
@@ -192,7 +192,7 @@ def condition(element: Element) -> str:
     )
 
 
-def trouble(element: Element, what: str) -> CommsError:
+def as_exception(element: Element, what: str) -> CommsError:
     """A stanza of type error as an exception: TryLater when it says wait, else Refused."""
     found = element.find(f"{{{CLIENT}}}error")
     text = found.findtext(f"{{{STANZA_ERRORS}}}text") if found is not None else ""
