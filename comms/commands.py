@@ -134,13 +134,13 @@ class Commands:
 
     def _end(self, order: Order, outcome: OutcomeLike, status: str, report: Report) -> None:
         with self._state.transaction() as db:
-            facts = {"code": outcome.code, "seconds": round(outcome.seconds, 3), "trouble": outcome.trouble}
+            facts = {"code": outcome.code, "seconds": round(outcome.seconds, 3), "trouble": outcome.error}
             self.ledger.end(db, order.id, status, facts, self._clock.time())
-            self.note(db, order.who, order.verb, status, outcome.trouble or f"exit {outcome.code}")
+            self.note(db, order.who, order.verb, status, outcome.error or f"exit {outcome.code}")
             report(db, order, outcome)
         self._host.log(
             "command", "info" if status == "done" else "error", what=order.verb, who=order.who, status=status,
-            exit=outcome.code, seconds=f"{outcome.seconds:.1f}", trouble=outcome.trouble,
+            exit=outcome.code, seconds=f"{outcome.seconds:.1f}", trouble=outcome.error,
         )  # fmt: skip
 
     # ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,7 +170,7 @@ def describe(order: Order, outcome: OutcomeLike, host: str) -> str:
     elif outcome.code is not None:
         ended = f"failed with exit status {outcome.code} after {outcome.seconds:.1f} s"
     else:
-        ended = outcome.trouble
+        ended = outcome.error
     tail = "".join(f"| {line}\n" for line in outcome.output.splitlines()[-20:])
     return f"> {order.verb}\n{host}: {ended}\n" + (f"\n{tail}" if tail else "")
 

@@ -95,8 +95,8 @@ class MailDoor:
 
     def _take(self, letter: Incoming, place: str) -> None:
         """One mail: a command is written down, anything else is kept as a file. Raises StateError."""
-        mail = read(b"" if letter.spoiled else letter.raw)
-        reason = letter.spoiled or self.judge(mail)
+        mail = read(b"" if letter.problem else letter.raw)
+        reason = letter.problem or self.judge(mail)
         if reason or mail.sender is None:
             self._note_bounce(mail)
             self._refuse(letter.raw, mail, reason)
@@ -132,14 +132,14 @@ class MailDoor:
         text = describe(order, outcome, self._host.name)
         receipt = replies.reply(asked, order.facts["to"], self.sender, text).stamped(self._clock, self._host)
         self.outbox.put(receipt, self._clock.time(), db=db)
-        self._commands.ledger.name(db, order.id, f"receipt:{receipt.message_id}")
+        self._commands.ledger.add_key(db, order.id, f"receipt:{receipt.message_id}")
         self._state.remember(db, f"unreachable {order.who}", None)
 
     def send(self) -> None:
         """Sends what waits. Raises StateError."""
         for result in self.outbox.flush(self._smtp, self._clock, self._host):
             level = "info" if result.status == "sent" else "warning"
-            self._host.log(f"mail-{result.status}", level, to=result.address, trouble=result.trouble)
+            self._host.log(f"mail-{result.status}", level, to=result.address, trouble=result.error)
 
 
 def same(secret: str, said: str) -> bool:

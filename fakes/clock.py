@@ -27,13 +27,13 @@ class Link(Protocol):
     """What the clock must know of a client's link (comms.link.Link has it)."""
 
     local: tuple[str, int]
-    octets_in: int
-    octets_out: int
+    bytes_in: int
+    bytes_out: int
     ended: bool
     finished: bool
     closed: bool
 
-    def pump(self, most: int = ...) -> None:
+    def pump(self, limit: int = ...) -> None:
         """Takes in, without waiting, what has come, in at most so many reads."""
 
     def readable(self) -> bool:
@@ -217,16 +217,16 @@ class Rehearsal:
                 continue
             if link.finished and not connection.ended:
                 return f"the fake never saw the end of session {connection.session.facts.number}"
-            handled = connection.octets_in
-            if handled != link.octets_out and not connection.finished:
-                return f"{link.octets_out - handled} octets that the client wrote were never handled"
+            handled = connection.bytes_in
+            if handled != link.bytes_out and not connection.finished:
+                return f"{link.bytes_out - handled} octets that the client wrote were never handled"
             standing.append((link, connection))
         for link, connection in standing:
             if connection.session.talking and not connection.finished:
                 return "a fake has output that it never wrote"
             link.pump()
-            if connection.octets_out != link.octets_in and not link.ended:
-                return f"{connection.octets_out - link.octets_in} octets that the fake wrote never came"
+            if connection.bytes_out != link.bytes_in and not link.ended:
+                return f"{connection.bytes_out - link.bytes_in} octets that the fake wrote never came"
             if connection.finished and not link.ended:
                 return f"the client never saw the end of session {connection.session.facts.number}"
         return None

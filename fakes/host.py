@@ -34,12 +34,12 @@ class Process:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: its exit status (None: not started, or killed; `trouble` says why), the end of its output."""
+    """How a command ended: its exit status (None: not started, or killed; `error` says why), the end of its output."""
 
     code: int | None
     output: str = ""
     seconds: float = 0.0
-    trouble: str = ""
+    error: str = ""
 
 
 @dataclass

@@ -101,8 +101,8 @@ class Connection(asyncio.Protocol):
         self.session = listener.core()
         self.session.stir = lambda session: shell.stirred(self)
         self.tls: Tls | None = None
-        self.octets_in = 0  # raw octets handled, and
-        self.octets_out = 0  # raw octets handed to the socket: a rehearsal's clock compares them with the client's
+        self.bytes_in = 0  # raw octets handled, and
+        self.bytes_out = 0  # raw octets handed to the socket: a rehearsal's clock compares them with the client's
         self.ended = False  # the client will send nothing more
         self.lost = False  # the socket is gone
         self.finished = False  # our FIN or RST is out
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
             self._handle(data)
             if self.session.full:
                 self._transport.pause_reading()
-        self.octets_in += len(data)
+        self.bytes_in += len(data)
         self.shell.moved()
 
     def eof_received(self) -> bool:
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > OUTPUT:
             self._end(Want.RESET)
             return
-        self.octets_out += len(raw)
+        self.bytes_out += len(raw)
         self._transport.write(raw)  # one answer may be as large as a mail; what waits behind it may not grow
 
     def _end(self, want: Want) -> None:

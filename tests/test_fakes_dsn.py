@@ -55,7 +55,7 @@ def test_an_unknown_recipient_is_refused_or_bounces_as_the_world_says() -> None:
     assert answers[-1].startswith("250 2.0.0")
     found = replies.bounce(read(report(world)))
     assert found is not None and found.failed == ("nobody@example.test",) and found.message_id == "<m1@example.org>"
-    assert found.fates[0].status == "5.1.1"
+    assert found.recipients[0].status == "5.1.1"
 
 
 def test_a_report_comes_from_the_null_sender_and_is_never_answered_by_another() -> None:
@@ -96,7 +96,7 @@ def test_success_is_reported_only_when_asked_for(to: str, notify: str, action: s
     world, _ = bounced({}, f"MAIL FROM:<{CAROL}>", f"RCPT TO:<{to}>{notify}")
     notices = [read(mail.raw) for mail in world.mail.messages if not mail.envelope.sender]
     found = [replies.bounce(mail) for mail in notices]
-    assert [one.fates[0].action for one in found if one] == ([action] if action else [])
+    assert [one.recipients[0].action for one in found if one] == ([action] if action else [])
     assert not any(one and one.failed for one in found)
 
 
@@ -130,8 +130,8 @@ def test_without_marks_there_are_no_fields_for_them_and_the_mail_comes_back_whol
     assert "Original-" not in text
     assert "message/rfc822" in text and "the body" in text
     mail = read(report(world))
-    assert mail.first("auto-submitted") == "auto-replied" and mail.first("message-id") and mail.date
-    assert mail.first("content-type").startswith("multipart/report; report-type=delivery-status")
+    assert mail.get("auto-submitted") == "auto-replied" and mail.get("message-id") and mail.date
+    assert mail.get("content-type").startswith("multipart/report; report-type=delivery-status")
     assert [one.type for one in mail.attachments] == ["message/delivery-status", "message/rfc822"]
     assert not mail.defects
 
@@ -165,7 +165,7 @@ def test_a_report_is_made_on_demand_for_mail_that_was_taken() -> None:
     notice = world.mail.bounce(mail, "far@elsewhere.example", action="delayed", status="4.4.1", text="no answer from host")
     assert notice is not None and "Delayed" in notice.subject
     found = replies.bounce(read(notice.raw))
-    assert found is not None and found.failed == () and found.fates[0].action == "delayed"
+    assert found is not None and found.failed == () and found.recipients[0].action == "delayed"
     assert world.mail.bounce(mail, "near@elsewhere.example") is None, "NOTIFY=NEVER"
     assert len(world.mail.inbox(ALICE)) == 1
     with pytest.raises(LookupError, match="no recipient"):
@@ -194,7 +194,7 @@ def test_when_only_some_have_room_it_is_taken_and_the_others_bounce() -> None:
     )
     assert answers[-1].startswith("250")  # RFC 5321 §4.4: one reply for all
     found = replies.bounce(read(report(world)))
-    assert found is not None and found.failed == (ALICE,) and found.fates[0].status == "5.2.2"
+    assert found is not None and found.failed == (ALICE,) and found.recipients[0].status == "5.2.2"
     assert len(world.mail.inbox("bob@example.test")) == 1
 
 
@@ -228,7 +228,7 @@ def test_an_alias_reaches_its_owners_and_a_catch_all_everybody(world: World) -> 
     assert len(world.mail.inbox(ALICE)) == 3 and len(world.mail.inbox("bob@example.test")) == 1
     assert len(world.mail.inbox("sales@example.test")) == 3, "an alias names its owner's maildrop"
     assert len(world.mail.inbox("what.ever@hooks.test")) == 1 and world.mail.inbox("other@hooks.test") == []
-    known_as = [read(mail.raw).first("delivered-to") for mail in world.mail.inbox(ALICE)]
+    known_as = [read(mail.raw).get("delivered-to") for mail in world.mail.inbox(ALICE)]
     assert known_as == ["sales@example.test", "ALL@example.test", "alice+tag@example.test"]
 
 

@@ -310,7 +310,7 @@ def test_names_and_groups_are_kept_by_the_server_and_read_back(jabber: Jabber, c
         until(clock, bot, lambda: f"michael@{DOMAIN}" in map(str, bot.roster))
         bot.reconnect()  # with versions, the list need not come again
         contact = bot.roster[f"michael@{DOMAIN}"]
-        assert (contact.name, set(contact.groups), contact.asked) == ("Michael & Co", {"Friends", "Admins"}, True)
+        assert (contact.name, set(contact.groups), contact.pending) == ("Michael & Co", {"Friends", "Admins"}, True)
         bot.remove(f"michael@{DOMAIN}")
 
 
@@ -501,7 +501,7 @@ def sees(person: Person, whom: Jid) -> threading.Event:
     """Set while somebody is on line for this person."""
     here = threading.Event()
     person.client.on_presence(lambda one: here.set() if one.show == "available" else here.clear())
-    person.client.ask(whom)
+    person.client.request_subscription(whom)
     return here
 
 

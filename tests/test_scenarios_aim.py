@@ -94,14 +94,14 @@ def spoil(place: Any, name: str, thing: object) -> Callable[[pytest.MonkeyPatch]
 @pytest.mark.parametrize(
     ("spoiled", "name", "act", "claim"),
     [
-        (spoil(Session, "caught_up", lambda self: []), "aim-hello", "aim-nobody-there", "it does not say that it arrived"),
+        (spoil(Session, "sync", lambda self: []), "aim-hello", "aim-nobody-there", "it does not say that it arrived"),
         (spoil(session, "RATE_TRIES", 1), "aim-hello", "aim-too-fast", "it arrives"),
         (spoil(Html, "text", property(str)), "aim-callbacks", "aim-on-im", "of HTML, what a person reads is told"),
         (spoil(html, "escape", lambda text, quote: text), "aim-uptime", "aim-uptime-long-answer",
          "what looks like a tag is shown"),
-        (spoil(client, "pieces", lambda text, room: [markup.marked_up(text)]), "aim-uptime", "aim-uptime-long-answer",
+        (spoil(client, "split_message", lambda text, room: [markup.to_html(text)]), "aim-uptime", "aim-uptime-long-answer",
          "every line arrives, whole"),
-        (spoil(aim_uptime, "normal", lambda name: "stranger"), "aim-uptime", "aim-uptime-silence",
+        (spoil(aim_uptime, "normalize", lambda name: "stranger"), "aim-uptime", "aim-uptime-silence",
          "a stranger learns nothing"),
         (spoil(aim_uptime, "nearly_full", lambda table, limit, known: ["/var"]), "aim-uptime", "server-info-push",
          "nothing is said while there is room"),

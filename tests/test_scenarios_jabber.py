@@ -161,7 +161,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, value: Any) 
 
 
 def test_a_client_that_hands_out_everything_breaks_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = broken(monkeypatch, stanzas, "why_not", lambda *_: "")
+    found = broken(monkeypatch, stanzas, "reason_to_ignore", lambda *_: "")
     assert "what is old, broken, announced, from a room or forwarded is no order" in found
 
 
@@ -233,7 +233,7 @@ def test_settings_that_cannot_be_are_named(scenario: str, kind: Any, table: dict
 
 def test_a_second_instance_leaves_and_the_work_is_not_done_twice(tmp_path: Path) -> None:
     with World(WORLD, rehearsal=True) as world, State(world.folder / "mysql-by-jabber.sqlite3") as other:
-        other.own()
+        other.lock()
         settings = comms_settings.load(world.settings, world.folder)
         with pytest.raises(CommsError, match="another instance") as error:
             run(world.clock, settings, world.host)

@@ -37,8 +37,8 @@ from comms.settings import Settings
 from comms.state import State
 from comms.toc.buddies import Buddy
 from comms.toc.client import Client
-from comms.toc.markup import Html, marked_up
-from comms.toc.messages import normal
+from comms.toc.markup import Html, to_html
+from comms.toc.messages import normalize
 from scenarios.play import Claim, Program, act
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Facts:
     def trouble(self, name: str) -> str:
         """Why a command's output is not to be trusted; empty when it is."""
         done = self.look(name)
-        return "" if done.code == 0 else done.trouble or f"exit status {done.code}"
+        return "" if done.code == 0 else done.error or f"exit status {done.code}"
 
     def text(self, name: str) -> str:
         """What a command said; if it failed or hung, that first."""
@@ -131,7 +131,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     facts = Facts(rules, clock, host)
     if rules.push:
         return push(client, facts, rules, clock, host)
-    admins = {normal(name) for name in rules.admins}
+    admins = {normalize(name) for name in rules.admins}
 
     @client.on_im
     def answer(message: Html, buddy: Buddy, auto_response: bool) -> None:
@@ -154,7 +154,7 @@ def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -
     told at a later look. Ends with 0 when there was room at the last look, 1 when not, 5 when nobody knows."""
     code = 5
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         for _ in clock.every(rules.every):
             table, trouble = facts.text("disk"), facts.trouble("disk")
             if trouble:  # part of a table is no news: what is not in it may be full or not
@@ -163,14 +163,14 @@ def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -
                 continue
             news = {}
             for admin in rules.admins:
-                known = state.recall(f"told {normal(admin)}") or []
+                known = state.recall(f"told {normalize(admin)}") or []
                 places = nearly_full(table, rules.push, known)
                 code = 1 if places else 0
                 if places != known:
                     news[admin] = places
             for admin in tell(client, news, table, rules, host):
                 with state.transaction() as db:
-                    state.remember(db, f"told {normal(admin)}", news[admin])
+                    state.remember(db, f"told {normalize(admin)}", news[admin])
     return code
 
 
@@ -179,7 +179,7 @@ def tell(client: Client, news: dict[str, list[str]], table: str, rules: Rules, h
     with client:
         for number, (admin, places) in enumerate(news.items()):
             headline = f"{host.name}: {', '.join(places)} nearly full" if places else f"{host.name}: room again"
-            text = Html(f"<b>{marked_up(headline)}</b>\n{marked_up(table)}") if rules.html else f"{headline}\n{table}"
+            text = Html(f"<b>{to_html(headline)}</b>\n{to_html(table)}") if rules.html else f"{headline}\n{table}"
             try:
                 if number == 0:
                     client.connect()

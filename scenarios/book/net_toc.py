@@ -25,7 +25,7 @@ from comms.host import Host
 from comms.link import Link
 from comms.toc import frames
 from comms.toc.frames import FLAPON, Frames
-from comms.toc.messages import roasted, signon_code
+from comms.toc.messages import roast, signon_code
 
 
 class CommunicationError(RuntimeError):
@@ -76,7 +76,7 @@ class Client:
         self._frame()
         self._link.sendall(self._frames.write(frames.SIGNON, frames.signon(self.screen_name) + b"\0"))
         self.send(
-            f"toc2_signon login.oscar.aol.com 5190 {self.screen_name} {roasted(self._password)} english "
+            f"toc2_signon login.oscar.aol.com 5190 {self.screen_name} {roast(self._password)} english "
             f'"TIC:toc.rb" 160 {signon_code(self.screen_name, self._password)}'
         )
         if self._frame().startswith("SIGN_ON:"):

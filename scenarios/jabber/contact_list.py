@@ -73,7 +73,7 @@ class Rules:
 
 def shown(contact: Contact, presence: Presence) -> str:
     """A line of the list."""
-    asked = " (asked)" if contact.asked else ""
+    asked = " (asked)" if contact.pending else ""
     groups = f" in {', '.join(contact.groups)}" if contact.groups else ""
     return f"{contact.name or contact.jid} <{contact.jid}> {contact.subscription}{asked}{groups}: {presence.show}"
 

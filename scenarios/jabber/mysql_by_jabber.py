@@ -120,11 +120,11 @@ def command(text: str) -> str:
 def told(order: Order, outcome: OutcomeLike, known: bool) -> str:
     """The answer: what really happened."""
     if not known:
-        return "Invalid command!" + outcome.trouble.removeprefix("this is no command")
+        return "Invalid command!" + outcome.error.removeprefix("this is no command")
     tail = outcome.output.strip()[-TAIL:]
     if outcome.code == 0:
         return f"MySQL told to {order.verb}." + (f"\n{tail}" if tail and order.verb == "status" else "")
-    why = outcome.trouble or f"exit status {outcome.code}"
+    why = outcome.error or f"exit status {outcome.code}"
     return f"MySQL was not told to {order.verb}, or did not obey: {why}." + (f"\n{tail}" if tail else "")
 
 
@@ -159,7 +159,7 @@ class Service:
             self.mail.send()
         for result in self.outbox.flush(jabber, self.clock):
             level = "info" if result.status == "sent" else "warning"
-            self.host.log(f"answer-{result.status}", level, to=result.address, trouble=result.trouble)
+            self.host.log(f"answer-{result.status}", level, to=result.address, trouble=result.error)
 
     def take(self, message: Message) -> None:
         """One message: an order is written down; a stranger's leaves a trace, and no answer. Raises StateError."""
@@ -210,7 +210,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Listens, obeys and answers until stopped. Raises CommsError."""
     rules = settings.table("mysql-by-jabber", Rules)
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         service = Service(rules, settings, state, clock, host)
         service.commands.recover(service.report)
         service.commands.perform(service.report)  # what was accepted shall not wait for a server that is away

@@ -147,7 +147,7 @@ class Service:
         self.own = {addresses.parse_one(self.sender).key, self.pop3.user.casefold(), self.smtp.user.casefold()}
         self.engine = connect(self.rules.database, self.settings.path)
         self.tries = Tries(self.engine)
-        self.kept = Quarantine(self.settings.path("tickets.quarantine"), files=5000, octets=2_000_000_000)
+        self.kept = Quarantine(self.settings.path("tickets.quarantine"), max_files=5000, max_bytes=2_000_000_000)
 
     def round(self) -> int:
         """One look: what is there is taken in, then what waits is sent. Raises CommsError."""
@@ -167,8 +167,8 @@ class Service:
     def take(self, letter: Incoming) -> None:
         """One mail: into a ticket, or kept as a file. Whatever is in it, the next one is not kept waiting."""
         try:
-            if letter.spoiled and not letter.spoiled.startswith("too large"):
-                self.keep(letter, letter.spoiled)
+            if letter.problem and not letter.problem.startswith("too large"):
+                self.keep(letter, letter.problem)
             else:
                 self.file(letter, read(letter.raw))
         except (CommsError, OperationalError):  # our own trouble: the mail stays where it is
@@ -183,7 +183,7 @@ class Service:
 
     def file(self, letter: Incoming, mail: Mail) -> None:
         """Ticket or response, the mail's octets and the answer that waits: all of it commits, or nothing."""
-        letter.stays = bool(letter.spoiled)  # too large to fetch: a ticket shall say that it is there
+        letter.leave_on_server = bool(letter.problem)  # too large to fetch: a ticket shall say that it is there
         try:
             with Session(self.engine) as db, db.begin():
                 known_by = keys(mail, self.place, letter.entry.id)
@@ -203,7 +203,7 @@ class Service:
         """Why this mail opens no ticket, "" when it may: nobody to talk to, ourselves, a program's answer to something."""
         if mail.sender is None:
             return "not one sender"
-        return "it is our own" if mail.sender.key in self.own else replies.returned(mail)
+        return "it is our own" if mail.sender.key in self.own else replies.automatic_reply(mail)
 
     def opened(self, db: Session, mail: Mail) -> Ticket:
         """A new ticket."""
@@ -223,8 +223,8 @@ class Service:
                          for one in mail.attachments[:ATTACHMENTS]],
         ))  # fmt: skip
         if new:
-            if letter.spoiled:
-                ticket.text = f"({letter.spoiled}; the mail waits in the mailbox)\n"
+            if letter.problem:
+                ticket.text = f"({letter.problem}; the mail waits in the mailbox)\n"
             self.answer(db, ticket, mail)
         else:
             automatic = replies.automatic(mail)
@@ -236,7 +236,7 @@ class Service:
 
     def answer(self, db: Session, ticket: Ticket, mail: Mail) -> None:
         """The acknowledgement, to wait in the same transaction; none for programs, nor above the limit."""
-        to, now = replies.answer_to(mail), self.clock.time()
+        to, now = replies.reply_address(mail), self.clock.time()
         lately = select(func.count()).select_from(Answer).where(Answer.address == to.casefold(), Answer.made > now - DAY)
         why = replies.unanswerable(mail, self.own)
         if not why and (db.scalar(lately) or 0) >= self.rules.answers:

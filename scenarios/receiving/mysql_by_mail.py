@@ -120,7 +120,7 @@ def alarm(owner: str, state: State, clock: Clock, host: Host, door: MailDoor, re
                 sender=door.sender, to=[owner], subject=f"Commands were refused on {host.name}",
                 text=text, headers=[("Auto-Submitted", "auto-generated")],
             )  # fmt: skip
-            door.outbox.put(message.stamped(clock, host), now, again=True, db=db)
+            door.outbox.put(message.stamped(clock, host), now, at_least_once=True, db=db)
             known = {"told": now, "tries": 0}
         state.remember(db, "alarm", known)
 
@@ -146,7 +146,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     servers = settings.server("pop3"), settings.server("smtp")
     code = 0
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         commands = Commands(state, rules.verbs(), {admin.casefold(): ["*"] for admin in rules.admins}, clock, host)
         door = MailDoor(
             commands, state, servers, rules.inbox, rules.admins, rules.sender, clock, host,

@@ -165,7 +165,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     server = settings.server("smtp")
     verdict = "unknown"
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         outbox = Outbox(state)
         for _ in clock.every(rules.every):
             verdict = look(host, rules)
@@ -174,13 +174,14 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             with state.transaction() as db:  # what is believed and what is to be said commit together
                 state.remember(db, "watch", asdict(watch))
                 if news:
-                    outbox.put(write(news, watch, rules, host).stamped(clock, host), clock.time(), again=True, db=db)
+                    message = write(news, watch, rules, host).stamped(clock, host)
+                    outbox.put(message, clock.time(), at_least_once=True, db=db)
             if news == "down":
                 host.say("** Process is down")
             for result in outbox.flush(server, clock, host):
                 host.log(
                     f"alert-{result.status}", "info" if result.status == "sent" else "warning",
-                    to=result.address, trouble=result.trouble,
+                    to=result.address, trouble=result.error,
                 )  # fmt: skip
     return {"up": 0, "down": 1}.get(verdict, 5)
 

@@ -48,7 +48,7 @@ def cron(world: World, program: Program) -> Iterator[Claim]:
     yield Claim("what cannot be read is unknown: 5, and no mail", (code, len(world.mail.messages)) == (5, 2), code)
     world.host.hides_processes(False)()
     with State(state) as other:
-        other.own()
+        other.lock()
         code = minute()
     yield Claim("while another check is at work this one leaves with 5", code == 5, code)
     state.write_bytes(b"not a database, long enough to be taken for a damaged one" * 20)
