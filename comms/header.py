@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from comms import words
 from comms.addresses import Address
 
-LINE = 76  # characters per header line: 78 at most (RFC 5322 §2.1.1), 76 with an encoded word (RFC 2047 §2)
+# Characters per header line. RFC 5322 §2.1.1 recommends 78 at most, and RFC 2047 §2 allows only 76
+# on lines with an encoded word.
+LINE = 76
 LONGEST_LINE = 998  # bytes that no line of a mail may exceed (RFC 5322 §2.1.1)
 NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 §3.6.8
 MESSAGE_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
@@ -16,14 +18,15 @@ MESSAGE_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 
 
-# ── writing ────────────────────────────────────────────────────────────────────
+# ── writing ──────────────────────────────────────────────────────────────────
 
 
 def check_line(attribute: str, value: str) -> None:
     """Raises ValueError, naming the attribute, if `value` could add a header to the mail."""
     if any(c in value for c in "\r\n\0"):
         raise ValueError(
-            f"{attribute}: a line break or NUL in {value!r} could smuggle a header in; take it out"
+            f"{attribute}: {value!r} contains a line break or NUL, which could add a header to the "
+            "mail; remove it"
         )
 
 
@@ -38,7 +41,10 @@ def address_field(name: str, addresses: Sequence[Address]) -> str:
 
 
 def text_field(name: str, value: str) -> str:
-    """Returns a header field with free text, encoded if necessary and folded, without the final CRLF."""
+    """Returns a header field with free text, folded, without the final CRLF.
+
+    The text is encoded (RFC 2047) if it is not plain ASCII that can be folded between words.
+    """
     plain = (
         value.isascii()
         and value.isprintable()
@@ -48,6 +54,8 @@ def text_field(name: str, value: str) -> str:
     longest = max(map(len, value.split(" ")), default=0)
     if plain and longest < LONGEST_LINE - len(name) - 2:
         return _folded(name, value.split(" "))
+    # A name of more than 40 characters gets a first line that is too long, instead of no room for
+    # a single encoded word.
     return _folded(name, words.encode(value, used=min(len(name) + 1, 40)))
 
 
@@ -58,20 +66,18 @@ def _folded(name: str, pieces: list[str]) -> str:
     """
     lines, line = [], f"{name}:"
     for piece in pieces:
-        if (
-            len(line) + 1 + len(piece) > LINE
-            and line.strip()
-            and piece
-            and line != f"{name}:"
-            and line[-1] != " "
-        ):
+        too_long = len(line) + 1 + len(piece) > LINE
+        # A break is only possible where both lines keep visible characters: not after the name,
+        # not before an empty piece (two spaces in a row), not after one.
+        possible = line.strip() and piece and line != f"{name}:" and line[-1] != " "
+        if too_long and possible:
             lines.append(line)
             line = ""
         line += f" {piece}"
     return "\r\n".join([*lines, line])
 
 
-# ── reading ────────────────────────────────────────────────────────────────────
+# ── reading ──────────────────────────────────────────────────────────────────
 
 
 def fields(raw: bytes) -> Iterator[tuple[str, str]]:
@@ -104,7 +110,7 @@ def _value(name: str, raw: bytes) -> str:
     """Returns a field's bytes as text.
 
     In addresses no charset is guessed: bytes that are not UTF-8 become U+FFFD, which no address
-    may contain, so a guess can never turn them into the address of somebody with rights.
+    may contain, so a guess can never turn them into the address of a user with rights.
     """
     return (
         raw.decode("utf-8", "replace") if name.casefold() in _ADDRESSES else words.decode_bytes(raw)

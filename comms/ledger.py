@@ -83,7 +83,7 @@ class Ledger:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
 
-    # ── one thing's course ───────────────────────────────────────────────────────────────────────────────────────
+    # ── one thing's course ───────────────────────────────────────────────────
 
     def intend(
         self,
@@ -131,7 +131,7 @@ class Ledger:
         row = (status, json.dumps(outcome), now, entry)
         db.execute("UPDATE ledger SET status = ?, outcome = ?, ended = ? WHERE id = ?", row)
 
-    # ── looking things up ────────────────────────────────────────────────────────────────────────────────────────
+    # ── looking things up ────────────────────────────────────────────────────
 
     def find(self, key: str) -> Entry | None:
         """The entry that is known by this key."""
@@ -152,7 +152,7 @@ class Ledger:
                   json.loads(str(row[6]))) for row in rows
         ]  # fmt: skip
 
-    # ── what breaks whoever touches it ───────────────────────────────────────────────────────────────────────────
+    # ── what breaks whoever touches it ───────────────────────────────────────
 
     def attempts(self, key: str) -> int:
         """How often something was tried and neither done nor given up."""

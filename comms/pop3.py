@@ -160,7 +160,7 @@ class Mailbox:
         except CommsError as second:
             error.add_note(f"and leaving the mailbox: {second}")
 
-    # ── what a mailbox has, whatever the protocol ────────────────────────────────────────────────────────────────
+    # ── what a mailbox has, whatever the protocol ────────────────────────────
 
     def entries(self) -> list[Entry]:
         """Every message, oldest first, with its size: look at it before fetching. Raises Unreachable, Refused."""
@@ -239,7 +239,7 @@ class Mailbox:
             self._in_step = False
             self._link.close()
 
-    # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── opening ──────────────────────────────────────────────────────────────
 
     def _start_tls(self) -> None:
         def upgrade() -> None:
@@ -314,7 +314,7 @@ class Mailbox:
         self._command("AUTH PLAIN", what)
         self._command(answer, what)
 
-    # ── the dialogue ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the dialogue ─────────────────────────────────────────────────────────
 
     def _numbered(self, command: str) -> dict[int, str]:
         lines = self._ask(command, lambda: self._client.listing(command))

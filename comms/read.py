@@ -1,6 +1,7 @@
-"""Reading a mail from any octets at all. Reading never raises, and says what was odd.
+"""Reading a mail from any bytes at all. Reading never raises; it records what was wrong.
 
-read(octets).subject                            # "Report"
+mail = read(raw)
+mail.sender, mail.subject, mail.text, mail.defects
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import Message as Parsed
+from email.message import Message as Part
 from email.utils import parsedate_to_datetime
 
 from comms import addresses, header, words
@@ -25,41 +26,43 @@ _CRLF = email.policy.compat32.clone(linesep="\r\n")
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail as read. `sender` is set only if there is exactly one From, with exactly one address and no defect."""
+    """A mail as read.
+
+    `sender` is only set if there is exactly one From header with exactly one valid address, so that
+    a program may decide by it what the mail may command.
+    """
 
     raw: bytes = field(repr=False)
     sender: Address | None = None
     to: tuple[Address, ...] = ()
     cc: tuple[Address, ...] = ()
     reply_to: tuple[Address, ...] = ()
-    subject: str = ""  # decoded, one safe line
-    text: str = ""  # the plain text, else the HTML as text
+    subject: str = ""  # decoded, one line that is safe to print
+    text: str = ""  # the plain text, or else the HTML as text
     html: str | None = None
     attachments: tuple[Attachment, ...] = ()
     date: datetime | None = None
     message_id: str = ""
     in_reply_to: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = field(
-        default=(), repr=False
-    )  # unfolded, still encoded, in order
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # unfolded, not decoded
     defects: tuple[str, ...] = ()
 
     def get_all(self, name: str) -> list[str]:
-        """Every value of a header, unfolded, still encoded."""
+        """Returns every value of a header, unfolded but not decoded."""
         return [value for known, value in self.headers if known.casefold() == name.casefold()]
 
     def get(self, name: str) -> str:
-        """The first value of a header, "" when there is none."""
+        """Returns the first value of a header, "" if there is none."""
         return next(iter(self.get_all(name)), "")
 
 
 def read(raw: bytes) -> Mail:
-    """The mail in these octets, whatever they are. Never raises; what was odd stands in `defects`."""
+    """Returns the mail in these bytes, whatever they are. Never raises."""
     defects: list[str] = []
     headers = tuple(header.fields(raw))
 
-    def boxes(name: str) -> tuple[Address, ...]:
+    def address_list(name: str) -> tuple[Address, ...]:
         found: list[Address] = []
         for known, value in headers:
             if known.casefold() == name:
@@ -69,29 +72,29 @@ def read(raw: bytes) -> Mail:
                     defects.append(f"{known}: {error}")
         return tuple(found)
 
-    def value(name: str) -> str:
+    def first(name: str) -> str:
         return next((value for known, value in headers if known.casefold() == name), "")
 
-    for once in ("from", "subject", "message-id", "date"):
-        if sum(known.casefold() == once for known, _ in headers) > 1:
-            defects.append(f"more than one {once} header (RFC 5322 §3.6)")
+    for name in ("from", "subject", "message-id", "date"):
+        if sum(known.casefold() == name for known, _ in headers) > 1:
+            defects.append(f"more than one {name} header (RFC 5322 §3.6)")
     root = _parse(raw, defects)
-    text, html, attachments = _parts(root, defects)
-    ids = MESSAGE_ID.findall(value("message-id"))
+    text, html, attachments = _contents(root, defects)
+    ids = MESSAGE_ID.findall(first("message-id"))
     return Mail(
         raw,
         sender=_sender(headers),
-        to=boxes("to"),
-        cc=boxes("cc"),
-        reply_to=boxes("reply-to"),
-        subject=words.decode(value("subject")),
+        to=address_list("to"),
+        cc=address_list("cc"),
+        reply_to=address_list("reply-to"),
+        subject=words.decode(first("subject")),
         text=text,
         html=html,
         attachments=tuple(attachments),
-        date=_date(value("date")),
+        date=_date(first("date")),
         message_id=ids[0] if ids else "",
-        in_reply_to=tuple(MESSAGE_ID.findall(value("in-reply-to"))),
-        references=tuple(MESSAGE_ID.findall(value("references"))),
+        in_reply_to=tuple(MESSAGE_ID.findall(first("in-reply-to"))),
+        references=tuple(MESSAGE_ID.findall(first("references"))),
         headers=headers,
         defects=tuple(defects),
     )
@@ -113,19 +116,28 @@ def _date(text: str) -> datetime | None:
         return None
 
 
-def _parse(raw: bytes, defects: list[str]) -> Parsed:
+# ── the MIME structure ───────────────────────────────────────────────────────
+#
+# The email package parses it. Mails from strangers have made several of its functions raise, and
+# with exceptions that are not documented. So each call below is guarded against any Exception.
+
+
+def _parse(raw: bytes, defects: list[str]) -> Part:
     try:
         return email.parser.BytesParser(policy=email.policy.compat32).parsebytes(raw)
-    except (
-        Exception
-    ) as error:  # the parser is not ours, and what strangers send has broken it before
+    except Exception as error:
         defects.append(f"the MIME structure cannot be read: {error}")
-        plain = Parsed()
+        plain = Part()
         plain.set_payload(words.decode_bytes(raw))
         return plain
 
 
-def _parts(root: Parsed, defects: list[str]) -> tuple[str, str | None, list[Attachment]]:
+def _contents(root: Part, defects: list[str]) -> tuple[str, str | None, list[Attachment]]:
+    """Returns the text, the HTML and the attachments.
+
+    The first text and the first HTML without a file name are what a reader sees. Every other part
+    is an attachment.
+    """
     text: str | None = None
     html: str | None = None
     attachments: list[Attachment] = []
@@ -148,41 +160,46 @@ def _parts(root: Parsed, defects: list[str]) -> tuple[str, str | None, list[Atta
     return text or "", html, uniquely_named(attachments)
 
 
-def _leaves(root: Parsed) -> Iterator[Parsed]:
-    """Every part that has content of its own; a forwarded message counts as one. No recursion: mails nest without end."""
+def _leaves(root: Part) -> Iterator[Part]:
+    """Yields the parts that have content, in order. A forwarded mail counts as one part.
+
+    Uses a stack instead of recursion, because a mail can be nested more deeply than Python allows.
+    """
     waiting = [root]
     while waiting:
         part = waiting.pop()
         inner = part.get_payload() if part.is_multipart() else None
         if isinstance(inner, list) and part.get_content_maintype() == "multipart":
-            waiting += [one for one in reversed(inner) if isinstance(one, Parsed)]
+            waiting += [child for child in reversed(inner) if isinstance(child, Part)]
         else:
             yield part
 
 
-def _content(part: Parsed) -> bytes:
+def _content(part: Part) -> bytes:
     try:
         inner = part.get_payload() if part.is_multipart() else None
-        if isinstance(inner, list):  # message/rfc822: the message as it came
-            return b"".join(one.as_bytes(policy=_CRLF) for one in inner if isinstance(one, Parsed))
+        if isinstance(inner, list):  # message/rfc822: the mail as it came
+            return b"".join(
+                child.as_bytes(policy=_CRLF) for child in inner if isinstance(child, Part)
+            )
         content = part.get_payload(decode=True)
         return content if isinstance(content, bytes) else b""
-    except Exception:  # see _parse
+    except Exception:
         return b""
 
 
-def _text(part: Parsed, content: bytes) -> str:
+def _text(part: Part, content: bytes) -> str:
     try:
         charset = str(part.get_param("charset", "") or "")
-    except Exception:  # see _parse
+    except Exception:
         charset = ""
     text = words.decode_bytes(content, charset)
     return re.sub(r"\r\n?", "\n", text).replace("\0", "\ufffd")
 
 
-def _file_name(part: Parsed) -> str:
+def _file_name(part: Part) -> str:
     try:
-        said = part.get_filename("") or ""
-    except Exception:  # see _parse
-        said = ""
-    return safe_name(str(said))
+        name = part.get_filename("") or ""
+    except Exception:
+        name = ""
+    return safe_name(str(name))

@@ -119,7 +119,7 @@ class Session:
             return dict.fromkeys(wanted, refusal)
         return results | dict.fromkeys(accepted, refusal)
 
-    # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── opening ──────────────────────────────────────────────────────────────
 
     def _greeted(self, host: Host) -> _Client:
         try:
@@ -184,7 +184,7 @@ class Session:
         if code != 235:
             raise self._trouble(code, text, f"the login of {self.server.user} by {mechanism}")
 
-    # ── the dialogue ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the dialogue ─────────────────────────────────────────────────────────
 
     def _exchange(self, verb: str, argument: str) -> tuple[int, bytes]:
         """One command and its reply. Raises Unreachable when there is none."""

@@ -58,5 +58,5 @@ def test_a_list_of_addresses_is_folded_between_them() -> None:
 
 @pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\0b"])
 def test_a_value_that_could_add_a_header_is_refused_by_name(value: str) -> None:
-    with pytest.raises(ValueError, match=r"^subject: a line break or NUL"):
+    with pytest.raises(ValueError, match=r"^subject: .* contains a line break or NUL"):
         header.check_line("subject", value)

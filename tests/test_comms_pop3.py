@@ -42,7 +42,7 @@ def said(world: World) -> list[str]:
     return [one.raw.decode().rstrip() for one in world.records if one.direction == "C"]
 
 
-# ── ways in ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── ways in ──────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("auth", "tls", "verb"), [
@@ -171,7 +171,7 @@ def test_later_never_and_nonsense_are_told_apart(answer: str, kind: type[CommsEr
             assert world.mail.drop(ALICE).holder is None or kind is not Unreachable
 
 
-# ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what comes ───────────────────────────────────────────────────────────────
 
 
 @given(
@@ -272,7 +272,7 @@ def test_a_server_that_lies_about_sizes_or_falls_silent_is_left(answer: bytes, w
     assert b"QUIT\r\n" not in heard
 
 
-# ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── leaving ──────────────────────────────────────────────────────────────────
 
 
 def left(world: World) -> int:

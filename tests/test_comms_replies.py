@@ -18,7 +18,7 @@ def mail(more: str = "", sender: str = "Ann <ann@x.example>", trace: str = TRACE
     )
 
 
-# ── what the server put on top ───────────────────────────────────────────────────────────────────────────────────
+# ── what the server put on top ───────────────────────────────────────────────
 
 
 def test_only_what_stands_above_the_first_received_is_the_server_s() -> None:
@@ -46,7 +46,7 @@ def test_return_path_is_read(value: str, path: str | None) -> None:
     )
 
 
-# ── to whom, and how ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── to whom, and how ─────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("more", "to"), [
@@ -115,7 +115,7 @@ def test_any_octets_have_an_answer_to_each_question(octets: bytes) -> None:
         replies.reply(found, found.sender.address, "us@us.test", "hi").headers  # noqa: B018
 
 
-# ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── reports ──────────────────────────────────────────────────────────────────
 
 REPORT = (
     "From: MAILER-DAEMON@mx.example\r\nMIME-Version: 1.0\r\n"

@@ -49,7 +49,7 @@ def told_by(client: Client, buddy: Buddy) -> list[str]:
     return told
 
 
-# ── signing on ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── signing on ───────────────────────────────────────────────────────────────
 
 
 def test_signing_on_goes_step_by_step_and_ends_with_init_done(peer: Peer, client: Client) -> None:
@@ -215,7 +215,7 @@ def test_a_link_cut_at_any_octet_of_the_sign_on_is_unreachable_and_no_more(
     assert len(peer.sessions) == whole + 2
 
 
-# ── IMs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── IMs ──────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_what_comes_while_an_im_is_sent_is_heard_afterwards_in_order(
     assert client.buddy_list.buddy_named("bob").is_online
 
 
-# ── what is never answered ───────────────────────────────────────────────────────────────────────────────────────
+# ── what is never answered ───────────────────────────────────────────────────
 
 
 def test_an_auto_response_is_heard_and_never_answered(peer: Peer, client: Client) -> None:
@@ -441,7 +441,7 @@ def test_ones_own_words_are_not_handed_on(peer: Peer, client: Client) -> None:
     assert heard == []
 
 
-# ── statuses ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── statuses ─────────────────────────────────────────────────────────────────
 
 
 BOTH_WAYS = ["online", "available", "offline", "online", "available"]
@@ -546,7 +546,7 @@ def test_strangers_who_say_something_do_not_fill_the_memory(peer: Peer, client: 
     assert len(list(client.buddy_list)) == 2  # those of the stored list
 
 
-# ── the list, and what else a client does ────────────────────────────────────────────────────────────────────────
+# ── the list, and what else a client does ────────────────────────────────────
 
 
 def test_the_stored_list_is_changed_by_commands(peer: Peer, client: Client) -> None:
@@ -672,7 +672,7 @@ def test_keep_alives_are_traffic_and_no_more(peer: Peer, client: Client) -> None
     assert heard == ["hi"]
 
 
-# ── leaving, losing, coming again ────────────────────────────────────────────────────────────────────────────────
+# ── leaving, losing, coming again ────────────────────────────────────────────
 
 
 def test_the_last_im_arrives_although_frames_stand_unread_when_the_client_leaves(

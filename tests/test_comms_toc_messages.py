@@ -31,7 +31,7 @@ def unquoted(quoted: str) -> str:
     return text
 
 
-# ── published vectors ────────────────────────────────────────────────────────────────────────────────────────────
+# ── published vectors ────────────────────────────────────────────────────────
 
 
 def test_the_published_password_is_roasted_as_published() -> None:
@@ -73,7 +73,7 @@ def test_a_sign_on_without_name_or_password_is_an_error(name: str, password: str
         messages.signon_command(name, password)
 
 
-# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ─────────────────────────────────────────────────────────────────
 
 
 @given(st.text())
@@ -114,7 +114,7 @@ def test_a_command_that_a_server_would_hang_up_on_is_refused() -> None:
         encode_command("toc_set_away " + "x" * (COMMAND - 12))
 
 
-# ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── messages ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_any_octets_are_a_message_or_a_value_error(raw: bytes) -> None:
     assert all(isinstance(value, str) for value in message.fields.values())
 
 
-# ── complaints ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── complaints ───────────────────────────────────────────────────────────────
 
 
 def test_an_error_is_a_number_and_a_text_with_its_argument() -> None:

@@ -81,7 +81,7 @@ def texts(messages: list[Message]) -> list[str]:
     return [message.text for message in messages]
 
 
-# ── delivering ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── delivering ───────────────────────────────────────────────────────────────
 
 
 def test_a_message_to_who_has_authorised_us_goes_at_once(clock: Hasty, host: Notebook) -> None:
@@ -261,7 +261,7 @@ def test_what_was_sent_is_on_the_wire_before_the_close(clock: Hasty, host: Noteb
         assert texts(jabber.received_messages())[-1] == "last"
 
 
-# ── whom to obey ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── whom to obey ─────────────────────────────────────────────────────────────
 
 FORWARDED = "<forwarded xmlns='urn:xmpp:forward:0'><message from='admin@example.test'><body>restart</body></message></forwarded>"
 COPY = f"<received xmlns='urn:xmpp:carbons:2'>{FORWARDED}</received>"
@@ -366,7 +366,7 @@ def test_types_that_nobody_knows_are_normal_and_stored_messages_pass_when_asked_
         assert answer.findtext("{jabber:client}thread") == "t1"
 
 
-# ── the contact list ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── the contact list ─────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("sender", ["", "bot@example.test"])
@@ -547,7 +547,7 @@ def test_an_unchanged_list_is_not_sent_again(clock: Hasty, host: Notebook) -> No
         assert jabber.subscribed_to(THEM)
 
 
-# ── queries ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── queries ──────────────────────────────────────────────────────────────────
 
 
 def query(namespace: str = "urn:x") -> Element:
@@ -649,7 +649,7 @@ def test_answers_that_nobody_asked_for_are_never_answered(clock: Hasty, host: No
     assert peer.said[0].rpartition(b"<presence/>")[2] == b"</stream:stream>"
 
 
-# ── polled and by callback ───────────────────────────────────────────────────────────────────────────────────────
+# ── polled and by callback ───────────────────────────────────────────────────
 
 
 def conversation(peer: Peer) -> None:
@@ -849,7 +849,7 @@ def test_a_flood_of_anything_keeps_no_question_waiting_for_ever(host: Notebook) 
         real.close()
 
 
-# ── filters ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── filters ──────────────────────────────────────────────────────────────────
 
 
 def test_filters_pass_change_and_drop_in_order(clock: Hasty, host: Notebook) -> None:
@@ -900,7 +900,7 @@ def test_a_filter_that_raises_drops_the_stanza_and_the_stream_lives(
     assert any("handler=picky" in line for line in host.lines)
 
 
-# ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the link ─────────────────────────────────────────────────────────────────
 
 
 def test_a_lost_link_is_found_again_and_nothing_is_sent_twice(clock: Hasty, host: Notebook) -> None:
@@ -1106,7 +1106,7 @@ def test_a_server_that_cannot_be_reached_at_first_is_the_callers_to_know(
         Client(peer.server(), clock, host)
 
 
-# ── anything at all ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── anything at all ──────────────────────────────────────────────────────────
 
 _values = st.sampled_from([
     "", "a", THEM, THEM + "/desk", "example.test", "bot@example.test", "a b", "@", "\u00ad@x", "subscribe", "subscribed",

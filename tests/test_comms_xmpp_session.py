@@ -487,7 +487,7 @@ def test_any_octets_at_any_stage_end_in_an_error_that_programs_expect(
         clock.close()
 
 
-# ── where the server is ──────────────────────────────────────────────────────────────────────────────────────────
+# ── where the server is ──────────────────────────────────────────────────────
 
 
 def test_the_settings_may_leave_the_host_to_the_address() -> None:

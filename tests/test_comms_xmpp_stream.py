@@ -165,7 +165,7 @@ def test_nothing_is_looked_at_behind_an_event_until_it_is_asked_for() -> None:
     assert reader.rest == b"<injected>"
 
 
-# ── what we write ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what we write ────────────────────────────────────────────────────────────
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _names = st.sampled_from(["body", "x", "query", "item"])

@@ -41,7 +41,7 @@ class Session:
         self._expected: int | None = None
         self._flapped = self.closed = False
 
-    # ── what the script does ─────────────────────────────────────────────────────────────────────────────────────
+    # ── what the script does ─────────────────────────────────────────────────
 
     def says(self, *messages: str, kind: int = 2) -> None:
         """Frames to the client, a write each."""
@@ -97,7 +97,7 @@ class Session:
         ]
         return [line for line in lines if not line.startswith(quiet)]
 
-    # ── what the peer does ───────────────────────────────────────────────────────────────────────────────────────
+    # ── what the peer does ───────────────────────────────────────────────────
 
     def serve(self) -> bool:
         """Takes in all that the client wrote, answers it, and has the client hold it; whether anything moved."""

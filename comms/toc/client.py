@@ -72,7 +72,7 @@ class Client:
         self._idle_since: float | None = None
         self._dispatcher = Dispatcher(self, self._own, host)
 
-    # ── what is to be called ─────────────────────────────────────────────────────────────────────────────────────
+    # ── what is to be called ─────────────────────────────────────────────────
 
     def on_im(self, handler: _Function) -> _Function:
         """Has a function called with each IM: (message, buddy, auto_response); `message.text` is what a person reads.
@@ -101,7 +101,7 @@ class Client:
             if self._session is not None:
                 self.send_command(f"toc_add_buddy {argument(buddy.name)}")
 
-    # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the session ──────────────────────────────────────────────────────────
 
     def connect(self) -> None:
         """Signs on, and returns once the server has told who is there.
@@ -160,7 +160,7 @@ class Client:
     ) -> None:
         self.disconnect()
 
-    # ── what a program does ──────────────────────────────────────────────────────────────────────────────────────
+    # ── what a program does ──────────────────────────────────────────────────
 
     def send_im(self, to: Buddy | str, text: str, auto_response: bool = False) -> bool:
         """Sends an IM: plain text, or Html as it is. One that is too long goes as several, parted between lines.
@@ -228,7 +228,7 @@ class Client:
         """A command as it stands. Raises Unreachable, and ValueError when it is too long."""
         self._connected().send(line)
 
-    # ── signing on ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── signing on ───────────────────────────────────────────────────────────
 
     def _sign_on(self) -> Session:
         session = self._session = Session(self.server, self._clock, self._host)
@@ -298,7 +298,7 @@ class Client:
         next(rounds, None)
         return next(rounds, _STOPPED) is not _STOPPED
 
-    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── requests ─────────────────────────────────────────────────────────────
 
     def _request(self, head: str, text: str, tail: str, codes: set[int]) -> bool:
         """Says a command around a text, in as many pieces as it takes."""

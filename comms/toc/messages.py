@@ -140,7 +140,7 @@ def complaint(message: Message) -> Complaint:
     return Complaint(int(code) if code.isdecimal() else 0, message["argument"])
 
 
-# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ─────────────────────────────────────────────────────────────────
 
 
 def encode_command(line: str) -> bytes:

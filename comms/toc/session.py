@@ -122,7 +122,7 @@ class Session:
         )
         return (TryLater if for_now else Refused)(f"{self.where}: {found}")
 
-    # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what comes ───────────────────────────────────────────────────────────
 
     def pending(self) -> Iterator[Message]:
         """What has been read and waits to be handled, taken out one by one."""
@@ -163,7 +163,7 @@ class Session:
         self.answers_status |= not self._asked  # late perhaps, but it does answer
         return True
 
-    # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the wire ─────────────────────────────────────────────────────────────
 
     def close(self) -> None:
         """Leaves, once what was said is out."""

@@ -99,7 +99,7 @@ class Client:
         self.accept_subscriptions = accept_subscriptions
         self._connection.connect()
 
-    # ── being online ───────────────────────────────────────────────────────────
+    # ── being online ─────────────────────────────────────────────────────────
 
     def __enter__(self) -> Client:
         return self
@@ -163,7 +163,7 @@ class Client:
         """
         self._connection.attend(lambda: False, until, or_stop=until is None)
 
-    # ── sending ────────────────────────────────────────────────────────────────
+    # ── sending ──────────────────────────────────────────────────────────────
 
     def deliver(
         self,
@@ -214,7 +214,7 @@ class Client:
         """
         return self._connection.request(query, timeout or self.server.timeout)
 
-    # ── the contact list ───────────────────────────────────────────────────────
+    # ── the contact list ─────────────────────────────────────────────────────
 
     def subscribed_to(self, who: str | Jid) -> bool:
         """Returns whether they have authorised us (our own account always has)."""
@@ -256,7 +256,7 @@ class Client:
         """Refuses somebody who asked to see our presence, or stops somebody who could."""
         self._answer_request(who, "unsubscribed")
 
-    # ── what has arrived, by polling ───────────────────────────────────────────
+    # ── what has arrived, by polling ─────────────────────────────────────────
 
     def received_messages(self) -> list[Message]:
         """Returns the messages since the last call that may be acted on, oldest first."""
@@ -281,7 +281,7 @@ class Client:
         self._connection.look(self._inbox.requests)
         return list(take(self._inbox.requests))
 
-    # ── what has arrived, by callback ──────────────────────────────────────────
+    # ── what has arrived, by callback ────────────────────────────────────────
 
     def on_message(self, handler: _Handler) -> _Handler:
         """Decorator: `wait` calls this with each message, which `received_messages` then lacks."""
@@ -307,7 +307,7 @@ class Client:
         """
         self._dispatcher.queries[namespace] = handler
 
-    # ── inside ─────────────────────────────────────────────────────────────────
+    # ── inside ───────────────────────────────────────────────────────────────
 
     def _greet(self, session: Session) -> None:
         """Fetches the contact list and sends our presence, at the beginning of each session."""

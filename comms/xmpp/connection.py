@@ -69,7 +69,7 @@ class Connection:
         """Our full address; without a resource while we are offline."""
         return self.session.jid if self.session is not None else self._account
 
-    # ── connecting and disconnecting ───────────────────────────────────────────
+    # ── connecting and disconnecting ─────────────────────────────────────────
 
     def connect(self) -> None:
         """Establishes the connection. Raises Unreachable, TryLater or Refused."""
@@ -143,7 +143,7 @@ class Connection:
             silence = self._keeper.silence
             self._lose(Unreachable(f"the server has said nothing for {silence:.0f} s"))
 
-    # ── sending ────────────────────────────────────────────────────────────────
+    # ── sending ──────────────────────────────────────────────────────────────
 
     def send(self, element: Element) -> None:
         """Writes a stanza. Raises Unreachable if we are offline, Unknown if the link is lost."""
@@ -177,7 +177,7 @@ class Connection:
         # RFC 6120 §8.1.3: unique, and impossible to guess for anybody who would like to answer.
         return self._host.token(12)
 
-    # ── receiving ──────────────────────────────────────────────────────────────
+    # ── receiving ────────────────────────────────────────────────────────────
 
     def look(self, waiting: Container[Any]) -> None:
         """Takes in everything that has arrived, without waiting for more.

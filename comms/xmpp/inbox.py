@@ -34,7 +34,7 @@ class Inbox:
         self._handlers: dict[str, list[Handler]] = {}
         self._handling = False
 
-    # ── coming ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── coming ───────────────────────────────────────────────────────────────
 
     def has_room(self, times: int = 1) -> bool:
         """Whether more messages may come; up to so many times what should be enough."""
@@ -62,7 +62,7 @@ class Inbox:
         self.presence.pop(bare, None)
         self._told.pop(bare, None)
 
-    # ── going ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── going ────────────────────────────────────────────────────────────────
 
     def take_messages(self) -> Iterator[Message]:
         """The messages, oldest first."""

@@ -55,7 +55,7 @@ class Roster(Mapping[Jid, Contact]):
         best = max(there.values(), key=lambda one: one.priority, default=None)
         return Presence(bare, "unavailable") if best is None else replace(best, sender=bare)
 
-    # ── what the server says ─────────────────────────────────────────────────────────────────────────────────────
+    # ── what the server says ─────────────────────────────────────────────────
 
     def load(self, query: Element | None) -> None:
         """The answer to our asking for the list; an empty one says that ours still stands (RFC 6121 §2.6.3)."""

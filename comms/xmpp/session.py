@@ -89,7 +89,7 @@ class Session:
     ) -> None:
         self.close()
 
-    # ── stanzas ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── stanzas ──────────────────────────────────────────────────────────────
 
     def send(self, element: Element) -> None:
         """Writes a stanza. Raises Unreachable when the link was gone before, Unknown when it is lost while writing."""
@@ -122,7 +122,7 @@ class Session:
         finally:
             self.link.close()
 
-    # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── opening ──────────────────────────────────────────────────────────────
 
     def _connect(self) -> Link:
         server = self.server
@@ -223,7 +223,7 @@ class Session:
             raise stanzas.as_exception(said, f"{self._name} refused {what}")
         return said
 
-    # ── octets ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── octets ───────────────────────────────────────────────────────────────
 
     def _write(self, data: bytes) -> None:
         if self.link.closed or self.link.ended:

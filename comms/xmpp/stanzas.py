@@ -121,7 +121,7 @@ def reason_to_ignore(message: Message, own: Jid, rooms: object = (), delayed: bo
     return ""
 
 
-# ── building ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── building ─────────────────────────────────────────────────────────────────
 
 
 def message(to: Jid | None, text: str, kind: str = "chat", thread: str = "") -> Element:
@@ -203,7 +203,7 @@ def as_exception(element: Element, what: str) -> CommsError:
     )
 
 
-# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── reading ──────────────────────────────────────────────────────────────────
 
 
 def _sender(element: Element) -> Jid | None:

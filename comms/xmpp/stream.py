@@ -140,7 +140,7 @@ class Reader:
         except (ValueError, LookupError) as error:  # an encoding that Python does not know
             self._refuse("unsupported-encoding", f"not UTF-8: {error}")
 
-    # ── what expat calls ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── what expat calls ─────────────────────────────────────────────────────
 
     def _start(self) -> None:
         self._stack.clear()
@@ -218,7 +218,7 @@ def _tag(name: str) -> str:
     return f"{{{namespace}}}{local}" if blank else local
 
 
-# ── what we say ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what we say ──────────────────────────────────────────────────────────────
 
 
 def header(to: str, sender: str = "", lang: str = "en") -> bytes:
