@@ -212,7 +212,7 @@ def test_an_answer_says_what_really_happened(outcome: Outcome, known: bool, word
 @pytest.mark.parametrize(
     ("scenario", "kind", "table", "words"),
     [
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {}, "admins is empty"),
+        ("mysql-by-jabber", mysql_by_jabber.Rules, {}, "admins: is empty"),
         ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a b@x"]}, "not a Jabber address"),
         ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["x.test"]}, "no account"),
         ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a@x.test/phone"]}, "no account"),

@@ -155,4 +155,4 @@ def test_live_settings_that_are_wrong_are_exit_2_and_name_the_key(world: World, 
     process = live(world, tmp_path, 'admin = ["x"]\n')
     _, err = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert "scenario.apache-alert.admin is not known (did you mean 'admins'?)" in err and "Traceback" not in err
+    assert "scenario.apache-alert.admin: unknown key (did you mean 'admins'?)" in err and "Traceback" not in err
