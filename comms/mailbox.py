@@ -1,31 +1,36 @@
-"""What a mailbox is, by whatever protocol, and how to take mail out of one without losing or repeating any.
+"""Taking mail out of a mailbox without losing or repeating any, whatever the protocol.
 
-    with Mailbox(server, clock) as mailbox:                     # comms.pop3, comms.imap
-        for letter in incoming(mailbox, attempts, "ops@mail.example.test", limit=1_000_000, host=host):
-            ...                                                 # remember it durably; then it is deleted
+    with Mailbox(server, clock) as mailbox:                              # comms.pop3
+        for mail in incoming(mailbox, attempts, "ops@mail.test", limit=1_000_000, host=host):
+            ...                                                          # store it
 
-A letter is deleted when the loop comes back for the next one: what was to be remembered of it must be on disk by then.
-Nothing breaks the loop for the others: a letter that the server refuses to give is left and logged, one that is too large
-comes as its header, one that the program has died of comes last, and marked as that.
+A mail is deleted when the loop asks for the next one. By then, whatever the program wants to
+remember of it must be on disk.
+
+One mail cannot block the others. If the server refuses to return it, it is left where it is and
+logged. If it is too large, only its header is fetched. If the program has crashed on it before, it
+comes last, and after several crashes it comes marked as a problem.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from comms.errors import Refused, TryLater
 from comms.host import Host
 
-MAX_ATTEMPTS = 3  # a mail at which the program has died so often is not to be read again, only kept
+MAX_ATTEMPTS = 3  # after this many crashes on a mail, it should be kept without being read
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A message in a mailbox. `id` stays the same from session to session ("" where the server gives none).
+    """A mail in a mailbox, before it is fetched.
 
-    `size` is in octets as the server says it, `number` the server's own name of it in this session.
+    `id` is the same in every session, "" if the server does not support ids. `size` is in bytes,
+    as the server states it. `number` is only valid in this session.
     """
 
     id: str
@@ -34,45 +39,47 @@ class Entry:
 
 
 class Mailbox(Protocol):
-    """Sizes before bodies; `delete` marks, and leaving the mailbox in step removes what is marked."""
+    """What `incoming` needs: sizes before contents, and deletions that can be committed."""
 
     def entries(self) -> list[Entry]:
-        """Every message, oldest first."""
+        """Returns all mails, oldest first."""
 
     def count(self) -> tuple[int, int]:
-        """How many messages, and how many octets."""
+        """Returns the number of mails and their size in bytes."""
 
     def header(self, entry: Entry) -> bytes:
-        """The header and the empty line behind it."""
+        """Returns the header of a mail and the empty line after it."""
 
     def fetch(self, entry: Entry, limit: int = ...) -> bytes:
-        """The message, as it lies there."""
+        """Returns a mail as it is stored. Raises Refused if it is larger than `limit` bytes."""
 
     def delete(self, entry: Entry) -> None:
-        """Marks a message."""
+        """Marks a mail as deleted. It is removed when the session ends in order."""
 
     def commit(self) -> None:
-        """Removes what is marked, now; numbers count anew behind it."""
+        """Removes the marked mails now. Entries that were read before are then invalid."""
 
 
 class Attempts(Protocol):
-    """How often something was tried and neither done nor given up, remembered across the program's death."""
+    """How often each mail was begun and not finished, remembered even if the program dies."""
 
     def attempts(self, key: str) -> int:
-        """How often so far."""
+        """Returns the number of attempts so far."""
 
     def begin_attempt(self, key: str) -> None:
-        """One more try begins."""
+        """Counts one more attempt, durably."""
 
     def end_attempt(self, key: str) -> None:
-        """It is over."""
+        """Forgets the attempts: the mail was handled, or left alone on purpose."""
 
 
 @dataclass
 class Incoming:
-    """A message on its way. `problem` says why it should only be kept: too large (then `raw` is its header), or deadly.
+    """A mail that has been fetched.
 
-    Setting `stays` leaves it in the mailbox.
+    `problem` is not empty if the mail should only be kept: it is too large (then `raw` is its
+    header only), or the program has crashed on it. A program sets `leave_on_server` if the mail
+    should not be deleted.
     """
 
     raw: bytes = field(repr=False)
@@ -82,56 +89,65 @@ class Incoming:
 
 
 def incoming(
-    mailbox: Mailbox, attempts: Attempts, place: str, limit: int, host: Host
+    mailbox: Mailbox, attempts: Attempts, account: str, limit: int, host: Host
 ) -> Iterator[Incoming]:
-    """Each message, to be remembered in the loop's body and deleted behind it. Raises CommsError.
+    """Yields each mail, and deletes it after the loop's body. Raises CommsError.
 
-    `place` names the mailbox in keys; of a message over `limit` octets only the header comes. What was begun with before
-    and never finished comes last, when the deletion of the others is committed: it may well end the session again.
+    `account` distinguishes mailboxes in the keys of `attempts`. Mails larger than `limit` bytes
+    come as their header only.
     """
-    fresh, again = _sorted(mailbox, attempts, place)
-    for _, key, entry in fresh:
-        yield from _incoming(mailbox, attempts, key, entry, 0, limit, host)
-    if fresh and again:
+    new, begun = _sorted(mailbox, attempts, account)
+    for _, key, entry in new:
+        yield from _fetched(mailbox, attempts, key, entry, 0, limit, host)
+    if new and begun:
+        # A mail that has ended a session before may end this one, too, and with it the pending
+        # deletions would be lost. So commit them first. That changes the numbers of the entries.
         mailbox.commit()
-        _, again = _sorted(mailbox, attempts, place)
-    for before, key, entry in again:
-        yield from _incoming(mailbox, attempts, key, entry, before, limit, host)
+        _, begun = _sorted(mailbox, attempts, account)
+    for earlier, key, entry in begun:
+        yield from _fetched(mailbox, attempts, key, entry, earlier, limit, host)
 
 
 _Listed = list[tuple[int, str, Entry]]
 
 
-def _sorted(mailbox: Mailbox, attempts: Attempts, place: str) -> tuple[_Listed, _Listed]:
-    """(tries, key, entry) of what is new, oldest first, and of what was tried before, the least tried first."""
-    found = []
+def _sorted(mailbox: Mailbox, attempts: Attempts, account: str) -> tuple[_Listed, _Listed]:
+    """Returns (attempts, key, entry) of the new mails, and of those that were begun before.
+
+    New mails are sorted by age, the others by their number of attempts.
+    """
+    listed = []
     for entry in mailbox.entries():
-        key = f"{place}/{entry.id or entry.number}"
-        found.append((attempts.attempts(key), key, entry))
-    return [one for one in found if not one[0]], sorted(
-        (one for one in found if one[0]), key=lambda one: one[0]
-    )
+        key = f"{account}/{entry.id or entry.number}"
+        listed.append((attempts.attempts(key), key, entry))
+    new = [item for item in listed if item[0] == 0]
+    begun = [item for item in listed if item[0] > 0]
+    return new, sorted(begun, key=itemgetter(0))
 
 
-def _incoming(
+def _fetched(
     mailbox: Mailbox,
     attempts: Attempts,
     key: str,
     entry: Entry,
-    before: int,
+    earlier: int,
     limit: int,
     host: Host,
 ) -> Iterator[Incoming]:
+    # Count first: if this mail kills the program, the attempt must already be on disk.
     attempts.begin_attempt(key)
     try:
         if entry.size > limit:
-            letter = Incoming(mailbox.header(entry), entry, f"too large: {entry.size} octets")
+            mail = Incoming(mailbox.header(entry), entry, f"too large: {entry.size} bytes")
         else:
-            problem = f"the program has died of it {before} times" if before >= MAX_ATTEMPTS else ""
-            letter = Incoming(mailbox.fetch(entry, limit), entry, problem)
-        yield letter
-        if not letter.leave_on_server:
+            problem = ""
+            if earlier >= MAX_ATTEMPTS:
+                problem = f"the program has crashed on it {earlier} times"
+            mail = Incoming(mailbox.fetch(entry, limit), entry, problem)
+        yield mail
+        if not mail.leave_on_server:
             mailbox.delete(entry)
-    except (Refused, TryLater) as error:  # this one, for now; the next may fare better
+    except (Refused, TryLater) as error:
+        # Only this mail is affected, and only for now.
         host.log("mail-left", "warning", mail=key, trouble=error)
     attempts.end_attempt(key)
