@@ -494,7 +494,7 @@ def test_the_settings_may_leave_the_host_to_the_address() -> None:
     server = load({"xmpp": {"jid": "bot@example.test", "password": "x"}}).server("xmpp")
     assert (server.host, server.port) == ("", 5222)
     assert str(account(server)) == "bot@example.test"
-    with pytest.raises(SettingsError, match=r"xmpp\.host is missing"):
+    with pytest.raises(SettingsError, match=r"xmpp\.host: missing key"):
         load({"xmpp": {"password": "x"}}).server("xmpp")
 
 
