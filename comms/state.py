@@ -1,9 +1,11 @@
-"""What a program must not forget, in one sqlite3 file. `ledger` and `outbox` are tables of it, so that what belongs
-together commits together.
+"""What a program must remember, in one SQLite file.
 
     with State(path) as state:
         with state.transaction() as db:
             db.execute(…)
+
+The ledger and the outboxes are tables of the same file, so that what belongs together, such as "the
+command has run" and "its receipt is waiting", commits in one transaction.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from typing import Any
 
 from comms.errors import StateError
 
-BUSY = 5.0  # seconds that a writer waits for another's transaction
+BUSY = 5.0  # seconds that a writer waits for another one's transaction
 
 
 class State:
-    """An open state file. Raises StateError when it cannot be opened, is damaged, or is of a newer version."""
+    """An open state file.
+
+    Raises StateError if it cannot be opened, is damaged, or was written by a newer version.
+    """
 
     VERSION = 1
 
@@ -36,7 +41,7 @@ class State:
         try:
             self._prepare()
         except BaseException:
-            # Nobody gets this object, so nobody else could close the connection.
+            # The caller never gets this object, so nobody else could close the connection.
             self._db.close()
             raise
 
@@ -53,12 +58,13 @@ class State:
             raise self._unusable(error) from None
         if version > self.VERSION:
             raise StateError(
-                f"{self.path}: was written by a newer version ({version}, this one knows {self.VERSION})"
+                f"{self.path}: written by a newer version of this program "
+                f"({version}, this is {self.VERSION}); update the program"
             )
 
     def _unusable(self, error: sqlite3.Error) -> StateError:
         return StateError(
-            f"{self.path}: the state cannot be used: {error}; move the file away to begin anew"
+            f"{self.path}: cannot be used as state: {error}; move the file away to start afresh"
         )
 
     def __enter__(self) -> State:
@@ -73,17 +79,21 @@ class State:
         self.close()
 
     def close(self) -> None:
-        """Closes the file, and gives up sole ownership."""
+        """Closes the file and releases the lock."""
         self._db.close()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def lock(self) -> None:
-        """Makes this the only instance at work on the file, until it closes or dies. Raises StateError if another is."""
+        """Makes this the only instance that works on the file, until it closes or dies.
+
+        Raises StateError if another instance has the lock.
+        """
         lock = sqlite3.connect(f"{self.path}.lock", timeout=0, isolation_level=None)
         try:
-            lock.execute("BEGIN EXCLUSIVE")  # held by the connection: a crash releases it
+            # The open transaction is the lock. If the process dies, the system releases it.
+            lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             lock.close()
             raise StateError(f"{self.path}: another instance is at work on it ({error})") from None
@@ -91,7 +101,10 @@ class State:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it happens, or nothing. Raises StateError."""
+        """Runs the block in a transaction: everything takes effect, or nothing.
+
+        Raises StateError.
+        """
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -101,23 +114,24 @@ class State:
                 raise
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
+            # A COMMIT that fails, for example because the disk is full, leaves it open.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise StateError(f"{self.path}: {error}") from None
 
     def recall(self, key: str) -> Any:
-        """What was remembered under a key, None when nothing was. Raises StateError."""
+        """Returns what was remembered under a key, None if nothing was. Raises StateError."""
         found = self.rows("SELECT value FROM memory WHERE key = ?", key)
         return json.loads(str(found[0][0])) if found else None
 
     def remember(self, db: sqlite3.Connection, key: str, value: Any) -> None:
-        """Keeps a JSON value under a key, in an open transaction."""
+        """Stores a JSON value under a key, in an open transaction."""
         db.execute(
             "INSERT OR REPLACE INTO memory (key, value) VALUES (?, ?)", (key, json.dumps(value))
         )
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """Reads. Raises StateError."""
+        """Returns the rows of a query. Raises StateError."""
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:

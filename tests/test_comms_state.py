@@ -14,7 +14,7 @@ from comms.state import State
 
 
 def open_connections() -> list[sqlite3.Connection]:
-    """The sqlite3 connections of this process that nobody has closed."""
+    """Returns the sqlite3 connections of this process that have not been closed."""
     found = []
     for value in gc.get_objects():
         if isinstance(value, sqlite3.Connection):
@@ -55,7 +55,7 @@ def test_an_sql_error_becomes_a_state_error_that_names_the_file(tmp_path: Path) 
             state.remember(db, "key", "the state can still be used")
 
 
-def test_only_one_instance_owns_a_state_file_until_it_closes(tmp_path: Path) -> None:
+def test_only_one_instance_can_lock_a_state_file_until_it_closes(tmp_path: Path) -> None:
     first, second = State(tmp_path / "s"), State(tmp_path / "s")
     first.lock()
     with pytest.raises(StateError, match="another instance is at work on it"):
@@ -105,4 +105,5 @@ def test_a_state_file_that_cannot_be_used_is_not_kept_open(tmp_path: Path, spoil
     before = open_connections()
     with pytest.raises(StateError) as caught:
         State(tmp_path / "s")
-    assert caught.value and [one for one in open_connections() if one not in before] == []
+    assert caught.value
+    assert [connection for connection in open_connections() if connection not in before] == []
