@@ -1,4 +1,4 @@
-"""What each message from the server does: to the buddy list, and which of the program's handlers run."""
+"""What messages from the server do: they update the client, and call the program's handlers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from comms.host import Host
 from comms.toc.buddies import Buddy, read_presence
 from comms.toc.markup import Html
 from comms.toc.messages import Complaint, Message, complaint, normalize
-from comms.toc.session import PRESENCE
+from comms.toc.session import UPDATES
 
 if TYPE_CHECKING:
     from comms.toc.client import Client
@@ -28,10 +28,10 @@ class Dispatcher:
         self._client, self._own, self._host = client, own, host
 
     def handle(self, message: Message) -> None:
-        """Handles one message. Raises Unreachable if the server asks the client to come back later."""
+        """Handles one message. Raises Unreachable if the server asks for a pause."""
         if message.kind in ("IM_IN", "IM_IN2", "IM_IN_ENC2"):
             self._im(message)
-        elif message.kind in PRESENCE:
+        elif message.kind in UPDATES:
             self._presence(message)
         elif message.kind == "ERROR":
             self.complained(complaint(message))
@@ -52,7 +52,7 @@ class Dispatcher:
         elif message.kind == "PAUSE":
             # Commands sent during a pause would be ignored. No server of today sends this, so the
             # client does not track pauses: it signs on again, which ends one.
-            raise Unreachable("the server wants a pause: signing on anew")
+            raise Unreachable("the server asks for a pause; signing on again")
 
     def complained(self, found: Complaint) -> None:
         """Calls the handlers for an ERROR."""
