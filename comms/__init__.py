@@ -1,5 +1,8 @@
-"""What a program needs to talk: mail now, chat beside it. Standard library only, synchronous, importing nothing of ours.
+"""What a program needs to communicate by mail and chat. Standard library only, synchronous.
 
-Everything that a program does not decide itself is handed in: a clock (`clock.py`), a host (`host.py`), settings
-(`settings.py`). Read `link.py` (the socket), then `smtp.py`, then `outbox.py`.
+Everything that a program does not decide itself is passed in: time (`clock.py`), the machine
+(`host.py`) and the settings (`settings.py`). This package imports nothing else of the project.
+
+Start with `link.py` (the socket under every client), then read `smtp.py` and `outbox.py`. Mails
+are written by `compose.py` and read by `read.py`. `toc/` and `xmpp/` hold the chat clients.
 """

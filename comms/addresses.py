@@ -1,7 +1,10 @@
-"""Mailboxes as RFC 5322 §3.4 writes them, read strictly and in one pass: a name that looks like an address, two
-addresses where one is due, a stray bracket is an error here, never a guess. Who may command hangs on it.
+"""Mail addresses as in RFC 5322 §3.4, parsed strictly.
 
-    parse("Jeremy <jeremy@yourco.test>, ops@yourco.test")    # [Mailbox("Jeremy", …), Mailbox("", …)]
+    parse("Jeremy <jeremy@yourco.test>, ops@yourco.test")
+    # [Address("Jeremy", "jeremy@yourco.test"), Address("", "ops@yourco.test")]
+
+Ambiguous input is an error and never a guess: a name that looks like an address, two addresses in
+place of one, a stray bracket. Programs decide by the address who may command them.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from dataclasses import dataclass
 
 from comms import words
 
+# RFC 5322 §3.2.3 atext, with the characters beyond ASCII that RFC 6532 §3.2 adds. U+FFFD is what
+# undecodable bytes become (comms.header), so it is not allowed.
 _TEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\xa0\ud800-\udfff\ufffd])"
 _TOKEN = re.compile(
     r"(?P<space>[ \t]+)"
@@ -19,13 +24,14 @@ _TOKEN = re.compile(
     rf"|(?P<atom>{_TEXT}+)"
     r"|(?P<special>[<>@,;:.(])"
 )
-_ATOM = re.compile(rf"{_TEXT}+(?:\.{_TEXT}+)*")
+_DOT_ATOM = re.compile(rf"{_TEXT}+(?:\.{_TEXT}+)*")
 _COMMENT = re.compile(r"[()\\]")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ \u0080-\U0010ffff-]+")
 
 
 @dataclass(frozen=True)
-class Mailbox:
-    """A display name, decoded ("" when there is none), and an addr-spec."""
+class Address:
+    """An addr-spec (`user@domain`) with a decoded display name, which is "" if there is none."""
 
     name: str
     address: str
@@ -33,34 +39,39 @@ class Mailbox:
     def __str__(self) -> str:
         if not self.name:
             return self.address
-        plain = re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ \u0080-\U0010ffff-]+", self.name)
-        name = self.name if plain else '"' + re.sub(r'(["\\])', r"\\\1", self.name) + '"'
+        name = self.name if _PLAIN_NAME.fullmatch(self.name) else _quoted(self.name)
         return f"{name} <{self.address}>"
 
     @property
     def key(self) -> str:
-        """The form in which addresses are compared: case folded (people's servers do not tell case apart)."""
+        """The address in the form to compare: servers of people do not distinguish case."""
         return self.address.casefold()
 
-    def encoded(self) -> list[str]:
-        """The pieces of the header, ASCII but for the address, between which it may be folded."""
+    def header_pieces(self) -> list[str]:
+        """Returns the address for a header, in pieces between which a line may be folded.
+
+        The pieces are ASCII, except for an address that is not.
+        """
         if not self.name:
             return [self.address]
         if self.name.isascii() and not words.looks_encoded(self.name):
-            return [*Mailbox(self.name, "").__str__().removesuffix(" <>").split(" "), f"<{self.address}>"]
+            name = str(Address(self.name, "")).removesuffix(" <>")
+            return [*name.split(" "), f"<{self.address}>"]
         return [*words.encode(self.name), f"<{self.address}>"]
 
 
-def parse(text: str) -> list[Mailbox]:
-    """The mailboxes of an address list, those in groups too. `text` is unfolded, its names still encoded (RFC 2047).
+def parse(text: str) -> list[Address]:
+    """Returns the addresses of a list, those in groups included.
 
-    Raises ValueError for anything that RFC 5322 §3.4 does not allow; of the obsolete forms, only dots in names pass.
+    `text` is unfolded; its names may still be encoded (RFC 2047). Raises ValueError for anything
+    that RFC 5322 §3.4 does not allow. Of the obsolete forms (§4.4), only dots in names are
+    accepted.
     """
     return _Parser(text).addresses()
 
 
-def one(text: str) -> Mailbox:
-    """Exactly one mailbox, and no group. Raises ValueError."""
+def parse_one(text: str) -> Address:
+    """Returns the address if it is exactly one and not in a group. Raises ValueError."""
     parser = _Parser(text)
     found = parser.addresses()
     if len(found) != 1 or parser.groups:
@@ -69,14 +80,16 @@ def one(text: str) -> Mailbox:
 
 
 def is_address(text: str) -> bool:
-    """Whether this is a bare addr-spec: no name, no brackets, no blanks around."""
+    """Returns whether this is an addr-spec alone: no name, brackets or spaces around it."""
     try:
-        return one(text).address == text
+        return parse_one(text).address == text
     except ValueError:
         return False
 
 
 class _Parser:
+    """A recursive descent parser over tokens. Its methods are the rules of RFC 5322 §3.4."""
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.groups = 0
@@ -84,13 +97,16 @@ class _Parser:
         self._at = 0
 
     def _tokenized(self) -> list[tuple[str, str]]:
-        """(kind, text); a run of blanks and comments is one `space`, a quoted string's escapes are undone."""
+        """Returns (kind, text) of each token.
+
+        A run of spaces and comments is one `space`. Quoted strings come without their escapes.
+        """
         tokens: list[tuple[str, str]] = []
         at = 0
         while at < len(self.text):
             match = _TOKEN.match(self.text, at)
             if match is None:
-                raise ValueError(f"{self.text[at]!r} cannot stand in an address (RFC 5322 §3.4)")
+                raise ValueError(f"{self.text[at]!r} is not allowed in an address (RFC 5322 §3.4)")
             kind, value = str(match.lastgroup), match[str(match.lastgroup)]
             at = match.end()
             if value == "(" and kind == "special":
@@ -102,6 +118,10 @@ class _Parser:
         return [*tokens, ("end", "")]
 
     def _after_comment(self, at: int) -> int:
+        """Returns the position after a comment that was opened before `at`.
+
+        Comments may be nested. A loop with a counter takes any depth, where recursion would not.
+        """
         depth = 1
         while depth:
             match = _COMMENT.search(self.text, at)
@@ -111,8 +131,8 @@ class _Parser:
             at = match.end() + (match[0] == "\\")
         return at
 
-    def addresses(self) -> list[Mailbox]:
-        found: list[Mailbox] = []
+    def addresses(self) -> list[Address]:
+        found: list[Address] = []
         while True:
             found += self._address()
             self._space()
@@ -122,15 +142,15 @@ class _Parser:
                 return found
             raise ValueError(f"{self._peek()[1]!r} is not expected there in {self.text!r}")
 
-    def _address(self) -> list[Mailbox]:
-        """A mailbox or a group."""
+    def _address(self) -> list[Address]:
+        """Parses a single address, or a group such as `friends: a@b, c@d;`."""
         self._space()
         begin = self._at
         phrase = self._phrase()
         self._space()
         if phrase and self._take(":"):
             self.groups += 1
-            members: list[Mailbox] = []
+            members: list[Address] = []
             self._space()
             while not self._take(";"):
                 members.append(self._mailbox())
@@ -141,7 +161,8 @@ class _Parser:
         self._at = begin
         return [self._mailbox()]
 
-    def _mailbox(self) -> Mailbox:
+    def _mailbox(self) -> Address:
+        """Parses `name <user@domain>` or `user@domain`, which the RFC calls a mailbox."""
         self._space()
         begin = self._at
         phrase = self._phrase()
@@ -152,12 +173,12 @@ class _Parser:
             self._space()
             if not self._take(">"):
                 raise ValueError(f"a bracket is opened and never closed in {self.text!r}")
-            return Mailbox(words.decode(phrase), address)
+            return Address(words.decode(phrase), address)
         self._at = begin
-        return Mailbox("", self._addr_spec())
+        return Address("", self._addr_spec())
 
     def _phrase(self) -> str:
-        """Words and, as of old, dots, with single blanks where there were any."""
+        """Parses words and dots (§4.1). Spaces and comments between them become one space."""
         parts: list[str] = []
         while True:
             kind, value = self._peek()
@@ -172,22 +193,21 @@ class _Parser:
     def _addr_spec(self) -> str:
         local = self._dotted("quoted")
         if not self._take("@"):
-            raise ValueError(f"no address in {self.text!r}")
+            raise ValueError(f"{self.text!r} does not contain an address like user@example.org")
         return f"{local}@{self._dotted('literal')}"
 
     def _dotted(self, other: str) -> str:
-        """A dot-atom, or one token of the other kind."""
+        """Parses a dot-atom, or one token of the kind `other`."""
         kind, value = self._peek()
         if kind == other:
             self._at += 1
-            if kind == "literal" or _ATOM.fullmatch(value):
-                return value
-            return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+            # Quotes that are not necessary are removed, so that "ab"@c and ab@c compare as equal.
+            return value if kind == "literal" or _DOT_ATOM.fullmatch(value) else _quoted(value)
         parts = []
         while True:
             kind, value = self._peek()
             if kind != "atom":
-                raise ValueError(f"no address in {self.text!r}")
+                raise ValueError(f"{self.text!r} does not contain an address like user@example.org")
             parts.append(value)
             self._at += 1
             if self._peek() != ("special", "."):
@@ -198,11 +218,18 @@ class _Parser:
         return self._tokens[self._at]
 
     def _space(self) -> None:
+        """Skips a space, if there is one."""
         if self._peek()[0] == "space":
             self._at += 1
 
     def _take(self, special: str) -> bool:
+        """Skips a special character; returns whether it was there."""
         if self._peek() == ("special", special):
             self._at += 1
             return True
         return False
+
+
+def _quoted(text: str) -> str:
+    """Returns a quoted-string (RFC 5322 §3.2.4)."""
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

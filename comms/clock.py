@@ -1,11 +1,12 @@
-"""Time, handed in. Programs never sleep: they loop with `every` and wait for what may come with `wait`.
+"""Time, passed in. Programs never sleep: they loop with `every` and wait for data with `wait`.
 
-    for _ in clock.every(30):            # due at start, + 30 s, + 60 s …; a round that overruns skips what it missed
+    for _ in clock.every(30):            # at the start, and then every 30 seconds
         ...
     if clock.wait(link, clock.time() + 60):
         ...                              # there is something to read
 
-`RealClock` waits. A rehearsal's clock jumps (it lives with the fakes, and fits the same Protocol).
+`RealClock` waits for real. The clock of a rehearsal is simulated: it jumps to the next event. It
+lives with the fakes and satisfies the same Protocol.
 """
 
 from __future__ import annotations
@@ -18,114 +19,134 @@ from typing import Any, Protocol
 
 
 class Waitable(Protocol):
-    """A link, as far as a clock has to know it."""
+    """A link, as far as a clock needs to know it."""
 
     local: tuple[str, int]
-    octets_in: int
-    octets_out: int
+    bytes_in: int
+    bytes_out: int
     ended: bool
     finished: bool
     closed: bool
 
     def fileno(self) -> int:
-        """For select."""
+        """Returns the file descriptor, for select."""
 
-    def pump(self, most: int = ...) -> None:
-        """Takes in, without waiting, what has come, in at most so many reads."""
+    def pump(self, limit: int = ...) -> None:
+        """Takes in what has arrived, without waiting, in at most `limit` reads."""
 
     def readable(self) -> bool:
-        """Whether there is something to read, an end included."""
+        """Returns whether a read would return at once, at the end of the stream too."""
 
 
 class Clock(Protocol):
     """Time and waiting."""
 
     def time(self) -> float:
-        """Seconds since the epoch, UTC."""
+        """Returns the time in seconds since the epoch, UTC."""
 
     def every(self, seconds: float) -> Iterator[None]:
-        """Comes back at once and then every so many seconds, until the program is asked to stop."""
+        """Yields at once and then every `seconds`, until the program is asked to stop.
+
+        Rounds are due at multiples of `seconds` after the start. A round that takes longer skips
+        those it has missed.
+        """
 
     def wait(self, link: Waitable | None, until: float | None, or_stop: bool = False) -> bool:
-        """Waits until the link can be read (True) or the time is come (False).
+        """Waits until the link is readable (True) or the time has come (False).
 
-        With no time: until the link can be read, or the program is asked to stop (False). `or_stop`: with a time too,
-        it comes back when the program is asked to stop; the time is then not yet come.
+        Without a time, waits until the link is readable or the program is asked to stop (False).
+        With `or_stop`, returns False when the program is asked to stop even if there is a time,
+        which may then still be in the future.
         """
 
     def connecting(self, port: int) -> None:
-        """A link to this port is about to be opened. Only a rehearsal cares."""
+        """A link to this port is about to be opened. Only a rehearsal needs to know."""
 
     def connected(self, link: Waitable) -> None:
-        """A link stands. Only a rehearsal cares: it counts octets, to know when nothing moves."""
+        """A link is open. A rehearsal counts its bytes to know when no data is in flight."""
 
     def writing(self, link: Waitable) -> None:
-        """This link is about to be written to. Only a rehearsal cares: what was written to another comes first."""
+        """A link is about to be written to.
+
+        In a rehearsal, what was written to other links is handled first, so that the order of
+        events does not depend on the operating system.
+        """
 
 
 class RealClock:
-    """The machine's time. `stop` (safe in a signal handler) ends `every` and endless waits after the work in hand."""
+    """The system's time.
+
+    `stop` ends `every` after the current round, and `wait` where it waits without a time. A signal
+    handler may call it.
+    """
 
     def __init__(self) -> None:
         self._stopped = False
-        self._bell, self._ear = socket.socketpair()
-        self._ear.setblocking(False)
+        # A byte in this pair wakes up a select in progress, which a flag alone would not.
+        self._stop_sender, self._stop_receiver = socket.socketpair()
+        self._stop_receiver.setblocking(False)
 
     def stop(self) -> None:
-        """Asks the program to end once the round in hand is done."""
+        """Asks the program to end after the current round."""
         self._stopped = True
-        self._bell.send(b"!")
+        self._stop_sender.send(b"!")
 
     def close(self) -> None:
-        """Frees the two sockets that carry `stop`."""
-        self._bell.close()
-        self._ear.close()
+        """Closes the two sockets that carry `stop`."""
+        self._stop_sender.close()
+        self._stop_receiver.close()
 
     def time(self) -> float:
-        """Seconds since the epoch, UTC."""
+        """Returns the time in seconds since the epoch, UTC."""
         return time.time()
 
     def every(self, seconds: float) -> Iterator[None]:
-        """See Clock. Counts on the monotonic clock: a wall clock that jumps neither hurries nor delays it."""
+        """Yields at once and then every `seconds`, on the monotonic clock.
+
+        A wall clock that is set forward or back neither hurries nor delays a round.
+        """
         start = time.monotonic()
         while not self._stopped:
             yield
             now = time.monotonic()
             due = start + ((now - start) // seconds + 1) * seconds
             while not self._stopped and (left := due - time.monotonic()) > 0:
-                select.select([self._ear], [], [], left)
+                select.select([self._stop_receiver], [], [], left)
 
     def wait(self, link: Waitable | None, until: float | None, or_stop: bool = False) -> bool:
-        """See Clock."""
+        """Waits for the link, the time or the end of the program: see `Clock.wait`."""
         or_stop = or_stop or until is None
         deadline = None if until is None else time.monotonic() + until - time.time()
         while True:
             if link is not None:
                 if not link.readable():
-                    link.pump(1)  # no more than asked for: a flood waits in the kernel, not here
+                    # One read only: whatever else has arrived stays in the kernel, where flow
+                    # control limits it. Reading everything would let a flood fill our memory.
+                    link.pump(1)
                 if link.readable():
                     return True
             if or_stop and self._stopped:
                 return False
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ears: list[Any] = [] if link is None else [link]
-            ears += [self._ear] if or_stop else []
-            ready = select.select(ears, [], [], left)[0]
-            if not ready and left is not None and deadline is not None and time.monotonic() >= deadline:
+            sources: list[Any] = [] if link is None else [link]
+            if or_stop:
+                sources.append(self._stop_receiver)
+            ready = select.select(sources, [], [], left)[0]
+            if not ready and deadline is not None and time.monotonic() >= deadline:
                 return False
 
     def connecting(self, port: int) -> None:
-        """See Clock."""
+        """Does nothing: only a rehearsal needs to know."""
 
     def connected(self, link: Waitable) -> None:
-        """See Clock."""
+        """Does nothing: only a rehearsal needs to know."""
 
     def writing(self, link: Waitable) -> None:
-        """See Clock."""
+        """Does nothing: only a rehearsal needs to know."""
 
 
 class Once:
-    """Another clock, of which `every` comes round once: a loop's single round, as cron wants it."""
+    """Another clock whose `every` yields only once, for programs that cron starts."""
 
     def __init__(self, clock: Clock) -> None:
         self.time = clock.time
@@ -135,5 +156,5 @@ class Once:
         self.writing = clock.writing
 
     def every(self, seconds: float) -> Iterator[None]:
-        """Once."""
+        """Yields once."""
         yield

@@ -16,7 +16,6 @@ answer in an outbox) commit together.
 
 from __future__ import annotations
 
-import difflib
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from comms.clock import Clock
 from comms.host import Host, Outcome, OutcomeLike
 from comms.ledger import Entry, Ledger
 from comms.state import State
+from comms.suggest import did_you_mean
 
 AUDIT_ROWS = 10_000  # that are kept
 LONGEST = 200  # characters of a command
@@ -158,28 +158,27 @@ class Commands:
         Only the sole owner of the state may call this: to others, a running command looks the same.
         """
         left = [_order(entry) for entry in self.ledger.entries("begun")]
-        trouble = (
+        reason = (
             "it was started, and the program ended before it did: whether it was done is not known"
         )
         for order in left:
-            self._finish(order, Outcome(None, "", 0.0, trouble), "unknown", report)
+            self._finish(order, Outcome(None, "", 0.0, reason), "unknown", report)
         return left
 
     def _unknown_command(self, order: Order) -> Outcome:
         known = self.allowed(order.who)
-        near = difflib.get_close_matches(order.verb, known, n=1)
-        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        meant = did_you_mean(order.verb, known)
         return Outcome(None, "", 0.0, f"{UNKNOWN_COMMAND}{meant}; you may say: {', '.join(known)}")
 
     def _finish(self, order: Order, outcome: OutcomeLike, status: str, report: Report) -> None:
         facts = {
             "code": outcome.code,
             "seconds": round(outcome.seconds, 3),
-            "trouble": outcome.trouble,
+            "trouble": outcome.error,
         }
         with self.state.transaction() as db:
             self.ledger.end(db, order.id, status, facts, self._clock.time())
-            detail = outcome.trouble or f"exit {outcome.code}"
+            detail = outcome.error or f"exit {outcome.code}"
             self.note(db, order.who, order.verb, status, detail)
             report(db, order, outcome)
         self._host.log(
@@ -190,7 +189,7 @@ class Commands:
             status=status,
             exit=outcome.code,
             seconds=f"{outcome.seconds:.1f}",
-            trouble=outcome.trouble,
+            trouble=outcome.error,
         )
 
     # ── the audit ────────────────────────────────────────────────────────────
@@ -253,7 +252,7 @@ def describe(order: Order, outcome: OutcomeLike, host: str) -> str:
     elif outcome.code is not None:
         ended = f"failed with exit status {outcome.code} after {outcome.seconds:.1f} s"
     else:
-        ended = outcome.trouble
+        ended = outcome.error
     tail = "".join(f"| {line}\n" for line in outcome.output.splitlines()[-TAIL_LINES:])
     return f"> {order.verb}\n{host}: {ended}\n" + (f"\n{tail}" if tail else "")
 

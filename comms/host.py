@@ -1,4 +1,7 @@
-"""The machine that a program runs on: its name, its processes, its console and log, its chance. Handed in, like time."""
+"""The machine that a program runs on: its name, processes, console, log and randomness.
+
+It is passed in, like time, so that a rehearsal can replace it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import select
 import shutil
 import signal
 import socket
+import string
 import subprocess
 import sys
 import time
@@ -19,81 +23,90 @@ from typing import Protocol, TextIO
 
 
 class ProcessLike(Protocol):
-    """A row of the process table. `state` is as /proc says it: R S D T Z (zombie) …"""
+    """A row of the process table."""
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Its process id."""
 
     @property
     def ppid(self) -> int:
-        """Its parent's."""
+        """The process id of its parent."""
 
     @property
     def name(self) -> str:
-        """The executable's name, without folders (the kernel keeps 15 octets of it)."""
+        """The executable's name without directories. Linux keeps the first 15 bytes of it."""
 
     @property
     def args(self) -> tuple[str, ...]:
-        """Its command line; empty where it may not be read."""
+        """Its command line; empty if it may not be read."""
 
     @property
     def state(self) -> str:
-        """R S D T Z …"""
+        """Its state as in /proc: R, S, D, T, Z (zombie) and so on."""
 
 
 class OutcomeLike(Protocol):
-    """How a command ended. `code` is its exit status, None when it was not started or had to be killed."""
+    """How a command ended."""
 
     @property
     def code(self) -> int | None:
-        """The exit status; below 0, the signal that ended it."""
+        """Its exit status; negative for a signal. None if it did not start or was stopped."""
 
     @property
     def output(self) -> str:
-        """The end of what it wrote, to stdout and stderr alike."""
+        """The end of what it wrote to stdout and stderr, in the order of writing."""
 
     @property
     def seconds(self) -> float:
         """How long it took."""
 
     @property
-    def trouble(self) -> str:
-        """Why there is no code."""
+    def error(self) -> str:
+        """Why the exit status is missing; empty if it is not."""
 
 
 class Host(Protocol):
-    """What a program may know of and do to its machine."""
+    """What a program may know about its machine, and do to it."""
 
     @property
     def name(self) -> str:
-        """The host's name, for greetings and for people."""
+        """The host name, for SMTP greetings and for people."""
 
     def token(self, length: int) -> str:
-        """Chance: a token [a-z0-9] of this length."""
+        """Returns that many random characters from a-z and 0-9."""
 
     def processes(self) -> Sequence[ProcessLike]:
-        """The process table without the caller and its children. Raises OSError when it cannot be read."""
+        """Returns the process table without the caller and its descendants.
+
+        Raises OSError if it cannot be read.
+        """
 
     def read(self, path: Path) -> str:
-        """The text of a small file, a pidfile say. Raises OSError."""
+        """Returns the text of a small file such as a pidfile. Raises OSError."""
 
     def connects(self, address: str, port: int, timeout: float) -> bool:
-        """Whether a TCP connection is taken; False when it is refused. Raises OSError when neither can be told."""
+        """Returns whether a TCP connection is accepted; False if it is refused.
+
+        Raises OSError if neither is known, for example after `timeout` seconds of silence.
+        """
 
     def run(self, command: Sequence[str], timeout: float) -> OutcomeLike:
-        """Runs a command, without a shell, for at most so many seconds, and waits for its end. Never raises OSError."""
+        """Runs a command without a shell and waits until it ends, at most `timeout` seconds.
+
+        Never raises OSError: the outcome says what went wrong.
+        """
 
     def say(self, text: str) -> None:
-        """A line of the program's own output."""
+        """Writes a line of the program's own output."""
 
     def log(self, event: str, level: str = "info", **fields: object) -> None:
-        """One line of the program's log: what happened, and its facts."""
+        """Writes one line to the program's log: what happened, and its details as key=value."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """See ProcessLike."""
+    """A row of the process table, as `ProcessLike` describes it."""
 
     pid: int
     ppid: int
@@ -104,44 +117,49 @@ class Process:
 
 @dataclass(frozen=True)
 class Outcome:
-    """See OutcomeLike."""
+    """How a command ended, as `OutcomeLike` describes it."""
 
     code: int | None
     output: str = ""
     seconds: float = 0.0
-    trouble: str = ""
+    error: str = ""
 
 
-OUTPUT = 4096  # octets of a command's output that are kept: the last ones
+OUTPUT = 4096  # bytes of a command's output that are kept: the last ones
 GRACE = 5.0  # seconds between asking a command to end and killing it
-# What a command may know of our environment: no secret of ours is among it.
+POLL = 0.05  # seconds between two looks at a command where pidfd_open does not exist
+
+# The only environment variables that a command inherits, so that it never sees our passwords.
 ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR")
 
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_TOKEN_CHARACTERS = string.digits + string.ascii_lowercase
 
 
 class RealHost:
-    """The machine at hand. Say and log go to stdout and stderr: `time level event key=value …`."""
+    """The machine that this process runs on.
+
+    `say` writes to stdout and `log` to stderr, one line `time level event key=value …` per event.
+    """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self.name = socket.gethostname()
         self._out, self._err = out or sys.stdout, err or sys.stderr
 
     def token(self, length: int) -> str:
-        """See Host; from the system's source of randomness."""
-        return "".join(secrets.choice(_DIGITS) for _ in range(length))
+        """Returns random characters from the operating system's secure source."""
+        return "".join(secrets.choice(_TOKEN_CHARACTERS) for _ in range(length))
 
     def processes(self) -> list[Process]:
-        """See Host. From /proc, else psutil where it is installed, else `ps`."""
+        """Reads the process table from /proc, or with psutil if it is installed, or with ps."""
         table = _from_proc() if Path("/proc/self/stat").exists() else _from_psutil() or _from_ps()
         return _without_family(table, os.getpid())
 
     def read(self, path: Path) -> str:
-        """See Host."""
+        """Returns the text of a file; bytes that are not UTF-8 become U+FFFD. Raises OSError."""
         return path.read_text("utf-8", "replace")
 
     def connects(self, address: str, port: int, timeout: float) -> bool:
-        """See Host."""
+        """Connects and closes again. Raises OSError if the port neither accepts nor refuses."""
         try:
             with socket.create_connection((address, port), timeout):
                 return True
@@ -149,20 +167,28 @@ class RealHost:
             return False
 
     def run(self, command: Sequence[str], timeout: float) -> Outcome:
-        """See Host. It gets no input, and a small environment; over its time, all that it started is ended with it."""
+        """Runs a command with no input and a minimal environment.
+
+        After `timeout` seconds it is stopped, together with everything that it has started.
+        """
         began = time.monotonic()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         try:
             child = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env=environment, start_new_session=True,
-            )  # fmt: skip
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # its own process group, so that `_stop` reaches it whole
+            )
         except (OSError, ValueError) as error:
-            return Outcome(None, "", 0.0, f"{command[0]} could not be started: {getattr(error, 'strerror', '') or error}")
+            reason = getattr(error, "strerror", "") or error
+            return Outcome(None, "", 0.0, f"{command[0]} could not be started: {reason}")
         with child:
-            output, ended = _followed(child, began + timeout)
+            output, ended = _follow(child, began + timeout)
             if not ended:
-                _end(child)
+                _stop(child)
             assert child.stdout is not None
             child.stdout.close()
         text = output[-OUTPUT:].decode("utf-8", "replace")
@@ -172,32 +198,37 @@ class RealHost:
         return Outcome(child.returncode, text, seconds)
 
     def say(self, text: str) -> None:
-        """See Host."""
+        """Writes a line to stdout."""
         print(text, file=self._out, flush=True)
 
     def log(self, event: str, level: str = "info", **fields: object) -> None:
-        """See Host."""
+        """Writes one line to stderr. Fields with an empty string are left out."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        facts = "".join(f" {key}={_fact(value)}" for key, value in fields.items() if value != "")
+        facts = "".join(f" {key}={_quoted(value)}" for key, value in fields.items() if value != "")
         print(f"{stamp} {level} {event}{facts}", file=self._err, flush=True)
 
 
-def _followed(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
-    """The end of what a command writes while it runs, and whether it ended in time. What it left running is not awaited."""
+def _follow(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
+    """Returns the end of a command's output, and whether it ended before `deadline`.
+
+    Waits for the command itself and not for the end of its output: a daemon that it leaves running
+    may hold the pipe open for ever.
+    """
     assert child.stdout is not None
-    ear = child.stdout.fileno()
-    os.set_blocking(ear, False)
+    pipe = child.stdout.fileno()
+    os.set_blocking(pipe, False)
     try:
-        bell = os.pidfd_open(child.pid)
-    except (AttributeError, OSError):  # not Linux, or an old one: look now and then
-        bell = None
+        pidfd = os.pidfd_open(child.pid)  # readable when the command ends
+    except (AttributeError, OSError):  # not Linux, or an old kernel: poll instead
+        pidfd = None
     output, open_ = b"", True
     try:
         while True:
+            # Look before reading: what the command wrote before it ended is then read below.
             ended = child.poll() is not None
             while open_:
                 try:
-                    data = os.read(ear, 1 << 16)
+                    data = os.read(pipe, 1 << 16)
                 except BlockingIOError:
                     break
                 open_ = bool(data)
@@ -205,15 +236,15 @@ def _followed(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, b
             left = deadline - time.monotonic()
             if ended or left <= 0:
                 return output, ended
-            ears = [one for one in (ear if open_ else None, bell) if one is not None]
-            select.select(ears, [], [], left if bell is not None else min(left, 0.05))
+            sources = [source for source in (pipe if open_ else None, pidfd) if source is not None]
+            select.select(sources, [], [], left if pidfd is not None else min(left, POLL))
     finally:
-        if bell is not None:
-            os.close(bell)
+        if pidfd is not None:
+            os.close(pidfd)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ends a command and all that it started: asked first, then killed."""
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Stops a command and everything that it has started: SIGTERM first, SIGKILL after GRACE."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
@@ -224,15 +255,25 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _fact(value: object) -> str:
+def _quoted(value: object) -> str:
+    """Returns a log field's value: in quotes if necessary, and always on one line."""
     text = str(value)
     plain = text.isprintable() and text and not any(c in text for c in ' "=')
-    return text if plain else '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'
+    if plain:
+        return text
+    return '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'
+
+
+# ── the process table ────────────────────────────────────────────────────────
 
 
 def _without_family(table: list[Process], own: int) -> list[Process]:
-    """Nobody watches themself: the caller and all that descend from it are left out."""
+    """Removes the process `own` and its descendants.
+
+    A program that looks for a service must not find itself, or a command that it has started.
+    """
     family = {own}
+    # By process id, because a parent usually has a lower one than its children.
     for process in sorted(table, key=lambda process: process.pid):
         if process.ppid in family:
             family.add(process.pid)
@@ -240,7 +281,7 @@ def _without_family(table: list[Process], own: int) -> list[Process]:
 
 
 def _from_proc() -> list[Process]:
-    """Linux. A process may vanish while it is being read; then it is not there."""
+    """Reads /proc (Linux). A process that ends while it is being read is left out."""
     table = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -250,7 +291,8 @@ def _from_proc() -> list[Process]:
             command = (folder / "cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        name = stat[stat.index("(") + 1 : stat.rindex(")")]  # a name may hold blanks and parentheses
+        # A name may contain spaces and parentheses, so the last parenthesis ends it (proc(5)).
+        name = stat[stat.index("(") + 1 : stat.rindex(")")]
         state, ppid = stat[stat.rindex(")") + 2 :].split()[:2]
         args = tuple(word.decode(errors="replace") for word in command if word)
         table.append(Process(int(folder.name), int(ppid), name, args, state))
@@ -258,7 +300,7 @@ def _from_proc() -> list[Process]:
 
 
 def _from_psutil() -> list[Process]:
-    """Where psutil is installed, Windows among others."""
+    """Reads the table with psutil, on Windows among others. Empty if psutil is not installed."""
     try:
         import psutil
     except ImportError:
@@ -269,23 +311,30 @@ def _from_psutil() -> list[Process]:
         facts = process.info
         name = (facts["name"] or "").removesuffix(".exe")
         args = tuple(facts["cmdline"] or ())
-        table.append(Process(facts["pid"], facts["ppid"] or 0, name, args, states.get(facts["status"], "S")))
+        state = states.get(facts["status"], "S")
+        table.append(Process(facts["pid"], facts["ppid"] or 0, name, args, state))
     return table
 
 
 def _from_ps() -> list[Process]:
-    """Other Unix systems (POSIX ps). Raises OSError when there is no ps, or it fails."""
+    """Reads the table with ps (POSIX). Raises OSError if ps does not exist or fails."""
     command = shutil.which("ps")
     if command is None:
-        raise FileNotFoundError("no /proc, no psutil and no ps: the process table cannot be read (install psutil)")
+        raise FileNotFoundError(
+            "the process table cannot be read: there is no /proc, psutil or ps; install psutil"
+        )
     try:
-        shown = subprocess.run(
-            [command, "-A", "-o", "pid=,ppid=,state=,comm="], capture_output=True, text=True, timeout=10, check=True
+        listing = subprocess.run(
+            [command, "-A", "-o", "pid=,ppid=,state=,comm="],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except subprocess.SubprocessError as error:
         raise OSError(f"ps failed: {error}") from error
     table = []
-    for line in shown.stdout.splitlines():
+    for line in listing.stdout.splitlines():
         pid, ppid, state, name = line.split(None, 3)
         table.append(Process(int(pid), int(ppid), name.rpartition("/")[2], (), state[0]))
     return table

@@ -1,8 +1,9 @@
-"""The socket that every client here stands on: TLS, timeouts on a handed-in clock, octets counted.
+"""The socket under every client: TLS, timeouts on a passed-in clock, and counted bytes.
 
-smtplib, poplib and imaplib take a Link for a socket (`sendall`, `makefile`, `close`), so their protocols run on it
-unchanged. TLS runs over memory buffers, so that the octets that cross the socket are counted exactly: a rehearsal's
-clock compares them with what the fake has counted.
+smtplib and poplib accept a `Link` in place of a socket (`sendall`, `makefile`, `close`), so their
+protocols run on it unchanged. TLS runs over memory buffers instead of an SSLSocket. That way the
+bytes on the wire can be counted exactly, and a rehearsal's clock can compare them with what the
+fake server has counted.
 """
 
 from __future__ import annotations
@@ -12,32 +13,37 @@ import io
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from comms.clock import Clock
-from comms.errors import Unreachable
+from comms.errors import Refused, Unreachable
 
-GOODBYE = 1.0  # seconds that a close waits for the other side to close too
+GOODBYE = 1.0  # seconds that a close waits for the other side to close, too
+CHUNK = 1 << 16  # bytes of one read
+UNLIMITED = 1 << 30  # reads
 
 
 class Link:
-    """One TCP connection. `octets_in` and `octets_out` count what crossed the socket, TLS included."""
+    """One TCP connection. `bytes_in` and `bytes_out` count the bytes on the wire, TLS included."""
 
     def __init__(self, raw: socket.socket, clock: Clock, timeout: float) -> None:
         self._raw = raw
         self._clock = clock
         self._timeout = timeout
-        self._plain = bytearray()
+        self._plain = bytearray()  # decrypted, not read yet
         self._tls: ssl.SSLObject | None = None
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._shaking_hands = False
-        self._fresh = False  # octets of the handshake have come
-        self.awaits_tls = False  # readers are given line by line, so that what stands behind the answer is seen
-        self.octets_in = 0
-        self.octets_out = 0
+        self._encrypted_in, self._encrypted_out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._in_handshake = False
+        self._handshake_data = False  # bytes have arrived that the handshake has not seen yet
+        # Readers of `makefile` get one line at a time. STARTTLS needs this: a reader must not
+        # buffer what follows the server's answer, because `start_tls` has to find it.
+        self.reads_lines = False
+        self.bytes_in = 0
+        self.bytes_out = 0
         self.ended = False  # the other side will send nothing more
-        self.finished = False  # and we shall not
+        self.finished = False  # we will send nothing more
         self.closed = False
         raw.setblocking(False)
         with contextlib.suppress(OSError):
@@ -46,29 +52,36 @@ class Link:
 
     @classmethod
     def connect(cls, host: str, port: int, clock: Clock, timeout: float = 30.0) -> Link:
-        """A link to a server, in clear. Raises Unreachable."""
+        """Connects to a server, without TLS. Raises Unreachable."""
         clock.connecting(port)
         try:
             raw = socket.create_connection((host, port), timeout)
         except TimeoutError:
             raise Unreachable(f"{host}:{port} did not answer within {timeout:g} s") from None
         except OSError as error:
-            raise Unreachable(f"{host}:{port} cannot be reached: {error.strerror or error}") from None
+            reason = error.strerror or error
+            raise Unreachable(f"{host}:{port} cannot be reached: {reason}") from None
         link = cls(raw, clock, timeout)
         clock.connected(link)
         return link
 
-    # ── what a socket has ────────────────────────────────────────────────────────────────────────────────────────
+    # ── the methods of a socket ──────────────────────────────────────────────
 
     def sendall(self, data: bytes) -> None:
-        """Writes everything. Raises OSError when the link is gone, TimeoutError when nobody reads."""
+        """Writes everything.
+
+        Raises OSError if the connection is lost, TimeoutError if the other side does not read.
+        """
         if self._tls is not None and data:
             self._tls.write(data)
-            data = self._outgoing.read()
+            data = self._encrypted_out.read()
         self._send_raw(data)
 
     def recv(self, size: int, line: bool = False) -> bytes:
-        """Up to `size` octets, with `line` no further than a LF; b"" at the end. Raises TimeoutError, ConnectionError."""
+        """Returns up to `size` bytes, b"" at the end. With `line`, stops after a line feed.
+
+        Raises TimeoutError, ConnectionError.
+        """
         self._await()
         if line:
             size = min(size, self._plain.find(b"\n") + 1 or size)
@@ -77,30 +90,35 @@ class Link:
         return data
 
     def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader:
-        """A buffered reader on this link; closing it does not close the link."""
+        """Returns a buffered reader of this link. Closing the reader does not close the link."""
         return io.BufferedReader(_Raw(self))
 
     def settimeout(self, timeout: float | None) -> None:
-        """How long a read waits, in seconds; None is not possible here and means the former value."""
+        """Sets how long a read waits, in seconds. None leaves it as it is."""
         self._timeout = timeout or self._timeout
 
     def fileno(self) -> int:
-        """For select; -1 once closed."""
+        """Returns the file descriptor, for select; -1 after a close."""
         return self._raw.fileno()
 
     def shutdown(self, how: int) -> None:
-        """As a socket's."""
+        """Shuts down one or both directions, as `socket.shutdown`."""
         self._raw.shutdown(how)
 
     def close(self) -> None:
-        """Says goodbye and closes. What was written goes out first: a close with octets unread could undo it by RST."""
+        """Closes the connection in order: what was written arrives first.
+
+        Closing a socket with unread data makes the kernel send RST, and a reset may discard at the
+        other side what it has not read yet. So this announces the end, reads for up to GOODBYE
+        seconds until the other side closes as well, and only then closes the socket.
+        """
         if self.closed:
             return
         with contextlib.suppress(OSError, ssl.SSLError):
             if self._tls is not None and not self.ended:
                 with contextlib.suppress(ssl.SSLWantReadError):
                     self._tls.unwrap()
-                self._send_raw(self._outgoing.read())
+                self._send_raw(self._encrypted_out.read())
             if not self.ended:
                 self._clock.writing(self)
                 self.finished = True
@@ -111,74 +129,88 @@ class Link:
         self.abort()
 
     def abort(self) -> None:
-        """Closes without a word."""
+        """Closes the socket at once, without announcing the end."""
         self.closed = self.finished = True
         self._raw.close()
 
-    # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── TLS ──────────────────────────────────────────────────────────────────
 
     def start_tls(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
-        """Upgrades. Raises ssl.SSLError (a certificate that does not fit among them), TimeoutError, ConnectionError."""
-        self.awaits_tls = False
+        """Starts TLS on the open connection.
+
+        Raises ssl.SSLError (for a certificate that is not valid, too), TimeoutError,
+        ConnectionError.
+        """
+        self.reads_lines = False
         self.pump(1)
         if self._plain:
-            raise ConnectionError("octets in clear stand behind the answer to STARTTLS: somebody may be injecting")
-        tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
-        self._shaking_hands = True
+            # Anybody on the network could have put these bytes after the server's answer. Inside
+            # TLS they would be taken for the server's own words.
+            raise ConnectionError(
+                "bytes in clear text follow the answer to STARTTLS: this may be an injection attack"
+            )
+        tls = context.wrap_bio(
+            self._encrypted_in, self._encrypted_out, server_hostname=server_hostname
+        )
+        self._in_handshake = True
         try:
             while True:
                 try:
                     tls.do_handshake()
                     break
                 except ssl.SSLWantReadError:
-                    self._send_raw(self._outgoing.read())
-                    self._fresh = False
+                    self._send_raw(self._encrypted_out.read())
+                    self._handshake_data = False
                     self._await()
                     if self.ended:
-                        raise ConnectionError("the server hung up during the TLS handshake") from None
+                        raise ConnectionError(
+                            "the server hung up during the TLS handshake"
+                        ) from None
         finally:
-            self._shaking_hands = False
+            self._in_handshake = False
+            # A failed handshake leaves an alert in the buffer that tells the server why.
             with contextlib.suppress(OSError):
-                self._send_raw(self._outgoing.read())
+                self._send_raw(self._encrypted_out.read())
         self._tls = tls
         self._decrypt()
 
     @property
     def tls(self) -> ssl.SSLObject | None:
-        """The TLS layer, None in clear."""
+        """The TLS layer; None before `start_tls`."""
         return self._tls
 
-    # ── what a clock needs ───────────────────────────────────────────────────────────────────────────────────────
+    # ── the methods that a clock needs ───────────────────────────────────────
 
-    def pump(self, most: int = 1 << 30) -> None:
-        """Takes in, without waiting, what has come, in at most so many reads."""
-        for _ in range(most):
+    def pump(self, limit: int = UNLIMITED) -> None:
+        """Takes in what has arrived, without waiting, in at most `limit` reads."""
+        for _ in range(limit):
             if self.ended or self.closed:
                 return
             try:
-                data = self._raw.recv(1 << 16)
+                data = self._raw.recv(CHUNK)
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError:  # reset: what came before it can still be read
+            except OSError:  # reset: what arrived before it can still be read
                 self.ended = True
                 return
             if not data:
                 self.ended = True
                 return
-            self.octets_in += len(data)
-            if self._tls is None and not self._shaking_hands:
+            self.bytes_in += len(data)
+            if self._tls is None and not self._in_handshake:
                 self._plain += data
                 continue
-            self._incoming.write(data)
-            self._fresh = True
+            self._encrypted_in.write(data)
+            self._handshake_data = True
             if self._tls is not None:
                 self._decrypt()
 
     def readable(self) -> bool:
-        """Whether a read would give something at once."""
-        return bool(self._plain) or self.ended or (self._shaking_hands and self._fresh)
+        """Returns whether a read would return at once."""
+        in_handshake = self._in_handshake and self._handshake_data
+        return bool(self._plain) or self.ended or in_handshake
 
-    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── inside ───────────────────────────────────────────────────────────────
 
     def _await(self) -> None:
         if self._plain:
@@ -190,7 +222,7 @@ class Link:
         assert self._tls is not None
         try:
             while True:
-                plain = self._tls.read(1 << 16)
+                plain = self._tls.read(CHUNK)
                 if not plain:
                     break
                 self._plain += plain
@@ -209,23 +241,31 @@ class Link:
                 sent = self._raw.send(view)
             except (BlockingIOError, InterruptedError):
                 if not select.select([], [self._raw], [], self._timeout)[1]:
-                    raise TimeoutError(f"nobody read what we wrote for {self._timeout:g} s") from None
+                    raise TimeoutError(
+                        f"the other side has read nothing for {self._timeout:g} s"
+                    ) from None
                 continue
-            self.octets_out += sent
+            self.bytes_out += sent
             view = view[sent:]
 
 
 class LinkContext(ssl.SSLContext):
-    """A client's TLS context whose `wrap_socket` upgrades a Link: what smtplib.starttls and poplib.stls are handed."""
+    """A client's TLS context for smtplib.starttls: its `wrap_socket` starts TLS on a Link."""
 
-    def wrap_socket(self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any) -> Any:
-        """Upgrades the link and gives it back."""
+    def wrap_socket(
+        self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any
+    ) -> Any:
+        """Starts TLS on the link and returns the link."""
         sock.start_tls(self, server_hostname)
         return sock
 
 
 def client_context(ca_file: Path | None = None) -> LinkContext:
-    """A context that verifies: the server's name and its certificate, against `ca_file` or the system's authorities."""
+    """Returns a TLS context that verifies the server's name and certificate.
+
+    The certificate must be issued by an authority in `ca_file`, or else by one that the system
+    trusts.
+    """
     context = LinkContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         context.load_default_certs()
@@ -234,7 +274,41 @@ def client_context(ca_file: Path | None = None) -> LinkContext:
     return context
 
 
+def secure(
+    name: str,
+    hostname: str,
+    upgrade: Callable[[], object],
+    *,
+    command: str = "",
+    offered: bool = True,
+) -> None:
+    """Calls `upgrade`, which starts TLS with the server called `name`, and translates its errors.
+
+    Raises Refused if the server does not offer `command` (nothing is sent then), or if its
+    certificate is not valid for `hostname`. Raises Unreachable if TLS cannot be started. A
+    CommsError that `upgrade` raises passes through.
+    """
+    if not offered:
+        raise Refused(
+            f"{name} does not offer {command}, and the settings require it; nothing is sent in "
+            'clear text; write tls = "implicit" for a port that begins with TLS, '
+            'or tls = "none" to allow clear text'
+        )
+    try:
+        upgrade()
+    except ssl.SSLCertVerificationError as error:
+        raise Refused(
+            f"{name}: its certificate is not trusted for {hostname}: {error.verify_message}; "
+            "if your own authority issued it, name the authority's file in ca_file"
+        ) from None
+    # SSLError is an OSError. A host name that no certificate can contain is a ValueError.
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"{name}: TLS could not be started: {error}") from None
+
+
 class _Raw(io.RawIOBase):
+    """The unbuffered stream under `Link.makefile`."""
+
     def __init__(self, link: Link) -> None:
         self._link = link
 
@@ -242,6 +316,6 @@ class _Raw(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._link.recv(len(buffer), line=self._link.awaits_tls)
+        data = self._link.recv(len(buffer), line=self._link.reads_lines)
         buffer[: len(data)] = data
         return len(data)

@@ -19,11 +19,11 @@ from comms.clock import Clock
 from comms.commands import Commands, Order, Refusal, describe
 from comms.host import Host, OutcomeLike
 from comms.ledger import keys
-from comms.mailbox import Letter, letters
-from comms.message import Mail, read
+from comms.mailbox import Incoming, incoming
 from comms.outbox import Outbox
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
+from comms.read import Mail, read
 from comms.settings import Server
 
 LIMIT = 1_000_000  # bytes of a mail that may be a command
@@ -80,8 +80,8 @@ class MailDoor:
             count, _ = mailbox.count()
             if count:
                 self._host.say(f"{count} mails arrived.")
-            for letter in letters(mailbox, self._commands.ledger, place, LIMIT, self._host):
-                self._take(letter, place)
+            for arrived in incoming(mailbox, self._commands.ledger, place, LIMIT, self._host):
+                self._take(arrived, place)
         return count
 
     def objection(self, mail: Mail) -> str:
@@ -102,21 +102,21 @@ class MailDoor:
                 return "stale: its Date is too far from now"
         return ""
 
-    def _take(self, letter: Letter, place: str) -> None:
+    def _take(self, arrived: Incoming, place: str) -> None:
         """Stores a command, or puts the mail into quarantine. Raises StateError."""
-        mail = read(b"" if letter.spoiled else letter.raw)
-        reason = letter.spoiled or self.objection(mail)
+        mail = read(b"" if arrived.problem else arrived.raw)
+        reason = arrived.problem or self.objection(mail)
         if reason or mail.sender is None:
             self._note_bounce(mail)
-            self._refuse(letter.raw, mail, reason)
+            self._refuse(arrived.raw, mail, reason)
             return
         thread = [mail.message_id, mail.subject, *mail.references]
         facts = {"door": "mail", "to": mail.sender.address, "mail": thread}
-        known_by = keys(mail, place, letter.entry.id)
+        known_by = keys(mail, place, arrived.entry.id)
         try:
             self._commands.accept(mail.sender.key, self._command(mail.subject), known_by, facts)
         except Refusal as refusal:
-            self._refuse(letter.raw, mail, refusal.reason)
+            self._refuse(arrived.raw, mail, refusal.reason)
 
     def _refuse(self, raw: bytes, mail: Mail, reason: str) -> None:
         """Keeps and logs a mail. An answer would confirm the secret address to a stranger."""
@@ -151,14 +151,14 @@ class MailDoor:
         receipt = receipt.stamped(self._clock, self._host)
         self.outbox.put(receipt, self._clock.time(), db=db)
         # A bounce is believed only if it names a receipt that is on record.
-        self._commands.ledger.name(db, order.id, f"receipt:{receipt.message_id}")
+        self._commands.ledger.add_key(db, order.id, f"receipt:{receipt.message_id}")
         self._state.remember(db, f"unreachable {order.who}", None)
 
     def send(self) -> None:
         """Sends the receipts that are due. Raises StateError."""
         for result in self.outbox.flush(self._rules.smtp, self._clock, self._host):
             level = "info" if result.status == "sent" else "warning"
-            facts = {"to": result.address, "trouble": result.trouble}
+            facts = {"to": result.address, "trouble": result.error}
             self._host.log(f"mail-{result.status}", level, **facts)
 
 

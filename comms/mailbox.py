@@ -1,31 +1,36 @@
-"""What a mailbox is, by whatever protocol, and how to take mail out of one without losing or repeating any.
+"""Taking mail out of a mailbox without losing or repeating any, whatever the protocol.
 
-    with Mailbox(server, clock) as mailbox:                     # comms.pop3, comms.imap
-        for letter in letters(mailbox, tries, "ops@mail.example.test", most=1_000_000, host=host):
-            ...                                                 # remember it durably; then it is deleted
+    with Mailbox(server, clock) as mailbox:                              # comms.pop3
+        for mail in incoming(mailbox, attempts, "ops@mail.test", limit=1_000_000, host=host):
+            ...                                                          # store it
 
-A letter is deleted when the loop comes back for the next one: what was to be remembered of it must be on disk by then.
-Nothing breaks the loop for the others: a letter that the server refuses to give is left and logged, one that is too large
-comes as its header, one that the program has died of comes last, and marked as that.
+A mail is deleted when the loop asks for the next one. By then, whatever the program wants to
+remember of it must be on disk.
+
+One mail cannot block the others. If the server refuses to return it, it is left where it is and
+logged. If it is too large, only its header is fetched. If the program has crashed on it before, it
+comes last, and after several crashes it comes marked as a problem.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from comms.errors import Refused, TryLater
 from comms.host import Host
 
-TRIES = 3  # a mail at which the program has died so often is not to be read again, only kept
+MAX_ATTEMPTS = 3  # after this many crashes on a mail, it should be kept without being read
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A message in a mailbox. `id` stays the same from session to session ("" where the server gives none).
+    """A mail in a mailbox, before it is fetched.
 
-    `size` is in octets as the server says it, `number` the server's own name of it in this session.
+    `id` is the same in every session, "" if the server does not support ids. `size` is in bytes,
+    as the server states it. `number` is only valid in this session.
     """
 
     id: str
@@ -34,92 +39,115 @@ class Entry:
 
 
 class Mailbox(Protocol):
-    """Sizes before bodies; `delete` marks, and leaving the mailbox in step removes what is marked."""
+    """What `incoming` needs: sizes before contents, and deletions that can be committed."""
 
     def entries(self) -> list[Entry]:
-        """Every message, oldest first."""
+        """Returns all mails, oldest first."""
 
     def count(self) -> tuple[int, int]:
-        """How many messages, and how many octets."""
+        """Returns the number of mails and their size in bytes."""
 
-    def head(self, entry: Entry) -> bytes:
-        """The header and the empty line behind it."""
+    def header(self, entry: Entry) -> bytes:
+        """Returns the header of a mail and the empty line after it."""
 
-    def fetch(self, entry: Entry, most: int = ...) -> bytes:
-        """The message, as it lies there."""
+    def fetch(self, entry: Entry, limit: int = ...) -> bytes:
+        """Returns a mail as it is stored. Raises Refused if it is larger than `limit` bytes."""
 
     def delete(self, entry: Entry) -> None:
-        """Marks a message."""
+        """Marks a mail as deleted. It is removed when the session ends in order."""
 
     def commit(self) -> None:
-        """Removes what is marked, now; numbers count anew behind it."""
+        """Removes the marked mails now. Entries that were read before are then invalid."""
 
 
-class Tries(Protocol):
-    """How often something was tried and neither done nor given up, remembered across the program's death."""
+class Attempts(Protocol):
+    """Counts how many times each mail was begun and not finished, even if the program dies."""
 
-    def tries(self, key: str) -> int:
-        """How often so far."""
+    def attempts(self, key: str) -> int:
+        """Returns the number of attempts so far."""
 
-    def trying(self, key: str) -> None:
-        """One more try begins."""
+    def begin_attempt(self, key: str) -> None:
+        """Counts one more attempt, durably."""
 
-    def tried(self, key: str) -> None:
-        """It is over."""
+    def end_attempt(self, key: str) -> None:
+        """Forgets the attempts: the mail was handled, or left alone on purpose."""
 
 
 @dataclass
-class Letter:
-    """A message on its way. `spoiled` says why it should only be kept: too large (then `raw` is its header), or deadly.
+class Incoming:
+    """A mail that has been fetched.
 
-    Setting `stays` leaves it in the mailbox.
+    `problem` is not empty if the mail should only be kept: it is too large (then `raw` is its
+    header only), or the program has crashed on it. A program sets `leave_on_server` if the mail
+    should not be deleted.
     """
 
     raw: bytes = field(repr=False)
     entry: Entry
-    spoiled: str = ""
-    stays: bool = False
+    problem: str = ""
+    leave_on_server: bool = False
 
 
-def letters(mailbox: Mailbox, tries: Tries, place: str, most: int, host: Host) -> Iterator[Letter]:
-    """Each message, to be remembered in the loop's body and deleted behind it. Raises CommsError.
+def incoming(
+    mailbox: Mailbox, attempts: Attempts, account: str, limit: int, host: Host
+) -> Iterator[Incoming]:
+    """Yields each mail, and deletes it after the loop's body. Raises CommsError.
 
-    `place` names the mailbox in keys; of a message over `most` octets only the header comes. What was begun with before
-    and never finished comes last, when the deletion of the others is committed: it may well end the session again.
+    `account` distinguishes mailboxes in the keys of `attempts`. Mails larger than `limit` bytes
+    come as their header only.
     """
-    fresh, again = _sorted(mailbox, tries, place)
-    for _, key, entry in fresh:
-        yield from _letter(mailbox, tries, key, entry, 0, most, host)
-    if fresh and again:
+    new, begun = _sorted(mailbox, attempts, account)
+    for _, key, entry in new:
+        yield from _fetched(mailbox, attempts, key, entry, 0, limit, host)
+    if new and begun:
+        # A mail that has ended a session before may end this one, too, and with it the pending
+        # deletions would be lost. So commit them first. That changes the numbers of the entries.
         mailbox.commit()
-        _, again = _sorted(mailbox, tries, place)
-    for before, key, entry in again:
-        yield from _letter(mailbox, tries, key, entry, before, most, host)
+        _, begun = _sorted(mailbox, attempts, account)
+    for earlier, key, entry in begun:
+        yield from _fetched(mailbox, attempts, key, entry, earlier, limit, host)
 
 
 _Listed = list[tuple[int, str, Entry]]
 
 
-def _sorted(mailbox: Mailbox, tries: Tries, place: str) -> tuple[_Listed, _Listed]:
-    """(tries, key, entry) of what is new, oldest first, and of what was tried before, the least tried first."""
-    found = []
+def _sorted(mailbox: Mailbox, attempts: Attempts, account: str) -> tuple[_Listed, _Listed]:
+    """Returns (attempts, key, entry) of the new mails, and of those that were begun before.
+
+    New mails are sorted by age, the others by their number of attempts.
+    """
+    listed = []
     for entry in mailbox.entries():
-        key = f"{place}/{entry.id or entry.number}"
-        found.append((tries.tries(key), key, entry))
-    return [one for one in found if not one[0]], sorted((one for one in found if one[0]), key=lambda one: one[0])
+        key = f"{account}/{entry.id or entry.number}"
+        listed.append((attempts.attempts(key), key, entry))
+    new = [item for item in listed if item[0] == 0]
+    begun = [item for item in listed if item[0] > 0]
+    return new, sorted(begun, key=itemgetter(0))
 
 
-def _letter(mailbox: Mailbox, tries: Tries, key: str, entry: Entry, before: int, most: int, host: Host) -> Iterator[Letter]:
-    tries.trying(key)
+def _fetched(
+    mailbox: Mailbox,
+    attempts: Attempts,
+    key: str,
+    entry: Entry,
+    earlier: int,
+    limit: int,
+    host: Host,
+) -> Iterator[Incoming]:
+    # Count first: if this mail kills the program, the attempt must already be on disk.
+    attempts.begin_attempt(key)
     try:
-        if entry.size > most:
-            letter = Letter(mailbox.head(entry), entry, f"too large: {entry.size} octets")
+        if entry.size > limit:
+            mail = Incoming(mailbox.header(entry), entry, f"too large: {entry.size} bytes")
         else:
-            spoiled = f"the program has died of it {before} times" if before >= TRIES else ""
-            letter = Letter(mailbox.fetch(entry, most), entry, spoiled)
-        yield letter
-        if not letter.stays:
+            problem = ""
+            if earlier >= MAX_ATTEMPTS:
+                problem = f"the program has crashed on it {earlier} times"
+            mail = Incoming(mailbox.fetch(entry, limit), entry, problem)
+        yield mail
+        if not mail.leave_on_server:
             mailbox.delete(entry)
-    except (Refused, TryLater) as error:  # this one, for now; the next may fare better
+    except (Refused, TryLater) as error:
+        # Only this mail is affected, and only for now.
         host.log("mail-left", "warning", mail=key, trouble=error)
-    tries.tried(key)
+    attempts.end_attempt(key)

@@ -1,34 +1,36 @@
-"""Mail that waits until it can go: nothing is lost when the server is down, nobody is served twice when it is back.
+"""A durable queue of outgoing mail.
 
-    outbox.put(message, at=clock.time())         # inside a transaction of the caller's own, if there is one
-    for result in outbox.flush(server, clock, host): …
+    outbox.put(message, at=clock.time())             # in the caller's transaction, if there is one
+    for result in outbox.flush(server, clock, host):
+        ...
 
-Every recipient has a row of its own, marked before it is tried. A recipient whose fate is unknown (link lost behind the
-dot, program killed in the middle) is tried again only if the message was put with `again=True`: an alert may come
-twice, an answer may not.
+Mails survive an outage of the server, and an end of the program. Each recipient has a row, which is
+marked before the mail is sent. If the connection is lost after the final dot, or the program is
+killed in the middle, it is unknown whether the mail was accepted. Then it is only sent again if it
+was put with `at_least_once=True`: an alert may come twice, an answer may not.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from comms import smtp
 from comms.clock import Clock
+from comms.compose import Message
 from comms.errors import CommsError, Refused, Unknown, Unreachable
 from comms.host import Host
-from comms.message import Message
 from comms.settings import Server
 from comms.state import State
 
-FIRST_PAUSE = 30.0  # seconds before the second try; it doubles from try to try,
-LONGEST_PAUSE = 3600.0  # up to this,
-GIVE_UP = 5 * 86400.0  # and ends after this (RFC 5321 §4.5.4.1: four to five days)
+FIRST_PAUSE = 30.0  # seconds before the second attempt; the pause doubles after each attempt,
+LONGEST_PAUSE = 3600.0  # up to this
+GIVE_UP = 5 * 86400.0  # seconds after which a mail is given up (RFC 5321 §4.5.4.1: 4 to 5 days)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY, message_id TEXT NOT NULL UNIQUE, sender TEXT NOT NULL, data BLOB NOT NULL,
-    made REAL NOT NULL, again INTEGER NOT NULL);
+    id INTEGER PRIMARY KEY, message_id TEXT NOT NULL UNIQUE, sender TEXT NOT NULL,
+    data BLOB NOT NULL, made REAL NOT NULL, again INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox_recipient (
     mail INTEGER NOT NULL REFERENCES outbox ON DELETE CASCADE, address TEXT NOT NULL,
     status TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL,
@@ -38,16 +40,32 @@ CREATE TABLE IF NOT EXISTS outbox_recipient (
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one message for one recipient: sent, waiting (later again), refused, unknown, or given-up."""
+    """What happened to one mail for one recipient.
+
+    `status` is sent, waiting (for the next attempt), refused, unknown or given-up.
+    """
 
     message_id: str
     address: str
     status: str
-    trouble: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class _Mail:
+    """A mail that is due, and the recipients for whom it is."""
+
+    id: int
+    message_id: str
+    sender: str
+    raw: bytes
+    made: float
+    at_least_once: bool
+    recipients: list[str] = field(default_factory=list)
 
 
 class Outbox:
-    """The waiting mail in a state file. Raises StateError."""
+    """The queue in a state file. Every method raises StateError."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -55,105 +73,138 @@ class Outbox:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
 
-    def put(self, message: Message, at: float, again: bool = False, db: sqlite3.Connection | None = None) -> None:
-        """Has a stamped message wait, due at once. With `db`, in the caller's open transaction. Raises ValueError."""
+    def put(
+        self,
+        message: Message,
+        at: float,
+        at_least_once: bool = False,
+        db: sqlite3.Connection | None = None,
+    ) -> None:
+        """Adds a stamped message, which is due at once.
+
+        With `db`, in the caller's open transaction. Raises ValueError if the message is not valid.
+        """
         if db is None:
             with self._state.transaction() as own:
-                self.put(message, at, again, own)
+                self.put(message, at, at_least_once, own)
             return
         sender, recipients = message.envelope()
-        row = (message.message_id, sender, message.to_bytes(), at, again)
-        mail = db.execute("INSERT INTO outbox (message_id, sender, data, made, again) VALUES (?,?,?,?,?)", row).lastrowid
+        row = (message.message_id, sender, message.to_bytes(), at, at_least_once)
+        id = db.execute(
+            "INSERT INTO outbox (message_id, sender, data, made, again) VALUES (?, ?, ?, ?, ?)", row
+        ).lastrowid
         for address in recipients:
-            db.execute("INSERT INTO outbox_recipient (mail, address, due) VALUES (?, ?, ?)", (mail, address, at))
+            db.execute(
+                "INSERT INTO outbox_recipient (mail, address, due) VALUES (?, ?, ?)",
+                (id, address, at),
+            )
 
     def waiting(self) -> list[tuple[str, str]]:
-        """(Message-ID, address) of everything that still waits."""
-        return [(str(message_id), str(address)) for message_id, address in self._state.rows(
-            "SELECT message_id, address FROM outbox JOIN outbox_recipient ON mail = id WHERE status = 'waiting' "
-            "ORDER BY id, outbox_recipient.rowid"
-        )]  # fmt: skip
+        """Returns (Message-ID, address) of every recipient whose mail still waits."""
+        rows = self._state.rows(
+            "SELECT message_id, address FROM outbox JOIN outbox_recipient ON mail = id "
+            "WHERE status = 'waiting' ORDER BY id, outbox_recipient.rowid"
+        )
+        return [(str(message_id), str(address)) for message_id, address in rows]
 
     def flush(self, server: Server, clock: Clock, host: Host) -> list[Result]:
-        """Sends what is due, in one session, and says what became of it. Raises StateError."""
+        """Sends what is due, all of it in one session, and returns the results."""
         self._recover()
         due = self._due(clock.time())
         results: list[Result] = []
         session: smtp.Session | None = None
+        errors: dict[str, CommsError | None]
         try:
-            for mail, message_id, sender, data, made, again, addresses in due:
+            for mail in due:
                 try:
                     if session is None or not session.usable:
                         session = smtp.Session(server, clock, host)
-                    self._mark(mail, addresses)
-                    troubles: dict[str, CommsError | None] = dict(session.send(sender, addresses, data))
-                except CommsError as error:  # no session, or lost before the dot: nothing was sent
-                    troubles = dict.fromkeys(addresses, Unreachable(str(error)))
-                results += self._settled(mail, message_id, made, again, troubles, clock.time())
-                if any(isinstance(trouble, Unreachable) for trouble in troubles.values()):
-                    break  # the others would fare no better; they stay due
+                    self._mark(mail)
+                    errors = dict(session.send(mail.sender, mail.recipients, mail.raw))
+                except CommsError as error:
+                    # There is no session, or it was lost before the dot: nothing was sent.
+                    errors = dict.fromkeys(mail.recipients, Unreachable(str(error)))
+                results += self._settle(mail, errors, clock.time())
+                if any(isinstance(error, Unreachable) for error in errors.values()):
+                    break  # The other mails would fail in the same way. They stay due.
         finally:
             if session is not None:
                 session.close()
         return results
 
-    def _mark(self, mail: int, addresses: list[str]) -> None:
-        """Intent before effect: from here on, dying means that nobody knows."""
+    def _mark(self, mail: _Mail) -> None:
+        """Marks the recipients as being sent to.
+
+        If the program dies from here on, the outcome is unknown. Without the mark, the next run
+        would take the mail for one that was never sent.
+        """
         with self._state.transaction() as db:
-            for address in addresses:
-                db.execute("UPDATE outbox_recipient SET status = 'sending' WHERE mail = ? AND address = ?", (mail, address))
+            for address in mail.recipients:
+                db.execute(
+                    "UPDATE outbox_recipient SET status = 'sending' WHERE mail = ? AND address = ?",
+                    (mail.id, address),
+                )
 
     def _recover(self) -> None:
-        """What a former run marked and never settled is unknown; an alert goes out again."""
+        """Settles what an earlier run has marked and not settled: it is sent again, or unknown."""
         with self._state.transaction() as db:
             db.execute(
-                "UPDATE outbox_recipient SET status = CASE WHEN (SELECT again FROM outbox WHERE id = mail) "
-                "THEN 'waiting' ELSE 'unknown' END, trouble = 'the program ended while sending' "
-                "WHERE status = 'sending'"
+                "UPDATE outbox_recipient SET status = CASE "
+                "WHEN (SELECT again FROM outbox WHERE id = mail) "
+                "THEN 'waiting' ELSE 'unknown' END, "
+                "trouble = 'the program ended while sending' WHERE status = 'sending'"
             )
 
-    def _due(self, now: float) -> list[tuple[int, str, str, bytes, float, bool, list[str]]]:
+    def _due(self, now: float) -> list[_Mail]:
         rows = self._state.rows(
-            "SELECT id, message_id, sender, data, made, again, address FROM outbox JOIN outbox_recipient ON mail = id "
-            "WHERE status = 'waiting' AND due <= ? ORDER BY id, outbox_recipient.rowid", now
-        )  # fmt: skip
-        mails: dict[int, tuple[int, str, str, bytes, float, bool, list[str]]] = {}
-        for mail, message_id, sender, data, made, again, address in rows:
-            assert isinstance(mail, int) and isinstance(data, bytes) and isinstance(made, float)
-            entry = mails.setdefault(mail, (mail, str(message_id), str(sender), data, made, bool(again), []))
-            entry[6].append(str(address))
+            "SELECT id, message_id, sender, data, made, again, address "
+            "FROM outbox JOIN outbox_recipient ON mail = id "
+            "WHERE status = 'waiting' AND due <= ? ORDER BY id, outbox_recipient.rowid",
+            now,
+        )
+        mails: dict[int, _Mail] = {}
+        for id, message_id, sender, raw, made, again, address in rows:
+            assert isinstance(id, int) and isinstance(raw, bytes) and isinstance(made, float)
+            mail = _Mail(id, str(message_id), str(sender), raw, made, bool(again))
+            mails.setdefault(id, mail).recipients.append(str(address))
         return list(mails.values())
 
-    def _settled(
-        self, mail: int, message_id: str, made: float, again: bool, troubles: dict[str, CommsError | None], now: float
+    def _settle(
+        self, mail: _Mail, errors: dict[str, CommsError | None], now: float
     ) -> list[Result]:
-        """Writes down what became of each recipient, in one transaction."""
+        """Stores the outcome for each recipient, in one transaction."""
         results = []
         with self._state.transaction() as db:
-            for address, trouble in troubles.items():
-                status = _status(trouble, again)
-                if status == "waiting" and now - made > GIVE_UP:
+            for address, error in errors.items():
+                status = _status(error, mail.at_least_once)
+                if status == "waiting" and now - mail.made > GIVE_UP:
                     status = "given-up"
-                (tries,) = db.execute(
-                    "SELECT tries FROM outbox_recipient WHERE mail = ? AND address = ?", (mail, address)
+                (attempts,) = db.execute(
+                    "SELECT tries FROM outbox_recipient WHERE mail = ? AND address = ?",
+                    (mail.id, address),
                 ).fetchone()
-                pause = min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
+                pause = min(FIRST_PAUSE * 2**attempts, LONGEST_PAUSE)
+                text = str(error or "")
                 db.execute(
-                    "UPDATE outbox_recipient SET status = ?, tries = tries + 1, due = ?, trouble = ? "
-                    "WHERE mail = ? AND address = ?", (status, now + pause, str(trouble or ""), mail, address)
-                )  # fmt: skip
-                results.append(Result(message_id, address, status, str(trouble or "")))
-            # What is known to be over is forgotten; an unknown fate stays on record under its Message-ID.
+                    "UPDATE outbox_recipient SET status = ?, tries = tries + 1, due = ?, "
+                    "trouble = ? WHERE mail = ? AND address = ?",
+                    (status, now + pause, text, mail.id, address),
+                )
+                results.append(Result(mail.message_id, address, status, text))
+            # A mail whose outcome is known for everybody is deleted. An unknown outcome is kept
+            # under the Message-ID, so that the administrator can look it up.
             db.execute(
-                "DELETE FROM outbox WHERE id = ? AND NOT EXISTS (SELECT 1 FROM outbox_recipient "
-                "WHERE mail = id AND status IN ('waiting', 'sending', 'unknown'))", (mail,)
-            )  # fmt: skip
+                "DELETE FROM outbox WHERE id = ? AND NOT EXISTS ("
+                "SELECT 1 FROM outbox_recipient "
+                "WHERE mail = id AND status IN ('waiting', 'sending', 'unknown'))",
+                (mail.id,),
+            )
         return results
 
 
-def _status(trouble: CommsError | None, again: bool) -> str:
-    if trouble is None:
+def _status(error: CommsError | None, at_least_once: bool) -> str:
+    if error is None:
         return "sent"
-    if isinstance(trouble, Refused):
+    if isinstance(error, Refused):
         return "refused"
-    return "unknown" if isinstance(trouble, Unknown) and not again else "waiting"
+    return "unknown" if isinstance(error, Unknown) and not at_least_once else "waiting"

@@ -1,16 +1,21 @@
-"""Fetching mail by POP3: a maildrop as a context manager. It stands on poplib, through the link.
+"""Fetching mail by POP3 (RFC 1939). A `Mailbox` is a context manager.
 
     with Mailbox(settings.server("pop3"), clock) as mailbox:
-        for entry in mailbox.entries():           # ids and sizes, oldest first; nothing is fetched yet
-            octets = mailbox.fetch(entry)
-            mailbox.delete(entry)                 # marked; the QUIT at the end of the block removes it
+        for entry in mailbox.entries():       # ids and sizes, oldest first; nothing is fetched yet
+            raw = mailbox.fetch(entry)
+            mailbox.delete(entry)             # marks it; QUIT at the end of the block removes it
 
-What is marked is removed when the block ends, also by an exception, as long as the session is in step: no reply is
-outstanding and no line was in error. Otherwise the link is cut, and the server forgets the marks (RFC 1939 §6).
+The marked mails are removed when the block ends, even with an exception, as long as the session is
+in step: no reply is outstanding, and every line was understood. Otherwise the connection is cut,
+and the server forgets the marks (RFC 1939 §6).
 
-Where poplib stops short, this does not: lines of any length (poplib refuses 2,047 octets and is then out of step), lines
-that end in CRLF only (a bare LF before a dot is no end of a message), no line break in an argument, an end of the
-connection told apart from a refusal, an answer to QUIT that was lost told apart from one that was bad.
+This module uses poplib through `Link`, and improves on it:
+
+- Lines can have any length. poplib refuses more than 2,047 bytes and is then out of step.
+- Lines end in CRLF only, so that a bare LF before a dot does not end a mail.
+- Arguments cannot contain line breaks.
+- The end of the connection is distinguished from a refusal, and a lost answer to QUIT from a
+  negative one.
 """
 
 from __future__ import annotations
@@ -19,7 +24,6 @@ import base64
 import hashlib
 import poplib
 import re
-import ssl
 import types
 from collections.abc import Callable
 from typing import TypeVar
@@ -27,24 +31,26 @@ from typing import TypeVar
 from comms import sasl
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
-from comms.link import Link, client_context
+from comms.link import Link, client_context, secure
 from comms.mailbox import Entry
 from comms.settings import Server
 
 T = TypeVar("T")
 
-STATUS_LINE = 8192  # octets; RFC 2449 §4 allows 512, and some servers talk more
-LISTING = 1 << 26  # octets of a list of all messages
-MESSAGE = 1 << 26  # octets of a message, when the caller says no other limit
-SLACK = 1 << 16  # octets that a message may be larger than the server said: servers that count line ends as one octet
+STATUS_LINE = 8192  # bytes; RFC 2449 §4 allows 512, but some servers send more
+LISTING = 1 << 26  # bytes of a list of all mails
+MESSAGE = 1 << 26  # bytes of a mail, unless the caller sets another limit
+SLACK = 1 << 16  # bytes by which a mail may exceed its stated size
+CHUNK = 1 << 16  # bytes of one read
+LONGEST_COMMAND = 253  # bytes without CRLF (RFC 2449 §4: 255 with it)
 
 
 class _OutOfStep(ConnectionError):
-    """What came is no POP3, or too much: whatever follows cannot be understood any more."""
+    """What arrived is not POP3, or is too much: nothing after it can be understood."""
 
 
 class _Client(poplib.POP3):
-    """poplib's client on a link, with a reader of its own."""
+    """poplib's client on a link, with its own reader."""
 
     def __init__(self, link: Link, host: str) -> None:
         self.link = link
@@ -56,11 +62,13 @@ class _Client(poplib.POP3):
 
     def _putcmd(self, line: str) -> None:
         if re.search(r"[\r\n\0]", line):
-            raise Refused(f"a line break or NUL behind {line.split()[0]} could smuggle a command in; nothing was sent")
+            raise Refused(
+                f"a line break or NUL after {line.split()[0]} could add a command; nothing was sent"
+            )
         self.link.sendall(line.encode(self.encoding) + b"\r\n")
 
     def _getline(self) -> tuple[bytes, int]:
-        line = self.until(b"\r\n", STATUS_LINE)
+        line = self.read_until(b"\r\n", STATUS_LINE)
         return line, len(line) + 2
 
     def _getresp(self) -> bytes:
@@ -69,53 +77,65 @@ class _Client(poplib.POP3):
             return line
         if line.startswith(b"-"):
             raise poplib.error_proto(line)
-        raise _OutOfStep(f"no POP3 answer: {line[:100]!r}")
+        raise _OutOfStep(f"not a POP3 reply: {line[:100]!r}")
 
-    def until(self, end: bytes, most: int) -> bytes:
-        """What comes before `end`. Raises ConnectionError at the end of the link, and for more octets than `most`."""
+    @property
+    def unread(self) -> bytes:
+        """What has been received and not been read yet."""
+        return bytes(self._buffer)
+
+    def read_until(self, end: bytes, limit: int) -> bytes:
+        """Returns the bytes before `end`.
+
+        Raises ConnectionError at the end of the connection, and after `limit` bytes without `end`.
+        """
         scanned = 0
         while (at := self._buffer.find(end, scanned)) < 0:
+            # `end` may be split between two reads, so look again at the last bytes.
             scanned = max(0, len(self._buffer) - len(end) + 1)
-            if len(self._buffer) > most:
-                raise _OutOfStep(f"more than {most} octets came")
-            data = self.link.recv(1 << 16)
-            if not data:
-                raise ConnectionError("the connection ended in the middle of an answer")
-            self._buffer += data
+            if len(self._buffer) > limit:
+                raise _OutOfStep(f"the reply has more than {limit} bytes")
+            self._receive()
         found = bytes(self._buffer[:at])
         del self._buffer[: at + len(end)]
         return found
 
-    def content(self, most: int) -> bytes:
-        """The lines of a multi-line response, dots unstuffed, each ended by CRLF (RFC 1939 §3)."""
-        if self._peek(3) == b".\r\n":
+    def content(self, limit: int) -> bytes:
+        """Returns the lines of a multi-line response (RFC 1939 §3), each with its CRLF.
+
+        Dots that the server has added (dot-stuffing) are removed.
+        """
+        while len(self._buffer) < 3:
+            self._receive()
+        if self._buffer.startswith(b".\r\n"):
             del self._buffer[:3]
             return b""
-        stuffed = self.until(b"\r\n.\r\n", most) + b"\r\n"
+        stuffed = self.read_until(b"\r\n.\r\n", limit) + b"\r\n"
         unstuffed = stuffed.replace(b"\r\n.", b"\r\n")
         return unstuffed[1:] if unstuffed.startswith(b".") else unstuffed
 
-    def _peek(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            data = self.link.recv(1 << 16)
-            if not data:
-                raise ConnectionError("the connection ended in the middle of an answer")
-            self._buffer += data
-        return bytes(self._buffer[:count])
+    def _receive(self) -> None:
+        data = self.link.recv(CHUNK)
+        if not data:
+            raise ConnectionError("the connection ended in the middle of a reply")
+        self._buffer += data
 
     def command(self, line: str) -> bytes:
-        """One command and its status line. Raises error_proto, OSError."""
+        """Sends a command and returns its status line. Raises error_proto, OSError."""
         self._putcmd(line)
         return self._getresp()
 
     def listing(self, line: str) -> list[bytes]:
-        """One command and its multi-line response."""
+        """Sends a command and returns the lines of its multi-line response."""
         self.command(line)
         return self.content(LISTING).split(b"\r\n")[:-1]
 
 
 class Mailbox:
-    """A maildrop, logged in to. Raises Unreachable, TryLater (it is locked, or the server is busy) or Refused."""
+    """A maildrop, with the login done.
+
+    Raises Unreachable, Refused, or TryLater if it is locked or the server is busy.
+    """
 
     def __init__(self, server: Server, clock: Clock) -> None:
         self.server = server
@@ -125,14 +145,13 @@ class Mailbox:
 
     def _open(self) -> None:
         server = self.server
-        self._in_step = True  # no reply is outstanding, and no line was in error
+        self._in_step = True  # no reply is outstanding, and every line was understood
         self._marked = 0
-        link = Link.connect(server.host, server.port, self._clock, server.timeout)
-        self._link = link
+        self._link = link = Link.connect(server.host, server.port, self._clock, server.timeout)
         try:
             if server.tls == "implicit":
-                self._secure(lambda: link.start_tls(client_context(server.ca_file), server.host))
-            self._client = self._ask("the connection", lambda: _Client(link, server.host))
+                secure(self._name, server.host, self._upgrade)
+            self._client = self._run("the connection", lambda: _Client(link, server.host))
             if server.tls == "starttls":
                 self._start_tls()
             self._log_in()
@@ -144,82 +163,98 @@ class Mailbox:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         if error is None:
             self.close()
             return
+        # The first error is the interesting one, so a second one must not replace it.
         try:
             self.close()
         except CommsError as second:
-            error.add_note(f"and leaving the mailbox: {second}")
+            error.add_note(f"and closing the mailbox: {second}")
 
-    # ── what a mailbox has, whatever the protocol ────────────────────────────────────────────────────────────────
+    # ── what every mailbox can do (comms.mailbox) ────────────────────────────
 
     def entries(self) -> list[Entry]:
-        """Every message, oldest first, with its size: look at it before fetching. Raises Unreachable, Refused."""
+        """Returns all mails with their sizes, oldest first. Raises Unreachable, Refused."""
         sizes = self._numbered("LIST")
         try:
             ids = self._numbered("UIDL")
         except Refused:  # optional (RFC 1939 §7)
             ids = {}
         if not all(size.isdigit() for size in sizes.values()):
-            raise self._lost(_OutOfStep("a size that is no number"))
-        return [Entry(ids.get(number, ""), int(size), number) for number, size in sorted(sizes.items())]
+            raise self._lost(_OutOfStep("a size in the reply to LIST is not a number"))
+        return [
+            Entry(ids.get(number, ""), int(size), number) for number, size in sorted(sizes.items())
+        ]
 
-    def head(self, entry: Entry) -> bytes:
-        """The header and the empty line behind it. Raises Refused where the server has no TOP."""
+    def header(self, entry: Entry) -> bytes:
+        """Returns the header of a mail and the empty line after it.
+
+        Raises Refused if the server does not support TOP, which is optional.
+        """
         return self._content(f"TOP {entry.number} 0", MESSAGE)
 
-    def fetch(self, entry: Entry, most: int = MESSAGE) -> bytes:
-        """The message, as it lies there. Raises Refused when it is larger than `most` octets; nothing is fetched then.
+    def fetch(self, entry: Entry, limit: int = MESSAGE) -> bytes:
+        """Returns a mail as it is stored.
 
-        A message much larger than its size in the list ends the session: Unreachable.
+        Raises Refused if it is larger than `limit` bytes; nothing is fetched then. Raises
+        Unreachable if it turns out to be much larger than the server stated.
         """
-        if entry.size > most:
-            raise Refused(f"{self._name}: message {entry.number} has {entry.size} octets, the limit is {most}")
-        return self._content(f"RETR {entry.number}", min(most, 2 * entry.size) + SLACK)
+        if entry.size > limit:
+            raise Refused(
+                f"{self._name}: message {entry.number} has {entry.size} bytes, the limit is {limit}"
+            )
+        # Servers that count a line end as one byte state up to half of the real size.
+        return self._content(f"RETR {entry.number}", min(limit, 2 * entry.size) + SLACK)
 
     def delete(self, entry: Entry) -> None:
-        """Marks a message; it is removed when the block ends. Raises Unreachable, Refused."""
-        self._ask("DELE", lambda: self._client.command(f"DELE {entry.number}"))
+        """Marks a mail, which is removed when the block ends. Raises Unreachable, Refused."""
+        self._command(f"DELE {entry.number}")
         self._marked += 1
 
     def undelete(self) -> None:
-        """Takes all marks back. Raises Unreachable, Refused."""
-        self._ask("RSET", lambda: self._client.command("RSET"))
+        """Removes all marks. Raises Unreachable, Refused."""
+        self._command("RSET")
         self._marked = 0
 
     def commit(self) -> None:
-        """Removes what is marked, now: POP3 can do that only by ending the session, so another one begins.
+        """Removes the marked mails now. Raises what `close` and the constructor raise.
 
-        Raises what `close` and the constructor raise.
+        POP3 can only do that at the end of a session, so this closes it and opens another one.
         """
         self.close()
         self._open()
 
     def count(self) -> tuple[int, int]:
-        """How many messages, and how many octets. Raises Unreachable, Refused."""
-        said = self._ask("STAT", lambda: self._client.command("STAT"))
-        match = re.match(rb"\+OK (\d+) (\d+)", said)
+        """Returns the number of mails and their size in bytes. Raises Unreachable, Refused."""
+        reply = self._command("STAT")
+        match = re.match(rb"\+OK (\d+) (\d+)", reply)
         if match is None:
-            raise self._lost(_OutOfStep(f"STAT was answered {said[:100]!r}"))
+            raise self._lost(_OutOfStep(f"not a reply to STAT: {reply[:100]!r}"))
         return int(match[1]), int(match[2])
 
     def close(self) -> None:
-        """Ends the session: by QUIT, which removes what was marked, if it is in step; else by cutting the link.
+        """Ends the session: by QUIT, which removes the marked mails, or by cutting the connection.
 
-        Raises Unknown when something was marked and the answer to QUIT was lost, Refused when not all was removed.
+        It is cut if the session is out of step. Raises Unknown if mails were marked and the reply
+        to QUIT was lost, Refused if the server could not remove all of them.
         """
         marked, self._marked = self._marked, 0
         if not self._in_step:
             self._link.close()
             return
         try:
-            self._ask("QUIT", lambda: self._client.command("QUIT"))
+            self._command("QUIT")
         except Unreachable as error:
             if marked:
-                raise Unknown(f"{error}; whether {marked} messages were removed is not known") from None
+                raise Unknown(
+                    f"{error}; it is unknown whether {marked} messages were removed"
+                ) from None
         except (Refused, TryLater):
             if marked:
                 raise
@@ -227,124 +262,140 @@ class Mailbox:
             self._in_step = False
             self._link.close()
 
-    # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── TLS and login ────────────────────────────────────────────────────────
 
     def _start_tls(self) -> None:
-        if b"STLS" not in self._capabilities():
-            raise Refused(
-                f"{self._name} does not offer STLS, and the settings ask for it; nothing is sent in clear "
-                '(tls = "none" would allow it, tls = "implicit" is for ports like 995)'
-            )
-        self._ask("STLS", lambda: self._client.command("STLS"))
-        if self._client._buffer:
-            raise Unreachable(f"{self._name}: octets in clear stand behind the answer to STLS: somebody may be injecting")
-        self._secure(lambda: self._link.start_tls(client_context(self.server.ca_file), self.server.host))
+        def upgrade() -> None:
+            self._command("STLS")
+            if self._client.unread:
+                raise Unreachable(
+                    f"{self._name}: bytes in clear text follow the answer to STLS: "
+                    "this may be an injection attack"
+                )
+            self._upgrade()
 
-    def _secure(self, upgrade: Callable[[], None]) -> None:
+        offered = b"STLS" in self._capabilities()
+        secure(self._name, self.server.host, upgrade, command="STLS", offered=offered)
+
+    def _upgrade(self) -> None:
+        # If the handshake fails, no command can follow, not even QUIT.
         self._in_step = False
-        try:
-            upgrade()
-        except ssl.SSLCertVerificationError as error:
-            raise Refused(
-                f"{self._name}: its certificate is not to be trusted: {error.verify_message} "
-                "(if it is your own authority's, name it with ca_file)"
-            ) from None
-        except (ssl.SSLError, OSError) as error:
-            raise Unreachable(f"{self._name}: TLS could not be started: {error}") from None
+        self._link.start_tls(client_context(self.server.ca_file), self.server.host)
         self._in_step = True
 
     def _capabilities(self) -> dict[bytes, list[bytes]]:
         try:
-            lines = self._ask("CAPA", lambda: self._client.listing("CAPA"))
-        except Refused:  # older than RFC 2449
+            lines = self._run("CAPA", lambda: self._client.listing("CAPA"))
+        except Refused:  # a server that is older than RFC 2449
             return {}
         return {words[0].upper(): words[1:] for words in (line.split() for line in lines) if words}
 
     def _log_in(self) -> None:
-        """By the one way that the settings name, or the strongest there is; never by a second one."""
+        """Logs in as the settings say, or else in the strongest way on offer.
+
+        If that fails, no second way is tried: it might reveal the password.
+        """
         offered = self._capabilities()
-        if b"UTF8" in offered:  # RFC 6856 §2.1: without it, mail with UTF-8 in its header may not be had at all
-            self._ask("UTF8", lambda: self._client.command("UTF8"))
-        stamp = re.search(rb"<[^<>\r\n]+@[^<>\r\n]+>", self._client.getwelcome())
+        if b"UTF8" in offered:
+            # RFC 6856 §2.1: otherwise the server may withhold mails with UTF-8 in their header.
+            self._command("UTF8")
+        timestamp = re.search(rb"<[^<>\r\n]+@[^<>\r\n]+>", self._client.getwelcome())
         way = self.server.auth
         if way == "auto":
-            in_clear = self._link.tls is None
-            way = "apop" if stamp and in_clear else "plain" if b"PLAIN" in offered.get(b"SASL", []) else "user"
+            # APOP hides the password on a connection in clear text. Inside TLS it has no advantage.
+            if timestamp and self._link.tls is None:
+                way = "apop"
+            else:
+                way = "plain" if b"PLAIN" in offered.get(b"SASL", []) else "user"
         user, password = self.server.user, self.server.password
         if way == "apop":
-            if stamp is None:
+            if timestamp is None:
                 raise Refused(
-                    f"{self._name} has no timestamp in its greeting, so there is no APOP; "
-                    'the password is not sent in clear instead (auth = "user" would allow it)'
+                    f"{self._name} has no timestamp in its greeting, so APOP is impossible; the "
+                    'password is not sent in clear text instead; write auth = "user" to allow it'
                 )
-            digest = hashlib.md5(stamp[0] + password.encode()).hexdigest()  # RFC 1939 §7
-            self._ask(f"the login of {user} by APOP", lambda: self._client.command(f"APOP {user} {digest}"))
+            digest = hashlib.md5(timestamp[0] + password.encode()).hexdigest()  # RFC 1939 §7
+            self._command(f"APOP {user} {digest}", f"the login of {user} by APOP")
         elif way == "plain":
             self._log_in_by_plain(user, password)
         else:
-            self._ask(f"the user {user}", lambda: self._client.command(f"USER {user}"))
-            self._ask(f"the login of {user}", lambda: self._client.command(f"PASS {password}"))
+            self._command(f"USER {user}", f"the user {user}")
+            self._command(f"PASS {password}", f"the login of {user}")
 
     def _log_in_by_plain(self, user: str, password: str) -> None:
-        """RFC 5034 §4: the answer goes with the command where it fits in 255 octets, else behind an empty challenge."""
-        answer = base64.b64encode(sasl.plain(user, password)(b"")).decode()
-        whole = f"AUTH PLAIN {answer}"
-        what = f"the login of {user} by PLAIN"
-        if len(whole) <= 253:
-            self._ask(what, lambda: self._client.command(whole))
-            return
-        self._ask(what, lambda: self._client.command("AUTH PLAIN"))
-        self._ask(what, lambda: self._client.command(answer))
+        """Logs in by AUTH PLAIN (RFC 5034 §4).
 
-    # ── the dialogue ─────────────────────────────────────────────────────────────────────────────────────────────
+        The response is part of the command if the line is short enough. Otherwise it follows an
+        empty challenge.
+        """
+        response = base64.b64encode(sasl.plain(user, password)(b"")).decode()
+        command = f"AUTH PLAIN {response}"
+        what = f"the login of {user} by PLAIN"
+        if len(command) <= LONGEST_COMMAND:
+            self._command(command, what)
+        else:
+            self._command("AUTH PLAIN", what)
+            self._command(response, what)
+
+    # ── commands and replies ─────────────────────────────────────────────────
 
     def _numbered(self, command: str) -> dict[int, str]:
-        lines = self._ask(command, lambda: self._client.listing(command))
+        """Returns the list that LIST or UIDL sends: number of the mail → its size or id."""
+        lines = self._run(command, lambda: self._client.listing(command))
         found = {}
         for line in lines:
             number, _, value = line.decode("ascii", "replace").partition(" ")
             if not number.isdigit() or not value:
-                raise self._lost(_OutOfStep(f"{command} was answered {line[:100]!r}"))
+                raise self._lost(_OutOfStep(f"not a reply to {command}: {line[:100]!r}"))
             found[int(number)] = value.split()[0]
         return found
 
-    def _content(self, command: str, most: int) -> bytes:
-        def ask() -> bytes:
-            self._client.command(command)
-            return self._client.content(most)
+    def _content(self, line: str, limit: int) -> bytes:
+        def run() -> bytes:
+            self._client.command(line)
+            return self._client.content(limit)
 
-        return self._ask(command, ask)
+        return self._run(line, run)
 
-    def _ask(self, what: str, ask: Callable[[], T]) -> T:
-        """One command and its whole answer. While it is under way the session is out of step. Raises CommsError."""
+    def _command(self, line: str, what: str = "") -> bytes:
+        """Sends a command and returns its status line. Raises CommsError.
+
+        `what` describes the command in errors. The default is its first word.
+        """
+        return self._run(what or line.split()[0], lambda: self._client.command(line))
+
+    def _run(self, what: str, exchange: Callable[[], T]) -> T:
+        """Calls `exchange`, which sends a command and reads the whole reply. Raises CommsError.
+
+        In the meantime the session is out of step, so that an interruption cuts the connection.
+        """
         if not self._in_step:
-            raise Unreachable(f"{self._name}: the session is over; open another")
+            raise Unreachable(f"{self._name}: the session is over; open another one")
         self._in_step = False
         try:
-            answer = ask()
+            result = exchange()
         except poplib.error_proto as error:
-            self._in_step = True  # a refusal is a whole answer
-            raise self._trouble(what, error.args[0]) from None
-        except Refused:  # by us: nothing was sent
+            self._in_step = True  # a refusal is a whole reply
+            raise self._refusal(what, error.args[0]) from None
+        except Refused:  # our own refusal: nothing was sent
             self._in_step = True
             raise
         except OSError as error:
             raise self._lost(error) from None
         self._in_step = True
-        return answer
+        return result
 
     def _lost(self, error: OSError) -> Unreachable:
         self._in_step = False
         return Unreachable(f"{self._name}: {error}")
 
-    def _trouble(self, what: str, line: bytes) -> Refused | TryLater:
-        said = line.decode("utf-8", "replace")
+    def _refusal(self, what: str, line: bytes) -> Refused | TryLater:
+        reply = line.decode("utf-8", "replace")
         if self.server.password:
-            said = said.replace(self.server.password, "…")  # a server that repeats what it was told
-        code = re.match(r"-ERR \[([^\]]*)\]", said, re.I)
-        # RFC 2449 §8.1, RFC 3206 §4: what may be better next time
-        later = code is not None and code[1].upper().startswith(("IN-USE", "LOGIN-DELAY", "SYS/TEMP"))
-        return (TryLater if later else Refused)(f"{self._name} refused {what}: {said}")
-
-
-__all__ = ["CommsError", "Entry", "Mailbox", "Refused", "TryLater", "Unknown", "Unreachable"]
+            # Some servers repeat the command that they refuse.
+            reply = reply.replace(self.server.password, "…")
+        code = re.match(r"-ERR \[([^\]]*)\]", reply, re.I)
+        # RFC 2449 §8.1, RFC 3206 §4: conditions that may pass.
+        temporary = ("IN-USE", "LOGIN-DELAY", "SYS/TEMP")
+        later = code is not None and code[1].upper().startswith(temporary)
+        return (TryLater if later else Refused)(f"{self._name} refused {what}: {reply}")

@@ -1,6 +1,6 @@
-"""Text made comparable before it is compared: the profiles of stringprep (RFC 3454) that logins and Jabber need.
+"""Preparing text before it is compared: the stringprep profiles (RFC 3454) of logins and Jabber.
 
-Code points that Unicode 3.2 did not know yet are let through as they are, as RFC 3454 §7 allows for queries.
+Characters that Unicode 3.2 did not have are left as they are, which RFC 3454 §7 allows for queries.
 """
 
 from __future__ import annotations
@@ -11,50 +11,69 @@ from collections.abc import Callable
 
 _Table = Callable[[str], bool]
 
-# Control characters, private use, non-characters, surrogates, tags …: forbidden in every profile.
-_NEVER: tuple[_Table, ...] = (
-    stringprep.in_table_c12, stringprep.in_table_c21, stringprep.in_table_c22, stringprep.in_table_c3,
-    stringprep.in_table_c4, stringprep.in_table_c5, stringprep.in_table_c6, stringprep.in_table_c7,
-    stringprep.in_table_c8, stringprep.in_table_c9,
-)  # fmt: skip
+# Control characters, private use, non-characters, surrogates, tags and so on. All three profiles
+# below forbid them.
+_FORBIDDEN: tuple[_Table, ...] = (
+    stringprep.in_table_c12,
+    stringprep.in_table_c21,
+    stringprep.in_table_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+)
 
 
 def saslprep(text: str) -> str:
-    """A user name or password as it is hashed (RFC 4013 §2). Raises ValueError."""
+    """Prepares a user name or password before it is hashed (RFC 4013 §2). Raises ValueError."""
     spaced = "".join(" " if stringprep.in_table_c12(c) else c for c in text)
-    return _finished(_without_nothings(spaced))
+    return _finished(_without_ignored(spaced))
 
 
 def nodeprep(text: str) -> str:
-    """The local part of a Jabber address: case folded, no blanks (RFC 6122 Appendix A). Raises ValueError."""
-    folded = "".join(stringprep.map_table_b2(c) for c in _without_nothings(text))
+    """Prepares the local part of a Jabber address (RFC 6122 Appendix A). Raises ValueError.
+
+    Case is folded. Spaces are not allowed.
+    """
+    folded = "".join(stringprep.map_table_b2(c) for c in _without_ignored(text))
     prepared = _finished(folded)
     for character in prepared:
         if character in " \"&'/:<>@":
-            raise ValueError(f"{text!r} holds {character!r}, which may not stand there")
+            raise ValueError(f"{text!r} contains {character!r}, which is not allowed")
     return prepared
 
 
 def resourceprep(text: str) -> str:
-    """The resource of a Jabber address: case kept (RFC 6122 Appendix B). Raises ValueError."""
-    return _finished(_without_nothings(text))
+    """Prepares the resource of a Jabber address (RFC 6122 Appendix B). Raises ValueError.
+
+    Case is kept.
+    """
+    return _finished(_without_ignored(text))
 
 
-def _without_nothings(text: str) -> str:
-    """Soft hyphens, joiners and the like mean nothing (RFC 3454 table B.1)."""
+def _without_ignored(text: str) -> str:
+    """Removes soft hyphens, joiners and the like, which have no meaning (RFC 3454 table B.1)."""
     return "".join(c for c in text if not stringprep.in_table_b1(c))
 
 
 def _finished(text: str) -> str:
+    """Normalises the text and checks it for forbidden characters and directions."""
     if text.isascii() and text.isprintable():
         return text
     text = unicodedata.ucd_3_2_0.normalize("NFKC", text)
     for character in text:
-        if any(forbidden(character) for forbidden in _NEVER):
-            raise ValueError(f"{text!r} holds {character!r}, which may not stand there")
-    if any(map(stringprep.in_table_d1, text)):  # RFC 3454 §6: text that runs both ways
+        if any(forbidden(character) for forbidden in _FORBIDDEN):
+            raise ValueError(f"{text!r} contains {character!r}, which is not allowed")
+    # RFC 3454 §6: text from right to left must not contain text from left to right, and has to
+    # begin and end from right to left.
+    if any(map(stringprep.in_table_d1, text)):
         if any(map(stringprep.in_table_d2, text)):
-            raise ValueError(f"{text!r} mixes writing from the right and from the left")
+            raise ValueError(f"{text!r} mixes right-to-left and left-to-right text")
         if not (stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1])):
-            raise ValueError(f"{text!r} runs from the right, and does not begin and end so")
+            raise ValueError(
+                f"{text!r} is right-to-left text that does not begin and end from right to left"
+            )
     return text

@@ -1,4 +1,7 @@
-"""Is a service up? Three ways to look, one verdict: up, down, or unknown. What cannot be looked at is never down."""
+"""Is a service up? Three ways to find out, with one verdict: "up", "down" or "unknown".
+
+A service is only "down" if that is certain. What cannot be determined is "unknown".
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,30 @@ from pathlib import Path
 
 from comms.host import Host
 
-NAME = 15  # characters of a process's name that Linux keeps
-DEAD = "ZX"  # states of a process that runs no more: a zombie is only a row
+NAME = 15  # bytes of a process's name that Linux keeps
+DEAD = "ZX"  # states of processes that no longer run; a zombie is only a row in the table
 
 
 def by_name(host: Host, names: Iterable[str]) -> str:
-    """Whether a process of exactly one of these names runs, other than the caller and its children."""
+    """Returns whether a process with exactly one of these names runs.
+
+    The caller and its descendants do not count.
+    """
     try:
         table = host.processes()
     except OSError:
         return "unknown"
     wanted = {name[:NAME] for name in names}
-    return "up" if any(one.name[:NAME] in wanted and one.state not in DEAD for one in table) else "down"
+    runs = any(row.name[:NAME] in wanted and row.state not in DEAD for row in table)
+    return "up" if runs else "down"
 
 
 def by_pidfile(host: Host, path: Path, names: Iterable[str] = ()) -> str:
-    """Whether the process runs whose number stands in a file and, as numbers are used again, has one of these names.
+    """Returns whether the process in a pidfile runs and, if names are given, has one of them.
 
-    No file, or no number in it: unknown, since a service that never came up and one that was stopped look the same.
+    The names are necessary because the system reuses process ids. Without a file, or without a
+    number in it, the verdict is "unknown": a service that never started looks the same as one that
+    was stopped on purpose.
     """
     try:
         pid = int(host.read(path).split()[0])
@@ -32,13 +41,17 @@ def by_pidfile(host: Host, path: Path, names: Iterable[str] = ()) -> str:
     except (OSError, ValueError, IndexError):
         return "unknown"
     wanted = {name[:NAME] for name in names}
-    return "up" if any(
-        one.pid == pid and one.state not in DEAD and (not wanted or one.name[:NAME] in wanted) for one in table
-    ) else "down"  # fmt: skip
+    for row in table:
+        if row.pid == pid and row.state not in DEAD:
+            return "up" if not wanted or row.name[:NAME] in wanted else "down"
+    return "down"
 
 
 def by_tcp(host: Host, address: str, port: int, timeout: float = 5.0) -> str:
-    """Whether something takes connections there. Only a refusal says down; silence and no way there are unknown."""
+    """Returns whether something accepts TCP connections there.
+
+    Only a refusal means "down". Silence, or no route to the address, is "unknown".
+    """
     try:
         return "up" if host.connects(address, port, timeout) else "down"
     except OSError:

@@ -1,4 +1,4 @@
-"""Mail that is not obeyed, or cannot be read, kept as .eml files: nothing is lost, nothing grows for ever."""
+"""Mail that is not obeyed, or cannot be read, is kept as .eml files, up to a limit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ from comms.errors import StateError
 
 
 class Quarantine:
-    """A folder of .eml files; the oldest go when there are more than `files`, or more than `octets` in all."""
+    """A directory of .eml files.
 
-    def __init__(self, folder: Path, files: int = 500, octets: int = 200_000_000) -> None:
-        self.folder, self.files, self.octets = folder, files, octets
+    The oldest are deleted when there are more than `max_files`, or more than `max_bytes` in all.
+    """
+
+    def __init__(self, folder: Path, max_files: int = 500, max_bytes: int = 200_000_000) -> None:
+        self.folder = folder
+        self.max_files, self.max_bytes = max_files, max_bytes
 
     def keep(self, raw: bytes, now: float) -> Path:
-        """Keeps a mail under the time and its digest: the same mail twice is one file. Raises StateError."""
+        """Stores a mail and returns its path. Raises StateError.
+
+        The name consists of the time and a digest. A mail that is already there is not stored
+        again, so that a program may repeat the call after a crash.
+        """
         stamp = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}"
         digest = hashlib.sha256(raw).hexdigest()[:16]
         try:
+            # Only for us: a mail that was refused may contain the secret address.
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in self.folder.glob(f"*-{digest}.eml"):
                 return path
@@ -31,16 +40,18 @@ class Quarantine:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
-            part.rename(path)  # whole or not at all
+            # A rename is atomic, so the file is either complete or not there.
+            part.rename(path)
             self._trim()
         except OSError as error:
-            raise StateError(f"{self.folder}: a mail cannot be kept: {error.strerror or error}") from None
+            reason = error.strerror or error
+            raise StateError(f"{self.folder}: a mail cannot be kept: {reason}") from None
         return path
 
     def _trim(self) -> None:
-        kept = sorted(self.folder.glob("*.eml"))
-        sizes = [path.stat().st_size for path in kept]
-        while len(kept) > 1 and (len(kept) > self.files or sum(sizes) > self.octets):
+        stored = sorted(self.folder.glob("*.eml"))  # by time, because the names begin with it
+        sizes = [path.stat().st_size for path in stored]
+        while len(stored) > 1 and (len(stored) > self.max_files or sum(sizes) > self.max_bytes):
             with contextlib.suppress(FileNotFoundError):
-                kept.pop(0).unlink()
+                stored.pop(0).unlink()
             sizes.pop(0)

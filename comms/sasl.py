@@ -1,6 +1,7 @@
-"""The client's side of SASL: for each mechanism a function from the server's challenge to the client's response.
+"""The client's side of SASL, for every protocol that logs in.
 
-Used by every protocol that logs in; each dresses challenge and response in its own way (base64, `334 `, `<challenge/>`).
+A mechanism is a function from the server's challenge to the client's response, both as bytes. Each
+protocol encodes them in its own way: base64 lines in SMTP, XML elements in XMPP.
 """
 
 from __future__ import annotations
@@ -15,30 +16,39 @@ from comms.errors import Refused
 from comms.preparation import saslprep
 
 Responder = Callable[[bytes], bytes]
-ITERATIONS = 2_000_000  # more would keep us busy for seconds: nobody asks for that honestly
+ITERATIONS = 2_000_000  # a server that asks for more would keep the client busy for seconds
 
 
 def plain(user: str, password: str) -> Responder:
-    """RFC 4616 §2. The password itself crosses the wire: only inside TLS, or where the settings say so."""
+    """PLAIN (RFC 4616 §2). Reveals the password to everybody who can read the connection."""
     return lambda challenge: f"\0{user}\0{password}".encode()
 
 
 def login(user: str, password: str) -> Responder:
-    """LOGIN, of no RFC: whatever the two prompts say, the first asks for the name and the second for the password."""
-    answers = iter((user, password))
-    return lambda challenge: next(answers, "").encode()
+    """LOGIN, which no RFC defines. Reveals the password, as PLAIN does.
+
+    The texts of the two prompts vary, so only their order counts: the user, then the password.
+    """
+    responses = iter((user, password))
+    return lambda challenge: next(responses, "").encode()
 
 
 def cram_md5(user: str, password: str) -> Responder:
-    """RFC 2195 §2: a keyed digest of the challenge."""
-    return lambda challenge: f"{user} {hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()}".encode()
+    """CRAM-MD5 (RFC 2195 §2): a keyed digest of the challenge."""
+
+    def respond(challenge: bytes) -> bytes:
+        digest = hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()
+        return f"{user} {digest}".encode()
+
+    return respond
 
 
 class Scram:
-    """SCRAM without channel binding (RFC 5802, RFC 7677): the password never crosses the wire, and the server proves
-    that it knows it too. Ask `proven` when the server says that the login succeeded.
+    """SCRAM without channel binding (RFC 5802, RFC 7677).
 
-    `digest` is sha1 or sha256; `nonce` is fresh chance. Raises Refused for a server that errs or cheats.
+    The password is never sent, and the server has to prove that it knows it, too. Check `proven`
+    when the server reports success. `digest` is sha1 or sha256; `nonce` must be random. Raises
+    Refused if the server breaks the protocol.
     """
 
     def __init__(self, digest: str, user: str, password: str, nonce: str) -> None:
@@ -46,50 +56,64 @@ class Scram:
         try:
             name, self._password = saslprep(user), saslprep(password).encode()
         except ValueError:
-            # The text of the error may hold the password.
-            raise Refused("user or password hold a character that no login can carry (RFC 4013)") from None
+            # The original error quotes the text, which may be the password.
+            raise Refused(
+                "user or password contain a character that is not allowed in logins (RFC 4013)"
+            ) from None
         self._nonce = nonce
         self._first = f"n={name.replace('=', '=3D').replace(',', '=2C')},r={nonce}"
         self._steps = iter((self._hello, self._prove, self._check))
         self._signature = b""
-        self.proven = False  # the server has shown that it knows the password
+        self.proven = False  # the server has proved that it knows the password
 
     def __call__(self, challenge: bytes) -> bytes:
-        """The answer to each challenge in turn; the first has none, and the last may come with the success."""
+        """Returns the response to each challenge in turn. The first challenge is empty."""
         step = next(self._steps, None)
         if step is None:
-            raise Refused("the server asks on when SCRAM is over (RFC 5802 §5)")
+            raise Refused("the server sends a challenge after the end of SCRAM (RFC 5802 §5)")
         return step(challenge)
 
     def _hello(self, challenge: bytes) -> bytes:
         if challenge:
-            raise Refused("the server speaks first, where SCRAM lets the client (RFC 5802 §5)")
+            raise Refused("the server speaks first, but in SCRAM the client does (RFC 5802 §5)")
         return b"n,," + self._first.encode()
 
     def _prove(self, challenge: bytes) -> bytes:
         fields = _fields(challenge)
         nonce, salt, count = fields.get("r", ""), fields.get("s", ""), fields.get("i", "")
         if "m" in fields:
-            raise Refused("the server asks for an extension of SCRAM that nobody knows (RFC 5802 §5.1)")
+            raise Refused("the server requires an unknown extension of SCRAM (RFC 5802 §5.1)")
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
-            raise Refused("the server's nonce does not continue ours: this is not the answer to our login (RFC 5802 §5.1)")
-        if not (count.isascii() and count.isdigit() and len(count) < 10 and 0 < int(count) <= ITERATIONS):
-            raise Refused(f"the server wants {count[:20]!r} iterations: 1 to {ITERATIONS} make sense (RFC 5802 §5.1)")
+            raise Refused(
+                "the server's nonce does not extend ours: this is not a reply to our login "
+                "(RFC 5802 §5.1)"
+            )
+        numeric = count.isascii() and count.isdigit() and len(count) < 10
+        if not (numeric and 0 < int(count) <= ITERATIONS):
+            raise Refused(
+                f"the server asks for {count[:20]!r} iterations; between 1 and {ITERATIONS} are "
+                "accepted (RFC 5802 §5.1)"
+            )
+        # RFC 5802 §3: the names of the values are those of its formulas.
         salted = hashlib.pbkdf2_hmac(self._digest, self._password, _decoded(salt), int(count))
-        ours = f"c=biws,r={nonce}"
-        signed = b",".join([self._first.encode(), challenge, ours.encode()])
-        key = self._keyed(salted, b"Client Key")
-        proof = self._keyed(hashlib.new(self._digest, key).digest(), signed)
-        self._signature = self._keyed(self._keyed(salted, b"Server Key"), signed)
-        both = bytes(a ^ b for a, b in zip(key, proof, strict=True))
-        return f"{ours},p={base64.b64encode(both).decode()}".encode()
+        final = f"c=biws,r={nonce}"  # biws: base64 of "n,,", so no channel binding
+        auth_message = b",".join([self._first.encode(), challenge, final.encode()])
+        client_key = self._keyed(salted, b"Client Key")
+        stored_key = hashlib.new(self._digest, client_key).digest()
+        client_signature = self._keyed(stored_key, auth_message)
+        self._signature = self._keyed(self._keyed(salted, b"Server Key"), auth_message)
+        proof = bytes(a ^ b for a, b in zip(client_key, client_signature, strict=True))
+        return f"{final},p={base64.b64encode(proof).decode()}".encode()
 
     def _check(self, challenge: bytes) -> bytes:
         fields = _fields(challenge)
         if "e" in fields:
             raise Refused(f"the server refused the login: {fields['e'][:100]!r} (RFC 5802 §7)")
         if not hmac.compare_digest(_decoded(fields.get("v", "")), self._signature):
-            raise Refused("the server could not prove that it knows the password: it is not the server it claims to be")
+            raise Refused(
+                "the server could not prove that it knows the password: "
+                "it is not the server it claims to be"
+            )
         self.proven = True
         return b""
 
@@ -98,22 +122,26 @@ class Scram:
 
 
 def _fields(message: bytes) -> dict[str, str]:
-    """`r=…,s=…,i=…` as a mapping. Raises Refused."""
+    """Parses `r=…,s=…,i=…`. The first of several fields with the same name counts."""
     try:
-        parts = [part.partition("=") for part in message.decode().split(",")]
+        fields = [field.partition("=") for field in message.decode().split(",")]
     except UnicodeDecodeError:
         raise Refused("the server's challenge is not UTF-8 (RFC 5802 §5)") from None
-    return {name: value for name, _, value in reversed(parts)}
+    return {name: value for name, _, value in reversed(fields)}
 
 
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Refused("the server's challenge holds something that is not base64 (RFC 5802 §7)") from None
+        raise Refused("the server's challenge contains invalid base64 (RFC 5802 §7)") from None
 
 
-MECHANISMS: dict[str, Callable[[str, str], Responder]] = {"CRAM-MD5": cram_md5, "PLAIN": plain, "LOGIN": login}
-SCRAM = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}  # strongest first
-CLIENT_FIRST = frozenset({"PLAIN"})  # speaks first: its answer may travel with the command
-IN_CLEAR = frozenset({"PLAIN", "LOGIN"})  # the password itself crosses the wire
+# Strongest first: `auth = "auto"` takes the first that the server offers.
+MECHANISMS: dict[str, Callable[[str, str], Responder]] = {
+    "CRAM-MD5": cram_md5,
+    "PLAIN": plain,
+    "LOGIN": login,
+}
+SCRAM = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}  # name → digest, strongest first
+CLIENT_FIRST = frozenset({"PLAIN"})  # its response may be sent with the command, without challenge

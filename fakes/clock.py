@@ -32,13 +32,13 @@ class Link(Protocol):
     """What the clock must know about a client's connection (comms.link.Link has it)."""
 
     local: tuple[str, int]
-    octets_in: int
-    octets_out: int
+    bytes_in: int
+    bytes_out: int
     ended: bool
     finished: bool
     closed: bool
 
-    def pump(self, most: int = ...) -> None:
+    def pump(self, limit: int = ...) -> None:
         """Reads what has arrived, without waiting, in at most that many reads."""
 
     def readable(self) -> bool:
@@ -250,17 +250,17 @@ class Rehearsal:
                 continue
             if link.finished and not connection.ended:
                 return f"the fake never saw the end of session {number}"
-            handled = connection.octets_in
-            if handled != link.octets_out and not connection.finished:
-                missing = link.octets_out - handled
+            handled = connection.bytes_in
+            if handled != link.bytes_out and not connection.finished:
+                missing = link.bytes_out - handled
                 return f"{missing} bytes that the client wrote were never handled"
             standing.append((link, connection))
         for link, connection in standing:
             if connection.session.has_output and not connection.finished:
                 return "a fake has output that it never wrote"
             link.pump()
-            if connection.octets_out != link.octets_in and not link.ended:
-                missing = connection.octets_out - link.octets_in
+            if connection.bytes_out != link.bytes_in and not link.ended:
+                missing = connection.bytes_out - link.bytes_in
                 return f"{missing} bytes that the fake wrote never arrived"
             if connection.finished and not link.ended:
                 number = connection.session.facts.number

@@ -49,13 +49,13 @@ class Outcome:
     """How a command ended.
 
     `code` is its exit status. It is None if the command could not be started or had to be killed;
-    `trouble` says why then. `output` is the end of what it wrote, `seconds` how long it ran.
+    `error` says why then. `output` is the end of what it wrote, `seconds` how long it ran.
     """
 
     code: int | None
     output: str = ""
     seconds: float = 0.0
-    trouble: str = ""
+    error: str = ""
 
 
 def _nothing() -> None:
@@ -158,7 +158,7 @@ class Host:
         words = tuple(command)
         if words not in self.commands:
             reason = f"{words[0]} could not be started: No such file or directory"
-            return Outcome(None, trouble=reason)
+            return Outcome(None, error=reason)
         known = self.commands[words]
         self.ran.append(words)
         self._happens(f"runs: {' '.join(words)}")

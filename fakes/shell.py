@@ -107,8 +107,8 @@ class Connection(asyncio.Protocol):
         self.session.on_output = lambda session: shell.schedule_flush(self)
         self.tls: Tls | None = None
         # What the clock of a rehearsal compares with the client's counts:
-        self.octets_in = 0  # raw bytes handled
-        self.octets_out = 0  # raw bytes given to the socket
+        self.bytes_in = 0  # raw bytes handled
+        self.bytes_out = 0  # raw bytes given to the socket
         self.ended = False  # the client will send nothing more
         self.lost = False  # the socket is gone
         self.finished = False  # our FIN or RST is sent
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
             self._handle(data)
             if self.session.backlogged:
                 self._transport.pause_reading()
-        self.octets_in += len(data)
+        self.bytes_in += len(data)
         self.shell.notify()
 
     def eof_received(self) -> bool:
@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > OUTPUT:
             self._end(Want.RESET)
             return
-        self.octets_out += len(raw)
+        self.bytes_out += len(raw)
         self._transport.write(raw)
 
     def _end(self, want: Want) -> None:
@@ -366,9 +366,7 @@ class Shell:
                 accepted, _ = raw.accept()
                 accepted.setblocking(False)
                 task = self.loop.create_task(
-                    self.loop.connect_accepted_socket(
-                        lambda: Connection(self, listener), accepted
-                    )
+                    self.loop.connect_accepted_socket(lambda: Connection(self, listener), accepted)
                 )
                 self._accepting.add(task)
                 task.add_done_callback(self._accepting.discard)

@@ -21,7 +21,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 
-from comms.message import read
+from comms.read import read
 from fakes.smtp import Smtp
 from fakes.wire import Facts
 from fakes.world import World

@@ -1,14 +1,16 @@
-"""Waiting: for a link, for a time, for the word to stop; on real time and in a rehearsal."""
+"""Waiting for a link, for a time or for the end of the program, in real time and in a rehearsal."""
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from comms.clock import Clock, RealClock
+from comms.clock import Clock, Once, RealClock
+from comms.link import Link
 from fakes.clock import START
 from fakes.world import World
 
@@ -20,21 +22,57 @@ def real() -> Iterator[RealClock]:
     clock.close()
 
 
-def test_a_wait_that_may_be_stopped_comes_back_when_the_program_is_asked_to_stop(real: RealClock) -> None:
+def test_a_wait_ends_when_the_link_is_readable_or_the_time_has_come(real: RealClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = Link.connect("127.0.0.1", listener.getsockname()[1], real)
+        other, _ = listener.accept()
+        with other:
+            assert real.wait(link, real.time() + 0.01) is False
+            other.sendall(b"x")
+            assert real.wait(link, real.time() + 5) is True
+            assert real.wait(None, real.time() - 1) is False
+        link.abort()
+
+
+def test_stop_ends_loops_after_the_current_round_and_waits_without_a_time(real: RealClock) -> None:
+    rounds = 0
+    for _ in real.every(3600):
+        rounds += 1
+        real.stop()
+    assert rounds == 1
+    assert real.wait(None, None) is False
+
+
+def test_stop_wakes_up_a_wait_with_or_stop(real: RealClock) -> None:
     threading.Timer(0.05, real.stop).start()
     until = time.time() + 60
     assert not real.wait(None, until, or_stop=True)
     assert real.time() < until
 
 
-def test_a_wait_with_a_time_runs_to_it_even_when_the_program_is_asked_to_stop(real: RealClock) -> None:
+def test_a_wait_without_or_stop_lasts_until_its_time_even_after_stop(real: RealClock) -> None:
     real.stop()
     until = time.time() + 0.05
     assert not real.wait(None, until)
     assert real.time() >= until - 0.001
 
 
-def test_in_a_rehearsal_a_wait_that_may_be_stopped_ends_with_the_play() -> None:
+def test_rounds_are_due_at_multiples_and_missed_ones_are_skipped(real: RealClock) -> None:
+    start = time.monotonic()
+    rounds = real.every(0.05)
+    next(rounds)
+    real.wait(None, time.time() + 0.12)  # misses the rounds at 0.05 and 0.10
+    overrun = time.monotonic() - start
+    next(rounds)
+    due = (overrun // 0.05 + 1) * 0.05
+    assert time.monotonic() - start >= due - 0.01, "not before the next multiple"
+
+
+def test_once_yields_once(real: RealClock) -> None:
+    assert len(list(Once(real).every(3600))) == 1
+
+
+def test_in_a_rehearsal_or_stop_ends_a_wait_with_the_rehearsal() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         clock: Clock = world.clock
         world.clock.at(60, lambda: None)

@@ -28,8 +28,8 @@ from comms.commands import (
 from comms.errors import StateError
 from comms.host import Outcome, OutcomeLike, RealHost
 from comms.ledger import Ledger, keys
-from comms.message import read
 from comms.quarantine import Quarantine
+from comms.read import read
 from comms.state import State
 from fakes.host import Command
 from fakes.world import World
@@ -54,7 +54,7 @@ class Desk:
         self.commands = Commands(self.state, VERBS, RIGHTS, world.clock, world.host)
 
     def report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
-        self.reported.append((order.verb, outcome.code, outcome.trouble))
+        self.reported.append((order.verb, outcome.code, outcome.error))
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_a_failure_a_hang_and_a_missing_program_are_different_outcomes(desk: Des
     outcomes = [outcome for _, outcome in desk.commands.perform(desk.report)]
     assert [outcome.code for outcome in outcomes] == [3, None, None]
     assert (
-        "still running after 10 s" in outcomes[1].trouble
-        and "could not be started" in outcomes[2].trouble
+        "still running after 10 s" in outcomes[1].error
+        and "could not be started" in outcomes[2].error
     )
     assert [entry.status for entry in desk.commands.ledger.entries("failed")] == ["failed"] * 3
 
@@ -274,7 +274,7 @@ def test_a_real_command_runs_without_a_shell_and_without_our_secrets(
 
 def test_a_command_over_its_timeout_is_ended_with_all_its_children() -> None:
     outcome = RealHost().run(["sh", "-c", "sleep 100 & echo $!; sleep 100"], 0.3)
-    assert outcome.code is None and "still running after 0.3 s" in outcome.trouble
+    assert outcome.code is None and "still running after 0.3 s" in outcome.error
     stat = Path(f"/proc/{outcome.output.strip()}/stat")
     with contextlib.suppress(OSError):
         for _ in range(200):  # the signal takes a moment
@@ -299,7 +299,7 @@ def test_only_the_end_of_a_long_output_is_kept() -> None:
 @pytest.mark.parametrize("command", [["no-such-command"], ["/etc/passwd"], ["a\0b"], ["/"]])
 def test_a_command_that_cannot_be_started_is_an_outcome(command: list[str]) -> None:
     outcome = RealHost().run(command, 1)
-    assert outcome.code is None and "could not be started" in outcome.trouble
+    assert outcome.code is None and "could not be started" in outcome.error
 
 
 # ── the ledger ───────────────────────────────────────────────────────────
@@ -352,11 +352,11 @@ def test_several_processes_on_one_state_start_a_command_once(tmp_path: Path) -> 
 def test_tries_are_counted_and_forgotten(tmp_path: Path) -> None:
     with State(tmp_path / "s.sqlite3") as state:
         ledger = Ledger(state)
-        ledger.trying("a")
-        ledger.trying("a")
-        assert (ledger.tries("a"), ledger.tries("b")) == (2, 0)
-        ledger.tried("a")
-        assert ledger.tries("a") == 0
+        ledger.begin_attempt("a")
+        ledger.begin_attempt("a")
+        assert (ledger.attempts("a"), ledger.attempts("b")) == (2, 0)
+        ledger.end_attempt("a")
+        assert ledger.attempts("a") == 0
 
 
 # ── quarantine ───────────────────────────────────────────────────────────
@@ -371,7 +371,7 @@ def test_a_quarantined_mail_is_complete_private_and_stored_once(tmp_path: Path) 
 
 
 def test_the_oldest_mails_are_deleted_above_the_limits(tmp_path: Path) -> None:
-    quarantine = Quarantine(tmp_path / "kept", files=3, octets=1000)
+    quarantine = Quarantine(tmp_path / "kept", max_files=3, max_bytes=1000)
     for number in range(6):
         quarantine.keep(b"%d" % number, number * 60.0)
     assert sorted(path.read_bytes() for path in quarantine.folder.iterdir()) == [b"3", b"4", b"5"]

@@ -1,126 +1,134 @@
-"""The machine at hand: three sources of processes with one face, and a log of one line an event."""
+"""The real machine: its process table from three sources, its log, its tokens, its commands."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-import socket
+import select
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from comms import host, probe
+from comms import host
 from comms.clock import Clock as CommsClock
 from comms.clock import RealClock, Waitable
 from comms.host import Host as CommsHost
-from comms.host import Process, RealHost
+from comms.host import RealHost
 from comms.link import Link as CommsLink
 from fakes.clock import Link as FakesLink
 from fakes.clock import Rehearsal
 from fakes.host import Host as FakesHost
 
+# ── the process table ────────────────────────────────────────────────────────
+
 SOURCES = [host._from_proc, host._from_psutil, host._from_ps]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
-def test_every_source_sees_a_child_by_its_name(source: object) -> None:
+def test_each_source_lists_a_child_by_its_name(source: object) -> None:
     assert callable(source)
     child = subprocess.Popen(["sleep", "60"])
     try:
-        (found,) = [one for one in source() if one.pid == child.pid]
-        assert (found.name, found.ppid, found.state in "SRD") == ("sleep", os.getpid(), True)
+        [row] = [row for row in source() if row.pid == child.pid]
+        assert (row.name, row.ppid, row.state in "SRD") == ("sleep", os.getpid(), True)
     finally:
         child.kill()
-        zombie = [one.state for one in source() if one.pid == child.pid]
+        states = [row.state for row in source() if row.pid == child.pid]
         child.wait()
-    assert zombie in (["Z"], ["S"], ["R"], []), "killed and not waited for: soon a zombie"
+    assert states in (["Z"], ["S"], ["R"], []), "killed but not waited for: soon a zombie"
 
 
-def test_nobody_sees_themself_nor_their_children() -> None:
+def test_the_table_lacks_the_caller_and_its_children() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
-        pids = {one.pid for one in RealHost().processes()}
+        pids = {row.pid for row in RealHost().processes()}
         assert os.getpid() not in pids and child.pid not in pids
-        assert pids, "but others"
+        assert pids, "other processes are listed"
     finally:
         child.kill()
         child.wait()
 
 
-def test_without_any_source_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_source_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(OSError, match="install psutil"):
         host._from_ps()
 
 
-def test_a_log_line_is_one_line_whatever_it_says() -> None:
+# ── log and tokens ───────────────────────────────────────────────────────────
+
+
+def test_a_log_entry_is_one_line_whatever_its_fields_contain() -> None:
     err = io.StringIO()
-    RealHost(err=err).log("mail refused", "warning", to="a@b.c", why="two\nlines \x1b[31m", empty="")
+    fields = {"to": "a@b.c", "why": "two\nlines \x1b[31m", "empty": ""}
+    RealHost(err=err).log("mail refused", "warning", **fields)
     line = err.getvalue()
     assert line.count("\n") == 1 and "\x1b" not in line
     assert line[20:] == ' warning mail refused to=a@b.c why="two\\nlines \\x1b[31m"\n'
 
 
-def test_tokens_are_of_the_length_asked_for_and_never_the_same() -> None:
+def test_tokens_have_the_wanted_length_and_never_repeat() -> None:
     tokens = {RealHost().token(12) for _ in range(1000)}
-    assert len(tokens) == 1000 and {len(one) for one in tokens} == {12}
+    assert len(tokens) == 1000 and {len(token) for token in tokens} == {12}
+    assert all(token.isascii() and token.isalnum() and token == token.lower() for token in tokens)
 
 
-class Table:
-    """A host of which only the process table is known."""
-
-    name = "h"
-
-    def __init__(self, *table: Process) -> None:
-        self.table = table
-
-    def processes(self) -> tuple[Process, ...]:
-        return self.table
-
-    def read(self, path: Path) -> str:
-        return path.read_text()
-
-    def connects(self, address: str, port: int, timeout: float) -> bool:
-        return RealHost().connects(address, port, timeout)
+# ── commands ─────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("table", "verdict"), [
-    ([Process(9, 1, "apache2")], "up"),
-    ([Process(9, 1, "httpd")], "up"),
-    ([Process(9, 1, "apachetop"), Process(8, 1, "vim", ("vim", "apache2.conf"))], "down"),
-    ([Process(9, 1, "apache2", (), "Z")], "down"),
-    ([], "down"),
-])  # fmt: skip
-def test_a_name_is_an_exact_name(table: list[Process], verdict: str) -> None:
-    assert probe.by_name(Table(*table), ["apache2", "httpd"]) == verdict  # type: ignore[arg-type]
+def test_a_command_runs_without_a_shell_and_with_a_minimal_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPS_PASSWORD", "hidden")
+    script = "import os, sys; print(sys.argv[1], 'OPS_PASSWORD' in os.environ, sys.stdin.read())"
+    outcome = RealHost().run([sys.executable, "-c", script, "a; b"], 30)
+    assert (outcome.code, outcome.output, outcome.error) == (0, "a; b False \n", "")
 
 
-def test_a_long_name_is_compared_as_the_kernel_keeps_it() -> None:
-    assert probe.by_name(Table(Process(9, 1, "a-very-long-nam")), ["a-very-long-name-indeed"]) == "up"  # type: ignore[arg-type]
+def test_the_exit_status_and_both_outputs_are_returned() -> None:
+    outcome = RealHost().run(["sh", "-c", "echo out; echo err >&2; exit 3"], 10)
+    assert (outcome.code, outcome.output) == (3, "out\nerr\n")
 
 
-def test_a_pidfile_says_up_down_or_unknown(tmp_path: Path) -> None:
-    pidfile = tmp_path / "pid"
-    table = Table(Process(9, 1, "apache2"), Process(10, 1, "cron"))
-    verdicts = []
-    for content in ("9\n", "10\n", "11\n", "", "soon\n"):
-        pidfile.write_text(content)
-        verdicts.append(probe.by_pidfile(table, pidfile, ["apache2"]))  # type: ignore[arg-type]
-    assert verdicts == ["up", "down", "down", "unknown", "unknown"]
-    assert probe.by_pidfile(table, tmp_path / "none", ["apache2"]) == "unknown"  # type: ignore[arg-type]
+def test_only_the_end_of_a_long_output_is_kept() -> None:
+    outcome = RealHost().run(["sh", "-c", "seq 1 200000"], 30)
+    assert outcome.code == 0
+    assert len(outcome.output) <= host.OUTPUT and outcome.output.endswith("200000\n")
 
 
-def test_a_port_says_up_down_or_unknown() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        assert probe.by_tcp(RealHost(), "127.0.0.1", port) == "up"
-    assert probe.by_tcp(RealHost(), "127.0.0.1", port) == "down"
-    assert probe.by_tcp(RealHost(), "no-such-host.invalid", 80) == "unknown"
+@pytest.mark.parametrize("command", [["no-such-command"], ["/etc/passwd"], ["a\0b"], ["/"]])
+def test_a_command_that_cannot_be_started_is_an_outcome(command: list[str]) -> None:
+    outcome = RealHost().run(command, 1)
+    assert outcome.code is None and "could not be started" in outcome.error
 
 
-def test_the_fakes_twins_fit_the_protocols_of_comms() -> None:
-    """Checked by mypy: what a rehearsal hands in is what a program asks for, and the clock's links are comms' links."""
+def test_after_its_time_a_command_is_stopped_with_everything_it_has_started() -> None:
+    outcome = RealHost().run(["sh", "-c", "sleep 60 & echo $!; wait"], 0.3)
+    assert outcome.code is None and "still running after 0.3 s" in outcome.error
+    stat = Path(f"/proc/{outcome.output.strip()}/stat")
+    with contextlib.suppress(OSError):  # the file vanishes with the process
+        for _ in range(200):  # the signal takes a moment to arrive
+            if stat.read_text().split()[2] == "Z":
+                break
+            select.select([], [], [], 0.02)
+        else:
+            pytest.fail("the child is still running")
+
+
+def test_a_daemon_that_a_command_has_started_is_not_waited_for() -> None:
+    outcome = RealHost().run(["sh", "-c", "sleep 20 & echo $!"], 10)
+    assert outcome.code == 0 and outcome.seconds < 5
+    subprocess.run(["kill", outcome.output.strip()], check=False)
+
+
+# ── fakes ────────────────────────────────────────────────────────────────────
+
+
+def test_the_fakes_satisfy_the_protocols_of_comms() -> None:
+    """Checked by mypy: fakes and comms share no code, so nothing else connects their types."""
     rehearsal = Rehearsal()
     clock: CommsClock = rehearsal
     machine: CommsHost = FakesHost("h", rehearsal.time, lambda event: None)

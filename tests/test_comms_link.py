@@ -1,18 +1,18 @@
-"""The link, on plain sockets and on real time; what TLS and rehearsals add is tested where they are used."""
+"""The link on plain sockets and in real time. TLS and rehearsals are tested where they are used."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from comms.clock import Once, RealClock
-from comms.errors import Unreachable
-from comms.link import Link
+from comms.clock import RealClock
+from comms.errors import Refused, TryLater, Unreachable
+from comms.link import Link, secure
 
 
 @pytest.fixture
@@ -24,36 +24,46 @@ def clock() -> Iterator[RealClock]:
 
 @contextlib.contextmanager
 def pair(clock: RealClock, timeout: float = 5.0) -> Iterator[tuple[Link, socket.socket]]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        link = Link.connect("127.0.0.1", listening.getsockname()[1], clock, timeout)
-        other, _ = listening.accept()
+    """A link, and the socket at its other end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = Link.connect("127.0.0.1", listener.getsockname()[1], clock, timeout)
+        other, _ = listener.accept()
         with other:
             yield link, other
     link.abort()
 
 
-def test_it_reads_and_writes_as_a_socket_and_counts(clock: RealClock) -> None:
+def test_it_reads_and_writes_like_a_socket_and_counts_bytes(clock: RealClock) -> None:
     with pair(clock) as (link, other):
         link.sendall(b"hello")
         assert other.recv(10) == b"hello"
         other.sendall(b"line one\r\nrest")
         reader = link.makefile("rb")
         assert reader.readline() == b"line one\r\n"
-        assert (link.octets_out, link.octets_in) == (5, 14)
+        assert (link.bytes_out, link.bytes_in) == (5, 14)
         other.close()
         assert reader.read() == b"rest"
 
 
+def test_a_reader_that_reads_lines_buffers_nothing_after_the_line(clock: RealClock) -> None:
+    with pair(clock) as (link, other):
+        link.reads_lines = True
+        reader = link.makefile("rb")
+        other.sendall(b"220 go\r\ninjected")
+        assert reader.readline() == b"220 go\r\n"
+        assert link.recv(100) == b"injected"
+
+
 def test_silence_is_a_timeout(clock: RealClock) -> None:
-    with pair(clock, timeout=0.02) as (link, _), pytest.raises(TimeoutError, match=r"no answer within 0\.02 s"):
+    with pair(clock, timeout=0.02) as (link, _), pytest.raises(TimeoutError, match=r"within 0\.02"):
         link.recv(1)
 
 
-def test_nobody_there_is_unreachable_and_named(clock: RealClock) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        address = listening.getsockname()
-    with pytest.raises(Unreachable, match=f"127.0.0.1:{address[1]} cannot be reached"):
-        Link.connect(address[0], address[1], clock)
+def test_a_port_without_a_listener_is_unreachable_and_named(clock: RealClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(Unreachable, match=rf"127\.0\.0\.1:{port} cannot be reached"):
+        Link.connect("127.0.0.1", port, clock)
 
 
 def test_a_name_that_does_not_resolve_is_unreachable(clock: RealClock) -> None:
@@ -61,24 +71,25 @@ def test_a_name_that_does_not_resolve_is_unreachable(clock: RealClock) -> None:
         Link.connect("no-such-host.invalid", 25, clock)
 
 
-def test_more_than_the_buffers_hold_is_written_whole(clock: RealClock) -> None:
+def test_everything_written_before_a_close_arrives(clock: RealClock) -> None:
     with pair(clock) as (link, other):
-        whole = b"x" * 20_000_000
-        heard = bytearray()
+        sent = b"x" * 20_000_000  # more than the kernel buffers
+        received = bytearray()
 
         def read() -> None:
-            while more := other.recv(1 << 16):
-                heard.extend(more)
+            while data := other.recv(1 << 16):
+                received.extend(data)
+            other.close()  # otherwise the link waits a second for the other side to close
 
         reader = threading.Thread(target=read)
         reader.start()
-        link.sendall(whole)
+        link.sendall(sent)
         link.close()
         reader.join()
-        assert bytes(heard) == whole, "a close does not undo what was written"
+        assert bytes(received) == sent
 
 
-def test_a_flood_waits_in_the_kernel_and_not_here(clock: RealClock) -> None:
+def test_a_flood_waits_in_the_kernel_and_not_in_the_link(clock: RealClock) -> None:
     with pair(clock) as (link, other):
         other.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -89,23 +100,38 @@ def test_a_flood_waits_in_the_kernel_and_not_here(clock: RealClock) -> None:
         assert len(link._plain) <= 1 << 16
 
 
-def test_a_wait_ends_when_there_is_something_or_the_time_is_come(clock: RealClock) -> None:
-    with pair(clock) as (link, other):
-        assert clock.wait(link, clock.time() + 0.01) is False
-        other.sendall(b"x")
-        assert clock.wait(link, clock.time() + 5) is True
-        assert clock.wait(None, clock.time() - 1) is False
+# ── starting TLS ─────────────────────────────────────────────────────────────
 
 
-def test_stop_ends_loops_and_endless_waits_but_not_the_round_in_hand(clock: RealClock) -> None:
-    rounds = []
-    for _ in clock.every(3600):
-        rounds.append(time.monotonic())
-        clock.stop()
-    assert len(rounds) == 1
-    with pair(clock) as (link, _):
-        assert clock.wait(link, None) is False
+def certificate_error() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError("certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    return error
 
 
-def test_once_comes_round_once(clock: RealClock) -> None:
-    assert len(list(Once(clock).every(3600))) == 1
+@pytest.mark.parametrize(
+    ("raised", "expected", "text"),
+    [
+        (certificate_error(), Refused, "not trusted for mail.test: self-signed certificate; if"),
+        (ssl.SSLError("wrong version"), Unreachable, "TLS could not be started: .*wrong version"),
+        (ConnectionResetError("reset"), Unreachable, "TLS could not be started: reset"),
+        (ValueError("bad name"), Unreachable, "TLS could not be started: bad name"),
+        (TryLater("busy"), TryLater, "^busy$"),
+    ],
+)
+def test_errors_of_the_upgrade_are_translated(
+    raised: Exception, expected: type[Exception], text: str
+) -> None:
+    def upgrade() -> None:
+        raise raised
+
+    with pytest.raises(expected, match=text):
+        secure("10.0.0.1:587", "mail.test", upgrade)
+
+
+def test_a_server_without_tls_is_refused_before_anything_is_sent() -> None:
+    def upgrade() -> None:
+        pytest.fail("nothing may be sent")
+
+    with pytest.raises(Refused, match=r"does not offer STARTTLS, .* nothing is sent"):
+        secure("10.0.0.1:587", "mail.test", upgrade, command="STARTTLS", offered=False)

@@ -9,10 +9,10 @@ import pytest
 
 from comms.commands import Commands, Verb
 from comms.mail_door import MailDoor, MailRules, same_address
-from comms.message import read
+from comms.read import read
 from comms.settings import Server
 from comms.state import State
-from tests.scripted import Hasty, Notebook
+from tests.scripted import JumpingClock, RecordingHost
 
 INBOX, ADMIN = "secret9x@yourco.test", "jeremy@yourco.test"
 TRACE = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; Mon, 5 Jan 2026 00:00:00 +0000\r\n"
@@ -20,7 +20,7 @@ TRACE = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; Mon, 5 Jan 2026 
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[MailDoor]:
-    clock, host = Hasty(), Notebook()
+    clock, host = JumpingClock(), RecordingHost()
     pop3, smtp = Server("pop3", "x.test", 110), Server("smtp", "x.test", 25)
     rules = MailRules(pop3, smtp, INBOX, (ADMIN,), "mysql@yourco.test")
     with State(tmp_path / "state") as state:
@@ -69,7 +69,7 @@ def test_only_mail_from_an_administrator_to_the_secret_inbox_is_a_command(
 def test_receipts_never_use_the_secret_address_as_sender(
     tmp_path: Path, user: str, sender: str
 ) -> None:
-    clock, host = Hasty(), Notebook()
+    clock, host = JumpingClock(), RecordingHost()
     pop3, smtp = Server("pop3", "x.test", 110, user=user), Server("smtp", "x.test", 25, user=user)
     with State(tmp_path / "state") as state:
         commands = Commands(state, {}, {}, clock, host)

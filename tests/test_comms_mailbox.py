@@ -1,4 +1,4 @@
-"""Taking mail out of a mailbox: nothing lost, nothing kept waiting by another."""
+"""Taking mail out of a mailbox: nothing is lost or repeated, and no mail blocks the others."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ import pytest
 
 from comms import settings
 from comms.errors import CommsError, Unreachable
-from comms.mailbox import letters
+from comms.mailbox import MAX_ATTEMPTS, incoming
 from comms.pop3 import Mailbox
 from fakes.world import World
 
 ALICE = "alice@example.test"
 
 
-class Tries(Counter[str]):
-    def tries(self, key: str) -> int:
+class Attempts(Counter[str]):
+    def attempts(self, key: str) -> int:
         return self[key]
 
-    def trying(self, key: str) -> None:
+    def begin_attempt(self, key: str) -> None:
         self[key] += 1
 
-    def tried(self, key: str) -> None:
+    def end_attempt(self, key: str) -> None:
         del self[key]
 
 
-def look(world: World, tries: Tries, most: int = 10_000, dies_of: bytes = b"nothing") -> list[tuple[str, str]]:
-    """One session: (subject, why it is spoiled) of what came."""
-    got = []
+def session(
+    world: World, attempts: Attempts, limit: int = 10_000, crashes_on: bytes = b"nothing"
+) -> list[tuple[str, str]]:
+    """Takes the mail in once. Returns (subject, problem) of each."""
+    taken = []
     with Mailbox(settings.load(world.settings).server("pop3"), world.clock) as mailbox:
-        for letter in letters(mailbox, tries, "alice", most, world.host):
-            if dies_of in letter.raw and not letter.spoiled:
+        for mail in incoming(mailbox, attempts, "alice", limit, world.host):
+            if crashes_on in mail.raw and not mail.problem:
                 raise ZeroDivisionError
-            got.append((letter.raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode(), letter.spoiled))
-            letter.stays = letter.spoiled.startswith("too large") and most < 500
-    return got
+            subject = mail.raw.split(b"Subject: ")[1].split(b"\r\n")[0].decode()
+            taken.append((subject, mail.problem))
+            mail.leave_on_server = mail.problem.startswith("too large") and limit < 500
+    return taken
 
 
 def world_with(*subjects: str, faults: tuple[str, ...] = (), **config: Any) -> World:
@@ -51,57 +54,63 @@ def left(world: World) -> list[str]:
     return [mail.subject for mail in world.mail.inbox(ALICE)]
 
 
-def test_each_comes_once_oldest_first_and_is_deleted() -> None:
+def test_each_mail_comes_once_oldest_first_and_is_deleted() -> None:
     with world_with("one", "two") as world:
-        assert look(world, tries := Tries()) == [("one", ""), ("two", "")]
-        assert left(world) == [] and not tries
+        assert session(world, attempts := Attempts()) == [("one", ""), ("two", "")]
+        assert left(world) == [] and not attempts
 
 
-def test_one_that_the_server_refuses_is_left_and_the_others_come() -> None:
-    with world_with("one", "two", faults=('RETR arg 1 reply "-ERR [SYS/PERM] damaged"',)) as world:
-        assert look(world, Tries()) == [("two", "")]
+def test_a_mail_that_the_server_refuses_is_left_and_the_others_come() -> None:
+    fault = 'RETR arg 1 reply "-ERR [SYS/PERM] damaged"'
+    with world_with("one", "two", faults=(fault,)) as world:
+        assert session(world, Attempts()) == [("two", "")]
         assert left(world) == ["one"]
         assert any(event.text.startswith("mail-left") for event in world.events)
 
 
-def test_one_that_ends_every_session_keeps_nobody_waiting_and_nobody_s_deletion_back() -> None:
+def test_a_mail_that_ends_every_session_comes_last_after_the_others_are_deleted() -> None:
     with world_with("one", "two", "three", faults=("RETR arg 1 after 50 times 1",)) as world:
-        tries = Tries()
+        attempts = Attempts()
         with pytest.raises(Unreachable):
-            look(world, tries)
+            session(world, attempts)
         world.faults.disarm()
-        world.faults.arm("RETR after 50 nth 3")  # whichever comes last
+        world.faults.arm("RETR after 50 nth 3")  # whichever mail comes last
         with pytest.raises(Unreachable):
-            look(world, tries)
-        assert left(world) == ["one"], "the others are gone for good"
+            session(world, attempts)
+        assert left(world) == ["one"], "the deletion of the others was committed"
         world.faults.disarm()
-        assert look(world, tries) == [("one", "")]
+        assert session(world, attempts) == [("one", "")]
 
 
-def test_one_that_the_program_dies_of_is_marked_after_three_times() -> None:
+def test_a_mail_on_which_the_program_crashes_is_marked_after_three_attempts() -> None:
     with world_with("poison", "two") as world:
-        tries, got = Tries(), []
-        for _ in range(4):
+        attempts, taken = Attempts(), []
+        for _ in range(MAX_ATTEMPTS + 1):
             with contextlib.suppress(ZeroDivisionError):
-                got.append(look(world, tries, dies_of=b"poison"))
-        assert got == [[("poison", "the program has died of it 3 times")]]
+                taken.append(session(world, attempts, crashes_on=b"poison"))
+        assert taken == [[("poison", "the program has crashed on it 3 times")]]
         assert left(world) == []
 
 
-def test_one_that_is_too_large_comes_as_its_header_and_may_stay() -> None:
+def test_of_a_mail_that_is_too_large_only_the_header_comes() -> None:
     with world_with("one") as world:
         world.mail.deliver(ALICE, b"Subject: big\r\n\r\n" + b"x" * 1000)
-        ((subject, spoiled),) = [one for one in look(world, Tries(), most=400) if one[1]]
-        assert subject == "big" and spoiled.startswith("too large: 1")
-        assert left(world) == ["big"]
-        assert look(world, Tries(), most=1000) == [("big", spoiled)] and left(world) == []
+        taken = session(world, Attempts(), limit=400)
+        [(subject, problem)] = [item for item in taken if item[1]]
+        assert subject == "big" and problem.startswith("too large: 1")
+        assert left(world) == ["big"], "leave_on_server was set"
+        assert session(world, Attempts(), limit=1000) == [("big", problem)]
+        assert left(world) == []
 
 
-@pytest.mark.parametrize("fault", ["pop3 QUIT lost unstored times 1", "pop3 QUIT hang up times 1", "DELE hang up times 1"])
-def test_a_deletion_that_was_lost_is_made_up_for(fault: str) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    ["pop3 QUIT lost unstored times 1", "pop3 QUIT hang up times 1", "DELE hang up times 1"],
+)
+def test_a_deletion_that_was_lost_is_repeated_in_the_next_session(fault: str) -> None:
     with world_with("one", "two", faults=(fault,)) as world:
-        tries = Tries()
+        attempts = Attempts()
         with pytest.raises(CommsError):
-            look(world, tries)
+            session(world, attempts)
         assert left(world) == ["one", "two"]
-        assert len(look(world, tries)) == 2 and left(world) == []
+        assert len(session(world, attempts)) == 2 and left(world) == []

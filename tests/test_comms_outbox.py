@@ -1,16 +1,14 @@
-"""The outbox: nothing lost, nobody served twice, whatever befalls the server or us."""
+"""The outbox: no mail is lost or delivered twice, whatever happens to server and program."""
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from comms.errors import StateError
-from comms.message import Message
+from comms.compose import Message
 from comms.outbox import Outbox
 from comms.settings import Server, load
 from comms.state import State
@@ -19,58 +17,67 @@ from fakes.world import World
 TO = ["alice@example.test", "bob@example.test"]
 
 
+def rehearsal(*faults: str) -> World:
+    config = {"servers": ["smtp"], "program": "ops@example.test"}
+    return World(config, rehearsal=True, faults=faults)
+
+
 def server_of(world: World) -> Server:
     return load(world.settings, world.folder).server("smtp")
 
 
-def put(outbox: Outbox, world: World, again: bool = False, subject: str = "x") -> None:
-    mail = Message(sender="ops@example.test", to=list(TO), subject=subject, text="y").stamped(world.clock, world.host)
-    outbox.put(mail, world.clock.time(), again)
+def put(outbox: Outbox, world: World, at_least_once: bool = False, subject: str = "x") -> None:
+    message = Message(sender="ops@example.test", to=list(TO), subject=subject, text="y")
+    stamped = message.stamped(world.clock, world.host)
+    outbox.put(stamped, world.clock.time(), at_least_once)
 
 
 def flush(outbox: Outbox, world: World) -> list[str]:
-    return [one.status for one in outbox.flush(server_of(world), world.clock, world.host)]
+    """Sends what is due. Returns the status of each recipient."""
+    results = outbox.flush(server_of(world), world.clock, world.host)
+    return [result.status for result in results]
 
 
-def rehearsal(*faults: str) -> World:
-    return World({"servers": ["smtp"], "program": "ops@example.test"}, rehearsal=True, faults=faults)
-
-
-def test_what_is_put_goes_out_once_and_is_forgotten() -> None:
+def test_a_mail_is_sent_once_and_forgotten() -> None:
     with rehearsal() as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
         put(outbox, world)
         assert flush(outbox, world) == ["sent", "sent"]
         assert flush(outbox, world) == [] and outbox.waiting() == []
         assert len(world.mail.messages) == 1
-        assert state.rows("SELECT * FROM outbox") == state.rows("SELECT * FROM outbox_recipient") == []
+        assert state.rows("SELECT * FROM outbox") == []
+        assert state.rows("SELECT * FROM outbox_recipient") == []
 
 
-def test_a_server_that_is_down_costs_nothing_and_the_mail_keeps_its_date() -> None:
+def test_attempts_are_repeated_with_doubling_pauses_while_the_server_is_down() -> None:
     with rehearsal("connect refuse times 3") as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
         put(outbox, world)
-        tries = []
+        attempts = []
         for _ in range(40):
-            statuses = flush(outbox, world)
-            tries += [world.clock.elapsed] if statuses else []
+            if flush(outbox, world):
+                attempts.append(world.clock.elapsed)
             world.clock.advance(10)
-        assert tries == [0, 30, 90, 210], "the pause doubles"
-        assert world.mail.wait_for().message["date"] == "Mon, 05 Jan 2026 00:00:00 +0000"
+        assert attempts == [0, 30, 90, 210]
+        mail = world.mail.wait_for()
+        assert mail.message["date"] == "Mon, 05 Jan 2026 00:00:00 +0000", "the date of the put"
 
 
-def test_one_refused_recipient_does_not_keep_the_other_waiting() -> None:
-    with rehearsal('RCPT arg *alice* reply "550 5.1.1 unknown"') as world, State(world.folder / "s") as state:
+def test_a_refused_recipient_does_not_delay_the_others() -> None:
+    fault = 'RCPT arg *alice* reply "550 5.1.1 unknown"'
+    with rehearsal(fault) as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
         put(outbox, world)
-        results = outbox.flush(server_of(world), world.clock, world.host)
-        assert [(one.address, one.status) for one in results] == [(TO[0], "refused"), (TO[1], "sent")]
-        assert "550 5.1.1 unknown" in results[0].trouble
+        alice, bob = outbox.flush(server_of(world), world.clock, world.host)
+        assert (alice.address, alice.status) == (TO[0], "refused")
+        assert (bob.address, bob.status) == (TO[1], "sent")
+        assert "550 5.1.1 unknown" in alice.error
         assert flush(outbox, world) == []
 
 
-def test_one_recipient_put_off_is_tried_again_alone() -> None:
-    with rehearsal('RCPT arg *alice* reply "450 4.2.0 greylisted" times 1') as world, State(world.folder / "s") as state:
+def test_a_postponed_recipient_is_retried_alone() -> None:
+    fault = 'RCPT arg *alice* reply "450 4.2.0 greylisted" times 1'
+    with rehearsal(fault) as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
         put(outbox, world)
         assert flush(outbox, world) == ["waiting", "sent"]
@@ -80,37 +87,36 @@ def test_one_recipient_put_off_is_tried_again_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("again", "statuses", "mails"), [(False, ["unknown", "unknown"], 1), (True, ["waiting", "waiting"], 2)]
+    ("at_least_once", "statuses", "mails", "on_record"),
+    [(False, ["unknown", "unknown"], 1, 1), (True, ["waiting", "waiting"], 2, 0)],
 )
-def test_a_fate_unknown_is_recorded_for_an_answer_and_tried_again_for_an_alert(
-    again: bool, statuses: list[str], mails: int
+def test_an_unknown_outcome_is_recorded_or_the_mail_is_sent_again(
+    at_least_once: bool, statuses: list[str], mails: int, on_record: int
 ) -> None:
     with rehearsal(". lost stored times 1") as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
-        put(outbox, world, again)
+        put(outbox, world, at_least_once)
         assert flush(outbox, world) == statuses
         world.clock.advance(60)
         flush(outbox, world)
+        assert len(world.mail.messages) == mails
         ids = {mail.message["message-id"] for mail in world.mail.messages}
-        assert (len(world.mail.messages), len(ids)) == (mails, 1), "the same Message-ID, so that a reader can tell"
-        kept = state.rows("SELECT message_id FROM outbox")
-        assert len(kept) == (0 if again else 1), "an unknown fate stays on record"
+        assert len(ids) == 1, "the same Message-ID, so that a reader recognises the second copy"
+        assert len(state.rows("SELECT message_id FROM outbox")) == on_record
 
 
-def test_one_session_carries_all_that_is_due_and_a_lost_one_spares_the_rest() -> None:
+def test_all_mails_share_a_session_and_its_loss_ends_the_round() -> None:
     with rehearsal("MAIL nth 2 hang up") as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
         for subject in "abc":
             put(outbox, world, subject=subject)
-        assert flush(outbox, world) == ["sent", "sent", "waiting", "waiting"], (
-            "the third is not tried: it would fare no better"
-        )
+        assert flush(outbox, world) == ["sent", "sent", "waiting", "waiting"], "c was not tried"
         world.clock.advance(60)
         flush(outbox, world)
         assert [mail.subject for mail in world.mail.messages] == ["a", "b", "c"]
 
 
-def test_after_five_days_it_is_given_up_and_said_so() -> None:
+def test_a_mail_is_given_up_after_five_days() -> None:
     with rehearsal('MAIL reply "451 4.3.0 later"') as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
         put(outbox, world)
@@ -120,77 +126,70 @@ def test_after_five_days_it_is_given_up_and_said_so() -> None:
         assert outbox.waiting() == []
 
 
-def test_a_mail_put_in_a_transaction_that_fails_was_never_put() -> None:
-    with rehearsal() as world, State(world.folder / "s") as state:
+def test_a_mail_that_was_put_in_a_failed_transaction_is_not_in_the_queue(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state:
         outbox = Outbox(state)
         with pytest.raises(ZeroDivisionError), state.transaction() as db:
-            state.remember(db, "watch", {"told": "down"})
+            state.remember(db, "watch", {"state": "down"})
             outbox.put(Message(sender="a@b.c", to=["d@e.f"], message_id="<1@x>"), 0.0, db=db)
             raise ZeroDivisionError
         assert outbox.waiting() == [] and state.recall("watch") is None
 
 
+def test_a_message_that_is_not_valid_is_not_put(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state:
+        outbox = Outbox(state)
+        with pytest.raises(ValueError, match="to: no recipients"):
+            outbox.put(Message(sender="a@b.c", message_id="<1@x>"), 0.0)
+        assert outbox.waiting() == []
+
+
+# A program that is killed while it sends the only mail in its outbox.
 DIES = """
 import os, sys
 from pathlib import Path
-from comms.outbox import Outbox
-from comms.message import Message
-from comms.state import State
+
 from comms import smtp
+from comms.compose import Message
+from comms.outbox import Outbox
+from comms.state import State
+
+
 class Dying:
     usable = True
-    def __init__(self, *args): pass
-    def send(self, *args): os._exit(9)
+
+    def __init__(self, *args):
+        pass
+
+    def send(self, *args):
+        os._exit(9)
+
+
+class Clock:
+    def time(self):
+        return 1.0
+
+
 smtp.Session = Dying
 outbox = Outbox(State(Path(sys.argv[1])))
-for n, again in enumerate((False, True)):
-    outbox.put(Message(sender="a@b.c", to=["d@e.f"], message_id=f"<{n}@x>"), 0.0, again)
-class Clock:
-    def time(self): return float(sys.argv[2])
+message = Message(sender="a@b.c", to=["d@e.f"], message_id="<1@x>")
+outbox.put(message, 0.0, at_least_once=sys.argv[2] == "True")
 outbox.flush(None, Clock(), None)
 """
 
 
-def test_a_program_killed_while_sending_does_not_know_and_says_so(tmp_path: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", DIES, str(tmp_path / "s"), "1"], check=False).returncode == 9
+@pytest.mark.parametrize(
+    ("at_least_once", "sent", "on_record"), [(False, 0, [("<1@x>", "unknown")]), (True, 1, [])]
+)
+def test_a_mail_that_a_killed_program_was_sending_is_unknown_or_sent_again(
+    tmp_path: Path, at_least_once: bool, sent: int, on_record: list[tuple[str, str]]
+) -> None:
+    command = [sys.executable, "-c", DIES, str(tmp_path / "s"), str(at_least_once)]
+    assert subprocess.run(command, check=False).returncode == 9
     with State(tmp_path / "s") as state, rehearsal() as world:
-        outbox = Outbox(state)
-        flush(outbox, world)
-        assert state.rows("SELECT message_id, status FROM outbox JOIN outbox_recipient ON mail = id") == [
-            ("<0@x>", "unknown")
-        ]
-        assert len(world.mail.messages) == 1, "the alert went out, the answer that was being sent did not go again"
-
-
-# ── the state file ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_only_one_instance_owns_a_state_file_and_death_gives_it_back(tmp_path: Path) -> None:
-    first, second = State(tmp_path / "s"), State(tmp_path / "s")
-    first.own()
-    with pytest.raises(StateError, match="another instance is at work on it"):
-        second.own()
-    first.close()
-    second.own()
-    second.close()
-
-
-@pytest.mark.parametrize("content", [b"not a database at all", b"SQLite format 3\0" + b"x" * 5000])
-def test_a_damaged_state_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "s").write_bytes(content)
-    with pytest.raises(StateError, match="cannot be used") as caught:
-        State(tmp_path / "s")
-    assert caught.value.exit_code == 5 and str(tmp_path / "s") in str(caught.value)
-
-
-def test_a_newer_version_s_state_is_left_alone(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / "s")
-    db.execute("PRAGMA user_version = 99")
-    db.close()
-    with pytest.raises(StateError, match="newer version"):
-        State(tmp_path / "s")
-
-
-def test_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="cannot be used"):
-        State(tmp_path / "none" / "s")
+        flush(Outbox(state), world)
+        assert len(world.mail.messages) == sent
+        rows = state.rows(
+            "SELECT message_id, status FROM outbox JOIN outbox_recipient ON mail = id"
+        )
+        assert rows == on_record

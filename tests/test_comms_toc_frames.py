@@ -1,4 +1,4 @@
-"""SFLAP frames, the client's side: layout, sequence, and any chopping of the octets."""
+"""SFLAP frames, the client's side: their layout and numbers, however the bytes are split."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from comms.toc.frames import DATA, KEEP_ALIVE, SIGNON, Frame, FrameError, Frames
 
 
 def framed(start: int, *frames: tuple[int, bytes]) -> bytes:
-    """Frames as the layout says, written here a second time."""
+    """Frames as the specification describes them, written independently of comms."""
     return b"".join(
-        b"*" + bytes([kind]) + struct.pack(">H", (start + at) % 65536) + struct.pack(">H", len(payload)) + payload
+        b"*"
+        + bytes([kind])
+        + struct.pack(">H", (start + at) % 65536)
+        + struct.pack(">H", len(payload))
+        + payload
         for at, (kind, payload) in enumerate(frames)
     )
 
@@ -27,22 +31,24 @@ def read_all(frames: Frames) -> list[Frame]:
 FRAMES = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=300)), max_size=8)
 
 
-def test_a_frame_is_a_star_its_kind_its_number_its_length_and_the_payload() -> None:
+def test_a_frame_is_a_star_kind_number_length_and_payload() -> None:
     assert Frames(258).write(DATA, b"toc_init_done\0") == b"*\x02\x01\x02\x00\x0etoc_init_done\0"
 
 
-def test_each_direction_counts_its_own_frames_of_every_kind_and_wraps_at_65536() -> None:
+def test_frames_of_all_kinds_are_numbered_together_modulo_65536() -> None:
     frames = Frames(65534)
     written = [frames.write(kind) for kind in (SIGNON, DATA, KEEP_ALIVE, DATA)]
     assert [struct.unpack(">H", raw[2:4])[0] for raw in written] == [65534, 65535, 0, 1]
 
 
-def test_a_start_above_65535_is_cut_to_16_bits() -> None:
+def test_the_first_number_is_taken_modulo_65536() -> None:
     assert Frames(65536 + 7).write(DATA)[2:4] == b"\0\x07"
 
 
 @given(FRAMES, st.integers(0, 65535), st.lists(st.integers(0, 3000)))
-def test_any_chopping_gives_the_same_frames(sent: list[tuple[int, bytes]], start: int, cuts: list[int]) -> None:
+def test_frames_do_not_depend_on_how_the_bytes_are_split(
+    sent: list[tuple[int, bytes]], start: int, cuts: list[int]
+) -> None:
     raw = framed(start, *sent)
     frames, found = Frames(0), []
     edges = [0, *sorted(cut for cut in cuts if cut < len(raw)), len(raw)]
@@ -53,21 +59,21 @@ def test_any_chopping_gives_the_same_frames(sent: list[tuple[int, bytes]], start
 
 
 @given(FRAMES, st.integers(0, 65535))
-def test_what_one_side_writes_the_other_reads(sent: list[tuple[int, bytes]], start: int) -> None:
+def test_written_frames_read_back_the_same(sent: list[tuple[int, bytes]], start: int) -> None:
     writer, reader = Frames(start), Frames(0)
     for kind, payload in sent:
         reader.feed(writer.write(kind, payload))
     assert read_all(reader) == [Frame(kind, payload) for kind, payload in sent]
 
 
-def test_the_server_may_wrap_from_65535_to_0() -> None:
+def test_the_numbers_of_the_server_may_wrap_around() -> None:
     frames = Frames(0)
     frames.feed(framed(65535, (SIGNON, b"\0\0\0\1"), (DATA, b"NICK:x")))
     assert [frame.payload for frame in read_all(frames)] == [b"\0\0\0\1", b"NICK:x"]
 
 
 @pytest.mark.parametrize("wrong", [0, 8, 6, 65535])
-def test_a_missing_or_repeated_number_ends_the_connection(wrong: int) -> None:
+def test_a_missing_or_repeated_number_is_a_frame_error(wrong: int) -> None:
     frames = Frames(0)
     frames.feed(framed(6, (SIGNON, b"")) + framed(wrong, (DATA, b"")))
     frames.read()
@@ -75,7 +81,7 @@ def test_a_missing_or_repeated_number_ends_the_connection(wrong: int) -> None:
         frames.read()
 
 
-def test_what_does_not_begin_with_a_star_is_no_frame() -> None:
+def test_bytes_without_a_star_are_a_frame_error() -> None:
     frames = Frames(0)
     frames.feed(b"H")
     with pytest.raises(FrameError, match=r"begins with '\*'"):
@@ -83,7 +89,7 @@ def test_what_does_not_begin_with_a_star_is_no_frame() -> None:
 
 
 @given(st.lists(st.binary(max_size=100), max_size=10))
-def test_any_octets_are_frames_or_a_frame_error(chunks: list[bytes]) -> None:
+def test_any_bytes_are_frames_or_a_frame_error(chunks: list[bytes]) -> None:
     frames = Frames(0)
     try:
         for chunk in chunks:
@@ -93,10 +99,10 @@ def test_any_octets_are_frames_or_a_frame_error(chunks: list[bytes]) -> None:
         pass
 
 
-def test_a_payload_that_no_frame_can_hold_is_refused() -> None:
+def test_a_payload_that_is_too_long_for_a_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="65535"):
         Frames(0).write(DATA, b"x" * 65536)
 
 
-def test_the_sign_on_frame_holds_the_version_and_the_name_as_tlv_1() -> None:
+def test_the_signon_frame_contains_the_version_and_the_name_as_tlv_1() -> None:
     assert signon("opsbot") == b"\0\0\0\1" + b"\0\1" + b"\0\6" + b"opsbot"

@@ -1,4 +1,4 @@
-"""TOC's words, the client's side: commands written, messages read."""
+"""TOC commands and messages, the client's side."""
 
 from __future__ import annotations
 
@@ -7,39 +7,53 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.toc import messages
-from comms.toc.messages import COMMAND, Complaint, complaint, normal, octets, parse, quoted, roasted, signon_code, word
+from comms.toc.messages import (
+    COMMAND,
+    Complaint,
+    argument,
+    complaint,
+    encode_command,
+    normalize,
+    parse,
+    quote,
+    roast,
+    signon_code,
+)
 
 
-def unquoted(argument: str) -> str:
-    """What a server makes of an argument in quotes: a backslash makes the next character literal (written here anew)."""
-    assert argument[0] == argument[-1] == '"'
-    text, rest = "", iter(argument[1:-1])
+def unquoted(quoted: str) -> str:
+    """Returns an argument in quotes as a server reads it, written independently of comms.
+
+    A backslash makes the next character literal.
+    """
+    assert quoted[0] == quoted[-1] == '"'
+    text, rest = "", iter(quoted[1:-1])
     for character in rest:
         assert character != '"', "the argument ends too early"
         text += next(rest) if character == "\\" else character
     return text
 
 
-# ── published vectors ────────────────────────────────────────────────────────────────────────────────────────────
+# ── signing on ───────────────────────────────────────────────────────────────
 
 
-def test_the_published_password_is_roasted_as_published() -> None:
-    assert roasted("password") == "0x2408105c23001130"
+def test_the_roasting_is_that_of_the_published_example() -> None:
+    assert roast("password") == "0x2408105c23001130"
 
 
 @given(st.text(st.characters(max_codepoint=255)))
 def test_roasting_is_an_xor_with_the_repeated_key(password: str) -> None:
-    octets = bytes.fromhex(roasted(password).removeprefix("0x"))
+    roasted = bytes.fromhex(roast(password).removeprefix("0x"))
     key = b"Tic/Toc" * (len(password) // 7 + 1)
-    assert bytes(a ^ b for a, b in zip(octets, key, strict=False)) == password.encode("latin-1")
+    assert bytes(a ^ b for a, b in zip(roasted, key, strict=False)) == password.encode("latin-1")
 
 
-def test_a_password_beyond_latin_1_is_an_error_that_says_so() -> None:
+def test_a_password_beyond_latin_1_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Latin-1"):
-        roasted("пароль")
+        roast("пароль")
 
 
-def test_both_published_recipes_of_the_sign_on_code_give_the_same_number() -> None:
+def test_the_sign_on_code_is_that_of_the_other_published_formula() -> None:
     for s in range(33, 127):
         for p in range(33, 127):
             n, w = s - 96, p - 96
@@ -48,9 +62,8 @@ def test_both_published_recipes_of_the_sign_on_code_give_the_same_number() -> No
             assert signon_code(chr(s), chr(p)) == c - a + b + 71665152
 
 
-def test_the_sign_on_command_has_its_arguments_in_order() -> None:
-    said = messages.signon_command("Ops Bot", "password")
-    assert said == (
+def test_the_sign_on_command_is_complete() -> None:
+    assert messages.signon_command("Ops Bot", "password") == (
         'toc2_signon login.oscar.aol.com 5190 opsbot 0x2408105c23001130 english "TIC:comms" 160 '
         f"{7696 * ord('o') * ord('p')}"
     )
@@ -62,20 +75,20 @@ def test_a_sign_on_without_name_or_password_is_an_error(name: str, password: str
         messages.signon_command(name, password)
 
 
-# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ─────────────────────────────────────────────────────────────────
 
 
 @given(st.text())
-def test_whatever_is_quoted_comes_out_of_its_quotes_as_it_was(text: str) -> None:
-    assert unquoted(quoted(text)) == text.replace("\0", "\ufffd")
+def test_a_server_reads_quoted_text_as_it_was(text: str) -> None:
+    assert unquoted(quote(text)) == text.replace("\0", "\ufffd")
 
 
-def test_all_that_the_protocol_asks_to_escape_is_escaped() -> None:
-    assert quoted('$ { } [ ] ( ) " \\') == r'"\$ \{ \} \[ \] \( \) \" \\"'
+def test_every_character_with_a_meaning_is_escaped() -> None:
+    assert quote('$ { } [ ] ( ) " \\') == r'"\$ \{ \} \[ \] \( \) \" \\"'
 
 
 @pytest.mark.parametrize(
-    ("text", "argument"),
+    ("text", "written"),
     [
         ("bobsmith", "bobsmith"),
         ("bob smith", '"bob smith"'),
@@ -84,26 +97,26 @@ def test_all_that_the_protocol_asks_to_escape_is_escaped() -> None:
         ("bob@mac.com", "bob@mac.com"),
     ],
 )
-def test_an_argument_is_quoted_where_it_must_be(text: str, argument: str) -> None:
-    assert word(text) == argument
+def test_an_argument_is_quoted_if_necessary(text: str, written: str) -> None:
+    assert argument(text) == written
 
 
 @given(st.text(alphabet=" \taBcÄ"))
-def test_screen_names_compare_without_case_and_blanks(name: str) -> None:
-    assert normal(name) == name.lower().replace(" ", "").replace("\t", "")
+def test_screen_names_are_compared_without_case_and_spaces(name: str) -> None:
+    assert normalize(name) == name.lower().replace(" ", "").replace("\t", "")
 
 
-def test_a_command_ends_in_one_nul_and_carries_what_is_beyond_latin_1_as_a_reference() -> None:
-    assert octets('toc_send_im bob "5 € é"') == b'toc_send_im bob "5 &#8364; \xe9"\0'
+def test_a_command_ends_in_a_nul_and_has_references_for_characters_beyond_latin_1() -> None:
+    assert encode_command('toc_send_im bob "5 € é"') == b'toc_send_im bob "5 &#8364; \xe9"\0'
 
 
-def test_a_command_that_a_server_would_hang_up_on_is_refused() -> None:
-    assert len(octets("x" * COMMAND)) == 2048 - 6  # header and NUL within the 2,048
-    with pytest.raises(ValueError, match="toc_set_away has 2042 octets"):
-        octets("toc_set_away " + "x" * (COMMAND - 12))
+def test_a_command_that_is_too_long_for_servers_is_refused() -> None:
+    assert len(encode_command("x" * COMMAND)) == 2048 - 6  # header and NUL within the 2,048
+    with pytest.raises(ValueError, match="toc_set_away has 2042 bytes"):
+        encode_command("toc_set_away " + "x" * (COMMAND - 12))
 
 
-# ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── messages ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -113,10 +126,16 @@ def test_a_command_that_a_server_would_hang_up_on_is_refused() -> None:
         (b"CONFIG2:g:Work\nb:Bob\ndone:\n", {"text": "g:Work\nb:Bob\ndone:\n"}),
         (b"CONFIG:", {"text": ""}),
         (b"NICK:Bob Smith", {"name": "Bob Smith"}),
-        (b"IM_IN:Bob:T:see http://x.test:80/", {"sender": "Bob", "auto": "T", "text": "see http://x.test:80/"}),
+        (
+            b"IM_IN:Bob:T:see http://x.test:80/",
+            {"sender": "Bob", "auto": "T", "text": "see http://x.test:80/"},
+        ),
         (b"IM_IN2:Bob:F:F:a:b:", {"sender": "Bob", "auto": "F", "whisper": "F", "text": "a:b:"}),
         (b"IM_IN2:Bob:F:F:", {"sender": "Bob", "auto": "F", "whisper": "F", "text": ""}),
-        (b"UPDATE_BUDDY:Bob:T:5:1767571200:12: OU", {"name": "Bob", "evil": "5", "idle": "12", "class": " OU"}),
+        (
+            b"UPDATE_BUDDY:Bob:T:5:1767571200:12: OU",
+            {"name": "Bob", "evil": "5", "idle": "12", "class": " OU"},
+        ),
         (b"UPDATE_BUDDY2:Bob:T:0:0:0: O :", {"class": " O ", "code": ""}),
         (b"ERROR:901:bob", {"code": "901", "argument": "bob"}),
         (b"ERROR:903", {"code": "903", "argument": ""}),
@@ -130,9 +149,11 @@ def test_a_command_that_a_server_would_hang_up_on_is_refused() -> None:
         (b"SOMETHING_NEW:a:b", {"text": "a:b"}),
     ],
 )
-def test_fields_are_parted_by_colons_and_the_last_one_keeps_its_own(raw: bytes, fields: dict[str, str]) -> None:
+def test_fields_are_separated_by_colons_and_the_last_one_may_contain_some(
+    raw: bytes, fields: dict[str, str]
+) -> None:
     message = parse(raw)
-    assert message.word == raw.partition(b":")[0].decode()
+    assert message.kind == raw.partition(b":")[0].decode()
     assert {name: message[name] for name in fields} == fields
 
 
@@ -141,27 +162,38 @@ def test_encoded_messages_are_decoded() -> None:
     assert parse(b"IM_IN_ENC2:Bob:F:F:T: O ,:F:L:en:\xe9")["text"] == "é"
 
 
-def test_every_octet_survives_as_latin_1() -> None:
-    octets = bytes(range(1, 256))
-    assert parse(b"IM_IN2:Bob:F:F:" + octets)["text"].encode("latin-1") == octets
+def test_every_byte_survives_as_latin_1() -> None:
+    raw = bytes(range(1, 256))
+    assert parse(b"IM_IN2:Bob:F:F:" + raw)["text"].encode("latin-1") == raw
 
 
-def test_trailing_nuls_of_a_careless_server_are_dropped() -> None:
+def test_nuls_at_the_end_are_removed() -> None:
     assert parse(b"NICK:Bob\0\0")["name"] == "Bob"
 
 
-@pytest.mark.parametrize("raw", [b"IM_IN2:Bob:F", b"UPDATE_BUDDY2:Bob:T:0:0:0: O ", b"NICK", b"CHAT_IN:1", b"SIGN_ON"])
-def test_a_message_without_its_fields_is_an_error_that_names_one(raw: bytes) -> None:
-    if raw in (b"NICK", b"SIGN_ON"):  # one field, and it is empty
-        assert list(parse(raw).fields.values()) == [""]
-        return
-    with pytest.raises(ValueError, match="has no field"):
+@pytest.mark.parametrize(
+    ("raw", "missing"),
+    [
+        (b"IM_IN2:Bob:F", "whisper"),
+        (b"UPDATE_BUDDY2:Bob:T:0:0:0: O ", "code"),
+        (b"CHAT_IN:1", "sender"),
+    ],
+)
+def test_a_missing_field_is_an_error_that_names_it(raw: bytes, missing: str) -> None:
+    with pytest.raises(ValueError, match=f"has no field '{missing}'"):
         parse(raw)
 
 
-@given(st.one_of(st.binary(), st.sampled_from(sorted(messages.FIELDS)).flatmap(
-    lambda word: st.binary().map(lambda rest: word.encode() + b":" + rest))))  # fmt: skip
-def test_any_octets_are_a_message_or_a_value_error(raw: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"NICK", b"SIGN_ON"])
+def test_a_single_field_that_is_missing_is_empty(raw: bytes) -> None:
+    assert list(parse(raw).fields.values()) == [""]
+
+
+kinds = st.sampled_from([kind.encode() for kind in sorted(messages.FIELDS)])
+
+
+@given(st.binary() | st.builds(lambda kind, rest: kind + b":" + rest, kinds, st.binary()))
+def test_any_bytes_are_a_message_or_a_value_error(raw: bytes) -> None:
     try:
         message = parse(raw)
     except ValueError:
@@ -169,26 +201,27 @@ def test_any_octets_are_a_message_or_a_value_error(raw: bytes) -> None:
     assert all(isinstance(value, str) for value in message.fields.values())
 
 
-# ── complaints ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── complaints ───────────────────────────────────────────────────────────────
 
 
-def test_an_error_is_a_number_and_a_text_with_its_argument() -> None:
+def test_an_error_has_a_code_and_a_text_with_its_argument() -> None:
     found = complaint(parse(b"ERROR:901:bob"))
-    assert (found.code, found.text, str(found)) == (901, "bob is not available", "901 bob is not available")
+    assert (found.code, found.text) == (901, "bob is not available")
+    assert str(found) == "901 bob is not available"
 
 
-def test_the_first_name_reported_does_not_stay_for_the_next() -> None:
-    """Net::TOC's substitution changed its own table."""
+def test_each_error_has_its_own_argument() -> None:
+    """In Net::TOC, the first argument replaced `$1` in the table itself, for all later errors."""
     assert complaint(parse(b"ERROR:901:bob")).text == "bob is not available"
     assert complaint(parse(b"ERROR:901:ann")).text == "ann is not available"
 
 
 @pytest.mark.parametrize("raw", [b"ERROR:999:x", b"ERROR:nonsense", b"ERROR:"])
-def test_an_unknown_code_is_still_a_complaint(raw: bytes) -> None:
+def test_an_unknown_code_is_a_complaint_too(raw: bytes) -> None:
     assert "unknown to this client" in str(complaint(parse(raw)))
 
 
-def test_every_code_of_the_protocol_has_a_text() -> None:
-    codes = [901, 902, 903, 911, 912, 913, 914, 915, 930, 931, 950, 960, 961, 962, *range(970, 984), 989, 998]
-    assert sorted(messages.ERRORS) == sorted(codes)
+def test_each_code_of_the_protocol_has_a_text() -> None:
+    codes = {901, 902, 903, 930, 931, 950, 960, 961, 962, 989, 998}
+    assert set(messages.ERRORS) == codes | {*range(911, 916)} | {*range(970, 984)}
     assert "ten minutes" in Complaint(983).text

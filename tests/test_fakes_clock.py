@@ -204,10 +204,10 @@ def test_what_never_arrives_is_an_error_that_counts_the_bytes(monkeypatch: pytes
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
         link = Link.connect(*world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock)
-        link.octets_out += 3
+        link.bytes_out += 3
         with pytest.raises(TimeoutError, match="3 bytes that the client wrote were never handled"):
             world.clock.settle()
-        link.octets_out -= 3
+        link.bytes_out -= 3
         link.close()
 
 

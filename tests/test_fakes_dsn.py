@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comms import replies
-from comms.message import read
+from comms.read import read
 from fakes.dsn import decode_xtext
 from fakes.wire import Facts
 from fakes.world import World
@@ -50,7 +50,7 @@ def test_an_unknown_recipient_bounces_where_the_policy_says_so() -> None:
     found = replies.bounce(read(report(bouncing(FROM_CAROL, TO_UNKNOWN))))
     assert found is not None
     assert (found.failed, found.message_id) == (("eve@example.test",), "<m1@example.org>")
-    assert found.fates[0].status == "5.1.1"
+    assert found.recipients[0].status == "5.1.1"
 
 
 def test_a_report_that_cannot_be_delivered_causes_no_other_report() -> None:
@@ -108,7 +108,7 @@ def test_a_success_is_reported_only_when_notify_asks_for_it(
 ) -> None:
     world = bouncing(FROM_CAROL, f"RCPT TO:<{to}>{notify}")
     found = [replies.bounce(read(raw)) for raw in reports(world)]
-    assert [bounce.fates[0].action for bounce in found if bounce] == ([action] if action else [])
+    assert [bounce.recipients[0].action for bounce in found if bounce] == ([action] if action else [])
     assert not any(bounce and bounce.failed for bounce in found)
 
 
@@ -144,9 +144,9 @@ def test_without_identifiers_there_are_no_fields_for_them_and_the_mail_is_return
     assert "Original-" not in text
     assert "message/rfc822" in text and "the body" in text
     mail = read(raw)
-    assert mail.first("auto-submitted") == "auto-replied" and mail.first("message-id") and mail.date
+    assert mail.get("auto-submitted") == "auto-replied" and mail.get("message-id") and mail.date
     media_type = "multipart/report; report-type=delivery-status"
-    assert mail.first("content-type").startswith(media_type)
+    assert mail.get("content-type").startswith(media_type)
     types = [attachment.type for attachment in mail.attachments]
     assert types == ["message/delivery-status", "message/rfc822"]
     assert not mail.defects

@@ -86,7 +86,7 @@ def test_a_command_takes_its_time_and_changes_the_machine(machine: Machine) -> N
         lambda: changes.append((machine.time, "has ended")),
     )
     outcome = machine.host.run(["df", "-k"], timeout=2)
-    assert (outcome.code, outcome.output, outcome.seconds, outcome.trouble) == (1, "98%\n", 2.0, "")
+    assert (outcome.code, outcome.output, outcome.seconds, outcome.error) == (1, "98%\n", 2.0, "")
     assert changes == [(0, "starts"), (2, "has ended")]
     assert machine.host.ran == [("df", "-k")]
     assert machine.recorded == [(0, "web1.test", "runs: df -k", "info")]
@@ -96,14 +96,14 @@ def test_a_command_that_takes_too_long_is_killed_and_changes_nothing(machine: Ma
     machine.host.commands[("sleep",)] = Command(60, "zzz", on_end=lambda: pytest.fail("it ended"))
     outcome = machine.host.run(["sleep"], timeout=5)
     assert (outcome.code, outcome.output, outcome.seconds) == (None, "zzz", 5)
-    assert outcome.trouble == "still running after 5 s, and ended"
+    assert outcome.error == "still running after 5 s, and ended"
     assert machine.time == 5
 
 
 def test_an_unknown_command_cannot_be_started(machine: Machine) -> None:
     outcome = machine.host.run(["reboot", "now"], timeout=5)
     assert outcome.code is None
-    assert outcome.trouble == "reboot could not be started: No such file or directory"
+    assert outcome.error == "reboot could not be started: No such file or directory"
     assert machine.host.ran == [] and machine.events == []
 
 

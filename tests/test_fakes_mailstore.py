@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comms import replies
-from comms.message import read
+from comms.read import read
 from fakes.mail import Envelope, Mail, Recipient
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
@@ -26,7 +26,7 @@ def subjects(store: Mailstore, address: str) -> list[str]:
 
 def delivered_to(store: Mailstore, address: str) -> list[str]:
     """The addresses by which mails reached this maildrop."""
-    return [read(row.raw).first("delivered-to") for row in store.maildrop(address).rows]
+    return [read(row.raw).get("delivered-to") for row in store.maildrop(address).rows]
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_a_mail_that_fits_only_some_maildrops_is_accepted_and_bounces_for_the_ot
     assert len(world.mail.inbox(BOB)) == 1 and world.mail.inbox(ALICE) == []
     report = world.mail.wait_for(lambda mail: mail.envelope.to == [CAROL])
     found = replies.bounce(read(report.raw))
-    assert found is not None and found.failed == (ALICE,) and found.fates[0].status == "5.2.2"
+    assert found is not None and found.failed == (ALICE,) and found.recipients[0].status == "5.2.2"
 
 
 def test_where_unknown_addresses_bounce_a_full_maildrop_bounces_too() -> None:

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 import pytest
 
 from comms import replies
-from comms.message import read
+from comms.read import read
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
 from fakes.world import World
@@ -90,7 +90,7 @@ def test_a_report_can_be_sent_about_any_mail() -> None:
     )
     assert report is not None and "Delayed" in report.subject
     found = replies.bounce(read(report.raw))
-    assert found is not None and found.failed == () and found.fates[0].action == "delayed"
+    assert found is not None and found.failed == () and found.recipients[0].action == "delayed"
     assert world.mail.messages == [mail, report]
     assert len(world.mail.inbox(ALICE)) == 1
     assert world.mail.bounce(mail, near) is None, "NOTIFY=NEVER"

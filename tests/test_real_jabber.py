@@ -30,7 +30,7 @@ from comms.clock import RealClock
 from comms.errors import CommsError, Refused, TryLater
 from comms.host import RealHost
 from comms.settings import Server
-from comms.xmpp import Client, Jid, Message, client, stanzas
+from comms.xmpp import Client, Jid, Message, keeper, stanzas
 from comms.xmpp.session import Session
 from scenarios.book.jabber_simple import JabberSimple
 
@@ -310,7 +310,7 @@ def test_names_and_groups_are_kept_by_the_server_and_read_back(jabber: Jabber, c
         until(clock, bot, lambda: f"michael@{DOMAIN}" in map(str, bot.roster))
         bot.reconnect()  # with versions, the list need not come again
         contact = bot.roster[f"michael@{DOMAIN}"]
-        assert (contact.name, set(contact.groups), contact.asked) == ("Michael & Co", {"Friends", "Admins"}, True)
+        assert (contact.name, set(contact.groups), contact.pending) == ("Michael & Co", {"Friends", "Admins"}, True)
         bot.remove(f"michael@{DOMAIN}")
 
 
@@ -332,7 +332,7 @@ def test_a_room_s_private_messages_and_what_was_stored_are_not_handed_out(jabber
             bot.send(joining)
             other = stanzas.presence(Jid.parse(f"ops@rooms.{DOMAIN}/jeremy"))
             other.append(Element("{http://jabber.org/protocol/muc}x"))
-            until(clock, bot, lambda: bot._rooms)
+            until(clock, bot, lambda: bot._dispatcher.rooms)
             mallory.send(other)
             mallory.send(stanzas.message(room, "private"))
             mallory.send(stanzas.message(room.bare, "to all", "groupchat"))
@@ -359,8 +359,8 @@ def test_a_second_login_as_the_same_resource_ends_the_first_for_good(jabber: Jab
 def test_the_client_comes_back_when_the_server_does(
     tmp_path: Path, clock: RealClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "FIRST_PAUSE", 0.5)
-    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(keeper, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(keeper, "LONGEST_PAUSE", 0.5)
     with prosody(tmp_path) as running:
         bot = Client(running.server("bot"), clock, RealHost())
     until(clock, bot, lambda: not bot.connected)
@@ -501,7 +501,7 @@ def sees(person: Person, whom: Jid) -> threading.Event:
     """Set while somebody is on line for this person."""
     here = threading.Event()
     person.client.on_presence(lambda one: here.set() if one.show == "available" else here.clear())
-    person.client.ask(whom)
+    person.client.request_subscription(whom)
     return here
 
 

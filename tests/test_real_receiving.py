@@ -259,7 +259,7 @@ def test_our_client_gets_its_mail_from_dovecot_by_each_way_in(town: Town, auth: 
             assert first.id != second.id and mailbox.count()[0] == 2
             for entry in (first, second):
                 raw = mailbox.fetch(entry)
-                assert len(raw) == entry.size and raw.endswith(body) and raw.startswith(mailbox.head(entry))
+                assert len(raw) == entry.size and raw.endswith(body) and raw.startswith(mailbox.header(entry))
     with Mailbox(town.pop3(MYSQL, auth=auth), clock) as mailbox:
         mailbox.delete(mailbox.entries()[0])
     with Mailbox(town.pop3(MYSQL, auth=auth), clock) as mailbox:

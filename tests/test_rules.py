@@ -125,7 +125,7 @@ def test_nothing_sleeps(path: Path) -> None:
 
 def test_the_book_stands_on_no_client_of_comms() -> None:
     mended = {
-        f"comms.{name}" for name in ("message", "replies", "commands", "ledger", "outbox", "smtp", "pop3", "imap", "state")
+        f"comms.{name}" for name in ("compose", "read", "replies", "commands", "ledger", "outbox", "smtp", "pop3", "imap", "state")
     }
     for path in files("scenarios/book"):
         seen = {module for module, _ in imports(path)}

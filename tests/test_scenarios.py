@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from comms.message import Message
+from comms.compose import Message
 from comms.watch import Limits, Watch
 from scenarios import catalogue, rehearsal
 from scenarios.catalogue import Page

@@ -113,13 +113,13 @@ def spoil(place: Any, name: str, value: object) -> Callable[[pytest.MonkeyPatch]
     ("spoiled", "name", "act", "claim"),
     [
         (
-            spoil(Session, "caught_up", lambda self: []),
+            spoil(Session, "sync", lambda self: []),
             "aim-hello",
             "aim-nobody-there",
             "the program does not report that it arrived",
         ),
         (
-            spoil(session, "RATE_TRIES", 1),
+            spoil(session, "RATE_ATTEMPTS", 1),
             "aim-hello",
             "aim-too-fast",
             "the greeting is sent again and arrives",
@@ -137,13 +137,13 @@ def spoil(place: Any, name: str, value: object) -> Callable[[pytest.MonkeyPatch]
             "a name that looks like a tag is shown",
         ),
         (
-            spoil(client, "pieces", lambda text, room: [markup.marked_up(text)]),
+            spoil(client, "split_message", lambda text, room: [markup.to_html(text)]),
             "aim-uptime",
             "aim-uptime-long-answer",
             "every line arrives",
         ),
         (
-            spoil(aim_uptime, "normal", lambda name: "stranger"),
+            spoil(aim_uptime, "normalize", lambda name: "stranger"),
             "aim-uptime",
             "aim-uptime-silence",
             "a stranger gets no answer",

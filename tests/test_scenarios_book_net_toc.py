@@ -34,8 +34,8 @@ def test_the_sign_on_has_a_nul_after_the_name_and_the_client_adds_itself(
 ) -> None:
     connect(client, peer)
     client.wait()
-    assert peer.session.said[0] == (1, b"\0\0\0\1\0\1\0\6opsbot\0")
-    lines = [payload.rstrip(b"\0").decode() for kind, payload in peer.session.said if kind == 2]
+    assert peer.session.received[0] == (1, b"\0\0\0\1\0\1\0\6opsbot\0")
+    lines = [payload.rstrip(b"\0").decode() for kind, payload in peer.session.received if kind == 2]
     assert lines[0].startswith("toc2_signon login.oscar.aol.com 5190 opsbot 0x")
     assert '"TIC:toc.rb" 160 ' in lines[0]
     assert lines[1:] == ["toc_add_buddy opsbot", "toc_init_done"]
@@ -69,7 +69,7 @@ def test_messages_lose_colons_at_their_end_and_text_before_a_colon(
     heard: list[tuple[str, str, bool]] = []
     client.on_im(lambda message, buddy, auto: heard.append((message, buddy.screen_name, auto)))
     connect(client, peer)
-    peer.session.says(raw, raw.replace(":F:", ":T:", 1))
+    peer.session.send(raw, raw.replace(":F:", ":T:", 1))
     client.wait()
     assert heard == [(text, "Bob", False), (text, "Bob", True)]
 
@@ -78,7 +78,7 @@ def test_the_first_name_in_an_error_stays_for_all_later_errors(peer: Peer, clien
     heard: list[str] = []
     client.on_error(heard.append)
     connect(client, peer)
-    peer.session.says("ERROR:901:bob", "ERROR:901:ann", "ERROR:777:x")
+    peer.session.send("ERROR:901:bob", "ERROR:901:ann", "ERROR:777:x")
     client.wait()
     assert heard == ["bob is not available."] * 2 + ["An unknown error occurred."]
 
@@ -89,7 +89,7 @@ def test_an_exception_in_a_callback_ends_the_wait(peer: Peer, client: Client) ->
 
     client.on_im(careless)
     connect(client, peer)
-    peer.session.says("IM_IN2:Bob:F:F:hi")
+    peer.session.send("IM_IN2:Bob:F:F:hi")
     with pytest.raises(RuntimeError, match="oh"):
         client.wait()
 
@@ -103,7 +103,7 @@ def test_online_never_happens_and_a_later_callback_replaces_an_earlier_one(
         bob.on_status(status, partial(heard.append, f"first {status}"))
     bob.on_status("away", lambda: heard.append("second away"))
     connect(client, peer)
-    peer.session.says(
+    peer.session.send(
         update("Bob"),
         update("Bob"),
         update("Bob", kind=" OU", idle=3),
@@ -127,4 +127,4 @@ def test_the_last_message_arrives_because_the_link_closes_in_order(
     peer.serve()
     sent = peer.session.commands("toc_add_buddy")
     assert [arguments(line)[1:] for line in sent] == [["annlee", "Hello"]]
-    assert peer.session.ended == "closes"
+    assert peer.session.ended == "close"

@@ -173,7 +173,7 @@ def test_an_answer_that_waits_is_sent_by_the_next_run_of_the_program() -> None:
 def test_a_client_that_returns_every_message_breaks_the_claims(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stanzas, "why_not", lambda *_: "")
+    monkeypatch.setattr(stanzas, "reason_to_ignore", lambda *_: "")
     act = next(act for act in MYSQL.acts() if act.name == "jabber-not-a-command")
     found = rehearsal.rehearse(MYSQL, act).broken
     assert "old, broken, announced and forwarded messages are not obeyed" in found
@@ -295,7 +295,7 @@ def test_wrong_settings_are_named(
 
 def test_a_second_instance_exits_at_once() -> None:
     with World(WORLD, rehearsal=True) as world, State(world.folder / STATE) as other:
-        other.own()
+        other.lock()
         settings = comms_settings.load(world.settings, world.folder)
         with pytest.raises(CommsError, match="another instance") as error:
             run(world.clock, settings, world.host)

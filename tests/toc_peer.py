@@ -1,11 +1,13 @@
-"""A scripted TOC server and its clock, for the tests of comms.toc: written from the protocol alone, nothing shared.
+"""A scripted TOC server and its clock, for the tests of comms.toc.
 
     peer = Peer()
-    peer.on["toc_send_im"] = lambda session, words: session.says("ERROR:903")
+    peer.on["toc_send_im"] = lambda session, rest: session.send("ERROR:903")
     client = Client(peer.server(), peer.clock, peer.host)
 
-Everything runs in the test's own thread: whenever the client waits, the peer answers what has come. Time stands still
-until nothing moves, then it jumps to the next cue.
+It is written from the protocol alone and shares no code with comms or fakes, except for the fakes'
+host. Everything runs in the test's thread: whenever the client waits, the peer answers what has
+arrived. The time is simulated: it does not pass while data is in flight, and then jumps to the next
+cue.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 from comms.settings import Server
 from fakes.host import Event, Host
 
-PATIENCE = 5.0  # real seconds that octets on the loopback may take
+PATIENCE = 5.0  # real seconds that data on the loopback interface may take
 PASSWORD = "secret"
 
 
@@ -32,79 +34,86 @@ class Session:
         self.budget = peer.budgets.pop(0) if peer.budgets else None
         raw.settimeout(PATIENCE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.octets_in = self.octets_out = 0
+        self.bytes_in = self.bytes_out = 0
         self.name = ""
-        self.ended = ""  # how the client left: closes or resets
-        self.said: list[tuple[int, bytes]] = []  # the client's frames: kind, payload
+        self.ended = ""  # how the client ended it: "close" or "reset"
+        self.received: list[tuple[int, bytes]] = []  # the client's frames: kind, payload
         self._buffer = b""
-        self._number = 65530  # wraps soon
+        self._number = 65530  # soon wraps around
         self._expected: int | None = None
         self._flapped = self.closed = False
 
-    # ── what the script does ─────────────────────────────────────────────────────────────────────────────────────
+    # ── for scripts ──────────────────────────────────────────────────────────
 
-    def says(self, *messages: str, kind: int = 2) -> None:
-        """Frames to the client, a write each."""
+    def send(self, *messages: str, kind: int = 2) -> None:
+        """Sends each message as a frame, in one write per frame."""
         for message in messages:
-            self.writes(self.framed(message, kind=kind))
+            self.write(self.frames(message, kind=kind))
 
-    def framed(self, *messages: str, kind: int = 2) -> bytes:
-        """The octets of the next frames; whoever asks for them sends them."""
+    def frames(self, *messages: str, kind: int = 2) -> bytes:
+        """Returns the bytes of the next frames. The caller has to write them."""
         raw = b""
         for payload in (message.encode("latin-1") for message in messages):
             raw += b"*" + struct.pack(">BHH", kind, self._number, len(payload)) + payload
             self._number = (self._number + 1) % 65536
         return raw
 
-    def writes(self, raw: bytes) -> None:
-        """Octets to the client, as many as the budget allows; then it is cut off."""
-        left = len(raw) if self.budget is None else self.budget - self.octets_out
+    def write(self, raw: bytes) -> None:
+        """Writes bytes, as many as the budget allows. After that it closes the connection."""
+        left = len(raw) if self.budget is None else self.budget - self.bytes_out
         if not self.closed:
             self._raw.sendall(raw[:left])
-            self.octets_out += len(raw[:left])
+            self.bytes_out += len(raw[:left])
             if left < len(raw):
-                self.hangs_up()
+                self.hang_up()
 
-    def skips(self) -> None:
-        """A frame is lost on the way."""
+    def skip_frame(self) -> None:
+        """Leaves out a sequence number, as if a frame had been lost."""
         self._number += 1
 
-    def signs_off(self) -> None:
-        """A SIGNOFF frame."""
-        self.says("", kind=4)
+    def sign_off(self) -> None:
+        """Sends a SIGNOFF frame."""
+        self.send("", kind=4)
 
-    def hangs_up(self) -> None:
-        """FIN."""
+    def hang_up(self) -> None:
+        """Ends the connection by FIN."""
         self.closed = True
         self._raw.shutdown(socket.SHUT_WR)
 
-    def resets(self) -> None:
-        """RST."""
+    def reset(self) -> None:
+        """Ends the connection by RST."""
         self.closed = True
         self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._raw.close()
 
-    def leaves(self) -> None:
-        """The end of the script."""
+    def close(self) -> None:
+        """Closes the socket at the end of the test."""
         self.closed = True
         self._raw.close()
 
-    def commands(self, *but: str) -> list[str]:
-        """What the client asked for, without sign-on and housekeeping."""
-        quiet = ("toc2_signon", "toc_init_done", "toc_get_status", *but)
-        lines = [payload.rstrip(b"\0").decode("latin-1") for kind, payload in self.said if kind == 2]
-        return [line for line in lines if not line.startswith(quiet)]
+    def commands(self, *without: str) -> list[str]:
+        """Returns the client's commands, without sign-on and status queries."""
+        ignored = ("toc2_signon", "toc_init_done", "toc_get_status", *without)
+        lines = [
+            payload.rstrip(b"\0").decode("latin-1") for kind, payload in self.received if kind == 2
+        ]
+        return [line for line in lines if not line.startswith(ignored)]
 
-    # ── what the peer does ───────────────────────────────────────────────────────────────────────────────────────
+    # ── for the peer ─────────────────────────────────────────────────────────
 
     def serve(self) -> bool:
-        """Takes in all that the client wrote, answers it, and has the client hold it; whether anything moved."""
+        """Moves all data that is in flight. Returns whether there was any.
+
+        Answers everything that the client has written, and makes the client take in the answers.
+        """
         moved = False
-        while self._raw.fileno() >= 0 and not self.ended and self.octets_in < self._link.octets_out:
+        while self._raw.fileno() >= 0 and not self.ended and self.bytes_in < self._link.bytes_out:
             moved |= self._receive()
         if self._raw.fileno() >= 0 and not self.ended and select.select([self._raw], [], [], 0)[0]:
             moved |= self._receive()
-        while not self._link.closed and not self._link.ended and self._link.octets_in < self.octets_out:
+        while (
+            not self._link.closed and not self._link.ended and self._link.bytes_in < self.bytes_out
+        ):
             self._link.pump()
             moved = True
         if self.closed and not self._link.closed and not self._link.ended:
@@ -117,24 +126,24 @@ class Session:
         try:
             data = self._raw.recv(1 << 16)
         except ConnectionError:
-            self.ended = "resets"
+            self.ended = "reset"
             return True
         if not data:
-            self.ended = "closes"
+            self.ended = "close"
             if not self.closed:
-                self.hangs_up()
+                self.hang_up()
             self._raw.close()
             return True
-        self.octets_in += len(data)
+        self.bytes_in += len(data)
         self._buffer += data
-        self._take()
+        self._take_frames()
         return True
 
-    def _take(self) -> None:
+    def _take_frames(self) -> None:
         if not self._flapped and len(self._buffer) >= 10:
             assert self._buffer[:10] == b"FLAPON\r\n\r\n", self._buffer
             self._buffer, self._flapped = self._buffer[10:], True
-            self.says("\0\0\0\1", kind=1)
+            self.send("\0\0\0\1", kind=1)
         while self._flapped and len(self._buffer) >= 6:
             star, kind, number, length = struct.unpack(">cBHH", self._buffer[:6])
             assert star == b"*" and self._expected in (None, number), (star, number, self._expected)
@@ -142,24 +151,27 @@ class Session:
                 return
             payload, self._buffer = self._buffer[6 : 6 + length], self._buffer[6 + length :]
             self._expected = (number + 1) % 65536
-            self._heard(kind, payload)
+            self._handle(kind, payload)
 
-    def _heard(self, kind: int, payload: bytes) -> None:
-        self.said.append((kind, payload))
+    def _handle(self, kind: int, payload: bytes) -> None:
+        self.received.append((kind, payload))
         if kind == 1:
             assert payload[:6] == b"\0\0\0\1\0\1"
             self.name = payload[8:].decode()
         if kind != 2 or self.closed:
             return
-        assert payload.endswith(b"\0") and len(payload) + 6 <= 2048, "one NUL, within 2,048 octets"
+        assert payload.endswith(b"\0") and len(payload) + 6 <= 2048, "one NUL, within 2,048 bytes"
         line = payload[:-1].decode("latin-1")
-        word, _, rest = line.partition(" ")
-        if word in self.peer.on:
-            self.peer.on[word](self, rest)
+        command, _, rest = line.partition(" ")
+        if command in self.peer.on:
+            self.peer.on[command](self, rest)
 
 
 class Peer:
-    """Accepts the client, signs it on, and does what `on` says: command → function (session, the rest of the line)."""
+    """The server. It signs clients on and does what `on` says.
+
+    `on` maps a command to a function of the session and the rest of the line.
+    """
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -168,59 +180,59 @@ class Peer:
         self.events: list[Event] = []
         self.host = Host("web1.example.test", self.clock.time, self.events.append)
         self.config = "g:Friends\nb:Bob\nb:Ann Lee\nm:1\ndone:\n"
-        self.present: list[str] = []  # UPDATE_BUDDY2 lines that follow toc_init_done
+        self.present: list[str] = []  # UPDATE_BUDDY2 messages that follow toc_init_done
         self.on: dict[str, Callable[[Session, str], None]] = {
             "toc2_signon": self._sign_on,
-            "toc_init_done": lambda session, rest: session.says(*self.present),
+            "toc_init_done": lambda session, rest: session.send(*self.present),
             "toc_get_status": self._status,
         }
         self.refusal = ""
-        self.budgets: list[int] = []  # after so many octets the next sessions are cut off
+        self.budgets: list[int] = []  # bytes after which the next sessions are cut off
 
     def server(self, **changes: Any) -> Server:
-        """The settings that lead here."""
+        """Returns the settings of this server."""
         port = self._listener.getsockname()[1]
         facts = {"password": PASSWORD, "screen_name": "OpsBot", "timeout": 5.0, **changes}
         return Server("toc", "127.0.0.1", port, "none", **facts)
 
     @property
     def session(self) -> Session:
-        """The latest."""
+        """The latest session."""
         return self.sessions[-1]
 
     def log(self) -> list[str]:
-        """What the client logged."""
+        """Returns what the client has logged."""
         return [event.text for event in self.events]
 
     def close(self) -> None:
-        """Nobody is there any more."""
+        """Stops listening and closes every session."""
         self._listener.close()
         for session in self.sessions:
-            session.leaves()
+            session.close()
 
     def accept(self, link: Any) -> None:
-        """The link has connected."""
+        """Accepts the connection of a link."""
         raw, _ = self._listener.accept()
         self.sessions.append(Session(self, raw, link))
 
     def serve(self) -> None:
-        """Answers until nothing moves."""
+        """Serves all sessions until no data is in flight."""
         while sum(session.serve() for session in self.sessions):
             pass
 
     def _sign_on(self, session: Session, rest: str) -> None:
         if self.refusal:
-            session.says(self.refusal)
-            session.hangs_up()
+            session.send(self.refusal)
+            session.hang_up()
         else:
-            session.says("SIGN_ON:TOC2.0", "NICK:OpsBot", f"CONFIG2:{self.config}")
+            session.send("SIGN_ON:TOC2.0", "NICK:OpsBot", f"CONFIG2:{self.config}")
 
     def _status(self, session: Session, rest: str) -> None:
-        session.says("UPDATE_BUDDY2:OpsBot:T:0:1767571200:0: O :")
+        session.send("UPDATE_BUDDY2:OpsBot:T:0:1767571200:0: O :")
 
 
 class Time:
-    """Fits comms.clock.Clock."""
+    """A simulated clock (comms.clock.Clock). Cues are functions that it calls at their time."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -228,7 +240,7 @@ class Time:
         self._cues: list[tuple[float, Callable[[], object]]] = []
 
     def at(self, seconds: float, cue: Callable[[], object]) -> None:
-        """Has something happen so many seconds from now."""
+        """Schedules a cue, that many seconds from now."""
         self._cues.append((self._now + seconds, cue))
         self._cues.sort(key=lambda cue: cue[0])
 
@@ -270,12 +282,15 @@ class Time:
 
 
 def update(name: str, online: str = "T", *, evil: int = 0, idle: int = 0, kind: str = " O ") -> str:
-    """An UPDATE_BUDDY2 of somebody."""
+    """Returns an UPDATE_BUDDY2 about a user."""
     return f"UPDATE_BUDDY2:{name}:{online}:{evil}:1767571200:{idle}:{kind}:"
 
 
 def arguments(rest: str) -> list[str]:
-    """A command's arguments, by the rules of servers: bare, or quoted, where a backslash makes the next literal."""
+    """Splits a command's arguments as servers do.
+
+    An argument is bare or in quotes, where a backslash makes the next character literal.
+    """
     found = []
     for quoted, bare in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', rest, re.S):
         found.append(re.sub(r"\\(.)", r"\1", quoted or bare, flags=re.S))

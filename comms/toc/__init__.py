@@ -1,5 +1,7 @@
-"""AIM over TOC: what Ruby's Net::TOC gave, in Python's dress.
+"""AIM over TOC: what Ruby's Net::TOC offered, in Python.
 
-Read `frames.py` (the octets), `messages.py` (the words in them), `markup.py` (an IM is HTML, and of limited length): they
-do no I/O. Then `session.py` (one connection), `buddies.py` (who is there) and `client.py` (the program's side, blocking).
+Three modules do no I/O: `frames.py` (bytes and frames), `messages.py` (what the frames contain) and
+`markup.py` (an IM is HTML of limited length). On top of them are `session.py` (one connection),
+`buddies.py` and `rooms.py` (who is online, and where), `dispatch.py` (what a message from the
+server does) and `client.py` (what a program calls).
 """

@@ -1,19 +1,19 @@
-"""Who is there: buddies, what is known of them, and the list that the server keeps."""
+"""Buddies: their status, and the list of them that the server keeps."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import TYPE_CHECKING, TypeVar
 
-from comms.toc.messages import Message, escaped, normal, word
+from comms.suggest import did_you_mean
+from comms.toc.messages import Message, argument, escape, normalize
 
 if TYPE_CHECKING:
     from comms.toc.client import Client
 
-# What a buddy may change to. `online` is no state: it is the change from offline to any of the others.
+# What a buddy may change to. `online` is the change from offline to any of the other ones.
 STATUSES = ("available", "online", "idle", "away", "offline")
 
 _Handler = TypeVar("_Handler", bound=Callable[[], object])
@@ -21,7 +21,10 @@ _Handler = TypeVar("_Handler", bound=Callable[[], object])
 
 @dataclass(frozen=True)
 class Presence:
-    """An UPDATE_BUDDY, read. `idle` in whole minutes, `signed_on` in seconds since the epoch."""
+    """The content of an UPDATE_BUDDY.
+
+    `idle` is in whole minutes, `signed_on` in seconds since the epoch.
+    """
 
     name: str
     online: bool
@@ -32,27 +35,27 @@ class Presence:
 
     @property
     def status(self) -> str:
-        """offline, away, idle or available: away hides idle."""
+        """offline, away, idle or available. Away takes precedence over idle."""
         if not self.online:
             return "offline"
         return "away" if self.away else "idle" if self.idle > 0 else "available"
 
 
-def presence(message: Message) -> Presence:
-    """What UPDATE_BUDDY says. Raises ValueError for numbers that are none."""
+def read_presence(message: Message) -> Presence:
+    """Returns the content of an UPDATE_BUDDY. Raises ValueError if a number is not one."""
     return Presence(
         message["name"],
         message["online"] == "T",
         int(message["evil"] or 0),
         float(int(message["signon"] or 0)),
         int(message["idle"] or 0),
-        message["class"][2:3] == "U",  # the third place: a U in the second means an unconfirmed account
+        message["class"][2:3] == "U",  # the third character; the second is about the account
     )
 
 
 @total_ordering
 class Buddy:
-    """Somebody. Compared by normalised name: `Bob Smith` and `bobsmith` are one."""
+    """Another user. Compared by normalized name: `Bob Smith` and `bobsmith` are equal."""
 
     def __init__(self, client: Client, screen_name: str) -> None:
         self._client = client
@@ -66,29 +69,31 @@ class Buddy:
     @property
     def name(self) -> str:
         """The screen name as servers compare it."""
-        return normal(self.screen_name)
+        return normalize(self.screen_name)
 
     @property
     def is_online(self) -> bool:
-        """Signed on, in whatever status."""
+        """Whether it is signed on, with any status."""
         return self.status != "offline"
 
     @property
     def is_idle(self) -> bool:
-        """Idle for a minute at least; one who is away may be idle too."""
+        """Whether it has been idle for at least a minute. It may be away as well."""
         return self.idle_time > 0
 
     def on_status(self, *statuses: str) -> Callable[[_Handler], _Handler]:
-        """Has a function, without arguments, called when this buddy *changes to* one of these: `STATUSES`.
+        """Decorator: the function is called when this buddy changes to one of the `STATUSES`.
 
-        A sign-on is first `online`, then the status that it came with. The buddy is watched from now on, whether it
-        stands on the stored list or not. Raises ValueError for a status that does not exist.
+        It gets no arguments. A sign-on is first `online`, and then the status that it came with.
+        The buddy is watched from now on, whether or not it is on the stored list. Raises ValueError
+        for an unknown status.
         """
         for status in statuses:
             if status not in STATUSES:
-                near = difflib.get_close_matches(status, STATUSES, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                raise ValueError(f"there is no status {status!r}{hint}; there is: {', '.join(STATUSES)}")
+                hint = did_you_mean(status, STATUSES)
+                raise ValueError(
+                    f"unknown status {status!r}{hint}; known statuses: {', '.join(STATUSES)}"
+                )
 
         def register(handler: _Handler) -> _Handler:
             for status in statuses:
@@ -103,11 +108,14 @@ class Buddy:
         return self._client.send_im(self, text, auto_response)
 
     def warn(self, anonymous: bool = False) -> None:
-        """Warns: the more somebody is warned, the slower they may send. Raises Refused (902) when that is not allowed."""
+        """Warns the user: the higher the warning level, the slower they may send messages.
+
+        Raises Refused (902) if that is not allowed.
+        """
         self._client.warn(self, anonymous)
 
-    def learn(self, news: Presence) -> list[str]:
-        """Takes in what the server says; gives the changes, in the order in which they are told."""
+    def update(self, news: Presence) -> list[str]:
+        """Updates the buddy. Returns the statuses that it has changed to, in order."""
         self.screen_name = news.name  # as its owner writes it
         former, self.status = self.status, news.status
         self.warning_level, self.idle_time = news.warning_level, news.idle
@@ -133,7 +141,7 @@ class Buddy:
 
 
 class BuddyList:
-    """The buddies in their groups, as the server keeps them, and everybody else that there was reason to name."""
+    """The buddies in their groups, as the server keeps them, and all others in use."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -141,44 +149,56 @@ class BuddyList:
         self.groups: dict[str, list[Buddy]] = {}
 
     def buddy_named(self, name: str) -> Buddy:
-        """The buddy of this name, whoever it is: never None. Raises ValueError for a name of blanks."""
-        if not normal(name):
-            raise ValueError(f"{name!r} is no screen name")
-        return self._known.setdefault(normal(name), Buddy(self._client, name))
+        """Returns the buddy of this name, known or not. Raises ValueError if it is empty."""
+        if not normalize(name):
+            raise ValueError(f"{name!r} is not a screen name")
+        return self._known.setdefault(normalize(name), Buddy(self._client, name))
 
-    def keep(self, buddy: Buddy) -> None:
-        """Remembers a buddy that is not on any list. Strangers who only say something are not kept."""
+    def remember(self, buddy: Buddy) -> None:
+        """Adds a buddy that is on no list.
+
+        Users who only send a message are not remembered, so that strangers cannot fill the memory.
+        """
         self._known.setdefault(buddy.name, buddy)
 
     def find(self, name: str) -> Buddy | None:
-        """The buddy of this name, if there was ever reason to know of it."""
-        return self._known.get(normal(name))
+        """Returns the buddy of this name, None if it is not known."""
+        return self._known.get(normalize(name))
 
     def add_group(self, group: str) -> None:
-        """A group on the server's list. Raises ValueError, Unreachable."""
+        """Adds a group to the server's list. Raises ValueError, Unreachable."""
         if group not in self.groups:
-            self._client.say(f"toc2_new_group {word(_entry(group))}")
+            self._client.send_command(f"toc2_new_group {argument(_checked(group))}")
             self.groups[group] = []
 
     def add_buddy(self, group: str, name: str) -> Buddy:
-        """A buddy on the server's list, which keeps it; its group comes into being too. Raises ValueError, Unreachable."""
-        buddy = self.buddy_named(_entry(name))
+        """Adds a buddy to the server's list, and the group if necessary.
+
+        Raises ValueError, Unreachable.
+        """
+        buddy = self.buddy_named(_checked(name))
         if buddy not in self.groups.get(group, ()):
-            entries = escaped(f"g:{_entry(group)}\nb:{buddy.name}\n")
-            self._client.say(f"toc2_new_buddies {{{entries}}}")
+            entries = escape(f"g:{_checked(group)}\nb:{buddy.name}\n")
+            self._client.send_command(f"toc2_new_buddies {{{entries}}}")
             self.groups.setdefault(group, []).append(buddy)
         return buddy
 
     def remove_buddy(self, group: str, name: str) -> None:
-        """Takes a buddy off the server's list. Raises Unreachable, and KeyError when it is not in that group."""
+        """Removes a buddy from the server's list.
+
+        Raises KeyError if it is not in that group, Unreachable.
+        """
         buddy = self.buddy_named(name)
         if buddy not in self.groups.get(group, ()):
             raise KeyError(f"{name} is not in group {group!r}")
-        self._client.say(f"toc2_remove_buddy {word(buddy.name)} {word(group)}")
+        self._client.send_command(f"toc2_remove_buddy {argument(buddy.name)} {argument(group)}")
         self.groups[group].remove(buddy)
 
-    def learn(self, text: str) -> None:
-        """Takes in the list that the server sends after sign-on: CONFIG2's lines, or CONFIG's (`g Friends`)."""
+    def update(self, text: str) -> None:
+        """Replaces the groups by the list that the server sends after the sign-on.
+
+        Lines of CONFIG2 are like `g:Friends`, those of CONFIG like `g Friends`.
+        """
         self.groups = {}
         group = "Buddies"
         for line in text.split("\n"):
@@ -186,20 +206,23 @@ class BuddyList:
             if kind == "g" and value:
                 group = value
                 self.groups.setdefault(group, [])
-            elif kind == "b" and normal(value):
+            elif kind == "b" and normalize(value):
                 self.groups.setdefault(group, []).append(self.buddy_named(value))
 
     def __iter__(self) -> Iterator[Buddy]:
         return iter(list(self._known.values()))
 
     def __str__(self) -> str:
-        return "\n".join(
-            line for group, buddies in self.groups.items() for line in (f"== {group} ==", *(f" * {one}" for one in buddies))
-        )
+        lines: list[str] = []
+        for group, buddies in self.groups.items():
+            lines += [f"== {group} ==", *(f" * {buddy}" for buddy in buddies)]
+        return "\n".join(lines)
 
 
-def _entry(text: str) -> str:
-    """A name that a line of the list can hold. Raises ValueError."""
+def _checked(text: str) -> str:
+    """Returns a name that a line of the list can hold. Raises ValueError for any other one."""
     if not text.strip() or any(c in text for c in ":\r\n"):
-        raise ValueError(f"{text!r} cannot stand on a buddy list: it is empty, or has a colon or a line break")
+        raise ValueError(
+            f"{text!r} is not allowed on a buddy list: it is empty, or has a colon or a line break"
+        )
     return text

@@ -1,4 +1,4 @@
-"""IMs are HTML: plain text made safe, HTML made plain, and either cut to the length that a server takes."""
+"""IMs are HTML: from plain text to HTML and back, split to the length that servers accept."""
 
 from __future__ import annotations
 
@@ -6,75 +6,91 @@ import html
 import re
 from collections.abc import Iterator
 
-from comms.toc.messages import quoted
+from comms.toc.messages import quote
 
 
 class Html(str):
-    """Text that is HTML already: what comes over TOC, and what may go out as it is. Any other str is plain text."""
+    """Text that is HTML already, and is sent as it is. Any other str is plain text.
+
+    Everything that arrives over TOC is Html.
+    """
 
     __slots__ = ()
 
     @property
     def text(self) -> str:
-        """What a person reads: tags taken away, `<br>` and `<p>` as line breaks, references resolved."""
+        """What a person reads: no tags, `<br>` and `<p>` as line breaks, references resolved."""
         plain = re.sub(r"(?i)<(?:br\s*/?|/p|p(?:\s[^<>]*)?)>", "\n", self)
-        return html.unescape(re.sub(r"<[/!]?[A-Za-z][^<>]*>|<!--.*?-->", "", plain, flags=re.S)).strip("\n")
+        plain = re.sub(r"<[/!]?[A-Za-z][^<>]*>|<!--.*?-->", "", plain, flags=re.S)
+        return html.unescape(plain).strip("\n")
 
 
-def marked_up(text: str) -> Html:
-    """Text as HTML: `<`, `>` and `&` as references, line breaks as `<br>`. What is HTML already keeps its tags."""
+def to_html(text: str) -> Html:
+    """Returns text as HTML: with references for `<`, `>` and `&`, and `<br>` for line breaks.
+
+    Text that is Html already keeps its tags.
+    """
     if not isinstance(text, Html):
         text = html.escape(text, quote=False)
     return Html("<br>".join(_lines(text)))
 
 
-def pieces(text: str, room: int) -> Iterator[Html]:
-    """The text as IMs, each at most `room` octets as an argument in quotes. Parted between lines where that is possible.
+def split_message(text: str, limit: int) -> Iterator[Html]:
+    """Splits text into IMs of at most `limit` bytes each, as arguments in quotes.
 
-    Where one line is too long, plain text is cut at a blank, else between characters. Raises ValueError for a line of
-    HTML that is too long: nobody knows where it may be cut.
+    It is split between lines where possible. A line of plain text that is too long is split at a
+    space, or else between characters. A line of HTML that is too long raises ValueError, because a
+    cut could fall inside a tag.
     """
     piece: str | None = None
     for line in _lines(text):
-        marked = marked_up(Html(line) if isinstance(text, Html) else line)
+        marked = to_html(Html(line) if isinstance(text, Html) else line)
         longer = marked if piece is None else f"{piece}<br>{marked}"
-        if _size(longer) <= room:
+        if _size(longer) <= limit:
             piece = longer
             continue
         if piece is not None:
             yield Html(piece)
-        if _size(marked) <= room:
+        if _size(marked) <= limit:
             piece = marked
             continue
         if isinstance(text, Html):
-            raise ValueError(f"a line of HTML has {_size(marked)} octets, and {room} fit into an IM: {line[:40]!r}…")
-        *whole, piece = _cut(line, room)
-        yield from map(Html, whole)
+            raise ValueError(
+                f"a line of HTML has {_size(marked)} bytes, and an IM holds {limit}: {line[:40]!r}…"
+            )
+        *complete, piece = _split_line(line, limit)
+        yield from map(Html, complete)
     yield Html(piece)
 
 
 def _lines(text: str) -> list[str]:
-    return re.split(r"(?i)\r\n|\r|\n|<br\s*/?>" if isinstance(text, Html) else r"\r\n|\r|\n", text)
+    breaks = r"(?i)\r\n|\r|\n|<br\s*/?>" if isinstance(text, Html) else r"\r\n|\r|\n"
+    return re.split(breaks, text)
 
 
-def _cut(line: str, room: int) -> Iterator[str]:
-    """A line too long for one IM, as several."""
+def _split_line(line: str, limit: int) -> Iterator[str]:
+    """Splits a line of plain text that is too long for one IM."""
     while True:
+        # Count characters one by one: each may become several bytes, as a reference or escaped.
         size, fits = _size(""), 0
-        while fits < len(line) and size + (step := _size(html.escape(line[fits], quote=False)) - 2) <= room:
+        while fits < len(line):
+            step = _size(html.escape(line[fits], quote=False)) - _size("")
+            if size + step > limit:
+                break
             size += step
             fits += 1
         if fits == len(line):
             break
         if not fits:
-            raise ValueError(f"{room} octets are too few for an IM")
-        blank = line.rfind(" ", 1, fits + 1)
-        end = blank if blank > fits // 2 else fits
+            raise ValueError(f"an IM of {limit} bytes cannot hold {line[0]!r}")
+        # A space in the first half is not used: the pieces would become too short.
+        space = line.rfind(" ", 1, fits + 1)
+        end = space if space > fits // 2 else fits
         yield html.escape(line[:end], quote=False)
         line = line[end:].removeprefix(" ")
     yield html.escape(line, quote=False)
 
 
 def _size(marked: str) -> int:
-    """What it takes on the wire, quotes included."""
-    return len(quoted(marked).encode("latin-1", "xmlcharrefreplace"))
+    """Returns the number of bytes on the wire, quotes included."""
+    return len(quote(marked).encode("latin-1", "xmlcharrefreplace"))

@@ -1,7 +1,7 @@
-"""What is said in TOC's frames: commands to the server, messages from it. Text and octets; no sockets here.
+"""What TOC's frames contain: commands to the server, and messages from it. No sockets.
 
-Octets are Latin-1, so that each of them survives; a character beyond it goes as an HTML reference (`&#8364;`), since
-whatever people read over TOC is HTML.
+Text is encoded in Latin-1, which every byte survives. Other characters are sent as HTML references
+(`&#8364;`), because everything that people read over TOC is HTML.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-COMMAND = 2048 - 6 - 1  # octets of a command: with header and NUL it stays within the 2,048 on which servers hang up
+# Bytes of a command. Servers hang up on more than 2,048, which include the frame's header (6 bytes)
+# and a NUL at the end.
+COMMAND = 2048 - 6 - 1
 
-# Fields are parted by colons and not escaped; the last one of each message runs to the end, colons included.
+# The fields of each kind of message. They are separated by colons and not escaped, so the last one
+# extends to the end of the message, colons included. `-` is a field that is not used here.
 FIELDS: dict[str, tuple[str, ...]] = {
-    word: tuple(fields.split())
-    for word, fields in {
+    kind: tuple(names.split())
+    for kind, names in {
         "SIGN_ON": "version",
         "CONFIG": "text",
         "CONFIG2": "text",
@@ -46,9 +49,15 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "PAUSE": "",
     }.items()
 }
-_OPTIONAL = {("ERROR", "argument"), ("EVILED", "by"), ("UPDATE_BUDDY", "class"), ("CHAT_UPDATE_BUDDY", "names")}
+# Fields that servers leave out.
+_OPTIONAL = {
+    ("ERROR", "argument"),
+    ("EVILED", "by"),
+    ("UPDATE_BUDDY", "class"),
+    ("CHAT_UPDATE_BUDDY", "names"),
+}
 
-# What the codes of ERROR mean; $1 is its argument.
+# What the codes of ERROR mean. $1 is replaced by its argument.
 ERRORS: dict[int, str] = {
     901: "$1 is not available",
     902: "a warning of $1 is not available",
@@ -83,11 +92,17 @@ ERRORS: dict[int, str] = {
 }
 
 
+# ── messages from the server ─────────────────────────────────────────────────
+
+
 @dataclass(frozen=True)
 class Message:
-    """One message of the server, by the names of FIELDS. A word that is not known has one field, `text`."""
+    """A message from the server. `fields` has the names in FIELDS.
 
-    word: str
+    A message of an unknown kind has one field, `text`.
+    """
+
+    kind: str
     fields: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
@@ -96,7 +111,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Complaint:
-    """An ERROR of the server: its number, and what that means."""
+    """An ERROR from the server. A value, and not an exception, because most of them are news."""
 
     code: int
     argument: str = ""
@@ -104,85 +119,106 @@ class Complaint:
     @property
     def text(self) -> str:
         """What the code means, with the argument filled in."""
-        return ERRORS.get(self.code, "unknown to this client: $1").replace("$1", self.argument or "?")
+        meaning = ERRORS.get(self.code, "unknown to this client: $1")
+        return meaning.replace("$1", self.argument or "?")
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}"
 
 
 def parse(payload: bytes) -> Message:
-    """The message in a DATA frame's payload. Raises ValueError when fields are missing."""
-    word, _, rest = payload.rstrip(b"\0").decode("latin-1").partition(":")
-    names = FIELDS.get(word, ("text",))
+    """Returns the message in the payload of a DATA frame.
+
+    Raises ValueError if a field is missing.
+    """
+    kind, _, rest = payload.rstrip(b"\0").decode("latin-1").partition(":")
+    names = FIELDS.get(kind, ("text",))
     values = rest.split(":", max(len(names) - 1, 0))
     for name in names[len(values) :]:
-        if (word, name) not in _OPTIONAL:
-            raise ValueError(f"{word} has no field {name!r}: {rest!r}")
+        if (kind, name) not in _OPTIONAL:
+            raise ValueError(f"{kind} has no field {name!r}: {rest!r}")
         values.append("")
     fields = dict(zip(names, values, strict=False))
     if fields.get("encoding") == "U":
+        # This field alone is UTF-8; the others are Latin-1.
         fields["text"] = fields["text"].encode("latin-1").decode("utf-8", "replace")
-    return Message(word, fields)
+    return Message(kind, fields)
 
 
 def complaint(message: Message) -> Complaint:
-    """The ERROR in a message; a code that is no number counts as 0."""
+    """Returns the content of an ERROR. A code that is not a number becomes 0."""
     code = message["code"]
     return Complaint(int(code) if code.isdecimal() else 0, message["argument"])
 
 
-# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands to the server ───────────────────────────────────────────────────
 
 
-def octets(line: str) -> bytes:
-    """A command as the payload of a DATA frame. Raises ValueError when it is longer than servers take."""
+def encode_command(line: str) -> bytes:
+    """Returns a command as the payload of a DATA frame.
+
+    Raises ValueError if it is longer than servers accept.
+    """
     raw = line.encode("latin-1", "xmlcharrefreplace")
     if len(raw) > COMMAND:
-        raise ValueError(f"{line.split()[0]} has {len(raw)} octets; servers hang up on more than {COMMAND}")
+        command = line.split()[0]
+        raise ValueError(f"{command} has {len(raw)} bytes; servers hang up on more than {COMMAND}")
     return raw + b"\0"
 
 
-def normal(name: str) -> str:
-    """A screen name as servers compare it: lower case, no blanks."""
+def normalize(name: str) -> str:
+    """Returns a screen name in the form that servers compare: lower case, without spaces."""
     return "".join(name.lower().split())
 
 
-def word(text: str) -> str:
-    """An argument, quoted where it must be."""
-    return text if re.fullmatch(r"[\w@.,:;#!/+-]+", text, re.ASCII) else quoted(text)
+def argument(text: str) -> str:
+    """Returns text as an argument, in quotes if necessary."""
+    return text if re.fullmatch(r"[\w@.,:;#!/+-]+", text, re.ASCII) else quote(text)
 
 
-def quoted(text: str) -> str:
-    """An argument in quotes. Whatever a server might take for more than itself gets a backslash; NUL ends nothing."""
-    return '"' + escaped(text) + '"'
+def quote(text: str) -> str:
+    """Returns text as an argument in quotes."""
+    return '"' + escape(text) + '"'
 
 
-def escaped(text: str) -> str:
-    """Text within quotes or braces."""
+def escape(text: str) -> str:
+    """Escapes text inside quotes or braces.
+
+    Every character that has a meaning to some server gets a backslash. NUL would end the command,
+    and becomes U+FFFD.
+    """
     return re.sub(r'([${}\[\]()"\\])', r"\\\1", text.replace("\0", "\ufffd"))
 
 
 def signon_command(name: str, password: str) -> str:
-    """`toc2_signon`. Raises ValueError for a name or password that TOC cannot carry."""
-    own = normal(name)
+    """Returns the `toc2_signon` command.
+
+    Raises ValueError for a name or password that TOC cannot transmit.
+    """
+    own = normalize(name)
     if not own or not password:
-        raise ValueError("a screen name and a password are needed, both of one character at least")
+        raise ValueError("a screen name and a password of at least one character are necessary")
     return (
-        f"toc2_signon login.oscar.aol.com 5190 {word(own)} {roasted(password)} english {quoted('TIC:comms')} 160 "
-        f"{signon_code(own, password)}"
+        f"toc2_signon login.oscar.aol.com 5190 {argument(own)} {roast(password)} english "
+        f"{quote('TIC:comms')} 160 {signon_code(own, password)}"
     )
 
 
-def roasted(password: str) -> str:
-    """The password as the sign-on command carries it: hidden from a glance, from nobody else."""
+def roast(password: str) -> str:
+    """Returns the password as it is sent: XORed with a published key, so not secret at all."""
     try:
         raw = password.encode("latin-1")
     except UnicodeEncodeError:
-        raise ValueError("the password has characters beyond Latin-1, which TOC cannot carry") from None
+        raise ValueError(
+            "the password contains characters beyond Latin-1, which TOC cannot transmit"
+        ) from None
     key = b"Tic/Toc"
-    return "0x" + bytes(octet ^ key[at % len(key)] for at, octet in enumerate(raw)).hex()
+    return "0x" + bytes(byte ^ key[at % len(key)] for at, byte in enumerate(raw)).hex()
 
 
 def signon_code(name: str, password: str) -> int:
-    """The number behind `160` in toc2_signon. Two recipes are published, and give the same."""
+    """Returns the number after `160` in toc2_signon.
+
+    Two formulas for it have been published. They have the same result.
+    """
     return 7696 * ord(name[0]) * ord(password[0])

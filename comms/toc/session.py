@@ -1,7 +1,8 @@
-"""One connection to a TOC server, from FLAPON to the end. What outlives it (whom we watch, what is called) is the client's.
+"""One connection to a TOC server, from FLAPON to its end.
 
-TOC acknowledges nothing, but a server handles commands in order: the answer to a question about ourselves
-(`toc_get_status`) comes behind every complaint about what was said before it. That is what `caught_up` waits for.
+TOC does not acknowledge commands, but a server handles them in order. So the answer to a question
+about ourselves (`toc_get_status`) comes after every error that earlier commands have caused. `sync`
+asks that question and waits for the answer.
 """
 
 from __future__ import annotations
@@ -16,145 +17,171 @@ from comms.link import Link
 from comms.settings import Server
 from comms.toc import frames
 from comms.toc.frames import FrameError, Frames
-from comms.toc.messages import Complaint, Message, complaint, normal, octets, parse, word
+from comms.toc.messages import (
+    Complaint,
+    Message,
+    argument,
+    complaint,
+    encode_command,
+    normalize,
+    parse,
+)
 
-CATCH_UP = 2.0  # seconds that the answer about ourselves may take; until it comes nothing more is asked
-RATE_PAUSE, RATE_TRIES = 15.0, 6  # a command over the rate limit: the first pause in seconds (they double), and how many
-INBOX = 4096  # messages that may wait for their turn; while there are more, nothing is read
+SYNC = 2.0  # seconds that the answer about ourselves may take; if it is late, nothing more is asked
+RATE_PAUSE = 15.0  # seconds after the first command over the rate limit; it doubles each time
+RATE_ATTEMPTS = 6  # how many times such a command is sent
+INBOX = 4096  # messages that may wait to be handled; if there are more, nothing is read
 
-PRESENCE = ("UPDATE_BUDDY", "UPDATE_BUDDY2")
+TOO_FAST = frozenset({903, 960})
+TEMPORARY = TOO_FAST | {981, 982, 983}
+UPDATES = ("UPDATE_BUDDY", "UPDATE_BUDDY2")
 
 
 class Session:
-    """A link to the server, not signed on yet. Raises Unreachable."""
+    """A connection to the server, before the sign-on. Raises Unreachable.
+
+    What outlives a connection, such as the watched buddies, belongs to the client.
+    """
 
     def __init__(self, server: Server, clock: Clock, host: Host) -> None:
         self.where = f"{server.host}:{server.port}"
         self.began = clock.time()
-        self.inbox: deque[Message] = deque()  # read already, not handled yet
-        self.tells = True  # the server answers questions about ourselves
-        self._asked = 0  # of which so many are not answered yet
+        self.inbox: deque[Message] = deque()  # received, and not handled yet
+        self.answers_status = True  # whether the server answers questions about ourselves
+        self._unanswered = 0  # such questions that have not been answered yet
         self._own = ""
         self._server, self._clock, self._host = server, clock, host
         self._frames = Frames(int(host.token(4), 36))
         self._link = Link.connect(server.host, server.port, clock, server.timeout)
 
     def sign_on(self, name: str, command: str) -> Complaint | None:
-        """Signs on; gives what the server has against it. Raises Unreachable."""
-        self._own = normal(name)
+        """Signs on. Returns the server's objection, None if it accepts. Raises Unreachable."""
+        self._own = normalize(name)
         until = self._clock.time() + self._server.timeout
         self._write(frames.FLAPON)
         first = self._frame(until)
         if first is None or first.kind != frames.SIGNON or first.payload[:4] != frames.VERSION:
-            raise Unreachable(f"{self.where} does not begin as a TOC server does")
+            raise Unreachable(f"{self.where} does not begin like a TOC server")
         self._write(self._frames.write(frames.SIGNON, frames.signon(self._own)))
-        self.say(command)
-        answer = self._read(until)
+        self.send(command)
+        answer = self._receive(until)
         if answer is None:
             raise Unreachable(f"{self.where} does not answer the sign-on")
-        if answer.word not in ("SIGN_ON", "ERROR"):
-            raise Unreachable(f"{self.where} answers the sign-on with {answer.word}")
-        return complaint(answer) if answer.word == "ERROR" else None
+        if answer.kind not in ("SIGN_ON", "ERROR"):
+            raise Unreachable(f"{self.where} answers the sign-on with {answer.kind}")
+        return complaint(answer) if answer.kind == "ERROR" else None
 
-    def say(self, line: str) -> None:
-        """A command. Raises Unreachable, and ValueError when it is longer than servers take."""
-        self._write(self._frames.write(frames.DATA, octets(line)))
+    def send(self, line: str) -> None:
+        """Sends a command. Raises Unreachable, and ValueError if it is too long."""
+        self._write(self._frames.write(frames.DATA, encode_command(line)))
 
-    def ask(self, line: str, codes: set[int]) -> bool:
-        """Says a command; gives whether it is known to be handled. Too fast means: again, a little later.
+    def request(self, line: str, codes: set[int]) -> bool:
+        """Sends a command and waits until it is handled; returns whether that is certain.
 
-        Raises what the server has against it, if that is among the codes: Refused, TryLater. Else Unreachable when it
-        was not said, Unknown when the link was lost behind it.
+        A command that the server drops because of its rate limit is sent again after a pause.
+        Raises Refused or TryLater if the server complains with one of `codes`, Unreachable if the
+        command was not sent, Unknown if the connection was lost afterwards.
         """
         pause = RATE_PAUSE
-        for _ in range(RATE_TRIES):
-            self.say(line)
+        for _ in range(RATE_ATTEMPTS):
+            self.send(line)
             try:
-                found = next((one for one in self.caught_up() if one.code in codes), None)
+                found = next((item for item in self.sync() if item.code in codes), None)
             except Unreachable as error:
-                raise Unknown(f"{error}; nobody knows whether what was said last has arrived") from None
+                raise Unknown(f"{error}; the last command may have arrived or not") from None
             if found is None:
-                return self.tells and not self._asked
-            if found.code not in (903, 960):
-                raise self.trouble(found)
+                return self.answers_status and not self._unanswered
+            if found.code not in TOO_FAST:
+                raise self.error_for(found)
             self._host.log("aim-too-fast", "warning", seconds=f"{pause:g}", trouble=found)
             self._clock.wait(None, self._clock.time() + pause)
             pause *= 2
-        raise TryLater(f"{self.where}: {found}, {RATE_TRIES} times")
+        raise TryLater(f"{self.where}: {found}, {RATE_ATTEMPTS} times")
 
-    def caught_up(self) -> list[Complaint]:
-        """Waits until the server has handled all that was said; gives what it has against it. Raises Unreachable."""
+    def sync(self) -> list[Complaint]:
+        """Waits until the server has handled every command, at most SYNC seconds.
+
+        Returns its complaints. Raises Unreachable. A server that has never answered is not asked
+        again, because each question would take the full time.
+        """
         complaints: list[Complaint] = []
-        if not self.tells:
+        if not self.answers_status:
             return complaints
-        self.say(f"toc_get_status {word(self._own)}")
-        self._asked += 1
-        for message in self.coming(CATCH_UP):
-            if self._answers(message):
+        self.send(f"toc_get_status {argument(self._own)}")
+        self._unanswered += 1
+        for message in self.receive_for(SYNC):
+            if self._is_status_answer(message):
                 self.inbox.pop()
-                if not self._asked:
+                if not self._unanswered:
                     return complaints
-            elif message.word == "ERROR":
+            elif message.kind == "ERROR":
                 complaints.append(complaint(message))
-        self.tells = bool(complaints)
+        # A complaint shows that the server has handled something, so it may only be slow.
+        self.answers_status = bool(complaints)
         return complaints
 
-    def trouble(self, found: Complaint) -> Refused | TryLater:
-        """A complaint as an exception."""
-        for_now = found.code in (903, 960, 981, 982, 983) or (found.code, found.argument) == (989, "0")
-        return (TryLater if for_now else Refused)(f"{self.where}: {found}")
+    def error_for(self, found: Complaint) -> Refused | TryLater:
+        """Returns a complaint as an exception."""
+        temporary = found.code in TEMPORARY or (found.code, found.argument) == (989, "0")
+        return (TryLater if temporary else Refused)(f"{self.where}: {found}")
 
-    # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── receiving ────────────────────────────────────────────────────────────
 
-    def waiting(self) -> Iterator[Message]:
-        """What has been read and waits to be handled, taken out one by one."""
+    def pending(self) -> Iterator[Message]:
+        """Yields the messages in the inbox, and removes each."""
         while self.inbox:
             message = self.inbox.popleft()
-            if not self._answers(message):  # an answer that came late tells nobody anything
+            # The answer to an earlier question came too late. It is of no interest to the program.
+            if not self._is_status_answer(message):
                 yield message
 
     def next(self, until: float | None) -> Message | None:
-        """The next message to be handled; None when the time is come, or the program is asked to stop.
+        """Returns the next message to handle.
 
-        Raises Unreachable.
+        Returns None at `until`, or when the program is asked to stop. Raises Unreachable.
         """
-        while (message := next(self.waiting(), None)) is None:
-            came = self._read(until)
-            if came is None:
+        while (message := next(self.pending(), None)) is None:
+            received = self._receive(until)
+            if received is None:
                 return None
-            self.inbox.append(came)
+            self.inbox.append(received)
         return message
 
-    def coming(self, seconds: float) -> Iterator[Message]:
-        """What comes within so many seconds, left in the inbox: its turn to be handled is later. Raises Unreachable."""
+    def receive_for(self, seconds: float) -> Iterator[Message]:
+        """Yields the messages that arrive within that time, and leaves them in the inbox.
+
+        They will be handled later, in order. Raises Unreachable.
+        """
         until = self._clock.time() + seconds
-        while len(self.inbox) < INBOX and (message := self._read(until)) is not None:
+        while len(self.inbox) < INBOX and (message := self._receive(until)) is not None:
             self.inbox.append(message)
             yield message
 
-    def _answers(self, message: Message) -> bool:
-        """Whether this is the answer to a question about ourselves."""
-        about = {"UPDATE_BUDDY": "name", "UPDATE_BUDDY2": "name", "ERROR": "argument"}.get(message.word)
-        if not self._asked or about is None or normal(message[about]) != self._own:
+    def _is_status_answer(self, message: Message) -> bool:
+        """Returns whether this answers a question about ourselves, and counts it as answered."""
+        fields = {"UPDATE_BUDDY": "name", "UPDATE_BUDDY2": "name", "ERROR": "argument"}
+        about = fields.get(message.kind)
+        if not self._unanswered or about is None or normalize(message[about]) != self._own:
             return False
-        if message.word == "ERROR" and message["code"] != "901":
+        if message.kind == "ERROR" and message["code"] != "901":
             return False
-        self._asked -= 1
-        self.tells |= not self._asked  # late perhaps, but it does answer
+        self._unanswered -= 1
+        # Once every question is answered, even late, the server can be asked again.
+        self.answers_status |= not self._unanswered
         return True
 
-    # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the wire ─────────────────────────────────────────────────────────────
 
     def close(self) -> None:
-        """Leaves, once what was said is out."""
-        self._link.close()  # reads what still comes first: closing over it would undo the last IM
+        """Closes the connection in order: the last command arrives first."""
+        self._link.close()
 
-    def _read(self, until: float | None) -> Message | None:
+    def _receive(self, until: float | None) -> Message | None:
         while (frame := self._frame(until)) is not None:
             if frame.kind == frames.SIGNOFF:
                 raise Unreachable(f"{self.where} signed us off")
             if frame.kind != frames.DATA:
-                continue  # keep-alive, and whatever else: it is traffic, no more
+                continue  # a keep-alive, for example, which has done its work by arriving
             try:
                 return parse(frame.payload)
             except ValueError as error:
@@ -180,4 +207,5 @@ class Session:
         try:
             self._link.sendall(raw)
         except OSError as error:
-            raise Unreachable(f"{self.where}: the link is lost: {error.strerror or error}") from None
+            reason = error.strerror or error
+            raise Unreachable(f"{self.where}: the connection is lost: {reason}") from None

@@ -98,8 +98,8 @@ class Traffic:
 
     local: tuple[str, int]
     take: Callable[[], None]
-    octets_in: int = 0
-    octets_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
     ended: bool = False
     finished: bool = False
     closed: bool = False
@@ -141,7 +141,7 @@ class OnSocket:
             self._socket.sendall(data)
         except OSError:
             self._end = "resets"
-        self._traffic.octets_out += len(data)
+        self._traffic.bytes_out += len(data)
         if self._clock is not None:
             self._clock.settle()
 
@@ -161,7 +161,7 @@ class OnSocket:
             data = self._socket.recv(1 << 16)
             self._end = "" if data else "closes"
             self._buffer += data
-            self._traffic.octets_in += len(data)
+            self._traffic.bytes_in += len(data)
         except ssl.SSLError:
             self._end = "closes"
         except TimeoutError:

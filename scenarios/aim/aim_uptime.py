@@ -37,7 +37,7 @@ from comms.settings import Settings
 from comms.toc.buddies import Buddy
 from comms.toc.client import Client
 from comms.toc.markup import Html
-from comms.toc.messages import normal
+from comms.toc.messages import normalize
 from scenarios.aim.aim_uptime_push import push
 from scenarios.aim.aim_uptime_samples import DISK, UPTIME
 from scenarios.play import Claim, Program, Scenario, equal
@@ -102,7 +102,7 @@ class Facts:
     def failure(self, name: str) -> str:
         """Returns why a command failed, or ""."""
         outcome = self.outcome(name)
-        return "" if outcome.code == 0 else outcome.trouble or f"exit status {outcome.code}"
+        return "" if outcome.code == 0 else outcome.error or f"exit status {outcome.code}"
 
     def text(self, name: str) -> str:
         """Returns the output of a command, after its failure if there was one."""
@@ -122,7 +122,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     facts = Facts(rules, clock, host)
     if rules.push:
         return push(client, facts, rules, clock, host)
-    admins = {normal(name) for name in rules.admins}
+    admins = {normalize(name) for name in rules.admins}
 
     @client.on_im
     def answer(message: Html, buddy: Buddy, auto_response: bool) -> None:

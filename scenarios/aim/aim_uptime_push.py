@@ -14,8 +14,8 @@ from comms.errors import CommsError
 from comms.host import Host
 from comms.state import State
 from comms.toc.client import Client
-from comms.toc.markup import Html, marked_up
-from comms.toc.messages import normal
+from comms.toc.markup import Html, to_html
+from comms.toc.messages import normalize
 
 if TYPE_CHECKING:
     from scenarios.aim.aim_uptime import Facts, Rules
@@ -43,7 +43,7 @@ def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -
     """
     code = 5
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         for _ in clock.every(rules.every):
             table, failure = facts.text("disk"), facts.failure("disk")
             if failure:
@@ -53,14 +53,14 @@ def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -
                 continue
             news = {}
             for admin in rules.admins:
-                known = state.recall(f"told {normal(admin)}") or []
+                known = state.recall(f"told {normalize(admin)}") or []
                 places = nearly_full(table, rules.push, known)
                 code = 1 if places else 0
                 if places != known:
                     news[admin] = places
             for admin in _notify(client, news, table, rules, host):
                 with state.transaction() as db:
-                    state.remember(db, f"told {normal(admin)}", news[admin])
+                    state.remember(db, f"told {normalize(admin)}", news[admin])
     return code
 
 
@@ -74,7 +74,7 @@ def _notify(
             headline = f"{host.name}: {state}"
             text: Html | str = f"{headline}\n{table}"
             if rules.html:
-                text = Html(f"<b>{marked_up(headline)}</b>\n{marked_up(table)}")
+                text = Html(f"<b>{to_html(headline)}</b>\n{to_html(table)}")
             try:
                 if number == 0:
                     client.connect()

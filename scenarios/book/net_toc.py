@@ -28,7 +28,7 @@ from comms.host import Host
 from comms.link import Link
 from comms.toc import frames
 from comms.toc.frames import FLAPON, Frames
-from comms.toc.messages import roasted, signon_code
+from comms.toc.messages import roast, signon_code
 
 
 class CommunicationError(RuntimeError):
@@ -91,7 +91,7 @@ class Client:
         )
         self.send(
             f"toc2_signon login.oscar.aol.com 5190 {self.screen_name} "
-            f"{roasted(self._password)} english "
+            f"{roast(self._password)} english "
             f'"TIC:toc.rb" 160 {signon_code(self.screen_name, self._password)}'
         )
         if self._frame().startswith("SIGN_ON:"):  # fault 12: anything else is dropped

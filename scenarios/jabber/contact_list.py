@@ -75,7 +75,7 @@ class Rules:
 
 def shown(contact: Contact, presence: Presence) -> str:
     """Returns a line of the printed list."""
-    asked = " (asked)" if contact.asked else ""
+    asked = " (asked)" if contact.pending else ""
     groups = f" in {', '.join(contact.groups)}" if contact.groups else ""
     name = contact.name or contact.jid
     return f"{name} <{contact.jid}> {contact.subscription}{asked}{groups}: {presence.show}"

@@ -116,13 +116,13 @@ def command(text: str) -> str:
 
 def answer(order: Order, outcome: OutcomeLike) -> str:
     """Returns what really happened, in the words of the chapter where it has any."""
-    if outcome.trouble.startswith(UNKNOWN_COMMAND):
-        return "Invalid command!" + outcome.trouble.removeprefix(UNKNOWN_COMMAND)
+    if outcome.error.startswith(UNKNOWN_COMMAND):
+        return "Invalid command!" + outcome.error.removeprefix(UNKNOWN_COMMAND)
     tail = outcome.output.strip()[-TAIL_CHARACTERS:]
     if outcome.code == 0:
         tail = tail if order.verb == "status" else ""
         return f"MySQL told to {order.verb}.\n{tail}".rstrip()
-    why = outcome.trouble or f"exit status {outcome.code}"
+    why = outcome.error or f"exit status {outcome.code}"
     return f"MySQL was not told to {order.verb}, or did not obey: {why}.\n{tail}".rstrip()
 
 
@@ -149,7 +149,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys and answers until stopped. Raises CommsError."""
     rules = settings.table("mysql-by-jabber", Rules)
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         desk = Desk(rules, settings, state, clock, host, command, answer)
         # What was accepted before must not wait for a server that is away.
         desk.recover()

@@ -81,7 +81,7 @@ class Desk:
             self._mail.send()
         for result in self._outbox.flush(jabber, self._clock):
             level = "info" if result.status == "sent" else "warning"
-            facts = {"to": result.address, "trouble": result.trouble}
+            facts = {"to": result.address, "trouble": result.error}
             self._host.log(f"answer-{result.status}", level, **facts)
 
     def _report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:

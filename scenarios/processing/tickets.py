@@ -45,7 +45,7 @@ from sqlalchemy.orm import Session
 from comms.clock import Clock
 from comms.errors import StateError
 from comms.host import Host
-from comms.message import Mail
+from comms.read import Mail
 from comms.settings import Settings
 from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.processing.tickets_desk import Desk

@@ -15,11 +15,10 @@ from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.ledger import keys
-from comms.mailbox import Letter as Incoming
-from comms.mailbox import letters
-from comms.message import Mail, read
+from comms.mailbox import Incoming, incoming
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
+from comms.read import Mail, read
 from comms.settings import Settings
 from scenarios.processing.tickets_model import (
     Attachment,
@@ -54,7 +53,7 @@ class Desk:
         self._pop3, self._largest = settings.server("pop3"), rules.largest
         self._place = f"{self._pop3.user}@{self._pop3.host}"
         folder = settings.path("tickets.quarantine")
-        self._quarantine = Quarantine(folder, files=5000, octets=2_000_000_000)
+        self._quarantine = Quarantine(folder, max_files=5000, max_bytes=2_000_000_000)
         self._engine = connect(rules.database, settings.path)
         self._tries = Tries(self._engine)
         self.outbox = Outbox(rules, settings, self._engine, clock, host)
@@ -78,7 +77,7 @@ class Desk:
         failure: CommsError | None = None
         try:
             with Mailbox(self._pop3, self._clock) as mailbox:
-                mails = letters(mailbox, self._tries, self._place, self._largest, self._host)
+                mails = incoming(mailbox, self._tries, self._place, self._largest, self._host)
                 for item in mails:
                     self._take(item)
         except (Unreachable, TryLater, Refused, Unknown) as error:
@@ -95,8 +94,8 @@ class Desk:
         """Files a mail, or keeps it as a file; no mail may block the next one."""
         try:
             # Of a mail that is too large only the header was fetched, and a ticket will say so.
-            if item.spoiled and not item.spoiled.startswith("too large"):
-                self._keep(item, item.spoiled)
+            if item.problem and not item.problem.startswith("too large"):
+                self._keep(item, item.problem)
             else:
                 self._file(item, read(item.raw))
         except (CommsError, OperationalError):
@@ -113,7 +112,7 @@ class Desk:
 
     def _file(self, item: Incoming, mail: Mail) -> None:
         """Stores the mail, its ticket or response, and the answer, in one transaction."""
-        item.stays = bool(item.spoiled)  # too large to fetch
+        item.leave_on_server = bool(item.problem)  # too large to fetch
         try:
             with Session(self._engine) as db, db.begin():
                 known_by = keys(mail, self._place, item.entry.id)
@@ -136,13 +135,15 @@ class Desk:
         """Why a mail opens no ticket, or "": it has no sender, or a program or we wrote it."""
         if mail.sender is None:
             return "not one sender"
-        return "it is our own" if mail.sender.key in self.outbox.own else replies.returned(mail)
+        return (
+            "it is our own" if mail.sender.key in self.outbox.own else replies.automatic_reply(mail)
+        )
 
     def _open(self, db: Session, mail: Mail, item: Incoming) -> None:
         assert mail.sender is not None
         text = mail.text
-        if item.spoiled:
-            text = f"({item.spoiled}; the mail waits in the mailbox)\n"
+        if item.problem:
+            text = f"({item.problem}; the mail waits in the mailbox)\n"
         ticket = Ticket(
             owner=mail.sender.address,
             subject=re.sub(r"\s*\[#\d+\]", "", mail.subject)[:SUBJECT] or "(no subject)",

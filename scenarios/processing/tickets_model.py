@@ -119,18 +119,18 @@ class Tries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def tries(self, key: str) -> int:
+    def attempts(self, key: str) -> int:
         """Returns the number of tries so far."""
         with Session(self._engine) as db:
             found = db.get(Try, key)
             return found.tries if found else 0
 
-    def trying(self, key: str) -> None:
+    def begin_attempt(self, key: str) -> None:
         """Counts a try that begins."""
         with Session(self._engine) as db, db.begin():
-            db.merge(Try(key=key, tries=1 + self.tries(key)))
+            db.merge(Try(key=key, tries=1 + self.attempts(key)))
 
-    def tried(self, key: str) -> None:
+    def end_attempt(self, key: str) -> None:
         """Forgets the tries of a mail that was finished."""
         with Session(self._engine) as db, db.begin():
             db.execute(delete(Try).where(Try.key == key))

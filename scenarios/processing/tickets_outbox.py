@@ -16,7 +16,7 @@ from comms import addresses, replies, smtp
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.message import Mail
+from comms.read import Mail
 from comms.settings import Settings
 from scenarios.processing.tickets_model import Answer, Ticket
 
@@ -50,7 +50,7 @@ class Outbox:
         self._smtp, pop3 = settings.server("smtp"), settings.server("pop3")
         self._sender = rules.sender or self._smtp.user
         try:
-            own = addresses.one(self._sender).key
+            own = addresses.parse_one(self._sender).key
         except ValueError as error:
             raise SettingsError(
                 f"{settings.source}: scenario.tickets.sender: {error}; "
@@ -60,7 +60,7 @@ class Outbox:
 
     def acknowledge(self, db: Session, ticket: Ticket, mail: Mail) -> None:
         """Queues the acknowledgement, unless RFC 3834 or the daily limit forbids it."""
-        to, now = replies.answer_to(mail), self._clock.time()
+        to, now = replies.reply_address(mail), self._clock.time()
         lately = select(func.count()).select_from(Answer)
         lately = lately.where(Answer.address == to.casefold(), Answer.made > now - DAY)
         why = replies.unanswerable(mail, self.own)

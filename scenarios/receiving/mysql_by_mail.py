@@ -150,7 +150,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     rights = {admin.casefold(): ["*"] for admin in rules.admins}
     code = 0
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         commands = Commands(state, rules.verbs(), rights, clock, host)
         refused = partial(alarm, rules.owner, state, clock, host)
         door = MailDoor(mail, commands, clock, host, refused=refused)

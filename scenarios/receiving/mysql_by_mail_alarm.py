@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from comms.clock import Clock
+from comms.compose import Message
 from comms.host import Host
 from comms.mail_door import MailDoor
-from comms.message import Message
 from comms.state import State
 
 PAUSE = 3600.0  # seconds between two alarms
@@ -32,6 +32,6 @@ def alarm(owner: str, state: State, clock: Clock, host: Host, door: MailDoor, re
                 text=f"Refused since the last alarm: {tries}. The mails are in {folder}.\n",
                 headers=[("Auto-Submitted", "auto-generated")],
             )
-            door.outbox.put(message.stamped(clock, host), now, again=True, db=db)
+            door.outbox.put(message.stamped(clock, host), now, at_least_once=True, db=db)
         memory = {"told": now, "tries": 0} if due else {**known, "tries": tries}
         state.remember(db, "alarm", memory)

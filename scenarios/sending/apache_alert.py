@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any
 
 from comms import probe
 from comms.clock import Clock
+from comms.compose import Message
 from comms.host import Host
-from comms.message import Message
 from comms.outbox import Outbox
 from comms.settings import Settings
 from comms.state import State
@@ -124,7 +124,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     server = settings.server("smtp")
     verdict = "unknown"
     with State(rules.state) as state:
-        state.own()
+        state.lock()
         outbox = Outbox(state)
         for _ in clock.every(rules.every):
             verdict = look(host, rules)
@@ -135,12 +135,12 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
                 state.remember(db, "watch", asdict(watch))
                 if news:
                     alert = write(news, watch.since, rules, host).stamped(clock, host)
-                    outbox.put(alert, clock.time(), again=True, db=db)
+                    outbox.put(alert, clock.time(), at_least_once=True, db=db)
             if news == "down":
                 host.say("** Process is down")
             for result in outbox.flush(server, clock, host):
                 level = "info" if result.status == "sent" else "warning"
-                facts = {"to": result.address, "trouble": result.trouble}
+                facts = {"to": result.address, "trouble": result.error}
                 host.log(f"alert-{result.status}", level, **facts)
     return {"up": 0, "down": 1}.get(verdict, 5)
 

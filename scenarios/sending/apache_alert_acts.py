@@ -50,7 +50,7 @@ def cron(world: World, program: Program) -> Iterator[Claim]:
     yield equal("an unreadable process table exits with 5, without mail", (code, sent()), (5, both))
     world.host.hides_processes(False)()
     with State(state) as other:
-        other.own()
+        other.lock()
         code = minute()
     yield equal("a second check at the same time exits with 5", code, 5)
     state.write_bytes(b"not a database, but long enough to pass for a damaged one" * 20)

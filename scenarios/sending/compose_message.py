@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
+from comms.compose import Message
 from comms.errors import SettingsError
 from comms.host import Host
-from comms.message import Message, read
+from comms.read import read
 from comms.settings import Settings
 from scenarios.play import Claim, Program, Scenario, equal, holds
 

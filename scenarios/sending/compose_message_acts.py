@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from comms.message import Message, forward, read
+from comms.compose import Message
+from comms.read import read
+from comms.replies import forward
 from scenarios.play import Claim, Program, equal, holds
 from scenarios.sending.compose_message import ORDER, Rules, compose, printed, scenario
 

@@ -1,0 +1,58 @@
+"""Files attached to a mail, and names under which they can be stored safely."""
+
+from __future__ import annotations
+
+import dataclasses
+import mimetypes
+import re
+from dataclasses import dataclass
+
+from comms import words
+
+NAME = 150  # characters of an attachment's name that are kept
+EXTENSION = 10  # characters that an extension must stay below to survive the cut
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file in a mail. With a `content_id`, HTML can show it inline as `cid:` plus that id."""
+
+    name: str
+    content: bytes
+    type: str = "application/octet-stream"
+    content_id: str = ""
+
+
+def safe_name(text: str) -> str:
+    """Returns a sender's file name (encoded words allowed) in a form that is safe to create.
+
+    The result contains no directories and no control characters, is not hidden, and is not too
+    long. It may be empty.
+    """
+    name = re.split(r"[/\\]", words.decode(text))[-1].strip(". ")
+    name = "".join("_" if c in '<>:"|?*' else c for c in name)
+    if len(name) > NAME:
+        stem, dot, extension = name.rpartition(".")
+        if dot and len(extension) < EXTENSION:
+            # Keep the extension: it is what opens the file in the right program.
+            name = stem[: NAME - len(extension) - 1] + dot + extension
+        else:
+            name = name[:NAME]
+    return name
+
+
+def uniquely_named(attachments: list[Attachment]) -> list[Attachment]:
+    """Returns the attachments with names that are neither empty nor repeated, whatever the case."""
+    seen: set[str] = set()
+    found = []
+    for number, attachment in enumerate(attachments, 1):
+        guessed = f"part-{number}{mimetypes.guess_extension(attachment.type) or '.bin'}"
+        name = attachment.name or guessed
+        stem, dot, extension = name.rpartition(".")
+        count = 1
+        while name.casefold() in seen:
+            count += 1
+            name = f"{stem} ({count}){dot}{extension}" if dot else f"{extension} ({count})"
+        seen.add(name.casefold())
+        found.append(dataclasses.replace(attachment, name=name))
+    return found

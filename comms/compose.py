@@ -1,0 +1,245 @@
+"""Composing a mail, attribute by attribute.
+
+    mail = Message(sender="Jeremy <jeremy@yourco.test>", to=["ops@yourco.test"])
+    mail.subject, mail.text = "Report", "All is well.\\n"
+    mail.attach("report.csv", data)
+    raw = mail.stamped(clock, host).to_bytes()
+
+Whatever could break the mail, or add a header to it, raises a ValueError that names the attribute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import email.policy
+import hashlib
+import mimetypes
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.generator import BytesGenerator
+from email.message import EmailMessage
+from email.utils import format_datetime
+from io import BytesIO
+
+from comms import addresses, header
+from comms.addresses import Address
+from comms.attachments import Attachment
+from comms.clock import Clock
+from comms.header import check_line
+from comms.host import Host
+
+# The email package generates the bodies only; the headers are ours (comms.header). Seven-bit
+# bodies pass through any server.
+_BODY = email.policy.SMTP.clone(cte_type="7bit", max_line_length=header.LONGEST_LINE)
+_HAVE_AN_ATTRIBUTE = frozenset(
+    "from to cc bcc reply-to subject date message-id mime-version content-type "
+    "content-transfer-encoding content-disposition content-id".split()
+)
+
+
+@dataclass
+class Message:
+    """A mail to be sent.
+
+    Addresses are text like `Jeremy <jeremy@yourco.test>`. Those in `bcc` are in the envelope only.
+    `date` is in seconds since the epoch. Lines in `text` and `html` end in \\n.
+    """
+
+    sender: str = ""
+    to: list[str] = field(default_factory=list)
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    cc: list[str] = field(default_factory=list)
+    bcc: list[str] = field(default_factory=list)
+    reply_to: list[str] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)  # those without an attribute
+    date: float | None = None
+    message_id: str = ""
+
+    # ── attachments and additional headers ───────────────────────────────────
+
+    def attach(self, name: str, content: bytes, type: str = "", content_id: str = "") -> None:
+        """Adds a file. Without a `type`, it is guessed from the name."""
+        guessed = type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        self.attachments.append(Attachment(name, content, guessed, content_id))
+
+    def add_header(self, name: str, value: str) -> None:
+        """Adds a header that has no attribute. Raises ValueError if it has one, or is invalid."""
+        _check_header(name, value)
+        self.headers.append((name, value))
+
+    def set_header(self, name: str, value: str) -> None:
+        """Replaces all added headers of that name by one. Raises ValueError as `add_header`."""
+        _check_header(name, value)
+        self.remove_header(name)
+        self.headers.append((name, value))
+
+    def get_header(self, name: str) -> list[str]:
+        """Returns the values of the added headers of that name."""
+        return [value for known, value in self.headers if known.casefold() == name.casefold()]
+
+    def remove_header(self, name: str) -> None:
+        """Removes the added headers of that name, if there are any."""
+        folded = name.casefold()
+        self.headers = [
+            (known, value) for known, value in self.headers if known.casefold() != folded
+        ]
+
+    # ── the finished mail ────────────────────────────────────────────────────
+
+    def stamped(self, clock: Clock, host: Host) -> Message:
+        """Returns a copy with a Date and a Message-ID, if it had none."""
+        domain = host.name if re.fullmatch(r"[A-Za-z0-9.-]+", host.name) else "localhost"
+        return dataclasses.replace(
+            self,
+            date=clock.time() if self.date is None else self.date,
+            message_id=self.message_id or f"<{host.token(20)}@{domain}>",
+        )
+
+    def envelope(self) -> tuple[str, list[str]]:
+        """Returns the bare addresses that SMTP needs: the sender, and each recipient once.
+
+        Recipients are those in `to`, `cc` and `bcc`. Raises ValueError.
+        """
+        recipients = [
+            address.address
+            for attribute in ("to", "cc", "bcc")
+            for address in _addresses(attribute, getattr(self, attribute))
+        ]
+        sender = _addresses("sender", [self.sender])[0]
+        return sender.address, list(dict.fromkeys(recipients))
+
+    def to_bytes(self) -> bytes:
+        """Returns the mail as in RFC 5322, with CRLF. Raises ValueError.
+
+        It consists of seven-bit characters, except for addresses that are not ASCII.
+        """
+        if not (self.to or self.cc or self.bcc):
+            raise ValueError("to: no recipients; give at least one address in to, cc or bcc")
+        lines: list[str] = []
+        fields = (("From", "sender"), ("To", "to"), ("Cc", "cc"), ("Reply-To", "reply_to"))
+        for name, attribute in fields:
+            value = getattr(self, attribute)
+            found = _addresses(attribute, [value] if isinstance(value, str) else value)
+            if found:
+                lines.append(header.address_field(name, found))
+        check_line("subject", self.subject)
+        if self.subject:
+            lines.append(header.text_field("Subject", self.subject))
+        if self.date is not None:
+            moment = datetime.fromtimestamp(int(self.date), UTC)
+            lines.append(f"Date: {format_datetime(moment)}")
+        if self.message_id:
+            if not header.MESSAGE_ID.fullmatch(self.message_id):
+                raise ValueError(
+                    f"message_id: {self.message_id!r} is not of the form <unique@host>"
+                )
+            lines.append(f"Message-ID: {self.message_id}")
+        for name, value in self.headers:
+            _check_header(name, value)
+            lines.append(header.text_field(name, value))
+        head = "".join(line + "\r\n" for line in lines).encode()
+        return head + _generated(self._body(hashlib.sha256(head)))
+
+    def _body(self, seed: hashlib._Hash) -> EmailMessage:
+        """Returns the MIME structure.
+
+        Files that the HTML shows inline are related to the HTML. The others are attached to the
+        whole. The boundaries are made from `seed`.
+        """
+        for attachment in self.attachments:
+            check_line("attachments", attachment.name)
+            check_line("attachments", attachment.type + attachment.content_id)
+        body = EmailMessage(policy=_BODY)
+        if self.text is not None or self.html is None:
+            body.set_content(_normalized(self.text or ""))
+        if self.html is not None:
+            if self.text is None:
+                body.set_content(_normalized(self.html), subtype="html")
+            else:
+                body.add_alternative(_normalized(self.html), subtype="html")
+        # Inline files first: once something is attached, the HTML is no longer the last part.
+        for attachment in self.attachments:
+            if self._is_inline(attachment):
+                html = body if self.text is None else list(body.iter_parts())[-1]
+                assert isinstance(html, EmailMessage)
+                maintype, _, subtype = attachment.type.partition("/")
+                html.add_related(
+                    attachment.content,
+                    maintype,
+                    subtype,
+                    cid=f"<{attachment.content_id}>",
+                    filename=attachment.name,
+                    disposition="inline",
+                )
+        for attachment in self.attachments:
+            if self._is_inline(attachment):
+                continue
+            name = attachment.name
+            if attachment.type == "message/rfc822":
+                # RFC 2046 §5.2.1 forbids base64 for a mail in a mail, so it is attached parsed.
+                inner = email.message_from_bytes(attachment.content, policy=_BODY)
+                body.add_attachment(inner, filename=name)
+            else:
+                maintype, _, subtype = attachment.type.partition("/")
+                body.add_attachment(attachment.content, maintype, subtype, filename=name)
+        for number, part in enumerate(body.walk()):
+            del part["MIME-Version"]
+            if part.is_multipart():
+                # Not random: the same message always becomes the same bytes.
+                part.set_boundary(f"=_{seed.hexdigest()[:24]}_{number}")
+        body["MIME-Version"] = "1.0"
+        return body
+
+    def _is_inline(self, attachment: Attachment) -> bool:
+        return bool(attachment.content_id) and self.html is not None
+
+
+def _generated(body: EmailMessage) -> bytes:
+    out = BytesIO()
+    BytesGenerator(out, mangle_from_=False, policy=_BODY).flatten(body)
+    return out.getvalue()
+
+
+def _normalized(text: str) -> str:
+    """Ends each line, the last one included, in \\n. Lone surrogates become `?`."""
+    text = re.sub(r"\r\n?", "\n", text).encode("utf-8", "replace").decode()
+    return text if text.endswith("\n") or not text else text + "\n"
+
+
+def _addresses(attribute: str, texts: Iterable[str]) -> list[Address]:
+    """Parses the addresses of an attribute. Raises ValueError."""
+    found = []
+    for text in texts:
+        check_line(attribute, text)
+        try:
+            address = addresses.parse_one(text)
+        except ValueError:
+            raise ValueError(
+                f"{attribute}: {text!r} is not one address; write one like Ann <ann@example.org>"
+            ) from None
+        found.append(Address(address.name, _with_ascii_domain(attribute, address.address)))
+    return found
+
+
+def _with_ascii_domain(attribute: str, address: str) -> str:
+    """Encodes the domain of an address by IDNA, which servers without SMTPUTF8 need."""
+    local, _, domain = address.rpartition("@")
+    try:
+        return address if domain.isascii() else f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        raise ValueError(
+            f"{attribute}: the domain of {address!r} cannot be encoded in ASCII (IDNA)"
+        ) from None
+
+
+def _check_header(name: str, value: str) -> None:
+    if not header.NAME.fullmatch(name):
+        raise ValueError(f"headers: {name!r} is not a valid header name (RFC 5322 §3.6.8)")
+    if name.casefold() in _HAVE_AN_ATTRIBUTE:
+        raise ValueError(f"headers: {name} has an attribute of the message; set that instead")
+    check_line(name, value)

@@ -1,0 +1,274 @@
+"""The connection of one account: established, watched, and established again after a loss.
+
+A `Connection` knows how stanzas travel (filters, ids, answers to requests) and what to do about a
+silent server or a lost link. What a stanza means is the business of the `handle` callback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Container
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from comms.callbacks import call
+from comms.clock import Clock
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.host import Host
+from comms.settings import Server
+from comms.xmpp import stanzas
+from comms.xmpp.addresses import Jid
+from comms.xmpp.inbox import Inbox
+from comms.xmpp.keeper import Keeper
+from comms.xmpp.questions import Questions
+from comms.xmpp.session import Session, account
+from comms.xmpp.stanzas import IQ, MESSAGE
+
+AT_ONCE = 10_000  # stanzas that one look takes in; the rest waits for the next
+
+Filter = Callable[[Element], Element | None]
+
+
+class Left(Unreachable):
+    """We are offline because the program disconnected."""
+
+
+class Connection:
+    """Not connected until `connect` is called.
+
+    `greet` is called with each new session, before the program can use it; `handle` with each
+    stanza that arrives and passes the filters; `lost` after a session has been lost.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        clock: Clock,
+        host: Host,
+        inbox: Inbox,
+        questions: Questions,
+        *,
+        greet: Callable[[Session], None],
+        handle: Callable[[Element], None],
+        lost: Callable[[], None],
+    ) -> None:
+        self.incoming: list[Filter] = []
+        self.outgoing: list[Filter] = []
+        self.session: Session | None = None
+        self._server, self._clock, self._host = server, clock, host
+        self._inbox, self._questions = inbox, questions
+        self._greet, self._handle, self._on_lost = greet, handle, lost
+        self._account = account(server).bare
+        self._keeper = Keeper(clock, host, server.timeout)
+        self._over: CommsError | None = None  # why no further attempt to connect is made
+        self._error: CommsError | None = None  # why the last session was lost
+        self._greeted = False  # `greet` has succeeded for the current session
+
+    @property
+    def jid(self) -> Jid:
+        """Our full address; without a resource while we are offline."""
+        return self.session.jid if self.session is not None else self._account
+
+    # ── connecting and disconnecting ─────────────────────────────────────────
+
+    def connect(self) -> None:
+        """Establishes the connection. Raises Unreachable, TryLater or Refused."""
+        self._over, self._greeted = None, False
+        session = Session(self._server, self._clock, self._host)
+        self.session, self._account = session, session.jid.bare
+        self._keeper.heard()
+        try:
+            self._greet(session)
+        except BaseException as error:
+            lost, self.session = self.session is None, None
+            session.close()
+            if lost and self._error is not None and isinstance(error, Unknown):
+                # Greeting has no effects that could be in doubt: to the caller, the attempt failed.
+                raise self._error from None
+            raise
+        self._greeted = True
+        self._keeper.backoff.succeeded()
+
+    def disconnect(self) -> None:
+        """Goes offline. What was sent arrives first; what still arrives here is handled."""
+        session, self.session = self.session, None
+        self._over = self._over or Left("disconnected by the program; reconnect() connects again")
+        if session is not None:
+            session.close(self._filter_and_handle)
+
+    def required(self) -> Session:
+        """Returns the session. Raises the reason why there is none."""
+        if self.session is not None:
+            return self.session
+        if self._over is not None:
+            raise self._over
+        pause = max(0.0, self._keeper.backoff.due - self._clock.time())
+        raise Unreachable(f"offline; the next attempt to connect is in {pause:.0f} s")
+
+    def _lose(self, error: CommsError) -> None:
+        session, self.session = self.session, None
+        self._error = error
+        if session is not None:
+            session.link.abort()
+        self._on_lost()
+        # A session that is lost while it is being greeted is reported by `connect`.
+        if self._greeted:
+            self._retry_later(error)
+
+    def _retry_later(self, error: CommsError) -> None:
+        """Schedules the next attempt to connect, unless the error shows that it is pointless."""
+        if isinstance(error, Refused):
+            self._over = error
+            return
+        pause = self._keeper.backoff.failed()
+        self._host.log("jabber-off-line", "warning", trouble=str(error), again=f"{pause:.0f}s")
+
+    def _keep(self) -> None:
+        """Does what is due: reconnects, pings a silent server, or drops the connection to it."""
+        if self._over is not None:
+            return
+        step = self._keeper.step(self.session is not None)
+        if step == "connect":
+            try:
+                self.connect()
+                self._host.log("jabber-on-line", jid=str(self.jid))
+            except CommsError as error:
+                self._retry_later(error)
+        elif step == "ping":
+            self._keeper.pinged()
+            # If the connection is lost with the ping, `_lose` has already dealt with it.
+            with contextlib.suppress(CommsError):
+                self.send(stanzas.iq("get", Element(f"{{{stanzas.PING}}}ping")))
+        elif step == "give up":
+            silence = self._keeper.silence
+            self._lose(Unreachable(f"the server has sent nothing for {silence:.0f} s"))
+
+    # ── sending ──────────────────────────────────────────────────────────────
+
+    def send(self, element: Element) -> None:
+        """Writes a stanza, with an id if it needs one.
+
+        Raises Unreachable if we are offline, Unknown if the connection is lost.
+        """
+        if element.tag in (MESSAGE, IQ) and not element.get("id"):
+            element.set("id", self._next_id())
+        passed = self._filtered(element, self.outgoing)
+        session = self.required()
+        try:
+            if passed is not None:
+                session.send(passed)
+        except CommsError as error:
+            self._lose(error)
+            raise
+
+    def request(self, query: Element, timeout: float) -> Element:
+        """Sends an IQ of type get or set and returns the result.
+
+        Raises what `Question.result` raises, and what `send` raises.
+        """
+        session = self.required()
+        with self._questions.ask(query, self._next_id(), self.jid) as question:
+            self.send(query)
+
+            def done() -> bool:
+                return question.answer is not None or self.session is not session
+
+            self.attend(done, self._clock.time() + timeout, for_answer=True)
+        return question.result(timeout, self._error if self.session is not session else None)
+
+    def _next_id(self) -> str:
+        # RFC 6120 §8.1.3: unique, and impossible to guess for others who would like to answer.
+        return self._host.token(12)
+
+    # ── receiving ────────────────────────────────────────────────────────────
+
+    def look(self, waiting: Container[Any]) -> None:
+        """Takes in everything that has arrived, without waiting for more.
+
+        Raises why we are offline for good, but not before `waiting` is empty: what arrived before
+        the end can still be taken.
+        """
+        # Take first: the answer to our ping may have arrived, and then the server is not silent.
+        self._take_all()
+        self._keep()
+        self._take_all()
+        self._inbox.dispatch()
+        if self._over is not None and not isinstance(self._over, Left) and not waiting:
+            raise self._over
+
+    def attend(
+        self,
+        done: Callable[[], bool],
+        until: float | None,
+        or_stop: bool = False,
+        for_answer: bool = False,
+    ) -> None:
+        """Takes in what arrives until `done()`, until the time, or until the program is stopped.
+
+        Raises why we are offline for good. With `for_answer`, handlers are not called, because the
+        caller is in the middle of an operation, and the inbox may grow beyond its usual size.
+        """
+        while True:
+            took = self._take_one(for_answer)
+            if not for_answer:
+                self._inbox.dispatch()
+            if done() or isinstance(self._over, Left):
+                return
+            if self._over is not None:
+                raise self._over
+            if took:
+                if until is None or self._clock.time() < until:
+                    continue
+                return
+            keep_at = self._keeper.due(self.session is not None)
+            due = keep_at if until is None else min(until, keep_at)
+            # Inbox full: do not wake up for readable data, because it could not be taken anyway.
+            link = (
+                self.session.link if self.session is not None and self._inbox.has_room() else None
+            )
+            if self._clock.wait(link, due, or_stop):
+                continue
+            now = self._clock.time()
+            if now < due or (until is not None and now >= until):
+                return
+            self._keep()
+
+    def _take_all(self) -> None:
+        for _ in range(AT_ONCE):
+            if not self._take_one():
+                break
+
+    def _take_one(self, for_answer: bool = False) -> bool:
+        """Handles one stanza. Returns False if none has arrived, or if the inbox is full."""
+        if self.session is None:
+            return False
+        if not self._inbox.has_room(4 if for_answer else 1):
+            if for_answer:
+                raise TryLater(
+                    "too many messages wait to be taken: call received_messages() more often"
+                )
+            # The rest waits in the kernel and finally in the server, where it costs us no memory.
+            return False
+        try:
+            element = self.session.receive(self._clock.time())
+        except CommsError as error:
+            self._lose(error)
+            return False
+        if element is None:
+            return False
+        self._keeper.heard()
+        self._filter_and_handle(element)
+        return True
+
+    def _filter_and_handle(self, element: Element) -> None:
+        filtered = self._filtered(element, self.incoming)
+        if filtered is not None:
+            self._handle(filtered)
+
+    def _filtered(self, element: Element, filters: list[Filter]) -> Element | None:
+        """Returns what the filters make of a stanza; None if one drops it or raises."""
+        passed: Element | None = element
+        for apply in filters:
+            if passed is not None:
+                _, passed = call(self._host, apply, passed)
+        return passed

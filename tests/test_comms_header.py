@@ -1,0 +1,62 @@
+"""Header fields: what is written can be read back, and no line is too long."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comms import addresses, header, words
+
+
+@pytest.mark.parametrize(
+    ("raw", "fields"),
+    [
+        (b"", []),
+        (b"A: 1\r\nB: 2\r\n\r\nC: 3\r\n", [("A", "1"), ("B", "2")]),
+        (b"A: 1\nB: 2\n\nC: 3\n", [("A", "1"), ("B", "2")]),
+        (b"A: 1\r\n 2\r\n\t3\r\nB:\r\n", [("A", "1 2\t3"), ("B", "")]),
+        (b"A : 1\r\n", [("A", "1")]),
+        (b"A: 1\r\nnot a field\r\nB: 2\r\n", [("A", "1")]),
+        (b" folded\r\nA: 1\r\n", []),
+        (b"A: 1", [("A", "1")]),
+        (b"Subject: \xe9\r\nFrom: \xe9@x.test\r\n", [("Subject", "é"), ("From", "\ufffd@x.test")]),
+    ],
+)
+def test_fields_are_unfolded_until_the_first_line_that_is_not_a_field(
+    raw: bytes, fields: list[tuple[str, str]]
+) -> None:
+    assert list(header.fields(raw)) == fields
+
+
+@given(
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=300
+    )
+)
+def test_free_text_reads_back_the_same(text: str) -> None:
+    text = text.strip()
+    written = header.text_field("Subject", text)
+    [(name, value)] = header.fields(written.encode() + b"\r\n")
+    assert (name, words.decode(value)) == ("Subject", text)
+
+
+@given(st.lists(st.text("abc =", max_size=120), max_size=8))
+def test_no_line_is_too_long_or_consists_of_spaces_only(pieces: list[str]) -> None:
+    lines = header.text_field("Subject", " ".join(pieces).strip()).split("\r\n")
+    assert max(map(len, lines)) <= header.LONGEST_LINE
+    assert all(line.strip() for line in lines)
+
+
+def test_a_list_of_addresses_is_folded_between_them() -> None:
+    text = ", ".join(f"Person {number} <person{number}@yourco.test>" for number in range(5))
+    written = header.address_field("To", addresses.parse(text))
+    assert max(map(len, written.split("\r\n"))) <= header.LINE
+    [(_, value)] = header.fields(written.encode())
+    assert addresses.parse(value) == addresses.parse(text)
+
+
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\0b"])
+def test_a_value_that_could_add_a_header_is_refused_by_name(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^subject: .* contains a line break or NUL"):
+        header.check_line("subject", value)

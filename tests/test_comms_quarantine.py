@@ -1,0 +1,50 @@
+"""The quarantine: mails are stored whole, once and privately, and within limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from comms.errors import StateError
+from comms.quarantine import Quarantine
+
+NOW = 1767571200.0  # 5 January 2026, 00:00:00 UTC
+
+
+def stored(quarantine: Quarantine) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(quarantine.folder.iterdir())]
+
+
+def test_a_mail_is_stored_whole_and_privately(tmp_path: Path) -> None:
+    path = Quarantine(tmp_path / "kept").keep(b"mail\0\xff", NOW)
+    assert path.read_bytes() == b"mail\0\xff"
+    assert path.name.startswith("20260105-000000-") and path.suffix == ".eml"
+    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
+
+
+def test_the_same_mail_is_stored_once(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "kept")
+    path = quarantine.keep(b"mail", NOW)
+    assert quarantine.keep(b"mail", NOW + 60) == path
+    assert stored(quarantine) == [b"mail"]
+
+
+def test_the_oldest_mails_are_deleted_when_there_are_too_many(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "kept", max_files=3)
+    for number in range(6):
+        quarantine.keep(b"%d" % number, NOW + number)
+    assert stored(quarantine) == [b"3", b"4", b"5"]
+
+
+def test_the_oldest_mails_are_deleted_when_they_are_too_large(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "kept", max_bytes=1000)
+    for number, size in enumerate((400, 400, 400, 2000)):
+        quarantine.keep(b"x" * size + b"%d" % number, NOW + number)
+    assert stored(quarantine) == [b"x" * 2000 + b"3"], "the newest is kept, whatever its size"
+
+
+def test_a_directory_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("a file is in the way")
+    with pytest.raises(StateError, match="kept: a mail cannot be kept"):
+        Quarantine(tmp_path / "kept").keep(b"x", NOW)

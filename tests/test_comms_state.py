@@ -1,0 +1,109 @@
+"""The state file: transactions, memory, one owner, and errors that name the file."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from comms.errors import StateError
+from comms.state import State
+
+
+def open_connections() -> list[sqlite3.Connection]:
+    """Returns the sqlite3 connections of this process that have not been closed."""
+    found = []
+    for value in gc.get_objects():
+        if isinstance(value, sqlite3.Connection):
+            with contextlib.suppress(sqlite3.ProgrammingError):
+                value.total_changes  # noqa: B018
+                found.append(value)
+    return found
+
+
+def test_a_transaction_happens_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state:
+        with state.transaction() as db:
+            state.remember(db, "kept", 1)
+        with pytest.raises(ZeroDivisionError), state.transaction() as db:
+            state.remember(db, "lost", 1)
+            raise ZeroDivisionError
+        assert (state.recall("kept"), state.recall("lost")) == (1, None)
+
+
+def test_remembered_values_survive_the_program_and_are_replaced(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state, state.transaction() as db:
+        state.remember(db, "key", {"list": [1, None, "ä"]})
+    with State(tmp_path / "s") as state:
+        assert state.recall("key") == {"list": [1, None, "ä"]}
+        with state.transaction() as db:
+            state.remember(db, "key", None)
+        assert state.recall("key") is None and state.recall("unknown key") is None
+
+
+def test_an_sql_error_becomes_a_state_error_that_names_the_file(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state:
+        with pytest.raises(StateError, match=r"s: no such table: nowhere"):
+            state.rows("SELECT * FROM nowhere")
+        with pytest.raises(StateError, match=r"s: no such table: nowhere"):
+            with state.transaction() as db:
+                db.execute("INSERT INTO nowhere VALUES (1)")
+        with state.transaction() as db:
+            state.remember(db, "key", "the state can still be used")
+
+
+def test_only_one_instance_can_lock_a_state_file_until_it_closes(tmp_path: Path) -> None:
+    first, second = State(tmp_path / "s"), State(tmp_path / "s")
+    first.lock()
+    with pytest.raises(StateError, match="another instance is at work on it"):
+        second.lock()
+    first.close()
+    second.lock()
+    second.close()
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+
+
+def write_text(path: Path) -> None:
+    path.write_text("not a database at all")
+
+
+def write_newer_version(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+@pytest.mark.parametrize("spoil", [damage, write_text])
+def test_a_damaged_state_file_is_an_error_that_names_it(tmp_path: Path, spoil: object) -> None:
+    assert callable(spoil)
+    spoil(tmp_path / "s")
+    with pytest.raises(StateError, match="cannot be used") as caught:
+        State(tmp_path / "s")
+    assert caught.value.exit_code == 5 and str(tmp_path / "s") in str(caught.value)
+
+
+def test_the_state_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    write_newer_version(tmp_path / "s")
+    with pytest.raises(StateError, match="newer version"):
+        State(tmp_path / "s")
+
+
+def test_a_directory_that_does_not_exist_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=r"none/s: .*cannot be used"):
+        State(tmp_path / "none" / "s")
+
+
+@pytest.mark.parametrize("spoil", [damage, write_text, write_newer_version])
+def test_a_state_file_that_cannot_be_used_is_not_kept_open(tmp_path: Path, spoil: object) -> None:
+    assert callable(spoil)
+    spoil(tmp_path / "s")
+    before = open_connections()
+    with pytest.raises(StateError) as caught:
+        State(tmp_path / "s")
+    assert caught.value
+    assert [connection for connection in open_connections() if connection not in before] == []
