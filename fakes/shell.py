@@ -491,7 +491,7 @@ class Shell:
             connection.abandon()
 
     def notify(self) -> None:
-        """Something happened: whoever waits looks again."""
+        """Something happened: everything that waits looks again."""
         self.on_activity()
 
     # ── timers ───────────────────────────────────────────────────────────────────

@@ -81,11 +81,11 @@ class Frames:
 
     def to_bytes(self, step: Step, secret: Callable[[str], bytes]) -> bytes:
         if not step.whole:
-            return _octets(step.text, secret)
+            return _to_bytes(step.text, secret)
         if step.text.startswith("("):
             return self._sign_on(step, secret)
         kind, raw, text = self._read(step.text)
-        payload = _octets(text, secret)
+        payload = _to_bytes(text, secret)
         if not raw and kind == frames.SIGNON:
             payload = frames.signon(payload.partition(b" ")[2])
         elif not raw and kind == frames.DATA:
@@ -227,7 +227,7 @@ def _greeting(name: str, form: str) -> list[bytes]:
     return [rb"SIGN_ON:TOC2\.0", nick, rb"CONFIG2:.*"]
 
 
-def _octets(text: str, secret: Callable[[str], bytes]) -> bytes:
+def _to_bytes(text: str, secret: Callable[[str], bytes]) -> bytes:
     """Returns the bytes that a `C` line sends."""
     raw = b""
     for hexadecimal, escaped, label, plain in _PIECE.findall(text):

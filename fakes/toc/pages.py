@@ -55,7 +55,7 @@ class Pages:
         try:
             other = self._aim.reachable(asker, name)
         except Unavailable:
-            return Response(404, "That person is not on line.")
+            return Response(404, "That person is not online.")
         status = other.status(self._aim.now())
         facts = f"Warning level: {status.warning} %<br>Idle: {status.idle} minutes"
         away = f"<p>Away: {other.away}</p>" if other.away else ""

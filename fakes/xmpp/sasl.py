@@ -146,7 +146,7 @@ def decode(text: bytes) -> bytes:
     if text == b"=":
         return b""
     if not _BASE64.fullmatch(text):
-        words = "this is not base64, or not without blanks"
+        words = "this is not base64, or contains spaces"
         raise Refuse(SaslFailure("incorrect-encoding", words), "RFC 6120 §6.5.5")
     return base64.b64decode(text)
 
