@@ -1,4 +1,4 @@
-"""Settings of the whole suite: Hypothesis profiles, temporary folders in memory, and a clean working tree.
+"""Settings of the whole suite: Hypothesis profiles, temporary folders in memory, and a check of the working tree.
 
 The plugin under test is loaded here in the way in which other projects get it by installation.
 """
@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,20 +42,53 @@ def _put_temporary_folders_into_memory() -> None:
 _put_temporary_folders_into_memory()
 
 
-def _tree() -> str:
-    """What git sees changed; nothing where there is no git."""
-    here = Path(__file__).parent.parent
+# ── the working tree ─────────────────────────────────────────────────────
+
+ROOT = Path(__file__).parent.parent
+IN_CI = bool(os.environ.get("CI")) or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+TREE_BEFORE = pytest.StashKey[set[str]]()
+TREE_DIFFERENCES = pytest.StashKey[list[str]]()
+
+
+def _tree() -> set[str]:
+    """The lines of `git status`: a state and a path each. Empty where there is no git or no repository."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
     try:
-        return subprocess.run(
-            ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=False
-        ).stdout
+        return set(
+            subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, check=False
+            ).stdout.splitlines()
+        )
     except OSError:
-        return ""
+        return set()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def a_clean_tree() -> Iterator[None]:
-    """The tests leave the working tree as they found it."""
-    before = _tree()
-    yield
-    assert _tree() == before, "a test left something behind in the working tree"
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Notes what differs from the last commit before the first test runs."""
+    session.config.stash[TREE_BEFORE] = _tree()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Compares the working tree with how it was before the first test. In CI, a difference fails the run.
+
+    Elsewhere it is only reported, because a person may have edited a file in the meantime.
+    """
+    before, after = session.config.stash[TREE_BEFORE], _tree()
+    found = [f"appeared during the tests: {line}" for line in sorted(after - before)]
+    found += [f"disappeared during the tests: {line}" for line in sorted(before - after)]
+    session.config.stash[TREE_DIFFERENCES] = found
+    if found and IN_CI and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Names the paths that differ."""
+    if found := config.stash.get(TREE_DIFFERENCES, []):
+        remedy = (
+            "a test must leave no file behind; use tmp_path" if IN_CI else "by a test, or by you?"
+        )
+        terminalreporter.section(f"the working tree changed ({remedy})")
+        for line in found:
+            terminalreporter.line(line)
