@@ -5,6 +5,10 @@ export PYTHONDONTWRITEBYTECODE = 1
 ifeq ($(origin AS),default)  # make's own AS is an assembler
 AS =
 endif
+PYTEST = .venv/bin/python -m pytest $(if $(K),-k '$(K)')
+# .ci/run measures how long each part takes: it names a file here, to which each part adds when it begins.
+PARTS =
+begins = @$(if $(PARTS),echo "$(1) $$(date +%s)" >>'$(PARTS)')
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,17 +27,27 @@ faults:  ## every scenario (or NAME=…) under each fault it lists and each dril
 fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
 
-test: .venv/complete  ## prove it
-	@.venv/bin/python -m pytest
+test: .venv/complete  ## the tests that are quick; K=pattern chooses some of them
+	@$(PYTEST)
 
-check: .venv/complete  ## lint, types, test
+check: lint types tests  ## lint, layout, types, and all tests but those of test-real
+
+lint: .venv/complete
+	$(call begins,lint)
 	@.venv/bin/python -m ruff check --no-cache .
 	@.venv/bin/python -m ruff format --no-cache --check .
+
+types: .venv/complete
+	$(call begins,types)
 	@.venv/bin/python -m mypy --cache-dir=.venv/mypy
-	@.venv/bin/python -m pytest
+
+tests: .venv/complete
+	$(call begins,tests)
+	@$(PYTEST) -m 'not real and not browser'
 
 test-real: .venv/complete  ## against real servers (needs root for Postfix, and Debian's packages)
-	@.venv/bin/python -m pytest -m real
+	$(call begins,test-real)
+	@$(PYTEST) -m 'real or browser'
 
 bench: .venv/complete  ## how fast, as ratios within one run
 	@.venv/bin/python -m tests.bench
@@ -42,4 +56,4 @@ bench: .venv/complete  ## how fast, as ratios within one run
 	@$(PYTHON) .ci/venv.py
 	@touch .venv/complete
 
-.PHONY: help scenario scenarios faults fakes test check test-real bench
+.PHONY: help scenario scenarios faults fakes test check lint types tests test-real bench

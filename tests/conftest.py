@@ -1,4 +1,4 @@
-"""Settings of the whole suite: Hypothesis profiles, temporary folders in memory, and a check of the working tree.
+"""Settings of the whole suite: Hypothesis profiles, temporary folders, a check of the working tree.
 
 The plugin under test is loaded here in the way in which other projects get it by installation.
 """
@@ -27,11 +27,11 @@ ENOUGH = 1 << 30  # bytes; the suite needs about 100 MB at a time
 
 
 def _put_temporary_folders_into_memory() -> None:
-    """Makes `tempfile` and `tmp_path` use a file system in memory, if there is one with enough room.
+    """Makes `tempfile` and `tmp_path` use a file system in memory, if one has enough room.
 
-    The programs commit to SQLite up to a few hundred times in one rehearsal. On a disk, each commit waits until the disk
-    has written, and that was most of the time that the suite took. No test is about a power failure, so nothing is lost.
-    TMPDIR in the environment takes precedence.
+    The programs commit to SQLite up to a few hundred times in one rehearsal. On a disk, each commit
+    waits until the disk has written, and that was most of the time that the suite took. No test is
+    about a power failure, so nothing is lost. TMPDIR in the environment takes precedence.
     """
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK | os.X_OK):
         return
@@ -51,7 +51,7 @@ TREE_DIFFERENCES = pytest.StashKey[list[str]]()
 
 
 def _tree() -> set[str]:
-    """The lines of `git status`: a state and a path each. Empty where there is no git or no repository."""
+    """Returns the lines of `git status`: a state and a path each. Empty without a repository."""
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
     try:
         return set(
@@ -69,9 +69,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Compares the working tree with how it was before the first test. In CI, a difference fails the run.
+    """Compares the working tree with how it was before the first test.
 
-    Elsewhere it is only reported, because a person may have edited a file in the meantime.
+    In CI, a difference fails the run. Elsewhere it is only reported, because a person may have
+    edited a file in the meantime.
     """
     before, after = session.config.stash[TREE_BEFORE], _tree()
     found = [f"appeared during the tests: {line}" for line in sorted(after - before)]
