@@ -10,9 +10,11 @@ import signal
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pytest
 
 from comms import settings as comms_settings
 from comms.clock import Once, RealClock
@@ -23,6 +25,26 @@ from fakes.wire import Record
 
 # units after which nobody knows whether they took effect: handled or not, and no answer
 EFFECTS = {("smtp", "."), ("pop3", "QUIT")}
+
+Case = TypeVar("Case")
+
+
+def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -> list[Any]:
+    """Marks as slow the cases of all steps but the first, the middle and the last one.
+
+    `make test` runs every step of one protocol (tests/test_scenarios_drills.py) and these three of
+    the others; `make check` runs all. Steps are told apart by what the function `step` returns.
+    """
+    found = list(cases)
+    steps = list(dict.fromkeys(map(step, found)))
+    quick = {steps[0], steps[len(steps) // 2], steps[-1]}
+    slow = pytest.mark.slow
+    return [case if step(case) in quick else pytest.param(case, marks=slow) for case in found]
+
+
+def place(cut: str) -> str:
+    """Returns the part of a cut, as `cuts` writes it, that names the unit: `smtp RCPT nth 1`."""
+    return " ".join(cut.split()[:4])
 
 
 def units(records: Iterable[Record]) -> list[tuple[str, str, int]]:
