@@ -224,21 +224,37 @@ def holds(found: tuple[int, int, list[str], list[str]]) -> None:
     assert receipts == 1 or (receipts == 0 and outbox == ["unknown"])
 
 
+def killed(at: int, folder: Path) -> tuple[int | None, list[str]]:
+    """Kills the program at this step and starts it again, twice.
+
+    Returns the number of steps (None if it was killed), and the status of each command.
+    """
+    folder.mkdir()
+    with World({**WORLD, "tls": "off"}) as world:
+        world.mail.deliver(INBOX, REQUEST)
+        world.mail.deliver(INBOX, STRANGER)
+        table = live(world, folder)
+        steps = drills.killed(at, MODULE, table, folder)
+        for _ in range(2):
+            drills.killed(0, MODULE, table, folder)
+        found = settled(world, folder)
+        holds(found)
+    return steps, found[2]
+
+
+def test_killed_at_the_first_middle_or_last_step_it_starts_the_command_at_most_once(tmp_path: Path) -> None:
+    steps, _ = killed(0, tmp_path / "whole")
+    assert steps is not None
+    for at in (1, steps // 2, steps):
+        assert killed(at, tmp_path / str(at))[0] is None, "it was killed"
+
+
+@pytest.mark.slow
 def test_killed_at_any_step_it_starts_the_command_at_most_once_and_reports(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     for at in itertools.count(1):
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        with World({**WORLD, "tls": "off"}) as world:
-            world.mail.deliver(INBOX, REQUEST)
-            world.mail.deliver(INBOX, STRANGER)
-            table = live(world, folder)
-            steps = drills.killed(at, MODULE, table, folder)
-            for _ in range(2):
-                drills.killed(0, MODULE, table, folder)
-            found = settled(world, folder)
-            holds(found)
-            seen[str(found[2])] += 1
+        steps, status = killed(at, tmp_path / str(at))
+        seen[str(status)] += 1
         if steps is not None:
             break
     assert at > 50, "there are that many steps to be killed at"
