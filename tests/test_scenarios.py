@@ -57,6 +57,7 @@ def test_a_rehearsal_is_the_same_twice_in_one_process(scenario: Scenario, act: A
     assert [str(one) for one in first.recording] == [str(one) for one in second.recording]
 
 
+@pytest.mark.slow
 def test_a_rehearsal_is_the_same_in_two_processes_with_other_hash_seeds(tmp_path: Path) -> None:
     kept = []
     for seed in ("1", "2"):

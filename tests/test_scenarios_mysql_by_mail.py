@@ -261,6 +261,7 @@ def test_killed_at_any_step_it_starts_the_command_at_most_once_and_reports(tmp_p
     assert seen["['unknown']"] and seen["['done']"] > seen["['unknown']"]
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
     for room in range(0, 200_000, 4096):

@@ -174,7 +174,12 @@ WORST = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WORST)
+SLOW = {"nested five hundred deep", "ten thousand parts", "a From of a megabyte"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in WORST]
+)
 def test_the_worst_mails_are_tickets_or_kept_and_the_rest_go_on(name: str) -> None:
     played = play(WORST[name], REQUEST, until=30)
     assert played.left == 0, played.events
@@ -184,6 +189,7 @@ def test_the_worst_mails_are_tickets_or_kept_and_the_rest_go_on(name: str) -> No
     assert not [text for text in played.events if "breaks the program" in text], "kept for a reason, not by accident"
 
 
+@pytest.mark.slow
 def test_all_the_worst_mails_at_once_and_thirty_megabytes_too() -> None:
     big = writes("big", text=("x" * 998 + "\r\n") * 30_000)
     assert len(big) > 29_000_000
@@ -350,6 +356,7 @@ def test_killed_at_any_step_each_mail_is_one_ticket_and_is_answered_at_most_once
     assert at > 40 and seen["['sent']"] > seen["['unknown']"] > 0
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
     for room in range(0, 400_000, 8192):
