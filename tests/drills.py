@@ -38,8 +38,9 @@ def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -
     found = list(cases)
     steps = list(dict.fromkeys(map(step, found)))
     quick = {steps[0], steps[len(steps) // 2], steps[-1]}
-    slow = pytest.mark.slow
-    return [case if step(case) in quick else pytest.param(case, marks=slow) for case in found]
+    rows = [case if isinstance(case, tuple) else (case,) for case in found]  # as parametrize does
+    marks = [() if step(case) in quick else (pytest.mark.slow,) for case in found]
+    return [pytest.param(*row, marks=mark) for row, mark in zip(rows, marks, strict=True)]
 
 
 def place(cut: str) -> str:

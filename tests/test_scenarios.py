@@ -21,16 +21,31 @@ from scenarios.catalogue import Scenario
 from scenarios.play import Act, Claim, Program, act
 from scenarios.sending import apache_alert
 from scenarios.sending.apache_alert import Rules, Watch, decide
+from tests import drills
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = catalogue.scenarios()
 ACTS = [(scenario, one) for scenario in SCENARIOS for one in command.acts(scenario)]
-FAULTS = [(scenario, fault) for scenario in SCENARIOS for fault in scenario.faults]
+FAULTS = [
+    case
+    for scenario in SCENARIOS
+    if scenario.faults
+    for case in drills.first_middle_last(((scenario, fault) for fault in scenario.faults), str)
+]
+FAULT_NAMES = [f"{scenario.name}: {fault}" for scenario in SCENARIOS for fault, _ in scenario.faults]
+_rehearsed: dict[str, command.Performance] = {}
+
+
+def first_rehearsal(scenario: Scenario, act: Act) -> command.Performance:
+    """Rehearses an act, once for all tests that need an undisturbed rehearsal of it."""
+    if act.name not in _rehearsed:
+        _rehearsed[act.name] = command.rehearse(scenario, act)
+    return _rehearsed[act.name]
 
 
 @pytest.mark.parametrize(("scenario", "act"), ACTS, ids=[one.name for _, one in ACTS])
 def test_every_claim_of_every_act_holds(scenario: Scenario, act: Act) -> None:
-    performance = command.rehearse(scenario, act)
+    performance = first_rehearsal(scenario, act)
     assert performance.claims, "an act ends in claims"
     assert [(claim.text, claim.found) for claim in performance.claims if not claim.holds] == []
 
@@ -42,7 +57,7 @@ def test_the_book_s_way_breaks_exactly_what_it_is_said_to_break(scenario: Scenar
     assert played.broken, "the printed way has its faults"
 
 
-@pytest.mark.parametrize(("scenario", "fault"), FAULTS, ids=[f"{one.name}: {text}" for one, (text, _) in FAULTS])
+@pytest.mark.parametrize(("scenario", "fault"), FAULTS, ids=FAULT_NAMES)
 def test_every_fault_that_a_scenario_lists_does_what_it_says(scenario: Scenario, fault: tuple[str, str]) -> None:
     played = command.play(scenario, command.acts(scenario), [fault[0]])
     assert (played.broken, played.unmet) == (played.expected, [])
@@ -51,7 +66,7 @@ def test_every_fault_that_a_scenario_lists_does_what_it_says(scenario: Scenario,
 
 @pytest.mark.parametrize(("scenario", "act"), ACTS, ids=[one.name for _, one in ACTS])
 def test_a_rehearsal_is_the_same_twice_in_one_process(scenario: Scenario, act: Act) -> None:
-    first, second = (command.rehearse(scenario, act) for _ in range(2))
+    first, second = first_rehearsal(scenario, act), command.rehearse(scenario, act)
     assert first.transcript == second.transcript
     assert first.mails == second.mails
     assert [str(one) for one in first.recording] == [str(one) for one in second.recording]
