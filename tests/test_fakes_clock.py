@@ -16,8 +16,6 @@ from fakes.transcript import render
 from fakes.world import World
 from tests.linechat import LineChat, Room
 
-MESSAGES = 10_000
-
 
 @pytest.fixture
 def load(request: pytest.FixtureRequest) -> Iterator[None]:
@@ -82,12 +80,20 @@ def play(way: str, messages: int) -> tuple[list[tuple[float, bytes]], int, str]:
         return bot.heard, answers, render(world.recording)
 
 
-@pytest.mark.parametrize("load", ["idle", "under load"], indirect=True)
+@pytest.mark.parametrize(
+    ("load", "messages"),
+    [
+        ("idle", 1_000),
+        pytest.param("idle", 10_000, marks=pytest.mark.slow),
+        pytest.param("under load", 10_000, marks=pytest.mark.slow),
+    ],
+    indirect=["load"],
+)
 @pytest.mark.parametrize("way", ["polled", "called"])
-def test_no_message_is_missed(way: str, load: None) -> None:
-    heard, answers, _ = play(way, MESSAGES)
-    assert len(heard) == MESSAGES + 1, "every message, and the greeting"
-    assert answers == MESSAGES + 1
+def test_no_message_is_missed(way: str, load: None, messages: int) -> None:
+    heard, answers, _ = play(way, messages)
+    assert len(heard) == messages + 1, "every message, and the greeting"
+    assert answers == messages + 1
     if way == "called":
         late = [(at, line) for at, line in heard[1:] if at != START + int(line.split()[1].split(b".")[0])]
         assert late == [], "a callback runs at the simulated second in which the message was said"

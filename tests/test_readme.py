@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-CONSOLE = [block for block in re.findall(r"^```console\n(.*?)^```$", README, re.S | re.M) if block != "$ make test\n"]
+BLOCKS = [block for block in re.findall(r"^```console\n(.*?)^```$", README, re.S | re.M) if block != "$ make test\n"]
+# It plays several acts under each of their faults, which test_scenarios.py does too.
+SLOW = "$ make faults NAME=apache-alert\n"
+CONSOLE = [pytest.param(block, marks=pytest.mark.slow if block.startswith(SLOW) else ()) for block in BLOCKS]
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M)
 
 
