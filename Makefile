@@ -5,7 +5,9 @@ export PYTHONDONTWRITEBYTECODE = 1
 ifeq ($(origin AS),default)  # make's own AS is an assembler
 AS =
 endif
-PYTEST = .venv/bin/python -m pytest $(if $(K),-k '$(K)')
+# The tests start many processes, so their bytecode is kept, outside of the source folders.
+PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/.venv/pycache' \
+  .venv/bin/python -m pytest $(if $(K),-k '$(K)')
 # .ci/run measures how long each part takes: it names a file here, to which each part adds when it begins.
 PARTS =
 begins = @$(if $(PARTS),echo "$(1) $$(date +%s)" >>'$(PARTS)')

@@ -129,7 +129,15 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.drills", "scenarios.receiving.mysql_by_mail", "scenarios.processing.tickets"])
+# Imported once and not in each child. All tests share the one process that forks.
+_FORKS.set_forkserver_preload(
+    [
+        "tests.drills",
+        "tests.test_comms_commands",
+        "scenarios.receiving.mysql_by_mail",
+        "scenarios.processing.tickets",
+    ]
+)
 
 
 def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> int | None:

@@ -69,6 +69,7 @@ def test_more_than_the_buffers_hold_is_written_whole(clock: RealClock) -> None:
         def read() -> None:
             while more := other.recv(1 << 16):
                 heard.extend(more)
+            other.close()  # otherwise the link waits a second for the other side's farewell
 
         reader = threading.Thread(target=read)
         reader.start()
