@@ -332,3 +332,11 @@ def test_no_text_takes_long_to_be_judged() -> None:
         text = "<" + seed * (COMMAND_LINE // len(seed)) + shuffled.choice("!>\x01")
         with pytest.raises(ValueError):
             parse_path(text, null=True)
+
+
+@pytest.mark.parametrize(("hops", "reply"), [(100, b"250 2.0.0"), (101, b"554 5.4.6")])
+def test_a_message_may_have_a_hundred_received_lines_and_no_more(hops: int, reply: bytes) -> None:
+    # RFC 5321 §6.3: more than this many is taken for a loop
+    _, session = core()
+    session.receive(WAY_TO["DATA"])
+    assert tell(session, b"Received: x\r\n" * hops + b"\r\n.\r\n").startswith(reply)
