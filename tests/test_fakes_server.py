@@ -109,6 +109,18 @@ def test_the_last_words_arrive_though_the_client_said_more_than_was_read() -> No
         assert said.endswith(b"221 2.0.0 Bye\r\n")
 
 
+def test_after_its_last_words_the_server_goes_on_reading_for_a_while() -> None:
+    # If the server closed its socket at once, what the client still sends would be answered by RST,
+    # and a client in the middle of sending would see an error instead of the last words.
+    with World({"servers": ["smtp"]}) as world, dial(world) as link:
+        read_until(link, b"\r\n")
+        link.sendall(b"QUIT\r\n")
+        assert read_all(link) == b"221 2.0.0 Bye\r\n"
+        for _ in range(5):
+            world.call(lambda: None)  # returns when the server's loop has run once more
+            link.sendall(b"NOOP\r\n")
+
+
 def test_a_client_that_resets_leaves_nothing_behind() -> None:
     with World({"servers": ["smtp"]}) as world:
         link = dial(world)
