@@ -7,23 +7,27 @@ with Peer(play) as peer:                 # play(peer) runs in a thread: peer.rea
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from comms.clock import RealClock
 from comms.host import RealHost
 from comms.settings import Server
 
 PATIENCE = 5.0  # seconds that the script waits for what the client should say
+MOMENT = 0.01  # seconds after which `Hasty` looks again at a script that is busy
 
 
 class Peer:
     """One listening port, and a script for the connections that come; what it did not expect fails the test."""
+
+    running: ClassVar[set[Peer]] = set()
 
     def __init__(self, *plays: Callable[[Peer], object], chop: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._plays, self._chop, self._tls = plays, chop, tls
@@ -31,6 +35,9 @@ class Peer:
         self._listener.settimeout(PATIENCE)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._source: socket.socket | None = None  # where the script waits for something to arrive
+        self._silent: threading.Event | None = None
         self.port: int = self._listener.getsockname()[1]
         self.heard = b""  # by the connection that stands
         self.said: list[bytes] = []  # what each connection heard in all
@@ -38,11 +45,13 @@ class Peer:
 
     def __enter__(self) -> Peer:
         self._thread.start()
+        self.running.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
+        self.running.discard(self)
         if error is not None:
             self._listener.close()
         self._thread.join(2 * PATIENCE)
@@ -64,7 +73,7 @@ class Peer:
                 end = max((place + len(one) for place, one in zip(at, wanted, strict=True)), default=0)
                 found, self.heard = self.heard[:end], self.heard[end:]
                 return found
-            data = self.link.recv(1 << 16)
+            data = self._receive()
             assert data, f"the client hung up where {wanted!r} was due, behind {self.heard[-300:]!r}"
             self.heard += data
             self.said[-1] += data
@@ -84,13 +93,50 @@ class Peer:
         """Closes its side; reads what still comes."""
         with contextlib.suppress(OSError):
             self.link.shutdown(socket.SHUT_WR)
-            while data := self.link.recv(1 << 16):
+            while data := self._receive():
                 self.heard += data
                 self.said[-1] += data
+
+    def falls_silent(self, until: threading.Event) -> None:
+        """Does nothing until the event is set."""
+        self._silent = until
+        until.wait(PATIENCE)
+        self._silent = None
+
+    def is_idle(self) -> bool:
+        """Returns whether the script sends nothing more until the client has acted."""
+        with self._lock:
+            if not self._thread.is_alive():
+                return True
+            silent, source = self._silent, self._source
+            if silent is not None:
+                return not silent.is_set()
+            return source is not None and not select.select([source], [], [], 0)[0]
+
+    def _wait_for(self, source: socket.socket) -> None:
+        """Waits until something has arrived, but does not take it.
+
+        The source is still readable when `is_idle` is told that the script no longer waits for it, so
+        that there is no instant at which input has been taken and the script seems idle.
+        """
+        with self._lock:
+            self._source = source
+        arrived = select.select([source], [], [], PATIENCE)[0]
+        with self._lock:
+            self._source = None
+        if not arrived:
+            raise TimeoutError(f"the client did nothing within {PATIENCE:g} s")
+
+    def _receive(self) -> bytes:
+        if not (isinstance(self.link, ssl.SSLSocket) and self.link.pending()):
+            self._wait_for(self.link)
+        data: bytes = self.link.recv(1 << 16)
+        return data
 
     def _run(self) -> None:
         try:
             for number, play in enumerate(self._plays, 1):
+                self._wait_for(self._listener)
                 self.link, _ = self._listener.accept()
                 if number == len(self._plays):
                     self._listener.close()  # nobody else is served
@@ -108,9 +154,7 @@ class Peer:
 
 
 class Hasty(RealClock):
-    """A clock that waits a moment for what may come, and then jumps to the time that was waited for."""
-
-    moment = 0.05
+    """A clock that jumps to the time waited for as soon as every script waits for the client."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,13 +166,19 @@ class Hasty(RealClock):
 
     def wait(self, link: Any, until: float | None, or_stop: bool = False) -> bool:
         """See Clock."""
-        if until is None or until <= self.time() + self.moment:
-            return super().wait(link, None if until is None else until - self._jumped, or_stop)
-        if super().wait(link, super().time() + self.moment, or_stop):
-            return True
-        if not (or_stop and self._stopped):
-            self._jumped += max(0.0, until - self.time())
-        return False
+        if until is None:
+            return super().wait(link, None, or_stop)
+        while True:
+            # Look at the scripts first: an idle script has already sent whatever it was to send.
+            idle = all(peer.is_idle() for peer in Peer.running)
+            if super().wait(link, super().time(), or_stop):
+                return True
+            if (or_stop and self._stopped) or until <= self.time():
+                return False
+            if idle:
+                self._jumped += until - self.time()
+                return False
+            super().wait(link, super().time() + MOMENT, or_stop)
 
 
 class Notebook(RealHost):

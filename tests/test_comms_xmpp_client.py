@@ -648,11 +648,10 @@ def test_waiting_ends_when_the_program_is_asked_to_stop(clock: Hasty, host: Note
     def play(peer: Peer) -> None:
         arrives(peer)
         peer.says(chat("one"))
-        threading.Timer(0.1, clock.stop).start()
+        clock.stop()
         closes(peer)
 
     seen = []
-    clock.moment = 5.0
     with Peer(play) as peer, Client(peer.server(), clock, host) as jabber:
         jabber.on_message(lambda message: seen.append(message.text))
         jabber.wait()
@@ -885,7 +884,7 @@ def test_a_server_that_has_fallen_silent_is_asked_and_then_left(clock: Hasty, ho
         said = peer.reads(b"urn:xmpp:ping", b"</iq>")
         peer.says(b"<iq type='result' id='" + re.findall(rb"id='([^']*)'", said)[-1] + b"' from='example.test'/>")
         peer.reads(b"urn:xmpp:ping", b"</iq>")
-        silent.wait(5)
+        peer.falls_silent(silent)
 
     def second(peer: Peer) -> None:
         arrives(peer)
