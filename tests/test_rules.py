@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 import subprocess
@@ -39,8 +40,13 @@ FORBIDDEN_IN_CORES = {"asyncio", "socket", "time", "random", "uuid", "secrets", 
 FORBIDDEN_IN_COMMS = {"random", "uuid"}
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def imports(path: Path) -> list[tuple[str, bool]]:
     """(module, whether at the top of the file) of every import, those for type checkers only left out."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, bool]]:
     tree = ast.parse(path.read_text("utf-8"))
     quiet = {
         id(inner) for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
