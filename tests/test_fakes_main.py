@@ -93,7 +93,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         assert f"port {port}" in refused("--smtp", str(port))
 
 
-@pytest.mark.parametrize(("options", "says"), [
+WRONG: list[tuple[list[str], str]] = [
     (["--smtpp", "0"], "unrecognized"),
     (["--smtp", "0", "--user", "carol"], "NAME@DOMAIN:PASSWORD"),
     (["--toc", "0", "--aim", "carol"], "SCREEN NAME:PASSWORD"),
@@ -102,6 +102,34 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     (["--smtp", "0", "--fault", "smtp RCTP reset"], "did you mean 'rcpt'"),
     (["--smtp", "0", "--world", "no-such-file.toml"], "cannot be read"),
     (["--smtp", "0", "--tls", "maybe"], "invalid choice"),
-])  # fmt: skip
-def test_wrong_words_exit_with_2_and_say_which(options: list[str], says: str) -> None:
-    assert says in refused(*options)
+]  # fmt: skip
+# Runs the command once with each of these lists of options: [exit code, what is on stderr] for each.
+EACH = """
+import contextlib, io, json, sys
+from fakes.__main__ import main
+found = []
+for options in json.loads(sys.argv[1]):
+    stderr = io.StringIO()
+    with contextlib.redirect_stderr(stderr):
+        try:
+            code = main(options)
+        except SystemExit as error:
+            code = error.code
+    found.append([code, stderr.getvalue()])
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def refusals() -> list[tuple[int, str]]:
+    """The outcome of each of the `WRONG` options, in one process for all."""
+    options = json.dumps([words for words, _ in WRONG])
+    command = [sys.executable, "-c", EACH, options]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=30, check=True)
+    return [(code, stderr) for code, stderr in json.loads(done.stdout)]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=[" ".join(words) for words, _ in WRONG])
+def test_wrong_words_exit_with_2_and_say_which(refusals: list[tuple[int, str]], number: int) -> None:
+    code, stderr = refusals[number]
+    assert code == 2 and WRONG[number][1] in stderr and "Traceback" not in stderr
