@@ -127,6 +127,7 @@ def test_blanks_between_stanzas_are_kept_nowhere() -> None:
     assert not reader.rest
 
 
+@pytest.mark.slow
 def test_names_that_are_always_new_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """expat keeps every name for the life of a parser; so one does not live for ever."""
     monkeypatch.setattr(stream, "RENEW", 1 << 16)

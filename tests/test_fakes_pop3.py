@@ -397,6 +397,7 @@ def test_pipelined_answers_are_not_piled_up() -> None:
 
 
 @pytest.mark.world(servers=["pop3"], mail={"size": 100_000_000})
+@pytest.mark.slow
 def test_a_mail_of_thirty_megabytes_is_fetched_and_a_reader_of_many_that_never_reads_is_cut_off(world: World) -> None:
     raw = b"Subject: big\r\n\r\n" + (b"." * 998 + b"\r\n") * 30_000
     world.mail.deliver(ALICE, raw)

@@ -143,6 +143,7 @@ def test_too_many_sessions_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
             link.close()
 
 
+@pytest.mark.slow
 def test_a_reader_that_does_not_read_is_cut_off_and_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fakes.server.OUTPUT", 100_000)
     with World({"servers": ["smtp"]}) as world:

@@ -283,6 +283,7 @@ def test_a_slow_reader_is_cut_off_and_the_others_are_served_on() -> None:
         juliet.close()
 
 
+@pytest.mark.slow
 def test_a_thousand_sessions_come_and_go() -> None:
     place = world()
     for n in range(1000):

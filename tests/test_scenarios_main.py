@@ -50,6 +50,7 @@ def test_a_claim_that_does_not_hold_is_exit_1_with_what_was_found(capsys: pytest
     assert code == 1 and "✗ each administrator got one mail\n      found instead:" in out
 
 
+@pytest.mark.slow
 def test_a_listed_fault_is_exit_0_when_it_does_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "run", "apache-alert", "--fault", 'RCPT arg jeremy* reply "550 no"', "--quiet") == (0, "", "")
     code, out, _ = said(capsys, "faults", "apache-alert")

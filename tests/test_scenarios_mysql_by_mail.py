@@ -182,6 +182,7 @@ def test_whatever_link_is_lost_the_command_runs_once_and_is_answered_at_most_onc
     assert world.mail.drop(SENDER).rows == []
 
 
+@pytest.mark.slow
 def test_the_printed_way_runs_the_command_again_and_again() -> None:
     counts: Counter[int] = Counter()
     for fault in drills.cuts(rehearse(REQUEST, STRANGER, run=book.run, until=30).records):

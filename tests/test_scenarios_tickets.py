@@ -298,6 +298,7 @@ def test_whatever_link_is_lost_each_mail_is_one_ticket_and_is_answered_at_most_o
     assert len(played.answered) >= 2 - unknown
 
 
+@pytest.mark.slow
 def test_the_printed_way_makes_tickets_and_answers_again_and_again() -> None:
     made: Counter[int] = Counter()
     for fault in drills.cuts(play(REQUEST, run=book.run, until=30).records):
@@ -374,7 +375,7 @@ def test_on_a_full_disk_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) 
     assert codes[StateError.exit_code] > 5 and codes[0] == 1
 
 
-@pytest.mark.parametrize("at", range(1, 25))
+@pytest.mark.parametrize("at", drills.first_middle_last(range(1, 25), int))
 def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     commits = itertools.count(1)
 
