@@ -12,6 +12,7 @@ from fakes.wire import Record
 from scenarios import __main__ as command
 from scenarios import catalogue
 from scenarios.sending.apache_alert import ADMINS
+from tests.drills import first_middle_last
 
 ALERT = catalogue.named("apache-alert")
 CRASH = command.acts(ALERT)[0]
@@ -60,7 +61,10 @@ def stored(fault: Fault) -> bool:
     return fault.where == "." and (fault.after == 0 or fault.lost == "stored")
 
 
-@pytest.mark.parametrize("fault", drills(), ids=str)
+SAMPLED = first_middle_last(drills(), lambda fault: (fault.where, fault.nth))
+
+
+@pytest.mark.parametrize("fault", SAMPLED, ids=str)
 def test_the_monitor_goes_on_and_both_are_told(fault: Fault) -> None:
     performance = command.rehearse(ALERT, CRASH, [str(fault)])
     assert performance.unmet == []

@@ -169,7 +169,7 @@ def test_the_table_has_forty_rows_and_more() -> None:
 PLAIN = rehearse(REQUEST, STRANGER, until=30)
 
 
-@pytest.mark.parametrize("fault", drills.first_middle_last(drills.cuts(PLAIN.records), drills.place))
+@pytest.mark.parametrize("fault", list(drills.cuts(PLAIN.records)))
 def test_whatever_link_is_lost_the_command_runs_once_and_is_answered_at_most_once(fault: str) -> None:
     world = rehearse(REQUEST, STRANGER, faults=(fault,))
     state = world.state  # type: ignore[attr-defined]
