@@ -59,7 +59,8 @@ def wait_for_port(port: int, process: subprocess.Popen[str] | None = None, secon
 @contextlib.contextmanager
 def folder(owner: str = "root") -> Iterator[Path]:
     """A temporary folder whose path others may walk, owned by a user."""
-    path = Path(tempfile.mkdtemp(prefix="real-"))
+    # On the disk: /dev/shm, where other temporary folders are, may forbid to execute what is in it.
+    path = Path(tempfile.mkdtemp(prefix="real-", dir="/tmp"))
     path.chmod(0o755)
     if owner != "root":
         account = pwd.getpwnam(owner)
