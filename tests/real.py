@@ -447,6 +447,7 @@ echo restarted >> {folder}/restarts
 exec {folder}/start
 """
 START = """#!/bin/sh
+echo $$ >{folder}/start.pid
 setsid {daemon} --no-defaults --user=mysql --datadir={folder}/data --socket={folder}/socket \\
     --pid-file={folder}/pid --skip-networking --log-error={folder}/error.log \\
     >/dev/null 2>&1 </dev/null &
@@ -512,6 +513,10 @@ def mariadb() -> Iterator[MariaDb]:
             subprocess.run([str(place / "start")], check=True, capture_output=True, timeout=60)
             yield found
         finally:
+            # The program that waits for the database, if a test ended before it had seen it run.
+            starter = int((place / "start.pid").read_text())
+            if is_running(starter):
+                os.kill(starter, signal.SIGKILL)
             if (place / "pid").exists():
                 pid = found.pid
                 os.kill(pid, signal.SIGTERM)
