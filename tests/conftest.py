@@ -35,7 +35,9 @@ def _put_temporary_folders_into_memory() -> None:
     """
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK | os.X_OK):
         return
-    if shutil.disk_usage(MEMORY).free >= ENOUGH:
+    # In containers it is often small, and programs in it may not be executed, as some tests do.
+    has_room = shutil.disk_usage(MEMORY).free >= ENOUGH
+    if has_room and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
         tempfile.tempdir = os.environ["TMPDIR"] = str(MEMORY)
 
 
