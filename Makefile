@@ -5,6 +5,14 @@ export PYTHONDONTWRITEBYTECODE = 1
 ifeq ($(origin AS),default)  # make's own AS is an assembler
 AS =
 endif
+# The tests start many processes, so their bytecode is kept, outside of the source folders.
+PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/.venv/pycache' \
+  .venv/bin/python -m pytest $(if $(K),-k '$(K)')
+COVERAGE = COVERAGE_FILE=.venv/coverage .venv/bin/python -m coverage
+SHELLS = .venv/bin/python -c 'from tests import test_rules as rules; print(*(f"*/{name}" for name in rules.SHELLS), sep=",")'
+# .ci/run measures how long each part takes: it names a file here, to which each part adds when it begins.
+PARTS =
+begins = @$(if $(PARTS),echo "$(1) $$(date +%s)" >>'$(PARTS)')
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,17 +31,31 @@ faults:  ## every scenario (or NAME=…) under each fault it lists and each dril
 fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
 
-test: .venv/complete  ## prove it
-	@.venv/bin/python -m pytest
+test: .venv/complete  ## the tests that are quick; K=pattern chooses some of them
+	@$(PYTEST)
 
-check: .venv/complete  ## lint, types, test
+check: lint types tests  ## lint, layout, types, and all tests but those of test-real
+
+lint: .venv/complete
+	$(call begins,lint)
 	@.venv/bin/python -m ruff check --no-cache .
 	@.venv/bin/python -m ruff format --no-cache --check .
+
+types: .venv/complete
+	$(call begins,types)
 	@.venv/bin/python -m mypy --cache-dir=.venv/mypy
-	@.venv/bin/python -m pytest
+
+tests: .venv/complete
+	$(call begins,tests)
+	@$(PYTEST) -m 'not real and not browser'
+
+coverage: .venv/complete  ## which lines and branches of the fakes' cores no test reaches (aim: 98 %)
+	@$(COVERAGE) run -m pytest -m 'not real and not browser'; status=$$?; \
+	  $(COVERAGE) report --omit="$$($(SHELLS))" && exit $$status
 
 test-real: .venv/complete  ## against real servers (needs root for Postfix, and Debian's packages)
-	@.venv/bin/python -m pytest -m real
+	$(call begins,test-real)
+	@$(PYTEST) -m 'real or browser'
 
 bench: .venv/complete  ## how fast, as ratios within one run
 	@.venv/bin/python -m tests.bench
@@ -45,4 +67,4 @@ rfc:  ## what of each RFC and XEP is done, with code and transcript
 	@$(PYTHON) .ci/venv.py
 	@touch .venv/complete
 
-.PHONY: help scenario scenarios faults fakes test check test-real bench rfc
+.PHONY: help scenario scenarios faults fakes test check lint types tests coverage test-real bench rfc

@@ -1,6 +1,9 @@
-"""Sets up .venv, once: what pyproject.toml names for tests and checks, and nothing else. Plain Python, or uv if present.
+"""Sets up .venv, once, with what pyproject.toml names for tests and checks. Uses uv if it is installed.
 
-`.venv/complete` is written last and holds what was asked for; without it, or when that has changed, it is set up anew.
+`.venv/complete` is written last. It holds a digest of the Python version and the requirements. When
+it is missing, or when one of these has changed, .venv is set up again.
+
+This file itself must run on older Pythons, so that they get a message and not a syntax error.
 """
 
 import hashlib
@@ -12,38 +15,49 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 OLDEST = (3, 11)
-NO_VENV = "python3 -m venv does not work here; install it (Debian: apt-get install python3-venv) and try again"
+NO_VENV = (
+    "python3 -m venv does not work here; install it (Debian: apt-get install python3-venv) "
+    "and try again"
+)
+NO_UV = "uv could not make a virtual environment"
 NO_PACKAGES = (
     "the packages could not be installed: is there a network, or a mirror (PIP_INDEX_URL)?\n"
-    "The scenarios that need only the standard library run without: make scenario NAME=apache-alert"
+    "The scenarios that need only the standard library run without: "
+    "make scenario NAME=apache-alert"
 )
 
 
 def fail(text):
+    """Ends the program with an error message."""
     sys.exit("error: " + text)
 
 
-def wanted():
-    """The requirements of every extra, without references to the project itself."""
-    import tomllib
+def read_requirements():
+    """Returns the requirements of all extras, except those that name this project itself."""
+    import tomllib  # new in 3.11, which has been checked by now
 
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    return sorted({one for extra in extras.values() for one in extra if not one.startswith("comms-and-fakes")})
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    found = set()
+    for extra in project["optional-dependencies"].values():
+        found.update(line for line in extra if not line.startswith(project["name"]))
+    return sorted(found)
 
 
 def install(requirements):
+    """Makes the virtual environment and installs these into it."""
+    python = str(VENV / "bin" / "python")
     uv = shutil.which("uv")
     if uv:
-        run([uv, "venv", "--python", sys.executable, str(VENV)], "uv could not make a virtual environment")
-        run([uv, "pip", "install", "--python", str(VENV / "bin" / "python"), *requirements], NO_PACKAGES)
+        run([uv, "venv", "--python", sys.executable, str(VENV)], NO_UV)
+        run([uv, "pip", "install", "--python", python, *requirements], NO_PACKAGES)
     else:
         run([sys.executable, "-m", "venv", str(VENV)], NO_VENV)
-        pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, *requirements], NO_PACKAGES)
 
 
 def run(command, remedy):
-    """Runs it in silence; what it said is shown only when it fails."""
+    """Runs a command. Shows its output only if it fails, after the remedy."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -53,16 +67,19 @@ def run(command, remedy):
 def main():
     if sys.version_info < OLDEST:
         have, need = (".".join(map(str, version)) for version in (sys.version_info[:2], OLDEST))
-        fail(f"Python {have} is too old: {need} or newer is needed; name it with: make PYTHON=python{need} …")
-    requirements = wanted()
-    mark = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()
-    done = VENV / "complete"
-    if done.exists() and done.read_text() == mark:
+        fail(
+            f"Python {have} is too old: {need} or newer is needed; "
+            f"name it with: make PYTHON=python{need} …"
+        )
+    requirements = read_requirements()
+    digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()
+    complete = VENV / "complete"
+    if complete.exists() and complete.read_text() == digest:
         return
     print("setting up .venv (once): pytest and what the checks need …", file=sys.stderr, flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     install(requirements)
-    done.write_text(mark)
+    complete.write_text(digest)
 
 
 if __name__ == "__main__":

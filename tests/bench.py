@@ -45,7 +45,9 @@ def timed(run: Callable[[], object]) -> float:
 def row(name: str, ours: float, theirs: float, whose: str, aim: str = "") -> None:
     """One line: ours, theirs, the ratio."""
     aimed = f"   aim {aim}" if aim else ""
-    print(f"{name:<58} {ours * 1e3:9.3f} ms  {whose} {theirs * 1e3:9.3f} ms  ratio {ours / theirs:6.2f}{aimed}")
+    print(
+        f"{name:<58} {ours * 1e3:9.3f} ms  {whose} {theirs * 1e3:9.3f} ms  ratio {ours / theirs:6.2f}{aimed}"
+    )
 
 
 def free_port() -> int:
@@ -66,7 +68,9 @@ def smtp_start() -> None:
 
     def message(address: tuple[str, int]) -> None:
         with smtplib.SMTP(*address, local_hostname="client.example") as client:
-            client.sendmail("carol@example.org", ["alice@example.test"], "Subject: hi\r\n\r\nhi\r\n")
+            client.sendmail(
+                "carol@example.org", ["alice@example.test"], "Subject: hi\r\n\r\nhi\r\n"
+            )
 
     def ours(talk: Callable[[tuple[str, int]], None]) -> None:
         with World({"servers": ["smtp"]}) as world:
@@ -80,7 +84,10 @@ def smtp_start() -> None:
         finally:
             controller.stop()
 
-    for name, talk in (("start to first greeting (and stop)", greeting), ("start + one message + stop", message)):
+    for name, talk in (
+        ("start to first greeting (and stop)", greeting),
+        ("start + one message + stop", message),
+    ):
         row(
             f"smtp: {name}",
             median(lambda: timed(lambda: ours(talk))),
@@ -95,9 +102,14 @@ def smtp_messages() -> None:
     for size, count, aim in ((1_000, 300, "0.5"), (100_000, 100, "0.2")):
         body = b"Subject: hi\r\n\r\n" + b"x" * 76 + b"\r\n"
         body += (b"y" * 76 + b"\r\n") * (size // 78)
-        script = b"MAIL FROM:<c@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n", body + b".\r\n"
+        script = (
+            b"MAIL FROM:<c@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n",
+            body + b".\r\n",
+        )
 
-        def talk(address: tuple[str, int], script: tuple[bytes, bytes] = script, count: int = count) -> None:
+        def talk(
+            address: tuple[str, int], script: tuple[bytes, bytes] = script, count: int = count
+        ) -> None:
             with socket.create_connection(address) as link:
                 reader = link.makefile("rb")
                 reader.readline()
@@ -139,7 +151,13 @@ def smtp_messages() -> None:
             loop.close()
             return used / count
 
-        row(f"smtp: CPU a message of {size:,} octets", median(ours, 5), median(theirs, 5), "aiosmtpd", aim)
+        row(
+            f"smtp: CPU a message of {size:,} octets",
+            median(ours, 5),
+            median(theirs, 5),
+            "aiosmtpd",
+            aim,
+        )
 
 
 def smtp_scaling() -> None:
@@ -167,10 +185,19 @@ def smtp_scaling() -> None:
     ]
     for name, make in inputs:
         once, twice = make(1), make(2)
-        row(f"smtp: {name}, twice as much", median(lambda: fed(twice), 5), median(lambda: fed(once), 5), "once    ", "2")
+        row(
+            f"smtp: {name}, twice as much",
+            median(lambda: fed(twice), 5),
+            median(lambda: fed(once), 5),
+            "once    ",
+            "2",
+        )
     for name, make in inputs[1:2] + inputs[3:]:
         once, twice = make(1), make(2)
-        first, second = median(lambda: timed(lambda: read(once)), 3), median(lambda: timed(lambda: read(twice)), 3)
+        first, second = (
+            median(lambda: timed(lambda: read(once)), 3),
+            median(lambda: timed(lambda: read(twice)), 3),
+        )
         row(f"message: reading {name}, twice as much", second, first, "once    ", "2")
 
 

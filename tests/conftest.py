@@ -1,10 +1,14 @@
-"""The plugin under test is loaded here as other projects get it by installation."""
+"""Settings of the whole suite: Hypothesis profiles, temporary folders, a check of the working tree.
+
+The plugin under test is loaded here in the way in which other projects get it by installation.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,21 +20,78 @@ settings.register_profile("dev", max_examples=50, deadline=None, database=None)
 settings.register_profile("ci", max_examples=400, deadline=None, database=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
+# ── temporary folders ────────────────────────────────────────────────────
 
-def _tree() -> str:
-    """What git sees changed; nothing where there is no git."""
-    here = Path(__file__).parent.parent
+MEMORY = Path("/dev/shm")
+ENOUGH = 1 << 30  # bytes; the suite needs about 100 MB at a time
+
+
+def _put_temporary_folders_into_memory() -> None:
+    """Makes `tempfile` and `tmp_path` use a file system in memory, if one has enough room.
+
+    The programs commit to SQLite up to a few hundred times in one rehearsal. On a disk, each commit
+    waits until the disk has written, and that was most of the time that the suite took. No test is
+    about a power failure, so nothing is lost. TMPDIR in the environment takes precedence.
+    """
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK | os.X_OK):
+        return
+    # In containers it is often small, and programs in it may not be executed, as some tests do.
+    has_room = shutil.disk_usage(MEMORY).free >= ENOUGH
+    if has_room and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        tempfile.tempdir = os.environ["TMPDIR"] = str(MEMORY)
+
+
+_put_temporary_folders_into_memory()
+
+
+# ── the working tree ─────────────────────────────────────────────────────
+
+ROOT = Path(__file__).parent.parent
+IN_CI = bool(os.environ.get("CI")) or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+TREE_BEFORE = pytest.StashKey[set[str]]()
+TREE_DIFFERENCES = pytest.StashKey[list[str]]()
+
+
+def _tree() -> set[str]:
+    """Returns the lines of `git status`: a state and a path each. Empty without a repository."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
     try:
-        return subprocess.run(
-            ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=False
-        ).stdout
+        return set(
+            subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, check=False
+            ).stdout.splitlines()
+        )
     except OSError:
-        return ""
+        return set()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def a_clean_tree() -> Iterator[None]:
-    """The tests leave the working tree as they found it."""
-    before = _tree()
-    yield
-    assert _tree() == before, "a test left something behind in the working tree"
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Notes what differs from the last commit before the first test runs."""
+    session.config.stash[TREE_BEFORE] = _tree()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Compares the working tree with how it was before the first test.
+
+    In CI, a difference fails the run. Elsewhere it is only reported, because a person may have
+    edited a file in the meantime.
+    """
+    before, after = session.config.stash[TREE_BEFORE], _tree()
+    found = [f"appeared during the tests: {line}" for line in sorted(after - before)]
+    found += [f"disappeared during the tests: {line}" for line in sorted(before - after)]
+    session.config.stash[TREE_DIFFERENCES] = found
+    if found and IN_CI and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Names the paths that differ."""
+    if found := config.stash.get(TREE_DIFFERENCES, []):
+        remedy = (
+            "a test must leave no file behind; use tmp_path" if IN_CI else "by a test, or by you?"
+        )
+        terminalreporter.section(f"the working tree changed ({remedy})")
+        for line in found:
+            terminalreporter.line(line)

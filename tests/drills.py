@@ -10,9 +10,11 @@ import signal
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pytest
 
 from comms import settings as comms_settings
 from comms.clock import Once, RealClock
@@ -23,6 +25,28 @@ from fakes.wire import Record
 
 # Units that may have taken effect when the connection is lost before their answer.
 EFFECTS = {("smtp", "."), ("pop3", "QUIT")}
+
+Case = TypeVar("Case")
+
+
+def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -> list[Any]:
+    """Marks as slow the cases of all steps but the first, the middle and the last one.
+
+    `make test` cuts the link of mysql-by-mail, over POP3 and SMTP, at every step, and that of the
+    other scenarios at these three; `make check` cuts every link at every step. Steps are told apart
+    by what the function `step` returns.
+    """
+    found = list(cases)
+    steps = list(dict.fromkeys(map(step, found)))
+    quick = {steps[0], steps[len(steps) // 2], steps[-1]}
+    rows = [case if isinstance(case, tuple) else (case,) for case in found]  # as parametrize does
+    marks = [() if step(case) in quick else (pytest.mark.slow,) for case in found]
+    return [pytest.param(*row, marks=mark) for row, mark in zip(rows, marks, strict=True)]
+
+
+def place(cut: str) -> str:
+    """Returns the part of a cut, as `cuts` writes it, that names the unit: `smtp RCPT nth 1`."""
+    return " ".join(cut.split()[:4])
 
 
 def units(records: Iterable[Record]) -> list[tuple[str, str, int]]:
@@ -111,8 +135,14 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
 
 
 _FORKS = multiprocessing.get_context("forkserver")
+# Imported once and not in each child. All tests share the one process that forks.
 _FORKS.set_forkserver_preload(
-    ["tests.drills", "scenarios.receiving.mysql_by_mail", "scenarios.processing.tickets"]
+    [
+        "tests.drills",
+        "tests.test_comms_commands",
+        "scenarios.receiving.mysql_by_mail",
+        "scenarios.processing.tickets",
+    ]
 )
 
 

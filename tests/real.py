@@ -1,6 +1,7 @@
-"""Real servers for `make test-real`: private instances on loopback, high ports, temporary folders, ended by pid.
+"""Real servers for `make test-real`: private instances on loopback, on free ports, in new folders.
 
-A missing package fails the test by name, with the line that installs it. Nothing is skipped.
+Each server is stopped by its process id, so that other instances on the machine are left alone. If
+a package is missing, the test fails with the command that installs it. Nothing is skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,44 +23,66 @@ import pytest
 
 
 def need(command: str, package: str) -> str:
-    """The path of a program, /usr/sbin and friends included. Fails naming Debian's package."""
-    found = shutil.which(
-        command, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/postfix/sbin"
-    )
+    """Returns the path of a program. Fails the test, naming the package, if it is not installed."""
+    # Servers are in folders that an ordinary user's PATH lacks.
+    places = [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+    found = shutil.which(command, path=":".join(places))
     if found is None:
         pytest.fail(f"{command} is not installed; run: apt-get install {package}", pytrace=False)
     return found
 
 
 def need_root(why: str) -> None:
-    """Fails when this does not run as root."""
+    """Fails the test if it does not run as root."""
     if os.geteuid() != 0:
         pytest.fail(f"{why} needs root; run: sudo make test-real", pytrace=False)
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a port of loopback on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
 
-def wait_for_port(port: int, process: subprocess.Popen[str] | None = None, seconds: float = 20.0) -> None:
-    """Returns when something listens there; fails when it does not come, with what the process said."""
-    poller = select.poll()  # with nothing registered: waits, and wakes for nothing
+def wait_for_port(
+    port: int, process: subprocess.Popen[str] | None = None, seconds: float = 20.0
+) -> None:
+    """Waits until something listens on the port. Otherwise fails, with the process's output."""
+    poller = select.poll()  # nothing is registered, so poll() waits as long as it is told to
     for _ in range(int(seconds / 0.05)):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         if process is not None and process.poll() is not None:
             out = process.communicate()[0]
-            pytest.fail(f"{process.args!r} ended with {process.returncode} before it listened: {out}", pytrace=False)
+            pytest.fail(f"{process.args!r} ended with {process.returncode}: {out}", pytrace=False)
         poller.poll(50)
     pytest.fail(f"nothing listens on port {port} after {seconds:g} s", pytrace=False)
 
 
+def wait_until(done: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    """Waits until `done` returns something true. Fails the test if that takes too long."""
+    poller = select.poll()
+    for _ in range(int(seconds / 0.05)):
+        if done():
+            return
+        poller.poll(50)
+    pytest.fail(f"{what}: not so after {seconds:g} s", pytrace=False)
+
+
+def is_running(pid: int) -> bool:
+    """Returns whether a process exists and has not ended."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # it is empty after the end
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def folder(owner: str = "root") -> Iterator[Path]:
-    """A temporary folder whose path others may walk, owned by a user."""
-    path = Path(tempfile.mkdtemp(prefix="real-"))
+    """Makes a temporary folder that belongs to this user and that other users may enter."""
+    # On a disk, because servers may want what a file system in memory lacks. The path is short,
+    # because the path of a Unix socket in it may have 107 bytes at most.
+    path = Path(tempfile.mkdtemp(prefix="real-", dir="/tmp"))
     path.chmod(0o755)
     if owner != "root":
         account = pwd.getpwnam(owner)
@@ -72,7 +95,7 @@ def folder(owner: str = "root") -> Iterator[Path]:
 
 @dataclass
 class Authority:
-    """Certificates for the real servers, by trustme."""
+    """A certificate authority in a folder, and a certificate for localhost that it has issued."""
 
     folder: Path
 
@@ -90,22 +113,22 @@ class Authority:
 
     @property
     def ca_file(self) -> Path:
-        """What a client trusts."""
+        """The authority's certificate, which clients trust."""
         return self.folder / "ca.pem"
 
     @property
     def cert_file(self) -> Path:
-        """The server's chain."""
+        """The server's certificate chain."""
         return self.folder / "cert.pem"
 
     @property
     def key_file(self) -> Path:
-        """The server's key."""
+        """The server's private key."""
         return self.folder / "key.pem"
 
 
 class Server:
-    """A server process in the foreground; `start` and `stop` as often as a test likes."""
+    """A server that runs in the foreground. A test may stop and start it as often as it likes."""
 
     def __init__(self, command: Sequence[str], port: int) -> None:
         self.command = list(command)
@@ -113,21 +136,30 @@ class Server:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Starts it and waits until it listens."""
-        self.process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
+        """Starts the server and waits until it listens."""
+        self.process = in_the_foreground(self.command)
         wait_for_port(self.port, self.process)
 
     def stop(self) -> None:
-        """Ends it, and waits for its end."""
+        """Ends the server and waits until it has ended."""
         if self.process is not None:
             end(self.process)
             self.process = None
 
 
+def in_the_foreground(command: Sequence[str]) -> subprocess.Popen[str]:
+    """Starts a server as the leader of a new session, which `end` ends as a whole."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def end(process: subprocess.Popen[str], seconds: float = 3.0) -> None:
-    """Ends a process that leads a session of its own, and what it left in there."""
+    """Ends a server and all processes of its session that it has left running."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
@@ -197,9 +229,11 @@ postlog unix-dgram n - n - 1 postlogd
 def postfix(
     recipients: Sequence[str], deliver_to: int, sasl: bool = False, by: str = "relay:[127.0.0.1]:"
 ) -> Iterator[tuple[Server, Authority, Path]]:
-    """A Postfix that takes mail for these recipients only, and hands it on by SMTP (or `by` LMTP) to a port of loopback.
+    """Runs a Postfix that accepts mail for these recipients only.
 
-    Gives the server, its authority, and its folder (`queue/private` is where an authentication server's socket goes).
+    It delivers by SMTP to the port `deliver_to` of loopback, or as `by` says. Yields the server,
+    its authority, and its folder. With `sasl`, it asks the authentication server whose socket is
+    `queue/private/auth` in that folder.
     """
     need("postfix", "postfix")
     need_root("Postfix")
@@ -209,21 +243,26 @@ def postfix(
         shutil.chown(place / "data", "postfix")
         authority = Authority(place)
         port = free_port()
-        domains = sorted({one.rpartition("@")[2] for one in recipients})
+        domains = sorted({address.rpartition("@")[2] for address in recipients})
         (place / "etc" / "main.cf").write_text(
             POSTFIX_MAIN.format(
-                folder=place, cert=authority.cert_file, key=authority.key_file, domains=", ".join(domains),
-                recipients=", ".join(f"{{{one} = x}}" for one in recipients), sasl="yes" if sasl else "no",
-                transports=", ".join(f"{{{one} = {by}{deliver_to}}}" for one in domains),
+                folder=place,
+                cert=authority.cert_file,
+                key=authority.key_file,
+                domains=", ".join(domains),
+                recipients=", ".join(f"{{{address} = x}}" for address in recipients),
+                sasl="yes" if sasl else "no",
+                transports=", ".join(f"{{{domain} = {by}{deliver_to}}}" for domain in domains),
             )
-        )  # fmt: skip
+        )
         (place / "etc" / "master.cf").write_text(POSTFIX_MASTER.format(port=f"127.0.0.1:{port}"))
         server = Server([need("postfix", "postfix"), "-c", str(place / "etc"), "start-fg"], port)
         server.start()
         try:
             yield server, authority, place
         finally:
-            subprocess.run([need("postfix", "postfix"), "-c", str(place / "etc"), "stop"], capture_output=True, check=False)
+            stop = [need("postfix", "postfix"), "-c", str(place / "etc"), "stop"]
+            subprocess.run(stop, capture_output=True, check=False)
             server.stop()
             if os.environ.get("SHOW_LOGS"):
                 print((place / "log" / "mail.log").read_text())
@@ -267,26 +306,25 @@ service stats {{
 
 @contextlib.contextmanager
 def dovecot_auth(socket_path: Path, users: dict[str, str]) -> Iterator[None]:
-    """Dovecot as an authentication server for Postfix: users with their passwords, by PLAIN, LOGIN and CRAM-MD5."""
+    """Runs Dovecot as an authentication server for Postfix, with PLAIN, LOGIN and CRAM-MD5.
+
+    `users` maps names to passwords.
+    """
     dovecot = need("dovecot", "dovecot-core")
     with folder() as place:
         (place / "run").mkdir()
-        (place / "passwd").write_text("".join(f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()))
+        passwords = [f"{user}:{{PLAIN}}{password}\n" for user, password in users.items()]
+        (place / "passwd").write_text("".join(passwords))
         (place / "dovecot.conf").write_text(DOVECOT_AUTH.format(folder=place, socket=socket_path))
-        process = subprocess.Popen(
-            [dovecot, "-F", "-c", str(place / "dovecot.conf")],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
-        poller = select.poll()
+        process = in_the_foreground([dovecot, "-F", "-c", str(place / "dovecot.conf")])
+
+        def has_made_its_socket() -> bool:
+            if process.poll() is not None:
+                pytest.fail(f"dovecot ended: {process.communicate()[0]}", pytrace=False)
+            return socket_path.exists()
+
         try:
-            for _ in range(400):
-                if socket_path.exists():
-                    break
-                if process.poll() is not None:
-                    pytest.fail(f"dovecot ended: {process.communicate()[0]}", pytrace=False)
-                poller.poll(50)
-            else:
-                pytest.fail(f"dovecot made no socket: {(place / 'dovecot.log').read_text()}", pytrace=False)
+            wait_until(has_made_its_socket, "Dovecot has made its socket")
             yield
         finally:
             end(process)
@@ -345,35 +383,51 @@ service stats {{
 
 @dataclass
 class Mailboxes:
-    """A Dovecot with maildrops: where it talks POP3 (STLS, and TLS from the first octet) and LMTP."""
+    """The ports of a Dovecot that holds maildrops."""
 
-    pop3: int
-    pop3s: int
-    lmtp: int
+    pop3: int  # with STLS
+    pop3s: int  # with TLS from the first byte
+    lmtp: int  # where mail is delivered
     place: Path
 
 
 @contextlib.contextmanager
-def dovecot_mail(users: dict[str, str], authority: Authority, aliases: dict[str, str] | None = None) -> Iterator[Mailboxes]:
-    """Dovecot as a mailbox server: users with their passwords, and further names of theirs. The mail is nobody's."""
+def dovecot_mail(
+    users: dict[str, str], authority: Authority, aliases: dict[str, str] | None = None
+) -> Iterator[Mailboxes]:
+    """Runs Dovecot as a mailbox server. The files belong to the system user `nobody`.
+
+    `users` maps names to passwords, `aliases` further addresses to names.
+    """
     dovecot = need("dovecot", "dovecot-core dovecot-pop3d dovecot-lmtpd")
     need_root("Dovecot")
-    if not Path("/usr/lib/dovecot/lmtp").exists() or not Path("/usr/lib/dovecot/pop3").exists():
-        pytest.fail(
-            "Dovecot's POP3 and LMTP are not installed; run: apt-get install dovecot-pop3d dovecot-lmtpd", pytrace=False
-        )
+    for service in ("pop3", "lmtp"):
+        if not Path(f"/usr/lib/dovecot/{service}").exists():
+            pytest.fail(
+                f"Dovecot's {service} is not installed; run: apt-get install dovecot-{service}d",
+                pytrace=False,
+            )
     with folder("nobody") as place:
         nobody = pwd.getpwnam("nobody")
         (place / "run").mkdir()
         boxes = {**{user: user for user in users}, **(aliases or {})}
-        (place / "users").write_text("".join(
-            f"{name}:{{PLAIN}}{users[user]}:{nobody.pw_uid}:{nobody.pw_gid}::{place}::userdb_mail=maildir:{place}/{user}\n"
+        lines = [
+            f"{name}:{{PLAIN}}{users[user]}:{nobody.pw_uid}:{nobody.pw_gid}"
+            f"::{place}::userdb_mail=maildir:{place}/{user}\n"
             for name, user in boxes.items()
-        ))  # fmt: skip
+        ]
+        (place / "users").write_text("".join(lines))
         found = Mailboxes(free_port(), free_port(), free_port(), place)
-        (place / "dovecot.conf").write_text(DOVECOT_MAIL.format(
-            folder=place, cert=authority.cert_file, key=authority.key_file, pop3=found.pop3, pop3s=found.pop3s, lmtp=found.lmtp
-        ))  # fmt: skip
+        (place / "dovecot.conf").write_text(
+            DOVECOT_MAIL.format(
+                folder=place,
+                cert=authority.cert_file,
+                key=authority.key_file,
+                pop3=found.pop3,
+                pop3s=found.pop3s,
+                lmtp=found.lmtp,
+            )
+        )
         server = Server([dovecot, "-F", "-c", str(place / "dovecot.conf")], found.pop3)
         server.start()
         try:
@@ -386,66 +440,71 @@ def dovecot_mail(users: dict[str, str], authority: Authority, aliases: dict[str,
 
 
 RESTART = """#!/bin/sh
-# restarts the mariadbd of this folder: what a unit's `systemctl restart` would do
+# Restarts the mariadbd of this folder, as `systemctl restart mariadb` would on a server.
 set -e
 echo restarted >> {folder}/restarts
 {admin} --no-defaults --socket={folder}/socket --user=root shutdown
 exec {folder}/start
 """
 START = """#!/bin/sh
-setsid {daemon} --no-defaults --user=mysql --datadir={folder}/data --socket={folder}/socket --pid-file={folder}/pid \\
-    --skip-networking --log-error={folder}/error.log >/dev/null 2>&1 </dev/null &
+echo $$ >{folder}/start.pid
+setsid {daemon} --no-defaults --user=mysql --datadir={folder}/data --socket={folder}/socket \\
+    --pid-file={folder}/pid --skip-networking --log-error={folder}/error.log \\
+    >/dev/null 2>&1 </dev/null &
 exec {admin} --no-defaults --socket={folder}/socket --user=root --wait=30 --connect-timeout=30 ping
 """
 
 
 @dataclass
 class MariaDb:
-    """A real mariadbd, run by the user mysql. `restart` is the command that restarts it."""
+    """A running mariadbd, which belongs to the system user `mysql`."""
 
     place: Path
 
     @property
     def restart(self) -> list[str]:
-        """A command line."""
+        """The command that restarts it."""
         return [str(self.place / "restart")]
 
     @property
     def restarts(self) -> int:
-        """How often it was run."""
+        """The number of times that `restart` has been run."""
         path = self.place / "restarts"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     @property
     def pid(self) -> int:
-        """The server's."""
+        """The server's process id."""
         return int((self.place / "pid").read_text())
 
     def ask(self, sql: str) -> str:
-        """What it answers."""
-        command = [
-            need("mariadb", "mariadb-client"),
-            "--no-defaults",
-            f"--socket={self.place}/socket",
-            "--user=root",
-            "-N",
-            "-e",
-            sql,
-        ]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        """Returns the server's answer, or "" if it gives none, as while it restarts."""
+        client = [need("mariadb", "mariadb-client"), "--no-defaults", "--user=root"]
+        command = [*client, f"--socket={self.place}/socket", "-N", "-e", sql]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return done.stdout.strip()
 
 
 @contextlib.contextmanager
 def mariadb() -> Iterator[MariaDb]:
-    """A MariaDB of its own in a temporary folder, started and answering."""
+    """Runs a MariaDB in a temporary folder, without a network. It answers already."""
     daemon, admin = need("mariadbd", "mariadb-server"), need("mariadb-admin", "mariadb-client")
     install = need("mariadb-install-db", "mariadb-server")
     need_root("MariaDB, to run as its own user")
     with folder("mysql") as place:
         subprocess.run(
-            [install, "--no-defaults", "--user=mysql", f"--datadir={place}/data", "--auth-root-authentication-method=normal",
-             "--skip-test-db"], check=True, capture_output=True, timeout=120,
-        )  # fmt: skip
+            [
+                install,
+                "--no-defaults",
+                "--user=mysql",
+                f"--datadir={place}/data",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
         for name, text in (("start", START), ("restart", RESTART)):
             (place / name).write_text(text.format(folder=place, daemon=daemon, admin=admin))
             (place / name).chmod(0o755)
@@ -454,11 +513,11 @@ def mariadb() -> Iterator[MariaDb]:
             subprocess.run([str(place / "start")], check=True, capture_output=True, timeout=60)
             yield found
         finally:
+            # The program that waits for the database, if a test ended before it had seen it run.
+            starter = int((place / "start.pid").read_text())
+            if is_running(starter):
+                os.kill(starter, signal.SIGKILL)
             if (place / "pid").exists():
                 pid = found.pid
                 os.kill(pid, signal.SIGTERM)
-                poller = select.poll()
-                for _ in range(400):
-                    if not Path(f"/proc/{pid}").exists():
-                        break
-                    poller.poll(50)
+                wait_until(lambda: not is_running(pid), "MariaDB has ended")

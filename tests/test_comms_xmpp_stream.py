@@ -132,6 +132,7 @@ def test_spaces_between_stanzas_are_not_stored() -> None:
     assert not reader.rest
 
 
+@pytest.mark.slow
 def test_ever_new_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """expat stores every name that it has seen. The reader replaces it from time to time."""
     monkeypatch.setattr(stream, "RENEW", 1 << 16)

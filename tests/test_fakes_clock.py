@@ -16,14 +16,14 @@ from fakes.transcripts.recorder import render
 from fakes.world import World
 from tests.linechat import LineChat, Room
 
-MESSAGES = 10_000
-
 
 @pytest.fixture
 def load(request: pytest.FixtureRequest) -> Iterator[None]:
     """Idle, or with more processes that want a processor all the time than there are processors."""
     burners = os.cpu_count() or 1 if request.param == "under load" else 0
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * burners)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * burners)
+    ]
     yield
     for process in processes:
         process.kill()
@@ -82,14 +82,26 @@ def play(way: str, messages: int) -> tuple[list[tuple[float, bytes]], int, str]:
         return bot.heard, answers, render(world.recording)
 
 
-@pytest.mark.parametrize("load", ["idle", "under load"], indirect=True)
+@pytest.mark.parametrize(
+    ("load", "messages"),
+    [
+        ("idle", 1_000),
+        pytest.param("idle", 10_000, marks=pytest.mark.slow),
+        pytest.param("under load", 10_000, marks=pytest.mark.slow),
+    ],
+    indirect=["load"],
+)
 @pytest.mark.parametrize("way", ["polled", "called"])
-def test_no_message_is_missed(way: str, load: None) -> None:
-    heard, answers, _ = play(way, MESSAGES)
-    assert len(heard) == MESSAGES + 1, "every message, and the greeting"
-    assert answers == MESSAGES + 1
+def test_no_message_is_missed(way: str, load: None, messages: int) -> None:
+    heard, answers, _ = play(way, messages)
+    assert len(heard) == messages + 1, "every message, and the greeting"
+    assert answers == messages + 1
     if way == "called":
-        late = [(at, line) for at, line in heard[1:] if at != START + int(line.split()[1].split(b".")[0])]
+        late = [
+            (at, line)
+            for at, line in heard[1:]
+            if at != START + int(line.split()[1].split(b".")[0])
+        ]
         assert late == [], "a callback runs at the simulated second in which the message was said"
 
 
@@ -139,7 +151,9 @@ def test_at_equal_times_cues_come_before_the_program() -> None:
 def test_a_wait_with_a_time_runs_to_it_and_one_without_ends_with_the_play() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        link = Link.connect(*world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock)
+        link = Link.connect(
+            *world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock
+        )
         world.clock.at(7, lambda: None)
         assert world.clock.wait(link, START + 100) is False
         assert world.clock.elapsed == 100
@@ -149,7 +163,9 @@ def test_a_wait_with_a_time_runs_to_it_and_one_without_ends_with_the_play() -> N
 
 def test_a_wait_without_a_time_ends_with_the_play_and_not_with_a_server_s_timer_behind_it() -> None:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
-        link = Link.connect(*world.address("smtp"), clock=world.clock)  # idle for 300 seconds, and it is told 421
+        link = Link.connect(
+            *world.address("smtp"), clock=world.clock
+        )  # idle for 300 seconds, and it is told 421
         link.recv(1 << 16)
         world.clock.at(7, lambda: None)
         assert world.clock.wait(link, None) is False
@@ -170,7 +186,9 @@ def test_a_loop_s_first_round_too_begins_when_nothing_moves() -> None:
             link.close()
 
 
-def test_what_one_program_writes_on_several_links_is_handled_in_the_order_in_which_it_writes() -> None:
+def test_what_one_program_writes_on_several_links_is_handled_in_the_order_in_which_it_writes() -> (
+    None
+):
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
         address = world.serve("chat", lambda: LineChat(world.runtime, room))
@@ -180,8 +198,14 @@ def test_what_one_program_writes_on_several_links_is_handled_in_the_order_in_whi
         links[0].close()
         links[1].sendall(b"NAME last\r\n")
         world.clock.settle()
-        said = [record for record in world.records if record.direction == "C" or record.verb == "leaves"]
-        assert [record.raw for record in said] == [*(b"NAME %d\r\n" % n for n in range(200)), b"", b"NAME last\r\n"]
+        said = [
+            record for record in world.records if record.direction == "C" or record.verb == "leaves"
+        ]
+        assert [record.raw for record in said] == [
+            *(b"NAME %d\r\n" % n for n in range(200)),
+            b"",
+            b"NAME last\r\n",
+        ]
         for link in links:
             link.close()
 
@@ -199,11 +223,15 @@ def test_a_play_that_never_rests_is_ended_an_hour_after_its_last_cue() -> None:
         link.close()
 
 
-def test_what_never_arrives_is_an_error_that_counts_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_never_arrives_is_an_error_that_counts_the_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("fakes.clock.PATIENCE", 0.05)
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
-        link = Link.connect(*world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock)
+        link = Link.connect(
+            *world.serve("chat", lambda: LineChat(world.runtime, room)), clock=world.clock
+        )
         link.bytes_out += 3
         with pytest.raises(TimeoutError, match="3 bytes that the client wrote were never handled"):
             world.clock.settle()
@@ -222,7 +250,9 @@ def test_a_connection_counts_only_when_it_has_been_greeted() -> None:
             self.send(b"welcome\r\n")
 
     with World({"servers": []}, rehearsal=True) as world:
-        link = Link.connect(*world.serve("chat", lambda: Greets(world.runtime, Room())), clock=world.clock)
+        link = Link.connect(
+            *world.serve("chat", lambda: Greets(world.runtime, Room())), clock=world.clock
+        )
         assert link.readable()
         assert counted == [0]
         assert len(world._shell.by_peer) == 1

@@ -171,9 +171,15 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
         ({"mail": {"size": -1}}, "mail.size: -1 is negative"),
         ({"person": [{"address": "a@b.c", "quota": -1}]}, "person.quota: -1 is negative"),
         ({"host": {"commands": [{"run": ["x"], "takes": -0.5}]}}, "takes: -0.5 is negative"),
-        ({"person": [{"address": "@@"}]}, "person.address: '@@' is not an address; write address ="),
+        (
+            {"person": [{"address": "@@"}]},
+            "person.address: '@@' is not an address; write address =",
+        ),
         ({"person": [{"address": "a@b.c> x"}]}, "person.address: 'a@b.c> x' is not an address"),
-        ({"person": [{"address": "a@b.c", "aliases": ["sales"]}]}, "person.aliases: 'sales' is not"),
+        (
+            {"person": [{"address": "a@b.c", "aliases": ["sales"]}]},
+            "person.aliases: 'sales' is not",
+        ),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(config: dict[str, Any], problem: str) -> None:

@@ -108,7 +108,9 @@ def test_a_success_is_reported_only_when_notify_asks_for_it(
 ) -> None:
     world = bouncing(FROM_CAROL, f"RCPT TO:<{to}>{notify}")
     found = [replies.bounce(read(raw)) for raw in reports(world)]
-    assert [bounce.recipients[0].action for bounce in found if bounce] == ([action] if action else [])
+    assert [bounce.recipients[0].action for bounce in found if bounce] == (
+        [action] if action else []
+    )
     assert not any(bounce and bounce.failed for bounce in found)
 
 

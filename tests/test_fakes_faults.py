@@ -16,7 +16,6 @@ from fakes.world import World
 SMTP = {"smtp": Smtp.vocabulary()}
 
 
-
 @pytest.mark.parametrize("text", [
     'RCPT arg assaf* reply "451 4.3.0 try later" times 2',
     "RETR nth 2 after 100",
@@ -54,7 +53,13 @@ def test_a_bare_hang_up_is_before_and_nth_alone_is_that_one_only() -> None:
 def test_times_and_nth_together_are_a_window() -> None:
     faults = Faults(vocabulary=dict(SMTP))
     faults.arm("MAIL nth 2 times 2 reset")
-    assert [bool(faults.meet("smtp", "MAIL")) for _ in range(5)] == [False, True, True, False, False]
+    assert [bool(faults.meet("smtp", "MAIL")) for _ in range(5)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_only_what_fits_is_counted() -> None:
@@ -67,7 +72,8 @@ def test_only_what_fits_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "fits"), [("assaf*", True), ("*assaf*", True), ("TO:<assaf@x>", True), ("assaf", False)]
+    ("pattern", "fits"),
+    [("assaf*", True), ("*assaf*", True), ("TO:<assaf@x>", True), ("assaf", False)],
 )
 def test_an_arg_is_the_text_behind_the_verb_or_the_address_in_it(pattern: str, fits: bool) -> None:
     faults = Faults(vocabulary=dict(SMTP))
@@ -122,8 +128,13 @@ def test_what_cannot_be_meant_is_refused_with_the_word_and_the_remedy(text: str,
 
 
 def test_a_place_that_two_servers_know_needs_its_protocol() -> None:
-    faults = Faults(vocabulary={"smtp": Smtp.vocabulary(), "pop3": frozenset({"quit", "connect", "tls"})})
-    with pytest.raises(FaultError, match="smtp and pop3 both have a place 'quit'; name the protocol: smtp QUIT reset"):
+    faults = Faults(
+        vocabulary={"smtp": Smtp.vocabulary(), "pop3": frozenset({"quit", "connect", "tls"})}
+    )
+    with pytest.raises(
+        FaultError,
+        match="smtp and pop3 both have a place 'quit'; name the protocol: smtp QUIT reset",
+    ):
         faults.arm("QUIT reset")
     faults.arm("pop3 QUIT reset")
 

@@ -63,7 +63,9 @@ def test_a_request_is_answered_and_the_connection_stands() -> None:
         (b"GET / HTTP/1.0\r\nConnection: keep-alive", False),
     ],
 )
-def test_a_connection_stands_in_http_1_1_unless_the_client_says_close(head: bytes, stands: bool) -> None:
+def test_a_connection_stands_in_http_1_1_unless_the_client_says_close(
+    head: bytes, stands: bool
+) -> None:
     session, answer = asked(head + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert (b"Connection: close\r\n" in answer) is not stands

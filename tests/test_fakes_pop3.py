@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    precondition,
+    rule,
+)
 
 from fakes.faults import Fault
 from fakes.maildrop import Row
@@ -27,7 +34,12 @@ from tests.legality import in_states
 
 ALICE = "alice@example.test"
 LOGIN = b"USER alice\r\nPASS secret\r\n"
-WAY_TO = {"AUTHORIZATION": b"", "NAMED": b"USER alice\r\n", "TRANSACTION": LOGIN, "AUTH": b"AUTH LOGIN\r\n"}
+WAY_TO = {
+    "AUTHORIZATION": b"",
+    "NAMED": b"USER alice\r\n",
+    "TRANSACTION": LOGIN,
+    "AUTH": b"AUTH LOGIN\r\n",
+}
 ARGUMENTS = {
     "USER": "bob", "PASS": "secret", "APOP": "alice 0123", "AUTH": "LOGIN", "RETR": "1", "DELE": "1", "TOP": "1 0",
 }  # fmt: skip
@@ -64,7 +76,9 @@ def tell(session: Pop3, octets: bytes) -> bytes:
 
 
 def plain_records(world: World) -> list[tuple[str, str, bytes]]:
-    return [(one.direction, one.verb, one.raw) for one in world.recording if isinstance(one, Record)]
+    return [
+        (one.direction, one.verb, one.raw) for one in world.recording if isinstance(one, Record)
+    ]
 
 
 # ── by the table ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -73,12 +87,16 @@ def plain_records(world: World) -> list[tuple[str, str, bytes]]:
 @pytest.mark.parametrize(("verb", "state", "legal"), [
     row for row in in_states(Pop3.verbs, WAY_TO) if row[0].isupper() and row[1] != "AUTH"
 ])  # fmt: skip
-def test_a_verb_is_taken_where_its_table_says_so_and_only_there(verb: str, state: str, legal: bool) -> None:
+def test_a_verb_is_taken_where_its_table_says_so_and_only_there(
+    verb: str, state: str, legal: bool
+) -> None:
     _, session = core(World({"tls": "optional"}, rehearsal=True))
     session.receive(WAY_TO[state])
     before = (session.user, set(session._marked), session.tls)
     answer = tell(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n")
-    wrong_state = answer.startswith((b"-ERR Log in first", b"-ERR You are logged in", b"-ERR Say USER first"))
+    wrong_state = answer.startswith(
+        (b"-ERR Log in first", b"-ERR You are logged in", b"-ERR Say USER first")
+    )
     assert answer.startswith((b"+", b"-ERR"))
     assert wrong_state != legal, f"{verb} in {state}: {answer!r}"
     if wrong_state:
@@ -92,18 +110,25 @@ def test_in_an_exchange_nothing_is_a_command() -> None:
     assert not session.closed
 
 
-@pytest.mark.parametrize("verb", ["USER", "PASS", "APOP", "AUTH", "STLS", "UTF8", "LANG", "CAPA", "TOP", "UIDL"])
+@pytest.mark.parametrize(
+    "verb", ["USER", "PASS", "APOP", "AUTH", "STLS", "UTF8", "LANG", "CAPA", "TOP", "UIDL"]
+)
 def test_a_capability_that_is_off_takes_its_verb_with_it(verb: str) -> None:
     off = {"PASS": "USER", "AUTH": "SASL"}.get(verb, verb)
     _, session = core(World({"tls": "optional", "off": {"pop3": [off]}}, rehearsal=True))
     state = "TRANSACTION" if verb in ("TOP", "UIDL") else "AUTHORIZATION"
     session.receive(WAY_TO[state])
-    assert tell(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n") == b"-ERR Unknown command\r\n"
+    assert (
+        tell(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n")
+        == b"-ERR Unknown command\r\n"
+    )
 
 
 def test_response_codes_can_be_switched_off() -> None:
     _, session = core(World({"off": {"pop3": ["AUTH-RESP-CODE"]}}, rehearsal=True))
-    assert tell(session, b"USER alice\r\nPASS wrong\r\n").endswith(b"-ERR Authentication failed\r\n")
+    assert tell(session, b"USER alice\r\nPASS wrong\r\n").endswith(
+        b"-ERR Authentication failed\r\n"
+    )
     _, session = core(World({"off": {"pop3": ["RESP-CODES"]}}, rehearsal=True))
     session.store.maildrop(ALICE).holder = object()
     assert b"[" not in tell(session, LOGIN)
@@ -114,7 +139,9 @@ def test_the_published_apop_digest_is_accepted() -> None:
     _, session = core(World({"person": people}, rehearsal=True), mails=0)
     said(session)
     session._stamp = "<1896.697170952@dbc.mtview.ca.us>"
-    assert tell(session, b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n").startswith(b"+OK")  # RFC 1939 §7
+    assert tell(session, b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n").startswith(
+        b"+OK"
+    )  # RFC 1939 §7
 
 
 def test_each_greeting_has_a_timestamp_of_its_own() -> None:
@@ -134,20 +161,31 @@ def test_a_wrong_plain_response_is_refused_and_changes_nothing(response: bytes) 
     encoded = base64.b64encode(response) or b"="
     assert tell(session, b"AUTH PLAIN\r\n" + encoded + b"\r\n").startswith(b"+ \r\n-ERR ")
     assert not session.user
-    assert tell(session, b"AUTH PLAIN " + base64.b64encode(b"\0alice\0secret") + b"\r\n").startswith(b"+OK")
+    assert tell(
+        session, b"AUTH PLAIN " + base64.b64encode(b"\0alice\0secret") + b"\r\n"
+    ).startswith(b"+OK")
 
 
-@pytest.mark.parametrize("line", [b"=AAA", b"AAA=BBB", b"!!!!", b"AAA", b"A A=", b"\xc3\xa9===", b"AAAA===="])
+@pytest.mark.parametrize(
+    "line", [b"=AAA", b"AAA=BBB", b"!!!!", b"AAA", b"A A=", b"\xc3\xa9===", b"AAAA===="]
+)
 def test_what_is_no_base64_is_refused(line: bytes) -> None:
     _, session = core()
-    assert tell(session, b"AUTH PLAIN\r\n" + line + b"\r\n").startswith(b"+ \r\n-ERR ")  # RFC 5034 §4
+    assert tell(session, b"AUTH PLAIN\r\n" + line + b"\r\n").startswith(
+        b"+ \r\n-ERR "
+    )  # RFC 5034 §4
     assert session.state == "AUTHORIZATION"
 
 
 # ── what is sent ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@given(st.lists(st.sampled_from([b".", b"..", b"\r\n", b"\n", b"\r", b"x", b"\0", b"\xff", b" ", b"."]), max_size=30))
+@given(
+    st.lists(
+        st.sampled_from([b".", b"..", b"\r\n", b"\n", b"\r", b"x", b"\0", b"\xff", b" ", b"."]),
+        max_size=30,
+    )
+)
 def test_what_is_fetched_is_what_lies_there_and_its_size_is_true(pieces: list[bytes]) -> None:
     content = b"".join(pieces)
     world, session = core(mails=0)
@@ -169,7 +207,10 @@ def test_what_is_fetched_is_what_lies_there_and_its_size_is_true(pieces: list[by
 def test_an_empty_mail_and_one_that_begins_with_a_dot_are_whole() -> None:
     _, session = core()
     session.receive(LOGIN)
-    session._rows = [Row(1, b"", 0.0, session._rows[0].mail), Row(2, b".first\r\n", 0.0, session._rows[0].mail)]
+    session._rows = [
+        Row(1, b"", 0.0, session._rows[0].mail),
+        Row(2, b".first\r\n", 0.0, session._rows[0].mail),
+    ]
     assert tell(session, b"RETR 1\r\n") == b"+OK 0 octets\r\n.\r\n"
     assert tell(session, b"RETR 2\r\n") == b"+OK 8 octets\r\n..first\r\n.\r\n"
 
@@ -224,8 +265,13 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-@given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=40)), max_size=25), st.booleans())
-def test_any_octets_raise_nothing_and_every_line_is_answered(pieces: list[bytes], tls: bool) -> None:
+@given(
+    st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=40)), max_size=25),
+    st.booleans(),
+)
+def test_any_octets_raise_nothing_and_every_line_is_answered(
+    pieces: list[bytes], tls: bool
+) -> None:
     world, session = core(World({"tls": "optional" if tls else "off"}, rehearsal=True))
     output = said(session)
     for piece in pieces:
@@ -238,8 +284,13 @@ def test_any_octets_raise_nothing_and_every_line_is_answered(pieces: list[bytes]
     units = [one for one in world.recording if isinstance(one, Record) and one.direction == "C"]
     answers = [one for one in world.recording if isinstance(one, Record) and one.direction == "S"]
     assert len(answers) == len(units) + 1
-    assert all(one.raw.startswith((b"+OK", b"-ERR", b"+ ")) and one.raw.endswith(b"\r\n") for one in answers)
-    assert b"secret" not in render(world.recording).replace("{", "").encode() or b"secret" in b"".join(pieces)
+    assert all(
+        one.raw.startswith((b"+OK", b"-ERR", b"+ ")) and one.raw.endswith(b"\r\n")
+        for one in answers
+    )
+    assert b"secret" not in render(world.recording).replace(
+        "{", ""
+    ).encode() or b"secret" in b"".join(pieces)
     session.eof()
     assert world.mail.maildrop(ALICE).holder is None
 
@@ -306,15 +357,33 @@ WHATS: list[dict[str, Any]] = [
     {"delay": 7.0}, {"split": 1}, {"lost": "stored"}, {"lost": "unstored"}, {"reply": "-ERR [SYS/TEMP] later"},
     {"reply": "+OK"}, {"reply": "what is this"},
 ]  # fmt: skip
-PLACES = ["connect", "CAPA", "USER", "PASS", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP", "QUIT"]
+PLACES = [
+    "connect",
+    "CAPA",
+    "USER",
+    "PASS",
+    "STAT",
+    "LIST",
+    "UIDL",
+    "RETR",
+    "TOP",
+    "DELE",
+    "RSET",
+    "NOOP",
+    "QUIT",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("what", WHATS, ids=str)
-def test_under_every_fault_only_an_answered_or_lost_quit_removes(place: str, what: dict[str, Any]) -> None:
+def test_under_every_fault_only_an_answered_or_lost_quit_removes(
+    place: str, what: dict[str, Any]
+) -> None:
     if place == "connect" and "lost" in what:
         return
-    world = World({"servers": ["pop3"]}, rehearsal=True, faults=[Fault(place, "pop3", nth=1, **what)])
+    world = World(
+        {"servers": ["pop3"]}, rehearsal=True, faults=[Fault(place, "pop3", nth=1, **what)]
+    )
     world, session = core(world)
     said(session)
     for line in (b"CAPA", b"USER alice", b"PASS secret", b"STAT", b"LIST", b"UIDL", b"RETR 1", b"TOP 1 0", b"DELE 2", b"RSET",
@@ -330,7 +399,10 @@ def test_under_every_fault_only_an_answered_or_lost_quit_removes(place: str, wha
     taken = sum(one.fields.get("removed", 0) for one in world.recording if isinstance(one, Record))
     assert len(world.mail.inbox(ALICE)) == 2 - taken
     if place == "QUIT":
-        kept = what in ({"hang_up": "before"}, {"reset": True}, {"stall": True}, {"lost": "unstored"}) or "reply" in what
+        kept = (
+            what in ({"hang_up": "before"}, {"reset": True}, {"stall": True}, {"lost": "unstored"})
+            or "reply" in what
+        )
         assert taken == (0 if kept else 1)
 
 
@@ -399,7 +471,10 @@ def test_pipelined_answers_are_not_piled_up() -> None:
 
 
 @pytest.mark.world(servers=["pop3"], mail={"size": 100_000_000})
-def test_a_mail_of_thirty_megabytes_is_fetched_and_a_reader_of_many_that_never_reads_is_cut_off(world: World) -> None:
+@pytest.mark.slow
+def test_a_mail_of_thirty_megabytes_is_fetched_and_a_reader_of_many_that_never_reads_is_cut_off(
+    world: World,
+) -> None:
     raw = b"Subject: big\r\n\r\n" + (b"." * 998 + b"\r\n") * 30_000
     world.mail.deliver(ALICE, raw)
     client = poplib.POP3(*world.address("pop3"), timeout=30)
@@ -447,7 +522,9 @@ class Maildrop(RuleBasedStateMachine):
     @rule(body=st.sampled_from([b"", b".", b"..\r\n.", b"hello", b"\n.\n"]))
     def mail_arrives(self, body: bytes) -> None:
         stuffed = re.sub(rb"(?m)(^|(?<=\r\n))\.", rb"\1..", body) if b"." in body else body
-        stuffed = b"\r\n".join(b"." + line if line.startswith(b".") else line for line in body.split(b"\r\n"))
+        stuffed = b"\r\n".join(
+            b"." + line if line.startswith(b".") else line for line in body.split(b"\r\n")
+        )
         self.smtp.receive(
             b"MAIL FROM:<c@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\nSubject: x\r\n\r\n"
             + stuffed
@@ -471,7 +548,11 @@ class Maildrop(RuleBasedStateMachine):
         if self.own(session):
             return
         digest = hashlib.md5((session._stamp + "secret").encode()).hexdigest().encode()
-        line = {"pass": LOGIN, "apop": b"APOP alice " + digest + b"\r\n", "wrong": b"USER alice\r\nPASS no\r\n"}[way]
+        line = {
+            "pass": LOGIN,
+            "apop": b"APOP alice " + digest + b"\r\n",
+            "wrong": b"USER alice\r\nPASS no\r\n",
+        }[way]
         answer = tell(session, line).removeprefix(b"+OK Now the password\r\n")
         if way == "wrong":
             assert answer.startswith(b"-ERR [AUTH]")
@@ -495,7 +576,9 @@ class Maildrop(RuleBasedStateMachine):
         assert b"\r\n".join(lines) == self.seen[number - 1][1]
         assert (
             top
-            == answer.partition(b"\r\n\r\n")[0].replace(answer.partition(b"\r\n")[0], b"+OK The top of it")
+            == answer.partition(b"\r\n\r\n")[0].replace(
+                answer.partition(b"\r\n")[0], b"+OK The top of it"
+            )
             + b"\r\n\r\n.\r\n"
         )
 
@@ -533,7 +616,11 @@ class Maildrop(RuleBasedStateMachine):
     def the_lists_agree(self) -> None:
         if self.holder is not None:
             shown = tell(self.holder, b"UIDL\r\n").split(b"\r\n")[1:-2]
-            wanted = [f"{n + 1} {one[0]}".encode() for n, one in enumerate(self.seen) if n not in self.marked]
+            wanted = [
+                f"{n + 1} {one[0]}".encode()
+                for n, one in enumerate(self.seen)
+                if n not in self.marked
+            ]
             assert shown == wanted
             count = tell(self.holder, b"STAT\r\n").split()[1]
             assert int(count) == len(wanted)

@@ -60,14 +60,20 @@ def test_a_flawed_certificate_is_what_the_fault_says(flaw: str, reason: str) -> 
     config = {"servers": ["smtp"], "tls": "optional"}
     with World(config, faults=[f"tls certificate {flaw}"], ports={"smtps": 0}) as world:
         context = ssl.create_default_context(cafile=str(world.ca_file))
-        with dial(world, "smtps") as link, pytest.raises(ssl.SSLCertVerificationError, match=reason):
+        with (
+            dial(world, "smtps") as link,
+            pytest.raises(ssl.SSLCertVerificationError, match=reason),
+        ):
             context.wrap_socket(link, server_hostname="localhost")
 
 
 def test_implicit_tls_greets_inside() -> None:
     with World({"servers": ["smtp"], "tls": "optional"}, ports={"smtps": 0}) as world:
         context = ssl.create_default_context(cafile=str(world.ca_file))
-        with dial(world, "smtps") as link, context.wrap_socket(link, server_hostname="localhost") as inside:
+        with (
+            dial(world, "smtps") as link,
+            context.wrap_socket(link, server_hostname="localhost") as inside,
+        ):
             assert read_until(inside, b"\r\n").startswith(b"220 ")
             inside.sendall(b"QUIT\r\n")
             assert read_until(inside, b"\r\n").startswith(b"221 ")
@@ -76,7 +82,9 @@ def test_implicit_tls_greets_inside() -> None:
 
 @pytest.mark.parametrize("what", ["hang up", "reset", "stall"])
 def test_a_handshake_that_fails(what: str) -> None:
-    with World({"servers": ["smtp"], "tls": "optional"}, faults=[f"tls {what}"], ports={"smtps": 0}) as world:
+    with World(
+        {"servers": ["smtp"], "tls": "optional"}, faults=[f"tls {what}"], ports={"smtps": 0}
+    ) as world:
         context = ssl.create_default_context(cafile=str(world.ca_file))
         with pytest.raises((ssl.SSLError, OSError)), dial(world, "smtps") as link:
             link.settimeout(0.1 if what == "stall" else 5)
@@ -112,6 +120,18 @@ def test_the_last_words_arrive_though_the_client_said_more_than_was_read() -> No
         assert said.endswith(b"221 2.0.0 Bye\r\n")
 
 
+def test_after_its_last_words_the_server_goes_on_reading_for_a_while() -> None:
+    # If the server closed its socket at once, what the client still sends would be answered by RST,
+    # and a client in the middle of sending would see an error instead of the last words.
+    with World({"servers": ["smtp"]}) as world, dial(world) as link:
+        read_until(link, b"\r\n")
+        link.sendall(b"QUIT\r\n")
+        assert read_all(link) == b"221 2.0.0 Bye\r\n"
+        for _ in range(5):
+            world.call(lambda: None)  # returns when the server's loop has run once more
+            link.sendall(b"NOOP\r\n")
+
+
 def test_a_client_that_resets_leaves_nothing_behind() -> None:
     with World({"servers": ["smtp"]}) as world:
         link = dial(world)
@@ -134,7 +154,10 @@ def test_too_many_sessions_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
             link.close()
 
 
-def test_a_reader_that_does_not_read_is_cut_off_and_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_reader_that_does_not_read_is_cut_off_and_others_are_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("fakes.shell.OUTPUT", 100_000)
     with World({"servers": ["smtp"]}) as world:
         with dial(world) as slow:
@@ -159,7 +182,10 @@ def test_an_outage_refuses_and_the_same_port_comes_back() -> None:
 
 
 def test_a_refused_connection_is_a_closed_port() -> None:
-    with World({"servers": ["smtp"]}, faults=["connect refuse"]) as world, pytest.raises(ConnectionRefusedError):
+    with (
+        World({"servers": ["smtp"]}, faults=["connect refuse"]) as world,
+        pytest.raises(ConnectionRefusedError),
+    ):
         dial(world)
 
 
@@ -171,12 +197,17 @@ def test_a_cut_from_outside_ends_every_connection() -> None:
         assert (one.recv(10), two.recv(10)) == (b"", b"")
 
 
-def test_an_exception_in_a_fake_fails_the_test_and_spares_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_a_fake_fails_the_test_and_spares_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(self: Smtp, unit: Unit) -> None:
         raise ZeroDivisionError("a bug in the fake")
 
     monkeypatch.setattr(Smtp, "do_NOOP", broken)
-    with pytest.raises(ZeroDivisionError, match="a bug in the fake"), World({"servers": ["smtp"]}) as world:
+    with (
+        pytest.raises(ZeroDivisionError, match="a bug in the fake"),
+        World({"servers": ["smtp"]}) as world,
+    ):
         with dial(world) as link:
             read_until(link, b"\r\n")
             link.sendall(b"NOOP\r\n")
@@ -187,7 +218,10 @@ def test_an_exception_in_a_fake_fails_the_test_and_spares_the_others(monkeypatch
 
 
 def test_a_fault_never_met_fails_the_test_and_can_be_forgotten() -> None:
-    with pytest.raises(UnmetFault, match="smtp RCPT reset"), World({"servers": ["smtp"]}, faults=["RCPT reset"]):
+    with (
+        pytest.raises(UnmetFault, match="smtp RCPT reset"),
+        World({"servers": ["smtp"]}, faults=["RCPT reset"]),
+    ):
         pass
     with World({"servers": ["smtp"]}, faults=["RCPT reset"]) as world:
         world.faults.disarm()
@@ -212,14 +246,23 @@ with World({"servers": ["smtp"]}) as world:
 def test_a_world_that_does_not_stop_names_the_session_that_holds_it() -> None:
     """In a process of its own, which ends with it."""
     done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=30)
-    assert "RuntimeError: the world did not stop within 0.1 s, held by a handler of smtp session 1" in done.stderr
+    assert (
+        "RuntimeError: the world did not stop within 0.1 s, held by a handler of smtp session 1"
+        in done.stderr
+    )
 
 
 async def test_a_world_serves_on_the_test_s_own_loop() -> None:
     async with World({"servers": ["smtp"]}) as world:
         reader, writer = await asyncio.open_connection(*world.address("smtp"))
         assert (await reader.readline()).startswith(b"220")
-        for line in (b"HELO c", b"MAIL FROM:<a@b.c>", b"RCPT TO:<alice@example.test>", b"DATA", b"Subject: hi\r\n\r\n."):
+        for line in (
+            b"HELO c",
+            b"MAIL FROM:<a@b.c>",
+            b"RCPT TO:<alice@example.test>",
+            b"DATA",
+            b"Subject: hi\r\n\r\n.",
+        ):
             writer.write(line + b"\r\n")
             await reader.readline()
         mail = await world.mail.arrival(lambda mail: mail.subject == "hi")

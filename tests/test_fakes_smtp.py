@@ -70,13 +70,17 @@ def tell(session: Smtp, octets: bytes) -> bytes:
 
 
 def plain_records(world: World) -> list[tuple[str, str, bytes]]:
-    return [(one.direction, one.verb, one.raw) for one in world.recording if isinstance(one, Record)]
+    return [
+        (one.direction, one.verb, one.raw) for one in world.recording if isinstance(one, Record)
+    ]
 
 
 @pytest.mark.parametrize(("verb", "state", "legal"), [
     row for row in in_states(Smtp.verbs, WAY_TO) if row[0].isupper() and row[1] not in ("DATA", "AUTH")
 ])  # fmt: skip
-def test_a_verb_is_taken_where_its_table_says_so_and_only_there(verb: str, state: str, legal: bool) -> None:
+def test_a_verb_is_taken_where_its_table_says_so_and_only_there(
+    verb: str, state: str, legal: bool
+) -> None:
     _, session = core(World({"tls": "optional"}, rehearsal=True))
     session.receive(WAY_TO[state])
     before = (session.state, session._sender, session._recipients[:])
@@ -84,7 +88,9 @@ def test_a_verb_is_taken_where_its_table_says_so_and_only_there(verb: str, state
     refused = answer.startswith((b"503", b"554"))
     assert refused != legal, f"{verb} in {state}: {answer!r}"
     if refused:
-        assert (session.state, session._sender, session._recipients) == before, "a refusal changes nothing"
+        assert (session.state, session._sender, session._recipients) == before, (
+            "a refusal changes nothing"
+        )
 
 
 def test_in_data_and_in_an_exchange_nothing_is_a_command() -> None:
@@ -131,8 +137,13 @@ FRAGMENTS = [*DIALOGUE, b"\r\n", b"\n", b"\r", b".", b"\0", b"\xff", b"STARTTLS\
              b"VRFY \xf0\x9f\x98\x80\r\n"]  # fmt: skip
 
 
-@given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=40)), max_size=25), st.booleans())
-def test_any_octets_raise_nothing_and_every_line_is_answered_with_a_reply(pieces: list[bytes], tls: bool) -> None:
+@given(
+    st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=40)), max_size=25),
+    st.booleans(),
+)
+def test_any_octets_raise_nothing_and_every_line_is_answered_with_a_reply(
+    pieces: list[bytes], tls: bool
+) -> None:
     _, session = core(World({"tls": "optional" if tls else "off"}, rehearsal=True))
     output = said(session)
     for piece in pieces:
@@ -143,7 +154,9 @@ def test_any_octets_raise_nothing_and_every_line_is_answered_with_a_reply(pieces
             session.secured(TlsFacts())
     session.eof()
     for line in output.splitlines(keepends=True):
-        assert line[:3].isdigit() and line[3:4] in b" -" and line.endswith(b"\r\n") and line.isascii()
+        assert (
+            line[:3].isdigit() and line[3:4] in b" -" and line.endswith(b"\r\n") and line.isascii()
+        )
 
 
 @pytest.mark.parametrize("state", ["START", "AUTH", "DATA"])
@@ -159,7 +172,9 @@ def test_an_endless_line_takes_no_memory_and_ends_in_a_refusal(state: str) -> No
     assert tell(session, b"NOOP\r\n").startswith(b"250")
 
 
-@pytest.mark.parametrize(("length", "answer"), [(512, b"250"), (1036, b"250"), (2048, b"250"), (2049, b"500 5.5.2")])
+@pytest.mark.parametrize(
+    ("length", "answer"), [(512, b"250"), (1036, b"250"), (2048, b"250"), (2049, b"500 5.5.2")]
+)
 def test_lines_up_to_2048_octets_pass(length: int, answer: bytes) -> None:
     _, session = core()
     assert tell(session, b"NOOP " + b"x" * (length - 7) + b"\r\n").startswith(answer)
@@ -169,7 +184,9 @@ def test_an_answer_to_a_challenge_may_have_12288_octets() -> None:
     _, session = core()
     session.receive(EHLO + b"AUTH PLAIN\r\n")
     fits = base64.b64encode(b"\0a\0" + b"x" * 9000)
-    assert tell(session, fits + b"\r\n").startswith(b"501 5.5.4 PLAIN takes at most 255"), "read whole, then judged"
+    assert tell(session, fits + b"\r\n").startswith(b"501 5.5.4 PLAIN takes at most 255"), (
+        "read whole, then judged"
+    )
     session.receive(b"AUTH PLAIN\r\n")
     assert tell(session, b"x" * 12287 + b"\r\n").startswith(b"500 5.5.6")
 
@@ -192,7 +209,9 @@ def test_a_test_is_told_of_a_mail_only_after_its_250_is_written() -> None:
 
 # ── cuts: before, within and after every unit ────────────────────────────────────────────────────────────────────
 
-ANSWERS = [play(DIALOGUE[: n + 1])[1].removeprefix(play(DIALOGUE[:n])[1]) for n in range(len(DIALOGUE))]
+ANSWERS = [
+    play(DIALOGUE[: n + 1])[1].removeprefix(play(DIALOGUE[:n])[1]) for n in range(len(DIALOGUE))
+]
 UNITS = [one for one in WHOLE[0] if one[0] == "C"]
 
 
@@ -220,7 +239,9 @@ def test_a_cut_at_any_unit_ends_the_session_there_and_stores_what_was_handled(
 ) -> None:
     verb, nth, index = place
     fault = Fault(verb, nth=nth, **what)  # type: ignore[arg-type]
-    world, session = core(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=[fault]))
+    world, session = core(
+        World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=[fault])
+    )
     said(session)
     answers = [tell(session, unit) for unit in DIALOGUE]
     session.eof()
@@ -236,14 +257,20 @@ def test_a_cut_at_any_unit_ends_the_session_there_and_stores_what_was_handled(
     assert answers[index] == wanted
     assert b"".join(answers[index + 1 :]) == b""
     dot = next(n for n, unit in enumerate(UNITS) if unit[1] == ".")
-    handles = what.get("hang_up") in ("within", "after") or "after" in what or what.get("lost") == "stored"
+    handles = (
+        what.get("hang_up") in ("within", "after")
+        or "after" in what
+        or what.get("lost") == "stored"
+    )
     stored = index > dot or (index == dot and handles)
     assert len(world.mail.inbox("alice@example.test")) == int(stored)
     world.check()
 
 
 def test_an_answer_may_come_octet_by_octet_and_the_session_goes_on() -> None:
-    _, session = core(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["EHLO split 1"]))
+    _, session = core(
+        World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["EHLO split 1"])
+    )
     said(session)
     session.receive(EHLO)
     writes = []
@@ -257,7 +284,9 @@ def test_an_answer_may_come_octet_by_octet_and_the_session_goes_on() -> None:
 
 
 def test_a_delay_holds_the_unit_and_what_comes_behind_it() -> None:
-    world, session = core(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["RSET delay 30"]))
+    world, session = core(
+        World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["RSET delay 30"])
+    )
     said(session)
     session.receive(b"RSET\r\nNOOP\r\n")
     assert said(session) == b""
@@ -268,13 +297,21 @@ def test_a_delay_holds_the_unit_and_what_comes_behind_it() -> None:
 
 
 def test_what_waits_behind_a_delay_stops_the_reading() -> None:
-    _, session = core(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["RSET delay 30"]))
+    _, session = core(
+        World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["RSET delay 30"])
+    )
     session.receive(b"RSET\r\n" + b"NOOP\r\n" * (BACKLOG // 6 + 1))
     assert session.backlogged
 
 
 def test_a_capability_switched_off_by_a_fault_is_neither_listed_nor_known() -> None:
-    _, session = core(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["PIPELINING off", "EXPN off"]))
+    _, session = core(
+        World(
+            {"servers": ["smtp"], "tls": "off"},
+            rehearsal=True,
+            faults=["PIPELINING off", "EXPN off"],
+        )
+    )
     answer = tell(session, EHLO)
     assert b"PIPELINING" not in answer and b"EXPN" not in answer
     assert tell(session, b"EXPN x\r\n").startswith(b"502")
@@ -283,7 +320,13 @@ def test_a_capability_switched_off_by_a_fault_is_neither_listed_nor_known() -> N
 @pytest.mark.parametrize(("greeting", "then"), [("421 4.3.2 busy", b""), ("554 5.3.2 no", b"503")])
 def test_a_greeting_that_refuses(greeting: str, then: bytes) -> None:
     """RFC 5321 §3.1: after 554 only QUIT is taken; after 421 the server closes."""
-    _, session = core(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=[f'connect reply "{greeting}"']))
+    _, session = core(
+        World(
+            {"servers": ["smtp"], "tls": "off"},
+            rehearsal=True,
+            faults=[f'connect reply "{greeting}"'],
+        )
+    )
     assert said(session) == greeting.encode() + b"\r\n"
     assert tell(session, EHLO).startswith(then)
     assert tell(session, b"QUIT\r\n") == (b"221 2.0.0 Bye\r\n" if then else b"")
@@ -296,12 +339,17 @@ def test_a_browser_is_hung_up_on_where_that_is_asked_for() -> None:
     assert session.closed
 
 
-@pytest.mark.parametrize("begun", [b"AUTH PLAIN AGFsaWNlAHNlY3", b"AUTH LOGIN\r\nYWxpY2U=\r\nc2Vjc"])
+@pytest.mark.parametrize(
+    "begun", [b"AUTH PLAIN AGFsaWNlAHNlY3", b"AUTH LOGIN\r\nYWxpY2U=\r\nc2Vjc"]
+)
 def test_half_a_login_is_not_shown(begun: bytes) -> None:
     world, session = core()
     session.receive(EHLO + begun)
     session.eof()
-    assert b"c2Vj" not in b"".join(one.shown() for one in world.records) and b"AGFsa" not in world.records[-3].shown()
+    assert (
+        b"c2Vj" not in b"".join(one.shown() for one in world.records)
+        and b"AGFsa" not in world.records[-3].shown()
+    )
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -334,3 +382,11 @@ def test_no_text_takes_long_to_be_judged() -> None:
         text = "<" + seed * (COMMAND_LINE // len(seed)) + shuffled.choice("!>\x01")
         with pytest.raises(ValueError):
             parse_path(text, null=True)
+
+
+@pytest.mark.parametrize(("hops", "reply"), [(100, b"250 2.0.0"), (101, b"554 5.4.6")])
+def test_a_message_may_have_a_hundred_received_lines_and_no_more(hops: int, reply: bytes) -> None:
+    # RFC 5321 §6.3: more than this many is taken for a loop
+    _, session = core()
+    session.receive(WAY_TO["DATA"])
+    assert tell(session, b"Received: x\r\n" * hops + b"\r\n.\r\n").startswith(reply)

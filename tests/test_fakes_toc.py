@@ -325,7 +325,9 @@ def test_a_fault_strikes_the_web_half() -> None:
 
 
 def test_an_unknown_place_for_a_fault_is_refused_by_name() -> None:
-    with pytest.raises(FaultError, match=r"toc has no place 'toc_sendim' \(did you mean 'toc_send_im'"):
+    with pytest.raises(
+        FaultError, match=r"toc has no place 'toc_sendim' \(did you mean 'toc_send_im'"
+    ):
         World(TOC, faults=[Fault("toc_sendim", protocol="toc", reset=True)])
 
 
@@ -362,7 +364,10 @@ def test_the_settings_name_the_first_account_or_the_one_of_the_program() -> None
             {"screen_name": "bob", "buddies": {"Work": "ops"}},
             r'write|groups: \{ Admins = \["SysAdmin"\] \}, not Work',
         ),
-        ({"screen_name": "bob", "buddies": {"Work": [1]}}, "aim.buddies.Work: expected a list of strings"),
+        (
+            {"screen_name": "bob", "buddies": {"Work": [1]}},
+            "aim.buddies.Work: expected a list of strings",
+        ),
         (
             {"screen_name": "bob", "buddies": {"Work": [f"{n:048}" for n in range(300)]}},
             "8,185 bytes",

@@ -16,9 +16,16 @@ HEAD = 'SMTP: a test\ngiven: off.smtp = ["ENHANCEDSTATUSCODES"]\n\n'
 
 
 def test_what_came_instead_is_said_with_file_and_line() -> None:
-    with pytest.raises(TranscriptError, match=r"(?s)transcript:6: expected  S: 251 no.*came      S: 250 OK"):
+    with pytest.raises(
+        TranscriptError, match=r"(?s)transcript:6: expected  S: 251 no.*came      S: 250 OK"
+    ):
         play_on_core(
-            parse(HEAD + "S: 220 *\nC: NOOP\nS: 251 no\n".replace("S: 220 *\n", "S: 220 mail.example.test ESMTP\n"))
+            parse(
+                HEAD
+                + "S: 220 *\nC: NOOP\nS: 251 no\n".replace(
+                    "S: 220 *\n", "S: 220 mail.example.test ESMTP\n"
+                )
+            )
         )
 
 
@@ -43,7 +50,16 @@ def test_a_wildcard_stands_for_one_field_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", [b"plain", b" blank at the end ", b"\0\xff\x1b", b"{plain alice}", b"(tls)", b"back\\slash", b"\xc3\xa9"]
+    "octets",
+    [
+        b"plain",
+        b" blank at the end ",
+        b"\0\xff\x1b",
+        b"{plain alice}",
+        b"(tls)",
+        b"back\\slash",
+        b"\xc3\xa9",
+    ],
 )
 def test_any_octets_can_be_written_and_read_back(octets: bytes) -> None:
     written = f"C: {protected(escaped(octets, '{'))}"
@@ -66,12 +82,16 @@ def test_a_recording_is_a_transcript_that_plays_and_holds_no_secret() -> None:
                 client.user, client.password = "alice", "secret"
                 client.auth(method.replace("_", "-").upper(), getattr(client, f"auth_{method}"))
                 client.sendmail(
-                    "alice@example.test", ["bob@example.test"], b"Subject: {plain alice}\r\n\r\n(tls)\r\n.\r\n\xff"
+                    "alice@example.test",
+                    ["bob@example.test"],
+                    b"Subject: {plain alice}\r\n\r\n(tls)\r\n.\r\n\xff",
                 )
             world.clock.settle()
         text = render(world.recording)
     assert "c2VjcmV0" not in text and "AHNlY3JldA" not in text
-    assert text.count("AUTH PLAIN {plain alice}") == 1 and text.count(r"Subject: \{plain alice}") == 3
+    assert (
+        text.count("AUTH PLAIN {plain alice}") == 1 and text.count(r"Subject: \{plain alice}") == 3
+    )
     assert text.count("{cram-md5 alice}") == 1 and text.count("{password alice}") == 1
     # the challenge of CRAM-MD5 and the queue ids are as the same world gives them again
     play_on_core(parse(text))
@@ -83,15 +103,22 @@ def test_a_failed_login_is_recorded_as_failed() -> None:
         with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
             client.ehlo()
             for user, password in (("alice", "hunter2"), ("nobody", "secret")):
-                client.docmd("AUTH PLAIN " + __import__("base64").b64encode(f"\0{user}\0{password}".encode()).decode())
+                client.docmd(
+                    "AUTH PLAIN "
+                    + __import__("base64").b64encode(f"\0{user}\0{password}".encode()).decode()
+                )
         world.clock.settle()
         text = render(world.recording)
-    assert "{plain alice wrong}" in text and "{plain nobody wrong}" in text and "hunter2" not in text
+    assert (
+        "{plain alice wrong}" in text and "{plain nobody wrong}" in text and "hunter2" not in text
+    )
     play_on_core(parse(text))
 
 
 def test_a_fault_s_cut_is_recorded_as_it_was_and_plays_again() -> None:
-    with World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["MAIL hang up within"]) as world:
+    with World(
+        {"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=["MAIL hang up within"]
+    ) as world:
         client = smtplib.SMTP(*world.address("smtp"), local_hostname="client.example")
         client.ehlo()
         with pytest.raises(smtplib.SMTPServerDisconnected):

@@ -195,8 +195,11 @@ def test_the_wire_is_printed_with_secrets_masked(
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({"program": "ailce@example.test"}, "unknown account 'ailce@example.test' (did you mean 'al"),
-        ({"fault": [{"where": "RCTP", "reply": "x"}]}, "world: fault: RCTP reply \"x\": no server"),
+        (
+            {"program": "ailce@example.test"},
+            "unknown account 'ailce@example.test' (did you mean 'al",
+        ),
+        ({"fault": [{"where": "RCTP", "reply": "x"}]}, 'world: fault: RCTP reply "x": no server'),
     ],
 )
 def test_a_mistake_that_only_the_whole_world_shows_names_its_key(

@@ -374,6 +374,7 @@ def test_a_slow_reader_is_cut_off_and_the_others_are_served() -> None:
         juliet.close()
 
 
+@pytest.mark.slow
 def test_a_thousand_sessions_leave_nothing_behind() -> None:
     place = world()
     for n in range(1000):

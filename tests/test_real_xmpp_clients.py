@@ -1,12 +1,14 @@
 # apt-get install: go-sendxmpp mcabber profanity tmux
-"""Jabber clients that people use, on our server: one in Go, two in C, one of these of 2005. None of them knows."""
+"""Jabber clients written by others, with our server: go-sendxmpp, mcabber and profanity.
+
+mcabber is of 2005 and logs in by DIGEST-MD5; the other two are of today.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import select
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +18,18 @@ import pytest
 
 from fakes import World
 from fakes.xmpp.jabber import Actor
+from tests.real import need
 
 pytestmark = pytest.mark.real
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 PEOPLE = [{"address": ALICE, "contacts": {BOB: "both"}}, {"address": BOB}]
-PATIENCE = 15.0
+PATIENCE = 15.0  # seconds that a test waits for a client
 
 
 @contextmanager
 def served(tls: str = "required") -> Iterator[tuple[World, Actor]]:
-    """A server with TLS, and bob, who is there."""
+    """Runs a server on which bob is online. The client under test logs in as alice."""
     ports = {"xmpp": 0} if tls == "off" else {"xmpp": 0, "xmpps": 0}
     with World({"servers": ["xmpp"], "tls": tls, "person": PEOPLE}, ports=ports) as world:
         bob = world.jabber.actor(BOB)
@@ -34,95 +37,101 @@ def served(tls: str = "required") -> Iterator[tuple[World, Actor]]:
         yield world, bob
 
 
-def tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        pytest.fail(f"{name} is not installed: apt-get install {name}")
-    return path
-
-
 def mechanisms(world: World) -> list[str]:
+    """Returns the SASL mechanisms that were used."""
     return [record.fields["mechanism"] for record in world.records if "mechanism" in record.fields]
 
 
-def leaves(bob: Actor) -> None:
-    """Waits until bob has been told that alice is gone."""
-    bob.wait_for(lambda stanza: stanza.type == "unavailable" and (stanza.sender or "").startswith(f"{ALICE}/"))
+def wait_until_alice_has_left(bob: Actor) -> None:
+    """Waits until bob has received the unavailable presence of alice."""
+    bob.wait_for(
+        lambda stanza: (
+            stanza.type == "unavailable" and (stanza.sender or "").startswith(f"{ALICE}/")
+        )
+    )
 
 
-# ── go-sendxmpp ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── go-sendxmpp ──────────────────────────────────────────────────────────
 
 
-def go(world: World, *options: str, listener: str = "xmpp") -> tuple[list[str], dict[str, str]]:
+def go_sendxmpp(
+    world: World, *options: str, listener: str = "xmpp", password: str = "secret"
+) -> tuple[list[str], dict[str, str]]:
+    """Returns the command line and the environment of a go-sendxmpp that logs in as alice."""
     host, port = world.address(listener)
-    command = [tool("go-sendxmpp"), "-u", ALICE, "-p", "secret", "-j", f"{host}:{port}", *options]
-    return command, {**os.environ, "SSL_CERT_FILE": str(world.ca_file), "HOME": str(world.folder)}
+    account = ["-u", ALICE, "-p", password, "-j", f"{host}:{port}"]
+    environment = {"SSL_CERT_FILE": str(world.ca_file), "HOME": str(world.folder)}
+    return [need("go-sendxmpp", "go-sendxmpp"), *account, *options], {**os.environ, **environment}
 
 
 @pytest.mark.parametrize(("listener", "options"), [("xmpp", []), ("xmpps", ["-t"])])
-def test_go_sendxmpp_checks_the_certificate_logs_in_and_is_heard(listener: str, options: list[str]) -> None:
+def test_go_sendxmpp_checks_the_certificate_and_sends(listener: str, options: list[str]) -> None:
     with served() as (world, bob):
-        command, env = go(world, *options, BOB, listener=listener)
-        subprocess.run(command, env=env, input="hello from go", text=True, check=True, timeout=PATIENCE)
+        command, env = go_sendxmpp(world, *options, BOB, listener=listener)
+        subprocess.run(
+            command, env=env, input="hello from go", text=True, check=True, timeout=PATIENCE
+        )
         world.jabber.wait_for(lambda stanza: stanza.body == "hello from go")
         assert [stanza.body for stanza in bob.messages] == ["hello from go"]
 
 
-def test_go_sendxmpp_hears_what_is_said() -> None:
+def test_go_sendxmpp_receives() -> None:
     with served() as (world, bob):
-        command, env = go(world, "-l")
+        command, env = go_sendxmpp(world, "-l")
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
-            world.jabber.wait_for(lambda stanza: stanza.kind == "presence" and (stanza.sender or "").startswith(ALICE))
+            world.jabber.wait_for(
+                lambda stanza: stanza.kind == "presence" and (stanza.sender or "").startswith(ALICE)
+            )
             bob.says(ALICE, "hello, go")
             assert process.stdout is not None
             assert "hello, go" in process.stdout.readline()
             process.terminate()
 
 
-def test_go_sendxmpp_is_told_of_a_wrong_password() -> None:
+def test_go_sendxmpp_fails_with_a_wrong_password() -> None:
     with served() as (world, _):
-        command, env = go(world, BOB)
-        command[command.index("secret")] = "wrong"
-        done = subprocess.run(command, env=env, input="hello", text=True, timeout=PATIENCE, capture_output=True)
+        command, env = go_sendxmpp(world, BOB, password="wrong")
+        done = subprocess.run(
+            command, env=env, input="hello", text=True, timeout=PATIENCE, capture_output=True
+        )
         assert done.returncode != 0
         world.jabber.assert_none()
 
 
-# ── clients with a screen ────────────────────────────────────────────────────────────────────────────────────────
+# ── clients with a screen ────────────────────────────────────────────────
 
 
 class Screen:
-    """A program in a terminal of its own."""
+    """A program in a terminal of tmux."""
 
     def __init__(self, folder: Path, command: list[str], env: dict[str, str]) -> None:
-        self._tmux = [tool("tmux"), "-S", str(folder / "tmux"), "-f", "/dev/null"]
+        self._tmux = [need("tmux", "tmux"), "-S", str(folder / "tmux"), "-f", "/dev/null"]
         words = ["env", *(f"{name}={value}" for name, value in env.items()), *command]
         self._run("new-session", "-d", "-x", "160", "-y", "40", *words)
+        # tmux copies what the program writes into this pipe, so that a test can wait for a change
+        # of the screen instead of looking again and again.
         os.mkfifo(folder / "screen")
-        self._changes = os.open(folder / "screen", os.O_RDWR)  # what the program writes, so that nobody has to look again
+        self._changes = os.open(folder / "screen", os.O_RDWR)
         self._run("pipe-pane", "-o", f"cat > {folder / 'screen'}")
 
     def _run(self, *words: str) -> str:
-        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, timeout=PATIENCE)
-        return done.stdout
+        command = [*self._tmux, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout
 
     def types(self, line: str) -> None:
-        """A line, as at the keyboard."""
+        """Types a line, and the Enter key."""
         self._run("send-keys", "-l", line)
         self._run("send-keys", "Enter")
 
     def shows(self, pattern: str) -> None:
-        """Waits until the pattern is on the screen."""
-        while not re.search(pattern, self._run("capture-pane", "-p")):
+        """Waits until the screen shows text that matches the pattern."""
+        while not re.search(pattern, screen := self._run("capture-pane", "-p")):
             if not select.select([self._changes], [], [], PATIENCE)[0]:
-                break
+                pytest.fail(f"the screen never showed {pattern!r}:\n{screen}")
             os.read(self._changes, 65536)
-        else:
-            return
-        pytest.fail(f"{pattern!r} never came on the screen:\n{self._run('capture-pane', '-p')}")
 
     def close(self) -> None:
-        """Ends it, if it has not ended by itself."""
+        """Ends the program, if it has not ended by itself."""
         self._run("kill-server")
         os.close(self._changes)
 
@@ -131,15 +140,22 @@ class Screen:
 def mcabber(world: World, tls: int) -> Iterator[Screen]:
     host, port = world.address("xmpp")
     settings = {
-        "jid": ALICE, "password": "secret", "server": host, "port": port, "tls": tls, "ssl_ignore_checks": 1,
-        "resource": "mcabber", "disable_random_resource": 1,
-    }  # fmt: skip
+        "jid": ALICE,
+        "password": "secret",
+        "server": host,
+        "port": port,
+        "tls": tls,
+        "ssl_ignore_checks": 1,
+        "resource": "mcabber",
+        "disable_random_resource": 1,
+    }
     file = world.folder / "mcabberrc"
     file.write_text("".join(f"set {key} = {value}\n" for key, value in settings.items()))
+    # mcabber wants files that only their owner may read.
     file.chmod(0o600)
     world.folder.chmod(0o700)
     env = {"HOME": str(world.folder), "TERM": "screen", "LC_ALL": "C.UTF-8"}
-    screen = Screen(world.folder, [tool("mcabber"), "-f", str(file)], env)
+    screen = Screen(world.folder, [need("mcabber", "mcabber"), "-f", str(file)], env)
     yield screen
     screen.close()
 
@@ -148,21 +164,30 @@ def mcabber(world: World, tls: int) -> Iterator[Screen]:
 def profanity(world: World, policy: str) -> Iterator[Screen]:
     host, port = world.address("xmpp")
     account = {
-        "enabled": "true", "jid": ALICE, "server": host, "port": port, "tls.policy": policy, "resource": "profanity",
-        "password": "secret", "presence.login": "online", "presence.last": "online", "priority.online": 0,
-    }  # fmt: skip
+        "enabled": "true",
+        "jid": ALICE,
+        "server": host,
+        "port": port,
+        "tls.policy": policy,
+        "resource": "profanity",
+        "password": "secret",
+        "presence.login": "online",
+        "presence.last": "online",
+        "priority.online": 0,
+    }
     folder = world.folder / "profanity"
     folder.mkdir()
-    (folder / "accounts").write_text(f"[{ALICE}]\n" + "".join(f"{key}={value}\n" for key, value in account.items()))
-    home = str(world.folder)
-    env = {"HOME": home, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home, "TERM": "screen", "LC_ALL": "C.UTF-8"}
-    screen = Screen(world.folder, [tool("profanity"), "-a", ALICE], env)
+    lines = [f"[{ALICE}]\n", *(f"{key}={value}\n" for key, value in account.items())]
+    (folder / "accounts").write_text("".join(lines))
+    env = dict.fromkeys(["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"], str(world.folder))
+    env |= {"TERM": "screen", "LC_ALL": "C.UTF-8"}
+    screen = Screen(world.folder, [need("profanity", "profanity"), "-a", ALICE], env)
     yield screen
     screen.close()
 
 
 @pytest.mark.parametrize(("tls", "server"), [(1, "required"), (0, "off")])
-def test_mcabber_logs_in_by_digest_md5_sees_its_contact_and_talks(tls: int, server: str) -> None:
+def test_mcabber_logs_in_by_digest_md5_sees_its_contact_and_chats(tls: int, server: str) -> None:
     with served(server) as (world, bob), mcabber(world, tls) as screen:
         screen.shows(r"Your status has been set")
         assert mechanisms(world) == ["DIGEST-MD5"]
@@ -171,16 +196,16 @@ def test_mcabber_logs_in_by_digest_md5_sees_its_contact_and_talks(tls: int, serv
         world.jabber.wait_for(lambda stanza: stanza.body == "hello from mcabber")
         bob.says(ALICE, "hello, mcabber")
         screen.types("/roster unread_next")
-        screen.types("")  # from the list of contacts to the conversation
+        screen.types("")  # Enter leads from the list of contacts to the conversation
         screen.shows(r"hello, mcabber")
         bob.comes(show="dnd")
         screen.shows(r"\[d\].*bob")
         screen.types("/quit")
-        leaves(bob)
+        wait_until_alice_has_left(bob)
 
 
 @pytest.mark.parametrize(("policy", "server"), [("trust", "required"), ("disable", "off")])
-def test_profanity_logs_in_by_scram_sees_its_contact_and_talks(policy: str, server: str) -> None:
+def test_profanity_logs_in_by_scram_sees_its_contact_and_chats(policy: str, server: str) -> None:
     with served(server) as (world, bob), profanity(world, policy) as screen:
         screen.shows(r"logged in successfully, online")
         assert mechanisms(world) == ["SCRAM-SHA-256"]
@@ -190,9 +215,11 @@ def test_profanity_logs_in_by_scram_sees_its_contact_and_talks(policy: str, serv
         bob.says(ALICE, "hello, profanity")
         screen.shows(r"hello, profanity")
         screen.types("/status set away tea")
-        world.jabber.wait_for(lambda stanza: stanza.text("show") == "away" and stanza.text("status") == "tea")
+        world.jabber.wait_for(
+            lambda stanza: stanza.text("show") == "away" and stanza.text("status") == "tea"
+        )
         screen.types("/sub request carol@example.test")
         world.jabber.wait_for(lambda stanza: stanza.type == "subscribe")
         assert world.jabber.roster(ALICE)["carol@example.test"].ask
         screen.types("/quit")
-        leaves(bob)
+        wait_until_alice_has_left(bob)

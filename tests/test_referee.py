@@ -39,19 +39,29 @@ class Handler(Message):
     def handle_message(self, message: object) -> None:
         """Accepted, and forgotten."""
 
-    async def handle_RCPT(self, server: SMTP, session: object, envelope: object, address: str, options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: SMTP, session: object, envelope: object, address: str, options: list[str]
+    ) -> str:
         name, _, domain = address.partition("@")
-        if domain.lower() == "example.test" and not self.people.reached_by(address) and name.lower() != "postmaster":
+        if (
+            domain.lower() == "example.test"
+            and not self.people.reached_by(address)
+            and name.lower() != "postmaster"
+        ):
             return "550 5.1.1 no such mailbox"
         envelope.rcpt_tos.append(address)  # type: ignore[attr-defined]
         return "250 OK"
 
 
 def authenticator(people: People) -> Callable[[object, object, object, str, object], AuthResult]:
-    def check(server: object, session: object, envelope: object, mechanism: str, data: object) -> AuthResult:
+    def check(
+        server: object, session: object, envelope: object, mechanism: str, data: object
+    ) -> AuthResult:
         assert isinstance(data, LoginPassword)
         account = people.find(data.login.decode())
-        return AuthResult(success=bool(account and account.password.encode() == data.password), handled=False)
+        return AuthResult(
+            success=bool(account and account.password.encode() == data.password), handled=False
+        )
 
     return check
 
@@ -91,7 +101,9 @@ def referee(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
-def test_the_referee_agrees_or_the_transcript_says_why_not(path: Path, referee: tuple[str, int]) -> None:
+def test_the_referee_agrees_or_the_transcript_says_why_not(
+    path: Path, referee: tuple[str, int]
+) -> None:
     play_at_referee(load(path), referee)
 
 
@@ -99,4 +111,6 @@ def test_every_difference_names_the_section_that_decides() -> None:
     for path in TRANSCRIPTS:
         for step in load(path).steps:
             if step.kind == "aiosmtpd" and step.text != "stops here":
-                assert "RFC" in step.text or "no RFC" in step.text, f"{path.name}:{step.number}: {step.text}"
+                assert "RFC" in step.text or "no RFC" in step.text, (
+                    f"{path.name}:{step.number}: {step.text}"
+                )

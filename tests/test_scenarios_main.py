@@ -93,6 +93,7 @@ def test_a_broken_claim_is_exit_1_with_what_was_expected_and_found(
     }
 
 
+@pytest.mark.slow
 def test_a_listed_fault_is_exit_0_when_it_has_the_listed_outcome(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -214,6 +214,7 @@ def test_wherever_the_connection_is_cut_the_command_runs_once_with_at_most_one_r
     assert world.mail.maildrop(SENDER).rows == []
 
 
+@pytest.mark.slow
 def test_the_printed_listing_runs_the_command_again_and_again() -> None:
     counts: Counter[int] = Counter()
     for fault in drills.cuts(rehearse(REQUEST, STRANGER, run=book.run, until=30).records):
@@ -268,27 +269,46 @@ def holds(found: tuple[int, int, list[str], list[str]]) -> None:
     assert receipts == 1 or (receipts == 0 and outbox == ["unknown"])
 
 
+def killed(at: int, folder: Path) -> tuple[int | None, list[str]]:
+    """Kills the program at this step and starts it again, twice.
+
+    Returns the number of steps (None if it was killed), and the status of each command.
+    """
+    folder.mkdir()
+    with World({**WORLD, "tls": "off"}) as world:
+        world.mail.deliver(INBOX, REQUEST)
+        world.mail.deliver(INBOX, STRANGER)
+        table = live(world, folder)
+        steps = drills.killed(at, MODULE, table, folder)
+        for _ in range(2):
+            drills.killed(0, MODULE, table, folder)
+        found = settled(world, folder)
+        holds(found)
+    return steps, found[2]
+
+
+def test_killed_at_the_first_middle_or_last_step_the_command_starts_at_most_once(
+    tmp_path: Path,
+) -> None:
+    steps, _ = killed(0, tmp_path / "whole")
+    assert steps is not None
+    for at in (1, steps // 2, steps):
+        assert killed(at, tmp_path / str(at))[0] is None, "it was killed"
+
+
+@pytest.mark.slow
 def test_killed_at_any_step_the_command_starts_at_most_once_and_is_reported(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     for at in itertools.count(1):
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        with World({**WORLD, "tls": "off"}) as world:
-            world.mail.deliver(INBOX, REQUEST)
-            world.mail.deliver(INBOX, STRANGER)
-            table = live(world, folder)
-            steps = drills.killed(at, MODULE, table, folder)
-            for _ in range(2):
-                drills.killed(0, MODULE, table, folder)
-            found = settled(world, folder)
-            holds(found)
-            seen[str(found[2])] += 1
+        steps, status = killed(at, tmp_path / str(at))
+        seen[str(status)] += 1
         if steps is not None:
             break
     assert at > 50, "the program has that many steps"
     assert seen["['unknown']"] and seen["['done']"] > seen["['unknown']"]
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
     for room in range(0, 200_000, 4096):
@@ -310,7 +330,7 @@ def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     assert codes[StateError.exit_code] > 5 and codes[0] == 1
 
 
-@pytest.mark.parametrize("at", range(1, 30))
+@pytest.mark.parametrize("at", drills.first_middle_last(range(1, 30), int))
 def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     commits = itertools.count(1)
 

@@ -218,7 +218,13 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+SLOW = {"nested five hundred deep", "ten thousand parts", "a From of a megabyte"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in BROKEN],
+)
 def test_a_broken_mail_is_a_ticket_or_is_kept_and_the_next_one_goes_on(name: str) -> None:
     played = play(BROKEN[name], REQUEST, until=30)
     assert played.left == 0, played.events
@@ -233,6 +239,7 @@ def test_a_broken_mail_is_a_ticket_or_is_kept_and_the_next_one_goes_on(name: str
     )
 
 
+@pytest.mark.slow
 def test_all_broken_mails_and_a_large_one_together() -> None:
     big = customer_mail("big", text=("x" * 998 + "\r\n") * 30_000)
     assert len(big) > 29_000_000
@@ -273,7 +280,6 @@ def test_a_mail_that_crashes_the_program_is_kept_after_three_crashes(
     class Crash(BaseException):
         pass
 
-
     def deadly(raw: bytes) -> Any:
         if b"POISON" in raw:
             raise Crash
@@ -303,7 +309,9 @@ def test_a_mail_that_crashes_the_program_is_kept_after_three_crashes(
 def test_a_sender_without_an_address_is_an_error_in_the_settings(sender: str) -> None:
     with World(WORLD, rehearsal=True) as world:
         given = {**world.settings, "scenario": {"tickets": {"sender": sender}}}
-        with pytest.raises(SettingsError, match=r"scenario\.tickets\.sender: '.*' does not contain an address"):
+        with pytest.raises(
+            SettingsError, match=r"scenario\.tickets\.sender: '.*' does not contain an address"
+        ):
             tickets.run(world.clock, settings.load(given, world.folder), world.host)
 
 
@@ -390,7 +398,9 @@ def test_two_printed_programs_answer_each_other_without_end() -> None:
 PLAIN = play(REQUEST, customer_mail("second", "dave@customer.test"), until=30)
 
 
-@pytest.mark.parametrize("fault", list(drills.cuts(PLAIN.records)))
+@pytest.mark.parametrize(
+    "fault", drills.first_middle_last(drills.cuts(PLAIN.records), drills.place)
+)
 def test_wherever_the_connection_is_cut_a_mail_is_one_ticket_with_at_most_one_answer(
     fault: str,
 ) -> None:
@@ -410,6 +420,7 @@ def test_wherever_the_connection_is_cut_a_mail_is_one_ticket_with_at_most_one_an
     assert len(played.answered) >= 2 - unknown
 
 
+@pytest.mark.slow
 def test_the_printed_listing_makes_tickets_and_answers_again_and_again() -> None:
     made: Counter[int] = Counter()
     for fault in drills.cuts(play(REQUEST, run=book.run, until=30).records):
@@ -445,24 +456,41 @@ def holds(found: tuple[int, int, list[str]]) -> None:
     )
 
 
+def killed(at: int, folder: Path) -> tuple[int | None, list[str]]:
+    """Kills the program at this step and starts it again, twice.
+
+    Returns the number of steps (None if it was killed), and the status of each answer.
+    """
+    folder.mkdir()
+    with World({**WORLD, "tls": "off"}) as world:
+        world.mail.deliver(TICKETS, REQUEST)
+        steps = drills.killed(at, MODULE, world.settings, folder)
+        for _ in range(2):
+            drills.killed(0, MODULE, world.settings, folder)
+        found = settled(world, folder)
+        holds(found)
+    return steps, found[2]
+
+
+def test_killed_at_the_first_middle_or_last_step_a_mail_is_one_ticket(tmp_path: Path) -> None:
+    steps, _ = killed(0, tmp_path / "whole")
+    assert steps is not None
+    for at in (1, steps // 2, steps):
+        assert killed(at, tmp_path / str(at))[0] is None, "it was killed"
+
+
+@pytest.mark.slow
 def test_killed_at_any_step_a_mail_is_one_ticket_with_at_most_one_answer(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     for at in itertools.count(1):
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        with World({**WORLD, "tls": "off"}) as world:
-            world.mail.deliver(TICKETS, REQUEST)
-            steps = drills.killed(at, MODULE, world.settings, folder)
-            for _ in range(2):
-                drills.killed(0, MODULE, world.settings, folder)
-            found = settled(world, folder)
-            holds(found)
-            seen[str(found[2])] += 1
+        steps, status = killed(at, tmp_path / str(at))
+        seen[str(status)] += 1
         if steps is not None:
             break
     assert at > 40 and seen["['sent']"] > seen["['unknown']"] > 0
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
     for room in range(0, 400_000, 8192):
@@ -480,7 +508,7 @@ def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     assert codes[StateError.exit_code] > 5 and codes[0] == 1
 
 
-@pytest.mark.parametrize("at", range(1, 25))
+@pytest.mark.parametrize("at", drills.first_middle_last(range(1, 25), int))
 def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     commits = itertools.count(1)
 
