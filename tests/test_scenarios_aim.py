@@ -95,7 +95,7 @@ def spoil(place: Any, name: str, thing: object) -> Callable[[pytest.MonkeyPatch]
     ("spoiled", "name", "act", "claim"),
     [
         (spoil(Session, "sync", lambda self: []), "aim-hello", "aim-nobody-there", "it does not say that it arrived"),
-        (spoil(session, "RATE_TRIES", 1), "aim-hello", "aim-too-fast", "it arrives"),
+        (spoil(session, "RATE_ATTEMPTS", 1), "aim-hello", "aim-too-fast", "it arrives"),
         (spoil(Html, "text", property(str)), "aim-callbacks", "aim-on-im", "of HTML, what a person reads is told"),
         (spoil(html, "escape", lambda text, quote: text), "aim-uptime", "aim-uptime-long-answer",
          "what looks like a tag is shown"),

@@ -31,8 +31,8 @@ def connect(client: Client, peer: Peer) -> None:
 def test_it_signs_on_with_a_nul_behind_the_name_and_adds_itself(peer: Peer, client: Client) -> None:
     connect(client, peer)
     client.wait()
-    assert peer.session.said[0] == (1, b"\0\0\0\1\0\1\0\6opsbot\0")
-    lines = [payload.rstrip(b"\0").decode() for kind, payload in peer.session.said if kind == 2]
+    assert peer.session.received[0] == (1, b"\0\0\0\1\0\1\0\6opsbot\0")
+    lines = [payload.rstrip(b"\0").decode() for kind, payload in peer.session.received if kind == 2]
     assert lines[0].startswith("toc2_signon login.oscar.aol.com 5190 opsbot 0x") and '"TIC:toc.rb" 160 ' in lines[0]
     assert lines[1:] == ["toc_add_buddy opsbot", "toc_init_done"]
 
@@ -61,7 +61,7 @@ def test_messages_lose_what_they_lost(peer: Peer, client: Client, raw: str, text
     heard: list[tuple[str, str, bool]] = []
     client.on_im(lambda message, buddy, auto: heard.append((message, buddy.screen_name, auto)))
     connect(client, peer)
-    peer.session.says(raw, raw.replace(":F:", ":T:", 1))
+    peer.session.send(raw, raw.replace(":F:", ":T:", 1))
     client.wait()
     assert heard == [(text, "Bob", False), (text, "Bob", True)]
 
@@ -70,7 +70,7 @@ def test_the_first_name_reported_stays_for_all_later_ones(peer: Peer, client: Cl
     heard: list[str] = []
     client.on_error(heard.append)
     connect(client, peer)
-    peer.session.says("ERROR:901:bob", "ERROR:901:ann", "ERROR:777:x")
+    peer.session.send("ERROR:901:bob", "ERROR:901:ann", "ERROR:777:x")
     client.wait()
     assert heard == ["bob is not available."] * 2 + ["An unknown error occurred."]
 
@@ -81,7 +81,7 @@ def test_an_exception_in_a_block_ends_the_wait(peer: Peer, client: Client) -> No
 
     client.on_im(careless)
     connect(client, peer)
-    peer.session.says("IM_IN2:Bob:F:F:hi")
+    peer.session.send("IM_IN2:Bob:F:F:hi")
     with pytest.raises(RuntimeError, match="oh"):
         client.wait()
 
@@ -93,7 +93,7 @@ def test_online_never_fires_and_a_later_block_replaces_the_earlier(peer: Peer, c
         bob.on_status(status, lambda status=status: heard.append(f"first {status}"))  # type: ignore[misc]
     bob.on_status("away", lambda: heard.append("second away"))
     connect(client, peer)
-    peer.session.says(
+    peer.session.send(
         update("Bob"),
         update("Bob"),
         update("Bob", kind=" OU", idle=3),
@@ -114,4 +114,4 @@ def test_the_last_im_arrives_since_it_closes_through_the_link(peer: Peer, client
     client.disconnect()
     peer.serve()
     assert [arguments(line)[1:] for line in peer.session.commands("toc_add_buddy")] == [["annlee", "Hello"]]
-    assert peer.session.ended == "closes"
+    assert peer.session.ended == "close"

@@ -46,7 +46,8 @@ def roundtrip(world: World, program: Program) -> Iterator[Claim]:
             attribute in said or "no-such-file" in said
         ), said)  # fmt: skip
     code = program(scenario={"compose-message": {"to": []}})
-    yield Claim("a mail to nobody is refused", code == 2 and "to: no recipients" in world.events[-1].text, world.events[-1].text)
+    said = world.events[-1].text
+    yield Claim("a mail to nobody is refused", code == 2 and "to: no recipients" in said, said)
 
     handed_on = read(forward(mail, "ops@yourco.test", ["boss@yourco.test"], "See below.").to_bytes())
     inner = read(handed_on.attachments[0].content)
