@@ -61,7 +61,7 @@ class Mailbox(Protocol):
 
 
 class Attempts(Protocol):
-    """How often each mail was begun and not finished, remembered even if the program dies."""
+    """Counts how many times each mail was begun and not finished, even if the program dies."""
 
     def attempts(self, key: str) -> int:
         """Returns the number of attempts so far."""

@@ -22,7 +22,8 @@ from comms.read import Mail
 
 # Local parts that do not belong to people (RFC 3834 §2 names the first kinds).
 _ROBOTS = re.compile(
-    r"(?:mailer-daemon|postmaster|majordomo|listserv|(?:no|do-?not)[-_.]?reply|bounces?|root|daemon)"
+    r"(?:mailer-daemon|postmaster|majordomo|listserv|(?:no|do-?not)[-_.]?reply|bounces?|root"
+    r"|daemon)"
     r"(?:[-+=].*)?"
     r"|owner-.*|.*-(?:request|owner|bounces?|relay)",
     re.I,

@@ -1,6 +1,6 @@
-"""A chat server of one line a message, as small as one can be: what the clock's barrier is tried on.
+"""The smallest possible chat server, one line per message, to test the clock's barrier with.
 
-`NAME romeo` signs on; `SAY juliet hello` is delivered to juliet as `romeo: hello`; whoever is spoken to hears at once.
+`NAME romeo` signs on. `SAY juliet hello` is delivered to juliet as `romeo: hello`, at once.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from fakes.wire import Kit, Refuse, Rule, Session, Unit, rule
 
 
 class Room:
-    """Who is there."""
+    """The users who are signed on."""
 
     def __init__(self) -> None:
         self.people: dict[str, LineChat] = {}
 
     def says(self, sender: str, receiver: str, text: str) -> None:
-        """Delivers straight into the other's core: the cue of a play, or another session's doing."""
+        """Sends a line to a user, from a cue or from another session."""
         if receiver in self.people:
             self.people[receiver].send(f"{sender}: {text}\r\n".encode())
 
 
 class LineChat(Session):
-    """One person's connection."""
+    """The connection of one user."""
 
     protocol: ClassVar[str] = "chat"
     verbs: ClassVar[dict[str, Rule]] = {"NAME": rule("NEW", "§1"), "SAY": rule("KNOWN", "§2")}

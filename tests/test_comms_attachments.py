@@ -40,7 +40,7 @@ def test_no_name_holds_a_separator_or_a_control_character(text: str) -> None:
     assert not set(name) & set('/\\\r\n\0<>:"|?*') and not name.startswith(".")
 
 
-def test_each_attachment_gets_a_name_of_its_own_whatever_the_case() -> None:
+def test_each_attachment_gets_a_unique_name_whatever_the_case() -> None:
     names = ["a.txt", "A.txt", "", "", "README", "readme"]
     attachments = [Attachment(name, b"x", "text/csv") for name in names]
     assert [attachment.name for attachment in uniquely_named(attachments)] == [

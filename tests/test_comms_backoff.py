@@ -1,4 +1,4 @@
-"""Back-off: pauses double up to a limit, are random within bounds, and start again after success."""
+"""Back-off: pauses double up to a limit, are random, and start again after success."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from comms.backoff import Backoff
 from fakes.clock import START, Rehearsal
-from tests.scripted import Notebook
+from tests.scripted import RecordingHost
 
 
-class Fixed(Notebook):
+class Fixed(RecordingHost):
     """A host whose randomness is always the same: "0" for none, "z" for as much as possible."""
 
     digit = "z"

@@ -7,11 +7,11 @@ import functools
 import pytest
 
 from comms.callbacks import call
-from tests.scripted import Notebook
+from tests.scripted import RecordingHost
 
 
 def test_a_handler_s_result_is_returned() -> None:
-    host = Notebook()
+    host = RecordingHost()
     assert call(host, lambda a, b: a + b, 1, 2) == (True, 3)
     assert call(host, lambda: None) == (True, None)
     assert host.lines == []
@@ -21,7 +21,7 @@ def test_an_exception_is_logged_with_the_handler_s_name() -> None:
     def careless() -> None:
         raise ValueError("broken")
 
-    host = Notebook()
+    host = RecordingHost()
     assert call(host, careless) == (False, None)
     assert call(host, functools.partial(careless)) == (False, None)
     assert host.lines == [
@@ -36,4 +36,4 @@ def test_what_ends_the_program_passes_through(kind: type[BaseException]) -> None
         raise kind
 
     with pytest.raises(kind):
-        call(Notebook(), stopping)
+        call(RecordingHost(), stopping)

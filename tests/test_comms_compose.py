@@ -17,7 +17,7 @@ from comms.attachments import Attachment
 from comms.compose import Message
 from comms.read import read
 from fakes.clock import Rehearsal
-from tests.scripted import Notebook
+from tests.scripted import RecordingHost
 
 
 def message(**changes: object) -> Message:
@@ -177,7 +177,7 @@ def test_headers_can_be_added_set_read_and_removed() -> None:
 
 
 def test_a_stamp_takes_the_date_from_the_clock_and_the_id_from_the_host() -> None:
-    clock, host = Rehearsal(), Notebook()
+    clock, host = Rehearsal(), RecordingHost()
     mail = message().stamped(clock, host)
     raw = mail.to_bytes()
     assert b"Date: Mon, 05 Jan 2026 00:00:00 +0000\r\n" in raw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comms.xmpp.keeper import QUIET, Keeper
 from fakes.clock import START, Rehearsal
-from tests.scripted import Notebook
+from tests.scripted import RecordingHost
 
 TIMEOUT = 30.0
 
@@ -20,7 +20,7 @@ class At(Rehearsal):
 
 def keeper() -> tuple[Keeper, At]:
     clock = At()
-    return Keeper(clock, Notebook(), TIMEOUT), clock
+    return Keeper(clock, RecordingHost(), TIMEOUT), clock
 
 
 def test_a_connection_that_talks_needs_nothing() -> None:

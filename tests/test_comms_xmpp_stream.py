@@ -1,8 +1,9 @@
-"""The XML of a stream: any chopping gives the same, nothing dishonest gets through, and memory stays bounded."""
+"""The XML of a stream: independent of how it is split, strict, and limited in memory."""
 
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import pytest
@@ -13,21 +14,23 @@ from comms.xmpp import stream
 from comms.xmpp.stream import CLIENT, LANG, End, Event, Header, Malformed, Reader, to_bytes
 
 OPEN = (
-    b"<?xml version='1.0'?>\n<stream:stream from='example.test' id='s1' version='1.0' xml:lang='en' "
+    b"<?xml version='1.0'?>\n"
+    b"<stream:stream from='example.test' id='s1' version='1.0' xml:lang='en' "
     b"xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 )
 WHOLE = (
     OPEN
     + b"<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features> \n"
-    + "<message from='a@x.test/\u00e9&lt;&gt;>' type='chat'><body>one &amp; \u4e8c <![CDATA[<3]]></body>"
+    + "<message from='a@x.test/\u00e9&lt;&gt;>' type='chat'>"
+    "<body>one &amp; \u4e8c <![CDATA[<3]]></body>"
     "<x:y xmlns:x='urn:x' x:z='1' xml:lang='de'>in<b/>between</x:y></message>".encode()
     + b"<iq type='result' id='1'/>"
     + b"<presence/></stream:stream>"
 )
 
 
-def events(data: bytes, cuts: list[int] = []) -> list[str]:  # noqa: B006
-    """What a reader makes of octets that come in pieces."""
+def events(data: bytes, cuts: Sequence[int] = ()) -> list[str]:
+    """Returns the events of a reader that gets the data in pieces."""
     reader, found, last = Reader(), [], 0
     for cut in [*cuts, len(data)]:
         reader.feed(data[last:cut])
@@ -41,7 +44,7 @@ def shown(event: Event) -> str:
     return tostring(event, "unicode") if isinstance(event, Element) else repr(event)
 
 
-def test_every_chopping_of_the_octets_gives_the_same() -> None:
+def test_a_single_cut_anywhere_does_not_change_the_events() -> None:
     whole = events(WHOLE)
     assert len(whole) == 6
     assert whole[-1] == repr(End())
@@ -51,7 +54,7 @@ def test_every_chopping_of_the_octets_gives_the_same() -> None:
 
 
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=12).map(sorted))
-def test_any_chopping_of_the_octets_gives_the_same(cuts: list[int]) -> None:
+def test_any_cuts_do_not_change_the_events(cuts: list[int]) -> None:
     assert events(WHOLE, cuts) == events(WHOLE)
 
 
@@ -79,7 +82,7 @@ def opened() -> Reader:
         (b"<a>" * 1000, "policy-violation"),
     ],
 )
-def test_what_is_no_stanza_is_refused_by_its_stream_error(data: bytes, condition: str) -> None:
+def test_invalid_xml_is_malformed_with_its_stream_error(data: bytes, condition: str) -> None:
     reader = opened()
     reader.feed(data)
     with pytest.raises(Malformed) as error:
@@ -101,7 +104,7 @@ def test_what_is_no_stanza_is_refused_by_its_stream_error(data: bytes, condition
         (b"SSH-2.0-x>", "not-well-formed"),
     ],
 )
-def test_what_opens_no_stream_is_refused(data: bytes, condition: str) -> None:
+def test_anything_but_a_stream_is_malformed(data: bytes, condition: str) -> None:
     reader = Reader()
     reader.feed(data)
     with pytest.raises(Malformed) as error:
@@ -112,16 +115,16 @@ def test_what_opens_no_stream_is_refused(data: bytes, condition: str) -> None:
 @pytest.mark.parametrize(
     "endless", [b"x", b"<a", b"<a b='", b"<message><body>" + b"y" * 99, b"<message>" + b"<a/>" * 99]
 )
-def test_what_never_ends_is_refused_when_it_is_too_long(endless: bytes) -> None:
+def test_an_element_without_end_is_malformed_at_a_maximum_length(endless: bytes) -> None:
     reader = opened()
     reader.feed(endless)
     with pytest.raises(Malformed, match=r"policy-violation|bad-format|not-well-formed"):
-        for _ in range(stream.OCTETS // 4096 + 2):
+        for _ in range(stream.LONGEST // 4096 + 2):
             reader.feed(endless[-1:] * 4096 if endless[-2:] != b"/>" else b"<a/>" * 1024)
             assert reader.next() is None
 
 
-def test_blanks_between_stanzas_are_kept_nowhere() -> None:
+def test_spaces_between_stanzas_are_not_stored() -> None:
     reader = opened()
     for _ in range(300):
         reader.feed(b" \r\n\t" * 4096)
@@ -129,8 +132,8 @@ def test_blanks_between_stanzas_are_kept_nowhere() -> None:
     assert not reader.rest
 
 
-def test_names_that_are_always_new_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """expat keeps every name for the life of a parser; so one does not live for ever."""
+def test_ever_new_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """expat stores every name that it has seen. The reader replaces it from time to time."""
     monkeypatch.setattr(stream, "RENEW", 1 << 16)
     reader = opened()
     tracemalloc.start()
@@ -148,7 +151,7 @@ def test_names_that_are_always_new_do_not_fill_the_memory(monkeypatch: pytest.Mo
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_any_octets_are_events_or_malformed(data: bytes, inside: bool) -> None:
+def test_any_bytes_are_events_or_malformed(data: bytes, inside: bool) -> None:
     reader = opened() if inside else Reader()
     reader.feed(data)
     try:
@@ -158,14 +161,14 @@ def test_any_octets_are_events_or_malformed(data: bytes, inside: bool) -> None:
         assert error.exit_code == 3
 
 
-def test_nothing_is_looked_at_behind_an_event_until_it_is_asked_for() -> None:
+def test_nothing_after_an_event_is_parsed_before_the_next_call() -> None:
     reader = opened()
     reader.feed(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><injected>")
     assert isinstance(reader.next(), Element)
     assert reader.rest == b"<injected>"
 
 
-# ── what we write ────────────────────────────────────────────────────────────
+# ── writing ──────────────────────────────────────────────────────────────────
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _names = st.sampled_from(["body", "x", "query", "item"])
@@ -174,11 +177,8 @@ _spaces = st.sampled_from([CLIENT, "urn:a", "urn:b'&", ""])
 
 @st.composite
 def elements(draw: st.DrawFn, depth: int = 3) -> Element:
-    element = Element(
-        draw(
-            st.builds(lambda space, name: f"{{{space}}}{name}" if space else name, _spaces, _names)
-        )
-    )
+    space, name = draw(_spaces), draw(_names)
+    element = Element(f"{{{space}}}{name}" if space else name)
     for key in draw(st.sets(st.sampled_from(["to", LANG, "{urn:a}k", "{urn:c}k"]))):
         element.set(key, draw(_texts))
     element.text = draw(st.none() | _texts)
@@ -189,19 +189,18 @@ def elements(draw: st.DrawFn, depth: int = 3) -> Element:
 
 
 def as_sent(element: Element) -> Element:
-    """What XML cannot carry is replaced."""
-    for one in element.iter():
-        one.text, one.tail = (
-            stream._FORBIDDEN.sub("\ufffd", text or "") or None for text in (one.text, one.tail)
-        )
-        for key, value in one.items():
-            one.set(key, stream._FORBIDDEN.sub("\ufffd", value))
+    """Replaces what XML cannot represent."""
+    for part in element.iter():
+        part.text = stream._FORBIDDEN.sub("\ufffd", part.text or "") or None
+        part.tail = stream._FORBIDDEN.sub("\ufffd", part.tail or "") or None
+        for key, value in part.items():
+            part.set(key, stream._FORBIDDEN.sub("\ufffd", value))
     element.tail = None
     return element
 
 
 @given(elements())
-def test_what_is_written_reads_the_same(element: Element) -> None:
+def test_a_written_element_reads_back_the_same(element: Element) -> None:
     reader = opened()
     reader.feed(to_bytes(element))
     event = reader.next()
@@ -209,7 +208,7 @@ def test_what_is_written_reads_the_same(element: Element) -> None:
     assert tostring(event) == tostring(as_sent(element))
 
 
-def test_a_name_that_could_be_markup_is_not_written() -> None:
+def test_a_name_that_could_be_markup_is_a_value_error() -> None:
     for tag in ("a b", "a>", "a/", "1", "", "{urn:x}a'"):
         with pytest.raises(ValueError, match="name"):
             to_bytes(Element(tag))

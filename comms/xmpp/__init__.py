@@ -1,7 +1,10 @@
-"""Jabber (XMPP): a client that blocks, on a sans-IO stream of its own.
+"""Jabber (XMPP): a blocking client on a stream that does no I/O.
 
-Reading order: addresses, stream (XML without a socket), stanzas (values, and whom to obey), session (TLS, login,
-binding; srv finds the server), roster, inbox (what waits to be taken), client, outbox (what waits to go).
+Reading order: `addresses`, `stream` (XML without a socket), `stanzas` (values, and which messages
+to obey), `login` and `session` (TLS, login, binding; `srv` finds the server), `roster`, `inbox`
+(what has arrived), `keeper`, `questions` and `connection` (one account kept online), `dispatch`
+(what a stanza does), `client` (what a program calls), and `outbox` (messages that wait until they
+can be sent).
 """
 
 from comms.xmpp.addresses import Jid

@@ -1,4 +1,4 @@
-"""A blocking Jabber client, modelled on Ruby's Jabber::Simple. Everything runs in the caller's thread.
+"""A blocking Jabber client, modelled on Ruby's Jabber::Simple. There are no threads.
 
     with Client(settings.server("xmpp"), clock, host) as jabber:
         jabber.deliver("them@example.test", "Hello!")   # asks for authorisation and waits for it
@@ -13,9 +13,9 @@
 
         jabber.wait()                                   # until the program is asked to stop
 
-The program only sees messages that it may act on (`stanzas.reason_to_ignore`); the others are logged. When
-the connection is lost, the client reconnects after a jittered exponential back-off. It never sends
-a stanza twice.
+The program only gets messages that it may act on (`stanzas.reason_to_ignore`); the others are
+logged. When the connection is lost, the client reconnects after a jittered exponential back-off. It
+never sends a stanza twice.
 """
 
 from __future__ import annotations
@@ -173,9 +173,9 @@ class Client:
         later: Outbox | None = None,
         kind: str = "chat",
     ) -> bool:
-        """Sends a message to somebody who has authorised us to see their presence.
+        """Sends a message to a contact who has authorised us to see their presence.
 
-        Anybody else is asked first, and has `wait` seconds to agree. With `later`, nothing waits:
+        Any other user is asked first, and has `wait` seconds to agree. With `later`, nothing waits:
         the message is stored there and goes out when they have agreed. Returns True if the message
         has been sent, False if it has been stored.
 
@@ -202,7 +202,10 @@ class Client:
         return True
 
     def send(self, element: Element) -> None:
-        """Writes a stanza as it is. Raises Unreachable if we are offline, Unknown if the link is lost."""
+        """Sends a stanza as it is.
+
+        Raises Unreachable if we are offline, Unknown if the connection is lost with it.
+        """
         self._connection.send(element)
 
     def request(self, query: Element, timeout: float | None = None) -> Element:
@@ -223,7 +226,7 @@ class Client:
         return address == self.jid.bare or (contact is not None and contact.subscribed)
 
     def add(self, who: str | Jid, name: str = "", groups: Collection[str] = ()) -> None:
-        """Puts somebody on the contact list and asks for their authorisation.
+        """Adds a user to the contact list and asks for their authorisation.
 
         Raises ValueError, Refused, TryLater, Unreachable.
         """
@@ -238,22 +241,22 @@ class Client:
             self.send(stanzas.presence(who.bare, "subscribe"))
 
     def remove(self, who: str | Jid) -> None:
-        """Takes somebody off the contact list; neither side sees the other any more.
+        """Removes a user from the contact list. Neither side sees the other any more.
 
         Raises Refused if they are not on it.
         """
         self.request(stanzas.iq("set", roster_set(Jid.of(who).bare, remove=True)))
 
     def accept(self, who: str | Jid) -> None:
-        """Lets somebody see our presence.
+        """Lets a user see our presence.
 
-        If they have not asked yet, they may as soon as they do, on servers that support
+        A user who has not asked yet may see it as soon as they do, if the server supports
         pre-approval (RFC 6121 §3.4).
         """
         self._answer_request(who, "subscribed")
 
     def deny(self, who: str | Jid) -> None:
-        """Refuses somebody who asked to see our presence, or stops somebody who could."""
+        """Refuses a user's request to see our presence, or ends the permission to see it."""
         self._answer_request(who, "unsubscribed")
 
     # ── what has arrived, by polling ─────────────────────────────────────────

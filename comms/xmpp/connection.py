@@ -36,7 +36,7 @@ class Left(Unreachable):
 class Connection:
     """Not connected until `connect` is called.
 
-    `greet` is called with each new session, before anybody else can use it; `handle` with each
+    `greet` is called with each new session, before the program can use it; `handle` with each
     stanza that arrives and passes the filters; `lost` after a session has been lost.
     """
 
@@ -116,7 +116,7 @@ class Connection:
             self._retry_later(error)
 
     def _retry_later(self, error: CommsError) -> None:
-        """Schedules the next attempt to connect, unless the error says that it would be pointless."""
+        """Schedules the next attempt to connect, unless the error shows that it is pointless."""
         if isinstance(error, Refused):
             self._over = error
             return
@@ -124,7 +124,7 @@ class Connection:
         self._host.log("jabber-off-line", "warning", trouble=str(error), again=f"{pause:.0f}s")
 
     def _keep(self) -> None:
-        """Does what is due: reconnects, pings a silent server, or gives it up."""
+        """Does what is due: reconnects, pings a silent server, or drops the connection to it."""
         if self._over is not None:
             return
         step = self._keeper.step(self.session is not None)
@@ -141,7 +141,7 @@ class Connection:
                 self.send(stanzas.iq("get", Element(f"{{{stanzas.PING}}}ping")))
         elif step == "give up":
             silence = self._keeper.silence
-            self._lose(Unreachable(f"the server has said nothing for {silence:.0f} s"))
+            self._lose(Unreachable(f"the server has sent nothing for {silence:.0f} s"))
 
     # ── sending ──────────────────────────────────────────────────────────────
 
@@ -174,7 +174,7 @@ class Connection:
         return question.result(timeout, self._error if self.session is not session else None)
 
     def _next_id(self) -> str:
-        # RFC 6120 §8.1.3: unique, and impossible to guess for anybody who would like to answer.
+        # RFC 6120 §8.1.3: unique, and impossible to guess for others who would like to answer.
         return self._host.token(12)
 
     # ── receiving ────────────────────────────────────────────────────────────

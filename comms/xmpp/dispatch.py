@@ -98,7 +98,7 @@ class Dispatcher:
             self.refusals[sender.bare] = (
                 stanzas.as_exception(element, f"{sender.bare} cannot be asked")
                 if presence.kind == "error"
-                else Refused(f"{sender.bare} has refused to be told anything")
+                else Refused(f"{sender.bare} has refused to let us see their presence")
             )
         elif presence.kind in ("", "unavailable") and self._roster.update_presence(presence):
             self._inbox.presence[sender.bare] = self._roster.presence(sender.bare)
@@ -128,7 +128,7 @@ class Dispatcher:
 
     def _roster_push(self, element: Element, sender: Jid | None) -> None:
         # RFC 6121 §2.1.6: only our own account may change our contact list. Anybody else could
-        # put themselves on it and be taken for somebody who has authorised us.
+        # put themselves on it and pass for a contact who has authorised us.
         if sender not in (None, self._own().bare) or element.get("type") != "set":
             reason = "it is not from our own account"
             self._host.log("push-ignored", "warning", sender=str(sender), trouble=reason)

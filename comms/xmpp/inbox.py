@@ -1,4 +1,7 @@
-"""What has come and was not taken yet: taken by polling, or handed to handlers, one value at a time, in the same order."""
+"""What has arrived and was not taken yet.
+
+A program takes it by polling, or gets it by handlers: one value at a time, in the same order.
+"""
 
 from __future__ import annotations
 
@@ -11,99 +14,103 @@ from comms.host import Host
 from comms.xmpp.addresses import Jid
 from comms.xmpp.stanzas import Message, Presence
 
-HELD = (
-    1 << 22
-)  # octets of messages that may wait (each counts 1 KiB more): about four thousand short ones
-PEOPLE = 1000  # whose wish to see us, or whose permission, may wait
+HELD = 1 << 22  # bytes of messages that may wait: about four thousand short ones
+OVERHEAD = 1024  # bytes that each message counts in addition
+PEOPLE = 1000  # how many users' requests, or authorisations, may wait
 
 Handler = Callable[[Any], object]
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 class Inbox:
-    """Bounded queues, and the handlers that empty them."""
+    """Queues of limited size, and the handlers that empty them."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.messages: deque[tuple[Message, int]] = deque()
+        self.messages: deque[tuple[Message, int]] = deque()  # with the bytes that each counts
         self.presence: dict[Jid, Presence] = {}
         self.subscriptions: dict[Jid, Presence] = {}
         self.requests: dict[Jid, Presence] = {}
         self._held = 0
-        self._told: dict[Jid, tuple[str, str]] = {}  # contact → what the program knows of it
+        # contact → (show, text) that the program has got last
+        self._reported: dict[Jid, tuple[str, str]] = {}
         self._handlers: dict[str, list[Handler]] = {}
-        self._handling = False
+        self._dispatching = False
 
-    # ── coming ───────────────────────────────────────────────────────────────
+    # ── arriving ─────────────────────────────────────────────────────────────
 
     def has_room(self, times: int = 1) -> bool:
-        """Whether more messages may come; up to so many times what should be enough."""
+        """Returns whether another message may arrive, within `times` the usual limit."""
         return self._held <= times * HELD
 
-    def put(self, message: Message, octets: int) -> None:
-        """A message that may be acted on."""
-        self.messages.append((message, octets + 1024))
-        self._held += octets + 1024
+    def put(self, message: Message, size: int) -> None:
+        """Adds a message that may be acted on. `size` is in bytes."""
+        self.messages.append((message, size + OVERHEAD))
+        self._held += size + OVERHEAD
 
-    def put_presence(self, kind: dict[Jid, Presence], presence: Presence) -> None:
-        """Somebody's wish to see us, or their permission to see them: one a person."""
+    def put_presence(self, queue: dict[Jid, Presence], presence: Presence) -> None:
+        """Adds a request or an authorisation. There is at most one from each user."""
         if presence.sender is None:
             return
-        if len(kind) < PEOPLE or presence.sender.bare in kind:
-            kind[presence.sender.bare] = presence
+        if len(queue) < PEOPLE or presence.sender.bare in queue:
+            queue[presence.sender.bare] = presence
         else:
             sender = str(presence.sender)
-            self._host.log(
-                "request-ignored", "warning", sender=sender, trouble="too many wait for an answer"
-            )
+            reason = "too many wait for an answer"
+            self._host.log("request-ignored", "warning", sender=sender, trouble=reason)
 
     def forget(self, bare: Jid) -> None:
-        """Somebody is no longer a contact."""
+        """Forgets the presence of a user who is no longer a contact."""
         self.presence.pop(bare, None)
-        self._told.pop(bare, None)
+        self._reported.pop(bare, None)
 
-    # ── going ────────────────────────────────────────────────────────────────
+    # ── taking ───────────────────────────────────────────────────────────────
 
     def take_messages(self) -> Iterator[Message]:
-        """The messages, oldest first."""
+        """Yields and removes the messages, oldest first."""
         while self.messages:
-            message, octets = self.messages.popleft()
-            self._held -= octets
+            message, size = self.messages.popleft()
+            self._held -= size
             yield message
 
     def take_presence(self) -> Iterator[Presence]:
-        """Each contact whose presence is another than the one that was told last, once."""
+        """Yields each contact whose presence differs from the one reported last."""
         for presence in take(self.presence):
             bare, news = presence.sender, (presence.show, presence.text)
-            if bare is not None and self._told.get(bare, ("unavailable", "")) != news:
-                self._told[bare] = news
+            if bare is not None and self._reported.get(bare, ("unavailable", "")) != news:
+                self._reported[bare] = news
                 yield presence
 
     def on(self, kind: str, handler: _Handler) -> _Handler:
-        """From now on `dispatch` calls this with every value of a kind. Returns it, to decorate with."""
+        """Makes `dispatch` call a handler with every value of a kind. Returns the handler."""
         self._handlers.setdefault(kind, []).append(handler)
         return handler
 
     def dispatch(self) -> None:
-        """Empties the queues into the handlers. While one is at work nothing else is handed out: it is not called again."""
-        if self._handling or not self._handlers:
+        """Empties the queues into the handlers.
+
+        Does nothing while a handler is at work: a handler that sends and receives would otherwise
+        be called inside itself.
+        """
+        if self._dispatching or not self._handlers:
             return
-        self._handling = True
+        self._dispatching = True
         try:
-            for kind, taken in (
+            for kind, values in (
                 ("new-subscription", take(self.subscriptions)),
                 ("subscription-request", take(self.requests)),
                 ("presence", self.take_presence()),
                 ("message", self.take_messages()),
             ):
-                for value in taken if kind in self._handlers else ():
+                # Without handlers of a kind, its values wait to be polled.
+                for value in values if kind in self._handlers else ():
                     for handler in self._handlers[kind]:
                         call(self._host, handler, value)
         finally:
-            self._handling = False
+            self._dispatching = False
 
 
-def take(waiting: dict[Jid, Presence]) -> Iterator[Presence]:
-    """Empties a queue of people, oldest first."""
-    while waiting:
-        yield waiting.pop(next(iter(waiting)))
+def take(queue: dict[Jid, Presence]) -> Iterator[Presence]:
+    """Yields and removes the values of a queue, oldest first."""
+    while queue:
+        yield queue.pop(next(iter(queue)))

@@ -1,6 +1,6 @@
 """Requests that wait for an answer: IQ stanzas of type get or set (RFC 6120 §8.2.3).
 
-Anybody can send a stanza of type result with a guessed id. An answer counts only if it comes from
+Any user can send a stanza of type result with a guessed id. An answer counts only if it comes from
 the address that was asked (RFC 6120 §8.1.2.1).
 """
 
@@ -35,7 +35,7 @@ class Question:
         if self.answer is None:
             if lost is not None:
                 raise Unknown(
-                    f"{self.description}: the link was lost before the answer came: {lost}"
+                    f"{self.description}: the connection was lost before the answer came: {lost}"
                 )
             raise TryLater(f"{self.description}: no answer within {timeout:g} s")
         if self.answer.get("type") == "error":
@@ -51,7 +51,7 @@ class Questions:
 
     @contextlib.contextmanager
     def ask(self, query: Element, id: str, own: Jid) -> Iterator[Question]:
-        """Gives the query an id and accepts an answer until the block ends.
+        """Sets the id of a query and accepts an answer until the block ends.
 
         `own` is our full address. Raises ValueError if the query's `to` is not an address.
         """

@@ -1,4 +1,4 @@
-"""The contact list as the server keeps it, and how each contact can be reached (RFC 6121 §2, §4)."""
+"""The contact list as the server keeps it, and who can be reached how (RFC 6121 §2, §4)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from xml.etree.ElementTree import Element, SubElement
 from comms.xmpp.addresses import Jid
 from comms.xmpp.stanzas import ROSTER, Presence
 
-CONTACTS = 10_000  # more than an honest server sends; the rest is left out
-RESOURCES = 50  # of one contact
+CONTACTS = 10_000  # more than an honest server sends; further ones are ignored
+RESOURCES = 50  # of one contact; further ones are ignored
 
 
 @dataclass(frozen=True)
 class Contact:
-    """Somebody on the list. `subscription` is none, to (we see them), from (they see us) or both; `pending` says that we
-    asked to see them and have no answer yet; `approved` that they may see us as soon as they ask."""
+    """An item of the contact list.
+
+    `subscription` is none, to (we see their presence), from (they see ours) or both. `pending`: we
+    have asked to see them, and they have not answered. `approved`: they may see us as soon as they
+    ask.
+    """
 
     jid: Jid
     name: str = ""
@@ -27,20 +31,20 @@ class Contact:
 
     @property
     def subscribed(self) -> bool:
-        """Whether they have authorised us: we see their presence."""
+        """Whether they have authorised us to see their presence."""
         return self.subscription in ("to", "both")
 
 
 class Roster(Mapping[Jid, Contact]):
-    """Contacts by bare address, in the order of their addresses. Only the server's word changes it."""
+    """Contacts by bare address, sorted by address. Only the server changes them."""
 
     def __init__(self) -> None:
         self._contacts: dict[Jid, Contact] = {}
-        self._reached: dict[Jid, dict[str, Presence]] = {}  # contact → resource → its presence
-        self.version: str | None = None  # the server's, where it counts (RFC 6121 §2.6)
+        self._online: dict[Jid, dict[str, Presence]] = {}  # contact → resource → its presence
+        self.version: str | None = None  # the server's version of the list (RFC 6121 §2.6)
 
     def __getitem__(self, jid: Jid | str) -> Contact:
-        return self._contacts[_bare(jid)]
+        return self._contacts[Jid.of(jid).bare]
 
     def __iter__(self) -> Iterator[Jid]:
         return iter(sorted(self._contacts))
@@ -49,61 +53,64 @@ class Roster(Mapping[Jid, Contact]):
         return len(self._contacts)
 
     def presence(self, jid: Jid | str) -> Presence:
-        """How a contact can be reached as a whole: the best of its resources, the highest priority first."""
-        bare = _bare(jid)
-        there = self._reached.get(bare, {})
-        best = max(there.values(), key=lambda one: one.priority, default=None)
+        """Returns the presence of a contact as a whole: that of the resource with top priority."""
+        bare = Jid.of(jid).bare
+        resources = self._online.get(bare, {}).values()
+        best = max(resources, key=lambda presence: presence.priority, default=None)
         return Presence(bare, "unavailable") if best is None else replace(best, sender=bare)
 
-    # ── what the server says ─────────────────────────────────────────────────
+    # ── what the server sends ────────────────────────────────────────────────
 
     def load(self, query: Element | None) -> None:
-        """The answer to our asking for the list; an empty one says that ours still stands (RFC 6121 §2.6.3)."""
+        """Loads the server's answer to a roster request.
+
+        An answer without content means that our version is the current one (RFC 6121 §2.6.3).
+        """
         if query is None:
             return
         self._contacts.clear()
         self.apply(query)
 
     def apply(self, query: Element) -> Contact | None:
-        """A roster push (RFC 6121 §2.1.6): its items replace those of the same address. The last one, as it is now."""
+        """Applies a roster push (RFC 6121 §2.1.6). Returns the contact that it is about."""
         contact = None
         for item in query.iterfind(f"{{{ROSTER}}}item"):
             try:
                 contact = _contact(item)
             except ValueError:
-                continue  # an address that is none: nobody could be meant
+                continue  # not an address, so not a contact
             if contact.subscription == "remove":
                 self._contacts.pop(contact.jid, None)
-                self._reached.pop(contact.jid, None)
+                self._online.pop(contact.jid, None)
             elif contact.jid in self._contacts or len(self._contacts) < CONTACTS:
                 self._contacts[contact.jid] = contact
         self.version = query.get("ver", self.version)
         return contact
 
     def update_presence(self, presence: Presence) -> bool:
-        """A resource of a contact has come, changed or gone. False when it is nobody's on the list."""
+        """Records the presence of a resource. Returns False if it does not belong to a contact."""
         assert presence.sender is not None
         bare = presence.sender.bare
         if bare not in self._contacts:
             return False
-        there = self._reached.setdefault(bare, {})
-        if presence.kind:
-            there.pop(presence.sender.resource, None)
+        resources = self._online.setdefault(bare, {})
+        if presence.kind:  # unavailable
+            resources.pop(presence.sender.resource, None)
             if not presence.sender.resource:
-                there.clear()
-        elif presence.sender.resource in there or len(there) < RESOURCES:
-            there[presence.sender.resource] = presence
+                resources.clear()
+        elif presence.sender.resource in resources or len(resources) < RESOURCES:
+            resources[presence.sender.resource] = presence
         return True
 
     def forget_presence(self) -> list[Jid]:
-        """The link is lost: nobody can be seen any more. Those who could."""
-        lost = [bare for bare, there in self._reached.items() if there]
-        self._reached.clear()
-        return lost
+        """Forgets everybody's presence, and returns who was online."""
+        online = [bare for bare, resources in self._online.items() if resources]
+        self._online.clear()
+        return online
 
 
 def _contact(item: Element) -> Contact:
-    """An item of the list. Raises ValueError."""
+    """Returns an item of the contact list. Raises ValueError for an invalid address."""
     groups = dict.fromkeys(group.text or "" for group in item.iterfind(f"{{{ROSTER}}}group"))
     return Contact(
         Jid.parse(item.get("jid", "")).bare,
@@ -115,14 +122,13 @@ def _contact(item: Element) -> Contact:
     )
 
 
-def _bare(jid: Jid | str) -> Jid:
-    return Jid.of(jid).bare
-
-
 def roster_set(
     jid: Jid, name: str = "", groups: tuple[str, ...] = (), remove: bool = False
 ) -> Element:
-    """The query that puts a contact on the list, changes its name and groups, or takes it off (RFC 6121 §2.3, §2.5)."""
+    """Returns the content of a query that adds, changes or removes a contact.
+
+    RFC 6121 §2.3, §2.4, §2.5.
+    """
     query = Element(f"{{{ROSTER}}}query")
     item = SubElement(query, f"{{{ROSTER}}}item", {"jid": str(jid.bare)})
     if remove:

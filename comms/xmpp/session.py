@@ -2,10 +2,10 @@
 
     with Session(settings.server("xmpp"), clock, host) as session:
         session.send(element)
-        element = session.receive(clock.time() + 30)      # None when the time is come
+        element = session.receive(clock.time() + 30)      # None if nothing arrives until then
 
-Nothing falls back: TLS is what the settings say, a refused password is not tried again with another mechanism. After
-an error the session is over.
+Nothing falls back: TLS is used exactly as the settings say, and a refused password is not tried
+again with another mechanism. After an error, the session is over.
 """
 
 from __future__ import annotations
@@ -36,24 +36,29 @@ from comms.xmpp.stream import (
     split_tag,
     stream_error,
     to_bytes,
-)  # fmt: skip
+)
 
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 
-GOODBYE = 2.0  # seconds that a close waits for the other side's closing tag
-FLOOD = 1 << 21  # octets that one look takes in without finding a whole element
+GOODBYE = 2.0  # seconds that a close waits for the closing tag of the server
+FLOOD = 1 << 21  # bytes that one look takes in without finding a complete element
+CANDIDATES = 10  # addresses of a domain that are tried
 
-# Stream errors after which trying again is pointless; RFC 6120 §4.9.3.3: after a conflict, the two would chase each other.
-_FINAL = frozenset({
-    "conflict", "host-gone", "host-unknown", "invalid-from", "invalid-namespace", "not-authorized", "see-other-host",
-    "unsupported-encoding", "unsupported-feature", "unsupported-version",
-})  # fmt: skip
+# Stream errors after which another attempt is pointless. `conflict` is among them because two
+# clients with the same resource would disconnect each other for ever (RFC 6120 §4.9.3.3).
+_FINAL = frozenset(
+    "conflict host-gone host-unknown invalid-from invalid-namespace not-authorized see-other-host "
+    "unsupported-encoding unsupported-feature unsupported-version".split()
+)
 
 
 class Session:
-    """A stream on which stanzas can be exchanged, as `jid`. Raises Unreachable, TryLater, Refused, SettingsError."""
+    """A stream that is ready for stanzas. `jid` is our full address.
+
+    Raises Unreachable, TryLater, Refused or SettingsError.
+    """
 
     def __init__(self, server: Server, clock: Clock, host: Host) -> None:
         self.server = server
@@ -61,7 +66,7 @@ class Session:
         self.jid = self.account
         self._clock, self._host = clock, host
         self._reader = Reader()
-        self._ended = False  # the server has said its last word
+        self._ended = False  # nothing more can be exchanged, not even a closing tag
         self.link = self._connect()
         try:
             if server.tls == "implicit":
@@ -92,11 +97,17 @@ class Session:
     # ── stanzas ──────────────────────────────────────────────────────────────
 
     def send(self, element: Element) -> None:
-        """Writes a stanza. Raises Unreachable when the link was gone before, Unknown when it is lost while writing."""
+        """Writes a stanza.
+
+        Raises Unreachable if the connection was lost before, Unknown if it is lost while writing.
+        """
         self._write(to_bytes(element))
 
     def receive(self, until: float) -> Element | None:
-        """The next element; None when there is none by then. Raises Unreachable, or Refused for a final stream error."""
+        """Returns the next element, None if none arrives until then.
+
+        Raises Unreachable, or Refused for a stream error after which another attempt is pointless.
+        """
         try:
             event = self._next(until)
         except Malformed as error:
@@ -106,14 +117,17 @@ class Session:
         return event if isinstance(event, Element) else None
 
     def close(self, take: Callable[[Element], None] = lambda element: None) -> None:
-        """Ends the stream. What was written is on the wire before; what still comes is handed to `take`. Never raises."""
+        """Closes the stream. Everything written arrives first. Never raises.
+
+        The elements that still arrive are passed to `take`.
+        """
         if self.link.closed:
             return
         try:
             if not self._ended:
                 self._write(FOOTER)
                 until = self._clock.time() + GOODBYE
-                # RFC 6120 §4.4: who closes still takes what comes, until the other closes too
+                # RFC 6120 §4.4: the other side may send stanzas until it closes the stream, too.
                 while self._clock.time() < until and (event := self._next(until)) is not None:
                     if isinstance(event, Element):
                         take(event)
@@ -132,35 +146,35 @@ class Session:
             candidates = srv.candidates(
                 self.account.domain, server.tls, server.port, self._host, server.timeout
             )
-        troubles = []
-        for name, port in candidates[:10]:
+        errors = []
+        for name, port in candidates[:CANDIDATES]:
             self._name = f"{name}:{port}"
             try:
                 return Link.connect(name, port, self._clock, server.timeout)
-            except Unreachable as trouble:
-                troubles.append(str(trouble))
+            except Unreachable as error:
+                errors.append(str(error))
             except UnicodeError:
-                troubles.append(f"{name!r} is no host's name")
-        raise Unreachable("; ".join(troubles))
+                errors.append(f"{name!r} is not a host name")
+        raise Unreachable("; ".join(errors))
 
     def _restart(self) -> Element:
-        """A new stream on the connection that stands, and what the server offers on it (RFC 6120 §4.3)."""
+        """Opens a new stream on the connection. Returns what the server offers (RFC 6120 §4.3)."""
         if self._reader.rest.strip():
             raise Unreachable(
-                f"{self._name} speaks before its turn: somebody may be injecting (RFC 6120 §5.4.3.3)"
+                f"{self._name} sends before it may: this may be an injection attack "
+                "(RFC 6120 §5.4.3.3)"
             )
         self._reader = Reader()
-        # RFC 6120 §4.7.1: who we are is told only where nobody else can read it
-        self._write(
-            header(self.account.domain, str(self.account.bare) if self.link.tls is not None else "")
-        )
+        # RFC 6120 §4.7.1: our own address is sent inside TLS only.
+        own = str(self.account.bare) if self.link.tls is not None else ""
+        self._write(header(self.account.domain, own))
         opening = self._event("the opening of its stream")
         if not isinstance(opening, Header):
             raise Malformed(
                 "bad-format", f"{self._name} sends an element where a stream should open"
             )
         if opening.attributes.get("version", "0").split(".")[0] in ("", "0"):
-            raise Refused(f"{self._name} speaks a Jabber from before XMPP 1.0 (RFC 6120 §4.7.5)")
+            raise Refused(f"{self._name} uses Jabber from before XMPP 1.0 (RFC 6120 §4.7.5)")
         return self._element(f"{{{STREAMS}}}features")
 
     def _start_tls(self, features: Element) -> Element:
@@ -174,12 +188,16 @@ class Session:
         return self._restart()
 
     def _upgrade(self) -> None:
-        """TLS; the certificate must be the domain's (RFC 6120 §13.7.2.1), whatever host it was found on."""
+        """Starts TLS. The certificate must be that of the domain (RFC 6120 §13.7.2.1).
+
+        The host on which the server was found does not matter, because DNS can be forged.
+        """
         if self._reader.rest:
             raise Unreachable(
-                f"{self._name} speaks in clear behind <proceed/>: somebody may be injecting"
+                f"{self._name} sends clear text after <proceed/>: this may be an injection attack"
             )
-        self._ended = True  # RFC 6120 §5.4.3.2: if it fails, there is no closing tag
+        # RFC 6120 §5.4.3.2: if the handshake fails, the stream is not closed by a tag.
+        self._ended = True
         context = client_context(self.server.ca_file)
         if self.server.tls == "implicit":
             context.set_alpn_protocols(["xmpp-client"])  # XEP-0368 §3
@@ -198,55 +216,62 @@ class Session:
         login.run(features, encrypted=self.link.tls is not None)
 
     def _bind(self) -> None:
-        """A resource of our own (RFC 6120 §7), and the session of older servers (RFC 3921 §3) where they insist."""
+        """Binds a resource (RFC 6120 §7).
+
+        Older servers require a session afterwards (RFC 3921 §3), which newer ones call optional.
+        """
         wanted = Element(f"{{{BIND}}}bind")
         if self.account.resource:
             SubElement(wanted, f"{{{BIND}}}resource").text = self.account.resource
-        bound = self._ask(wanted, "a resource")
+        bound = self._request(wanted, "a resource")
         try:
             self.jid = Jid.parse((bound.findtext(f"{{{BIND}}}bind/{{{BIND}}}jid") or "").strip())
         except ValueError as error:
-            raise Unreachable(f"{self._name} binds us to no address: {error}") from None
+            raise Unreachable(f"{self._name} binds us to an invalid address: {error}") from None
         session = self.features.find(f"{{{SESSION}}}session")
         if session is not None and all(split_tag(child)[1] != "optional" for child in session):
-            self._ask(Element(f"{{{SESSION}}}session"), "a session")
+            self._request(Element(f"{{{SESSION}}}session"), "a session")
 
-    def _ask(self, child: Element, what: str) -> Element:
+    def _request(self, child: Element, what: str) -> Element:
         query = stanzas.iq("set", child)
         query.set("id", self._host.token(8))
         self.send(query)
         while True:
-            said = self._element(stanzas.IQ)
-            if said.get("id") == query.get("id") and said.get("type") in ("result", "error"):
+            reply = self._element(stanzas.IQ)
+            if reply.get("id") == query.get("id") and reply.get("type") in ("result", "error"):
                 break
-        if said.get("type") == "error":
-            raise stanzas.as_exception(said, f"{self._name} refused {what}")
-        return said
+        if reply.get("type") == "error":
+            raise stanzas.as_exception(reply, f"{self._name} refused {what}")
+        return reply
 
-    # ── octets ───────────────────────────────────────────────────────────────
+    # ── reading and writing ──────────────────────────────────────────────────
 
     def _write(self, data: bytes) -> None:
         if self.link.closed or self.link.ended:
-            raise Unreachable(f"{self._name}: the link is gone")
+            raise Unreachable(f"{self._name}: the connection is lost")
         try:
             self.link.sendall(data)
         except OSError as error:
             self.link.abort()
-            raise Unknown(f"{self._name}: the link was lost while writing: {error}") from None
+            raise Unknown(f"{self._name}: the connection was lost while writing: {error}") from None
 
     def _next(self, until: float) -> Event | None:
-        """The next event; None when the time is come. Raises Malformed, Unreachable, Refused."""
+        """Returns the next event, None if there is none until then.
+
+        Raises Malformed, Unreachable, Refused.
+        """
         taken = 0
         while True:
             event = self._reader.next()
             if isinstance(event, Element) and event.tag == f"{{{STREAMS}}}error":
                 self._ended = True
-                raise self._stream_trouble(event)
+                raise self._stream_error(event)
             if isinstance(event, End):
                 self._ended = True
                 raise Unreachable(f"{self._name} has ended the stream")
             if event is not None:
                 return event
+            # A server that sends without end must not keep us here for ever.
             if taken > FLOOD and self._clock.time() >= until:
                 return None
             if self.link.closed or not self._clock.wait(self.link, until):
@@ -262,39 +287,36 @@ class Session:
             self._reader.feed(data)
 
     def _event(self, what: str) -> Event:
+        """Returns the next event within the timeout. `what` describes it in the error."""
         event = self._next(self._clock.time() + self.server.timeout)
         if event is None:
-            raise Unreachable(
-                f"{self._name} did not answer within {self.server.timeout:g} s: {what} was due"
-            )
+            raise Unreachable(f"{self._name} did not send {what} within {self.server.timeout:g} s")
         return event
 
     def _element(self, *tags: str) -> Element:
-        """The next element, which must be one of these."""
-        wanted = " or ".join(f"<{tag.rpartition('}')[2]}/>" for tag in tags)
-        event = self._event(wanted)
+        """Returns the next element within the timeout. It must have one of these tags."""
+        expected = " or ".join(f"<{tag.rpartition('}')[2]}/>" for tag in tags)
+        event = self._event(expected)
         if isinstance(event, Element) and event.tag in tags:
             return event
         found = split_tag(event)[1][:100] if isinstance(event, Element) else "stream"
         if found == "failure":
             raise TryLater(f"{self._name} cannot start TLS now (RFC 6120 §5.4.2.2)")
-        raise Malformed("bad-format", f"{self._name} sends <{found}/> where {wanted} was due")
+        raise Malformed("bad-format", f"{self._name} sends <{found}/> instead of {expected}")
 
-    def _stream_trouble(self, error: Element) -> CommsError:
+    def _stream_error(self, error: Element) -> CommsError:
         names = [split_tag(child) for child in error]
-        said = next(
-            (name for space, name in names if space == STREAM_ERRORS and name != "text"),
-            "undefined-condition",
-        )
+        conditions = (name for space, name in names if space == STREAM_ERRORS and name != "text")
+        condition = next(conditions, "undefined-condition")
         text = (error.findtext(f"{{{STREAM_ERRORS}}}text") or "").strip()[:200]
-        if said == "see-other-host":
+        if condition == "see-other-host":
             other = (error.findtext(f"{{{STREAM_ERRORS}}}see-other-host") or "").strip()[:200]
             text = f"it names {other}: write that as host"
-        kind = Refused if said in _FINAL else Unreachable
-        return kind(f"{self._name} ended the stream: {said}" + (f" ({text})" if text else ""))
+        kind = Refused if condition in _FINAL else Unreachable
+        return kind(f"{self._name} ended the stream: {condition}" + (f" ({text})" if text else ""))
 
     def _fail(self, error: Malformed) -> NoReturn:
-        """Says why and leaves: behind what is no XML, nothing can be understood."""
+        """Sends a stream error and closes: nothing after invalid XML can be understood."""
         try:
             if not self._ended:
                 self._write(stream_error(error.condition))
@@ -306,7 +328,7 @@ class Session:
 
 
 def account(server: Server) -> Jid:
-    """The account that the settings name. Raises SettingsError."""
+    """Returns the account in the settings. Raises SettingsError."""
     text = server.jid or (server.user if "@" in server.user else f"{server.user}@{server.host}")
     try:
         jid = Jid.parse(text)

@@ -1,4 +1,4 @@
-"""Where the server of a domain is: by SRV records when dnspython is installed, else the domain itself."""
+"""Where the server of a domain is: by SRV records if dnspython is installed, else at the domain."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ from comms.errors import Refused
 from comms.host import Host
 from comms.xmpp.addresses import ascii_domain
 
+_Record = tuple[int, int, int, str]  # priority, weight, port, target
+
 
 def candidates(
     domain: str, tls: str, port: int, host: Host, timeout: float
 ) -> list[tuple[str, int]]:
-    """(host, port) in the order in which to try them (RFC 6120 §3.2.1; XEP-0368 for TLS from the first octet).
+    """Returns (host, port) in the order in which to try them (RFC 6120 §3.2.1).
 
-    Raises Refused when the domain says that it has no such service.
+    With `tls` "implicit", they are those of XEP-0368. Raises Refused if the domain declares that it
+    has no such service.
     """
     name = ascii_domain(domain)
-    records = _look_up(f"{'_xmpps' if tls == 'implicit' else '_xmpp'}-client._tcp.{name}.", timeout)
+    service = "_xmpps" if tls == "implicit" else "_xmpp"
+    records = _look_up(f"{service}-client._tcp.{name}.", timeout)
     if [target for _, _, _, target in records] == ["."]:
-        raise Refused(
-            f"{domain} says that it serves no Jabber clients this way (its SRV record names nobody)"
-        )
-    return [(target.rstrip("."), at) for target, at in _in_order(records, host)] or [(name, port)]
+        raise Refused(f"{domain} has no Jabber service of this kind (its SRV record says so)")
+    found = [(target.rstrip("."), at) for target, at in _in_order(records, host)]
+    return found or [(name, port)]
 
 
-def _look_up(name: str, timeout: float) -> list[tuple[int, int, int, str]]:
-    """(priority, weight, port, target) of a name's SRV records; none where there are none, or nobody to ask."""
+def _look_up(name: str, timeout: float) -> list[_Record]:
+    """Returns the SRV records of a name; an empty list if they cannot be looked up."""
     try:
         import dns.exception
         import dns.resolver
@@ -34,19 +37,21 @@ def _look_up(name: str, timeout: float) -> list[tuple[int, int, int, str]]:
         answer = dns.resolver.resolve(name, "SRV", lifetime=timeout)
     except dns.exception.DNSException:
         return []
-    return [(one.priority, one.weight, one.port, str(one.target)) for one in answer]
+    return [(item.priority, item.weight, item.port, str(item.target)) for item in answer]
 
 
-def _in_order(records: list[tuple[int, int, int, str]], host: Host) -> list[tuple[str, int]]:
-    """By priority, and within one by chance, the heavier the likelier (RFC 2782)."""
+def _in_order(records: list[_Record], host: Host) -> list[tuple[str, int]]:
+    """Sorts records by priority. Those of equal priority are shuffled by weight (RFC 2782)."""
     left, ordered = sorted(records), []
     while left:
-        rivals = [one for one in left if one[0] == left[0][0]]
+        rivals = [record for record in left if record[0] == left[0][0]]
+        # Draw a number up to the sum of the weights. The record that reaches it is next, so that
+        # its chances are in proportion to its weight.
         drawn = int(host.token(8), 36) % (sum(weight for _, weight, _, _ in rivals) + 1)
-        for one in rivals:
-            drawn -= one[1]
+        for chosen in rivals:
+            drawn -= chosen[1]
             if drawn <= 0:
                 break
-        left.remove(one)
-        ordered.append((one[3], one[2]))
+        left.remove(chosen)
+        ordered.append((chosen[3], chosen[2]))
     return ordered

@@ -1,11 +1,13 @@
-"""Messages, presence and queries: elements read into values, and built from them.
+"""Messages, presence and queries: read from XML elements, and built as elements.
 
-`reason_to_ignore` is the rule of whom to obey: a program that acts on a message asks it first.
+`reason_to_ignore` decides which messages a program may act on. The client applies it to everything
+that it returns.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement
@@ -19,9 +21,15 @@ ROSTER = "jabber:iq:roster"
 PING = "urn:xmpp:ping"
 ROOM_USER = "http://jabber.org/protocol/muc#user"
 _DELAY = ("{urn:xmpp:delay}delay", "{jabber:x:delay}x")  # XEP-0203, and XEP-0091 before it
-_COPIES = frozenset({  # what holds somebody else's stanza: carbons, forwarding, archives
-    "{urn:xmpp:carbons:2}received", "{urn:xmpp:carbons:2}sent", "{urn:xmpp:forward:0}forwarded", "{urn:xmpp:mam:2}result",
-})  # fmt: skip
+# Elements that contain the stanza of another user: carbons, forwarding and archives.
+_COPIES = frozenset(
+    {
+        "{urn:xmpp:carbons:2}received",
+        "{urn:xmpp:carbons:2}sent",
+        "{urn:xmpp:forward:0}forwarded",
+        "{urn:xmpp:mam:2}result",
+    }
+)
 
 MESSAGE, PRESENCE, IQ = (f"{{{CLIENT}}}{name}" for name in ("message", "presence", "iq"))
 _TYPES = ("chat", "error", "groupchat", "headline", "normal")
@@ -30,8 +38,11 @@ _SHOWS = ("away", "chat", "dnd", "xa")
 
 @dataclass(frozen=True)
 class Message:
-    """A message. `sender` is None for what the server says in the account's own name; `at` is when it was sent, as far
-    as is known, in seconds since the epoch; `element` is the whole stanza."""
+    """A message.
+
+    `sender` is None if the server writes on behalf of our own account. `at` is when it was sent, as
+    far as known, in seconds since the epoch. `element` is the whole stanza.
+    """
 
     sender: Jid | None
     text: str
@@ -40,18 +51,24 @@ class Message:
     thread: str = ""
     subject: str = ""
     at: float = 0.0
-    delayed: bool = False  # it was stored somewhere before it came
+    delayed: bool = False  # it was stored somewhere before it arrived
     element: Element = field(default_factory=lambda: Element(MESSAGE), repr=False, compare=False)
 
     def reply(self, text: str) -> Element:
-        """The answer: to the resource that asked, of the same type, in the same thread (RFC 6121 §5.1, §5.2.5)."""
+        """Returns an answer: to the same resource, of the same type, in the same thread.
+
+        RFC 6121 §5.1, §5.2.5.
+        """
         return message(self.sender, text, self.kind, self.thread)
 
 
 @dataclass(frozen=True)
 class Presence:
-    """How one resource, or a contact as a whole, can be reached. `show` is available, chat, away, xa, dnd or
-    unavailable; `kind` is the stanza's type (empty for available)."""
+    """How one resource, or a contact as a whole, can be reached.
+
+    `show` is available, chat, away, xa, dnd or unavailable. `kind` is the type of the stanza, empty
+    for available.
+    """
 
     sender: Jid | None
     show: str = "available"
@@ -61,10 +78,13 @@ class Presence:
     element: Element = field(default_factory=lambda: Element(PRESENCE), repr=False, compare=False)
 
 
+# ── reading ──────────────────────────────────────────────────────────────────
+
+
 def read_message(element: Element, now: float) -> Message:
-    """A message as a value. Raises ValueError when its `from` is no address."""
-    delays = [element.find(tag) for tag in _DELAY]
-    delay = next((one for one in delays if one is not None), None)
+    """Returns a message as a value. Raises ValueError if its `from` is not an address."""
+    delays = (element.find(tag) for tag in _DELAY)
+    delay = next((found for found in delays if found is not None), None)
     kind = element.get("type", "normal")
     return Message(
         _sender(element),
@@ -80,25 +100,27 @@ def read_message(element: Element, now: float) -> Message:
 
 
 def read_presence(element: Element) -> Presence:
-    """A presence as a value. Raises ValueError when its `from` is no address."""
+    """Returns a presence as a value. Raises ValueError if its `from` is not an address."""
     kind = element.get("type", "")
     show = _text(element, "show").strip()
-    number = _text(element, "priority").strip()
+    priority = _text(element, "priority").strip()
     return Presence(
         _sender(element),
         "unavailable" if kind else show if show in _SHOWS else "available",
         _text(element, "status"),
-        int(number) if re.fullmatch("-?[0-9]{1,3}", number) else 0,
+        int(priority) if re.fullmatch("-?[0-9]{1,3}", priority) else 0,
         kind,
         element,
     )
 
 
-def reason_to_ignore(message: Message, own: Jid, rooms: object = (), delayed: bool = False) -> str:
-    """Why this message is not one that a program should act on; empty when it is.
+def reason_to_ignore(
+    message: Message, own: Jid, rooms: Container[Jid] = (), delayed: bool = False
+) -> str:
+    """Returns why a program should not act on a message; "" if it may.
 
-    It must come from an account (not a server, not a room, not ourselves), be of type chat or normal, hold a text, and
-    have come straight away (`delayed` lets stored ones pass). What it forwards of others proves nothing (XEP-0280 §11).
+    It may if the message comes from an account (not a server, a room or ourselves), is of type chat
+    or normal, has a text, and was not stored on the way (which `delayed` allows).
     """
     sender = message.sender
     if message.kind not in ("chat", "normal"):
@@ -107,25 +129,67 @@ def reason_to_ignore(message: Message, own: Jid, rooms: object = (), delayed: bo
         return "it comes from our own account"
     if not sender.is_account:
         return "it comes from a server, not from an account"
-    # XEP-0045 §7.5: in a room's private message the account is the room; everyone in it would be the administrator
-    if any(child.tag.startswith(f"{{{ROOM_USER}}}") for child in message.element):
+    # XEP-0045 §7.5: a private message in a room comes from the room's address. If a room were an
+    # administrator, everybody in it would be one.
+    in_room = any(child.tag.startswith(f"{{{ROOM_USER}}}") for child in message.element)
+    if in_room or sender.bare in rooms:
         return "it comes from a room"
-    if isinstance(rooms, dict | set | frozenset) and sender.bare in rooms:
-        return "it comes from a room"
+    # XEP-0280 §11: a forwarded stanza proves nothing about its sender.
     if any(child.tag in _COPIES for child in message.element):
-        return "it holds a copy of another message, which anybody can make up"
+        return "it contains a copy of another message, which can be forged"
     if message.delayed and not delayed:
-        return "it was stored before it came"
+        return "it was stored before it arrived"
     if not message.text.strip():
         return "it has no text"
     return ""
+
+
+def condition(element: Element) -> str:
+    """Returns the condition of a stanza of type error (RFC 6120 §8.3.3), as `item-not-found`."""
+    found = element.find(f"{{{CLIENT}}}error")
+    names = [split_tag(child) for child in found] if found is not None else []
+    conditions = (name for space, name in names if space == STANZA_ERRORS and name != "text")
+    return next(conditions, "undefined-condition")
+
+
+def as_exception(element: Element, what: str) -> CommsError:
+    """Returns a stanza of type error as an exception: TryLater if it says wait, else Refused."""
+    found = element.find(f"{{{CLIENT}}}error")
+    text = found.findtext(f"{{{STANZA_ERRORS}}}text") if found is not None else ""
+    kind = TryLater if found is not None and found.get("type") == "wait" else Refused
+    details = f" ({text.strip()[:200]})" if text and text.strip() else ""
+    return kind(f"{what}: {condition(element)}{details}")
+
+
+def _sender(element: Element) -> Jid | None:
+    text = element.get("from")
+    return None if text is None else Jid.parse(text)
+
+
+def _text(element: Element, name: str) -> str:
+    """Returns the text of a child; of several ones, the one without a language, or the first."""
+    found = [child for child in element if child.tag == f"{{{CLIENT}}}{name}"]
+    first = found[0] if found else None
+    best = next((child for child in found if child.get(LANG) is None), first)
+    return "" if best is None else best.text or ""
+
+
+def _moment(stamp: str, now: float) -> float:
+    """Returns a time as in XEP-0082 or XEP-0091, in seconds since the epoch; `now` if invalid."""
+    legacy = re.fullmatch(r"(\d{4})(\d\d)(\d\d)T(\d\d:\d\d:\d\d)", stamp)
+    text = "{}-{}-{}T{}".format(*legacy.groups()) if legacy else stamp.replace("Z", "+00:00")
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return now
 
 
 # ── building ─────────────────────────────────────────────────────────────────
 
 
 def message(to: Jid | None, text: str, kind: str = "chat", thread: str = "") -> Element:
-    """A message."""
+    """Returns a message."""
     element = Element(MESSAGE, {"type": kind})
     if to is not None:
         element.set("to", str(to))
@@ -138,7 +202,10 @@ def message(to: Jid | None, text: str, kind: str = "chat", thread: str = "") -> 
 def presence(
     to: Jid | None = None, kind: str = "", show: str = "", text: str = "", priority: int = 0
 ) -> Element:
-    """A presence: to everybody who may know, or to one. `show` is away, chat, dnd, xa, or nothing."""
+    """Returns a presence, for everybody who may see us, or for one address.
+
+    `show` is away, chat, dnd or xa, or empty for plainly available.
+    """
     element = Element(PRESENCE)
     if to is not None:
         element.set("to", str(to))
@@ -151,7 +218,7 @@ def presence(
 
 
 def iq(kind: str, child: Element | None = None, to: Jid | None = None) -> Element:
-    """A query or its answer: `kind` is get, set, result."""
+    """Returns a query or its answer. `kind` is get, set, result or error."""
     element = Element(IQ, {"type": kind})
     if to is not None:
         element.set("to", str(to))
@@ -161,70 +228,22 @@ def iq(kind: str, child: Element | None = None, to: Jid | None = None) -> Elemen
 
 
 def result(query: Element, child: Element | None = None) -> Element:
-    """The result of a query (RFC 6120 §8.2.3)."""
-    return _back(query, iq("result", child))
+    """Returns the result of a query (RFC 6120 §8.2.3)."""
+    return _addressed(query, iq("result", child))
 
 
 def error(query: Element, condition: str, kind: str = "cancel") -> Element:
-    """The refusal of a query (RFC 6120 §8.3)."""
-    element = _back(query, iq("error"))
-    SubElement(
-        SubElement(element, f"{{{CLIENT}}}error", {"type": kind}), f"{{{STANZA_ERRORS}}}{condition}"
-    )
+    """Returns the refusal of a query (RFC 6120 §8.3)."""
+    element = _addressed(query, iq("error"))
+    child = SubElement(element, f"{{{CLIENT}}}error", {"type": kind})
+    SubElement(child, f"{{{STANZA_ERRORS}}}{condition}")
     return element
 
 
-def _back(query: Element, element: Element) -> Element:
-    for name, other in (("to", "from"), ("id", "id")):
-        value = query.get(other)
+def _addressed(query: Element, answer: Element) -> Element:
+    """Addresses an answer to the sender of the query, with the query's id."""
+    for name, source in (("to", "from"), ("id", "id")):
+        value = query.get(source)
         if value is not None:
-            element.set(name, value)
-    return element
-
-
-def condition(element: Element) -> str:
-    """The condition of a stanza of type error: `item-not-found`, `remote-server-not-found` … (RFC 6120 §8.3.3)."""
-    found = element.find(f"{{{CLIENT}}}error")
-    names = [split_tag(child) for child in found] if found is not None else []
-    return next(
-        (name for space, name in names if space == STANZA_ERRORS and name != "text"),
-        "undefined-condition",
-    )
-
-
-def as_exception(element: Element, what: str) -> CommsError:
-    """A stanza of type error as an exception: TryLater when it says wait, else Refused."""
-    found = element.find(f"{{{CLIENT}}}error")
-    text = found.findtext(f"{{{STANZA_ERRORS}}}text") if found is not None else ""
-    kind = TryLater if found is not None and found.get("type") == "wait" else Refused
-    return kind(
-        f"{what}: {condition(element)}"
-        + (f" ({text.strip()[:200]})" if text and text.strip() else "")
-    )
-
-
-# ── reading ──────────────────────────────────────────────────────────────────
-
-
-def _sender(element: Element) -> Jid | None:
-    text = element.get("from")
-    return None if text is None else Jid.parse(text)
-
-
-def _text(element: Element, name: str) -> str:
-    """The text of a child; of several in different languages the one that names none, else the first."""
-    found = [child for child in element if child.tag == f"{{{CLIENT}}}{name}"]
-    best = next((child for child in found if child.get(LANG) is None), found[0] if found else None)
-    return "" if best is None else best.text or ""
-
-
-def _moment(stamp: str, now: float) -> float:
-    """XEP-0082's time, or XEP-0091's, in seconds since the epoch; now when it says nothing."""
-    legacy = re.fullmatch(r"(\d{4})(\d\d)(\d\d)T(\d\d:\d\d:\d\d)", stamp)
-    try:
-        moment = datetime.fromisoformat(
-            "{}-{}-{}T{}".format(*legacy.groups()) if legacy else stamp.replace("Z", "+00:00")
-        )
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return now
+            answer.set(name, value)
+    return answer

@@ -1,12 +1,13 @@
-"""The XML of a stream, without a socket: octets in, the stream's header and its elements out, and elements to octets.
+"""The XML of a stream, without a socket: bytes to elements and back.
 
     reader = Reader()
-    reader.feed(octets)                       # any chopping gives the same
+    reader.feed(data)
     while (event := reader.next()) is not None:
-        ...                                   # Header, then elements of the first level, then End
+        ...                 # the Header, then the elements of the first level, then the End
 
-Elements are those of xml.etree, their names `{namespace}local`. What RFC 6120 §11.1 forbids (a DTD and with it every
-entity, comments, processing instructions) is refused, and so is what is too deep or too long to be honest.
+The events do not depend on how the bytes are split. Elements are those of xml.etree, with tags like
+`{namespace}local`. What RFC 6120 §11.1 forbids is refused: a DTD (and with it every entity),
+comments and processing instructions. So is an element that is too deep or too long to be honest.
 """
 
 from __future__ import annotations
@@ -26,21 +27,19 @@ XML = "http://www.w3.org/XML/1998/namespace"
 LANG = f"{{{XML}}}lang"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
-OCTETS = (
-    1 << 20
-)  # of one element; a roster of some thousand contacts is the longest that an honest server sends
-DEPTH = 128  # of elements within elements
-RENEW = 1 << 24  # octets after which expat starts afresh: it keeps every name that it has ever seen
+LONGEST = 1 << 20  # bytes of one element: enough for a roster of some thousand contacts
+DEPTH = 128  # levels of elements inside elements
+RENEW = 1 << 24  # bytes after which the parser is replaced, because it keeps every name it has seen
 
-_BLANK = b" \t\r\n"
+_SPACE = b" \t\r\n"
 _NAME = re.compile(r"[^\W\d][\w.-]*")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\r": "&#13;"}
-_IN_QUOTES = _ESCAPES | {"\t": "&#9;", "\n": "&#10;"}
+_ESCAPES_IN_QUOTES = _ESCAPES | {"\t": "&#9;", "\n": "&#10;"}
 
 
 class Malformed(Unreachable):
-    """What came is no XMPP. `condition` is the stream error that says so (RFC 6120 §4.9.3)."""
+    """The bytes are not XMPP. `condition` is the stream error that says so (RFC 6120 §4.9.3)."""
 
     def __init__(self, condition: str, text: str) -> None:
         super().__init__(f"{text} ({condition})")
@@ -49,70 +48,77 @@ class Malformed(Unreachable):
 
 @dataclass(frozen=True)
 class Header:
-    """The opening of a stream: `from`, `id`, `version` …"""
+    """The opening tag of a stream, with the attributes `from`, `id`, `version` and so on."""
 
     attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class End:
-    """The closing of a stream."""
+    """The closing tag of a stream."""
 
 
 Event = Header | Element | End
 
 
 class Reader:
-    """What the other side says on one stream. A restart (after TLS, after SASL) is a new Reader."""
+    """Reads what the other side sends on one stream.
+
+    After a restart of the stream (after TLS, after the login) a new Reader is necessary.
+    """
 
     def __init__(self) -> None:
-        self._in = bytearray()
-        self._searched = 0  # so much of it holds no `>`
-        self._head = b""  # the header as it came, for expat's next start
-        self._since_renewal = 0
+        self._buffer = bytearray()
+        self._searched = 0  # the beginning of the buffer that is known to contain no `>`
+        self._head = b""  # the header as received; each new parser needs it
+        self._since_renewal = 0  # bytes that the current parser has got
         self._began = False
         self._broken: Malformed | None = None
         self._stack: list[Element] = []
         self._event: Event | None = None
-        self._length = 0  # octets since the last event
+        self._length = 0  # bytes since the last event
         self._start()
 
     def feed(self, data: bytes) -> None:
-        """Takes octets in; `next` makes something of them."""
-        self._in += data
+        """Adds received bytes. `next` parses them."""
+        self._buffer += data
 
     @property
     def rest(self) -> bytes:
-        """What stands behind the last event, and was not looked at yet."""
-        return bytes(self._in)
+        """The bytes after the last event that have not been parsed."""
+        return bytes(self._buffer)
 
     def next(self) -> Event | None:
-        """The next event, None when more octets are needed. Raises Malformed, and from then on always."""
+        """Returns the next event, None if more bytes are necessary.
+
+        Raises Malformed. Every later call raises the same error again.
+        """
         if self._broken is not None:
             raise self._broken
         try:
             return self._next()
         except Malformed as error:
             self._broken = error
-            self._in.clear()
+            self._buffer.clear()
             self._stack.clear()
             raise
 
     def _next(self) -> Event | None:
         while True:
             if not self._length:
-                del self._in[
-                    : len(self._in) - len(self._in.lstrip(_BLANK))
-                ]  # keep-alive (RFC 6120 §4.6.1)
-            # An event ends with a `>`: in pieces that end there, expat never runs ahead of us.
-            end = self._in.find(b">", self._searched) + 1
-            if self._length + (end or len(self._in)) > OCTETS:
-                self._refuse("policy-violation", f"an element has more than {OCTETS} octets")
+                # Spaces between elements keep the connection alive (RFC 6120 §4.6.1).
+                spaces = len(self._buffer) - len(self._buffer.lstrip(_SPACE))
+                del self._buffer[:spaces]
+            # Every event ends with a `>`. If the parser gets pieces that end there, it never sees
+            # anything after an event, and `rest` is exact. STARTTLS depends on that.
+            end = self._buffer.find(b">", self._searched) + 1
+            if self._length + (end or len(self._buffer)) > LONGEST:
+                self._refuse("policy-violation", f"an element has more than {LONGEST} bytes")
             if not end:
-                self._searched = len(self._in)
+                self._searched = len(self._buffer)
                 return None
-            piece = bytes(self._in[:end])
-            del self._in[:end]
+            piece = bytes(self._buffer[:end])
+            del self._buffer[:end]
             self._searched = 0
             self._length += len(piece)
             event = self._parse(piece)
@@ -121,9 +127,10 @@ class Reader:
                 return event
 
     def _parse(self, piece: bytes) -> Event | None:
+        between_elements = not self._stack and self._length == len(piece)
         if not self._began:
             self._head += piece
-        elif self._since_renewal > RENEW and not self._stack and self._length == len(piece):
+        elif self._since_renewal > RENEW and between_elements:
             self._start()
             self._run(self._head)
             self._event = None
@@ -140,7 +147,7 @@ class Reader:
         except (ValueError, LookupError) as error:  # an encoding that Python does not know
             self._refuse("unsupported-encoding", f"not UTF-8: {error}")
 
-    # ── what expat calls ─────────────────────────────────────────────────────
+    # ── the parser and its callbacks ─────────────────────────────────────────
 
     def _start(self) -> None:
         self._stack.clear()
@@ -149,46 +156,47 @@ class Reader:
         self._names: dict[str, str] = {}
         parser = xml.parsers.expat.ParserCreate("UTF-8", " ", intern=self._names)
         if hasattr(parser, "SetReparseDeferralEnabled"):
-            parser.SetReparseDeferralEnabled(False)  # expat ≥ 2.6 would hold back what has come
+            # Otherwise expat 2.6 and newer may hold back an element that has arrived completely.
+            parser.SetReparseDeferralEnabled(False)
         parser.buffer_text = True
-        parser.StartElementHandler = self._opens
-        parser.EndElementHandler = self._closes
-        parser.CharacterDataHandler = self._says
-        parser.XmlDeclHandler = self._declares
-        parser.StartDoctypeDeclHandler = lambda *_: self._refuse(
-            "restricted-xml", "a DTD has no place in a stream"
-        )
-        parser.CommentHandler = lambda *_: self._refuse(
-            "restricted-xml", "a comment has no place in a stream"
-        )
-        parser.ProcessingInstructionHandler = lambda *_: self._refuse(
-            "restricted-xml", "a processing instruction has no place in a stream"
-        )
+        parser.StartElementHandler = self._on_start
+        parser.EndElementHandler = self._on_end
+        parser.CharacterDataHandler = self._on_text
+        parser.XmlDeclHandler = self._on_declaration
+        parser.StartDoctypeDeclHandler = self._forbid("a DTD")
+        parser.CommentHandler = self._forbid("a comment")
+        parser.ProcessingInstructionHandler = self._forbid("a processing instruction")
         self._parser = parser
 
-    def _declares(self, version: str, encoding: str | None, standalone: int) -> None:
+    def _forbid(self, what: str) -> Any:
+        def refuse(*arguments: object) -> None:
+            self._refuse("restricted-xml", f"{what} is not allowed in a stream")
+
+        return refuse
+
+    def _on_declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.upper() != "UTF-8":
             self._refuse("unsupported-encoding", f"the stream is in {encoding[:40]}, not in UTF-8")
 
-    def _opens(self, name: str, attributes: dict[str, str]) -> None:
+    def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         tag = _tag(name)
-        given = {_tag(key): value for key, value in attributes.items()} if attributes else {}
+        attrib = {_tag(key): value for key, value in attributes.items()} if attributes else {}
         if self._depth == 1:
             if tag != f"{{{STREAMS}}}stream":
                 self._refuse(
                     "invalid-namespace", f"a stream begins with stream:stream, not with {tag[:100]}"
                 )
             self._began = True
-            self._event = Header(given)
+            self._event = Header(attrib)
         elif self._depth == 2:
-            self._stack.append(Element(tag, given))
+            self._stack.append(Element(tag, attrib))
         elif self._depth > DEPTH:
-            self._refuse("policy-violation", f"elements are nested more than {DEPTH} deep")
+            self._refuse("policy-violation", f"elements are nested more than {DEPTH} levels deep")
         else:
-            self._stack.append(SubElement(self._stack[-1], tag, given))
+            self._stack.append(SubElement(self._stack[-1], tag, attrib))
 
-    def _closes(self, name: str) -> None:
+    def _on_end(self, name: str) -> None:
         self._depth -= 1
         if self._depth == 0:
             self._event = End()
@@ -196,12 +204,13 @@ class Reader:
             element = self._stack.pop()
             if self._depth == 1:
                 self._event = element
-                self._names.clear()  # pyexpat's own memory of names
+                # pyexpat remembers every name here. A server could fill the memory with new ones.
+                self._names.clear()
 
-    def _says(self, text: str) -> None:
+    def _on_text(self, text: str) -> None:
         if not self._stack:
             if text.strip(" \t\r\n"):
-                self._refuse("bad-format", "text stands between the stanzas")
+                self._refuse("bad-format", "there is text between the stanzas")
             return
         element = self._stack[-1]
         if len(element):
@@ -214,19 +223,23 @@ class Reader:
 
 
 def _tag(name: str) -> str:
-    namespace, blank, local = name.rpartition(" ")
-    return f"{{{namespace}}}{local}" if blank else local
+    """Returns the tag for a name from expat, where a space follows the namespace."""
+    namespace, space, local = name.rpartition(" ")
+    return f"{{{namespace}}}{local}" if space else local
 
 
-# ── what we say ──────────────────────────────────────────────────────────────
+# ── writing ──────────────────────────────────────────────────────────────────
 
 
 def header(to: str, sender: str = "", lang: str = "en") -> bytes:
-    """The opening of a client's stream (RFC 6120 §4.7). `sender` is told only inside TLS (§4.7.1)."""
+    """Returns the opening tag of a client's stream (RFC 6120 §4.7).
+
+    `sender` is only sent inside TLS (§4.7.1).
+    """
     by = f" from='{_quoted(sender)}'" if sender else ""
     return (
-        f"<?xml version='1.0'?><stream:stream to='{_quoted(to)}'{by} version='1.0' xml:lang='{lang}' "
-        f"xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>"
+        f"<?xml version='1.0'?><stream:stream to='{_quoted(to)}'{by} version='1.0' "
+        f"xml:lang='{lang}' xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>"
     ).encode()
 
 
@@ -234,14 +247,14 @@ FOOTER = b"</stream:stream>"
 
 
 def stream_error(condition: str) -> bytes:
-    """A stream error and the end of the stream, which always follows (RFC 6120 §4.9.1.1)."""
+    """Returns a stream error with the end of the stream that must follow (RFC 6120 §4.9.1.1)."""
     return f"<stream:error><{condition} xmlns='{STREAM_ERRORS}'/></stream:error>".encode() + FOOTER
 
 
 def to_bytes(element: Element, inherited: str = CLIENT) -> bytes:
-    """An element as it goes onto a stream whose default namespace is `inherited`.
+    """Returns an element as XML for a stream with the default namespace `inherited`.
 
-    Characters that XML cannot carry become U+FFFD. Raises ValueError for a name that is none.
+    Characters that XML cannot represent become U+FFFD. Raises ValueError for an invalid name.
     """
     pieces: list[str] = []
     _write(element, inherited, pieces)
@@ -272,9 +285,10 @@ def _write(element: Element, inherited: str, pieces: list[str]) -> None:
 
 
 def _split(tag: Any) -> tuple[str, str]:
+    """Returns (namespace, local name) of a tag. Raises ValueError for an invalid local name."""
     namespace, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
     if not _NAME.fullmatch(local):
-        raise ValueError(f"{local!r} cannot be the name of an element or attribute")
+        raise ValueError(f"{local!r} is not a valid name for an element or attribute")
     return namespace, local
 
 
@@ -283,12 +297,11 @@ def _escaped(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return "".join(_IN_QUOTES.get(c, c) for c in _FORBIDDEN.sub("\ufffd", text))
+    return "".join(_ESCAPES_IN_QUOTES.get(c, c) for c in _FORBIDDEN.sub("\ufffd", text))
 
 
 def split_tag(element: Element) -> tuple[str, str]:
-    """(namespace, local name) of an element."""
-    namespace, _, local = (
-        element.tag[1:].rpartition("}") if element.tag.startswith("{") else ("", "", element.tag)
-    )
+    """Returns (namespace, local name) of an element."""
+    tag = element.tag
+    namespace, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
     return namespace, local

@@ -1,0 +1,128 @@
+"""Messages that wait: they survive the program, and none is sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from comms.errors import CommsError, Unknown, Unreachable
+from comms.state import State
+from comms.xmpp import Jid, Outbox
+from comms.xmpp.outbox import GIVE_UP
+from fakes.clock import Rehearsal
+
+THEM = "them@example.test"
+
+
+class Jabber:
+    """What an outbox needs of a client."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.subscribed = True
+        self.error: CommsError | None = None
+        self.sent: list[Element] = []
+
+    def subscribed_to(self, who: Jid) -> bool:
+        return self.subscribed
+
+    def send(self, element: Element) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent.append(element)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    with State(tmp_path / "s") as state:
+        yield state
+
+
+def flush(outbox: Outbox, jabber: Any, clock: Rehearsal | None = None) -> list[tuple[str, str]]:
+    results = outbox.flush(jabber, clock or Rehearsal())
+    return [(result.text, result.status) for result in results]
+
+
+def put(outbox: Outbox, text: str, answer: bool = False) -> None:
+    outbox.put(THEM, text, Rehearsal().time(), "normal", "t1", answer)
+
+
+def test_messages_are_sent_once_oldest_first(state: State) -> None:
+    outbox, jabber = Outbox(state), Jabber()
+    put(outbox, "one")
+    put(outbox, "two")
+    assert outbox.waiting() == [(THEM, "one"), (THEM, "two")]
+    assert flush(outbox, jabber) == [("one", "sent"), ("two", "sent")]
+    assert flush(outbox, jabber) == [] and outbox.waiting() == []
+    first = jabber.sent[0]
+    assert (first.get("to"), first.get("type")) == (THEM, "normal")
+    assert first.findtext("{jabber:client}thread") == "t1"
+
+
+def test_only_an_answer_is_sent_without_authorisation(state: State) -> None:
+    outbox, jabber = Outbox(state), Jabber()
+    jabber.subscribed = False
+    put(outbox, "news")
+    put(outbox, "answer", answer=True)
+    assert flush(outbox, jabber) == [("answer", "sent")]
+    assert outbox.waiting() == [(THEM, "news")]
+
+
+def test_offline_everything_waits(state: State) -> None:
+    outbox, jabber = Outbox(state), Jabber()
+    jabber.connected = False
+    put(outbox, "answer", answer=True)
+    assert flush(outbox, jabber) == [] and outbox.waiting() == [(THEM, "answer")]
+
+
+def test_a_message_that_was_not_sent_waits_and_an_unknown_one_does_not(state: State) -> None:
+    outbox, jabber = Outbox(state), Jabber()
+    put(outbox, "one")
+    jabber.error = Unreachable("offline")
+    assert flush(outbox, jabber) == [] and outbox.waiting() == [(THEM, "one")]
+    jabber.error = Unknown("lost")
+    assert flush(outbox, jabber) == [("one", "unknown")]
+    assert outbox.waiting() == [] and outbox.unknown() == [(THEM, "one")]
+    jabber.error = None
+    assert flush(outbox, jabber) == []
+
+
+def test_a_message_that_a_killed_program_was_sending_is_unknown(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Dying(Jabber):
+        def send(self, element: Element) -> None:
+            raise Killed
+
+    with State(tmp_path / "s") as state:
+        outbox = Outbox(state)
+        put(outbox, "one")
+        with pytest.raises(Killed):
+            flush(outbox, Dying())
+    with State(tmp_path / "s") as state:
+        outbox = Outbox(state)
+        assert outbox.unknown() == [(THEM, "one")] and flush(outbox, Jabber()) == []
+
+
+def test_an_old_message_is_given_up(state: State) -> None:
+    class Later(Rehearsal):
+        def time(self) -> float:
+            return super().time() + GIVE_UP + 1
+
+    outbox, jabber = Outbox(state), Jabber()
+    put(outbox, "old")
+    assert flush(outbox, jabber, Later()) == [("old", "given-up")]
+    assert jabber.sent == [] and outbox.waiting() == []
+
+
+def test_a_message_that_was_put_in_a_failed_transaction_is_not_in_the_queue(state: State) -> None:
+    outbox = Outbox(state)
+    with pytest.raises(ZeroDivisionError), state.transaction() as db:
+        outbox.put(THEM, "one", 0.0, db=db)
+        raise ZeroDivisionError
+    assert outbox.waiting() == []
