@@ -12,7 +12,7 @@ from comms.mail_door import MailDoor
 from comms.read import read
 from comms.settings import Server
 from comms.state import State
-from tests.scripted import Hasty, Notebook
+from tests.scripted import JumpingClock, RecordingHost
 
 INBOX, ADMIN = "secret9x@yourco.test", "jeremy@yourco.test"
 TRACE = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; Mon, 5 Jan 2026 00:00:00 +0000\r\n"
@@ -20,7 +20,7 @@ TRACE = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; Mon, 5 Jan 2026 
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[MailDoor]:
-    clock, host = Hasty(), Notebook()
+    clock, host = JumpingClock(), RecordingHost()
     servers = Server("pop3", "x.test", 110), Server("smtp", "x.test", 25)
     with State(tmp_path / "state") as state:
         commands = Commands(state, {"restart": Verb(("true",), "mysql")}, {ADMIN: ["*"]}, clock, host)
