@@ -60,7 +60,7 @@ def _without_ignored(text: str) -> str:
 
 
 def _finished(text: str) -> str:
-    """Normalizes the text and checks it for forbidden characters and directions."""
+    """Normalises the text and checks it for forbidden characters and directions."""
     if text.isascii() and text.isprintable():
         return text
     text = unicodedata.ucd_3_2_0.normalize("NFKC", text)

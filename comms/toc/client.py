@@ -41,10 +41,9 @@ from comms.toc.messages import (
 from comms.toc.rooms import Rooms
 from comms.toc.session import UPDATES, Session
 
-FIRST_PAUSE = (
-    2.0  # seconds before the first attempt to sign on again, at most; it doubles each time,
-)
-LONGEST_PAUSE = 300.0  # up to this
+# Seconds between attempts to sign on again, at most: the first pause is the shortest, and each
+# later one is twice as long, up to the longest.
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
 
 # The fields of an UPDATE_BUDDY about a user who has left.

@@ -28,9 +28,7 @@ from comms.toc.messages import (
 )
 
 SYNC = 2.0  # seconds that the answer about ourselves may take; if it is late, nothing more is asked
-RATE_PAUSE = (
-    15.0  # seconds after the first command over the rate limit; each pause is twice as long
-)
+RATE_PAUSE = 15.0  # seconds after the first command over the rate limit; it doubles each time
 RATE_ATTEMPTS = 6  # how many times such a command is sent
 INBOX = 4096  # messages that may wait to be handled; if there are more, nothing is read
 

@@ -12,8 +12,9 @@ from comms.clock import Clock
 from comms.host import Host
 
 QUIET = 180.0  # seconds of silence after which the server is pinged (XEP-0199)
-FIRST_PAUSE = 30.0  # seconds before the first attempt to reconnect, at most; RFC 6120 §3.3 wants
-LONGEST_PAUSE = 600.0  # it random. The limit doubles after each failed attempt, up to this.
+# Seconds before the first attempt to reconnect, at most: the pause is random between 0 and this
+# (RFC 6120 §3.3). The limit doubles after each failed attempt, up to the longest.
+FIRST_PAUSE, LONGEST_PAUSE = 30.0, 600.0
 
 Step = Literal["nothing", "connect", "ping", "give up"]
 
