@@ -196,7 +196,7 @@ class JumpingClock(RealClock):
     that is only slow does not become a timeout.
     """
 
-    moment = 0.02  # seconds that data on the loopback interface may take
+    moment = 0.01  # seconds that data on the loopback interface may take
 
     def __init__(self) -> None:
         super().__init__()

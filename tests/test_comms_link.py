@@ -79,6 +79,7 @@ def test_everything_written_before_a_close_arrives(clock: RealClock) -> None:
         def read() -> None:
             while data := other.recv(1 << 16):
                 received.extend(data)
+            other.close()  # otherwise the link waits a second for the other side to close
 
         reader = threading.Thread(target=read)
         reader.start()

@@ -803,11 +803,10 @@ def test_wait_ends_when_the_program_is_asked_to_stop(
     def script(peer: Peer) -> None:
         come_online(peer)
         peer.send(chat("one"))
-        threading.Timer(0.1, clock.stop).start()
+        clock.stop()
         close_stream(peer)
 
     seen = []
-    clock.moment = 5.0
     with Peer(script) as peer, Client(peer.server(), clock, host) as jabber:
         jabber.on_message(lambda message: seen.append(message.text))
         jabber.wait()
@@ -1143,7 +1142,7 @@ def test_disconnect_and_reconnect(clock: JumpingClock, host: RecordingHost) -> N
 
     with Peer(script, script) as peer, Client(peer.server(), clock, host) as jabber:
         jabber.disconnect()
-        with pytest.raises(Unreachable, match="we have left"):
+        with pytest.raises(Unreachable, match="disconnected by the program"):
             jabber.send(stanzas.presence())
         jabber.reconnect()
         assert jabber.connected

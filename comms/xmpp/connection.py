@@ -90,9 +90,9 @@ class Connection:
         self._keeper.backoff.succeeded()
 
     def disconnect(self) -> None:
-        """Leaves. Everything written is on the wire; what still arrives is handled."""
+        """Goes offline. What was sent arrives first; what still arrives here is handled."""
         session, self.session = self.session, None
-        self._over = self._over or Left("we have left; reconnect() comes back")
+        self._over = self._over or Left("disconnected by the program; reconnect() connects again")
         if session is not None:
             session.close(self._filter_and_handle)
 
@@ -136,7 +136,7 @@ class Connection:
                 self._retry_later(error)
         elif step == "ping":
             self._keeper.pinged()
-            # If the link is lost with the ping, `_lose` has already dealt with it.
+            # If the connection is lost with the ping, `_lose` has already dealt with it.
             with contextlib.suppress(CommsError):
                 self.send(stanzas.iq("get", Element(f"{{{stanzas.PING}}}ping")))
         elif step == "give up":
@@ -146,7 +146,10 @@ class Connection:
     # ── sending ──────────────────────────────────────────────────────────────
 
     def send(self, element: Element) -> None:
-        """Writes a stanza. Raises Unreachable if we are offline, Unknown if the link is lost."""
+        """Writes a stanza, with an id if it needs one.
+
+        Raises Unreachable if we are offline, Unknown if the connection is lost.
+        """
         if element.tag in (MESSAGE, IQ) and not element.get("id"):
             element.set("id", self._next_id())
         passed = self._filtered(element, self.outgoing)
