@@ -128,7 +128,7 @@ def test_a_server_that_stalls_is_noticed() -> None:
         jabber.deliver(THEM, "swallowed")
         jabber.wait(one.clock.time() + 250)
         assert not jabber.connected or one.clock.elapsed > 180
-        assert any("said nothing" in event.text for event in one.events)
+        assert any("sent nothing" in event.text for event in one.events)
 
 
 def test_waiting_without_end_ends_with_the_play() -> None:
