@@ -1,4 +1,4 @@
-"""Sets up .venv, once, with what pyproject.toml names for tests and checks. Uses uv if it is installed.
+"""Sets up .venv, once, with what pyproject.toml names for tests and checks. Uses uv if present.
 
 `.venv/complete` is written last. It holds a digest of the Python version and the requirements. When
 it is missing, or when one of these has changed, .venv is set up again.

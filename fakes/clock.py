@@ -66,7 +66,7 @@ class NotAtRest(BaseException):
 
 
 class Rehearsal:
-    """Simulated time: the program's clock (it fits comms.clock.Clock), and the play's, with cues."""
+    """Simulated time: the program's clock (as in comms.clock.Clock), and the play's, with cues."""
 
     def __init__(self) -> None:
         self._now = START
@@ -219,7 +219,7 @@ class Rehearsal:
         """
         deadline = 0.0
         while True:
-            # Clear before looking: what moves while we look sets the event again, and is not missed.
+            # Clear before looking: what moves while we look sets the event again.
             self._moved.clear()
             unseen = self._unseen()
             if unseen is None:

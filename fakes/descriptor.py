@@ -38,7 +38,7 @@ def _mail_login(store: Any, person: Person, program: str) -> dict[str, str]:
 class Server:
     """One server: how its cores are made, where it listens, and its words in files.
 
-    A core is made as `session(runtime, store, policy)`, or by `make(session, runtime, store, policy)`.
+    A core is made as `session(runtime, store, policy)`, or by `make`, which gets the class, too.
     `store` names the attribute of the world that its cores share (`mail`, `aim`, `jabber`), "" if
     they share nothing. `policy` is a dataclass of switches; `table` is the table of the world file
     that sets them, except `tls` and `off`, which the world sets. `words` and `cues` are what a

@@ -85,8 +85,8 @@ def build_report(
     `params` are the MAIL parameters of the message, `host` the reporting server, `at` the time in
     seconds since the epoch, and `number` makes the Message-ID and the boundary unique.
 
-    A report has three parts (RFC 6522 §3): a text for people, the status for programs, and the message
-    that it is about, or only its header.
+    A report has three parts (RFC 6522 §3): a text for people, the status for programs, and the
+    message that it is about, or only its header.
     """
     action = statuses[0].action
     international = "SMTPUTF8" in params  # the report may contain UTF-8 too (RFC 6533)

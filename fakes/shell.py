@@ -380,7 +380,7 @@ class Shell:
             listener.socket = None
 
     def before_connect(self, port: int) -> None:
-        """A client is about to connect: closes the port if a `refuse` fault is due, else opens it."""
+        """A client is about to connect: closes the port if a `refuse` fault is due."""
         faults = self.runtime.faults
         for listener in self.listeners.values():
             if listener.port != port or not faults.may_refuse(listener.protocol):
@@ -478,7 +478,7 @@ class Shell:
                 self._failed(connection, error)
 
     def _failed(self, connection: Connection | None, error: Exception) -> None:
-        """Keeps an exception, with the session and the unit that caused it, and drops the client."""
+        """Keeps an exception, with the session and unit that caused it, and drops the client."""
         if connection is not None:
             session = connection.session
             error.add_note(f"in the fake's session {session!r}")

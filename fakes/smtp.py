@@ -1,8 +1,8 @@
 """The server side of one SMTP connection: RFC 5321 and its extensions.
 
-STARTTLS, AUTH, SIZE, 8BITMIME, SMTPUTF8, DSN, PIPELINING, ENHANCEDSTATUSCODES, CHUNKING, BINARYMIME.
-Read the legality table first, then one handler per command. The grammar of addresses and parameters is in
-`smtp_syntax.py`.
+STARTTLS, AUTH, SIZE, 8BITMIME, SMTPUTF8, DSN, PIPELINING, ENHANCEDSTATUSCODES, CHUNKING,
+BINARYMIME. Read the legality table first, then one handler per command. The grammar of addresses
+and parameters is in `smtp_syntax.py`.
 
 Where RFC 5321 leaves a choice: a bare LF does not end a line, and is kept in content; a content
 line may have any length; a command line over 2,048 bytes is refused; mail for another domain is

@@ -163,7 +163,7 @@ class World:
         return lambda: server.core(self.runtime, store, policy)
 
     def core(self, listener: str) -> Session:
-        """Returns a core without a socket, whose shell is the caller (see transcripts/player.py)."""
+        """Returns a core without a socket; the caller is its shell (see transcripts/player.py)."""
         for server in self.servers.values():
             for port in server.ports:
                 if port.name == listener:
@@ -369,7 +369,7 @@ class World:
             error.add_note(f"a fake raised an exception, which may be the cause:\n{text}")
 
     def check(self) -> None:
-        """Raises the exceptions that were raised inside fakes, or UnmetFault for a fault not met."""
+        """Raises what was raised inside fakes, or UnmetFault for a fault that was not met."""
         errors = self._shell.errors
         if len(errors) == 1:
             raise errors[0]

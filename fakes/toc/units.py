@@ -97,7 +97,7 @@ class FrameReader:
         return Unit(raw, verb, content=frame.payload, refusal=refusal, visible=visible)
 
     def _command(self, frame: frames.Frame, raw: bytes, user: str) -> Unit:
-        """A command as a unit. Its content is its arguments; if they are malformed, it is refused."""
+        """A command as a unit. Its content is its arguments; malformed ones refuse it."""
         command = frame.payload.rstrip(b"\0")  # clients send one NUL, or none, or several
         text = command.decode("latin-1")
         verb, arg = _COMMAND.match(text).groups()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""How a protocol's units are written in transcripts: the protocol for codecs, and the one for lines.
+"""How the units of a protocol are written in transcripts: what a codec is, and that of lines.
 
 Frames (TOC) and XML (XMPP) have codecs of their own beside their protocols.
 """

@@ -94,7 +94,7 @@ class OnCore:
 
 @dataclass
 class Traffic:
-    """What a rehearsal's clock must know of a connection, to tell when nothing moves (clock.Link)."""
+    """What a rehearsal's clock must know of a connection, to tell when nothing moves."""
 
     local: tuple[str, int]
     take: Callable[[], None]

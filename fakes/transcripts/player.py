@@ -22,7 +22,7 @@ Connect = Callable[[str, int], Connection]  # (listener, number) → a new conne
 
 
 def play_on_core(transcript: Transcript, servers: Iterable[Server] = SERVERS) -> World:
-    """Plays a transcript on bare cores, and returns the world at the end. Raises TranscriptError."""
+    """Plays a transcript on bare cores; returns the world at the end. Raises TranscriptError."""
     world = _world(transcript, servers)
     connections: list[OnCore] = []
 

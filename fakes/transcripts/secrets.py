@@ -1,4 +1,4 @@
-"""What the label of a secret stands for: the client's side of a login, computed from the accounts."""
+"""What the label of a secret stands for: the client's side of a login, from the accounts."""
 
 from __future__ import annotations
 

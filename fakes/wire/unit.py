@@ -41,8 +41,8 @@ class Unit:
     """One complete piece of client input, taken from the buffer.
 
     `arg` is the text that the `arg` of a fault is compared with. `content` is the decoded form, for
-    units that had to be decoded to be found. A unit that cannot be obeyed carries its `refusal`: the
-    dispatcher raises it in place of calling the handler. Without a verb, it is raised at once.
+    units that had to be decoded to be found. A unit that cannot be obeyed carries its `refusal`:
+    the dispatcher raises it in place of calling the handler. Without a verb, it is raised at once.
     """
 
     raw: bytes
