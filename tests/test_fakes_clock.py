@@ -171,7 +171,9 @@ def test_bytes_that_never_arrive_are_an_error_that_counts_them(
     link.close()
 
 
-def test_a_connection_is_known_to_the_clock_only_when_its_greeting_is_written() -> None:
+def test_a_connection_is_known_to_the_clock_only_when_its_greeting_is_written(
+    world: World,
+) -> None:
     known = []
 
     class Greeting(LineChat):
@@ -181,13 +183,12 @@ def test_a_connection_is_known_to_the_clock_only_when_its_greeting_is_written() 
             known.append(len(world._shell.by_peer))
             self.send(b"welcome\r\n")
 
-    with World({"servers": []}, rehearsal=True) as world:
-        address = world.serve("chat", lambda: Greeting(world.runtime, Room()))
-        link = Link.connect(*address, clock=world.clock)
-        assert link.readable()
-        assert known == [0]
-        assert len(world._shell.by_peer) == 1
-        link.close()
+    address = world.serve("chat", lambda: Greeting(world.runtime, Room()))
+    link = Link.connect(*address, clock=world.clock)
+    assert link.readable()
+    assert known == [0]
+    assert len(world._shell.by_peer) == 1
+    link.close()
 
 
 # ── when things happen ───────────────────────────────────────────────────────────
