@@ -1,4 +1,4 @@
-"""The rehearsal's clock: it misses nothing that moves, and the order of events is always the same."""
+"""The rehearsal's clock misses nothing that moves, and the order of events is always the same."""
 
 from __future__ import annotations
 

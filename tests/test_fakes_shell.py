@@ -175,7 +175,7 @@ def test_after_its_last_reply_the_server_goes_on_reading_for_a_while() -> None:
             link.sendall(b"NOOP\r\n")
 
 
-def test_a_client_that_resets_leaves_nothing_behind() -> None:
+def test_a_client_that_resets_in_a_transaction_leaves_no_trace() -> None:
     with World(SMTP) as world:
         link = dial(world)
         read_until(link, b"\r\n")

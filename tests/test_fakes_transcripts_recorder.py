@@ -87,8 +87,15 @@ def test_time_that_passed_is_recorded(world: World) -> None:
 # ── how a recording is written ───────────────────────────────────────────────────
 
 
-def record(session: int, direction: str, raw: bytes = b"", verb: str = "", **more: str) -> Record:
-    return Record(0.0, more.pop("protocol", "smtp"), session, direction, raw, verb, **more)  # type: ignore[arg-type]
+def record(
+    session: int,
+    direction: str,
+    raw: bytes = b"",
+    verb: str = "",
+    person: str = "",
+    protocol: str = "smtp",
+) -> Record:
+    return Record(0.0, protocol, session, direction, raw, verb, person=person)
 
 
 def test_a_single_session_has_no_name() -> None:

@@ -182,7 +182,7 @@ def test_counted_content_is_taken_with_the_line_before_it(session: Login) -> Non
     assert session.buffer == b"NEXT"
 
 
-def test_counted_content_of_nothing_is_complete_at_once(session: Login) -> None:
+def test_empty_counted_content_is_complete_at_once(session: Login) -> None:
     session.buffer += b"B 0\r\n"
     assert session.next_counted(5, 0, 100) == Content(b"B 0\r\n", b"")
 
@@ -234,7 +234,7 @@ def test_a_failed_exchange_leaves_everything_as_it_was(
     assert bench.tell(b"AUTH PLAIN " + PLAIN) == b"welcome\r\n"
 
 
-def test_a_response_is_hidden_behind_a_label_that_says_whose_it_is(bench: Bench) -> None:
+def test_a_response_is_replaced_by_a_label_that_says_whose_it_is(bench: Bench) -> None:
     bench.tell(b"AUTH PLAIN")
     bench.tell(WRONG)
     bench.tell(b"AUTH PLAIN")
@@ -244,14 +244,14 @@ def test_a_response_is_hidden_behind_a_label_that_says_whose_it_is(bench: Bench)
 
 
 @pytest.mark.parametrize("line", [b"AUTH PLAIN AGNhc", b"AUTH  PLAIN AGNhc"])
-def test_half_a_login_is_hidden_too(bench: Bench, line: bytes) -> None:
+def test_a_login_that_was_cut_off_is_hidden_too(bench: Bench, line: bytes) -> None:
     bench.session.receive(line)
     bench.session.eof()
     (record,) = [one for one in bench.records if one.verb == "unfinished"]
     assert b"AGNhc" not in record.shown() and b"PLAIN" in record.shown()
 
 
-def test_half_a_response_is_hidden_entirely(bench: Bench) -> None:
+def test_a_response_that_was_cut_off_is_hidden_entirely(bench: Bench) -> None:
     bench.tell(b"AUTH PLAIN")
     bench.session.receive(b"AGNhcm9s")
     bench.session.eof()

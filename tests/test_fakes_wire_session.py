@@ -159,7 +159,7 @@ def test_facts_are_added_to_the_record_of_the_unit_that_is_handled() -> None:
 
 
 @given(st.lists(st.sampled_from([b"NAME a", b"SAY a hi", b"nonsense", b""]), max_size=6), st.data())
-def test_any_chopping_of_the_input_gives_the_same_records(
+def test_the_records_are_the_same_however_the_input_is_chopped(
     lines: list[bytes], data: st.DataObject
 ) -> None:
     stream = b"".join(line + b"\r\n" for line in lines)
@@ -219,7 +219,7 @@ def test_a_command_injected_before_the_handshake_is_neither_handled_nor_recorded
     together: bool,
 ) -> None:
     # An attacker between client and server could otherwise put commands into the encrypted session
-    # (CVE-2011-0411). The shell discards them too, so that a test on sockets does not see this guard.
+    # (CVE-2011-0411). The shell discards them too, so that no test on sockets sees this guard.
     world = World({"servers": [protocol], "tls": "optional"}, rehearsal=True)
     session = world.core(protocol)
     session.opened(Facts(1))
