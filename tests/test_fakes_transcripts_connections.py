@@ -59,9 +59,7 @@ def test_what_is_read_and_not_used_can_be_put_back(connect: Connect) -> None:
 
 @BOTH
 @pytest.mark.parametrize(("fault", "end"), [("NOOP hang up", "closes"), ("NOOP reset", "resets")])
-def test_the_way_in_which_the_server_ends_is_told_apart(
-    connect: Connect, fault: str, end: str
-) -> None:
+def test_a_hang_up_and_a_reset_can_be_distinguished(connect: Connect, fault: str, end: str) -> None:
     with connect(faults=[fault]) as connection:
         connection.read(a_line)
         connection.send(b"NOOP\r\n")
@@ -79,7 +77,7 @@ def test_tls_can_be_started_when_the_server_is_ready(connect: Connect) -> None:
         assert connection.read(a_line).startswith(b"220 ")
         connection.start_tls()
         connection.send(b"MAIL FROM:<a@b.c>\r\n")
-        assert connection.read(a_line) == b"503 5.5.1 Send EHLO first\r\n", "it has been forgotten"
+        assert connection.read(a_line) == b"503 5.5.1 Send EHLO first\r\n", "EHLO is forgotten"
 
 
 @BOTH
