@@ -61,7 +61,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-# ── starting ─────────────────────────────────────────────────────────────────────
+# ── starting ─────────────────────────────────────────────────────────────────
 
 
 def smtp_start() -> None:
@@ -102,7 +102,7 @@ def smtp_start() -> None:
         )
 
 
-# ── messages ─────────────────────────────────────────────────────────────────────
+# ── messages ─────────────────────────────────────────────────────────────────
 
 
 def send_messages(address: Address, body: bytes, count: int) -> None:
@@ -171,7 +171,7 @@ def smtp_messages() -> None:
         )
 
 
-# ── scaling ──────────────────────────────────────────────────────────────────────
+# ── scaling ──────────────────────────────────────────────────────────────────
 
 # Input that hurts naive parsers, made in a multiple of its size.
 INPUTS: list[tuple[str, Callable[[int], bytes]]] = [
@@ -222,7 +222,7 @@ def smtp_scaling() -> None:
             )
 
 
-# ── the command ──────────────────────────────────────────────────────────────────
+# ── the command ──────────────────────────────────────────────────────────────
 
 
 def kinds() -> Iterator[tuple[str, Callable[[], None]]]:

@@ -48,7 +48,7 @@ def fits_the_programs_clock(world: World) -> Clock:
     return world.clock
 
 
-# ── the barrier ──────────────────────────────────────────────────────────────────
+# ── the barrier ──────────────────────────────────────────────────────────────
 
 
 class Bot:
@@ -191,7 +191,7 @@ def test_a_connection_is_known_to_the_clock_only_when_its_greeting_is_written(
     link.close()
 
 
-# ── when things happen ───────────────────────────────────────────────────────────
+# ── when things happen ───────────────────────────────────────────────────────
 
 
 def test_at_equal_times_cues_run_before_the_program(world: World) -> None:
@@ -228,7 +228,7 @@ def test_real_time_does_not_wait_for_a_fake() -> None:
     assert clock.now() - before < 60
 
 
-# ── the end of a play ────────────────────────────────────────────────────────────
+# ── the end of a play ────────────────────────────────────────────────────────
 
 
 def test_a_loop_ends_after_the_first_round_that_began_after_the_last_cue(world: World) -> None:

@@ -16,7 +16,7 @@ def faults() -> Faults:
     return Faults({"smtp": Smtp.vocabulary()}, protocols(), DRILLS)
 
 
-# ── which unit a fault strikes ───────────────────────────────────────────────────
+# ── which unit a fault strikes ───────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_fault_armed_first_takes_the_unit_and_both_count_it(faults: Faults) 
     assert first and first.reset and second and second.stall
 
 
-# ── capabilities and closed ports ────────────────────────────────────────────────
+# ── capabilities and closed ports ────────────────────────────────────────────
 
 
 def test_a_capability_that_is_off_is_lacking_and_strikes_no_command(faults: Faults) -> None:
@@ -78,7 +78,7 @@ def test_a_refuse_fault_counts_attempts_to_connect(faults: Faults) -> None:
     assert faults.meet("smtp", "connect") is None, "the port is closed: no core sees the attempt"
 
 
-# ── what was never met ───────────────────────────────────────────────────────────
+# ── what was never met ───────────────────────────────────────────────────────
 
 
 def test_what_was_never_met_is_listed(faults: Faults) -> None:
@@ -102,7 +102,7 @@ def test_a_drill_is_staged_when_it_is_armed_and_is_met_when_it_says_so(faults: F
     assert faults.unmet() == []
 
 
-# ── places ───────────────────────────────────────────────────────────────────────
+# ── places ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

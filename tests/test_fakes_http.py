@@ -47,7 +47,7 @@ def ask(raw: bytes, requests: Requests | None = None) -> tuple[Http, bytes]:
     return session, drain(session)
 
 
-# ── requests ─────────────────────────────────────────────────────────────────────
+# ── requests ─────────────────────────────────────────────────────────────────
 
 
 def test_a_request_is_answered_and_the_connection_stays_open() -> None:
@@ -99,7 +99,7 @@ def test_the_answer_to_head_has_the_fields_of_get_and_no_body() -> None:
     assert head.count(b"\r\n") == whole.count(b"\r\n")
 
 
-# ── refusals ─────────────────────────────────────────────────────────────────────
+# ── refusals ─────────────────────────────────────────────────────────────────
 
 
 def test_an_unknown_method_is_refused_and_the_next_request_is_answered() -> None:
@@ -141,7 +141,7 @@ def test_a_request_without_a_certain_end_is_refused_and_ends_the_connection(
     assert session.closed and requests.all == []
 
 
-# ── any bytes, chopped in any way ────────────────────────────────────────────────
+# ── any bytes, chopped in any way ────────────────────────────────────────────
 
 
 @given(st.data())
@@ -186,7 +186,7 @@ def test_the_buffer_holds_at_most_one_head_and_one_body() -> None:
     assert len(session.buffer) <= HEAD
 
 
-# ── faults and clients ───────────────────────────────────────────────────────────
+# ── faults and clients ───────────────────────────────────────────────────────
 
 
 def test_a_reply_fault_sends_another_status_and_closes() -> None:

@@ -39,7 +39,7 @@ def serving(*options: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[st
         process.communicate()
 
 
-# ── serving ──────────────────────────────────────────────────────────────────────
+# ── serving ──────────────────────────────────────────────────────────────────
 
 
 def test_it_serves_until_sigterm_and_shows_the_wire_with_secrets_masked(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_aim_accounts_can_sign_on_and_no_password_is_shown() -> None:
     assert roasted("hun:ter2") not in wire
 
 
-# ── mistakes ─────────────────────────────────────────────────────────────────────
+# ── mistakes ─────────────────────────────────────────────────────────────────
 
 
 def test_a_port_that_is_in_use_is_named() -> None:

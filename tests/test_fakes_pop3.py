@@ -70,7 +70,7 @@ def opened(world: World | None = None, mails: int = 2) -> tuple[World, Pop3]:
     return world, session
 
 
-# ── commands and states ──────────────────────────────────────────────────────────
+# ── commands and states ──────────────────────────────────────────────────────
 
 
 def test_every_state_of_the_table_is_tried() -> None:
@@ -131,7 +131,7 @@ def test_response_codes_can_be_switched_off() -> None:
     assert b"[" not in tell(session, LOGIN)
 
 
-# ── logins ───────────────────────────────────────────────────────────────────────
+# ── logins ───────────────────────────────────────────────────────────────────
 
 
 def test_the_apop_digest_of_rfc_1939_section_7_is_accepted() -> None:
@@ -184,7 +184,7 @@ def test_a_response_that_is_not_base64_is_refused(line: bytes) -> None:
     assert session.state == "AUTHORIZATION"
 
 
-# ── what a client fetches ────────────────────────────────────────────────────────
+# ── what a client fetches ────────────────────────────────────────────────────
 
 
 @given(
@@ -240,7 +240,7 @@ def test_answers_wait_as_input_while_much_output_is_unread() -> None:
     assert writes[-1].endswith(b"+OK Bye\r\n") and session.closed
 
 
-# ── any bytes, chopped in any way ────────────────────────────────────────────────
+# ── any bytes, chopped in any way ────────────────────────────────────────────
 
 
 def play(chunks: list[bytes]) -> tuple[list[tuple[str, str, bytes]], bytes]:
@@ -348,7 +348,7 @@ def test_a_transcript_shows_no_password_however_it_was_sent() -> None:
     assert "{pass alice wrong}" in text
 
 
-# ── the lock of the maildrop ─────────────────────────────────────────────────────
+# ── the lock of the maildrop ─────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("end", ["eof", "reset", "idle", "quit", "cut"])
@@ -387,7 +387,7 @@ def test_one_session_too_many_is_asked_to_try_later() -> None:
     assert session.take().startswith(b"-ERR [SYS/TEMP] ") and session.closed
 
 
-# ── every fault at every command ─────────────────────────────────────────────────
+# ── every fault at every command ─────────────────────────────────────────────
 
 # Each failure, and whether a QUIT that meets it still removes the marked messages.
 FAILURES = {

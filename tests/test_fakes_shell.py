@@ -52,7 +52,7 @@ def client_context(world: World) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(world.ca_file))
 
 
-# ── TLS ──────────────────────────────────────────────────────────────────────────
+# ── TLS ──────────────────────────────────────────────────────────────────────
 
 
 def test_input_pipelined_after_starttls_is_not_handled_inside_tls() -> None:
@@ -140,7 +140,7 @@ def test_bytes_that_are_not_tls_end_the_handshake_and_not_the_server() -> None:
             assert read_until(link, b"\r\n").startswith(b"220")
 
 
-# ── how connections end ──────────────────────────────────────────────────────────
+# ── how connections end ──────────────────────────────────────────────────────
 
 
 def test_a_hang_up_is_a_fin_and_a_reset_is_an_rst() -> None:
@@ -220,7 +220,7 @@ def test_a_cut_from_outside_ends_every_connection() -> None:
         assert (first.recv(10), second.recv(10)) == (b"", b"")
 
 
-# ── outages ──────────────────────────────────────────────────────────────────────
+# ── outages ──────────────────────────────────────────────────────────────────
 
 
 def test_a_closed_port_refuses_connections_and_opens_again_with_its_number() -> None:
@@ -240,7 +240,7 @@ def test_a_refuse_fault_closes_the_port() -> None:
         dial(world)
 
 
-# ── a core that fails ────────────────────────────────────────────────────────────
+# ── a core that fails ────────────────────────────────────────────────────────
 
 
 def test_an_exception_in_a_fake_fails_the_test_but_not_other_connections(
@@ -292,7 +292,7 @@ def test_a_world_that_cannot_stop_names_the_session_that_holds_it() -> None:
     )
 
 
-# ── the test's own loop ──────────────────────────────────────────────────────────
+# ── the test's own loop ──────────────────────────────────────────────────────
 
 
 async def test_a_world_can_be_served_on_the_loop_of_the_test() -> None:
@@ -320,7 +320,7 @@ async def test_a_blocking_wait_on_the_loop_that_serves_the_world_raises_at_once(
             world.mail.wait_for()
 
 
-# ── timers of cores ──────────────────────────────────────────────────────────────
+# ── timers of cores ──────────────────────────────────────────────────────────
 
 
 def test_a_timer_runs_in_real_time() -> None:
@@ -338,7 +338,7 @@ def test_in_a_rehearsal_a_timer_runs_in_simulated_time() -> None:
         assert world.clock.time() == START + 301
 
 
-# ── timers of services ───────────────────────────────────────────────────────────
+# ── timers of services ───────────────────────────────────────────────────────
 
 
 class Reminder(LineChat):

@@ -71,7 +71,7 @@ def with_fault(text: str) -> tuple[World, Smtp]:
     return opened(World({"servers": ["smtp"], "tls": "off"}, rehearsal=True, faults=[text]))
 
 
-# ── commands and states ──────────────────────────────────────────────────────────
+# ── commands and states ──────────────────────────────────────────────────────
 
 
 def test_every_state_of_the_table_is_tried() -> None:
@@ -114,7 +114,7 @@ def test_neither_content_nor_a_response_is_taken_for_a_command() -> None:
     assert tell(session, b"QUIT\r\n").startswith((b"334", b"501"))
 
 
-# ── any bytes, chopped in any way ────────────────────────────────────────────────
+# ── any bytes, chopped in any way ────────────────────────────────────────────
 
 
 def play(chunks: list[bytes]) -> tuple[list[tuple[str, str, bytes]], bytes]:
@@ -187,7 +187,7 @@ def test_any_input_is_answered_with_complete_reply_lines_and_raises_nothing(
         assert line.isascii()
 
 
-# ── limits ───────────────────────────────────────────────────────────────────────
+# ── limits ───────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_mail_becomes_visible_to_the_test_when_its_250_is_written() -> None:
     assert len(world.mail.messages) == 1
 
 
-# ── a fault at every unit ────────────────────────────────────────────────────────
+# ── a fault at every unit ────────────────────────────────────────────────────
 
 # The answer to each unit, and the record of each unit, when nothing fails.
 ANSWERS = [
@@ -367,7 +367,7 @@ def test_after_a_greeting_that_refuses_only_quit_is_accepted(greeting: str, then
     assert tell(session, b"QUIT\r\n") == (b"221 2.0.0 Bye\r\n" if then else b"")
 
 
-# ── policies and secrets ─────────────────────────────────────────────────────────
+# ── policies and secrets ─────────────────────────────────────────────────────
 
 
 def test_a_web_browser_is_disconnected_if_the_policy_says_so() -> None:

@@ -40,7 +40,7 @@ def in_clear(world: World) -> aiosmtplib.SMTP:
     )
 
 
-# ── aiosmtplib ───────────────────────────────────────────────────────────────────
+# ── aiosmtplib ───────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
@@ -111,7 +111,7 @@ async def test_a_hundred_clients_at_once_are_served() -> None:
         assert {mail.subject for mail in world.mail.messages} == set(map(str, range(100)))
 
 
-# ── smtplib ──────────────────────────────────────────────────────────────────────
+# ── smtplib ──────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("method", ["auth_plain", "auth_login", "auth_cram_md5"])

@@ -18,7 +18,7 @@ def presence(*buddies: str, stored: bool = False) -> Presence:
     return Presence(account, None, 0.0, stored)  # type: ignore[arg-type]
 
 
-# ── watching ─────────────────────────────────────────────────────────────────────
+# ── watching ─────────────────────────────────────────────────────────────────
 
 
 def test_in_toc2_the_stored_buddies_are_watched_and_in_toc_1_only_what_the_client_names() -> None:
@@ -39,7 +39,7 @@ def test_a_user_watches_a_thousand_names_and_no_more() -> None:
     assert len(alice.watched) == LIST_LIMIT
 
 
-# ── permissions ──────────────────────────────────────────────────────────────────
+# ── permissions ──────────────────────────────────────────────────────────────
 
 
 def test_permissions_are_stored_in_toc2_and_part_of_the_session_in_toc_1() -> None:
@@ -56,7 +56,7 @@ def test_a_user_always_sees_itself() -> None:
     assert alice.allows("a l i c e") and not alice.allows("bob")
 
 
-# ── warnings ─────────────────────────────────────────────────────────────────────
+# ── warnings ─────────────────────────────────────────────────────────────────
 
 
 def test_each_im_allows_one_warning_of_its_sender_within_an_hour() -> None:
@@ -76,7 +76,7 @@ def test_at_most_a_hundred_warnings_are_kept_for_one_name() -> None:
     assert sum(alice.use_warning("Bob", 1.0) for _ in range(LEVEL + 50)) == LEVEL
 
 
-# ── values ───────────────────────────────────────────────────────────────────────
+# ── values ───────────────────────────────────────────────────────────────────
 
 
 def test_a_status_counts_idle_time_in_whole_minutes() -> None:

@@ -37,7 +37,7 @@ def reason(unit: Unit) -> str:
     return unit.refusal.reply if unit.refusal is not None else ""
 
 
-# ── the opening ──────────────────────────────────────────────────────────────────
+# ── the opening ──────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("form", [b"FLAPON\r\n\r\n", b"FLAPON\n\n"])
@@ -66,7 +66,7 @@ def test_a_connection_that_does_not_begin_with_flap_speaks_http(
     assert speaks_http(start) is is_http
 
 
-# ── frames ───────────────────────────────────────────────────────────────────────
+# ── frames ───────────────────────────────────────────────────────────────────
 
 
 def test_a_command_is_read_without_its_nul_and_split_into_words() -> None:
@@ -111,7 +111,7 @@ def test_the_client_chooses_the_first_number_and_each_step_is_one() -> None:
     assert [reason(unit) for unit in lenient] == ["", ""] and lenient[1].fields == {"step": 2}
 
 
-# ── passwords ────────────────────────────────────────────────────────────────────
+# ── passwords ────────────────────────────────────────────────────────────────
 
 
 def test_a_password_is_hidden_even_in_a_command_that_is_refused() -> None:

@@ -52,7 +52,7 @@ def test_a_world_that_cannot_be_made_is_reported_with_the_file() -> None:
         play_on_core(parse("SMTP: x\nfault: RCTP reset\n", "t.txt"))
 
 
-# ── mistakes ─────────────────────────────────────────────────────────────────────
+# ── mistakes ─────────────────────────────────────────────────────────────────
 
 # Each word that a transcript may write after `then:` and `cue:`, with the title of its protocol.
 WORDS = [
@@ -102,7 +102,7 @@ def test_tls_on_a_socket_of_a_world_without_it_is_a_mistake_too() -> None:
         play_on_socket(parse('SMTP: x\ngiven: tls = "off"\n\nC: (tls)\n'))
 
 
-# ── how it plays ─────────────────────────────────────────────────────────────────
+# ── how it plays ─────────────────────────────────────────────────────────────
 
 
 def test_a_wildcard_stands_for_one_word_and_not_for_several() -> None:

@@ -84,7 +84,7 @@ def test_time_that_passed_is_recorded(world: World) -> None:
     play_on_core(parse(text))
 
 
-# ── how a recording is written ───────────────────────────────────────────────────
+# ── how a recording is written ───────────────────────────────────────────────
 
 
 def record(

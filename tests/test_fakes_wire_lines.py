@@ -91,7 +91,7 @@ def session(bench: Bench) -> Login:
     return bench.session
 
 
-# ── lines ────────────────────────────────────────────────────────────────────────
+# ── lines ────────────────────────────────────────────────────────────────────
 
 
 def test_a_line_ends_in_crlf_and_nothing_else(session: Login) -> None:
@@ -120,7 +120,7 @@ def test_an_endless_line_is_discarded_as_it_arrives_and_reported_at_its_end(sess
     assert session.next_line(100) == Line(b"next\r\n")
 
 
-# ── content that a dot ends ──────────────────────────────────────────────────────
+# ── content that a dot ends ──────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_content_is_the_same_however_it_is_chopped(lines: list[bytes], data: st.
     assert content is not None and content.data == b"".join(line + b"\r\n" for line in lines)
 
 
-# ── content that is counted ──────────────────────────────────────────────────────
+# ── content that is counted ──────────────────────────────────────────────────
 
 
 def test_counted_content_is_taken_with_the_line_before_it(session: Login) -> None:
@@ -198,7 +198,7 @@ def test_counted_content_over_the_limit_is_consumed_and_reported(session: Login)
     assert session.buffer == b"NEXT"
 
 
-# ── the exchange ─────────────────────────────────────────────────────────────────
+# ── the exchange ─────────────────────────────────────────────────────────────
 
 PLAIN = base64.b64encode(b"\0carol\0secret")
 WRONG = base64.b64encode(b"\0carol\0guess")
@@ -259,7 +259,7 @@ def test_a_response_that_was_cut_off_is_hidden_entirely(bench: Bench) -> None:
     assert record.shown() == b"{unfinished}"
 
 
-# ── idle time ────────────────────────────────────────────────────────────────────
+# ── idle time ────────────────────────────────────────────────────────────────
 
 
 def test_a_silent_client_is_disconnected_and_every_command_restarts_the_timer(

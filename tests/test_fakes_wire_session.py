@@ -36,7 +36,7 @@ def opened(kind: type[Session] = LineChat, records: list[Record] | None = None) 
     return session
 
 
-# ── states ───────────────────────────────────────────────────────────────────────
+# ── states ───────────────────────────────────────────────────────────────────
 
 
 def test_the_first_state_is_the_initial_one_and_the_table_leads_on() -> None:
@@ -81,7 +81,7 @@ def test_a_handler_that_enters_another_state_is_an_error_that_names_the_rule(lin
         opened(Chooses).receive(line)
 
 
-# ── refusals ─────────────────────────────────────────────────────────────────────
+# ── refusals ─────────────────────────────────────────────────────────────────
 
 
 class Carries(LineChat):
@@ -119,7 +119,7 @@ def test_the_order_in_which_a_unit_is_refused(line: bytes, reply: bytes) -> None
     assert session.state == "NEW"
 
 
-# ── records ──────────────────────────────────────────────────────────────────────
+# ── records ──────────────────────────────────────────────────────────────────
 
 
 def test_everything_is_recorded_with_verb_section_and_person() -> None:
@@ -177,7 +177,7 @@ def test_the_records_are_the_same_however_the_input_is_chopped(
     assert records_of(pieces) == records_of([stream])
 
 
-# ── TLS and successors ───────────────────────────────────────────────────────────
+# ── TLS and successors ───────────────────────────────────────────────────────
 
 
 def test_bytes_pipelined_before_the_handshake_are_dropped_by_start_tls() -> None:
@@ -247,7 +247,7 @@ def test_a_successor_takes_over_the_connection_and_the_rest_of_the_input() -> No
     assert session.closed and not session.buffer
 
 
-# ── limits ───────────────────────────────────────────────────────────────────────
+# ── limits ───────────────────────────────────────────────────────────────────
 
 
 def test_input_waits_while_too_much_output_is_unread() -> None:
@@ -267,7 +267,7 @@ def test_the_shell_is_asked_to_stop_reading_while_a_unit_is_delayed() -> None:
     assert session.backlogged
 
 
-# ── the end ──────────────────────────────────────────────────────────────────────
+# ── the end ──────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

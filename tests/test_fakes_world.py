@@ -15,7 +15,7 @@ from fakes.world import World, WorldError
 
 MAIL = {"servers": ["smtp"]}
 
-# ── what is in it ────────────────────────────────────────────────────────────────
+# ── what is in it ────────────────────────────────────────────────────────────
 
 
 def test_the_host_has_the_commands_of_the_world_file() -> None:
@@ -75,7 +75,7 @@ def test_the_program_may_be_an_aim_account() -> None:
     assert World({"aim": [{"screen_name": "OpsBot"}], "program": "ops bot"})
 
 
-# ── where things are ─────────────────────────────────────────────────────────────
+# ── where things are ─────────────────────────────────────────────────────────
 
 
 def test_an_unknown_listener_is_refused_with_the_names_of_all_listeners() -> None:
@@ -116,7 +116,7 @@ def test_a_world_is_shown_with_its_ports() -> None:
         assert repr(world) == f"<World smtp {world.address('smtp')[1]}>"
 
 
-# ── errors inside a fake ─────────────────────────────────────────────────────────
+# ── errors inside a fake ─────────────────────────────────────────────────────
 
 
 class Bug(Exception):
@@ -198,7 +198,7 @@ def test_a_fault_that_nothing_met_is_an_error() -> None:
         world.faults.disarm()
 
 
-# ── FAKES_DEBUG ──────────────────────────────────────────────────────────────────
+# ── FAKES_DEBUG ──────────────────────────────────────────────────────────────
 
 
 def test_the_wire_is_printed_with_secrets_masked(

@@ -66,7 +66,7 @@ def test_an_anonymous_account_has_a_uuid_for_a_name_and_no_password() -> None:
     assert found.gone == set()
 
 
-# ── contacts ─────────────────────────────────────────────────────────────────────
+# ── contacts ─────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The extensions: what each one announces, answers and refuses. The transcripts show the details."""
+"""The extensions: what each announces, answers and refuses. Transcripts show the details."""
 
 from __future__ import annotations
 

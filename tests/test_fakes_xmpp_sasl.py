@@ -35,7 +35,7 @@ def log_in(login: Login, mechanism: str, content: bytes) -> bytes | None:
     return login.start(mechanism, content, "example.test", None)
 
 
-# ── mechanisms ───────────────────────────────────────────────────────────────────
+# ── mechanisms ───────────────────────────────────────────────────────────────
 
 
 def test_mechanisms_that_bind_to_tls_are_offered_only_inside_it() -> None:
@@ -74,7 +74,7 @@ def test_a_client_may_fail_as_often_as_the_policy_says() -> None:
     assert log_in(Login(service()), "PLAIN", RIGHT) is None
 
 
-# ── base64 ───────────────────────────────────────────────────────────────────────
+# ── base64 ───────────────────────────────────────────────────────────────────
 
 
 def test_an_equals_sign_stands_for_an_empty_response() -> None:
@@ -89,7 +89,7 @@ def test_a_text_that_is_not_base64_is_refused(text: bytes) -> None:
     assert caught.value.reply.condition == "incorrect-encoding"
 
 
-# ── what a client learns, and what a transcript shows ────────────────────────────
+# ── what a client learns, and what a transcript shows ────────────────────────
 
 
 def test_a_client_does_not_learn_whether_the_name_or_the_password_was_wrong() -> None:

@@ -88,7 +88,7 @@ def test_a_stanza_with_a_delay_stamp_is_delayed() -> None:
     )
 
 
-# ── answers ──────────────────────────────────────────────────────────────────────
+# ── answers ──────────────────────────────────────────────────────────────────
 
 REQUEST = (
     "<iq from='romeo@example.test/a' to='example.test' id='7' type='get'><q xmlns='urn:x'/></iq>"
