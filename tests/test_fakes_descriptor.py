@@ -59,7 +59,7 @@ def test_a_core_is_made_by_its_class_or_by_a_function() -> None:
     assert made == [(linechat.LineChat, RUNTIME, room, policy)]
 
 
-def test_without_a_rule_of_its_own_a_server_is_logged_in_to_with_the_mail_account() -> None:
+def test_a_server_that_defines_no_login_uses_the_mail_account() -> None:
     server = Server(name="chat", session=linechat.LineChat, ports=())
     person = Person("alice@example.test", "hunter2")
     login = server.login(None, person, "")

@@ -1,4 +1,4 @@
-"""The grammar of transcripts: what is read, and what is said about a mistake."""
+"""The grammar of transcripts: what is read, and how a mistake is reported."""
 
 from __future__ import annotations
 
