@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fakes.__main__ import main
 from tests.toc_raw import RawOnSocket, roasted
 
 HERE = Path(__file__).parent.parent
@@ -103,72 +104,49 @@ def test_a_port_that_is_in_use_is_named() -> None:
     assert f"port {port}" in done.stderr and "Traceback" not in done.stderr
 
 
-# Options, the text of a world file (if there is one), and what the last line of stderr must say.
-WRONG: list[tuple[list[str], str, str]] = [
-    (["--smtpp", "0"], "", "unrecognized"),
-    (["--smtp", "70000"], "", "argument --smtp: '70000' is not a port; write a number from 0"),
-    (["--smtp", "x"], "", "argument --smtp: 'x' is not a port"),
-    (["--smtp", "0", "--host", "192.0.2.1"], "", "name another address with --host"),
-    (["--smtp", "0", "--user", "carol"], "", "NAME@DOMAIN:PASSWORD"),
-    (
-        ["--smtp", "0", "--user", "a@b.test:x", "--user", "A@b.test:y"],
-        "",
-        "error: world: person: A@b.test is in this world twice",
-    ),
-    (["--toc", "0", "--aim", "carol"], "", "SCREEN NAME:PASSWORD"),
-    (["--toc", "0", "--aim", "a:b", "--aim", "A:c"], "", "A is in this world twice"),
-    (
-        ["--toc", "0", "--smtp", "0", "--fault", "connect reset"],
-        "",
-        "smtp and toc both have a place 'connect'",
-    ),
-    (["--smtp", "0", "--fault", "smtp RCTP reset"], "", "did you mean 'rcpt'"),
-    (["--smtp", "0", "--world", "no-such-file.toml"], "", "cannot be read"),
-    (["--smtp", "0", "--tls", "maybe"], "", "invalid choice"),
-    (["--smtp", "0"], 'tls = "maybe"', "world.toml: tls: unknown value 'maybe'"),
-    (["--smtp", "0"], 'program = "eve@x.test"', "world.toml: program: unknown account 'eve"),
-    (["--smtp", "0"], "[mail]\ngreylist = -5", "world.toml: mail.greylist: -5 is negative"),
-    (["--smtp", "0"], '[[fault]]\nwhere = "RCTP"\nreply = "x"', "world.toml: fault: RCTP reply"),
-]
-# Runs the command with each list of options. Prints [exit code, what is on stderr] for each.
-RUN_EACH = """
-import contextlib, io, json, sys
-from fakes.__main__ import main
-found = []
-for options in json.loads(sys.argv[1]):
-    stderr = io.StringIO()
-    with contextlib.redirect_stderr(stderr):
-        try:
-            code = main(options)
-        except SystemExit as error:
-            code = error.code
-    found.append([code, stderr.getvalue()])
-print(json.dumps(found))
-"""
-
-
-@pytest.fixture(scope="module")
-def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str]]:
-    """How the command ends with each of the `WRONG` options: (exit code, stderr).
-
-    One process runs it with all of them, because most of the time would be spent on imports.
-    """
-    commands = []
-    for number, (options, world, _) in enumerate(WRONG):
-        file = tmp_path_factory.mktemp(f"wrong-{number}") / "world.toml"
-        file.write_text(world)
-        commands.append([*options, *(["--world", str(file)] if world else [])])
-    command = [sys.executable, "-c", RUN_EACH, json.dumps(commands)]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=30, check=True)
-    return [(code, stderr) for code, stderr in json.loads(done.stdout)]
-
-
 @pytest.mark.parametrize(
-    "number", range(len(WRONG)), ids=[" ".join([*options, world]) for options, world, _ in WRONG]
+    ("options", "world", "problem"),
+    [
+        (["--smtpp", "0"], "", "unrecognized"),
+        (["--smtp", "70000"], "", "argument --smtp: '70000' is not a port; write a number from 0"),
+        (["--smtp", "x"], "", "argument --smtp: 'x' is not a port"),
+        (["--smtp", "0", "--host", "192.0.2.1"], "", "name another address with --host"),
+        (["--smtp", "0", "--user", "carol"], "", "NAME@DOMAIN:PASSWORD"),
+        (
+            ["--smtp", "0", "--user", "a@b.test:x", "--user", "A@b.test:y"],
+            "",
+            "error: world: person: A@b.test is in this world twice",
+        ),
+        (["--toc", "0", "--aim", "carol"], "", "SCREEN NAME:PASSWORD"),
+        (["--toc", "0", "--aim", "a:b", "--aim", "A:c"], "", "A is in this world twice"),
+        (
+            ["--toc", "0", "--smtp", "0", "--fault", "connect reset"],
+            "",
+            "smtp and toc both have a place 'connect'",
+        ),
+        (["--smtp", "0", "--fault", "smtp RCTP reset"], "", "did you mean 'rcpt'"),
+        (["--smtp", "0", "--world", "no-such-file.toml"], "", "cannot be read"),
+        (["--smtp", "0", "--tls", "maybe"], "", "invalid choice"),
+        (["--smtp", "0"], 'tls = "maybe"', "world.toml: tls: unknown value 'maybe'"),
+        (["--smtp", "0"], 'program = "eve@x.test"', "world.toml: program: unknown account 'eve"),
+        (["--smtp", "0"], "[mail]\ngreylist = -5", "world.toml: mail.greylist: -5 is negative"),
+        (
+            ["--smtp", "0"],
+            '[[fault]]\nwhere = "RCTP"\nreply = "x"',
+            "world.toml: fault: RCTP reply",
+        ),
+    ],
 )
 def test_a_mistake_ends_with_2_and_one_line_that_says_what_to_write(
-    refusals: list[tuple[int, str]], number: int
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], world: str, problem: str
 ) -> None:
-    code, stderr = refusals[number]
-    assert code == 2
-    assert WRONG[number][2] in stderr.splitlines()[-1] and "Traceback" not in stderr
+    file = tmp_path / "world.toml"
+    file.write_text(world)
+    # In this process, because starting Python for each mistake would take half a second.
+    try:
+        code: object = main([*options, *(["--world", str(file)] if world else [])])
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "") and "Traceback" not in err, err
+    assert problem in err.splitlines()[-1]
