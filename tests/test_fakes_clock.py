@@ -110,7 +110,11 @@ def play(way: str, messages: int) -> tuple[list[tuple[float, bytes]], int, str]:
 
 @pytest.mark.parametrize(
     ("load", "messages"),
-    [("idle", 1_000), ("idle", 10_000), ("under load", 10_000)],
+    [
+        ("idle", 1_000),
+        pytest.param("idle", 10_000, marks=pytest.mark.slow),
+        pytest.param("under load", 10_000, marks=pytest.mark.slow),
+    ],
     indirect=["load"],
 )
 @pytest.mark.parametrize("way", ["polled", "called"])

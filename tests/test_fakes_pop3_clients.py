@@ -62,6 +62,7 @@ def test_on_the_port_for_implicit_tls_the_greeting_is_encrypted() -> None:
         client.quit()
 
 
+@pytest.mark.slow
 @pytest.mark.world(servers=["pop3"], mail={"size": 100_000_000})
 def test_a_mail_of_thirty_megabytes_is_fetched_and_a_client_that_reads_nothing_is_reset(
     world: World,
