@@ -1,6 +1,8 @@
-"""`make bench`: how fast, as ratios of medians measured in one run, so that the machine matters little.
+"""`make bench`: how fast it is, as ratios of medians that were measured in one run.
 
-Never part of the tests: a slow machine is not a wrong program. `python -m tests.bench smtp` runs the rows of one kind.
+Ratios depend little on the machine, and only a little on what else it does. The benchmark
+is not one of the tests, because a slow machine is not a wrong program. `python -m tests.bench smtp`
+prints the rows of one kind.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from aiosmtpd.controller import Controller
@@ -27,56 +30,58 @@ from fakes.wire import Facts
 from fakes.world import World
 
 ROUNDS = 41
+Address = tuple[str, int]
 
 
 def median(run: Callable[[], float], rounds: int = ROUNDS) -> float:
-    """The median of what `run` gives, after one run that warms up."""
+    """Returns the median of what `run` returns, after one run that warms up."""
     run()
     return statistics.median(run() for _ in range(rounds))
 
 
 def timed(run: Callable[[], object]) -> float:
-    """Seconds that it takes."""
+    """Returns the seconds that a call takes."""
     begin = time.perf_counter()
     run()
     return time.perf_counter() - begin
 
 
 def row(name: str, ours: float, theirs: float, whose: str, aim: str = "") -> None:
-    """One line: ours, theirs, the ratio."""
+    """Prints one line: our seconds, theirs, the ratio, and the ratio that is the aim."""
     aimed = f"   aim {aim}" if aim else ""
     print(
-        f"{name:<58} {ours * 1e3:9.3f} ms  {whose} {theirs * 1e3:9.3f} ms  ratio {ours / theirs:6.2f}{aimed}"
+        f"{name:<58} {ours * 1e3:9.3f} ms  {whose} {theirs * 1e3:9.3f} ms  "
+        f"ratio {ours / theirs:6.2f}{aimed}"
     )
 
 
 def free_port() -> int:
-    """aiosmtpd's Controller cannot take port 0."""
+    """Returns a port that is free now, because aiosmtpd's Controller cannot take port 0."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
 
-# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── starting ─────────────────────────────────────────────────────────────────
 
 
 def smtp_start() -> None:
-    """Start to first greeting, and start + one message + stop, beside aiosmtpd's Controller."""
+    """Compares the start of a world with that of aiosmtpd's Controller."""
 
-    def greeting(address: tuple[str, int]) -> None:
+    def greeting(address: Address) -> None:
         with socket.create_connection(address) as link:
             link.recv(100)
 
-    def message(address: tuple[str, int]) -> None:
+    def message(address: Address) -> None:
         with smtplib.SMTP(*address, local_hostname="client.example") as client:
             client.sendmail(
                 "carol@example.org", ["alice@example.test"], "Subject: hi\r\n\r\nhi\r\n"
             )
 
-    def ours(talk: Callable[[tuple[str, int]], None]) -> None:
+    def ours(talk: Callable[[Address], None]) -> None:
         with World({"servers": ["smtp"]}) as world:
             talk(world.address("smtp"))
 
-    def theirs(talk: Callable[[tuple[str, int]], None]) -> None:
+    def theirs(talk: Callable[[Address], None]) -> None:
         controller = Controller(Sink(), hostname="127.0.0.1", port=free_port())
         controller.start()
         try:
@@ -90,119 +95,138 @@ def smtp_start() -> None:
     ):
         row(
             f"smtp: {name}",
-            median(lambda: timed(lambda: ours(talk))),
-            median(lambda: timed(lambda: theirs(talk))),
+            median(partial(timed, partial(ours, talk))),
+            median(partial(timed, partial(theirs, talk))),
             "aiosmtpd",
             "0.5",
         )
 
 
+# ── messages ─────────────────────────────────────────────────────────────────
+
+
+def send_messages(address: Address, body: bytes, count: int) -> None:
+    """Sends one message that many times over one connection, waiting for each reply."""
+    with socket.create_connection(address) as link:
+        replies = link.makefile("rb")
+        replies.readline()
+        link.sendall(b"HELO client.example\r\n")
+        replies.readline()
+        for _ in range(count):
+            for unit in (
+                b"MAIL FROM:<c@example.org>\r\n",
+                b"RCPT TO:<alice@example.test>\r\n",
+                b"DATA\r\n",
+                body + b".\r\n",
+            ):
+                link.sendall(unit)
+                replies.readline()
+
+
+def cpu_of_ours(body: bytes, count: int) -> float:
+    """Returns the processor time per message of our server, measured on its thread."""
+    with World({"servers": ["smtp"]}) as world:
+        before = world.call(time.thread_time)
+        send_messages(world.address("smtp"), body, count)
+        return (world.call(time.thread_time) - before) / count
+
+
+def cpu_of_aiosmtpd(body: bytes, count: int) -> float:
+    """Returns the processor time per message of aiosmtpd, measured on its thread."""
+    loop = asyncio.new_event_loop()
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = loop.run_until_complete(
+        loop.create_server(lambda: SMTP(Sink(), hostname="x", loop=loop), sock=listening)
+    )
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def now() -> float:
+        return time.thread_time()
+
+    def cpu() -> float:
+        return asyncio.run_coroutine_threadsafe(now(), loop).result()
+
+    before = cpu()
+    send_messages(listening.getsockname()[:2], body, count)
+    used = cpu() - before
+    loop.call_soon_threadsafe(server.close)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    return used / count
+
+
 def smtp_messages() -> None:
-    """CPU of the server per message, measured on its own thread, beside aiosmtpd."""
+    """Compares the processor time of one message with that of aiosmtpd."""
     for size, count, aim in ((1_000, 300, "0.5"), (100_000, 100, "0.2")):
         body = b"Subject: hi\r\n\r\n" + b"x" * 76 + b"\r\n"
         body += (b"y" * 76 + b"\r\n") * (size // 78)
-        script = (
-            b"MAIL FROM:<c@example.org>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n",
-            body + b".\r\n",
-        )
-
-        def talk(
-            address: tuple[str, int], script: tuple[bytes, bytes] = script, count: int = count
-        ) -> None:
-            with socket.create_connection(address) as link:
-                reader = link.makefile("rb")
-                reader.readline()
-                link.sendall(b"HELO client.example\r\n")
-                reader.readline()
-                for _ in range(count):
-                    for part, answers in zip(script, (3, 1), strict=True):
-                        for line in part.splitlines(keepends=True) if answers == 3 else [part]:
-                            link.sendall(line)
-                            reader.readline()
-
-        def ours() -> float:
-            with World({"servers": ["smtp"]}) as world:
-                before = world.call(time.thread_time)
-                talk(world.address("smtp"))
-                return (world.call(time.thread_time) - before) / count
-
-        def theirs() -> float:
-            loop = asyncio.new_event_loop()
-            listening = socket.create_server(("127.0.0.1", 0))
-            server = loop.run_until_complete(
-                loop.create_server(lambda: SMTP(Sink(), hostname="x", loop=loop), sock=listening)
-            )
-            thread = threading.Thread(target=loop.run_forever)
-            thread.start()
-
-            async def now() -> float:
-                return time.thread_time()
-
-            def cpu() -> float:
-                return asyncio.run_coroutine_threadsafe(now(), loop).result()
-
-            before = cpu()
-            talk(listening.getsockname()[:2])
-            used = cpu() - before
-            loop.call_soon_threadsafe(server.close)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
-            return used / count
-
         row(
-            f"smtp: CPU a message of {size:,} octets",
-            median(ours, 5),
-            median(theirs, 5),
+            f"smtp: CPU per message of {size:,} bytes",
+            median(partial(cpu_of_ours, body, count), 5),
+            median(partial(cpu_of_aiosmtpd, body, count), 5),
             "aiosmtpd",
             aim,
         )
 
 
-def smtp_scaling() -> None:
-    """Twice the input, about twice the time: the core fed with what hurts naive parsers."""
+# ── scaling ──────────────────────────────────────────────────────────────────
 
-    def fed(content: bytes) -> float:
+# Input that hurts naive parsers, made in a multiple of its size.
+INPUTS: list[tuple[str, Callable[[int], bytes]]] = [
+    ("one line of 10 MB", lambda n: b"x" * (10_000_000 * n)),
+    ("100,000 headers", lambda n: b"X-Header: value\r\n" * (100_000 * n)),
+    ("10 MB of dots", lambda n: b"..\r\n" * (2_500_000 * n)),
+    ("10 MB of mail", lambda n: b"Subject: hi\r\n\r\n" + (b"y" * 76 + b"\r\n") * (128_000 * n)),
+]
+TO_READ = ("100,000 headers", "10 MB of mail")  # what the client reads as a message
+
+
+def smtp_scaling() -> None:
+    """Twice the input must take about twice the time: for the server, and for the client."""
+
+    def feed(content: bytes) -> float:
+        """Returns the seconds that a core takes for one message with this content."""
         world = World({"servers": ["smtp"]}, rehearsal=True)
         session = world.core("smtp")
         assert isinstance(session, Smtp)
         session.opened(Facts(1))
         session.receive(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n")
 
-        def feed() -> None:
+        def receive() -> None:
             for at in range(0, len(content), 65536):
                 session.receive(content[at : at + 65536])
             session.receive(b"\r\n.\r\n")
 
-        return timed(feed)
+        return timed(receive)
 
-    inputs: list[tuple[str, Callable[[int], bytes]]] = [
-        ("one line of 10 MB", lambda n: b"x" * (10_000_000 * n)),
-        ("100,000 headers", lambda n: b"X-Header: value\r\n" * (100_000 * n)),
-        ("10 MB of dots", lambda n: b"..\r\n" * (2_500_000 * n)),
-        ("10 MB of mail", lambda n: b"Subject: hi\r\n\r\n" + (b"y" * 76 + b"\r\n") * (128_000 * n)),
-    ]
-    for name, make in inputs:
+    for name, make in INPUTS:
         once, twice = make(1), make(2)
         row(
             f"smtp: {name}, twice as much",
-            median(lambda: fed(twice), 5),
-            median(lambda: fed(once), 5),
+            median(partial(feed, twice), 5),
+            median(partial(feed, once), 5),
             "once    ",
             "2",
         )
-    for name, make in inputs[1:2] + inputs[3:]:
-        once, twice = make(1), make(2)
-        first, second = (
-            median(lambda: timed(lambda: read(once)), 3),
-            median(lambda: timed(lambda: read(twice)), 3),
-        )
-        row(f"message: reading {name}, twice as much", second, first, "once    ", "2")
+    for name, make in INPUTS:
+        if name in TO_READ:
+            once, twice = make(1), make(2)
+            row(
+                f"message: reading {name}, twice as much",
+                median(partial(timed, partial(read, twice)), 3),
+                median(partial(timed, partial(read, once)), 3),
+                "once    ",
+                "2",
+            )
+
+
+# ── the command ──────────────────────────────────────────────────────────────
 
 
 def kinds() -> Iterator[tuple[str, Callable[[], None]]]:
-    """This file's rows, and those of its neighbours bench_*.py (each has `ROWS`)."""
+    """Yields the rows of this file and those of each bench_*.py beside it, with their kind."""
     yield from (("smtp", run) for run in (smtp_start, smtp_messages, smtp_scaling))
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name.startswith("bench_"):
@@ -211,6 +235,7 @@ def kinds() -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def main() -> None:
+    """Prints the rows of the kinds that the command line names, or all of them."""
     wanted = sys.argv[1:]
     for kind, run in kinds():
         if not wanted or kind in wanted:

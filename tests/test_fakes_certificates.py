@@ -1,4 +1,4 @@
-"""The certificates of a world: good ones and flawed ones. tests/test_fakes_server.py uses them."""
+"""The certificates of a world: good ones and flawed ones. tests/test_fakes_shell.py serves them."""
 
 from __future__ import annotations
 

@@ -83,42 +83,85 @@ def test_an_empty_file_is_a_world() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        # unknown tables and keys
-        ({"persons": []}, "persons: unknown key (did you mean 'person'?); known keys: tls, program"),
+        # Unknown tables and keys.
+        (
+            {"persons": []},
+            "persons: unknown key (did you mean 'person'?); known keys: tls, program",
+        ),
         ({"person": [{"adress": "a@b.c"}]}, "person.adress: unknown key (did you mean 'address'?)"),
         ({"mail": {"domain": ["a.b"]}}, "mail.domain: unknown key (did you mean 'domains'?)"),
-        ({"host": {"commands": [{"run": ["df"], "ouput": "x"}]}}, "host.commands.ouput: unknown key"),
+        (
+            {"host": {"commands": [{"run": ["df"], "ouput": "x"}]}},
+            "host.commands.ouput: unknown key",
+        ),
         ({"off": {"smpt": []}}, "off.smpt: unknown key (did you mean 'smtp'?)"),
-        ({"fault": [{"where": "x", "repyl": "x"}]}, "fault.repyl: unknown key (did you mean 'reply'?)"),
-        # missing keys
+        (
+            {"fault": [{"where": "x", "repyl": "x"}]},
+            "fault.repyl: unknown key (did you mean 'reply'?)",
+        ),
+        # Missing keys.
         ({"person": [{}]}, 'person.address: missing; write address = "alice@example.test"'),
         ({"aim": [{}]}, 'aim.screen_name: missing; write screen_name = "OpsBot"'),
         ({"host": {"commands": [{}]}}, 'host.commands.run: missing; write run = ["df", "-k"]'),
         ({"fault": [{"reply": "451"}]}, 'fault.where: missing; write where = "RCPT"'),
-        # wrong types
+        # Wrong types.
         ({"mail": []}, "mail: expected a table, found []; write [mail]"),
         ({"person": {"address": "a@b.c"}}, "person: expected a list of tables"),
         ({"person": [5]}, "person: expected a table, found 5; write [person]"),
-        ({"person": [{"address": 5}]}, 'person.address: expected a string, found 5; write address = "text"'),
-        ({"person": [{"address": "a@b.c", "quota": "x"}]}, "person.quota: expected a whole number, found 'x'"),
-        ({"person": [{"address": "a@b.c", "quota": True}]}, "person.quota: expected a whole number, found True"),
+        (
+            {"person": [{"address": 5}]},
+            'person.address: expected a string, found 5; write address = "text"',
+        ),
+        (
+            {"person": [{"address": "a@b.c", "quota": "x"}]},
+            "person.quota: expected a whole number, found 'x'",
+        ),
+        (
+            {"person": [{"address": "a@b.c", "quota": True}]},
+            "person.quota: expected a whole number, found True",
+        ),
         ({"person": [{"address": "a@b.c", "contacts": []}]}, "person.contacts: expected a table"),
         ({"mail": {"domains": "a.b"}}, "mail.domains: expected a list of strings, found 'a.b'"),
         ({"mail": {"domains": [1]}}, "mail.domains: expected a list of strings, found [1]"),
         ({"mail": {"shuns_http": "no"}}, "mail.shuns_http: expected true or false, found 'no'"),
         ({"toc": {"init_done": "x"}}, "toc.init_done: expected a number of seconds, found 'x'"),
         ({"fault": [{"where": "x", "nth": "x"}]}, "fault.nth: expected a whole number, found 'x'"),
-        # wrong values
-        ({"tls": "sometimes"}, "tls: unknown value 'sometimes'; choose from off, optional, required"),
-        ({"mail": {"relay": "kepp"}}, "mail.relay: unknown value 'kepp' (did you mean 'keep'?); choose from keep, refuse, login"),
-        ({"servers": ["smpt"]}, "servers: unknown server 'smpt' (did you mean 'smtp'?); choose from smtp, pop3"),
-        ({"off": {"smtp": ["PIPELINE"]}}, "off.smtp: unknown capability 'PIPELINE' (did you mean 'PIPELINING'?)"),
-        ({"person": [{"address": "alice"}]}, "person.address: 'alice' is not an address; write address ="),
-        ({"host": {"commands": [{"run": []}]}}, 'host.commands.run: empty; write run = ["df", "-k"]'),
-        ({"fault": [{"where": "x"}]}, "fault: the fault at 'x' has no failure; give exactly one of"),
-        ({"fault": [{"where": "x", "lost": "half"}]}, "fault.lost: unknown value 'half'; choose from stored, unstored"),
+        # Wrong values.
+        (
+            {"tls": "sometimes"},
+            "tls: unknown value 'sometimes'; choose from off, optional, required",
+        ),
+        (
+            {"mail": {"relay": "kepp"}},
+            "mail.relay: unknown value 'kepp' (did you mean 'keep'?); choose from keep, "
+            "refuse, login",
+        ),
+        (
+            {"servers": ["smpt"]},
+            "servers: unknown server 'smpt' (did you mean 'smtp'?); choose from smtp, pop3",
+        ),
+        (
+            {"off": {"smtp": ["PIPELINE"]}},
+            "off.smtp: unknown capability 'PIPELINE' (did you mean 'PIPELINING'?)",
+        ),
+        (
+            {"person": [{"address": "alice"}]},
+            "person.address: 'alice' is not an address; write address =",
+        ),
+        (
+            {"host": {"commands": [{"run": []}]}},
+            'host.commands.run: empty; write run = ["df", "-k"]',
+        ),
+        (
+            {"fault": [{"where": "x"}]},
+            "fault: the fault at 'x' has no failure; give exactly one of",
+        ),
+        (
+            {"fault": [{"where": "x", "lost": "half"}]},
+            "fault.lost: unknown value 'half'; choose from stored, unstored",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_with_file_key_and_remedy(
     config: dict[str, Any], message: str
 ) -> None:

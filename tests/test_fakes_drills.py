@@ -1,4 +1,4 @@
-"""The drills of the catalogue: a name stands wherever a fault may."""
+"""The drills of the catalogue: a name may be written wherever a fault may."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_drill_for_a_missing_server_is_refused(name: str) -> None:
         World({"servers": ["smtp"]}, rehearsal=True, faults=[name])
 
 
-def test_a_misspelt_drill_is_told_the_nearest() -> None:
+def test_a_misspelt_drill_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(
         FaultError, match=r"neither a fault nor a drill \(did you mean 'smtp-421'\?\)"
     ):

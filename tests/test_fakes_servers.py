@@ -76,5 +76,5 @@ def test_the_other_servers_run_beside_it() -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
-def test_every_server_has_a_port_of_its_own_name_first(server: object) -> None:
+def test_the_first_port_of_every_server_has_the_name_of_the_server(server: object) -> None:
     assert server.ports[0].name == server.name  # type: ignore[attr-defined]

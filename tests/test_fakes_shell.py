@@ -1,4 +1,4 @@
-"""The shell, on sockets: how connections begin and end, TLS, outages, and what happens when a core fails."""
+"""The shell, on sockets: how connections begin and end, TLS, outages, and a core that fails."""
 
 from __future__ import annotations
 
@@ -20,79 +20,119 @@ from fakes.wire import Unit
 from fakes.world import World
 from tests.linechat import LineChat
 
+SMTP = {"servers": ["smtp"]}
+WITH_TLS = {"servers": ["smtp"], "tls": "optional"}
+
 
 def dial(world: World, listener: str = "smtp") -> socket.socket:
     return socket.create_connection(world.address(listener), 5)
 
 
 def read_until(link: socket.socket, end: bytes) -> bytes:
-    said = b""
-    while not said.endswith(end):
+    """Reads until what was received ends like this, or until the server hangs up."""
+    received = b""
+    while not received.endswith(end):
         more = link.recv(65536)
         if not more:
             break
-        said += more
-    return said
+        received += more
+    return received
 
 
 def read_all(link: socket.socket) -> bytes:
-    return read_until(link, b"never said")
+    """Reads until the server hangs up."""
+    received = b""
+    while more := link.recv(65536):
+        received += more
+    return received
 
 
-def test_octets_pipelined_behind_starttls_are_not_run_inside_tls() -> None:
-    with World({"servers": ["smtp"], "tls": "optional"}) as world, dial(world) as link:
+def client_context(world: World) -> ssl.SSLContext:
+    """The context of a client that trusts this world's certificates."""
+    return ssl.create_default_context(cafile=str(world.ca_file))
+
+
+# ── TLS ──────────────────────────────────────────────────────────────────────
+
+
+def test_input_pipelined_after_starttls_is_not_handled_inside_tls() -> None:
+    with World(WITH_TLS) as world, dial(world) as link:
         read_until(link, b"\r\n")
         link.sendall(b"EHLO client.example\r\n")
         read_until(link, b"250 HELP\r\n")
         link.sendall(b"STARTTLS\r\nEHLO injected.example\r\n")
         assert read_until(link, b"\r\n").startswith(b"220")
-        context = ssl.create_default_context(cafile=str(world.ca_file))
-        with context.wrap_socket(link, server_hostname="localhost") as inside:
+        with client_context(world).wrap_socket(link, server_hostname="localhost") as inside:
             inside.sendall(b"MAIL FROM:<a@b.c>\r\n")
             assert read_until(inside, b"\r\n") == b"503 5.5.1 Send EHLO first\r\n"
     assert not any(b"injected" in one.raw and one.verb == "EHLO" for one in world.records)
 
 
-@pytest.mark.parametrize(("flaw", "reason"), [
-    ("expired", "expired"), ("other-name", "localhost"), ("self-signed", "self-signed"),
-])  # fmt: skip
-def test_a_flawed_certificate_is_what_the_fault_says(flaw: str, reason: str) -> None:
-    config = {"servers": ["smtp"], "tls": "optional"}
-    with World(config, faults=[f"tls certificate {flaw}"], ports={"smtps": 0}) as world:
-        context = ssl.create_default_context(cafile=str(world.ca_file))
-        with (
-            dial(world, "smtps") as link,
-            pytest.raises(ssl.SSLCertVerificationError, match=reason),
-        ):
-            context.wrap_socket(link, server_hostname="localhost")
+@pytest.mark.parametrize(
+    ("flaw", "reason"),
+    [("expired", "expired"), ("other-name", "localhost"), ("self-signed", "self-signed")],
+)
+def test_a_fault_makes_the_server_show_a_flawed_certificate(flaw: str, reason: str) -> None:
+    with World(WITH_TLS, faults=[f"tls certificate {flaw}"], ports={"smtps": 0}) as world:
+        context = client_context(world)
+        with dial(world, "smtps") as link:
+            with pytest.raises(ssl.SSLCertVerificationError, match=reason):
+                context.wrap_socket(link, server_hostname="localhost")
 
 
-def test_implicit_tls_greets_inside() -> None:
-    with World({"servers": ["smtp"], "tls": "optional"}, ports={"smtps": 0}) as world:
-        context = ssl.create_default_context(cafile=str(world.ca_file))
-        with (
-            dial(world, "smtps") as link,
-            context.wrap_socket(link, server_hostname="localhost") as inside,
-        ):
+def test_on_a_port_for_implicit_tls_greeting_and_end_are_encrypted() -> None:
+    with World(WITH_TLS, ports={"smtps": 0}) as world, dial(world, "smtps") as link:
+        # By default, SSLSocket takes a bare FIN for the same as close_notify followed by FIN.
+        with client_context(world).wrap_socket(
+            link, server_hostname="localhost", suppress_ragged_eofs=False
+        ) as inside:
             assert read_until(inside, b"\r\n").startswith(b"220 ")
             inside.sendall(b"QUIT\r\n")
             assert read_until(inside, b"\r\n").startswith(b"221 ")
-            assert inside.recv(10) == b"", "close_notify, not a bare FIN"
+            assert inside.recv(10) == b"", "close_notify comes before FIN"
 
 
-@pytest.mark.parametrize("what", ["hang up", "reset", "stall"])
-def test_a_handshake_that_fails(what: str) -> None:
-    with World(
-        {"servers": ["smtp"], "tls": "optional"}, faults=[f"tls {what}"], ports={"smtps": 0}
-    ) as world:
-        context = ssl.create_default_context(cafile=str(world.ca_file))
-        with pytest.raises((ssl.SSLError, OSError)), dial(world, "smtps") as link:
-            link.settimeout(0.1 if what == "stall" else 5)
-            context.wrap_socket(link, server_hostname="localhost")
+def handshake(link: socket.socket, context: ssl.SSLContext) -> None:
+    """Does the client's side of a TLS handshake over memory buffers.
+
+    Raises EOFError if the server hangs up, and otherwise what the socket raises. Unlike
+    `wrap_socket`, it leaves the socket to the caller: when a reset has arrived before it is called,
+    `wrap_socket` raises without closing the socket that it has taken over.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    while True:
+        try:
+            client.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            link.sendall(outgoing.read())
+            received = link.recv(65536)
+            if not received:
+                raise EOFError("the server hung up during the handshake") from None
+            incoming.write(received)
+    link.sendall(outgoing.read())
 
 
-def test_octets_that_are_no_tls_end_the_handshake_and_not_the_server() -> None:
-    with World({"servers": ["smtp"], "tls": "optional"}, ports={"smtp": 0, "smtps": 0}) as world:
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [("hang up", EOFError), ("reset", ConnectionResetError), ("stall", TimeoutError)],
+)
+def test_a_fault_at_tls_ends_one_handshake_and_not_the_next(
+    failure: str, error: type[Exception]
+) -> None:
+    with World(WITH_TLS, faults=[f"tls {failure} times 1"], ports={"smtps": 0}) as world:
+        context = client_context(world)
+        # The reset may arrive while the client still connects, so that `dial` raises already.
+        with pytest.raises(error), dial(world, "smtps") as link:
+            link.settimeout(0.1 if failure == "stall" else 5)
+            handshake(link, context)
+        with dial(world, "smtps") as link:
+            handshake(link, context)
+
+
+def test_bytes_that_are_not_tls_end_the_handshake_and_not_the_server() -> None:
+    with World(WITH_TLS, ports={"smtp": 0, "smtps": 0}) as world:
         with dial(world, "smtps") as link:
             link.sendall(b"EHLO client.example\r\n")
             assert b"220" not in read_all(link)
@@ -100,8 +140,11 @@ def test_octets_that_are_no_tls_end_the_handshake_and_not_the_server() -> None:
             assert read_until(link, b"\r\n").startswith(b"220")
 
 
-def test_a_hang_up_is_a_fin_and_a_reset_an_rst() -> None:
-    with World({"servers": ["smtp"]}, faults=["NOOP nth 1 hang up; NOOP nth 2 reset"]) as world:
+# ── how connections end ──────────────────────────────────────────────────────
+
+
+def test_a_hang_up_is_a_fin_and_a_reset_is_an_rst() -> None:
+    with World(SMTP, faults=["NOOP nth 1 hang up; NOOP nth 2 reset"]) as world:
         with dial(world) as link:
             read_until(link, b"\r\n")
             link.sendall(b"NOOP\r\n")
@@ -113,17 +156,17 @@ def test_a_hang_up_is_a_fin_and_a_reset_an_rst() -> None:
                 link.recv(10)
 
 
-def test_the_last_words_arrive_though_the_client_said_more_than_was_read() -> None:
-    with World({"servers": ["smtp"]}) as world, dial(world) as link:
+def test_the_last_reply_arrives_although_much_input_was_left_unread() -> None:
+    # Closing a socket with unread input sends RST, and the client could lose the last reply.
+    with World(SMTP) as world, dial(world) as link:
         link.sendall(b"QUIT\r\n" + b"NOOP\r\n" * 50_000)
-        said = read_all(link)
-        assert said.endswith(b"221 2.0.0 Bye\r\n")
+        assert read_all(link).endswith(b"221 2.0.0 Bye\r\n")
 
 
-def test_after_its_last_words_the_server_goes_on_reading_for_a_while() -> None:
+def test_after_its_last_reply_the_server_goes_on_reading_for_a_while() -> None:
     # If the server closed its socket at once, what the client still sends would be answered by RST,
-    # and a client in the middle of sending would see an error instead of the last words.
-    with World({"servers": ["smtp"]}) as world, dial(world) as link:
+    # and a client in the middle of sending would see an error instead of the last reply.
+    with World(SMTP) as world, dial(world) as link:
         read_until(link, b"\r\n")
         link.sendall(b"QUIT\r\n")
         assert read_all(link) == b"221 2.0.0 Bye\r\n"
@@ -132,11 +175,12 @@ def test_after_its_last_words_the_server_goes_on_reading_for_a_while() -> None:
             link.sendall(b"NOOP\r\n")
 
 
-def test_a_client_that_resets_leaves_nothing_behind() -> None:
-    with World({"servers": ["smtp"]}) as world:
+def test_a_client_that_resets_in_a_transaction_leaves_no_trace() -> None:
+    with World(SMTP) as world:
         link = dial(world)
         read_until(link, b"\r\n")
         link.sendall(b"EHLO client.example\r\nMAIL FROM:<a@b.c>\r\n")
+        # With a linger time of 0 seconds, closing sends RST.
         link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         link.close()
         with dial(world) as other:
@@ -144,9 +188,9 @@ def test_a_client_that_resets_leaves_nothing_behind() -> None:
     assert world.mail.messages == []
 
 
-def test_too_many_sessions_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_session_too_many_is_asked_to_try_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fakes.shell.SESSIONS", 2)
-    with World({"servers": ["smtp"]}) as world:
+    with World(SMTP) as world:
         links = [dial(world) for _ in range(3)]
         greetings = [read_until(link, b"\r\n") for link in links]
         assert [greeting[:3] for greeting in greetings] == [b"220", b"220", b"421"]
@@ -155,11 +199,11 @@ def test_too_many_sessions_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_does_not_read_is_cut_off_and_others_are_served(
+def test_a_client_that_reads_nothing_is_reset_and_others_are_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("fakes.shell.OUTPUT", 100_000)
-    with World({"servers": ["smtp"]}) as world:
+    with World(SMTP) as world:
         with dial(world) as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             with pytest.raises(OSError):
@@ -169,8 +213,19 @@ def test_a_reader_that_does_not_read_is_cut_off_and_others_are_served(
             assert read_until(link, b"\r\n").startswith(b"220")
 
 
-def test_an_outage_refuses_and_the_same_port_comes_back() -> None:
-    with World({"servers": ["smtp"]}) as world:
+def test_a_cut_from_outside_ends_every_connection() -> None:
+    with World(SMTP) as world, dial(world) as first, dial(world) as second:
+        read_until(first, b"\r\n")
+        read_until(second, b"\r\n")
+        assert world.cut("smtp") == 2
+        assert (first.recv(10), second.recv(10)) == (b"", b"")
+
+
+# ── outages ──────────────────────────────────────────────────────────────────
+
+
+def test_a_closed_port_refuses_connections_and_opens_again_with_its_number() -> None:
+    with World(SMTP) as world:
         address = world.address("smtp")
         world.close_port("smtp")
         with pytest.raises(ConnectionRefusedError):
@@ -181,33 +236,22 @@ def test_an_outage_refuses_and_the_same_port_comes_back() -> None:
             assert read_until(link, b"\r\n").startswith(b"220")
 
 
-def test_a_refused_connection_is_a_closed_port() -> None:
-    with (
-        World({"servers": ["smtp"]}, faults=["connect refuse"]) as world,
-        pytest.raises(ConnectionRefusedError),
-    ):
+def test_a_refuse_fault_closes_the_port() -> None:
+    with World(SMTP, faults=["connect refuse"]) as world, pytest.raises(ConnectionRefusedError):
         dial(world)
 
 
-def test_a_cut_from_outside_ends_every_connection() -> None:
-    with World({"servers": ["smtp"]}) as world, dial(world) as one, dial(world) as two:
-        read_until(one, b"\r\n")
-        read_until(two, b"\r\n")
-        assert world.cut("smtp") == 2
-        assert (one.recv(10), two.recv(10)) == (b"", b"")
+# ── a core that fails ────────────────────────────────────────────────────────
 
 
-def test_an_exception_in_a_fake_fails_the_test_and_spares_the_others(
+def test_an_exception_in_a_fake_fails_the_test_but_not_other_connections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(self: Smtp, unit: Unit) -> None:
         raise ZeroDivisionError("a bug in the fake")
 
     monkeypatch.setattr(Smtp, "do_NOOP", broken)
-    with (
-        pytest.raises(ZeroDivisionError, match="a bug in the fake"),
-        World({"servers": ["smtp"]}) as world,
-    ):
+    with pytest.raises(ZeroDivisionError, match="a bug in the fake"), World(SMTP) as world:
         with dial(world) as link:
             read_until(link, b"\r\n")
             link.sendall(b"NOOP\r\n")
@@ -217,13 +261,10 @@ def test_an_exception_in_a_fake_fails_the_test_and_spares_the_others(
             assert read_until(link, b"\r\n").startswith(b"220")
 
 
-def test_a_fault_never_met_fails_the_test_and_can_be_forgotten() -> None:
-    with (
-        pytest.raises(UnmetFault, match="smtp RCPT reset"),
-        World({"servers": ["smtp"]}, faults=["RCPT reset"]),
-    ):
+def test_a_fault_that_nothing_met_fails_the_test_unless_it_is_disarmed() -> None:
+    with pytest.raises(UnmetFault, match="smtp RCPT reset"), World(SMTP, faults=["RCPT reset"]):
         pass
-    with World({"servers": ["smtp"]}, faults=["RCPT reset"]) as world:
+    with World(SMTP, faults=["RCPT reset"]) as world:
         world.faults.disarm()
 
 
@@ -243,17 +284,20 @@ with World({"servers": ["smtp"]}) as world:
 """
 
 
-def test_a_world_that_does_not_stop_names_the_session_that_holds_it() -> None:
-    """In a process of its own, which ends with it."""
+def test_a_world_that_cannot_stop_names_the_session_that_holds_it() -> None:
+    # In another process: the thread that is stuck in the handler ends only with its process.
     done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=30)
     assert (
-        "RuntimeError: the world did not stop within 0.1 s, held by a handler of smtp session 1"
-        in done.stderr
+        "RuntimeError: the world did not stop within 0.1 s, "
+        "held by a handler of smtp session 1" in done.stderr
     )
 
 
-async def test_a_world_serves_on_the_test_s_own_loop() -> None:
-    async with World({"servers": ["smtp"]}) as world:
+# ── the test's own loop ──────────────────────────────────────────────────────
+
+
+async def test_a_world_can_be_served_on_the_loop_of_the_test() -> None:
+    async with World(SMTP) as world:
         reader, writer = await asyncio.open_connection(*world.address("smtp"))
         assert (await reader.readline()).startswith(b"220")
         for line in (
@@ -271,28 +315,31 @@ async def test_a_world_serves_on_the_test_s_own_loop() -> None:
         await writer.wait_closed()
 
 
-async def test_a_blocking_wait_on_the_loop_that_must_do_the_work_raises_at_once() -> None:
-    async with World({"servers": ["smtp"]}) as world:
+async def test_a_blocking_wait_on_the_loop_that_serves_the_world_raises_at_once() -> None:
+    async with World(SMTP) as world:
         with pytest.raises(RuntimeError, match=r"await …arrival"):
             world.mail.wait_for()
 
 
-def test_real_timers_run_on_real_time() -> None:
-    with World({"servers": ["smtp"]}, faults=["NOOP delay 0.05"]) as world, dial(world) as link:
+# ── timers of cores ──────────────────────────────────────────────────────────
+
+
+def test_a_timer_runs_in_real_time() -> None:
+    with World(SMTP, faults=["NOOP delay 0.05"]) as world, dial(world) as link:
         read_until(link, b"\r\n")
         link.sendall(b"NOOP\r\n")
         assert read_until(link, b"\r\n") == b"250 2.0.0 OK\r\n"
 
 
-def test_a_rehearsal_s_servers_keep_simulated_time() -> None:
-    with World({"servers": ["smtp"]}, rehearsal=True) as world, dial(world) as link:
+def test_in_a_rehearsal_a_timer_runs_in_simulated_time() -> None:
+    with World(SMTP, rehearsal=True) as world, dial(world) as link:
         read_until(link, b"\r\n")
         world.clock.advance(301)
         assert read_all(link).startswith(b"421 4.4.2")
         assert world.clock.time() == START + 301
 
 
-# ── timers of services ───────────────────────────────────────────────────────────
+# ── timers of services ───────────────────────────────────────────────────────
 
 
 class Reminder(LineChat):
@@ -309,7 +356,7 @@ class Reminder(LineChat):
 
 def test_a_timer_of_a_service_runs_after_its_connection_is_gone_in_a_rehearsal() -> None:
     Reminder.ran.clear()
-    with World({"servers": ["smtp"]}, rehearsal=True) as world:
+    with World(SMTP, rehearsal=True) as world:
         address = world.serve("chat", lambda: Reminder(world.runtime))
         link = Link.connect(*address, clock=world.clock)
         link.sendall(b"NAME romeo\r\n")
@@ -325,7 +372,7 @@ def test_a_timer_of_a_service_runs_after_its_connection_is_gone_in_real_time(
 ) -> None:
     Reminder.ran.clear()
     monkeypatch.setattr(Reminder, "seconds", 0.05)
-    with World({"servers": ["smtp"]}) as world:
+    with World(SMTP) as world:
         address = world.serve("chat", lambda: Reminder(world.runtime))
         with socket.create_connection(address) as client:
             client.sendall(b"NAME romeo\r\n")
@@ -337,6 +384,6 @@ def test_an_error_in_a_timer_of_a_service_is_raised_by_the_world() -> None:
     def broken() -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), World({"servers": ["smtp"]}, rehearsal=True) as world:
+    with pytest.raises(ZeroDivisionError), World(SMTP, rehearsal=True) as world:
         world.runtime.timers.at("broken", world.clock.now() + 1, broken)
         world.clock.advance(2)

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, in the same process: smtplib and aiosmtplib do real work on our server."""
+"""smtplib and aiosmtplib, which were not written here, do real work on our SMTP server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from fakes.world import World
 
 
 def order() -> EmailMessage:
+    """A message with everything that may be damaged on its way: umlauts, dots, all bytes."""
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = (
-        "shop@example.org",
-        "alice@example.test",
-        "Bestellung ä",
-    )
+    message["From"], message["To"] = "shop@example.org", "alice@example.test"
+    message["Subject"] = "Bestellung ä"
     message.set_content("Grüße\n.\n..\n")
     message.add_attachment(
         bytes(range(256)), maintype="application", subtype="octet-stream", filename="all.bin"
@@ -28,7 +26,21 @@ def order() -> EmailMessage:
 
 
 def context(world: World) -> ssl.SSLContext:
+    """The context of a client that trusts this world's certificates."""
     return ssl.create_default_context(cafile=str(world.ca_file))
+
+
+def in_clear(world: World) -> aiosmtplib.SMTP:
+    """An aiosmtplib client without TLS."""
+    return aiosmtplib.SMTP(
+        hostname="127.0.0.1",
+        port=world.address("smtp")[1],
+        local_hostname="client.example",
+        start_tls=False,
+    )
+
+
+# ── aiosmtplib ───────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
@@ -38,28 +50,33 @@ async def test_aiosmtplib_logs_in_and_sends(mechanism: str, listener: str) -> No
     async with World(config, ports={"smtp": 0, "smtps": 0}) as world:
         host, port = world.address(listener)
         client = aiosmtplib.SMTP(
-            hostname="localhost", port=port, use_tls=listener == "smtps", start_tls=listener == "smtp",
-            tls_context=context(world), local_hostname="client.example",
-        )  # fmt: skip
+            hostname="localhost",
+            port=port,
+            use_tls=listener == "smtps",
+            start_tls=listener == "smtp",
+            tls_context=context(world),
+            local_hostname="client.example",
+        )
         async with client:
             await client.ehlo()
-            method = {
+            log_in = {
                 "PLAIN": client.auth_plain,
                 "LOGIN": client.auth_login,
                 "CRAM-MD5": client.auth_crammd5,
             }[mechanism]
             with pytest.raises(aiosmtplib.SMTPAuthenticationError):
-                await method("alice", "wrong")
-            await method("alice", "secret")
-            refused, said = await client.send_message(
-                order(), recipients=["alice@example.test", "nobody@example.test"]
-            )
-            assert list(refused) == ["nobody@example.test"] and "Queued as" in said
+                await log_in("alice", "wrong")
+            await log_in("alice", "secret")
+            to = ["alice@example.test", "nobody@example.test"]
+            refused, reply = await client.send_message(order(), recipients=to)
+            assert list(refused) == ["nobody@example.test"] and "Queued as" in reply
             assert (await client.vrfy("bob")).message.endswith("<bob@example.test>")
             assert "knows" in await client.help()
         mail = await world.mail.arrival(lambda mail: mail.subject == "Bestellung ä")
-        assert mail.attachment("all.bin") == bytes(range(256)) and "Grüße\n.\n..\n" in mail.text
-        assert (mail.envelope.login, mail.envelope.protocol, host) == (
+        assert mail.attachment("all.bin") == bytes(range(256))
+        assert "Grüße\n.\n..\n" in mail.text
+        envelope = mail.envelope
+        assert (envelope.login, envelope.protocol, host) == (
             "alice@example.test",
             "ESMTPSA",
             "127.0.0.1",
@@ -67,51 +84,44 @@ async def test_aiosmtplib_logs_in_and_sends(mechanism: str, listener: str) -> No
 
 
 async def test_aiosmtplib_sends_addresses_beyond_ascii_and_delivery_options() -> None:
-    async with World(
-        {"servers": ["smtp"], "person": [{"address": "jürgen@example.test"}], "tls": "off"}
-    ) as world:
-        async with aiosmtplib.SMTP(
-            port=world.address("smtp")[1],
-            hostname="127.0.0.1",
-            local_hostname="client.example",
-            start_tls=False,
-        ) as client:
+    people = [{"address": "jürgen@example.test"}]
+    async with World({"servers": ["smtp"], "person": people, "tls": "off"}) as world:
+        async with in_clear(world) as client:
             await client.sendmail(
-                "käthe@example.org", ["jürgen@example.test"], "Subject: hi\r\n\r\n", mail_options=["SMTPUTF8", "RET=HDRS"],
+                "käthe@example.org",
+                ["jürgen@example.test"],
+                "Subject: hi\r\n\r\n",
+                mail_options=["SMTPUTF8", "RET=HDRS"],
                 rcpt_options=["NOTIFY=NEVER"],
-            )  # fmt: skip
+            )
         mail = await world.mail.arrival()
-        assert mail.envelope.to == ["jürgen@example.test"] and mail.envelope.params["RET"] == "HDRS"
+        assert mail.envelope.to == ["jürgen@example.test"]
+        assert mail.envelope.params["RET"] == "HDRS"
 
 
-async def test_many_clients_at_once_are_served() -> None:
+async def test_a_hundred_clients_at_once_are_served() -> None:
     async with World({"servers": ["smtp"], "tls": "off"}) as world:
 
-        async def one(number: int) -> None:
-            async with aiosmtplib.SMTP(
-                port=world.address("smtp")[1],
-                hostname="127.0.0.1",
-                local_hostname="client.example",
-                start_tls=False,
-            ) as client:
-                await client.sendmail(
-                    "c@example.org", ["alice@example.test"], f"Subject: {number}\r\n\r\n"
-                )
+        async def send(number: int) -> None:
+            async with in_clear(world) as client:
+                text = f"Subject: {number}\r\n\r\n"
+                await client.sendmail("c@example.org", ["alice@example.test"], text)
 
-        await asyncio.gather(*(one(number) for number in range(100)))
-        assert {mail.subject for mail in world.mail.messages} == {
-            str(number) for number in range(100)
-        }
+        await asyncio.gather(*(send(number) for number in range(100)))
+        assert {mail.subject for mail in world.mail.messages} == set(map(str, range(100)))
+
+
+# ── smtplib ──────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("method", ["auth_plain", "auth_login", "auth_cram_md5"])
-def test_smtplib_logs_in_by_each_mechanism_alone(method: str) -> None:
+def test_smtplib_logs_in_by_each_mechanism(method: str) -> None:
     with World({"servers": ["smtp"], "tls": "optional"}) as world:
-        with smtplib.SMTP(
-            "localhost", world.address("smtp")[1], local_hostname="client.example"
-        ) as client:
+        port = world.address("smtp")[1]
+        with smtplib.SMTP("localhost", port, local_hostname="client.example") as client:
             client.starttls(context=context(world))
             client.ehlo()
+            # `login` would try one mechanism after another; `auth` tries this one only.
             client.user, client.password = "alice", "wrong"
             mechanism = method.removeprefix("auth_").replace("_", "-")
             with pytest.raises(smtplib.SMTPAuthenticationError):
@@ -122,18 +132,18 @@ def test_smtplib_logs_in_by_each_mechanism_alone(method: str) -> None:
         assert world.mail.wait_for().envelope.login == "alice@example.test"
 
 
-def test_smtplib_over_implicit_tls() -> None:
+def test_smtplib_sends_over_implicit_tls() -> None:
     with World({"servers": ["smtp"], "tls": "optional"}, ports={"smtps": 0}) as world:
-        port = world.address("smtps")[1]
+        port, name = world.address("smtps")[1], "client.example"
         with smtplib.SMTP_SSL(
-            "localhost", port, local_hostname="client.example", context=context(world)
+            "localhost", port, local_hostname=name, context=context(world)
         ) as client:
             client.login("alice", "secret")
             client.send_message(order())
         assert world.mail.wait_for().envelope.protocol == "ESMTPSA"
 
 
-def test_smtplib_goes_on_after_refusals() -> None:
+def test_smtplib_can_go_on_after_refusals() -> None:
     with World({"servers": ["smtp"], "mail": {"size": 1000}, "tls": "off"}) as world:
         with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
             with pytest.raises(smtplib.SMTPRecipientsRefused):

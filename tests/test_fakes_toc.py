@@ -325,9 +325,8 @@ def test_a_fault_strikes_the_web_half() -> None:
 
 
 def test_an_unknown_place_for_a_fault_is_refused_by_name() -> None:
-    with pytest.raises(
-        FaultError, match=r"toc has no place 'toc_sendim' \(did you mean 'toc_send_im'"
-    ):
+    hint = r"toc has no place 'toc_sendim' \(did you mean 'toc_send_im'"
+    with pytest.raises(FaultError, match=hint):
         World(TOC, faults=[Fault("toc_sendim", protocol="toc", reset=True)])
 
 

@@ -286,8 +286,6 @@ def test_a_label_has_the_value_that_it_names(label: str, value: bytes) -> None:
 
 
 def test_an_unknown_cue_is_refused_by_name() -> None:
-    with pytest.raises(
-        TranscriptError,
-        match=r"cue: unknown word 'aim-says-so' .did you mean 'aim-says'.*known: aim-sends",
-    ):
+    hint = r"cue: unknown word 'aim-says-so' .did you mean 'aim-says'.*known: aim-sends"
+    with pytest.raises(TranscriptError, match=hint):
         play_on_core(parse("TOC: x\n\ncue: aim-says-so alice\n"))

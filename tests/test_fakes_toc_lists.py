@@ -24,7 +24,7 @@ def test_a_name_holds_neither_a_colon_nor_control_characters_and_is_not_empty() 
 
 
 @given(LATIN)
-def test_any_stored_text_is_returned_unchanged_and_gives_a_valid_config2(text: str) -> None:
+def test_any_stored_text_is_returned_unchanged_and_as_a_valid_config2(text: str) -> None:
     lists = Lists()
     lists.text = text
     assert lists.text == text

@@ -289,14 +289,14 @@ def recording_of(path: Path, pieces: Pieces) -> str:
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
-def test_input_in_pieces_of_equal_size_gives_the_same_recording(path: Path) -> None:
+def test_the_recording_is_the_same_for_input_in_pieces_of_equal_size(path: Path) -> None:
     expected = recording_of(path, whole)
     for size in (1, 2, 3, 7, 11):
         assert recording_of(path, in_pieces_of(size)) == expected
 
 
 @given(st.lists(st.integers(1, 40), min_size=1))
-def test_input_in_pieces_of_any_sizes_gives_the_same_recording(sizes: list[int]) -> None:
+def test_the_recording_is_the_same_for_input_in_pieces_of_any_sizes(sizes: list[int]) -> None:
     def pieces(raw: bytes) -> Iterator[bytes]:
         at = 0
         while at < len(raw):

@@ -1,16 +1,62 @@
-"""Mistakes in a transcript: one line that names the file, the line, the word and the remedy."""
+"""The player: how it plays, and what it says about a mistake or a server that does otherwise."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
 from fakes.servers import SERVERS
-from fakes.transcripts.player import play_on_core, play_on_socket
-from fakes.transcripts.text import TranscriptError, parse, split
+from fakes.transcripts.connections import OnCore
+from fakes.transcripts.player import play, play_on_core, play_on_socket
+from fakes.transcripts.text import Transcript, TranscriptError, parse
+from fakes.wire import Session
+from fakes.world import World
 
-TITLES = {"smtp": "SMTP", "pop3": "POP3", "toc": "TOC", "xmpp": "XMPP"}
+Play = Callable[[Transcript], World]
+
+HEAD = 'SMTP: a test\ngiven: off.smtp = ["ENHANCEDSTATUSCODES"]\n\n'
+GREETING = "S: 220 mail.example.test ESMTP\n"
+
+PLAYERS = pytest.mark.parametrize("play_on", [play_on_core, play_on_socket])
+
+
+def test_what_came_instead_is_reported_with_file_and_line() -> None:
+    message = r"(?s)transcript:6: expected  S: 251 no.*came      S: 250 OK"
+    with pytest.raises(TranscriptError, match=message):
+        play_on_core(parse(HEAD + GREETING + "C: NOOP\nS: 251 no\n"))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("S: 220 mail.example.test *\nS: (closes)\n", "expected that the server closes; it stays"),
+        ("S: 220 mail.example.test *\nthen: hope 1\n", "unknown word 'hope'; known: mail, inbox"),
+        ("S: 220 mail.example.test *\nthen: mail 1\n", "(?s)expected  1.*found     0"),
+        (
+            "S: 220 mail.example.test *\nC: NOOP\n",
+            "the client had received more than the transcript expects: 250 OK",
+        ),
+        ("cue: rain now\n", "cue: unknown word 'rain'; known: "),
+    ],
+)
+def test_a_transcript_that_does_not_hold_fails_and_says_why(body: str, message: str) -> None:
+    with pytest.raises(TranscriptError, match=message):
+        play_on_core(parse(HEAD + body))
+
+
+def test_a_world_that_cannot_be_made_is_reported_with_the_file() -> None:
+    with pytest.raises(TranscriptError, match=r"^t\.txt: .*mail\.relay: unknown value 'kepp'"):
+        play_on_core(parse('SMTP: x\ngiven: mail.relay = "kepp"\n', "t.txt"))
+    with pytest.raises(TranscriptError, match=r"^t\.txt: .*did you mean 'rcpt'"):
+        play_on_core(parse("SMTP: x\nfault: RCTP reset\n", "t.txt"))
+
+
+# ── mistakes ─────────────────────────────────────────────────────────────────
+
+# Each word that a transcript may write after `then:` and `cue:`, with the title of its protocol.
 WORDS = [
-    (TITLES[server.name], f"{kind}: {word}")
+    (server.name.upper(), f"{kind}: {word}")
     for server in SERVERS
     for kind, table in (("then", server.words), ("cue", server.cues))
     for word in table
@@ -19,7 +65,9 @@ WORDS = [
 
 @pytest.mark.parametrize("text", ["", "nobody", "x y z", "alice@example.test bob", "ü\\ \0"])
 @pytest.mark.parametrize(("title", "word"), WORDS)
-def test_no_text_after_a_word_ends_in_another_error(title: str, word: str, text: str) -> None:
+def test_any_text_after_a_word_is_right_or_an_error_with_its_line(
+    title: str, word: str, text: str
+) -> None:
     try:
         play_on_core(parse(f"{title}: x\n\n{word} {text}\n"))
     except TranscriptError as error:
@@ -43,7 +91,7 @@ def test_no_text_after_a_word_ends_in_another_error(title: str, word: str, text:
         ("SMTP: x\n\nC: AUTH {plian alice}\n", r"unknown secret \{plian alice\}; write"),
     ],
 )
-def test_a_mistake_names_its_line_and_the_remedy(text: str, problem: str) -> None:
+def test_a_mistake_is_one_line_with_the_remedy(text: str, problem: str) -> None:
     with pytest.raises(TranscriptError, match=problem) as failure:
         play_on_core(parse(text))
     assert "\n" not in str(failure.value)
@@ -54,9 +102,57 @@ def test_tls_on_a_socket_of_a_world_without_it_is_a_mistake_too() -> None:
         play_on_socket(parse('SMTP: x\ngiven: tls = "off"\n\nC: (tls)\n'))
 
 
-def test_the_last_field_of_a_form_takes_the_rest() -> None:
-    assert split("romeo juliet good night", "FROM TO TEXT") == ["romeo", "juliet", "good night"]
-    assert split("romeo", "ADDRESS …") == ["romeo", ""]
-    for text in ("", "romeo", " juliet x"):
-        with pytest.raises(ValueError, match="expected FROM TO TEXT"):
-            split(text, "FROM TO TEXT")
+# ── how it plays ─────────────────────────────────────────────────────────────
+
+
+def test_a_wildcard_stands_for_one_word_and_not_for_several() -> None:
+    play_on_core(parse(HEAD + "S: 220 * ESMTP\n"))
+    with pytest.raises(TranscriptError):
+        play_on_core(parse(HEAD + "S: 220 *\n"))
+
+
+class Noting(OnCore):
+    """A connection that notes each write."""
+
+    def __init__(self, session: Session, number: int) -> None:
+        super().__init__(session, number)
+        self.writes: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        self.writes.append(data)
+        super().send(data)
+
+
+def test_lines_of_one_client_without_an_answer_between_them_are_one_write() -> None:
+    text = HEAD + GREETING + "C: NOOP\nC: NOOP\nS: 250 OK\nC| QU\nS: 250 OK\nC: IT\nS: 221 Bye\n"
+    transcript = parse(text)
+    world = World(transcript.config(), rehearsal=True)
+    connection = Noting(world.core("smtp"), 1)
+    play(transcript, lambda listener, number: connection, world, world.clock.skip)
+    assert connection.writes == [b"NOOP\r\nNOOP\r\n", b"QU", b"IT\r\n"]
+
+
+@PLAYERS
+def test_several_clients_are_played_in_the_order_of_the_lines(play_on: Play) -> None:
+    text = (
+        "SMTP: x\ntalks: bob pop3\n\n"
+        "alice S: 220 mail.example.test ESMTP\n"
+        "bob S: +OK mail.example.test POP3 *\n"
+        "bob C: QUIT\nalice C: QUIT\n"
+        "alice S: 221 2.0.0 Bye\nbob S: +OK Bye\n"
+    )
+    with pytest.raises(TranscriptError, match="POP3"):
+        # The greeting's timestamp is in angle brackets, which a wildcard does not match.
+        play_on(parse(text))
+    world = play_on(parse(text.replace("POP3 *", "POP3 <*>")))
+    sent = [(record.protocol, record.raw) for record in world.records if record.direction == "C"]
+    assert sent == [("pop3", b"QUIT\r\n"), ("smtp", b"QUIT\r\n")]
+
+
+@PLAYERS
+def test_the_clock_runs_the_timers_of_the_servers(play_on: Play) -> None:
+    text = (
+        "SMTP: x\n\nS: 220 mail.example.test ESMTP\nclock: 301\n"
+        "S: 421 4.4.2 Idle for too long, closing connection\nS: (closes)\n"
+    )
+    play_on(parse(text))

@@ -27,7 +27,7 @@ class Bench:
         self.drain()
 
     def say(self) -> list[bytes]:
-        """romeo sends himself a message: its answer is `romeo: hi`. Returns the writes."""
+        """Sends romeo a message from romeo: the answer is `romeo: hi`. Returns the writes."""
         self.core.receive(b"SAY romeo hi\r\n")
         return self.drain()
 
@@ -78,8 +78,12 @@ def test_what_is_sent_and_how_the_connection_ends(
 )
 def test_whether_the_unit_has_its_effect(failure: dict[str, object], handled: bool) -> None:
     delivered: list[str] = []
+
+    def deliver(sender: str, receiver: str, text: str) -> None:
+        delivered.append(text)
+
     bench = Bench(**failure)
-    bench.core.room.deliver = lambda *words: delivered.append(words[0])  # type: ignore[method-assign]
+    bench.core.room.deliver = deliver  # type: ignore[method-assign]
     bench.say()
     assert bool(delivered) is handled
 
@@ -134,7 +138,7 @@ def test_a_handler_that_closes_is_closed_after_a_split_answer() -> None:
     ],
     ids=str,
 )
-def test_how_many_bytes_of_an_answer_leave(fault: Fault, left: int) -> None:
+def test_a_fault_lets_a_part_of_an_answer_leave(fault: Fault, left: int) -> None:
     assert bytes_left(fault, 10) == left
 
 

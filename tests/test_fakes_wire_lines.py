@@ -91,7 +91,7 @@ def session(bench: Bench) -> Login:
     return bench.session
 
 
-# ── lines ────────────────────────────────────────────────────────────────────────
+# ── lines ────────────────────────────────────────────────────────────────────
 
 
 def test_a_line_ends_in_crlf_and_nothing_else(session: Login) -> None:
@@ -120,7 +120,7 @@ def test_an_endless_line_is_discarded_as_it_arrives_and_reported_at_its_end(sess
     assert session.next_line(100) == Line(b"next\r\n")
 
 
-# ── content that a dot ends ──────────────────────────────────────────────────────
+# ── content that a dot ends ──────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_content_is_the_same_however_it_is_chopped(lines: list[bytes], data: st.
     assert content is not None and content.data == b"".join(line + b"\r\n" for line in lines)
 
 
-# ── content that is counted ──────────────────────────────────────────────────────
+# ── content that is counted ──────────────────────────────────────────────────
 
 
 def test_counted_content_is_taken_with_the_line_before_it(session: Login) -> None:
@@ -182,7 +182,7 @@ def test_counted_content_is_taken_with_the_line_before_it(session: Login) -> Non
     assert session.buffer == b"NEXT"
 
 
-def test_counted_content_of_nothing_is_complete_at_once(session: Login) -> None:
+def test_empty_counted_content_is_complete_at_once(session: Login) -> None:
     session.buffer += b"B 0\r\n"
     assert session.next_counted(5, 0, 100) == Content(b"B 0\r\n", b"")
 
@@ -198,7 +198,7 @@ def test_counted_content_over_the_limit_is_consumed_and_reported(session: Login)
     assert session.buffer == b"NEXT"
 
 
-# ── the exchange ─────────────────────────────────────────────────────────────────
+# ── the exchange ─────────────────────────────────────────────────────────────
 
 PLAIN = base64.b64encode(b"\0carol\0secret")
 WRONG = base64.b64encode(b"\0carol\0guess")
@@ -234,7 +234,7 @@ def test_a_failed_exchange_leaves_everything_as_it_was(
     assert bench.tell(b"AUTH PLAIN " + PLAIN) == b"welcome\r\n"
 
 
-def test_a_response_is_hidden_behind_a_label_that_says_whose_it_is(bench: Bench) -> None:
+def test_a_response_is_replaced_by_a_label_that_says_whose_it_is(bench: Bench) -> None:
     bench.tell(b"AUTH PLAIN")
     bench.tell(WRONG)
     bench.tell(b"AUTH PLAIN")
@@ -244,14 +244,14 @@ def test_a_response_is_hidden_behind_a_label_that_says_whose_it_is(bench: Bench)
 
 
 @pytest.mark.parametrize("line", [b"AUTH PLAIN AGNhc", b"AUTH  PLAIN AGNhc"])
-def test_half_a_login_is_hidden_too(bench: Bench, line: bytes) -> None:
+def test_a_login_that_was_cut_off_is_hidden_too(bench: Bench, line: bytes) -> None:
     bench.session.receive(line)
     bench.session.eof()
     (record,) = [one for one in bench.records if one.verb == "unfinished"]
     assert b"AGNhc" not in record.shown() and b"PLAIN" in record.shown()
 
 
-def test_half_a_response_is_hidden_entirely(bench: Bench) -> None:
+def test_a_response_that_was_cut_off_is_hidden_entirely(bench: Bench) -> None:
     bench.tell(b"AUTH PLAIN")
     bench.session.receive(b"AGNhcm9s")
     bench.session.eof()
@@ -259,7 +259,7 @@ def test_half_a_response_is_hidden_entirely(bench: Bench) -> None:
     assert record.shown() == b"{unfinished}"
 
 
-# ── idle time ────────────────────────────────────────────────────────────────────
+# ── idle time ────────────────────────────────────────────────────────────────
 
 
 def test_a_silent_client_is_disconnected_and_every_command_restarts_the_timer(

@@ -46,7 +46,7 @@ def test_a_split_cuts_what_is_appended_and_ends_when_the_queue_is_empty() -> Non
     assert writes(output) == [b"abcde"]
 
 
-def test_an_empty_queue_is_false_and_gives_nothing() -> None:
+def test_an_empty_queue_is_false_and_returns_nothing() -> None:
     output = Output()
     assert not output and output.take() == b""
 

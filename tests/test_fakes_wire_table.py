@@ -19,8 +19,11 @@ def test_a_row_splits_its_states() -> None:
     "row", [rule("READY MIAL", "§1"), rule("READY", "§1", then="MIAL")], ids=["states", "then"]
 )
 def test_a_misspelt_state_fails_at_import_and_names_the_nearest(row: Rule) -> None:
-    with pytest.raises(TypeError, match=r"Wrong: the rule for 'RCPT' names an unknown state 'MIAL' "
-                                        r"\(did you mean 'MAIL'\?\); states: READY, MAIL"):  # fmt: skip
+    message = (
+        r"Wrong: the rule for 'RCPT' names an unknown state 'MIAL' "
+        r"\(did you mean 'MAIL'\?\); states: READY, MAIL"
+    )
+    with pytest.raises(TypeError, match=message):
 
         class Wrong(Session):
             states: ClassVar[str] = "READY MAIL"

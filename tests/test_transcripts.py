@@ -1,4 +1,4 @@
-"""Every transcript, on the bare core and on a socket."""
+"""Every transcript of tests/transcripts, played on the bare core and on a socket."""
 
 from __future__ import annotations
 

@@ -110,7 +110,8 @@ class Fault:
         if self.kind == "reply":
             words.append('"' + re.sub(r'(["\\])', r"\\\1", value) + '"')
         elif value is not True:
-            words.append(f"{value:g}" if isinstance(value, float) else str(value))
+            # repr of a float is exact, so that the text is read as the same fault.
+            words.append(repr(value).removesuffix(".0") if isinstance(value, float) else str(value))
         words += ["times", str(self.times)] if self.times else []
         return " ".join(word for word in words if word)
 

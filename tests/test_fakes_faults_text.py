@@ -1,0 +1,108 @@
+"""The text form of faults: what it means, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.drills import DRILLS
+from fakes.faults import Fault, FaultError, parse
+from fakes.servers import read_faults
+from fakes.world import World
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'RCPT arg assaf* reply "451 4.3.0 try later" times 2',
+        "RETR nth 2 after 100",
+        "pop3 QUIT hang up before",
+        "smtp . lost stored",
+        "smtp . lost unstored nth 3 times 2",
+        "smtp connect refuse times 2",
+        "smtp connect stall",
+        "smtp connect delay 2.5",
+        "smtp tls certificate self-signed",
+        'RCPT arg "a b; c" user alice hang up within',
+        "EHLO split 1",
+        "PIPELINING off",
+        "MAIL reset",
+        "MAIL after 0",
+        r'MAIL reply "say \"no\" \\ now"',
+        "toc toc_send_im reset",
+    ],
+)
+def test_a_fault_is_written_as_it_is_read(text: str) -> None:
+    (fault,) = read_faults(text)
+    assert read_faults(str(fault)) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("MAIL hang up", Fault("mail", hang_up="before")),
+        ("toc toc send im reset", Fault("toc_send_im", "toc", reset=True)),
+        ("RSET reset", Fault("rset", reset=True)),
+        ("reset reset", Fault("reset", reset=True)),
+        ("TOC toc_get_info stall", Fault("toc_get_info", "toc", stall=True)),
+    ],
+)
+def test_what_a_text_means(text: str, fault: Fault) -> None:
+    assert read_faults(text) == [fault]
+
+
+def test_semicolons_outside_quotes_separate_faults() -> None:
+    assert [str(fault) for fault in read_faults('MAIL reset; RCPT reply "a; b";NOOP stall')] == [
+        "MAIL reset",
+        'RCPT reply "a; b"',
+        "NOOP stall",
+    ]
+
+
+def test_the_name_of_a_drill_stands_for_its_faults() -> None:
+    assert len(read_faults("MAIL reset; smtp-421; pop-in-use")) == 3
+    for name, drill in DRILLS.items():
+        assert read_faults(name) == (read_faults(drill) if isinstance(drill, str) else [drill])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("MAIL", "neither a fault nor a drill; write .PROTOCOL. WHERE"),
+        ("MAIL reset stall", "reset and stall"),
+        ('MAIL rply "x"', "no failure"),
+        ("MAIL reset tims 2", "unknown word 'tims' .did you mean 'times'"),
+        ("MAIL reply", "reply has no value; write a text after it"),
+        ("MAIL nth two reset", "nth expects a number, found 'two'; write nth 2"),
+        ("MAIL delay", "delay has no value; write a number after it"),
+        ("MAIL lost", "lost has no value; write stored or unstored"),
+        ("MAIL lost sometimes", "unknown value 'sometimes'; write stored or unstored"),
+        ("MAIL refuse", "write connect refuse"),
+        ("MAIL certificate expired", "write tls certificate"),
+        ("tls delay 3", "delay does not apply to tls"),
+        ("MAIL split 0", "at least 1 byte"),
+        ("MAIL reset reset", "reset is given twice; write it once"),
+        ('MAIL reply "451', "the quote at '\"451' is never closed; add a quote"),
+        (";", "a fault is empty; write .PROTOCOL. WHERE"),
+        ("smtp-412", "neither a fault nor a drill .did you mean 'smtp-421'"),
+    ],
+)
+def test_a_text_that_is_not_a_fault_is_refused_with_the_word_and_the_remedy(
+    text: str, message: str
+) -> None:
+    with pytest.raises(FaultError, match=message):
+        read_faults(text)
+
+
+def test_without_a_catalogue_of_drills_a_place_alone_is_a_fault_without_a_failure() -> None:
+    with pytest.raises(FaultError, match="'mail' has no failure; give exactly one of"):
+        parse("MAIL")
+
+
+@given(st.text(max_size=60))
+def test_any_text_arms_faults_or_raises_fault_error(text: str) -> None:
+    try:
+        World({"servers": ["smtp"]}, rehearsal=True, faults=[text])
+    except FaultError:
+        pass

@@ -1,0 +1,101 @@
+"""A fault as a value: exactly one failure, and its text form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes.config import Reader, WorldError
+from fakes.faults import KINDS, Fault, FaultError
+from fakes.servers import SERVERS, read_faults
+
+
+def test_the_place_is_compared_without_regard_to_case_spaces_and_underscores() -> None:
+    assert Fault("TOC send IM", reset=True) == Fault("toc_send_im", reset=True)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        ({"reply": "451 later"}, "reply"),
+        ({"hang_up": "within"}, "hang_up"),
+        ({"reset": True}, "reset"),
+        ({"after": 0}, "after"),
+        ({"delay": 0.0}, "delay"),
+        ({"split": 1}, "split"),
+        ({"lost": "stored"}, "lost"),
+        ({"off": True}, "off"),
+    ],
+    ids=str,
+)
+def test_the_kind_is_the_failure_that_is_given_even_if_its_number_is_0(
+    failure: dict[str, Any], kind: str
+) -> None:
+    assert kind in KINDS and Fault("RCPT", **failure).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "no failure; give exactly one of refuse, reply, hang_up"),
+        ({"reset": True, "stall": True}, "the fault at 'rcpt' has reset and stall; give exactly"),
+        ({"reset": True, "nth": -1}, "nth: -1 is negative; write a number from 0 up"),
+        ({"delay": -0.5}, "delay: -0.5 is negative"),
+        ({"split": 0}, "split: 0 is too small; write at least 1 byte per write"),
+        ({"lost": "half"}, "lost: unknown value 'half'; write stored or unstored"),
+        ({"refuse": True}, "refuse does not apply to 'rcpt'; write connect refuse"),
+        ({"certificate": "expired"}, "certificate does not apply to 'rcpt'; write tls certificate"),
+        ({"where": "tls", "delay": 3.0}, "delay does not apply to tls; write hang up, reset"),
+        ({"where": "connect", "off": True}, "off does not apply to connect; name a command or"),
+    ],
+    ids=str,
+)
+def test_values_that_do_not_fit_are_refused_with_a_remedy(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(FaultError, match=message):
+        Fault(**{"where": "RCPT", **values})
+
+
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs"]) | st.sampled_from(' "\\;'), min_size=1
+)
+FAILURES: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.sampled_from(
+        [{"hang_up": "within"}, {"reset": True}, {"stall": True}, {"lost": "stored"}, {"off": True}]
+    ),
+    TEXTS.map(lambda text: {"reply": text}),
+    st.integers(0, 10**9).map(lambda number: {"after": number}),
+    st.integers(1, 10**9).map(lambda number: {"split": number}),
+    st.floats(0, 1e18).map(lambda seconds: {"delay": seconds}),
+)
+
+
+@given(
+    st.one_of(st.just(""), TEXTS),
+    st.one_of(st.just(""), TEXTS),
+    st.integers(0, 99),
+    st.integers(0, 99),
+    FAILURES,
+)
+def test_the_text_of_a_fault_is_read_as_the_same_fault(
+    arg: str, user: str, nth: int, times: int, failure: dict[str, Any]
+) -> None:
+    fault = Fault("RCPT", "smtp", arg, user, nth, times, **failure)
+    assert read_faults(str(fault)) == [fault]
+
+
+def test_a_table_of_a_world_file_describes_the_same_fault() -> None:
+    def read(table: dict[str, object]) -> tuple[Fault, ...]:
+        return Reader(SERVERS).read({"fault": [table]}).fault
+
+    assert read({"where": "RCPT", "reply": "451 4.3.0 try later", "times": 2}) == (
+        Fault("RCPT", reply="451 4.3.0 try later", times=2),
+    )
+    with pytest.raises(WorldError, match=r"fault.repyl: unknown key .did you mean 'reply'"):
+        read({"where": "RCPT", "repyl": "451"})
+    with pytest.raises(WorldError, match=r"fault.where: missing"):
+        read({"reply": "451"})

@@ -1,0 +1,104 @@
+"""The people, accounts, stores and the machine of a world, from its configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fakes.bridge import Bridge
+from fakes.config import Reader, WorldError
+from fakes.host import Event
+from fakes.population import Population, populate
+from fakes.servers import SERVERS
+from fakes.wire import Runtime
+
+
+def populated(config: dict[str, Any] | None = None) -> Population:
+    return populate(
+        Reader(SERVERS).read(config or {}),
+        Runtime(lambda: 0.0, lambda length: "x" * length),
+        Bridge(),
+        tell=lambda who, what: None,
+        add_event=lambda event: None,
+        spend=lambda seconds: None,
+        jabber_policy=None,
+        source="world.toml",
+    )
+
+
+def test_without_a_configuration_alice_bob_and_ops_have_all_accounts() -> None:
+    found = populated()
+    people = [person.address for person in found.people]
+    assert people == ["alice@example.test", "bob@example.test", "ops@example.test"]
+    assert {person.password for person in found.people} == {"secret"}
+    assert found.jabber.accounts == people
+    assert [account.screen_name for account in found.aim.known] == ["alice", "bob", "ops"]
+    assert found.mail.store.domains == ("example.test",)
+    assert found.host.name == "host.example.test"
+
+
+def test_the_domains_are_those_of_the_people_unless_mail_names_others() -> None:
+    people = [{"address": "a@one.test"}, {"address": "b@two.test"}, {"address": "c@one.test"}]
+    found = populated({"person": people})
+    assert found.mail.store.domains == ("one.test", "two.test")
+    assert found.host.name == "host.one.test"
+    found = populated({"person": people, "mail": {"domains": ["three.test"]}})
+    assert found.mail.store.domains == ("three.test",)
+
+
+def test_the_machine_has_the_processes_services_and_commands_of_the_file() -> None:
+    host = {
+        "name": "db1.test",
+        "processes": ["sshd"],
+        "services": ["mariadb"],
+        "commands": [{"run": ["df", "-k"], "output": "full\n", "code": 1}],
+    }
+    found = populated({"host": host}).host
+    names = [process.name for process in found.processes()]
+    assert found.name == "db1.test" and names == ["init", "sshd", "mariadb"]
+    assert found.run(["df", "-k"], 1).output == "full\n"
+    assert found.run(["systemctl", "stop", "mariadb"], 5).code == 0
+
+
+def test_what_the_machine_records_and_spends_reaches_the_world() -> None:
+    events: list[Event] = []
+    spent: list[float] = []
+    config = {"host": {"commands": [{"run": ["df"], "takes": 2}]}}
+    host = populate(
+        Reader(SERVERS).read(config),
+        Runtime(lambda: 7.0, lambda length: "x" * length),
+        Bridge(),
+        tell=lambda who, what: None,
+        add_event=events.append,
+        spend=spent.append,
+        jabber_policy=None,
+        source="world",
+    ).host
+    host.run(["df"], 5)
+    assert [(event.at, event.text) for event in events] == [(7.0, "runs: df")]
+    assert spent == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"person": [{"address": "a@b.test"}, {"address": "A@b.test"}]},
+            r"^world\.toml: person: A@b\.test is in this world twice",
+        ),
+        (
+            {"aim": [{"screen_name": "Ops Bot"}, {"screen_name": "opsbot"}]},
+            r"^world\.toml: aim: opsbot is in this world twice",
+        ),
+        (
+            {"person": [{"address": "a@b.test", "contacts": {"c@d.test": "friend"}}]},
+            r"^world\.toml: xmpp: .*unknown subscription 'friend'",
+        ),
+    ],
+)
+def test_accounts_that_contradict_each_other_are_named_with_file_and_table(
+    config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WorldError, match=message):
+        populated(config)

@@ -1,0 +1,84 @@
+"""The extensions: what each announces, answers and refuses. Transcripts show the details."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.xmpp.extension import Extension
+from fakes.xmpp.extensions import EXTENSIONS
+from fakes.xmpp.stanzas import Stanza, parse_stanza
+from tests.xmpp_raw import Client, bound, world
+
+NAMES = [extension.name for extension in EXTENSIONS]
+# What the domain answers, and the condition with which it refuses a set of the same.
+REQUESTS = {
+    "disco": ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "bad-request"),
+    "ping": ("<ping xmlns='urn:xmpp:ping'/>", "bad-request"),
+    "version": ("<query xmlns='jabber:iq:version'/>", "not-allowed"),
+    "time": ("<time xmlns='urn:xmpp:time'/>", "not-allowed"),
+    "last": ("<query xmlns='jabber:iq:last'/>", "not-allowed"),
+}
+# What only the account itself may ask.
+OWN = {
+    "private": "<query xmlns='jabber:iq:private'><a xmlns='urn:a'>1</a></query>",
+    "blocking": "<blocklist xmlns='urn:xmpp:blocking'/>",
+}
+
+
+def ask(client: Client, payload: str, type: str = "get", to: str = "example.test") -> Stanza:
+    answer = client.says(f"<iq type='{type}' id='1' to='{to}'>{payload}</iq>".encode())
+    return parse_stanza(answer)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS, ids=NAMES)
+def test_each_extension_has_a_name_and_the_document_that_specifies_it(
+    extension: type[Extension],
+) -> None:
+    assert NAMES.count(extension.name) == 1
+    assert extension.section.startswith("XEP-") and extension.section[4:].isdigit()
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_get_is_answered_and_a_set_is_refused(name: str) -> None:
+    payload, condition = REQUESTS[name]
+    romeo = bound(world())
+    assert ask(romeo, payload).type == "result"
+    assert ask(romeo, payload, "set").condition == condition
+
+
+@pytest.mark.parametrize("name", [*REQUESTS, *OWN, "vcard"])
+def test_an_extension_that_is_switched_off_answers_nothing(name: str) -> None:
+    payload, _ = REQUESTS.get(name, (OWN.get(name, "<vCard xmlns='vcard-temp'/>"), ""))
+    to = "example.test" if name in REQUESTS else "romeo@example.test"
+    romeo = bound(world(off={"xmpp": [name]}))
+    assert ask(romeo, payload, to=to).condition == "service-unavailable"
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("type", ["get", "set"])
+def test_what_an_account_stores_is_only_for_itself(name: str, type: str) -> None:
+    romeo = bound(world())
+    assert ask(romeo, OWN[name], type, "juliet@example.test").condition == "forbidden"
+
+
+def test_discovery_announces_exactly_the_extensions_that_are_on() -> None:
+    info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+
+    def features(*off: str) -> set[str | None]:
+        answer = ask(bound(world(off={"xmpp": list(off)})), info)
+        return {child.get("var") for child in answer.element[0] if child.get("var")}
+
+    assert features() - features("ping") == {"urn:xmpp:ping"}
+    assert features() - features("blocking", "vcard") == {"urn:xmpp:blocking", "vcard-temp"}
+
+
+def test_what_is_stored_for_an_account_is_forgotten_with_it() -> None:
+    place = world()
+    romeo = bound(place)
+    card = "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>"
+    assert ask(romeo, card, "set", "romeo@example.test").type == "result"
+    juliet = bound(place, "juliet")
+    get = "<vCard xmlns='vcard-temp'/>"
+    assert ask(juliet, get, to="romeo@example.test").payload == "{vcard-temp}vCard"
+    place.jabber.remove("romeo@example.test")
+    assert ask(juliet, get, to="romeo@example.test").condition == "service-unavailable"
