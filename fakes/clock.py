@@ -87,7 +87,7 @@ class Rehearsal:
         self._shell, self._bridge = shell, bridge
         shell.on_activity = self._moved.set
 
-    # ── what the play uses ───────────────────────────────────────────────────────
+    # ── what the play uses ───────────────────────────────────────────────────
 
     def at(self, seconds: float, cue: Callable[[], object]) -> None:
         """Runs a cue that many seconds after the beginning."""
@@ -124,7 +124,7 @@ class Rehearsal:
     def _end(self) -> float:
         return max(self._last_cue, self._until)
 
-    # ── what the program uses (comms.clock.Clock) ────────────────────────────────
+    # ── what the program uses (comms.clock.Clock) ────────────────────────────
 
     def time(self) -> float:
         """Returns seconds since the epoch, as the program's wall clock shows them."""
@@ -210,7 +210,7 @@ class Rehearsal:
         """The bytes of this connection no longer count."""
         self._links.remove(link)
 
-    # ── the barrier ──────────────────────────────────────────────────────────────
+    # ── the barrier ──────────────────────────────────────────────────────────
 
     def settle(self) -> None:
         """Returns when nothing moves.
@@ -235,7 +235,7 @@ class Rehearsal:
         """Returns what is still on its way, None if nothing is.
 
         All inputs are checked before any output, because handling one input may write to any
-        client: a client that was found complete could be behind again a moment later.
+        client: a client that was found complete could have data in flight again a moment later.
         """
         standing = []
         for link in list(self._links):

@@ -91,7 +91,7 @@ class Config:
     switches: dict[str, dict[str, Any]] = field(default_factory=dict)  # table → policy switches
 
     def policy(self, server: Server) -> dict[str, Any]:
-        """Returns the values that the file gives for a server's policy."""
+        """Returns the values that the file has for a server's policy."""
         off = frozenset(self.off.get(server.name, ()))
         return {**self.switches.get(server.table, {}), "off": off}
 
@@ -155,7 +155,7 @@ class Reader:
                     "host.commands.run", "empty", remedy=f"write run = {_EXAMPLES['run']}"
                 )
 
-    # ── tables ───────────────────────────────────────────────────────────────────
+    # ── tables ───────────────────────────────────────────────────────────────
 
     def _read_switches(self, found: Config, name: str, value: object, kind: Any) -> None:
         """Reads a table that holds fields of its own and the switches of one or more policies."""
@@ -217,7 +217,7 @@ class Reader:
         except FaultError as error:
             raise WorldError(f"{self.source}: {name}: {error}") from None
 
-    # ── values ───────────────────────────────────────────────────────────────────
+    # ── values ───────────────────────────────────────────────────────────────
 
     def _value(self, name: str, value: Any, kind: Any) -> Any:
         """Returns a value as the annotation wants it. Raises WorldError."""

@@ -39,7 +39,7 @@ class Reply(NamedTuple):
     text: str
 
 
-# The replies, by name. `_replace(text=…)` gives one a text that depends on the case.
+# The replies, by name. `_replace(text=…)` returns one with another text.
 OK = Reply(True, "", "Done")
 BYE = Reply(True, "", "Bye")
 SEND_PASS = Reply(True, "", "Now the password")
@@ -137,7 +137,7 @@ class Pop3(LineSession):
         self._rows: list[Row] = []  # the maildrop at login time: message n is row n - 1
         self._marked: set[int] = set()  # numbers of the messages marked as deleted
 
-    # ── opening and closing ──────────────────────────────────────────────────────
+    # ── opening and closing ──────────────────────────────────────────────────
 
     def greet(self) -> None:
         if self.facts.crowded:
@@ -158,7 +158,7 @@ class Pop3(LineSession):
         if self.user and self.store.maildrop(self.user).holder is self:
             self.store.maildrop(self.user).holder = None
 
-    # ── units ────────────────────────────────────────────────────────────────────
+    # ── units ────────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
         line = self.next_line(LONGEST_LINE if self.state == "AUTH" else COMMAND_LINE)
@@ -205,7 +205,7 @@ class Pop3(LineSession):
             return (Secret(match.start("secret"), len(raw), "unfinished"),)
         return super().secrets_in_fragment(raw)
 
-    # ── dispatch ─────────────────────────────────────────────────────────────────
+    # ── dispatch ─────────────────────────────────────────────────────────────
 
     def handle(self, unit: Unit) -> None:
         super().handle(unit)
@@ -267,7 +267,7 @@ class Pop3(LineSession):
         body = "".join(f"{line}\r\n" for line in lines).encode()
         self._say(OK._replace(text=text), section, body)
 
-    # ── AUTHORIZATION ────────────────────────────────────────────────────────────
+    # ── AUTHORIZATION ────────────────────────────────────────────────────────
 
     def do_USER(self, unit: Unit) -> None:
         (self._name,) = self._words(unit, 1)
@@ -352,7 +352,7 @@ class Pop3(LineSession):
         text = "Authentication cancelled"
         return Refuse(WRONG_CREDENTIALS._replace(code="", text=text), "RFC 5034 §4")
 
-    # ── in both states ───────────────────────────────────────────────────────────
+    # ── in both states ───────────────────────────────────────────────────────
 
     def do_CAPA(self, unit: Unit) -> None:
         self._words(unit, 0)
@@ -411,7 +411,7 @@ class Pop3(LineSession):
         self._say(BYE, "RFC 1939 §6")
         self.close()
 
-    # ── TRANSACTION ──────────────────────────────────────────────────────────────
+    # ── TRANSACTION ──────────────────────────────────────────────────────────
 
     def do_STAT(self, unit: Unit) -> None:
         self._words(unit, 0)

@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         state = "lost" if self.lost else "closing" if self.finished else "open"
         return f"<Connection {self.session!r} {state}>"
 
-    # ── called by asyncio ────────────────────────────────────────────────────────
+    # ── called by asyncio ────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self.shell.unregister(self)
 
-    # ── bytes in both directions ─────────────────────────────────────────────────
+    # ── bytes in both directions ─────────────────────────────────────────────
 
     def _handle(self, data: bytes) -> None:
         if self.tls is None:
@@ -266,7 +266,7 @@ class Connection(asyncio.Protocol):
         with self.shell.guarded(self):
             self.session.close(want)
 
-    # ── timers ───────────────────────────────────────────────────────────────────
+    # ── timers ───────────────────────────────────────────────────────────────
 
     def _plan(self) -> None:
         """In real time, wakes the core when it is due; in a rehearsal the clock does that."""
@@ -335,7 +335,7 @@ class Shell:
         self._loop = loop
         self._plan()
 
-    # ── listeners ────────────────────────────────────────────────────────────────
+    # ── listeners ────────────────────────────────────────────────────────────
 
     def listen(self, listener: Listener) -> None:
         """Opens a port. Raises OSError if it is in use."""
@@ -416,7 +416,7 @@ class Shell:
         while self.connections:  # closed transports report in the next turns of the loop
             await asyncio.sleep(0)
 
-    # ── connections ──────────────────────────────────────────────────────────────
+    # ── connections ──────────────────────────────────────────────────────────
 
     def register(self, connection: Connection, peer: str) -> Facts:
         """Adds a connection, and returns what its core may know."""
@@ -494,7 +494,7 @@ class Shell:
         """Something happened: everything that waits looks again."""
         self.on_activity()
 
-    # ── timers ───────────────────────────────────────────────────────────────────
+    # ── timers ───────────────────────────────────────────────────────────────
 
     def _plan(self) -> None:
         """In real time, wakes the services when one of their timers is due."""

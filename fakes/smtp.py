@@ -48,7 +48,7 @@ class Reply(NamedTuple):
     text: str
 
 
-# The replies, by name. `_replace(text=…)` gives one a text that depends on the case.
+# The replies, by name. `_replace(text=…)` returns one with another text.
 BYE = Reply(221, "2.0.0", "Bye")
 OK = Reply(250, "2.0.0", "OK")
 SENDER_OK = Reply(250, "2.1.0", "Sender OK")
@@ -179,7 +179,7 @@ class Smtp(LineSession):
         self._attempts = 0  # RCPT commands, accepted or not
         self._chunks: list[bytes] = []  # what BDAT has brought so far
 
-    # ── opening ──────────────────────────────────────────────────────────────────
+    # ── opening ──────────────────────────────────────────────────────────────
 
     def greet(self) -> None:
         if self.facts.crowded:
@@ -199,7 +199,7 @@ class Smtp(LineSession):
         self._say(IDLE_TOO_LONG, "RFC 5321 §4.5.3.2.7")
         self.close()
 
-    # ── units ────────────────────────────────────────────────────────────────────
+    # ── units ────────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
         if self.state == "DATA":
@@ -249,7 +249,7 @@ class Smtp(LineSession):
         start = len("AUTH ") + len(mechanism) + len(space)
         return self.response_secret(line, start, mechanism.decode("ascii", "replace").upper())
 
-    # ── dispatch ─────────────────────────────────────────────────────────────────
+    # ── dispatch ─────────────────────────────────────────────────────────────
 
     def permits(self, unit: Unit) -> None:
         verb = unit.verb
@@ -330,7 +330,7 @@ class Smtp(LineSession):
     def _say(self, reply: Reply, section: str = "") -> None:
         self.send(_encoded(reply, "ENHANCEDSTATUSCODES" not in self._off), section)
 
-    # ── greeting and capabilities ────────────────────────────────────────────────
+    # ── greeting and capabilities ────────────────────────────────────────────
 
     def do_EHLO(self, unit: Unit) -> None:
         self._hello(unit)
@@ -373,7 +373,7 @@ class Smtp(LineSession):
         names = (capability, _REQUIRED.get(capability, capability))
         return self.esmtp and not any(name in self._off for name in names)
 
-    # ── the mail transaction ─────────────────────────────────────────────────────
+    # ── the mail transaction ─────────────────────────────────────────────────
 
     def do_MAIL(self, unit: Unit) -> None:
         sender, params = self._path("FROM:", unit)
@@ -527,7 +527,7 @@ class Smtp(LineSession):
             self.state = "READY"
         self._say(OK)
 
-    # ── other commands ───────────────────────────────────────────────────────────
+    # ── other commands ───────────────────────────────────────────────────────
 
     def do_NOOP(self, unit: Unit) -> None:
         self._say(OK)
@@ -606,7 +606,7 @@ class Smtp(LineSession):
         self._say(READY_FOR_TLS, "RFC 3207 §4")
         self.start_tls()
 
-    # ── login ────────────────────────────────────────────────────────────────────
+    # ── login ────────────────────────────────────────────────────────────────
 
     def do_AUTH(self, unit: Unit) -> None:
         if self.user or not self.esmtp:

@@ -6,7 +6,7 @@
     async with World({"mail": {"domains": ["shop.test"]}}) as world: …
 
 The mapping is what `python -m fakes --world FILE.toml` reads from a file; fakes/README.md describes
-it. `rehearsal=True` gives simulated time, and a run that is the same byte for byte each time.
+it. With `rehearsal=True`, time is simulated and each run is the same byte for byte.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class World:
         where = ", ".join(f"{name} {port}" for name, (_, port) in self.listeners.items())
         return f"<World {where or ', '.join(self.servers)}>"
 
-    # ── wiring ───────────────────────────────────────────────────────────────────
+    # ── wiring ───────────────────────────────────────────────────────────────
 
     def _chosen(self, every: tuple[Server, ...]) -> dict[str, Server]:
         """Returns the servers that the configuration and the ports ask for, by name."""
@@ -170,7 +170,7 @@ class World:
                     return self._core(server, port)()
         raise self._no_listener(listener)
 
-    # ── where things are ─────────────────────────────────────────────────────────
+    # ── where things are ─────────────────────────────────────────────────────
 
     def address(self, listener: str) -> tuple[str, int]:
         """Returns where a server listens: `smtplib.SMTP(*world.address("smtp"))`.
@@ -246,7 +246,7 @@ class World:
             raise WorldError("this world runs on real time; for cues, use World(rehearsal=True)")
         return self._time
 
-    # ── what happened ────────────────────────────────────────────────────────────
+    # ── what happened ────────────────────────────────────────────────────────
 
     @property
     def records(self) -> list[Record]:
@@ -287,7 +287,7 @@ class World:
                 print(line, file=sys.stderr)
         self._watch(one)
 
-    # ── what a test does to a world ──────────────────────────────────────────────
+    # ── what a test does to a world ──────────────────────────────────────────
 
     def call(self, function: Callable[[], T]) -> T:
         """Calls a function on the loop's thread, where the state of cores may be touched."""
@@ -325,7 +325,7 @@ class World:
         """Runs the services' timers that are due, in a world without a loop."""
         self.runtime.timers.run()
 
-    # ── life ─────────────────────────────────────────────────────────────────────
+    # ── life ─────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> World:
         self._life.start()

@@ -36,7 +36,7 @@ class Program(Protocol):
         """
 
 
-# ── claims ───────────────────────────────────────────────────────────────
+# ── claims ───────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def holds(text: str, condition: object, found: object) -> Claim:
     return Claim(text, True) if condition else Claim(text, False, repr(found))
 
 
-# ── acts ─────────────────────────────────────────────────────────────────
+# ── acts ─────────────────────────────────────────────────────────────────────
 
 Play = Callable[["World", Program], Iterator[Claim]]
 _Play = TypeVar("_Play", bound=Play)

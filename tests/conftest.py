@@ -20,7 +20,7 @@ settings.register_profile("dev", max_examples=50, deadline=None, database=None)
 settings.register_profile("ci", max_examples=400, deadline=None, database=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
-# ── temporary folders ────────────────────────────────────────────────────
+# ── temporary folders ────────────────────────────────────────────────────────
 
 MEMORY = Path("/dev/shm")
 ENOUGH = 1 << 30  # bytes; the suite needs about 100 MB at a time
@@ -44,7 +44,7 @@ def _put_temporary_folders_into_memory() -> None:
 _put_temporary_folders_into_memory()
 
 
-# ── the working tree ─────────────────────────────────────────────────────
+# ── the working tree ─────────────────────────────────────────────────────────
 
 ROOT = Path(__file__).parent.parent
 IN_CI = bool(os.environ.get("CI")) or os.environ.get("HYPOTHESIS_PROFILE") == "ci"

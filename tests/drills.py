@@ -71,7 +71,7 @@ def cuts(records: Iterable[Record]) -> Iterator[str]:
             yield f"{protocol} {where} nth {nth} lost unstored"
 
 
-# ── killed at a step ─────────────────────────────────────────────────────
+# ── killed at a step ─────────────────────────────────────────────────────────
 
 
 def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, steps: Path) -> None:

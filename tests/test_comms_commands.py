@@ -191,7 +191,7 @@ def test_a_receipt_has_the_last_twenty_lines() -> None:
     assert lines[-1] == "| 99" and len(lines) == 23
 
 
-# ── confirmation ─────────────────────────────────────────────────────────
+# ── confirmation ─────────────────────────────────────────────────────────────
 
 
 class Words:
@@ -254,7 +254,7 @@ def test_each_request_has_its_own_word(confirmations: Confirmations) -> None:
     assert confirmations.check("michael", "stop mysql w002", 2) == ("stop mysql", "")
 
 
-# ── several processes ─────────────────────────────────────────────────────
+# ── several processes ────────────────────────────────────────────────────────
 
 
 def _race(path: Path, number: int, out: Any) -> None:

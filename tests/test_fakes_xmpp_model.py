@@ -115,7 +115,7 @@ class Model(RuleBasedStateMachine):
             query = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>"
             self.clients[key].actor.sends(query)
 
-    # ── presence ───────────────────────────────────────────────────────────
+    # ── presence ─────────────────────────────────────────────────────────────
 
     @rule(name=names, resource=resources, priority=priorities)
     def become_available(self, name: str, resource: str, priority: int) -> None:
@@ -148,7 +148,7 @@ class Model(RuleBasedStateMachine):
             self.clients[key].forget()
             self.received.pop(key, None)
 
-    # ── subscriptions ──────────────────────────────────────────────────────
+    # ── subscriptions ────────────────────────────────────────────────────────
 
     @rule(pair=pairs)
     def ask(self, pair: tuple[str, str]) -> None:
@@ -193,7 +193,7 @@ class Model(RuleBasedStateMachine):
     def _send_presence(self, me: str, other: str, type: str) -> None:
         self._any_session(me).sends(f"<presence to='{address(other)}' type='{type}'/>")
 
-    # ── rosters ────────────────────────────────────────────────────────────
+    # ── rosters ──────────────────────────────────────────────────────────────
 
     @rule(pair=pairs, name=st.sampled_from(["", "A", "B"]))
     def name_a_contact(self, pair: tuple[str, str], name: str) -> None:
@@ -216,7 +216,7 @@ class Model(RuleBasedStateMachine):
         query = f"<query xmlns='jabber:iq:roster'>{item}</query>"
         self._any_session(name).sends(f"<iq type='set' id='s'>{query}</iq>")
 
-    # ── messages ───────────────────────────────────────────────────────────
+    # ── messages ─────────────────────────────────────────────────────────────
 
     @rule(pair=pairs)
     def send_a_message(self, pair: tuple[str, str]) -> None:
@@ -235,7 +235,7 @@ class Model(RuleBasedStateMachine):
             if priority == max(wanting.values()):
                 self.received[key].append(text)
 
-    # ── what must hold ─────────────────────────────────────────────────────
+    # ── what must hold ───────────────────────────────────────────────────────
 
     @invariant()
     def every_client_agrees_with_the_model(self) -> None:

@@ -277,7 +277,7 @@ def until(clock: RealClock, jabber: Client, done: Callable[[], object]) -> None:
         jabber.wait(clock.time() + 0.05)
 
 
-# ── the client ───────────────────────────────────────────────────────────
+# ── the client ───────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit", "none"])
@@ -429,7 +429,7 @@ def test_the_printed_listing_logs_in_and_loses_its_greeting(
             michael.messages.get(timeout=0.5)
 
 
-# ── MySQL by Jabber, on real servers ─────────────────────────────────────
+# ── MySQL by Jabber, on real servers ─────────────────────────────────────────
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ def live(name: str, site: Path) -> Iterator[Program]:
         program.process.communicate()
 
 
-# ── MySQL by mail: a mail restarts a real mariadbd ───────────────────────
+# ── MySQL by mail: a mail restarts a real mariadbd ───────────────────────────
 
 
 def request(number: int, sender: str = JEREMY, body: str = "now, please") -> bytes:
@@ -273,7 +273,7 @@ def wait_for_mails(town: Town, user: str, count: int) -> list[bytes]:
     return town.inbox(user)
 
 
-# ── tickets ──────────────────────────────────────────────────────────────
+# ── tickets ──────────────────────────────────────────────────────────────────
 
 
 def test_mail_becomes_one_ticket_with_one_answer_and_a_reply_becomes_a_response(
@@ -310,7 +310,7 @@ def test_mail_becomes_one_ticket_with_one_answer_and_a_reply_becomes_a_response(
         assert town.inbox(TICKETS) == []
 
 
-# ── our client with Dovecot ──────────────────────────────────────────────
+# ── our client with Dovecot ──────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("auth", ["auto", "user", "plain", "apop"])
@@ -361,7 +361,7 @@ def test_inbox_count_ends_with_the_exit_code_that_tells_what_dovecot_answered(
     assert "cannot be reached" in done.stderr
 
 
-# ── clients written by others, with our fake ─────────────────────────────
+# ── clients written by others, with our fake ─────────────────────────────────
 
 ALICE = "alice@example.test"
 MAIL = (

@@ -37,7 +37,7 @@ TOWN = {"servers": ["smtp"], "person": [{"address": address} for address in ADMI
 DATA = b"From: ops@yourco.test\r\nSubject: hello\r\n\r\n.dot\r\n..two\r\nhi\r\n"
 
 
-# ── the alert, with a real Postfix and a real process that is killed ─────
+# ── the alert, with a real Postfix and a real process that is killed ─────────
 
 
 class Monitor:
@@ -157,7 +157,7 @@ def logged_at(log: str, event: str) -> datetime:
     return datetime.fromisoformat(lines[-1].split()[0])
 
 
-# ── our client with Postfix ──────────────────────────────────────────────
+# ── our client with Postfix ──────────────────────────────────────────────────
 
 
 def test_client_logs_in_to_postfix_by_each_mechanism() -> None:
@@ -207,7 +207,7 @@ def test_client_tells_a_refused_recipient_from_a_refused_message() -> None:
         clock.close()
 
 
-# ── clients written by others, with our fake ─────────────────────────────
+# ── clients written by others, with our fake ─────────────────────────────────
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def wait_until_alice_has_left(bob: Actor) -> None:
     )
 
 
-# ── go-sendxmpp ──────────────────────────────────────────────────────────
+# ── go-sendxmpp ──────────────────────────────────────────────────────────────
 
 
 def go_sendxmpp(
@@ -98,7 +98,7 @@ def test_go_sendxmpp_fails_with_a_wrong_password() -> None:
         world.jabber.assert_none()
 
 
-# ── clients with a screen ────────────────────────────────────────────────
+# ── clients with a screen ────────────────────────────────────────────────────
 
 
 class Screen:

@@ -99,7 +99,7 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-# ── who may import what ──────────────────────────────────────────────────
+# ── who may import what ──────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("path", files("comms", "fakes", "scenarios"), ids=named)
@@ -152,7 +152,8 @@ def test_cores_use_no_sockets_time_or_randomness(path: Path) -> None:
     # so that a core can be tried byte by byte, and a rehearsal is the same each time
     imported = {module.split(".")[0] for module, _ in imports(path)} & FORBIDDEN_IN_CORES
     assert not imported, (
-        f"{named(path)} imports {imported}; take time and tokens from the Runtime (fakes/wire/session.py)"
+        f"{named(path)} imports {imported}; "
+        "take time and tokens from the Runtime (fakes/wire/session.py)"
     )
 
 
@@ -188,7 +189,7 @@ def test_stage_imports_neither_comms_nor_fakes() -> None:
         assert not {module.split(".")[0] for module, _ in imports(path)} & {"comms", "fakes"}
 
 
-# ── what transcripts must show ───────────────────────────────────────────
+# ── what transcripts must show ───────────────────────────────────────────────
 
 
 def transcribed_commands(protocol: str) -> tuple[set[str], set[str]]:
@@ -227,7 +228,7 @@ def test_each_command_is_in_a_transcript_where_it_succeeds_and_one_where_it_is_r
             assert verb in refused, f"no {core.protocol} transcript has {verb} in a wrong state"
 
 
-# ── what is in the repository ────────────────────────────────────────────
+# ── what is in the repository ────────────────────────────────────────────────
 
 TOP_LEVEL = {
     "comms",
@@ -264,3 +265,58 @@ def test_documents_are_readmes_or_in_dot_github() -> None:
         *folders, name = path.split("/")
         allowed = name == "README.md" or folders[:1] == [".github"]
         assert allowed, f"{path}: write it into {'/'.join([*folders, 'README.md'])}"
+
+
+# ── the words ────────────────────────────────────────────────────────────────
+
+# Words of a dialect that the project once had, with the ordinary English for each. A reader
+# stumbles over them, and one attracts the next.
+DIALECT = {
+    "behind": "after",
+    "parted": "split",
+    "blanks?": "space",
+    "so many": "that many, at most",
+    "(?<!there )(?<!There )(?:is|are|was|were) no (?!longer|more)": "is not a",
+    "the time is come": "the time has come",
+    "gives": "returns, sends, says",
+    "chance": "randomness",
+    "whoever": "everyone who",
+    "somebody": "a user, a client",
+    "nobody knows": "it is unknown",
+    "in hand": "current",
+    "all the same": "anyway",
+    "on line": "online",
+    "comes by": "arrives",
+    "one who": "a user who",
+    "that which": "what",
+    "how-manieth": "occurrence number",
+    "anew": "again",
+    "need be": "necessary",
+    "(?:handler|bytes|octets|seconds|write|frame) a (?:verb|write|read|session|unit)": "per",
+}
+
+
+def documents() -> list[Path]:
+    """Returns the files that a reader reads as English."""
+    rooms = files("comms", "fakes", "scenarios")
+    return [*rooms, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob(".github/*.md")]
+
+
+def test_no_word_of_the_dialect_is_left() -> None:
+    found = []
+    for path in documents():
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            for word, instead in DIALECT.items():
+                if match := re.search(rf"(?<!\w)(?:{word})(?!\w)", line, re.I):
+                    found.append(f"{named(path)}:{number}: {match[0]!r}; write: {instead}")
+    assert found == [], "\n".join(found)
+
+
+def test_no_line_of_the_documents_is_longer_than_100_characters() -> None:
+    # Tables and shown output cannot be wrapped; Python is checked by ruff.
+    for path in documents():
+        if path.suffix != ".md":
+            continue
+        text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.S | re.M)
+        for line in text.splitlines():
+            assert len(line) <= 100 or line.startswith("|"), f"{named(path)}: {line}"

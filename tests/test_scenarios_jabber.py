@@ -33,7 +33,7 @@ MAIN = MYSQL.acts()[0]
 STATE = "mysql-by-jabber.sqlite3"
 
 
-# ── the link is cut before, within and after every unit ──────────────────
+# ── the link is cut before, within and after every unit ──────────────────────
 
 
 def units() -> list[tuple[str, int]]:
@@ -83,7 +83,7 @@ def test_a_cut_connection_runs_and_answers_nothing_twice(fault: Fault) -> None:
         assert performance.broken == []
 
 
-# ── the program is killed at every step ──────────────────────────────────
+# ── the program is killed at every step ──────────────────────────────────────
 
 
 class Killed(BaseException):
@@ -169,7 +169,7 @@ def test_an_answer_that_waits_is_sent_by_the_next_run_of_the_program() -> None:
         assert [stanza.body for stanza in jeremy.messages] == ["MySQL told to restart."]
 
 
-# ── claims break when the program is spoiled ─────────────────────────────
+# ── claims break when the program is spoiled ─────────────────────────────────
 
 
 def test_a_client_that_returns_every_message_breaks_the_claims(
@@ -202,7 +202,7 @@ def test_a_program_that_always_reports_success_breaks_the_claims(
     assert "a failure is answered with status and output" in found
 
 
-# ── the pure decisions, and the settings ─────────────────────────────────
+# ── the pure decisions, and the settings ─────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_command_by_mail_still_runs_when_the_settings_have_no_inbox_any_more()
         assert any(event.text.startswith("unanswered") for event in world.events)
 
 
-# ── live: exit codes ─────────────────────────────────────────────────────
+# ── live: exit codes ─────────────────────────────────────────────────────────
 
 
 def live(

@@ -71,7 +71,7 @@ def state_of(world: World) -> dict[str, list[str]]:
     return {"ledger": [str(row[0]) for row in ledger], "outbox": [str(row[0]) for row in outbox]}
 
 
-# ── who is obeyed ────────────────────────────────────────────────────────
+# ── who is obeyed ────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_the_table_has_at_least_forty_rows() -> None:
     assert len(ROWS) >= 40
 
 
-# ── the order of effects ─────────────────────────────────────────────────
+# ── the order of effects ─────────────────────────────────────────────────────
 
 PLAIN = rehearse(REQUEST, STRANGER, until=30)
 

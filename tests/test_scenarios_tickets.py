@@ -83,7 +83,7 @@ def play(
     return played
 
 
-# ── who is answered ──────────────────────────────────────────────────────
+# ── who is answered ──────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("mail", "envelope", "obeyed", "answered"), ROWS)
@@ -146,7 +146,7 @@ def test_only_a_quotation_at_the_end_is_removed(text: str, left: str) -> None:
     assert without_quotation(text) == left
 
 
-# ── broken mail ──────────────────────────────────────────────────────────
+# ── broken mail ──────────────────────────────────────────────────────────────
 
 
 def nested(depth: int) -> bytes:
@@ -357,7 +357,7 @@ def test_a_database_that_cannot_be_used_is_closed_too(monkeypatch: pytest.Monkey
     assert [engine.pool.checkedin() for engine in engines] == [0]
 
 
-# ── mail loops ───────────────────────────────────────────────────────────
+# ── mail loops ───────────────────────────────────────────────────────────────
 
 ROBOTS = ("one@robots.test", "two@robots.test")
 
@@ -393,7 +393,7 @@ def test_two_printed_programs_answer_each_other_without_end() -> None:
     assert all(later > earlier for earlier, later in itertools.pairwise(counts))
 
 
-# ── the order of effects ─────────────────────────────────────────────────
+# ── the order of effects ─────────────────────────────────────────────────────
 
 PLAIN = play(REQUEST, customer_mail("second", "dave@customer.test"), until=30)
 

@@ -76,7 +76,7 @@ class Actor(Arrivals[Im]):
         self._change("comes back", lambda presence: setattr(presence, "away", ""))
 
     def idles(self, seconds: float) -> None:
-        """Has been idle for that many seconds, and stay so; 0 ends it."""
+        """Has been idle for that many seconds, and remains so; 0 ends it."""
         since = self._aim.now() - seconds if seconds else None
         what = f"has been idle for {seconds:g} s" if seconds else "is active again"
         self._change(what, lambda presence: setattr(presence, "idle_since", since))

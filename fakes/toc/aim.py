@@ -1,4 +1,4 @@
-"""The service behind the port: accounts, who is online, who sees whom, IMs, warnings.
+"""The service to which connections lead: accounts, who is online, who sees whom, IMs, warnings.
 
 `world.aim` is an `Aim`:
 

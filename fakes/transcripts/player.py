@@ -139,7 +139,7 @@ class Player:
             pending, self._pending = self._pending, b""
             self._connection(self._speaker).send(pending)
 
-    # ── what each kind of step does ──────────────────────────────────────────────
+    # ── what each kind of step does ──────────────────────────────────────────
 
     def _step_C(self, step: Step) -> None:
         self._speaker = step.who

@@ -60,7 +60,7 @@ class LineSession(Session):
         self._truncated = False  # the beginning of the unit was discarded because it is too long
         self._discard = 0  # bytes of a counted unit that are still to come and to be discarded
 
-    # ── idle time ────────────────────────────────────────────────────────────────
+    # ── idle time ────────────────────────────────────────────────────────────
 
     def opened(self, facts: Facts) -> None:
         self._restart_idle_timer()
@@ -78,7 +78,7 @@ class LineSession(Session):
         if self.idle_timeout:
             self.timers.at("idle", self.runtime.now() + self.idle_timeout, self.idle)
 
-    # ── framing ──────────────────────────────────────────────────────────────────
+    # ── framing ──────────────────────────────────────────────────────────────
 
     def next_line(self, limit: int) -> Line | None:
         """Takes a line that ends in CRLF; a bare LF or CR ends nothing.
@@ -167,7 +167,7 @@ class LineSession(Session):
     def upgraded(self) -> None:
         self._scanned, self._truncated, self._discard, self._exchange = 0, False, 0, None
 
-    # ── the exchange that AUTH begins ────────────────────────────────────────────
+    # ── the exchange that AUTH begins ────────────────────────────────────────
 
     def begin_exchange(self, mechanism: str, initial: bytes | None) -> None:
         """Begins a SASL exchange; `initial` is the initial response, still in base64."""
@@ -220,7 +220,7 @@ class LineSession(Session):
         """Returns the answer to a client that cancels the exchange."""
         raise NotImplementedError(type(self).__name__)
 
-    # ── secrets ──────────────────────────────────────────────────────────────────
+    # ── secrets ──────────────────────────────────────────────────────────────
 
     def response_secret(self, line: bytes, start: int, mechanism: str = "") -> tuple[Secret, ...]:
         """Returns the secret span of a response that begins at `start` of a line.

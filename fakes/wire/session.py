@@ -115,7 +115,7 @@ class Session:
         words = [type(self).__name__, str(self.facts.number), self.state, self.user]
         return f"<{' '.join(word for word in words if word)}>"
 
-    # ── what the shell calls ─────────────────────────────────────────────────────
+    # ── what the shell calls ─────────────────────────────────────────────────
 
     def opened(self, facts: Facts) -> None:
         """The connection is established. With implicit TLS, the shell calls `secured` first."""
@@ -209,7 +209,7 @@ class Session:
         """Whether the shell should stop reading until the input so far is handled."""
         return len(self.buffer) > BACKLOG and self._delayed
 
-    # ── what a protocol defines ──────────────────────────────────────────────────
+    # ── what a protocol defines ──────────────────────────────────────────────
 
     def greet(self) -> None:
         """The connection is established and no fault replaced the greeting."""
@@ -256,7 +256,7 @@ class Session:
     def abandoned(self) -> None:
         """The protocol is over, for whatever reason: releases locks, drops uncommitted changes."""
 
-    # ── what handlers use ────────────────────────────────────────────────────────
+    # ── what handlers use ────────────────────────────────────────────────────
 
     def send(
         self, raw: bytes, section: str = "", visible: tuple[int, int] | None = None, **fields: Any
@@ -309,7 +309,7 @@ class Session:
         words = (*cls.verbs, *cls.places, *cls.capabilities, *EVERYWHERE)
         return frozenset(word.casefold() for word in words)
 
-    # ── dispatch ─────────────────────────────────────────────────────────────────
+    # ── dispatch ─────────────────────────────────────────────────────────────
 
     def handle(self, unit: Unit) -> None:
         """Looks a unit up in the legality table and calls its handler."""
@@ -344,7 +344,7 @@ class Session:
                 f"allows {', '.join(row.then) or 'no other state'}: correct the rule's `then`"
             )
 
-    # ── the one place where units, faults and records meet ───────────────────────
+    # ── the one place where units, faults and records meet ───────────────────
 
     def _pump(self) -> None:
         # Unread output must not pile up: a client that pipelines ten thousand RETRs and reads
@@ -397,7 +397,7 @@ class Session:
         self.runtime.record(record)
         return record
 
-    # ── what a fault uses (see effects.Target) ───────────────────────────────────
+    # ── what a fault uses (see effects.Target) ───────────────────────────────
 
     def transmit(self, message: Message) -> None:
         """Records and queues a message, or keeps it while a handler's answer is captured."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 class Timers:
     """Callbacks to run at given times, each under a name; setting a name again replaces its timer.
 
-    Nothing runs by itself. Whoever owns the timers asks for `due` and calls `run` at that time;
+    Nothing runs by itself. The owner of the timers asks for `due` and calls `run` at that time;
     `on_change` is called whenever a timer is set, so that the owner can ask again.
     """
 

@@ -74,7 +74,7 @@ class Accounts:
         if account.person is not None:
             self.gone.add(account.address)
 
-    # ── contacts ───────────────────────────────────────────────────────────
+    # ── contacts ─────────────────────────────────────────────────────────────
 
     def add_contacts(self) -> None:
         """Fills the rosters with the contacts of people. Raises ValueError if two disagree."""

@@ -93,7 +93,7 @@ class Stanzas:
         rest = escaped(record.raw[last:], "{" if record.direction == "C" else "*")
         yield f"{record.direction}: {text}{rest}"
 
-    # ── the responses of a login ───────────────────────────────────────────
+    # ── the responses of a login ─────────────────────────────────────────────
 
     def _response(self, label: str, first: bool, secret: Secret) -> bytes:
         """The response that a label stands for; `first`: it is in `<auth/>`."""
@@ -206,7 +206,7 @@ def _hex_md5(data: bytes) -> bytes:
     return hashlib.md5(data).hexdigest().encode()
 
 
-# ── what must hold ─────────────────────────────────────────────────────────
+# ── what must hold ───────────────────────────────────────────────────────────
 
 
 def _roster(jabber: Jabber, rest: str) -> str:
@@ -238,7 +238,7 @@ WORDS: dict[str, Callable[[Jabber, str], str]] = {
     "offline": _offline,
 }
 
-# ── what the world does ────────────────────────────────────────────────────
+# ── what the world does ──────────────────────────────────────────────────────
 
 
 def _says(jabber: Jabber, text: str) -> None:

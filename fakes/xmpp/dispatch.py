@@ -51,7 +51,7 @@ class Dispatcher:
         # Called with every stanza that a client sends, as it is stamped.
         self.on_client_stanza: Callable[[Stanza], None] = lambda stanza: None
 
-    # ── from a client ──────────────────────────────────────────────────────
+    # ── from a client ────────────────────────────────────────────────────────
 
     def from_client(self, resource: Resource, stanza: Stanza) -> None:
         """Handles a stanza from a client; errors are answered.
@@ -106,7 +106,7 @@ class Dispatcher:
             text = "a get or set holds exactly one element (RFC 6120 §8.2.3)"
             raise StanzaError("bad-request", text)
 
-    # ── from the router ────────────────────────────────────────────────────
+    # ── from the router ──────────────────────────────────────────────────────
 
     def deliver(self, stanza: Stanza, asker: Resource | None = None) -> None:
         """Delivers a routed stanza; errors are answered.

@@ -62,7 +62,7 @@ class Extension:
     def __init__(self, service: Service) -> None:
         self.service = service
 
-    # ── what it answers and announces ──────────────────────────────────────
+    # ── what it answers and announces ────────────────────────────────────────
 
     def answers(self) -> Answers:
         """Maps (scope, `{namespace}name` of the payload) to what answers such an IQ get or set.
@@ -88,7 +88,7 @@ class Extension:
         """The elements that a stream offers after login."""
         return ()
 
-    # ── what it controls ───────────────────────────────────────────────────
+    # ── what it controls ─────────────────────────────────────────────────────
 
     def check_outgoing(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         """Called for every stanza that a client sends. Raises StanzaError to refuse it."""
@@ -104,7 +104,7 @@ class Extension:
     def forget(self, account: Account) -> None:
         """Called when an account is deleted, to delete what is stored for it."""
 
-    # ── what it serves at its subdomain ────────────────────────────────────
+    # ── what it serves at its subdomain ──────────────────────────────────────
 
     def information(self, to: Jid) -> Information | None:
         """What disco#info returns for an address of the subdomain; None if it does not exist."""

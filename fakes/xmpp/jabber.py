@@ -89,7 +89,7 @@ class Jabber(Arrivals[Stanza]):
         self._report = tell
         self._actors: dict[str, Actor] = {}  # by full address
 
-    # ── what there is ──────────────────────────────────────────────────────
+    # ── what there is ────────────────────────────────────────────────────────
 
     @property
     def messages(self) -> list[Stanza]:
@@ -152,7 +152,7 @@ class Jabber(Arrivals[Stanza]):
         """The messages stored for an account, oldest first. Raises LookupError."""
         return self._bridge.call(lambda: list(self._account(address).offline))
 
-    # ── what a test does ───────────────────────────────────────────────────
+    # ── what a test does ─────────────────────────────────────────────────────
 
     def actor(self, address: str, resource: str = "play") -> Actor:
         """An actor: a user who acts without a client. Always the same for the same address.
@@ -329,7 +329,7 @@ class Actor(Arrivals[Stanza]):
         parsed = parse_stanza(stanza) if isinstance(stanza, str) else stanza
         self._send(parsed, f"sends {parsed!r}")
 
-    # ── the outlet of its session ──────────────────────────────────────────
+    # ── the outlet of its session ────────────────────────────────────────────
 
     def deliver(self, stanza: Stanza) -> None:
         """Keeps a stanza, and answers a request, as RFC 6120 §8.2.3 requires of every client."""

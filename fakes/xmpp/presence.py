@@ -35,7 +35,7 @@ class Presence:
         self._offline = offline
         self._withheld = withheld
 
-    # ── what a client sends ────────────────────────────────────────────────
+    # ── what a client sends ──────────────────────────────────────────────────
 
     def send(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         """Handles presence from a client, stamped with its full address. Raises StanzaError."""
@@ -145,7 +145,7 @@ class Presence:
                 raise StanzaError("resource-constraint", text)
             resource.directed[to.text] = None
 
-    # ── what arrives for an account ────────────────────────────────────────
+    # ── what arrives for an account ──────────────────────────────────────────
 
     def receive(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
         """Handles presence for an address of this server (RFC 6121 §8.5)."""

@@ -93,7 +93,7 @@ class Roster:
         del self.items[contact]
         self.version += 1
         self.removed[contact] = self.version
-        # Forget the oldest removals: clients that far behind get the whole roster.
+        # Forget the oldest removals: clients with an older version get the whole roster.
         while len(self.removed) > ITEMS:
             del self.removed[next(iter(self.removed))]
 

@@ -89,7 +89,7 @@ class Service:
         domain = address.domain
         return domain in self.domains or self.extensions.service_at(domain) is not None
 
-    # ── sessions ───────────────────────────────────────────────────────────
+    # ── sessions ─────────────────────────────────────────────────────────────
 
     def bind(self, account: Account, wanted: str, outlet: Outlet) -> Resource:
         """Binds a session to a resource (RFC 6120 §7); "" stands for one chosen by the server.
@@ -135,7 +135,7 @@ class Service:
         """Makes sessions end silently from now on, because the whole world ends."""
         self._closed = True
 
-    # ── accounts ───────────────────────────────────────────────────────────
+    # ── accounts ─────────────────────────────────────────────────────────────
 
     def open_anonymous(self, domain: str) -> str:
         """Opens an account that ends with its session (XEP-0175 §3); returns its address."""

@@ -106,7 +106,7 @@ class Splitter:
         self._fed -= end
         return piece
 
-    # ── feeding the parser ─────────────────────────────────────────────────
+    # ── feeding the parser ───────────────────────────────────────────────────
 
     def _feed(self, buffer: bytearray) -> bool:
         """Feeds new input to the parser; returns False if there is none.
@@ -184,7 +184,7 @@ class Splitter:
         self._child_names: list[str] = []
         self._needs_rewriting = False
 
-    # ── callbacks of the parser ────────────────────────────────────────────
+    # ── callbacks of the parser ──────────────────────────────────────────────
 
     def _on_namespace(self, prefix: str | None, uri: str | None) -> None:
         if prefix is None:

@@ -61,7 +61,7 @@ CONDITIONS: dict[str, str] = {
 class StanzaError(Exception):
     """Raised by whatever handles a stanza, to answer it with an error. The stream stays open.
 
-    `type` is the error type; by default the one that RFC 6120 §8.3.3 gives to the condition.
+    `type` is the error type; by default that of the condition in RFC 6120 §8.3.3.
     `extra` are application-specific elements (RFC 6120 §8.3.4).
     """
 
@@ -137,7 +137,7 @@ class Stanza:
         tag = (start + self.extra_attributes).encode()
         return b"<%b>%b</%b>" % (tag, self.content, self.kind.encode())
 
-    # ── reading it ─────────────────────────────────────────────────────────
+    # ── reading it ───────────────────────────────────────────────────────────
 
     @property
     def element(self) -> Element:
@@ -190,7 +190,7 @@ class Stanza:
                 return local_name(child.tag)
         return ""
 
-    # ── answering it ───────────────────────────────────────────────────────
+    # ── answering it ─────────────────────────────────────────────────────────
 
     def result(self, *children: Element) -> Stanza:
         """Builds the answer of type result to an iq (RFC 6120 §8.2.3)."""

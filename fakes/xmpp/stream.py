@@ -85,7 +85,7 @@ class Xmpp(Session):
         self._awaits_rest = False  # of an incomplete piece
         self._unit: Unit | None = None  # the one being handled
 
-    # ── opening and restarting ─────────────────────────────────────────────
+    # ── opening and restarting ───────────────────────────────────────────────
 
     def opened(self, facts: Facts) -> None:
         super().opened(facts)
@@ -109,7 +109,7 @@ class Xmpp(Session):
         self._splitter.restart()
         self._header_sent = False
 
-    # ── reading ────────────────────────────────────────────────────────────
+    # ── reading ──────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
         piece = self._splitter.next(self.buffer)
@@ -127,7 +127,7 @@ class Xmpp(Session):
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
         return sasl.secrets_of_half(raw)
 
-    # ── refusing ───────────────────────────────────────────────────────────
+    # ── refusing ─────────────────────────────────────────────────────────────
 
     def handle(self, unit: Unit) -> None:
         try:
@@ -173,7 +173,7 @@ class Xmpp(Session):
             section = "RFC 6120 §4.9.3" if isinstance(refusal, StreamError) else ""
             self.refused(Refuse(refusal, section))
 
-    # ── the outlet of a session ────────────────────────────────────────────
+    # ── the outlet of a session ──────────────────────────────────────────────
 
     def deliver(self, stanza: Stanza) -> None:
         """Sends a stanza to the client."""
@@ -195,7 +195,7 @@ class Xmpp(Session):
         elif self.user:
             self.service.logged_out(self.user)
 
-    # ── writing ────────────────────────────────────────────────────────────
+    # ── writing ──────────────────────────────────────────────────────────────
 
     def _send_element(self, sent: Element, section: str) -> None:
         self.send(serialize(sent).encode(), section)
@@ -220,7 +220,7 @@ class Xmpp(Session):
         self.send(b"</stream:stream>", "RFC 6120 §4.4")
         self.close()
 
-    # ── the header ─────────────────────────────────────────────────────────
+    # ── the header ───────────────────────────────────────────────────────────
 
     def do_stream(self, unit: Unit) -> None:
         piece: Piece = unit.content
@@ -245,7 +245,7 @@ class Xmpp(Session):
         if self.tls is not None and self._claimed not in ("", user):
             raise Refuse(StreamError("invalid-from", text), "RFC 6120 §6.4.6")
 
-    # ── TLS ────────────────────────────────────────────────────────────────
+    # ── TLS ──────────────────────────────────────────────────────────────────
 
     def do_starttls(self, unit: Unit) -> None:
         if not may_start_tls(self.service, self.tls):
@@ -253,7 +253,7 @@ class Xmpp(Session):
         self._send_element(element(f"{{{TLS}}}proceed"), "RFC 6120 §5.4.2.3")
         self.start_tls()
 
-    # ── login ──────────────────────────────────────────────────────────────
+    # ── login ────────────────────────────────────────────────────────────────
 
     def do_auth(self, unit: Unit) -> None:
         mechanism, content = unit.content
@@ -293,7 +293,7 @@ class Xmpp(Session):
         self._login.drop()
         self._restart()
 
-    # ── binding ────────────────────────────────────────────────────────────
+    # ── binding ──────────────────────────────────────────────────────────────
 
     def do_bind(self, unit: Unit) -> None:
         stanza: Stanza = unit.content
@@ -318,7 +318,7 @@ class Xmpp(Session):
             raise StanzaError("service-unavailable")
         self.send(unit.content.result().to_bytes(), "RFC 6121 Appendix E")
 
-    # ── stanzas ────────────────────────────────────────────────────────────
+    # ── stanzas ──────────────────────────────────────────────────────────────
 
     def do_iq(self, unit: Unit) -> None:
         stanza: Stanza = unit.content
@@ -335,7 +335,7 @@ class Xmpp(Session):
     do_message = do_iq
     do_presence = do_iq
 
-    # ── the end ────────────────────────────────────────────────────────────
+    # ── the end ──────────────────────────────────────────────────────────────
 
     def do_close(self, unit: Unit) -> None:
         self._finish()

@@ -90,7 +90,7 @@ class JabberSimple:
         for _ in range(2):
             self._send(Element(f"{{{CLIENT}}}presence"))
 
-    # ── called by the listings ───────────────────────────────────────────
+    # ── called by the listings ───────────────────────────────────────────────
 
     def add(self, jid: str) -> None:
         """Asks for authorisation."""
@@ -115,7 +115,7 @@ class JabberSimple:
         """Closes the socket; messages that were held back are lost."""
         self._link.close()
 
-    # ── the work of its thread ─────────────────────────────────────────────
+    # ── the work of its thread ───────────────────────────────────────────────
 
     def _process(self) -> None:
         while (event := self._next(self._clock.time())) is not None:
@@ -147,7 +147,7 @@ class JabberSimple:
         SubElement(message, f"{{{CLIENT}}}body").text = text
         self._send(message)
 
-    # ── the stream ───────────────────────────────────────────────────────
+    # ── the stream ───────────────────────────────────────────────────────────
 
     def _restart(self) -> Element:
         self._reader = Reader()

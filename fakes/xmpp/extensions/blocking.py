@@ -43,7 +43,7 @@ class Blocking(Extension):
     def forget(self, account: Account) -> None:
         self._lists.pop(account.address, None)
 
-    # ── what a block prevents ──────────────────────────────────────────────
+    # ── what a block prevents ────────────────────────────────────────────────
 
     def withholds_presence(self, account: Account, contact: Jid) -> bool:
         return self._blocks(account, contact)
@@ -66,7 +66,7 @@ class Blocking(Extension):
         blocked = self._lists.get(account.address)
         return bool(blocked) and other.bare != account.address and _matches(blocked or (), other)
 
-    # ── what clients ask ───────────────────────────────────────────────────
+    # ── what clients ask ─────────────────────────────────────────────────────
 
     def _list(self, request: Request) -> Iterable[Element]:
         account = _own_account(request, "get")
