@@ -193,6 +193,8 @@ class Rehearsal:
 
     def connected(self, link: Link) -> None:
         """The program has a connection: from now on its bytes count."""
+        # If an earlier one had the same address, it was reset, and nothing moves on it any more.
+        self._links = [earlier for earlier in self._links if earlier.local != link.local]
         self._links.append(link)
         self.settle()
 
@@ -208,7 +210,8 @@ class Rehearsal:
 
     def forget(self, link: Link) -> None:
         """The bytes of this connection no longer count."""
-        self._links.remove(link)
+        if link in self._links:
+            self._links.remove(link)
 
     # ── the barrier ──────────────────────────────────────────────────────────
 

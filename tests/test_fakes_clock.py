@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,6 +174,32 @@ def test_bytes_that_never_arrive_are_an_error_that_counts_them(
         world.clock.settle()
     link.bytes_out -= 3
     link.close()
+
+
+def connect_from(port: int, world: World) -> Link:
+    """Connects to the SMTP server from this local port; 0 means any."""
+    world.clock.connecting(world.address("smtp")[1])
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    raw.bind(("127.0.0.1", port))
+    raw.connect(world.address("smtp"))
+    link = Link(raw, world.clock, 5)
+    world.clock.connected(link)
+    return link
+
+
+def test_a_connection_may_have_the_port_of_an_earlier_one_that_was_reset() -> None:
+    # After a reset, the kernel may give the same port to the next connection at once.
+    with World({"servers": ["smtp"]}, rehearsal=True, faults=["NOOP nth 1 reset"]) as world:
+        first = connect_from(0, world)
+        first.sendall(b"NOOP\r\n")
+        world.clock.settle()
+        second = connect_from(first.local[1], world)
+        second.sendall(b"NOOP\r\n")
+        world.clock.settle()
+        assert second.recv(1 << 16).endswith(b"250 2.0.0 OK\r\n")
+        first.close()
+        second.close()
 
 
 def test_a_connection_is_known_to_the_clock_only_when_its_greeting_is_written(
