@@ -6,8 +6,9 @@ ifeq ($(origin AS),default)  # make's own AS is an assembler
 AS =
 endif
 # The tests start many processes, so their bytecode is kept, outside of the source folders.
-PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/.venv/pycache' \
-  .venv/bin/python -m pytest $(if $(K),-k '$(K)')
+PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/.venv/pycache' .venv/bin/python -m pytest
+# Each file is run in order, by one process. A few chosen tests start faster without other processes.
+PARALLEL = $(if $(K),-k '$(K)',-n logical --maxprocesses=8 --dist loadfile)
 COVERAGE = COVERAGE_FILE=.venv/coverage .venv/bin/python -m coverage
 SHELLS = .venv/bin/python -c 'from tests import test_rules as rules; print(*(f"*/{name}" for name in rules.SHELLS), sep=",")'
 # .ci/run measures how long each part takes: it names a file here, to which each part adds when it begins.
@@ -32,7 +33,7 @@ fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
 
 test: .venv/complete  ## the tests that are quick; K=pattern chooses some of them
-	@$(PYTEST)
+	@$(PYTEST) $(PARALLEL)
 
 check: lint types tests  ## lint, layout, types, and all tests but those of test-real
 
@@ -47,7 +48,7 @@ types: .venv/complete
 
 tests: .venv/complete
 	$(call begins,tests)
-	@$(PYTEST) -m 'not real and not browser'
+	@$(PYTEST) $(PARALLEL) -m 'not real and not browser'
 
 coverage: .venv/complete  ## which lines and branches of the fakes' cores no test reaches (aim: 98 %)
 	@$(COVERAGE) run -m pytest -m 'not real and not browser'; status=$$?; \
@@ -55,7 +56,7 @@ coverage: .venv/complete  ## which lines and branches of the fakes' cores no tes
 
 test-real: .venv/complete  ## against real servers (needs root for Postfix, and Debian's packages)
 	$(call begins,test-real)
-	@$(PYTEST) -m 'real or browser'
+	@$(PYTEST) $(if $(K),-k '$(K)') -m 'real or browser'
 
 bench: .venv/complete  ## how fast, as ratios within one run
 	@.venv/bin/python -m tests.bench

@@ -65,9 +65,15 @@ def _tree() -> set[str]:
         return set()
 
 
+def _is_worker(config: pytest.Config) -> bool:
+    """Returns whether this is one of the processes to which pytest-xdist distributes the tests."""
+    return hasattr(config, "workerinput")
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Notes what differs from the last commit before the first test runs."""
-    session.config.stash[TREE_BEFORE] = _tree()
+    if not _is_worker(session.config):
+        session.config.stash[TREE_BEFORE] = _tree()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -76,6 +82,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     In CI, a difference fails the run. Elsewhere it is only reported, because a person may have
     edited a file in the meantime.
     """
+    if _is_worker(session.config):
+        return
     before, after = session.config.stash[TREE_BEFORE], _tree()
     found = [f"appeared during the tests: {line}" for line in sorted(after - before)]
     found += [f"disappeared during the tests: {line}" for line in sorted(before - after)]
