@@ -6,12 +6,14 @@ ifeq ($(origin AS),default)  # make's own AS is an assembler
 AS =
 endif
 # The tests start many processes, so their bytecode is kept, outside of the source folders.
-PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/.venv/pycache' .venv/bin/python -m pytest
-# Each file is run in order, by one process. A few chosen tests start faster without other processes.
+PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/.venv/pycache' \
+  .venv/bin/python -m pytest
+# Each file is run in order, by one process. Few tests are faster without further processes.
 PARALLEL = $(if $(K),-k '$(K)',-n logical --maxprocesses=8 --dist loadfile)
 COVERAGE = COVERAGE_FILE=.venv/coverage .venv/bin/python -m coverage
-SHELLS = .venv/bin/python -c 'from tests import test_rules as rules; print(*(f"*/{name}" for name in rules.SHELLS), sep=",")'
-# .ci/run measures how long each part takes: it names a file here, to which each part adds when it begins.
+SHELLS = .venv/bin/python -c \
+  'from tests.test_rules import SHELLS; print(*(f"*/{name}" for name in SHELLS), sep=",")'
+# .ci/run measures the time of each part. It names a file, in which each part notes its beginning.
 PARTS =
 begins = @$(if $(PARTS),echo "$(1) $$(date +%s)" >>'$(PARTS)')
 
@@ -50,7 +52,7 @@ tests: .venv/complete
 	$(call begins,tests)
 	@$(PYTEST) $(PARALLEL) -m 'not real and not browser'
 
-coverage: .venv/complete  ## which lines and branches of the fakes' cores no test reaches (aim: 98 %)
+coverage: .venv/complete  ## lines and branches of the fakes' cores that no test reaches (aim: 98 %)
 	@$(COVERAGE) run -m pytest -m 'not real and not browser'; status=$$?; \
 	  $(COVERAGE) report --omit="$$($(SHELLS))" && exit $$status
 
