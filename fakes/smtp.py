@@ -61,7 +61,6 @@ SHUTTING = Reply(421, "4.3.2", "Closing connection")
 IDLE_TOO_LONG = Reply(421, "4.4.2", "Idle for too long, closing connection")
 TOO_MANY_SESSIONS = Reply(421, "4.3.2", "Too many connections, try later")
 TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed logins, closing connection")
-TLS_NOT_NOW = Reply(454, "4.7.0", "TLS is not available now")
 TOO_MANY_RECIPIENTS = Reply(
     452, "4.5.3", "Too many recipients; send the rest in another transaction"
 )
@@ -102,23 +101,28 @@ class Policy:
     recipients: int = 1000  # per message; at least 100 (RFC 5321 §4.5.3.1.8)
     bad_logins: int = 3  # failed logins per connection; at least 3 (RFC 4954 §9)
     greylist: float = 0.0  # seconds from a first attempt to its acceptance; 0: no greylisting
-    shuns_http: bool = False  # hang up on a web browser (RFC 5321 §7.8)
+    hang_up_on_http: bool = False  # at a command of HTTP (RFC 5321 §7.8)
     off: frozenset[str] = frozenset()
 
 
-# The extensions in the order in which EHLO lists them.
-_LISTED = (
-    "PIPELINING",
-    "SIZE",
-    "8BITMIME",
-    "SMTPUTF8",
-    "ENHANCEDSTATUSCODES",
-    "DSN",
-    "CHUNKING",
-    "BINARYMIME",
-)
-# Extension → another one without which it must not be offered.
-_REQUIRED = {"SMTPUTF8": "8BITMIME", "BINARYMIME": "CHUNKING"}  # RFC 6531 §3.1 (8), RFC 3030 §3
+class Extension(NamedTuple):
+    """What EHLO may list; the parameters that it adds to MAIL and RCPT are in smtp_syntax.py."""
+
+    verb: str = ""  # the command that exists only with it
+    needs: str = ""  # the extension without which it must not be offered
+
+
+EXTENSIONS = {  # in the order in which EHLO lists them
+    "PIPELINING": Extension(),  # RFC 2920
+    "SIZE": Extension(),  # RFC 1870
+    "8BITMIME": Extension(),  # RFC 6152
+    "SMTPUTF8": Extension(needs="8BITMIME"),  # RFC 6531 §3.1 (8)
+    "ENHANCEDSTATUSCODES": Extension(),  # RFC 2034
+    "DSN": Extension(),  # RFC 3461
+    "CHUNKING": Extension(verb="BDAT"),  # RFC 3030 §2
+    "BINARYMIME": Extension(needs="CHUNKING"),  # RFC 3030 §3
+}
+_VERBS = {one.verb: name for name, one in EXTENSIONS.items() if one.verb}
 _HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "OPTIONS", "CONNECT"})
 _IN_TRANSACTION = "READY MAIL RCPT CHUNKS BROKEN"
 _ANYWHERE = f"START {_IN_TRANSACTION}"
@@ -153,7 +157,7 @@ class Smtp(LineSession):
         "response": rule("AUTH", "RFC 4954 §4", then="AUTH READY"),
     }
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {*_LISTED, "STARTTLS", "AUTH", "EXPN", "VRFY", "HELP", *sasl.MECHANISMS}
+        {*EXTENSIONS, "STARTTLS", "AUTH", "EXPN", "VRFY", "HELP", *sasl.MECHANISMS}
     )
     idle_timeout: ClassVar[float] = 300.0  # seconds (RFC 5321 §4.5.3.2.7)
     unauthenticated: ClassVar[str] = "READY"
@@ -267,15 +271,13 @@ class Smtp(LineSession):
             return (self.policy.tls != "off" or self.tls is not None) and verb not in self._off
         if verb == "AUTH":
             return bool(self._mechanisms())
-        if verb == "BDAT":
-            return "CHUNKING" not in self._off
         # A server without VRFY must still answer it, with 252 (RFC 5321 §7.3).
-        return verb in ("VRFY", "HELP") or verb not in self._off
+        return verb in ("VRFY", "HELP") or _VERBS.get(verb, verb) not in self._off
 
     def unknown(self, unit: Unit) -> Refuse:
         if unit.verb in self.verbs:
             return Refuse(NOT_OFFERED, "RFC 5321 §4.2.4")
-        if self.policy.shuns_http and unit.verb in _HTTP_METHODS:
+        if self.policy.hang_up_on_http and unit.verb in _HTTP_METHODS:
             self._say(SHUTTING, "RFC 5321 §7.8")
             self.close()
         return Refuse(UNKNOWN_VERB, "RFC 5321 §4.2.4")
@@ -288,13 +290,10 @@ class Smtp(LineSession):
         text = "A mail transaction is open; finish it or send RSET"
         if self.state == "BROKEN":
             text = "BDAT failed; send RSET"
-        elif self.state != "CHUNKS":
-            before = {
-                "RCPT": "Send MAIL first",
-                "DATA": "Send RCPT first",
-                "BDAT": "Send RCPT first",
-            }
-            text = before.get(unit.verb, text)
+        elif self.state == "READY":
+            text = "Send MAIL first"
+        elif self.state == "MAIL" and unit.verb in ("DATA", "BDAT"):
+            text = "Send RCPT first"
         return Refuse(BAD_SEQUENCE._replace(text=text), "RFC 5321 §4.1.4")
 
     def refused(self, refusal: Refuse) -> None:
@@ -351,12 +350,9 @@ class Smtp(LineSession):
         self._forget_transaction()  # RFC 5321 §4.1.4: a second greeting ends the transaction
 
     def _capabilities(self) -> Iterable[str]:
-        on = [name for name in _LISTED if name not in self._off]
-        for name in on:
-            if name == "SIZE":
-                yield f"SIZE {self.policy.size}"
-            elif _REQUIRED.get(name, name) in on:
-                yield name
+        for name in EXTENSIONS:
+            if self._offered(name):
+                yield f"SIZE {self.policy.size}" if name == "SIZE" else name
         if self.policy.tls != "off" and self.tls is None and "STARTTLS" not in self._off:
             yield "STARTTLS"
         if self._mechanisms() and (self.policy.tls != "required" or self.tls is not None):
@@ -368,10 +364,13 @@ class Smtp(LineSession):
             return []
         return [name for name in sasl.MECHANISMS if name not in self._off]
 
-    def _has(self, capability: str) -> bool:
+    def _offered(self, extension: str) -> bool:
+        needs = EXTENSIONS[extension].needs if extension in EXTENSIONS else ""
+        return self._off.isdisjoint((extension, needs))
+
+    def _usable(self, extension: str) -> bool:
         """Whether the client may use an extension: it is offered, and the client sent EHLO."""
-        names = (capability, _REQUIRED.get(capability, capability))
-        return self.esmtp and not any(name in self._off for name in names)
+        return self.esmtp and self._offered(extension)
 
     # ── the mail transaction ─────────────────────────────────────────────────
 
@@ -451,14 +450,14 @@ class Smtp(LineSession):
         """Raises Refuse for a parameter that is unknown, not offered, or has a wrong value."""
         for name, value in params.items():
             parameter = known.get(name)
-            if parameter is None or not self._has(parameter.extension):
+            if parameter is None or not self._usable(parameter.extension):
                 text = f"Parameter {name} not recognised"
                 raise Refuse(UNKNOWN_PARAMETER._replace(text=text), "RFC 5321 §4.1.1.11")
             if (value is not None) != bool(parameter.form):
                 text = f"{name} {'needs a' if parameter.form else 'takes no'} value"
                 raise Refuse(BAD_SYNTAX._replace(text=text), parameter.section)
             needed = dict(parameter.needs).get((value or "").upper())
-            lacking = needed is not None and not self._has(needed)
+            lacking = needed is not None and not self._usable(needed)
             if value is not None and (lacking or not re.fullmatch(parameter.form, value, re.I)):
                 text = f"{name} has a bad value"
                 raise Refuse(BAD_SYNTAX._replace(text=text), parameter.section)
@@ -565,7 +564,8 @@ class Smtp(LineSession):
         name = self._named(unit).casefold()
         owners = self.store.owners(name) or []
         # A person's own address is a mailbox; only an alias can be a list.
-        if not owners or any(owner.address.casefold().startswith(name) for owner in owners):
+        own = [owner.address.casefold() for owner in owners]
+        if not owners or any(name in (address, address.partition("@")[0]) for address in own):
             raise Refuse(Reply(550, "5.1.1", "No such list here"), "RFC 5321 §3.5.1")
         members = "\n".join(f"<{owner.address}>" for owner in owners)
         self._say(Reply(250, "2.1.5", members), "RFC 5321 §3.5.2")
@@ -574,7 +574,7 @@ class Smtp(LineSession):
         """Returns the name or address that VRFY or EXPN asks about. Raises Refuse."""
         words = unit.arg.strip()
         utf8 = False
-        if words.upper().endswith(" SMTPUTF8") and self._has("SMTPUTF8"):
+        if words.upper().endswith(" SMTPUTF8") and self._usable("SMTPUTF8"):
             words, utf8 = words[:-9].rstrip(), True  # RFC 6531 §3.7.4.2
         if not utf8 and not words.isascii():
             raise Refuse(UTF8_SENDER, "RFC 6531 §3.7.4.2")

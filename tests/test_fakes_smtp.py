@@ -367,11 +367,27 @@ def test_after_a_greeting_that_refuses_only_quit_is_accepted(greeting: str, then
     assert tell(session, b"QUIT\r\n") == (b"221 2.0.0 Bye\r\n" if then else b"")
 
 
+def test_a_name_is_a_list_or_a_mailbox_as_a_whole() -> None:
+    config = {
+        "person": [
+            {"address": "alice@example.test", "aliases": ["al@example.test"]},
+            {"address": "bob@example.test"},
+        ]
+    }
+    _, session = opened(World(config, rehearsal=True))
+    tell(session, EHLO)
+    assert tell(session, b"EXPN al@example.test\r\n") == b"250 2.1.5 <alice@example.test>\r\n"
+    for name in (b"alice@example.test", b"alice", b"a", b"ali"):
+        assert tell(session, b"EXPN " + name + b"\r\n").startswith(b"550"), name
+
+
 # ── policies and secrets ─────────────────────────────────────────────────────
 
 
 def test_a_web_browser_is_disconnected_if_the_policy_says_so() -> None:
-    _, session = opened(World({"servers": ["smtp"], "mail": {"shuns_http": True}}, rehearsal=True))
+    _, session = opened(
+        World({"servers": ["smtp"], "mail": {"hang_up_on_http": True}}, rehearsal=True)
+    )
     assert tell(session, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"421")
     assert session.closed
 
