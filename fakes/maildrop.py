@@ -18,7 +18,6 @@ class Row:
     raw: bytes
     at: float
     mail: Mail
-    flags: set[str] = field(default_factory=set)
 
     def __repr__(self) -> str:
         return f"<Row {self.unique_id} {self.mail!r}>"

@@ -101,23 +101,25 @@ class Pop3(LineSession):
         "UIDL": rule("TRANSACTION", "RFC 1939 §7"),
         "QUIT": rule(_ANYWHERE, "RFC 1939 §6"),
     }
-    # Capability → the verbs that exist only with it. All other verbs always exist (RFC 1939 §5).
+    # Capability → the verbs that exist only with it, in the order in which CAPA lists them. All
+    # other verbs always exist (RFC 1939 §5).
     brings: ClassVar[dict[str, tuple[str, ...]]] = {
-        "CAPA": ("CAPA",),
         "TOP": ("TOP",),
-        "USER": ("USER", "PASS"),
-        "APOP": ("APOP",),
-        "SASL": ("AUTH",),
         "UIDL": ("UIDL",),
-        "STLS": ("STLS",),
-        "UTF8": ("UTF8",),
-        "LANG": ("LANG",),
         "RESP-CODES": (),
         "AUTH-RESP-CODE": (),
         "PIPELINING": (),
+        "UTF8": ("UTF8",),
+        "LANG": ("LANG",),
+        "USER": ("USER", "PASS"),
+        "SASL": ("AUTH",),
         "EXPIRE": (),
         "LOGIN-DELAY": (),
+        "STLS": ("STLS",),
         "IMPLEMENTATION": (),
+        # These two are not listed. A client knows CAPA by its answer, and APOP by the greeting.
+        "CAPA": ("CAPA",),
+        "APOP": ("APOP",),
     }
     capabilities: ClassVar[frozenset[str]] = frozenset({*brings, *sasl.MECHANISMS})
     idle_timeout: ClassVar[float] = 600.0  # seconds; at least 10 minutes (RFC 1939 §3)
@@ -360,23 +362,22 @@ class Pop3(LineSession):
 
     def _capabilities(self) -> Iterable[str]:
         """The same before and after the login, except STLS, which ends with it (RFC 2449 §5)."""
-        for name in ("TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "UTF8", "LANG"):
-            if name not in self._off:
-                yield name
         may_log_in = self.policy.tls != "required" or self.tls is not None
-        if "USER" not in self._off and may_log_in:
-            yield "USER"
-        if self._mechanisms() and may_log_in:
-            yield "SASL " + " ".join(self._mechanisms())
-        if "EXPIRE" not in self._off:
-            yield "EXPIRE NEVER"
-        if "LOGIN-DELAY" not in self._off:
-            yield self._login_delay()
-        may_start_tls = self.tls is None and self.state != "TRANSACTION"
-        if self.policy.tls != "off" and may_start_tls and "STLS" not in self._off:
-            yield "STLS"
-        if "IMPLEMENTATION" not in self._off:
-            yield "IMPLEMENTATION fakes"
+        may_start_tls = self.policy.tls != "off" and self.tls is None
+        lines = {
+            "USER": "USER" if may_log_in else "",
+            "SASL": " ".join(["SASL", *self._mechanisms()]) if may_log_in else "",
+            "EXPIRE": "EXPIRE NEVER",
+            "LOGIN-DELAY": self._login_delay(),
+            "STLS": "STLS" if may_start_tls and self.state != "TRANSACTION" else "",
+            "IMPLEMENTATION": "IMPLEMENTATION fakes",
+            "CAPA": "",
+            "APOP": "",
+        }
+        if not self._mechanisms():
+            lines["SASL"] = ""
+        listed = (lines.get(name, name) for name in self.brings if name not in self._off)
+        return filter(None, listed)
 
     def _login_delay(self) -> str:
         """Before the login, the longest delay of all, marked if it differs (RFC 2449 §6.5)."""
