@@ -87,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=["off", "optional", "required"],
         help="STARTTLS and STLS (default optional)",
     )
-    add("--fault", metavar="TEXT", action="append", default=[], help="something that goes wrong")
+    add(
+        "--fault", metavar="TEXT", action="append", default=[], help="a fault, such as 'RCPT reset'"
+    )
     add("--port-file", metavar="FILE", type=Path, help="a file to write the JSON line to as well")
     add("--quiet", action="store_true", help="do not show the wire on stderr")
     return parser
@@ -106,8 +108,9 @@ def _world(options: argparse.Namespace) -> World:
         if not colon:
             raise WorldError(f"--aim: {text!r} is not an account; write 'SCREEN NAME:PASSWORD'")
         _append(config, "aim", {"screen_name": name, "password": password})
-    if options.domain:
-        config["mail"] = {**config.get("mail", {}), "domains": options.domain}
+    mail = config.get("mail", {})
+    if options.domain and isinstance(mail, dict):  # else the world reports the mistake
+        config["mail"] = {**mail, "domains": options.domain}
     named = {
         port.name: number
         for port in PORTS
@@ -173,7 +176,13 @@ def _serve(world: World, options: argparse.Namespace) -> int:
     ca = str(world.ca_file) if world.tls != "off" else None
     line = json.dumps({"ready": True, **where, "ca": ca})
     if options.port_file is not None:
-        options.port_file.write_text(line + "\n", "utf-8")
+        try:
+            options.port_file.write_text(line + "\n", "utf-8")
+        except OSError as error:
+            raise WorldError(
+                f"--port-file: {options.port_file}: {error.strerror}; name a file in a folder that "
+                "exists and can be written"
+            ) from None
     print(line, flush=True)
     stop.wait()
     world.faults.disarm()  # whether a fault was met is a question for tests

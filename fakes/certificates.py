@@ -10,7 +10,12 @@ import hashlib
 import importlib.util
 import ssl
 import tempfile
+import threading
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from fakes.config import WorldError
 
 REMEDY = "TLS needs the package trustme: pip install 'comms-and-fakes[tls]'"
 
@@ -30,23 +35,45 @@ class ServerContext(ssl.SSLContext):
 
 
 class Authority:
-    """A world's certificate authority, for servers with the given names and for localhost."""
+    """A world's certificate authority, for servers with the given names and for localhost.
+
+    It is made when it is first used, because most worlds never need it.
+    """
 
     def __init__(self, names: list[str]) -> None:
+        self._names = [*dict.fromkeys(names), "localhost", "127.0.0.1", "::1"]
+        self._contexts: dict[str, ServerContext] = {}
+        # The loop and a test may ask at once, and must get certificates of the same authority.
+        self._lock = threading.Lock()
+
+    @cached_property
+    def _ca(self) -> Any:
+        return self._new()
+
+    @cached_property
+    def _untrusted_ca(self) -> Any:
+        return self._new()
+
+    def _new(self) -> Any:
+        """Returns an authority. Raises WorldError if trustme is not installed."""
+        if not available():
+            raise WorldError(REMEDY)
         import trustme
 
-        self._names = [*names, "localhost", "127.0.0.1", "::1"]
-        self._ca = trustme.CA()
-        self._untrusted_ca = trustme.CA()
-        self._contexts: dict[str, ServerContext] = {}
+        return trustme.CA()
 
     @property
     def pem(self) -> bytes:
         """The authority's own certificate, which a client has to trust."""
-        return self._ca.cert_pem.bytes()
+        with self._lock:
+            pem: bytes = self._ca.cert_pem.bytes()
+            return pem
 
     def write(self, folder: Path) -> Path:
-        """Writes the authority's certificate to ca.pem in a folder and returns the path."""
+        """Writes the authority's certificate to ca.pem in a folder and returns the path.
+
+        Raises WorldError if trustme is not installed.
+        """
         path = folder / "ca.pem"
         path.write_bytes(self.pem)
         return path
@@ -54,11 +81,13 @@ class Authority:
     def context(self, flaw: str = "") -> ServerContext:
         """The context of a server.
 
-        Its certificate is good, or has the given flaw: expired, other-name or self-signed.
+        Its certificate is good, or has the given flaw: expired, other-name or self-signed. Raises
+        WorldError if trustme is not installed.
         """
-        if flaw not in self._contexts:
-            self._contexts[flaw] = self._make(flaw)
-        return self._contexts[flaw]
+        with self._lock:
+            if flaw not in self._contexts:
+                self._contexts[flaw] = self._make(flaw)
+            return self._contexts[flaw]
 
     def _make(self, flaw: str) -> ServerContext:
         context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
@@ -82,11 +111,12 @@ class Authority:
             not_after=now + datetime.timedelta(days=last_day),
         )
         certificate.configure_cert(context)
-        return certificate.cert_chain_pems[0].bytes()
+        pem: bytes = certificate.cert_chain_pems[0].bytes()
+        return pem
 
     def _load_self_signed(self, context: ServerContext) -> bytes:
         """Loads the root certificate of an authority that no client trusts, and returns it."""
-        pem = self._untrusted_ca.cert_pem.bytes()
+        pem: bytes = self._untrusted_ca.cert_pem.bytes()
         # ssl loads a key from a file only.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "self-signed.pem"

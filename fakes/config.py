@@ -8,6 +8,7 @@ WorldError with one line: where, what is wrong, what to write instead.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -85,7 +86,7 @@ class Config:
     host: HostTable = field(default_factory=HostTable)
     mail: MailTable = field(default_factory=MailTable)
     xmpp: JabberTable = field(default_factory=JabberTable)
-    fault: tuple[Fault, ...] = ()
+    fault: tuple[str | Fault, ...] = ()  # a text, or a table with the fields of a fault
     off: dict[str, tuple[str, ...]] = field(default_factory=dict)  # server → capabilities
     scenario: dict[str, Any] = field(default_factory=dict)  # not checked: the program's settings
     switches: dict[str, dict[str, Any]] = field(default_factory=dict)  # table → policy switches
@@ -120,6 +121,9 @@ class Reader:
                 self._read_switches(found, name, value, hints.get(name))
             else:
                 setattr(found, name, self._value(name, value, hints[name]))
+                if name in ("person", "aim") and not value:
+                    remedy = f"write a table [[{name}]], or leave {name} out for the usual ones"
+                    raise self.error(name, "empty", remedy=remedy)
         self._check_values(found)
         for server in found.servers or ():
             names = [one.name for one in self._servers]
@@ -141,7 +145,8 @@ class Reader:
     def _check_values(self, found: Config) -> None:
         """Raises WorldError for a value of the right type that makes no sense."""
         for person in found.person:
-            for key, addresses in (("address", [person.address]), ("aliases", person.aliases)):
+            named = (("address", [person.address]), ("aliases", person.aliases))
+            for key, addresses in named:
                 for address in addresses:
                     if not _ADDRESS.fullmatch(address):
                         raise self.error(
@@ -149,6 +154,14 @@ class Reader:
                             f"{address!r} is not an address",
                             remedy=f"write {key} = {_EXAMPLES[key]}",
                         )
+        for table, domains in (("mail", found.mail.domains), ("xmpp", found.xmpp.domains)):
+            for domain in domains:
+                if not _DOMAIN.fullmatch(domain):
+                    raise self.error(
+                        f"{table}.domains",
+                        f"{domain!r} is not a domain",
+                        remedy='write domains = ["example.test"]',
+                    )
         for command in found.host.commands:
             if not command.run:
                 raise self.error(
@@ -183,6 +196,10 @@ class Reader:
                 raise self._unknown_key("off", name, cores)
             found[name] = self._value(f"off.{name}", names, tuple[str, ...])
             capabilities = sorted(cores[name].capabilities)
+            if found[name] and not capabilities:
+                raise self.error(
+                    f"off.{name}", f"{name} has no capabilities", remedy="leave the key out"
+                )
             for capability in found[name]:
                 if capability not in capabilities:
                     hint = nearest(capability, capabilities)
@@ -191,14 +208,15 @@ class Reader:
                     )
         return found
 
-    def _table(self, name: str, value: object) -> Mapping[str, Any]:
+    def _table(self, name: str, value: object, header: str = "") -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
-            raise self.error(name, f"expected a table, found {value!r}", remedy=f"write [{name}]")
+            remedy = f"write {header or f'[{name}]'}"
+            raise self.error(name, f"expected a table, found {value!r}", remedy=remedy)
         return value
 
-    def _record(self, name: str, value: object, kind: type[T]) -> T:
-        """Returns a table as a dataclass."""
-        table = self._table(name, value)
+    def _record(self, name: str, value: object, kind: type[T], header: str = "") -> T:
+        """Returns a table as a dataclass; `header` is how the table is written in the file."""
+        table = self._table(name, value, header)
         hints = typing.get_type_hints(kind)
         fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
         values = {}
@@ -219,11 +237,13 @@ class Reader:
 
     # ── values ───────────────────────────────────────────────────────────────
 
-    def _value(self, name: str, value: Any, kind: Any) -> Any:
+    def _value(self, name: str, value: Any, kind: Any, in_list: bool = False) -> Any:
         """Returns a value as the annotation wants it. Raises WorldError."""
         origin, inner = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union):
-            return self._value(name, value, next(one for one in inner if one is not type(None)))
+            kinds = [one for one in inner if one is not type(None)]
+            wanted = str if str in kinds and isinstance(value, str) else kinds[-1]
+            return self._value(name, value, wanted, in_list)
         if origin is Literal:
             return self._choice(name, value, [choice for choice in inner if choice])
         if origin is tuple:
@@ -232,7 +252,7 @@ class Reader:
                 strings_only and not all(isinstance(item, str) for item in value)
             ):
                 raise self._wrong_type(name, value, _list_form(name, inner[0]))
-            return tuple(self._value(name, item, inner[0]) for item in value)
+            return tuple(self._value(name, item, inner[0], in_list=True) for item in value)
         if origin is dict:
             table = self._table(name, value)
             return {
@@ -240,13 +260,13 @@ class Reader:
             }
         if dataclasses.is_dataclass(kind):
             assert isinstance(kind, type)
-            return self._record(name, value, kind)
+            return self._record(name, value, kind, f"[[{name}]]" if in_list else "")
         accepted: Any = {float: (int, float), Signed: int}.get(kind, kind)
         # bool is a subclass of int, but `size = true` is a mistake.
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise self._wrong_type(name, value, _FORMS[kind])
-        if kind in (int, float) and value < 0:
-            raise self.error(name, f"{value} is negative", remedy="write 0 or more")
+        if kind in (int, float) and not 0 <= value < math.inf:  # nan is in no range
+            raise self.error(name, f"{value} is not possible", remedy="write 0 or more")
         return float(value) if kind is float else value
 
     def _choice(self, name: str, value: object, choices: list[str]) -> object:
@@ -277,6 +297,7 @@ _FORMS: dict[Any, tuple[str, str]] = {
 }
 # Wider than any protocol's own syntax: a world may hold addresses that only one of them can use.
 _ADDRESS = re.compile(r'(?:"[^"]+"|[^\s<>@"]+)@[^\s<>@]+')
+_DOMAIN = re.compile(r"[^\s<>@,;:]+")
 _EXAMPLES = {
     "address": '"alice@example.test"',
     "aliases": '["sales@example.test"]',
@@ -287,6 +308,6 @@ _EXAMPLES = {
 
 
 def _list_form(name: str, inner: Any) -> tuple[str, str]:
-    if dataclasses.is_dataclass(inner):
+    if inner is not str:
         return "a list of tables", f"[[{name}]]"
     return "a list of strings", '["one", "two"]'

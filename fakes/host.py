@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from fakes.suggest import nearest
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _FIRST_PID = 100
 
@@ -125,6 +127,7 @@ class Host:
         self._pids = count(_FIRST_PID)
         self._own = Process(next(self._pids), 1, "python3", ("python3", "-m", "scenarios"))
         self._table = [Process(1, 0, "init", ("/sbin/init",)), self._own]
+        self._names = {"init"}  # of all processes so far, running or not
         self._hides_processes = False
 
     def __repr__(self) -> str:
@@ -184,6 +187,7 @@ class Host:
 
     def add(self, name: str, args: tuple[str, ...] = (), state: str = "S") -> Process:
         """Adds a process to the table and returns it. No event is recorded."""
+        self._names.add(name)
         process = Process(next(self._pids), 1, name, args or (name,), state)
         self._table.append(process)
         return process
@@ -210,6 +214,7 @@ class Host:
 
     def starts(self, name: str) -> Callable[[], None]:
         """Returns the cue at which a process of this name starts."""
+        self._names.add(name)
 
         def cue() -> None:
             self.add(name)
@@ -218,7 +223,15 @@ class Host:
         return cue
 
     def kills(self, name: str) -> Callable[[], None]:
-        """Returns the cue at which all processes of this name die."""
+        """Returns the cue at which all processes of this name die.
+
+        Raises ValueError for a name that no process has or had.
+        """
+        if name not in self._names:
+            raise ValueError(
+                f"no process {name!r} is known{nearest(name, self._names)}; "
+                f"known: {', '.join(self._names) or 'none'}"
+            )
 
         def cue() -> None:
             self._table = [process for process in self._table if process.name != name]

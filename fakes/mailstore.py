@@ -30,11 +30,11 @@ def _nothing(*_: object) -> None:
 class StoreFaults:
     """Failures inside the store: the fourth of the four ways to make a server misbehave.
 
-    1. A fault (fakes/faults.py) breaks one exchange on the wire.
+    1. A fault (fakes/faults) breaks one exchange on the wire.
     2. A policy (`Policy` in smtp.py, pop3.py …) chooses a behaviour where the RFC allows several.
     3. A drill is a failure with a name, which is played in a rehearsal. Most are made of faults.
     4. A store fault, set here, corrupts what is stored, which no fault on the wire can do. The
-       drills `duplicate-delivery` and `uidl-reused` set them.
+       drills `duplicate-delivery` and `pop-uidl-reused` set them.
 
     The callbacks are called on the loop's thread each time the failure happens.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Person:
     aliases: tuple[str, ...] = ()
     quota: int | None = None
     login_delay: int | None = None
-    contacts: dict[str, str] = field(default_factory=dict)
+    contacts: dict[str, Literal["none", "to", "from", "both"]] = field(default_factory=dict)
 
 
 class People:

@@ -4,23 +4,31 @@
         smtplib.SMTP(*world.address("smtp")).sendmail(…)
         assert world.mail.wait_for(lambda mail: "hello" in mail.text)
 
-The world runs in real time. A marker configures it: `@pytest.mark.world(tls="off")`.
+The world runs in real time. A marker configures it, with keys of the world file, arguments of
+`World`, or both: `@pytest.mark.world(tls="off", faults=["RCPT reset"])`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import inspect
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from fakes.transcripts.recorder import render
 from fakes.world import World
 
+# `servers` is a key of the world file, too, and that is what a test needs.
+_OPTIONS = set(inspect.signature(World).parameters) - {"config", "servers"}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the marker."""
     config.addinivalue_line(
-        "markers", "world(faults=(), rehearsal=False, **config): configures the world fixture"
+        "markers",
+        "world(config, faults=…, rehearsal=…, tls=…): configures the fixture `world`, "
+        "with arguments of World and keys of the world file",
     )
 
 
@@ -31,10 +39,16 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     An exception in a fake fails the test, and so does a fault that was armed and never met.
     """
     marker = request.node.get_closest_marker("world")
-    config = dict(marker.kwargs) if marker else {}
-    options = {key: config.pop(key) for key in ("faults", "rehearsal") if key in config}
-    with World(config, **options) as world:
+    with _world(*marker.args, **marker.kwargs) if marker else World() as world:
         yield world
+
+
+def _world(config: Mapping[str, Any] | None = None, /, **keywords: Any) -> World:
+    """Returns a world; keywords that are not arguments of World are keys of the world file."""
+    options = {name: keywords.pop(name) for name in _OPTIONS if name in keywords}
+    if isinstance(options.get("host"), Mapping):  # the table [host], not an interface
+        keywords["host"] = options.pop("host")
+    return World({**(config or {}), **keywords}, **options)
 
 
 @pytest.hookimpl(wrapper=True)

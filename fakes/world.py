@@ -11,17 +11,11 @@ it. With `rehearsal=True`, time is simulated and each run is the same byte for b
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import ssl
-import sys
 import tempfile
-import threading
 import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,31 +25,31 @@ from fakes.clock import RealTime, Rehearsal
 from fakes.config import Reader, WorldError
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
-from fakes.faults import EVERYWHERE, Fault, FaultError, Faults, UnmetFault
+from fakes.faults import Fault, FaultError, Faults, UnmetFault
 from fakes.host import Event, Tokens
 from fakes.life import Life
 from fakes.people import Person
 from fakes.population import populate
+from fakes.recording import Recording, without_ports
 from fakes.servers import SERVERS, protocols
 from fakes.shell import Listener, Shell
 from fakes.suggest import nearest
-from fakes.transcripts.recorder import wire_lines
 from fakes.wire import Record, Runtime, Session, Want
+from fakes.wiring import Wiring, no_listener
 
 __all__ = ["World", "WorldError"]
 
 T = TypeVar("T")
-_PORT = re.compile(r"\b(?:127\.0\.0\.1|localhost):(\d+)\b")
 
 
 class World:
     """People, servers, time, and the record of what happened. Use it as a context manager.
 
     `with` serves on a thread of the world's, `async with` on the test's own loop. `config` is the
-    world file's mapping, all of it optional, and `source` names it in errors. `ports` names the
-    only listeners that open, and their port numbers (0: any). `watch` is called with each record
-    and event, which are then not kept in `recording`: a server may run for months. `servers` are
-    the protocols that there are.
+    world file's mapping, all of it optional, and `source` names it in errors. `ports` maps
+    listeners' names to port numbers (0: any); then no others open. `watch` is called with each
+    record and event instead of keeping them in `recording`, so that memory stays bounded.
+    `servers` are the available servers.
 
     On leaving, exceptions raised inside a fake are raised, and a fault that nothing has met is an
     UnmetFault. Raises WorldError and FaultError for a configuration that cannot be used.
@@ -77,16 +71,17 @@ class World:
         every = tuple(servers)
         self.config = Reader(every, source).read(config or {})
         self.rehearsal = rehearsal
-        self.recording: list[Record | Event] = []
-        self._watch = watch or self.recording.append
-        self._debug = bool(os.environ.get("FAKES_DEBUG"))
         self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
         self._bridge = Bridge()
-        self._interface, self._ports = host, dict(ports or {})
-        self.servers = self._chosen(every)
-        self.faults = Faults(self._vocabulary(), protocols(every), DRILLS)
+        self._interface = host
+        self._wiring = Wiring(every, self.config, ports or {}, self.tls)
+        self._recording = Recording(watch, every)
+        self.faults = Faults(self._wiring.vocabulary(), protocols(every), DRILLS)
         self.faults.stage = lambda drill, met: drill.play(self, met)
-        self.runtime = Runtime(self._time.now, token or Tokens("server"), self.faults, self._note)
+        self.faults.on_armed = self._on_armed
+        tokens = token or Tokens("server")
+        self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.add)
+        xmpp = self.servers.get("xmpp")
         cast = populate(
             self.config,
             self.runtime,
@@ -94,16 +89,16 @@ class World:
             tell=self.tell,
             add_event=self._add_event,
             spend=self._time.advance,
-            jabber_policy=self._policy(self.servers["xmpp"]) if "xmpp" in self.servers else None,
+            jabber_policy=self._wiring.policy(xmpp) if xmpp else None,
             source=source,
         )
         self.people, self.mail, self.aim = cast.people, cast.mail, cast.aim
         self.jabber, self.host = cast.jabber, cast.host
-        self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
+        mail, jabber = self.mail.store, self.jabber.service
+        self._authority = certificates.Authority([mail.host, *mail.domains, *jabber.domains])
+        self._shell = Shell(self.runtime, self._bridge, self._authority.context, virtual=rehearsal)
         self._shell.on_stop = self.jabber.close
         self._life = Life(self._shell, self._bridge, self._open)
-        self._authority: certificates.Authority | None = None
-        self._making = threading.Lock()
         self._folder: Path | None = None
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)
@@ -120,16 +115,10 @@ class World:
 
     # ── wiring ───────────────────────────────────────────────────────────────
 
-    def _chosen(self, every: tuple[Server, ...]) -> dict[str, Server]:
-        """Returns the servers that the configuration and the ports ask for, by name."""
-        names = self.config.servers
-        chosen = [server for server in every if names is None or server.name in names]
-        if self._ports:
-            wanted = set(self._ports)
-            chosen = [one for one in chosen if wanted & {port.name for port in one.ports}]
-        if names is not None:  # in the order in which they are named
-            chosen.sort(key=lambda server: names.index(server.name))
-        return {server.name: server for server in chosen}
+    @property
+    def servers(self) -> Mapping[str, Server]:
+        """The servers of this world, by name."""
+        return self._wiring.servers
 
     def _check_program(self, source: str) -> None:
         """Raises WorldError if `program` names no account. An AIM screen name is one, too."""
@@ -142,33 +131,17 @@ class World:
                 f"choose from {', '.join(accounts)}"
             )
 
-    def _vocabulary(self) -> dict[str, frozenset[str]]:
-        """Returns the places that faults may name, for each protocol of this world."""
-        upgrades = [core for server in self.servers.values() for core in server.session.upgrades_to]
-        found = {core.protocol: core.vocabulary() - EVERYWHERE for core in upgrades}
-        found |= {name: server.session.vocabulary() for name, server in self.servers.items()}
-        return found
-
     def store(self, server: Server) -> Any:
         """Returns what the cores of a server share: `mail`, `aim`, `jabber`, or None."""
         return getattr(self, server.store) if server.store else None
 
-    def _policy(self, server: Server, port: Port | None = None) -> Any:
-        overrides = port.policy if port is not None else {}
-        settings = {**self.config.policy(server), "tls": self.tls, **overrides}
-        return server.configured(settings)
-
     def _core(self, server: Server, port: Port) -> Callable[[], Session]:
-        policy, store = self._policy(server, port), self.store(server)
+        policy, store = self._wiring.policy(server, port), self.store(server)
         return lambda: server.core(self.runtime, store, policy)
 
     def core(self, listener: str) -> Session:
         """Returns a core without a socket; the caller is its shell (see transcripts/player.py)."""
-        for server in self.servers.values():
-            for port in server.ports:
-                if port.name == listener:
-                    return self._core(server, port)()
-        raise self._no_listener(listener)
+        return self._core(*self._wiring.find(listener))()
 
     # ── where things are ─────────────────────────────────────────────────────
 
@@ -178,15 +151,8 @@ class World:
         Raises WorldError if this world has no such listener.
         """
         if listener not in self._shell.listeners:
-            raise self._no_listener(listener)
+            raise no_listener(listener, self._shell.listeners)
         return self._shell.listeners[listener].address
-
-    def _no_listener(self, name: str) -> WorldError:
-        known = list(self._shell.listeners)
-        return WorldError(
-            f"this world has no listener {name!r}{nearest(name, known)}; "
-            f"it has: {', '.join(known) or 'none (it is not running)'}"
-        )
 
     @property
     def listeners(self) -> dict[str, tuple[str, int]]:
@@ -237,7 +203,7 @@ class World:
         Raises WorldError if trustme is not installed.
         """
         path = self.folder / "ca.pem"
-        return path if path.exists() else self._certificates().write(self.folder)
+        return path if path.exists() else self._authority.write(self.folder)
 
     @property
     def clock(self) -> Rehearsal:
@@ -249,14 +215,19 @@ class World:
     # ── what happened ────────────────────────────────────────────────────────
 
     @property
+    def recording(self) -> list[Record | Event]:
+        """Everything that happened so far, on the wire and off it, in order."""
+        return self._recording.entries
+
+    @property
     def records(self) -> list[Record]:
         """Everything that crossed the wire so far, in order."""
-        return self._bridge.call(lambda: [one for one in self.recording if isinstance(one, Record)])
+        return self._bridge.call(lambda: self._recording.records)
 
     @property
     def events(self) -> list[Event]:
         """What happened off the wire: cues, and what the program printed and logged."""
-        return self._bridge.call(lambda: [one for one in self.recording if isinstance(one, Event)])
+        return self._bridge.call(lambda: self._recording.events)
 
     @property
     def said(self) -> list[str]:
@@ -268,24 +239,12 @@ class World:
         self._add_event(Event(self._time.now(), who, text, level))
 
     def _add_event(self, event: Event) -> None:
-        """Adds an event, with the names of our ports instead of their numbers.
-
-        Port numbers differ from run to run, and a rehearsal must not. In a rehearsal, what the
-        program has written before this event is handled first: otherwise the two would race.
-        """
+        # In a rehearsal, what the program has written before this event is handled first:
+        # otherwise the two would race.
         if isinstance(self._time, Rehearsal) and not self._bridge.here:
             self._time.settle()
-        names = {str(one.port): name for name, one in self._shell.listeners.items()}
-        text = _PORT.sub(
-            lambda match: f"{self.mail.store.host}:{names.get(match[1], match[1])}", event.text
-        )
-        self._note(replace(event, text=text))
-
-    def _note(self, one: Record | Event) -> None:
-        if self._debug:
-            for line in wire_lines(one, self.servers.values()):
-                print(line, file=sys.stderr)
-        self._watch(one)
+        names = {one.port: name for name, one in self._shell.listeners.items()}
+        self._recording.add(without_ports(event, self.mail.store.host, names))
 
     # ── what a test does to a world ──────────────────────────────────────────
 
@@ -304,7 +263,15 @@ class World:
         self._bridge.call(lambda: self._shell.listen(self._shell.listeners[listener]))
 
     def cut(self, protocol: str = "", want: Want = Want.CLOSE) -> int:
-        """Ends every connection (of one protocol) at once, and returns how many there were."""
+        """Ends every connection (of one protocol) at once, and returns how many there were.
+
+        Raises WorldError if this world does not know the protocol.
+        """
+        if protocol and protocol not in self.faults.vocabulary:
+            raise WorldError(
+                f"cut: unknown protocol {protocol!r}{nearest(protocol, self.faults.vocabulary)}; "
+                f"this world has: {', '.join(self.faults.vocabulary)}"
+            )
 
         def cut() -> int:
             connections = list(self._shell.connections)
@@ -360,7 +327,7 @@ class World:
         self._finish(error)
 
     def _finish(self, error: BaseException | None) -> None:
-        """A test that failed is told what broke in the fakes: that is often the reason."""
+        """Adds the fakes' exceptions to the error of a test that failed: they may be the cause."""
         if error is None:
             self.check()
             return
@@ -384,45 +351,35 @@ class World:
             )
 
     def _open(self) -> None:
-        for server in self.servers.values():
-            for port in server.ports:
-                if self._opens(server, port):
-                    number = self._ports.get(port.name, 0)
-                    core = self._core(server, port)
-                    self._shell.listen(
-                        Listener(port.name, core, self._interface, number, port.tls, server.name)
-                    )
-            if self.faults.may_refuse(server.name) and not self.rehearsal:
-                # In real time nothing tells us of the next attempt, so the port is closed at once.
-                self.faults.refuses(server.name)
-                for port in server.ports:
-                    if port.name in self._shell.listeners:
-                        self._shell.close_port(port.name)
+        for server, port, number in self._wiring.listeners():
+            core = self._core(server, port)
+            self._shell.listen(
+                Listener(port.name, core, self._interface, number, port.tls, server.name)
+            )
+        if not self.rehearsal:
+            for protocol in self.servers:
+                if self.faults.may_refuse(protocol):
+                    self._refuse(protocol)
 
-    def _opens(self, server: Server, port: Port) -> bool:
-        if port.tls and self.tls == "off":
-            return False
-        if self._ports:
-            return port.name in self._ports
-        return port is server.ports[0]
+    def _on_armed(self, fault: Fault) -> None:
+        """In real time, a `refuse` fault closes the ports at once: no attempt can be foreseen."""
+        if not fault.refuse or self.rehearsal:
+            return
+        if fault.nth or fault.times:
+            raise FaultError(
+                f"{fault}: in real time, attempts at a closed port cannot be counted; leave out "
+                "nth and times, and use world.close_port and world.open_port"
+            )
+        if self._shell.listeners:
+            self._bridge.call(lambda: self._refuse(fault.protocol))
+
+    def _refuse(self, protocol: str) -> None:
+        self.faults.refuses(protocol)
+        for port in self.servers[protocol].ports:
+            if port.name in self._shell.listeners:
+                self._shell.close_port(port.name)
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-
-    def _certificates(self) -> certificates.Authority:
-        if not certificates.available():
-            raise WorldError(certificates.REMEDY)
-        with self._making:  # the loop and a test may ask at once, and must get the same authority
-            if self._authority is None:
-                names = [
-                    self.mail.store.host,
-                    *self.mail.store.domains,
-                    *self.jabber.service.domains,
-                ]
-                self._authority = certificates.Authority(list(dict.fromkeys(names)))
-            return self._authority
-
-    def _context(self, flaw: str) -> ssl.SSLContext:
-        return self._certificates().context(flaw)

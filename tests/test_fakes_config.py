@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_an_empty_file_is_a_world() -> None:
         # Wrong types.
         ({"mail": []}, "mail: expected a table, found []; write [mail]"),
         ({"person": {"address": "a@b.c"}}, "person: expected a list of tables"),
-        ({"person": [5]}, "person: expected a table, found 5; write [person]"),
+        ({"person": [5]}, "person: expected a table, found 5; write [[person]]"),
         (
             {"person": [{"address": 5}]},
             'person.address: expected a string, found 5; write address = "text"',
@@ -123,7 +124,10 @@ def test_an_empty_file_is_a_world() -> None:
         ({"person": [{"address": "a@b.c", "contacts": []}]}, "person.contacts: expected a table"),
         ({"mail": {"domains": "a.b"}}, "mail.domains: expected a list of strings, found 'a.b'"),
         ({"mail": {"domains": [1]}}, "mail.domains: expected a list of strings, found [1]"),
-        ({"mail": {"shuns_http": "no"}}, "mail.shuns_http: expected true or false, found 'no'"),
+        (
+            {"mail": {"hang_up_on_http": "no"}},
+            "mail.hang_up_on_http: expected true or false, found 'no'",
+        ),
         ({"toc": {"init_done": "x"}}, "toc.init_done: expected a number of seconds, found 'x'"),
         ({"fault": [{"where": "x", "nth": "x"}]}, "fault.nth: expected a whole number, found 'x'"),
         # Wrong values.
@@ -210,10 +214,10 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({"mail": {"greylist": -1}}, "mail.greylist: -1 is negative; write 0 or more"),
-        ({"mail": {"size": -1}}, "mail.size: -1 is negative"),
-        ({"person": [{"address": "a@b.c", "quota": -1}]}, "person.quota: -1 is negative"),
-        ({"host": {"commands": [{"run": ["x"], "takes": -0.5}]}}, "takes: -0.5 is negative"),
+        ({"mail": {"greylist": -1}}, "mail.greylist: -1 is not possible; write 0 or more"),
+        ({"mail": {"size": -1}}, "mail.size: -1 is not possible"),
+        ({"person": [{"address": "a@b.c", "quota": -1}]}, "person.quota: -1 is not possible"),
+        ({"host": {"commands": [{"run": ["x"], "takes": -0.5}]}}, "takes: -0.5 is not possible"),
         (
             {"person": [{"address": "@@"}]},
             "person.address: '@@' is not an address; write address =",
@@ -223,11 +227,23 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
             {"person": [{"address": "a@b.c", "aliases": ["sales"]}]},
             "person.aliases: 'sales' is not",
         ),
+        ({"mail": {"greylist": math.nan}}, "mail.greylist: nan is not possible"),
+        ({"toc": {"init_done": math.inf}}, "toc.init_done: inf is not possible"),
+        ({"mail": {"domains": ["a b"]}}, "mail.domains: 'a b' is not a domain; write domains ="),
+        ({"xmpp": {"domains": [""]}}, "xmpp.domains: '' is not a domain"),
+        ({"person": []}, "person: empty; write a table [[person]], or leave person out"),
+        ({"aim": []}, "aim: empty; write a table [[aim]]"),
+        ({"off": {"toc": ["x"]}}, "off.toc: toc has no capabilities; leave the key out"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(config: dict[str, Any], problem: str) -> None:
     with pytest.raises(WorldError, match=re.escape(problem)):
         read(config)
+
+
+def test_a_fault_is_a_text_or_a_table() -> None:
+    texts_and_tables = ["smtp-421", {"where": "RCPT", "reset": True}]
+    assert read({"fault": texts_and_tables}).fault == ("smtp-421", Fault("RCPT", reset=True))
 
 
 def test_a_command_of_the_host_may_end_by_a_signal() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fakes.drills import DRILLS
-from fakes.faults import Drill, Fault, FaultError, Faults
+from fakes.faults import Drill, Fault, FaultError, Faults, Places
 from fakes.servers import protocols
 from fakes.smtp import Smtp
 
@@ -122,7 +122,7 @@ def test_an_unknown_place_is_refused_with_the_nearest_one(
 
 
 def test_a_place_of_two_servers_needs_the_protocol() -> None:
-    pop3 = frozenset({"quit", "connect", "tls"})
+    pop3 = Places(frozenset({"quit", "connect", "tls"}))
     faults = Faults(vocabulary={"smtp": Smtp.vocabulary(), "pop3": pop3})
     message = "smtp and pop3 both have a place 'quit'; name the protocol: smtp QUIT reset"
     with pytest.raises(FaultError, match=message):

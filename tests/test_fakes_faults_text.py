@@ -81,7 +81,7 @@ def test_the_name_of_a_drill_stands_for_its_faults() -> None:
         ("MAIL refuse", "write connect refuse"),
         ("MAIL certificate expired", "write tls certificate"),
         ("tls delay 3", "delay does not apply to tls"),
-        ("MAIL split 0", "at least 1 byte"),
+        ("MAIL split 0", "split: 0 is not possible; write a number from 1 up"),
         ("MAIL reset reset", "reset is given twice; write it once"),
         ('MAIL reply "451', "the quote at '\"451' is never closed; add a quote"),
         (";", "a fault is empty; write .PROTOCOL. WHERE"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -42,9 +43,13 @@ def test_the_kind_is_the_failure_that_is_given_even_if_its_number_is_0(
     [
         ({}, "no failure; give exactly one of refuse, reply, hang_up"),
         ({"reset": True, "stall": True}, "the fault at 'rcpt' has reset and stall; give exactly"),
-        ({"reset": True, "nth": -1}, "nth: -1 is negative; write a number from 0 up"),
-        ({"delay": -0.5}, "delay: -0.5 is negative"),
-        ({"split": 0}, "split: 0 is too small; write at least 1 byte per write"),
+        ({"reset": True, "nth": -1}, "nth: -1 is not possible; write a number from 1 up"),
+        ({"reset": True, "times": 0}, "times: 0 is not possible; write a number from 1 up"),
+        ({"delay": -0.5}, "delay: -0.5 is not possible; write a number from 0 up"),
+        ({"delay": math.nan}, "delay: nan is not possible"),
+        ({"delay": math.inf}, "delay: inf is not possible"),
+        ({"reply": ""}, "reply: the text is empty; write the line that the server sends"),
+        ({"split": 0}, "split: 0 is not possible; write a number from 1 up"),
         ({"lost": "half"}, "lost: unknown value 'half'; write stored or unstored"),
         ({"refuse": True}, "refuse does not apply to 'rcpt'; write connect refuse"),
         ({"certificate": "expired"}, "certificate does not apply to 'rcpt'; write tls certificate"),
@@ -77,19 +82,19 @@ FAILURES: st.SearchStrategy[dict[str, Any]] = st.one_of(
 @given(
     st.one_of(st.just(""), TEXTS),
     st.one_of(st.just(""), TEXTS),
-    st.integers(0, 99),
-    st.integers(0, 99),
+    st.none() | st.integers(1, 99),
+    st.none() | st.integers(1, 99),
     FAILURES,
 )
 def test_the_text_of_a_fault_is_read_as_the_same_fault(
-    arg: str, user: str, nth: int, times: int, failure: dict[str, Any]
+    arg: str, user: str, nth: int | None, times: int | None, failure: dict[str, Any]
 ) -> None:
     fault = Fault("RCPT", "smtp", arg, user, nth, times, **failure)
     assert read_faults(str(fault)) == [fault]
 
 
 def test_a_table_of_a_world_file_describes_the_same_fault() -> None:
-    def read(table: dict[str, object]) -> tuple[Fault, ...]:
+    def read(table: dict[str, object]) -> tuple[str | Fault, ...]:
         return Reader(SERVERS).read({"fault": [table]}).fault
 
     assert read({"where": "RCPT", "reply": "451 4.3.0 try later", "times": 2}) == (

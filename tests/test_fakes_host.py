@@ -61,6 +61,14 @@ def test_cues_start_and_kill_processes_when_they_are_called(machine: Machine) ->
     ]
 
 
+def test_a_process_that_never_existed_cannot_die(machine: Machine) -> None:
+    machine.host.service("apache2")
+    with pytest.raises(ValueError, match=r"no process 'apche2' is known .did you mean 'apache2'"):
+        machine.host.kills("apche2")
+    machine.host.kills("apache2")()
+    machine.host.kills("apache2")  # it has died already, and may be started again
+
+
 def test_a_cue_hides_the_process_table_and_another_shows_it_again(machine: Machine) -> None:
     machine.host.hides_processes()()
     with pytest.raises(PermissionError, match="may not be read"):

@@ -129,12 +129,30 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (["--smtp", "0", "--tls", "maybe"], "", "invalid choice"),
         (["--smtp", "0"], 'tls = "maybe"', "world.toml: tls: unknown value 'maybe'"),
         (["--smtp", "0"], 'program = "eve@x.test"', "world.toml: program: unknown account 'eve"),
-        (["--smtp", "0"], "[mail]\ngreylist = -5", "world.toml: mail.greylist: -5 is negative"),
+        (["--smtp", "0"], "[mail]\ngreylist = -5", "world.toml: mail.greylist: -5 is not possible"),
         (
             ["--smtp", "0"],
             '[[fault]]\nwhere = "RCTP"\nreply = "x"',
             "world.toml: fault: RCTP reply",
         ),
+        (
+            ["--smtp", "0"],
+            'fault = ["smtp-412"]',
+            "(did you mean 'smtp-421'?)",
+        ),
+        (["--smtp", "0", "--domain", "x.test"], "mail = 5", "world.toml: mail: expected a table"),
+        (["--smtps", "0", "--tls", "off"], "", "error: ports: smtps needs TLS, which is off"),
+        (
+            ["--smtp", "0", "--port-file", "/nonexistent/x"],
+            "",
+            "--port-file: /nonexistent/x: No such file or directory; name a file in a folder",
+        ),
+        (
+            ["--smtp", "0", "--fault", "clock-jump"],
+            "",
+            "clock-jump: this world runs on real",
+        ),
+        (["--smtp", "0", "--fault", "STARTTLS off", "--fault", "RCPT off"], "", "not a capability"),
     ],
 )
 def test_a_mistake_ends_with_2_and_one_line_that_says_what_to_write(

@@ -76,6 +76,25 @@ def test_a_wildcard_is_one_word(received: bytes, matches: bool) -> None:
     assert (LINES.match(step, received) is not None) is matches
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("(foo)", r"unknown event \(foo\); write \(pause\), \(tls\)"),
+        ("AUTH PLAIN {plain}", "a brace begins a secret; write for example {plain alice}"),
+        (r"NOOP \q", r"unknown escape \\q; write \\r, "),
+    ],
+)
+def test_a_line_that_cannot_be_sent_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LINES.to_bytes(Step(2, "C", text), lambda label: b"")
+
+
+@pytest.mark.parametrize("text", ["(foo)", r"250 \q"])
+def test_a_line_that_no_server_can_send_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="unknown"):
+        LINES.match(Step(2, "S", text), b"250 ok\r\n")
+
+
 def test_a_fragment_has_no_line_end() -> None:
     (step,) = parse("SMTP: x\nS| 250\n").steps
     assert LINES.match(step, b"250-more") == 3

@@ -97,6 +97,13 @@ def test_a_mistake_is_one_line_with_the_remedy(text: str, problem: str) -> None:
     assert "\n" not in str(failure.value)
 
 
+def test_a_client_of_a_server_that_the_world_does_not_have_is_a_mistake() -> None:
+    text = 'SMTP: x\ngiven: servers = ["smtp"]\ntalks: web http at toc\n\nweb C: GET\n'
+    message = "transcript: talks: this world has no listener 'toc'; it has: smtp, submission, smtps"
+    with pytest.raises(TranscriptError, match=message):
+        play_on_core(parse(text))
+
+
 def test_tls_on_a_socket_of_a_world_without_it_is_a_mistake_too() -> None:
     with pytest.raises(TranscriptError, match='the servers have no TLS; write given: tls = "opt'):
         play_on_socket(parse('SMTP: x\ngiven: tls = "off"\n\nC: (tls)\n'))

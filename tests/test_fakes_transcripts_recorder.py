@@ -138,3 +138,5 @@ def test_a_person_who_watches_sees_the_session_and_no_secret() -> None:
     assert list(wire_lines(unfinished)) == [r"pop3-2 C| PASS \{unfinished}"]
     assert list(wire_lines(record(1, "-", verb="connects"))) == []
     assert list(wire_lines(Event(0.0, "host", "apache2 dies"))) == []
+    struck = Record(0.0, "smtp", 1, "C", b"NOOP\r\n", "NOOP", fault="smtp NOOP reset")
+    assert list(wire_lines(struck)) == ["smtp-1 C: NOOP", "smtp-1 # fault: smtp NOOP reset"]

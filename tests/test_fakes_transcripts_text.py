@@ -73,6 +73,8 @@ def test_a_line_that_begins_with_a_space_continues_the_line_before_it() -> None:
         ("SMTP: x\ntalks: web\n", "t.txt:2: talks: 'web' names no protocol"),
         ("SMTP: x\nclock: soon\n", "t.txt:2: clock: 'soon' is not a number of seconds"),
         ("SMTP: x\ngiven: [\n", "t.txt: the given: lines are not TOML"),
+        ("SMTP: x\nC: (closes)\n", r"t.txt:2: \(closes\) is an event of the other side; write S:"),
+        ("SMTP: x\nS: (tls)\n", r"t.txt:2: \(tls\) is an event of the other side; write C: \(tls"),
     ],
 )
 def test_a_mistake_is_reported_with_file_line_and_remedy(text: str, message: str) -> None:

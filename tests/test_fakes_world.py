@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fakes.faults import UnmetFault
+from fakes.faults import FaultError, UnmetFault
 from fakes.smtp import Smtp
 from fakes.world import World, WorldError
 
@@ -108,6 +108,34 @@ def test_a_closed_port_refuses_and_opens_again_with_the_same_number() -> None:
         world.open_port("smtp")
         assert world.address("smtp") == address
         socket.create_connection(address).close()
+
+
+@pytest.mark.parametrize(
+    ("ports", "message"),
+    [
+        ({"smpt": 0}, r"ports: unknown listener 'smpt' .did you mean 'smtp'"),
+        ({"smtps": 0}, r'ports: smtps needs TLS, which is off; write tls = "optional"'),
+    ],
+)
+def test_a_port_that_cannot_open_is_a_world_error(ports: dict[str, int], message: str) -> None:
+    with pytest.raises(WorldError, match=message):
+        World({"tls": "off"}, ports=ports)
+
+
+def test_an_unknown_protocol_cannot_be_cut() -> None:
+    with World({"servers": ["smtp"]}) as world:
+        assert world.cut("smtp") == 0
+        with pytest.raises(WorldError, match=r"cut: unknown protocol 'smpt' .did you mean 'smtp'"):
+            world.cut("smpt")
+
+
+def test_a_fault_that_refuses_connections_closes_the_ports_at_once() -> None:
+    with World({"servers": ["smtp"]}) as world:
+        world.faults.arm("connect refuse")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(world.address("smtp"))
+    with pytest.raises(FaultError, match="attempts at a closed port cannot be counted"):
+        World({"servers": ["smtp"]}, faults=["connect refuse times 2"])
 
 
 def test_a_world_is_shown_with_its_ports() -> None:

@@ -73,7 +73,7 @@ CONTRADICTION = [
         ({"xmpp": {"domains": ["a..b"]}}, "xmpp: 'a..b' is not a domain"),
         (
             {"person": [{"address": ROMEO, "contacts": {JULIET: "friend"}}]},
-            f"unknown subscription 'friend' for {JULIET}; choose none, to, from or both",
+            f"person.contacts.{JULIET}: unknown value 'friend'; choose from none, to, from, both",
         ),
         ({"person": CONTRADICTION}, "'to' on one side means 'from' on the other"),
     ],

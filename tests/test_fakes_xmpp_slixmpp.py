@@ -26,9 +26,9 @@ PLUGINS = (
 @asynccontextmanager
 async def served(**config: Any) -> AsyncIterator[World]:
     """A world that serves Jabber, with direct TLS too unless TLS is off."""
-    ports = {"xmpp": 0} if config.get("tls") == "off" else {"xmpp": 0, "xmpps": 0}
-    base: dict[str, Any] = {"servers": ["xmpp"], "tls": "off", "person": PEOPLE}
-    async with World({**base, **config}, ports=ports) as world:
+    config = {"servers": ["xmpp"], "tls": "off", "person": PEOPLE, **config}
+    ports = {"xmpp": 0} if config["tls"] == "off" else {"xmpp": 0, "xmpps": 0}
+    async with World(config, ports=ports) as world:
         yield world
 
 

@@ -63,7 +63,7 @@ def finally_refused(fault: Fault) -> set[str]:
     if not (fault.reply or "").startswith("550"):
         return set()
     if fault.where == "rcpt":
-        return {ADMINS[fault.nth - 1]}
+        return {ADMINS[(fault.nth or 1) - 1]}
     return set(ADMINS) if fault.where in ("mail", "data", ".") else set()
 
 

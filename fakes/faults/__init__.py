@@ -10,7 +10,7 @@ then is in `wire/effects.py`. Failures that the wire cannot express are drills (
 
 from fakes.faults.armed import Faults, UnmetFault
 from fakes.faults.text import parse
-from fakes.faults.value import EVERYWHERE, KINDS, Drill, Fault, FaultError
+from fakes.faults.value import EVERYWHERE, KINDS, Drill, Fault, FaultError, Places
 
 __all__ = [
     "EVERYWHERE",
@@ -19,6 +19,7 @@ __all__ = [
     "Fault",
     "FaultError",
     "Faults",
+    "Places",
     "UnmetFault",
     "parse",
 ]

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from fakes.faults.text import parse
-from fakes.faults.value import Drill, Fault, FaultError
+from fakes.faults.value import Drill, Fault, FaultError, Places
 from fakes.suggest import nearest
 
 
@@ -26,15 +26,18 @@ class _Armed:
 
 @dataclass
 class Faults:
-    """The faults of one world, counted. Without any, asking costs one truth test."""
+    """The faults of one world, counted. If none is armed, a check is one truth test."""
 
-    vocabulary: dict[str, frozenset[str]] = field(default_factory=dict)  # protocol → its places
+    vocabulary: dict[str, Places] = field(
+        default_factory=dict
+    )  # protocol → where faults may strike
     protocols: frozenset[str] = frozenset()  # that a text may name, in this world or not
     catalogue: Mapping[str, str | Drill] = field(default_factory=dict)  # drills by name
     armed: list[_Armed] = field(default_factory=list)
     drills: dict[Drill, bool] = field(default_factory=dict)  # → whether it has happened
-    # Set by the world, which plays the drills.
+    # Set by the world: plays a drill, and closes the ports for a `refuse` fault in real time.
     stage: Callable[[Drill, Callable[[], None]], None] = lambda drill, met: None
+    on_armed: Callable[[Fault], None] = lambda fault: None
 
     def __bool__(self) -> bool:
         return bool(self.armed)
@@ -48,10 +51,22 @@ class Faults:
         for given in faults:
             for fault in self._read(given):
                 if isinstance(fault, Drill):
-                    self.drills[fault] = False
-                    self.stage(fault, partial(self.drills.__setitem__, fault, True))
-                else:
-                    self.armed.append(_Armed(self._placed(fault)))
+                    self._stage(fault)
+                    continue
+                placed = self._placed(fault)
+                self.armed.append(_Armed(placed))
+                try:
+                    self.on_armed(placed)
+                except FaultError:
+                    self.armed.pop()
+                    raise
+
+    def _stage(self, drill: Drill) -> None:
+        self.drills[drill] = False
+        try:
+            self.stage(drill, partial(self.drills.__setitem__, drill, True))
+        except ValueError as error:  # a world in real time has no cues
+            raise FaultError(f"{drill}: {error}") from None
 
     def _read(self, given: Fault | Drill | str) -> list[Fault | Drill]:
         if not isinstance(given, str):
@@ -128,23 +143,49 @@ class Faults:
                 hint = nearest(fault.where, known)
                 raise FaultError(
                     f"{fault}: {fault.protocol} has no place {fault.where!r}{hint}; "
-                    f"it has: {', '.join(sorted(known))}"
+                    f"it has: {', '.join(known)}"
                 )
+            _check_place(fault, known)
             return fault
         having = [name for name, known in self.vocabulary.items() if fault.where in known]
         if not having:
-            places = sorted(frozenset().union(*self.vocabulary.values()))
-            hint = nearest(fault.where, places)
-            raise FaultError(
-                f"{fault}: no server of this world has a place {fault.where!r}{hint}; "
-                f"name a command, a capability, connect or tls"
-            )
+            raise self._unknown_place(fault)
         if len(having) > 1:
             raise FaultError(
                 f"{fault}: {' and '.join(having)} both have a place {fault.where!r}; "
                 f"name the protocol: {having[0]} {fault}"
             )
+        _check_place(fault, self.vocabulary[having[0]])
         return dataclasses.replace(fault, protocol=having[0])
+
+    def _unknown_place(self, fault: Fault) -> FaultError:
+        places = {place for known in self.vocabulary.values() for place in known}
+        # `imap RCPT reset` was read as the place `imap_rcpt`.
+        protocol, _, rest = fault.where.partition("_")
+        if rest in places:
+            return FaultError(
+                f"{fault}: unknown protocol {protocol!r}{nearest(protocol, self.vocabulary)}; "
+                f"this world has: {', '.join(self.vocabulary)}"
+            )
+        return FaultError(
+            f"{fault}: no server of this world has a place {fault.where!r}"
+            f"{nearest(fault.where, sorted(places))}; "
+            f"name a command, a capability, connect or tls"
+        )
+
+
+def _check_place(fault: Fault, places: Places) -> None:
+    """Raises FaultError for `off` at a command, or anything else at a capability."""
+    if fault.off and fault.where not in places.capabilities:
+        capabilities = ", ".join(sorted(places.capabilities)) or "none"
+        raise FaultError(
+            f"{fault}: {fault.where!r} is not a capability; off applies to: {capabilities}"
+        )
+    if not fault.off and fault.where not in places.units:
+        raise FaultError(
+            f"{fault}: {fault.where!r} is a capability, which is never met by itself; "
+            f"write {fault.protocol} {fault.where.upper()} off"
+        )
 
 
 def _window(fault: Fault) -> range:

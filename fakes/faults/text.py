@@ -32,6 +32,8 @@ def parse(
     fault. Raises FaultError.
     """
     faults: list[Fault | Drill] = []
+    if not text.strip():
+        raise FaultError(f"a fault is empty; write {FORM}")
     for words in _statements(text):
         drill = (drills or {}).get(words[0]) if len(words) == 1 else None
         if isinstance(drill, str):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,22 +31,39 @@ class FaultError(ValueError):
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where a fault may strike in one protocol: at its units, and at its capabilities (with `off`).
+
+    Names are in lower case. Some, such as `starttls`, are both.
+    """
+
+    units: frozenset[str]
+    capabilities: frozenset[str] = frozenset()
+
+    def __contains__(self, where: object) -> bool:
+        return where in self.units or where in self.capabilities
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.units | self.capabilities))
+
+
+@dataclass(frozen=True)
 class Fault:
     """One failure: `Fault("RCPT", arg="assaf*", reply="451 4.3.0 try later", times=2)`.
 
     `where` names the place: a command, a capability (with `off`), `connect`, `tls`, or `.` for the
     end of the message data. `arg` is a glob that the command's argument, or the address in it, must
-    match. `nth` counts matching units from 1. `after` counts plaintext bytes of the answer, `delay`
-    seconds of the world's clock, `split` bytes per write. Each fault describes exactly one failure.
-    Raises FaultError.
+    match. `nth` counts matching units from 1, `times` how often it strikes. `after` is in bytes of
+    the answer before encryption, `delay` in seconds of the world's clock, `split` in bytes per
+    write. Each fault describes exactly one failure. Raises FaultError.
     """
 
     where: str
     protocol: str = ""
     arg: str = ""
     user: str = ""
-    nth: int = 0
-    times: int = 0
+    nth: int | None = None
+    times: int | None = None
     refuse: bool = False
     reply: str | None = None
     hang_up: Literal["", "before", "within", "after"] = ""
@@ -61,6 +79,8 @@ class Fault:
     def __post_init__(self) -> None:
         object.__setattr__(self, "where", self.where.replace(" ", "_").casefold())
         kinds = [kind for kind in KINDS if _is_given(getattr(self, kind))]
+        if self.reply == "":
+            raise FaultError("reply: the text is empty; write the line that the server sends")
         if len(kinds) != 1:
             raise FaultError(
                 f"the fault at {self.where!r} has {' and '.join(kinds) or 'no failure'}; "
@@ -70,12 +90,10 @@ class Fault:
         self._check_kind(kinds[0])
 
     def _check_numbers(self) -> None:
-        for name in ("nth", "times", "after", "delay"):
-            value = getattr(self, name) or 0
-            if value < 0:
-                raise FaultError(f"{name}: {value} is negative; write a number from 0 up")
-        if self.split is not None and self.split < 1:
-            raise FaultError(f"split: {self.split} is too small; write at least 1 byte per write")
+        for name, least in (("nth", 1), ("times", 1), ("split", 1), ("after", 0), ("delay", 0)):
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:  # nan is in no range
+                raise FaultError(f"{name}: {value} is not possible; write a number from {least} up")
 
     def _check_kind(self, kind: str) -> None:
         """Raises FaultError if a value, or the place, does not belong to this kind of failure."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from fakes.transcripts.text import Step
+from fakes.transcripts.text import EVENTS, Step
 from fakes.wire import Record
 
 SecretOf = Callable[[str], bytes]  # from the label of a secret to what the client sends
@@ -43,13 +43,22 @@ class Lines:
     """SMTP, POP3, IMAP: units that end in CRLF."""
 
     def to_bytes(self, step: Step, secret: SecretOf) -> bytes:
-        """Returns the line with its escapes and secrets replaced, and CRLF unless it is raw."""
+        """Returns the line with its escapes and secrets replaced, and CRLF unless it is raw.
+
+        Raises ValueError.
+        """
+        _check_not_event(step)
         sent = b""
         for hexadecimal, escaped, label, plain in _PIECE.findall(step.text):
             if hexadecimal:
                 sent += bytes([int(hexadecimal, 16)])
             elif escaped:
                 sent += unescaped(escaped)
+            elif plain == "{":
+                raise ValueError(
+                    f"{step.text!r}: a brace begins a secret; write for example {{plain alice}}, "
+                    "or \\{ for a brace"
+                )
             else:
                 sent += secret(label) if label else plain.encode()
         return sent + (b"\r\n" if step.whole else b"")
@@ -59,7 +68,11 @@ class Lines:
         return b"\r\n" in received
 
     def match(self, step: Step, received: bytes) -> int | None:
-        """Matches a line; `*` is one or more characters that are not spaces or angle brackets."""
+        """Matches a line; `*` is one or more characters that are not spaces or angle brackets.
+
+        Raises ValueError.
+        """
+        _check_not_event(step)
         pattern = b""
         for hexadecimal, escaped, label, plain in _PIECE.findall(step.text):
             if hexadecimal or escaped:
@@ -96,9 +109,21 @@ class Lines:
 LINES = Lines()
 
 
+def _check_not_event(step: Step) -> None:
+    """Raises ValueError for a text in parentheses that is not one of the events."""
+    if step.whole and re.fullmatch(r"\(.*\)", step.text):
+        raise ValueError(
+            f"unknown event {step.text}; write {', '.join(f'({event})' for event in EVENTS)}, or "
+            "\\( for a parenthesis"
+        )
+
+
 def unescaped(character: str) -> bytes:
-    """Returns what a backslash and this character stand for."""
-    return ESCAPES.get(character, b"\\" + character.encode())
+    """Returns what a backslash and this character stand for. Raises ValueError."""
+    if character not in ESCAPES:
+        known = ", ".join(f"\\{one}" for one in ESCAPES)
+        raise ValueError(f"unknown escape \\{character}; write {known}, or \\x and two digits")
+    return ESCAPES[character]
 
 
 def escaped(raw: bytes, special: str = "") -> str:

@@ -121,7 +121,10 @@ class Player:
     def _connection(self, who: str) -> Connection:
         if who not in self.connections:
             listener = self.transcript.listener_of(who)
-            self.connections[who] = self._connect(listener, len(self.connections) + 1)
+            try:
+                self.connections[who] = self._connect(listener, len(self.connections) + 1)
+            except WorldError as error:
+                raise TranscriptError(f"{self.transcript.source}: talks: {error}") from None
             protocol, known = (
                 self.transcript.protocol_of(who),
                 protocols(self.world.servers.values()),

@@ -61,10 +61,16 @@ def lines_of(
 
 
 def wire_lines(one: Record | Event, servers: Iterable[Server] = SERVERS) -> Iterator[str]:
-    """Yields a record as lines for a person who watches, secrets masked; nothing for an event."""
-    if isinstance(one, Record):
-        for line in lines_of(one, servers=servers):
-            yield f"{one.protocol}-{one.session} {line}"
+    """Yields a record as lines for a person who watches, secrets masked; nothing for an event.
+
+    A fault is named after the unit that it strikes, before what it makes the server do.
+    """
+    if not isinstance(one, Record):
+        return
+    for line in lines_of(one, servers=servers):
+        yield f"{one.protocol}-{one.session} {line}"
+    if one.fault:
+        yield f"{one.protocol}-{one.session} # fault: {one.fault}"
 
 
 def codec_of(protocol: str, servers: Iterable[Server] = SERVERS) -> Codec:

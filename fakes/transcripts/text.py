@@ -11,6 +11,7 @@ from typing import Any
 from fakes.suggest import nearest
 
 _LINE = re.compile(r"(?:(?P<who>[\w@.+-]+) )?(?P<kind>[CS])(?P<mark>[:|])(?: (?P<text>.*))?")
+EVENTS = {"pause": "C", "tls": "C", "leaves": "C", "closes": "S", "resets": "S"}
 _WORDS = ("given", "fault", "clock", "then", "cue", "talks", "aiosmtpd")
 FORMS = f"C: …, S: …, or one of {', '.join(f'{word}:' for word in _WORDS)}"
 
@@ -35,8 +36,9 @@ class Step:
     @property
     def event(self) -> str:
         """The event that a step names in parentheses: `tls` for `C: (tls)`; "" for data."""
-        match = re.fullmatch(r"\((pause|tls|leaves|closes|resets)\)", self.text)
-        return match[1] if match and self.whole else ""
+        match = re.fullmatch(r"\((\w+)\)", self.text)
+        known = match is not None and self.whole and match[1] in EVENTS
+        return match[1] if match and known else ""
 
 
 @dataclass
@@ -114,6 +116,12 @@ def parse(text: str, source: str = "transcript") -> Transcript:
             hint = nearest(word, _WORDS) if colon else ""
             raise found.error(number, f"{line!r} is not a step{hint}; write {FORMS}")
     for step in found.steps:
+        side = EVENTS.get(step.event, step.kind)
+        if step.kind != side:
+            raise found.error(
+                step.number,
+                f"({step.event}) is an event of the other side; write {side}: {step.text}",
+            )
         if step.kind == "S" and step.text.strip() and not step.text.strip("* "):
             raise found.error(
                 step.number, "a line of * alone matches anything; write what the server must send"

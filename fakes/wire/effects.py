@@ -1,7 +1,7 @@
 """What each fault does to a unit and to the answer.
 
-`faults.py` decides which fault a unit meets. This module carries it out, for every protocol alike,
-through the few methods of a session that `Target` lists.
+`fakes/faults` decides which fault a unit meets. This module carries it out, in every protocol in
+the same way, through the few methods of a session that `Target` lists.
 """
 
 from __future__ import annotations
@@ -75,8 +75,10 @@ def apply(fault: Fault, session: Target, run: Callable[[], None]) -> None:
             session.close()
         case "split":
             _split(fault.split or 1, session, run)
-        case _:
+        case "hang_up" | "lost" | "after":
             _cut(fault, session, run)
+        case kind:
+            raise AssertionError(f"{fault}: no effect is defined for {kind!r}; add a case to apply")
 
 
 def _split(chunk: int, session: Target, run: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-from fakes.faults import EVERYWHERE, Fault, Faults
+from fakes.faults import EVERYWHERE, Fault, Faults, Places
 from fakes.wire import effects, table
 from fakes.wire.effects import Answer, Message
 from fakes.wire.output import Output
@@ -76,9 +76,8 @@ class Session:
     protocol: ClassVar[str] = ""
     states: ClassVar[str] = ""
     verbs: ClassVar[Mapping[str, Rule]] = {}
-    places: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # units that are not verbs, where faults may strike
+    # Units that are not verbs, at which faults may strike.
+    places: ClassVar[frozenset[str]] = frozenset()
     capabilities: ClassVar[frozenset[str]] = frozenset()  # what a fault may switch off
     upgrades_to: ClassVar[tuple[type[Session], ...]] = ()  # cores that may take over the connection
 
@@ -304,10 +303,12 @@ class Session:
         return bool(faults) and faults.lacks(self.protocol, capability)
 
     @classmethod
-    def vocabulary(cls) -> frozenset[str]:
-        """Returns the places that a fault may name in this protocol."""
-        words = (*cls.verbs, *cls.places, *cls.capabilities, *EVERYWHERE)
-        return frozenset(word.casefold() for word in words)
+    def vocabulary(cls) -> Places:
+        """Returns where a fault may strike in this protocol."""
+        return Places(
+            frozenset(word.casefold() for word in (*cls.verbs, *cls.places, *EVERYWHERE)),
+            frozenset(word.casefold() for word in cls.capabilities),
+        )
 
     # ── dispatch ─────────────────────────────────────────────────────────────
 

@@ -13,9 +13,10 @@ handler chooses among them. With none, the state stays as it is.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from fakes.suggest import nearest
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,7 @@ def check(name: str, states: Iterable[str], verbs: Mapping[str, Rule]) -> None:
     for verb, row in verbs.items():
         for state in (*row.states, *row.then):
             if state not in known:
-                near = difflib.get_close_matches(state, known, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
                 raise TypeError(
-                    f"{name}: the rule for {verb!r} names an unknown state {state!r}{hint}; "
-                    f"states: {', '.join(known)}"
+                    f"{name}: the rule for {verb!r} names an unknown state {state!r}"
+                    f"{nearest(state, known)}; states: {', '.join(known)}"
                 )

@@ -1,0 +1,58 @@
+"""What happened in a world: records of the wire, and events off it, in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from fakes.descriptor import Server
+from fakes.host import Event
+from fakes.transcripts.recorder import wire_lines
+from fakes.wire import Record
+
+_PORT = re.compile(r"\b(?:127\.0\.0\.1|localhost):(\d+)\b")
+
+
+class Recording:
+    """The record of one world.
+
+    `watch` is called with each entry instead of keeping it: a server that runs for months must not
+    keep everything. If the environment has FAKES_DEBUG=1, each entry is also printed on stderr.
+    """
+
+    def __init__(
+        self, watch: Callable[[Record | Event], None] | None, servers: Iterable[Server]
+    ) -> None:
+        self.entries: list[Record | Event] = []
+        self._keep = watch or self.entries.append
+        self._servers = tuple(servers)
+        self._debug = os.environ.get("FAKES_DEBUG", "0") not in ("", "0")
+
+    def add(self, entry: Record | Event) -> None:
+        """Adds an entry."""
+        if self._debug:
+            for line in wire_lines(entry, self._servers):
+                print(line, file=sys.stderr)
+        self._keep(entry)
+
+    @property
+    def records(self) -> list[Record]:
+        """The entries of the wire."""
+        return [entry for entry in self.entries if isinstance(entry, Record)]
+
+    @property
+    def events(self) -> list[Event]:
+        """The entries off the wire."""
+        return [entry for entry in self.entries if isinstance(entry, Event)]
+
+
+def without_ports(event: Event, host: str, names: Mapping[int, str]) -> Event:
+    """Returns an event with `HOST:NAME` in place of our own addresses.
+
+    Port numbers differ from run to run, and a rehearsal must not. `names` maps them to listeners.
+    """
+    text = _PORT.sub(lambda match: f"{host}:{names.get(int(match[1]), match[1])}", event.text)
+    return replace(event, text=text)

@@ -1,0 +1,83 @@
+"""Which servers a world has, where they listen, and how their cores are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fakes.config import Config, WorldError
+from fakes.descriptor import Port, Server
+from fakes.faults import EVERYWHERE, Places
+from fakes.suggest import nearest
+
+
+class Wiring:
+    """The servers that the configuration, or `ports`, chooses among all servers.
+
+    `ports` maps the names of listeners to port numbers; if it is not empty, only those open. `tls`
+    is off, optional or required. Raises WorldError for a listener that does not exist.
+    """
+
+    def __init__(
+        self, every: tuple[Server, ...], config: Config, ports: Mapping[str, int], tls: str
+    ) -> None:
+        self._config, self._ports, self._tls = config, ports, tls
+        self._check_ports(every)
+        names = config.servers
+        chosen = [server for server in every if names is None or server.name in names]
+        if ports:
+            wanted = set(ports)
+            chosen = [one for one in chosen if wanted & {port.name for port in one.ports}]
+        if names is not None:  # in the order in which they are named
+            chosen.sort(key=lambda server: names.index(server.name))
+        self.servers = {server.name: server for server in chosen}
+
+    def _check_ports(self, every: tuple[Server, ...]) -> None:
+        known = {port.name: port for server in every for port in server.ports}
+        for name in self._ports:
+            if name not in known:
+                raise WorldError(
+                    f"ports: unknown listener {name!r}{nearest(name, known)}; "
+                    f"choose from {', '.join(known)}"
+                )
+            if known[name].tls and self._tls == "off":
+                raise WorldError(f'ports: {name} needs TLS, which is off; write tls = "optional"')
+
+    def vocabulary(self) -> dict[str, Places]:
+        """Returns where faults may strike, for each protocol of this world."""
+        found = {}
+        for server in self.servers.values():
+            for core in server.session.upgrades_to:
+                # A successor takes over a connection: it sees no connect, and no TLS handshake.
+                places = core.vocabulary()
+                found[core.protocol] = Places(places.units - EVERYWHERE, places.capabilities)
+        return found | {name: one.session.vocabulary() for name, one in self.servers.items()}
+
+    def policy(self, server: Server, port: Port | None = None) -> Any:
+        """Returns the policy of a server, or of one of its ports."""
+        overrides = port.policy if port is not None else {}
+        return server.configured({**self._config.policy(server), "tls": self._tls, **overrides})
+
+    def listeners(self) -> Iterator[tuple[Server, Port, int]]:
+        """Yields what opens, with the port number: those in `ports`, else each server's first."""
+        for server in self.servers.values():
+            for port in server.ports:
+                if port.tls and self._tls == "off":
+                    continue
+                if port.name in self._ports or (not self._ports and port is server.ports[0]):
+                    yield server, port, self._ports.get(port.name, 0)
+
+    def find(self, listener: str) -> tuple[Server, Port]:
+        """Returns the server and the port of a listener, open or not. Raises WorldError."""
+        known = {port.name: (one, port) for one in self.servers.values() for port in one.ports}
+        if listener not in known:
+            raise no_listener(listener, known)
+        return known[listener]
+
+
+def no_listener(name: str, known: Mapping[str, object]) -> WorldError:
+    """Returns the error for a listener that a world does not have."""
+    return WorldError(
+        f"this world has no listener {name!r}{nearest(name, known)}; "
+        f"it has: {', '.join(known) or 'none (it is not running)'}"
+    )
