@@ -20,7 +20,7 @@ def opening(wiring: Wiring) -> list[tuple[str, int]]:
 
 
 def test_without_a_choice_the_first_port_of_each_server_opens() -> None:
-    assert opening(wired({})) == [("smtp", 0), ("pop3", 0), ("xmpp", 0), ("toc", 0)]
+    assert opening(wired({})) == [("smtp", 0), ("pop3", 0), ("toc", 0), ("xmpp", 0)]
 
 
 def test_servers_are_in_the_order_of_the_world_file() -> None:
@@ -49,7 +49,7 @@ def test_the_policy_of_a_port_overrides_that_of_its_server() -> None:
 def test_an_unknown_port_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(WorldError, match=r"ports: unknown listener 'smpt' .did you mean 'smtp'"):
         wired({}, {"smpt": 0})
-    with pytest.raises(WorldError, match="no listener 'toc'.*it has: smtp, submission, smtps"):
+    with pytest.raises(WorldError, match=r"no listener 'toc'.*it has: smtp, submission, smtps"):
         wired({"servers": ["smtp"]}).find("toc")
 
 
