@@ -63,7 +63,7 @@ test-real: .venv/complete  ## against real servers (needs root for Postfix, and 
 bench: .venv/complete  ## how fast, as ratios within one run
 	@.venv/bin/python -m tests.bench
 
-rfc:  ## what of each RFC and XEP is done, with code and transcript
+rfc:  ## which sections of each RFC and XEP are implemented, and where
 	@$(PY) -m tests.standards
 
 .venv/complete: pyproject.toml .ci/venv.py

@@ -41,8 +41,8 @@ class Arrivals(Generic[T]):
     ) -> None:
         """`noun` names one arrival in failures: "mail", "IM".
 
-        A call without a predicate counts every arrival. A record of several kinds can narrow this:
-        `counts` decides which arrivals count then, and `counted_noun` names them.
+        A wait without a predicate counts every arrival. If a record holds several kinds, `counts`
+        selects those that such a wait counts, and `counted_noun` names them.
         """
         self._bridge = bridge
         self._arrivals: deque[T] = deque(maxlen=REMEMBERED)

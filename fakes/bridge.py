@@ -1,6 +1,6 @@
-"""Between a world's loop and the threads around it: calls that run on the loop, and waits.
+"""Calls from other threads to the loop of a world, and waits for changes of its state.
 
-The state of a world belongs to the thread of its loop. Everybody else goes through a Bridge:
+The state of a world belongs to the thread of its loop. Other threads use a Bridge:
 
     bridge.call(lambda: list(state))                 # run on the loop's thread; returns the result
     bridge.wait_until(lambda: state or None, 5)      # wait until the check returns something
@@ -24,7 +24,7 @@ class _Waiter(NamedTuple):
 
 
 class Bridge:
-    """Runs calls on the loop's thread and wakes those who wait for a change.
+    """Runs calls on the loop's thread and wakes the threads that wait for a change.
 
     Until a loop is attached, everything runs where it is called. That is enough for cores without
     sockets, where nothing is concurrent.
@@ -36,7 +36,7 @@ class Bridge:
         self._waiters: list[_Waiter] = []
 
     def attach(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        """From now on the state belongs to this loop in the thread with this identifier."""
+        """Sets the loop that owns the state, and the identifier of its thread."""
         self.loop, self._thread = loop, thread
 
     @property

@@ -4,8 +4,8 @@ A simulated clock stands still while any data is in flight, then jumps to the ne
 the same time run in a fixed order: cues of the play, timers of the servers, timers of the program.
 So a rehearsal never waits, and is the same each time.
 
-**The barrier.** Before the clock returns to the program it must be certain that nothing moves. For
-each connection it compares two counts: the fake has handled every byte that the client wrote, and
+**The barrier.** Before the clock returns to the program, no data may be in flight. For each
+connection it compares two counts: the fake has handled every byte that the client wrote, and
 the client has received every byte that the fake wrote. A round trip of the event loop is not
 enough, because data may still be in a socket buffer then (3 % of the messages were missed), and
 asking the kernel for the state of its buffers takes hundreds of times longer.
@@ -24,8 +24,8 @@ from fakes.bridge import Bridge
 from fakes.shell import Shell
 
 START = 1767571200.0  # Monday 5 January 2026, 00:00:00 UTC: when a rehearsal begins
-PATIENCE = 5.0  # real seconds without agreement of the counts, before that is an error
-RESTLESS = 3600.0  # simulated seconds after the last cue, after which a play is ended by force
+PATIENCE = 5.0  # real seconds that the counts may differ before that is an error
+GRACE = 3600.0  # simulated seconds after the last cue until a play is ended by force
 
 
 class Link(Protocol):
@@ -58,8 +58,8 @@ class RealTime:
         """What takes time in a rehearsal takes none here: no test waits for a fake."""
 
 
-class NotAtRest(BaseException):
-    """The play was ended by force: an endless exchange, or a program that waits for ever.
+class EndedByForce(BaseException):
+    """The program never stopped: an endless exchange with a fake, or a wait without end.
 
     It derives from BaseException so that a program's `except Exception` does not swallow it.
     """
@@ -80,10 +80,10 @@ class Rehearsal:
         self._moved = threading.Event()
         self._shell: Shell
         self._bridge: Bridge
-        self.restless = False  # the play was ended by force
+        self.ended_by_force = False  # the play was ended by force
 
     def attach(self, shell: Shell, bridge: Bridge) -> None:
-        """Waits for the connections of this shell from now on."""
+        """Sets the shell whose connections `settle` waits for."""
         self._shell, self._bridge = shell, bridge
         shell.on_activity = self._moved.set
 
@@ -96,15 +96,15 @@ class Rehearsal:
         self._last_cue = max(self._last_cue, due)
 
     def until(self, seconds: float) -> None:
-        """Lets the play go on at least that many seconds after the beginning, cues or not."""
+        """Makes the play last at least that many seconds, even without cues."""
         self._until = max(self._until, START + seconds)
 
     def advance(self, seconds: float) -> None:
-        """Lets time pass, between two runs of the program or in one, with whatever is due then."""
+        """Lets simulated seconds pass, and runs the cues and timers that are due meanwhile."""
         self._wait(None, self._now + seconds)
 
     def jump(self, seconds: float) -> None:
-        """Sets the program's wall clock forward (or back). Events are not moved by it."""
+        """Sets the program's wall clock forward (or back). Events keep their time."""
         self._jumped += seconds
 
     def now(self) -> float:
@@ -131,10 +131,10 @@ class Rehearsal:
         return self._now + self._jumped
 
     def every(self, seconds: float) -> Iterator[None]:
-        """Yields at once and then every that many seconds; ends with the play.
+        """Yields at once, then each time that `seconds` have passed; ends with the play.
 
-        The play ends after the first whole round that began after the last cue, with nothing in
-        flight: then the program has seen everything that the play has for it.
+        The play ends after the first complete round that began after the last cue, with no data in
+        flight, because the program has seen everything by then.
         """
         start = self._now
         self.settle()
@@ -144,8 +144,8 @@ class Rehearsal:
             self.settle()
             if began >= self._end and not self._shell.in_flight:
                 return
-            if self._now > self._end + RESTLESS:
-                self.restless = True
+            if self._now > self._end + GRACE:
+                self.ended_by_force = True
                 return
             # A round that took longer than its turn skips the turns that it missed.
             rounds = (self._now - start) // seconds + 1
@@ -164,15 +164,15 @@ class Rehearsal:
             self.settle()
             if link is not None and link.readable():
                 return True
-            if self._now > self._end + 2 * RESTLESS:
-                self.restless = True
-                raise NotAtRest(
-                    f"the program still waits {2 * RESTLESS:g} simulated seconds after the last cue"
+            if self._now > self._end + 2 * GRACE:
+                self.ended_by_force = True
+                raise EndedByForce(
+                    f"the program still waits {2 * GRACE:g} simulated seconds after the last cue"
                 )
             if stops and self._now >= self._end and not self._shell.in_flight:
                 return False
-            if stops and self._now > self._end + RESTLESS:
-                self.restless = True
+            if stops and self._now > self._end + GRACE:
+                self.ended_by_force = True
                 return False
             over = self._end if stops and self._now < self._end else None
             dues = [due for due in (self._next_due(), over) if due is not None]
@@ -183,17 +183,17 @@ class Rehearsal:
             self._advance(self._now if first is None else first)
 
     def connecting(self, port: int) -> None:
-        """The program is about to connect: what it did before is finished first.
+        """The program is about to connect. What it did before is handled first.
 
-        Then the port is closed or open, as the faults say about this attempt.
+        Then faults decide whether the port is closed for this attempt.
         """
         self.settle()
         if self._shell.runtime.faults:
             self._bridge.call(lambda: self._shell.before_connect(port))
 
     def connected(self, link: Link) -> None:
-        """The program has a connection: from now on its bytes count."""
-        # If an earlier one had the same address, it was reset, and nothing moves on it any more.
+        """The program has a connection. `settle` compares its counts from now on."""
+        # If an earlier one had the same address, it was reset, and has no data in flight.
         self._links = [earlier for earlier in self._links if earlier.local != link.local]
         self._links.append(link)
         self.settle()
@@ -209,29 +209,29 @@ class Rehearsal:
             self.settle()
 
     def forget(self, link: Link) -> None:
-        """The bytes of this connection no longer count."""
+        """`settle` no longer compares the counts of this connection."""
         if link in self._links:
             self._links.remove(link)
 
     # ── the barrier ──────────────────────────────────────────────────────────
 
     def settle(self) -> None:
-        """Returns when nothing moves.
+        """Returns when no data is in flight.
 
-        Raises TimeoutError after five real seconds without agreement, naming what is missing.
+        Raises TimeoutError if the counts still differ after five real seconds.
         """
         deadline = 0.0
         while True:
-            # Clear before looking: what moves while we look sets the event again.
+            # Clear before comparing: activity during the comparison sets the event again.
             self._moved.clear()
             unseen = self._unseen()
             if unseen is None:
                 return
             deadline = deadline or time.monotonic() + PATIENCE
             if time.monotonic() > deadline:
-                raise TimeoutError(f"nothing moves, yet {unseen}")
-            # The event covers the fakes. Bytes that travel to the client announce themselves to
-            # nobody in this thread, so the wait is short and the counts are compared again.
+                raise TimeoutError(f"after {PATIENCE:g} s without activity, {unseen}")
+            # The event covers the fakes only. Nothing notifies this thread of bytes that travel to
+            # the client, so the wait is short and the counts are compared again.
             self._moved.wait(0.001)
 
     def _unseen(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What the rest of the house needs to know about a server, in one value.
+"""What the rest of the package needs to know about a server, in one value.
 
 Each protocol's module ends with `SERVER = Server(…)`, and `servers.py` lists them. The world, the
 world file, `python -m fakes`, the fault grammar and the transcripts are all derived from that list.

@@ -1,8 +1,8 @@
 """Drills: the named failures of the catalogue.
 
 Some are faults with a name (`smtp-421`). The others are failures that the wire cannot express, such
-as a mail delivered twice; each is a function of the world. A drill's name may stand wherever a
-fault may. What a drill needs of a world is listed in `Stage`, so that this module is independent of
+as a mail delivered twice; each is a function of the world. The name of a drill can be used wherever
+a fault can. `Stage` lists what a drill needs of a world, so that this module is independent of
 `world.py`, which looks the names up here.
 """
 

@@ -1,6 +1,6 @@
 """The machine that a rehearsed program runs on: its name, processes, console and log.
 
-It fits the protocol comms.host.Host, so a program uses it in place of the real machine. A play
+It implements the protocol comms.host.Host, so that a program can use it as its machine. A play
 changes it by cues:
 
     world.clock.at(60, world.host.kills("apache2"))

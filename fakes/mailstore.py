@@ -28,7 +28,7 @@ def _nothing(*_: object) -> None:
 
 @dataclass
 class StoreFaults:
-    """Failures inside the store: the fourth of the four ways to make a server misbehave.
+    """Failures inside the store: one of the four ways to make a server misbehave.
 
     1. A fault (fakes/faults) breaks one exchange on the wire.
     2. A policy (`Policy` in smtp.py, pop3.py …) chooses a behaviour where the RFC allows several.

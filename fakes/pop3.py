@@ -131,7 +131,7 @@ class Pop3(LineSession):
         self.store = store
         self.policy = policy or Policy()
         self._off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
-        # What is switched off takes its verbs with it.
+        # A capability that is off removes its verbs.
         self._missing = {verb for name in self._off for verb in self.brings.get(name, ())}
         self._stamp = ""  # the timestamp of the greeting; "" where APOP is off
         self._name = ""  # the argument of USER

@@ -392,7 +392,7 @@ class Shell:
 
     @property
     def holder(self) -> str:
-        """What keeps the world from stopping, in words."""
+        """Describes what keeps the world from stopping, for an error."""
         if self._running is not None:
             session = self._running.session
             name = f"{session.protocol} session {session.facts.number}"
@@ -491,7 +491,7 @@ class Shell:
             connection.abandon()
 
     def notify(self) -> None:
-        """Something happened: everything that waits looks again."""
+        """Something happened: the clock of a rehearsal compares its counts again."""
         self.on_activity()
 
     # ── timers ───────────────────────────────────────────────────────────────

@@ -175,7 +175,7 @@ class World:
     def settings(self) -> dict[str, Any]:
         """What a settings file for this world would hold, for the account of the program."""
         settings: dict[str, Any] = {"scenario": dict(self.config.scenario)}
-        timeout = 30 if self.rehearsal else 2  # real time is not to be waited for
+        timeout = 30 if self.rehearsal else 2  # seconds; in real time a test should fail soon
         for server in self.servers.values():
             host, port = self.address(server.ports[0].name)
             login = server.login(self.store(server), self.program, self.config.program)
@@ -362,7 +362,7 @@ class World:
                     self._refuse(protocol)
 
     def _on_armed(self, fault: Fault) -> None:
-        """In real time, a `refuse` fault closes the ports at once: no attempt can be foreseen."""
+        """In real time, a `refuse` fault closes the ports when it is armed."""
         if not fault.refuse or self.rehearsal:
             return
         if fault.nth or fault.times:

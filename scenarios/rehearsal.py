@@ -13,7 +13,7 @@ from typing import Any
 from comms import settings as comms_settings
 from comms.clock import Once
 from comms.errors import CommsError
-from fakes.clock import START, NotAtRest
+from fakes.clock import START, EndedByForce
 from fakes.drills import DRILLS
 from fakes.faults import FaultError
 from fakes.host import Event
@@ -100,7 +100,7 @@ def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = Fals
             clock = Once(world.clock) if once else world.clock
             try:
                 code = run(clock, settings, world.host)
-            except (Exception, NotAtRest) as error:
+            except (Exception, EndedByForce) as error:
                 # The act goes on to its claims: a program's death is a result, too.
                 code = error.exit_code if isinstance(error, CommsError) else OWN_FAULT
                 text = f"ends with exit code {code}: {type(error).__name__}: {error}"

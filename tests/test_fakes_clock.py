@@ -13,7 +13,7 @@ import pytest
 
 from comms.clock import Clock
 from comms.link import Link
-from fakes.clock import START, NotAtRest, RealTime
+from fakes.clock import START, EndedByForce, RealTime
 from fakes.transcripts.recorder import render
 from fakes.wire import Unit
 from fakes.world import World
@@ -295,10 +295,10 @@ def test_a_wait_without_a_time_does_not_run_to_a_timer_after_the_play(world: Wor
 def test_a_play_that_never_rests_is_ended_by_force_after_an_hour_or_two(world: World) -> None:
     link = Link.connect(*chat_address(world), clock=world.clock)
     link.sendall(b"NAME echo\r\n")
-    with pytest.raises(NotAtRest, match="7200 simulated seconds after the last cue"):
+    with pytest.raises(EndedByForce, match="7200 simulated seconds after the last cue"):
         while True:
             world.clock.wait(None, world.clock.time() + 60)
-    assert world.clock.restless
+    assert world.clock.ended_by_force
     link.close()
 
 
@@ -313,5 +313,5 @@ def test_a_loop_ends_by_force_when_something_stays_in_flight_for_an_hour(world: 
     link = Link.connect(*address, clock=world.clock)
     link.sendall(b"NAME romeo\r\n")
     rounds = [world.clock.elapsed for _ in world.clock.every(600)]
-    assert rounds[-1] == 4200 and world.clock.restless
+    assert rounds[-1] == 4200 and world.clock.ended_by_force
     link.close()

@@ -94,7 +94,7 @@ class OnCore:
 
 @dataclass
 class Traffic:
-    """What a rehearsal's clock must know of a connection, to tell when nothing moves."""
+    """What the clock of a rehearsal must know about a connection (see fakes.clock.Link)."""
 
     local: tuple[str, int]
     take: Callable[[], None]
@@ -114,10 +114,10 @@ class Traffic:
 
 
 class OnSocket:
-    """A connection on a socket, to our server or another.
+    """A connection on a socket, to our server or to another one.
 
-    With the clock of a rehearsal, each step is handled by all before the next one begins. Over TLS
-    the bytes on the wire are not the player's to count, so there only the answers say so.
+    With the clock of a rehearsal, each step is handled completely before the next one begins. Over
+    TLS the player cannot count the bytes on the wire, so that it waits for answers only.
     """
 
     def __init__(

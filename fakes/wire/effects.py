@@ -43,7 +43,7 @@ class Target(Protocol):
         """Sends the text of a `reply` fault in the protocol's form."""
 
     def stall(self) -> None:
-        """Goes on reading, and never reacts again."""
+        """Goes on reading and never reacts again."""
 
     def delay(self, seconds: float, run: Callable[[], None]) -> None:
         """Handles the unit later; input waits until then."""
@@ -104,7 +104,7 @@ def _cut(fault: Fault, session: Target, run: Callable[[], None]) -> None:
 
 
 def bytes_left(fault: Fault, length: int) -> int:
-    """How many bytes of an answer of this length still leave."""
+    """Returns how many bytes of an answer of this length are sent."""
     match fault.kind:
         case "lost":
             return 0

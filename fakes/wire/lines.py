@@ -1,7 +1,7 @@
 """What the protocols made of lines share: SMTP, POP3 and IMAP.
 
 How input is split into units (a line, dot-terminated content, a counted number of bytes), how an
-endless line is survived, how long a client may be idle, and the exchange that AUTH begins.
+endless line is discarded, how long a client may be idle, and the exchange that AUTH begins.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class LineSession(Session):
         return (Secret(start, end, label),)
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
-        """Hides half a login too."""
+        """Hides an incomplete login too."""
         if self.state == "AUTH":
             return (Secret(0, len(raw), "unfinished"),)
         match = _AUTH_COMMAND.match(raw)

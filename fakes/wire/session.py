@@ -34,7 +34,7 @@ def _method(verb: str) -> str:
 
 @dataclass
 class Runtime:
-    """What a core is given instead of reaching for it: the time, randomness, faults, the log."""
+    """What is passed to a core so that it needs no imports: time, randomness, faults, the log."""
 
     now: Callable[[], float]  # seconds since the epoch
     token: Callable[[int], str]  # n characters [a-z0-9], never the same twice
@@ -132,7 +132,7 @@ class Session:
         self.upgraded()
 
     def receive(self, data: bytes) -> None:
-        """Handles bytes from the client, chopped in any way."""
+        """Handles bytes from the client, which may be split anywhere."""
         if self.closed or self._stalled:
             return
         self.buffer += data
@@ -214,7 +214,7 @@ class Session:
         """The connection is established and no fault replaced the greeting."""
 
     def upgraded(self) -> None:
-        """TLS was established after STARTTLS: forgets the login and the dialogue so far."""
+        """TLS was established after STARTTLS: forgets the login and the transaction."""
 
     def next_unit(self) -> Unit | None:
         """Takes the next complete unit from `buffer`; None if there is none yet."""
@@ -253,7 +253,7 @@ class Session:
         return ()
 
     def abandoned(self) -> None:
-        """The protocol is over, for whatever reason: releases locks, drops uncommitted changes."""
+        """The session is over, for any reason: releases locks and drops uncommitted changes."""
 
     # ── what handlers use ────────────────────────────────────────────────────
 
@@ -425,7 +425,7 @@ class Session:
         return answer
 
     def stall(self) -> None:
-        """Reads on and never reacts again; no timer ends the silence."""
+        """Goes on reading and never reacts again. No timer ends this."""
         self._stalled = True
         self.buffer.clear()
         self.timers.clear()

@@ -40,9 +40,10 @@ class Secret:
 class Unit:
     """One complete piece of client input, taken from the buffer.
 
-    `arg` is the text that the `arg` of a fault is compared with. `content` is the decoded form, for
-    units that had to be decoded to be found. A unit that cannot be obeyed carries its `refusal`:
-    the dispatcher raises it in place of calling the handler. Without a verb, it is raised at once.
+    `arg` is the text that the `arg` of a fault is compared with. `content` is the decoded form, if
+    finding the end of the unit needed decoding. A unit that cannot be obeyed carries its `refusal`,
+    which the dispatcher raises in place of calling the handler. Without a verb, it is raised at
+    once.
     """
 
     raw: bytes
