@@ -1,4 +1,4 @@
-"""The TOC server on sockets: two programs, actors, faults, the world file, and a rehearsal."""
+"""The TOC server on sockets: two programs, a pause, faults, the world file, and a rehearsal."""
 
 from __future__ import annotations
 
@@ -159,94 +159,7 @@ async def test_a_world_runs_on_the_event_loop_of_the_test() -> None:
         await writer.wait_closed()
 
 
-# ── actors ───────────────────────────────────────────────────────────────────
-
-
-def test_an_actor_does_what_a_client_can_do() -> None:
-    with World(TOC) as world, RawOnSocket(world.address("toc"), "OpsBot") as bot:
-        bot.sign_on()
-        bot.say("toc_add_buddy carol")
-        bot.say("toc_get_status opsbot")
-        bot.until(is_update)
-
-        def carol_status() -> list[str]:
-            update = bot.until(lambda message: message.startswith("UPDATE_BUDDY:Carol"))
-            return update.split(":")
-
-        carol = world.aim.actor("Carol")  # this creates the account
-        carol.signs_on()
-        assert carol_status()[2] == "T"
-        carol.goes_away("lunch")
-        bot.until(lambda message: message.endswith(" OU"))
-        carol.comes_back()
-        bot.until(lambda message: message.endswith(" O "))
-        carol.idles(600)
-        assert carol_status()[5] == "10"
-        carol.idles(0)
-        assert carol_status()[5] == "0"
-        with pytest.raises(LookupError, match="'a:b' cannot be a screen name; use at most 48"):
-            world.aim.actor("a:b")
-
-        # Messages and warnings, in both directions.
-        assert carol.says("OpsBot", "naïve", auto=True)
-        bot.until("IM_IN:Carol:T:na\xefve")
-        assert carol.says("OpsBot", "5 €")
-        bot.until(f"IM_IN:Carol:F:{'5 €'.encode().decode('latin-1')}")
-        assert not carol.says("Nobody", "hello")
-        bot.send(bot.im("carol", "caf\xe9"))
-        assert world.aim.wait_for(lambda im: im.to == "Carol").text == "café"
-        assert carol.warns("OpsBot")
-        bot.until("EVILED:10:Carol")
-        assert not carol.warns("OpsBot", anonymous=True)
-        carol.watches("OpsBot", "Nobody")
-        assert [(status.name, status.warning) for status in carol.statuses] == [("OpsBot", 10)]
-        bot.say("toc_evil carol anon")
-
-        # Chat rooms.
-        bot.say("toc_chat_join 4 Lobby")
-        bot.until(lambda message: message.startswith("CHAT_UPDATE"))
-        carol.joins("lobby")
-        bot.until("CHAT_UPDATE_BUDDY:1:T:Carol")
-        carol.says_in("lobby", "hi: all")
-        bot.until("CHAT_IN:1:Carol:F:hi: all")
-        bot.say('toc_chat_invite 1 "come" carol')
-        bot.say("toc_chat_leave 1")
-        bot.until("CHAT_LEFT:1")
-        assert carol.notices == [
-            "warned 3 by nobody",
-            "joined Lobby",
-            "in Lobby: OpsBot, Carol",
-            "invited to Lobby by OpsBot: come",
-            "out of Lobby: OpsBot",
-        ]
-        with pytest.raises(LookupError, match="' ' cannot be the name of a room; use printable"):
-            carol.joins(" ")
-        with pytest.raises(LookupError, match="Carol is not in a room 'elsewhere'; join it first"):
-            carol.says_in("elsewhere", "hello")
-
-        carol.blocks("OpsBot")
-        bot.until("UPDATE_BUDDY:Carol:F:0:0:0:   ")
-        carol.signs_off()
-        assert world.aim.online == ["OpsBot"]
-        events = [event.text for event in world.events if event.who == "Carol"]
-        assert events[:3] == ["signs on", "goes away: lunch", "comes back"]
-
-
-def test_a_cue_acts_as_any_user_and_sends_any_message() -> None:
-    with World(TOC) as world, RawOnSocket(world.address("toc"), "OpsBot") as bot:
-        go_online(bot)
-        admin = world.aim.actor("SysAdmin")
-        admin.signs_on()
-        assert world.aim.actor("OpsBot").says("SysAdmin", "in the name of the bot")
-        assert [str(im) for im in admin.heard] == ["OpsBot → SysAdmin: 'in the name of the bot'"]
-        world.aim.sends("OpsBot", "ERROR:960:sysadmin")
-        bot.until("ERROR:960:sysadmin")
-        world.aim.warns("opsbot", 42)
-        bot.until("EVILED:42:")
-        with pytest.raises(LookupError, match="carol is not signed on; users online: OpsBot, SysA"):
-            world.aim.sends("carol", "ERROR:903")
-        world.aim.actor("OpsBot").signs_off()
-        assert bot.ending() == "closes"
+# ── a pause ──────────────────────────────────────────────────────────────────
 
 
 def test_a_pause_in_real_time_ends_with_a_new_sign_on() -> None:

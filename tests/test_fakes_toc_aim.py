@@ -1,7 +1,8 @@
-"""Who sees whom, compared with a model. Clients sign on, hide, watch, talk, leave in any order."""
+"""The service: what a test sends, and who sees whom, compared with a model."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,6 +24,28 @@ NAMES = ("alice", "bob", "Ops Bot")
 names = st.sampled_from(NAMES)
 any_names = st.sampled_from((*NAMES, "nobody"))
 forms = st.sampled_from(("toc_signon", "toc2_signon", "toc2_login"))
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("IM_IN:bob:F:a\0b", r"'\\x00' at position 13 cannot be sent over TOC; leave it out"),
+        ("IM_IN:bob:F:5 €", r"'€' at position 14 .*; write it as &#8364; in HTML"),
+        ("x" * 8186, r"has 8186 bytes; a message of the server has at most 8185"),
+    ],
+)
+def test_a_message_that_cannot_be_sent_is_refused(message: str, words: str) -> None:
+    bench, raw = Bench(), Raw("alice")
+    core = bench.signed_on(raw)
+    with pytest.raises(ValueError, match=words):
+        bench.aim.sends("alice", message)
+    assert taken(core) == b""
+    longest = "ERROR:901:" + "x" * (8185 - len("ERROR:901:"))
+    bench.aim.sends("alice", longest)
+    assert raw.feed(taken(core)) == [longest]
+
+
+# ── who sees whom: clients sign on, hide, watch, talk and leave in any order ─
 
 
 class Permissions:

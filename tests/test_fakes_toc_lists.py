@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.toc.frames import MESSAGE_LIMIT
 from fakes.toc.lists import Lists, Permissions, fold, is_name
 
 LATIN = st.text(st.characters(max_codepoint=255), max_size=60)
@@ -17,16 +18,16 @@ def test_names_are_folded_by_case_and_spaces_only() -> None:
     assert fold("Bob-Smith_1") == "bob-smith_1"
 
 
-def test_a_name_holds_neither_a_colon_nor_control_characters_and_is_not_empty() -> None:
+def test_a_name_is_printable_latin_1_without_a_colon_and_not_empty() -> None:
     assert is_name("Bob Smith")
-    for name in ("", "  ", "a:b", "a\nb", "a\0b", "x" * 49):
+    for name in ("", "  ", "a:b", "a\nb", "a\0b", "x" * 49, "Łukasz"):
         assert not is_name(name)
 
 
 @given(LATIN)
 def test_any_stored_text_is_returned_unchanged_and_as_a_valid_config2(text: str) -> None:
     lists = Lists()
-    lists.text = text
+    assert lists.store(text)
     assert lists.text == text
     last = f"m:{lists.permissions.mode}\ndone:\n"
     assert lists.config2 == last or lists.config2.endswith("\n" + last)
@@ -42,9 +43,9 @@ def test_any_stored_text_is_returned_unchanged_and_as_a_valid_config2(text: str)
 )
 def test_the_two_written_forms_describe_the_same_list(lines: list[tuple[str, str]]) -> None:
     stored, again = Lists(), Lists()
-    stored.text = "".join(f"{letter} {value}\n" for letter, value in lines)
+    assert stored.store("".join(f"{letter} {value}\n" for letter, value in lines))
     stored.change(lambda: None)  # from here on, the text is written from the lists
-    again.text = stored.text
+    assert again.store(stored.text)
     assert again.buddies == stored.buddies
     assert again.permissions == stored.permissions
     assert list(again.groups) == list(stored.groups)
@@ -58,6 +59,20 @@ def test_a_change_that_does_not_fit_is_undone() -> None:
     before = lists.config2
     assert not lists.change(lambda: lists.add_buddy("group", "x" * 48 + ":" + "y" * 500))
     assert lists.config2 == before
+
+
+@pytest.mark.parametrize("form", ["CONFIG:", "CONFIG2:"])
+@pytest.mark.parametrize("excess", [-1, 0, 1, 6, 7])
+def test_a_text_is_stored_if_it_fits_one_message_in_both_forms(form: str, excess: int) -> None:
+    lists = Lists()
+    assert lists.store("g Friends\nb bob\n")
+    # A line without a letter that is known counts in TOC 1.0 only.
+    head, rest = ("g Work\n", "x") if form == "CONFIG:" else ("", "g ")
+    fixed = len(head + rest) if form == "CONFIG:" else len("g:\nm:1\ndone:\n")
+    text = head + rest + "y" * (MESSAGE_LIMIT - len(form) - fixed + excess)
+    assert lists.store(text) == (excess <= 0)
+    assert lists.text == (text if excess <= 0 else "g Friends\nb bob\n")
+    assert ("bob" in lists) == (excess > 0)
 
 
 @pytest.mark.parametrize(

@@ -340,6 +340,15 @@ def test_a_command_has_at_most_2048_bytes_without_its_nul(
         assert raw.feed(taken(core)) == [f"IM_IN:alice:F:{text}"]
 
 
+def test_the_text_of_a_fault_must_fit_one_message() -> None:
+    bench, raw = Bench(), Raw("alice")
+    core = bench.signed_on(raw)
+    core.scripted_reply("x" * 8185)
+    assert len(taken(core)) == 6 + 8185
+    with pytest.raises(ValueError, match="has 8186 bytes; a message of the server has at most"):
+        core.scripted_reply("x" * 8186)
+
+
 def test_a_long_member_list_is_split_into_messages_of_at_most_8185_bytes() -> None:
     names = [f"{n:04}" + "x" * 44 for n in range(400)]
     bench = Bench(accounts=names)

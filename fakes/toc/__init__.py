@@ -4,8 +4,8 @@ Read the modules in this order: `frames` and `arguments` (from bytes to words), 
 to commands), `session` (the legality table and the sign-on), `commands` (one function per command),
 `messages` (what the server sends), `door` (how a client learns what others do), `aim` (the service:
 who is online, who sees whom), `presence`, `lists`, `rooms`. The rest is small: `refusals`,
-`roasting`, `masks` (how transcripts hide passwords), `rate`, `pages` (the web half), `actors`
-(users who act without a client), `codec` (how transcripts write frames).
+`roasting`, `text` (from text to bytes), `masks` (how transcripts hide passwords), `rate`, `pages`
+(the web half), `actors` (users who act without a client), `codec` (how transcripts write frames).
 
 AOL closed the service in 2017. The sources are AOL's own document of TOC 1.0, and what clients of
 both versions and the servers that outlived AOL's are seen to do. Left out, because no client that

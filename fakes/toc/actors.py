@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.toc.presence import Im, Presence, Status, Unavailable
+from fakes.toc.text import encode_im, encode_latin
 
 if TYPE_CHECKING:
     from fakes.toc.aim import Aim
@@ -51,19 +52,18 @@ class Actor(Arrivals[Im]):
         self._aim.signs_off(self.name)
 
     def says(self, to: str, text: str, *, auto: bool = False) -> bool:
-        """Sends an IM; return whether it was delivered.
+        """Sends an IM; returns whether it was delivered.
 
-        It is not if the recipient is offline or blocks the actor.
+        It is not if the recipient is offline or blocks the actor, or if it is too long for the
+        recipient's client. Raises ValueError for a NUL or a surrogate in the text.
         """
-        raw = text.encode("latin-1") if _is_latin(text) else text.encode()
-        encoding = "L" if _is_latin(text) else "U"
+        raw, encoding = encode_im(text)
 
         def say(presence: Presence) -> bool:
             try:
-                self._aim.send(presence, to, raw, auto=auto, encoding=encoding)
+                return self._aim.send(presence, to, raw, auto=auto, encoding=encoding)
             except Unavailable:
                 return False
-            return True
 
         return self._act(f"says to {to}{' (auto)' if auto else ''}: {text}", say)
 
@@ -90,7 +90,7 @@ class Actor(Arrivals[Im]):
         self._act(f"watches {', '.join(names)}", watch)
 
     def blocks(self, *names: str) -> None:
-        """Hides from these users, and from nobody else; they cannot reach the actor either."""
+        """Hides from these users, who cannot reach the actor either. All others still can."""
 
         def block(presence: Presence) -> None:
             with self._aim.changing(presence):
@@ -99,7 +99,7 @@ class Actor(Arrivals[Im]):
         self._act(f"blocks {', '.join(names)}", block)
 
     def warns(self, name: str, *, anonymous: bool = False) -> bool:
-        """Warns a user; return whether that was allowed. It takes an IM from the user before."""
+        """Warns a user who has sent an IM; returns whether that was allowed."""
 
         def warn(presence: Presence) -> bool:
             try:
@@ -117,20 +117,25 @@ class Actor(Arrivals[Im]):
             found = self._aim.rooms.open(room)
             if found is None:
                 raise LookupError(
-                    f"{room!r} cannot be the name of a room; use printable characters, no colon"
+                    f"{room!r} cannot be the name of a room; "
+                    "use printable characters of Latin-1, no colon"
                 )
             self._aim.rooms.join(found, presence)
 
         self._act(f"joins {room}", join)
 
     def says_in(self, room: str, text: str) -> None:
-        """Sends a message to a room. Raises LookupError if the actor is not in it."""
+        """Sends a message to a room.
+
+        Raises LookupError if the actor is not in it, ValueError for a character that is not Latin-1
+        or a NUL: in a room there is no other encoding.
+        """
+        raw = encode_latin(text)
 
         def say(presence: Presence) -> None:
             found = self._aim.rooms.open(room)
             if found is None or presence not in found.members:
                 raise LookupError(f"{self.name} is not in a room {room!r}; join it first")
-            raw = text.encode("latin-1", "replace")
             found.say(Im(self._aim.now(), self.name, found.name, raw))
 
         self._act(f"says in {room}: {text}", say)
@@ -155,7 +160,7 @@ class Actor(Arrivals[Im]):
     # ── inside ───────────────────────────────────────────────────────────────
 
     def _act(self, what: str, act: Callable[[Presence], T]) -> T:
-        """Runs an action on the loop's thread, signed on, and record it as an event."""
+        """Runs an action on the loop's thread, signed on, and records it as an event."""
 
         def run() -> T:
             sessions = self._aim.sessions.of(self.name)
@@ -178,9 +183,10 @@ class Actor(Arrivals[Im]):
 
     # ── the actor's door (presence.Door) ─────────────────────────────────────
 
-    def on_im(self, im: Im) -> None:
+    def on_im(self, im: Im) -> bool:
         self.add_arrival(im)
         self._aim.add_arrival(im)
+        return True
 
     def on_status(self, status: Status) -> None:
         self._statuses.append(status)
@@ -214,7 +220,3 @@ class Actor(Arrivals[Im]):
 
     def on_pause(self, seconds: float) -> None:
         self._notices.append(f"paused for {seconds:g} s")
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(character) < 256 for character in text)

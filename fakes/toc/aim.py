@@ -24,6 +24,7 @@ from fakes.toc import actors
 from fakes.toc.lists import NAME_LIMIT, fold, is_name
 from fakes.toc.presence import LEVEL, Account, Door, Im, Presence, Status, Unavailable
 from fakes.toc.rooms import Rooms
+from fakes.toc.text import check_message
 
 NAMED, ANONYMOUS = 10, 3  # points that a warning adds to the level
 
@@ -131,12 +132,15 @@ class Aim(Arrivals[Im]):
         auto: bool = False,
         encoding: str = "L",
         language: str = "en",
-    ) -> None:
-        """Delivers an IM. Raises Unavailable."""
+    ) -> bool:
+        """Delivers an IM. Returns False if it is too long for the recipient's client.
+
+        Raises Unavailable.
+        """
         recipient = self.reachable(sender, to)
         recipient.record_im_from(sender.name, self.now())
         im = Im(self.now(), sender.name, recipient.name, raw, auto, encoding, language)
-        recipient.door.on_im(im)
+        return recipient.door.on_im(im)
 
     def reachable(self, asker: Presence, name: str) -> Presence:
         """Returns the session of a user who is online and allows the asker.
@@ -200,7 +204,7 @@ class Aim(Arrivals[Im]):
                 if not is_name(name):
                     raise LookupError(
                         f"{name!r} cannot be a screen name; "
-                        f"use at most {NAME_LIMIT} characters and no colon"
+                        f"use at most {NAME_LIMIT} characters of Latin-1 and no colon"
                     )
                 self.known.add(name, Account(name))
             actor = actors.Actor(self, name, self._bridge, self._tell)
@@ -228,8 +232,10 @@ class Aim(Arrivals[Im]):
     def sends(self, name: str, message: str) -> None:
         """Sends a user any message: `world.aim.sends("OpsBot", "ERROR:903")`.
 
-        Raises LookupError if the user is not signed on.
+        Raises ValueError if it cannot be a message: it has a NUL, a character beyond Latin-1, or
+        more than 8,185 bytes. Raises LookupError if the user is not signed on.
         """
+        check_message(message)
         self._bridge.call(lambda: self._signed_on(name).door.on_message(message))
 
     def pauses(self, name: str, seconds: float = 2.0) -> None:

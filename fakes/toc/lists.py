@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fakes.toc.frames import MESSAGE_LIMIT
+from fakes.toc.text import is_latin
 
 PERMIT_ALL, DENY_ALL, PERMIT_SOME, DENY_SOME, BUDDIES_ONLY = 1, 2, 3, 4, 5
 # Bytes of a screen name. AOL allowed 16; with 48 the URL of a profile still fits the buffer of the
@@ -29,9 +30,11 @@ def fold(name: str) -> str:
 def is_name(name: str) -> bool:
     """Whether this can be a screen name.
 
-    A colon is not allowed, because colons separate the fields of messages and are not escaped.
+    A colon is not allowed, because colons separate the fields of messages and are not escaped. All
+    characters are Latin-1, because messages are.
     """
-    return bool(fold(name)) and len(name) <= NAME_LIMIT and ":" not in name and name.isprintable()
+    fits = bool(fold(name)) and len(name) <= NAME_LIMIT and is_latin(name)
+    return fits and ":" not in name and name.isprintable()
 
 
 def add(names: dict[str, str], new: list[str]) -> None:
@@ -124,10 +127,20 @@ class Lists:
         lines += [f"d {name}" for name in self.permissions.denied.values()]
         return "".join(line + "\n" for line in lines)
 
-    @text.setter
-    def text(self, text: str) -> None:
-        self.groups.clear()
-        self.permissions = Permissions()
+    def store(self, text: str) -> bool:
+        """Replaces the lists by those in a text of TOC 1.0.
+
+        Returns False, and changes nothing, if they would be too long for one message.
+        """
+        before = self.groups, self.permissions, self._text
+        self._read(text)
+        if self.full:
+            self.groups, self.permissions, self._text = before
+            return False
+        return True
+
+    def _read(self, text: str) -> None:
+        self.groups, self.permissions = {}, Permissions()
         group = FIRST_GROUP
         for line in text.split("\n"):
             letter, _, value = line.rstrip("\r").partition(" ")
@@ -158,8 +171,9 @@ class Lists:
 
     @property
     def full(self) -> bool:
-        """Whether the lists are too long for one message."""
-        return len("CONFIG2:") + len(self.config2) > MESSAGE_LIMIT
+        """Whether the lists are too long for one message, in either form."""
+        longest = max(len("CONFIG:") + len(self.text), len("CONFIG2:") + len(self.config2))
+        return longest > MESSAGE_LIMIT
 
     def change(self, edit: Callable[[], object]) -> bool:
         """Applies an edit; undo it and return False if the lists would not fit one message."""

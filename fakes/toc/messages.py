@@ -29,6 +29,7 @@ TOO_FAST = 903
 INVALID_INPUT = 911
 LIST_IS_FULL = 931
 NO_CHAT = 950
+TOO_BIG = 961
 DIRECTORY_IS_DOWN = 973
 NO_DIRECTORY_ENTRY = 977
 WRONG_LOGIN = 980
@@ -37,8 +38,16 @@ NAMING = frozenset({901, 902, 950, 960, 961, 962, 979, 989})
 
 
 def error(code: int, *names: str) -> str:
-    """`ERROR`. The codes from 980 to 989 end the session."""
-    return ":".join(["ERROR", str(code), *names])
+    """`ERROR`. The codes from 980 to 989 end the session.
+
+    A name that a client has sent may be too long to be repeated, and is cut then.
+    """
+    return ":".join(["ERROR", str(code), *names])[:MESSAGE_LIMIT]
+
+
+def is_too_long(message: str) -> bool:
+    """Whether a message does not fit into one frame."""
+    return len(message) > MESSAGE_LIMIT
 
 
 def is_final(message: str) -> bool:

@@ -78,8 +78,8 @@ class Status:
 class Door(Protocol):
     """How the service notifies a user."""
 
-    def on_im(self, im: Im) -> None:
-        """An IM for the user."""
+    def on_im(self, im: Im) -> bool:
+        """An IM for the user. Returns False if it is too long for the user's client."""
 
     def on_status(self, status: Status) -> None:
         """The status of a user whom this one watches."""
@@ -210,7 +210,7 @@ def account_from(
     screen_name: str, password: str, buddies: Mapping[str, Iterable[str]], profile: str = ""
 ) -> Account:
     """Returns an account with its buddies in groups. Raises ValueError."""
-    if not is_name(screen_name) or not _is_latin(screen_name):
+    if not is_name(screen_name):
         raise ValueError(
             f"screen_name: {screen_name!r} is not a screen name; write a name like OpsBot "
             "(Latin-1, no colon, at most 48 characters)"
@@ -231,7 +231,3 @@ def account_from(
             "give fewer than 8,185 bytes of names"
         )
     return account
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(character) < 256 for character in text)

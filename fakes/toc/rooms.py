@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from itertools import count
 
+from fakes.toc.frames import COMMAND_LIMIT
 from fakes.toc.presence import Im, Presence
+from fakes.toc.text import is_latin
 
 EXCHANGE = "4"  # the only exchange that clients ask for
 ROOMS = 100  # how many rooms one user may be in at the same time
+# Bytes of a room's name: as long as a command can be by default, and much less than a message can.
+NAME_LIMIT = COMMAND_LIMIT
 
 
 class Room:
@@ -46,7 +50,9 @@ class Rooms:
         """
         key = " ".join(word for word in name.lower().split(" ") if word)
         # In CHAT_INVITE another field follows the name, so it may not hold a colon.
-        if not key or ":" in name or not name.isprintable():
+        if not key or ":" in name or not name.isprintable() or not is_latin(name):
+            return None
+        if len(name) > NAME_LIMIT:
             return None
         if key not in self._by_name:
             room = Room(next(self._numbers), name, key)

@@ -31,6 +31,7 @@ from fakes.toc.presence import Presence
 from fakes.toc.rate import RateLimiter
 from fakes.toc.refusals import Drop, Ignored
 from fakes.toc.roasting import unroast
+from fakes.toc.text import check_message
 from fakes.wire import Handler, Refuse, Rule, Runtime, Secret, Session, Unit, rule
 
 T = TypeVar("T", bound=type[Session])
@@ -209,10 +210,13 @@ class Toc(Session):
         """Sends the text of a `reply` fault. A bare number becomes an ERROR message.
 
         `toc_send_im reply 901` names the user that the command named, as the real error does.
+        Raises ValueError for a text that cannot be a message.
         """
         if re.fullmatch("[0-9]{3}", text):
             code = int(text)
             text = error(code, *([self._first_argument] if code in messages.NAMING else []))
+        else:
+            check_message(text)
         self.refused(Refuse(text))
 
     # ── output ───────────────────────────────────────────────────────────────

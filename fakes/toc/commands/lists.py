@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 def toc_set_config(session: Toc, unit: Unit) -> None:
     """`text`: store the configuration."""
     with session.aim.changing(session.presence):
-        session.presence.account.lists.text = unbraced(" ".join(arguments(unit)))
+        stored = session.presence.account.lists.store(unbraced(" ".join(arguments(unit))))
+    if not stored:
+        raise Refuse(error(messages.INVALID_INPUT))
 
 
 def toc_add_buddy(session: Toc, unit: Unit) -> None:

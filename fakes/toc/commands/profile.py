@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from fakes.toc import messages
 from fakes.toc.arguments import arguments, number
-from fakes.toc.lists import fold, is_name
+from fakes.toc.frames import MESSAGE_LIMIT
+from fakes.toc.lists import NAME_LIMIT, fold, is_name
 from fakes.toc.messages import error
 from fakes.toc.pages import DIRECTORY, PROFILE, url
 from fakes.toc.presence import Presence, Unavailable
@@ -16,6 +17,10 @@ from fakes.wire import Refuse, Unit
 
 if TYPE_CHECKING:
     from fakes.toc.session import Toc
+
+UUID = len("09461343-4C7F-11D1-8222-444553540000")
+# Capabilities of one user: as many as fit into a BUDDY_CAPS2, with a colon or a comma before each.
+CAPABILITIES = (MESSAGE_LIMIT - len("BUDDY_CAPS2:") - NAME_LIMIT) // (1 + UUID)
 
 
 # ── presence ─────────────────────────────────────────────────────────────────
@@ -38,6 +43,8 @@ def toc_set_idle(session: Toc, unit: Unit) -> None:
 def toc_set_caps(session: Toc, unit: Unit) -> None:
     """`[capability…]`: replace all capabilities."""
     texts = [text for argument in arguments(unit) for text in argument.split(",") if text]
+    if len(texts) > CAPABILITIES:
+        raise Refuse(error(messages.INVALID_INPUT))
     with session.aim.changing(session.presence, announce=True):
         session.presence.capabilities = tuple(_capability(text) for text in texts)
 
