@@ -15,9 +15,9 @@ from comms.clock import Clock
 from comms.errors import Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.settings import load
 from comms.toc.buddies import STATUSES, Buddy
-from comms.toc.client import Client
+from comms.toc.client import LONGEST_CHARACTER, Client
 from comms.toc.markup import Html
-from comms.toc.messages import Complaint
+from comms.toc.messages import COMMAND, Complaint
 from comms.toc.session import INBOX
 from tests.toc_peer import Peer, Session, arguments, update
 
@@ -173,7 +173,18 @@ def test_a_port_without_a_listener_is_unreachable_at_once(peer: Peer, client: Cl
         client.connect()
 
 
-@pytest.mark.parametrize("wrong", [{"password": ""}, {"screen_name": ""}, {"password": "пароль"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"password": ""},
+        {"screen_name": ""},
+        {"password": "пароль"},
+        {"password": "x" * 1100},
+        {"screen_name": "x" * 2000},
+        {"screen_name": "€" * 300},
+        {"screen_name": "x" * 70_000},
+    ],
+)
 def test_a_name_or_password_that_cannot_be_used_is_a_settings_error(
     peer: Peer, wrong: dict[str, str]
 ) -> None:
@@ -277,6 +288,33 @@ def test_a_handler_that_raises_is_logged_and_the_others_are_called(
     ]
 
 
+@pytest.mark.parametrize("digits", [3, 18, 19, 309, 400, 4300, 4301, 8000, 60_000])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "ERROR:{}",
+        "ERROR:{}:bob",
+        "EVILED:{}:Bob",
+        "UPDATE_BUDDY2:Bob:T:{}:0:0: O :",
+        "UPDATE_BUDDY2:Bob:T:0:{}:0: O :",
+        "UPDATE_BUDDY2:Bob:T:0:0:{}: O :",
+        "CHAT_IN:{}:Bob:F:hello",
+        "IM_IN2:{}:F:F:hello",
+    ],
+)
+def test_a_number_of_any_length_does_not_end_the_program(
+    peer: Peer, client: Client, message: str, digits: int
+) -> None:
+    heard: list[str] = []
+    client.on_im(lambda message, buddy, auto_response: heard.append(message.text))
+    client.connect()
+    peer.session.send(message.format("9" * digits), "IM_IN2:Bob:F:F:next")
+    assert client.send_im("bob", "hi")
+    client.wait()
+    assert heard[-1] == "next"
+    assert len(peer.sessions) == 1
+
+
 def test_a_message_that_cannot_be_parsed_is_logged_and_the_next_is_handled(
     peer: Peer, client: Client
 ) -> None:
@@ -316,6 +354,69 @@ def test_a_long_im_is_split_between_lines_within_the_limit(peer: Peer, client: C
     assert [line for text in sent for line in Html(text).text.splitlines()] == lines
     longest = max(len(payload) for kind, payload in peer.session.received)
     assert 1900 < longest + 6 <= 2048  # with header and NUL; the peer checks each frame, too
+
+
+@pytest.mark.parametrize("length", [*range(2010, 2060), 2500, 8185, 8192, 70_000])
+@pytest.mark.parametrize("text", ["", "hello", "€", Html("<b>hello</b>")])
+def test_a_name_that_leaves_no_room_for_a_text_is_refused(
+    peer: Peer, client: Client, length: int, text: str
+) -> None:
+    client.connect()
+    name = "x" * length
+    head = len(f"toc_send_im {name} ")
+    if head + 2 + max(len(text), LONGEST_CHARACTER) <= COMMAND:
+        assert client.send_im(name, text)
+        assert [to for to, _ in ims(peer)] == [name]
+    elif head + 2 + LONGEST_CHARACTER <= COMMAND:
+        client.send_im(name, "hello")  # in pieces
+    else:
+        with pytest.raises(ValueError, match="no room for a text; use a shorter name"):
+            client.send_im(name, text)
+        client.wait()
+        assert ims(peer) == []
+
+
+@pytest.mark.parametrize("length", [*range(2000, 2060), 4080, 4090, 8184, 8185, 8186, 8191, 8192])
+@pytest.mark.parametrize("character", ["x", "é", "€", '"', "<"])
+def test_an_im_of_any_length_arrives_complete(
+    peer: Peer, client: Client, character: str, length: int
+) -> None:
+    client.connect()
+    assert client.send_im("bob", character * length)
+    sent = [Html(text).text for _, text in ims(peer)]
+    assert "".join(sent) == character * length
+    assert all(len(payload) <= COMMAND + 1 for _, payload in peer.session.received)
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1, 2])
+@pytest.mark.parametrize(
+    ("command", "act"),
+    [
+        ("toc_set_away ?", lambda client, text: client.go_away(text)),
+        ("toc2_new_group ?", lambda client, text: client.buddy_list.add_group(text)),
+        ("toc_evil ? norm", lambda client, text: client.buddy_list.buddy_named(text).warn()),
+        ("toc_chat_join 4 ?", lambda client, text: client.join_chat(text)),
+        (
+            "toc2_new_buddies {g:F\nb:?\n}",
+            lambda client, text: client.buddy_list.add_buddy("F", text),
+        ),
+    ],
+)
+def test_a_command_that_is_too_long_is_refused_and_the_session_goes_on(
+    peer: Peer, client: Client, command: str, act: Callable[[Client, str], object], excess: int
+) -> None:
+    peer.on["toc_chat_join"] = lambda session, rest: session.send("CHAT_JOIN:1:room")
+    client.connect()
+    quotes = 2 if command.startswith(("toc_set_away", "toc_chat_join")) else 0
+    text = "x" * (COMMAND - len(command) + 1 - quotes + excess)
+    if excess > 0:
+        with pytest.raises(ValueError, match=rf"{command.split()[0]} has {COMMAND + excess} bytes"):
+            act(client, text)
+    else:
+        act(client, text)
+    assert client.send_im("bob", "still here")
+    sent = [len(line) for line in peer.session.commands() if line.startswith(command.split()[0])]
+    assert sent == ([COMMAND + excess] if excess <= 0 else [])
 
 
 def test_html_that_cannot_be_split_is_not_sent_in_part(peer: Peer, client: Client) -> None:
@@ -538,6 +639,40 @@ def test_many_watched_names_are_sent_in_several_commands(peer: Peer, client: Cli
     assert [name for line in lines for name in line.split()[1:]] == [
         f"watched{number}" for number in range(500)
     ]
+
+
+@pytest.mark.parametrize("characters", range(1, 40))
+def test_watched_names_are_counted_in_bytes_as_they_are_sent(
+    peer: Peer, client: Client, characters: int
+) -> None:
+    """Each character beyond Latin-1 is sent as a reference of several bytes."""
+    names = [f"{number}{'€' * characters}" for number in range(60)]
+    for name in names:
+        client.buddy_list.buddy_named(name).on_status("online")(lambda: None)
+    client.connect()
+    lines = peer.session.commands()
+    assert all(line.startswith("toc_add_buddy ") and len(line) <= COMMAND for line in lines)
+    sent = [name for line in lines for name in arguments(line.partition(" ")[2])]
+    assert sent == [name.replace("€", "&#8364;") for name in names]
+
+
+@pytest.mark.parametrize("online", [True, False])
+@pytest.mark.parametrize("excess", [-1, 0, 1, 2, 10_000])
+def test_a_name_that_no_command_can_hold_is_not_watched(
+    peer: Peer, client: Client, online: bool, excess: int
+) -> None:
+    name = "x" * (COMMAND - len("toc_add_buddy ") + excess)
+    if online:
+        client.connect()
+    buddy = client.buddy_list.buddy_named(name)
+    if excess > 0:
+        with pytest.raises(ValueError, match=r"toc_add_buddy has .* bytes"):
+            buddy.on_status("online")(lambda: None)
+    else:
+        buddy.on_status("online")(lambda: None)
+    client.connect()  # would fail each time if the name were remembered
+    expected = [f"toc_add_buddy {name}"] if excess <= 0 else []
+    assert peer.session.commands() == expected
 
 
 def test_strangers_who_send_messages_do_not_fill_the_memory(peer: Peer, client: Client) -> None:
@@ -808,6 +943,21 @@ def test_a_lost_connection_is_restored_with_status_and_rooms(
     assert [line.split()[0] for line in peer.log()] == ["aim-link-lost", "aim-back"]
     client.send_chat("war room", "hi")
     assert peer.session.commands()[-1] == 'toc_chat_send 2 "hi"'
+
+
+def test_a_room_whose_name_no_command_can_hold_is_not_joined_again(
+    peer: Peer, client: Client
+) -> None:
+    """The server chooses the form of a room's name, which may be longer than the client's."""
+    peer.on["toc_chat_join"] = lambda session, rest: session.send("CHAT_JOIN:1:" + "x" * 8000)
+    client.connect()
+    client.join_chat("room")
+    peer.clock.at(10, lambda: peer.session.hang_up())
+    peer.clock.at(60, lambda: None)
+    client.wait()
+    assert len(peer.sessions) == 2
+    events = ["aim-link-lost", "aim-back", "aim-room-lost"]
+    assert sorted(line.split()[0] for line in peer.log()) == sorted(events)
 
 
 def test_a_connection_cut_at_any_byte_is_restored(peer: Peer, client: Client) -> None:

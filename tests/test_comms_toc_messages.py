@@ -14,6 +14,7 @@ from comms.toc.messages import (
     complaint,
     encode_command,
     normalize,
+    number,
     parse,
     quote,
     roast,
@@ -219,6 +220,26 @@ def test_each_error_has_its_own_argument() -> None:
 @pytest.mark.parametrize("raw", [b"ERROR:999:x", b"ERROR:nonsense", b"ERROR:"])
 def test_an_unknown_code_is_a_complaint_too(raw: bytes) -> None:
     assert "unknown to this client" in str(complaint(parse(raw)))
+
+
+@pytest.mark.parametrize("digits", [3, 4, 18, 19, 4300, 4301, 8000])
+def test_a_code_of_any_length_is_a_complaint(digits: int) -> None:
+    code = complaint(parse(b"ERROR:" + b"9" * digits)).code
+    assert code == (int("9" * digits) if digits <= 18 else 0)
+
+
+def test_a_number_has_at_most_18_digits() -> None:
+    assert number("") == 0
+    assert number("1767571200") == 1767571200
+    assert number("9" * 18) == 10**18 - 1
+    for text in ("9" * 19, "x", "1.5", "-1", "1 2"):
+        with pytest.raises(ValueError, match="is not a number"):
+            number(text)
+
+
+def test_a_nul_inside_a_command_is_refused() -> None:
+    with pytest.raises(ValueError, match="toc_send_im: a NUL at position 17 would end the command"):
+        encode_command('toc_send_im bob "\0"')
 
 
 def test_each_code_of_the_protocol_has_a_text() -> None:

@@ -8,7 +8,7 @@ from functools import total_ordering
 from typing import TYPE_CHECKING, TypeVar
 
 from comms.suggest import did_you_mean
-from comms.toc.messages import Message, argument, escape, normalize
+from comms.toc.messages import Message, argument, escape, normalize, number
 
 if TYPE_CHECKING:
     from comms.toc.client import Client
@@ -46,9 +46,9 @@ def read_presence(message: Message) -> Presence:
     return Presence(
         message["name"],
         message["online"] == "T",
-        int(message["evil"] or 0),
-        float(int(message["signon"] or 0)),
-        int(message["idle"] or 0),
+        number(message["evil"]),
+        float(number(message["signon"])),
+        number(message["idle"]),
         message["class"][2:3] == "U",  # the third character; the second is about the account
     )
 
@@ -86,7 +86,7 @@ class Buddy:
 
         It gets no arguments. A sign-on is first `online`, and then the status that it came with.
         The buddy is watched from now on, whether or not it is on the stored list. Raises ValueError
-        for an unknown status.
+        for an unknown status, and for a screen name that is too long for a command.
         """
         for status in statuses:
             if status not in STATUSES:
@@ -110,7 +110,7 @@ class Buddy:
     def warn(self, anonymous: bool = False) -> None:
         """Warns the user: the higher the warning level, the slower they may send messages.
 
-        Raises Refused (902) if that is not allowed.
+        Raises Refused (902) if that is not allowed, and what `Client.warn` raises.
         """
         self._client.warn(self, anonymous)
 

@@ -34,6 +34,8 @@ from comms.toc.messages import (
     Message,
     argument,
     complaint,
+    encode,
+    encode_command,
     normalize,
     quote,
     signon_command,
@@ -45,6 +47,8 @@ from comms.toc.session import UPDATES, Session
 # later one is twice as long, up to the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
+
+LONGEST_CHARACTER = len("&#1114111;")  # bytes that one character of a text may need
 
 # The fields of an UPDATE_BUDDY about a user who has left.
 _OFFLINE = {"online": "F", "evil": "0", "signon": "0", "idle": "0", "class": "   "}
@@ -103,12 +107,17 @@ class Client:
         return handler
 
     def watch(self, buddy: Buddy) -> None:
-        """Asks for a buddy's presence while signed on, even if it is not on the stored list."""
+        """Asks for a buddy's presence while signed on, even if it is not on the stored list.
+
+        Raises ValueError if the screen name is too long for a command.
+        """
+        command = f"toc_add_buddy {argument(buddy.name)}"
+        encode_command(command)  # a name that cannot be sent would break every later sign-on
         self.buddy_list.remember(buddy)
         if buddy.name not in self._watched:
             self._watched[buddy.name] = buddy
             if self._session is not None:
-                self.send_command(f"toc_add_buddy {argument(buddy.name)}")
+                self.send_command(command)
 
     # ── signing on and off ───────────────────────────────────────────────────
 
@@ -175,7 +184,9 @@ class Client:
         Returns whether it is certain that it has arrived; some servers leave that open. Waits when
         the rate limit is exceeded. Raises Refused if nobody of that name is online (901), TryLater
         if the rate limit remains exceeded, Unreachable if the IM was not sent, Unknown if the
-        connection was lost before the server could answer.
+        connection was lost before the server could answer. Raises ValueError if the name is too
+        long for a command, and for a line of Html that is too long for an IM, before anything is
+        sent.
         """
         buddy = to if isinstance(to, Buddy) else Buddy(self, to)
         if self._dispatcher.muted == buddy:
@@ -189,31 +200,41 @@ class Client:
         )
 
     def warn(self, buddy: Buddy, anonymous: bool = False) -> None:
-        """Warns a user who has recently sent an IM. Raises Refused (902) if that is not allowed."""
+        """Warns a user who has recently sent an IM.
+
+        Raises Refused (902) if that is not allowed, TryLater, Unreachable, Unknown, and ValueError
+        if the name is too long for a command.
+        """
         kind = "anon" if anonymous else "norm"
         self._required().request(f"toc_evil {argument(buddy.name)} {kind}", {901, 902})
 
     def go_away(self, message: str) -> None:
-        """Sets the status to away, with a message."""
+        """Sets the status to away, with a message.
+
+        Raises Unreachable, and ValueError if the message is too long for a command.
+        """
         away = quote(to_html(message))
         self.send_command(f"toc_set_away {away}")
         self._away = away
 
     def come_back(self) -> None:
-        """Ends the status away."""
+        """Ends the status away. Raises Unreachable."""
         self.send_command("toc_set_away")
         self._away = None
 
     def idle(self, seconds: float) -> None:
         """Tells the server how long the user has been idle already; 0 ends the idle time.
 
-        Once is enough, because the server goes on counting.
+        Once is enough, because the server goes on counting. Raises Unreachable.
         """
         self.send_command(f"toc_set_idle {seconds:.0f}")
         self._idle_since = self._clock.time() - seconds if seconds > 0 else None
 
     def join_chat(self, room: str) -> None:
-        """Enters a chat room. Raises Refused (950), Unreachable."""
+        """Enters a chat room.
+
+        Raises Refused (950), Unreachable, and ValueError if the name is too long for a command.
+        """
         session = self._required()
         session.send(f"toc_chat_join 4 {quote(room)}")
         for message in session.receive_for(self.server.timeout):
@@ -238,7 +259,10 @@ class Client:
         self.rooms.left(id)
 
     def send_command(self, line: str) -> None:
-        """Sends a command as it is. Raises Unreachable, and ValueError if it is too long."""
+        """Sends a command as it is.
+
+        Raises Unreachable, and ValueError if the command is too long or contains a NUL.
+        """
         self._required().send(line)
 
     # ── inside ───────────────────────────────────────────────────────────────
@@ -262,7 +286,7 @@ class Client:
         """Sends the watched buddies and our own status, and waits for everybody else's."""
         line = "toc_add_buddy"
         for name in map(argument, self._watched):
-            if len(line) + len(name) >= COMMAND:
+            if len(encode(f"{line} {name}")) > COMMAND:
                 session.send(line)
                 line = "toc_add_buddy"
             line += f" {name}"
@@ -316,7 +340,7 @@ class Client:
         for room in rooms:
             try:
                 self.join_chat(room)
-            except CommsError as error:
+            except (CommsError, ValueError) as error:  # ValueError: the room's name is too long
                 self._host.log("aim-room-lost", "warning", room=room, trouble=error)
         return True
 
@@ -329,7 +353,11 @@ class Client:
     def _send_text(self, head: str, text: str, tail: str, codes: set[int]) -> bool:
         """Sends a command around a text, as many times as the length of the text requires."""
         session = self._required()
-        limit = COMMAND - len((head + tail).encode("latin-1", "xmlcharrefreplace"))
+        limit = COMMAND - len(encode(head + tail))
+        if limit < len('""') + LONGEST_CHARACTER:
+            raise ValueError(
+                f"{head[:40]!r}…: the command leaves no room for a text; use a shorter name"
+            )
         certain = True
         # Split everything first: a text that cannot be split is not sent in part.
         for piece in list(split_message(text, limit)):

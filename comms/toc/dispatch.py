@@ -10,7 +10,7 @@ from comms.errors import Unreachable
 from comms.host import Host
 from comms.toc.buddies import Buddy, read_presence
 from comms.toc.markup import Html
-from comms.toc.messages import Complaint, Message, complaint, normalize
+from comms.toc.messages import Complaint, Message, complaint, normalize, number
 from comms.toc.session import UPDATES
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Dispatcher:
             self._client.buddy_list.update(message["text"])
         elif message.kind == "NICK":
             self._client.screen_name = message["name"]
-        elif message.kind == "EVILED" and message["level"].isdecimal():
-            self._client.warning_level = int(message["level"])
+        elif message.kind == "EVILED":
+            self._warned(message)
         elif message.kind == "CHAT_LEFT":
             self._client.rooms.left(message["id"])
         elif message.kind == "PAUSE":
@@ -70,6 +70,12 @@ class Dispatcher:
                 call(self._host, handler, Html(message["text"]), buddy, auto_response)
         finally:
             self.muted = None
+
+    def _warned(self, message: Message) -> None:
+        try:
+            self._client.warning_level = number(message["level"])
+        except ValueError as error:
+            self._host.log("aim-not-understood", "warning", message=message.kind, trouble=error)
 
     def _presence(self, message: Message) -> None:
         try:

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from comms.toc.messages import quote
+from comms.toc.messages import encode, quote
 
 
 class Html(str):
@@ -93,4 +93,4 @@ def _split_line(line: str, limit: int) -> Iterator[str]:
 
 def _size(marked: str) -> int:
     """Returns the number of bytes on the wire, quotes included."""
-    return len(quote(marked).encode("latin-1", "xmlcharrefreplace"))
+    return len(encode(quote(marked)))

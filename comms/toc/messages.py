@@ -147,8 +147,22 @@ def parse(payload: bytes) -> Message:
 
 def complaint(message: Message) -> Complaint:
     """Returns the content of an ERROR. A code that is not a number becomes 0."""
-    code = message["code"]
-    return Complaint(int(code) if code.isdecimal() else 0, message["argument"])
+    try:
+        code = number(message["code"])
+    except ValueError:
+        code = 0
+    return Complaint(code, message["argument"])
+
+
+def number(text: str) -> int:
+    """Returns a field that is a number; 0 if it is empty. Raises ValueError if it is not one.
+
+    It has at most 18 digits. Python refuses to convert some thousand digits, and 400 of them are
+    too large for a float, so that a server's mistake would look like one of ours.
+    """
+    if not re.fullmatch("[0-9]{0,18}", text):
+        raise ValueError(f"{text[:40]!r} is not a number of at most 18 digits")
+    return int(text or 0)
 
 
 # ── commands to the server ───────────────────────────────────────────────────
@@ -157,13 +171,23 @@ def complaint(message: Message) -> Complaint:
 def encode_command(line: str) -> bytes:
     """Returns a command as the payload of a DATA frame.
 
-    Raises ValueError if it is longer than servers accept.
+    Raises ValueError if it is longer than servers accept, or contains a NUL.
     """
-    raw = line.encode("latin-1", "xmlcharrefreplace")
+    raw = encode(line)
+    command = line.partition(" ")[0][:40]
+    if b"\0" in raw:
+        position = line.index("\0")
+        raise ValueError(f"{command}: a NUL at position {position} would end the command")
     if len(raw) > COMMAND:
-        command = line.split()[0]
-        raise ValueError(f"{command} has {len(raw)} bytes; servers hang up on more than {COMMAND}")
+        raise ValueError(
+            f"{command} has {len(raw)} bytes; servers hang up on more than {COMMAND}: shorten it"
+        )
     return raw + b"\0"
+
+
+def encode(text: str) -> bytes:
+    """Returns text in Latin-1, with a reference for each character that Latin-1 does not have."""
+    return text.encode("latin-1", "xmlcharrefreplace")
 
 
 def normalize(name: str) -> str:
@@ -193,15 +217,17 @@ def escape(text: str) -> str:
 def signon_command(name: str, password: str) -> str:
     """Returns the `toc2_signon` command.
 
-    Raises ValueError for a name or password that TOC cannot transmit.
+    Raises ValueError for a name or password that TOC cannot transmit, or that is too long.
     """
     own = normalize(name)
     if not own or not password:
         raise ValueError("a screen name and a password of at least one character are necessary")
-    return (
+    command = (
         f"toc2_signon login.oscar.aol.com 5190 {argument(own)} {roast(password)} english "
         f"{quote('TIC:comms')} 160 {signon_code(own, password)}"
     )
+    encode_command(command)  # raises ValueError now, and not at each attempt to sign on
+    return command
 
 
 def roast(password: str) -> str:

@@ -72,7 +72,7 @@ class Session:
         return complaint(answer) if answer.kind == "ERROR" else None
 
     def send(self, line: str) -> None:
-        """Sends a command. Raises Unreachable, and ValueError if it is too long."""
+        """Sends a command. Raises Unreachable, and ValueError if it is too long or has a NUL."""
         self._write(self._frames.write(frames.DATA, encode_command(line)))
 
     def request(self, line: str, codes: set[int]) -> bool:
