@@ -51,6 +51,15 @@ def put(outbox: Outbox, text: str, answer: bool = False) -> None:
     outbox.put(THEM, text, Rehearsal().time(), "normal", "t1", answer)
 
 
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\ufffe", "\ud800", "\udc80"])
+def test_a_text_waits_as_it_will_be_sent(state: State, character: str) -> None:
+    outbox, jabber = Outbox(state), Jabber()
+    put(outbox, f"a{character}b")
+    assert outbox.waiting() == [(THEM, "a\ufffdb")]
+    assert flush(outbox, jabber) == [("a\ufffdb", "sent")]
+    assert jabber.sent[0].findtext("{jabber:client}body") == "a\ufffdb"
+
+
 def test_messages_are_sent_once_oldest_first(state: State) -> None:
     outbox, jabber = Outbox(state), Jabber()
     put(outbox, "one")

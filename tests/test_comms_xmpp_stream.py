@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.xmpp import stream
-from comms.xmpp.stream import CLIENT, LANG, End, Event, Header, Malformed, Reader, to_bytes
+from comms.xmpp.stream import (
+    CLIENT,
+    LANG,
+    End,
+    Event,
+    Header,
+    Malformed,
+    Reader,
+    representable,
+    to_bytes,
+)
 
 OPEN = (
     b"<?xml version='1.0'?>\n"
@@ -189,15 +199,31 @@ def elements(draw: st.DrawFn, depth: int = 3) -> Element:
     return element
 
 
-def as_sent(element: Element) -> Element:
+def is_xml(character: str) -> bool:
+    """Whether XML 1.0 §2.2 allows the character, written from that section."""
+    number = ord(character)
+    ranges = ((0x20, 0xD7FF), (0xE000, 0xFFFD), (0x10000, 0x10FFFF))
+    return number in (0x9, 0xA, 0xD) or any(first <= number <= last for first, last in ranges)
+
+
+def replaced(text: str) -> str:
     """Replaces what XML cannot represent."""
+    return "".join(character if is_xml(character) else "\ufffd" for character in text)
+
+
+def as_sent(element: Element) -> Element:
     for part in element.iter():
-        part.text = stream._FORBIDDEN.sub("\ufffd", part.text or "") or None
-        part.tail = stream._FORBIDDEN.sub("\ufffd", part.tail or "") or None
+        part.text = replaced(part.text or "") or None
+        part.tail = replaced(part.tail or "") or None
         for key, value in part.items():
-            part.set(key, stream._FORBIDDEN.sub("\ufffd", value))
+            part.set(key, replaced(value))
     element.tail = None
     return element
+
+
+@given(st.text())
+def test_only_what_xml_cannot_represent_becomes_the_replacement_character(text: str) -> None:
+    assert representable(text) == replaced(text)
 
 
 @given(elements())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from fakes import World
 from fakes.transcripts.recorder import render
 from fakes.wire import Want
 from fakes.world import WorldError
-from fakes.xmpp.jabber import Availability, Contact
+from fakes.xmpp.jabber import Actor, Availability, Contact
+from fakes.xmpp.stanzas import Stanza
 from tests.xmpp_raw import HEADER, SASL, Client, bind, bound, login, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -276,6 +278,54 @@ def test_a_test_can_inject_a_stanza_from_any_address() -> None:
 def test_a_stanza_that_is_not_complete_cannot_be_injected(stanza: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         world().jabber.inject(stanza)
+
+
+PASS = ("utf-8", "surrogatepass")
+NOT_XML = ["\0", "\x01", "\x0b", "\x1f", "\ufffe", "\uffff", "\ud800", "\udfff"]
+
+
+@pytest.mark.parametrize("character", NOT_XML)
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda romeo, c: romeo.says(JULIET, f"ab{c}d"),
+        lambda romeo, c: romeo.says(f"ju{c}@example.test", "hello"),
+        lambda romeo, c: romeo.says(JULIET, "hello", type=f"ch{c}t"),
+        lambda romeo, c: romeo.comes(status=f"ab{c}d"),
+        lambda romeo, c: romeo.comes(show=f"aw{c}y"),
+        lambda romeo, c: romeo.goes(f"ab{c}d"),
+        lambda romeo, c: romeo.asks(f"ju{c}@example.test"),
+        lambda romeo, c: romeo.accepts(f"ju{c}@example.test"),
+        lambda romeo, c: romeo.sends(f"<m{c}/>"),
+        lambda romeo, c: romeo.sends(Stanza("message", to=f"ju{c}")),
+        lambda romeo, c: romeo.sends(Stanza("message", content=f"<{c}/>".encode(*PASS))),
+        lambda romeo, c: romeo.jabber.inject(f"<m{c}/>"),
+        lambda romeo, c: romeo.jabber.end("", text=f"ab{c}d"),
+        lambda romeo, c: romeo.jabber.end("", condition=f"ab{c}d"),
+    ],
+)
+def test_a_character_that_xml_cannot_hold_is_refused_before_anything_happens(
+    act: Callable[[Actor, str], object], character: str
+) -> None:
+    place = world()
+    juliet = bound(place, "juliet")
+    romeo = place.jabber.actor(ROMEO)
+    name = f"U\\+{ord(character):04X}"
+    with pytest.raises(ValueError, match=rf"{name} at position \d+ .*XML 1\.0; leave it out"):
+        act(romeo, character)
+    assert place.jabber.sessions(ROMEO) == []
+    assert place.jabber.all == []
+    assert list(place.events) == []
+    assert juliet.hears() == b"" and not juliet.core.closed
+
+
+@pytest.mark.parametrize("character", ["\t", "\n", "\r", "\x7f", "\ufdd0", "\ufffd", "\U0001ffff"])
+def test_every_other_character_arrives(character: str) -> None:
+    place = world()
+    romeo, juliet = place.jabber.actor(ROMEO), place.jabber.actor(JULIET)
+    juliet.comes()
+    romeo.says(JULIET, f"ab{character}d")
+    assert [message.body for message in juliet.messages] == [f"ab{character}d"]
 
 
 def test_a_test_plays_a_contact_at_another_server() -> None:

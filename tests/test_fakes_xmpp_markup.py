@@ -9,13 +9,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.xmpp.markup import CLIENT, STREAMS, element, escape, local_name, namespace, serialize
+from fakes.xmpp.markup import (
+    CLIENT,
+    STREAMS,
+    check_text,
+    element,
+    escape,
+    local_name,
+    namespace,
+    serialize,
+)
 
 
 def parsed(text: str) -> Element:
     """Parses an element where a stream would have it."""
     scope = f"<x xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>{text}</x>"
     return ElementTree.fromstring(scope)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\0", r"U\+0000 at position 1 "),
+        ("\ufffe", r"U\+FFFE at position 0 "),
+        ("abc\udc80\0", r"U\+DC80 at position 3 "),
+    ],
+)
+def test_an_element_cannot_hold_what_xml_cannot(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        element("a", text=text)
+    with pytest.raises(ValueError, match=words):
+        element("a", {"b": text})
+
+
+@given(st.text())
+def test_a_text_is_refused_or_can_be_parsed(text: str) -> None:
+    try:
+        check_text(text)
+    except ValueError:
+        with pytest.raises((ElementTree.ParseError, UnicodeEncodeError)):
+            ElementTree.fromstring(f"<a>{escape(text)}</a>".encode())
+    else:
+        assert parsed(f"<a>{escape(text)}</a>").text == (text or None)
 
 
 def test_an_element_leaves_out_attributes_without_a_value() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fakes.xmpp.markup import CLIENT, DELAY, element
@@ -26,6 +28,15 @@ def test_a_stanza_is_read_into_fields_and_written_as_it_was() -> None:
     assert (stanza.subject, stanza.body, stanza.thread) == ("S", "B & C", "T")
     assert stanza.to_bytes().decode() == CHAT
     assert repr(stanza) == f"<{CHAT}>"
+
+
+@pytest.mark.parametrize("field", ["type", "to", "sender", "id", "lang"])
+def test_a_stanza_cannot_hold_what_xml_cannot(field: str) -> None:
+    attributes: dict[str, Any] = {field: "ab\x01"}
+    with pytest.raises(ValueError, match=r"U\+0001 at position 2 "):
+        build_stanza("message", **attributes)
+    with pytest.raises(ValueError, match=r"U\+0001 at position 9 "):
+        parse_stanza("<message \x01/>")
 
 
 def test_a_copy_has_other_fields_and_leaves_the_stanza_as_it_is() -> None:

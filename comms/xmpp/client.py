@@ -177,7 +177,8 @@ class Client:
 
         Any other user is asked first, and has `wait` seconds to agree. With `later`, nothing waits:
         the message is stored there and goes out when they have agreed. Returns True if the message
-        has been sent, False if it has been stored.
+        has been sent, False if it has been stored. Characters that XML cannot represent, such as
+        control characters, are sent as U+FFFD.
 
         Raises TryLater if the authorisation does not come in time, Refused if it is refused or if
         the address is unknown, Unreachable, Unknown if the message may have been sent, and
@@ -202,9 +203,10 @@ class Client:
         return True
 
     def send(self, element: Element) -> None:
-        """Sends a stanza as it is.
+        """Sends a stanza as it is, but with U+FFFD for characters that XML cannot represent.
 
-        Raises Unreachable if we are offline, Unknown if the connection is lost with it.
+        Raises Unreachable if we are offline, Unknown if the connection is lost with it, and
+        ValueError for an element or attribute whose name is invalid.
         """
         self._connection.send(element)
 

@@ -21,6 +21,7 @@ from comms.errors import CommsError, Unknown
 from comms.state import State
 from comms.xmpp import stanzas
 from comms.xmpp.addresses import Jid
+from comms.xmpp.stream import representable
 
 if TYPE_CHECKING:
     from comms.xmpp.client import Client
@@ -68,13 +69,14 @@ class Outbox:
         """Adds a message.
 
         An `answer` needs no authorisation, because the other side has written first. With `db`, the
-        message is added in the caller's open transaction.
+        message is added in the caller's open transaction. Characters that XML cannot represent are
+        stored as U+FFFD, as which they would be sent.
         """
         if db is None:
             with self._state.transaction() as own:
                 self.put(address, text, at, kind, thread, answer, own)
             return
-        row = (address, text, kind, thread, answer, at)
+        row = (address, representable(text), kind, representable(thread), answer, at)
         db.execute(
             "INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) "
             "VALUES (?, ?, ?, ?, ?, ?)",

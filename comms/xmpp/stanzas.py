@@ -189,7 +189,7 @@ def _moment(stamp: str, now: float) -> float:
 
 
 def message(to: Jid | None, text: str, kind: str = "chat", thread: str = "") -> Element:
-    """Returns a message."""
+    """Returns a message. In its text, control characters and the like will be sent as U+FFFD."""
     element = Element(MESSAGE, {"type": kind})
     if to is not None:
         element.set("to", str(to))

@@ -254,7 +254,8 @@ def stream_error(condition: str) -> bytes:
 def to_bytes(element: Element, inherited: str = CLIENT) -> bytes:
     """Returns an element as XML for a stream with the default namespace `inherited`.
 
-    Characters that XML cannot represent become U+FFFD. Raises ValueError for an invalid name.
+    Characters that XML cannot represent become U+FFFD (`representable`). Raises ValueError for an
+    invalid name.
     """
     pieces: list[str] = []
     _write(element, inherited, pieces)
@@ -292,12 +293,21 @@ def _split(tag: Any) -> tuple[str, str]:
     return namespace, local
 
 
+def representable(text: str) -> str:
+    """Returns the text with U+FFFD for each character that XML cannot represent.
+
+    What a program sends is often the output of another one, with control characters in it. Losing
+    these is better than losing the message, or the stream (RFC 6120 §4.9.3.13).
+    """
+    return _FORBIDDEN.sub("\ufffd", text)
+
+
 def _escaped(text: str) -> str:
-    return "".join(_ESCAPES.get(c, c) for c in _FORBIDDEN.sub("\ufffd", text))
+    return "".join(_ESCAPES.get(c, c) for c in representable(text))
 
 
 def _quoted(text: str) -> str:
-    return "".join(_ESCAPES_IN_QUOTES.get(c, c) for c in _FORBIDDEN.sub("\ufffd", text))
+    return "".join(_ESCAPES_IN_QUOTES.get(c, c) for c in representable(text))
 
 
 def split_tag(element: Element) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from fakes.wire import Runtime, Want
 from fakes.xmpp.addresses import jid, prepare_domain
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions import EXTENSIONS
-from fakes.xmpp.markup import CLIENT, element
+from fakes.xmpp.markup import CLIENT, check_text, element
 from fakes.xmpp.policy import Policy
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
@@ -172,11 +172,12 @@ class Jabber(Arrivals[Stanza]):
         self._bridge.call(lambda: self.service.accounts.befriend(user, contact, subscription))
 
     def inject(self, stanza: Stanza | str) -> None:
-        """Sends a stanza from any address, which may be at another domain. It is not checked.
+        """Sends a stanza from any address, which may be at another domain.
 
-        Raises ValueError if the text is not one stanza, or names no sender or no recipient.
+        Raises ValueError if it is not exactly one stanza, has no sender or no recipient, or has a
+        character that XML cannot hold. Nothing else is checked.
         """
-        injected = parse_stanza(stanza) if isinstance(stanza, str) else stanza
+        injected = _stanza(stanza)
         if not injected.sender or not injected.to:
             raise ValueError(f"{injected}: no sender or no recipient; give it both a from and a to")
         sender, _ = jid(injected.sender), jid(injected.to)
@@ -193,8 +194,11 @@ class Jabber(Arrivals[Stanza]):
     def end(self, address: str = "", condition: str = "conflict", text: str = "") -> int:
         """Ends sessions with a stream error; returns how many.
 
-        The address is bare or full; "" means all sessions. Raises LookupError.
+        The address is bare or full; "" means all sessions. Raises LookupError, and ValueError for a
+        character that XML cannot hold.
         """
+        check_text(condition)
+        check_text(text)
 
         def end() -> int:
             sessions = self._sessions(address)
@@ -259,6 +263,9 @@ class Actor(Arrivals[Stanza]):
 
     An actor comes online with its first action. `all`, `wait_for`, `arrival` and `assert_none` are
     about the stanzas that its session receives.
+
+    Each action raises ValueError for a character that XML cannot hold (XML 1.0 §2.2), before
+    anything has happened.
     """
 
     def __init__(self, jabber: Jabber, address: str, resource: str) -> None:
@@ -300,8 +307,8 @@ class Actor(Arrivals[Stanza]):
     def says(self, to: str, text: str, type: str = "chat") -> None:
         """Sends a message to an address."""
         body = element(f"{{{CLIENT}}}body", text=text)
-        self._come_online()
         message = build_stanza("message", to=to, type=type, children=[body])
+        self._come_online()
         self._send(message, f"says to {to}: {text}")
 
     def asks(self, address: str) -> None:
@@ -321,12 +328,12 @@ class Actor(Arrivals[Stanza]):
         self._send_presence(address, "unsubscribe", f"drops {address}")
 
     def sends(self, stanza: Stanza | str) -> None:
-        """Sends any stanza. Its sender is stamped as a client's is.
+        """Sends any stanza. The server sets its sender, as it does for a client.
 
-        The actor is connected by this, but not online. Raises ValueError if the text is not one
-        stanza.
+        The actor is connected by this, but not online. Raises ValueError if the text is not exactly
+        one stanza.
         """
-        parsed = parse_stanza(stanza) if isinstance(stanza, str) else stanza
+        parsed = _stanza(stanza)
         self._send(parsed, f"sends {parsed!r}")
 
     # ── the outlet of its session ────────────────────────────────────────────
@@ -350,8 +357,9 @@ class Actor(Arrivals[Stanza]):
         self._session = None
 
     def _send_presence(self, to: str, type: str, report: str) -> None:
+        presence = build_stanza("presence", to=to, type=type)
         self._come_online()
-        self._send(build_stanza("presence", to=to, type=type), report)
+        self._send(presence, report)
 
     def _come_online(self) -> None:
         if self._session is None or self._session.presence is None:
@@ -380,6 +388,17 @@ def _jabber_domains(domains: Iterable[str]) -> list[str]:
         except ValueError:
             continue
     return found or ["localhost"]
+
+
+def _stanza(given: Stanza | str) -> Stanza:
+    """Returns what a test sends as a stanza. Raises ValueError for what is not one."""
+    if isinstance(given, str):
+        return parse_stanza(given)
+    # It may have been built field by field, without `build_stanza`.
+    for text in (given.type, given.to, given.sender, given.id, given.lang):
+        check_text(text or "")
+    check_text(given.content.decode("utf-8", "surrogatepass"))
+    return given
 
 
 def _is_message(stanza: Stanza) -> bool:

@@ -34,13 +34,31 @@ def element(
     """Builds an element.
 
     Attributes whose value is None are left out. A child given as `str` becomes an empty element of
-    that name.
+    that name. Raises ValueError for a character that XML cannot hold.
     """
     given = {key: value for key, value in (attributes or {}).items() if value is not None}
+    for value in (text, *given.values()):
+        check_text(value)
     built = Element(name, given)
     built.extend(Element(child) if isinstance(child, str) else child for child in children)
     built.text = text or None
     return built
+
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2
+
+
+def check_text(text: str) -> None:
+    """Raises ValueError if the text has a character that XML cannot hold, with its position.
+
+    A reference such as `&#0;` could not hold it either, so that no client can send it.
+    """
+    found = _FORBIDDEN.search(text)
+    if found is not None:
+        raise ValueError(
+            f"U+{ord(found[0]):04X} at position {found.start()} of the text "
+            "is not a character of XML 1.0; leave it out"
+        )
 
 
 def namespace(name: str) -> str:

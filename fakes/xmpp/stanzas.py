@@ -19,6 +19,7 @@ from fakes.xmpp.markup import (
     LANG,
     STANZA_ERRORS,
     STREAMS,
+    check_text,
     element,
     escape,
     local_name,
@@ -225,7 +226,10 @@ def build_stanza(
     lang: str | None = None,
     children: Iterable[Element] = (),
 ) -> Stanza:
-    """Builds a stanza from elements."""
+    """Builds a stanza from elements. Raises ValueError for a character that XML cannot hold."""
+    for value in (type, to, sender, id, lang):
+        if value is not None:
+            check_text(value)
     elements = list(children)
     content = "".join(map(serialize, elements)).encode()
     names = tuple(child.tag for child in elements)
@@ -289,8 +293,11 @@ def _reserialize(stanza: Stanza) -> Stanza:
 def parse_stanza(text: str | bytes) -> Stanza:
     """Parses a stanza whose default namespace is the content namespace.
 
-    Raises ValueError if the text is not exactly one stanza.
+    Raises ValueError if the text is not exactly one stanza, or if it has a character that XML
+    cannot hold.
     """
+    if isinstance(text, str):
+        check_text(text)
     raw = text.encode() if isinstance(text, str) else text
     buffer = bytearray(_SCOPE + raw)
     splitter = Splitter()
