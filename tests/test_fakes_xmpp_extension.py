@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -83,17 +85,102 @@ def test_a_message_for_any_address_of_the_subdomain_reaches_the_service(address:
     )
 
 
+def answer_on_socket(address: tuple[str, int]) -> bytes:
+    """Logs in, writes to the service, and returns everything that comes until the answer."""
+    with socket.create_connection(address, 5) as link:
+        link.sendall(login("romeo"))
+        link.sendall(b"<message to='wall@echo.example.test'><body>hello</body></message>")
+        received = b""
+        while b"</message>" not in received:
+            received += link.recv(65536)
+    return received
+
+
 def test_the_service_answers_on_the_sockets_of_a_world() -> None:
     with World({"servers": ["xmpp"], "person": [{"address": "romeo@example.test"}]}) as place:
         service = jabber(place).service
         address = place.serve("with echo", lambda: Xmpp(place.runtime, service))
-        with socket.create_connection(address, 5) as link:
-            link.sendall(login("romeo"))
-            link.sendall(b"<message to='wall@echo.example.test'><body>hello</body></message>")
-            received = b""
-            while b"</message>" not in received:
-                received += link.recv(65536)
-        assert b"<message from='wall@echo.example.test' to='romeo@example.test/here'>" in received
+        answer = answer_on_socket(address)
+    assert b"<message from='wall@echo.example.test' to='romeo@example.test/here'>" in answer
+
+
+def test_the_example_in_the_documentation_works() -> None:
+    lines = inspect.getdoc(Extension)
+    assert lines is not None
+    examples = [line for line in lines.split("\n") if line.startswith("    ") or not line]
+    with World({"servers": ["xmpp"], "person": [{"address": "romeo@example.test"}]}) as place:
+        names = {**globals(), "world": place}
+        exec(textwrap.dedent("\n".join(examples)), names)  # the text that a reader copies
+        answer = answer_on_socket(names["address"])
+    assert b"<message from='wall@echo.example.test' to='romeo@example.test/here'>" in answer
+
+
+class Log(Extension):
+    """A service that only notes what reaches it, and answers a query of its own."""
+
+    name = "log"
+    subdomain = "log"
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self.received: list[tuple[str, str | None, str]] = []
+
+    def answers(self) -> Answers:
+        return {("service", f"{{{INFO}}}query"): lambda request: [element(f"{{{INFO}}}own")]}
+
+    def items(self, to: Jid) -> Iterable[dict[str, str | None]]:
+        return [{"jid": "a@log.example.test", "name": "A"}]
+
+    def receive(self, stanza: Stanza, to: Jid) -> bool:
+        self.received.append((stanza.kind, stanza.type, to.text))
+        return True
+
+
+def logged() -> tuple[Client, Log]:
+    """A client of a server that also has the service Log."""
+    client = romeo(extensions=(*EXTENSIONS, Echo, Log))
+    found = client.core.service.extensions.service_at("log.example.test")
+    assert isinstance(found, Log)
+    return client, found
+
+
+@pytest.mark.parametrize(
+    ("kind", "type"),
+    [
+        ("presence", None),
+        ("presence", "subscribe"),
+        ("presence", "unavailable"),
+        ("iq", "get"),
+        ("iq", "set"),
+        ("iq", "result"),
+        ("iq", "error"),
+        ("message", None),
+        ("message", "groupchat"),
+        ("message", "error"),
+    ],
+)
+def test_every_stanza_without_an_answer_reaches_the_service(kind: str, type: str | None) -> None:
+    client, service = logged()
+    attributes = f" type='{type}'" if type else ""
+    stanza = f"<{kind} id='1' to='a@log.example.test/b'{attributes}><x xmlns='urn:x'/></{kind}>"
+    client.says(stanza.encode())
+    # What a subscription goes to is the bare address (RFC 6121 §3.1.2).
+    address = "a@log.example.test" if type == "subscribe" else "a@log.example.test/b"
+    assert service.received == [(kind, type, address)]
+
+
+def test_an_answer_of_a_service_precedes_that_of_every_service() -> None:
+    client, _ = logged()
+    query = f"<query xmlns='{INFO}'/>"
+    assert b"<own " in client.says(get("log.example.test", query))
+    assert b"<own " not in client.says(get("echo.example.test", query))
+
+
+def test_discovery_lists_the_items_of_a_service() -> None:
+    client, _ = logged()
+    items = client.says(get("log.example.test", f"<query xmlns='{ITEMS}'/>"))
+    assert b"<item jid='a@log.example.test' name='A'/>" in items
+    assert b"<item" not in client.says(get("echo.example.test", f"<query xmlns='{ITEMS}'/>"))
 
 
 def test_an_error_raised_by_the_service_comes_from_the_address_that_was_meant() -> None:

@@ -52,7 +52,13 @@ class Extension:
                 self.service.router.route(stanza.replace(to=stanza.sender, sender=to.text))
                 return True
 
-    An extension that is switched off by its name does not exist, and neither does its subdomain.
+    A test adds it to those of a server, and serves that server at a port of its world:
+
+        jabber = Jabber(world.runtime, world.people, extensions=(*EXTENSIONS, Echo))
+        address = world.serve("with echo", lambda: Xmpp(world.runtime, jabber.service))
+
+    To clients, an extension that is switched off by its name does not exist, and neither does its
+    subdomain.
     """
 
     name: ClassVar[str] = ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
+from fakes.version import VERSION
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.markup import element
 from fakes.xmpp.requests import Answers, Request
 from fakes.xmpp.stanzas import StanzaError
 
-VERSION = "jabber:iq:version"
+NAMESPACE = "jabber:iq:version"
 
 
 class Version(Extension):
@@ -20,15 +21,15 @@ class Version(Extension):
     section = "XEP-0092"
 
     def answers(self) -> Answers:
-        return {("domain", f"{{{VERSION}}}query"): _version}
+        return {("domain", f"{{{NAMESPACE}}}query"): _version}
 
     def domain_features(self) -> Iterable[str]:
-        return (VERSION,)
+        return (NAMESPACE,)
 
 
 def _version(request: Request) -> Iterable[Element]:
     if request.stanza.type != "get":
         raise StanzaError("not-allowed")
-    name = element(f"{{{VERSION}}}name", text="fakes")
-    version = element(f"{{{VERSION}}}version", text="0.1.0")
-    return [element(f"{{{VERSION}}}query", {}, name, version)]
+    name = element(f"{{{NAMESPACE}}}name", text="fakes")
+    version = element(f"{{{NAMESPACE}}}version", text=VERSION)
+    return [element(f"{{{NAMESPACE}}}query", {}, name, version)]
