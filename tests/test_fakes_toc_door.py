@@ -116,21 +116,6 @@ def test_an_argument_of_any_length_has_the_usual_answer(
     assert not two.cores[two.alice].closed
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("count", [1, 217, 218, 219, 220, 1000])
-def test_more_capabilities_than_a_message_holds_are_refused(form: str, count: int) -> None:
-    two = Two(form, Policy(command=65535))
-    longest = "alice".ljust(48)  # a name of the greatest length
-    two.say(two.alice, f'toc_format_nickname "{longest}"')
-    two.say(two.bob, "toc_add_buddy alice")
-    two.heard(two.alice), two.heard(two.bob)
-    two.say(two.alice, "toc_set_caps " + " ".join(f"{n:x}" for n in range(count)))
-    refused = ["ERROR:911"] if count > 219 else []
-    assert two.heard(two.alice) == refused
-    shown = [text for text in two.heard(two.bob) if text.startswith("BUDDY_CAPS2")]
-    assert len(shown) == (form != "toc_signon" and not refused)
-
-
 @pytest.mark.parametrize("length", LENGTHS)
 def test_an_actor_learns_whether_its_im_was_too_long(length: int) -> None:
     two = Two("toc_signon")
