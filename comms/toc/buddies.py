@@ -151,7 +151,7 @@ class BuddyList:
     def buddy_named(self, name: str) -> Buddy:
         """Returns the buddy of this name, known or not. Raises ValueError if it is empty."""
         if not normalize(name):
-            raise ValueError(f"{name!r} is not a screen name")
+            raise ValueError(f"{name!r} is not a screen name; write at least one character")
         return self._known.setdefault(normalize(name), Buddy(self._client, name))
 
     def remember(self, buddy: Buddy) -> None:
@@ -223,6 +223,7 @@ def _checked(text: str) -> str:
     """Returns a name that a line of the list can hold. Raises ValueError for any other one."""
     if not text.strip() or any(c in text for c in ":\r\n"):
         raise ValueError(
-            f"{text!r} is not allowed on a buddy list: it is empty, or has a colon or a line break"
+            f"{text!r} cannot be on a buddy list; write at least one character, "
+            "and neither colons nor line breaks"
         )
     return text

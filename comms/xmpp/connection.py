@@ -1,7 +1,7 @@
 """The connection of one account: established, watched, and established again after a loss.
 
-A `Connection` knows how stanzas travel (filters, ids, answers to requests) and what to do about a
-silent server or a lost link. What a stanza means is the business of the `handle` callback.
+A `Connection` sends and receives stanzas (filters, ids, answers to requests), and deals with a
+silent server and a lost link. The `handle` callback decides what a received stanza does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Left(Unreachable):
 
 
 class Connection:
-    """Not connected until `connect` is called.
+    """An account's connection, which is not established until `connect` is called.
 
     `greet` is called with each new session, before the program can use it; `handle` with each
     stanza that arrives and passes the filters; `lost` after a session has been lost.

@@ -71,7 +71,7 @@ class Aim(Arrivals[Im]):
         return account if right else None
 
     def sign_on(self, account: Account, door: Door, *, stored: bool) -> Presence:
-        """Begins a session, and end an older one of the same name.
+        """Begins a session, and ends an older one of the same name.
 
         `stored`: the lists stored for the account are in force (TOC2).
         """
@@ -83,7 +83,7 @@ class Aim(Arrivals[Im]):
         return presence
 
     def sign_off(self, presence: Presence) -> None:
-        """Ends a session: leave its rooms, notify its watchers. Idempotent."""
+        """Ends a session: it leaves its rooms, and its watchers are notified. Idempotent."""
         if not self.sessions.leave(presence.name, presence):
             return
         for room in list(presence.rooms.values()):
@@ -92,7 +92,7 @@ class Aim(Arrivals[Im]):
             presence.visible = False
 
     def go_online(self, presence: Presence) -> None:
-        """`toc_init_done`: make a session visible, and show it the users whom it watches."""
+        """Makes a session visible, and shows it the users whom it watches (`toc_init_done`)."""
         with self.changing(presence):
             presence.visible = True
         # A user who watches itself has been notified already, as one of its own watchers.
@@ -194,7 +194,7 @@ class Aim(Arrivals[Im]):
         return self._bridge.call(lambda: [user.name for user in self.sessions if user.visible])
 
     def actor(self, name: str) -> actors.Actor:
-        """Returns a user who acts without a client; create its account if it has none.
+        """Returns a user who acts without a client. Creates the account if it does not exist.
 
         Raises LookupError if `name` cannot be a screen name.
         """
@@ -223,9 +223,10 @@ class Aim(Arrivals[Im]):
         self._bridge.call(end)
 
     def warns(self, name: str, level: int) -> None:
-        """Sets the warning level of a user who is online; notify it and its watchers.
+        """Sets the warning level of a user who is online, and notifies it and its watchers.
 
-        Raises LookupError if the user is not signed on.
+        A level below 0 becomes 0, and one above 100 becomes 100. Raises LookupError if the user is
+        not signed on.
         """
         self._bridge.call(lambda: self._set_warning(self._signed_on(name), level, ""))
 
@@ -239,7 +240,7 @@ class Aim(Arrivals[Im]):
         self._bridge.call(lambda: self._signed_on(name).door.on_message(message))
 
     def pauses(self, name: str, seconds: float = 2.0) -> None:
-        """`PAUSE`: ignore a user for that many seconds; then its session begins again.
+        """Ignores a user for that many seconds; then its session begins again (`PAUSE`).
 
         Raises LookupError if the user is not signed on.
         """

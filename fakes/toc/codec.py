@@ -256,7 +256,7 @@ def _pattern(text: str) -> bytes:
 
 
 def _shown(record: Record, start: int, end: int) -> str:
-    """Writes a part of a frame; in a `C` line, escape braces that would be read as a secret."""
+    """Writes a part of a frame. In a `C` line, braces that look like a secret are escaped."""
     text = as_text(record.raw[start:end], "" if record.direction == "C" else "*")
     return re.sub(rf"\{{({_LABEL})\}}", r"\\{\1}", text) if record.direction == "C" else text
 

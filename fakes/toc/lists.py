@@ -67,7 +67,7 @@ class Permissions:
         return buddy if self.mode == BUDDIES_ONLY else self.mode != DENY_ALL
 
     def permit(self, names: list[str]) -> None:
-        """`toc_add_permit`: leave a denying mode, and add the names.
+        """Leaves a denying mode, and adds the names (`toc_add_permit`).
 
         Without names, leaving a denying mode permits nobody.
         """
@@ -79,7 +79,7 @@ class Permissions:
             add(self.permitted, names)
 
     def deny(self, names: list[str]) -> None:
-        """`toc_add_deny`: leave a permitting mode, and add the names.
+        """Leaves a permitting mode, and adds the names (`toc_add_deny`).
 
         Without names, leaving a permitting mode denies nobody.
         """
@@ -176,7 +176,7 @@ class Lists:
         return longest > MESSAGE_LIMIT
 
     def change(self, edit: Callable[[], object]) -> bool:
-        """Applies an edit; undo it and return False if the lists would not fit one message."""
+        """Applies an edit. Undoes it and returns False if the lists would not fit one message."""
         before = copy.deepcopy((self.groups, self.permissions))
         edit()
         if self.full:

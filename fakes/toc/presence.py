@@ -20,7 +20,7 @@ LEVEL = 100  # the highest warning level, and the most warnings one user may hav
 
 
 class Unavailable(Exception):
-    """Raised for unknown, offline and blocking users alike, so that callers cannot tell which."""
+    """Raised for unknown, offline and blocking users alike: a sender must not learn which it is."""
 
 
 @dataclass
@@ -176,7 +176,7 @@ class Presence:
         return fold(name) in self._watched or (self.stored and name in self.account.lists)
 
     def watch(self, names: Iterable[str]) -> list[str]:
-        """Watches these names; return those that were not watched before.
+        """Watches these names. Returns those that were not watched before.
 
         Ignores invalid names, and all names once the list is full.
         """
@@ -209,7 +209,11 @@ class Presence:
 def account_from(
     screen_name: str, password: str, buddies: Mapping[str, Iterable[str]], profile: str = ""
 ) -> Account:
-    """Returns an account with its buddies in groups. Raises ValueError."""
+    """Returns an account with its buddies in groups.
+
+    Raises ValueError for a name that is not a screen name, and for more buddies than fit into one
+    message.
+    """
     if not is_name(screen_name):
         raise ValueError(
             f"screen_name: {screen_name!r} is not a screen name; write a name like OpsBot "

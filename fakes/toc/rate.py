@@ -16,7 +16,7 @@ class RateLimiter:
         self._limited = False
 
     def accept(self, now: float) -> bool:
-        """Counts a message sent at `now`, in seconds; return whether it is accepted.
+        """Counts a message sent at `now`, in seconds. Returns whether it is accepted.
 
         A message that is not accepted counts too.
         """

@@ -1,4 +1,4 @@
-"""The TOC server, for the rest of the house."""
+"""The TOC server as a world sees it: its port, its accounts, and its transcripts."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Toc(Session):
 
     @property
     def presence(self) -> Presence:
-        """The session as the service sees it. Only handlers that need a sign-on may ask for it."""
+        """The session as the service sees it. It exists from the sign-on to the end."""
         assert self._presence is not None
         return self._presence
 
@@ -222,7 +222,7 @@ class Toc(Session):
     # ── output ───────────────────────────────────────────────────────────────
 
     def say(self, message: str, section: str = "") -> None:
-        """Sends a message to the client."""
+        """Sends a message, which fits into one frame (`messages.is_too_long`), to the client."""
         # Clients end a string at a NUL, so a NUL inside a message would hide what follows.
         text = message.encode("latin-1", "replace").replace(b"\0", b"")
         self._send_frame(frames.DATA, text, section)
@@ -236,14 +236,17 @@ class Toc(Session):
     # ── sign-on ──────────────────────────────────────────────────────────────
 
     def do_FLAPON(self, unit: Unit) -> None:
+        """Answers the client's first bytes with the server's SIGNON frame."""
         self._send_frame(frames.SIGNON, frames.signon())
 
     def do_SIGNON(self, unit: Unit) -> None:
+        """Checks the client's SIGNON frame."""
         if frames.signon_name(unit.content) is None:
             raise Drop("a SIGNON frame holds version 1 and a TLV with the name")
         # The name in this frame is not trusted: the sign-on command says who the user is.
 
     def do_toc_signon(self, unit: Unit) -> None:
+        """`host port user password language version …`: sign on, and send the stored lists."""
         _, _, name, password, *_ = arguments(unit, 4)
         self.form = Form(unit.verb)
         account = self.aim.authenticate(name, unroast(password))
@@ -264,6 +267,7 @@ class Toc(Session):
     do_toc2_signon = do_toc2_login = do_toc_signon
 
     def do_toc_init_done(self, unit: Unit) -> None:
+        """Makes the user visible: it has sent its lists."""
         self.timers.cancel("init_done")
         self.aim.go_online(self.presence)
 
@@ -277,6 +281,7 @@ class Toc(Session):
         """Does nothing: a keep-alive only keeps the connection busy."""
 
     def do_SIGNOFF(self, unit: Unit) -> None:
+        """Ends the session. A client may also just close the connection."""
         self.close()
 
     def _plan_keep_alive(self) -> None:
@@ -290,7 +295,7 @@ class Toc(Session):
         self._plan_keep_alive()
 
     def pause(self, seconds: float) -> None:
-        """Sends PAUSE and ignore the client until the pause is over."""
+        """Sends PAUSE, and ignores the client for that many seconds."""
         self.say("PAUSE")
         self.aim.sign_off(self.presence)
         self.state = "PAUSED"

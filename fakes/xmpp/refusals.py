@@ -1,4 +1,4 @@
-"""The four kinds of refusal. They differ in what survives.
+"""The four kinds of refusal. They differ in what can go on afterwards.
 
 - A stanza error (stanzas.py): one request failed, the stream stays open (RFC 6120 §8.3).
 - A SASL failure: the client may try again on the same stream (§6.5).

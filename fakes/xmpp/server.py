@@ -1,4 +1,4 @@
-"""The XMPP server, for the rest of the house."""
+"""The XMPP server as a world sees it: its ports, its accounts, and its transcripts."""
 
 from __future__ import annotations
 

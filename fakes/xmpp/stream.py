@@ -223,6 +223,7 @@ class Xmpp(Session):
     # ── the header ───────────────────────────────────────────────────────────
 
     def do_stream(self, unit: Unit) -> None:
+        """Answers a header with the server's own, and with the features that come next."""
         piece: Piece = unit.content
         self._lang = piece.attributes.get(LANG[1:], "")
         # Stored before anything is checked, because the header of a refusal repeats it.
@@ -248,6 +249,7 @@ class Xmpp(Session):
     # ── TLS ──────────────────────────────────────────────────────────────────
 
     def do_starttls(self, unit: Unit) -> None:
+        """Starts TLS, or refuses it and ends the stream (RFC 6120 §5.4.2.2)."""
         if not may_start_tls(self.service, self.tls):
             raise Refuse(TlsFailure(), "RFC 6120 §5.4.2.2")
         self._send_element(element(f"{{{TLS}}}proceed"), "RFC 6120 §5.4.2.3")
@@ -256,6 +258,7 @@ class Xmpp(Session):
     # ── login ────────────────────────────────────────────────────────────────
 
     def do_auth(self, unit: Unit) -> None:
+        """Starts a login with the mechanism that the client names (RFC 6120 §6.4.2)."""
         mechanism, content = unit.content
         # RFC 6120 §6.4.2: an exchange that is under way is dropped
         self._login.drop()
@@ -265,10 +268,12 @@ class Xmpp(Session):
         self._log_in(lambda: self._login.start(mechanism, content, self.domain, self.tls))
 
     def do_response(self, unit: Unit) -> None:
+        """Goes on with a login (RFC 6120 §6.4.3)."""
         _, content = unit.content
         self._log_in(lambda: self._login.respond(content))
 
     def do_abort(self, unit: Unit) -> None:
+        """Ends a login without a result (RFC 6120 §6.4.4)."""
         raise Refuse(SaslFailure("aborted"), "RFC 6120 §6.5.1")
 
     def _log_in(self, step: Callable[[], bytes | None]) -> None:
@@ -296,6 +301,7 @@ class Xmpp(Session):
     # ── binding ──────────────────────────────────────────────────────────────
 
     def do_bind(self, unit: Unit) -> None:
+        """Binds a resource; too many failures end the stream (RFC 6120 §7.7.3)."""
         stanza: Stanza = unit.content
         binding.check_id(stanza)
         try:
@@ -313,6 +319,7 @@ class Xmpp(Session):
         self.send(binding.bound(stanza, self.resource).to_bytes(), "RFC 6120 §7.6.1")
 
     def do_session(self, unit: Unit) -> None:
+        """Answers the request for a session, which means nothing (RFC 6121 Appendix E)."""
         binding.check_id(unit.content)
         if not self.service.offers("session"):
             raise StanzaError("service-unavailable")
@@ -321,6 +328,7 @@ class Xmpp(Session):
     # ── stanzas ──────────────────────────────────────────────────────────────
 
     def do_iq(self, unit: Unit) -> None:
+        """Hands a stanza of any kind to the service."""
         stanza: Stanza = unit.content
         resource = self.resource
         if resource is None:
@@ -338,6 +346,7 @@ class Xmpp(Session):
     # ── the end ──────────────────────────────────────────────────────────────
 
     def do_close(self, unit: Unit) -> None:
+        """Closes the stream in answer to the client (RFC 6120 §4.4)."""
         self._finish()
 
     # RFC 6120 §4.9.1.1: after a stream error of the client nothing is left but the end

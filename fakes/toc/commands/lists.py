@@ -169,7 +169,7 @@ def _change_permissions(session: Toc, edit: Callable[[], object]) -> None:
 
 
 def _edit(session: Toc, edit: Callable[[], object], name: str = "") -> None:
-    """Changes the stored lists, and update those who see the user from now on, or no longer.
+    """Changes the stored lists, and notifies those who see the user from now on, or no longer.
 
     Raises Refuse if the lists would become too long; the error repeats `name`.
     """
