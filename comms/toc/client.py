@@ -21,38 +21,26 @@ import types
 from collections.abc import Callable
 from typing import TypeVar
 
-from comms.backoff import Backoff
 from comms.clock import Clock
-from comms.errors import CommsError, SettingsError, TryLater, Unreachable
+from comms.errors import CommsError, SettingsError, Unreachable
 from comms.host import Host
 from comms.settings import Server
 from comms.toc.buddies import Buddy, BuddyList
+from comms.toc.connection import Connection
 from comms.toc.dispatch import Dispatcher
 from comms.toc.markup import split_message, to_html
 from comms.toc.messages import (
     COMMAND,
-    Message,
     argument,
     complaint,
     encode,
-    encode_command,
     normalize,
     quote,
     signon_command,
 )
 from comms.toc.rooms import Rooms
-from comms.toc.session import UPDATES, Session
-
-# Seconds between attempts to sign on again, at most: the first pause is the shortest, and each
-# later one is twice as long, up to the longest.
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
-TOO_OFTEN = 600.0  # seconds after ERROR 983: "wait ten minutes, longer if it goes on"
 
 LONGEST_CHARACTER = len("&#1114111;")  # bytes that one character of a text may need
-
-# The fields of an UPDATE_BUDDY about a user who has left.
-_OFFLINE = {"online": "F", "evil": "0", "signon": "0", "idle": "0", "class": "   "}
-_STOPPED = object()
 
 _Handler = TypeVar("_Handler", bound=Callable[..., object])
 
@@ -63,23 +51,26 @@ class Client:
     def __init__(self, server: Server, clock: Clock, host: Host) -> None:
         self.server = server
         self.screen_name = server.screen_name or server.user
-        self._own = normalize(self.screen_name)
         self.buddy_list = BuddyList(self)
         self.rooms = Rooms()
         self.warning_level = 0  # 0 to 100
         self._clock, self._host = clock, host
         try:
-            self._signon = signon_command(self.screen_name, server.password)
+            command = signon_command(self.screen_name, server.password)
         except ValueError as error:
             raise SettingsError(f"toc.screen_name and toc.password: {error}") from None
-        self._session: Session | None = None
-        self._wanted = False  # whether a lost connection should be established again
-        # Half of each pause is fixed: a server that has cut us off should have time to recover.
-        self._backoff = Backoff(clock, host, first=FIRST_PAUSE, longest=LONGEST_PAUSE, jitter=0.5)
-        self._watched: dict[str, Buddy] = {}  # in addition to those on the stored list
-        self._away: str | None = None
-        self._idle_since: float | None = None
-        self._dispatcher = Dispatcher(self, self._own, host)
+        self._dispatcher = Dispatcher(self, normalize(self.screen_name), host)
+        self._connection = Connection(
+            server,
+            clock,
+            host,
+            self.screen_name,
+            command,
+            self.buddy_list,
+            handle=self._dispatcher.handle,
+            complained=self._dispatcher.complained,
+            back=self._join_again,
+        )
 
     # ── handlers ─────────────────────────────────────────────────────────────
 
@@ -111,13 +102,8 @@ class Client:
 
         Raises ValueError if the screen name is too long for a command.
         """
-        command = f"toc_add_buddy {argument(buddy.name)}"
-        encode_command(command)  # a name that cannot be sent would break every later sign-on
         self.buddy_list.remember(buddy)
-        if buddy.name not in self._watched:
-            self._watched[buddy.name] = buddy
-            if self._session is not None:
-                self.send_command(command)
+        self._connection.watch(buddy.name)
 
     # ── signing on and off ───────────────────────────────────────────────────
 
@@ -127,12 +113,8 @@ class Client:
         Raises Refused for a wrong password, TryLater (ERROR 981, 983) or Unreachable. The error
         contains the server's reason.
         """
-        self.disconnect()
-        session = self._sign_on()
-        self._wanted = True
-        self._backoff.succeeded()
-        for message in session.pending():
-            self._dispatcher.handle(message)
+        self.rooms = Rooms()
+        self._connection.connect()
 
     def wait(self, limit: float | None = None) -> None:
         """Handles what arrives, for `limit` seconds, or until the program is asked to stop.
@@ -140,30 +122,15 @@ class Client:
         A lost connection is established again after a back-off. Raises Refused if the server no
         longer accepts us, Unreachable if `connect` was not called.
         """
-        if not self._wanted:
-            raise Unreachable("not signed on: connect() comes before wait()")
-        until = None if limit is None else self._clock.time() + limit
-        while self._wanted:  # a handler may call disconnect
-            try:
-                if self._session is None:
-                    if not self._reconnect(until):
-                        return
-                elif (message := self._session.next(until)) is not None:
-                    self._dispatcher.handle(message)
-                else:
-                    return
-            except Unreachable as error:
-                self._host.log("aim-link-lost", "warning", trouble=error)
-                self._lost()
+        self._connection.wait(limit)
 
     def disconnect(self) -> None:
         """Signs off; what was sent arrives first.
 
         Handlers remain registered, and `connect` may be called again.
         """
-        self._wanted = False
-        self._away, self._idle_since, self.rooms = None, None, Rooms()
-        self._drop()
+        self.rooms = Rooms()
+        self._connection.disconnect()
 
     def __enter__(self) -> Client:
         return self
@@ -206,7 +173,7 @@ class Client:
         if the name is too long for a command.
         """
         kind = "anon" if anonymous else "norm"
-        self._required().request(f"toc_evil {argument(buddy.name)} {kind}", {901, 902})
+        self._connection.required().request(f"toc_evil {argument(buddy.name)} {kind}", {901, 902})
 
     def go_away(self, message: str) -> None:
         """Sets the status to away, with a message.
@@ -215,12 +182,12 @@ class Client:
         """
         away = quote(to_html(message))
         self.send_command(f"toc_set_away {away}")
-        self._away = away
+        self._connection.away = away
 
     def come_back(self) -> None:
         """Ends the status away. Raises Unreachable."""
         self.send_command("toc_set_away")
-        self._away = None
+        self._connection.away = None
 
     def idle(self, seconds: float) -> None:
         """Tells the server how long the user has been idle already; 0 ends the idle time.
@@ -228,14 +195,15 @@ class Client:
         Once is enough, because the server goes on counting. Raises Unreachable.
         """
         self.send_command(f"toc_set_idle {seconds:.0f}")
-        self._idle_since = self._clock.time() - seconds if seconds > 0 else None
+        since = self._clock.time() - seconds if seconds > 0 else None
+        self._connection.idle_since = since
 
     def join_chat(self, room: str) -> None:
         """Enters a chat room.
 
         Raises Refused (950), Unreachable, and ValueError if the name is too long for a command.
         """
-        session = self._required()
+        session = self._connection.required()
         session.send(f"toc_chat_join 4 {quote(room)}")
         for message in session.receive_for(self.server.timeout):
             if message.kind == "CHAT_JOIN":
@@ -263,96 +231,22 @@ class Client:
 
         Raises Unreachable, and ValueError if the command is too long or contains a NUL.
         """
-        self._required().send(line)
+        self._connection.required().send(line)
 
     # ── inside ───────────────────────────────────────────────────────────────
 
-    def _sign_on(self) -> Session:
-        session = self._session = Session(self.server, self._clock, self._host)
-        try:
-            refusal = session.sign_on(self._own, self._signon)
-            if refusal is not None:
-                self._dispatcher.complained(refusal)
-                if refusal.code == 983:
-                    self._backoff.wait_at_least(TOO_OFTEN)
-                raise session.error_for(refusal)
-            self._go_online(session)
-        except BaseException:
-            self._drop()
-            raise
-        return session
-
-    def _go_online(self, session: Session) -> None:
-        """Sends the watched buddies and our own status, and waits for everybody else's."""
-        line = "toc_add_buddy"
-        for name in map(argument, self._watched):
-            if len(encode(f"{line} {name}")) > COMMAND:
-                session.send(line)
-                line = "toc_add_buddy"
-            line += f" {name}"
-        if self._watched:
-            session.send(line)
-        session.send("toc_init_done")  # required within 30 seconds of the sign-on command
-        if self._away is not None:
-            session.send(f"toc_set_away {self._away}")
-        if self._idle_since is not None:
-            session.send(f"toc_set_idle {self._clock.time() - self._idle_since:.0f}")
-        session.sync()
-        if session.answers_status:
-            # The server has now sent the status of every buddy that is online. Those who were
-            # online before and are not among them have left in the meantime, without an update.
-            listed = {
-                normalize(message["name"]) for message in session.inbox if message.kind in UPDATES
-            }
-            gone = sorted(
-                buddy.name
-                for buddy in self.buddy_list
-                if buddy.is_online and buddy.name not in listed
-            )
-            session.inbox += [Message("UPDATE_BUDDY", {**_OFFLINE, "name": name}) for name in gone]
-
-    def _lost(self) -> None:
-        """Drops the session and schedules the next attempt to sign on."""
-        session = self._session
-        if session is not None and self._clock.time() - session.began > LONGEST_PAUSE:
-            # Only now the last attempt counts as a success. A server that accepts the sign-on and
-            # then cuts the connection at once would otherwise be called without pauses.
-            self._backoff.succeeded()
-        self._drop()
-        self._backoff.failed()
-
-    def _reconnect(self, until: float | None) -> bool:
-        """Makes one attempt to sign on, when it is due.
-
-        Returns False if `until` comes first, or if the program is asked to stop.
-        """
-        due = self._backoff.due if until is None else min(self._backoff.due, until)
-        if not self._pause(due) or self._clock.time() < self._backoff.due:
-            return False
-        try:
-            self._sign_on()
-        except (Unreachable, TryLater) as error:
-            self._host.log("aim-not-back", "warning", trouble=error)
-            self._backoff.failed()
-            return True
-        self._host.log("aim-back")
+    def _join_again(self) -> None:
+        """Enters the rooms again in which the client was when the connection was lost."""
         rooms, self.rooms = self.rooms, Rooms()
         for room in rooms:
             try:
                 self.join_chat(room)
             except (CommsError, ValueError) as error:  # ValueError: the room's name is too long
                 self._host.log("aim-room-lost", "warning", room=room, trouble=error)
-        return True
-
-    def _pause(self, until: float) -> bool:
-        """Waits; returns False if the program is asked to stop before."""
-        rounds = self._clock.every(max(until - self._clock.time(), 0.001))
-        next(rounds, None)
-        return next(rounds, _STOPPED) is not _STOPPED
 
     def _send_text(self, head: str, text: str, tail: str, codes: set[int]) -> bool:
         """Sends a command around a text, as many times as the length of the text requires."""
-        session = self._required()
+        session = self._connection.required()
         limit = COMMAND - len(encode(head + tail))
         if limit < len('""') + LONGEST_CHARACTER:
             raise ValueError(
@@ -363,13 +257,3 @@ class Client:
         for piece in list(split_message(text, limit)):
             certain &= session.request(head + quote(piece) + tail, codes)
         return certain
-
-    def _required(self) -> Session:
-        if self._session is None:
-            raise Unreachable("not signed on: connect() comes first")
-        return self._session
-
-    def _drop(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            session.close()
