@@ -38,9 +38,12 @@ def test_a_presence_is_read_and_has_a_status(raw: bytes, presence: Presence, sta
     assert presence.status == status
 
 
-def test_a_number_that_is_not_one_is_a_value_error() -> None:
-    with pytest.raises(ValueError):
-        read_presence(parse(b"UPDATE_BUDDY:Bob:T:much:0:0: O"))
+@pytest.mark.parametrize("wrong", ["much", "-1", "1.5", "9" * 19, "9" * 400, "9" * 5000])
+@pytest.mark.parametrize("place", ["{}:0:0", "0:{}:0", "0:0:{}"])
+def test_a_number_that_is_not_one_is_a_value_error(place: str, wrong: str) -> None:
+    message = parse(f"UPDATE_BUDDY:Bob:T:{place.format(wrong)}: O".encode())
+    with pytest.raises(ValueError, match="is not a number of at most 18 digits"):
+        read_presence(message)
 
 
 def test_an_update_returns_the_statuses_that_the_buddy_has_changed_to(client: Client) -> None:

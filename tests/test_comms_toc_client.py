@@ -414,11 +414,14 @@ def test_the_stored_list_is_changed_by_commands(peer: Peer, client: Client) -> N
 def test_names_that_a_buddy_list_cannot_hold_are_refused(client: Client) -> None:
     for attempt in (
         lambda: client.buddy_list.add_group("a:b"),
+        lambda: client.buddy_list.add_group(" "),
         lambda: client.buddy_list.add_buddy("Friends", "x\ny"),
-        lambda: client.buddy_list.buddy_named("  "),
+        lambda: client.buddy_list.add_buddy("a\rb", "x"),
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"cannot be on a buddy list; write at least one"):
             attempt()
+    with pytest.raises(ValueError, match="'  ' is not a screen name; write at least one character"):
+        client.buddy_list.buddy_named("  ")
     with pytest.raises(KeyError, match="not in group"):
         client.buddy_list.remove_buddy("Friends", "unknown")
 

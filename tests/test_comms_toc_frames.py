@@ -88,15 +88,31 @@ def test_bytes_without_a_star_are_a_frame_error() -> None:
         frames.read()
 
 
-@given(st.lists(st.binary(max_size=100), max_size=10))
-def test_any_bytes_are_frames_or_a_frame_error(chunks: list[bytes]) -> None:
+RESTS = st.binary(max_size=100) | st.binary(max_size=100).map(lambda raw: b"*" + raw)
+
+
+@given(FRAMES, st.integers(0, 65535), RESTS)
+def test_any_bytes_after_frames_are_a_frame_error_unless_they_could_be_a_frame(
+    sent: list[tuple[int, bytes]], start: int, rest: bytes
+) -> None:
     frames = Frames(0)
-    try:
-        for chunk in chunks:
-            frames.feed(chunk)
-            read_all(frames)
-    except FrameError:
-        pass
+    frames.feed(framed(start, *sent) + rest)
+    for kind, payload in sent:
+        assert frames.read() == Frame(kind, payload)
+    if rest and not rest.startswith(b"*"):
+        with pytest.raises(FrameError, match="a frame begins with"):
+            frames.read()
+        return
+    if len(rest) < 6:
+        assert frames.read() is None
+        return
+    number, length = struct.unpack(">HH", rest[2:6])
+    if sent and number != (start + len(sent)) % 65536:
+        with pytest.raises(FrameError, match="is missing"):
+            frames.read()
+        return
+    complete = Frame(rest[1], rest[6 : 6 + length]) if len(rest) >= 6 + length else None
+    assert frames.read() == complete
 
 
 def test_a_payload_that_is_too_long_for_a_frame_is_refused() -> None:
