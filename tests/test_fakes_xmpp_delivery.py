@@ -1,4 +1,4 @@
-"""Where stanzas for a local address go, cell by cell against RFC 6121 §8.5 (tests/tables)."""
+"""Where messages for a local address go, cell by cell against RFC 6121 §8.5 (tests/tables)."""
 
 from __future__ import annotations
 

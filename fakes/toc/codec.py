@@ -126,18 +126,18 @@ class Frames:
 
     # ── what the server sends ────────────────────────────────────────────────
 
-    def complete(self, said: bytes) -> bool:
+    def complete(self, received: bytes) -> bool:
         """Whether as many frames have come as the last `match` was asked for."""
-        return sum(1 for _ in _frames(said)) >= self._awaited
+        return sum(1 for _ in _frames(received)) >= self._awaited
 
-    def match(self, step: Step, said: bytes) -> int | None:
+    def match(self, step: Step, received: bytes) -> int | None:
         self._awaited = 1
         if not step.whole:
-            whole = re.match(_pattern(step.text), said, re.S)
+            whole = re.match(_pattern(step.text), received, re.S)
             return whole.end() if whole else None
         if step.text.startswith("("):
-            return self._match_greeting(step, said)
-        frame = next(_frames(said), None)
+            return self._match_greeting(step, received)
+        frame = next(_frames(received), None)
         if frame is None or not self._follows(self._heard, frame):
             return None
         match = _BRACKETS.match(step.text)
@@ -149,8 +149,8 @@ class Frames:
         fits = re.fullmatch(_pattern(text), payload, re.S)
         return len(frame.packed()) if frame.type == kind and fits else None
 
-    def _match_greeting(self, step: Step, said: bytes) -> int | None:
-        """Returns the length of the answer to a sign-on, if `said` begins with it."""
+    def _match_greeting(self, step: Step, received: bytes) -> int | None:
+        """Returns the length of the answer to a sign-on, if `received` begins with it."""
         if step.text != "(signed on)" or not self._greeting:
             raise TranscriptError(
                 f"line {step.number}: {step.text}: nothing to match; "
@@ -160,7 +160,7 @@ class Frames:
         length, last = 0, self._heard
         expected = [(frames.SIGNON, re.escape(frames.signon()))]
         expected += [(frames.DATA, pattern) for pattern in self._greeting]
-        found = list(_frames(said))
+        found = list(_frames(received))
         if len(found) < len(expected):
             return None
         for (kind, pattern), frame in zip(expected, found, strict=False):
@@ -175,8 +175,8 @@ class Frames:
         """Whether there is no gap between a sequence number and the next frame."""
         return last is None or frame.sequence == (last + 1) % 65536
 
-    def consumed(self, said: bytes) -> None:
-        for frame in _frames(said):
+    def consumed(self, received: bytes) -> None:
+        for frame in _frames(received):
             self._heard = frame.sequence
 
     # ── the recorder ─────────────────────────────────────────────────────────
@@ -211,11 +211,11 @@ class Frames:
         yield f"{record.direction}: {brackets}{' ' if words and text else ''}{protected(text)}"
 
 
-def _frames(said: bytes) -> Iterator[frames.Frame]:
+def _frames(received: bytes) -> Iterator[frames.Frame]:
     """The complete frames at the start of what has come."""
-    while said.startswith(b"*") and (frame := frames.first(said)) is not None:
+    while received.startswith(b"*") and (frame := frames.first(received)) is not None:
         yield frame
-        said = said[len(frame.packed()) :]
+        received = received[len(frame.packed()) :]
 
 
 def _greeting(name: str, form: str) -> list[bytes]:

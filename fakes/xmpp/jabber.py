@@ -225,7 +225,10 @@ class Jabber(Arrivals[Stanza]):
         return self._bridge.call(cut)
 
     def close(self) -> None:
-        """Called on the loop's thread when the world ends: sessions now end silently."""
+        """Makes sessions end silently from now on.
+
+        Called on the loop's thread when the world ends.
+        """
         self.service.close()
 
     def conflict(self, address: str) -> int:
