@@ -55,7 +55,7 @@ def test_login_answers_the_prompts_in_order_whatever_they_say() -> None:
 def test_the_cram_md5_digest_is_that_of_rfc_2195() -> None:
     challenge = b"<1896.697170952@postoffice.reston.mci.net>"
     digest = b"tim b913a602c7eda7a495b4e6e7334d3890"
-    assert cram_md5("tim", "tanstaaftanstaaf")(challenge) == digest  # §2
+    assert cram_md5("tim", "tanstaaftanstaaf")(challenge) == digest  # RFC 2195 §2
 
 
 # ── servers that break the protocol ──────────────────────────────────────────

@@ -79,7 +79,8 @@ def test_bytes_are_decoded_by_the_declared_charset_or_the_likely_one(
 
 @given(st.binary(max_size=100), st.text(max_size=20))
 def test_any_bytes_in_any_charset_decode_to_encodable_text(raw: bytes, charset: str) -> None:
-    words.decode_bytes(raw, charset).encode("utf-8")
+    text = words.decode_bytes(raw, charset)
+    assert text.encode("utf-8").decode("utf-8") == text
 
 
 @pytest.mark.parametrize(

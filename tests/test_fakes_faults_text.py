@@ -103,6 +103,8 @@ def test_without_a_catalogue_of_drills_a_place_alone_is_a_fault_without_a_failur
 @given(st.text(max_size=60))
 def test_any_text_arms_faults_or_raises_fault_error(text: str) -> None:
     try:
-        World({"servers": ["smtp"]}, rehearsal=True, faults=[text])
-    except FaultError:
-        pass
+        faults = World({"servers": ["smtp"]}, rehearsal=True, faults=[text]).faults
+    except FaultError as error:
+        assert str(error)
+    else:
+        assert faults.unmet() == read_faults(text)

@@ -172,10 +172,13 @@ def test_any_bytes_raise_nothing(pieces: list[bytes]) -> None:
         rb"([A-Za-z-]{1,9}: [ -~]{0,9}\r\n)*\r\n"
     )
 )
-def test_any_target_and_any_fields_raise_nothing(raw: bytes) -> None:
-    session = opened()
+def test_any_target_and_any_fields_are_served_or_refused(raw: bytes) -> None:
+    requests = Requests()
+    session = opened(requests)
     session.receive(raw)
     session.eof()
+    answer = drain(session)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n" if requests.all else b"HTTP/1.1 4"), answer
 
 
 def test_the_buffer_holds_at_most_one_head_and_one_body() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,9 +25,18 @@ def test_saslprep_follows_rfc_4013_section_3(text: str, prepared: str) -> None:
     assert saslprep(text) == prepared
 
 
-@pytest.mark.parametrize("text", ["\u0007", "\u0627\u0031", "\ue000", "a\u0627", "\ufffd"])
-def test_saslprep_rejects_what_rfc_4013_prohibits(text: str) -> None:
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("\u0007", "the character U\\+0007"),
+        ("\u0627\u0031", "a name that runs left must begin and end"),
+        ("\ue000", "the character U\\+E000"),
+        ("a\u0627", "letters that run left and letters that run right"),
+        ("\ufffd", "the character U\\+FFFD"),
+    ],
+)
+def test_saslprep_rejects_what_rfc_4013_prohibits(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}"):
         saslprep(text)
 
 
@@ -57,14 +64,16 @@ def test_local_parts_contain_no_space_and_no_delimiter(character: str) -> None:
 def test_resources_keep_their_case_and_may_contain_spaces_and_newer_characters() -> None:
     assert resourceprep("Balcony (east) @/😀") == "Balcony (east) @/😀"
     assert resourceprep("ﬁne") == "fine"
-    for text in ("a\u1680b", "a\x07", "\ud800", "\U000e0001"):
-        with pytest.raises(ValueError):
-            resourceprep(text)
+    for character in ("\u1680", "\x07", "\ud800", "\U000e0001"):
+        with pytest.raises(ValueError, match=rf"^the character U\+{ord(character):04X} "):
+            resourceprep(f"a{character}b")
 
 
 @given(st.text(max_size=20))
 def test_preparing_twice_changes_nothing_more(text: str) -> None:
     for prepare in (saslprep, nodeprep, resourceprep):
-        with contextlib.suppress(ValueError):
+        try:
             once = prepare(text)
-            assert prepare(once) == once
+        except ValueError:
+            continue  # nothing to prepare again
+        assert prepare(once) == once

@@ -15,6 +15,7 @@ from fakes.transcripts.recorder import render
 from fakes.transcripts.text import parse
 from fakes.world import World
 from tests import linechat
+from tests.bare_core import exchanged
 
 WITH_CHAT = (*SERVERS, linechat.SERVER)  # the one line
 
@@ -60,14 +61,19 @@ def test_faults_know_its_verbs() -> None:
 
 
 def test_transcripts_of_it_play_on_the_core_and_on_a_socket() -> None:
-    play_on_core(DIALOGUE, WITH_CHAT)
-    play_on_socket(DIALOGUE, WITH_CHAT)
+    on_core = play_on_core(DIALOGUE, WITH_CHAT)
+    on_socket = play_on_socket(DIALOGUE, WITH_CHAT)
+    assert exchanged(on_core) == exchanged(on_socket)
+    commands = [verb for direction, verb, _ in exchanged(on_core) if direction == "C"]
+    assert commands == ["NAME", "SAY", "SAY", "QUIT"]
 
 
 def test_a_recording_of_it_is_a_transcript() -> None:
     world = play_on_core(DIALOGUE, WITH_CHAT)
-    text = render(world.recording, DIALOGUE.title, 'chat.welcome = "good day"')
-    play_on_core(parse(text), WITH_CHAT)
+    given = 'chat.welcome = "good day"'
+    text = render(world.recording, DIALOGUE.title, given)
+    again = play_on_core(parse(text), WITH_CHAT)
+    assert render(again.recording, DIALOGUE.title, given) == text
 
 
 def test_the_other_servers_run_beside_it() -> None:

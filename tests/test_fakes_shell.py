@@ -206,7 +206,7 @@ def test_a_client_that_reads_nothing_is_reset_and_others_are_served(
     with World(SMTP) as world:
         with dial(world) as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            with pytest.raises(OSError):
+            with pytest.raises((ConnectionResetError, BrokenPipeError)):
                 for _ in range(20_000):
                     slow.sendall(b"HELP\r\n" * 500)
         with dial(world) as link:

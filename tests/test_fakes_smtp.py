@@ -182,6 +182,7 @@ def test_any_input_is_answered_with_complete_reply_lines_and_raises_nothing(
             session.wants = None
             session.secured(TlsFacts())
     session.eof()
+    assert output.startswith(b"220 ")
     for line in output.splitlines(keepends=True):
         assert line[:3].isdigit() and line[3:4] in b" -" and line.endswith(b"\r\n")
         assert line.isascii()

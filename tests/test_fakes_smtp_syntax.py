@@ -62,7 +62,7 @@ def test_a_path_is_read_as_its_shortest_address(text: str, address: str) -> None
     ],
 )
 def test_a_text_that_is_not_a_path_raises_value_error(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="No address in angle brackets"):
         parse_path(text, null=True)
 
 
@@ -70,7 +70,7 @@ def test_the_null_path_is_for_senders_and_a_bare_postmaster_for_recipients() -> 
     assert parse_path("<> SIZE=1", null=True) == ("", "SIZE=1")
     assert parse_path("<Postmaster> NOTIFY=NEVER", null=False) == ("Postmaster", "NOTIFY=NEVER")
     for text, null in (("<>", False), ("<Postmaster>", True)):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="No address in angle brackets"):
             parse_path(text, null=null)
 
 
@@ -87,7 +87,7 @@ def test_no_line_takes_long_to_be_rejected() -> None:
     shuffled = random.Random(1)
     for seed in ("a.", "a-", '"\\', "<", "@", "a@b,", ":", "[", "IPv6:"):
         text = "<" + seed * (COMMAND_LINE // len(seed)) + shuffled.choice("!>\x01")
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="No address in angle brackets"):
             parse_path(text, null=True)
 
 

@@ -162,4 +162,5 @@ def test_the_clock_runs_the_timers_of_the_servers(play_on: Play) -> None:
         "SMTP: x\n\nS: 220 mail.example.test ESMTP\nclock: 301\n"
         "S: 421 4.4.2 Idle for too long, closing connection\nS: (closes)\n"
     )
-    play_on(parse(text))
+    world = play_on(parse(text))
+    assert [record.verb for record in world.records if record.direction == "S"] == ["", ""]

@@ -47,7 +47,7 @@ def test_a_response_can_be_something_that_is_not_base64() -> None:
 
 
 def test_an_unknown_label_raises_key_error() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="fingerprint"):
         response("fingerprint tim", PEOPLE, b"")
 
 

@@ -133,8 +133,10 @@ def test_the_readme_links_to_every_scenario() -> None:
 
 
 def test_every_toml_block_can_be_read() -> None:
-    for block in blocks("toml").values():
-        tomllib.loads(block)
+    found = blocks("toml")
+    assert found
+    for name, block in found.items():
+        assert tomllib.loads(block), name
 
 
 def test_contributing_explains_how_to_add_each_kind_of_part() -> None:
