@@ -7,7 +7,7 @@ from fakes.world import World
 
 
 def drain(session: Session) -> bytes:
-    """Returns all that the core wants to have written, and tells it that this is written."""
+    """Returns all that the core wants to have written, and reports that it is written."""
     output = b""
     while more := session.take():
         output += more
@@ -15,7 +15,7 @@ def drain(session: Session) -> bytes:
     return output
 
 
-def tell(session: Session, data: bytes) -> bytes:
+def ask(session: Session, data: bytes) -> bytes:
     """Sends bytes to the core and returns its answer, without output from before."""
     drain(session)
     session.receive(data)
@@ -24,5 +24,5 @@ def tell(session: Session, data: bytes) -> bytes:
 
 def exchanged(world: World) -> list[tuple[str, str, bytes]]:
     """Returns direction, verb and bytes of each record: two equal lists are the same dialogue."""
-    records = [one for one in world.recording if isinstance(one, Record)]
+    records = [entry for entry in world.recording if isinstance(entry, Record)]
     return [(record.direction, record.verb, record.raw) for record in records]

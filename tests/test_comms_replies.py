@@ -173,10 +173,13 @@ def test_the_base_subject_has_no_prefix(subject: str, base: str) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_asked_about(raw: bytes) -> None:
     found = read(raw)
-    replies.unanswerable(found, ["us@us.test"])
     replies.bounce(found)
-    if found.sender is not None:
-        replies.reply(found, found.sender.address, "us@us.test", "hi")
+    why_not = replies.unanswerable(found, ["us@us.test"])
+    if found.sender is None:
+        assert why_not == "it does not have exactly one From with exactly one address"
+    else:
+        answer = replies.reply(found, found.sender.address, "us@us.test", "hi")
+        assert ("Auto-Submitted", "auto-replied") in answer.headers
 
 
 # ── delivery reports ─────────────────────────────────────────────────────────

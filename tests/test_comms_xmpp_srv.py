@@ -68,7 +68,9 @@ def test_after_a_candidate_without_a_listener_the_next_is_tried(
         server = Server(
             "xmpp", "", 5222, "none", None, "", "secret", "plain", 2.0, "bot@example.test"
         )
-        Session(server, clock, RecordingHost()).close()
+        session = Session(server, clock, RecordingHost())
+        assert str(session.jid).startswith("bot@example.test/")
+        session.close()
     clock.close()
 
 

@@ -16,7 +16,7 @@ from fakes.transcripts.recorder import render
 from fakes.wire import Facts, Record, TlsFacts, Want
 from fakes.wire.lines import LONGEST_LINE
 from fakes.world import World
-from tests.bare_core import drain, exchanged, tell
+from tests.bare_core import ask, drain, exchanged
 from tests.legality import in_states
 
 ALICE = "alice@example.test"
@@ -91,7 +91,7 @@ def test_a_command_is_accepted_in_the_states_of_its_rule_and_in_no_other(
     _, session = opened(World({"tls": "optional"}, rehearsal=True))
     session.receive(WAY_TO[state])
     before = (session.user, set(session._marked), session.tls)
-    answer = tell(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n")
+    answer = ask(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n")
     assert answer.startswith((b"+", b"-ERR"))
     # POP3 has no code for a command in the wrong state; the texts tell it from other refusals.
     wrong_state = answer.startswith(
@@ -106,7 +106,7 @@ def test_a_command_is_accepted_in_the_states_of_its_rule_and_in_no_other(
 def test_a_response_is_not_taken_for_a_command() -> None:
     _, session = opened()
     session.receive(WAY_TO["AUTH"])
-    assert tell(session, b"QUIT\r\n").startswith((b"+ ", b"-ERR"))
+    assert ask(session, b"QUIT\r\n").startswith((b"+ ", b"-ERR"))
     assert not session.closed
 
 
@@ -119,16 +119,16 @@ def test_without_its_capability_a_command_is_unknown(verb: str) -> None:
     state = "TRANSACTION" if verb in ("TOP", "UIDL") else "AUTHORIZATION"
     session.receive(WAY_TO[state])
     line = f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n"
-    assert tell(session, line) == b"-ERR Unknown command\r\n"
+    assert ask(session, line) == b"-ERR Unknown command\r\n"
 
 
 def test_response_codes_can_be_switched_off() -> None:
     _, session = opened(World({"off": {"pop3": ["AUTH-RESP-CODE"]}}, rehearsal=True))
-    answer = tell(session, b"USER alice\r\nPASS wrong\r\n")
+    answer = ask(session, b"USER alice\r\nPASS wrong\r\n")
     assert answer.endswith(b"-ERR Authentication failed\r\n")
     _, session = opened(World({"off": {"pop3": ["RESP-CODES"]}}, rehearsal=True))
     session.store.maildrop(ALICE).holder = object()
-    assert b"[" not in tell(session, LOGIN)
+    assert b"[" not in ask(session, LOGIN)
 
 
 # ── logins ───────────────────────────────────────────────────────────────────
@@ -139,7 +139,7 @@ def test_the_apop_digest_of_rfc_1939_section_7_is_accepted() -> None:
     _, session = opened(World({"person": people}, rehearsal=True), mails=0)
     drain(session)
     session._stamp = "<1896.697170952@dbc.mtview.ca.us>"
-    assert tell(session, b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n").startswith(b"+OK")
+    assert ask(session, b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n").startswith(b"+OK")
 
 
 def test_each_greeting_has_another_timestamp() -> None:
@@ -168,10 +168,10 @@ def test_each_greeting_has_another_timestamp() -> None:
 def test_a_wrong_plain_response_is_refused_and_changes_nothing(response: bytes) -> None:
     _, session = opened()
     encoded = base64.b64encode(response) or b"="
-    assert tell(session, b"AUTH PLAIN\r\n" + encoded + b"\r\n").startswith(b"+ \r\n-ERR ")
+    assert ask(session, b"AUTH PLAIN\r\n" + encoded + b"\r\n").startswith(b"+ \r\n-ERR ")
     assert not session.user
     right = base64.b64encode(b"\0alice\0secret")
-    assert tell(session, b"AUTH PLAIN " + right + b"\r\n").startswith(b"+OK")
+    assert ask(session, b"AUTH PLAIN " + right + b"\r\n").startswith(b"+OK")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_wrong_plain_response_is_refused_and_changes_nothing(response: bytes) 
 )
 def test_a_response_that_is_not_base64_is_refused(line: bytes) -> None:
     _, session = opened()
-    answer = tell(session, b"AUTH PLAIN\r\n" + line + b"\r\n")
+    answer = ask(session, b"AUTH PLAIN\r\n" + line + b"\r\n")
     assert answer.startswith(b"+ \r\n-ERR ")  # RFC 5034 §4
     assert session.state == "AUTHORIZATION"
 
@@ -199,15 +199,15 @@ def test_a_mail_is_fetched_as_it_is_stored_and_its_size_is_right(pieces: list[by
     raw = world.mail.inbox(ALICE)[0].raw
     raw += b"" if raw.endswith(b"\r\n") else b"\r\n"
     session.receive(LOGIN)
-    status, _, rest = tell(session, b"RETR 1\r\n").partition(b"\r\n")
+    status, _, rest = ask(session, b"RETR 1\r\n").partition(b"\r\n")
     assert status == b"+OK %d octets" % len(raw)
     assert b"\r\n.\r\n" not in rest[:-1], "only the end may look like the end"
     stuffed = rest.removesuffix(b".\r\n")
     lines = [line.removeprefix(b".") for line in stuffed.split(b"\r\n")]
     assert b"\r\n".join(lines) == raw
-    assert tell(session, b"LIST 1\r\n") == b"+OK 1 %d\r\n" % len(raw)
-    assert tell(session, b"STAT\r\n") == b"+OK 1 %d\r\n" % len(raw)
-    assert tell(session, b"TOP 1 99999\r\n").partition(b"\r\n")[2] == rest
+    assert ask(session, b"LIST 1\r\n") == b"+OK 1 %d\r\n" % len(raw)
+    assert ask(session, b"STAT\r\n") == b"+OK 1 %d\r\n" % len(raw)
+    assert ask(session, b"TOP 1 99999\r\n").partition(b"\r\n")[2] == rest
 
 
 def test_an_empty_mail_and_one_that_begins_with_a_dot_are_complete() -> None:
@@ -215,8 +215,8 @@ def test_an_empty_mail_and_one_that_begins_with_a_dot_are_complete() -> None:
     session.receive(LOGIN)
     mail = session._rows[0].mail
     session._rows = [Row(1, b"", 0.0, mail), Row(2, b".first\r\n", 0.0, mail)]
-    assert tell(session, b"RETR 1\r\n") == b"+OK 0 octets\r\n.\r\n"
-    assert tell(session, b"RETR 2\r\n") == b"+OK 8 octets\r\n..first\r\n.\r\n"
+    assert ask(session, b"RETR 1\r\n") == b"+OK 0 octets\r\n.\r\n"
+    assert ask(session, b"RETR 2\r\n") == b"+OK 8 octets\r\n..first\r\n.\r\n"
 
 
 def test_only_a_header_in_utf_8_needs_the_utf8_command() -> None:
@@ -225,7 +225,7 @@ def test_only_a_header_in_utf_8_needs_the_utf8_command() -> None:
     world.mail.deliver(ALICE, "Subject: é\r\n\r\n".encode())
     world.mail.deliver(ALICE, "Subject: e\r\n\r\né\r\n".encode())
     session.receive(LOGIN)
-    answers = [tell(session, b"RETR %d\r\n" % number)[:11] for number in (1, 2, 3)]
+    answers = [ask(session, b"RETR %d\r\n" % number)[:11] for number in (1, 2, 3)]
     assert [answer[:4] for answer in answers] == [b"+OK ", b"-ERR", b"+OK "]
     assert answers[1] == b"-ERR [UTF8]"
 
@@ -329,7 +329,7 @@ def test_an_endless_line_is_not_kept_and_is_refused_when_it_ends() -> None:
     for _ in range(100):
         session.receive(b"x" * 10_000)
         assert len(session.buffer) <= LONGEST_LINE + 10_000
-    assert tell(session, b"\r\nCAPA\r\n").startswith(b"-ERR Line too long\r\n+OK")
+    assert ask(session, b"\r\nCAPA\r\n").startswith(b"-ERR Line too long\r\n+OK")
 
 
 def test_a_transcript_shows_no_password_however_it_was_sent() -> None:

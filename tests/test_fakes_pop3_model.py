@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 from fakes.pop3 import Pop3
 from fakes.wire import Facts, Want
 from fakes.world import World
-from tests.bare_core import drain, tell
+from tests.bare_core import ask, drain
 
 ALICE = "alice@example.test"
 
@@ -75,7 +75,7 @@ class Maildrop(RuleBasedStateMachine):
             "apop": b"APOP alice " + digest + b"\r\n",
             "wrong": b"USER alice\r\nPASS no\r\n",
         }[way]
-        answer = tell(session, line).removeprefix(b"+OK Now the password\r\n")
+        answer = ask(session, line).removeprefix(b"+OK Now the password\r\n")
         if way == "wrong":
             assert answer.startswith(b"-ERR [AUTH]")
         elif self.holder is not None:
@@ -88,8 +88,8 @@ class Maildrop(RuleBasedStateMachine):
     @rule(number=st.integers(0, 5))
     def the_holder_fetches(self, number: int) -> None:
         assert self.holder is not None
-        answer = tell(self.holder, b"RETR %d\r\n" % number)
-        top = tell(self.holder, b"TOP %d 0\r\n" % number)
+        answer = ask(self.holder, b"RETR %d\r\n" % number)
+        top = ask(self.holder, b"TOP %d 0\r\n" % number)
         if number - 1 in self.marked or not 1 <= number <= len(self.seen):
             assert answer.startswith(b"-ERR") and top.startswith(b"-ERR")
             return
@@ -104,7 +104,7 @@ class Maildrop(RuleBasedStateMachine):
     def the_holder_marks(self, number: int) -> None:
         assert self.holder is not None
         markable = 1 <= number <= len(self.seen) and number - 1 not in self.marked
-        answer = tell(self.holder, b"DELE %d\r\n" % number)
+        answer = ask(self.holder, b"DELE %d\r\n" % number)
         assert answer.startswith(b"+OK" if markable else b"-ERR")
         if markable:
             self.marked.add(number - 1)
@@ -113,13 +113,13 @@ class Maildrop(RuleBasedStateMachine):
     @rule()
     def the_holder_unmarks_all(self) -> None:
         assert self.holder is not None
-        assert tell(self.holder, b"RSET\r\n").startswith(b"+OK")
+        assert ask(self.holder, b"RSET\r\n").startswith(b"+OK")
         self.marked.clear()
 
     @rule(session=consumes(sessions), way=st.sampled_from(["quit", "cut", "reset", "idle"]))
     def a_client_leaves(self, session: Pop3, way: str) -> None:
         if way == "quit":
-            assert tell(session, b"QUIT\r\n").startswith(b"+OK")
+            assert ask(session, b"QUIT\r\n").startswith(b"+OK")
             if session is self.holder:
                 # RFC 1939 §6: only QUIT commits deletions. New mail may have arrived meanwhile.
                 removed = {self.seen[number][0] for number in self.marked}
@@ -143,8 +143,8 @@ class Maildrop(RuleBasedStateMachine):
             for index, (unique_id, _) in enumerate(self.seen)
             if index not in self.marked
         ]
-        assert tell(self.holder, b"UIDL\r\n").split(b"\r\n")[1:-2] == expected
-        count = tell(self.holder, b"STAT\r\n").split()[1]
+        assert ask(self.holder, b"UIDL\r\n").split(b"\r\n")[1:-2] == expected
+        count = ask(self.holder, b"STAT\r\n").split()[1]
         assert int(count) == len(expected)
 
     @invariant()

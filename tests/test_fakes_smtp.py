@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fakes.smtp import COMMAND_LINE, Smtp
 from fakes.wire import BACKLOG, Facts, TlsFacts, Want
 from fakes.world import World
-from tests.bare_core import drain, exchanged, tell
+from tests.bare_core import ask, drain, exchanged
 from tests.legality import in_states
 
 EHLO = b"EHLO client.example\r\n"
@@ -96,7 +96,7 @@ def test_a_command_is_accepted_in_the_states_of_its_rule_and_in_no_other(
     _, session = opened(World({"tls": "optional"}, rehearsal=True))
     session.receive(WAY_TO[state])
     before = (session.state, session._sender, session._recipients[:])
-    answer = tell(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n")
+    answer = ask(session, f"{verb} {ARGUMENTS.get(verb, '')}".strip().encode() + b"\r\n")
     refused = answer.startswith((b"503", b"554"))
     assert refused != legal, f"{verb} in {state}: {answer!r}"
     if refused:
@@ -107,11 +107,11 @@ def test_a_command_is_accepted_in_the_states_of_its_rule_and_in_no_other(
 def test_neither_content_nor_a_response_is_taken_for_a_command() -> None:
     world, session = opened()
     session.receive(WAY_TO["DATA"])
-    assert tell(session, b"QUIT\r\nRSET\r\n") == b""
-    assert tell(session, b".\r\n").startswith(b"250 2.0.0")
+    assert ask(session, b"QUIT\r\nRSET\r\n") == b""
+    assert ask(session, b".\r\n").startswith(b"250 2.0.0")
     assert world.mail.messages[0].raw == b"QUIT\r\nRSET\r\n"
     session.receive(b"AUTH LOGIN\r\n")
-    assert tell(session, b"QUIT\r\n").startswith((b"334", b"501"))
+    assert ask(session, b"QUIT\r\n").startswith((b"334", b"501"))
 
 
 # ── any bytes, chopped in any way ────────────────────────────────────────────
@@ -208,8 +208,8 @@ def test_an_endless_line_is_not_kept_and_is_refused_when_it_ends(
     for _ in range(1000):
         session.receive(b"x" * 10_000)
         assert len(session.buffer) <= max(COMMAND_LINE, limit) + 10_000
-    assert tell(session, end).startswith(refusal)
-    assert tell(session, b"NOOP\r\n").startswith(b"250")
+    assert ask(session, end).startswith(refusal)
+    assert ask(session, b"NOOP\r\n").startswith(b"250")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_an_endless_line_is_not_kept_and_is_refused_when_it_ends(
 )
 def test_a_command_line_may_have_2048_bytes(length: int, answer: bytes) -> None:
     _, session = opened()
-    assert tell(session, b"NOOP " + b"x" * (length - 7) + b"\r\n").startswith(answer)
+    assert ask(session, b"NOOP " + b"x" * (length - 7) + b"\r\n").startswith(answer)
 
 
 def test_a_response_to_a_challenge_may_have_12288_bytes() -> None:
@@ -225,9 +225,9 @@ def test_a_response_to_a_challenge_may_have_12288_bytes() -> None:
     session.receive(EHLO + b"AUTH PLAIN\r\n")
     # PLAIN itself refuses this one, which shows that the line was read completely.
     fits = base64.b64encode(b"\0a\0" + b"x" * 9000)
-    assert tell(session, fits + b"\r\n").startswith(b"501 5.5.4 PLAIN takes at most 255")
+    assert ask(session, fits + b"\r\n").startswith(b"501 5.5.4 PLAIN takes at most 255")
     session.receive(b"AUTH PLAIN\r\n")
-    assert tell(session, b"x" * 12287 + b"\r\n").startswith(b"500 5.5.6")
+    assert ask(session, b"x" * 12287 + b"\r\n").startswith(b"500 5.5.6")
 
 
 def test_a_line_of_content_may_have_any_length() -> None:
@@ -243,7 +243,7 @@ def test_a_message_may_have_a_hundred_received_lines_and_no_more(hops: int, repl
     # RFC 5321 §6.3: a message with more of them is assumed to be in a loop.
     _, session = opened()
     session.receive(WAY_TO["DATA"])
-    assert tell(session, b"Received: x\r\n" * hops + b"\r\n.\r\n").startswith(reply)
+    assert ask(session, b"Received: x\r\n" * hops + b"\r\n.\r\n").startswith(reply)
 
 
 def test_a_mail_becomes_visible_to_the_test_when_its_250_is_written() -> None:
@@ -310,7 +310,7 @@ def test_a_fault_at_a_unit_ends_the_session_there_and_keeps_what_was_handled(
     verb, nth, index = place
     world, session = with_fault(f"smtp {verb} nth {nth} {failure}")
     drain(session)
-    answers = [tell(session, unit) for unit in DIALOGUE]
+    answers = [ask(session, unit) for unit in DIALOGUE]
     session.eof()
     drain(session)
     handled = [record for record in exchanged(world) if record[0] == "C"]
@@ -330,7 +330,7 @@ def test_a_split_answer_leaves_in_small_writes_and_the_session_goes_on() -> None
     writes = list(iter(session.take, b""))
     assert set(map(len, writes)) == {1}
     assert b"".join(writes).startswith(b"250-mail.example.test")
-    assert tell(session, b"NOOP\r\n") == b"250 2.0.0 OK\r\n"
+    assert ask(session, b"NOOP\r\n") == b"250 2.0.0 OK\r\n"
     session.receive(b"NOOP\r\n")
     assert session.take() == b"250 2.0.0 OK\r\n", "only the answer that the fault met is split"
 
@@ -354,9 +354,9 @@ def test_the_shell_is_asked_to_stop_reading_when_much_input_waits_for_a_delay() 
 
 def test_a_capability_that_a_fault_switches_off_is_neither_listed_nor_implemented() -> None:
     _, session = with_fault("PIPELINING off; EXPN off")
-    answer = tell(session, EHLO)
+    answer = ask(session, EHLO)
     assert b"PIPELINING" not in answer and b"EXPN" not in answer
-    assert tell(session, b"EXPN x\r\n").startswith(b"502")
+    assert ask(session, b"EXPN x\r\n").startswith(b"502")
 
 
 @pytest.mark.parametrize(("greeting", "then"), [("421 4.3.2 busy", b""), ("554 5.3.2 no", b"503")])
@@ -364,8 +364,8 @@ def test_after_a_greeting_that_refuses_only_quit_is_accepted(greeting: str, then
     # RFC 5321 §3.1 for 554. With 421 the server closes the connection itself (§3.8).
     _, session = with_fault(f'connect reply "{greeting}"')
     assert drain(session) == greeting.encode() + b"\r\n"
-    assert tell(session, EHLO).startswith(then)
-    assert tell(session, b"QUIT\r\n") == (b"221 2.0.0 Bye\r\n" if then else b"")
+    assert ask(session, EHLO).startswith(then)
+    assert ask(session, b"QUIT\r\n") == (b"221 2.0.0 Bye\r\n" if then else b"")
 
 
 def test_a_name_is_a_list_or_a_mailbox_as_a_whole() -> None:
@@ -376,10 +376,10 @@ def test_a_name_is_a_list_or_a_mailbox_as_a_whole() -> None:
         ]
     }
     _, session = opened(World(config, rehearsal=True))
-    tell(session, EHLO)
-    assert tell(session, b"EXPN al@example.test\r\n") == b"250 2.1.5 <alice@example.test>\r\n"
+    ask(session, EHLO)
+    assert ask(session, b"EXPN al@example.test\r\n") == b"250 2.1.5 <alice@example.test>\r\n"
     for name in (b"alice@example.test", b"alice", b"a", b"ali"):
-        assert tell(session, b"EXPN " + name + b"\r\n").startswith(b"550"), name
+        assert ask(session, b"EXPN " + name + b"\r\n").startswith(b"550"), name
 
 
 # ── policies and secrets ─────────────────────────────────────────────────────
@@ -389,7 +389,7 @@ def test_a_web_browser_is_disconnected_if_the_policy_says_so() -> None:
     _, session = opened(
         World({"servers": ["smtp"], "mail": {"hang_up_on_http": True}}, rehearsal=True)
     )
-    assert tell(session, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"421")
+    assert ask(session, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"421")
     assert session.closed
 
 

@@ -25,7 +25,7 @@ from fakes.wire import (
     rule,
 )
 from fakes.world import World
-from tests.bare_core import drain, tell
+from tests.bare_core import ask, drain
 from tests.linechat import LineChat
 
 
@@ -223,7 +223,7 @@ def test_a_command_injected_before_the_handshake_is_neither_handled_nor_recorded
     world = World({"servers": [protocol], "tls": "optional"}, rehearsal=True)
     session = world.core(protocol)
     session.opened(Facts(1))
-    tell(session, before)
+    ask(session, before)
     for data in [start_tls + injected] if together else [start_tls, injected]:
         session.receive(data)
     drain(session)
