@@ -47,14 +47,15 @@ def pattern(shown: str) -> str:
     return "\n".join(r"(?:.*\n)*?.*" if line == "…" else re.escape(line) for line in lines)
 
 
-def run(command: list[str], folder: Path) -> str:
-    """Runs a command as a reader would, and returns what it prints."""
+def run(command: list[str], folder: Path, **more: str) -> str:
+    """Runs a command as a reader would, and returns what it prints. `more` is environment."""
     # Inside of `make check`, make must not think that it was called by itself.
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("MAKE") and name != "MFLAGS"
     }
+    environment |= more
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
@@ -98,15 +99,16 @@ def test_the_python_in_the_documents_runs(
 
 
 def check_page(folder: Path, name: str, code: str) -> None:
-    """Adds a page to a copy of the project, and plays it under each fault that it lists."""
-    for room in ("comms", "fakes", "scenarios"):
-        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    """Adds a page to a copy of scenarios/, and plays it under each fault that it lists."""
+    shutil.copytree(
+        ROOT / "scenarios", folder / "scenarios", ignore=shutil.ignore_patterns("__pycache__")
+    )
     # In a file, the docstring comes first; in the document, the line that names the file.
     (folder / name).write_text(code.partition("\n")[2], "utf-8")
     page = Path(name).stem.replace("_", "-")
     command = [sys.executable, "-m", "scenarios"]
-    assert "✗" not in run([*command, "run", page], folder)
-    run([*command, "run", page, "--fault", "all"], folder)
+    assert "✗" not in run([*command, "run", page], folder, PYTHONPATH=str(ROOT))
+    run([*command, "run", page, "--fault", "all"], folder, PYTHONPATH=str(ROOT))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

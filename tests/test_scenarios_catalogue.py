@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from scenarios import catalogue, rehearsal
+import scenarios
+from scenarios import catalogue, errors, rehearsal
+from scenarios.__main__ import main
 from scenarios.catalogue import COMPANIONS, HERE
 
 ROOT = Path(__file__).parent.parent
@@ -41,32 +47,60 @@ def greeted(world, program):
 '''
 
 
-class Room:
-    """A copy of the room with one page, run as a user would run it."""
+def imported_pages() -> list[str]:
+    return [name for name in sys.modules if name.startswith("scenarios.sending")]
 
-    def __init__(self, folder: Path) -> None:
+
+class Room:
+    """A package `scenarios` with pages of its own, used in place of ours.
+
+    Commands run in the process of the test, because starting Python for each of them would take
+    more than a second. `copy` is what another process runs.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
+        self.monkeypatch = monkeypatch
         room = folder / "scenarios"
-        for source in (*HERE.glob("*.py"), *(HERE / "stage").glob("*.py")):
-            place = room / source.relative_to(HERE)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, place)
-        (room / "sending").mkdir()
+        (room / "sending").mkdir(parents=True)
         (room / "sending" / "__init__.py").touch()
+        monkeypatch.setattr(errors, "ROOT", folder)
+        monkeypatch.setattr(catalogue, "HERE", room)
+        # A page is imported from here, everything else of the package from where it is.
+        monkeypatch.setattr(scenarios, "__path__", [str(room), *scenarios.__path__])
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / "scenarios" / "sending" / name).write_text(textwrap.dedent(text).lstrip())
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """The command, in an interpreter that finds this room before ours."""
-        code = (
-            f"import sys; sys.path[:0] = [{str(self.folder)!r}, {str(ROOT)!r}]; import runpy; "
-            f"sys.argv = ['scenarios', *{words!r}]; "
-            "runpy.run_module('scenarios', run_name='__main__', alter_sys=True)"
-        )
+        """Runs a command in this process."""
+        with self.monkeypatch.context() as patch:
+            # Pages of this name that other tests have imported come back afterwards.
+            patch.delattr(scenarios, "sending", raising=False)
+            for name in imported_pages():
+                patch.delitem(sys.modules, name)
+            importlib.invalidate_caches()
+            out, err = io.StringIO(), io.StringIO()
+            try:
+                with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                    code = main(words)
+            finally:
+                vars(scenarios).pop("sending", None)
+                for name in imported_pages():
+                    del sys.modules[name]
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+    def run_copy(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command in another process, in a folder with a copy of the whole package."""
+        for source in (*HERE.glob("*.py"), *(HERE / "stage").glob("*.py")):
+            place = self.folder / "scenarios" / source.relative_to(HERE)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, place)
         return subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-m", "scenarios", *words],
             cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # for comms and fakes
             capture_output=True,
             text=True,
             timeout=60,
@@ -75,8 +109,8 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    return Room(tmp_path)
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+    return Room(tmp_path, monkeypatch)
 
 
 def without(pattern: str, instead: str = "") -> str:
@@ -109,8 +143,8 @@ def test_every_companion_suffix_is_in_use() -> None:
 def test_a_page_without_mistakes_is_listed_and_played(room: Room) -> None:
     room.write("greet.py", PAGE)
     assert room.run("list").stdout == "greet  Greet the user · Listing 6.2 · SMTP\n"
-    done = room.run("run", "greet")
-    assert (done.returncode, done.stderr) == (0, "") and "✓ the user is greeted" in done.stdout
+    for done in (room.run("run", "greet"), room.run_copy("run", "greet")):
+        assert (done.returncode, done.stderr) == (0, "") and "✓ the user is greeted" in done.stdout
     # A fault that no act meets is not a mistake of the page, but it proves nothing.
     assert room.run("run", "greet", "--fault", "smtp-421").returncode == 1
 
