@@ -8,7 +8,11 @@ the rest is what the two sides say.
 
 from __future__ import annotations
 
+import ast
+import functools
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,3 +104,31 @@ def sections(first: str, last: str) -> Iterator[str]:
         names = [chr(letter) for letter in range(ord(begin), ord(end) + 1)]
     for name in names:
         yield f"{parent}{dot}{name}"
+
+
+@functools.cache
+def code_only(text: str) -> str:
+    """Returns Python source with spaces in place of its comments and docstrings.
+
+    Lines and columns stay as they are.
+    """
+    lines = text.splitlines(keepends=True)
+    docstrings = {
+        node.body[0].value.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+        and isinstance(node.body[0].value, ast.Constant)
+        and isinstance(node.body[0].value.value, str)
+    }
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        is_docstring = token.type == tokenize.STRING and token.start[0] in docstrings
+        if token.type == tokenize.COMMENT or is_docstring:
+            (first, begin), (last, end) = token.start, token.end
+            for number in range(first, last + 1):
+                line = lines[number - 1]
+                start = begin if number == first else 0
+                stop = end if number == last else len(line.rstrip("\n"))
+                lines[number - 1] = line[:start] + " " * (stop - start) + line[stop:]
+    return "".join(lines)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.servers import SERVERS
-from tests.citations import Citation, citations, sections
+from tests.citations import Citation, citations, code_only, sections
 from tests.standards import LIST, ROOT, Standards, main, read_list, selected, summary, table
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_document_is_an_error(capsys: pytest.CaptureFixture[str]) -> 
 # ── mistakes, in a project of two files ──────────────────────────────────────
 
 HEAD = "RFC 2195 CRAM (server)\n"
-CODE = "# RFC 2195 §2: a keyed digest\n"
+CODE = 'digest = "keyed"  # RFC 2195 §2, not a poem\n'
 REST = "  nothing 1, 3 to 6: the rest\n"
 
 
@@ -162,6 +162,16 @@ def test_a_complete_table_has_no_errors(tmp_path: Path) -> None:
             HEAD + REST + '  done 2 at fakes "poem": the reason\n', "", "",
             f"{LIST}:3: RFC 2195 §2: no file in fakes contains 'poem'",
             id="a place that does not exist",
+        ),
+        pytest.param(
+            HEAD + REST + '  partly 2 at fakes "a poem": the reason\n', CODE, "",
+            f"{LIST}:3: RFC 2195 §2: no file in fakes contains 'a poem'",
+            id="a place that is only in a comment",
+        ),
+        pytest.param(
+            HEAD + "  nothing 1, 4 to 6: the rest\n  partly 2, 3: the reason\n", CODE, "",
+            f'{LIST}:3: RFC 2195 §3: no code cites it; say where it is: … at fakes "text"',
+            id="two sections partly done, but a place for one only",
         ),
         pytest.param(
             HEAD + REST + "  partly 2: the reason\n", "", "",
@@ -238,6 +248,13 @@ def test_what_the_two_sides_of_a_transcript_say_is_not_a_citation() -> None:
     )
     cited = citations("tests/transcripts/x.txt", transcript)
     assert [citation.section for citation in cited] == ["", "3.3", "4", "4.1.2"]
+
+
+def test_code_is_what_remains_without_comments_and_docstrings() -> None:
+    code = '"""A\nB."""\ntext = """C\nD"""  # E\ndef f():\n    "F."\n    return "G"\n'
+    found = code_only(code)
+    assert found.split() == ["text", "=", '"""C', 'D"""', "def", "f():", "return", '"G"']
+    assert [len(line) for line in found.split("\n")] == [len(line) for line in code.split("\n")]
 
 
 def test_a_range_has_the_sections_between() -> None:
