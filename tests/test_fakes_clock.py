@@ -244,6 +244,14 @@ def test_a_round_that_takes_too_long_skips_the_turns_that_it_missed(world: World
     assert rounds == [0, 20, 30]
 
 
+def test_advancing_moves_all_clocks_and_runs_what_is_due(world: World) -> None:
+    ran: list[float] = []
+    world.clock.at(20, lambda: ran.append(world.clock.elapsed))
+    world.clock.at(40, lambda: ran.append(world.clock.elapsed))
+    world.clock.advance(30)
+    assert (world.clock.elapsed, world.clock.time(), ran) == (30, START + 30, [20])
+
+
 def test_a_jump_moves_the_programs_clock_and_no_event(world: World) -> None:
     world.clock.at(5, lambda: world.clock.jump(3600))
     times = []
@@ -265,6 +273,16 @@ def test_real_time_does_not_wait_for_a_fake() -> None:
 def test_a_loop_ends_after_the_first_round_that_began_after_the_last_cue(world: World) -> None:
     world.clock.at(12, lambda: None)
     assert [world.clock.elapsed for _ in world.clock.every(5)] == [0, 5, 10, 15]
+
+
+def test_what_the_last_round_writes_is_handled_before_the_loop_ends(world: World) -> None:
+    link = Link.connect(*chat_address(world), clock=world.clock)
+    for _ in world.clock.every(5):
+        link.sendall(b"NAME romeo\r\n")
+    assert [record.raw for record in world.records if record.direction == "C"] == [
+        b"NAME romeo\r\n"
+    ]
+    link.close()
 
 
 def test_a_play_without_cues_is_one_round_and_until_prolongs_it(world: World) -> None:

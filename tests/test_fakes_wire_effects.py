@@ -88,6 +88,14 @@ def test_whether_the_unit_has_its_effect(failure: dict[str, object], handled: bo
     assert bool(delivered) is handled
 
 
+def test_the_record_of_the_unit_names_the_fault_that_it_met() -> None:
+    bench = Bench(reply="not now", nth=2)
+    bench.say()
+    bench.say()
+    found = [(record.verb, record.fault) for record in bench.records if record.direction == "C"]
+    assert found == [("NAME", ""), ("SAY", ""), ("SAY", 'chat SAY nth 2 reply "not now"')]
+
+
 def test_a_stalled_core_reads_on_and_never_reacts() -> None:
     bench = Bench(stall=True)
     bench.say()
@@ -100,6 +108,9 @@ def test_a_delayed_unit_is_handled_later_and_what_follows_waits() -> None:
     bench = Bench(delay=5.0, nth=1)
     assert bench.say() == [] and bench.core.in_flight
     assert bench.say() == [] and bench.core.buffer == b"SAY romeo hi\r\n"
+    bench.now = 4.9
+    bench.core.tick()
+    assert bench.drain() == []
     bench.now = 5.0
     bench.core.tick()
     assert bench.drain() == [ANSWER * 2]

@@ -262,6 +262,15 @@ def test_a_response_that_was_cut_off_is_hidden_entirely(bench: Bench) -> None:
 # ── idle time ────────────────────────────────────────────────────────────────
 
 
+def test_a_client_that_never_sends_anything_is_disconnected(bench: Bench) -> None:
+    bench.now = 59.0
+    bench.session.tick()
+    assert not bench.session.closed
+    bench.now = 60.0
+    bench.session.tick()
+    assert bench.session.closed
+
+
 def test_a_silent_client_is_disconnected_and_every_command_restarts_the_timer(
     bench: Bench,
 ) -> None:

@@ -30,6 +30,14 @@ def test_a_misspelt_state_fails_at_import_and_names_the_nearest(row: Rule) -> No
             verbs: ClassVar[dict[str, Rule]] = {"RCPT": row}
 
 
+def test_a_state_that_resembles_none_is_refused_without_a_hint() -> None:
+    with pytest.raises(TypeError, match=r"names an unknown state 'XYZ'; states: READY$"):
+
+        class Wrong(Session):
+            states: ClassVar[str] = "READY"
+            verbs: ClassVar[dict[str, Rule]] = {"RCPT": rule("XYZ", "§1")}
+
+
 def test_a_verb_without_a_handler_fails_at_import() -> None:
     with pytest.raises(TypeError, match="Lacks: the verb 'NOOP' has no handler; define do_NOOP"):
 
