@@ -35,6 +35,12 @@ def test_nth_and_times_choose_the_occurrences(
     assert [bool(faults.meet("smtp", "MAIL")) for _ in range(5)] == struck
 
 
+def test_without_conditions_every_argument_and_every_user_matches(faults: Faults) -> None:
+    faults.arm("RCPT reset")
+    assert faults.meet("smtp", "RCPT")
+    assert faults.meet("smtp", "RCPT", "TO:<carol@x>", "alice@example.test")
+
+
 def test_only_units_that_match_are_counted(faults: Faults) -> None:
     faults.arm("RCPT arg *bob* user alice nth 2 reset")
     assert not faults.meet("smtp", "RCPT", "TO:<carol@x>", "alice@example.test")

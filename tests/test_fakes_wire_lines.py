@@ -157,6 +157,15 @@ def test_added_dots_do_not_count_against_the_limit(session: Login) -> None:
     assert content is not None and not content.too_long
 
 
+def test_added_dots_do_not_count_while_the_end_has_not_arrived(session: Login) -> None:
+    session.buffer += b"a\r\n" + b"..\r\n" * 10
+    assert session.next_dotted(33) is None
+    session.buffer += b".\r\n"
+    content = session.next_dotted(33)
+    assert content is not None and not content.too_long
+    assert content.data == b"a\r\n" + b".\r\n" * 10
+
+
 @given(st.lists(st.sampled_from([b".", b"..", b"a", b"\n", b"\r", b""]), max_size=8), st.data())
 def test_content_is_the_same_however_it_is_chopped(lines: list[bytes], data: st.DataObject) -> None:
     sent = b"".join(b"." * line.startswith(b".") + line + b"\r\n" for line in lines) + b".\r\n"
@@ -207,6 +216,11 @@ WRONG = base64.b64encode(b"\0carol\0guess")
 def test_an_exchange_with_an_initial_response(bench: Bench) -> None:
     assert bench.tell(b"AUTH PLAIN " + PLAIN) == b"welcome\r\n"
     assert (bench.session.state, bench.session.user) == ("IN", "carol@example.test")
+
+
+def test_an_equals_sign_is_an_empty_initial_response(bench: Bench) -> None:
+    # RFC 4954 §4. It is not base64; PLAIN does not accept an empty response.
+    assert bench.tell(b"AUTH PLAIN =") == b"Malformed\r\n"
 
 
 def test_an_exchange_with_a_challenge(bench: Bench) -> None:
