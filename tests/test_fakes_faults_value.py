@@ -38,6 +38,11 @@ def test_the_kind_is_the_failure_that_is_given_even_if_its_number_is_0(
     assert kind in KINDS and Fault("RCPT", **failure).kind == kind
 
 
+def test_a_tls_handshake_can_hang_up_reset_or_stall() -> None:
+    faults = [Fault("tls", hang_up="before"), Fault("tls", reset=True), Fault("tls", stall=True)]
+    assert [str(fault) for fault in faults] == ["tls hang up before", "tls reset", "tls stall"]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -98,6 +98,7 @@ def test_the_record_of_the_unit_names_the_fault_that_it_met() -> None:
 
 def test_a_stalled_core_reads_on_and_never_reacts() -> None:
     bench = Bench(stall=True, nth=1)
+    bench.core.timers.at("idle", 300.0, bench.core.close)
     bench.say()
     # The fault does not strike this one, but the core is silent.
     assert bench.say() == [] and bench.core.due is None and not bench.core.buffer

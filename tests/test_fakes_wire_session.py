@@ -260,6 +260,12 @@ def test_input_waits_while_too_much_output_is_unread() -> None:
     assert drain(session).count(b"romeo: ") == 5000, "and is handled as output is read"
 
 
+def test_the_rest_of_a_long_unit_is_read() -> None:
+    session = opened()
+    session.buffer += b"x" * (BACKLOG + 1)
+    assert not session.backlogged
+
+
 def test_the_shell_is_asked_to_stop_reading_while_a_unit_is_delayed() -> None:
     session = opened()
     session.delay(5.0, lambda: None)
