@@ -16,7 +16,8 @@ from hypothesis import settings
 
 pytest_plugins = ["fakes.pytest_plugin", "pytester"]
 
-settings.register_profile("dev", max_examples=50, deadline=None, database=None)
+# Few examples in `make test`, because there are many such tests. CI tries many, the same each time.
+settings.register_profile("dev", max_examples=30, deadline=None, database=None)
 settings.register_profile("ci", max_examples=400, deadline=None, database=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
