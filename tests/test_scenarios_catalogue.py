@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import scenarios
-from scenarios import catalogue, errors, rehearsal
-from scenarios.__main__ import main
+from scenarios import catalogue, rehearsal
 from scenarios.catalogue import COMPANIONS, HERE
 
 ROOT = Path(__file__).parent.parent
@@ -47,56 +45,44 @@ def greeted(world, program):
 '''
 
 
-def imported_pages() -> list[str]:
-    return [name for name in sys.modules if name.startswith("scenarios.sending")]
-
-
 class Room:
-    """A package `scenarios` with pages of its own, used in place of ours.
+    """A copy of the package `scenarios` with pages of its own."""
 
-    Commands run in the process of the test, because starting Python for each of them would take
-    more than a second. `copy` is what another process runs.
-    """
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.monkeypatch = monkeypatch
         room = folder / "scenarios"
-        (room / "sending").mkdir(parents=True)
+        for source in (*HERE.glob("*.py"), *(HERE / "stage").glob("*.py")):
+            place = room / source.relative_to(HERE)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, place)
+        (room / "sending").mkdir()
         (room / "sending" / "__init__.py").touch()
-        monkeypatch.setattr(errors, "ROOT", folder)
-        monkeypatch.setattr(catalogue, "HERE", room)
-        # A page is imported from here, everything else of the package from where it is.
-        monkeypatch.setattr(scenarios, "__path__", [str(room), *scenarios.__path__])
-        monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / "scenarios" / "sending" / name).write_text(textwrap.dedent(text).lstrip())
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command in this process."""
-        with self.monkeypatch.context() as patch:
-            # Pages of this name that other tests have imported come back afterwards.
-            patch.delattr(scenarios, "sending", raising=False)
-            for name in imported_pages():
+        """Runs a command of the copy in this process, in place of our package.
+
+        Starting Python and importing comms and fakes for each command would take most of the time.
+        """
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(self.folder)
+            patch.setattr(sys, "dont_write_bytecode", True)
+            for name in modules_of_scenarios():
                 patch.delitem(sys.modules, name)
-            importlib.invalidate_caches()
-            out, err = io.StringIO(), io.StringIO()
             try:
+                main = importlib.import_module("scenarios.__main__").main
                 with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                     code = main(words)
             finally:
-                vars(scenarios).pop("sending", None)
-                for name in imported_pages():
+                for name in modules_of_scenarios():
                     del sys.modules[name]
         return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
-    def run_copy(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command in another process, in a folder with a copy of the whole package."""
-        for source in (*HERE.glob("*.py"), *(HERE / "stage").glob("*.py")):
-            place = self.folder / "scenarios" / source.relative_to(HERE)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, place)
+    def run_alone(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command of the copy in another process, as a user would."""
         return subprocess.run(
             [sys.executable, "-m", "scenarios", *words],
             cwd=self.folder,
@@ -108,9 +94,13 @@ class Room:
         )
 
 
+def modules_of_scenarios() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == "scenarios"]
+
+
 @pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
-    return Room(tmp_path, monkeypatch)
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
 
 
 def without(pattern: str, instead: str = "") -> str:
@@ -143,7 +133,7 @@ def test_every_companion_suffix_is_in_use() -> None:
 def test_a_page_without_mistakes_is_listed_and_played(room: Room) -> None:
     room.write("greet.py", PAGE)
     assert room.run("list").stdout == "greet  Greet the user · Listing 6.2 · SMTP\n"
-    for done in (room.run("run", "greet"), room.run_copy("run", "greet")):
+    for done in (room.run("run", "greet"), room.run_alone("run", "greet")):
         assert (done.returncode, done.stderr) == (0, "") and "✓ the user is greeted" in done.stdout
     # A fault that no act meets is not a mistake of the page, but it proves nothing.
     assert room.run("run", "greet", "--fault", "smtp-421").returncode == 1
