@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
+import re
 import stat
 import tomllib
 import types
@@ -22,19 +24,31 @@ import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from comms.errors import SettingsError
+from comms.setting_types import (
+    Certificates,
+    Check,
+    HostName,
+    JabberLogin,
+    Line,
+    NonEmpty,
+    ScreenName,
+    Timeout,
+    between,
+    shown,
+)
 from comms.suggest import did_you_mean
+from comms.words import one_line
 
 T = TypeVar("T")
-_Kind = type | tuple[type, ...]
+WORD = 200  # characters of a word in an error; the rest of it is not shown
 
 # Protocol → tls → the default port.
 PORTS: dict[str, dict[str, int]] = {
     "smtp": {"none": 25, "starttls": 587, "implicit": 465},
     "pop3": {"none": 110, "starttls": 110, "implicit": 995},
-    "imap": {"none": 143, "starttls": 143, "implicit": 993},
     "xmpp": {"none": 5222, "starttls": 5222, "implicit": 5223},
     "toc": {"none": 9898},
 }
@@ -42,23 +56,25 @@ PORTS: dict[str, dict[str, int]] = {
 AUTH: dict[str, tuple[str, ...]] = {
     "smtp": ("auto", "plain", "login", "cram-md5"),
     "pop3": ("auto", "user", "apop", "plain"),
-    "imap": ("auto", "login", "plain", "cram-md5"),
     "xmpp": ("auto", "scram-sha-256", "scram-sha-1", "plain"),
     "toc": ("auto",),
 }
-_SERVER_KEYS: dict[str, _Kind] = {
-    "host": str,
+_SERVER_KEYS: dict[str, Any] = {
+    "host": HostName,
     "port": int,
     "tls": str,
-    "ca_file": str,
-    "user": str,
+    "ca_file": Certificates,
+    "user": Line,
     "password": str,
-    "password_env": str,
-    "password_file": str,
+    "password_env": NonEmpty[str],
+    "password_file": NonEmpty[str],
     "auth": str,
-    "timeout": (int, float),
+    "timeout": Timeout,
 }
-_PROTOCOL_KEYS: dict[str, dict[str, _Kind]] = {"xmpp": {"jid": str}, "toc": {"screen_name": str}}
+_PROTOCOL_KEYS: dict[str, dict[str, Any]] = {
+    "xmpp": {"jid": JabberLogin},
+    "toc": {"screen_name": ScreenName},
+}
 
 # Type → how an error names it, and an example.
 _TYPES: dict[type, tuple[str, str]] = {
@@ -108,65 +124,43 @@ class Settings:
             raise self._error(
                 protocol, f'missing table; write [{protocol}] with host = "mail.example.org"'
             )
-        protocol_keys = _PROTOCOL_KEYS.get(protocol, {})
-        keys = {**_SERVER_KEYS, **protocol_keys}
-        ports = PORTS[protocol]
-        for key, value in table.items():
-            self._check_key(f"{protocol}.{key}", key, keys)
-            example = f"port = {max(ports.values())}" if key == "port" else ""
-            self._check_type(f"{protocol}.{key}", value, keys[key], example)
+        types_by_key = _server_types(protocol)
+        values = {
+            key: self._value(f"{protocol}.{_quoted(key)}", key, value, types_by_key)
+            for key, value in table.items()
+        }
         # A Jabber address names its server's domain, so it can replace the host.
-        if not table.get("host") and not table.get("jid"):
+        if "host" not in values and "jid" not in values:
             raise self._error(f"{protocol}.host", 'missing key; write host = "mail.example.org"')
-        tls = table.get("tls", "starttls" if "starttls" in ports else "none")
-        self._check_choice(f"{protocol}.tls", tls, ports)
-        auth = table.get("auth", "auto")
-        self._check_choice(f"{protocol}.auth", auth, AUTH[protocol])
-        port = table.get("port", ports[tls])
-        if not 0 < port < 65536:
-            raise self._error(
-                f"{protocol}.port", f"{port} is not a port; write a number from 1 to 65535"
-            )
-        timeout = table.get("timeout", 30)
-        if timeout <= 0:
-            raise self._error(
-                f"{protocol}.timeout",
-                f"{timeout} is not a timeout; write a number of seconds that is more than 0",
-            )
-        ca_file = self.path(table["ca_file"]) if table.get("ca_file") else None
-        if ca_file is not None and not ca_file.is_file():
-            raise self._error(
-                f"{protocol}.ca_file",
-                f"{ca_file} is not a file; write the path of a certificate in PEM format",
-            )
-        return Server(
-            protocol,
-            table.get("host", ""),
-            port,
-            tls,
-            ca_file,
-            table.get("user", ""),
-            self._password(protocol, table),
-            auth,
-            float(timeout),
-            **{key: table[key] for key in protocol_keys if key in table},
-        )
+        ports = PORTS[protocol]
+        tls = values.setdefault("tls", "starttls" if "starttls" in ports else "none")
+        values.setdefault("host", "")
+        values.setdefault("port", ports[tls])
+        values["password"] = self._password(protocol, values)
+        values.pop("password_env", None)
+        values.pop("password_file", None)
+        server = Server(protocol, **values)
+        self._check_login(server)
+        return server
 
     def table(self, scenario: str, kind: type[T]) -> T:
         """Returns [scenario.NAME] as an instance of the dataclass `kind`. Raises SettingsError.
 
-        The fields of the dataclass are the keys. Paths are relative to the settings file. The
-        dataclass may check itself: a ValueError whose text begins with a key, as in
-        `poll: must be more than 0 seconds; write poll = 30`, becomes an error of that key.
+        The fields of the dataclass are the keys, and their annotations say which values are
+        correct (comms/setting_types.py). Paths are relative to the settings file. What depends on
+        several keys the dataclass may check itself: a ValueError whose text begins with a key, as
+        in `push: needs the command disk; write push = 0`, becomes an error of that key.
         """
         name = f"scenario.{scenario}"
         table = self.tables.get("scenario", {}).get(scenario, {})
-        hints = typing.get_type_hints(kind)
+        self._check_type(name, table, dict, f"write [{name}]")
+        hints = typing.get_type_hints(kind, include_extras=True)
         fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        values: dict[str, Any] = {}
-        for key, value in table.items():
-            self._check_key(f"{name}.{key}", key, fields)
-            values[key] = self._converted(f"{name}.{key}", value, hints[key])
+        examples = {key: _default(item) for key, item in fields.items()}
+        values = {
+            key: self._value(f"{name}.{_quoted(key)}", key, value, hints, examples)
+            for key, value in table.items()
+        }
         for key, item in fields.items():
             has_default = (
                 item.default is not dataclasses.MISSING
@@ -174,12 +168,12 @@ class Settings:
             )
             if key not in values and not has_default:
                 raise self._error(
-                    f"{name}.{key}", f"missing key; write {_example(key, hints[key])}"
+                    f"{name}.{key}", f"missing key; write {key} = {_example(hints[key])}"
                 )
         for key, item in fields.items():
-            is_path = hints[key] is Path and item.default is not dataclasses.MISSING
-            if is_path and key not in values:
-                values[key] = self.path(str(item.default))
+            if isinstance(item.default, Path) and key not in values:
+                text = str(item.default)
+                values[key] = self._value(f"{name}.{key}", key, text, hints, examples)
         try:
             return kind(**values)
         except ValueError as error:
@@ -190,59 +184,102 @@ class Settings:
         """Returns a path of the settings: a relative one starts at the folder of their file."""
         return self.folder / text
 
-    def _converted(self, name: str, value: object, kind: Any) -> Any:
+    # ── values ───────────────────────────────────────────────────────────────
+
+    def _value(
+        self,
+        name: str,
+        key: str,
+        value: object,
+        types_by_key: Mapping[str, Any],
+        examples: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Returns the value of a key as its type. Raises SettingsError."""
+        if key not in types_by_key:
+            hint = did_you_mean(key, types_by_key)
+            known = ", ".join(types_by_key)
+            raise self._error(name, f"unknown key{hint}; known keys: {known}")
+        example = (examples or {}).get(key) or _example(types_by_key[key])
+        return self._converted(name, value, types_by_key[key], f"write {key} = {example}")
+
+    def _converted(self, name: str, value: object, kind: Any, remedy: str) -> Any:
         """Returns a value of the file as the type of its field. Raises SettingsError."""
-        if isinstance(kind, types.UnionType):  # X | None: TOML has no null, so it is an X
-            kind = next(item for item in typing.get_args(kind) if item is not type(None))
+        kind, checks = _unwrapped(kind)
+        result = self._typed(name, value, kind, remedy)
+        for check in checks:
+            if problem := check.problem(result):
+                raise self._error(name, f"{problem}; {remedy}")
+        return result
+
+    def _typed(self, name: str, value: object, kind: Any, remedy: str) -> Any:
         origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
         if origin is Path:
-            self._check_type(name, value, str)
+            self._check_type(name, value, str, remedy)
+            if not value or "\0" in str(value):
+                raise self._error(name, f"{shown(value)} is not a path; {remedy}")
             return self.path(str(value))
+        if origin is Literal:
+            self._check_type(name, value, str, remedy)
+            self._check_choice(name, str(value), inner)
+            return value
         if origin is tuple:
-            self._check_type(name, value, list)
+            self._check_type(name, value, list, remedy)
             assert isinstance(value, list)
             return tuple(
-                self._converted(f"{name}[{index}]", item, inner[0])
+                self._converted(f"{name}[{index}]", item, inner[0], remedy)
                 for index, item in enumerate(value)
             )
         if origin is dict:
-            self._check_type(name, value, dict)
+            self._check_type(name, value, dict, remedy)
             assert isinstance(value, dict)
-            return {
-                key: self._converted(f"{name}.{key}", item, inner[1]) for key, item in value.items()
-            }
-        self._check_type(name, value, (float, int) if origin is float else origin)
-        return float(value) if origin is float else value  # type: ignore[arg-type]
+            result = {}
+            for key, item in value.items():
+                place = f"{name}.{_quoted(key)}"
+                checked = self._converted(place, key, inner[0], remedy)
+                result[checked] = self._converted(place, item, inner[1], remedy)
+            return result
+        self._check_type(name, value, origin, remedy)
+        if origin is not float:
+            return value
+        try:
+            return float(value)  # type: ignore[arg-type]
+        except OverflowError:  # a whole number of more than 308 digits
+            return math.inf
 
     # ── passwords ────────────────────────────────────────────────────────────
 
-    def _password(self, protocol: str, table: Mapping[str, Any]) -> str:
-        keys = [key for key in ("password", "password_env", "password_file") if table.get(key)]
+    def _password(self, protocol: str, values: Mapping[str, Any]) -> str:
+        keys = [key for key in ("password", "password_env", "password_file") if values.get(key)]
         if len(keys) > 1:
             raise self._error(
                 f"{protocol}.{keys[1]}", f"{keys[0]} is set, too; keep only one of them"
             )
         if not keys:
             return ""
-        name, value = f"{protocol}.{keys[0]}", str(table[keys[0]])
+        name, value = f"{protocol}.{keys[0]}", str(values[keys[0]])
         if keys[0] == "password_env":
             if value not in os.environ:
                 raise self._error(
                     name, f"{value} is not set in the environment; set it, or use password_file"
                 )
-            return os.environ[value]
-        if keys[0] == "password_file":
+            value = os.environ[value]
+        elif keys[0] == "password_file":
             path = self.path(value)
             try:
+                value = path.read_text("utf-8").rstrip("\r\n")
                 self._warn_if_readable_by_others(path, name)
-                return path.read_text().rstrip("\r\n")
-            except OSError as error:
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
                 raise self._error(
-                    name,
-                    f"{path} cannot be read: {error.strerror}; write the path of a readable file",
+                    name, f"{path} cannot be read: {reason}; write the path of a readable file"
                 ) from None
-        if Path(self.source).is_file():
+        elif Path(self.source).is_file():
             self._warn_if_readable_by_others(Path(self.source), name)
+        # The password itself must not be shown.
+        if any(ord(character) < 32 or character == "\x7f" for character in value):
+            raise self._error(
+                name, "the password contains a control character; write it on one line"
+            )
         return value
 
     def _warn_if_readable_by_others(self, path: Path, name: str) -> None:
@@ -251,29 +288,44 @@ class Settings:
 
     # ── checks ───────────────────────────────────────────────────────────────
 
-    def _check_key(self, name: str, key: str, known: Iterable[str]) -> None:
-        if key not in known:
-            hint = did_you_mean(key, known)
-            raise self._error(name, f"unknown key{hint}; known keys: {', '.join(known)}")
+    def _check_login(self, server: Server) -> None:
+        """Checks what a chat network wants of an account. Raises SettingsError."""
+        if server.protocol == "xmpp" and not server.jid:
+            text = server.user if "@" in server.user else f"{server.user}@{server.host}"
+            self._converted("xmpp.jid", text, JabberLogin, f"write jid = {_example(JabberLogin)}")
+        if server.protocol == "toc":
+            if not server.screen_name and not server.user.strip():
+                remedy = f"write screen_name = {_example(ScreenName)}"
+                raise self._error("toc.screen_name", f"missing key; {remedy}")
+            if not server.password:
+                raise self._error("toc.password", 'missing key; write password_file = "password"')
+            if any(ord(character) > 255 for character in server.password):
+                raise self._error(
+                    "toc.password",
+                    "it contains characters beyond Latin-1, which TOC cannot transmit; "
+                    "choose another password",
+                )
 
-    def _check_type(self, name: str, value: object, kind: _Kind, example: str = "") -> None:
+    def _check_type(self, name: str, value: object, kind: type, remedy: str) -> None:
+        allowed = (float, int) if kind is float else kind
         # In Python True is an int, but in TOML it is not a number.
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            first = kind[0] if isinstance(kind, tuple) else kind
-            expected = _TYPES[first][0] if first in _TYPES else first.__name__
-            found = json.dumps(value, ensure_ascii=False, default=str)
-            example = example or _example(name.rpartition(".")[2], first)
-            raise self._error(name, f"expected {expected}, found {found}; write {example}")
+        if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+            expected = _TYPES[kind][0] if kind in _TYPES else kind.__name__
+            if kind is int and isinstance(value, float):
+                expected = "a whole number"
+            raise self._error(name, f"expected {expected}, found {shown(value)}; {remedy}")
 
     def _check_choice(self, name: str, value: str, choices: Iterable[str]) -> None:
         if value not in choices:
             hint = did_you_mean(value, choices)
-            *others, last = choices
+            *others, last = (choice or '""' for choice in choices)
             wanted = f"{', '.join(others)} or {last}" if others else last
             raise self._error(name, f"unknown value {value!r}{hint}; choose {wanted}")
 
     def _error(self, name: str, text: str) -> SettingsError:
-        return SettingsError(f"{self.source}: {name}: {text}")
+        # Keys and values may be long or contain line breaks, but an error is one line to read.
+        line = re.sub(rf"(\S{{{WORD}}})[^\s;]+", r"\1…", f"{name}: {text}")
+        return SettingsError(one_line(f"{self.source}: {line}"))
 
 
 def load(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> Settings:
@@ -286,26 +338,95 @@ def load(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> 
         settings = Settings("settings", folder or Path(), source)
     else:
         path = Path(source)
-        try:
-            tables = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path}: not a TOML file: {error}") from None
-        settings = Settings(str(path), folder or path.resolve().parent, tables)
+        settings = Settings(str(path), folder or path.resolve().parent, _tables(path))
     known = (*PORTS, "scenario")
     for name, table in settings.tables.items():
+        place = _quoted(name)
         if name not in known:
             hint = did_you_mean(name, known)
-            raise settings._error(name, f"unknown table{hint}; known tables: {', '.join(known)}")
-        settings._check_type(name, table, dict, f"[{name}]")
+            raise settings._error(place, f"unknown table{hint}; known tables: {', '.join(known)}")
+        settings._check_type(place, table, dict, f"write [{name}]")
     return settings
 
 
-def _example(key: str, kind: Any) -> str:
-    """Returns a line of TOML that sets `key` (`poll`, or `admins[0]`) to a value of this type."""
-    origin = typing.get_origin(kind) or kind
-    toml_type = {tuple: list, Path: str}.get(origin, origin)
-    value = _TYPES[toml_type][1] if toml_type in _TYPES else "…"
-    name, is_item, _ = key.partition("[")
-    return f"{name} = [{value}]" if is_item else f"{name} = {value}"
+def _tables(path: Path) -> dict[str, Any]:
+    """Returns what is in a TOML file. Raises SettingsError."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}; write the path of a readable file"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = f"line {line}: not UTF-8; save the file as UTF-8"
+    except RecursionError:
+        problem = "not a TOML file: too many brackets inside each other; remove some"
+    # A number of more than 4,300 digits is a ValueError of Python's own.
+    except ValueError as error:
+        problem = f"not a TOML file: {error}; correct this place"
+    raise SettingsError(one_line(f"{path}: {problem}"))
+
+
+def _server_types(protocol: str) -> dict[str, Any]:
+    """Returns the keys of a server's table, and the type of each."""
+    ports = PORTS[protocol]
+    port = Check(between(1, 65535).problem, str(max(ports.values())))
+    return {
+        **_SERVER_KEYS,
+        "port": Annotated[int, port],
+        "tls": Literal[tuple(ports)],
+        "auth": Literal[AUTH[protocol]],
+        **_PROTOCOL_KEYS.get(protocol, {}),
+    }
+
+
+def _unwrapped(kind: Any) -> tuple[Any, list[Check]]:
+    """Returns the type inside of Annotated and of `X | None`, and its checks."""
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        # TOML has no null, so a value that the file has is an X.
+        kind = next(item for item in typing.get_args(kind) if item is not type(None))
+    if typing.get_origin(kind) is not Annotated:
+        return kind, []
+    inner, *extras = typing.get_args(kind)
+    return inner, [extra for extra in extras if isinstance(extra, Check)]
+
+
+def _example(kind: Any) -> str:
+    """Returns a correct value of this type, as TOML."""
+    kind, checks = _unwrapped(kind)
+    if example := next((check.example for check in checks if check.example), ""):
+        return example
+    origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is Literal:
+        return f'"{next(choice for choice in inner if choice)}"'
+    if origin is tuple:
+        return f"[{_example(inner[0])}]"
+    if origin is dict:
+        key = _example(inner[0])
+        return f"{{ {'name' if key == _TYPES[str][1] else key} = {_example(inner[1])} }}"
+    return _TYPES.get(origin, _TYPES[str])[1]
+
+
+def _default(item: dataclasses.Field[Any]) -> str:
+    """Returns the default of a field as TOML; "" if it has none, or an empty one."""
+    value = item.default
+    if item.default_factory is not dataclasses.MISSING:
+        value = item.default_factory()
+    if value in (dataclasses.MISSING, None, "", (), {}):
+        return ""
+    return _toml(value)
+
+
+def _toml(value: Any) -> str:
+    """Returns a value as TOML, for an error that shows a correct line."""
+    if isinstance(value, dict):
+        pairs = (f"{_quoted(key)} = {_toml(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+
+
+def _quoted(key: str) -> str:
+    """Returns a key as TOML: in quotes, unless it consists of letters, digits, - and _."""
+    bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if bare else json.dumps(key, ensure_ascii=False)

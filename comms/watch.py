@@ -14,17 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Annotated, Any
+
+from comms.setting_types import Seconds, between
 
 
 @dataclass(frozen=True)
 class Limits:
     """How much must happen before there is news. Times are in seconds."""
 
-    confirm: int = 2  # equal verdicts in a row that make a state
-    remind: float = 3600.0  # between reminders while the service is down
-    flaps: int = 6  # changes of state within the window that are flapping
-    flap_window: float = 900.0
+    confirm: Annotated[int, between(1, 1000)] = 2  # equal verdicts in a row that make a state
+    remind: Seconds = 3600.0  # between reminders while the service is down
+    flaps: Annotated[int, between(2, 1000)] = (
+        6  # changes of state within the window that are flapping
+    )
+    flap_window: Seconds = 900.0
 
 
 @dataclass(frozen=True)

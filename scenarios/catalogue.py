@@ -88,6 +88,11 @@ def pages() -> list[Page]:
     return [_described(path) for path in _paths().values()]
 
 
+def names() -> list[str]:
+    """Returns the name of every scenario, in the order of `pages`, without reading the pages."""
+    return list(_paths())
+
+
 def named(name: str) -> Page:
     """Returns the page of a scenario. Raises UsageError, with the nearest name, if there is none.
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from comms import settings as comms_settings
 from comms.clock import Once, RealClock
-from comms.errors import CommsError
+from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
+from comms.suggest import did_you_mean
+from comms.words import one_line
+from scenarios import catalogue
 from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT
 
@@ -21,12 +24,15 @@ def run_live(page: Page, file: Path, once: bool) -> int:
     settings file cannot be used.
     """
     settings = comms_settings.load(file)
+    _check_names(settings)
     clock, host = RealClock(), RealHost()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clock.stop())
     try:
         run = page.run()
         code = int(run(Once(clock) if once else clock, settings, host) or 0)
+    except SettingsError:
+        raise  # shown by the command line, like every error in what the user wrote
     except CommsError as error:
         host.log("ends", "error", exit=error.exit_code, trouble=str(error))
         code = error.exit_code
@@ -38,3 +44,16 @@ def run_live(page: Page, file: Path, once: bool) -> int:
             host.log("settings", "warning", trouble=text)
         clock.close()
     return code
+
+
+def _check_names(settings: comms_settings.Settings) -> None:
+    """Checks that every table is that of a scenario. Raises SettingsError.
+
+    Without this, a program would run on its defaults if the name of its table is misspelled.
+    """
+    names = catalogue.names()
+    for name in settings.tables.get("scenario", {}):
+        if name not in names:
+            problem = f"scenario.{one_line(name)}: unknown scenario{did_you_mean(name, names)}"
+            remedy = f"choose from: {', '.join(names)}"
+            raise SettingsError(f"{settings.source}: {problem}; {remedy}")

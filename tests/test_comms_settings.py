@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from comms.errors import SettingsError
+from comms.setting_types import CommandLine, MailAddress, NonEmpty, StateFile
 from comms.settings import load
 
 
@@ -74,11 +76,11 @@ def test_a_jabber_address_can_replace_the_host() -> None:
         ),
         (
             '[smtp]\nhost = ["x"]\n',
-            'smtp.host: expected a text in quotes, found ["x"]; write host = "text"',
+            'smtp.host: expected a text in quotes, found ["x"]; write host = "mail.example.org"',
         ),
         (
             '[smtp]\nhost = "x"\nport = 70000\n',
-            "smtp.port: 70000 is not a port; write a number from 1 to 65535",
+            "smtp.port: expected a number from 1 to 65535, found 70000; write port = 587",
         ),
         (
             '[smtp]\nhost = "x"\ntls = "startls"\n',
@@ -92,7 +94,7 @@ def test_a_jabber_address_can_replace_the_host() -> None:
         ),
         (
             '[smtp]\nhost = "x"\ntimeout = 0\n',
-            "smtp.timeout: 0 is not a timeout; write a number of seconds that is more than 0",
+            "smtp.timeout: expected more than 0 seconds, found 0; write timeout = 30",
         ),
         (
             '[smtp]\nhost = "x"\npassword = "a"\npassword_env = "B"\n',
@@ -117,7 +119,7 @@ def test_an_error_names_the_file_the_key_the_problem_and_the_remedy(
 @pytest.mark.parametrize(
     ("key", "error"),
     [
-        ("ca_file", r"smtp\.ca_file: .*/missing is not a file; write the path of a certificate"),
+        ("ca_file", r"smtp\.ca_file: .*/missing cannot be read: No such file .*; write ca_file = "),
         (
             "password_file",
             r"smtp\.password_file: .*/missing cannot be read: No such file .*; write",
@@ -135,8 +137,52 @@ def test_a_file_that_the_settings_name_must_be_readable(
 def test_a_settings_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"missing\.toml: cannot be read: No such file"):
         load(tmp_path / "missing.toml")
-    with pytest.raises(SettingsError, match=r"site\.toml: not a TOML file: "):
+    with pytest.raises(SettingsError, match=r"site\.toml: not a TOML file: .*line 1.*; correct"):
         load(write(tmp_path, "[smtp\n"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "keys", "error"),
+    [
+        ("smtp", {"host": ""}, 'smtp.host: "" is not a host name or an IP address; write host = '),
+        ("smtp", {"host": "mail.test:25"}, 'smtp.host: "mail.test:25" is not a host name'),
+        ("smtp", {"port": 1.5}, "smtp.port: expected a whole number, found 1.5; write port = 587"),
+        (
+            "smtp",
+            {"timeout": float("nan")},
+            "smtp.timeout: expected more than 0 seconds, found nan",
+        ),
+        ("smtp", {"user": "a\nb"}, 'smtp.user: "a\\nb" contains a control character; write user'),
+        ("smtp", {"password_env": ""}, "smtp.password_env: is empty; write password_env = "),
+        ("smtp", {"a\nb": 1}, 'smtp."a\\nb": unknown key; known keys: host'),
+        (
+            "pop3",
+            {"password": "a\nb"},
+            "pop3.password: the password contains a control character; ",
+        ),
+        ("xmpp", {"jid": "a b@c"}, "xmpp.jid: 'a b@c' is not a Jabber address: "),
+        ("xmpp", {"jid": "mail.test"}, 'xmpp.jid: "mail.test" is a server, not an account; write'),
+        ("xmpp", {"user": ""}, "xmpp.jid: '@mail.test' is not a Jabber address"),
+        ("toc", {"screen_name": " "}, 'toc.screen_name: is empty; write screen_name = "YourScr'),
+        ("toc", {}, "toc.screen_name: missing key; write screen_name = "),
+        ("toc", {"user": "bot"}, "toc.password: missing key; write password_file = "),
+        ("toc", {"user": "bot", "password": "€"}, "toc.password: it contains characters beyond"),
+    ],
+)
+def test_a_server_that_cannot_exist_is_an_error_before_anybody_connects(
+    protocol: str, keys: dict[str, object], error: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{re.escape(f'settings: {error}')}") as caught:
+        load({protocol: {"host": "mail.test", **keys}}).server(protocol)
+    assert len(str(caught.value).splitlines()) == 1
+    assert "€" not in str(caught.value), "a password is not shown"
+
+
+def test_a_password_file_must_be_text(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff\xfe")
+    path = write(tmp_path, '[smtp]\nhost = "x"\npassword_file = "secret"\n')
+    with pytest.raises(SettingsError, match=r"secret cannot be read: not a text file in UTF-8; "):
+        load(path).server("smtp")
 
 
 # ── passwords ────────────────────────────────────────────────────────────────
@@ -198,13 +244,13 @@ def test_a_path_starts_at_the_folder_of_the_settings_even_by_default(tmp_path: P
         ("admins = []\npol = 3", "pol: unknown key (did you mean 'poll'?); known keys: admins, "),
         (
             "admins = []\nretries = true",
-            "retries: expected a number, found true; write retries = 1",
+            "retries: expected a number, found true; write retries = 3",
         ),
-        ("admins = []\npoll = true", "poll: expected a number, found true; write poll = 1.5"),
-        ("admins = []\nloud = 1", "loud: expected true or false, found 1; write loud = true"),
+        ("admins = []\npoll = true", "poll: expected a number, found true; write poll = 30"),
+        ("admins = []\nloud = 1", "loud: expected true or false, found 1; write loud = false"),
         (
             "admins = []\ncommands = { disk = 1 }",
-            'commands.disk: expected a list, found 1; write disk = ["text"]',
+            'commands.disk: expected a list, found 1; write commands = { name = ["text"] }',
         ),
     ],
 )
@@ -229,3 +275,41 @@ def test_a_dataclass_that_refuses_itself_names_the_key_first(
     path = write(tmp_path, f"[scenario.watch]\nadmins = []\n{text}\n")
     with pytest.raises(SettingsError, match=f"^{re.escape(f'{path}: scenario.watch.{error}')}$"):
         load(path).table("watch", Rules)
+
+
+@dataclass(frozen=True)
+class Checked:
+    names: NonEmpty[tuple[MailAddress, ...]]
+    way: Literal["", "poll", "push"] = ""
+    owner: MailAddress | None = None
+    commands: dict[NonEmpty[str], NonEmpty[CommandLine]] = field(default_factory=dict)
+    state: StateFile = Path("absent/state.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("table", "error"),
+    [
+        ({}, 'names: missing key; write names = ["you@example.org"]'),
+        ({"names": []}, 'names: is empty; write names = ["you@example.org"]'),
+        ({"names": ["x"]}, 'names[0]: "x" is not a bare mail address; write names = ["you@'),
+        (
+            {"way": "pol"},
+            "way: unknown value 'pol' (did you mean 'poll'?); choose \"\", poll or push",
+        ),
+        ({"owner": "x"}, 'owner: "x" is not a bare mail address; write owner = "you@example.org"'),
+        ({"commands": {"": ["ls"]}}, 'commands."": is empty; write commands = { name = ["text"] }'),
+        (
+            {"commands": {"a.b": []}},
+            'commands."a.b": is empty; write commands = { name = ["text"] }',
+        ),
+        ({"state": ""}, 'state: "" is not a path; write state = "absent/state.sqlite3"'),
+        ({}, "state: the folder "),
+    ],
+)
+def test_annotations_say_which_values_are_correct(
+    tmp_path: Path, table: dict[str, object], error: str
+) -> None:
+    if "names" not in table and not error.startswith("names: missing"):
+        table = {"names": ["a@b.test"], **table}
+    with pytest.raises(SettingsError, match=f"^{re.escape(f'settings: scenario.x.{error}')}"):
+        load({"scenario": {"x": table}}, tmp_path).table("x", Checked)

@@ -64,7 +64,7 @@ def test_each_failure_has_its_exit_code(
 
 
 def test_an_unknown_style_is_named() -> None:
-    with pytest.raises(SettingsError, match='choose "block" or "object"'):
+    with pytest.raises(SettingsError, match="choose block or object"):
         table = {"pop3": {"host": "x"}, "scenario": {"inbox-count": {"style": "lambda"}}}
         run(None, settings.load(table), None)  # type: ignore[arg-type]
 

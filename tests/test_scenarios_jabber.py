@@ -254,14 +254,19 @@ def test_only_status_is_answered_with_its_output() -> None:
 @pytest.mark.parametrize(
     ("scenario", "kind", "table", "words"),
     [
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {}, "nobody could command"),
+        ("mysql-by-jabber", mysql_by_jabber.Rules, {}, "admins: missing key; write admins = "),
         ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["a b@x"]}, "not a Jabber address"),
-        ("mysql-by-jabber", mysql_by_jabber.Rules, {"admins": ["x.test"]}, "not an account"),
+        (
+            "mysql-by-jabber",
+            mysql_by_jabber.Rules,
+            {"admins": ["x.test"]},
+            "a server, not an account",
+        ),
         (
             "mysql-by-jabber",
             mysql_by_jabber.Rules,
             {"admins": ["a@x.test/phone"]},
-            "not an account",
+            "one connection of an account, not the account",
         ),
         (
             "mysql-by-jabber",
@@ -372,4 +377,4 @@ def test_a_live_run_ends_with_the_code_that_says_what_happened(tmp_path: Path) -
     away = live(tmp_path, server + password, 'to = "them@yourco.test"')
     assert away.returncode == 3 and "cannot be reached" in away.stderr
     wrong = live(tmp_path, 'jid = "yourco.test"\nhost = "127.0.0.1"', 'to = "them@yourco.test"')
-    assert wrong.returncode == 2 and "is a server; write jid" in wrong.stderr
+    assert wrong.returncode == 2 and "is a server, not an account; write jid" in wrong.stderr

@@ -77,9 +77,9 @@ def state_of(world: World) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ({"admins": []}, "nobody could command"),
-        ({"admins": ["Jeremy <j@yourco.test>"]}, "not a bare address"),
-        ({"inbox": ""}, "expected the secret address"),
+        ({"admins": []}, "admins: is empty; write admins = "),
+        ({"admins": ["Jeremy <j@yourco.test>"]}, "not a bare mail address"),
+        ({"inbox": ""}, 'inbox: "" is not a bare mail address'),
         ({"poll": 0}, "more than 0"),
         ({"admin": ["a@b.c"]}, "did you mean 'admins'"),
         ({"restart": "systemctl restart"}, "a list"),

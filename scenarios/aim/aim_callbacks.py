@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.host import Host
+from comms.setting_types import NonEmpty, ScreenName
 from comms.settings import Settings
 from comms.toc.buddies import STATUSES, Buddy
 from comms.toc.client import Client
@@ -53,8 +54,8 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings."""
 
-    friends: tuple[str, ...] = ()
-    thanks: str = "Thank you!"
+    friends: tuple[ScreenName, ...] = ()
+    thanks: NonEmpty[str] = "Thank you!"
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.host import Host
+from comms.setting_types import NonEmpty, ScreenName
 from comms.settings import Settings
 from comms.toc.client import Client
 from scenarios.play import Claim, Program, Scenario, equal
@@ -51,8 +52,8 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings."""
 
-    friend: str
-    text: str = GREETING
+    friend: ScreenName
+    text: NonEmpty[str] = GREETING
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:

@@ -29,10 +29,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from comms.clock import Clock
 from comms.host import Host, OutcomeLike
+from comms.setting_types import (
+    CommandLine,
+    NonEmpty,
+    ScreenName,
+    Seconds,
+    SecondsOrZero,
+    StateFile,
+    between,
+)
 from comms.settings import Settings
 from comms.toc.buddies import Buddy
 from comms.toc.client import Client
@@ -65,20 +74,18 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings. Times are in seconds."""
 
-    admins: tuple[str, ...] = ()
-    commands: dict[str, tuple[str, ...]] = field(
+    admins: NonEmpty[tuple[ScreenName, ...]]
+    commands: NonEmpty[dict[NonEmpty[str], NonEmpty[CommandLine]]] = field(
         default_factory=lambda: {"uptime": ("uptime",), "disk": ("df", "-k")}
     )
-    timeout: float = 10
-    fresh: float = 5
-    push: int = 0
-    every: float = 300
+    timeout: Seconds = 10
+    fresh: SecondsOrZero = 5
+    push: Annotated[int, between(0, 100)] = 0
+    every: Seconds = 300
     html: bool = True
-    state: Path = Path("aim-uptime.sqlite3")
+    state: StateFile = Path("aim-uptime.sqlite3")
 
     def __post_init__(self) -> None:
-        if not self.admins:
-            raise ValueError('admins: nobody would be answered; write admins = ["YourScreenName"]')
         if self.push and "disk" not in self.commands:
             raise ValueError(
                 'push: needs the command disk; write commands = { disk = ["df", "-k"] }'

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from comms.clock import Clock
 from comms.errors import Refused
 from comms.host import Host
+from comms.setting_types import JabberAddress, NonEmpty, SecondsOrZero
 from comms.settings import Settings
 from comms.xmpp import Client, Contact, Jid, Presence
 from scenarios.play import Claim, Program, Scenario, equal, holds
@@ -49,21 +50,13 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings. Times are in seconds."""
 
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-    names: dict[str, str] = field(default_factory=dict)
-    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    accept: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-    watch: float = 60
-
-    def __post_init__(self) -> None:
-        for key in ("add", "remove", "names", "groups", "accept", "deny"):
-            for address in getattr(self, key):
-                try:
-                    Jid.parse(address)
-                except ValueError as error:
-                    raise ValueError(f"{key}: {error}; write you@example.org") from None
+    add: tuple[JabberAddress, ...] = ()
+    remove: tuple[JabberAddress, ...] = ()
+    names: dict[JabberAddress, str] = field(default_factory=dict)
+    groups: dict[JabberAddress, tuple[NonEmpty[str], ...]] = field(default_factory=dict)
+    accept: tuple[JabberAddress, ...] = ()
+    deny: tuple[JabberAddress, ...] = ()
+    watch: SecondsOrZero = 60
 
     def verdict(self, contact: Jid) -> str:
         """Returns deny, accept, or "" for an address on neither list."""

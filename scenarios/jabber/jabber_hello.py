@@ -25,12 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from comms.clock import Clock
 from comms.host import Host
+from comms.setting_types import JabberAddress, NonEmpty, Seconds, SecondsOrZero
 from comms.settings import Settings
-from comms.xmpp import Client, Jid, Message
+from comms.xmpp import Client, Message
 from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
@@ -50,23 +51,11 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings. Times are in seconds."""
 
-    to: str = ""
-    text: str = "Hello from Python!"
-    wait: float = 60
-    listen: str = ""
-    poll: float = 3
-
-    def __post_init__(self) -> None:
-        try:
-            Jid.parse(self.to)
-        except ValueError as error:
-            raise ValueError(f'to: {error}; write to = "you@example.org"') from None
-        if self.listen not in ("", "poll", "callback"):
-            raise ValueError(
-                f'listen: unknown way {self.listen!r}; choose "", "poll" or "callback"'
-            )
-        if self.poll <= 0:
-            raise ValueError("poll: must be more than 0 seconds")
+    to: JabberAddress
+    text: NonEmpty[str] = "Hello from Python!"
+    wait: SecondsOrZero = 60
+    listen: Literal["", "poll", "callback"] = ""
+    poll: Seconds = 3
 
 
 def answer(message: Message) -> str:

@@ -1,6 +1,6 @@
 """Start, stop and restart MySQL by instant message: once per request, only for administrators.
 
-Listing 6.9 · XMPP · try: make scenario NAME=mysql-by-jabber
+Listing 6.9 · XMPP, POP3, SMTP · try: make scenario NAME=mysql-by-jabber
 
 A message is a command if an administrator's own account sent it just now and its whole text is
 start, stop, restart or status. The command is stored, run once, and answered with what really
@@ -37,15 +37,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from comms import addresses
 from comms.clock import Clock
 from comms.commands import TAIL_CHARACTERS, UNKNOWN_COMMAND, Order, Verb, normalized
 from comms.host import Host, OutcomeLike
+from comms.setting_types import (
+    CommandLine,
+    JabberAccount,
+    MailAddress,
+    NamedAddress,
+    NonEmpty,
+    Seconds,
+    StateFile,
+)
 from comms.settings import Settings
 from comms.state import State
-from comms.xmpp import Client, Jid, Message
+from comms.xmpp import Client, Message
 from scenarios.jabber.mysql_by_jabber_desk import Desk
 from scenarios.play import Claim, Program, Scenario, equal, holds
 
@@ -74,33 +82,25 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings. Times are in seconds."""
 
-    admins: tuple[str, ...] = ()
-    poll: float = 3
-    restart: tuple[str, ...] = RESTART
-    start: tuple[str, ...] = ()
-    stop: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    confirm: tuple[str, ...] = ("stop",)
-    timeout: float = 60
-    state: Path = Path("mysql-by-jabber.sqlite3")
-    inbox: str = ""
-    mail_poll: float = 30
-    sender: str = ""
+    admins: NonEmpty[tuple[JabberAccount, ...]]
+    poll: Seconds = 3
+    restart: CommandLine = RESTART
+    start: CommandLine = ()
+    stop: CommandLine = ()
+    status: CommandLine = ()
+    confirm: tuple[Literal["start", "stop", "restart", "status"], ...] = ("stop",)
+    timeout: Seconds = 60
+    state: StateFile = Path("mysql-by-jabber.sqlite3")
+    inbox: MailAddress = ""
+    mail_poll: Seconds = 30
+    sender: NamedAddress = ""
 
     def __post_init__(self) -> None:
-        if not self.admins:
-            raise ValueError('admins: nobody could command; write admins = ["you@example.org"]')
-        for admin in self.admins:
-            try:
-                account = Jid.parse(admin)
-            except ValueError as error:
-                raise ValueError(f"admins: {error}") from None
-            if account.bare != account or not account.is_account:
-                raise ValueError(f"admins: {admin!r} is not an account like you@example.org")
-        if self.inbox and not addresses.is_address(self.inbox):
-            raise ValueError(f"inbox: expected the secret address, found {self.inbox!r}")
-        if min(self.poll, self.timeout, self.mail_poll) <= 0:
-            raise ValueError("poll: poll, mail_poll and timeout must be more than 0 seconds")
+        if not self.verbs():
+            raise ValueError(
+                "restart: no command has a command line; "
+                'write restart = ["systemctl", "restart", "mariadb"]'
+            )
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""

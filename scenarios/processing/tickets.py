@@ -46,10 +46,11 @@ from comms.clock import Clock
 from comms.errors import StateError
 from comms.host import Host
 from comms.read import Mail
+from comms.setting_types import Count, CountOrZero, NamedAddress, Seconds, Word
 from comms.settings import Settings
 from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.processing.tickets_desk import Desk
-from scenarios.processing.tickets_model import Answer, Letter, Ticket
+from scenarios.processing.tickets_model import Answer, DatabaseUrl, Letter, Ticket
 from scenarios.processing.tickets_samples import (
     CAROL,
     DAVE,
@@ -77,12 +78,12 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings."""
 
-    poll: float = 30
-    database: str = "sqlite:///tickets.sqlite3"
-    sender: str = ""
-    template: str = ""
-    answers: int = 10
-    largest: int = 50_000_000
+    poll: Seconds = 30
+    database: DatabaseUrl = "sqlite:///tickets.sqlite3"
+    sender: NamedAddress = ""
+    template: Word = ""
+    answers: CountOrZero = 10
+    largest: Count = 50_000_000
 
 
 def belongs_to(mail: Mail, db: Session) -> Ticket | None:

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import Engine, ForeignKey, create_engine, delete, event, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+from comms.setting_types import Check
+
+
+def _no_database(url: str) -> str:
+    """Returns why no database can be opened at this URL, or ""."""
+    try:
+        make_url(url).get_dialect().import_dbapi()
+    except ArgumentError:
+        # The text of the error could quote a password.
+        return "it is not the URL of a database that SQLAlchemy can open"
+    except ImportError as error:
+        return f"its driver is not installed: {error}"
+    return ""
+
+
+DatabaseUrl = Annotated[str, Check(_no_database, '"sqlite:///tickets.sqlite3"')]
 
 
 class Base(DeclarativeBase):

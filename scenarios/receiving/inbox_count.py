@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from comms.clock import Clock
 from comms.host import Host
@@ -88,12 +88,8 @@ def count(world: World, program: Program) -> Iterator[Claim]:
 class Rules:
     """The settings."""
 
-    style: str = "block"
+    style: Literal["block", "object"] = "block"
     listing: bool = False
-
-    def __post_init__(self) -> None:
-        if self.style not in ("block", "object"):
-            raise ValueError(f'style: unknown style {self.style!r}; choose "block" or "object"')
 
 
 def run_without_block(clock: Clock, settings: Settings, host: Host) -> int:

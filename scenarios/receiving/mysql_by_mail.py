@@ -45,12 +45,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comms import addresses
 from comms.clock import Clock
 from comms.commands import Commands, Verb
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.mail_door import MailDoor, MailRules
+from comms.setting_types import (
+    CommandLine,
+    MailAddress,
+    NamedAddress,
+    NonEmpty,
+    Seconds,
+    StateFile,
+)
 from comms.settings import Settings
 from comms.state import State
 from scenarios.play import Claim, Program, Scenario, equal, holds
@@ -79,34 +86,25 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings. Times are in seconds."""
 
-    inbox: str = ""
-    admins: tuple[str, ...] = ()
-    sender: str = ""
-    owner: str = ""
-    poll: float = 30
-    restart: tuple[str, ...] = RESTART
-    start: tuple[str, ...] = ()
-    stop: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    timeout: float = 60
-    fresh: float = 86400
-    state: Path = Path("mysql-by-mail.sqlite3")
+    inbox: MailAddress
+    admins: NonEmpty[tuple[MailAddress, ...]]
+    sender: NamedAddress = ""
+    owner: MailAddress = ""
+    poll: Seconds = 30
+    restart: CommandLine = RESTART
+    start: CommandLine = ()
+    stop: CommandLine = ()
+    status: CommandLine = ()
+    timeout: Seconds = 60
+    fresh: Seconds = 86400
+    state: StateFile = Path("mysql-by-mail.sqlite3")
 
     def __post_init__(self) -> None:
-        if not self.admins:
-            raise ValueError('admins: nobody could command; write admins = ["you@example.org"]')
-        for admin in self.admins:
-            if not addresses.is_address(admin):
-                raise ValueError(
-                    f"admins: {admin!r} is not a bare address; write one like you@example.org"
-                )
-        if not addresses.is_address(self.inbox):
+        if not self.verbs():
             raise ValueError(
-                f"inbox: expected the secret address, found {self.inbox!r}; "
-                'write inbox = "cly6ruct1yit2d@example.org"'
+                "restart: no command has a command line; "
+                'write restart = ["systemctl", "restart", "mariadb"]'
             )
-        if self.poll <= 0 or self.timeout <= 0:
-            raise ValueError("poll: too short; write a poll and a timeout of more than 0 seconds")
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""

@@ -30,7 +30,6 @@ check (17,280 times a day), dies with the mail server, and takes any "apache" in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -42,6 +41,16 @@ from comms.clock import Clock
 from comms.compose import Message
 from comms.host import Host
 from comms.outbox import Outbox
+from comms.setting_types import (
+    FilePath,
+    HostAndPort,
+    MailAddress,
+    NamedAddress,
+    NonEmpty,
+    Seconds,
+    StateFile,
+    Word,
+)
 from comms.settings import Settings
 from comms.state import State
 from comms.watch import Limits, Watch
@@ -61,25 +70,17 @@ WORLD: dict[str, Any] = {
 scenario = Scenario(WORLD)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules(Limits):
     """The settings, those of the watch among them. Times are in seconds."""
 
-    admins: tuple[str, ...] = ()
-    sender: str = "Apache Notifier <notifier@yourco.test>"
-    processes: tuple[str, ...] = ("apache2", "httpd")
-    pidfile: Path | None = None
-    tcp: str = ""
-    every: float = 5
-    state: Path = Path("apache-alert.sqlite3")
-
-    def __post_init__(self) -> None:
-        if not self.admins:
-            raise ValueError('admins: nobody would be notified; write admins = ["you@example.org"]')
-        if self.every <= 0 or self.confirm < 1:
-            raise ValueError("every: too small; write every > 0 and confirm >= 1")
-        if self.tcp and not re.fullmatch(r".+:\d{1,5}", self.tcp):
-            raise ValueError(f'tcp: expected HOST:PORT, found {self.tcp!r}; write "127.0.0.1:80"')
+    admins: NonEmpty[tuple[MailAddress, ...]]
+    sender: NamedAddress = "Apache Notifier <notifier@yourco.test>"
+    processes: NonEmpty[tuple[Word, ...]] = ("apache2", "httpd")
+    pidfile: FilePath | None = None
+    tcp: HostAndPort = ""
+    every: Seconds = 5
+    state: StateFile = Path("apache-alert.sqlite3")
 
 
 def look(host: Host, rules: Rules) -> str:

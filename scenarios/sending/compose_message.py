@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
@@ -32,6 +31,7 @@ from comms.compose import Message
 from comms.errors import SettingsError
 from comms.host import Host
 from comms.read import read
+from comms.setting_types import NamedAddress, ReadableFile
 from comms.settings import Settings
 from scenarios.play import Claim, Program, Scenario, equal, holds
 
@@ -57,19 +57,19 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings: the parts of the mail."""
 
-    sender: str
-    to: tuple[str, ...] = ()
-    cc: tuple[str, ...] = ()
-    bcc: tuple[str, ...] = ()
-    reply_to: tuple[str, ...] = ()
+    sender: NamedAddress
+    to: tuple[NamedAddress, ...] = ()
+    cc: tuple[NamedAddress, ...] = ()
+    bcc: tuple[NamedAddress, ...] = ()
+    reply_to: tuple[NamedAddress, ...] = ()
     subject: str = ""
     text: str = ""
     html: str = ""
-    attach: tuple[Path, ...] = ()
+    attach: tuple[ReadableFile, ...] = ()
 
 
 def compose(rules: Rules) -> Message:
-    """Returns the mail. Raises OSError if a file cannot be read."""
+    """Returns the mail. Raises OSError if a file cannot be read, ValueError for a wrong value."""
     mail = Message()
     mail.sender = rules.sender
     mail.to, mail.cc, mail.bcc = list(rules.to), list(rules.cc), list(rules.bcc)
@@ -87,8 +87,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     rules = settings.table("compose-message", Rules)
     try:
         data = compose(rules).stamped(clock, host).to_bytes()
-    except (ValueError, OSError) as error:
-        raise SettingsError(f"{settings.source}: scenario.compose-message: {error}") from None
+    except ValueError as error:
+        raise SettingsError(f"{settings.source}: scenario.compose-message.{error}") from None
     host.say(data.decode("ascii", "surrogateescape").replace("\r\n", "\n").removesuffix("\n"))
     return 0
 

@@ -1,0 +1,232 @@
+"""The types that settings may have: numbers of seconds, addresses, command lines, files.
+
+    @dataclass(frozen=True)
+    class Rules:
+        admins: NonEmpty[tuple[MailAddress, ...]]
+        poll: Seconds = 30
+        state: StateFile = Path("watch.sqlite3")
+
+Each is an ordinary type with a `Check`, which `settings.table` applies to what the file says. A
+program can define its own in the same way: `Annotated[int, Check(problem, "8080")]`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from comms import addresses
+
+T = TypeVar("T")
+
+YEARS = 10**9  # seconds, about 31 years: the operating system cannot wait much longer
+DAY = 86400  # seconds
+SHOWN = 60  # characters of a wrong value that an error quotes
+NAME = 253  # characters of the longest host name (RFC 1035 §2.3.4)
+# What no line of a protocol, command line or file name can contain.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition on a value.
+
+    `problem` returns what is wrong with a value of the right type, or "". `example` is a correct
+    value in TOML; without one, the example is that of the type.
+    """
+
+    problem: Callable[[Any], str]
+    example: str = ""
+
+
+def shown(value: object) -> str:
+    """Returns the beginning of a wrong value, as an error quotes it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except ValueError:  # Python refuses to print a whole number of more than 4,300 digits
+        return "a very long number"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+# ── numbers ──────────────────────────────────────────────────────────────────
+
+
+def _more_than_0(most: int) -> Callable[[float], str]:
+    def problem(value: float) -> str:
+        if not value > 0:  # also true for NaN, which fails every comparison
+            return f"expected more than 0 seconds, found {shown(value)}"
+        return _at_most(most, value)
+
+    return problem
+
+
+def _at_least_0(value: float) -> str:
+    if not value >= 0:
+        return f"expected 0 seconds or more, found {shown(value)}"
+    return _at_most(YEARS, value)
+
+
+def _at_most(most: int, value: float) -> str:
+    return "" if value <= most else f"expected at most {most} seconds, found {shown(value)}"
+
+
+def between(least: int, most: int) -> Check:
+    """Returns the check that a whole number is in a range, both ends included."""
+
+    def problem(value: int) -> str:
+        if least <= value <= most:
+            return ""
+        return f"expected a number from {least} to {most}, found {shown(value)}"
+
+    return Check(problem, str(least))
+
+
+Seconds = Annotated[float, Check(_more_than_0(YEARS), "30")]
+SecondsOrZero = Annotated[float, Check(_at_least_0, "30")]
+Timeout = Annotated[float, Check(_more_than_0(DAY), "30")]  # of a connection
+Count = Annotated[int, between(1, 10**12)]
+CountOrZero = Annotated[int, between(0, 10**12)]
+
+
+# ── texts ────────────────────────────────────────────────────────────────────
+
+
+def _empty(value: Any) -> str:
+    content = value.strip() if isinstance(value, str) else value
+    return "" if content else "is empty"
+
+
+def _word(value: str) -> str:
+    if not value:
+        return "is empty"
+    return f"{shown(value)} contains a NUL character" if "\0" in value else ""
+
+
+def _line(value: str) -> str:
+    return f"{shown(value)} contains a control character" if _CONTROL.search(value) else ""
+
+
+def _host_name(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+        return ""
+    except ValueError:
+        pass
+    try:
+        encoded = value.encode("idna").decode("ascii")
+    except UnicodeError:
+        encoded = ""
+    valid = len(encoded) <= NAME and re.fullmatch(r"[A-Za-z0-9._-]+", encoded)
+    return "" if valid else f"{shown(value)} is not a host name or an IP address"
+
+
+def _host_and_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    valid = not _host_name(host.strip("[]")) and re.fullmatch(r"[0-9]{1,5}", port)
+    if valid and 0 < int(port) < 65536:
+        return ""
+    return f"expected HOST:PORT, found {shown(value)}"
+
+
+NonEmpty = Annotated[T, Check(_empty)]  # a text with more than spaces, a list or a table
+Line = Annotated[str, Check(_line)]
+HostName = Annotated[str, Check(_host_name, '"mail.example.org"')]
+HostAndPort = Annotated[str, Check(_host_and_port, '"127.0.0.1:80"')]
+Word = Annotated[str, Check(_word)]
+CommandLine = tuple[Word, ...]  # a program and its arguments; empty for no command
+
+
+# ── addresses ────────────────────────────────────────────────────────────────
+
+
+def _mail_address(value: str) -> str:
+    return "" if addresses.is_address(value) else f"{shown(value)} is not a bare mail address"
+
+
+def _named_address(value: str) -> str:
+    try:
+        addresses.parse_one(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _jabber_address(value: str) -> str:
+    # Imported here, because comms.xmpp imports the settings.
+    from comms.xmpp.addresses import Jid
+
+    try:
+        Jid.parse(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _jabber_login(value: str) -> str:
+    from comms.xmpp.addresses import Jid
+
+    problem = _jabber_address(value)
+    if problem or Jid.parse(value).is_account:
+        return problem
+    return f"{shown(value)} is a server, not an account"
+
+
+def _jabber_account(value: str) -> str:
+    from comms.xmpp.addresses import Jid
+
+    problem = _jabber_login(value)
+    if problem or not Jid.parse(value).resource:
+        return problem
+    return f"{shown(value)} is one connection of an account, not the account"
+
+
+MailAddress = Annotated[str, Check(_mail_address, '"you@example.org"')]
+NamedAddress = Annotated[str, Check(_named_address, '"Your Name <you@example.org>"')]
+JabberAddress = Annotated[str, Check(_jabber_address, '"you@example.org"')]
+JabberAccount = Annotated[str, Check(_jabber_account, '"you@example.org"')]  # no resource
+JabberLogin = Annotated[str, Check(_jabber_login, '"bot@example.org"')]  # with or without one
+ScreenName = Annotated[str, Check(_empty, '"YourScreenName"'), Check(_line)]
+
+
+# ── files ────────────────────────────────────────────────────────────────────
+
+
+def _folder(path: Path) -> str:
+    return f"{path} is a folder, not a file" if os.path.isdir(path) else ""
+
+
+def _no_place(path: Path) -> str:
+    return "" if os.path.isdir(path.parent) else f"the folder {path.parent} does not exist"
+
+
+def _unreadable(path: Path) -> str:
+    try:
+        with path.open("rb"):
+            return ""
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+
+
+def _no_certificates(path: Path) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return f"{path} does not contain a certificate in PEM format"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return ""
+
+
+FilePath = Annotated[Path, Check(_folder, '"file"')]  # need not exist
+StateFile = Annotated[Path, Check(_folder, '"state.sqlite3"'), Check(_no_place)]
+ReadableFile = Annotated[Path, Check(_unreadable, '"file"')]
+Certificates = Annotated[Path, Check(_no_certificates, '"ca.pem"')]
