@@ -90,7 +90,11 @@ class State:
 
         Raises StateError if another instance has the lock.
         """
-        lock = sqlite3.connect(f"{self.path}.lock", timeout=0, isolation_level=None)
+        place = f"{self.path}.lock"
+        try:
+            lock = sqlite3.connect(place, timeout=0, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StateError(f"{place}: {error}; write another path for the state") from None
         try:
             # The open transaction is the lock. If the process dies, the system releases it.
             lock.execute("BEGIN EXCLUSIVE")

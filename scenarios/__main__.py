@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from comms.errors import SettingsError
+from comms.suggest import did_you_mean
 from scenarios import catalogue, output, rehearsal
 from scenarios.catalogue import Page
 from scenarios.errors import FAILED, OWN_FAULT, ROOT, USAGE, PageError, UsageError
 from scenarios.live import run_live
 from scenarios.play import Act
-from scenarios.rehearsal import FaultMisfit
+from scenarios.rehearsal import FaultMisfit, Played
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -81,9 +82,9 @@ def _list(options: argparse.Namespace) -> int:
         rows = [
             {
                 "name": page.name,
-                "title": page.title,
-                "section": page.section,
-                "protocols": page.protocols,
+                "title": page.doc.title,
+                "section": page.doc.section,
+                "protocols": page.doc.protocols,
             }
             for page in pages
         ]
@@ -91,8 +92,8 @@ def _list(options: argparse.Namespace) -> int:
         return 0
     width = max(len(page.name) for page in pages)
     for page in pages:
-        protocols = ", ".join(page.protocols)
-        print(f"{page.name:<{width}}  {page.title} · {page.section} · {protocols}")
+        protocols = ", ".join(page.doc.protocols)
+        print(f"{page.name:<{width}}  {page.doc.title} · {page.doc.section} · {protocols}")
     return 0
 
 
@@ -105,8 +106,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.live is not None:
         if options.name == "all":
             raise UsageError("--live runs one scenario; write its name instead of all")
+        for option in ("act", "way", "fault", "out"):
+            if getattr(options, option):
+                shown = "as" if option == "way" else option
+                raise UsageError(f"--{shown} is for rehearsals; leave it out with --live")
         _ensure_packages(pages[0])
         return run_live(pages[0], options.live, options.once)
+    if options.act and options.name == "all":
+        raise UsageError("--act plays an act of one scenario; write its name instead of all")
     if "all" in options.fault:
         return _table(pages, options.act)
     return _rehearse(pages, options)
@@ -125,10 +132,19 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
         if not options.json:
             output.show(played, book, options.quiet)
         if options.out is not None:
-            output.keep(played, options.out if len(pages) == 1 else options.out / page.name)
+            _keep(played, options.out if len(pages) == 1 else options.out / page.name)
     if options.json:
         print(json.dumps([output.as_json(played) for played in results], indent=1, default=str))
     return max((played.exit_code for played in results), default=0)
+
+
+def _keep(played: Played, folder: Path) -> None:
+    try:
+        output.keep(played, folder)
+    except OSError as error:
+        raise UsageError(
+            f"--out: {folder} cannot be written: {error.strerror}; name another folder"
+        ) from None
 
 
 def _faults(options: argparse.Namespace) -> int:
@@ -141,7 +157,7 @@ def _table(pages: list[Page], act: str | None) -> int:
     code = 0
     for page in pages:
         acts = _chosen(page, act)
-        listed = dict(page.faults)
+        listed = dict(page.doc.faults)
         print(f"{page.name}: {', '.join(one.name for one in acts)}")
         for text in [*listed, *(name for name in rehearsal.drills() if name not in listed)]:
             try:
@@ -175,7 +191,7 @@ def _chosen(page: Page, name: str | None) -> list[Act]:
     chosen = [act for act in acts if act.name == name]
     if not chosen:
         names = [act.name for act in acts]
-        near = catalogue.nearest(name, names)
+        near = did_you_mean(name, names)
         raise UsageError(f"{page.name} has no act {name!r}{near}; choose from: {', '.join(names)}")
     return chosen
 

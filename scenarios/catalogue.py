@@ -1,4 +1,4 @@
-"""Which scenarios exist: found by their files and described by their docstrings.
+"""Which scenarios exist, found by their files.
 
 A page is a module in a section folder (`scenarios/sending/apache_alert.py`). A module that belongs
 to a page has the page's name and one of the suffixes in `COMPANIONS`
@@ -9,17 +9,19 @@ Listing the pages imports none of them, so that it needs nothing beyond the stan
 
 from __future__ import annotations
 
-import ast
-import difflib
 import importlib
 import importlib.util
-import re
-from collections.abc import Callable, Iterator
+import traceback
+import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import PageError, UsageError
+from comms.suggest import did_you_mean
+from scenarios import docstring
+from scenarios.docstring import Docstring
+from scenarios.errors import Misuse, PageError, UsageError
 from scenarios.play import Act, Scenario
 
 HERE = Path(__file__).resolve().parent
@@ -33,59 +35,79 @@ COMPANIONS = {
     "_push": "a second program, chosen by a setting",
     "_samples": "people, mail and output that acts use",
 }
-PROTOCOLS = ("MIME", "SMTP", "POP3", "IMAP", "XMPP", "TOC", "IRC", "HTTP")
-FACTS = "Listing 6.2 · SMTP · try: make scenario NAME=apache-alert"
 
 
 @dataclass(frozen=True)
 class Page:
-    """One scenario's page, as its docstring describes it."""
+    """One scenario's page: its files, and what its docstring says."""
 
     name: str
     path: Path
     module: str
-    title: str
-    section: str  # the place in the chapter: "Listing 6.2"
-    protocols: tuple[str, ...]
-    needs: tuple[str, ...]  # packages beyond the standard library
-    faults: tuple[tuple[str, str], ...]  # (fault, outcome: "all hold" or "breaks CLAIM, CLAIM")
+    doc: Docstring
 
     @property
     def missing(self) -> list[str]:
         """The needed packages that are not installed."""
-        return [package for package in self.needs if importlib.util.find_spec(package) is None]
+        return [name for name in self.doc.needs if importlib.util.find_spec(name) is None]
 
     @property
-    def book(self) -> str | None:
-        """The module that plays the printed listing; None if nothing was printed."""
+    def book(self) -> Path | None:
+        """The file that plays the printed listing; None if nothing was printed."""
         path = HERE / "book" / self.path.name
-        return f"scenarios.book.{path.stem}" if path.exists() else None
+        return path if path.exists() else None
 
     def run(self, book: bool = False) -> Callable[..., Any]:
         """Imports the program, or the printed listing. Raises PageError if it has no `run`."""
-        module = self.book if book and self.book else self.module
-        run = getattr(importlib.import_module(module), "run", None)
+        path = self.book if book else self.path
+        assert path is not None, "nothing was printed for this page"
+        run = getattr(_imported(path), "run", None)
         if not callable(run):
-            path = self.path if module == self.module else HERE / "book" / self.path.name
             raise PageError(path, "no function `run`; write def run(clock, settings, host)")
         return run  # type: ignore[no-any-return]
 
     def acts(self) -> list[Act]:
-        """Imports the page and its further acts. Raises PageError if there are none."""
+        """Imports the page and its further acts, and checks them.
+
+        Raises PageError if there are no acts, or if the docstring shows other settings than `Rules`
+        has.
+        """
         self.run()
-        scenario = getattr(importlib.import_module(self.module), "scenario", None)
+        module = _imported(self.path)
+        scenario = getattr(module, "scenario", None)
         if not isinstance(scenario, Scenario):
             raise PageError(self.path, "no `scenario`; write scenario = Scenario(WORLD)")
-        if self.path.with_name(f"{self.path.stem}_acts.py").exists():
-            importlib.import_module(f"{self.module}_acts")
+        docstring.check_settings(self.path, self.doc, getattr(module, "Rules", None))
+        further = self.path.with_name(f"{self.path.stem}_acts.py")
+        if further.exists():
+            _imported(further)
         if not scenario.acts:
             raise PageError(self.path, 'no acts; write @scenario.act("name") above a function')
         return scenario.acts
 
+    def breaks(self) -> dict[str, list[str]]:
+        """Imports the printed listing, and returns the claims that it breaks in each act.
+
+        Raises PageError if it does not say so, or names an act that does not exist.
+        """
+        assert self.book is not None, "nothing was printed for this page"
+        breaks = getattr(_imported(self.book), "BREAKS", None)
+        if not isinstance(breaks, dict):
+            raise PageError(self.book, 'no `BREAKS`; write BREAKS = {"act": ["claim"]}')
+        acts = [act.name for act in self.acts() if act.book]
+        for name in breaks:
+            if name not in acts:
+                hint = did_you_mean(name, acts)
+                raise PageError(
+                    self.book,
+                    f"BREAKS: unknown act {name!r}{hint}; choose from: {', '.join(acts)}",
+                )
+        return breaks
+
 
 def pages() -> list[Page]:
     """Returns every page, by section and name. Raises PageError for a mistake in any of them."""
-    return [_described(path) for path in _paths().values()]
+    return [_page(path) for path in _paths().values()]
 
 
 def names() -> list[str]:
@@ -100,25 +122,23 @@ def named(name: str) -> Page:
     """
     paths = _paths()
     if name in paths:
-        return _described(paths[name])
+        return _page(paths[name])
     raise UsageError(
-        f"unknown scenario {name!r}{nearest(name, list(paths))}; choose from: {', '.join(paths)}"
+        f"unknown scenario {name!r}{did_you_mean(name, paths)}; choose from: {', '.join(paths)}"
     )
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """Returns ` (did you mean 'x'?)`, or nothing if no known word is similar."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+def _page(path: Path) -> Page:
+    return Page(path.stem.replace("_", "-"), path, _module(path), docstring.read(path))
 
 
 def _paths() -> dict[str, Path]:
-    """The files of all pages, by the name of the scenario."""
+    """Returns the files of all pages, by the name of the scenario."""
     found: dict[str, Path] = {}
     for path in sorted(HERE.glob("*/*.py")):
         if path.parent.name in NOT_SECTIONS or path.stem.startswith("_"):
             continue
-        suffix = next((one for one in COMPANIONS if path.stem.endswith(one)), None)
+        suffix = next((suffix for suffix in COMPANIONS if path.stem.endswith(suffix)), None)
         if suffix is None:
             name = path.stem.replace("_", "-")
             if name in found:
@@ -135,58 +155,42 @@ def _paths() -> dict[str, Path]:
     return found
 
 
-# ── reading a docstring ──────────────────────────────────────────────────────
+# ── importing ────────────────────────────────────────────────────────────────
 
 
-def _described(path: Path) -> Page:
+def _module(path: Path) -> str:
+    return f"scenarios.{path.parent.name}.{path.stem}"
+
+
+def _imported(path: Path) -> types.ModuleType:
+    """Imports a page, a companion or a printed listing.
+
+    Raises PageError for wrong syntax, an import that fails, and wrong use of play.py. Any other
+    exception is a bug and passes through.
+    """
     try:
-        doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        return importlib.import_module(_module(path))
     except SyntaxError as error:
-        raise PageError(path, f"line {error.lineno}: {error.msg}; correct the Python") from None
-    title, *rest = doc.splitlines() or [""]
-    if not title or "· try:" in title:
-        raise PageError(path, "no title; begin the docstring with one sentence about the problem")
-    section, protocols = _facts(path, rest)
-    needs = re.search(r"^Needs: (.+)$", doc, re.M)
-    return Page(
-        path.stem.replace("_", "-"),
-        path,
-        f"scenarios.{path.parent.name}.{path.stem}",
-        title.rstrip("."),
-        section,
-        protocols,
-        tuple(needs[1].replace(",", " ").split()) if needs else (),
-        tuple(_faults(path, rest)),
-    )
+        problem = f"line {error.lineno}: {error.msg}"
+        raise PageError(error.filename or path, f"{problem}; correct the Python") from None
+    except (ImportError, Misuse) as error:
+        place = _place(error)
+        if place is None:
+            raise
+        remedy = "correct the import"
+        if isinstance(error, Misuse):
+            remedy = error.remedy
+        elif isinstance(error, ModuleNotFoundError):
+            remedy += f", or write Needs: {error.name} if it is a package"
+        raise PageError(place.filename, f"line {place.lineno}: {error}; {remedy}") from None
 
 
-def _facts(path: Path, lines: list[str]) -> tuple[str, tuple[str, ...]]:
-    """The section and the protocols, from the line with `· try:`."""
-    facts = next((line for line in lines if "· try:" in line), "")
-    fields = [field.strip() for field in facts.split("·")]
-    if len(fields) != 3 or not all(fields):
-        problem = f"cannot read {facts!r}" if facts else "no line with `· try:` in the docstring"
-        raise PageError(path, f"{problem}; write a line like: {FACTS}")
-    section, listed, _ = fields
-    protocols = tuple(word.strip() for word in listed.split(","))
-    for word in protocols:
-        if word not in PROTOCOLS:
-            near = nearest(word.upper(), list(PROTOCOLS))
-            raise PageError(
-                path, f"unknown protocol {word!r}{near}; choose from {', '.join(PROTOCOLS)}"
-            )
-    return section, protocols
-
-
-def _faults(path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
-    """(fault, outcome) of each `Fault:` line; indented lines continue the line before."""
-    for line in re.sub(r"\n +", " ", "\n".join(lines)).splitlines():
-        if not line.startswith("Fault:"):
-            continue
-        fault, arrow, outcome = line.removeprefix("Fault:").strip().partition(" -> ")
-        if not arrow or not (outcome == "all hold" or outcome.startswith("breaks ")):
-            raise PageError(
-                path,
-                f"cannot read {line!r}; write Fault: TEXT -> all hold (or breaks CLAIM, CLAIM)",
-            )
-        yield fault, outcome
+def _place(error: Exception) -> traceback.FrameSummary | None:
+    """Returns where in a page an error was raised; None if it was raised elsewhere."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # A mistake in the use of play.py is raised in play.py, and is a mistake of its caller.
+    others = ("<frozen importlib", str(HERE / "play.py"))
+    own = [frame for frame in frames if not frame.filename.startswith(others)]
+    place = own[-1]
+    is_page = Path(place.filename).is_relative_to(HERE) and Path(place.filename).parent != HERE
+    return place if is_page else None

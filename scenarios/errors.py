@@ -19,3 +19,11 @@ class PageError(UsageError):
         path = Path(path)
         shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         super().__init__(f"{shown}: {text}")
+
+
+class Misuse(Exception):
+    """Wrong use of play.py. The catalogue, which knows the file, turns it into a PageError."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.remedy = remedy

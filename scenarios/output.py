@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scenarios.docstring import Docstring
 from scenarios.play import Claim
 from scenarios.rehearsal import Played
 from scenarios.stage.narration import narrate
@@ -16,7 +17,7 @@ def show(played: Played, book: bool = False, quiet: bool = False) -> None:
     page = played.page
     if not quiet:
         way = ", the book's way" if book else ""
-        print(f"{page.name}{way}: {page.title} · {page.section} · {', '.join(page.protocols)}")
+        print(f"{page.name}{way}: {_facts(page.doc)}")
     for performance in played.performances:
         if not quiet:
             print(f"\nact {performance.act.name}: {performance.act.title}\n")
@@ -36,6 +37,10 @@ def show(played: Played, book: bool = False, quiet: bool = False) -> None:
         print("  These claims were expected to break here, and only these.")
     if not quiet:
         print()
+
+
+def _facts(doc: Docstring) -> str:
+    return " · ".join((doc.title, doc.section, ", ".join(doc.protocols)))
 
 
 def _show_claim(claim: Claim) -> None:

@@ -14,11 +14,13 @@ def crash(world, program):
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from scenarios.errors import PageError
+from scenarios.errors import Misuse, PageError
 
 if TYPE_CHECKING:
     from fakes import World
@@ -81,32 +83,53 @@ class Act:
     world: Mapping[str, Any]
 
     @property
+    def file(self) -> Path:
+        """The file that the function is written in."""
+        return Path(self.play.__code__.co_filename)
+
+    @property
     def title(self) -> str:
         """The first line of the function's docstring."""
-        return (self.play.__doc__ or self.name).strip().splitlines()[0]
+        return ((self.play.__doc__ or "").strip() or self.name).splitlines()[0]
 
 
 class Scenario:
     """The acts of one page, and the world that they share."""
 
     def __init__(self, world: Mapping[str, Any]) -> None:
+        if not isinstance(world, Mapping):
+            raise Misuse(
+                f"expected a mapping, found {world!r}", 'write Scenario({"servers": ["smtp"]})'
+            )
         self.world = world
         self.acts: list[Act] = []
 
     def act(self, name: str, *, book: bool = True, **world: Any) -> Callable[[_Play], _Play]:
-        """Adds a function as the next act. Raises PageError if the name is taken.
+        """Adds a function as the next act.
+
+        Raises PageError if the name is taken, or if the function does not take (world, program).
 
         Every act is played in a fresh copy of the scenario's world, with the tables in `world`
         merged over it. `book=False` marks an act that has no printed counterpart.
         """
 
+        if not isinstance(name, str):
+            raise Misuse("an act without a name", 'write @scenario.act("name")')
+
         def register(play: _Play) -> _Play:
-            if name in {act.name for act in self.acts}:
+            act = Act(name, play, book, merged(self.world, world))
+            if name in {other.name for other in self.acts}:
                 raise PageError(
-                    play.__code__.co_filename,
-                    f"two acts are named {name!r}; give one of them another name",
+                    act.file, f"two acts are named {name!r}; give one of them another name"
                 )
-            self.acts.append(Act(name, play, book, merged(self.world, world)))
+            try:
+                inspect.signature(play).bind("world", "program")
+            except TypeError:
+                raise PageError(
+                    act.file,
+                    f"act {name}: wrong parameters; write def {play.__name__}(world, program)",
+                ) from None
+            self.acts.append(act)
             return play
 
         return register

@@ -1,12 +1,11 @@
 """Rehearsals: each act is played in a fresh world of fake servers, and its claims are collected.
 
-This is the only module of the room in which programs (comms) and fakes meet.
+This is the only module of scenarios/ in which programs (comms) and fakes meet.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +20,10 @@ from fakes.mail import Envelope
 from fakes.servers import read_faults
 from fakes.transcripts.recorder import render
 from fakes.wire import Record
-from fakes.world import World
+from fakes.world import World, WorldError
 from scenarios.catalogue import Page
 from scenarios.errors import FAILED, OWN_FAULT, PageError, UsageError
-from scenarios.play import Act, Claim, merged
+from scenarios.play import Act, Claim, Program, merged
 
 
 @dataclass
@@ -86,14 +85,13 @@ class FaultMisfit(UsageError):
 
 
 def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = False) -> Performance:
-    """Plays one act with the page's program, or with the printed listing. Raises FaultMisfit."""
+    """Plays one act with the page's program, or with the printed listing.
+
+    Raises FaultMisfit, PageError.
+    """
     run = page.run(book)
     performance = Performance(act)
-    try:
-        world = World(act.world, rehearsal=True, faults=faults)
-    except FaultError as error:
-        raise FaultMisfit(str(error)) from None
-    with world:
+    with _world(page, act, faults) as world:
 
         def program(once: bool = False, **changes: Mapping[str, Any]) -> int:
             settings = comms_settings.load(merged(world.settings, changes), world.folder)
@@ -109,7 +107,7 @@ def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = Fals
             world.clock.settle()
             return int(code or 0)
 
-        performance.claims = list(act.play(world, program))
+        performance.claims = _claims(act, world, program)
         performance.recording = list(world.recording)
         performance.mails = [mail.raw for mail in world.mail.messages]
         performance.envelopes = [mail.envelope for mail in world.mail.messages]
@@ -118,6 +116,36 @@ def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = Fals
         # An unmet fault is reported in the performance, not raised when the world closes.
         world.faults.disarm()
     return performance
+
+
+def _world(page: Page, act: Act, faults: Sequence[str]) -> World:
+    """Returns a fresh world for an act. Raises FaultMisfit, PageError."""
+    try:
+        world = World(act.world, rehearsal=True, faults=faults, source="WORLD")
+    except FaultError as error:
+        raise FaultMisfit(str(error)) from None
+    except WorldError as error:
+        raise PageError(act.file, f"act {act.name}: {error}") from None
+    for name in world.config.scenario:
+        if name != page.name:
+            raise PageError(
+                act.file,
+                f"act {act.name}: WORLD: scenario.{name}: not this page's settings; "
+                f'write "scenario": {{"{page.name}": …}}',
+            )
+    return world
+
+
+def _claims(act: Act, world: World, program: Program) -> list[Claim]:
+    """Plays an act to its end, and returns its claims. Raises PageError if there are none."""
+    played: object = act.play(world, program)
+    claims = list(played) if isinstance(played, Iterator) else []
+    if not claims or not all(isinstance(claim, Claim) for claim in claims):
+        problem = "yields something else than claims" if claims else "makes no claims"
+        raise PageError(
+            act.file, f"act {act.name}: {problem}; write yield equal(text, found, wanted)"
+        )
+    return claims
 
 
 def play(page: Page, acts: Sequence[Act], faults: Sequence[str] = (), book: bool = False) -> Played:
@@ -131,12 +159,12 @@ def play(page: Page, acts: Sequence[Act], faults: Sequence[str] = (), book: bool
     ]
     played = Played(page, performances, unmet)
     if book and page.book:
-        breaks: Mapping[str, list[str]] = importlib.import_module(page.book).BREAKS
+        breaks = page.breaks()
         for performance in performances:
             performance.expected = list(breaks.get(performance.act.name, []))
     elif faults:
         wanted = [str(fault) for text in faults for fault in read_faults(text)]
-        for listed, outcome in page.faults:
+        for listed, outcome in page.doc.faults:
             if [str(fault) for fault in _parsed(page, listed)] == wanted and outcome != "all hold":
                 _expect(played, outcome.removeprefix("breaks "))
     return played
@@ -144,7 +172,7 @@ def play(page: Page, acts: Sequence[Act], faults: Sequence[str] = (), book: bool
 
 def checked(page: Page) -> Page:
     """Returns the page. Raises PageError for a `Fault:` line whose fault cannot be parsed."""
-    for text, _ in page.faults:
+    for text, _ in page.doc.faults:
         _parsed(page, text)
     return page
 

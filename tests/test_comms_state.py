@@ -98,6 +98,13 @@ def test_a_directory_that_does_not_exist_is_an_error_that_names_it(tmp_path: Pat
         State(tmp_path / "none" / "s")
 
 
+def test_a_lock_that_cannot_be_created_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "s.lock").mkdir()
+    with State(tmp_path / "s") as state:
+        with pytest.raises(StateError, match=r"\.lock: unable to open .*; write another path"):
+            state.lock()
+
+
 @pytest.mark.parametrize("spoil", [damage, write_text, write_newer_version])
 def test_a_state_file_that_cannot_be_used_is_not_kept_open(tmp_path: Path, spoil: object) -> None:
     assert callable(spoil)

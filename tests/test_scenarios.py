@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
 import os
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,10 +32,10 @@ ACTS = [(page, act) for page in PAGES for act in page.acts()]
 FAULTS = [
     case
     for page in PAGES
-    if page.faults
-    for case in drills.first_middle_last(((page, fault) for fault in page.faults), str)
+    if page.doc.faults
+    for case in drills.first_middle_last(((page, fault) for fault in page.doc.faults), str)
 ]
-FAULT_NAMES = [f"{page.name}: {fault}" for page in PAGES for fault, _ in page.faults]
+FAULT_NAMES = [f"{page.name}: {fault}" for page in PAGES for fault, _ in page.doc.faults]
 _rehearsed: dict[str, rehearsal.Performance] = {}
 
 
@@ -114,42 +112,13 @@ def test_a_docstring_names_the_command_and_the_mistakes_of_the_listing(page: Pag
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_the_settings_in_the_docstring_are_those_of_the_dataclass(page: Page) -> None:
-    heading = f"[scenario.{page.name}]\n"
-    block = docstring(page.path).partition(heading)[2].partition("\n\n")[0]
-    shown = tomllib.loads(block)
-    marks = {line.partition(" =")[0]: line.partition("  # ")[2] for line in block.splitlines()}
-    rules = importlib.import_module(page.module).Rules
-    fields = {field.name: field for field in dataclasses.fields(rules)}
-    assert set(shown) == set(fields)
-    for key, value in shown.items():
-        factory = fields[key].default_factory
-        default = fields[key].default if factory is dataclasses.MISSING else factory()
-        if marks[key].startswith("required"):
-            assert default in (dataclasses.MISSING, (), ""), f"{key} has a default"
-        elif marks[key].startswith("optional"):
-            assert default in (None, (), "", {}), f"{key} has a default, so show it"
-        else:
-            assert plain(default) == value, f"{key} is {plain(default)!r} by default"
-
-
-def plain(value: object) -> object:
-    """A default as TOML would give it."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value
-
-
-@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_the_readme_of_the_scenarios_lists_the_page_with_its_acts(page: Page) -> None:
     readme = (ROOT / "scenarios" / "README.md").read_text("utf-8")
     link = f"[{page.name}]({page.path.parent.name}/{page.path.name})"
     (row,) = [line for line in readme.splitlines() if line.startswith(f"| {link} |")]
-    assert row.rpartition(" | ")[2].removesuffix(" |") == ", ".join(a.name for a in page.acts())
+    section = page.doc.section.replace("Listing ", "").replace("Section ", "").lower()
+    acts = ", ".join(act.name for act in page.acts())
+    assert row == f"| {link} | {section} | {', '.join(page.doc.protocols)} | {acts} |"
 
 
 # ── the chapter's fifteen mistakes ───────────────────────────────────────────

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,26 +153,9 @@ MISTAKES = {
         without(r'"""Greet.*?"""', ""),
         "no title; begin the docstring with one sentence about the problem",
     ),
-    "no title": (without(r"Greet the user.\n\n"), "no title; begin the docstring"),
     "no facts line": (
         without(r"\nListing[^\n]*\n"),
         "no line with `· try:` in the docstring; write a line like: Listing 6.2 · SMTP · try: make",
-    ),
-    "half a facts line": (
-        without(r"Listing 6.2 · SMTP · try", "SMTP · try"),
-        "cannot read 'SMTP · try: make scenario NAME=greet'; write a line like",
-    ),
-    "an unknown protocol": (
-        without("· SMTP ·", "· SMPT ·"),
-        "unknown protocol 'SMPT' (did you mean 'SMTP'?); choose from MIME, SMTP, POP3",
-    ),
-    "a fault without an outcome": (
-        without(" -> all hold", " all hold"),
-        "cannot read 'Fault: smtp-421 all hold'; write Fault: TEXT -> all hold (or breaks",
-    ),
-    "a fault with an unknown outcome": (
-        without(" -> all hold", " -> all holds"),
-        "cannot read 'Fault: smtp-421 -> all holds'; write Fault: TEXT -> all hold",
     ),
     "no Python": (without(r"def run\(", "def run"), "line 13: "),
 }
@@ -191,6 +175,54 @@ IMPORTED = {
     "two acts of one name": (
         PAGE + '\n\nscenario.act("greeted")(greeted)\n',
         "two acts are named 'greeted'; give one of them another name",
+    ),
+    "an act without a name": (
+        without(r'@scenario.act\("greeted"\)', "@scenario.act"),
+        'line 18: an act without a name; write @scenario.act("name")',
+    ),
+    "an act with other parameters": (
+        without(r"greeted\(world, program\)", "greeted(world)"),
+        "act greeted: wrong parameters; write def greeted(world, program)",
+    ),
+    "an act without claims": (
+        without(r"    yield.*"),
+        "act greeted: makes no claims; write yield equal(text, found, wanted)",
+    ),
+    "an act that yields something else": (
+        without(r"    yield.*", "    yield True\n"),
+        "act greeted: yields something else than claims; write yield equal(text, found, wanted)",
+    ),
+    "a world that is not a mapping": (
+        without(r'\{"servers": \["smtp"\]\}', '["smtp"]'),
+        "line 10: expected a mapping, found ['smtp']; write Scenario({",
+    ),
+    "an unknown table in the world": (
+        without('"servers"', '"servrs"'),
+        "act greeted: WORLD: servrs: unknown key (did you mean 'servers'?); known keys: ",
+    ),
+    "an unknown server in the world": (
+        without(r'\["smtp"\]', '["smpt"]'),
+        "act greeted: WORLD: servers: unknown server 'smpt' (did you mean 'smtp'?); choose from ",
+    ),
+    "a wrong table of an act": (
+        without(r'act\("greeted"\)', 'act("greeted", host={"nme": "web1"})'),
+        "act greeted: WORLD: host.nme: unknown key (did you mean 'name'?); known keys: name, ",
+    ),
+    "the settings of another page": (
+        without(r'\{"servers"', '{"scenario": {"great": {}}, "servers"'),
+        'act greeted: WORLD: scenario.great: not this page\'s settings; write "scenario": {',
+    ),
+    "a module that does not exist": (
+        without(r"Scenario, equal", "Scenario, equal\nimport smpt"),
+        "line 9: No module named 'smpt'; correct the import, or write Needs: smpt if it is a",
+    ),
+    "a name that does not exist": (
+        without(r"Scenario, equal", "Scenario, eqaul"),
+        "line 8: cannot import name 'eqaul' from 'scenarios.play'",
+    ),
+    "settings without a dataclass": (
+        without("Fault: smtp", "[scenario.greet]\nto = 1\n\nFault: smtp"),
+        "[scenario.greet] is shown, but there is no dataclass `Rules`; write one",
     ),
     "a fault that cannot be parsed": (
         without("Fault: smtp-421", "Fault: RCPT explode"),
@@ -274,7 +306,49 @@ def test_a_listed_fault_for_a_server_that_is_not_there_is_a_mistake(room: Room) 
         assert done.returncode == 2 and f"error: {FILE}: Fault: pop-dele-err: " in done.stderr
 
 
+def test_a_mistake_in_further_acts_names_their_file(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    for text, message in (
+        ("import smpt\n", "line 1: No module named 'smpt'; "),
+        ("def\n", "line 1: "),
+    ):
+        room.write("greet_acts.py", text)
+        done = room.run("run", "greet")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert done.stderr.startswith(f"error: scenarios/sending/greet_acts.py: {message}")
+
+
+BOOKS = {
+    "no run": ("BREAKS = {}\n", "no function `run`; write def run(clock, settings, host)"),
+    "no BREAKS": ("def run(*_): pass\n", 'no `BREAKS`; write BREAKS = {"act": ["claim"]}'),
+    "an unknown act": (
+        'BREAKS = {"geeted": []}\n\n\ndef run(*_):\n    pass\n',
+        "BREAKS: unknown act 'geeted' (did you mean 'greeted'?); choose from: greeted",
+    ),
+    "a wrong import": ("import smpt\n", "line 1: No module named 'smpt'; "),
+}
+
+
+@pytest.mark.parametrize("mistake", BOOKS)
+def test_a_mistake_in_a_printed_listing_names_its_file(room: Room, mistake: str) -> None:
+    text, message = BOOKS[mistake]
+    room.write("greet.py", PAGE)
+    (room.folder / "scenarios" / "book").mkdir()
+    (room.folder / "scenarios" / "book" / "greet.py").write_text(text)
+    done = room.run("run", "greet", "--as", "book")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: scenarios/book/greet.py: {message}"), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 # ── bugs are not usage errors ────────────────────────────────────────────────
+
+
+def test_an_import_that_fails_inside_of_a_library_is_a_traceback_and_exit_70(room: Room) -> None:
+    (room.folder / "broken_library.py").write_text("import smpt\n")
+    room.write("greet.py", PAGE.replace("from scenarios", "import broken_library\nfrom scenarios"))
+    done = room.run("run", "greet")
+    assert done.returncode == 70 and "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize("bug", ["{}['smtp']", "[].pop()", "raise LookupError('smtp')", "1 / 0"])
@@ -286,7 +360,7 @@ def test_a_bug_in_an_act_is_a_traceback_and_exit_70(room: Room, bug: str) -> Non
 
 def test_claims_that_are_listed_as_broken_but_not_made_are_reported() -> None:
     page = catalogue.named("apache-alert")
-    (fault,) = [text for text, outcome in page.faults if outcome != "all hold"]
-    spoiled = type(page)(**{**vars(page), "faults": ((fault, "breaks it snows"),)})
+    (fault,) = [text for text, outcome in page.doc.faults if outcome != "all hold"]
+    spoiled = replace(page, doc=replace(page.doc, faults=((fault, "breaks it snows"),)))
     played = rehearsal.play(spoiled, page.acts()[:1], [fault])
     assert played.expected == ["it snows"] and played.exit_code == 1

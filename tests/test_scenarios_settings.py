@@ -96,7 +96,7 @@ def tables(page: Page, port: int, **changes: Any) -> dict[str, Any]:
         "password": "secret",
     }
     found: dict[str, Any] = {
-        SERVERS[protocol]: dict(login) for protocol in page.protocols if protocol in SERVERS
+        SERVERS[protocol]: dict(login) for protocol in page.doc.protocols if protocol in SERVERS
     }
     table = {**example(page), **changes}
     for optional in ("template", "tcp", "pidfile", "attach"):
