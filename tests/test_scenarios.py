@@ -99,6 +99,23 @@ def test_a_rehearsal_is_the_same_in_two_processes_with_other_hash_seeds(tmp_path
 # ── what a page says about itself ────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_parts_of_a_page_come_in_the_order_of_the_readme(page: Page) -> None:
+    names = []
+    for node in ast.parse(page.path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            is_act = any("scenario.act" in ast.unparse(mark) for mark in node.decorator_list)
+            names.append("act" if is_act else node.name)
+        elif isinstance(node, ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            names.append(ast.unparse(target))
+    parts = ["WORLD", "scenario", "Rules", "run", "act"]
+    assert [name for name in names if name in parts] == parts
+    assert names[-1] == "act"
+
+
 def docstring(path: Path) -> str:
     return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
 

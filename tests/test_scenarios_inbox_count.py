@@ -34,8 +34,8 @@ def test_the_listing_has_sizes_and_ids_oldest_first(style: str) -> None:
         assert run(world.clock, settings.load(table), world.host) == 0
         first, second = (row.size for row in world.mail.maildrop(RUBY).rows)
         assert world.said[1:] == [
-            f"1  {first} octets  00000001",
-            f"2  {second} octets  00000002",
+            f"1  {first} bytes  00000001",
+            f"2  {second} bytes  00000002",
         ]
 
 

@@ -7,8 +7,8 @@ available.". If that fails, the exit code says why: 4 for a refused login, 3 for
 cannot be reached.
 
 [scenario.inbox-count]
-style = "block"                      # or "object": the same without a `with` block
-listing = false                      # true: also print a line for each mail
+style = "block"                      # how the session is closed: by a `with` block, or "object"
+listing = false                      # true: also print number, size and id of each mail
 
 Fault: CAPA off -> all hold
 Fault: UIDL off -> all hold
@@ -41,19 +41,17 @@ WORLD: dict[str, Any] = {
 scenario = Scenario(WORLD)
 
 
+@dataclass(frozen=True)
+class Rules:
+    """The settings."""
+
+    style: Literal["block", "object"] = "block"
+    listing: bool = False
+
+
 def answer(count: int) -> str:
     """Returns the line that the user reads."""
     return f"{count} mails available." if count else "You don't have any email!"
-
-
-def run(clock: Clock, settings: Settings, host: Host) -> int:
-    """Counts once, and returns 0. Raises Unreachable, TryLater (mailbox in use) or Refused."""
-    rules = settings.table("inbox-count", Rules)
-    if rules.style == "object":
-        return run_without_block(clock, settings, host)
-    with Mailbox(settings.server("pop3"), clock) as mailbox:
-        report(mailbox, host, rules.listing)
-    return 0
 
 
 def report(mailbox: Mailbox, host: Host, listing: bool) -> None:
@@ -62,7 +60,23 @@ def report(mailbox: Mailbox, host: Host, listing: bool) -> None:
     host.say(answer(count))
     if listing:
         for entry in mailbox.entries():
-            host.say(f"{entry.number}  {entry.size} octets  {entry.id}")
+            host.say(f"{entry.number}  {entry.size} bytes  {entry.id}")
+
+
+def run(clock: Clock, settings: Settings, host: Host) -> int:
+    """Counts once, and returns 0. Raises Unreachable, TryLater (mailbox in use) or Refused."""
+    rules = settings.table("inbox-count", Rules)
+    server = settings.server("pop3")
+    if rules.style == "block":
+        with Mailbox(server, clock) as mailbox:
+            report(mailbox, host, rules.listing)
+    else:
+        mailbox = Mailbox(server, clock)
+        try:
+            report(mailbox, host, rules.listing)
+        finally:
+            mailbox.close()
+    return 0
 
 
 @scenario.act("inbox-count")
@@ -79,25 +93,3 @@ def count(world: World, program: Program) -> Iterator[Claim]:
     verbs = [record.verb for record in world.records if record.direction == "C"]
     yield equal("each session ends with QUIT", verbs.count("QUIT"), 2)
     yield equal("the exit code is 0", codes, [0, 0])
-
-
-# ── the settings, and the other style ────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The settings."""
-
-    style: Literal["block", "object"] = "block"
-    listing: bool = False
-
-
-def run_without_block(clock: Clock, settings: Settings, host: Host) -> int:
-    """Does what `run` does, as an object that is closed explicitly."""
-    rules = settings.table("inbox-count", Rules)
-    mailbox = Mailbox(settings.server("pop3"), clock)
-    try:
-        report(mailbox, host, rules.listing)
-    finally:
-        mailbox.close()
-    return 0
