@@ -6,8 +6,9 @@
     commands.accept(who, text, known_by=keys, facts={…})      # raises Refusal
     commands.perform(report)                 # runs what waits, and reports it
 
-This module knows neither mail nor chat. A door (mail_door.py, a chat program) reads the messages,
-vouches for their senders, and answers them: `report(db, order, outcome)` is called with each end.
+This module neither reads nor sends messages. A door (mail_door.py, a chat program) does: it reads
+the messages, makes sure who sent them, and answers them in `report(db, order, outcome)`, which is
+called when a command has ended.
 
 An accepted command is started at most once. A command that was started and never finished is
 reported as that, and is not run again. The end of a command and what `report` stores (such as an
@@ -82,8 +83,8 @@ def normalized(text: str) -> str:
 class Commands:
     """The commands of one program.
 
-    `rights` maps a sender, in the form that the door vouches for, to the verbs that it may use; `*`
-    allows all.
+    `rights` maps a sender, as the door has verified it, to the verbs that it may use; `*` allows
+    all.
     """
 
     def __init__(

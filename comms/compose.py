@@ -136,7 +136,7 @@ class Message:
         if self.message_id:
             if not header.MESSAGE_ID.fullmatch(self.message_id):
                 raise ValueError(
-                    f"message_id: {self.message_id!r} is not of the form <unique@host>"
+                    f"message_id: {self.message_id!r} is not a Message-ID; write <unique@host>"
                 )
             lines.append(f"Message-ID: {self.message_id}")
         for name, value in self.headers:
@@ -233,13 +233,14 @@ def _with_ascii_domain(attribute: str, address: str) -> str:
         return address if domain.isascii() else f"{local}@{domain.encode('idna').decode()}"
     except UnicodeError:
         raise ValueError(
-            f"{attribute}: the domain of {address!r} cannot be encoded in ASCII (IDNA)"
+            f"{attribute}: the domain of {address!r} cannot be encoded in ASCII (IDNA); "
+            "write its ASCII form, which begins with xn--"
         ) from None
 
 
 def _check_header(name: str, value: str) -> None:
     if not header.NAME.fullmatch(name):
-        raise ValueError(f"headers: {name!r} is not a valid header name (RFC 5322 §3.6.8)")
+        raise ValueError(f"headers: {name!r} is not a header name (RFC 5322 §3.6.8); write X-Name")
     if name.casefold() in _HAVE_AN_ATTRIBUTE:
         raise ValueError(f"headers: {name} has an attribute of the message; set that instead")
     check_line(name, value)

@@ -1,4 +1,4 @@
-"""What can go wrong. Each error knows the exit code that a program should end with."""
+"""The errors of this package. Each class has the exit code that a program should end with."""
 
 from __future__ import annotations
 

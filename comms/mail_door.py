@@ -1,10 +1,12 @@
-"""Commands that arrive by mail, and the receipts that go back: the mail side of commands.py.
+"""Commands that arrive by mail, and the receipts that go back.
 
-rules = MailRules(pop3, smtp, inbox="cly6ruct1yit2d@yourco.test", admins=("jeremy@yourco.test",))
-door = MailDoor(rules, commands, clock, host)
-door.collect()                      # stores the commands; keeps, logs and deletes other mail
-commands.perform(door.report)       # puts the receipts into the outbox
-door.send()
+    rules = MailRules(pop3, smtp, "cly6ruct1yit2d@yourco.test", ("jeremy@yourco.test",))
+    door = MailDoor(rules, commands, clock, host)
+    door.collect()                      # stores the commands; keeps, logs and deletes other mail
+    commands.perform(door.report)       # puts the receipts into the outbox
+    door.send()
+
+This is the mail side of commands.py, which decides who may run what.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Reading a mail from any bytes at all. Reading never raises; it records what was wrong.
+"""Reading a mail from any bytes at all.
 
-mail = read(raw)
-mail.sender, mail.subject, mail.text, mail.defects
+    mail = read(raw)
+    mail.sender, mail.subject, mail.text, mail.defects
+
+Reading never raises. What was wrong with the mail is in `defects`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """Lists, rehearses and runs the scenarios of the chapter.
 
-python -m scenarios list
-python -m scenarios run NAME [--act NAME] [--as book] [--fault TEXT] [--live FILE]
-python -m scenarios faults [NAME]
+    python -m scenarios list
+    python -m scenarios run NAME [--act NAME] [--as book] [--fault TEXT] [--live FILE]
+    python -m scenarios faults [NAME]
+
+The exit code of a rehearsal is 0 if everything is as expected, 1 if not, 2 for a wrong option or a
+mistake in a page, and 70 for a bug.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ HERE = Path(__file__).resolve().parent
 NOT_SECTIONS = {"book", "stage"}
 COMPANIONS = {
     "_acts": "further acts",
-    "_alarm": "what the owner of a program hears",
-    "_desk": "the machinery of a program that would not fit on its page",
+    "_alarm": "the warnings that the owner of a program gets",
+    "_desk": "parts of a program that would not fit on its page",
     "_model": "database tables",
     "_outbox": "answers that wait to be sent",
     "_push": "a second program, chosen by a setting",

@@ -16,7 +16,7 @@ def show(played: Played, book: bool = False, quiet: bool = False) -> None:
     """Prints the narration and the claims; with `quiet` only what is not as expected."""
     page = played.page
     if not quiet:
-        way = ", the book's way" if book else ""
+        way = ", as printed" if book else ""
         print(f"{page.name}{way}: {_facts(page.doc)}")
     for performance in played.performances:
         if not quiet:

@@ -1,15 +1,16 @@
 """What scenario pages are written with: a scenario, its acts, and the claims that an act ends in.
 
-scenario = Scenario(WORLD)
+    scenario = Scenario(WORLD)
 
+    @scenario.act("apache-crash-alert")
+    def crash(world, program):
+        \"\"\"Apache dies at 00:01; both administrators are notified once.\"\"\"
+        world.clock.at(60, world.host.kills("apache2"))
+        program()
+        subjects = [mail.subject for mail in world.mail.messages]
+        yield equal("one message is sent", subjects, ["Apache is down on web1.yourco.test"])
 
-@scenario.act("apache-crash-alert")
-def crash(world, program):
-    \"\"\"Apache dies at 00:01; both administrators are notified once.\"\"\"
-    world.clock.at(60, world.host.kills("apache2"))
-    program()
-    subjects = [mail.subject for mail in world.mail.messages]
-    yield equal("one message is sent", subjects, ["Apache is down on web1.yourco.test"])
+README.md explains how an act is played.
 """
 
 from __future__ import annotations

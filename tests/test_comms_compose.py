@@ -142,9 +142,9 @@ def test_the_standard_library_reads_a_composed_mail_without_defects(mail: Messag
         ({"to": ["a@" + "ä" * 70]}, "to: the domain of .* cannot be encoded in ASCII"),
         ({"to": []}, "to: no recipients; give at least one address in to, cc or bcc"),
         ({"headers": [("X-Bad", "a\r\nb")]}, "X-Bad: .* contains a line break"),
-        ({"headers": [("X Bad", "a")]}, "headers: 'X Bad' is not a valid header name"),
+        ({"headers": [("X Bad", "a")]}, "headers: 'X Bad' is not a header name"),
         ({"headers": [("Subject", "a")]}, "headers: Subject has an attribute"),
-        ({"message_id": "x"}, "message_id: 'x' is not of the form <unique@host>"),
+        ({"message_id": "x"}, "message_id: 'x' is not a Message-ID; write <unique@host>"),
         ({"attachments": [Attachment("a\nb", b"")]}, "attachments: .* contains a line break"),
     ],
 )

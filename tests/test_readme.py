@@ -95,7 +95,9 @@ def test_the_python_in_the_documents_runs(
         result.assert_outcomes(passed=1)
     else:
         monkeypatch.syspath_prepend(ROOT)
-        exec(compile(code, "a document", "exec"), {"__name__": "document"})
+        # Without the `from __future__ import annotations` of this file.
+        program = compile(code, "a document", "exec", dont_inherit=True)
+        exec(program, {"__name__": "document"})
 
 
 def check_page(folder: Path, name: str, code: str) -> None:

@@ -196,7 +196,7 @@ def test_a_monitor_that_looks_for_any_apache_breaks_its_claims(
         names = " ".join(process.name for process in host.processes())
         return "up" if "apache" in names else "down"
 
-    monkeypatch.setattr(apache_alert, "look", anywhere)
+    monkeypatch.setattr(apache_alert, "check", anywhere)
     page = catalogue.named("apache-alert")
     crash = page.acts()[0]
     host = {"name": "web1.yourco.test", "processes": ["apache2", "apachetop"]}

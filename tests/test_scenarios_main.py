@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from fakes.world import World
 from scenarios.__main__ import main
 from scenarios.errors import ROOT
 
@@ -137,7 +134,13 @@ def test_out_keeps_transcript_mails_and_state(
         (["run", "apache-alert", "--fault", "RCPT explode"], "explode"),
         (["run", "apache-alert", "--once"], "--once works only with --live"),
         (["run", "all", "--live", "x.toml"], "write its name instead of all"),
+        (["run", "all", "--act", CRASH], "--act plays an act of one scenario; write its name"),
         (["run", "apache-alert", "--live", "no-such.toml"], "cannot be read"),
+        (["run", "apache-alert", "--live", "x.toml", "--act", CRASH], "--act is for rehearsals"),
+        (["run", "apache-alert", "--live", "x.toml", "--as", "book"], "--as is for rehearsals"),
+        (["run", "apache-alert", "--live", "x.toml", "--fault", "smtp-421"], "--fault is for"),
+        (["run", "apache-alert", "--live", "x.toml", "--out", "x"], "--out is for rehearsals"),
+        (["run", "inbox-count", "--quiet", "--out", "/dev/null"], "/dev/null cannot be written: "),
     ],
 )
 def test_wrong_words_are_exit_2_with_one_line(
@@ -167,80 +170,13 @@ def test_a_rehearsal_needs_only_the_standard_library() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-# ── live, on our own servers, as a process would meet them ───────────────────
-
-
-def live(
-    world: World, folder: Path, extra: str = "", *options: str, name: str = "no-such-service"
-) -> subprocess.Popen[str]:
-    smtp = world.settings["smtp"]
-    settings = folder / "site.toml"
-    settings.write_text(
-        f'[smtp]\nhost = "{smtp["host"]}"\nport = {smtp["port"]}\ntls = "none"\n'
-        'user = "alice"\npassword = "secret"\ntimeout = 5\n'
-        '[scenario.apache-alert]\nadmins = ["bob@example.test"]\n'
-        f'processes = ["{name}"]\nevery = 0.02\n{extra}'
-    )
-    settings.chmod(0o600)
-    words = ["run", "apache-alert", "--live", str(settings), *options]
-    return subprocess.Popen(
-        [sys.executable, "-m", "scenarios", *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.world(servers=["smtp"], tls="off")
-def test_a_live_run_goes_on_until_sigterm_and_exits_with_the_verdict(
-    world: World, tmp_path: Path
-) -> None:
-    process = live(world, tmp_path)
-    mail = world.mail.wait_for(lambda mail: "is down" in mail.subject, timeout=20)
-    assert mail.envelope.to == ["bob@example.test"]
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
-    assert process.returncode == 1, err
-    assert out == "** Process is down\n"
-    assert "info alert-sent to=bob@example.test" in err and "secret" not in err
-
-
-@pytest.mark.world(servers=["smtp"], tls="off")
-def test_a_live_run_with_once_is_a_single_round(world: World, tmp_path: Path) -> None:
-    process = live(world, tmp_path, "", "--once", name=os.path.basename(sys.executable)[:15])
-    process.communicate(timeout=20)
-    assert process.returncode in (0, 1)
-    assert not world.mail.messages
-
-
-@pytest.mark.world(servers=["smtp"], tls="off", faults=['AUTH reply "535 5.7.8 no"'])
-def test_a_live_run_goes_on_after_a_refused_login_and_logs_it(world: World, tmp_path: Path) -> None:
-    process = live(world, tmp_path)
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    assert "warning alert-waiting to=bob@example.test" in line and "535 5.7.8 no" in line
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
-    assert process.returncode == 1
-
-
-@pytest.mark.world(servers=["smtp"], tls="off")
-def test_wrong_settings_of_a_live_run_are_exit_2_and_name_the_key(
-    world: World, tmp_path: Path
-) -> None:
-    process = live(world, tmp_path, 'admin = ["x"]\n')
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == 2
-    assert "scenario.apache-alert.admin" in err and "did you mean 'admins'?" in err
-    assert "Traceback" not in err
-
-
 def test_installed_without_a_needed_package_the_command_that_installs_it_is_shown(
     tmp_path: Path,
 ) -> None:
-    for room in ("comms", "fakes", "scenarios"):
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("comms", "fakes", "scenarios"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
     # -S: no packages but those of the standard library.
     done = subprocess.run(
         [sys.executable, "-S", "-m", "scenarios", "run", "tickets"],

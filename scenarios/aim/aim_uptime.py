@@ -92,15 +92,18 @@ class Rules:
             )
 
 
-class Facts:
-    """The outputs of the commands, each kept for a moment: ten questions at once run them once."""
+class Outputs:
+    """The outputs of the commands.
+
+    Each is kept for `fresh` seconds, so that ten questions at once run a command only once.
+    """
 
     def __init__(self, rules: Rules, clock: Clock, host: Host) -> None:
         self._rules, self._clock, self._host = rules, clock, host
         self._kept: dict[str, tuple[float, OutcomeLike]] = {}
 
     def outcome(self, name: str) -> OutcomeLike:
-        """Returns how a command ended, now or a moment ago."""
+        """Returns how a command ended; runs it if its last outcome is no longer fresh."""
         if name not in self._kept or self._clock.time() - self._kept[name][0] > self._rules.fresh:
             done = self._host.run(self._rules.commands[name], self._rules.timeout)
             self._kept[name] = self._clock.time(), done
@@ -118,7 +121,8 @@ class Facts:
 
     def answer(self, question: str) -> str:
         """Returns the section that was asked for, or all sections."""
-        asked = [name for name in self._rules.commands if name == question.strip().casefold()]
+        wanted = question.strip().casefold()
+        asked = [name for name in self._rules.commands if name.casefold() == wanted]
         return "\n\n".join(map(self.text, asked or self._rules.commands))
 
 
@@ -126,9 +130,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Answers until stopped, or watches the disks. Raises CommsError."""
     rules = settings.table("aim-uptime", Rules)
     client = Client(settings.server("toc"), clock, host)
-    facts = Facts(rules, clock, host)
+    outputs = Outputs(rules, clock, host)
     if rules.push:
-        return push(client, facts, rules, clock, host)
+        return push(client, outputs, rules, clock, host)
     admins = {normalize(name) for name in rules.admins}
 
     @client.on_im
@@ -138,7 +142,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         if buddy.name not in admins:
             host.log("not-answered", "warning", who=buddy)
             return
-        buddy.send_im(facts.answer(message.text), auto_response=True)
+        buddy.send_im(outputs.answer(message.text), auto_response=True)
         host.log("answered", to=buddy)
 
     with client:

@@ -18,7 +18,7 @@ from comms.toc.markup import Html, to_html
 from comms.toc.messages import normalize
 
 if TYPE_CHECKING:
-    from scenarios.aim.aim_uptime import Facts, Rules
+    from scenarios.aim.aim_uptime import Outputs, Rules
 
 SLACK = 5  # per cent below the limit at which a disk counts as having room again
 
@@ -26,7 +26,8 @@ SLACK = 5  # per cent below the limit at which a disk counts as having room agai
 def nearly_full(table: str, limit: int, known: Collection[str]) -> list[str]:
     """Returns the mount points at or above the limit, from the output of df.
 
-    A disk in `known` was reported as full, and stays so until it is well below the limit.
+    A disk in `known` was reported as nearly full. It counts as that until it is SLACK below the
+    limit, so that a disk at the limit is not reported again and again.
     """
     # Some systems have a second column of per cents, for inodes; the first counts.
     rows = re.findall(r"^.*? (\d+)% +(?:.* \d+% +)?(\S.*)$", table, re.M)
@@ -35,7 +36,7 @@ def nearly_full(table: str, limit: int, known: Collection[str]) -> list[str]:
     return sorted(place for place in used if used[place] >= limits[place])
 
 
-def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -> int:
+def push(client: Client, outputs: Outputs, rules: Rules, clock: Clock, host: Host) -> int:
     """Notifies each administrator once when disks are nearly full, and once when none is.
 
     An administrator who is offline is notified at a later check. Returns 0 if there was room at
@@ -45,9 +46,9 @@ def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -
     with State(rules.state) as state:
         state.lock()
         for _ in clock.every(rules.every):
-            table, failure = facts.text("disk"), facts.failure("disk")
+            table, failure = outputs.text("disk"), outputs.failure("disk")
             if failure:
-                # A disk that is missing from half a table may be full or not.
+                # Half a table says nothing about the disks that are missing from it.
                 host.log("cannot-tell", "warning", trouble=failure)
                 code = 5
                 continue
@@ -67,7 +68,7 @@ def push(client: Client, facts: Facts, rules: Rules, clock: Clock, host: Host) -
 def _notify(
     client: Client, news: dict[str, list[str]], table: str, rules: Rules, host: Host
 ) -> Iterator[str]:
-    """Sends everybody their news over one connection; yields those who got it."""
+    """Sends each administrator the news over one connection; yields those who got it."""
     with client:
         for number, (admin, places) in enumerate(news.items()):
             state = f"{', '.join(places)} nearly full" if places else "room again"

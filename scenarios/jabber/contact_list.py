@@ -66,8 +66,8 @@ class Rules:
         return ""
 
 
-def shown(contact: Contact, presence: Presence) -> str:
-    """Returns a line of the printed list."""
+def line(contact: Contact, presence: Presence) -> str:
+    """Returns the line about a contact in the printed list."""
     asked = " (asked)" if contact.pending else ""
     groups = f" in {', '.join(contact.groups)}" if contact.groups else ""
     name = contact.name or contact.jid
@@ -104,7 +104,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             jabber.add(address, rules.names.get(address, ""), rules.groups.get(address, ()))
         jabber.wait(clock.time() + rules.watch)
         for contact in jabber.roster.values():
-            host.say(shown(contact, jabber.roster.presence(contact.jid)))
+            host.say(line(contact, jabber.roster.presence(contact.jid)))
     return code
 
 

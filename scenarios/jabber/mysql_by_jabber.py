@@ -126,8 +126,8 @@ def answer(order: Order, outcome: OutcomeLike) -> str:
     return f"MySQL was not told to {order.verb}, or did not obey: {why}.\n{tail}".rstrip()
 
 
-def take(message: Message, desk: Desk, now: float) -> None:
-    """Decides about one message; what it commands is stored, and runs later. Raises StateError."""
+def handle(message: Message, desk: Desk, now: float) -> None:
+    """Handles one message: stores its command, which runs later, or answers. Raises StateError."""
     sender, verb = str(message.sender and message.sender.bare), command(message.text)
     known = sender in desk.commands.rights
     if known and message.delayed:
@@ -157,7 +157,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         with Client(server, clock, host, accept_subscriptions=rules.admins, delayed=True) as jabber:
             for _ in clock.every(rules.poll):
                 for message in jabber.received_messages():
-                    take(message, desk, clock.time())
+                    handle(message, desk, clock.time())
                 desk.work(jabber)
     return 0
 

@@ -11,14 +11,14 @@ other mail is kept in a folder, logged, deleted and not answered.
 inbox = "cly6ruct1yit2d@yourco.test"            # required: the secret address
 admins = ["jeremy@yourco.test"]                 # required
 sender = "MySQL <mysql@yourco.test>"            # optional: of receipts; else the account's address
-owner = "owner@yourco.test"                     # optional: hears of refused commands, hourly
+owner = "owner@yourco.test"                     # optional: is warned of refusals, hourly
 poll = 30                                       # seconds
 restart = ["systemctl", "restart", "mariadb"]   # the command lines of the commands on offer
 start = []
 stop = []
 status = []
 timeout = 60                                    # seconds that a command may take
-fresh = 86400                                   # seconds: a mail whose Date is older is a replay
+fresh = 86400                                   # seconds: an older mail is refused, as a replay
 state = "mysql-by-mail.sqlite3"                 # with the folder mysql-by-mail.refused beside it
 
 Fault: pop-drop-before-quit -> all hold

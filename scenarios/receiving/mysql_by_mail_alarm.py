@@ -1,4 +1,4 @@
-"""The alarm of mysql-by-mail: its owner hears of commands that were refused."""
+"""The alarm of mysql-by-mail: its owner is warned when commands were refused."""
 
 from __future__ import annotations
 

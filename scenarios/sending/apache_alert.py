@@ -83,7 +83,7 @@ class Rules(Limits):
     state: StateFile = Path("apache-alert.sqlite3")
 
 
-def look(host: Host, rules: Rules) -> str:
+def check(host: Host, rules: Rules) -> str:
     """Returns up, down or unknown, from the probe that the settings choose."""
     if rules.tcp:
         address, _, port = rules.tcp.rpartition(":")
@@ -109,8 +109,8 @@ TEXTS = {
 }
 
 
-def write(news: str, since: float, rules: Rules, host: Host) -> Message:
-    """Returns the mail about the news."""
+def alert(news: str, since: float, rules: Rules, host: Host) -> Message:
+    """Returns the mail that announces the news."""
     date = datetime.fromtimestamp(since, UTC)
     facts = {"host": host.name, "since": f"{date:%Y-%m-%d %H:%M:%S} UTC"}
     subject, text = SUBJECTS[news].format(**facts), TEXTS[news].format(**facts)
@@ -128,15 +128,15 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         state.lock()
         outbox = Outbox(state)
         for _ in clock.every(rules.every):
-            verdict = look(host, rules)
+            verdict = check(host, rules)
             watch = Watch.restored(state.recall("watch"))
             watch, news = watch.check(verdict, clock.time(), rules)
             # The watch and its alert commit together: no crash repeats or loses an alert.
             with state.transaction() as db:
                 state.remember(db, "watch", asdict(watch))
                 if news:
-                    alert = write(news, watch.since, rules, host).stamped(clock, host)
-                    outbox.put(alert, clock.time(), at_least_once=True, db=db)
+                    mail = alert(news, watch.since, rules, host).stamped(clock, host)
+                    outbox.put(mail, clock.time(), at_least_once=True, db=db)
             if news == "down":
                 host.say("** Process is down")
             for result in outbox.flush(server, clock, host):
@@ -154,8 +154,8 @@ def crash(world: World, program: Program) -> Iterator[Claim]:
     program()
     yield equal("the console reports the crash once", world.said, ["** Process is down"])
     subjects = {admin: [mail.subject for mail in world.mail.inbox(admin)] for admin in ADMINS}
-    alert = ["Apache is down on web1.yourco.test"]
-    yield equal("each administrator gets one mail", subjects, dict.fromkeys(ADMINS, alert))
+    wanted = ["Apache is down on web1.yourco.test"]
+    yield equal("each administrator gets one mail", subjects, dict.fromkeys(ADMINS, wanted))
     envelopes = [(mail.envelope.sender, *mail.envelope.to) for mail in world.mail.messages]
     bare = [("notifier@yourco.test", *ADMINS)]
     yield equal("the envelope has bare addresses", envelopes, bare)

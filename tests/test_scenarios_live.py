@@ -1,0 +1,93 @@
+"""Programs on real servers: as a process, with a settings file, until a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fakes.world import World
+from scenarios.errors import ROOT
+
+
+def live(
+    world: World, folder: Path, extra: str = "", *options: str, name: str = "no-such-service"
+) -> subprocess.Popen[str]:
+    smtp = world.settings["smtp"]
+    settings = folder / "site.toml"
+    settings.write_text(
+        f'[smtp]\nhost = "{smtp["host"]}"\nport = {smtp["port"]}\ntls = "none"\n'
+        'user = "alice"\npassword = "secret"\ntimeout = 5\n'
+        '[scenario.apache-alert]\nadmins = ["bob@example.test"]\n'
+        f'processes = ["{name}"]\nevery = 0.02\n{extra}'
+    )
+    settings.chmod(0o600)
+    words = ["run", "apache-alert", "--live", str(settings), *options]
+    return subprocess.Popen(
+        [sys.executable, "-m", "scenarios", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.world(servers=["smtp"], tls="off")
+def test_a_live_run_goes_on_until_sigterm_and_exits_with_the_verdict(
+    world: World, tmp_path: Path
+) -> None:
+    process = live(world, tmp_path)
+    mail = world.mail.wait_for(lambda mail: "is down" in mail.subject, timeout=20)
+    assert mail.envelope.to == ["bob@example.test"]
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1, err
+    assert out == "** Process is down\n"
+    assert "info alert-sent to=bob@example.test" in err and "secret" not in err
+
+
+@pytest.mark.world(servers=["smtp"], tls="off")
+def test_a_live_run_with_once_is_a_single_round(world: World, tmp_path: Path) -> None:
+    process = live(world, tmp_path, "", "--once", name=os.path.basename(sys.executable)[:15])
+    process.communicate(timeout=20)
+    assert process.returncode in (0, 1)
+    assert not world.mail.messages
+
+
+@pytest.mark.world(servers=["smtp"], tls="off", faults=['AUTH reply "535 5.7.8 no"'])
+def test_a_live_run_goes_on_after_a_refused_login_and_logs_it(world: World, tmp_path: Path) -> None:
+    process = live(world, tmp_path)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "warning alert-waiting to=bob@example.test" in line and "535 5.7.8 no" in line
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 1
+
+
+@pytest.mark.world(servers=["smtp"], tls="off")
+def test_wrong_settings_of_a_live_run_are_exit_2_and_name_the_key(
+    world: World, tmp_path: Path
+) -> None:
+    process = live(world, tmp_path, 'admin = ["x"]\n')
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "scenario.apache-alert.admin" in err and "did you mean 'admins'?" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.world(servers=["smtp"], tls="off")
+def test_a_password_that_others_can_read_is_a_warning_at_the_end(
+    world: World, tmp_path: Path
+) -> None:
+    live(world, tmp_path, "", "--once").communicate(timeout=20)
+    (tmp_path / "site.toml").chmod(0o644)
+    words = ["run", "apache-alert", "--live", str(tmp_path / "site.toml"), "--once"]
+    command = [sys.executable, "-m", "scenarios", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
+    err = done.stderr
+    assert "warning settings trouble=" in err and "can be read by others" in err

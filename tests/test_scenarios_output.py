@@ -1,0 +1,88 @@
+"""What a rehearsal prints, and the files that it keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scenarios import output
+from scenarios.catalogue import Page
+from scenarios.docstring import Docstring
+from scenarios.play import Claim, Program, Scenario
+from scenarios.rehearsal import Performance, Played
+
+if TYPE_CHECKING:
+    from fakes import World
+
+PAGE = Page(
+    "greet", Path("greet.py"), "m", Docstring("Greet", "Listing 0", ("SMTP",), (), None, {}, ())
+)
+scenario = Scenario({})
+
+
+@scenario.act("greets")
+def greets(world: World, program: Program) -> Iterator[Claim]:
+    """The user is greeted."""
+    yield Claim("greeted", True)
+
+
+HELD = Claim("it is heard", True)
+BROKEN = Claim("it is loud", False, found="['hello']", expected="['HELLO']")
+
+
+def played(*claims: Claim, expected: tuple[str, ...] = (), unmet: tuple[str, ...] = ()) -> Played:
+    performance = Performance(scenario.acts[0], claims=list(claims), expected=list(expected))
+    return Played(PAGE, [performance], list(unmet))
+
+
+def shown(capsys: pytest.CaptureFixture[str], outcome: Played, **how: bool) -> str:
+    output.show(outcome, **how)
+    return capsys.readouterr().out
+
+
+def test_title_act_and_claims_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, played(HELD, BROKEN)) == (
+        "greet: Greet · Listing 0 · SMTP\n\n"
+        "act greets: The user is greeted.\n\n\n"
+        "  ✓ it is heard\n"
+        "  ✗ it is loud\n"
+        "      expected: ['HELLO']\n"
+        "      found:    ['hello']\n\n"
+    )
+    assert shown(capsys, played(HELD), book=True).startswith("greet, as printed: Greet")
+
+
+def test_quiet_prints_only_what_is_not_as_expected(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, played(HELD), quiet=True) == ""
+    assert shown(capsys, played(HELD, BROKEN, expected=("it is loud",)), quiet=True) == ""
+    assert "✗ it is loud" in shown(capsys, played(HELD, BROKEN), quiet=True)
+
+
+def test_an_expectation_that_is_not_met_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, played(HELD, expected=("it is loud",), unmet=("RCPT reset",)))
+    assert "  ✗ the fault was never met: RCPT reset\n" in text
+    assert "  ✗ expected to break here, and holds: it is loud\n" in text
+
+
+def test_json_has_every_claim_and_the_exit_code() -> None:
+    values = output.as_json(played(HELD, BROKEN))
+    assert (values["scenario"], values["exit"]) == ("greet", 1)
+    (act,) = values["acts"]
+    assert act["name"] == "greets" and [claim["holds"] for claim in act["claims"]] == [True, False]
+    assert act["claims"][1]["found"] == "['hello']"
+
+
+def test_transcript_mails_and_state_are_kept_for_each_act(tmp_path: Path) -> None:
+    outcome = played(HELD)
+    outcome.performances[0].transcript = "C: QUIT\n"
+    outcome.performances[0].mails = [b"Subject: x\r\n\r\n"]
+    output.keep(outcome, tmp_path)
+    folder = tmp_path / "greets"
+    assert (folder / "transcript.txt").read_text() == "C: QUIT\n"
+    assert (folder / "mail-1.eml").read_bytes() == b"Subject: x\r\n\r\n"
+    state = json.loads((folder / "state.json").read_text())
+    assert state == {"act": "greets", "claims": {"it is heard": True}, "events": []}
