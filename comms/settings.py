@@ -12,20 +12,27 @@ Every error is one line, `FILE: KEY: PROBLEM; REMEDY`:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
-import math
 import os
 import re
 import stat
 import tomllib
-import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+from comms.conversion import (
+    WrongValue,
+    check_type,
+    convert,
+    convert_table,
+    default_as_toml,
+    example_as_toml,
+    key_as_toml,
+)
 from comms.errors import SettingsError
 from comms.setting_types import (
     Certificates,
@@ -37,7 +44,6 @@ from comms.setting_types import (
     ScreenName,
     Timeout,
     between,
-    shown,
 )
 from comms.suggest import did_you_mean
 from comms.words import one_line
@@ -74,16 +80,6 @@ _SERVER_KEYS: dict[str, Any] = {
 _PROTOCOL_KEYS: dict[str, dict[str, Any]] = {
     "xmpp": {"jid": JabberLogin},
     "toc": {"screen_name": ScreenName},
-}
-
-# Type → how an error names it, and an example.
-_TYPES: dict[type, tuple[str, str]] = {
-    str: ("a text in quotes", '"text"'),
-    int: ("a number", "1"),
-    float: ("a number", "1.5"),
-    bool: ("true or false", "true"),
-    list: ("a list", '["text"]'),
-    dict: ("a table", '{ name = "text" }'),
 }
 
 
@@ -124,11 +120,8 @@ class Settings:
             raise self._error(
                 protocol, f'missing table; write [{protocol}] with host = "mail.example.org"'
             )
-        types_by_key = _server_types(protocol)
-        values = {
-            key: self._value(f"{protocol}.{_quoted(key)}", key, value, types_by_key)
-            for key, value in table.items()
-        }
+        with self._naming_the_file():
+            values = convert_table(protocol, table, _server_types(protocol), self.folder)
         # A Jabber address names its server's domain, so it can replace the host.
         if "host" not in values and "jid" not in values:
             raise self._error(f"{protocol}.host", 'missing key; write host = "mail.example.org"')
@@ -153,27 +146,23 @@ class Settings:
         """
         name = f"scenario.{scenario}"
         table = self.tables.get("scenario", {}).get(scenario, {})
-        self._check_type(name, table, dict, f"write [{name}]")
-        hints = typing.get_type_hints(kind, include_extras=True)
+        kinds = typing.get_type_hints(kind, include_extras=True)
         fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        examples = {key: _default(item) for key, item in fields.items()}
-        values = {
-            key: self._value(f"{name}.{_quoted(key)}", key, value, hints, examples)
-            for key, value in table.items()
-        }
-        for key, item in fields.items():
-            has_default = (
-                item.default is not dataclasses.MISSING
-                or item.default_factory is not dataclasses.MISSING
-            )
-            if key not in values and not has_default:
-                raise self._error(
-                    f"{name}.{key}", f"missing key; write {key} = {_example(hints[key])}"
-                )
-        for key, item in fields.items():
-            if isinstance(item.default, Path) and key not in values:
-                text = str(item.default)
-                values[key] = self._value(f"{name}.{key}", key, text, hints, examples)
+        defaults = {key: default_as_toml(item) for key, item in fields.items()}
+        with self._naming_the_file():
+            values = convert_table(name, table, kinds, self.folder, defaults)
+            for key, item in fields.items():
+                if key in values:
+                    continue
+                if item.default is item.default_factory is dataclasses.MISSING:
+                    remedy = f"write {key} = {example_as_toml(kinds[key])}"
+                    raise WrongValue(f"{name}.{key}", f"missing key; {remedy}")
+                if isinstance(item.default, Path):
+                    # A default path is relative to the settings file, too, and must be usable.
+                    remedy = f"write {key} = {defaults[key]}"
+                    place = f"{name}.{key}"
+                    text = str(item.default)
+                    values[key] = convert(place, text, kinds[key], remedy, self.folder)
         try:
             return kind(**values)
         except ValueError as error:
@@ -183,68 +172,6 @@ class Settings:
     def path(self, text: str) -> Path:
         """Returns a path of the settings: a relative one starts at the folder of their file."""
         return self.folder / text
-
-    # ── values ───────────────────────────────────────────────────────────────
-
-    def _value(
-        self,
-        name: str,
-        key: str,
-        value: object,
-        types_by_key: Mapping[str, Any],
-        examples: Mapping[str, str] | None = None,
-    ) -> Any:
-        """Returns the value of a key as its type. Raises SettingsError."""
-        if key not in types_by_key:
-            hint = did_you_mean(key, types_by_key)
-            known = ", ".join(types_by_key)
-            raise self._error(name, f"unknown key{hint}; known keys: {known}")
-        example = (examples or {}).get(key) or _example(types_by_key[key])
-        return self._converted(name, value, types_by_key[key], f"write {key} = {example}")
-
-    def _converted(self, name: str, value: object, kind: Any, remedy: str) -> Any:
-        """Returns a value of the file as the type of its field. Raises SettingsError."""
-        kind, checks = _unwrapped(kind)
-        result = self._typed(name, value, kind, remedy)
-        for check in checks:
-            if problem := check.problem(result):
-                raise self._error(name, f"{problem}; {remedy}")
-        return result
-
-    def _typed(self, name: str, value: object, kind: Any, remedy: str) -> Any:
-        origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
-        if origin is Path:
-            self._check_type(name, value, str, remedy)
-            if not value or "\0" in str(value):
-                raise self._error(name, f"{shown(value)} is not a path; {remedy}")
-            return self.path(str(value))
-        if origin is Literal:
-            self._check_type(name, value, str, remedy)
-            self._check_choice(name, str(value), inner)
-            return value
-        if origin is tuple:
-            self._check_type(name, value, list, remedy)
-            assert isinstance(value, list)
-            return tuple(
-                self._converted(f"{name}[{index}]", item, inner[0], remedy)
-                for index, item in enumerate(value)
-            )
-        if origin is dict:
-            self._check_type(name, value, dict, remedy)
-            assert isinstance(value, dict)
-            result = {}
-            for key, item in value.items():
-                place = f"{name}.{_quoted(key)}"
-                checked = self._converted(place, key, inner[0], remedy)
-                result[checked] = self._converted(place, item, inner[1], remedy)
-            return result
-        self._check_type(name, value, origin, remedy)
-        if origin is not float:
-            return value
-        try:
-            return float(value)  # type: ignore[arg-type]
-        except OverflowError:  # a whole number of more than 308 digits
-            return math.inf
 
     # ── passwords ────────────────────────────────────────────────────────────
 
@@ -292,10 +219,13 @@ class Settings:
         """Checks what a chat network wants of an account. Raises SettingsError."""
         if server.protocol == "xmpp" and not server.jid:
             text = server.user if "@" in server.user else f"{server.user}@{server.host}"
-            self._converted("xmpp.jid", text, JabberLogin, f"write jid = {_example(JabberLogin)}")
+            with self._naming_the_file():
+                convert(
+                    "xmpp.jid", text, JabberLogin, f"write jid = {example_as_toml(JabberLogin)}"
+                )
         if server.protocol == "toc":
             if not server.screen_name and not server.user.strip():
-                remedy = f"write screen_name = {_example(ScreenName)}"
+                remedy = f"write screen_name = {example_as_toml(ScreenName)}"
                 raise self._error("toc.screen_name", f"missing key; {remedy}")
             if not server.password:
                 raise self._error("toc.password", 'missing key; write password_file = "password"')
@@ -306,21 +236,13 @@ class Settings:
                     "choose another password",
                 )
 
-    def _check_type(self, name: str, value: object, kind: type, remedy: str) -> None:
-        allowed = (float, int) if kind is float else kind
-        # In Python True is an int, but in TOML it is not a number.
-        if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-            expected = _TYPES[kind][0] if kind in _TYPES else kind.__name__
-            if kind is int and isinstance(value, float):
-                expected = "a whole number"
-            raise self._error(name, f"expected {expected}, found {shown(value)}; {remedy}")
-
-    def _check_choice(self, name: str, value: str, choices: Iterable[str]) -> None:
-        if value not in choices:
-            hint = did_you_mean(value, choices)
-            *others, last = (choice or '""' for choice in choices)
-            wanted = f"{', '.join(others)} or {last}" if others else last
-            raise self._error(name, f"unknown value {value!r}{hint}; choose {wanted}")
+    @contextlib.contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        """Turns a WrongValue into a SettingsError."""
+        try:
+            yield
+        except WrongValue as error:
+            raise self._error(error.name, error.text) from None
 
     def _error(self, name: str, text: str) -> SettingsError:
         # Keys and values may be long or contain line breaks, but an error is one line to read.
@@ -341,11 +263,12 @@ def load(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> 
         settings = Settings(str(path), folder or path.resolve().parent, _tables(path))
     known = (*PORTS, "scenario")
     for name, table in settings.tables.items():
-        place = _quoted(name)
         if name not in known:
             hint = did_you_mean(name, known)
-            raise settings._error(place, f"unknown table{hint}; known tables: {', '.join(known)}")
-        settings._check_type(place, table, dict, f"write [{name}]")
+            text = f"unknown table{hint}; known tables: {', '.join(known)}"
+            raise settings._error(key_as_toml(name), text)
+        with settings._naming_the_file():
+            check_type(name, table, dict, f"write [{name}]")
     return settings
 
 
@@ -377,56 +300,3 @@ def _server_types(protocol: str) -> dict[str, Any]:
         "auth": Literal[AUTH[protocol]],
         **_PROTOCOL_KEYS.get(protocol, {}),
     }
-
-
-def _unwrapped(kind: Any) -> tuple[Any, list[Check]]:
-    """Returns the type inside of Annotated and of `X | None`, and its checks."""
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        # TOML has no null, so a value that the file has is an X.
-        kind = next(item for item in typing.get_args(kind) if item is not type(None))
-    if typing.get_origin(kind) is not Annotated:
-        return kind, []
-    inner, *extras = typing.get_args(kind)
-    return inner, [extra for extra in extras if isinstance(extra, Check)]
-
-
-def _example(kind: Any) -> str:
-    """Returns a correct value of this type, as TOML."""
-    kind, checks = _unwrapped(kind)
-    if example := next((check.example for check in checks if check.example), ""):
-        return example
-    origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
-    if origin is Literal:
-        return f'"{next(choice for choice in inner if choice)}"'
-    if origin is tuple:
-        return f"[{_example(inner[0])}]"
-    if origin is dict:
-        key = _example(inner[0])
-        return f"{{ {'name' if key == _TYPES[str][1] else key} = {_example(inner[1])} }}"
-    return _TYPES.get(origin, _TYPES[str])[1]
-
-
-def _default(item: dataclasses.Field[Any]) -> str:
-    """Returns the default of a field as TOML; "" if it has none, or an empty one."""
-    value = item.default
-    if item.default_factory is not dataclasses.MISSING:
-        value = item.default_factory()
-    if value in (dataclasses.MISSING, None, "", (), {}):
-        return ""
-    return _toml(value)
-
-
-def _toml(value: Any) -> str:
-    """Returns a value as TOML, for an error that shows a correct line."""
-    if isinstance(value, dict):
-        pairs = (f"{_quoted(key)} = {_toml(item)}" for key, item in value.items())
-        return f"{{ {', '.join(pairs)} }}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
-
-
-def _quoted(key: str) -> str:
-    """Returns a key as TOML: in quotes, unless it consists of letters, digits, - and _."""
-    bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
-    return key if bare else json.dumps(key, ensure_ascii=False)
