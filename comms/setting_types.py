@@ -28,8 +28,9 @@ T = TypeVar("T")
 
 YEARS = 10**9  # seconds, about 31 years: the operating system cannot wait much longer
 DAY = 86400  # seconds
+SCREEN_NAME = 100  # characters; AIM's own have 16, but addresses were screen names, too
 SHOWN = 60  # characters of a wrong value that an error quotes
-NAME = 253  # characters of the longest host name (RFC 1035 §2.3.4)
+NAME = 253  # characters of the longest host name, which DNS writes as 255 bytes
 # What no line of a protocol, command line or file name can contain.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -189,12 +190,20 @@ def _jabber_account(value: str) -> str:
     return f"{shown(value)} is one connection of an account, not the account"
 
 
+def _longer_than_a_screen_name(value: str) -> str:
+    if len(value) <= SCREEN_NAME:
+        return ""
+    return f"a screen name has at most {SCREEN_NAME} characters, found {shown(value)}"
+
+
 MailAddress = Annotated[str, Check(_mail_address, '"you@example.org"')]
 NamedAddress = Annotated[str, Check(_named_address, '"Your Name <you@example.org>"')]
 JabberAddress = Annotated[str, Check(_jabber_address, '"you@example.org"')]
 JabberAccount = Annotated[str, Check(_jabber_account, '"you@example.org"')]  # no resource
 JabberLogin = Annotated[str, Check(_jabber_login, '"bot@example.org"')]  # with or without one
-ScreenName = Annotated[str, Check(_empty, '"YourScreenName"'), Check(_line)]
+ScreenName = Annotated[
+    str, Check(_empty, '"YourScreenName"'), Check(_line), Check(_longer_than_a_screen_name)
+]
 
 
 # ── files ────────────────────────────────────────────────────────────────────

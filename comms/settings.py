@@ -58,6 +58,7 @@ PORTS: dict[str, dict[str, int]] = {
     "xmpp": {"none": 5222, "starttls": 5222, "implicit": 5223},
     "toc": {"none": 9898},
 }
+TOC_PASSWORD = 400  # characters; each takes two bytes of a command of at most 2,041
 # Protocol → the ways to log in that the settings may name. `auto` is the strongest on offer.
 AUTH: dict[str, tuple[str, ...]] = {
     "smtp": ("auto", "plain", "login", "cram-md5"),
@@ -224,9 +225,11 @@ class Settings:
                     "xmpp.jid", text, JabberLogin, f"write jid = {example_as_toml(JabberLogin)}"
                 )
         if server.protocol == "toc":
+            remedy = f"write screen_name = {example_as_toml(ScreenName)}"
             if not server.screen_name and not server.user.strip():
-                remedy = f"write screen_name = {example_as_toml(ScreenName)}"
                 raise self._error("toc.screen_name", f"missing key; {remedy}")
+            with self._naming_the_file():
+                convert("toc.user", server.screen_name or server.user, ScreenName, remedy)
             if not server.password:
                 raise self._error("toc.password", 'missing key; write password_file = "password"')
             if any(ord(character) > 255 for character in server.password):
@@ -234,6 +237,11 @@ class Settings:
                     "toc.password",
                     "it contains characters beyond Latin-1, which TOC cannot transmit; "
                     "choose another password",
+                )
+            if len(server.password) > TOC_PASSWORD:
+                raise self._error(
+                    "toc.password",
+                    f"it has more than {TOC_PASSWORD} characters; choose another password",
                 )
 
     @contextlib.contextmanager

@@ -47,9 +47,10 @@ def test_all_other_text_can_be_sent_in_an_im(text: str) -> None:
     assert is_latin(text) == (encoding == "L")
 
 
-@pytest.mark.parametrize("length", [0, 1, 8184, 8185])
-def test_a_message_has_at_most_8185_bytes(length: int) -> None:
-    check_message("x" * length)
+def test_a_message_of_8185_bytes_is_the_longest() -> None:
+    check_message("x" * MESSAGE_LIMIT)
+    with pytest.raises(ValueError, match="has 8186 bytes"):
+        check_message("x" * (MESSAGE_LIMIT + 1))
 
 
 @pytest.mark.parametrize("length", [8186, 8187, 8191, 8192, 8193])

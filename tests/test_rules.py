@@ -270,37 +270,12 @@ def test_a_test_without_a_check_is_recognised(tmp_path: Path, body: str, found: 
 # Modules without a test file of their own → the file that tests them. Write a test file if a module
 # gets decisions of its own.
 TESTED_WITH_OTHERS = {
-    "comms/toc/dispatch.py": "test_comms_toc_client.py",
-    "comms/xmpp/connection.py": "test_comms_xmpp_session.py",
-    "comms/xmpp/login.py": "test_comms_xmpp_session.py",
     "fakes/sasl/context.py": "test_fakes_sasl_simple.py",
-    "fakes/toc/actors.py": "test_fakes_toc_aim.py",
-    "fakes/toc/commands/chat.py": "test_fakes_toc_session.py",
-    "fakes/toc/commands/lists.py": "test_fakes_toc_session.py",
-    "fakes/toc/commands/messaging.py": "test_fakes_toc_session.py",
-    "fakes/toc/commands/profile.py": "test_fakes_toc_session.py",
-    "fakes/toc/door.py": "test_fakes_toc.py",
     "fakes/toc/server.py": "test_fakes_toc.py",
-    "fakes/xmpp/binding.py": "test_fakes_xmpp_stream.py",
-    "fakes/xmpp/dispatch.py": "test_fakes_xmpp_delivery.py",
-    "fakes/xmpp/extensions/blocking.py": "test_fakes_xmpp_extensions.py",
-    "fakes/xmpp/extensions/caps.py": "test_fakes_xmpp_extensions.py",
-    "fakes/xmpp/extensions/disco.py": "test_fakes_xmpp_extensions.py",
-    "fakes/xmpp/extensions/last.py": "test_fakes_xmpp_extensions.py",
     "fakes/xmpp/extensions/ping.py": "test_fakes_xmpp_extensions.py",
-    "fakes/xmpp/extensions/private.py": "test_fakes_xmpp_extensions.py",
     "fakes/xmpp/extensions/time.py": "test_fakes_xmpp_extensions.py",
-    "fakes/xmpp/extensions/vcard.py": "test_fakes_xmpp_extensions.py",
-    "fakes/xmpp/extensions/version.py": "test_fakes_xmpp_extensions.py",
     "fakes/xmpp/policy.py": "test_fakes_xmpp_jabber.py",
-    "fakes/xmpp/presence.py": "test_fakes_xmpp_model.py",
-    "fakes/xmpp/pushes.py": "test_fakes_xmpp_model.py",
-    "fakes/xmpp/requests.py": "test_fakes_xmpp_extension.py",
-    "fakes/xmpp/roster_requests.py": "test_fakes_xmpp_model.py",
     "fakes/xmpp/server.py": "test_fakes_xmpp_jabber.py",
-    "fakes/xmpp/service.py": "test_fakes_xmpp_jabber.py",
-    "fakes/xmpp/sessions.py": "test_fakes_xmpp_routing.py",
-    "fakes/xmpp/subscribing.py": "test_fakes_xmpp_model.py",
 }
 
 

@@ -143,10 +143,12 @@ def rules(**fields: Any) -> type[Any]:
     return make_dataclass("Rules", [("to", Any), *given])
 
 
-def test_settings_that_are_those_of_the_dataclass_are_accepted(tmp_path: Path) -> None:
+def test_settings_must_be_those_of_the_dataclass(tmp_path: Path) -> None:
     path = write(tmp_path, DOC)
-    check_settings(path, docstring.read(path), Rules)
-    check_settings(path, docstring.read(path), rules())
+    for accepted in (Rules, rules()):
+        check_settings(path, docstring.read(path), accepted)
+    with pytest.raises(PageError, match="has no 'every'"):
+        check_settings(path, docstring.read(path), rules(every=None))
 
 
 @pytest.mark.parametrize(
