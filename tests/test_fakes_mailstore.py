@@ -155,12 +155,13 @@ def test_a_maildrop_without_a_quota_is_never_full(store: Mailstore) -> None:
 
 def test_only_the_sender_hears_of_a_mail_for_a_full_maildrop() -> None:
     store = Mailstore(People([Person(ALICE, quota=1), Person(BOB)]))
-    message = mail(ALICE, sender=BOB)
+    recipient = Recipient(ALICE, {"NOTIFY": "SUCCESS,FAILURE"})
+    message = Mail(BODY, Envelope(BOB, (recipient,)))
     store.accept(message)
     assert subjects(store, ALICE) == []
     store.acknowledged(message)
     (report,) = store.maildrop(BOB).rows
-    assert b"Status: 5.2.2" in report.raw and b"Action: delivered" not in report.raw
+    assert b"Status: 5.2.2" in report.raw and b"Action: failed" in report.raw
 
 
 def test_a_full_maildrop_is_refused_at_rcpt_or_after_the_data() -> None:

@@ -19,10 +19,10 @@ import pytest
 from scenarios import catalogue
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("comms", "fakes", "scenarios", "tests")
+FOLDERS = ("comms", "fakes", "scenarios", "tests")
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / room / "README.md" for room in ROOMS),
+    *(ROOT / name / "README.md" for name in FOLDERS),
     ROOT / ".github" / "CONTRIBUTING.md",
     ROOT / ".github" / "SECURITY.md",
 ]
@@ -125,9 +125,9 @@ def test_every_link_leads_to_a_file_and_its_heading(path: Path) -> None:
             assert heading in anchors, f"{path}: {target} has no heading #{heading}"
 
 
-def test_every_room_is_described_and_linked() -> None:
+def test_every_folder_is_described_and_linked() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert [room for room in ROOMS if f"({room}/README.md)" not in readme] == []
+    assert [name for name in FOLDERS if f"({name}/README.md)" not in readme] == []
 
 
 def test_the_readme_links_to_every_scenario() -> None:

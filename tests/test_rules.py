@@ -1,4 +1,4 @@
-"""The rules of the house: who may import what, what cores must not use, what transcripts must show.
+"""Rules about the code: who may import what, what cores must not use, what tests must show.
 
 Each rule has its reason in its test. If a rule is in the way of something good, change the rule, in
 a commit that does only that and says why.
@@ -24,7 +24,7 @@ from fakes.wire import LineSession, Record, Session
 from scenarios.catalogue import COMPANIONS
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("comms", "fakes", "scenarios", "tests")
+FOLDERS = ("comms", "fakes", "scenarios", "tests")
 # Packages that are used if they are installed. They are imported inside the one function that needs
 # them, so that everything else works without. File → packages.
 OPTIONAL = {
@@ -90,16 +90,17 @@ def _imports(path: Path) -> Iterator[tuple[str, bool]]:
         elif isinstance(node, ast.ImportFrom):
             module = str(node.module)
             names = [module]
-            if module in ROOMS:  # `from comms import smtp` imports the module comms.smtp
+            if module in FOLDERS:  # `from comms import smtp` imports the module comms.smtp
                 names = [f"{module}.{alias.name}" for alias in node.names]
             yield from ((name, id(node) in top_level) for name in names)
 
 
-def files(*rooms: str) -> list[Path]:
-    """Returns the Python files of these rooms. A rule about files that do not exist would pass."""
-    found = {room: sorted((ROOT / room).rglob("*.py")) for room in rooms}
+def files(*folders: str) -> list[Path]:
+    """Returns the Python files of these folders."""
+    found = {folder: sorted((ROOT / folder).rglob("*.py")) for folder in folders}
+    # Without files, every rule about them would pass.
     assert all(found.values()), f"a folder without Python files: {found}"
-    return [path for room in rooms for path in found[room]]
+    return [path for folder in folders for path in found[folder]]
 
 
 def named(path: Path) -> str:
@@ -111,12 +112,12 @@ def named(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", files("comms", "fakes", "scenarios"), ids=named)
-def test_rooms_import_only_what_they_may(path: Path) -> None:
+def test_folders_import_only_what_they_may(path: Path) -> None:
     # comms and fakes check each other on the wire. Shared code would be wrong on both sides at
     # once, and every test would be green.
-    room = path.relative_to(ROOT).parts[0]
-    imported = {module.split(".")[0] for module, _ in imports(path)} & {*ROOMS} - {room}
-    allowed = {"comms": set(), "fakes": set(), "scenarios": {"comms"}}[room]
+    folder = path.relative_to(ROOT).parts[0]
+    imported = {module.split(".")[0] for module, _ in imports(path)} & {*FOLDERS} - {folder}
+    allowed = {"comms": set(), "fakes": set(), "scenarios": {"comms"}}[folder]
     if named(path) == "scenarios/rehearsal.py":
         allowed = {"comms", "fakes"}  # the one place where programs meet fakes
     assert imported <= allowed, f"{named(path)} imports {imported - allowed}"
@@ -143,7 +144,7 @@ def test_comms_and_fakes_need_only_the_standard_library(path: Path) -> None:
     # so that both can be copied into any project
     for module, at_top_level in imports(path):
         package = module.split(".")[0]
-        if package in sys.stdlib_module_names or package in ROOMS:
+        if package in sys.stdlib_module_names or package in FOLDERS:
             continue
         if path.name == "pytest_plugin.py" and package == "pytest":
             continue
@@ -279,9 +280,9 @@ TESTED_WITH_OTHERS = {
 }
 
 
-def modules(*rooms: str) -> list[Path]:
-    """Returns the modules of these rooms that define functions."""
-    return [path for path in files(*rooms) if functions_of(path)]
+def modules(*folders: str) -> list[Path]:
+    """Returns the modules of these folders that define functions."""
+    return [path for path in files(*folders) if functions_of(path)]
 
 
 @pytest.mark.parametrize("path", modules("comms", "fakes"), ids=named)
@@ -365,15 +366,15 @@ def tracked() -> list[str]:
     return [path for path in listed.stdout.split("\0") if path]
 
 
-def test_top_level_holds_the_four_rooms_and_what_tools_look_for_there() -> None:
-    # A newcomer sees this list first. Everything that belongs to a room is in the room; settings
+def test_top_level_has_the_four_folders_and_what_tools_look_for_there() -> None:
+    # A newcomer sees this list first. Everything else is in one of the folders; settings
     # of tools are in pyproject.toml or in files whose names begin with a dot.
     names = {path.split("/")[0] for path in tracked()}
     assert {name for name in names if not name.startswith(".")} <= TOP_LEVEL
 
 
 def test_documents_are_readmes_or_in_dot_github() -> None:
-    # Each room has one README, so that its documents are where its code is. What is about working
+    # Each folder has one README, so that its documents are where its code is. What is about working
     # on the project, as CONTRIBUTING.md, is in .github/, where GitHub looks for it.
     documents = [path for path in tracked() if path.endswith((".md", ".rst"))]
     for path in documents:
@@ -413,8 +414,8 @@ DIALECT = {
 
 def documents() -> list[Path]:
     """Returns the files that a reader reads as English."""
-    rooms = files("comms", "fakes", "scenarios")
-    return [*rooms, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob(".github/*.md")]
+    folders = files("comms", "fakes", "scenarios")
+    return [*folders, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob(".github/*.md")]
 
 
 def test_no_word_of_the_dialect_is_left() -> None:

@@ -49,7 +49,7 @@ def test_a_row_names_client_server_and_transcript(standards: Standards) -> None:
     assert row[66:].startswith("smtp.py:") and row[94:].startswith("smtp-greeting")
 
 
-def test_a_reason_stands_in_the_row_or_below_it(standards: Standards) -> None:
+def test_a_reason_is_in_the_row_or_below_it(standards: Standards) -> None:
     (document,) = selected(standards.documents, ["5321"])
     lines = list(table(document, standards.rows[document.name]))
     (left_out,) = [number for number, line in enumerate(lines) if line.startswith("3.7 ")]
