@@ -169,6 +169,8 @@ def test_beyond_ascii_the_report_has_the_format_of_rfc_6533() -> None:
     assert "Content-Type: message/global\r\n" in text
     assert "Final-Recipient: utf-8; jürgen@example.test\r\n" in text
     assert "Original-Recipient: utf-8;jürgen@example.test\r\n" in text
+    (envelope,) = [mail.envelope for mail in world.mail.messages if not mail.envelope.sender]
+    assert "SMTPUTF8" in envelope.params, "the report is such a mail itself"
 
 
 @pytest.mark.parametrize(
