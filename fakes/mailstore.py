@@ -235,7 +235,7 @@ def _without_return_path(raw: bytes) -> bytes:
     """The message without Return-Path: the final delivery adds the only one (RFC 5321 §4.4)."""
     head, empty_line, body = raw.partition(b"\r\n\r\n")
     # Nearly no message has the line, and splitting each header into lines would be slow.
-    if b"eturn-" not in head and b"ETURN-" not in head:
+    if b"return-path" not in head.lower():
         return raw
     lines = re.split(rb"(?<=\n)(?![ \t])", head + empty_line)
     return b"".join(line for line in lines if not _RETURN_PATH.match(line)) + body

@@ -72,7 +72,7 @@ def _normalize(mapped: str, prohibited: tuple[Table, ...]) -> str:
     for char in text:
         unassigned = unicodedata.category(char) == "Cn"
         if unassigned or any(table(char) for table in prohibited):
-            raise ValueError(f"the character U+{ord(char):04X} may not stand here")
+            raise ValueError(f"the character U+{ord(char):04X} is prohibited here")
     # RFC 3454 §6: table D.1 has the letters that run from right to left, D.2 those from left to
     # right. Mixed, the parts of an address could be displayed in another order than they are in.
     if any(map(stringprep.in_table_d1, text)):

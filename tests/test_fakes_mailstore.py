@@ -115,7 +115,8 @@ def test_postmaster_needs_no_account(store: Mailstore) -> None:
 
 def test_a_maildrop_has_the_trace_lines_on_top_and_one_return_path(store: Mailstore) -> None:
     forged = (
-        b"Return-Path: <forged@evil.example>\r\nSubject: hello\r\nreturn-path:\r\n x\r\n\r\nhi\r\n"
+        b"Return-Path: <forged@evil.example>\r\nSubject: hello\r\nreturn-path:\r\n x\r\n"
+        b"ReTuRn-Path: <y@evil.example>\r\n\r\nhi\r\n"
     )
     store.accept(mail(ALICE, raw=forged))
     (row,) = store.maildrop(ALICE).rows

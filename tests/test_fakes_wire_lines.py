@@ -296,3 +296,15 @@ def test_a_silent_client_is_disconnected_and_every_command_restarts_the_timer(
     bench.now = 110.0
     bench.session.tick()
     assert bench.session.closed
+
+
+@pytest.mark.parametrize(
+    "pieces", [[b"..\r\n" * 10, b".\r\n"], [b"x" * 28 + b"\r\n", b".\r", b"\n"]]
+)
+def test_content_of_exactly_the_limit_fits_however_it_arrives(pieces: list[bytes]) -> None:
+    session = Login(Runtime(lambda: 0.0, lambda length: "x" * length))
+    content = None
+    for piece in pieces:
+        session.buffer += piece
+        content = session.next_dotted(30)
+    assert content is not None and not content.too_long

@@ -29,7 +29,7 @@ AT_ONCE = 10_000  # stanzas that one look takes in; the rest waits for the next
 Filter = Callable[[Element], Element | None]
 
 
-class Left(Unreachable):
+class DisconnectedByProgram(Unreachable):
     """We are offline because the program disconnected."""
 
 
@@ -92,7 +92,9 @@ class Connection:
     def disconnect(self) -> None:
         """Goes offline. What was sent arrives first; what still arrives here is handled."""
         session, self.session = self.session, None
-        self._over = self._over or Left("disconnected by the program; reconnect() connects again")
+        self._over = self._over or DisconnectedByProgram(
+            "disconnected by the program; reconnect() connects again"
+        )
         if session is not None:
             session.close(self._filter_and_handle)
 
@@ -193,7 +195,11 @@ class Connection:
         self._keep()
         self._take_all()
         self._inbox.dispatch()
-        if self._over is not None and not isinstance(self._over, Left) and not waiting:
+        if (
+            self._over is not None
+            and not isinstance(self._over, DisconnectedByProgram)
+            and not waiting
+        ):
             raise self._over
 
     def attend(
@@ -212,7 +218,7 @@ class Connection:
             took = self._take_one(for_answer)
             if not for_answer:
                 self._inbox.dispatch()
-            if done() or isinstance(self._over, Left):
+            if done() or isinstance(self._over, DisconnectedByProgram):
                 return
             if self._over is not None:
                 raise self._over

@@ -110,7 +110,7 @@ class LineSession(Session):
             end = self.buffer.find(b"\r\n.\r\n", self._scanned) + 2
             if end < 2:
                 self._scanned = max(0, len(self.buffer) - 4)
-                if len(self.buffer) > limit and self._size_without_dots() > limit:
+                if self._scanned > limit and self._size_without_dots() > limit:
                     self._discard_scanned()
                 return None
         raw = self._taken(end + 3)
@@ -162,7 +162,10 @@ class LineSession(Session):
         self._scanned, self._truncated = 0, True
 
     def _size_without_dots(self) -> int:
-        return len(self.buffer) - self.buffer.count(b"\r\n.")
+        """The size of what is certainly content, without the dots added for transmission."""
+        # The bytes after `_scanned` may be the beginning of the final dot.
+        added = self.buffer.count(b"\r\n.", 0, self._scanned)
+        return self._scanned - added - self.buffer.startswith(b".")
 
     def upgraded(self) -> None:
         self._scanned, self._truncated, self._discard, self._exchange = 0, False, 0, None
