@@ -19,7 +19,7 @@ import re
 import stat
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -107,12 +107,12 @@ class Server:
 
 @dataclass(frozen=True)
 class Settings:
-    """What `load` returns. A program should show each of `warnings` once."""
+    """What `load` returns. `warn` is called with each warning, when it arises."""
 
     source: str
     folder: Path  # relative paths in the settings start here
     tables: Mapping[str, Any]
-    warnings: list[str] = field(default_factory=list, compare=False)
+    warn: Callable[[str], None] = field(default=lambda text: None, compare=False, repr=False)
 
     def server(self, protocol: str) -> Server:
         """Returns the server of a protocol, from the table of that name. Raises SettingsError."""
@@ -212,7 +212,7 @@ class Settings:
 
     def _warn_if_readable_by_others(self, path: Path, name: str) -> None:
         if os.name == "posix" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            self.warnings.append(f"{name}: {path} can be read by others; chmod 600 {path}")
+            self.warn(f"{name}: {path} can be read by others; chmod 600 {path}")
 
     # ── checks ───────────────────────────────────────────────────────────────
 
@@ -258,17 +258,22 @@ class Settings:
         return SettingsError(one_line(f"{self.source}: {line}"))
 
 
-def load(source: str | Path | Mapping[str, Any], folder: Path | None = None) -> Settings:
+def load(
+    source: str | Path | Mapping[str, Any],
+    folder: Path | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Settings:
     """Returns the settings in a TOML file or in a mapping. Raises SettingsError.
 
     Relative paths start at `folder`. The default is the folder of the file, or for a mapping the
-    current one.
+    current one. `warn` is called with each warning, such as one about a password that other users
+    of the machine can read.
     """
     if isinstance(source, Mapping):
-        settings = Settings("settings", folder or Path(), source)
+        settings = Settings("settings", folder or Path(), source, warn)
     else:
         path = Path(source)
-        settings = Settings(str(path), folder or path.resolve().parent, _tables(path))
+        settings = Settings(str(path), folder or path.resolve().parent, _tables(path), warn)
     known = (*PORTS, "scenario")
     for name, table in settings.tables.items():
         if name not in known:

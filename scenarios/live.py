@@ -23,9 +23,11 @@ def run_live(page: Page, file: Path, once: bool) -> int:
     A signal ends the program after the work that it has begun. Raises SettingsError if the
     settings file cannot be used.
     """
-    settings = comms_settings.load(file)
-    _check_names(settings)
     clock, host = RealClock(), RealHost()
+    settings = comms_settings.load(
+        file, warn=lambda text: host.log("settings", "warning", trouble=text)
+    )
+    _check_names(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clock.stop())
     try:
@@ -40,8 +42,6 @@ def run_live(page: Page, file: Path, once: bool) -> int:
         traceback.print_exc()
         code = OWN_FAULT
     finally:
-        for text in settings.warnings:
-            host.log("settings", "warning", trouble=text)
         clock.close()
     return code
 

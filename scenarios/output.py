@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ def show(played: Played, book: bool = False, quiet: bool = False) -> None:
             for line in narrate(performance.recording):
                 print(line)
             print()
+        if performance.broken != performance.expected:
+            for text in performance.tracebacks:
+                print(text, end="", file=sys.stderr)
         for claim in performance.claims:
             as_expected = claim.holds != (claim.text in performance.expected)
             if not (quiet and as_expected):

@@ -5,6 +5,7 @@ This is the only module of scenarios/ in which programs (comms) and fakes meet.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,7 @@ class Performance:
     envelopes: list[Envelope] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)  # faults that nothing met
     transcript: str = ""
+    tracebacks: list[str] = field(default_factory=list)  # of the program's own faults
 
     @property
     def broken(self) -> list[str]:
@@ -101,6 +103,8 @@ def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = Fals
             except (Exception, EndedByForce) as error:
                 # The act goes on to its claims: a program's death is a result, too.
                 code = error.exit_code if isinstance(error, CommsError) else OWN_FAULT
+                if not isinstance(error, CommsError | EndedByForce):
+                    performance.tracebacks.append("".join(traceback.format_exception(error)))
                 text = f"ends with exit code {code}: {type(error).__name__}: {error}"
                 world.tell("program", text.replace(str(world.folder), "."), "error")
             # Everything that the program wrote is handled before the act looks at the world.

@@ -478,7 +478,7 @@ class MariaDb:
         return int((self.place / "pid").read_text())
 
     def ask(self, sql: str) -> str:
-        """Returns the server's answer, or "" if it gives none, as while it restarts."""
+        """Returns the server's answer, or "" if there is none, for example while it restarts."""
         client = [need("mariadb", "mariadb-client"), "--no-defaults", "--user=root"]
         command = [*client, f"--socket={self.place}/socket", "-N", "-e", sql]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -71,6 +71,7 @@ def test_the_name_of_a_drill_stands_for_its_faults() -> None:
     [
         ("MAIL", "neither a fault nor a drill; write .PROTOCOL. WHERE"),
         ("MAIL reset stall", "reset and stall"),
+        ("MAIL resett", "unknown word 'resett' .did you mean 'reset'"),
         ('MAIL rply "x"', "no failure"),
         ("MAIL reset tims 2", "unknown word 'tims' .did you mean 'times'"),
         ("MAIL reply", "reply has no value; write a text after it"),

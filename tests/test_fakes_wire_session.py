@@ -273,6 +273,16 @@ def test_the_shell_is_asked_to_stop_reading_while_a_unit_is_delayed() -> None:
     assert session.backlogged
 
 
+@pytest.mark.parametrize("end", [Session.eof, Session.close])
+def test_a_delayed_unit_is_not_handled_after_the_end(end: Callable[[Session], None]) -> None:
+    session = opened()
+    handled: list[str] = []
+    session.delay(0.0, lambda: handled.append("late"))
+    end(session)
+    session.tick()
+    assert handled == [] and session.due is None
+
+
 # ── the end ──────────────────────────────────────────────────────────────────
 
 

@@ -39,9 +39,10 @@ def test_a_timer_runs_once_when_it_is_due(bench: Bench) -> None:
 
 
 def test_timers_run_in_the_order_in_which_they_are_due(bench: Bench) -> None:
-    bench.at("late", 3)
-    bench.at("early", 1)
-    assert bench.run_until(5) == ["early", "late"]
+    # Neither the order in which they are set nor that of their names counts.
+    for name, due in (("b", 3), ("c", 1), ("a", 2)):
+        bench.at(name, due)
+    assert bench.run_until(5) == ["c", "a", "b"]
 
 
 def test_a_timer_of_the_same_name_replaces_the_first(bench: Bench) -> None:

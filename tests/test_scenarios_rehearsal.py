@@ -72,6 +72,8 @@ def test_the_program_runs_in_the_world_of_the_act_and_its_end_is_recorded(act: A
     performance = rehearse(PAGE, act)
     assert performance.broken == []
     assert performance.unmet == [] and "C:" not in performance.transcript
+    found = ["KeyError" in text and __file__ in text for text in performance.tracebacks]
+    assert found == [True] * (act.name == "fails"), "a Refused is no bug"
 
 
 def test_a_fault_that_nothing_meets_is_listed_and_does_not_raise() -> None:

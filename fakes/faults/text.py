@@ -100,6 +100,10 @@ def _fault(
     if len(words) == 1 and drills:
         hint = nearest(words[0], drills)
         raise FaultError(f"{text!r}: neither a fault nor a drill{hint}; write {FORM}")
+    if not set(values) & set(KINDS):
+        hint = nearest(place[-1], [kind.replace("_", " ") for kind in KINDS])
+        if hint and len(place) > 1:
+            raise FaultError(f"{text!r}: unknown word {place[-1]!r}{hint}; write {FORM}")
     try:
         return Fault(where="_".join(place), **values)
     except FaultError as error:

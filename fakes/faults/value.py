@@ -84,7 +84,7 @@ class Fault:
         if len(kinds) != 1:
             raise FaultError(
                 f"the fault at {self.where!r} has {' and '.join(kinds) or 'no failure'}; "
-                f"give exactly one of {', '.join(KINDS)}"
+                f"give exactly one of {', '.join(KINDS).replace('_', ' ')}"
             )
         self._check_numbers()
         self._check_kind(kinds[0])

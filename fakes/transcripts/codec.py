@@ -40,7 +40,7 @@ _PIECE = re.compile(r"\\x([0-9a-fA-F]{2})|\\(.)|\{([a-z0-9-]+ [^{}]*)\}|([^\\{]+
 
 
 class Lines:
-    """SMTP, POP3, IMAP: units that end in CRLF."""
+    """SMTP and POP3: units that end in CRLF."""
 
     def to_bytes(self, step: Step, secret: SecretOf) -> bytes:
         """Returns the line with its escapes and secrets replaced, and CRLF unless it is raw.

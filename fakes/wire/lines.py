@@ -1,4 +1,4 @@
-"""What the protocols made of lines share: SMTP, POP3 and IMAP.
+"""What the protocols made of lines share: SMTP and POP3.
 
 How input is split into units (a line, dot-terminated content, a counted number of bytes), how an
 endless line is discarded, how long a client may be idle, and the exchange that AUTH begins.
