@@ -23,11 +23,12 @@ def run_live(page: Page, file: Path, once: bool) -> int:
     A signal ends the program after the work that it has begun. Raises SettingsError if the
     settings file cannot be used.
     """
-    clock, host = RealClock(), RealHost()
+    host = RealHost()
     settings = comms_settings.load(
         file, warn=lambda text: host.log("settings", "warning", trouble=text)
     )
     _check_names(settings)
+    clock = RealClock()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: clock.stop())
     try:

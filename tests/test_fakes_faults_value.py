@@ -46,7 +46,7 @@ def test_a_tls_handshake_can_hang_up_reset_or_stall() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "no failure; give exactly one of refuse, reply, hang_up"),
+        ({}, "no failure; give exactly one of refuse, reply, hang up"),
         ({"reset": True, "stall": True}, "the fault at 'rcpt' has reset and stall; give exactly"),
         ({"reset": True, "nth": -1}, "nth: -1 is not possible; write a number from 1 up"),
         ({"reset": True, "times": 0}, "times: 0 is not possible; write a number from 1 up"),
