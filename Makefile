@@ -1,17 +1,19 @@
 # Thin lines over python -m scenarios, python -m fakes and pytest. `make` lists them.
 PYTHON ?= python3
-PY = $(shell test -f .venv/complete && echo .venv/bin/python || echo $(PYTHON))
+# The virtual environment. Each Python version has its own: PYTHON=python3.13 VENV=.venv.3.13
+VENV = .venv
+PY = $(shell test -f $(VENV)/complete && echo $(VENV)/bin/python || echo $(PYTHON))
 export PYTHONDONTWRITEBYTECODE = 1
 ifeq ($(origin AS),default)  # make's own AS is an assembler
 AS =
 endif
 # The tests start many processes, so their bytecode is kept, outside of the source folders.
-PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/.venv/pycache' \
-  .venv/bin/python -m pytest
+PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/$(VENV)/pycache' \
+  $(VENV)/bin/python -m pytest
 # Each file is run in order, by one process. Few tests are faster without further processes.
 PARALLEL = $(if $(K),-k '$(K)',-n logical --maxprocesses=8 --dist loadfile)
-COVERAGE = COVERAGE_FILE=.venv/coverage .venv/bin/python -m coverage
-SHELLS = .venv/bin/python -c \
+COVERAGE = COVERAGE_FILE=$(VENV)/coverage $(VENV)/bin/python -m coverage
+SHELLS = $(VENV)/bin/python -c \
   'from tests.test_rules import SHELLS; print(*SHELLS, sep=",")'
 # .ci/run measures the time of each part. It names a file, in which each part notes its beginning.
 PARTS =
@@ -34,40 +36,40 @@ faults:  ## every scenario (or NAME=…) under each fault it lists and each dril
 fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
 
-test: .venv/complete  ## the tests that are quick; K=pattern chooses some of them
+test: $(VENV)/complete  ## the tests that are quick; K=pattern chooses some of them
 	@$(PYTEST) $(PARALLEL)
 
 check: lint types tests  ## lint, layout, types, and all tests but those of test-real
 
-lint: .venv/complete
+lint: $(VENV)/complete
 	$(call begins,lint)
-	@.venv/bin/python -m ruff check --no-cache .
-	@.venv/bin/python -m ruff format --no-cache --check .
+	@$(VENV)/bin/python -m ruff check --no-cache .
+	@$(VENV)/bin/python -m ruff format --no-cache --check .
 
-types: .venv/complete
+types: $(VENV)/complete
 	$(call begins,types)
-	@.venv/bin/python -m mypy --cache-dir=.venv/mypy
+	@$(VENV)/bin/python -m mypy --cache-dir=$(VENV)/mypy
 
-tests: .venv/complete
+tests: $(VENV)/complete
 	$(call begins,tests)
 	@$(PYTEST) $(PARALLEL) -m 'not real and not browser'
 
-coverage: .venv/complete  ## lines and branches of the fakes' cores that no test reaches (aim: 98 %)
+coverage: $(VENV)/complete  ## lines and branches of the fakes' cores that no test reaches (aim: 98 %)
 	@$(COVERAGE) run -m pytest -m 'not real and not browser'; status=$$?; \
 	  $(COVERAGE) report --omit="$$($(SHELLS))" && exit $$status
 
-test-real: .venv/complete  ## against real servers (needs root for Postfix, and Debian's packages)
+test-real: $(VENV)/complete  ## against real servers (needs root for Postfix, and Debian's packages)
 	$(call begins,test-real)
 	@$(PYTEST) $(if $(K),-k '$(K)') -m 'real or browser'
 
-bench: .venv/complete  ## how fast, as ratios within one run
-	@.venv/bin/python -m tests.bench
+bench: $(VENV)/complete  ## how fast, as ratios within one run
+	@$(VENV)/bin/python -m tests.bench
 
 rfc:  ## which sections of each RFC and XEP are implemented, and where
 	@$(PY) -m tests.standards
 
-.venv/complete: pyproject.toml .ci/venv.py
-	@$(PYTHON) .ci/venv.py
-	@touch .venv/complete
+$(VENV)/complete: pyproject.toml .ci/venv.py
+	@$(PYTHON) .ci/venv.py $(VENV)
+	@touch $(VENV)/complete
 
 .PHONY: help scenario scenarios faults fakes test check lint types tests coverage test-real bench rfc

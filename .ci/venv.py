@@ -1,7 +1,8 @@
 """Sets up .venv, once, with what pyproject.toml names for tests and checks. Uses uv if present.
 
-`.venv/complete` is written last. It holds a digest of the Python version and the requirements. When
-it is missing, or when one of these has changed, .venv is set up again.
+Another folder can be given as the argument, for another Python version. `complete` in the folder is
+written last. It holds a digest of the Python version and the requirements. When it is missing, or
+when one of these has changed, the folder is set up again.
 
 This file itself must run on older Pythons, so that they get a message and not a syntax error.
 """
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = ROOT / (sys.argv[1] if len(sys.argv) > 1 else ".venv")
 OLDEST = (3, 11)
 NO_VENV = (
     "python3 -m venv does not work here; install it (Debian: apt-get install python3-venv) "
@@ -71,12 +72,16 @@ def main():
             f"Python {have} is too old: {need} or newer is needed; "
             f"name it with: make PYTHON=python{need} …"
         )
+    if VENV.parent != ROOT or not VENV.name.startswith(".venv"):
+        # What is in the folder is removed first, so it must not be one of the sources.
+        fail("VENV: the name of the folder must begin with .venv; write VENV=.venv.3.13")
     requirements = read_requirements()
     digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()
     complete = VENV / "complete"
     if complete.exists() and complete.read_text() == digest:
         return
-    print("setting up .venv (once): pytest and what the checks need …", file=sys.stderr, flush=True)
+    work = "setting up " + VENV.name + " (once): pytest and what the checks need …"
+    print(work, file=sys.stderr, flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     install(requirements)
     complete.write_text(digest)

@@ -16,8 +16,10 @@ from hypothesis import settings
 
 pytest_plugins = ["fakes.pytest_plugin", "pytester"]
 
-# Few examples in `make test`, because there are many such tests. CI tries many, the same each time.
+# Few examples in `make test`, because there are many such tests. CI tries many, the same each time,
+# on one Python version; on the others it tries few.
 settings.register_profile("dev", max_examples=30, deadline=None, database=None)
+settings.register_profile("few", max_examples=30, deadline=None, database=None, derandomize=True)
 settings.register_profile("ci", max_examples=400, deadline=None, database=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
@@ -48,7 +50,7 @@ _put_temporary_folders_into_memory()
 # ── the working tree ─────────────────────────────────────────────────────────
 
 ROOT = Path(__file__).parent.parent
-IN_CI = bool(os.environ.get("CI")) or os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+IN_CI = bool(os.environ.get("CI")) or os.environ.get("HYPOTHESIS_PROFILE") in ("ci", "few")
 TREE_BEFORE = pytest.StashKey[set[str]]()
 TREE_DIFFERENCES = pytest.StashKey[list[str]]()
 
