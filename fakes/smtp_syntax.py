@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# What may be in an address beyond ASCII (RFC 6531 §3.3).
-_BEYOND = r"\u0080-\ud7ff\ue000-\U0010ffff"
-_ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_BEYOND}-]+"
-_LABEL = rf"[A-Za-z0-9{_BEYOND}](?:[A-Za-z0-9{_BEYOND}-]*[A-Za-z0-9{_BEYOND}])?"
+# Everything beyond ASCII may be in an address (RFC 6531 §3.3). The sets name what is not in them,
+# because `re` compiles that without a table of 65,536 characters. Each table took milliseconds, and
+# all of them a third of the time in which `import fakes` ran.
+_ATOM = r"[^\x00-\x20\"(),.:;<>@\[\\\]\x7f]+"
+_NOT_ALPHANUMERIC = r"\x00-,./:-@\[-`{-\x7f"
+_LABEL = rf"[^{_NOT_ALPHANUMERIC}-](?:[^{_NOT_ALPHANUMERIC}]*[^{_NOT_ALPHANUMERIC}-])?"
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _LITERAL = r"\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]+|[A-Za-z0-9-]*[A-Za-z0-9]:[!-Z^-~]+)\]"
-_QUOTED = rf'"(?:[ !#-\[\]-~{_BEYOND}]|\\[ -~])*"'
+_QUOTED = r'"(?:[^\x00-\x1f"\\\x7f]|\\[ -~])*"'
+# A byte that is not UTF-8 arrives as one of these. It may not be in an address.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # Nearly every path is this simple, and the full grammar costs several times as much.
 _SIMPLE = re.compile(rf"<({_ATOM}(?:\.{_ATOM})*@{_DOMAIN})>(?: (.*))?", re.S)
 _FULL = re.compile(
-    rf"<(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"  # a source route is ignored (RFC 5321 §4.1.1.3)
+    rf"<(?P<path>(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"  # a source route is ignored (RFC 5321 §4.1.1.3)
     rf"(?:(?P<atoms>{_ATOM}(?:\.{_ATOM})*)|(?P<quoted>{_QUOTED}))"
-    rf"@(?P<domain>{_DOMAIN}|{_LITERAL})>(?: (?P<rest>.*))?",
+    rf"@(?P<domain>{_DOMAIN}|{_LITERAL}))>(?: (?P<rest>.*))?",
     re.S,
 )
 _SPECIAL = re.compile(r"<(|postmaster)>(?: (.*))?", re.I | re.S)
@@ -31,10 +35,10 @@ def parse_path(text: str, *, null: bool) -> tuple[str, str]:
     where it is not, `<Postmaster>` is. Raises ValueError if there is no path.
     """
     match = _SIMPLE.fullmatch(text)
-    if match:
+    if match and not _SURROGATE.search(match[1]):
         return match[1], match[2] or ""
     match = _FULL.fullmatch(text)
-    if match:
+    if match and not _SURROGATE.search(match["path"]):
         local = match["atoms"] or _unquoted(match["quoted"])
         return f"{local}@{match['domain']}", match["rest"] or ""
     match = _SPECIAL.fullmatch(text)
