@@ -199,7 +199,6 @@ def test_one_session_too_many_is_asked_to_try_later(monkeypatch: pytest.MonkeyPa
             link.close()
 
 
-@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_reset_and_others_are_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
