@@ -11,8 +11,11 @@ lives with the fakes and satisfies the same Protocol.
 
 from __future__ import annotations
 
+import contextlib
 import select
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -38,11 +41,32 @@ class Waitable(Protocol):
         """Returns whether a read would return at once, at the end of the stream too."""
 
 
+class Interrupted(Exception):
+    """A block of `Clock.limit` did not end: it takes too long, or the program must stop."""
+
+
+class _Interruption(BaseException):
+    """Interrupted, on its way out of a block whose `except Exception` must not catch it."""
+
+
 class Clock(Protocol):
     """Time and waiting."""
 
     def time(self) -> float:
-        """Returns the time in seconds since the epoch, UTC."""
+        """Returns the time in seconds since the epoch, UTC. Somebody may set it back."""
+
+    def monotonic(self) -> float:
+        """Returns seconds since any moment. They only grow, so that pauses are measured by them."""
+
+    def stopping(self) -> bool:
+        """Returns whether the program has been asked to stop."""
+
+    def limit(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Interrupts a block that computes without effects, such as the reading of a mail.
+
+        The block raises Interrupted after that many seconds of computing, or when the program is
+        asked to stop. In a rehearsal, and in other threads than the main one, there is no limit.
+        """
 
     def every(self, seconds: float) -> Iterator[None]:
         """Yields at once and then every `seconds`, until the program is asked to stop.
@@ -85,11 +109,54 @@ class RealClock:
         # A byte in this pair wakes up a select in progress, which a flag alone would not.
         self._stop_sender, self._stop_receiver = socket.socketpair()
         self._stop_receiver.setblocking(False)
+        self._stop_sender.setblocking(False)
+        self._in_limit = False  # a block of `limit` is running
 
     def stop(self) -> None:
-        """Asks the program to end after the current round."""
+        """Asks the program to end after the current round. A block of `limit` ends at once."""
         self._stopped = True
-        self._stop_sender.send(b"!")
+        # The pair may be full, or closed already: then nobody waits for it any more.
+        with contextlib.suppress(OSError):
+            self._stop_sender.send(b"!")
+        if self._in_limit and threading.current_thread() is threading.main_thread():
+            raise _Interruption("the program was asked to stop")
+
+    def stopping(self) -> bool:
+        """Returns whether `stop` was called."""
+        return self._stopped
+
+    def monotonic(self) -> float:
+        """Returns the seconds of the monotonic clock."""
+        return time.monotonic()
+
+    @contextlib.contextmanager
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Interrupts the block after seconds of processor time: see `Clock.limit`."""
+        main = threading.current_thread() is threading.main_thread()
+        if not main or not hasattr(signal, "setitimer"):
+            yield
+            return
+
+        def interrupt(*_: object) -> None:
+            if self._in_limit:
+                raise _Interruption(f"it takes more than {seconds:g} s")
+
+        before = signal.signal(signal.SIGPROF, interrupt)
+        try:
+            self._in_limit = True
+            # It repeats, because an interruption within a destructor would be lost.
+            signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
+            if self._stopped:
+                raise _Interruption("the program was asked to stop")
+            yield
+        except _Interruption as reason:
+            raise Interrupted(str(reason)) from None
+        finally:
+            self._in_limit = False
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            # A late signal must not meet the default action, which ends the process.
+            if before not in (None, signal.SIG_DFL):
+                signal.signal(signal.SIGPROF, before)
 
     def close(self) -> None:
         """Closes the two sockets that carry `stop`."""
@@ -150,6 +217,9 @@ class Once:
 
     def __init__(self, clock: Clock) -> None:
         self.time = clock.time
+        self.monotonic = clock.monotonic
+        self.stopping = clock.stopping
+        self.limit = clock.limit
         self.wait = clock.wait
         self.connecting = clock.connecting
         self.connected = clock.connected

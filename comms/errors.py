@@ -30,6 +30,13 @@ class Refused(CommsError):
     exit_code = 4
 
 
+class OddReply(Refused, Unreachable):
+    """The server's answer has a number that is none. It is refused, and the connection cut.
+
+    Unlike a refused login, this may be different at the next attempt, so a program goes on.
+    """
+
+
 class TryLater(CommsError):
     """The server refused for now (SMTP 4yz, POP3 [IN-USE]). The same may succeed later."""
 

@@ -21,12 +21,23 @@ from comms.clock import Clock
 from comms.errors import Refused, Unreachable
 
 GOODBYE = 1.0  # seconds that a close waits for the other side to close, too
+STOPPING = 2.0  # seconds that an exchange may still take when the program is asked to stop
+SLOWEST = 10_000  # bytes per second that a long answer, or a long message, must reach
+ANSWER = 1 << 16  # bytes of one answer, unless the caller expects more
+MOMENT = 0.001  # seconds that are too short to wait for
+TICK = 0.5  # seconds between two looks at the clock while the other side does not read
 CHUNK = 1 << 16  # bytes of one read
 UNLIMITED = 1 << 30  # reads
 
 
 class Link:
-    """One TCP connection. `bytes_in` and `bytes_out` count the bytes on the wire, TLS included."""
+    """One TCP connection. `bytes_in` and `bytes_out` count the bytes on the wire, TLS included.
+
+    What arrives after a write is one answer. A whole answer has at most ANSWER bytes, or as many as
+    `expect` has set, and must be complete after `timeout` seconds, plus one second for each SLOWEST
+    bytes. So a server that sends a byte now and then, or bytes without end, cannot hold a program.
+    When the program is asked to stop, an answer has STOPPING seconds left.
+    """
 
     def __init__(self, raw: socket.socket, clock: Clock, timeout: float) -> None:
         self._raw = raw
@@ -45,6 +56,9 @@ class Link:
         self.ended = False  # the other side will send nothing more
         self.finished = False  # we will send nothing more
         self.closed = False
+        self._limit: int | None = ANSWER  # bytes of the current answer; None: a stream
+        self._taken = 0  # bytes of it that were read
+        self._begin()
         raw.setblocking(False)
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -76,6 +90,17 @@ class Link:
             self._tls.write(data)
             data = self._encrypted_out.read()
         self._send_raw(data)
+        if self._limit is not None:
+            self.expect(ANSWER)
+
+    def expect(self, limit: int | None) -> None:
+        """Begins an answer of at most `limit` bytes. With None, what arrives is a stream.
+
+        A stream has no end, so its reader decides how long it waits. A write begins a new answer,
+        but does not end a stream.
+        """
+        self._limit, self._taken = limit, 0
+        self._begin()
 
     def recv(self, size: int, line: bool = False) -> bytes:
         """Returns up to `size` bytes, b"" at the end. With `line`, stops after a line feed.
@@ -87,7 +112,28 @@ class Link:
             size = min(size, self._plain.find(b"\n") + 1 or size)
         data = bytes(self._plain[:size])
         del self._plain[:size]
+        self._taken += len(data)
+        if self._limit is not None and self._taken > self._limit:
+            raise ConnectionError(f"the answer has more than {self._limit} bytes")
         return data
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for something to read, at most that long; returns whether there is something.
+
+        Raises TimeoutError if the time of the answer is over before that.
+        """
+        end = self._clock.monotonic() + seconds
+        or_stop = self._limit is not None
+        while True:
+            left = max(0.0, end - self._clock.monotonic())
+            if self._limit is not None:
+                left = min(left, self._left(self._taken))
+            if self._clock.wait(self, self._clock.time() + left, or_stop):
+                return True
+            # The clock may also have returned because the program is asked to stop.
+            or_stop = False
+            if end - self._clock.monotonic() < MOMENT:
+                return False
 
     def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader:
         """Returns a buffered reader of this link. Closing the reader does not close the link."""
@@ -114,6 +160,7 @@ class Link:
         """
         if self.closed:
             return
+        self._timeout = min(self._timeout, GOODBYE)
         with contextlib.suppress(OSError, ssl.SSLError):
             if self._tls is not None and not self.ended:
                 with contextlib.suppress(ssl.SSLWantReadError):
@@ -123,8 +170,10 @@ class Link:
                 self._clock.writing(self)
                 self.finished = True
                 self._raw.shutdown(socket.SHUT_WR)
-                until = self._clock.time() + GOODBYE
-                while not self.ended and self._clock.wait(self, until):
+                # A flood keeps the link readable, so the time decides, too.
+                end = self._clock.monotonic() + GOODBYE
+                while not self.ended and (left := end - self._clock.monotonic()) > 0:
+                    self._clock.wait(self, self._clock.time() + left)
                     self._plain.clear()
         self.abort()
 
@@ -142,6 +191,7 @@ class Link:
         ConnectionError.
         """
         self.reads_lines = False
+        self._begin()
         self.pump(1)
         if self._plain:
             # Anybody on the network could have put these bytes after the server's answer. Inside
@@ -173,6 +223,8 @@ class Link:
                 self._send_raw(self._encrypted_out.read())
         self._tls = tls
         self._decrypt()
+        if self._limit is not None:
+            self.expect(ANSWER)
 
     @property
     def tls(self) -> ssl.SSLObject | None:
@@ -212,10 +264,35 @@ class Link:
 
     # ── inside ───────────────────────────────────────────────────────────────
 
+    def _begin(self) -> None:
+        """Begins an exchange, whose time is measured."""
+        self._began = self._clock.monotonic()
+        self._stop_at: float | None = None  # when it is given up, once we are asked to stop
+
+    def _left(self, size: int) -> float:
+        """Returns the seconds that an exchange may still take; `size` bytes of it are done.
+
+        Raises TimeoutError if there are none.
+        """
+        now = self._clock.monotonic()
+        if self._stop_at is None and self._clock.stopping():
+            self._stop_at = now + STOPPING
+        if self._stop_at is not None and self._stop_at - now < MOMENT:
+            raise TimeoutError("the program was asked to stop")
+        left = self._began + self._timeout + size / SLOWEST - now
+        if left < MOMENT:
+            raise TimeoutError(
+                f"too slow: only {size} bytes within {self._timeout:g} s"
+                if size
+                else f"no answer within {self._timeout:g} s"
+            )
+        return left if self._stop_at is None else min(left, self._stop_at - now)
+
     def _await(self) -> None:
-        if self._plain:
-            return
-        if not self._clock.wait(self, self._clock.time() + self._timeout):
+        """Waits for something to read. Raises TimeoutError."""
+        if self._limit is not None:
+            self._left(self._taken)  # what has arrived does not help a server that is too slow
+        if not self._plain and not self.wait(self._timeout):
             raise TimeoutError(f"no answer within {self._timeout:g} s")
 
     def _decrypt(self) -> None:
@@ -235,17 +312,20 @@ class Link:
     def _send_raw(self, data: bytes) -> None:
         if data:
             self._clock.writing(self)
-        view = memoryview(data)
+        view, size = memoryview(data), 0
+        self._begin()
         while view:
             try:
                 sent = self._raw.send(view)
             except (BlockingIOError, InterruptedError):
-                if not select.select([], [self._raw], [], self._timeout)[1]:
-                    raise TimeoutError(
-                        f"the other side has read nothing for {self._timeout:g} s"
-                    ) from None
+                try:
+                    # Short waits, because a select for writing does not hear that we must stop.
+                    select.select([], [self._raw], [], min(TICK, self._left(size)))
+                except TimeoutError as error:
+                    raise TimeoutError(f"the other side does not read: {error}") from None
                 continue
             self.bytes_out += sent
+            size += sent
             view = view[sent:]
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
 
-from comms.errors import Refused, TryLater
+from comms.errors import OddReply, Refused, TryLater
 from comms.host import Host
 
 MAX_ATTEMPTS = 3  # after this many crashes on a mail, it should be kept without being read
@@ -147,6 +147,8 @@ def _fetched(
         yield mail
         if not mail.leave_on_server:
             mailbox.delete(entry)
+    except OddReply:
+        raise  # the session is over
     except (Refused, TryLater) as error:
         # Only this mail is affected, and only for now.
         host.log("mail-left", "warning", mail=key, trouble=error)

@@ -25,20 +25,22 @@ import hashlib
 import poplib
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from comms import sasl
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
-from comms.link import Link, client_context, secure
+from comms.errors import CommsError, OddReply, Refused, TryLater, Unknown, Unreachable
+from comms.link import ANSWER, Link, client_context, secure
 from comms.mailbox import Entry
+from comms.numbers import number
 from comms.settings import Server
 
 T = TypeVar("T")
 
 STATUS_LINE = 8192  # bytes; RFC 2449 §4 allows 512, but some servers send more
-LISTING = 1 << 26  # bytes of a list of all mails
+LISTING = 1 << 24  # bytes of a list of all mails
+ENTRIES = 100_000  # mails of a list that are looked at; the others come when these are deleted
 MESSAGE = 1 << 26  # bytes of a mail, unless the caller sets another limit
 SLACK = 1 << 16  # bytes by which a mail may exceed its stated size
 CHUNK = 1 << 16  # bytes of one read
@@ -47,6 +49,10 @@ LONGEST_COMMAND = 253  # bytes without CRLF (RFC 2449 §4: 255 with it)
 
 class _OutOfStep(ConnectionError):
     """What arrived is not POP3, or is too much: nothing after it can be understood."""
+
+
+class _OddNumber(_OutOfStep):
+    """A number that the server sent is not one, or is larger than any that there can be."""
 
 
 class _Client(poplib.POP3):
@@ -105,6 +111,7 @@ class _Client(poplib.POP3):
 
         Dots that the server has added (dot-stuffing) are removed.
         """
+        self.link.expect(limit + SLACK)
         while len(self._buffer) < 3:
             self._receive()
         if self._buffer.startswith(b".\r\n"):
@@ -125,10 +132,12 @@ class _Client(poplib.POP3):
         self._putcmd(line)
         return self._getresp()
 
-    def listing(self, line: str) -> list[bytes]:
-        """Sends a command and returns the lines of its multi-line response."""
+    def listing(self, line: str, limit: int = LISTING) -> Iterator[bytes]:
+        """Sends a command and yields the lines of its multi-line response, as they arrive."""
         self.command(line)
-        return self.content(LISTING).split(b"\r\n")[:-1]
+        self.link.expect(limit)
+        while (found := self.read_until(b"\r\n", STATUS_LINE)) != b".":
+            yield found.removeprefix(b".")
 
 
 class Mailbox:
@@ -181,16 +190,14 @@ class Mailbox:
 
     def entries(self) -> list[Entry]:
         """Returns all mails with their sizes, oldest first. Raises Unreachable, Refused."""
-        sizes = self._numbered("LIST")
+        sizes = self._numbered("LIST", number)
         try:
-            ids = self._numbered("UIDL")
+            ids = self._numbered("UIDL", lambda word: word.decode("ascii", "replace"), odd=True)
+        except OddReply:
+            raise
         except Refused:  # optional (RFC 1939 §7)
             ids = {}
-        if not all(size.isdigit() for size in sizes.values()):
-            raise self._lost(_OutOfStep("a size in the reply to LIST is not a number"))
-        return [
-            Entry(ids.get(number, ""), int(size), number) for number, size in sorted(sizes.items())
-        ]
+        return [Entry(ids.get(key, ""), size, key) for key, size in sorted(sizes.items())]
 
     def header(self, entry: Entry) -> bytes:
         """Returns the header of a mail and the empty line after it.
@@ -233,10 +240,10 @@ class Mailbox:
     def count(self) -> tuple[int, int]:
         """Returns the number of mails and their size in bytes. Raises Unreachable, Refused."""
         reply = self._command("STAT")
-        match = re.match(rb"\+OK (\d+) (\d+)", reply)
-        if match is None:
-            raise self._lost(_OutOfStep(f"not a reply to STAT: {reply[:100]!r}"))
-        return int(match[1]), int(match[2])
+        found = [number(word) for word in reply.split()[1:3]]
+        if len(found) != 2 or found[0] is None or found[1] is None:
+            raise self._lost(_OddNumber(f"not a reply to STAT: {reply[:100]!r}"))
+        return found[0], found[1]
 
     def close(self) -> None:
         """Ends the session: by QUIT, which removes the marked mails, or by cutting the connection.
@@ -250,7 +257,7 @@ class Mailbox:
             return
         try:
             self._command("QUIT")
-        except Unreachable as error:
+        except (Unreachable, OddReply) as error:
             if marked:
                 raise Unknown(
                     f"{error}; it is unknown whether {marked} messages were removed"
@@ -285,7 +292,9 @@ class Mailbox:
 
     def _capabilities(self) -> dict[bytes, list[bytes]]:
         try:
-            lines = self._run("CAPA", lambda: self._client.listing("CAPA"))
+            lines = self._run("CAPA", lambda: [*self._client.listing("CAPA", ANSWER)])
+        except OddReply:
+            raise
         except Refused:  # a server that is older than RFC 2449
             return {}
         return {words[0].upper(): words[1:] for words in (line.split() for line in lines) if words}
@@ -339,16 +348,31 @@ class Mailbox:
 
     # ── commands and replies ─────────────────────────────────────────────────
 
-    def _numbered(self, command: str) -> dict[int, str]:
-        """Returns the list that LIST or UIDL sends: number of the mail → its size or id."""
-        lines = self._run(command, lambda: self._client.listing(command))
-        found = {}
-        for line in lines:
-            number, _, value = line.decode("ascii", "replace").partition(" ")
-            if not number.isdigit() or not value:
-                raise self._lost(_OutOfStep(f"not a reply to {command}: {line[:100]!r}"))
-            found[int(number)] = value.split()[0]
-        return found
+    def _numbered(
+        self, command: str, read: Callable[[bytes], T | None], odd: bool = False
+    ) -> dict[int, T]:
+        """Returns the list that LIST or UIDL sends: number of the mail → its size or id.
+
+        With `odd`, lines that cannot be read are left out: without ids, there is still mail.
+
+        Each line is read when it arrives, so that a long list costs no more memory than its mails.
+        """
+
+        def run() -> dict[int, T]:
+            found: dict[int, T] = {}
+            for line in self._client.listing(command):
+                words = line.split(maxsplit=2)
+                key = number(words[0]) if len(words) > 1 else None
+                value = read(words[1]) if key is not None else None
+                if key is None or value is None:
+                    if odd:
+                        continue
+                    raise _OddNumber(f"not a reply to {command}: {line[:100]!r}")
+                if len(found) < ENTRIES:
+                    found[key] = value
+            return found
+
+        return self._run(command, run)
 
     def _content(self, line: str, limit: int) -> bytes:
         def run() -> bytes:
@@ -385,9 +409,10 @@ class Mailbox:
         self._in_step = True
         return result
 
-    def _lost(self, error: OSError) -> Unreachable:
+    def _lost(self, error: OSError) -> Unreachable | OddReply:
         self._in_step = False
-        return Unreachable(f"{self._name}: {error}")
+        kind = OddReply if isinstance(error, _OddNumber) else Unreachable
+        return kind(f"{self._name}: {error}")
 
     def _refusal(self, what: str, line: bytes) -> Refused | TryLater:
         reply = line.decode("utf-8", "replace")

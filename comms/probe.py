@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from comms.host import Host
+from comms.numbers import number
 
 NAME = 15  # bytes of a process's name that Linux keeps
 DEAD = "ZX"  # states of processes that no longer run; a zombie is only a row in the table
@@ -36,9 +37,11 @@ def by_pidfile(host: Host, path: Path, names: Iterable[str] = ()) -> str:
     was stopped on purpose.
     """
     try:
-        pid = int(host.read(path).split()[0])
+        pid = number(host.read(path).split()[0])
         table = host.processes()
-    except (OSError, ValueError, IndexError):
+    except (OSError, IndexError):
+        return "unknown"
+    if pid is None:
         return "unknown"
     wanted = {name[:NAME] for name in names}
     for row in table:

@@ -13,6 +13,7 @@ import hmac
 from collections.abc import Callable
 
 from comms.errors import Refused
+from comms.numbers import number
 from comms.preparation import saslprep
 
 Responder = Callable[[bytes], bytes]
@@ -88,14 +89,14 @@ class Scram:
                 "the server's nonce does not extend ours: this is not a reply to our login "
                 "(RFC 5802 §5.1)"
             )
-        numeric = count.isascii() and count.isdigit() and len(count) < 10
-        if not (numeric and 0 < int(count) <= ITERATIONS):
+        iterations = number(count, ITERATIONS)
+        if not iterations:
             raise Refused(
                 f"the server asks for {count[:20]!r} iterations; between 1 and {ITERATIONS} are "
                 "accepted (RFC 5802 §5.1)"
             )
         # RFC 5802 §3: the names of the values are those of its formulas.
-        salted = hashlib.pbkdf2_hmac(self._digest, self._password, _decoded(salt), int(count))
+        salted = hashlib.pbkdf2_hmac(self._digest, self._password, _decoded(salt), iterations)
         final = f"c=biws,r={nonce}"  # biws: base64 of "n,,", so no channel binding
         auth_message = b",".join([self._first.encode(), challenge, final.encode()])
         client_key = self._keyed(salted, b"Client Key")

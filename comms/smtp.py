@@ -23,6 +23,7 @@ from comms.clock import Clock
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.link import Link, client_context, secure
+from comms.numbers import number
 from comms.settings import Server
 
 Failure = TryLater | Refused | Unknown
@@ -266,7 +267,7 @@ class Session:
         limit = self._client.esmtp_features.get("size", "")
         if "size" in self._client.esmtp_features:
             # RFC 1870 §4: a limit of 0 means that there is none.
-            if limit.isdigit() and 0 < int(limit) < len(raw):
+            if 0 < (number(limit) or 0) < len(raw):
                 raise Refused(
                     f"{self._name} accepts at most {limit} bytes, the message has {len(raw)}"
                 )

@@ -13,6 +13,7 @@ asking the kernel for the state of its buffers takes hundreds of times longer.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import threading
 import time
@@ -129,6 +130,18 @@ class Rehearsal:
     def time(self) -> float:
         """Returns seconds since the epoch, as the program's wall clock shows them."""
         return self._now + self._jumped
+
+    def monotonic(self) -> float:
+        """Returns seconds that `jump` does not change."""
+        return self._now
+
+    def stopping(self) -> bool:
+        """Returns False: at the end of a play, a program finishes what it has begun."""
+        return False
+
+    def limit(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Returns a block without limit, because computing takes no simulated time."""
+        return contextlib.nullcontext()
 
     def every(self, seconds: float) -> Iterator[None]:
         """Yields at once, then each time that `seconds` have passed; ends with the play.

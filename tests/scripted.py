@@ -206,6 +206,10 @@ class JumpingClock(RealClock):
         """Returns the real time plus all jumps."""
         return super().time() + self._jumped
 
+    def monotonic(self) -> float:
+        """Returns the real time plus all jumps, too."""
+        return super().monotonic() + self._jumped
+
     def wait(self, link: Any, until: float | None, or_stop: bool = False) -> bool:
         """Waits for the link, and jumps to `until` if nothing can arrive."""
         if until is None or until <= self.time() + self.moment:

@@ -12,6 +12,7 @@ cue.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import select
 import socket
@@ -246,6 +247,15 @@ class Time:
 
     def time(self) -> float:
         return self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def stopping(self) -> bool:
+        return False
+
+    def limit(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def every(self, seconds: float) -> Iterator[None]:
         start = self._now

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from comms import numbers
+
 # Bytes of a command. Servers hang up on more than 2,048, which include the frame's header (6 bytes)
 # and a NUL at the end.
 COMMAND = 2048 - 6 - 1
@@ -160,9 +162,10 @@ def number(text: str) -> int:
     It has at most 18 digits. Python refuses to convert some thousand digits, and 400 of them are
     too large for a float, so that a server's mistake would look like one of ours.
     """
-    if not re.fullmatch("[0-9]{0,18}", text):
+    found = numbers.number(text or "0", 10**18 - 1)
+    if found is None:
         raise ValueError(f"{text[:40]!r} is not a number of at most 18 digits")
-    return int(text or 0)
+    return found
 
 
 # ── commands to the server ───────────────────────────────────────────────────

@@ -32,6 +32,9 @@ RATE_PAUSE = 15.0  # seconds after the first command over the rate limit; it dou
 RATE_ATTEMPTS = 6  # how many times such a command is sent
 INBOX = 4096  # messages that may wait to be handled; if there are more, nothing is read
 
+CONFIGURATION = 1 << 20  # bytes of the answer to a sign-on, with the stored buddy list
+FLOOD = 1 << 21  # bytes that one look takes in without finding a complete frame
+
 TOO_FAST = frozenset({903, 960})
 TEMPORARY = TOO_FAST | {981, 982, 983}
 UPDATES = ("UPDATE_BUDDY", "UPDATE_BUDDY2")
@@ -50,6 +53,7 @@ class Session:
         self.answers_status = True  # whether the server answers questions about ourselves
         self._unanswered = 0  # such questions that have not been answered yet
         self._own = ""
+        self._signed_on = False
         self._server, self._clock, self._host = server, clock, host
         self._frames = Frames(int(host.token(4), 36))
         self._link = Link.connect(server.host, server.port, clock, server.timeout)
@@ -64,11 +68,14 @@ class Session:
             raise Unreachable(f"{self.where} does not begin like a TOC server")
         self._write(self._frames.write(frames.SIGNON, frames.signon(self._own)))
         self.send(command)
+        self._link.expect(CONFIGURATION)
         answer = self._receive(until)
         if answer is None:
             raise Unreachable(f"{self.where} does not answer the sign-on")
         if answer.kind not in ("SIGN_ON", "ERROR"):
             raise Unreachable(f"{self.where} answers the sign-on with {answer.kind}")
+        self._signed_on = True
+        self._link.expect(None)  # from now on the server may send at any time
         return complaint(answer) if answer.kind == "ERROR" else None
 
     def send(self, line: str) -> None:
@@ -177,18 +184,33 @@ class Session:
         self._link.close()
 
     def _receive(self, until: float | None) -> Message | None:
+        others = 0
         while (frame := self._frame(until)) is not None:
             if frame.kind == frames.SIGNOFF:
                 raise Unreachable(f"{self.where} signed us off")
             if frame.kind != frames.DATA:
-                continue  # a keep-alive, for example, which has done its work by arriving
-            try:
-                return parse(frame.payload)
-            except ValueError as error:
-                self._host.log("aim-not-understood", "warning", trouble=error)
+                pass  # a keep-alive, for example, which has done its work by arriving
+            else:
+                try:
+                    return parse(frame.payload)
+                except ValueError as error:
+                    self._host.log("aim-not-understood", "warning", trouble=error)
+            others += 1
+            if until is not None and others > INBOX and self._clock.time() >= until:
+                return None
         return None
 
+    def _readable(self, until: float | None) -> bool:
+        """Waits until there is something to read (True), or until the time (False)."""
+        if until is None or self._signed_on:
+            return self._clock.wait(self._link, until)
+        try:
+            return self._link.wait(until - self._clock.time())
+        except TimeoutError:
+            return False
+
     def _frame(self, until: float | None) -> frames.Frame | None:
+        taken = 0
         while True:
             try:
                 frame = self._frames.read()
@@ -196,9 +218,16 @@ class Session:
                 raise Unreachable(f"{self.where}: the stream is out of step: {error}") from None
             if frame is not None:
                 return frame
-            if not self._clock.wait(self._link, until):
+            # A server that sends without end must not keep us here for ever.
+            if until is not None and taken > FLOOD and self._clock.time() >= until:
                 return None
-            data = self._link.recv(1 << 16)
+            if not self._readable(until):
+                return None
+            try:
+                data = self._link.recv(1 << 16)
+            except OSError as error:
+                raise Unreachable(f"{self.where}: {error}") from None
+            taken += len(data)
             if not data:
                 raise Unreachable(f"{self.where} hung up")
             self._frames.feed(data)

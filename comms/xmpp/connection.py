@@ -15,6 +15,7 @@ from comms.callbacks import call
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
+from comms.link import STOPPING
 from comms.settings import Server
 from comms.xmpp import stanzas
 from comms.xmpp.addresses import Jid
@@ -214,6 +215,7 @@ class Connection:
         Raises why we are offline for good. With `for_answer`, handlers are not called, because the
         caller is in the middle of an operation, and the inbox may grow beyond its usual size.
         """
+        or_stop = or_stop or for_answer
         while True:
             took = self._take_one(for_answer)
             if not for_answer:
@@ -235,6 +237,12 @@ class Connection:
             if self._clock.wait(link, due, or_stop):
                 continue
             now = self._clock.time()
+            if for_answer and or_stop and now < due:
+                # An operation is finished, even if we are asked to stop, but quickly then.
+                or_stop = False
+                if self._clock.stopping():
+                    until = min(until or due, now + STOPPING)
+                continue
             if now < due or (until is not None and now >= until):
                 return
             self._keep()

@@ -67,6 +67,7 @@ class Session:
         self._clock, self._host = clock, host
         self._reader = Reader()
         self._ended = False  # nothing more can be exchanged, not even a closing tag
+        self._bound = False
         self.link = self._connect()
         try:
             if server.tls == "implicit":
@@ -77,6 +78,8 @@ class Session:
             self._log_in(features)
             self.features = self._restart()
             self._bind()
+            self._bound = True
+            self.link.expect(None)  # from now on the server may send at any time
         except Malformed as error:
             self._fail(error)
         except BaseException:
@@ -274,7 +277,7 @@ class Session:
             # A server that sends without end must not keep us here for ever.
             if taken > FLOOD and self._clock.time() >= until:
                 return None
-            if self.link.closed or not self._clock.wait(self.link, until):
+            if self.link.closed or not self._readable(until):
                 return None
             try:
                 data = self.link.recv(1 << 16)
@@ -285,6 +288,15 @@ class Session:
                 raise Unreachable(f"{self._name} hung up")
             taken += len(data)
             self._reader.feed(data)
+
+    def _readable(self, until: float) -> bool:
+        """Waits until there is something to read (True), or until the time (False)."""
+        if self._bound:
+            return self._clock.wait(self.link, until)
+        try:
+            return self.link.wait(until - self._clock.time())
+        except TimeoutError:
+            return False
 
     def _event(self, what: str) -> Event:
         """Returns the next event within the timeout. `what` describes it in the error."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from comms import replies
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, OddReply, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.ledger import keys
 from comms.mailbox import Incoming, incoming
@@ -84,7 +84,7 @@ class Desk:
             self._host.log("mailbox", "warning", trouble=error)
             failure = error
         self.outbox.send()
-        if isinstance(failure, Refused):
+        if isinstance(failure, Refused) and not isinstance(failure, OddReply):
             raise failure  # a wrong password does not become right by waiting
         return failure.exit_code if failure else 0
 
