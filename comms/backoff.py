@@ -26,7 +26,7 @@ class Backoff:
     def __init__(
         self, clock: Clock, host: Host, *, first: float, longest: float, jitter: float = 1.0
     ) -> None:
-        self.due = 0.0  # when the next attempt may be made, in seconds since the epoch
+        self.due = 0.0  # when the next attempt may be made, on the monotonic clock
         self._clock, self._host = clock, host
         self._first, self._longest, self._jitter = first, longest, jitter
         self._failures = 0
@@ -38,7 +38,7 @@ class Backoff:
         random = int(self._host.token(4), 36) / 36**4  # 1.7 million different values from 0 to 1
         pause *= 1 - self._jitter + self._jitter * random
         self._failures += 1
-        self.due = max(self._clock.time() + pause, self._not_before)
+        self.due = max(self._clock.monotonic() + pause, self._not_before)
         self._not_before = 0.0
         return pause
 
@@ -49,4 +49,4 @@ class Backoff:
 
     def wait_at_least(self, seconds: float) -> None:
         """Makes the pause after the failure that is being handled at least this long."""
-        self._not_before = self._clock.time() + seconds
+        self._not_before = self._clock.monotonic() + seconds

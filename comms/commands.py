@@ -24,6 +24,7 @@ from typing import Any
 
 from comms import words
 from comms.clock import Clock
+from comms.errors import StateError
 from comms.host import Host, Outcome, OutcomeLike
 from comms.ledger import Entry, Ledger
 from comms.state import State
@@ -33,6 +34,7 @@ AUDIT_ROWS = 10_000  # that are kept
 LONGEST = 200  # characters of a command
 TAIL_LINES = 20  # of a command's output, in a receipt by mail
 TAIL_CHARACTERS = 1000  # of a command's output, in a chat message
+FRESH = 86400.0  # seconds after which an accepted command that has not run is too old
 CONFIRM = 60.0  # seconds in which a command may be confirmed
 UNKNOWN_COMMAND = "unknown command"  # begins the outcome of a command that does not exist
 
@@ -84,7 +86,7 @@ class Commands:
     """The commands of one program.
 
     `rights` maps a sender, as the door has verified it, to the verbs that it may use; `*` allows
-    all.
+    all. `fresh` is how long an accepted command may wait for the program, in seconds.
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class Commands:
         rights: Mapping[str, Iterable[str]],
         clock: Clock,
         host: Host,
+        fresh: float = FRESH,
     ) -> None:
         self.state = state
+        self.fresh = fresh
         self.verbs = dict(verbs)
         self.rights = {who: frozenset(allowed) for who, allowed in rights.items()}
         self.ledger = Ledger(state)
@@ -137,10 +141,17 @@ class Commands:
         return Order(entry, verb, who, stored)
 
     def perform(self, report: Report) -> list[tuple[Order, OutcomeLike]]:
-        """Runs the accepted commands one after the other, oldest first. Raises StateError."""
+        """Runs the accepted commands one after the other, oldest first. Raises StateError.
+
+        Whether a command may run is decided again: the program may have been away for long, and the
+        settings may have changed. What is too old is reported as that. Who has lost a right gets no
+        report, like every stranger. When the program is asked to stop, the rest stays accepted.
+        """
         done = []
         for entry in self.ledger.entries("intended"):
-            if not self.ledger.begin(entry.id, self._clock.time()):
+            if self._clock.stopping():
+                break
+            if self._dropped(entry, report) or not self.ledger.begin(entry.id, self._clock.time()):
                 continue  # another command is running on its target; this one waits
             order = _order(entry)
             verb = self.verbs.get(order.verb)
@@ -152,6 +163,23 @@ class Commands:
             self._finish(order, outcome, "done" if outcome.code == 0 else "failed", report)
             done.append((order, outcome))
         return done
+
+    def _dropped(self, entry: Entry, report: Report) -> bool:
+        """Ends a command that may not run any more; returns whether it was one."""
+        order = _order(entry)
+        # The clock may have been set back, so a command from the future is as old as it is far.
+        age = abs(self._clock.time() - entry.intended)
+        if order.who not in self.rights or (
+            order.verb in self.verbs and order.verb not in self.allowed(order.who)
+        ):
+            reason = f"{order.who} may not {order.verb or 'do this'} any more"
+            self._finish(order, Outcome(None, "", 0.0, reason), "refused", None)
+            return True
+        if age > self.fresh:
+            reason = f"stale: it was accepted {age:.0f} s ago, and was not run; send it again"
+            self._finish(order, Outcome(None, "", 0.0, reason), "stale", report)
+            return True
+        return False
 
     def recover(self, report: Report) -> list[Order]:
         """Reports the commands that were running when the program died. Raises StateError.
@@ -171,7 +199,9 @@ class Commands:
         meant = did_you_mean(order.verb, known)
         return Outcome(None, "", 0.0, f"{UNKNOWN_COMMAND}{meant}; you may say: {', '.join(known)}")
 
-    def _finish(self, order: Order, outcome: OutcomeLike, status: str, report: Report) -> None:
+    def _finish(
+        self, order: Order, outcome: OutcomeLike, status: str, report: Report | None
+    ) -> None:
         facts = {
             "code": outcome.code,
             "seconds": round(outcome.seconds, 3),
@@ -181,7 +211,8 @@ class Commands:
             self.ledger.end(db, order.id, status, facts, self._clock.time())
             detail = outcome.error or f"exit {outcome.code}"
             self.note(db, order.who, order.verb, status, detail)
-            report(db, order, outcome)
+            if report is not None:
+                self._report(db, order, outcome, report)
         self._host.log(
             "command",
             "info" if status == "done" else "error",
@@ -192,6 +223,25 @@ class Commands:
             seconds=f"{outcome.seconds:.1f}",
             trouble=outcome.error,
         )
+
+    def _report(
+        self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike, report: Report
+    ) -> None:
+        """Calls `report`. If it fails, the command is over anyway, and nothing of it is stored.
+
+        Otherwise the same report would fail again after every restart.
+        """
+        db.execute("SAVEPOINT report")
+        try:
+            report(db, order, outcome)
+        except Exception as error:
+            ours = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError)
+            if ours or isinstance(error, StateError):
+                raise  # nothing can be stored; the command is reported after the restart
+            db.execute("ROLLBACK TO report")
+            trouble = f"{type(error).__name__}: {error}"
+            self._host.log("unreported", "error", what=order.verb, who=order.who, trouble=trouble)
+        db.execute("RELEASE report")
 
     # ── the audit ────────────────────────────────────────────────────────────
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
+from unicodedata import category
 
 
 class ProcessLike(Protocol):
@@ -98,10 +99,13 @@ class Host(Protocol):
         """
 
     def say(self, text: str) -> None:
-        """Writes a line of the program's own output."""
+        """Writes a line of the program's own output. Never raises."""
 
     def log(self, event: str, level: str = "info", **fields: object) -> None:
-        """Writes one line to the program's log: what happened, and its details as key=value."""
+        """Writes one line to the program's log: what happened, and its details as key=value.
+
+        Never raises: an event that cannot be logged has happened anyway.
+        """
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ class Outcome:
     error: str = ""
 
 
+FACT = 1000  # characters of a log field that are written
 OUTPUT = 4096  # bytes of a command's output that are kept: the last ones
 GRACE = 5.0  # seconds between asking a command to end and killing it
 POLL = 0.05  # seconds between two looks at a command where pidfd_open does not exist
@@ -132,6 +137,7 @@ POLL = 0.05  # seconds between two looks at a command where pidfd_open does not 
 # The only environment variables that a command inherits, so that it never sees our passwords.
 ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR")
 
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _TOKEN_CHARACTERS = string.digits + string.ascii_lowercase
 
 
@@ -198,14 +204,40 @@ class RealHost:
         return Outcome(child.returncode, text, seconds)
 
     def say(self, text: str) -> None:
-        """Writes a line to stdout."""
-        print(text, file=self._out, flush=True)
+        """Writes a line to stdout, without what a terminal would obey. Never raises."""
+        _write(self._out, printable(text))
 
     def log(self, event: str, level: str = "info", **fields: object) -> None:
-        """Writes one line to stderr. Fields with an empty string are left out."""
+        """Writes one line to stderr. Never raises.
+
+        Fields with an empty string are left out, and long ones are cut.
+        """
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         facts = "".join(f" {key}={_quoted(value)}" for key, value in fields.items() if value != "")
-        print(f"{stamp} {level} {event}{facts}", file=self._err, flush=True)
+        _write(self._err, f"{stamp} {level} {event}{facts}")
+
+
+def _write(stream: TextIO, line: str) -> None:
+    """Writes a line. A console that is gone, or a full disk, must not end what the program does."""
+    try:
+        try:
+            print(line, file=stream, flush=True)
+        except UnicodeError:  # a console that cannot show every character
+            print(line.encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
+    except (OSError, ValueError):  # ValueError: it is closed
+        pass
+
+
+def printable(text: str) -> str:
+    """Returns the text with escapes for what a terminal would obey, or would not show.
+
+    These are control characters, the marks that change the direction of writing, and halves of
+    characters. Line feeds and tabs remain.
+    """
+    return "".join(
+        c.encode("unicode_escape").decode() if category(c) in _INVISIBLE and c not in "\n\t" else c
+        for c in text
+    )
 
 
 def _follow(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:
@@ -255,9 +287,20 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
             continue
 
 
+def _cut(value: object) -> str:
+    """Returns a log field's value; a long one without its middle, and with its length."""
+    try:
+        text = str(value)
+    except Exception as error:  # an object that cannot be shown
+        text = f"({type(error).__name__} in {type(value).__name__})"
+    if len(text) <= FACT:
+        return text
+    return f"{text[: FACT // 2]}…{text[-FACT // 2 :]} ({len(text)} characters)"
+
+
 def _quoted(value: object) -> str:
     """Returns a log field's value: in quotes if necessary, and always on one line."""
-    text = str(value)
+    text = _cut(value)
     plain = text.isprintable() and text and not any(c in text for c in ' "=')
     if plain:
         return text

@@ -168,13 +168,13 @@ class Ledger:
         columns = "id, target, what, status, intended, facts, outcome"
         return [
             Entry(
-                id=int(str(id)),
+                id=self._state.value(id),
                 target=str(target),
                 what=str(what),
                 status=str(status),
-                intended=float(str(intended)),
-                facts=json.loads(str(facts)),
-                outcome=json.loads(str(outcome)),
+                intended=float(self._state.value(intended)),
+                facts=dict(self._state.value(facts)),
+                outcome=dict(self._state.value(outcome)),
             )
             for id, target, what, status, intended, facts, outcome in self._state.rows(
                 f"SELECT {columns} FROM ledger {where}", *values
@@ -186,7 +186,7 @@ class Ledger:
     def attempts(self, key: str) -> int:
         """Returns the number of attempts that were begun and neither finished nor given up."""
         found = self._state.rows("SELECT tries FROM ledger_try WHERE key = ?", key)
-        return int(str(found[0][0])) if found else 0
+        return int(self._state.value(found[0][0])) if found else 0
 
     def begin_attempt(self, key: str) -> None:
         """Counts one more attempt. It is stored first, so that it counts even if it is fatal."""

@@ -15,10 +15,14 @@ import hmac
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
-from comms import replies
-from comms.clock import Clock
-from comms.commands import Commands, Order, Refusal, describe
+from comms import addresses, replies
+from comms.clock import Clock, Interrupted
+from comms.commands import Commands, Order, Refusal, describe, normalized
+from comms.compose import Message
+from comms.errors import SettingsError, StateError
 from comms.host import Host, OutcomeLike
 from comms.ledger import keys
 from comms.mailbox import Incoming, incoming
@@ -30,6 +34,7 @@ from comms.settings import Server
 
 LIMIT = 1_000_000  # bytes of a mail that may be a command
 FRESH = 86400.0  # seconds
+READING = 5.0  # seconds of computing that a mail may cost
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,20 @@ class MailRules:
     admins: tuple[str, ...]
     sender: str = ""  # of receipts; by default the account's address, but never the secret one
     fresh: float = FRESH  # a mail whose Date is further from now, in seconds, is a replay
+
+    def __post_init__(self) -> None:
+        """Checks what every receipt needs, so that none fails later. Raises SettingsError."""
+        if problem := self.problem():
+            raise SettingsError(f"settings: {problem}")
+
+    def problem(self) -> str:
+        """Returns what is wrong with the sender of receipts, or ""."""
+        remedy = 'write sender = "MySQL <mysql@example.org>"'
+        try:
+            Message(self.sender or _default_sender(self), [*self.admins]).envelope()
+        except ValueError as error:
+            return f"sender: {error}; {remedy}"
+        return sender_problem(self.sender, self.inbox)
 
 
 class MailDoor:
@@ -65,6 +84,7 @@ class MailDoor:
         self._clock, self._host = clock, host
         self._command, self._on_refused = command, refused
         self._state = commands.state
+        commands.fresh = min(commands.fresh, rules.fresh)
         self.sender = rules.sender or _default_sender(rules)
         self.outbox = Outbox(self._state)
         self.quarantine = Quarantine(self._state.path.with_suffix(".refused"))
@@ -82,8 +102,13 @@ class MailDoor:
             count, _ = mailbox.count()
             if count:
                 self._host.say(f"{count} mails arrived.")
-            for arrived in incoming(mailbox, self._commands.ledger, place, LIMIT, self._host):
-                self._take(arrived, place)
+            attempts, stopping = self._commands.ledger, self._clock.stopping
+            for arrived in incoming(mailbox, attempts, place, LIMIT, self._host, stopping):
+                try:
+                    self._take(arrived, place)
+                except StateError:
+                    arrived.blameless = True
+                    raise
         return count
 
     def objection(self, mail: Mail) -> str:
@@ -98,23 +123,31 @@ class MailDoor:
             return "not one sender: needs one From field with one address, and no field twice"
         if not any(same_address(admin, mail.sender.address) for admin in self._rules.admins):
             return "a stranger"
-        if mail.date is not None:
-            age = abs(self._clock.time() - mail.date.timestamp())
-            if age > self._rules.fresh:
-                return "stale: its Date is too far from now"
+        sent = mail.date or received(mail)
+        if sent is None:
+            return "no usable time: neither its Date nor our server says when it was sent"
+        if abs(self._clock.time() - sent.timestamp()) > self._rules.fresh:
+            return "stale: its Date is too far from now"
         return ""
 
     def _take(self, arrived: Incoming, place: str) -> None:
         """Stores a command, or puts the mail into quarantine. Raises StateError."""
-        mail = read(b"" if arrived.problem else arrived.raw)
-        reason = arrived.problem or self.objection(mail)
+        try:
+            with self._clock.limit(READING):
+                mail = read(b"" if arrived.problem else arrived.raw)
+                reason = arrived.problem or self.objection(mail)
+                known_by = keys(mail, place, arrived.entry.id)
+        except Interrupted as error:
+            if self._clock.stopping():
+                arrived.leave_on_server = True  # it is read after the restart
+                return
+            mail, reason, known_by = Mail(arrived.raw), f"it cannot be read: {error}", ()
         if reason or mail.sender is None:
             self._note_bounce(mail)
             self._refuse(arrived.raw, mail, reason)
             return
         thread = [mail.message_id, mail.subject, *mail.references]
         facts = {"door": "mail", "to": mail.sender.address, "mail": thread}
-        known_by = keys(mail, place, arrived.entry.id)
         try:
             self._commands.accept(mail.sender.key, self._command(mail.subject), known_by, facts)
         except Refusal as refusal:
@@ -122,7 +155,10 @@ class MailDoor:
 
     def _refuse(self, raw: bytes, mail: Mail, reason: str) -> None:
         """Keeps and logs a mail. An answer would confirm the secret address to a stranger."""
-        self.quarantine.keep(raw, self._clock.time())
+        known = mail.sender is not None and any(
+            same_address(admin, mail.sender.address) for admin in self._rules.admins
+        )
+        self.quarantine.keep(raw, self._clock.time(), known=known)
         sender = mail.sender.address if mail.sender else "nobody"
         self._commands.refuse(sender, mail.subject, reason)
         self._on_refused(self, reason)
@@ -144,17 +180,26 @@ class MailDoor:
     def report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
         """Queues the receipt, in the transaction that ends the command.
 
-        It goes to the authorised address, in the thread of the request, and never to a Reply-To.
+        It goes to the authorised address, in the thread of the request, and never to a Reply-To. If
+        the request makes that impossible, the receipt is a plain mail without the thread.
         """
         message_id, subject, *references = order.facts["mail"]
         request = Mail(b"", subject=subject, message_id=message_id, references=tuple(references))
-        text = describe(order, outcome, self._host.name)
-        receipt = replies.reply(request, order.facts["to"], self.sender, text)
-        receipt = receipt.stamped(self._clock, self._host)
+        receipt = self._receipt(request, order, describe(order, outcome, self._host.name))
+        try:
+            receipt.to_bytes()
+        except Exception as error:
+            self._host.log("plain-receipt", "warning", who=order.who, trouble=error)
+            text = f"> {normalized(order.verb)}\n{outcome.error or f'exit status {outcome.code}'}\n"
+            receipt = self._receipt(Mail(b"", subject="your command"), order, text)
         self.outbox.put(receipt, self._clock.time(), db=db)
         # A bounce is believed only if it names a receipt that is on record.
         self._commands.ledger.add_key(db, order.id, f"receipt:{receipt.message_id}")
         self._state.remember(db, f"unreachable {order.who}", None)
+
+    def _receipt(self, request: Mail, order: Order, text: str) -> Message:
+        receipt = replies.reply(request, order.facts["to"], self.sender, text)
+        return receipt.stamped(self._clock, self._host)
 
     def send(self) -> None:
         """Sends the receipts that are due. Raises StateError."""
@@ -170,6 +215,27 @@ def _default_sender(rules: MailRules) -> str:
     user = rules.smtp.user or rules.pop3.user or "robot"
     address = user if "@" in user else f"{user}@{domain}"
     return f"robot@{domain}" if same_address(rules.inbox, address) else address
+
+
+def sender_problem(sender: str, inbox: str) -> str:
+    """Returns what is wrong with the address that receipts come from, or ""."""
+    try:
+        address = addresses.parse_one(sender).address if sender and inbox else ""
+    except ValueError as error:
+        return f"sender: {error}; write another address"
+    if address and same_address(inbox, address):
+        return "sender: every receipt would show the secret address of inbox; write another address"
+    return ""
+
+
+def received(mail: Mail) -> datetime | None:
+    """Returns when our own server received the mail, as its Received says; None if it does not."""
+    stamp = mail.get("received").rpartition(";")[2]
+    try:
+        found = parsedate_to_datetime(stamp)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def same_address(secret: str, given: str) -> bool:

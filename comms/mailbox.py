@@ -8,20 +8,24 @@ A mail is deleted when the loop asks for the next one. By then, whatever the pro
 remember of it must be on disk.
 
 One mail cannot block the others. If the server refuses to return it, it is left where it is and
-logged. If it is too large, only its header is fetched. If the program has crashed on it before, it
-comes last, and after several crashes it comes marked as a problem.
+logged. If it is too large, only its header is fetched. If the connection was lost while it was
+fetched, it comes last in the next session. If the program itself has died on it, it comes last,
+too, and after several deaths it comes marked as a problem. A lost connection, or a full disk, is
+not the fault of a mail, and does not count as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
 
-from comms.errors import OddReply, Refused, TryLater
+from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 
+_CRASHED = "the program has crashed on it"
 MAX_ATTEMPTS = 3  # after this many crashes on a mail, it should be kept without being read
 
 
@@ -77,6 +81,8 @@ class Attempts(Protocol):
 class Incoming:
     """A mail that has been fetched.
 
+    A program sets `blameless` before it raises an error that is not the mail's fault.
+
     `problem` is not empty if the mail should only be kept: it is too large (then `raw` is its
     header only), or the program has crashed on it. A program sets `leave_on_server` if the mail
     should not be deleted.
@@ -86,25 +92,41 @@ class Incoming:
     entry: Entry
     problem: str = ""
     leave_on_server: bool = False
+    blameless: bool = False
+
+    @property
+    def killed_us(self) -> bool:
+        """Whether the program has died on this mail before, so that it should not be read."""
+        return self.problem.startswith(_CRASHED)
 
 
 def incoming(
-    mailbox: Mailbox, attempts: Attempts, account: str, limit: int, host: Host
+    mailbox: Mailbox,
+    attempts: Attempts,
+    account: str,
+    limit: int,
+    host: Host,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Incoming]:
     """Yields each mail, and deletes it after the loop's body. Raises CommsError.
 
     `account` distinguishes mailboxes in the keys of `attempts`. Mails larger than `limit` bytes
-    come as their header only.
+    come as their header only. As soon as `stopping()`, no further mail is taken.
     """
     new, begun = _sorted(mailbox, attempts, account)
     for _, key, entry in new:
+        if stopping():
+            return
         yield from _fetched(mailbox, attempts, key, entry, 0, limit, host)
     if new and begun:
         # A mail that has ended a session before may end this one, too, and with it the pending
         # deletions would be lost. So commit them first. That changes the numbers of the entries.
         mailbox.commit()
         _, begun = _sorted(mailbox, attempts, account)
-    for earlier, key, entry in begun:
+    for _, key, entry in begun:
+        if stopping():
+            return
+        earlier = attempts.attempts(key)
         yield from _fetched(mailbox, attempts, key, entry, earlier, limit, host)
 
 
@@ -114,15 +136,21 @@ _Listed = list[tuple[int, str, Entry]]
 def _sorted(mailbox: Mailbox, attempts: Attempts, account: str) -> tuple[_Listed, _Listed]:
     """Returns (attempts, key, entry) of the new mails, and of those that were begun before.
 
-    New mails are sorted by age, the others by their number of attempts.
+    New mails are sorted by age, the others by their number of attempts, lost ones included.
     """
     listed = []
     for entry in mailbox.entries():
         key = f"{account}/{entry.id or entry.number}"
-        listed.append((attempts.attempts(key), key, entry))
+        begun = attempts.attempts(key) + attempts.attempts(_lost(key))
+        listed.append((begun, key, entry))
     new = [item for item in listed if item[0] == 0]
     begun = [item for item in listed if item[0] > 0]
     return new, sorted(begun, key=itemgetter(0))
+
+
+def _lost(key: str) -> str:
+    """The key under which lost connections are counted, apart from deaths of the program."""
+    return f"lost {key}"
 
 
 def _fetched(
@@ -136,20 +164,32 @@ def _fetched(
 ) -> Iterator[Incoming]:
     # Count first: if this mail kills the program, the attempt must already be on disk.
     attempts.begin_attempt(key)
+    mail: Incoming | None = None
     try:
         if entry.size > limit:
             mail = Incoming(mailbox.header(entry), entry, f"too large: {entry.size} bytes")
         else:
             problem = ""
             if earlier >= MAX_ATTEMPTS:
-                problem = f"the program has crashed on it {earlier} times"
+                problem = f"{_CRASHED} {earlier} times"
             mail = Incoming(mailbox.fetch(entry, limit), entry, problem)
         yield mail
         if not mail.leave_on_server:
             mailbox.delete(entry)
-    except OddReply:
-        raise  # the session is over
+    except GeneratorExit:  # the loop's body has raised
+        if mail is not None and mail.blameless:
+            # What went wrong may be the very place where attempts are counted.
+            with contextlib.suppress(Exception):
+                attempts.end_attempt(key)
+        raise
+    except (Unreachable, Unknown):
+        # The program is alive: the network has failed, or the server.
+        attempts.end_attempt(key)
+        attempts.begin_attempt(_lost(key))
+        raise
     except (Refused, TryLater) as error:
         # Only this mail is affected, and only for now.
         host.log("mail-left", "warning", mail=key, trouble=error)
     attempts.end_attempt(key)
+    if attempts.attempts(_lost(key)):
+        attempts.end_attempt(_lost(key))

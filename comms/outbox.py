@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from comms import smtp
 from comms.clock import Clock
 from comms.compose import Message
-from comms.errors import CommsError, Refused, Unknown, Unreachable
+from comms.errors import CommsError, Refused, StateError, Unknown, Unreachable
 from comms.host import Host
 from comms.settings import Server
 from comms.state import State
@@ -109,7 +109,7 @@ class Outbox:
 
     def flush(self, server: Server, clock: Clock, host: Host) -> list[Result]:
         """Sends what is due, all of it in one session, and returns the results."""
-        self._recover()
+        self._recover(clock.time())
         due = self._due(clock.time())
         results: list[Result] = []
         session: smtp.Session | None = None
@@ -145,9 +145,14 @@ class Outbox:
                     (mail.id, address),
                 )
 
-    def _recover(self) -> None:
-        """Settles what an earlier run has marked and not settled: it is sent again, or unknown."""
+    def _recover(self, now: float) -> None:
+        """Settles what an earlier run has marked and not settled: it is sent again, or unknown.
+
+        A mail from the future was put when the clock was ahead. It counts from now, so that it is
+        neither given up at once nor tried for years.
+        """
         with self._state.transaction() as db:
+            db.execute("UPDATE outbox SET made = ? WHERE made > ?", (now, now))
             db.execute(
                 "UPDATE outbox_recipient SET status = CASE "
                 "WHEN (SELECT again FROM outbox WHERE id = mail) "
@@ -159,12 +164,16 @@ class Outbox:
         rows = self._state.rows(
             "SELECT id, message_id, sender, data, made, again, address "
             "FROM outbox JOIN outbox_recipient ON mail = id "
-            "WHERE status = 'waiting' AND due <= ? ORDER BY id, outbox_recipient.rowid",
+            # No pause is longer than the longest: what is due later was put by a wrong clock.
+            "WHERE status = 'waiting' AND (due <= ? OR due > ?) "
+            "ORDER BY id, outbox_recipient.rowid",
             now,
+            now + LONGEST_PAUSE,
         )
         mails: dict[int, _Mail] = {}
         for id, message_id, sender, raw, made, again, address in rows:
-            assert isinstance(id, int) and isinstance(raw, bytes) and isinstance(made, float)
+            if not (isinstance(id, int) and isinstance(raw, bytes) and isinstance(made, float)):
+                raise StateError(f"{self._state.path}: a mail in the outbox is damaged")
             mail = _Mail(id, str(message_id), str(sender), raw, made, bool(again))
             mails.setdefault(id, mail).recipients.append(str(address))
         return list(mails.values())

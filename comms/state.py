@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import types
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: sqlite3.Connection | None = None
+        self._file: int | None = None  # the locked file itself, open
         try:
             self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
         except sqlite3.Error as error:
@@ -84,13 +86,18 @@ class State:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+        # Only now: closing any descriptor of the file releases SQLite's own locks on it.
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def lock(self) -> None:
         """Makes this the only instance that works on the file, until it closes or dies.
 
+        The path may be a link: what is locked is the file that it leads to, under all its names.
         Raises StateError if another instance has the lock.
         """
-        place = f"{self.path}.lock"
+        place = f"{os.path.realpath(self.path)}.lock"
         try:
             lock = sqlite3.connect(place, timeout=0, isolation_level=None)
         except sqlite3.Error as error:
@@ -99,6 +106,11 @@ class State:
             # The open transaction is the lock. If the process dies, the system releases it.
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
+            lock.close()
+            raise StateError(f"{self.path}: another instance is at work on it ({error})") from None
+        try:
+            self._file = _locked(self.path)
+        except OSError as error:
             lock.close()
             raise StateError(f"{self.path}: another instance is at work on it ({error})") from None
         self._lock = lock
@@ -114,19 +126,34 @@ class State:
             try:
                 yield self._db
             except BaseException:
-                self._db.execute("ROLLBACK")
+                self._roll_back()
                 raise
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            # A COMMIT that fails, for example because the disk is full, leaves it open.
+            self._roll_back()
+            raise StateError(f"{self.path}: {error}") from None
+
+    def _roll_back(self) -> None:
+        """Ends a transaction without effect.
+
+        A full disk may have ended it already, and a COMMIT that fails leaves it open. On a damaged
+        file even this fails; then the next transaction says so.
+        """
+        with contextlib.suppress(sqlite3.Error):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise StateError(f"{self.path}: {error}") from None
 
     def recall(self, key: str) -> Any:
         """Returns what was remembered under a key, None if nothing was. Raises StateError."""
         found = self.rows("SELECT value FROM memory WHERE key = ?", key)
-        return json.loads(str(found[0][0])) if found else None
+        return self.value(found[0][0]) if found else None
+
+    def value(self, text: object) -> Any:
+        """Returns a stored JSON value. Raises StateError if it is damaged."""
+        try:
+            return json.loads(str(text))
+        except (ValueError, RecursionError) as error:
+            raise StateError(f"{self.path}: a stored value is damaged: {error}") from None
 
     def remember(self, db: sqlite3.Connection, key: str, value: Any) -> None:
         """Stores a JSON value under a key, in an open transaction."""
@@ -140,3 +167,25 @@ class State:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise StateError(f"{self.path}: {error}") from None
+
+
+def _locked(path: Path) -> int | None:
+    """Locks the file itself, whatever its names are. Returns its descriptor; None without locks.
+
+    This is `flock`, which does not disturb the locks of SQLite. Raises OSError if another instance
+    has the lock.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise
+    except OSError:  # a file system without such locks
+        os.close(file)
+        return None
+    return file

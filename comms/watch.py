@@ -71,7 +71,8 @@ class Watch:
         return replace(self, seen=verdict, count=1, since=now)
 
     def _confirmed(self, verdict: str, now: float, limits: Limits) -> Watch:
-        changes = tuple(at for at in self.changes if now - at < limits.flap_window)
+        # A change in the future was seen when the clock was ahead.
+        changes = tuple(at for at in self.changes if 0 <= now - at < limits.flap_window)
         if self.state not in ("", verdict):
             changes = (*changes, now)
         return replace(self, state=verdict, changes=changes)
@@ -84,5 +85,5 @@ class Watch:
             return "flapping"
         if self.announced != self.state:
             return self.state
-        overdue = now - self.announced_at >= limits.remind
+        overdue = not 0 <= now - self.announced_at < limits.remind
         return "reminder" if self.state == "down" and overdue else ""

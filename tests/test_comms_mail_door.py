@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from comms.state import State
 from tests.scripted import JumpingClock, RecordingHost
 
 INBOX, ADMIN = "secret9x@yourco.test", "jeremy@yourco.test"
-TRACE = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; Mon, 5 Jan 2026 00:00:00 +0000\r\n"
+NOW = format_datetime(datetime.now(UTC))
+TRACE = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; {NOW}\r\n"
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ class Client:
         Once is enough, because the server goes on counting. Raises Unreachable.
         """
         self.send_command(f"toc_set_idle {seconds:.0f}")
-        since = self._clock.time() - seconds if seconds > 0 else None
+        since = self._clock.monotonic() - seconds if seconds > 0 else None
         self._connection.idle_since = since
 
     def join_chat(self, room: str) -> None:

@@ -57,7 +57,7 @@ class Connection:
         back: Callable[[], None],
     ) -> None:
         self.away: str | None = None  # the argument of the last toc_set_away; None: not away
-        self.idle_since: float | None = None  # seconds since the epoch; None: not idle
+        self.idle_since: float | None = None  # on the monotonic clock; None: not idle
         self._server, self._clock, self._host = server, clock, host
         self._own, self._command, self._buddies = normalize(name), command, buddies
         self._handle, self._complained, self._back = handle, complained, back
@@ -158,7 +158,7 @@ class Connection:
         if self.away is not None:
             session.send(f"toc_set_away {self.away}")
         if self.idle_since is not None:
-            session.send(f"toc_set_idle {self._clock.time() - self.idle_since:.0f}")
+            session.send(f"toc_set_idle {self._clock.monotonic() - self.idle_since:.0f}")
         session.sync()
         if session.answers_status:
             # The server has now sent the status of every buddy that is online. Those who were
@@ -176,7 +176,7 @@ class Connection:
     def _lost(self) -> None:
         """Drops the session and schedules the next attempt to sign on."""
         session = self._session
-        if session is not None and self._clock.time() - session.began > LONGEST_PAUSE:
+        if session is not None and self._clock.monotonic() - session.began > LONGEST_PAUSE:
             # Only now the last attempt counts as a success. A server that accepts the sign-on and
             # then cuts the connection at once would otherwise be called without pauses.
             self._backoff.succeeded()
@@ -188,8 +188,10 @@ class Connection:
 
         Returns False if `until` comes first, or if the program is asked to stop.
         """
-        due = self._backoff.due if until is None else min(self._backoff.due, until)
-        if not self._pause(due) or self._clock.time() < self._backoff.due:
+        pause = self._backoff.due - self._clock.monotonic()
+        if until is not None:
+            pause = min(pause, until - self._clock.time())
+        if not self._pause(pause) or self._clock.monotonic() < self._backoff.due - 1e-6:
             return False
         try:
             self._sign_on()
@@ -201,9 +203,9 @@ class Connection:
         self._back()
         return True
 
-    def _pause(self, until: float) -> bool:
+    def _pause(self, seconds: float) -> bool:
         """Waits; returns False if the program is asked to stop before."""
-        rounds = self._clock.every(max(until - self._clock.time(), 0.001))
+        rounds = self._clock.every(max(seconds, 0.001))
         next(rounds, None)
         return next(rounds, _STOPPED) is not _STOPPED
 

@@ -48,7 +48,7 @@ class Session:
 
     def __init__(self, server: Server, clock: Clock, host: Host) -> None:
         self.where = f"{server.host}:{server.port}"
-        self.began = clock.time()
+        self.began = clock.monotonic()
         self.inbox: deque[Message] = deque()  # received, and not handled yet
         self.answers_status = True  # whether the server answers questions about ourselves
         self._unanswered = 0  # such questions that have not been answered yet

@@ -105,7 +105,7 @@ class Connection:
             return self.session
         if self._over is not None:
             raise self._over
-        pause = max(0.0, self._keeper.backoff.due - self._clock.time())
+        pause = max(0.0, self._keeper.backoff.due - self._clock.monotonic())
         raise Unreachable(f"offline; the next attempt to connect is in {pause:.0f} s")
 
     def _lose(self, error: CommsError) -> None:
@@ -228,7 +228,8 @@ class Connection:
                 if until is None or self._clock.time() < until:
                     continue
                 return
-            keep_at = self._keeper.due(self.session is not None)
+            pause = self._keeper.due(self.session is not None) - self._clock.monotonic()
+            keep_at = self._clock.time() + max(0.0, pause)
             due = keep_at if until is None else min(until, keep_at)
             # Inbox full: do not wake up for readable data, because it could not be taken anyway.
             link = (

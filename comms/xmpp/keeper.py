@@ -16,41 +16,49 @@ QUIET = 180.0  # seconds of silence after which the server is pinged (XEP-0199)
 # (RFC 6120 §3.3). The limit doubles after each failed attempt, up to the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 600.0
 
+MOMENT = 1e-6  # seconds; times are converted between two clocks, and may be a little off
+
 Step = Literal["nothing", "connect", "ping", "give up"]
 
 
 class Keeper:
-    """The times of one connection. `timeout` is how long a ping may stay unanswered, in seconds."""
+    """The times of one connection, on the monotonic clock.
+
+    A wall clock that is set back neither delays a ping nor keeps a dead connection. `timeout` is how
+    long a ping may stay unanswered, in seconds.
+    """
 
     def __init__(self, clock: Clock, host: Host, timeout: float) -> None:
         self.backoff = Backoff(clock, host, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._clock, self._timeout = clock, timeout
         self._heard_at = 0.0
-        self._pinged_at = 0.0  # 0: no ping is waiting for its answer
+        self._pinged_at: float | None = None  # None: no ping is waiting for its answer
 
     def heard(self) -> None:
         """The server has sent something. Anything counts, because it proves that the link works."""
-        self._heard_at, self._pinged_at = self._clock.time(), 0.0
+        self._heard_at, self._pinged_at = self._clock.monotonic(), None
 
     def pinged(self) -> None:
         """A ping is about to be sent."""
-        self._pinged_at = self._clock.time()
+        self._pinged_at = self._clock.monotonic()
 
     @property
     def silence(self) -> float:
         """Seconds since the server last sent something."""
-        return self._clock.time() - self._heard_at
+        return self._clock.monotonic() - self._heard_at
 
     def due(self, connected: bool) -> float:
-        """Returns when the next step is due, in seconds since the epoch."""
+        """Returns when the next step is due, on the monotonic clock."""
         if not connected:
             return self.backoff.due
-        return self._pinged_at + self._timeout if self._pinged_at else self._heard_at + QUIET
+        if self._pinged_at is not None:
+            return self._pinged_at + self._timeout
+        return self._heard_at + QUIET
 
     def step(self, connected: bool) -> Step:
         """Returns what should be done now."""
-        if self._clock.time() < self.due(connected):
+        if self._clock.monotonic() < self.due(connected) - MOMENT:
             return "nothing"
         if not connected:
             return "connect"
-        return "give up" if self._pinged_at else "ping"
+        return "give up" if self._pinged_at is not None else "ping"

@@ -100,6 +100,10 @@ class Outbox:
     def flush(self, jabber: Client, clock: Clock) -> list[Result]:
         """Sends what can be sent, oldest first, and returns the results."""
         results = []
+        now = clock.time()
+        with self._state.transaction() as db:
+            # A message from the future was put when the clock was ahead: it counts from now.
+            db.execute("UPDATE xmpp_outbox SET made = ? WHERE made > ?", (now, now))
         rows = self._state.rows(
             "SELECT id, address, text, kind, thread, answer, made FROM xmpp_outbox "
             "WHERE status = 'waiting' ORDER BY id"

@@ -21,6 +21,9 @@ inbox = "cly6ruct1yit2d@yourco.test"            # optional: take commands by mai
 mail_poll = 30                                  # seconds
 sender = "MySQL <bot@yourco.test>"              # optional: of receipts by mail
 
+A message that the program has received, and has not stored yet when it is killed, is lost: the
+server believes that it has arrived. Whoever gets no answer should send the command again.
+
 Fault: xmpp message split 1 -> all hold
 Fault: xmpp iq split 3 -> all hold
 Fault: xmpp-delayed -> all hold
@@ -157,7 +160,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         with Client(server, clock, host, accept_subscriptions=rules.admins, delayed=True) as jabber:
             for _ in clock.every(rules.poll):
                 for message in jabber.received_messages():
-                    handle(message, desk, clock.time())
+                    handle(message, desk, clock.monotonic())
                 desk.work(jabber)
     return 0
 

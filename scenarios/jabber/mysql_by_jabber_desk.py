@@ -50,7 +50,7 @@ class Desk:
             pop3, smtp = settings.server("pop3"), settings.server("smtp")
             mail = MailRules(pop3, smtp, rules.inbox, rules.admins, rules.sender)
             self._mail = MailDoor(mail, self.commands, clock, host, command=command)
-        self._mail_poll, self._mail_due = rules.mail_poll, clock.time()
+        self._mail_poll, self._mail_due = rules.mail_poll, clock.monotonic()
 
     def accept(self, sender: str, verb: str, message: Message) -> None:
         """Stores a command, or logs why it is refused. Raises StateError."""
@@ -70,8 +70,8 @@ class Desk:
 
     def work(self, jabber: Client) -> None:
         """Collects mail when it is due, runs what was accepted, and sends what waits."""
-        if self._mail is not None and self._clock.time() >= self._mail_due:
-            self._mail_due = self._clock.time() + self._mail_poll
+        if self._mail is not None and self._clock.monotonic() >= self._mail_due:
+            self._mail_due = self._clock.monotonic() + self._mail_poll
             try:
                 self._mail.collect()
             except CommsError as error:  # commands by Jabber go on

@@ -39,7 +39,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from comms.clock import Clock
@@ -50,7 +50,7 @@ from comms.setting_types import Count, CountOrZero, NamedAddress, Seconds, Word
 from comms.settings import Settings
 from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.processing.tickets_desk import Desk
-from scenarios.processing.tickets_model import Answer, DatabaseUrl, Letter, Ticket
+from scenarios.processing.tickets_model import Answer, DatabaseUrl, Letter, Ticket, shown
 from scenarios.processing.tickets_samples import (
     CAROL,
     DAVE,
@@ -120,13 +120,10 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             desk.outbox.send()
             for _ in clock.every(rules.poll):
                 code = desk.work()
-    except DatabaseError as error:
-        # A full disk is an OperationalError, a damaged file is this very class. The others, such as
-        # IntegrityError, are mistakes of ours.
-        if type(error) not in (DatabaseError, OperationalError):
-            raise
-        # The text of the error itself would quote the mail.
-        raise StateError(f"{rules.database}: {error.orig}") from None
+    except StatementError as error:
+        # A full disk, a damaged file, a server that is gone. The text of the error itself would
+        # quote the mail, and the URL as it is written a password.
+        raise StateError(f"{shown(rules.database)}: {error.orig}") from None
     return code
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from comms import replies
-from comms.clock import Clock
-from comms.errors import CommsError, OddReply, Refused, TryLater, Unknown, Unreachable
+from comms.clock import Clock, Interrupted
+from comms.errors import CommsError, OddReply, Refused, StateError, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.ledger import keys
+from comms.ledger import body, keys
 from comms.mailbox import Incoming, incoming
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
 
 ATTACHMENTS = 100  # stored separately for one mail; the mail itself is stored as a whole
 SUBJECT = 200  # characters of a ticket's subject
+LONGEST_SUBJECT = 10_000  # characters of a mail's subject that are looked at
+HEADER = 1 << 16  # bytes of the header of a mail that cannot be read as a whole
+READING = 5.0  # seconds of computing that any mail may cost,
+READING_SPEED = 1_000_000  # and bytes for which it may cost one second more
 
 
 class Desk:
@@ -77,7 +83,7 @@ class Desk:
         failure: CommsError | None = None
         try:
             with Mailbox(self._pop3, self._clock) as mailbox:
-                mails = incoming(mailbox, self._tries, self._place, self._largest, self._host)
+                mails = incoming(mailbox, self._tries, self._place, self._largest, self._host, self._clock.stopping)
                 for item in mails:
                     self._take(item)
         except (Unreachable, TryLater, Refused, Unknown) as error:
@@ -93,26 +99,64 @@ class Desk:
     def _take(self, item: Incoming) -> None:
         """Files a mail, or keeps it as a file; no mail may block the next one."""
         try:
-            # Of a mail that is too large only the header was fetched, and a ticket will say so.
-            if item.problem and not item.problem.startswith("too large"):
-                self._keep(item, item.problem)
-            else:
-                self._file(item, read(item.raw))
-        except (CommsError, OperationalError):
-            raise  # a failure of ours: the mail stays in the mailbox
-        except Exception as error:
-            self._keep(item, f"it breaks the program: {type(error).__name__}")
+            if item.killed_us:
+                self._file_unread(item, item.problem)
+                return
+            try:
+                with self._clock.limit(READING + len(item.raw) / READING_SPEED):
+                    mail = read(item.raw)
+                # Of a mail that is too large only the header was fetched; a ticket will say so.
+                note = f"({item.problem}; the mail waits in the mailbox)\n" if item.problem else ""
+                item.leave_on_server = bool(item.problem)
+                self._file(item, mail, note)
+            except Interrupted as error:
+                if self._clock.stopping():
+                    item.leave_on_server = True  # it is read after the restart
+                else:
+                    self._file_unread(item, str(error))
+            except Exception as error:
+                if _ours(error):
+                    raise
+                self._file_unread(item, f"it breaks the program: {type(error).__name__}")
+        except OSError as error:
+            item.blameless = True
+            raise StateError(f"a mail cannot be stored: {error}") from None
+        except Exception:
+            item.blameless = True  # a failure of ours: the mail stays in the mailbox
+            raise
 
-    def _keep(self, item: Incoming, reason: str) -> None:
+    def _file_unread(self, item: Incoming, reason: str) -> None:
+        """Keeps a mail that cannot be read, and files a ticket that says so.
+
+        Of the mail itself, only the header is looked at, and only if even that does no harm.
+        """
+        path = self._keep(item, reason)
+        item.leave_on_server = False
+        try:
+            with self._clock.limit(READING):
+                mail = read(header_of(item.raw)[:HEADER])
+            note = f"(could not be read: {reason}; the mail is kept as {path.name})\n"
+            self._file(item, replace(mail, raw=item.raw), note)
+        except Interrupted:
+            pass
+        except Exception as error:
+            if _ours(error):
+                raise
+
+    def _keep(self, item: Incoming, reason: str) -> Path:
         """Puts a mail into quarantine. Raises StateError; then it stays in the mailbox."""
         path = self._quarantine.keep(item.raw, self._clock.time())
         self._host.log("kept", "warning", mail=item.entry.id, file=path.name, reason=reason)
+        return path
 
     # ── filing ───────────────────────────────────────────────────────────────
 
-    def _file(self, item: Incoming, mail: Mail) -> None:
-        """Stores the mail, its ticket or response, and the answer, in one transaction."""
-        item.leave_on_server = bool(item.problem)  # too large to fetch
+    def _file(self, item: Incoming, mail: Mail, note: str = "") -> None:
+        """Stores the mail, its ticket or response, and the answer, in one transaction.
+
+        `note` replaces the text of a mail that has not been read as a whole.
+        """
+        mail = replace(mail, text=note or mail.text)
         try:
             with Session(self._engine) as db, db.begin():
                 known_by = keys(mail, self._place, item.entry.id)
@@ -141,13 +185,10 @@ class Desk:
 
     def _open(self, db: Session, mail: Mail, item: Incoming) -> None:
         assert mail.sender is not None
-        text = mail.text
-        if item.problem:
-            text = f"({item.problem}; the mail waits in the mailbox)\n"
         ticket = Ticket(
             owner=mail.sender.address,
-            subject=re.sub(r"\s*\[#\d+\]", "", mail.subject)[:SUBJECT] or "(no subject)",
-            text=text,
+            subject=without_numbers(mail.subject)[:SUBJECT] or "(no subject)",
+            text=mail.text,
             opened=self._clock.time(),
         )
         db.add(ticket)
@@ -185,6 +226,22 @@ def _letter(mail: Mail, item: Incoming) -> Letter:
             for file in mail.attachments[:ATTACHMENTS]
         ],
     )
+
+
+def _ours(error: Exception) -> bool:
+    """Returns whether an error has nothing to do with the mail that was being filed."""
+    data = isinstance(error, DataError | IntegrityError)
+    return isinstance(error, CommsError | OSError) or (isinstance(error, DBAPIError) and not data)
+
+
+def header_of(raw: bytes) -> bytes:
+    """Returns the header of a mail."""
+    return raw[: len(raw) - len(body(raw))]
+
+
+def without_numbers(subject: str) -> str:
+    """Returns a subject without the numbers of tickets, such as [#12], in it."""
+    return " ".join(re.sub(r"\[#[0-9]{1,9}\]", " ", subject[:LONGEST_SUBJECT]).split())
 
 
 def without_quotation(text: str) -> str:

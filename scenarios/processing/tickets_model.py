@@ -25,6 +25,11 @@ def _no_database(url: str) -> str:
     return ""
 
 
+def shown(url: str) -> str:
+    """Returns a database URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
 DatabaseUrl = Annotated[str, Check(_no_database, '"sqlite:///tickets.sqlite3"')]
 
 

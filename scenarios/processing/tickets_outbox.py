@@ -9,11 +9,12 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from comms import addresses, replies, smtp
 from comms.clock import Clock
+from comms.compose import Message
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.read import Mail
@@ -51,6 +52,7 @@ class Outbox:
         self._sender = rules.sender or self._smtp.user
         try:
             own = addresses.parse_one(self._sender).key
+            Message(self._sender, ["you@example.org"]).to_bytes()
         except ValueError as error:
             raise SettingsError(
                 f"{settings.source}: scenario.tickets.sender: {error}; "
@@ -62,7 +64,7 @@ class Outbox:
         """Queues the acknowledgement, unless RFC 3834 or the daily limit forbids it."""
         to, now = replies.reply_address(mail), self._clock.time()
         lately = select(func.count()).select_from(Answer)
-        lately = lately.where(Answer.address == to.casefold(), Answer.made > now - DAY)
+        lately = lately.where(Answer.address == to.casefold(), Answer.made > now - DAY, Answer.made <= now)
         why = replies.unanswerable(mail, self.own)
         if not why and (db.scalar(lately) or 0) >= self._rules.answers:
             why = f"{self._rules.answers} answers in a day are enough"
@@ -72,11 +74,17 @@ class Outbox:
         subject = f"Ticket Created! :: {ticket.subject} [#{ticket.id}]"
         message = replies.reply(mail, to, self._sender, self._text(ticket), subject)
         message = message.stamped(self._clock, self._host)
+        try:
+            data = message.to_bytes()
+        except ValueError as error:
+            # An address that cannot be written, for example. The ticket is kept anyway.
+            self._host.log("unanswered", "warning", ticket=ticket.id, reason=error)
+            return
         ticket.answers.append(
             Answer(
                 message_id=message.message_id,
                 address=to.casefold(),
-                data=message.to_bytes(),
+                data=data,
                 made=now,
                 due=now,
             )
@@ -103,7 +111,10 @@ class Outbox:
 
     def send(self) -> None:
         """Sends the answers that are due, each at most once."""
-        due = select(Answer.id).where(Answer.status == "waiting", Answer.due <= self._clock.time())
+        now = self._clock.time()
+        # No pause is longer than the longest: what is due later was put by a wrong clock.
+        when = or_(Answer.due <= now, Answer.due > now + LONGEST)
+        due = select(Answer.id).where(Answer.status == "waiting", when)
         with Session(self._engine) as db:
             numbers = list(db.scalars(due.order_by(Answer.id)))
         session: smtp.Session | None = None
