@@ -235,7 +235,9 @@ class Commands:
         try:
             report(db, order, outcome)
         except Exception as error:
-            ours = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError)
+            ours = isinstance(error, sqlite3.Error) and not isinstance(
+                error, sqlite3.IntegrityError
+            )
             if ours or isinstance(error, StateError):
                 raise  # nothing can be stored; the command is reported after the restart
             db.execute("ROLLBACK TO report")

@@ -93,6 +93,7 @@ class Incoming:
     problem: str = ""
     leave_on_server: bool = False
     blameless: bool = False
+    attempts: int = 0  # how many times the program has died on it
 
     @property
     def killed_us(self) -> bool:
@@ -172,7 +173,7 @@ def _fetched(
             problem = ""
             if earlier >= MAX_ATTEMPTS:
                 problem = f"{_CRASHED} {earlier} times"
-            mail = Incoming(mailbox.fetch(entry, limit), entry, problem)
+            mail = Incoming(mailbox.fetch(entry, limit), entry, problem, attempts=earlier)
         yield mail
         if not mail.leave_on_server:
             mailbox.delete(entry)

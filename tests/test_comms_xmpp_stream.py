@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -243,3 +244,75 @@ def test_a_name_that_could_be_markup_is_a_value_error() -> None:
     SubElement(parent, "b", {"x='": "1"})
     with pytest.raises(ValueError, match="name"):
         to_bytes(parent)
+
+
+# ── hostile layouts ──────────────────────────────────────────────────────────
+
+OPEN = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
+@pytest.mark.parametrize(
+    ("stanza", "text"),
+    [
+        (b"<message a='>>>>'><body>x</body></message>", "x"),
+        (b'<message a="\'>\'"><body>y</body></message>', "y"),
+        (b"<message><body>a > b ' c</body></message>", "a > b ' c"),
+        (b"<message><body><![CDATA[<b> ' \" ]] > ]]>z</body></message>", "<b> ' \" ]] > z"),
+        (b"<message><body><![CDATA[]]>]</body></message>", "]"),
+        (b"<message><body>it's</body></message>", "it's"),
+    ],
+)
+def test_an_element_is_found_wherever_its_marks_are_and_however_it_is_split(
+    size: int, stanza: bytes, text: str
+) -> None:
+    reader, found = Reader(), []
+    data = OPEN + stanza + b"<presence/>"
+    for at in range(0, len(data), size):
+        reader.feed(data[at : at + size])
+        while (event := reader.next()) is not None:
+            found.append(event)
+    assert isinstance(found[1], Element) and "".join(found[1].itertext()) == text
+    assert len(found) == 3 and reader.rest == b""
+
+
+@pytest.mark.parametrize(
+    "data", [b"<!-->", b"<!--->-->", b"<?x ?>", b"<!DOCTYPE x '>'>", b"<!-- > -->", b"text <a/>"]
+)
+def test_what_is_not_allowed_is_refused_wherever_its_marks_are(data: bytes) -> None:
+    reader = Reader()
+    reader.feed(OPEN)
+    reader.next()
+    reader.feed(data + b"<a/>" * 3 + b"-->")
+    with pytest.raises(Malformed):
+        while reader.next() is not None:
+            pass
+
+
+def seconds(unit: bytes, times: int, chunk: int) -> float:
+    """The processor time for one element that never ends."""
+    data = OPEN + b"<message a='" + unit * times
+    best = 1e9
+    for _ in range(5):
+        reader = Reader()
+        began = time.process_time()
+        for at in range(0, len(data), chunk):
+            reader.feed(data[at : at + chunk])
+            while reader.next() is not None:
+                pass
+        best = min(best, time.process_time() - began)
+    return best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", [b">", b"'>", b"' b='>", b"'><a b='", b"'><!-->", b"&gt;>"])
+@pytest.mark.parametrize("chunk", [16, 65536])
+def test_the_time_grows_with_the_input_only(unit: bytes, chunk: int) -> None:
+    def measured(times: int) -> float:
+        try:
+            return seconds(unit, times, chunk)
+        except Malformed:
+            return 0.0  # it was refused before it could cost much
+
+    size = 100_000 // len(unit)
+    assert measured(size) < 24 * max(measured(size // 8), 0.002)

@@ -32,6 +32,7 @@ DEPTH = 128  # levels of elements inside elements
 RENEW = 1 << 24  # bytes after which the parser is replaced, because it keeps every name it has seen
 
 _SPACE = b" \t\r\n"
+_TAG_MARK = re.compile(rb"[\"'>]")
 _NAME = re.compile(r"[^\W\d][\w.-]*")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\r": "&#13;"}
@@ -61,6 +62,58 @@ class End:
 Event = Header | Element | End
 
 
+class _Cutter:
+    """Finds the end of the next tag in a growing buffer. Looks at each byte once.
+
+    A `>` ends a tag only outside of quotation marks. Comments, CDATA sections and processing
+    instructions have ends of their own.
+    """
+
+    _CLOSERS = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>"))
+
+    def __init__(self) -> None:
+        self._at = 0  # what comes before this was looked at
+        self._start = -1  # where the current tag begins
+        self._closer = b""  # what ends it, if that is not simply a `>`
+        self._quote = b""  # the quotation mark that is open inside of it
+
+    def end(self, buffer: bytearray) -> int:
+        """Returns the position after the tag, 0 if the buffer does not contain its end yet."""
+        if self._start < 0:
+            self._start = buffer.find(b"<", self._at)
+            self._at = len(buffer) if self._start < 0 else self._start
+            if self._start < 0:
+                return 0
+        if self._at == self._start:
+            begin = self._start + 1
+            for opener, closer in self._CLOSERS:
+                head = buffer[self._start : self._start + len(opener)]
+                if head == opener:
+                    self._closer, begin = closer, self._start + len(opener)
+                elif opener.startswith(head):
+                    return 0  # too short to know
+            self._at = begin
+        if self._closer:
+            found = buffer.find(self._closer, self._at)
+            self._at = max(self._at, len(buffer) - len(self._closer) + 1)
+            return found + len(self._closer) if found >= 0 else 0
+        while True:
+            if self._quote:
+                found = buffer.find(self._quote, self._at)
+                self._at = len(buffer) if found < 0 else found + 1
+                if found < 0:
+                    return 0
+                self._quote = b""
+            match = _TAG_MARK.search(buffer, self._at)
+            if match is None:
+                self._at = len(buffer)
+                return 0
+            self._at = match.end()
+            if match[0] == b">":
+                return self._at
+            self._quote = match[0]
+
+
 class Reader:
     """Reads what the other side sends on one stream.
 
@@ -69,7 +122,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._searched = 0  # the beginning of the buffer that is known to contain no `>`
+        self._cutter = _Cutter()
         self._head = b""  # the header as received; each new parser needs it
         self._since_renewal = 0  # bytes that the current parser has got
         self._began = False
@@ -109,17 +162,19 @@ class Reader:
                 # Spaces between elements keep the connection alive (RFC 6120 §4.6.1).
                 spaces = len(self._buffer) - len(self._buffer.lstrip(_SPACE))
                 del self._buffer[:spaces]
-            # Every event ends with a `>`. If the parser gets pieces that end there, it never sees
-            # anything after an event, and `rest` is exact. STARTTLS depends on that.
-            end = self._buffer.find(b">", self._searched) + 1
+            # Every event ends with a tag. If the parser gets pieces that end there, it never sees
+            # anything after an event, and `rest` is exact. STARTTLS depends on that. And it never
+            # sees a part of a tag, which it would read again from the start with each new part.
+            end = self._cutter.end(self._buffer)
+            if not self._length and not end and not self._buffer.startswith(b"<"):
+                end = len(self._buffer)  # text in front of a tag is an error, which need not wait
             if self._length + (end or len(self._buffer)) > LONGEST:
                 self._refuse("policy-violation", f"an element has more than {LONGEST} bytes")
             if not end:
-                self._searched = len(self._buffer)
                 return None
             piece = bytes(self._buffer[:end])
             del self._buffer[:end]
-            self._searched = 0
+            self._cutter = _Cutter()
             self._length += len(piece)
             event = self._parse(piece)
             if event is not None:

@@ -104,7 +104,10 @@ class Outputs:
 
     def outcome(self, name: str) -> OutcomeLike:
         """Returns how a command ended; runs it if its last outcome is no longer fresh."""
-        if name not in self._kept or self._clock.monotonic() - self._kept[name][0] > self._rules.fresh:
+        if (
+            name not in self._kept
+            or self._clock.monotonic() - self._kept[name][0] > self._rules.fresh
+        ):
             done = self._host.run(self._rules.commands[name], self._rules.timeout)
             self._kept[name] = self._clock.monotonic(), done
         return self._kept[name][1]

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from comms import replies
+from comms import addresses, header, replies
+from comms.addresses import Address
 from comms.clock import Clock, Interrupted
 from comms.errors import CommsError, OddReply, Refused, StateError, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.ledger import body, keys
-from comms.mailbox import Incoming, incoming
+from comms.ledger import keys
+from comms.mailbox import MAX_ATTEMPTS, Incoming, incoming
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 ATTACHMENTS = 100  # stored separately for one mail; the mail itself is stored as a whole
 SUBJECT = 200  # characters of a ticket's subject
-LONGEST_SUBJECT = 10_000  # characters of a mail's subject that are looked at
-HEADER = 1 << 16  # bytes of the header of a mail that cannot be read as a whole
+HEADER = 1 << 16  # bytes of a mail that cannot be read, in which its From is looked for
+ADDRESS = 1000  # characters of it
 READING = 5.0  # seconds of computing that any mail may cost,
 READING_SPEED = 1_000_000  # and bytes for which it may cost one second more
 
@@ -83,7 +84,14 @@ class Desk:
         failure: CommsError | None = None
         try:
             with Mailbox(self._pop3, self._clock) as mailbox:
-                mails = incoming(mailbox, self._tries, self._place, self._largest, self._host, self._clock.stopping)
+                mails = incoming(
+                    mailbox,
+                    self._tries,
+                    self._place,
+                    self._largest,
+                    self._host,
+                    self._clock.stopping,
+                )
                 for item in mails:
                     self._take(item)
         except (Unreachable, TryLater, Refused, Unknown) as error:
@@ -128,15 +136,19 @@ class Desk:
     def _file_unread(self, item: Incoming, reason: str) -> None:
         """Keeps a mail that cannot be read, and files a ticket that says so.
 
-        Of the mail itself, only the header is looked at, and only if even that does no harm.
+        Of the mail itself, only its From is looked at, and not even that if the program has died
+        again. There is no acknowledgement, because a program may have written the mail.
         """
         path = self._keep(item, reason)
         item.leave_on_server = False
+        if item.attempts > MAX_ATTEMPTS:
+            return
         try:
             with self._clock.limit(READING):
-                mail = read(header_of(item.raw)[:HEADER])
+                sender = _sender_of(item.raw)
             note = f"(could not be read: {reason}; the mail is kept as {path.name})\n"
-            self._file(item, replace(mail, raw=item.raw), note)
+            mail = Mail(item.raw, sender, subject="(could not be read)", text=note)
+            self._file(item, mail, note, acknowledged=False)
         except Interrupted:
             pass
         except Exception as error:
@@ -151,7 +163,7 @@ class Desk:
 
     # ── filing ───────────────────────────────────────────────────────────────
 
-    def _file(self, item: Incoming, mail: Mail, note: str = "") -> None:
+    def _file(self, item: Incoming, mail: Mail, note: str = "", acknowledged: bool = True) -> None:
         """Stores the mail, its ticket or response, and the answer, in one transaction.
 
         `note` replaces the text of a mail that has not been read as a whole.
@@ -170,7 +182,7 @@ class Desk:
                 elif why := self._no_ticket(mail):
                     self._keep(item, why)
                 else:
-                    self._open(db, mail, item)
+                    self._open(db, mail, item, acknowledged)
         except IntegrityError:
             # Another instance has stored one of the keys in the meantime.
             self._host.log("known", mail=item.entry.id)
@@ -183,7 +195,7 @@ class Desk:
             "it is our own" if mail.sender.key in self.outbox.own else replies.automatic_reply(mail)
         )
 
-    def _open(self, db: Session, mail: Mail, item: Incoming) -> None:
+    def _open(self, db: Session, mail: Mail, item: Incoming, acknowledged: bool) -> None:
         assert mail.sender is not None
         ticket = Ticket(
             owner=mail.sender.address,
@@ -194,7 +206,8 @@ class Desk:
         db.add(ticket)
         db.flush()  # numbers the ticket
         ticket.letters.append(_letter(mail, item))
-        self.outbox.acknowledge(db, ticket, mail)
+        if acknowledged:
+            self.outbox.acknowledge(db, ticket, mail)
         self._host.log("ticket", ticket=ticket.id, sender=mail.sender.address)
 
     def _respond(self, ticket: Ticket, mail: Mail, item: Incoming) -> None:
@@ -234,14 +247,20 @@ def _ours(error: Exception) -> bool:
     return isinstance(error, CommsError | OSError) or (isinstance(error, DBAPIError) and not data)
 
 
-def header_of(raw: bytes) -> bytes:
-    """Returns the header of a mail."""
-    return raw[: len(raw) - len(body(raw))]
+def _sender_of(raw: bytes) -> Address | None:
+    """Returns the sender of a mail, None if there is not exactly one; reads nothing else."""
+    found = [value for name, value in header.fields(raw[:HEADER]) if name.casefold() == "from"]
+    try:
+        return addresses.parse_one(found[0][:ADDRESS]) if len(found) == 1 else None
+    except ValueError:
+        return None
 
 
 def without_numbers(subject: str) -> str:
-    """Returns a subject without the numbers of tickets, such as [#12], in it."""
-    return " ".join(re.sub(r"\[#[0-9]{1,9}\]", " ", subject[:LONGEST_SUBJECT]).split())
+    """Returns a subject without the numbers of tickets in it: `Help [#12]` is `Help`."""
+    # Not by \s*\[#, which looks at a long run of spaces again from each of them.
+    *before, last = re.split(r"\[#\d+\]", subject)
+    return "".join(piece.rstrip() for piece in before) + last
 
 
 def without_quotation(text: str) -> str:

@@ -64,7 +64,9 @@ class Outbox:
         """Queues the acknowledgement, unless RFC 3834 or the daily limit forbids it."""
         to, now = replies.reply_address(mail), self._clock.time()
         lately = select(func.count()).select_from(Answer)
-        lately = lately.where(Answer.address == to.casefold(), Answer.made > now - DAY, Answer.made <= now)
+        lately = lately.where(
+            Answer.address == to.casefold(), Answer.made > now - DAY, Answer.made <= now
+        )
         why = replies.unanswerable(mail, self.own)
         if not why and (db.scalar(lately) or 0) >= self._rules.answers:
             why = f"{self._rules.answers} answers in a day are enough"
