@@ -234,6 +234,7 @@ def printable(text: str) -> str:
     These are control characters, the marks that change the direction of writing, and halves of
     characters. Line feeds and tabs remain.
     """
+    text = text.replace("\r\n", "\n")
     return "".join(
         c.encode("unicode_escape").decode() if category(c) in _INVISIBLE and c not in "\n\t" else c
         for c in text

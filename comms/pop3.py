@@ -412,13 +412,11 @@ class Mailbox:
     def _lost(self, error: OSError) -> Unreachable | OddReply:
         self._in_step = False
         kind = OddReply if isinstance(error, _OddNumber) else Unreachable
-        return kind(f"{self._name}: {error}")
+        return kind(self.server.masked(f"{self._name}: {error}"))
 
     def _refusal(self, what: str, line: bytes) -> Refused | TryLater:
         reply = line.decode("utf-8", "replace")
-        if self.server.password:
-            # Some servers repeat the command that they refuse.
-            reply = reply.replace(self.server.password, "…")
+        reply = self.server.masked(reply)  # some servers repeat the command that they refuse
         code = re.match(r"-ERR \[([^\]]*)\]", reply, re.I)
         # RFC 2449 §8.1, RFC 3206 §4: conditions that may pass.
         temporary = ("IN-USE", "LOGIN-DELAY", "SYS/TEMP")

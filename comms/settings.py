@@ -19,7 +19,7 @@ import re
 import stat
 import tomllib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -34,6 +34,7 @@ from comms.conversion import (
     key_as_toml,
 )
 from comms.errors import SettingsError
+from comms.secrecy import masked
 from comms.setting_types import (
     Certificates,
     Check,
@@ -44,11 +45,13 @@ from comms.setting_types import (
     ScreenName,
     Timeout,
     between,
+    shown,
 )
 from comms.suggest import did_you_mean
 from comms.words import one_line
 
 T = TypeVar("T")
+PLAIN = 5  # characters of a value that is too short for a password, such as a port
 WORD = 200  # characters of a word in an error; the rest of it is not shown
 
 # Protocol → tls → the default port.
@@ -104,6 +107,10 @@ class Server:
     jid: str = ""
     screen_name: str = ""
 
+    def masked(self, text: str) -> str:
+        """Returns a text about this server without any form of the password."""
+        return masked(text, self.password)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -111,7 +118,7 @@ class Settings:
 
     source: str
     folder: Path  # relative paths in the settings start here
-    tables: Mapping[str, Any]
+    tables: Mapping[str, Any] = field(repr=False)
     warn: Callable[[str], None] = field(default=lambda text: None, compare=False, repr=False)
 
     def server(self, protocol: str) -> Server:
@@ -121,7 +128,7 @@ class Settings:
             raise self._error(
                 protocol, f'missing table; write [{protocol}] with host = "mail.example.org"'
             )
-        with self._naming_the_file():
+        with self._naming_the_file(_secrets(protocol, table)):
             values = convert_table(protocol, table, _server_types(protocol), self.folder)
         # A Jabber address names its server's domain, so it can replace the host.
         if "host" not in values and "jid" not in values:
@@ -188,7 +195,8 @@ class Settings:
         if keys[0] == "password_env":
             if value not in os.environ:
                 raise self._error(
-                    name, f"{value} is not set in the environment; set it, or use password_file"
+                    name,
+                    "the environment has no variable of this name; set it, or use password_file",
                 )
             value = os.environ[value]
         elif keys[0] == "password_file":
@@ -198,8 +206,10 @@ class Settings:
                 self._warn_if_readable_by_others(path, name)
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
+                # A name without a file may be the password itself, in the wrong line.
+                place = path if os.path.exists(path) else "the file"
                 raise self._error(
-                    name, f"{path} cannot be read: {reason}; write the path of a readable file"
+                    name, f"{place} cannot be read: {reason}; write the path of a readable file"
                 ) from None
         elif Path(self.source).is_file():
             self._warn_if_readable_by_others(Path(self.source), name)
@@ -245,12 +255,17 @@ class Settings:
                 )
 
     @contextlib.contextmanager
-    def _naming_the_file(self) -> Iterator[None]:
-        """Turns a WrongValue into a SettingsError."""
+    def _naming_the_file(self, secrets: Collection[str] = ()) -> Iterator[None]:
+        """Turns a WrongValue into a SettingsError, without the secrets."""
         try:
             yield
         except WrongValue as error:
-            raise self._error(error.name, error.text) from None
+            text = error.text
+            for secret in secrets:
+                text = text.replace(f"found {secret};", "found another value;")
+            # A mask for a short one would hide the rest of the error.
+            long = [secret for secret in secrets if len(secret) > PLAIN]
+            raise self._error(error.name, masked(text, *long)) from None
 
     def _error(self, name: str, text: str) -> SettingsError:
         # Keys and values may be long or contain line breaks, but an error is one line to read.
@@ -280,7 +295,7 @@ def load(
             hint = did_you_mean(name, known)
             text = f"unknown table{hint}; known tables: {', '.join(known)}"
             raise settings._error(key_as_toml(name), text)
-        with settings._naming_the_file():
+        with settings._naming_the_file(_secrets(name, table)):
             check_type(name, table, dict, f"write [{name}]")
     return settings
 
@@ -300,6 +315,36 @@ def _tables(path: Path) -> dict[str, Any]:
     except ValueError as error:
         problem = f"not a TOML file: {error}; correct this place"
     raise SettingsError(one_line(f"{path}: {problem}"))
+
+
+def _secrets(protocol: str, table: object) -> list[str]:
+    """Returns what no error about a server's table may show.
+
+    That is the value of every key for passwords, whatever its type is, and what somebody may have
+    written into the wrong line: a long value where a number or one of a few words belongs.
+    """
+    if not isinstance(table, Mapping):
+        return _shown_forms(table) if len(str(table)) > PLAIN else []
+    choices = (*PORTS.get(protocol, ()), *AUTH.get(protocol, ()))
+    found = []
+    for key, value in table.items():
+        misplaced = key in ("port", "timeout", "tls", "auth") and not (
+            len(str(value)) <= PLAIN or value in choices or did_you_mean(str(value), choices)
+        )
+        if key.startswith("password") or misplaced:
+            found += _shown_forms(value)
+    return found
+
+
+def _shown_forms(value: object) -> list[str]:
+    """Returns a value as errors may show it: as a whole, cut, and each text inside of it."""
+    if isinstance(value, Mapping):
+        inner = [*value.keys(), *value.values()]
+    else:
+        inner = [*value] if isinstance(value, list | tuple) else []
+    forms = [form for item in inner for form in _shown_forms(item)]
+    plain = value if isinstance(value, str) else ""
+    return [shown(value), repr(value)[1:-1], plain, *forms] if value != "" else forms
 
 
 def _server_types(protocol: str) -> dict[str, Any]:

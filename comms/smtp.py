@@ -205,7 +205,7 @@ class Session:
             self._last = self._client.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self._give_up()
-            raise Unreachable(f"{self._name}: {error}") from None
+            raise Unreachable(self.server.masked(f"{self._name}: {error}")) from None
         # RFC 5321 §3.8: after 421 the server closes. Other codes out of range are not SMTP.
         if self._last[0] == 421 or not 200 <= self._last[0] < 600:
             self._give_up()
@@ -284,7 +284,8 @@ class Session:
     def _refusal(self, code: int, text: bytes, what: str) -> TryLater | Refused:
         reply = f"{code} {' / '.join(text.decode('utf-8', 'replace').splitlines())}"
         kind = Refused if 500 <= code < 600 else TryLater
-        return kind(f"{self._name} refused {what}: {reply}")
+        # Some servers repeat the command that they refuse.
+        return kind(self.server.masked(f"{self._name} refused {what}: {reply}"))
 
 
 def _check_address(address: str) -> None:

@@ -15,14 +15,13 @@ import json
 import os
 import subprocess
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from comms.errors import SettingsError
 from comms.suggest import did_you_mean
-from scenarios import catalogue, output, rehearsal
+from scenarios import catalogue, output, rehearsal, screen
 from scenarios.catalogue import Page
 from scenarios.errors import FAILED, OWN_FAULT, ROOT, USAGE, PageError, UsageError
 from scenarios.live import run_live
@@ -36,13 +35,13 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return int(options.do(options))
     except (UsageError, SettingsError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        screen.complain(f"error: {error}")
         return USAGE
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # a bug, in an act or here
-        traceback.print_exc()
+        screen.show_traceback()
         return OWN_FAULT
 
 
@@ -91,12 +90,12 @@ def _list(options: argparse.Namespace) -> int:
             }
             for page in pages
         ]
-        print(json.dumps(rows, indent=1))
+        screen.show(json.dumps(rows, indent=1))
         return 0
     width = max(len(page.name) for page in pages)
     for page in pages:
         protocols = ", ".join(page.doc.protocols)
-        print(f"{page.name:<{width}}  {page.doc.title} · {page.doc.section} · {protocols}")
+        screen.show(f"{page.name:<{width}}  {page.doc.title} · {page.doc.section} · {protocols}")
     return 0
 
 
@@ -128,7 +127,7 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
     for page in pages:
         acts = _chosen(page, options.act)
         if book and (page.book is None or not any(act.book for act in acts)):
-            print(f"{page.name}: no listing was printed for this, so --as book plays nothing")
+            screen.show(f"{page.name}: no listing was printed for this, so --as book plays nothing")
             continue
         played = rehearsal.play(page, acts, options.fault, book)
         results.append(played)
@@ -137,7 +136,9 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
         if options.out is not None:
             _keep(played, options.out if len(pages) == 1 else options.out / page.name)
     if options.json:
-        print(json.dumps([output.as_json(played) for played in results], indent=1, default=str))
+        screen.show(
+            json.dumps([output.as_json(played) for played in results], indent=1, default=str)
+        )
     return max((played.exit_code for played in results), default=0)
 
 
@@ -161,7 +162,7 @@ def _table(pages: list[Page], act: str | None) -> int:
     for page in pages:
         acts = _chosen(page, act)
         listed = dict(page.doc.faults)
-        print(f"{page.name}: {', '.join(one.name for one in acts)}")
+        screen.show(f"{page.name}: {', '.join(one.name for one in acts)}")
         for text in [*listed, *(name for name in rehearsal.drills() if name not in listed)]:
             try:
                 played = rehearsal.play(page, acts, [text])
@@ -178,7 +179,7 @@ def _table(pages: list[Page], act: str | None) -> int:
             if text in listed and act is None and played.exit_code:
                 outcome += f"   ✗ the docstring says: {listed[text]}"
                 code = FAILED
-            print(f"  {text:<64} {outcome}")
+            screen.show(f"  {text:<64} {outcome}")
     return code
 
 

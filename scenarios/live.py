@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import traceback
 from pathlib import Path
 
 from comms import settings as comms_settings
@@ -12,7 +11,7 @@ from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from comms.suggest import did_you_mean
 from comms.words import one_line
-from scenarios import catalogue
+from scenarios import catalogue, screen
 from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT
 
@@ -40,7 +39,7 @@ def run_live(page: Page, file: Path, once: bool) -> int:
         host.log("ends", "error", exit=error.exit_code, trouble=str(error))
         code = error.exit_code
     except Exception:
-        traceback.print_exc()
+        screen.show_traceback()
         code = OWN_FAULT
     finally:
         clock.close()

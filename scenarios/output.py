@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from scenarios import screen
 from scenarios.docstring import Docstring
 from scenarios.play import Claim
 from scenarios.rehearsal import Played
@@ -18,29 +18,29 @@ def show(played: Played, book: bool = False, quiet: bool = False) -> None:
     page = played.page
     if not quiet:
         way = ", as printed" if book else ""
-        print(f"{page.name}{way}: {_facts(page.doc)}")
+        screen.show(f"{page.name}{way}: {_facts(page.doc)}")
     for performance in played.performances:
         if not quiet:
-            print(f"\nact {performance.act.name}: {performance.act.title}\n")
+            screen.show(f"\nact {performance.act.name}: {performance.act.title}\n")
             for line in narrate(performance.recording):
-                print(line)
-            print()
+                screen.show(line)
+            screen.show()
         if performance.broken != performance.expected:
             for text in performance.tracebacks:
-                print(text, end="", file=sys.stderr)
+                screen.complain(text.rstrip("\n"))
         for claim in performance.claims:
             as_expected = claim.holds != (claim.text in performance.expected)
             if not (quiet and as_expected):
                 _show_claim(claim)
     for fault in played.unmet:
-        print(f"  ✗ the fault was never met: {fault}")
+        screen.show(f"  ✗ the fault was never met: {fault}")
     if played.broken != played.expected:
         for text in (text for text in played.expected if text not in played.broken):
-            print(f"  ✗ expected to break here, and holds: {text}")
+            screen.show(f"  ✗ expected to break here, and holds: {text}")
     elif played.expected and not quiet:
-        print("  These claims were expected to break here, and only these.")
+        screen.show("  These claims were expected to break here, and only these.")
     if not quiet:
-        print()
+        screen.show()
 
 
 def _facts(doc: Docstring) -> str:
@@ -48,11 +48,11 @@ def _facts(doc: Docstring) -> str:
 
 
 def _show_claim(claim: Claim) -> None:
-    print(f"  {'✓' if claim.holds else '✗'} {claim.text}")
+    screen.show(f"  {'✓' if claim.holds else '✗'} {claim.text}")
     if claim.expected:
-        print(f"      expected: {claim.expected}")
+        screen.show(f"      expected: {claim.expected}")
     if claim.found:
-        print(f"      found:    {claim.found}")
+        screen.show(f"      found:    {claim.found}")
 
 
 def as_json(played: Played) -> dict[str, Any]:

@@ -130,7 +130,8 @@ class Session:
     def error_for(self, found: Complaint) -> Refused | TryLater:
         """Returns a complaint as an exception."""
         temporary = found.code in TEMPORARY or (found.code, found.argument) == (989, "0")
-        return (TryLater if temporary else Refused)(f"{self.where}: {found}")
+        text = self._server.masked(f"{self.where}: {found}")
+        return (TryLater if temporary else Refused)(text)
 
     # ── receiving ────────────────────────────────────────────────────────────
 

@@ -127,4 +127,5 @@ class Login:
         text = (failure.findtext(f"{{{SASL}}}text") or "").strip()[:200]
         kind = TryLater if condition == "temporary-auth-failure" else Refused
         login = f"the login of {self._account.bare} by {mechanism}"
+        text = self._server.masked(text)
         return kind(f"{self._name} refused {login}: {condition}" + (f" ({text})" if text else ""))

@@ -325,6 +325,7 @@ class Session:
             other = (error.findtext(f"{{{STREAM_ERRORS}}}see-other-host") or "").strip()[:200]
             text = f"it names {other}: write that as host"
         kind = Refused if condition in _FINAL else Unreachable
+        text = self.server.masked(text)
         return kind(f"{self._name} ended the stream: {condition}" + (f" ({text})" if text else ""))
 
     def _fail(self, error: Malformed) -> NoReturn:
