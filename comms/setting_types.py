@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from comms import addresses
+from comms.compose import Message
 
 T = TypeVar("T")
 
@@ -150,7 +151,21 @@ CommandLine = tuple[Word, ...]  # a program and its arguments; empty for no comm
 
 
 def _mail_address(value: str) -> str:
-    return "" if addresses.is_address(value) else f"{shown(value)} is not a bare mail address"
+    if not addresses.is_address(value):
+        return f"{shown(value)} is not a bare mail address"
+    return _not_written(value)
+
+
+def _not_written(value: str) -> str:
+    """Returns why no mail can be written to or from an address, or "".
+
+    An error in the first mail would come too late.
+    """
+    try:
+        Message(value, [value]).to_bytes()
+    except ValueError as error:
+        return str(error).removeprefix("to: ").removeprefix("sender: ")
+    return ""
 
 
 def _named_address(value: str) -> str:
@@ -158,7 +173,7 @@ def _named_address(value: str) -> str:
         addresses.parse_one(value)
     except ValueError as error:
         return str(error)
-    return ""
+    return _not_written(value)
 
 
 def _jabber_address(value: str) -> str:

@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from comms.toc.messages import encode, quote
 
 
+_BREAK = re.compile(r"\r\n|\r|\n")
+_HTML_BREAK = re.compile(r"\r\n|\r|\n|<br\s*/?>", re.I)
+
+
 class Html(str):
     """Text that is HTML already, and is sent as it is. Any other str is plain text.
 
@@ -64,8 +68,7 @@ def split_message(text: str, limit: int) -> Iterator[Html]:
 
 
 def _lines(text: str) -> list[str]:
-    breaks = r"(?i)\r\n|\r|\n|<br\s*/?>" if isinstance(text, Html) else r"\r\n|\r|\n"
-    return re.split(breaks, text)
+    return (_HTML_BREAK if isinstance(text, Html) else _BREAK).split(text)
 
 
 def _split_line(line: str, limit: int) -> Iterator[str]:

@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from comms.clock import Clock
 from comms.commands import TAIL_CHARACTERS, UNKNOWN_COMMAND, Order, Verb, normalized
 from comms.host import Host, OutcomeLike
+from comms.mail_door import sender_problem
 from comms.setting_types import (
     CommandLine,
     JabberAccount,
@@ -104,6 +105,8 @@ class Rules:
                 "restart: no command has a command line; "
                 'write restart = ["systemctl", "restart", "mariadb"]'
             )
+        if problem := sender_problem(self.sender, self.inbox):
+            raise ValueError(problem)
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""

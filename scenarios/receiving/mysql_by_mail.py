@@ -49,7 +49,7 @@ from comms.clock import Clock
 from comms.commands import Commands, Verb
 from comms.errors import CommsError, OddReply, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.mail_door import MailDoor, MailRules
+from comms.mail_door import MailDoor, MailRules, sender_problem
 from comms.setting_types import (
     CommandLine,
     MailAddress,
@@ -105,6 +105,8 @@ class Rules:
                 "restart: no command has a command line; "
                 'write restart = ["systemctl", "restart", "mariadb"]'
             )
+        if problem := sender_problem(self.sender, self.inbox):
+            raise ValueError(problem)
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""
