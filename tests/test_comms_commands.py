@@ -281,3 +281,73 @@ def test_several_processes_on_one_state_start_a_command_once(tmp_path: Path) -> 
     assert Counter(out.get(timeout=5) for _ in processes)[1] == 1
     with State(tmp_path / "s.sqlite3") as state:
         assert [entry.status for entry in Ledger(state).entries("done")] == ["done"]
+
+
+# ── what changed while a command waited ──────────────────────────────────────
+
+
+def reported(orders: list[tuple[str, str]]) -> Any:
+    return lambda db, order, outcome: orders.append((order.verb, outcome.error))
+
+
+@pytest.mark.parametrize(
+    ("rights", "days", "ran", "reports"),
+    [
+        ({"jeremy": ["*"]}, 0, 1, 1),
+        ({"jeremy": ["*"]}, 10, 0, 1),
+        ({"jeremy": ["*"]}, -10, 0, 1),
+        ({}, 0, 0, 0),
+        ({}, 10, 0, 0),
+        ({"michael": ["*"]}, 0, 0, 0),
+        ({"jeremy": ["status"]}, 0, 0, 0),
+        ({"jeremy": []}, 0, 0, 0),
+        ({"jeremy": ["restart mysql"]}, 0.9, 1, 1),
+    ],
+)
+def test_a_command_is_judged_again_when_it_is_performed(
+    tmp_path: Path, rights: dict[str, list[str]], days: float, ran: int, reports: int
+) -> None:
+    with World({"servers": []}, rehearsal=True) as world:
+        world.host.commands["restart",] = Command()
+        with State(tmp_path / "s") as state:
+            first = Commands(state, VERBS, RIGHTS, world.clock, world.host)
+            first.accept("jeremy", "restart mysql", ["key"])
+        world.clock.jump(days * 86400)
+        orders: list[tuple[str, str]] = []
+        with State(tmp_path / "s") as state:
+            again = Commands(state, VERBS, rights, world.clock, world.host)
+            again.recover(reported(orders))
+            again.perform(reported(orders))
+            again.perform(reported(orders))
+            assert len(world.host.ran) == ran and len(orders) == reports, orders
+            if reports and not ran:
+                assert "stale" in orders[0][1]
+            assert again.ledger.entries("intended") == []
+            assert again.audit()[-1][2] in ("done", "stale", "refused")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        KeyError("x"),
+        OSError(28, "no space"),
+        RuntimeError("x"),
+        sqlite3.IntegrityError("x"),
+    ],
+)
+def test_a_report_that_fails_does_not_come_back_at_every_restart(
+    tmp_path: Path, error: Exception
+) -> None:
+    def report(db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
+        db.execute("INSERT INTO memory VALUES ('half', '1')")
+        raise error
+
+    with World({"servers": []}, rehearsal=True) as world, State(tmp_path / "s") as state:
+        world.host.commands["restart",] = Command()
+        commands = Commands(state, VERBS, RIGHTS, world.clock, world.host)
+        commands.accept("jeremy", "restart mysql", ["key"])
+        commands.perform(report)
+        assert commands.recover(report) == [] and state.recall("half") is None
+        assert len(commands.ledger.entries("done")) == 1
+        assert any(event.text.startswith("unreported") for event in world.events)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from comms.commands import Commands, Verb
+from comms.commands import Commands, Order, Verb
+from comms.errors import SettingsError
 from comms.mail_door import MailDoor, MailRules, same_address
 from comms.read import read
 from comms.settings import Server
@@ -84,3 +85,94 @@ def test_receipts_never_use_the_secret_address_as_sender(
 def test_the_secret_is_compared_as_a_whole() -> None:
     assert same_address(INBOX, INBOX.upper()) and not same_address(INBOX, INBOX + "x")
     assert not same_address(INBOX, "") and not same_address(INBOX, "\udcff")
+
+
+# ── settings that could only fail later ──────────────────────────────────────
+
+
+def mail_rules(sender: str, user: str = "mysql@yourco.test", inbox: str = INBOX) -> MailRules:
+    server = Server("pop3", "x.test", 110, user=user), Server("smtp", "x.test", 25, user=user)
+    return MailRules(*server, inbox, (ADMIN,), sender)
+
+
+@pytest.mark.parametrize(
+    ("sender", "user"),
+    [
+        ("MySQL mysql@yourco.test", ""),
+        ("MySQL", ""),
+        ("a@b.test, c@d.test", ""),
+        ("MySQL <mysql@yourco.test", ""),
+        ("mysql@" + "ü" * 80 + ".test", ""),
+        ("", "two words"),
+        ("", "a<b"),
+        ("", "a\nb"),
+    ],
+)
+def test_a_sender_that_no_receipt_could_have_is_refused_at_the_start(
+    sender: str, user: str
+) -> None:
+    with pytest.raises(SettingsError, match="sender: .*; write sender = ") as caught:
+        mail_rules(sender, user)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "sender", [INBOX, f"MySQL <{INBOX}>", INBOX.upper(), f'"x" <{INBOX.title()}>', f" {INBOX} "]
+)
+def test_the_secret_inbox_is_refused_as_sender(sender: str) -> None:
+    with pytest.raises(SettingsError, match="would show the secret address"):
+        mail_rules(sender)
+
+
+# ── the time of a mail ───────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("received", "date", "reason"),
+    [
+        (NOW, "", ""),
+        (NOW, "Date: nonsense\r\n", ""),
+        ("Mon, 5 Jan 1998 00:00:00 +0000", "", "stale"),
+        ("Mon, 5 Jan 1998 00:00:00 +0000", "Date: nonsense\r\n", "stale"),
+        ("yesterday", "", "no usable time"),
+        ("yesterday", "Date: nonsense\r\n", "no usable time"),
+        ("", "Date: \r\n", "no usable time"),
+        ("Mon, 5 Jan 10000 00:00:00 +0000", "", "no usable time"),
+        ("Mon, 99 Jan 2026 00:00:00 +0000", "Date: 0\r\n", "no usable time"),
+        (NOW, "Date: Mon, 5 Jan 2099 00:00:00 +0000\r\n", "stale"),
+    ],
+)
+def test_a_mail_without_a_usable_time_is_not_obeyed(
+    door: MailDoor, received: str, date: str, reason: str
+) -> None:
+    trace = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; {received}\r\n"
+    older = f"Received: from evil.example; {NOW}\r\n"
+    mail = f"{trace}{older}From: {ADMIN}\r\n{date}Subject: restart\r\n\r\n"
+    found = door.objection(read(mail.encode()))
+    assert found.startswith(reason) and bool(found) == bool(reason), found
+
+
+# ── receipts ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "thread",
+    [
+        ["<a\0b@c>", "restart"],
+        ["<a@b>", "restart", "<\0@c>"],
+        ["<a@b>", "restart", "<a\nBcc: x@y.test@c>"],
+        ["<a@b>", "re\0start"],
+        ["<a@b>", "re\r\nBcc: x@y.test"],
+        ["<a@b>", "\ud800"],
+        ["<" + "a" * 5000 + "@b>", "restart"],
+    ],
+)
+def test_a_receipt_that_cannot_be_composed_becomes_a_plain_one(
+    door: MailDoor, thread: list[str]
+) -> None:
+    facts = {"door": "mail", "to": ADMIN, "mail": thread}
+    order = Order(door._commands.accept(ADMIN, "restart", ["key"], facts).id, "restart", ADMIN, facts)
+    assert order.verb == "restart"
+    [(_, outcome)] = door._commands.perform(door.report)
+    assert outcome.code == 0 and len(door.outbox.waiting()) == 1
+    assert door._commands.recover(door.report) == []
