@@ -403,7 +403,7 @@ def _fed(kind: Any, data: bytes) -> None:
 STREAM = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 PREFIXES = ("", "<", '"', "(", "=?utf-8?q?", "<!--", '<a b="', f"{STREAM}<a b='", f"{STREAM}<a>")
 UNITS = (
-    *'<>&"\'()[]{}\\;,:@.=%-!?#/ \t\n\ra1\0é*_$',
+    *"<>&\"'()[]{}\\;,:@.=%-!?#/ \t\n\ra1\0é*_$",
     "<a ",
     '<a "',
     "<a b='",
@@ -467,7 +467,13 @@ UNITS = (
 )
 FIELDS = (
     *("From", "To", "Reply-To", "Subject", "Message-ID", "References", "In-Reply-To", "Date"),
-    *("Content-Type", "Content-Disposition", "Content-Transfer-Encoding", "Received", "Return-Path"),
+    *(
+        "Content-Type",
+        "Content-Disposition",
+        "Content-Transfer-Encoding",
+        "Received",
+        "Return-Path",
+    ),
     *("Delivered-To", "X-Failed-Recipients", "Auto-Submitted", "Precedence", "List-Id", "X-Any"),
 )
 DSN = "Content-Type: multipart/report; boundary=x\r\n\r\n--x\r\nContent-Type: "

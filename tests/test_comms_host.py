@@ -141,3 +141,70 @@ def test_the_fakes_satisfy_the_protocols_of_comms() -> None:
         return link, link
 
     assert None not in (clock, machine, other_clock, other_machine, fits)
+
+
+# ── a log that cannot be written ─────────────────────────────────────────────
+
+
+class Broken(io.StringIO):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, text: str) -> int:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        BrokenPipeError(),
+        ValueError("I/O operation on closed file"),
+        OSError(5, "Input/output error"),
+        BlockingIOError(11, "Resource temporarily unavailable"),
+    ],
+)
+def test_saying_and_logging_never_raise(error: Exception) -> None:
+    host = RealHost(out=Broken(error), err=Broken(error))
+    host.say("text")
+    host.log("event", fact=1)
+
+
+def test_a_console_that_cannot_show_a_character_shows_an_escape() -> None:
+    raw = io.BytesIO()
+    console = io.TextIOWrapper(raw, "ascii")
+    host = RealHost(out=console, err=console)
+    host.say("Café \ud800")
+    host.log("event", fact="é")
+    assert b"Caf\\xe9" in raw.getvalue() and raw.getvalue().count(b"\n") == 2
+
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 800_000,
+        "\x1b" * 800_000,
+        Unshowable(),
+        ["y" * 100_000],
+        "é" * 5000,
+        OSError("z" * 9999),
+    ],
+)
+def test_a_fact_is_cut_where_it_is_logged(value: object) -> None:
+    err = io.StringIO()
+    RealHost(err=err).log("refused", what=value)
+    line = err.getvalue()
+    assert len(line) < 12_000 and line.count("\n") == 1 and line.isprintable() is False
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "\x07", "\u202e", "\x9b"])
+def test_what_a_program_says_does_not_command_the_terminal(text: str) -> None:
+    out = io.StringIO()
+    RealHost(out=out).say(text)
+    assert text not in out.getvalue()

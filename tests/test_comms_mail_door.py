@@ -171,7 +171,9 @@ def test_a_receipt_that_cannot_be_composed_becomes_a_plain_one(
     door: MailDoor, thread: list[str]
 ) -> None:
     facts = {"door": "mail", "to": ADMIN, "mail": thread}
-    order = Order(door._commands.accept(ADMIN, "restart", ["key"], facts).id, "restart", ADMIN, facts)
+    order = Order(
+        door._commands.accept(ADMIN, "restart", ["key"], facts).id, "restart", ADMIN, facts
+    )
     assert order.verb == "restart"
     [(_, outcome)] = door._commands.perform(door.report)
     assert outcome.code == 0 and len(door.outbox.waiting()) == 1

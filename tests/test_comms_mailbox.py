@@ -114,3 +114,49 @@ def test_a_deletion_that_was_lost_is_repeated_in_the_next_session(fault: str) ->
             session(world, attempts)
         assert left(world) == ["one", "two"]
         assert len(session(world, attempts)) == 2 and left(world) == []
+
+
+# ── who is to blame ──────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "RETR after 50",
+        "RETR hang up",
+        "RETR after 0",
+        "DELE hang up",
+        "RETR after 200",
+    ],
+)
+def test_a_connection_that_is_lost_is_not_a_death_of_the_program(fault: str) -> None:
+    with world_with("one", faults=(f"{fault} times 6",)) as world:
+        attempts = Attempts()
+        for _ in range(6):
+            with pytest.raises(CommsError):
+                session(world, attempts)
+        assert session(world, attempts) == [("one", "")] and left(world) == []
+        assert not +attempts
+
+
+def test_an_error_that_is_not_the_mails_fault_does_not_count() -> None:
+    with world_with("one") as world:
+        attempts = Attempts()
+        for _ in range(MAX_ATTEMPTS + 2):
+            server = settings.load(world.settings).server("pop3")
+            with contextlib.suppress(OSError), Mailbox(server, world.clock) as mailbox:
+                for mail in incoming(mailbox, attempts, "alice", 10_000, world.host):
+                    mail.blameless = True
+                    raise OSError(28, "the disk is full")
+        assert session(world, attempts) == [("one", "")]
+
+
+def test_no_further_mail_is_taken_when_the_program_must_stop() -> None:
+    with world_with("one", "two", "three") as world:
+        taken: list[bytes] = []
+        server = settings.load(world.settings).server("pop3")
+        with Mailbox(server, world.clock) as mailbox:
+            stopping = lambda: len(taken) == 2  # noqa: E731
+            for mail in incoming(mailbox, Attempts(), "a", 9999, world.host, stopping):
+                taken.append(mail.raw)
+        assert len(taken) == 2 and left(world) == ["three"]

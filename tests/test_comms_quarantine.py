@@ -48,3 +48,41 @@ def test_a_directory_that_cannot_be_written_is_an_error_that_names_it(tmp_path: 
     (tmp_path / "kept").write_text("a file is in the way")
     with pytest.raises(StateError, match="kept: a mail cannot be kept"):
         Quarantine(tmp_path / "kept").keep(b"x", NOW)
+
+
+# ── the share of those who are known ─────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("max_files", "junk"), [(10, 500), (2, 5), (3, 100), (10, 10), (500, 600)])
+def test_junk_does_not_push_out_the_mail_of_people_who_are_known(
+    tmp_path: Path, max_files: int, junk: int
+) -> None:
+    quarantine = Quarantine(tmp_path / "kept", max_files=max_files)
+    path = quarantine.keep(b"from an administrator", NOW, known=True)
+    for number in range(junk):
+        quarantine.keep(b"junk %d" % number, NOW + 1 + number)
+    assert path.exists() and len(stored(quarantine)) == max_files
+
+
+def test_large_junk_does_not_push_it_out_either(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "kept", max_bytes=1000)
+    path = quarantine.keep(b"x" * 400, NOW, known=True)
+    for number in range(10):
+        quarantine.keep(b"y" * 500 + b"%d" % number, NOW + 1 + number)
+    assert path.exists()
+
+
+def test_the_share_is_not_more_than_half_if_others_need_the_room(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "kept", max_files=10)
+    for number in range(50):
+        quarantine.keep(b"known %d" % number, NOW + number, known=True)
+    assert len(stored(quarantine)) == 10, "what others leave free"
+    for number in range(50):
+        quarantine.keep(b"junk %d" % number, NOW + 100 + number)
+    kept = stored(quarantine)
+    assert sum(raw.startswith(b"known") for raw in kept) == 5 and len(kept) == 10
+
+
+def test_a_mail_is_kept_once_whoever_sent_it(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "kept")
+    assert quarantine.keep(b"x", NOW, known=True) == quarantine.keep(b"x", NOW + 9)

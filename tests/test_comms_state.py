@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from comms.errors import StateError
+from comms.ledger import Ledger
 from comms.state import State
 
 
@@ -114,3 +117,99 @@ def test_a_state_file_that_cannot_be_used_is_not_kept_open(tmp_path: Path, spoil
         State(tmp_path / "s")
     assert caught.value
     assert [connection for connection in open_connections() if connection not in before] == []
+
+
+# ── the same file under another name ─────────────────────────────────────────
+
+
+def symlink(path: Path) -> Path:
+    other = path.with_name("link")
+    other.symlink_to(path)
+    return other
+
+
+def chain(path: Path) -> Path:
+    other = path.with_name("chain")
+    other.symlink_to(symlink(path))
+    return other
+
+
+def folder_link(path: Path) -> Path:
+    folder = path.parent.with_name(path.parent.name + "-link")
+    folder.symlink_to(path.parent)
+    return folder / path.name
+
+
+def dots(path: Path) -> Path:
+    return path.parent / ".." / path.parent.name / path.name
+
+
+def hard_link(path: Path) -> Path:
+    other = path.with_name("hard")
+    other.hardlink_to(path)
+    return other
+
+
+def relative(path: Path) -> Path:
+    return Path(os.path.relpath(path))
+
+
+@pytest.mark.parametrize("name", [symlink, chain, folder_link, dots, hard_link, relative])
+@pytest.mark.parametrize("other_first", [False, True])
+def test_a_state_file_has_one_owner_whatever_it_is_called(
+    tmp_path: Path, name: Callable[[Path], Path], other_first: bool
+) -> None:
+    State(tmp_path / "s").close()
+    other = name(tmp_path / "s")
+    paths = [other, tmp_path / "s"] if other_first else [tmp_path / "s", other]
+    first, second = State(paths[0]), State(paths[1])
+    first.lock()
+    with pytest.raises(StateError, match="another instance is at work on it"):
+        second.lock()
+    first.close()
+    second.lock()
+    second.close()
+
+
+# ── damage ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("value", ["", "{", "[" * 100_000, "nul", "'x'"])
+def test_a_damaged_value_is_an_error_of_the_state(tmp_path: Path, value: str) -> None:
+    with State(tmp_path / "s") as state:
+        with state.transaction() as db:
+            db.execute("INSERT INTO memory VALUES ('key', ?)", (value,))
+        with pytest.raises(StateError, match="damaged"):
+            state.recall("key")
+
+
+@pytest.mark.parametrize("column", ["facts", "outcome", "intended"])
+def test_a_damaged_ledger_is_an_error_of_the_state(tmp_path: Path, column: str) -> None:
+    with State(tmp_path / "s") as state:
+        ledger = Ledger(state)
+        with state.transaction() as db:
+            ledger.intend(db, ["key"], "t", "what", {}, 1.0)
+            db.execute(f"UPDATE ledger SET {column} = 'x'")
+        with pytest.raises(StateError, match="damaged"):
+            ledger.find("key")
+
+
+def test_a_file_that_is_damaged_while_it_is_open_is_an_error_of_the_state(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state:
+        with state.transaction() as db:
+            for number in range(2000):
+                state.remember(db, f"key {number}", "x" * 100)
+    raw = bytearray((tmp_path / "s").read_bytes())
+    raw[8192:] = os.urandom(len(raw) - 8192)
+    (tmp_path / "s").write_bytes(raw)
+    with pytest.raises(StateError), State(tmp_path / "s") as state:
+        with state.transaction() as db:
+            for number in range(2000):
+                state.remember(db, f"key {number}", "y")
+
+
+def test_an_error_of_the_block_is_not_replaced_by_one_of_the_rollback(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state, pytest.raises(ZeroDivisionError):
+        with state.transaction() as db:
+            db.execute("ROLLBACK")  # as a full disk does
+            raise ZeroDivisionError

@@ -256,7 +256,7 @@ OPEN = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber
     ("stanza", "text"),
     [
         (b"<message a='>>>>'><body>x</body></message>", "x"),
-        (b'<message a="\'>\'"><body>y</body></message>', "y"),
+        (b"<message a=\"'>'\"><body>y</body></message>", "y"),
         (b"<message><body>a > b ' c</body></message>", "a > b ' c"),
         (b"<message><body><![CDATA[<b> ' \" ]] > ]]>z</body></message>", "<b> ' \" ]] > z"),
         (b"<message><body><![CDATA[]]>]</body></message>", "]"),

@@ -37,7 +37,9 @@ def slow_attacks(pattern: Pattern) -> list[str]:
 
 def test_every_pattern_can_be_found() -> None:
     unknown = [place for place in UNKNOWN if place.partition(":")[0] not in OURS]
-    assert not unknown, "write each pattern where it can be evaluated: as a text, or at module level"
+    assert not unknown, (
+        "write each pattern where it can be evaluated: as a text, or at module level"
+    )
     assert len(FOUND) > 60
 
 
