@@ -11,6 +11,7 @@ This is the mail side of commands.py, which decides who may run what.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import sqlite3
 from collections.abc import Callable
@@ -103,12 +104,15 @@ class MailDoor:
             if count:
                 self._host.say(f"{count} mails arrived.")
             attempts, stopping = self._commands.ledger, self._clock.stopping
-            for arrived in incoming(mailbox, attempts, place, LIMIT, self._host, stopping):
-                try:
-                    self._take(arrived, place)
-                except StateError:
-                    arrived.blameless = True
-                    raise
+            mails = incoming(mailbox, attempts, place, LIMIT, self._host, stopping)
+            # Closed at once after an error, while the attempts can still be stored.
+            with contextlib.closing(mails):
+                for arrived in mails:
+                    try:
+                        self._take(arrived, place)
+                    except StateError:
+                        arrived.blameless = True
+                        raise
         return count
 
     def objection(self, mail: Mail) -> str:

@@ -17,7 +17,7 @@ not the fault of a mail, and does not count as one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
@@ -108,7 +108,7 @@ def incoming(
     limit: int,
     host: Host,
     stopping: Callable[[], bool] = lambda: False,
-) -> Iterator[Incoming]:
+) -> Generator[Incoming, None, None]:
     """Yields each mail, and deletes it after the loop's body. Raises CommsError.
 
     `account` distinguishes mailboxes in the keys of `attempts`. Mails larger than `limit` bytes

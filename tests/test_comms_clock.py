@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from comms.clock import Clock, Once, RealClock
+from comms.clock import Clock, Interrupted, Once, RealClock
 from comms.link import Link
 from fakes.clock import START
 from fakes.world import World
@@ -82,3 +86,71 @@ def test_in_a_rehearsal_or_stop_ends_a_wait_with_the_rehearsal() -> None:
         assert world.clock.elapsed == 60
         assert not clock.wait(None, START + 90)
         assert world.clock.elapsed == 90
+
+
+# ── a limit for what computes ────────────────────────────────────────────────
+
+
+def spin() -> None:
+    while True:
+        with contextlib.suppress(Exception):
+            sum(range(1000))
+
+
+def match_for_ever() -> None:
+    re.search(r"(?:a|aa)+$", "a" * 100 + "!")
+
+
+def swallow_everything() -> None:
+    for _ in range(10**9):
+        try:
+            sum(range(100))
+        except Exception:
+            continue
+
+
+@pytest.mark.parametrize("work", [spin, match_for_ever, swallow_everything])
+def test_what_computes_too_long_is_interrupted(real: RealClock, work: Callable[[], None]) -> None:
+    with pytest.raises(Interrupted, match=r"more than 0\.1 s"), real.limit(0.1):
+        work()
+    assert not real.stopping()
+
+
+@pytest.mark.parametrize("work", [spin, match_for_ever])
+def test_what_computes_is_interrupted_when_the_program_is_asked_to_stop(
+    real: RealClock, work: Callable[[], None]
+) -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: real.stop())
+    killer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+    killer.start()
+    try:
+        with pytest.raises(Interrupted, match="asked to stop"), real.limit(30):
+            work()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        killer.join()
+    assert real.stopping()
+    with pytest.raises(Interrupted), real.limit(30):
+        pass
+
+
+def test_a_limit_does_nothing_to_what_is_quick(real: RealClock) -> None:
+    with real.limit(1):
+        pass
+    with pytest.raises(ZeroDivisionError), real.limit(1):
+        1 // 0  # noqa: B018
+    real.stop()
+    assert real.stopping()
+
+
+def test_in_another_thread_there_is_no_limit(real: RealClock) -> None:
+    done: list[int] = []
+
+    def work() -> None:
+        with real.limit(0.001):
+            done.append(sum(range(100_000)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done

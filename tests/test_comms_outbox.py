@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from comms.compose import Message
-from comms.outbox import Outbox
+from comms.errors import StateError
+from comms.outbox import LONGEST_PAUSE, Outbox
 from comms.settings import Server, load
 from comms.state import State
 from fakes.world import World
@@ -151,7 +152,8 @@ from pathlib import Path
 
 from comms import smtp
 from comms.compose import Message
-from comms.outbox import Outbox
+from comms.errors import StateError
+from comms.outbox import LONGEST_PAUSE, Outbox
 from comms.state import State
 
 
@@ -193,3 +195,49 @@ def test_a_mail_that_a_killed_program_was_sending_is_unknown_or_sent_again(
             "SELECT message_id, status FROM outbox JOIN outbox_recipient ON mail = id"
         )
         assert rows == on_record
+
+
+# ── a wall clock that is wrong ───────────────────────────────────────────────
+
+YEAR = 365 * 86400.0
+
+
+@pytest.mark.parametrize("ahead", [3 * YEAR, 3 * 3600.0, 86400.0, 6 * 86400.0])
+def test_a_mail_that_was_put_when_the_clock_was_ahead_is_due(ahead: float) -> None:
+    with rehearsal() as world, State(world.folder / "s") as state:
+        outbox = Outbox(state)
+        world.clock.jump(ahead)
+        put(outbox, world, at_least_once=True)
+        world.clock.jump(-ahead)
+        assert flush(outbox, world) == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("ahead", [3 * YEAR, 86400.0])
+def test_such_a_mail_is_tried_again_and_not_given_up_at_once(ahead: float) -> None:
+    with rehearsal("connect refuse times 2") as world, State(world.folder / "s") as state:
+        outbox = Outbox(state)
+        world.clock.jump(ahead)
+        put(outbox, world)
+        assert flush(outbox, world) == ["waiting", "waiting"]
+        world.clock.jump(-ahead)
+        assert flush(outbox, world) == ["waiting", "waiting"]
+        world.clock.advance(LONGEST_PAUSE)
+        assert flush(outbox, world) == ["sent", "sent"]
+
+
+def test_a_pause_is_kept_although_it_is_not_longer_than_the_longest() -> None:
+    with rehearsal("connect refuse times 1") as world, State(world.folder / "s") as state:
+        outbox = Outbox(state)
+        put(outbox, world)
+        assert flush(outbox, world) == ["waiting", "waiting"] and flush(outbox, world) == []
+
+
+@pytest.mark.parametrize("spoiled", ["made = 'x'", "data = 1", "made = NULL"])
+def test_a_damaged_outbox_is_an_error_of_the_state(spoiled: str) -> None:
+    with rehearsal() as world, State(world.folder / "s") as state:
+        outbox = Outbox(state)
+        put(outbox, world)
+        with pytest.raises(StateError):
+            with state.transaction() as db:
+                db.execute(f"UPDATE outbox SET {spoiled}")
+            outbox.flush(server_of(world), world.clock, world.host)

@@ -80,3 +80,29 @@ def test_nobody_hears_the_same_change_twice(verdicts: str) -> None:
     found = [item for item in news(verdicts) if item not in ("", "reminder")]
     assert all(first != second for first, second in pairwise(found))
     assert found[:1] != ["up"], "the service is assumed to be up at first"
+
+
+# ── a wall clock that is set back ────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("back", [60.0, 7200.0, 86400.0, 3 * 365 * 86400.0])
+def test_reminders_come_although_the_clock_was_set_back(back: float) -> None:
+    watch, now = Watch(), 1e9
+    for _ in range(3):
+        watch, _ = watch.check("down", now, LIMITS)
+        now += 10
+    assert watch.announced == "down"
+    now -= back
+    heard = []
+    for _ in range(3):
+        watch, news = watch.check("down", now, LIMITS)
+        heard.append(news)
+        now += 10
+    assert heard[0] == "reminder" and heard[1:] == ["", ""]
+
+
+@pytest.mark.parametrize("back", [86400.0, 3 * 365 * 86400.0])
+def test_changes_in_the_future_do_not_count_as_flapping(back: float) -> None:
+    watch = Watch(state="up", seen="up", count=9, changes=tuple(1e9 + n for n in range(9)))
+    watch, news = watch.check("up", 1e9 - back, LIMITS)
+    assert news == "" and watch.changes == ()

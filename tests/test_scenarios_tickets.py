@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import re
 import sqlite3
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from comms import settings
+from comms.clock import Interrupted
 from comms.errors import CommsError, SettingsError, StateError
 from comms.read import read
 from fakes.drills import POISON
@@ -580,3 +582,124 @@ def test_any_mail_is_a_ticket_or_a_response_or_is_kept(pieces: list[bytes]) -> N
         played = Played(world)
         assert len(played.tickets) + len(played.kept) == 1 and played.left == 0
         assert not [text for text in played.events if "breaks the program" in text]
+
+
+# ── what is not the fault of a mail ──────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        OSError(5, "Input/output error"),
+        PermissionError(13, "Permission denied"),
+        BrokenPipeError(),
+        TimeoutError(),
+    ],
+)
+def test_an_error_of_the_machine_is_not_the_fault_of_a_mail(
+    monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def failing(raw: bytes) -> Any:
+        raise error
+
+    with World(WORLD, rehearsal=True) as world:
+        world.mail.deliver(TICKETS, REQUEST)
+        loaded = settings.load(world.settings, world.folder)
+        with monkeypatch.context() as patched:
+            patched.setattr(tickets_desk, "read", failing)
+            for _ in range(6):
+                with pytest.raises(StateError) as caught:
+                    tickets.run(world.clock, loaded, world.host)
+                assert caught.value.exit_code == 5
+        assert len(world.mail.maildrop(TICKETS).rows) == 1
+        tickets.run(world.clock, loaded, world.host)
+        played = Played(world)
+        assert len(played.tickets) == 1 and not played.kept and played.answered == [CAROL]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError(), MemoryError(), RecursionError(), UnicodeError("x"), Interrupted("x")],
+)
+def test_a_mail_that_cannot_be_read_is_a_ticket_that_says_so(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def failing(raw: bytes) -> Any:
+        if b"POISON" in raw:
+            raise error
+        return read(raw)
+
+    monkeypatch.setattr(tickets_desk, "read", failing)
+    played = play(customer_mail("POISON"), REQUEST)
+    assert [(owner, subject) for owner, subject, _ in played.tickets] == [
+        (CAROL, "(could not be read)"),
+        (CAROL, "The printer is on fire"),
+    ]
+    assert "kept as" in played.tickets[0][2] and len(played.kept) == 1 and played.left == 0
+    assert played.answered == [CAROL], "a program may have written what cannot be read"
+
+
+@pytest.mark.parametrize("fault", ["RETR after 50", "RETR hang up", "DELE hang up"])
+def test_a_network_that_fails_often_is_not_the_fault_of_a_mail(fault: str) -> None:
+    played = play(REQUEST, faults=(f"{fault} times 5",), until=400)
+    assert len(played.tickets) == 1 and not played.kept and played.left == 0
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + b"x" * 50_000)
+
+
+def text(path: Path) -> None:
+    path.write_text("not a database")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def scramble(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw[:4096] + bytes(len(raw) - 4096))
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def other_tables(path: Path) -> None:
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for table in ("ticket", "letter", "seen", "answer", "try"):
+            db.execute(f"CREATE TABLE {table} (x INTEGER)")
+
+
+@pytest.mark.parametrize("spoil", [overwrite, text, cut, scramble, folder, other_tables])
+def test_a_damaged_database_is_an_error_of_the_state(spoil: Any) -> None:
+    with World(WORLD, rehearsal=True) as world:
+        world.mail.deliver(TICKETS, REQUEST)
+        loaded = settings.load(world.settings, world.folder)
+        tickets.run(world.clock, loaded, world.host)
+        spoil(world.folder / "tickets.sqlite3")
+        world.mail.deliver(TICKETS, customer_mail("another"))
+        with pytest.raises(StateError) as caught:
+            tickets.run(world.clock, loaded, world.host)
+        assert caught.value.exit_code == 5 and str(caught.value).startswith("sqlite:///")
+
+
+@pytest.mark.parametrize(
+    "address", ["a@" + "ü" * 80 + ".test", "a@ü..test", '"a\\b"@b.test', "a@xn--.test"]
+)
+def test_an_address_that_cannot_be_answered_has_a_ticket_anyway(address: str) -> None:
+    mail = customer_mail("Hello", f"<{address}>")
+    played = play(mail)
+    assert len(played.tickets) + len(played.kept) == 1 and played.left == 0
+    assert not [event for event in played.events if "breaks the program" in event]
+
+
+def test_a_subject_of_many_spaces_costs_no_time() -> None:
+    began = time.process_time()
+    assert tickets_desk.without_numbers("a" + " " * 300_000 + "b").startswith("a ")
+    assert tickets_desk.without_numbers("[#" * 100_000)
+    assert time.process_time() - began < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import types
 from collections.abc import Callable
@@ -92,8 +93,10 @@ class Desk:
                     self._host,
                     self._clock.stopping,
                 )
-                for item in mails:
-                    self._take(item)
+                # Closed at once after an error, while the attempts can still be stored.
+                with contextlib.closing(mails):
+                    for item in mails:
+                        self._take(item)
         except (Unreachable, TryLater, Refused, Unknown) as error:
             self._host.log("mailbox", "warning", trouble=error)
             failure = error
