@@ -142,8 +142,8 @@ def _sorted(mailbox: Mailbox, attempts: Attempts, account: str) -> tuple[_Listed
     listed = []
     for entry in mailbox.entries():
         key = f"{account}/{entry.id or entry.number}"
-        begun = attempts.attempts(key) + attempts.attempts(_lost(key))
-        listed.append((begun, key, entry))
+        earlier = attempts.attempts(key) + attempts.attempts(_lost(key))
+        listed.append((earlier, key, entry))
     new = [item for item in listed if item[0] == 0]
     begun = [item for item in listed if item[0] > 0]
     return new, sorted(begun, key=itemgetter(0))

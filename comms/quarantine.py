@@ -10,7 +10,6 @@ from pathlib import Path
 
 from comms.errors import StateError
 
-
 KNOWN = ".known.eml"  # how the name of a file ends whose sender is known
 
 

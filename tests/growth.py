@@ -14,6 +14,7 @@ contains a repeat is repeated, after what must precede it, and followed by what 
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import importlib
 import inspect
@@ -175,13 +176,13 @@ def patterns() -> tuple[list[Pattern], list[str]]:
                     continue
                 place = f"{module.__name__}:{node.lineno}"
                 try:
-                    pattern = _compiled(node, method, scope, module)
+                    made = _compiled(node, method, scope, module)
                 except NameError:
                     if isinstance(scope, ast.FunctionDef):
                         unknown.append(place)
                     continue
-                if pattern is not None:
-                    add(pattern, place, set() if method == "compile" else {method})
+                if made is not None:
+                    add(made, place, set() if method == "compile" else {method})
     return list(found.values()), sorted(set(unknown))
 
 
@@ -215,13 +216,13 @@ def _compiled(
     source = ast.unparse(node.args[0])
     names: dict[str, Any] = dict(vars(module))
     for statement in ast.walk(scope):  # a pattern may have a local name
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            if statement.targets[0].id in source and statement.targets[0].id not in names:
-                source += f" {ast.unparse(statement.value)}"
-                try:
-                    names[statement.targets[0].id] = _value(statement.value, names)
-                except Exception:
-                    continue
+        if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
+            continue
+        name = statement.targets[0].id
+        if name in source and name not in names:
+            source += f" {ast.unparse(statement.value)}"
+            with contextlib.suppress(Exception):
+                names[name] = _value(statement.value, names)
     if "re.escape(" in source:
         return None
     flags = 0
@@ -274,9 +275,9 @@ def _units(items: list[Any], prefix: str, preferred: str) -> Iterator[tuple[str,
         before = prefix + _sample(items[:first], preferred)
         for last in range(first + 1, min(first + 4, len(items)) + 1):
             window = items[first:last]
-            if any(str(op) in REPEATS for op, _ in _flat(window)):
-                if unit := _sample(window, preferred):
-                    yield before, unit
+            repeats = any(str(op) in REPEATS for op, _ in _flat(window))
+            if repeats and (unit := _sample(window, preferred)):
+                yield before, unit
         for inner in _inner(*items[first]):
             if str(items[first][0]) != "IN":
                 yield from _units(list(inner), before, preferred)
@@ -381,8 +382,6 @@ def _required(function: Any) -> list[inspect.Parameter]:
 
 
 def _kind(function: Any) -> str:
-    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
-        wanted = _required(function)
     wanted = _required(function)
     if len(wanted) != 1:
         return ""
@@ -485,7 +484,8 @@ MAILS = (
     "\r\n",
     "Content-Type: text/html\r\n\r\n",
     "Content-Type: text/html\r\n\r\n<a ",
-    "Content-Type: text/plain; format=flowed\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+    "Content-Type: text/plain; format=flowed\r\n\r\n",
+    "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
     "Content-Transfer-Encoding: base64\r\n\r\n",
     "X-Failed-Recipients: a@b.c\r\nReturn-Path: <>\r\n\r\nmessage-id:",
     "X-Failed-Recipients: a@b.c\r\nReturn-Path: <>\r\n\r\nmessage-id:<a@",

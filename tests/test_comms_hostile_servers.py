@@ -15,6 +15,7 @@ from comms import pop3, smtp
 from comms.clock import RealClock
 from comms.errors import CommsError, OddReply, Unreachable
 from comms.link import ANSWER, Link
+from comms.mailbox import Entry
 from comms.settings import Server
 from tests.scripted import JumpingClock, Peer, RecordingHost
 
@@ -220,7 +221,7 @@ def test_a_program_goes_on_after_an_odd_reply_within_a_mail(clock: JumpingClock)
     script = pop3_script((b"DELE", b"odd\r\n"))
     with Peer(script) as peer, pytest.raises(Unreachable):
         with pop3.Mailbox(server("pop3", peer.port), clock) as mailbox:
-            mailbox.delete(pop3.Entry("", 1, 1))
+            mailbox.delete(Entry("", 1, 1))
 
 
 @pytest.mark.parametrize(

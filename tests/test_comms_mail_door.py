@@ -111,7 +111,7 @@ def mail_rules(sender: str, user: str = "mysql@yourco.test", inbox: str = INBOX)
 def test_a_sender_that_no_receipt_could_have_is_refused_at_the_start(
     sender: str, user: str
 ) -> None:
-    with pytest.raises(SettingsError, match="sender: .*; write sender = ") as caught:
+    with pytest.raises(SettingsError, match=r"sender: .*; write sender = ") as caught:
         mail_rules(sender, user)
     assert caught.value.exit_code == 2
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from comms.toc.messages import encode, quote
 
-
 _BREAK = re.compile(r"\r\n|\r|\n")
 _HTML_BREAK = re.compile(r"\r\n|\r|\n|<br\s*/?>", re.I)
 

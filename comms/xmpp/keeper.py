@@ -24,8 +24,8 @@ Step = Literal["nothing", "connect", "ping", "give up"]
 class Keeper:
     """The times of one connection, on the monotonic clock.
 
-    A wall clock that is set back neither delays a ping nor keeps a dead connection. `timeout` is how
-    long a ping may stay unanswered, in seconds.
+    A wall clock that is set back neither delays a ping nor keeps a dead connection. `timeout` is
+    how long a ping may stay unanswered, in seconds.
     """
 
     def __init__(self, clock: Clock, host: Host, timeout: float) -> None:
