@@ -53,7 +53,7 @@ class Clock(Protocol):
     """Time and waiting."""
 
     def time(self) -> float:
-        """Returns the time in seconds since the epoch, UTC. Somebody may set it back."""
+        """Returns the time in seconds since the epoch, UTC. It may be set back."""
 
     def monotonic(self) -> float:
         """Returns seconds since any moment. They only grow, so that pauses are measured by them."""

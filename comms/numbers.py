@@ -1,4 +1,4 @@
-"""The one way to read a whole number that somebody else has written."""
+"""The one way to read a whole number that another program has written."""
 
 from __future__ import annotations
 

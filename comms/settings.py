@@ -320,7 +320,7 @@ def _tables(path: Path) -> dict[str, Any]:
 def _secrets(protocol: str, table: object) -> list[str]:
     """Returns what no error about a server's table may show.
 
-    That is the value of every key for passwords, whatever its type is, and what somebody may have
+    That is the value of every key for passwords, whatever its type is, and what a user may have
     written into the wrong line: a long value where a number or one of a few words belongs.
     """
     if not isinstance(table, Mapping):

@@ -6,7 +6,7 @@
     for door in doors():                  # each function that reads text or bytes from others
         ...
 
-Nothing here is a list that somebody has to keep: modules are imported, their objects looked at, and
+Nothing here is a list that has to be kept: modules are imported, their objects looked at, and
 their source is parsed. Attacks on a pattern are made from its own parts: each run of parts that
 contains a repeat is repeated, after what must precede it, and followed by what cannot match.
 """

@@ -167,8 +167,8 @@ class Broken(io.StringIO):
 )
 def test_saying_and_logging_never_raise(error: Exception) -> None:
     host = RealHost(out=Broken(error), err=Broken(error))
-    host.say("text")
-    host.log("event", fact=1)
+    assert host.say("text") is None  # type: ignore[func-returns-value]
+    assert host.log("event", fact=1) is None  # type: ignore[func-returns-value]
 
 
 def test_a_console_that_cannot_show_a_character_shows_an_escape() -> None:

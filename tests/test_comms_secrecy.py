@@ -1,4 +1,4 @@
-"""No error shows a password, in whatever form and wherever somebody wrote it."""
+"""No error shows a password, in whatever form and wherever a user wrote it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ mail_poll = 30                                  # seconds
 sender = "MySQL <bot@yourco.test>"              # optional: of receipts by mail
 
 A message that the program has received, and has not stored yet when it is killed, is lost: the
-server believes that it has arrived. Whoever gets no answer should send the command again.
+server believes that it has arrived. A user who gets no answer should send it again.
 
 Fault: xmpp message split 1 -> all hold
 Fault: xmpp iq split 3 -> all hold
