@@ -26,6 +26,7 @@ _TOKEN = re.compile(
 )
 _DOT_ATOM = re.compile(rf"{_TEXT}+(?:\.{_TEXT}+)*")
 _COMMENT = re.compile(r"[()\\]")
+_SHOWN = 200  # characters of a wrong field that an error repeats
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ \u0080-\U0010ffff-]+")
 
 
@@ -75,8 +76,96 @@ def parse_one(text: str) -> Address:
     parser = _Parser(text)
     found = parser.addresses()
     if len(found) != 1 or parser.groups:
-        raise ValueError(f"one address expected, {len(found)} found in {text!r}")
+        raise ValueError(f"one address expected, {len(found)} found in {parser._shown}")
     return found[0]
+
+
+def parse_leniently(text: str, any_name: bool = False) -> Address:
+    """Returns the only address of a field that real programs have written, whatever its name.
+
+    A name may contain brackets, commas in encoded words, or bytes that are not UTF-8 (kept as
+    surrogates, see comms.words). A name that shows a different address is ambiguous, and an error
+    unless `any_name` is true: then the address in angle brackets counts, or else the only one in
+    the text. Raises ValueError.
+    """
+    try:
+        return parse_one(text)
+    except ValueError as error:
+        problem = error
+    *others, last = _items(text)
+    name, bracket, rest = last.rpartition("<")
+    address, closed, after = rest.partition(">")
+    if bracket and closed and not after.strip(" \t,;>"):
+        name = words.decode(",".join([*others, name]).strip(" \t\"'<"))
+        found = _addr_spec(address)
+        shown = {other.casefold() for other in _LIKE_AN_ADDRESS.findall(name)} - {found.casefold()}
+        # Two items with an address each are a list, and not a name.
+        several = any(_LIKE_AN_ADDRESS.search(item) for item in others)
+        if found and not (several and shown) and (any_name or not shown):
+            return Address(name.strip(" \t\"'"), found)
+    elif any_name:
+        several = {_addr_spec(match) for match in _LIKE_AN_ADDRESS.findall(text)} - {""}
+        if len(several) == 1:
+            return Address("", several.pop())
+    raise problem
+
+
+def parse_list_leniently(text: str) -> tuple[list[Address], list[str]]:
+    """Returns the addresses of a list that can be read, and what is wrong with the others."""
+    try:
+        return parse(text), []
+    except ValueError as error:
+        problem = str(error)
+    found, problems = [], []
+    waiting: list[str] = []  # of a name with a comma that should have been quoted
+    for item in _items(text):
+        waiting.append(item)
+        if "@" not in item:
+            continue
+        try:
+            found.append(parse_leniently(",".join(waiting).strip(" \t,")))
+        except ValueError as error:
+            problems.append(str(error))
+        waiting = []
+    if any(item.strip() for item in waiting):
+        problems.append(problem)
+    return found, problems
+
+
+_ITEM = re.compile(
+    r"""(?:=\?[^?\s,]{1,80}\?[bq]\?[^?\s]*\?=|"[^"]*"|<[^<>]*>|[^,"<=]+|[^,])""", re.I
+)
+_LIKE_AN_ADDRESS = re.compile(r"[^\s<>(),;:\"\[\]@\\]{1,100}@[^\s<>(),;:\"\[\]@\\]{1,255}")
+
+
+def _items(text: str) -> list[str]:
+    """Splits a list at its commas, except for those in quotes, brackets and encoded words."""
+    if text.count('"') % 2:
+        text = text.replace('"', "")  # a quote that is never closed protects nothing
+    items, at, begin = [], 0, 0
+    while at < len(text):
+        match = _ITEM.match(text, at)
+        if match is None:  # a comma
+            items.append(text[begin:at])
+            begin = at = at + 1
+        else:
+            at = match.end()
+    return [*items, text[begin:]]
+
+
+def _addr_spec(text: str) -> str:
+    """Returns an address in valid form, "" if it cannot be brought into one.
+
+    Some Japanese providers gave out addresses with two dots in a row, or one before the @. They
+    are valid in quotes.
+    """
+    text = text.strip()
+    if is_address(text):
+        return text
+    local, _, domain = text.rpartition("@")
+    quoted = f"{_quoted(local)}@{domain}"
+    dots = re.fullmatch(rf"(?:{_TEXT}|\.)+", local) is not None
+    return quoted if dots and is_address(quoted) else ""
 
 
 def is_address(text: str) -> bool:
@@ -92,6 +181,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")  # for errors
         self.groups = 0
         self._tokens = list(self._tokenized())
         self._at = 0
@@ -140,7 +230,7 @@ class _Parser:
                 continue
             if self._peek()[0] == "end":
                 return found
-            raise ValueError(f"{self._peek()[1]!r} is not expected there in {self.text!r}")
+            raise ValueError(f"{self._peek()[1]!r} is not expected there in {self._shown}")
 
     def _address(self) -> list[Address]:
         """Parses a single address, or a group such as `friends: a@b, c@d;`."""
@@ -156,7 +246,7 @@ class _Parser:
                 members.append(self._mailbox())
                 self._space()
                 if not self._take(",") and self._peek() != ("special", ";"):
-                    raise ValueError(f"a group is opened and never closed in {self.text!r}")
+                    raise ValueError(f"a group is opened and never closed in {self._shown}")
             return members
         self._at = begin
         return [self._mailbox()]
@@ -172,7 +262,7 @@ class _Parser:
             address = self._addr_spec()
             self._space()
             if not self._take(">"):
-                raise ValueError(f"a bracket is opened and never closed in {self.text!r}")
+                raise ValueError(f"a bracket is opened and never closed in {self._shown}")
             return Address(words.decode(phrase), address)
         self._at = begin
         return Address("", self._addr_spec())
@@ -193,7 +283,7 @@ class _Parser:
     def _addr_spec(self) -> str:
         local = self._dotted("quoted")
         if not self._take("@"):
-            raise ValueError(f"{self.text!r} does not contain an address like user@example.org")
+            raise ValueError(f"{self._shown} does not contain an address like user@example.org")
         return f"{local}@{self._dotted('literal')}"
 
     def _dotted(self, other: str) -> str:
@@ -207,7 +297,7 @@ class _Parser:
         while True:
             kind, value = self._peek()
             if kind != "atom":
-                raise ValueError(f"{self.text!r} does not contain an address like user@example.org")
+                raise ValueError(f"{self._shown} does not contain an address like user@example.org")
             parts.append(value)
             self._at += 1
             if self._peek() != ("special", "."):

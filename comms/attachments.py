@@ -44,15 +44,18 @@ def safe_name(text: str) -> str:
 def uniquely_named(attachments: list[Attachment]) -> list[Attachment]:
     """Returns the attachments with names that are neither empty nor repeated, whatever the case."""
     seen: set[str] = set()
+    counts: dict[str, int] = {}  # where to go on counting, so that a thousand equal names are quick
     found = []
     for number, attachment in enumerate(attachments, 1):
         guessed = f"part-{number}{mimetypes.guess_extension(attachment.type) or '.bin'}"
         name = attachment.name or guessed
         stem, dot, extension = name.rpartition(".")
-        count = 1
+        key = name.casefold()
+        count = counts.get(key, 1)
         while name.casefold() in seen:
             count += 1
             name = f"{stem} ({count}){dot}{extension}" if dot else f"{extension} ({count})"
+        counts[key] = count
         seen.add(name.casefold())
         found.append(dataclasses.replace(attachment, name=name))
     return found

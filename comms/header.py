@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from comms import words
 from comms.addresses import Address
@@ -13,7 +13,9 @@ from comms.addresses import Address
 LINE = 76
 LONGEST_LINE = 998  # bytes that no line of a mail may exceed (RFC 5322 §2.1.1)
 NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 §3.6.8
-MESSAGE_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
+# Printable and bounded, because programs store ids and repeat them in headers.
+_ID_PART = r"[^<>@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,450}"
+MESSAGE_ID = re.compile(rf"<{_ID_PART}@{_ID_PART}>")
 
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 
@@ -79,39 +81,106 @@ def _folded(name: str, pieces: list[str]) -> str:
 
 # ── reading ──────────────────────────────────────────────────────────────────
 
+# Names that show that a line belongs to a header, where the line before it does not.
+_KNOWN = re.compile(
+    r"(?:from|sender|reply-to|to|cc|subject|date|message-id|mime-version|content-[a-z-]+|received"
+    r"|return-path|references|in-reply-to|x-[a-z-]+)",
+    re.I,
+)
+_JUNK_LINES = 5  # as many lines in a row may be no fields, if a known field follows them
 
-def fields(raw: bytes) -> Iterator[tuple[str, str]]:
-    """Yields (name, unfolded value) of each header field, in order, still encoded (RFC 2047).
 
-    The header ends at the first line that is not a field.
+def split(
+    raw: bytes, at: int = 0, is_delimiter: Callable[[bytes], bool] = lambda line: False
+) -> tuple[list[tuple[str, bytes]], int]:
+    """Returns (name, unfolded bytes) of each field from `at` on, and where the body begins.
+
+    The header ends at an empty line, or at the first line that is not a field. The separators of
+    mailbox files (`From ann@…`) are ignored, and so are a few lines that are not fields if a field
+    with a well-known name follows. `is_delimiter` recognises the lines that end a part (RFC 2046).
     """
-    name, pieces = "", []
-    at = 0
+    fields: list[tuple[str, bytes]] = []
+    name, pieces, junk = "", [b""], False
     while at < len(raw):
-        end = raw.find(b"\n", at)
-        end = len(raw) if end < 0 else end
-        line = raw[at:end].rstrip(b"\r")
-        at = end + 1
-        if line[:1] in (b" ", b"\t") and name:
+        line, after = _line(raw, at)
+        if line[:1] in (b" ", b"\t") and (name or junk):
             pieces.append(line)
+            at = after
             continue
-        if name:
-            yield name, _value(name, b"".join(pieces).strip())
-        field_name, colon, rest = line.partition(b":")
-        name = field_name.rstrip().decode("ascii", "replace") if colon else ""
-        if not NAME.fullmatch(name):
-            return
-        pieces = [rest]
+        if line.startswith(b"--") and is_delimiter(line):
+            break
+        found, value = _field(line)
+        if found:
+            if name:
+                fields.append((name, b"".join(pieces).strip()))
+            name, pieces, junk = found, [value], False
+        elif line.startswith((b"From ", b">From ")):
+            junk = True
+            if name:
+                fields.append((name, b"".join(pieces).strip()))
+            name, pieces = "", []
+        elif line and (name or fields) and _known_field_follows(raw, after):
+            junk = True
+            if name:
+                fields.append((name, b"".join(pieces).strip()))
+            name, pieces = "", []
+        else:
+            at = at if line else after
+            break
+        at = after
     if name:
-        yield name, _value(name, b"".join(pieces).strip())
+        fields.append((name, b"".join(pieces).strip()))
+    return fields, at
 
 
-def _value(name: str, raw: bytes) -> str:
-    """Returns a field's bytes as text.
+def _line(raw: bytes, at: int) -> tuple[bytes, int]:
+    """Returns the line at `at` without its end, and where the next one begins."""
+    end = raw.find(b"\n", at)
+    end = len(raw) if end < 0 else end
+    return raw[at:end].rstrip(b"\r"), min(end + 1, len(raw))
+
+
+def _field(line: bytes) -> tuple[str, bytes]:
+    """Returns the name and the value that begin on this line; no name if it is not a field.
+
+    Spaces before the colon are allowed, as RFC 5322 §4.5 demands of readers.
+    """
+    field_name, colon, value = line.partition(b":")
+    name = field_name.rstrip(b" \t").decode("ascii", "replace") if colon else ""
+    return (name, value) if NAME.fullmatch(name) else ("", b"")
+
+
+def _known_field_follows(raw: bytes, at: int) -> bool:
+    """Returns whether a header goes on after a line that is not a field.
+
+    It must also end with an empty line, because a mail whose header is not ended like that is
+    likely to have its text there.
+    """
+    for _ in range(_JUNK_LINES):
+        line, after = _line(raw, at)
+        if not line or at >= len(raw):
+            return False
+        name, _ = _field(line)
+        if name:
+            if not _KNOWN.fullmatch(name):
+                return False
+            return raw.find(b"\n\n", at) >= 0 or raw.find(b"\n\r\n", at) >= 0
+        at = after
+    return False
+
+
+def fields(raw: bytes, charset: str = "") -> Iterator[tuple[str, str]]:
+    """Yields (name, unfolded value) of each header field, in order, still encoded (RFC 2047)."""
+    for name, value in split(raw)[0]:
+        yield name, text_of(name, value, charset)
+
+
+def text_of(name: str, raw: bytes, charset: str = "") -> str:
+    """Returns a field's bytes as text: UTF-8, or else in the charset of the body.
 
     In addresses no charset is guessed: bytes that are not UTF-8 become U+FFFD, which no address
     may contain, so a guess can never turn them into the address of a user with rights.
     """
-    return (
-        raw.decode("utf-8", "replace") if name.casefold() in _ADDRESSES else words.decode_bytes(raw)
-    )
+    if name.casefold() in _ADDRESSES:
+        return raw.decode("utf-8", "replace")
+    return words.raw_text(raw.decode("utf-8", "surrogateescape"), charset)

@@ -122,8 +122,7 @@ class MailDoor:
         # The envelope recipient, as our server recorded it: anybody can write a To field.
         if not any(same_address(self._rules.inbox, to) for to in replies.delivered_to(mail)):
             return "wrong inbox"
-        several = any(defect.startswith("more than one") for defect in mail.defects)
-        if mail.sender is None or several:
+        if mail.sender is None or not mail.is_strict:
             return "not one sender: needs one From field with one address, and no field twice"
         if not any(same_address(admin, mail.sender.address) for admin in self._rules.admins):
             return "a stranger"

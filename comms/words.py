@@ -1,4 +1,4 @@
-"""Encoded words in headers (RFC 2047), and text in charsets that mail declares wrongly.
+"""Encoded words in headers (RFC 2047), and text that is safe to print.
 
 Decoding always succeeds, and what it returns for a header is one line that is safe to print.
 """
@@ -6,101 +6,102 @@ Decoding always succeeds, and what it returns for a header is one line that is s
 from __future__ import annotations
 
 import base64
-import binascii
-import codecs
 import quopri
 import re
+from collections.abc import Iterator
+
+from comms import charsets, encodings
 
 WORD = 75  # characters of the longest encoded word, delimiters included (RFC 2047 §2)
-_ENCODED = re.compile(r"=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
+# The longest charset label is shorter, and a language tag follows it (RFC 2231 §5).
+_BEGIN = re.compile(r"=\?([^?\s*=]{1,60})(?:\*[^?\s]{0,60})?\?([bBqQ])\?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_BETWEEN = re.compile(r"[ \t\r\n]+")
-
-# Charset names seen in real mail that Python does not know, or that mean more in mail than in
-# Python: what mail calls iso-8859-1 is usually Windows-1252.
-_ALIASES = {
-    "uft-8": "utf-8",
-    "utf8mb4": "utf-8",
-    "unicode-1-1-utf-8": "utf-8",
-    "unicode-1-1-utf-7": "utf-7",
-    "ansi": "cp1252",
-    "iso-8859-1": "cp1252",
-    "latin1": "cp1252",
-    "us-ascii": "ascii",
-    "windows-874": "cp874",
-    "iso-8859-8-i": "iso-8859-8",
-    "iso-8859-8-e": "iso-8859-8",
-    "iso-8859-6-i": "iso-8859-6",
-    "gb2312": "gb18030",
-    "ks_c_5601-1987": "cp949",
-    "x-sjis": "cp932",
-    "shift_jis": "cp932",
-    "x-mac-roman": "mac-roman",
-}
 
 
-def decode_bytes(raw: bytes, charset: str = "") -> str:
-    """Decodes bytes by the declared charset, else as UTF-8, else as Windows-1252.
 
-    In the last case, undecodable bytes become U+FFFD. Never raises.
+def raw_text(text: str, charset: str = "") -> str:
+    """Returns text whose bytes that are not UTF-8 were kept as surrogates ("surrogateescape").
+
+    They are decoded as the charset says, which is that of the body, or else the likely one.
     """
-    declared = charset.strip().strip("\"'").lower()
-    for name in (_ALIASES.get(declared, declared), "utf-8", "cp1252"):
-        try:
-            # Codecs such as rot13 or base64 are not charsets, and a mail must not select them.
-            if not name or not codecs.lookup(name)._is_text_encoding:
-                continue
-            text = raw.decode(name)
-            # UTF-7 lets half a surrogate pair through. Such text cannot be encoded again.
-            if not _SURROGATE.search(text):
-                return text
-        except (LookupError, ValueError):
-            continue
-    return raw.decode("cp1252", "replace")
+    if not _SURROGATE.search(text) and "\x1b" not in text:
+        return text
+    return charsets.decode(text.encode("utf-8", "surrogateescape"), charset)
 
 
-def decode(text: str) -> str:
-    """Decodes the encoded words of a header's value.
+def decode(text: str, charset: str = "") -> str:
+    """Decodes the encoded words of a header's value, and raw bytes kept as surrogates.
 
     Returns one line without control characters.
     """
     pieces: list[str] = []
-    run: list[tuple[str, bytes]] = []  # adjacent words: (charset, content) of each
+    run: list[tuple[str, str, str]] = []  # adjacent words: (charset, b or q, content) of each
     last = 0
-    for match in _ENCODED.finditer(text):
-        between = text[last : match.start()]
+    for start, end, word in _encoded_words(text):
+        between = text[last:start]
         # RFC 2047 §6.2: white space between two encoded words is not part of the text.
-        if not run or not _BETWEEN.fullmatch(between or " "):
-            pieces += [_joined(run), between]
+        if not run or between.strip(" \t\r\n"):
+            pieces += [_joined(run), raw_text(between, charset)]
             run = []
-        run.append((match[1].lower(), _content(match[2].lower(), match[3])))
-        last = match.end()
-    return one_line("".join([*pieces, _joined(run), text[last:]]))
+        run.append(word)
+        last = end
+    return one_line("".join([*pieces, _joined(run), raw_text(text[last:], charset)]))
 
 
-def _joined(run: list[tuple[str, bytes]]) -> str:
+def _encoded_words(text: str) -> Iterator[tuple[int, int, tuple[str, str, str]]]:
+    """Yields (start, end, (charset, b or q, content)) of each encoded word.
+
+    Spaces within the content are accepted: many programs forget to encode them.
+    """
+    at = 0
+    while (start := text.find("=?", at)) >= 0:
+        match = _BEGIN.match(text, start)
+        if match is None:
+            at = start + 1
+            continue
+        end = text.find("?=", match.end())
+        if end < 0:
+            return
+        content = text[match.end() : end]
+        if "=?" in content:  # this one is not closed, and the next one begins
+            at = match.end()
+            continue
+        yield start, end + 2, (match[1].lower(), match[2].lower(), content)
+        at = end + 2
+
+
+def _joined(run: list[tuple[str, str, str]]) -> str:
     """Decodes adjacent words.
 
     Words of the same charset are joined as bytes, because many programs split a character between
-    two of them.
+    two of them, and some even a group of four base64 characters.
     """
-    text, raw, charset = "", b"", ""
-    for name, content in run:
+    pieces: list[str] = []
+    raw: list[bytes] = []
+    charset, rest = "", ""  # `rest` are base64 characters whose group may go on in the next word
+    for name, kind, content in [*run, ("", "", "")]:
+        content = "".join(content.split()) if kind == "b" else content
+        goes_on = kind == "b" and name == charset and len(content) % 4 != 0
+        if rest and not goes_on:
+            raw.append(_base64(rest))
+            rest = ""
         if name != charset:
-            text += decode_bytes(raw, charset)
-            raw, charset = b"", name
-        raw += content
-    return text + decode_bytes(raw, charset)
+            if raw:
+                pieces.append(charsets.decode(b"".join(raw), charset))
+            raw, charset = [], name
+        if kind == "b":
+            content = rest + content
+            whole = len(content) if content.endswith("=") else len(content) // 4 * 4
+            raw.append(_base64(content[:whole]))
+            rest = content[whole:]
+        elif kind == "q":
+            # Raw bytes within the word are in its charset, too.
+            raw.append(quopri.decodestring(content.encode("utf-8", "surrogateescape"), header=True))
+    return "".join(pieces)
 
 
-def _content(kind: str, content: str) -> bytes:
-    raw = content.encode("ascii", "replace")
-    if kind == "q":
-        return quopri.decodestring(raw, header=True)
-    try:
-        return base64.b64decode(raw + b"=" * (-len(raw) % 4))
-    except binascii.Error:
-        return raw
+def _base64(content: str) -> bytes:
+    return encodings.base64_bytes(content.encode("ascii", "replace"))
 
 
 def looks_encoded(text: str) -> bool:
