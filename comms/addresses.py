@@ -104,9 +104,9 @@ def parse_leniently(text: str, any_name: bool = False) -> Address:
         if found and not (several and shown) and (any_name or not shown):
             return Address(name.strip(" \t\"'"), found)
     elif any_name:
-        several = {_addr_spec(match) for match in _LIKE_AN_ADDRESS.findall(text)} - {""}
-        if len(several) == 1:
-            return Address("", several.pop())
+        only = {_addr_spec(match) for match in _LIKE_AN_ADDRESS.findall(text)} - {""}
+        if len(only) == 1:
+            return Address("", only.pop())
     raise problem
 
 

@@ -90,13 +90,11 @@ def decode(raw: bytes, label: str = "") -> str:
         declared = _byte_order(raw, declared)
     # Text that is valid UTF-8 and not ASCII is hardly ever anything else.
     for name in (declared, "utf-8"):
-        text = _strictly(raw, name)
-        if text is not None:
-            return text.removeprefix("\ufeff")
+        if (exact := _strictly(raw, name)) is not None:
+            return exact.removeprefix("\ufeff")
     for name in (declared, "utf-8"):
-        text = _nearly(raw, name)
-        if text is not None:
-            return text.removeprefix("\ufeff")
+        if (near := _nearly(raw, name)) is not None:
+            return near.removeprefix("\ufeff")
     return raw.decode("cp1252", "replace")
 
 

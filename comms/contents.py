@@ -103,7 +103,11 @@ class Contents:
         for attached in (False, True):
             for part in leaves:
                 is_text = part.type.startswith("text/") and (part.is_attachment == attached)
-                if is_text and (part is self._root or not attached) and (text := self._any_text(part)):
+                if (
+                    is_text
+                    and (part is self._root or not attached)
+                    and (text := self._any_text(part))
+                ):
                     return text
         for part in leaves:
             if part.type == "message/rfc822" and self._nested:
@@ -147,4 +151,3 @@ def _text_of_forwarded(raw: bytes, nested: int) -> str:
     root = mime.parse(raw)
     leaves = list(root.leaves())
     return Contents(leaves, root, root.charset, nested).text()
-

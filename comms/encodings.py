@@ -123,7 +123,7 @@ def uuencoded_files(text: bytes) -> tuple[bytes, list[UuencodedFile]]:
 
 def _uuencoded(lines: list[bytes], at: int) -> tuple[int, bytes | None]:
     """Returns the position after the lines that belong to a file, and its content, or None."""
-    found = []
+    found: list[bytes] = []
     while at < len(lines):
         line = lines[at].rstrip(b"\r")
         at += 1

@@ -114,12 +114,7 @@ def split(
             if name:
                 fields.append((name, b"".join(pieces).strip()))
             name, pieces, junk = found, [value], False
-        elif line.startswith((b"From ", b">From ")):
-            junk = True
-            if name:
-                fields.append((name, b"".join(pieces).strip()))
-            name, pieces = "", []
-        elif line and (name or fields) and _known_field_follows(raw, after):
+        elif line.startswith((b"From ", b">From ")) or (line and (name or fields) and _known_field_follows(raw, after)):
             junk = True
             if name:
                 fields.append((name, b"".join(pieces).strip()))

@@ -30,8 +30,10 @@ _PRE = frozenset(("pre", "listing", "xmp", "textarea"))
 _NAME = re.compile(r"[a-zA-Z][^\s/>\0]{0,200}")
 _ATTRIBUTE = re.compile(r"[\s/]*([^\s/>=]*)\s*(=?)\s*")
 _UNQUOTED = re.compile(r"[^\s>]*")
-_REFERENCE = re.compile(r"&(?:#0*[0-9]{1,7}(?![0-9])|#[xX]0*[0-9a-fA-F]{1,6}(?![0-9a-fA-F])"
-                        r"|[A-Za-z][A-Za-z0-9]{1,31});?")
+_REFERENCE = re.compile(
+    r"&(?:#0*[0-9]{1,7}(?![0-9])|#[xX]0*[0-9a-fA-F]{1,6}(?![0-9a-fA-F])"
+    r"|[A-Za-z][A-Za-z0-9]{1,31});?"
+)
 _SPACES = re.compile(r"\s+")
 _NOT_DISPLAYED = re.compile(r"(?:display\s{0,9}:\s{0,9}none|mso-hide\s{0,9}:\s{0,9}all)", re.I)
 _KEEPS_LINES = re.compile(r"white-space\s{0,9}:\s{0,9}(?:pre|break-spaces)", re.I)
@@ -55,7 +57,9 @@ def enriched_to_text(text: str) -> str:
     # A single line break is a space, n of them are n - 1.
     text = re.sub(r"\n+", lambda breaks: "\n" * (len(breaks[0]) - 1) or " ", text)
     text = text.replace("<<", "<lt>")
-    text = re.sub(r"</?([a-z0-9-]{1,60})>", lambda tag: _enriched_tag(tag[1].lower()), text, flags=re.I)
+    text = re.sub(
+        r"</?([a-z0-9-]{1,60})>", lambda tag: _enriched_tag(tag[1].lower()), text, flags=re.I
+    )
     return text.strip() + "\n" if text.strip() else ""
 
 
@@ -161,7 +165,11 @@ class _Scanner:
         if html.startswith("<!--", at):
             if html.startswith((">", "->"), at + 4):
                 return html.index(">", at) + 1
-            ends = [end + len(mark) for mark in ("-->", "--!>") if (end := self._find(mark, at + 4)) >= 0]
+            ends = [
+                end + len(mark)
+                for mark in ("-->", "--!>")
+                if (end := self._find(mark, at + 4)) >= 0
+            ]
             return min(ends) if ends else self._after_bracket(at + 4)
         following = html[at + 1 : at + 2]
         if following in ("!", "?") and following:
@@ -187,7 +195,7 @@ class _Scanner:
     def _tag_end(self, at: int) -> tuple[int, dict[str, str]]:
         """Returns the position after a tag, and its attributes.
 
-        A tag with an open quote is cut at the next `>`. A tag that never ends is cut at the next one.
+        A tag with an open quote is cut at the next `>`, and a tag that never ends at the next `<`.
         """
         html, begin = self._html, at
         attributes: dict[str, str] = {}

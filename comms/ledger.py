@@ -31,41 +31,52 @@ CREATE TABLE IF NOT EXISTS ledger_key (
     key TEXT PRIMARY KEY, entry INTEGER NOT NULL REFERENCES ledger ON DELETE CASCADE);
 CREATE TABLE IF NOT EXISTS ledger_try (key TEXT PRIMARY KEY, tries INTEGER NOT NULL);
 """
-# Header fields that servers add on the way. All others were written by the author.
-_TRACE = frozenset(
-    "return-path received delivered-to x-original-to envelope-to x-envelope-to status x-status "
-    "x-uidl x-uid authentication-results received-spf arc-seal arc-message-signature "
-    "arc-authentication-results dkim-signature".split()
+# Header fields that the author wrote. Servers add many others on the way.
+_WRITTEN = frozenset(
+    "from sender reply-to to cc subject date message-id in-reply-to references".split()
 )
 
 
 def keys(mail: Mail, mailbox: str = "", uid: str = "") -> tuple[str, ...]:
     """Returns the keys by which a mail is recognised when it comes again.
 
-    One is the unique id in the mailbox together with a digest of what the author wrote. The id
-    alone would not do, because some servers use ids again.
+    Each contains a digest of what the author wrote. A unique id in the mailbox alone would not do,
+    because some servers use ids again, nor would a Message-ID, because some devices and scripts
+    send the same one in every mail (see `message_id_key`).
 
-    Another one is the Message-ID. A mail without it is recognised by the digest if it has a Date.
-    Without a Date, two mails with the same text may be two requests, so the digest includes the
-    trace fields.
+    Without Message-ID and Date, two mails with the same text may be two requests, so the digest
+    includes the trace fields.
     """
-    written = hashlib.sha256()
-    for name, value in mail.headers:
-        if name.casefold() not in _TRACE:
-            written.update(f"{name}:{value}\n".encode("utf-8", "replace"))
-    written.update(body(mail.raw))
-    found = [f"uid:{mailbox}:{uid}:{written.hexdigest()}"] if uid else []
+    digest = _digest(mail)
+    found = [f"uid:{mailbox}:{uid}:{digest}"] if uid else []
     if mail.message_id:
-        return (*found, f"message-id:{mail.message_id}")
-    digest = written if mail.date else hashlib.sha256(mail.raw)
-    return (*found, f"digest:{digest.hexdigest()}")
+        return (*found, f"message-id:{mail.message_id}:{digest}")
+    if not mail.date:
+        digest = hashlib.sha256(mail.raw).hexdigest()
+    return (*found, f"digest:{digest}")
 
 
-def body(raw: bytes) -> bytes:
-    """Returns what follows the first empty line of a mail."""
-    separators = (b"\r\n\r\n", b"\n\n")
-    ends = [at + len(empty) for empty in separators if (at := raw.find(empty)) >= 0]
-    return raw[min(ends) :] if ends else b""
+def message_id_key(mail: Mail) -> str:
+    """Returns a key of the Message-ID alone, "" if there is none."""
+    return f"message-id:{mail.message_id}" if mail.message_id else ""
+
+
+def _digest(mail: Mail) -> str:
+    """Returns a digest of what the author wrote, however servers have encoded it on the way."""
+    written = hashlib.sha256()
+
+    def add(name: str, value: bytes) -> None:
+        # With its length, so that no value can pretend to be two.
+        written.update(f"{name}:{len(value)}:".encode() + value)
+
+    for name, text in mail.headers:
+        if name.casefold() in _WRITTEN:
+            add(name.casefold(), " ".join(text.split()).encode("utf-8", "replace"))
+    for text in (mail.text, mail.html or ""):
+        add("text", text.rstrip().encode("utf-8", "replace"))
+    for attachment in mail.attachments:
+        add(attachment.name, attachment.content.rstrip())
+    return written.hexdigest()
 
 
 @dataclass(frozen=True)

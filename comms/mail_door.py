@@ -25,7 +25,7 @@ from comms.commands import Commands, Order, Refusal, describe, normalized
 from comms.compose import Message
 from comms.errors import SettingsError, StateError
 from comms.host import Host, OutcomeLike
-from comms.ledger import keys
+from comms.ledger import keys, message_id_key
 from comms.mailbox import Incoming, incoming
 from comms.outbox import Outbox
 from comms.pop3 import Mailbox
@@ -151,6 +151,12 @@ class MailDoor:
             return
         thread = [mail.message_id, mail.subject, *mail.references]
         facts = {"door": "mail", "to": mail.sender.address, "mail": thread}
+        ledger = self._commands.ledger
+        if by_id := message_id_key(mail):
+            if ledger.find(by_id) and not any(ledger.find(key) for key in known_by):
+                self._refuse(arrived.raw, mail, "its Message-ID is that of another mail")
+                return
+            known_by = (*known_by, by_id)
         try:
             self._commands.accept(mail.sender.key, self._command(mail.subject), known_by, facts)
         except Refusal as refusal:

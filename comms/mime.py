@@ -296,7 +296,9 @@ def _before_break(raw: bytes, start: int) -> int:
     return start
 
 
-_DELIMITER = re.compile(rb"^--([^\s][^\r\n]{0,200})\r?\n(?=(content-[a-z-]{1,60}[ \t]*:)?)", re.M | re.I)
+_DELIMITER = re.compile(
+    rb"^--([^\s][^\r\n]{0,200})\r?\n(?=(content-[a-z-]{1,60}[ \t]*:)?)", re.M | re.I
+)
 _DELIMITERS = 100  # lines that are tried
 
 

@@ -21,10 +21,12 @@ This module uses poplib through `Link`, and improves on it:
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import poplib
 import re
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -45,6 +47,16 @@ MESSAGE = 1 << 26  # bytes of a mail, unless the caller sets another limit
 SLACK = 1 << 16  # bytes by which a mail may exceed its stated size
 CHUNK = 1 << 16  # bytes of one read
 LONGEST_COMMAND = 253  # bytes without CRLF (RFC 2449 §4: 255 with it)
+
+
+# RFC 1939 §7 allows 70 characters; some servers send more.
+_ID = re.compile(r"[!-~]{1,250}")
+
+
+def _unique_id(word: bytes) -> str | None:
+    """Returns a unique id, None if it is not as RFC 1939 §7 wants it."""
+    text = word.decode("ascii", "replace")
+    return text if _ID.fullmatch(text) else None
 
 
 class _OutOfStep(ConnectionError):
@@ -192,7 +204,7 @@ class Mailbox:
         """Returns all mails with their sizes, oldest first. Raises Unreachable, Refused."""
         sizes = self._numbered("LIST", number)
         try:
-            ids = self._numbered("UIDL", lambda word: word.decode("ascii", "replace"), odd=True)
+            ids = self._ids()
         except OddReply:
             raise
         except Refused:  # optional (RFC 1939 §7)
@@ -307,7 +319,9 @@ class Mailbox:
         offered = self._capabilities()
         if b"UTF8" in offered:
             # RFC 6856 §2.1: otherwise the server may withhold mails with UTF-8 in their header.
-            self._command("UTF8")
+            # Some servers offer it and then refuse it; their other mails can be fetched anyway.
+            with contextlib.suppress(Refused):
+                self._command("UTF8")
         timestamp = re.search(rb"<[^<>\r\n]+@[^<>\r\n]+>", self._client.getwelcome())
         way = self.server.auth
         if way == "auto":
@@ -324,7 +338,14 @@ class Mailbox:
                     'password is not sent in clear text instead; write auth = "user" to allow it'
                 )
             digest = hashlib.md5(timestamp[0] + password.encode()).hexdigest()  # RFC 1939 §7
-            self._command(f"APOP {user} {digest}", f"the login of {user} by APOP")
+            try:
+                self._command(f"APOP {user} {digest}", f"the login of {user} by APOP")
+            except Refused as error:
+                # Some servers send a timestamp, and cannot or must not use it.
+                raise Refused(
+                    f"{error}; if the password is right, the server may not support APOP: write "
+                    'auth = "user" to send the password itself'
+                ) from None
         elif way == "plain":
             self._log_in_by_plain(user, password)
         else:
@@ -373,6 +394,16 @@ class Mailbox:
             return found
 
         return self._run(command, run)
+
+    def _ids(self) -> dict[int, str]:
+        """Returns the unique ids that UIDL sends: number of the mail → its id.
+
+        An id that is missing, or not as RFC 1939 §7 wants it, is left out: without an id, a mail
+        can still be fetched and deleted. So are ids that two mails share.
+        """
+        ids = self._numbered("UIDL", _unique_id, odd=True)
+        counts = Counter(ids.values())
+        return {key: value for key, value in ids.items() if counts[value] == 1}
 
     def _content(self, line: str, limit: int) -> bytes:
         def run() -> bytes:

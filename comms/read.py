@@ -8,6 +8,7 @@ Reading never raises. What was wrong with the mail is in `defects`.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,7 @@ from comms.mime import Part
 
 LONGEST_DATE = 200  # characters
 NOT_STRICT = "from: read leniently"  # the beginning of a defect
+AMBIGUOUS = "from: its name shows another address"
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,7 @@ class Mail:
     @property
     def is_strict(self) -> bool:
         """Whether From is as RFC 5322 wants it, and no field is there twice that must not be."""
-        return not any(
-            defect.startswith(("more than one", NOT_STRICT)) for defect in self.defects
-        )
+        return not any(defect.startswith(("more than one", NOT_STRICT)) for defect in self.defects)
 
     def get_all(self, name: str) -> list[str]:
         """Returns every value of a header, unfolded but not decoded."""
@@ -64,12 +64,8 @@ class Mail:
         return next(iter(self.get_all(name)), "")
 
 
-def read(raw: bytes, any_name: bool = False) -> Mail:
-    """Returns the mail in these bytes, whatever they are. Never raises.
-
-    With `any_name`, `sender` is the address even if its display name shows a different one. Only a
-    program that does not obey its mail should ask for that.
-    """
+def read(raw: bytes) -> Mail:
+    """Returns the mail in these bytes, whatever they are. Never raises."""
     defects: list[str] = []
     root = mime.parse(raw, defects)
     leaves = list(root.leaves())
@@ -96,7 +92,7 @@ def read(raw: bytes, any_name: bool = False) -> Mail:
     ids = MESSAGE_ID.findall(first("message-id"))
     return Mail(
         raw,
-        sender=_sender(root, any_name, defects),
+        sender=_sender(root, defects),
         to=address_list("to"),
         cc=address_list("cc"),
         reply_to=address_list("reply-to"),
@@ -119,8 +115,27 @@ def _raw_value(root: Part, name: str) -> str:
     return next(values, b"").decode("utf-8", "surrogateescape")
 
 
-def _sender(root: Part, any_name: bool, defects: list[str]) -> Address | None:
-    if sum(name.casefold() == "from" for name, _ in root.fields) != 1:
+def with_any_sender(mail: Mail) -> Mail:
+    """Returns the mail with its sender even if the display name shows a different address.
+
+    Such a mail is ambiguous, as `defects` says: it should be neither obeyed nor answered.
+    """
+    root = mime.parse(mail.raw[: header.split(mail.raw)[1]])
+    if mail.sender is not None or _count(root, "from") != 1:
+        return mail
+    try:
+        sender = addresses.parse_leniently(_raw_value(root, "from"), any_name=True)
+    except ValueError:
+        return mail
+    return dataclasses.replace(mail, sender=sender, defects=(*mail.defects, AMBIGUOUS))
+
+
+def _count(root: Part, name: str) -> int:
+    return sum(known.casefold() == name for known, _ in root.fields)
+
+
+def _sender(root: Part, defects: list[str]) -> Address | None:
+    if _count(root, "from") != 1:
         return None
     value = _raw_value(root, "from")
     try:
@@ -129,7 +144,7 @@ def _sender(root: Part, any_name: bool, defects: list[str]) -> Address | None:
         # A program that obeys its mail should not obey this one.
         defects.append(f"{NOT_STRICT}: {words.one_line(str(error))}")
     try:
-        return addresses.parse_leniently(value, any_name)
+        return addresses.parse_leniently(value)
     except ValueError:
         return None
 

@@ -18,7 +18,6 @@ _BEGIN = re.compile(r"=\?([^?\s*=]{1,60})(?:\*[^?\s]{0,60})?\?([bBqQ])\?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-
 def raw_text(text: str, charset: str = "") -> str:
     """Returns text whose bytes that are not UTF-8 were kept as surrogates ("surrogateescape").
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from comms.ledger import Ledger, body, keys
+from comms.ledger import Ledger, keys, message_id_key
 from comms.read import read
 from comms.state import State
 
@@ -21,14 +21,61 @@ def test_fields_that_servers_add_do_not_make_another_mail() -> None:
     assert keys(mail, "box", "7") == keys(again, "box", "7")
 
 
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "Received: y\r\nX-Received: z\r\n",
+        "Return-Path: <x@y.z>\r\nDelivered-To: us@us.test\r\n",
+        "ARC-Seal: i=1\r\nAuthentication-Results: mx; spf=pass\r\nDKIM-Signature: v=1\r\n",
+        "X-Spam-Status: No\r\nX-Virus-Scanned: yes\r\nX-MS-Exchange-Organization-SCL: 1\r\n",
+        "Content-Length: 9\r\nLines: 1\r\nX-UIDL: 7\r\nX-Mozilla-Status: 0001\r\n",
+    ],
+)
+def test_no_field_that_a_server_may_add_makes_another_mail(trace: str) -> None:
+    mail = "Message-ID: <1@x.y>\r\nFrom: a@x.y\r\nSubject: a\r\n{}\r\nb\r\n"
+    assert keys(read(mail.format("").encode())) == keys(
+        read(f"{trace}{mail.format(trace)}".encode())
+    )
+
+
+def test_a_mail_that_a_server_has_encoded_again_is_the_same() -> None:
+    head = b"Message-ID: <1@x.y>\r\nSubject: a\r\n b\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    plain = head + "\r\nGr\u00fc\u00dfe\r\n".encode()
+    encoded = head.replace(b"a\r\n b", b"a b")
+    encoded += b"Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n\r\n"
+    assert keys(read(plain)) == keys(read(encoded))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "From: a@x.y\r\nSubject: a\r\n\r\nc\r\n",
+        "From: a@x.y\r\nSubject: b\r\n\r\nb\r\n",
+        "From: b@x.y\r\nSubject: a\r\n\r\nb\r\n",
+        "From: a@x.y\r\nSubject: a\r\nDate: Mon, 05 Jan 2026 00:00:00 +0000\r\n\r\nb\r\n",
+        "From: a@x.y\r\nSubject: a\r\nIn-Reply-To: <9@x.y>\r\n\r\nb\r\n",
+        'From: a@x.y\r\nSubject: a\r\nContent-Disposition: attachment; filename="f"\r\n\r\nb\r\n',
+    ],
+)
+def test_another_mail_with_a_known_message_id_has_other_keys(other: str) -> None:
+    mail = read(b"Message-ID: <1@x.y>\r\nFrom: a@x.y\r\nSubject: a\r\n\r\nb\r\n")
+    another = read(f"Message-ID: <1@x.y>\r\n{other}".encode())
+    assert not {*keys(mail, "box", "7")} & {*keys(another, "box", "7")}
+    assert message_id_key(mail) == message_id_key(another) == "message-id:<1@x.y>"
+
+
 def test_a_unique_id_counts_only_with_the_same_mailbox_and_text() -> None:
     mail = read(b"Message-ID: <1@x.y>\r\n\r\nb")
     other_text = read(b"Message-ID: <1@x.y>\r\n\r\nc")
     uid, message_id = keys(mail, "box", "7")
-    assert message_id == "message-id:<1@x.y>"
+    assert message_id.startswith("message-id:<1@x.y>:")
     assert keys(other_text, "box", "7")[0] != uid, "some servers use ids again"
     assert keys(mail, "other", "7")[0] != uid
-    assert keys(mail) == ("message-id:<1@x.y>",)
+    assert keys(mail) == (message_id,)
+
+
+def test_a_mail_without_message_id_has_no_key_of_it() -> None:
+    assert message_id_key(read(b"Subject: a\r\n\r\n")) == ""
 
 
 def test_without_message_id_a_dated_mail_is_recognised_by_its_text() -> None:
@@ -38,19 +85,6 @@ def test_without_message_id_a_dated_mail_is_recognised_by_its_text() -> None:
 
 def test_without_message_id_and_date_each_delivery_is_another_mail() -> None:
     assert keys(read(b"Received: x\r\n\r\nb")) != keys(read(b"Received: y\r\n\r\nb"))
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        (b"A: b\r\n\r\nbody\r\n\r\n", b"body\r\n\r\n"),
-        (b"A: b\n\nbody\r\n\r\n", b"body\r\n\r\n"),
-        (b"A: b\r\n", b""),
-        (b"", b""),
-    ],
-)
-def test_the_body_follows_the_first_empty_line(raw: bytes, expected: bytes) -> None:
-    assert body(raw) == expected
 
 
 # ── the course of a command ──────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from comms.ledger import keys
 from comms.mailbox import MAX_ATTEMPTS, Incoming, incoming
 from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
-from comms.read import Mail, read
+from comms.read import Mail, read, with_any_sender
 from comms.settings import Settings
 from scenarios.processing.tickets_model import (
     Attachment,
@@ -115,7 +115,7 @@ class Desk:
                 return
             try:
                 with self._clock.limit(READING + len(item.raw) / READING_SPEED):
-                    mail = read(item.raw)
+                    mail = with_any_sender(read(item.raw))
                 # Of a mail that is too large only the header was fetched; a ticket will say so.
                 note = f"({item.problem}; the mail waits in the mailbox)\n" if item.problem else ""
                 item.leave_on_server = bool(item.problem)
@@ -174,6 +174,7 @@ class Desk:
         mail = replace(mail, text=note or mail.text)
         try:
             with Session(self._engine) as db, db.begin():
+                # A known Message-ID alone is not enough: devices and scripts use one for all mail.
                 known_by = keys(mail, self._place, item.entry.id)
                 if any(db.get(Seen, key) for key in known_by):
                     self._host.log("known", mail=item.entry.id)
@@ -260,20 +261,63 @@ def _sender_of(raw: bytes) -> Address | None:
 
 
 def without_numbers(subject: str) -> str:
-    """Returns a subject without the numbers of tickets in it: `Help [#12]` is `Help`."""
-    # Not by \s*\[#, which looks at a long run of spaces again from each of them.
-    *before, last = re.split(r"\[#\d+\]", subject)
-    return "".join(piece.rstrip() for piece in before) + last
+    """Returns a subject without numbers of tickets, such as [#7], and the spaces before them."""
+    return "".join(piece.rstrip() for piece in re.split(r"\[#[0-9]+\]", subject)).strip()
+
+
+# The line that mail programs put before what they quote: "On 5 Jan 2026, Ann <a@x.example> wrote:".
+# It can be wrapped, so that up to this many lines are one attribution.
+ATTRIBUTION_LINES = 4
+ATTRIBUTION_LENGTH = 500  # characters
+_WROTE = re.compile(
+    r"\b(?:wrote|writes|schrieb|schreibt|[ée]crit|escribi[óo]|escribe|escreveu|ha scritto|scrive"
+    r"|schreef|skrev|skrifaði|kirjoitti|napsal|napísal|napisa[łl]|pisze|írta|yazdı|scris|rašė)\b"
+    r"|написал|пишет|έγραψε|写道|寫道|のメッセージ|작성",
+    re.I,
+)
+_WHEN = re.compile(
+    r"[0-9]{1,2}[:.h][0-9]{2}|\b[0-9]{4}\b|[0-9]{1,2}[./-][0-9]{1,2}[./-]"
+    r"|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\byesterday\b"
+    r"|\b(?:mon|diens|donners|frei|sams|sonn)tag\b|\bmittwoch\b",
+    re.I,
+)
+_ADDRESS = re.compile(r"[^\s<>@]{1,100}@[^\s<>@]{1,100}")
+_BEGINS = re.compile(r"(?:On|Am|Le|El|Il|Em|Op|Den|Dne|Dňa|W dniu|În|Στις|Pe)\s", re.I)
 
 
 def without_quotation(text: str) -> str:
-    """Returns a reply without the mail that it quotes at its end; when in doubt, all of it."""
+    """Returns a reply without the mail that it quotes at its end; when in doubt, all of it.
+
+    Lines with `>` after another line with a colon were pasted, unless that line says who wrote them
+    and when.
+    """
     lines = text.rstrip().split("\n")
     end = len(lines)
     while end and (not lines[end - 1].strip() or lines[end - 1].startswith(">")):
         end -= 1
     if end == len(lines) or not any(line.startswith(">") for line in lines[end:]):
         return text
-    if end > 1 and lines[end - 1].rstrip().endswith(":"):
-        end -= 1  # "On Monday, Carol wrote:"
+    if end and lines[end - 1].rstrip().endswith((":", "：")):
+        begin = _attribution(lines, end)
+        if begin == end:
+            return text
+        end = begin
     return "\n".join(lines[:end]).rstrip() + "\n"
+
+
+def _attribution(lines: list[str], end: int) -> int:
+    """Returns where the attribution that ends before `end` begins; `end` if there is none."""
+    for begin in range(end - 1, max(end - 1 - ATTRIBUTION_LINES, -1), -1):
+        if not lines[begin].strip():
+            break
+        whole = " ".join(line.strip() for line in lines[begin:end])
+        if len(whole) > ATTRIBUTION_LENGTH:
+            break
+        wrote, when, who = _WROTE.search(whole), _WHEN.search(whole), _ADDRESS.search(whole)
+        if _BEGINS.match(whole) and wrote and (when or who):
+            return begin
+        # Without such a first word, it must say more to be recognised.
+        first_line = begin == 0 or not lines[begin - 1].strip()
+        if first_line and who and (wrote or when):
+            return begin
+    return end
