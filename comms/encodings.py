@@ -44,8 +44,8 @@ def decode(content: bytes, encoding: str) -> bytes:
 
 
 def _looks_like_base64(content: bytes) -> bool:
-    """Returns whether nearly everything is in the alphabet, and lines do not consist of words."""
-    sample = content[:4000].strip()
+    """Returns whether nearly everything before the padding is in the alphabet, without words."""
+    sample = content[:4000].partition(b"=")[0].strip()
     outside = len(sample.translate(None, bytes(_ALPHABET) + b"\r\n\t "))
     words = sample.count(b" ") - sample.count(b"\n ") - sample.count(b" \r\n")
     return (outside + max(words, 0)) * 10 <= len(sample)

@@ -110,18 +110,16 @@ def split(
         if line.startswith(b"--") and is_delimiter(line):
             break
         found, value = _field(line)
-        if found:
-            if name:
-                fields.append((name, b"".join(pieces).strip()))
-            name, pieces, junk = found, [value], False
-        elif line.startswith((b"From ", b">From ")) or (line and (name or fields) and _known_field_follows(raw, after)):
-            junk = True
-            if name:
-                fields.append((name, b"".join(pieces).strip()))
-            name, pieces = "", []
-        else:
+        separator = line.startswith((b"From ", b">From "))
+        junk = separator or bool(
+            not found and line and (name or fields) and _known_field_follows(raw, after)
+        )
+        if not found and not junk:
             at = at if line else after
             break
+        if name:
+            fields.append((name, b"".join(pieces).strip()))
+        name, pieces = found, [value]
         at = after
     if name:
         fields.append((name, b"".join(pieces).strip()))

@@ -236,8 +236,8 @@ def _fill(root: Part, defects: list[str], guesses: int, boundary: bytes = b"") -
     at = root.begin
     while open_parts.parts and at < end:
         # The line break before a delimiter belongs to it.
-        start = at if raw.startswith(b"--", at) else raw.find(b"\n--", at, end) + 1
-        if start == 0:
+        start = at if raw.startswith(b"--", at) else raw.find(b"\n--", at, end) + 1 or end
+        if start >= end:
             break
         stop = raw.find(b"\n", start, end)
         stop = end if stop < 0 else stop

@@ -20,6 +20,14 @@ from comms import addresses, header, words
         (b"A: 1\r\nnot a field\r\nB: 2\r\n", [("A", "1")]),
         (b" folded\r\nA: 1\r\n", []),
         (b"A: 1", [("A", "1")]),
+        (b"From ann@x Mon Jan  5 00:00:09 2026\r\nA: 1\r\n\r\n", [("A", "1")]),
+        (b">From ann@x Mon Jan  5\r\nA: 1\r\n\r\n", [("A", "1")]),
+        (b"A: 1\r\nFrom ann@x Mon Jan  5\r\n folded\r\nB: 2\r\n\r\n", [("A", "1"), ("B", "2")]),
+        (b"A: 1\r\njunk\r\nSubject: 2\r\n\r\n", [("A", "1"), ("Subject", "2")]),
+        (b"A: 1\njunk\n more\njunk\nX-B: 2\n\n", [("A", "1"), ("X-B", "2")]),
+        (b"A: 1\r\nHello dear\r\nnote: this\r\n\r\n", [("A", "1")]),  # the text begins
+        (b"A: 1\r\n: 2\r\nSubject: 3\r\n\r\n", [("A", "1"), ("Subject", "3")]),
+        (b"A\t : 1\r\n \r\nB: 2\r\n\r\n", [("A", "1"), ("B", "2")]),
         (b"Subject: \xe9\r\nFrom: \xe9@x.test\r\n", [("Subject", "é"), ("From", "\ufffd@x.test")]),
     ],
 )
