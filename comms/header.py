@@ -101,6 +101,7 @@ def split(
     """
     fields: list[tuple[str, bytes]] = []
     name, pieces, junk = "", [b""], False
+    ends = False  # whether an empty line is known to follow
     while at < len(raw):
         line, after = _line(raw, at)
         if line[:1] in (b" ", b"\t") and (name or junk):
@@ -114,6 +115,10 @@ def split(
         junk = separator or bool(
             not found and line and (name or fields) and _known_field_follows(raw, after)
         )
+        if junk and not separator and not ends:
+            # Without an empty line that ends the header, it is likely that the text begins here.
+            ends = raw.find(b"\n\n", at) >= 0 or raw.find(b"\n\r\n", at) >= 0
+            junk = ends
         if not found and not junk:
             at = at if line else after
             break
@@ -144,20 +149,14 @@ def _field(line: bytes) -> tuple[str, bytes]:
 
 
 def _known_field_follows(raw: bytes, at: int) -> bool:
-    """Returns whether a header goes on after a line that is not a field.
-
-    It must also end with an empty line, because a mail whose header is not ended like that is
-    likely to have its text there.
-    """
+    """Returns whether a header goes on after a line that is not a field."""
     for _ in range(_JUNK_LINES):
         line, after = _line(raw, at)
         if not line or at >= len(raw):
             return False
         name, _ = _field(line)
         if name:
-            if not _KNOWN.fullmatch(name):
-                return False
-            return raw.find(b"\n\n", at) >= 0 or raw.find(b"\n\r\n", at) >= 0
+            return _KNOWN.fullmatch(name) is not None
         at = after
     return False
 

@@ -315,6 +315,47 @@ def test_a_server_that_sends_far_too_much_or_nothing_is_left_without_quit(
     assert b"QUIT\r\n" not in received
 
 
+@pytest.mark.parametrize(
+    ("lines", "ids"),
+    [
+        (b"1 abc\r\n2 def\r\n", ["abc", "def"]),
+        (b"1  abc\r\n 2 def \r\n", ["abc", "def"]),
+        (b"1 \r\n2 def\r\n", ["", "def"]),
+        (b"1\r\n2 def extra\r\n", ["", "def"]),
+        (b"2 def\r\n", ["", "def"]),
+        (b"what\r\n\r\n9 x\r\n2 def\r\n", ["", "def"]),
+        (b"1 same\r\n2 same\r\n", ["", ""]),
+        (b"1 \x1b[31m\r\n2 " + b"x" * 300 + b"\r\n", ["", ""]),
+        (b"99999999999999999999 x\r\n1 abc\r\n2 \xff\r\n", ["abc", ""]),
+    ],
+)
+def test_odd_lines_of_uidl_leave_a_mail_without_an_id(lines: bytes, ids: list[str]) -> None:
+    sizes = b"+OK\r\n1 40\r\n2 50\r\n.\r\n"
+    with scripted(sizes, b"+OK\r\n" + lines + b".\r\n", b"+OK\r\n") as (mailbox, _):
+        assert [entry.id for entry in mailbox.entries()] == ids
+
+
+@pytest.mark.parametrize(
+    "reply", [b"+OK 2 90", b"+OK  2 90", b"+OK 2  90 ", b"+OK\t2 90 octets", b"+ok 2 90"]
+)
+def test_spaces_in_the_reply_to_stat_do_not_matter(reply: bytes) -> None:
+    with scripted(reply + b"\r\n", b"+OK\r\n") as (mailbox, _):
+        assert mailbox.count() == (2, 90)
+
+
+def test_utf8_that_is_offered_and_then_refused_does_not_prevent_the_login() -> None:
+    with rehearsal(faults=('UTF8 reply "-ERR no"',)) as world, opened(world) as mailbox:
+        assert "UTF8" in commands(world) and len(mailbox.entries()) == 2
+
+
+@pytest.mark.parametrize("auth", ["auto", "apop"])
+def test_a_refusal_of_apop_names_the_other_way_to_log_in(auth: str) -> None:
+    with rehearsal(faults=('APOP reply "-ERR unknown command"',)) as world:
+        with pytest.raises(Refused, match='unknown command; .* write auth = "user"'):
+            opened(world, auth=auth)
+        assert logins(world) == ["APOP"], "the password is not sent without being asked to"
+
+
 # ── deleting ─────────────────────────────────────────────────────────────────
 
 

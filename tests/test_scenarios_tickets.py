@@ -122,11 +122,17 @@ def test_our_own_mail_opens_no_ticket() -> None:
 def test_ticket_numbers_are_removed_from_a_new_subject() -> None:
     played = play(
         customer_mail("Re: [#7] Help [#8]  [#9]"),
+        customer_mail("[#9] hello"),
+        customer_mail("[#9]   [#10]"),
+        customer_mail("a [#9]b"),
         customer_mail("Caf\u00e9 \r\n\tcontinued"),
         customer_mail(""),
     )
     assert [subject for _, subject, _ in played.tickets] == [
         "Re: Help",
+        "hello",
+        "(no subject)",
+        "ab",
         "Café  continued",
         "(no subject)",
     ]
@@ -142,10 +148,55 @@ def test_ticket_numbers_are_removed_from_a_new_subject() -> None:
         ("only this\n", "only this\n"),
         ("", ""),
         ("> only a quotation\n", "\n"),
+        # an attribution of several lines
+        (
+            "Yes.\n\nOn Mon, Jan 5, 2026 at 9:14 AM Tickets of Your Company <t@yourco.test>\n"
+            "wrote:\n\n> A new ticket\n",
+            "Yes.\n",
+        ),
+        ("Yes.\n\nOn Mon, Jan 5, 2026\nat 9:14 AM Tickets\n<t@x.test> wrote:\n> x\n", "Yes.\n"),
+        ("Ja.\n\nAm 05.01.26 um 09:14 schrieb Tickets:\n> x\n", "Ja.\n"),
+        ("Oui.\n\nLe lun. 5 janv. 2026 à 09:14, T <t@x.test> a\nécrit :\n\n> x\n", "Oui.\n"),
+        ("はい\n\n2026年1月5日(月) 9:14 Tickets <t@x.test>:\n> x\n", "はい\n"),
+        ("Yes.\n\nTickets <t@x.test> wrote on 5 January:\n> x\n", "Yes.\n"),
+        # pasted lines, and what could be a part of the reply
+        ("It says:\n> error 5\n", "It says:\n> error 5\n"),
+        ("Log of 2026:\n\n> error 5\n", "Log of 2026:\n\n> error 5\n"),
+        ("In the manual you wrote:\n> press it\n", "In the manual you wrote:\n> press it\n"),
+        ("On page 12 the author wrote:\n> x\n", "On page 12 the author wrote:\n> x\n"),
+        ("Mail ann@x.test the log:\n> x\n", "Mail ann@x.test the log:\n> x\n"),
+        ("Yes.\nOn a line of mine\n\nsteps:\n> x\n", "Yes.\nOn a line of mine\n\nsteps:\n> x\n"),
     ],
 )
 def test_only_a_quotation_at_the_end_is_removed(text: str, left: str) -> None:
     assert without_quotation(text) == left
+
+
+def same_id(subject: str, text: str, who: str = CAROL, trace: str = "") -> bytes:
+    mail = f"{trace}From: {who}\r\nSubject: {subject}\r\nMessage-ID: <same@customer.test>\r\n"
+    return f"{mail}\r\n{text}\r\n".encode()
+
+
+def test_another_mail_with_a_known_message_id_is_a_ticket_of_its_own() -> None:
+    mails = [
+        same_id("one", "first"),
+        same_id("two", "something else", "dave@customer.test"),
+        same_id("one", "more"),
+        same_id("one", "first"),
+        same_id("one", "first", trace="X-Spam-Status: No\r\nX-Received: by x\r\n"),
+    ]
+    played = play(*mails)
+    assert [(subject, text) for _, subject, text in played.tickets] == [
+        ("one", "first\n"),
+        ("two", "something else\n"),
+        ("one", "more\n"),
+    ]
+    assert played.left == 0 and played.kept == []
+
+
+def test_a_mail_whose_name_shows_another_address_is_a_ticket_that_is_not_answered() -> None:
+    played = play(customer_mail(sender="dave@customer.test <carol@customer.test>"))
+    assert [owner for owner, _, _ in played.tickets] == [CAROL] and played.answered == []
 
 
 # ── broken mail ──────────────────────────────────────────────────────────────
