@@ -92,7 +92,7 @@ def parse_leniently(text: str, any_name: bool = False) -> Address:
         return parse_one(text)
     except ValueError as error:
         problem = error
-    *others, last = _items(text)
+    *others, last = _items(text.rstrip(" \t,"))
     name, bracket, rest = last.rpartition("<")
     address, closed, after = rest.partition(">")
     if bracket and closed and not after.strip(" \t,;>"):

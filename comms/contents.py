@@ -117,7 +117,7 @@ class Contents:
         if self._files or self._html:
             return ""
         # The last resort: what is there, decoded.
-        return self._any_text(self._root)
+        return self._any_text(self._root) or self._decoded(self._root, self._root.content()).strip()
 
     def _any_text(self, part: Part) -> str:
         text = self._decoded(part, part.decoded())

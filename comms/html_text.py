@@ -170,7 +170,7 @@ class _Scanner:
                 for mark in ("-->", "--!>")
                 if (end := self._find(mark, at + 4)) >= 0
             ]
-            return min(ends) if ends else self._after_bracket(at + 4)
+            return min(ends) if ends else at + 4
         following = html[at + 1 : at + 2]
         if following in ("!", "?") and following:
             return self._after_bracket(at)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comms.addresses import Address, is_address, parse, parse_one
+from comms.addresses import (
+    Address,
+    is_address,
+    parse,
+    parse_leniently,
+    parse_list_leniently,
+    parse_one,
+)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +120,107 @@ def test_any_text_is_a_list_of_safe_addresses_or_a_value_error(text: str) -> Non
 def test_deep_comments_and_long_lists_take_linear_time() -> None:
     assert parse("(" * 50_000 + ")" * 50_000 + "a@b")[0].address == "a@b"
     assert len(parse(", ".join(["a@b"] * 20_000))) == 20_000
+
+
+# ── as real programs write them ──────────────────────────────────────────────
+
+ANN = "ann@c.test"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("H\udce5kon Berg <ann@c.test>", "Håkon Berg"),  # Latin-1
+        ("ann@c.test <ann@c.test>", ANN),
+        ("'ann@c.test' <ann@c.test>", ANN),
+        ("ANN@c.test <ann@c.test>", "ANN@c.test"),
+        ("=?utf-8?Q?Doe,_Ann?= <ann@c.test>", "Doe, Ann"),
+        ("=?utf-8?Q?Doe, Ann?= <ann@c.test>", "Doe, Ann"),
+        ("Doe, Ann <ann@c.test>", "Doe, Ann"),
+        ("Ann [Acme] <ann@c.test>", "Ann [Acme]"),
+        ("Ann: Sales; Acme <ann@c.test>", "Ann: Sales; Acme"),
+        ("Ann @ Acme <ann@c.test>", "Ann @ Acme"),
+        ('Ann "the boss <ann@c.test>', "Ann the boss"),
+        ("Ann (x <ann@c.test>", "Ann (x"),
+        ("Ann <ann@c.test>,", "Ann"),
+    ],
+)
+def test_the_name_may_be_in_any_form(text: str, name: str) -> None:
+    assert parse_leniently(text) == Address(name, ANN)
+    with pytest.raises(ValueError):
+        parse_one(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann..b@c.test",
+        "Ann <ann.@c.test>",
+        "jeremy@x.test <ann@c.test>",
+        "ann@c.test via <l@c.test>",
+    ],
+)
+def test_any_name_is_only_accepted_on_demand(text: str) -> None:
+    if ".." in text or ".@" in text:  # of a Japanese provider; valid in quotes
+        assert parse_leniently(text, any_name=True).address.startswith('"ann.')
+        return
+    with pytest.raises(ValueError):
+        parse_leniently(text)
+    assert parse_leniently(text, any_name=True).address in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "Ann", "a@b.test, c@d.test", "a@b.test, C <c@d.test>", "Ann <>", "Ann <\udce5@c.test>",
+        "\udce5@c.test", "A <a@b.test>, C <c@d.test>",
+    ],
+)  # fmt: skip
+def test_several_addresses_or_none_are_never_a_sender(text: str) -> None:
+    for any_name in (False, True):
+        with pytest.raises(ValueError):
+            parse_leniently(text, any_name)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "wrong"),
+    [
+        ("Doe, Ann <ann@c.test>, b@c.test", ["ann@c.test", "b@c.test"], 0),
+        ("a@b.test,, c@d.test,", ["a@b.test", "c@d.test"], 0),
+        ("A [x] <a@b.test>, <c@d.test>", ["a@b.test", "c@d.test"], 0),
+        ("a@b.test, nobody", ["a@b.test"], 1),
+        ("x@y.test <a@b.test>, c@d.test", ["c@d.test"], 1),
+        ("nobody", [], 1),
+    ],
+)
+def test_of_a_list_each_address_that_can_be_read_counts(
+    text: str, found: list[str], wrong: int
+) -> None:
+    addresses, problems = parse_list_leniently(text)
+    assert ([address.address for address in addresses], len(problems)) == (found, wrong)
+
+
+WORST = [
+    "a@", "a,", "<", '"', "(", "=?u?q?a", "a@b,", "[", "<a@", '"a" ', '\\"', "a@b <", "@", " ", ",",
+    "a@b [x] ,", "x:", 'a@b "', ", <", "=?u?q?x,", "a.", ";", "()", "(\\", "=?",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", WORST)
+@pytest.mark.parametrize("end", ["", " <x@y.test>", '"'])
+def test_eight_times_the_field_takes_at_most_twenty_four_times_as_long(
+    piece: str, end: str
+) -> None:
+    def seconds(size: int) -> float:
+        text = piece * (size // len(piece)) + end
+        best = float("inf")
+        for _ in range(5):
+            before = time.process_time()
+            with contextlib.suppress(ValueError):
+                parse_leniently(text, any_name=True)
+            parse_list_leniently(text)
+            best = min(best, time.process_time() - before)
+        return best
+
+    assert seconds(40_000) < 24 * max(seconds(5_000), 0.001)

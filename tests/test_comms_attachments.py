@@ -58,3 +58,19 @@ def test_attachments_without_a_usable_name_are_stored_in_their_directory(tmp_pat
     for attachment in uniquely_named(attachments):
         (tmp_path / attachment.name).write_bytes(attachment.content)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["part-1.bin", "part-2.bin"]
+
+
+def test_twenty_thousand_files_of_one_name_take_no_longer_than_others() -> None:
+    attachments = [Attachment("a.txt", b"x")] * 20_000
+    names = [attachment.name for attachment in uniquely_named(attachments)]
+    assert (names[0], names[-1]) == ("a.txt", "a (20000).txt") and len({*names}) == 20_000
+
+
+def test_counting_goes_around_names_that_are_taken() -> None:
+    attachments = [Attachment(name, b"x") for name in ("a (2).txt", "a.txt", "A.txt", "a.txt")]
+    assert [attachment.name for attachment in uniquely_named(attachments)] == [
+        "a (2).txt",
+        "a.txt",
+        "A (3).txt",
+        "a (4).txt",
+    ]
