@@ -28,7 +28,8 @@ class Contents:
         self._root, self._charset, self._nested = root, charset, nested
         self._html: list[str] = []
         self._files: list[Attachment] = []
-        self._text = self._shown(leaves) or self._otherwise(leaves)
+        self._blank = ""  # the first plain text in which nothing can be seen
+        self._text = self._shown(leaves) or self._otherwise(leaves) or self._blank
 
     def text(self) -> str:
         """Returns the text, with `\\n` as the line end."""
@@ -71,6 +72,8 @@ class Contents:
                 text = enriched_to_text(text)
             if _VISIBLE.search(text):
                 pieces.append((kind, text, part, name))
+            elif kind == _PLAIN:
+                self._blank = self._blank or text
         return self._joined(pieces)
 
     def _joined(self, pieces: list[tuple[str, str, Part, str]]) -> str:

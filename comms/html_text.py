@@ -84,7 +84,7 @@ class _Page:
         return text + "\n" if text.strip() else ""
 
     def need_breaks(self, count: int) -> None:
-        """Demands that the next word has so many line breaks before it."""
+        """Demands that the next word has at least this many line breaks before it."""
         self._breaks = max(self._breaks, count)
 
     def line_break(self) -> None:

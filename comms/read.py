@@ -21,6 +21,7 @@ from comms.header import MESSAGE_ID
 from comms.mime import Part
 
 LONGEST_DATE = 200  # characters
+LONGEST_FROM = 20_000  # characters; a sender has one address
 NOT_STRICT = "from: read leniently"  # the beginning of a defect
 AMBIGUOUS = "from: its name shows another address"
 
@@ -121,7 +122,7 @@ def with_any_sender(mail: Mail) -> Mail:
     Such a mail is ambiguous, as `defects` says: it should be neither obeyed nor answered.
     """
     root = mime.parse(mail.raw[: header.split(mail.raw)[1]])
-    if mail.sender is not None or _count(root, "from") != 1:
+    if mail.sender is not None or _count(root, "from") != 1 or len(mail.get("from")) > LONGEST_FROM:
         return mail
     try:
         sender = addresses.parse_leniently(_raw_value(root, "from"), any_name=True)
@@ -138,6 +139,8 @@ def _sender(root: Part, defects: list[str]) -> Address | None:
     if _count(root, "from") != 1:
         return None
     value = _raw_value(root, "from")
+    if len(value) > LONGEST_FROM:
+        return None
     try:
         return addresses.parse_one(value)
     except ValueError as error:

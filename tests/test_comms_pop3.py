@@ -351,7 +351,7 @@ def test_utf8_that_is_offered_and_then_refused_does_not_prevent_the_login() -> N
 @pytest.mark.parametrize("auth", ["auto", "apop"])
 def test_a_refusal_of_apop_names_the_other_way_to_log_in(auth: str) -> None:
     with rehearsal(faults=('APOP reply "-ERR unknown command"',)) as world:
-        with pytest.raises(Refused, match='unknown command; .* write auth = "user"'):
+        with pytest.raises(Refused, match=r'unknown command; .* write auth = "user"'):
             opened(world, auth=auth)
         assert logins(world) == ["APOP"], "the password is not sent without being asked to"
 
