@@ -106,7 +106,8 @@ def test_a_composed_mail_reads_back_the_same(mail: Message) -> None:
     raw = mail.to_bytes()
     again = message_from(raw)
     # Where the text is blank, a reader sees the HTML or the attached mail instead.
-    assert dataclasses.replace(again, text=mail.text if mail.text.isspace() else again.text) == mail
+    text = mail.text if (mail.text or "").isspace() else again.text
+    assert dataclasses.replace(again, text=text) == mail
     assert raw == mail.to_bytes(), "nothing about it is random"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import time
+from collections.abc import Callable
 from email.message import EmailMessage, MIMEPart
 
 import pytest
@@ -153,7 +154,7 @@ def nested(size: int) -> bytes:
     return b"".join(NESTED % (number, number) for number in range(size // 60))
 
 
-WORST = {
+WORST: dict[str, Callable[[int], bytes]] = {
     "nested": nested,
     "parts": lambda size: MIXED.format("b").encode() + b"--b\r\n\r\n" * (size // 7),
     "lines": lambda size: MIXED.format("b").encode() + b"--b" + b"\r\n--c" * (size // 5),
