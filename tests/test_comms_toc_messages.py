@@ -246,3 +246,17 @@ def test_each_code_of_the_protocol_has_a_text() -> None:
     codes = {901, 902, 903, 930, 931, 950, 960, 961, 962, 989, 998}
     assert set(messages.ERRORS) == codes | {*range(911, 916)} | {*range(970, 984)}
     assert "ten minutes" in Complaint(983).text
+
+
+@pytest.mark.parametrize(
+    "raw", [b"ERROR:989", b"ERROR:989:7", b"ERROR:989:0", b"ERROR:982", b"ERROR:983"]
+)
+def test_an_error_of_the_sign_on_that_comes_later_is_an_error_in_mid_session(raw: bytes) -> None:
+    later, at_sign_on = complaint(parse(raw)), complaint(parse(raw), mid_session=False)
+    assert "mid-session" in later.text and "sign" not in later.text
+    assert at_sign_on == later and "mid-session" not in at_sign_on.text
+
+
+@pytest.mark.parametrize("raw", [b"ERROR:980", b"ERROR:981", b"ERROR:901:bob", b"ERROR:903"])
+def test_other_errors_mean_the_same_at_any_time(raw: bytes) -> None:
+    assert complaint(parse(raw)).text == complaint(parse(raw), mid_session=False).text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fakes.toc import frames
 from fakes.toc.lists import LIST_LIMIT
 from tests.test_fakes_toc_session import Bench, taken
@@ -64,3 +66,54 @@ def test_the_words_of_an_unquoted_group_are_not_taken_for_buddies() -> None:
     core.receive(raw.command("toc2_new_buddies {g:Old bob\nb:bob\nb:old\nb:sysadmin\n}"))
     core.receive(raw.command("toc2_remove_buddy sysadmin Old bob"))
     assert core.presence.account.lists.buddies == ["bob", "old"]
+
+
+# ── a text that is stored is kept as it is ───────────────────────────────────
+
+CONFIG = "m 1\ng Buddies\nb them\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (CONFIG, CONFIG),
+        ('"' + CONFIG + '"', CONFIG),
+        ("{" + CONFIG + "}", CONFIG),
+        ('"{' + CONFIG + '}"', CONFIG),
+        ("   {" + CONFIG + "}  ", CONFIG),
+        ("{" + CONFIG + "}\n", CONFIG),
+        ("m 1\ng My  Old   Friends\nb them\n", "m 1\ng My  Old   Friends\nb them\n"),
+        ("m 1\r\ng Buddies\r\nb them\r\n", "m 1\r\ng Buddies\r\nb them\r\n"),
+        ("m 1\n\n\ng Buddies\n\nb them", "m 1\n\n\ng Buddies\n\nb them"),
+        ('m 1\ng The "gang\nb them\n', 'm 1\ng The "gang\nb them\n'),
+        ("m 1\ng {open\nb them\n", "m 1\ng {open\nb them\n"),
+        ('m 1\ng "Quoted  Name"\nb them\n', 'm 1\ng "Quoted  Name"\nb them\n'),
+        ("m 1\ng Work \\(old\\)\nb them\n", "m 1\ng Work (old)\nb them\n"),
+        ("m 1\ng\tTabs\tinside\nb them\n", "m 1\ng\tTabs\tinside\nb them\n"),
+        ("m 3\n", "m 3\n"),
+        ("", ""),
+        ('""', ""),
+    ],
+)
+def test_a_configuration_comes_back_as_it_was_sent(written: str, kept: str) -> None:
+    bench, raw = Bench(), Raw("alice")
+    core = bench.signed_on(raw)
+    core.receive(raw.command(f"toc_set_config {written}"))
+    assert not core.closed
+    core.eof()
+    again = Raw("alice")
+    bench.signed_on(again)
+    assert f"CONFIG:{kept}" in again.messages
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{g:My  Friends\nb:them\nb:ops\n}", "g:My  Friends\nb:them\nb:ops\n",
+     '"g:My  Friends\nb:them\nb:ops"', "g:My  Friends\r\nb:them\r\nb:ops"],
+)  # fmt: skip
+def test_buddies_on_several_lines_are_added_with_or_without_braces(written: str) -> None:
+    bench, raw = Bench(), Raw("alice", form="toc2_signon")
+    core = bench.signed_on(raw)
+    core.receive(raw.command(f"toc2_new_buddies {written}"))
+    lists = core.presence.account.lists
+    assert list(lists.groups["My  Friends"].values()) == ["them", "ops"]

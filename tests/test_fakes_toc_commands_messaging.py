@@ -101,3 +101,17 @@ def test_ims_above_the_rate_limit_are_dropped_with_903() -> None:
     )
     two.bench.clock.now += 600
     assert two.say(two.alice, "toc_send_im bob spam") == ([], ["IM_IN:alice:F:spam"])
+
+
+@pytest.mark.parametrize(
+    "word", ["utf-8", "UTF8", "us-ascii", "iso-8859-1", "a", "u", "AU", "?", '""', "unicode-2-0"]
+)
+@pytest.mark.parametrize(
+    ("language", "kept"),
+    [("en", "en"), ("x-pirate", "x-pirate"), ("en_US", "en"), ("i18n", "en"), ('""', "en"),
+     ("a-language-with-a-long-name", "en")],
+)  # fmt: skip
+def test_an_unknown_encoding_counts_as_ascii(word: str, language: str, kept: str) -> None:
+    two = Pair("toc2_login", "toc2_login")
+    heard = two.say(two.alice, f'toc2_send_im_enc bob "F" {word} {language} "hi"')
+    assert heard == ([], [f"IM_IN_ENC2:alice:F:F:T: O :F:A:{kept}:hi"])

@@ -115,3 +115,50 @@ def test_a_capability_is_shown_as_a_uuid(capability: str, shown: str) -> None:
     two.say(two.bob, "toc2_new_buddies {g:g\nb:alice\n}")
     _, heard = two.say(two.alice, f"toc_set_caps {capability}")
     assert heard[-1] == f"BUDDY_CAPS2:alice:{shown}"
+
+
+@pytest.mark.parametrize(
+    ("command", "attribute", "kept"),
+    [
+        ("toc_set_info Web  server\nof  ops", "profile", "Web  server\nof  ops"),
+        ('toc_set_info "<b>me</b>  "', "profile", "<b>me</b>  "),
+        ("toc_set_info {two\nlines}", "profile", "two\nlines"),
+        ("toc_set_dir Ada:King:Love  lace", "directory", ("Ada", "King", "Love  lace")),
+        ('toc_set_dir "Ada":"King":"Love lace"', "directory", ("Ada", "King", "Love lace")),
+    ],
+)
+def test_a_text_without_quotes_is_kept_whole(command: str, attribute: str, kept: object) -> None:
+    bench, raw = Bench(), Raw("alice")
+    core = bench.signed_on(raw)
+    core.receive(raw.command(command))
+    assert getattr(core.presence.account, attribute) == kept
+
+
+def test_an_away_message_without_quotes_is_kept_whole() -> None:
+    bench, raw = Bench(), Raw("alice")
+    core = bench.signed_on(raw)
+    core.receive(raw.command("toc_set_away gone  fishing"))
+    assert core.presence.away == "gone  fishing"
+    core.receive(raw.command('toc_set_away ""'))
+    assert core.presence.away == ""
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["Alice", "A L I C E", "aLiCe", "alice"])
+def test_watchers_are_notified_of_a_new_form_of_a_name(form: str, name: str) -> None:
+    two = Two(form)
+    two.say(two.bob, "toc_add_buddy alice")
+    two.heard(two.bob)
+    two.say(two.alice, f'toc_format_nickname "{name}"')
+    updates = [text for text in two.heard(two.bob) if text.startswith("UPDATE_BUDDY")]
+    assert [text.split(":")[1:3] for text in updates] == [[name, "T"]]
+
+
+def test_a_user_who_may_not_see_another_learns_nothing_of_its_new_form() -> None:
+    two = Two("toc2_signon")
+    two.say(two.bob, "toc_add_buddy alice")
+    two.say(two.alice, "toc2_add_deny bob")
+    two.say(two.alice, "toc2_set_pdmode 4")
+    two.heard(two.bob)
+    two.say(two.alice, 'toc_format_nickname "Alice"')
+    assert two.heard(two.bob) == []

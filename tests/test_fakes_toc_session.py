@@ -482,7 +482,6 @@ def test_the_buffer_never_holds_more_than_one_frame() -> None:
         "toc2_set_pdmode 0",
         "toc2_new_group",
         "toc2_client_event bob 3",
-        "toc2_send_im_enc bob F Q en hello",
         "toc2_send_im_enc bob F U e:n hello",
         "toc2_remove_buddy bob",
         "toc_set_caps zzz",

@@ -12,7 +12,7 @@ from tests.xmpp_raw import world
 
 CLEAR = None
 TLS = TlsFacts("TLSv1.3")
-BOUND = TlsFacts("TLSv1.3", bindings={"tls-server-end-point": bytes(32)})
+BOUND = TlsFacts("TLSv1.2", bindings={"tls-server-end-point": bytes(32)})
 
 
 def offered(service: Service, tls: TlsFacts | None, logged_in: bool = False) -> list[str]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from fakes.xmpp.markup import serialize
@@ -17,6 +21,7 @@ from fakes.xmpp.refusals import (
     wrong_state,
 )
 from fakes.xmpp.stanzas import StanzaError
+from tests.xmpp_raw import bound, world
 
 
 @pytest.mark.parametrize(
@@ -88,3 +93,50 @@ def test_every_condition_of_the_rfc_can_be_named() -> None:
         assert named_in_fault(f"stream:{condition}", "message") == StreamError(condition)
     for condition in SASL_CONDITIONS:
         assert named_in_fault(condition, "auth") == SaslFailure(condition)
+
+
+# ── every text that the server makes up is ASCII ─────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "<iq type='get'><query xmlns='jabber:iq:roster'/></iq>",
+        "<iq type='übel' id='1'><query xmlns='jabber:iq:roster'/></iq>",
+        "<iq type='get' id='1'/>",
+        "<iq type='get' id='1'><query xmlns='jabber:iq:roster'><item jid='ü'/></query></iq>",
+        "<iq type='set' id='1'><query xmlns='jabber:iq:roster'/></iq>",
+        "<presence type='übel' id='1'/>",
+        "<presence type='subscribe' id='1'/>",
+        "<presence type='probe' to='ünbekannt@elsewhere.test'/>",
+        "<message to='@' id='1'/>",
+        "<übel/>",
+        "<x:message xmlns:x='jabber:client'/>",
+        "<!-- ü -->",
+        "ü",
+        "<message>&ü;</message>",
+        "<message></ü>",
+    ],
+)
+def test_the_text_of_an_error_is_ascii(sent: str) -> None:
+    client = bound(world())
+    client.hears()
+    answer = client.says(sent.encode())
+    texts = re.findall(rb"<text [^>]*>([^<]*)<", answer)
+    assert all(text.isascii() for text in texts)
+    assert b"error" in answer or not answer
+
+
+def test_no_refusal_of_a_server_has_a_text_beyond_ascii() -> None:
+    # Section labels are for the records, and never sent.
+    label = re.compile(r"(RFC|XEP)[- ]\d+ (§[\d.]+|Appendix \w).*")
+    for name in ("xmpp/*.py", "xmpp/extensions/*.py", "sasl/*.py"):
+        for path in (Path(__file__).parents[1] / "fakes").glob(name):
+            if path.name == "codec.py":
+                continue  # it reads and writes transcripts
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                    continue
+                for part in (part for word in node.args for part in ast.walk(word)):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        assert part.value.isascii() or label.fullmatch(part.value), (path, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ from fakes.xmpp.sasl import (
 from fakes.xmpp.service import Service
 from tests.xmpp_raw import world
 
-BOUND = TlsFacts("TLSv1.3", bindings={"tls-server-end-point": bytes(32)})
+BOUND = TlsFacts("TLSv1.2", bindings={"tls-server-end-point": bytes(32)})
 RIGHT = base64.b64encode(b"\0romeo\0secret")
 WRONG = base64.b64encode(b"\0romeo\0guess")
 
@@ -45,6 +46,32 @@ def test_mechanisms_that_bind_to_tls_are_offered_only_inside_it() -> None:
     plus = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"]
     assert mechanisms(service(), BOUND) == [*plus, *usual]
     assert tuple(mechanisms(service(anonymous=True), BOUND)) == OFFERED
+
+
+def test_in_tls_1_3_binding_mechanisms_are_offered_only_if_the_world_asks_for_them() -> None:
+    inside = replace(BOUND, version="TLSv1.3")
+    assert not any(name.endswith("-PLUS") for name in mechanisms(service(), inside))
+    assert mechanisms(service(plus_on_tls13=True), inside) == mechanisms(service(), BOUND)
+
+
+@pytest.mark.parametrize(
+    "flag", [b"n,,", b"y,,", b"n,a=romeo@example.test,", b"y,a=romeo@example.test,"]
+)
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256"])
+def test_in_tls_1_3_clients_that_could_bind_log_in_without(flag: bytes, mechanism: str) -> None:
+    inside = replace(BOUND, version="TLSv1.3")
+    first = base64.b64encode(flag + b"n=romeo,r=abc")
+    assert Login(service()).start(mechanism, first, "example.test", inside)
+
+
+def test_where_binding_is_offered_a_client_that_missed_it_has_been_attacked() -> None:
+    first = base64.b64encode(b"y,,n=romeo,r=abc")
+    for offers, tls in (
+        (service(), BOUND),
+        (service(plus_on_tls13=True), replace(BOUND, version="TLSv1.3")),
+    ):
+        with pytest.raises(sasl.WrongCredentials):
+            Login(offers).start("SCRAM-SHA-1", first, "example.test", tls)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from fakes import World
 from fakes.transcripts.player import play_on_core
-from fakes.transcripts.recorder import render
+from fakes.transcripts.recorder import render, wire_lines
 from fakes.transcripts.text import load, parse
 from fakes.wire import Unit, Want
 from fakes.xmpp import Xmpp
+from scenarios.stage.narration import narrate
 from tests.legality import in_states
 from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
 
@@ -317,8 +318,7 @@ def test_starttls_starts_the_stream_again() -> None:
     client = client_in("OPEN")
     client.starts_tls()
     answer = client.says(HEADER)
-    assert b"SCRAM-SHA-256-PLUS" in answer
-    assert b"<sasl-channel-binding" in answer
+    assert b"<mechanism>SCRAM-SHA-256</mechanism>" in answer
     assert b"<starttls" not in answer
 
 
@@ -427,3 +427,36 @@ def test_a_recording_names_its_people_and_can_be_played() -> None:
     assert "\nromeo C: <message " in shown
     assert "\njuliet S: <message " in shown
     play_on_core(parse(shown))
+
+
+# ── what is not XMPP at all ──────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a TLS handshake"),
+        (b"\x16\x03\x03\x00\x10", "a TLS handshake"),
+        (b"\x16", "a TLS handshake"),
+        (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
+        (b"POST /http-bind HTTP/1.1\r\n", "HTTP"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP"),
+        (b"EHLO client.example\r\n", "SMTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH"),
+        (b"FLAPON\r\n\r\n", "TOC"),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 5222\r\n", "a PROXY header"),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", HEADER])
+def test_the_record_says_what_a_client_of_another_protocol_has_sent(
+    data: bytes, what: str, before: bytes
+) -> None:
+    place = world()
+    client = Client(place)
+    client.says(before)
+    assert b"<stream:error>" in client.says(data)
+    record = [one for one in place.records if one.direction == "C"][-1]
+    assert record.raw == data[:1]
+    assert record.fields["remark"].startswith(what)
+    assert any(f" # {what}" in line for line in wire_lines(record))
+    assert any(what in line for line in narrate([record]))

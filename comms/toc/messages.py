@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from comms import numbers
 
@@ -94,6 +94,14 @@ ERRORS: dict[int, str] = {
 }
 
 
+# What codes about a sign-on mean when they come later, about something else.
+MID_SESSION: dict[int, str] = {
+    982: "an error in mid-session: the warning level is too high",
+    983: "an error in mid-session: too much in a short time; wait before the next command",
+    989: "an unknown error in mid-session: $1",
+}
+
+
 # ── messages from the server ─────────────────────────────────────────────────
 
 
@@ -113,15 +121,21 @@ class Message:
 
 @dataclass(frozen=True)
 class Complaint:
-    """An ERROR from the server. A value, and not an exception, because most of them are news."""
+    """An ERROR from the server. A value, and not an exception, because most of them are news.
+
+    `mid_session`: it came after the sign-on, where some codes mean something else.
+    """
 
     code: int
     argument: str = ""
+    mid_session: bool = field(default=False, compare=False)
 
     @property
     def text(self) -> str:
         """What the code means, with the argument filled in."""
         meaning = ERRORS.get(self.code, "unknown to this client: $1")
+        if self.mid_session:
+            meaning = MID_SESSION.get(self.code, meaning)
         return meaning.replace("$1", self.argument or "?")
 
     def __str__(self) -> str:
@@ -147,13 +161,16 @@ def parse(payload: bytes) -> Message:
     return Message(kind, fields)
 
 
-def complaint(message: Message) -> Complaint:
-    """Returns the content of an ERROR. A code that is not a number becomes 0."""
+def complaint(message: Message, mid_session: bool = True) -> Complaint:
+    """Returns the content of an ERROR. A code that is not a number becomes 0.
+
+    `mid_session` says whether it came after the sign-on.
+    """
     try:
         code = number(message["code"])
     except ValueError:
         code = 0
-    return Complaint(code, message["argument"])
+    return Complaint(code, message["argument"], mid_session)
 
 
 def number(text: str) -> int:

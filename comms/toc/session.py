@@ -76,7 +76,7 @@ class Session:
             raise Unreachable(f"{self.where} answers the sign-on with {answer.kind}")
         self._signed_on = True
         self._link.expect(None)  # from now on the server may send at any time
-        return complaint(answer) if answer.kind == "ERROR" else None
+        return complaint(answer, mid_session=False) if answer.kind == "ERROR" else None
 
     def send(self, line: str) -> None:
         """Sends a command. Raises Unreachable, and ValueError if it is too long or has a NUL."""

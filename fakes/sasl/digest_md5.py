@@ -32,7 +32,7 @@ def digest_md5(context: Context) -> Steps:
     )
     directives = _parse((yield challenge.encode()))
     if missing := [name for name in _REQUIRED if name not in directives]:
-        raise Malformed(f"DIGEST-MD5 wants {', '.join(missing)} (RFC 2831 §2.1.2)")
+        raise Malformed(f"DIGEST-MD5 wants {', '.join(missing)} (RFC 2831 section 2.1.2)")
     # RFC 2831 §2.1.1: without the directive, names and passwords are in ISO 8859-1.
     charset = "utf-8" if "charset" in directives else "latin-1"
     try:
@@ -74,7 +74,7 @@ def _parse(response: bytes) -> dict[str, bytes]:
         name = match[1].decode().lower() if match else ""
         if match is None or name in directives:
             raise Malformed(
-                'directives are name=value or name="value", each once (RFC 2831 §2.1.2)'
+                'directives are name=value or name="value", each once (RFC 2831 section 2.1.2)'
             )
         quoted, token = match[2], match[3]
         directives[name] = token if quoted is None else re.sub(rb"\\(.)", rb"\1", quoted)

@@ -97,7 +97,7 @@ def _parse_first(message: bytes) -> _First:
     bare = message[header.end() :] if header else b""
     fields = _FIRST_BARE.fullmatch(bare)
     if header is None or fields is None:
-        raise Malformed("SCRAM wants n,,n=user,r=nonce (RFC 5802 §7)")
+        raise Malformed("SCRAM wants n,,n=user,r=nonce (RFC 5802 section 7)")
     flag, binding_type, authzid = header[1], header[2], header[3] or b""
     return _First(header[0], flag, binding_type, authzid, bare, fields[1], fields[2])
 
@@ -106,7 +106,7 @@ def _parse_final(message: bytes) -> _Final:
     """Raises Malformed."""
     fields = _FINAL.fullmatch(message)
     if fields is None:
-        raise Malformed("SCRAM wants c=…,r=…,p=… (RFC 5802 §7)")
+        raise Malformed("SCRAM wants c=...,r=...,p=... (RFC 5802 section 7)")
     return _Final(fields[1], fields[2], fields[3], fields[4])
 
 
@@ -155,7 +155,7 @@ def _keys(algorithm: str, password: str, salt: bytes, iterations: int) -> tuple[
 def _decode_name(name: bytes) -> str:
     """RFC 5802 §5.1: =2C is a comma and =3D an equals sign; any other = is an error."""
     if re.search(rb"=(?!2C|3D)", name):
-        raise Malformed("in a name, = stands only before 2C and 3D (RFC 5802 §5.1)")
+        raise Malformed("in a name, = stands only before 2C and 3D (RFC 5802 section 5.1)")
     return prepare(decode_text(name.replace(b"=2C", b",").replace(b"=3D", b"=")))
 
 

@@ -23,9 +23,9 @@ def plain(context: Context) -> Steps:
     response = yield b""
     parts = response.split(b"\0")
     if len(parts) != 3 or not parts[1] or not parts[2]:
-        raise Malformed("PLAIN wants [authzid] NUL authcid NUL password (RFC 4616 §2)")
+        raise Malformed("PLAIN wants [authzid] NUL authcid NUL password (RFC 4616 section 2)")
     if max(map(len, parts)) > _LONGEST:
-        raise Malformed("PLAIN takes at most 255 octets per part (RFC 4616 §2)")
+        raise Malformed("PLAIN takes at most 255 octets per part (RFC 4616 section 2)")
     authzid, authcid, password = (decode_text(part) for part in parts)
     address = context.authenticate(authcid, password)
     # RFC 4616 §2: the server authenticates first, and then authorizes.
@@ -52,7 +52,7 @@ def cram_md5(context: Context) -> Steps:
     response = yield challenge
     name, space, digest = response.rpartition(b" ")
     if not space:
-        raise Malformed("CRAM-MD5 wants: user, space, digest (RFC 2195 §2)")
+        raise Malformed("CRAM-MD5 wants: user, space, digest (RFC 2195 section 2)")
     account = context.accounts.find(decode_text(name))
     right = hmac.compare_digest(digest, cram_md5_digest(account, challenge))
     if account is None or not right:
@@ -72,5 +72,5 @@ def anonymous(context: Context) -> Steps:
     """
     trace = yield b""
     if len(decode_text(trace)) > _LONGEST:
-        raise Malformed("a trace has at most 255 characters (RFC 4505 §2)")
+        raise Malformed("a trace has at most 255 characters (RFC 4505 section 2)")
     return context.anonymous()

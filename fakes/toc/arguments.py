@@ -79,8 +79,27 @@ def unbraced(text: str) -> str:
     return text[1:-1] if text[:1] == "{" and text[-1:] == "}" else text
 
 
-def check_encoding(encoding: str, language: str = "en") -> tuple[str, str]:
-    """Returns an encoding and a language that fit a field of a message. Raises Drop."""
-    if encoding not in ("A", "L", "U") or not re.fullmatch(r"[A-Za-z-]{0,16}", language):
-        raise Drop("an encoding is A, L or U, and a language is a short word")
-    return encoding, language or "en"
+def whole_argument(unit: Unit) -> str:
+    """Returns all that follows the verb as one argument, with its spaces and line feeds.
+
+    Most clients send a text of several lines without quotes. Spaces around it do not belong to it,
+    nor does a pair of quotes or braces, or braces inside quotes.
+    """
+    text = unit.arg.rstrip(" \t")
+    inside = text.rstrip()
+    if len(inside) > 1 and inside[0] + inside[-1] in ('""', "{}"):
+        text = unbraced(inside[1:-1]) if inside[0] == '"' else inside[1:-1]
+    return _ESCAPED.sub(r"\1", text)
+
+
+def encoding_and_language(encoding: str, language: str = "en") -> tuple[str, str]:
+    """Returns an encoding and a language that fit a field of a message.
+
+    An unknown encoding counts as A (ASCII), an unknown form of a language as English: the message
+    arrives, whatever a client calls them. Raises Drop for a language that is not a word.
+    """
+    if not re.fullmatch(r"[\w-]*", language, re.ASCII):
+        raise Drop("a language is a word")
+    if not re.fullmatch(r"[A-Za-z-]{1,16}", language):
+        language = "en"
+    return encoding if encoding in ("A", "L", "U") else "A", language

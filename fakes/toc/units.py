@@ -107,7 +107,9 @@ class FrameReader:
             arguments = words(text)[1:]
         except Malformed as error:
             arguments = []
-            unit.refusal = Drop(str(error))
+            # A configuration is taken as it stands, quotes and braces in its lines included.
+            if verb != "toc_set_config":
+                unit.refusal = Drop(str(error))
         unit.content = arguments
         # A password is hidden even if the command turns out to be unknown or too long.
         if verb.lower() in WITH_PASSWORD:

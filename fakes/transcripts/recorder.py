@@ -69,6 +69,8 @@ def wire_lines(one: Record | Event, servers: Iterable[Server] = SERVERS) -> Iter
         return
     for line in lines_of(one, servers=servers):
         yield f"{one.protocol}-{one.session} {line}"
+    if "remark" in one.fields:
+        yield f"{one.protocol}-{one.session} # {one.fields['remark']}"
     if one.fault:
         yield f"{one.protocol}-{one.session} # fault: {one.fault}"
 

@@ -36,7 +36,7 @@ def bound(stanza: Stanza, resource: Resource) -> Stanza:
 def check_id(stanza: Stanza) -> None:
     """Raises StanzaError for an iq without an id."""
     if stanza.id is None:
-        raise StanzaError("bad-request", "an iq has an id (RFC 6120 §8.1.3)")
+        raise StanzaError("bad-request", "an iq has an id (RFC 6120 section 8.1.3)")
 
 
 def handle_unbound(

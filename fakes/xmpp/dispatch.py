@@ -98,12 +98,12 @@ class Dispatcher:
             is_roster = stanza.payload == f"{{{ROSTER}}}query"
             if is_roster and self._policy.iq_without_id == "push":
                 resource.interested = True
-            raise StanzaError("bad-request", "an iq has an id (RFC 6120 §8.1.3)")
+            raise StanzaError("bad-request", "an iq has an id (RFC 6120 section 8.1.3)")
         if stanza.type not in IQ_TYPES:
-            text = "the type of an iq is get, set, result or error (RFC 6120 §8.2.3)"
+            text = "the type of an iq is get, set, result or error (RFC 6120 section 8.2.3)"
             raise StanzaError("bad-request", text)
         if stanza.type in ("get", "set") and len(stanza.child_names) != 1:
-            text = "a get or set holds exactly one element (RFC 6120 §8.2.3)"
+            text = "a get or set holds exactly one element (RFC 6120 section 8.2.3)"
             raise StanzaError("bad-request", text)
 
     # ── from the router ──────────────────────────────────────────────────────

@@ -61,6 +61,14 @@ def check_text(text: str) -> None:
         )
 
 
+def ascii_text(text: str) -> str:
+    """Returns what a client has written with escapes instead of what is not ASCII.
+
+    Every text that the server makes up is ASCII, because there are clients that cannot read others.
+    """
+    return text.encode("ascii", "backslashreplace").decode()
+
+
 def namespace(name: str) -> str:
     """The namespace of a name: `jabber:client` for `{jabber:client}message`, "" without one."""
     return name[1:].partition("}")[0] if name.startswith("{") else ""

@@ -39,6 +39,10 @@ class Policy:
     missing_resource_headline: Literal["silent", "error"] = "silent"
     # Refuse an iq to a resource whose presence the sender may not see.
     strict_iq: bool = False
+    # Offer SCRAM-*-PLUS inside TLS 1.3, too. Most clients bind by tls-unique only, which TLS 1.3
+    # does not have: they use plain SCRAM and say that they could have bound, which counts as an
+    # attack wherever PLUS is on offer (RFC 5802 §6).
+    plus_on_tls13: bool = False
     # Offer the mechanism ANONYMOUS.
     anonymous: bool = False
     stanza: int = 1 << 18  # bytes of one stanza

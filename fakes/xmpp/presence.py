@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fakes.xmpp.accounts import Accounts
 from fakes.xmpp.addresses import Jid, jid
+from fakes.xmpp.markup import ascii_text
 from fakes.xmpp.offline import Offline, delay
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.roster import ITEMS
@@ -40,7 +41,9 @@ class Presence:
     def send(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         """Handles presence from a client, stamped with its full address. Raises StanzaError."""
         if stanza.type not in (None, "unavailable", "error", "probe"):
-            text = f"there is no presence of type {stanza.type} (RFC 6121 §4.7.1)"
+            text = (
+                f"there is no presence of type {ascii_text(stanza.type)} (RFC 6121 section 4.7.1)"
+            )
             raise StanzaError("bad-request", text)
         if to is None:
             if stanza.type is None:

@@ -34,7 +34,11 @@ def mechanisms(service: Service, tls: TlsFacts | None) -> list[str]:
 
     PLAIN is offered in clear too: our deviation from §13.8.3, because the fake runs on loopback.
     """
-    bound = tls is not None and bool(tls.bindings)
+    bound = (
+        tls is not None
+        and bool(tls.bindings)
+        and (tls.version != "TLSv1.3" or service.policy.plus_on_tls13)
+    )
     return [
         name
         for name in OFFERED

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from fakes.xmpp.markup import CLIENT, SERVER, STREAMS
+from fakes.xmpp.markup import CLIENT, SERVER, STREAMS, ascii_text
 
 LIMIT = 1 << 18  # bytes of one piece; RFC 6120 §13.12 wants at least 10,000
 DEPTH = 128  # nested elements, the stream's own included
@@ -95,7 +95,7 @@ class Splitter:
             contiguous = False
         if contiguous and (buffer[:1] != b"<" or (at and piece.kind != "error")):
             text = "text between stanzas"
-            piece, at = Piece("error", self._base, self._base, "bad-format", text=text), 0
+            piece, at = Piece("error", self._base, self._base + 1, "bad-format", text=text), 0
         if piece.kind in ("error", "close"):
             self._over = True
             self._ready.clear()
@@ -118,7 +118,8 @@ class Splitter:
             self._parser = None
             return False
         if buffer[0] != ord("<"):
-            self._fail(0, *_condition_of_text(buffer, bool(self._header)))
+            # One byte shows in the record what it was; more would depend on the chunks.
+            self._fail(1, *_condition_of_text(buffer, bool(self._header)))
             return True
         parser = self._parser
         if parser is None or self._base > RENEWED:
@@ -265,7 +266,7 @@ def _clark(name: str) -> str:
 
 def _on_declaration(version: str, encoding: str | None, standalone: int) -> None:
     if encoding is not None and encoding.upper() != "UTF-8":
-        raise _Stop("unsupported-encoding", f"{encoding} is not UTF-8")
+        raise _Stop("unsupported-encoding", f"{ascii_text(encoding)} is not UTF-8")
 
 
 def _on_comment(data: str) -> None:

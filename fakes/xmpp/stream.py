@@ -40,7 +40,7 @@ from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Piece, Splitter
 from fakes.xmpp.stanzas import Stanza, StanzaError
-from fakes.xmpp.units import read_unit
+from fakes.xmpp.units import FOREIGN, foreign, read_unit
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
@@ -112,6 +112,7 @@ class Xmpp(Session):
     # ── reading ──────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
+        begin = bytes(self.buffer[:FOREIGN])
         piece = self._splitter.next(self.buffer)
         if piece is None:
             if self.buffer and not self._awaits_rest:
@@ -122,6 +123,8 @@ class Xmpp(Session):
         self._awaits_rest = False
         self.timers.cancel("rest")
         self._unit = unit = read_unit(piece, self._login)
+        if piece.kind == "error" and (remark := foreign(begin)):
+            unit.fields["remark"] = remark
         return unit
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:

@@ -31,7 +31,7 @@ class Subscriptions:
     def send(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         """Handles a stimulus that a client sends: the `out` rows. Raises StanzaError."""
         if to is None:
-            raise StanzaError("bad-request", f"{stanza.type} whom? (RFC 6121 §3)")
+            raise StanzaError("bad-request", f"{stanza.type} whom? (RFC 6121 section 3)")
         account, contact = resource.account, to.bare
         if contact == account.address:
             return  # a user's own presence needs no subscription

@@ -16,6 +16,19 @@ _VERBS = {
     f"{{{TLS}}}starttls": "starttls",
     f"{{{STREAMS}}}error": "error",
 }
+# How the input of a client begins that takes this port for another one, and what the record says.
+_FOREIGN = {
+    b"\x16": "a TLS handshake, but a stream begins in clear text here; direct TLS has its own port",
+    **dict.fromkeys(
+        (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"CONNECT ", b"PRI "),
+        "HTTP, but this port speaks XMPP only",
+    ),
+    **dict.fromkeys((b"EHLO ", b"HELO "), "SMTP, but this port speaks XMPP only"),
+    b"SSH-": "SSH, but this port speaks XMPP only",
+    b"FLAPON": "TOC, but this port speaks XMPP only",
+    b"PROXY ": "a PROXY header, as load balancers send it; this server expects none",
+}
+FOREIGN = max(map(len, _FOREIGN))  # bytes that `foreign` needs
 
 
 def read_unit(piece: Piece, login: Login) -> Unit:
@@ -44,6 +57,14 @@ def read_unit(piece: Piece, login: Login) -> Unit:
         secrets = login.secrets(verb, mechanism, piece.tag_end, content)
         return Unit(raw, verb, mechanism, secrets, content=(mechanism, content))
     return Unit(raw, verb, content=piece)
+
+
+def foreign(raw: bytes) -> str:
+    """Returns what bytes that are not XML are, "" if that is not known."""
+    for start, remark in _FOREIGN.items():
+        if raw.startswith(start):
+            return remark
+    return ""
 
 
 def _refused(raw: bytes, error: StreamError) -> Unit:

@@ -35,6 +35,7 @@ def _wire(record: Any) -> Iterator[str]:
     text = record.shown().decode("utf-8", "backslashreplace")
     lines = text.removesuffix("\r\n").split("\r\n")
     hidden = len(lines) - CONTENT
+    what = getattr(record, "fields", {}).get("remark", "")
     if hidden > 1:
         lines[CONTENT - 1 : -1] = [f"… {hidden} more lines …"]
     for number, line in enumerate(lines):
@@ -42,7 +43,8 @@ def _wire(record: Any) -> Iterator[str]:
         fault = f"   (fault: {record.fault})" if record.fault and number == 0 else ""
         if len(line) > LONGEST:
             line = f"{line[:LONGEST]} … {len(line) - LONGEST:,} more characters"
-        shown = f"          {record.direction}: {_printable(line)}{fault}"
+        remark = f"   ({what})" if number == 0 and what else ""
+        shown = f"          {record.direction}: {_printable(line)}{remark}{fault}"
         yield f"{shown:<{WIDTH - 22}} {section}".rstrip()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakes.toc import messages
-from fakes.toc.arguments import arguments, check_encoding
+from fakes.toc.arguments import arguments, encoding_and_language
 from fakes.toc.lists import fold
 from fakes.toc.messages import error
 from fakes.toc.presence import Im, Unavailable
@@ -96,7 +96,9 @@ def _whisper(session: Toc, room: Room, to: str, text: str, encoding: str = "L") 
 
 def _room_message(session: Toc, room: Room, text: str, encoding: str = "L") -> Im:
     sender, raw = session.presence.name, text.encode("latin-1")
-    return Im(session.runtime.now(), sender, room.name, raw, False, *check_encoding(encoding))
+    return Im(
+        session.runtime.now(), sender, room.name, raw, False, *encoding_and_language(encoding)
+    )
 
 
 def _joined_room(session: Toc, number: str) -> Room:

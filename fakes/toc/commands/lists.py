@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fakes.toc import messages
-from fakes.toc.arguments import arguments, unbraced
+from fakes.toc.arguments import arguments, whole_argument
 from fakes.toc.lists import FIRST_GROUP, add, is_name, remove
 from fakes.toc.messages import Form, error
 from fakes.toc.refusals import Drop
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def toc_set_config(session: Toc, unit: Unit) -> None:
     """`text`: store the configuration."""
     with session.aim.changing(session.presence):
-        stored = session.presence.account.lists.store(unbraced(" ".join(arguments(unit))))
+        stored = session.presence.account.lists.store(whole_argument(unit))
     if not stored:
         raise Refuse(error(messages.INVALID_INPUT))
 
@@ -108,7 +108,8 @@ def toc2_del_group(session: Toc, unit: Unit) -> None:
 def toc2_new_buddies(session: Toc, unit: Unit) -> None:
     """`{g:group LF b:buddy LF …}`: add buddies, and groups if needed."""
     group = FIRST_GROUP
-    for line in unbraced(" ".join(arguments(unit, 1))).split("\n"):
+    arguments(unit, 1)
+    for line in whole_argument(unit).split("\n"):
         kind, _, entry = line.strip("\r").partition(":")
         if kind == "g" and entry:
             group = entry

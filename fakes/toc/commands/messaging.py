@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from fakes.toc import messages
-from fakes.toc.arguments import arguments, check_encoding
+from fakes.toc.arguments import arguments, encoding_and_language
 from fakes.toc.messages import error
 from fakes.toc.presence import Unavailable
 from fakes.toc.refusals import Drop
@@ -25,7 +25,7 @@ def toc_send_im(session: Toc, unit: Unit) -> None:
 def toc2_send_im_enc(session: Toc, unit: Unit) -> None:
     """`user F encoding language message [auto]`: deliver an IM with its encoding."""
     to, _, encoding, language, text, *rest = arguments(unit, 5)
-    _deliver(session, to, text, rest[:1] == ["auto"], *check_encoding(encoding, language))
+    _deliver(session, to, text, rest[:1] == ["auto"], *encoding_and_language(encoding, language))
 
 
 def toc2_client_event(session: Toc, unit: Unit) -> None:

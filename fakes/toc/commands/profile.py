@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fakes.toc import messages
-from fakes.toc.arguments import arguments, number
+from fakes.toc.arguments import arguments, number, whole_argument
 from fakes.toc.frames import MESSAGE_LIMIT
 from fakes.toc.lists import NAME_LIMIT, fold, is_name
 from fakes.toc.messages import error
@@ -28,9 +28,8 @@ CAPABILITIES = (MESSAGE_LIMIT - len("BUDDY_CAPS2:") - NAME_LIMIT) // (1 + UUID)
 
 def toc_set_away(session: Toc, unit: Unit) -> None:
     """`[message]`: go away; come back if the message is empty or missing."""
-    texts = arguments(unit)
     with session.aim.changing(session.presence, announce=True):
-        session.presence.away = texts[0] if texts else ""
+        session.presence.away = whole_argument(unit)
 
 
 def toc_set_idle(session: Toc, unit: Unit) -> None:
@@ -67,12 +66,14 @@ def _capability(text: str) -> str:
 
 def toc_set_info(session: Toc, unit: Unit) -> None:
     """`profile`: store the profile, which is HTML."""
-    session.presence.account.profile = arguments(unit, 1)[0]
+    arguments(unit, 1)
+    session.presence.account.profile = whole_argument(unit)
 
 
 def toc_set_dir(session: Toc, unit: Unit) -> None:
     """`field:field:…`: store the directory entry."""
-    fields = arguments(unit, 1)[0].split(":")
+    arguments(unit, 1)
+    fields = whole_argument(unit).split(":")
     session.presence.account.directory = tuple(field.strip('"') for field in fields[:9])
     session.say("DIR_STATUS:0")
 
@@ -83,9 +84,10 @@ def toc_format_nickname(session: Toc, unit: Unit) -> None:
     name = " ".join(arguments(unit, 1))
     if fold(name) != fold(session.user) or not is_name(name):
         raise Refuse(error(messages.INVALID_INPUT))
-    session.presence.account.screen_name = session.user = name
     session.say("ADMIN_NICK_STATUS:0")
     session.say(f"NICK:{name}")
+    with session.aim.changing(session.presence, announce=True):
+        session.presence.account.screen_name = session.user = name
 
 
 def toc_change_passwd(session: Toc, unit: Unit) -> None:
