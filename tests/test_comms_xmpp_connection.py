@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
 
 from comms.clock import RealClock
 from comms.errors import Refused, TryLater, Unreachable
+from comms.settings import Server
 from comms.xmpp import Client, Message, inbox, stanzas
 from comms.xmpp.stream import to_bytes
 from tests.scripted import JumpingClock, Peer, RecordingHost
@@ -27,9 +30,14 @@ from tests.test_comms_xmpp_client import (
     texts,
 )
 from tests.test_comms_xmpp_session import (
+    BIND,
+    HEADER,
+    SUCCESS,
+    elsewhere,
     log_in,
     mechanisms,
     open_stream,
+    refusal_of_bind,
     stream_error,
 )
 
@@ -379,3 +387,271 @@ def test_a_first_attempt_that_fails_is_raised(clock: JumpingClock, host: Recordi
         pass
     with pytest.raises(Unreachable):
         Client(peer.server(), clock, host)
+
+
+# ── what passes ends nothing ─────────────────────────────────────────────────
+
+
+def served_until_closed(peer: Peer) -> None:
+    come_online(peer)
+    close_stream(peer)
+
+
+def refused_bind(condition: str, kind: str) -> Callable[[Peer], None]:
+    """Serves a login, and answers the first request for a resource by an error, then hangs up."""
+
+    def script(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND)
+        peer.send(refusal_of_bind(peer.expect(b"</iq>"), condition, kind))
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("condition", "kind"),
+    [
+        ("conflict", "modify"),
+        ("conflict", "cancel"),
+        ("internal-server-error", "cancel"),
+        ("internal-server-error", "modify"),
+        ("remote-server-timeout", "cancel"),
+        ("resource-constraint", "cancel"),
+        ("not-allowed", "wait"),
+        ("policy-violation", "wait"),
+    ],
+)
+def test_a_bind_that_is_refused_for_now_is_tried_again_after_a_pause(
+    clock: JumpingClock, host: RecordingHost, condition: str, kind: str
+) -> None:
+    scripts = come_online, refused_bind(condition, kind), served_until_closed
+    with (
+        Peer(*scripts) as peer,
+        Client(peer.server(jid="bot@example.test/desk"), clock, host) as jabber,
+    ):
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+    assert b"<resource>desk</resource>" in peer.received[1]
+    assert (b"<resource>desk</resource>" in peer.received[2]) == (condition != "conflict")
+    assert [line.split()[0] for line in host.lines] == [*["jabber-off-line"] * 2, "jabber-on-line"]
+    assert condition in host.lines[1]
+
+
+def test_a_stream_that_ends_by_a_conflict_while_binding_is_tried_with_a_new_resource(
+    clock: JumpingClock, host: RecordingHost
+) -> None:
+    def second(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND)
+        peer.expect(b"<resource>desk</resource>", b"</iq>")
+        peer.send(stream_error("conflict"))
+
+    scripts = come_online, second, served_until_closed
+    with (
+        Peer(*scripts) as peer,
+        Client(peer.server(jid="bot@example.test/desk"), clock, host) as jabber,
+    ):
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+    assert b"<resource>" in peer.received[2] and b"desk" not in peer.received[2]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["temporary-auth-failure", "internal-server-error", "resource-constraint", "aborted"],
+)
+def test_a_login_that_fails_for_now_is_tried_again(
+    clock: JumpingClock, host: RecordingHost, condition: str
+) -> None:
+    def second(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        space = "urn:ietf:params:xml:ns:xmpp-sasl"
+        peer.send(f"<failure xmlns='{space}'><{condition}/></failure>".encode())
+
+    with (
+        Peer(come_online, second, served_until_closed) as peer,
+        Client(peer.server(), clock, host) as jabber,
+    ):
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["system-shutdown", "reset", "connection-timeout", "resource-constraint", "policy-violation",
+     "internal-server-error", "remote-connection-failed", "undefined-condition", "bad-format",
+     "unsupported-stanza-type", "one-that-nobody-knows"],
+)  # fmt: skip
+def test_after_a_stream_error_that_passes_the_client_reconnects(
+    clock: JumpingClock, host: RecordingHost, condition: str
+) -> None:
+    def first(peer: Peer) -> None:
+        come_online(peer)
+        peer.send(stream_error(condition))
+
+    with Peer(first, served_until_closed) as peer, Client(peer.server(), clock, host) as jabber:
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+
+
+def test_a_contact_list_that_cannot_be_had_for_now_is_asked_for_again(
+    clock: JumpingClock, host: RecordingHost
+) -> None:
+    def second(peer: Peer) -> None:
+        log_in(peer)
+        content = (
+            "<error type='cancel'><internal-server-error "
+            "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+        )
+        answer_query(peer, b"jabber:iq:roster", kind="error", content=content)
+
+    with (
+        Peer(come_online, second, served_until_closed) as peer,
+        Client(peer.server(), clock, host) as jabber,
+    ):
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+
+
+# ── see-other-host ───────────────────────────────────────────────────────────
+
+
+Script = Callable[[Peer], object]
+
+
+class Elsewhere:
+    """Two servers with TLS: the one of the settings, and the one that it sends its clients to."""
+
+    def __init__(self, folder: Path, other_name: str = "example.test") -> None:
+        import trustme
+
+        authority = trustme.CA()
+        self.contexts = []
+        for name in ("example.test", other_name):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert(name).configure_cert(context)
+            self.contexts.append(context)
+        self.ca_file = folder / "ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca_file))
+
+    def old(self, *scripts: Script) -> Peer:
+        return Peer(*map(inside_tls, scripts), tls=self.contexts[0])
+
+    def new(self, *scripts: Script) -> Peer:
+        return Peer(*map(inside_tls, scripts), tls=self.contexts[1])
+
+    def server(self, peer: Peer) -> Server:
+        return peer.server(tls="implicit", ca_file=self.ca_file)
+
+
+def inside_tls(script: Script) -> Script:
+    def run(peer: Peer) -> None:
+        with contextlib.suppress(ssl.SSLError, ConnectionError):  # the client refuses it
+            peer.start_tls()
+            script(peer)
+
+    return run
+
+
+def test_inside_tls_the_client_goes_where_the_server_sends_it(
+    clock: JumpingClock, host: RecordingHost, tmp_path: Path
+) -> None:
+    world = Elsewhere(tmp_path)
+
+    def sent_away(peer: Peer) -> None:
+        come_online(peer)
+        peer.send(elsewhere(f"127.0.0.1:{new.port}"))
+
+    old, new = world.old(sent_away), world.new(served_until_closed)
+    with old, new, Client(world.server(old), clock, host) as jabber:
+        jabber.wait(clock.time() + 1)
+        assert jabber.connected
+    assert b"to='example.test'" in new.received[0]
+
+
+def test_a_client_that_is_sent_away_before_the_login_logs_in_elsewhere(
+    clock: JumpingClock, host: RecordingHost, tmp_path: Path
+) -> None:
+    world = Elsewhere(tmp_path)
+
+    def sent_away(peer: Peer) -> None:
+        peer.expect(b"<stream:stream", b"'>")
+        peer.send(HEADER + elsewhere(f"127.0.0.1:{new.port}"))
+
+    old, new = world.old(sent_away), world.new(served_until_closed)
+    with old, new, Client(world.server(old), clock, host) as jabber:
+        assert jabber.connected
+    assert b"</auth>" not in old.received[0]
+
+
+def test_the_certificate_elsewhere_must_be_that_of_the_domain(
+    clock: JumpingClock, host: RecordingHost, tmp_path: Path
+) -> None:
+    world = Elsewhere(tmp_path, other_name="elsewhere.test")
+
+    def sent_away(peer: Peer) -> None:
+        come_online(peer)
+        peer.send(elsewhere(f"127.0.0.1:{new.port}"))
+
+    old, new = world.old(sent_away, served_until_closed), world.new(served_until_closed)
+    with old, new, Client(world.server(old), clock, host) as jabber:
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+    assert new.received == [b""]
+    assert any("not trusted for example.test" in line for line in host.lines)
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:1", "no place at all", "", "[::g]:5222"])
+def test_if_there_is_nothing_elsewhere_the_client_comes_back(
+    clock: JumpingClock, host: RecordingHost, tmp_path: Path, place: str
+) -> None:
+    world = Elsewhere(tmp_path)
+
+    def sent_away(peer: Peer) -> None:
+        come_online(peer)
+        peer.send(elsewhere(place))
+
+    old = world.old(sent_away, served_until_closed)
+    with old, Client(world.server(old), clock, host) as jabber:
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+
+
+def test_in_clear_text_the_client_comes_back_to_the_old_place(
+    clock: JumpingClock, host: RecordingHost
+) -> None:
+    def sent_away(peer: Peer) -> None:
+        come_online(peer)
+        peer.send(elsewhere("127.0.0.1:1"))
+
+    def sent_away_before_the_login(peer: Peer) -> None:
+        peer.expect(b"<stream:stream", b"'>")
+        peer.send(HEADER + elsewhere("127.0.0.1:1"))
+
+    scripts = sent_away, sent_away_before_the_login, served_until_closed
+    with Peer(*scripts) as peer, Client(peer.server(), clock, host) as jabber:
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+    assert any("not trusted without TLS" in line for line in host.lines)
+
+
+def test_a_server_that_sends_us_away_again_and_again_is_left_for_a_while(
+    clock: JumpingClock, host: RecordingHost, tmp_path: Path
+) -> None:
+    world = Elsewhere(tmp_path)
+
+    def sent_away(peer: Peer) -> None:
+        come_online(peer)
+        peer.send(elsewhere(f"127.0.0.1:{old.port}"))
+
+    old = world.old(*[sent_away] * 6, served_until_closed)
+    with old, Client(world.server(old), clock, host) as jabber:
+        jabber.wait(clock.time() + 120)
+        assert jabber.connected
+    events = [line.split()[0] for line in host.lines]
+    assert events.count("jabber-redirected") == 5 and events.count("jabber-off-line") == 1

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from comms.clock import RealClock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unreachable
 from comms.settings import Server, load
-from comms.xmpp import stanzas
-from comms.xmpp.session import Session, account
+from comms.xmpp import srv, stanzas
+from comms.xmpp.session import Redirected, Session, account
 from comms.xmpp.stream import LONGEST
 from tests.scripted import Peer, RecordingHost, certificate
 
@@ -224,21 +224,126 @@ def test_a_stream_error_decides_whether_another_attempt_makes_sense(
     assert type(raised.value) is kind
 
 
-def test_a_redirection_is_reported_and_not_followed(clock: RealClock) -> None:
+def elsewhere(place: str) -> bytes:
+    """The end of a stream that sends the client to another place."""
+    return (
+        f"<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{place}"
+        "</see-other-host></stream:error></stream:stream>"
+    ).encode()
+
+
+def test_a_redirection_in_clear_text_is_reported_and_not_followed(clock: RealClock) -> None:
     def script(peer: Peer) -> None:
         peer.expect(b"<stream:stream", b">")
-        space = b"urn:ietf:params:xml:ns:xmpp-streams"
-        peer.send(
-            HEADER
-            + b"<stream:error><see-other-host xmlns='"
-            + space
-            + b"'>o.test</see-other-host></stream:error>"
-        )
+        peer.send(HEADER + elsewhere("o.test"))
 
     with (
         Peer(script) as peer,
-        pytest.raises(Refused, match=r"it names o\.test: write that as host"),
+        pytest.raises(Unreachable, match=r"it names o\.test.*write that as host") as raised,
     ):
+        opened(peer, clock)
+    assert not isinstance(raised.value, Redirected)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("o.test", ("o.test", 0)),
+        ("\n  o.test:5333\n ", ("o.test", 5333)),
+        ("192.0.2.7:5222", ("192.0.2.7", 5222)),
+        ("[2001:DB8::1]:9222", ("2001:db8::1", 9222)),
+        ("[2001:db8::1]", ("2001:db8::1", 0)),
+        ("Bücher.test:1", ("xn--bcher-kva.test", 1)),
+        ("2001:db8::1", None),
+        ("o.test:0", None),
+        ("o.test:65536", None),
+        ("o.test:", None),
+        ("bot@o.test", None),
+        ("o.test/x", None),
+        ("o test", None),
+        ("[::g]:1", None),
+        ("", None),
+        ("a" * 5000, None),
+    ],
+)
+def test_a_place_is_a_host_with_or_without_a_port(text: str, place: tuple[str, int] | None) -> None:
+    assert srv.place(text.strip()) == place
+
+
+def test_a_place_without_a_port_has_the_usual_one() -> None:
+    host = RecordingHost()
+    assert srv.candidates_at(("192.0.2.7", 0), "starttls", host, 1) == [("192.0.2.7", 5222)]
+    assert srv.candidates_at(("2001:db8::1", 0), "implicit", host, 1) == [("2001:db8::1", 5223)]
+    assert srv.candidates_at(("o.test", 99), "starttls", host, 1) == [("o.test", 99)]
+
+
+def refusal_of_bind(request: bytes, condition: str, kind: str) -> bytes:
+    """Answers the request for a resource by an error."""
+    return (
+        f"<iq type='error' id='{id_of(request)}'><error type='{kind}'>"
+        f"<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+    ).encode()
+
+
+@pytest.mark.parametrize("kind", ["modify", "cancel", "wait", "auth"])
+@pytest.mark.parametrize("wanted", ["", "/desk"])
+def test_a_resource_that_is_taken_is_replaced_on_the_same_stream(
+    clock: RealClock, kind: str, wanted: str
+) -> None:
+    def script(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND)
+        peer.send(refusal_of_bind(peer.expect(b"</iq>"), "conflict", kind))
+        request = peer.expect(b"</iq>")
+        assert b"<resource>" in request and b"desk" not in request
+        id, name = id_of(request), request.partition(b"<resource>")[2].partition(b"<")[0].decode()
+        jid = f"<jid>bot@example.test/{name}</jid>"
+        content = f"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>{jid}</bind>"
+        peer.send(f"<iq type='result' id='{id}'>{content}</iq>".encode())
+        peer.expect(b"</stream:stream>")
+        peer.send(b"</stream:stream>")
+
+    with (
+        Peer(script) as peer,
+        Session(peer.server(jid=f"bot@example.test{wanted}"), clock, RecordingHost()) as session,
+    ):
+        assert session.jid.resource not in ("", "desk")
+
+
+@pytest.mark.parametrize("kind", ["cancel", "modify", "wait", "auth"])
+@pytest.mark.parametrize(
+    "condition",
+    ["internal-server-error", "remote-server-timeout", "resource-constraint",
+     "recipient-unavailable"],
+)  # fmt: skip
+def test_an_error_that_passes_is_try_later_whatever_its_type(
+    clock: RealClock, condition: str, kind: str
+) -> None:
+    def script(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND)
+        peer.send(refusal_of_bind(peer.expect(b"</iq>"), condition, kind))
+
+    with Peer(script) as peer, pytest.raises(TryLater, match=f"refused a resource: {condition}"):
+        opened(peer, clock)
+
+
+@pytest.mark.parametrize("condition", ["not-allowed", "forbidden", "bad-request", "not-authorized"])
+def test_an_error_that_does_not_pass_is_final_unless_it_says_wait(
+    clock: RealClock, condition: str
+) -> None:
+    def script(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND)
+        peer.send(refusal_of_bind(peer.expect(b"</iq>"), condition, "cancel"))
+
+    with Peer(script) as peer, pytest.raises(Refused, match=condition):
         opened(peer, clock)
 
 

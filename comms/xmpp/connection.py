@@ -17,14 +17,15 @@ from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.link import STOPPING
 from comms.settings import Server
-from comms.xmpp import stanzas
+from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.inbox import Inbox
 from comms.xmpp.keeper import Keeper
 from comms.xmpp.questions import Questions
-from comms.xmpp.session import Session, account
+from comms.xmpp.session import Redirected, ResourceTaken, Session, account
 from comms.xmpp.stanzas import IQ, MESSAGE
 
+REDIRECTIONS = 5  # that are followed without a pause (RFC 6120 §4.9.3.19)
 AT_ONCE = 10_000  # stanzas that one look takes in; the rest waits for the next
 
 Filter = Callable[[Element], Element | None]
@@ -63,6 +64,9 @@ class Connection:
         self._keeper = Keeper(clock, host, server.timeout)
         self._over: CommsError | None = None  # why no further attempt to connect is made
         self._error: CommsError | None = None  # why the last session was lost
+        self._place: srv.Place | None = None  # where the server has sent us
+        self._redirections = 0  # in a row
+        self._new_resource = False  # ours is taken
         self._greeted = False  # `greet` has succeeded for the current session
 
     @property
@@ -73,9 +77,32 @@ class Connection:
     # ── connecting and disconnecting ─────────────────────────────────────────
 
     def connect(self) -> None:
-        """Establishes the connection. Raises Unreachable, TryLater or Refused."""
+        """Establishes the connection, where the server is or where it sends us.
+
+        If that fails elsewhere, the next attempt begins at the old place again. Raises Unreachable,
+        TryLater or Refused.
+        """
+        while True:
+            place, self._place = self._place, None
+            try:
+                self._connect_to(place)
+                return
+            except Redirected as error:
+                if not self._follows(error):
+                    raise Unreachable(f"{error}; {REDIRECTIONS} such were followed") from None
+                self._place = error.place
+            except CommsError as error:
+                if place is None or isinstance(error, ResourceTaken):
+                    raise
+                # Only the old place can say that another attempt is pointless.
+                raise Unreachable(f"the server has sent us elsewhere: {error}") from None
+
+    def _connect_to(self, place: srv.Place | None) -> None:
         self._over, self._greeted = None, False
-        session = Session(self._server, self._clock, self._host)
+        session = Session(
+            self._server, self._clock, self._host, place=place, new_resource=self._new_resource
+        )
+        self._new_resource = False
         self.session, self._account = session, session.jid.bare
         self._keeper.heard()
         try:
@@ -89,6 +116,14 @@ class Connection:
             raise
         self._greeted = True
         self._keeper.backoff.succeeded()
+
+    def _follows(self, error: Redirected) -> bool:
+        """Returns whether to go where the server sends us. A few times in a row, at most."""
+        self._redirections += 1
+        if self._redirections > REDIRECTIONS:
+            return False
+        self._host.log("jabber-redirected", trouble=str(error))
+        return True
 
     def disconnect(self) -> None:
         """Goes offline. What was sent arrives first; what still arrives here is handled."""
@@ -120,7 +155,13 @@ class Connection:
 
     def _retry_later(self, error: CommsError) -> None:
         """Schedules the next attempt to connect, unless the error shows that it is pointless."""
-        if isinstance(error, Refused):
+        if isinstance(error, Redirected) and self._follows(error):
+            self._place = error.place  # the next attempt is due at once
+            return
+        self._redirections = 0
+        if isinstance(error, ResourceTaken):
+            self._new_resource = True  # RFC 6120 §7.7.2.2: never ask for the same one again
+        elif isinstance(error, Refused):
             self._over = error
             return
         pause = self._keeper.backoff.failed()

@@ -16,6 +16,7 @@ from comms.errors import CommsError, Refused, TryLater
 from comms.host import Host
 from comms.settings import Server
 from comms.xmpp.addresses import Jid
+from comms.xmpp.stanzas import PASSING
 from comms.xmpp.stream import split_tag
 
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -125,7 +126,9 @@ class Login:
         names = [split_tag(child)[1] for child in failure]
         condition = next((name for name in names if name != "text"), "not-authorized")
         text = (failure.findtext(f"{{{SASL}}}text") or "").strip()[:200]
-        kind = TryLater if condition == "temporary-auth-failure" else Refused
+        # Some servers answer with the condition of a stanza while their accounts are out of reach.
+        passes = condition in PASSING or condition in ("temporary-auth-failure", "aborted")
+        kind = TryLater if passes else Refused
         login = f"the login of {self._account.bare} by {mechanism}"
         text = self._server.masked(text)
         return kind(f"{self._name} refused {login}: {condition}" + (f" ({text})" if text else ""))

@@ -49,18 +49,46 @@ CANDIDATES = 10  # addresses of a domain that are tried
 # Stream errors after which another attempt is pointless. `conflict` is among them because two
 # clients with the same resource would disconnect each other for ever (RFC 6120 §4.9.3.3).
 _FINAL = frozenset(
-    "conflict host-gone host-unknown invalid-from invalid-namespace not-authorized see-other-host "
+    "conflict host-gone host-unknown invalid-from invalid-namespace not-authorized "
     "unsupported-encoding unsupported-feature unsupported-version".split()
 )
+
+
+class ResourceTaken(Refused):
+    """The resource is in use, often by the ghost of our own lost connection. Another one is not.
+
+    RFC 6120 §7.7.2.2.
+    """
+
+
+class Redirected(Unreachable):
+    """The server wants us to connect to `place` instead (RFC 6120 §4.9.3.19).
+
+    Raised inside TLS only: in clear text, anybody on the way could have written it.
+    """
+
+    def __init__(self, text: str, place: srv.Place) -> None:
+        super().__init__(text)
+        self.place = place
 
 
 class Session:
     """A stream that is ready for stanzas. `jid` is our full address.
 
-    Raises Unreachable, TryLater, Refused or SettingsError.
+    `place` is where the server has sent us, if not where the settings say. With `new_resource`, the
+    resource of the settings is not asked for. Raises Unreachable, TryLater, Refused or
+    SettingsError.
     """
 
-    def __init__(self, server: Server, clock: Clock, host: Host) -> None:
+    def __init__(
+        self,
+        server: Server,
+        clock: Clock,
+        host: Host,
+        *,
+        place: srv.Place | None = None,
+        new_resource: bool = False,
+    ) -> None:
         self.server = server
         self.account = account(server)
         self.jid = self.account
@@ -68,7 +96,8 @@ class Session:
         self._reader = Reader()
         self._ended = False  # nothing more can be exchanged, not even a closing tag
         self._bound = False
-        self.link = self._connect()
+        self._condition = ""  # of the stream error that has ended the stream
+        self.link = self._connect(place)
         try:
             if server.tls == "implicit":
                 secure(self._name, self.account.domain, self._upgrade)
@@ -77,7 +106,7 @@ class Session:
                 features = self._start_tls(features)
             self._log_in(features)
             self.features = self._restart()
-            self._bind()
+            self._bind(new_resource)
             self._bound = True
             self.link.expect(None)  # from now on the server may send at any time
         except Malformed as error:
@@ -141,9 +170,11 @@ class Session:
 
     # ── opening ──────────────────────────────────────────────────────────────
 
-    def _connect(self) -> Link:
+    def _connect(self, place: srv.Place | None) -> Link:
         server = self.server
-        if server.host:
+        if place is not None:
+            candidates = srv.candidates_at(place, server.tls, self._host, server.timeout)
+        elif server.host:
             candidates = [(server.host, server.port)]
         else:
             candidates = srv.candidates(
@@ -218,15 +249,19 @@ class Session:
         )
         login.run(features, encrypted=self.link.tls is not None)
 
-    def _bind(self) -> None:
+    def _bind(self, new_resource: bool) -> None:
         """Binds a resource (RFC 6120 §7).
 
         Older servers require a session afterwards (RFC 3921 §3), which newer ones call optional.
         """
-        wanted = Element(f"{{{BIND}}}bind")
-        if self.account.resource:
-            SubElement(wanted, f"{{{BIND}}}resource").text = self.account.resource
-        bound = self._request(wanted, "a resource")
+        try:
+            bound = self._bound(self._host.token(8) if new_resource else self.account.resource)
+        except ResourceTaken as taken:
+            # RFC 6120 §7.7.2.2 no. 2: the stream stays open, so that we can choose another one.
+            try:
+                bound = self._bound(self._host.token(8))
+            except CommsError:
+                raise taken from None
         try:
             self.jid = Jid.parse((bound.findtext(f"{{{BIND}}}bind/{{{BIND}}}jid") or "").strip())
         except ValueError as error:
@@ -234,6 +269,18 @@ class Session:
         session = self.features.find(f"{{{SESSION}}}session")
         if session is not None and all(split_tag(child)[1] != "optional" for child in session):
             self._request(Element(f"{{{SESSION}}}session"), "a session")
+
+    def _bound(self, resource: str) -> Element:
+        """Asks for a resource, "" for one that the server chooses. Raises ResourceTaken."""
+        wanted = Element(f"{{{BIND}}}bind")
+        if resource:
+            SubElement(wanted, f"{{{BIND}}}resource").text = resource
+        try:
+            return self._request(wanted, "a resource")
+        except Refused as error:
+            if self._condition == "conflict":
+                raise ResourceTaken(str(error)) from None
+            raise
 
     def _request(self, child: Element, what: str) -> Element:
         query = stanzas.iq("set", child)
@@ -244,7 +291,10 @@ class Session:
             if reply.get("id") == query.get("id") and reply.get("type") in ("result", "error"):
                 break
         if reply.get("type") == "error":
-            raise stanzas.as_exception(reply, f"{self._name} refused {what}")
+            error = stanzas.as_exception(reply, f"{self._name} refused {what}")
+            if stanzas.condition(reply) == "conflict":
+                raise ResourceTaken(str(error))
+            raise error
         return reply
 
     # ── reading and writing ──────────────────────────────────────────────────
@@ -319,11 +369,16 @@ class Session:
     def _stream_error(self, error: Element) -> CommsError:
         names = [split_tag(child) for child in error]
         conditions = (name for space, name in names if space == STREAM_ERRORS and name != "text")
-        condition = next(conditions, "undefined-condition")
+        condition = self._condition = next(conditions, "undefined-condition")
         text = (error.findtext(f"{{{STREAM_ERRORS}}}text") or "").strip()[:200]
         if condition == "see-other-host":
             other = (error.findtext(f"{{{STREAM_ERRORS}}}see-other-host") or "").strip()[:200]
-            text = f"it names {other}: write that as host"
+            text = f"it names {other}"
+            place = srv.place(other)
+            if self.link.tls is not None and place is not None:
+                return Redirected(f"{self._name} ended the stream: {condition} ({text})", place)
+            if self.link.tls is None:
+                text += ", which is not trusted without TLS; if it is right, write that as host"
         kind = Refused if condition in _FINAL else Unreachable
         text = self.server.masked(text)
         return kind(f"{self._name} ended the stream: {condition}" + (f" ({text})" if text else ""))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+
 from comms.errors import Refused
 from comms.host import Host
-from comms.xmpp.addresses import ascii_domain
+from comms.xmpp.addresses import Jid, ascii_domain
 
+PORT, TLS_PORT = 5222, 5223  # of a host that is named without one (RFC 6120 §3.2.2, XEP-0368 §5)
+
+Place = tuple[str, int]  # host (or IP address without brackets) and port; 0: the usual one
 _Record = tuple[int, int, int, str]  # priority, weight, port, target
 
 
@@ -24,6 +30,30 @@ def candidates(
         raise Refused(f"{domain} has no Jabber service of this kind (its SRV record says so)")
     found = [(target.rstrip("."), at) for target, at in _in_order(records, host)]
     return found or [(name, port)]
+
+
+def place(text: str) -> Place | None:
+    """Returns the place that a server names, `host`, `host:port` or `[IPv6]:port`; else None."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[^][:/@\s]{1,255})(?::([0-9]{1,5}))?", text)
+    if found is None or not 0 < int(found[2] or PORT) < 1 << 16:
+        return None
+    try:
+        if found[1].startswith("["):
+            ipaddress.IPv6Address(found[1][1:-1])
+        return ascii_domain(Jid.parse(found[1]).domain), int(found[2] or 0)
+    except ValueError:
+        return None
+
+
+def candidates_at(place: Place, tls: str, host: Host, timeout: float) -> list[Place]:
+    """Returns (host, port) of a place; without a port, its SRV records decide (RFC 6120 §3.2)."""
+    name, port = place
+    usual = TLS_PORT if tls == "implicit" else PORT
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return [place] if port else candidates(name, tls, usual, host, timeout)
+    return [(name, port or usual)]
 
 
 def _look_up(name: str, timeout: float) -> list[_Record]:

@@ -31,6 +31,12 @@ _COPIES = frozenset(
     }
 )
 
+# Conditions that pass, whatever type of error a server calls them (RFC 6120 §8.3.3): a server that
+# restarts or is overloaded often answers `cancel` where it means `wait`.
+PASSING = frozenset(
+    "internal-server-error recipient-unavailable remote-server-timeout resource-constraint".split()
+)
+
 MESSAGE, PRESENCE, IQ = (f"{{{CLIENT}}}{name}" for name in ("message", "presence", "iq"))
 _TYPES = ("chat", "error", "groupchat", "headline", "normal")
 _SHOWS = ("away", "chat", "dnd", "xa")
@@ -153,10 +159,14 @@ def condition(element: Element) -> str:
 
 
 def as_exception(element: Element, what: str) -> CommsError:
-    """Returns a stanza of type error as an exception: TryLater if it says wait, else Refused."""
+    """Returns a stanza of type error as an exception: TryLater if the state passes, else Refused.
+
+    It does if the error is of type wait, or if its condition is one that passes.
+    """
     found = element.find(f"{{{CLIENT}}}error")
     text = found.findtext(f"{{{STANZA_ERRORS}}}text") if found is not None else ""
-    kind = TryLater if found is not None and found.get("type") == "wait" else Refused
+    waits = found is not None and found.get("type") == "wait"
+    kind = TryLater if waits or condition(element) in PASSING else Refused
     details = f" ({text.strip()[:200]})" if text and text.strip() else ""
     return kind(f"{what}: {condition(element)}{details}")
 
