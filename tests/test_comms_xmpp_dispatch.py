@@ -8,7 +8,7 @@ import pytest
 
 from comms.errors import Refused, Unreachable
 from comms.xmpp import Jid, Roster, stanzas
-from comms.xmpp.dispatch import ROOMS, Dispatcher
+from comms.xmpp.dispatch import RETURNED, ROOMS, Dispatcher
 from comms.xmpp.inbox import Inbox
 from comms.xmpp.questions import Questions
 from fakes.clock import Rehearsal
@@ -151,3 +151,132 @@ def test_an_answer_that_cannot_be_sent_is_not_an_error(desk: Desk) -> None:
     desk.dispatcher._send = lost
     desk.handle("<iq type='get' id='q' from='ann@x.test/r'/>")
     assert desk.host.lines == []
+
+
+# ── nothing is met with silence ──────────────────────────────────────────────
+
+REQUEST = "<body>hi</body><request xmlns='urn:xmpp:receipts'/>"
+
+
+@pytest.mark.parametrize("subscription", ["none", "to", "from", "both"])
+def test_a_receipt_is_for_those_who_may_see_our_presence(desk: Desk, subscription: str) -> None:
+    contact = f"<item jid='ann@x.test' subscription='{subscription}'/>"
+    desk.roster.load(fromstring(f"<query xmlns='jabber:iq:roster'>{contact}</query>"))
+    desk.handle(f"<message from='ann@x.test/r' type='chat' id='m1'>{REQUEST}</message>")
+    assert [message.text for message in desk.inbox.take_messages()] == ["hi"]
+    found = [
+        (answer.get("to"), answer.get("type"), answer[0].tag, answer[0].get("id"))
+        for answer in desk.sent
+    ]
+    receipt = ("ann@x.test/r", "chat", "{urn:xmpp:receipts}received", "m1")
+    assert found == ([receipt] if subscription in ("from", "both") else [])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"<message from='ann@x.test/r' type='chat'>{REQUEST}</message>",  # without an id
+        f"<message from='ann@x.test/r' type='error' id='1'>{REQUEST}<error/></message>",
+        f"<message from='ann@x.test/r' type='groupchat' id='1'>{REQUEST}</message>",
+        f"<message from='ann@x.test/r' type='headline' id='1'>{REQUEST}</message>",
+        "<message from='ann@x.test/r' id='1'><received xmlns='urn:xmpp:receipts' id='2'/></message>",
+        f"<message from='ann@x.test/r' id='1'>{REQUEST}"
+        "<x xmlns='http://jabber.org/protocol/muc#user'/></message>",
+        f"<message from='ann@x.test/r' id='1'>{REQUEST}<delay xmlns='urn:xmpp:delay'/></message>",
+        f"<message from='x.test' id='1'>{REQUEST}</message>",
+        f"<message id='1'>{REQUEST}</message>",
+    ],
+)
+def test_a_message_that_is_not_handed_out_has_no_receipt(desk: Desk, message: str) -> None:
+    contact = "<item jid='ann@x.test' subscription='both'/>"
+    desk.roster.load(fromstring(f"<query xmlns='jabber:iq:roster'>{contact}</query>"))
+    desk.handle(message)
+    assert desk.sent == []
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "result"),
+        ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "result"),
+        ("<query xmlns='jabber:iq:version'/>", "result"),
+        ("<time xmlns='urn:xmpp:time'/>", "result"),
+        ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
+        ("<query xmlns='jabber:iq:last'/>", "service-unavailable"),
+        ("<vCard xmlns='vcard-temp'/>", "service-unavailable"),
+    ],
+)
+def test_questions_about_the_client_are_answered(desk: Desk, content: str, answer: str) -> None:
+    desk.handle(f"<iq type='get' id='q' from='ann@x.test/r'>{content}</iq>")
+    [(kind, condition)] = desk.answers()
+    assert answer == (kind if kind == "result" else condition)
+    if kind == "result":
+        desk.sent.clear()
+        desk.handle(f"<iq type='set' id='q' from='ann@x.test/r'>{content}</iq>")
+        assert desk.answers() == [("error", "service-unavailable")]
+
+
+def test_a_program_may_answer_in_place_of_the_client(desk: Desk) -> None:
+    own = Element("{jabber:iq:version}query")
+    desk.dispatcher.queries["jabber:iq:version"] = lambda query: own
+    desk.handle("<iq type='get' id='q' from='a@x.test'><query xmlns='jabber:iq:version'/></iq>")
+    assert desk.sent[0][0] is own
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["item-not-found", "service-unavailable", "remote-server-not-found", "recipient-unavailable",
+     "policy-violation", "gone"],
+)  # fmt: skip
+def test_a_message_that_comes_back_is_an_event(desk: Desk, condition: str) -> None:
+    heard: list[stanzas.Message] = []
+    desk.inbox.on("error", heard.append)
+    desk.handle(
+        "<message from='ann@x.test' type='error' id='m1'><body>the alert</body><error type='x'>"
+        f"<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+    )
+    desk.inbox.dispatch()
+    [error] = heard
+    assert (error.id, error.sender, error.error) == ("m1", ANN, condition)
+    assert (error.kind, error.text) == ("error", "the alert")
+    assert desk.dispatcher.returned["m1"].error == condition
+    assert desk.host.lines == [f"message-returned by=ann@x.test trouble={condition}"]
+
+
+def test_messages_that_come_back_are_remembered_up_to_a_limit(desk: Desk) -> None:
+    for number in range(RETURNED + 5):
+        desk.handle(f"<message from='ann@x.test' type='error' id='m{number}'><error/></message>")
+    assert len(desk.dispatcher.returned) == RETURNED == len(desk.inbox.errors)
+    assert f"m{RETURNED + 4}" in desk.dispatcher.returned
+
+
+def test_an_answer_that_is_too_long_becomes_an_error(desk: Desk) -> None:
+    def send(element: Element) -> None:
+        stanzas.check_length(element)
+        desk.sent.append(element)
+
+    desk.dispatcher._send = send
+    desk.dispatcher.queries["urn:x"] = lambda query: Element("{urn:x}x", {"a": "&" * 3000})
+    desk.handle("<iq type='get' id='q' from='ann@x.test/r'><x xmlns='urn:x'/></iq>")
+    assert desk.answers() == [("error", "resource-constraint")]
+    long = "&amp;" * 3000  # of which no answer can be short enough
+    desk.handle(f"<iq type='get' id='{long}' from='ann@x.test/r'><x xmlns='urn:x'/></iq>")
+    assert len(desk.sent) == 1 and "too long" in desk.host.lines[-1]
+
+
+def test_an_unreadable_message_is_handed_out_and_logged(desk: Desk) -> None:
+    desk.handle(
+        "<message from='ann@x.test/r' type='chat'><body>?</body>"
+        "<encryption xmlns='urn:xmpp:eme:0' namespace='x'/></message>"
+    )
+    [message] = desk.inbox.take_messages()
+    assert (message.text, message.unreadable) == ("", "I cannot read encrypted messages")
+    line = "message-unreadable sender=ann@x.test/r payload=urn:xmpp:eme:0"
+    assert desk.host.lines == [line]
+
+
+def test_what_the_contact_list_cannot_take_is_logged(desk: Desk) -> None:
+    desk.handle(
+        "<iq type='set' id='p'><query xmlns='jabber:iq:roster'><item jid='a b@x.test'/></query></iq>"
+    )
+    assert desk.host.lines == ["contacts-left-out trouble=the contact 'a b@x.test'"]

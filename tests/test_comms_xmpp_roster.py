@@ -8,7 +8,8 @@ import pytest
 
 from comms.xmpp import Contact, Jid, Presence, Roster
 from comms.xmpp.roster import CONTACTS, RESOURCES, roster_set
-from comms.xmpp.stream import to_bytes
+from comms.xmpp.stanzas import ROSTER
+from comms.xmpp.stream import STREAMS, Reader, to_bytes
 
 ANN = Jid.parse("ann@x.test")
 
@@ -81,6 +82,8 @@ def test_loading_replaces_everything_and_an_empty_answer_nothing() -> None:
 def test_the_number_of_contacts_is_limited() -> None:
     roster = loaded(*(item(f"a{number}@x.test") for number in range(CONTACTS + 5)))
     assert len(roster) == CONTACTS
+    assert roster.left_out() == [f"the contact 'a{CONTACTS}@x.test'", "and 4 more"]
+    assert roster.left_out() == [], "each is named once"
     roster.apply(query(item("a0@x.test", "from")))
     assert roster["a0@x.test"].subscription == "from", "known contacts still change"
 
@@ -117,6 +120,27 @@ def test_the_number_of_resources_is_limited() -> None:
     for number in range(RESOURCES + 5):
         roster.update_presence(presence(f"r{number}", priority=number))
     assert roster.presence(ANN).priority == RESOURCES - 1
+    assert roster.left_out() == [f"the resource 'ann@x.test/r{RESOURCES}'", "and 4 more"]
+
+
+def test_an_impossible_address_is_left_out_and_named() -> None:
+    roster = loaded(item("a b@x.test"), item("ann@x.test"))
+    assert list(roster) == [ANN] and roster.left_out() == ["the contact 'a b@x.test'"]
+
+
+@pytest.mark.parametrize("number", [10_000, 12_000, CONTACTS])
+def test_a_list_within_the_limits_fits_into_one_stanza_and_is_complete(number: int) -> None:
+    items = (f"<item jid='c{n}@example.test' subscription='both'/>" for n in range(number))
+    reader = Reader()
+    reader.feed(f"<s:stream xmlns:s='{STREAMS}' xmlns='jabber:client'>".encode())
+    reader.feed(f"<iq><query xmlns='{ROSTER}'>{''.join(items)}</query></iq>".encode())
+    reader.next()
+    answer = reader.next()
+    assert isinstance(answer, Element)
+    roster = Roster()
+    roster.load(answer[0])
+    assert len(roster) == number and roster.left_out() == []
+    assert roster[f"c{number - 1}@example.test"].subscribed
 
 
 def test_forgetting_returns_who_was_online() -> None:

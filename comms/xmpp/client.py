@@ -39,9 +39,6 @@ from comms.xmpp.questions import Questions
 from comms.xmpp.roster import Contact, Roster, roster_set
 from comms.xmpp.session import Session
 from comms.xmpp.stanzas import ROSTER, Message, Presence
-from comms.xmpp.stream import to_bytes
-
-STANZA = 10_000  # bytes that every server accepts (RFC 6120 §13.12); more could cost the stream
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
@@ -149,9 +146,12 @@ class Client:
     def status(self, show: str = "", text: str = "", priority: int = 0) -> None:
         """Sets how we can be reached, now and after each reconnection.
 
-        `show` is away, chat, dnd or xa, or empty for plainly available.
+        `show` is away, chat, dnd or xa, or empty for plainly available. Raises ValueError if the
+        text is too long.
         """
-        self._status = stanzas.presence(show=show, text=text, priority=priority)
+        status = stanzas.presence(show=show, text=text, priority=priority)
+        stanzas.check_length(status)  # before it is kept: it would break each reconnection
+        self._status = status
         if self.connected:
             self.send(self._status)
 
@@ -186,10 +186,8 @@ class Client:
         """
         address = Jid.of(to)
         element = stanzas.message(address, text, kind)
-        if len(to_bytes(element)) > STANZA:
-            raise ValueError(
-                f"the text is too long for one message ({STANZA} bytes, RFC 6120 §13.12): split it"
-            )
+        element.set("id", self._connection.next_id())
+        stanzas.check_length(element)
         # The roster may have changed since the last look, and with it who has authorised us.
         self._connection.look(())
         if later is not None and not (self.connected and self.subscribed_to(address)):
@@ -206,7 +204,8 @@ class Client:
         """Sends a stanza as it is, but with U+FFFD for characters that XML cannot represent.
 
         Raises Unreachable if we are offline, Unknown if the connection is lost with it, and
-        ValueError for an element or attribute whose name is invalid.
+        ValueError for an invalid name of an element or attribute, and for more bytes than every
+        server accepts (RFC 6120 §13.12). Nothing is sent then, and we stay online.
         """
         self._connection.send(element)
 
@@ -268,6 +267,19 @@ class Client:
         self._connection.look(self._inbox.messages)
         return list(self._inbox.take_messages())
 
+    @property
+    def returned(self) -> dict[str, Message]:
+        """The last messages of ours that have come back, by id. An outbox looks for its own."""
+        return self._dispatcher.returned
+
+    def returned_messages(self) -> list[Message]:
+        """Returns the messages of ours that have come back since the last call (`error` says why).
+
+        `id` is that of the message that was sent, `sender` who has returned it.
+        """
+        self._connection.look(self._inbox.errors)
+        return list(self._inbox.take_errors())
+
     def presence_updates(self) -> list[Presence]:
         """Returns the contacts whose presence has changed since the last call, each once."""
         self._connection.look(self._inbox.presence)
@@ -291,6 +303,13 @@ class Client:
     def on_message(self, handler: _Handler) -> _Handler:
         """Decorator: `wait` calls this with each message, which `received_messages` then lacks."""
         return self._inbox.on("message", handler)
+
+    def on_error(self, handler: _Handler) -> _Handler:
+        """Decorator: `wait` calls this with each message of ours that has come back.
+
+        Its `error` is the condition, such as `item-not-found` or `remote-server-not-found`.
+        """
+        return self._inbox.on("error", handler)
 
     def on_presence(self, handler: _Handler) -> _Handler:
         """Decorator: `wait` calls this with each presence update."""
@@ -325,6 +344,7 @@ class Client:
             self.roster.load(self.request(stanzas.iq("get", query)).find(query.tag))
         except Refused as error:  # RFC 6121 §2.1.4: a server without rosters
             self._host.log("jabber-no-roster", "warning", trouble=str(error))
+        self._dispatcher.log_left_out()
         self.send(self._status)
 
     def _lost(self) -> None:

@@ -192,11 +192,14 @@ class Connection:
     def send(self, element: Element) -> None:
         """Writes a stanza, with an id if it needs one.
 
-        Raises Unreachable if we are offline, Unknown if the connection is lost.
+        Raises Unreachable if we are offline, Unknown if the connection is lost, and ValueError for
+        a stanza that is too long. One that is ended for its length would take the stream with it.
         """
         if element.tag in (MESSAGE, IQ) and not element.get("id"):
-            element.set("id", self._next_id())
+            element.set("id", self.next_id())
         passed = self._filtered(element, self.outgoing)
+        if passed is not None:
+            stanzas.check_length(passed)
         session = self.required()
         try:
             if passed is not None:
@@ -211,7 +214,7 @@ class Connection:
         Raises what `Question.result` raises, and what `send` raises.
         """
         session = self.required()
-        with self._questions.ask(query, self._next_id(), self.jid) as question:
+        with self._questions.ask(query, self.next_id(), self.jid) as question:
             self.send(query)
 
             def done() -> bool:
@@ -220,7 +223,8 @@ class Connection:
             self.attend(done, self._clock.time() + timeout, for_answer=True)
         return question.result(timeout, self._error if self.session is not session else None)
 
-    def _next_id(self) -> str:
+    def next_id(self) -> str:
+        """Returns an id for a stanza."""
         # RFC 6120 §8.1.3: unique, and impossible to guess for others who would like to answer.
         return self._host.token(12)
 

@@ -9,14 +9,15 @@ from comms.callbacks import call
 from comms.clock import Clock
 from comms.errors import CommsError, Refused
 from comms.host import Host
-from comms.xmpp import stanzas
+from comms.xmpp import about, payloads, stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.inbox import Inbox
 from comms.xmpp.questions import Questions
 from comms.xmpp.roster import Roster
-from comms.xmpp.stanzas import IQ, MESSAGE, PRESENCE, ROOM_USER, ROSTER
+from comms.xmpp.stanzas import IQ, MESSAGE, PRESENCE, ROOM_USER, ROSTER, Message
 from comms.xmpp.stream import split_tag, to_bytes
 
+RETURNED = 1000  # messages that have come back and are remembered
 ROOMS = 1000  # rooms that are remembered as such
 
 QueryHandler = Callable[[Element], Element | None]
@@ -45,6 +46,8 @@ class Dispatcher:
         self.refusals: dict[Jid, CommsError | None] = {}  # whose authorisation is awaited → refusal
         self.rooms: dict[Jid, None] = {}  # chat rooms seen; a dict keeps the order of arrival
         self.queries: dict[str, QueryHandler] = {}  # namespace → the program's handler
+        self.returned: dict[str, Message] = {}  # id → a message of ours that has come back
+        self._about = about.answers(clock.time, lambda: self.queries)
         self._roster, self._inbox, self._questions = roster, inbox, questions
         self._clock, self._host = clock, host
         self._own, self._send, self._delayed = own, send, delayed
@@ -65,16 +68,37 @@ class Dispatcher:
 
     def _message(self, element: Element) -> None:
         message = stanzas.read_message(element, self._clock.time())
+        sender = str(message.sender or "")
         if message.kind == "error":
-            condition = stanzas.condition(element)
-            self._host.log("message-returned", "warning", by=str(message.sender), trouble=condition)
+            self._host.log("message-returned", "warning", by=sender, trouble=message.error)
+            self._returned(message)
             return
         reason = stanzas.reason_to_ignore(message, self._own(), self.rooms, self._delayed)
-        if not reason:
-            self._inbox.put(message, len(to_bytes(element)))
-        elif message.text.strip():
-            sender = str(message.sender or "")
-            self._host.log("message-ignored", "warning", sender=sender, trouble=reason)
+        if reason:
+            if message.text.strip() or message.unreadable:
+                self._host.log("message-ignored", "warning", sender=sender, trouble=reason)
+            return
+        if message.unreadable:
+            found = payloads.names(element)
+            self._host.log("message-unreadable", "warning", sender=sender, payload=found)
+        self._inbox.put(message, len(to_bytes(element)))
+        if element.find(f"{{{stanzas.RECEIPTS}}}request") is not None and message.id:
+            self._acknowledge(message)
+
+    def _returned(self, message: Message) -> None:
+        """Keeps a message that has come back, for the program, and for an outbox that sent it."""
+        self._inbox.put_error(message)
+        if message.id and message.sender is not None:
+            if len(self.returned) >= RETURNED:
+                del self.returned[next(iter(self.returned))]
+            self.returned[message.id] = message
+
+    def _acknowledge(self, message: Message) -> None:
+        # XEP-0184 §8: a receipt shows that we are online, so it is for those who may see that.
+        assert message.sender is not None
+        contact = self._roster.get(message.sender.bare)
+        if contact is not None and contact.sees_us:
+            self._send(stanzas.receipt(message))
 
     def _presence(self, element: Element) -> None:
         presence = stanzas.read_presence(element)
@@ -102,6 +126,12 @@ class Dispatcher:
             )
         elif presence.kind in ("", "unavailable") and self._roster.update_presence(presence):
             self._inbox.presence[sender.bare] = self._roster.presence(sender.bare)
+            self.log_left_out()
+
+    def log_left_out(self) -> None:
+        """Logs what the contact list could not take."""
+        if left_out := self._roster.left_out():
+            self._host.log("contacts-left-out", "warning", trouble=" ".join(left_out))
 
     def _accepts(self, bare: Jid) -> bool:
         if isinstance(self.accepted, bool):
@@ -120,11 +150,22 @@ class Dispatcher:
         elif namespace == ROSTER:
             self._roster_push(element, sender)
         elif namespace in self.queries:
-            self._send(self._answer(element, self.queries[namespace]))
-        elif namespace == stanzas.PING and kind == "get":
-            self._send(stanzas.result(element))
+            self._reply(element, self._answer(element, self.queries[namespace]))
+        elif namespace in self._about and kind == "get":
+            try:
+                self._reply(element, stanzas.result(element, self._about[namespace](element[0])))
+            except LookupError:
+                self._send(stanzas.error(element, "item-not-found"))
         else:
             self._send(stanzas.error(element, "service-unavailable"))
+
+    def _reply(self, query: Element, answer: Element) -> None:
+        """Sends an answer; if it is too long to be sent, an error. Without one, they would wait."""
+        try:
+            self._send(answer)
+        except ValueError as error:
+            self._host.log("answer-too-long", "warning", to=query.get("from"), trouble=str(error))
+            self._send(stanzas.error(query, "resource-constraint", "wait"))
 
     def _roster_push(self, element: Element, sender: Jid | None) -> None:
         # RFC 6121 §2.1.6: only our own account may change our contact list. Anybody else could
@@ -135,6 +176,7 @@ class Dispatcher:
             self._send(stanzas.error(element, "service-unavailable"))
             return
         contact = self._roster.apply(element[0])
+        self.log_left_out()
         if contact is not None and contact.subscription == "remove":
             self._inbox.forget(contact.jid)
         self._send(stanzas.result(element))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
+from xml.etree.ElementTree import Element
 
 from comms.callbacks import call
 from comms.host import Host
@@ -16,6 +18,7 @@ from comms.xmpp.stanzas import Message, Presence
 
 HELD = 1 << 22  # bytes of messages that may wait: about four thousand short ones
 OVERHEAD = 1024  # bytes that each message counts in addition
+ERRORS = 1000  # messages of ours that have come back and wait to be taken
 PEOPLE = 1000  # how many users' requests, or authorisations, may wait
 
 Handler = Callable[[Any], object]
@@ -28,6 +31,7 @@ class Inbox:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.messages: deque[tuple[Message, int]] = deque()  # with the bytes that each counts
+        self.errors: deque[Message] = deque()  # messages of ours that have come back
         self.presence: dict[Jid, Presence] = {}
         self.subscriptions: dict[Jid, Presence] = {}
         self.requests: dict[Jid, Presence] = {}
@@ -47,6 +51,12 @@ class Inbox:
         """Adds a message that may be acted on. `size` is in bytes."""
         self.messages.append((message, size + OVERHEAD))
         self._held += size + OVERHEAD
+
+    def put_error(self, message: Message) -> None:
+        """Adds a message that has come back, without what it contained. Only the last are kept."""
+        if len(self.errors) >= ERRORS:
+            self.errors.popleft()  # a program need not take them; each is in the log
+        self.errors.append(replace(message, element=Element(message.element.tag)))
 
     def put_presence(self, queue: dict[Jid, Presence], presence: Presence) -> None:
         """Adds a request or an authorisation. There is at most one from each user."""
@@ -72,6 +82,11 @@ class Inbox:
             message, size = self.messages.popleft()
             self._held -= size
             yield message
+
+    def take_errors(self) -> Iterator[Message]:
+        """Yields and removes the messages that have come back, oldest first."""
+        while self.errors:
+            yield self.errors.popleft()
 
     def take_presence(self) -> Iterator[Presence]:
         """Yields each contact whose presence differs from the one reported last."""
@@ -100,6 +115,7 @@ class Inbox:
                 ("new-subscription", take(self.subscriptions)),
                 ("subscription-request", take(self.requests)),
                 ("presence", self.take_presence()),
+                ("error", self.take_errors()),
                 ("message", self.take_messages()),
             ):
                 # Without handlers of a kind, its values wait to be polled.

@@ -7,7 +7,8 @@
         ...
 
 Each message is marked before it is sent. If the connection or the program is lost in the middle, it
-is unknown whether the message was sent, and it is not sent again.
+is unknown whether the message was sent, and it is not sent again. A message that comes back as an
+error, because its receiver does not exist or cannot be reached, is reported as `returned`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from comms.xmpp.stream import representable
 
 if TYPE_CHECKING:
     from comms.xmpp.client import Client
+    from comms.xmpp.stanzas import Message
 
 GIVE_UP = 30 * 86400.0  # seconds after which a message no longer makes sense
+RETURNS = 3600.0  # seconds after its sending in which a message may come back
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS xmpp_outbox (
@@ -34,11 +37,19 @@ CREATE TABLE IF NOT EXISTS xmpp_outbox (
     thread TEXT NOT NULL, answer INTEGER NOT NULL, made REAL NOT NULL,
     status TEXT NOT NULL DEFAULT 'waiting');
 """
+# Those that were sent and may still come back: the id of the stanza.
+_SENT = """
+CREATE TABLE IF NOT EXISTS xmpp_sent (
+    stanza TEXT PRIMARY KEY, address TEXT NOT NULL, text TEXT NOT NULL, sent REAL NOT NULL);
+"""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What happened to a message. `status` is sent, unknown or given-up."""
+    """What happened to a message. `status` is sent, returned, unknown or given-up.
+
+    A message is reported as returned after it was reported as sent. `error` is why.
+    """
 
     address: str
     text: str
@@ -53,6 +64,7 @@ class Outbox:
         self._state = state
         with state.transaction() as db:
             db.execute(_SCHEMA)
+            db.execute(_SENT)
             # These were being sent when an earlier run ended.
             db.execute("UPDATE xmpp_outbox SET status = 'unknown' WHERE status = 'sending'")
 
@@ -68,14 +80,21 @@ class Outbox:
     ) -> None:
         """Adds a message.
 
-        An `answer` needs no authorisation, because the other side has written first. With `db`, the
+        An `answer` needs no authorisation, because the other side has written first; if it is too
+        long for one message, a short one is stored instead (`stanzas.fitting`). With `db`, the
         message is added in the caller's open transaction. Characters that XML cannot represent are
-        stored as U+FFFD, as which they would be sent.
+        stored as U+FFFD, as which they would be sent. Raises ValueError for an impossible address,
+        and for a text that is too long and not an answer.
         """
         if db is None:
             with self._state.transaction() as own:
                 self.put(address, text, at, kind, thread, answer, own)
             return
+        to = Jid.parse(address)
+        if answer:
+            text, thread = stanzas.fitting(to, text, kind, thread)
+        else:
+            stanzas.check_length(stanzas.message(to, text, kind, thread))
         row = (address, representable(text), kind, representable(thread), answer, at)
         db.execute(
             "INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) "
@@ -99,8 +118,8 @@ class Outbox:
 
     def flush(self, jabber: Client, clock: Clock) -> list[Result]:
         """Sends what can be sent, oldest first, and returns the results."""
-        results = []
         now = clock.time()
+        results = self._returned(jabber, now)
         with self._state.transaction() as db:
             # A message from the future was put when the clock was ahead: it counts from now.
             db.execute("UPDATE xmpp_outbox SET made = ? WHERE made > ?", (now, now))
@@ -120,16 +139,58 @@ class Outbox:
             with self._state.transaction() as db:
                 db.execute("UPDATE xmpp_outbox SET status = 'sending' WHERE id = ?", (id,))
             status, reason = "sent", ""
+            element = stanzas.message(to, str(text), str(kind), str(thread))
             try:
-                jabber.send(stanzas.message(to, str(text), str(kind), str(thread)))
+                jabber.send(element)
             except CommsError as error:
                 status = "unknown" if isinstance(error, Unknown) else "waiting"
                 reason = str(error)
-            results.append(self._settle(id, str(address), str(text), status, reason))
+            except ValueError as error:  # a filter of the program has made it too long, say
+                status, reason = "given-up", str(error)
+            stanza = element.get("id", "") if status == "sent" else ""
+            sent = (stanza, clock.time())
+            results.append(self._settle(id, str(address), str(text), status, reason, sent))
         return [result for result in results if result.status != "waiting"]
 
-    def _settle(self, id: object, address: str, text: str, status: str, error: str) -> Result:
+    def _returned(self, jabber: Client, now: float) -> list[Result]:
+        """Returns which of the messages that were sent have come back, and forgets old ones.
+
+        Anybody can send an error, but nobody else knows the id: only the receiver, and the servers
+        on the way.
+        """
+        # An object that can only send, as in tests, does not know what has come back.
+        returned: dict[str, Message] = getattr(jabber, "returned", {})
+        sent = "SELECT stanza, address, text FROM xmpp_sent"
+        results = []
+        for stanza, address, text in self._state.rows(sent) if returned else ():
+            message = returned.pop(str(stanza), None)
+            if message is None or message.sender is None:
+                continue
+            to = Jid.parse(str(address))
+            if message.sender.bare in (to.bare, Jid("", to.domain)):
+                results.append(Result(str(address), str(text), "returned", message.error))
+                with self._state.transaction() as db:
+                    db.execute("DELETE FROM xmpp_sent WHERE stanza = ?", (stanza,))
+        old = self._state.rows("SELECT 1 FROM xmpp_sent WHERE sent < ? LIMIT 1", now - RETURNS)
+        if old:
+            with self._state.transaction() as db:
+                db.execute("DELETE FROM xmpp_sent WHERE sent < ?", (now - RETURNS,))
+        return results
+
+    def _settle(
+        self,
+        id: object,
+        address: str,
+        text: str,
+        status: str,
+        error: str,
+        sent: tuple[str, float] = ("", 0.0),
+    ) -> Result:
+        """Stores the outcome. `sent` is the id of the stanza, if it may come back, and when."""
         with self._state.transaction() as db:
+            if sent[0]:
+                row = (sent[0], address, text, sent[1])
+                db.execute("INSERT OR REPLACE INTO xmpp_sent VALUES (?, ?, ?, ?)", row)
             if status in ("sent", "given-up"):
                 db.execute("DELETE FROM xmpp_outbox WHERE id = ?", (id,))
             else:

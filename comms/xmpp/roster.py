@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element, SubElement
 from comms.xmpp.addresses import Jid
 from comms.xmpp.stanzas import ROSTER, Presence
 
-CONTACTS = 10_000  # more than an honest server sends; further ones are ignored
-RESOURCES = 50  # of one contact; further ones are ignored
+CONTACTS = 50_000  # as many short ones as one stanza of the server can hold; see `left_out`
+RESOURCES = 50  # of one contact; see `left_out`
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Contact:
         """Whether they have authorised us to see their presence."""
         return self.subscription in ("to", "both")
 
+    @property
+    def sees_us(self) -> bool:
+        """Whether we have authorised them to see our presence."""
+        return self.subscription in ("from", "both")
+
 
 class Roster(Mapping[Jid, Contact]):
     """Contacts by bare address, sorted by address. Only the server changes them."""
@@ -41,6 +46,8 @@ class Roster(Mapping[Jid, Contact]):
     def __init__(self) -> None:
         self._contacts: dict[Jid, Contact] = {}
         self._online: dict[Jid, dict[str, Presence]] = {}  # contact → resource → its presence
+        self._left_out: list[str] = []
+        self._more = 0  # left out, and not named
         self.version: str | None = None  # the server's version of the list (RFC 6121 §2.6)
 
     def __getitem__(self, jid: Jid | str) -> Contact:
@@ -77,13 +84,16 @@ class Roster(Mapping[Jid, Contact]):
         for item in query.iterfind(f"{{{ROSTER}}}item"):
             try:
                 contact = _contact(item)
-            except ValueError:
-                continue  # not an address, so not a contact
+            except ValueError:  # not an address, so not a contact
+                self._leave_out("contact", item.get("jid", ""))
+                continue
             if contact.subscription == "remove":
                 self._contacts.pop(contact.jid, None)
                 self._online.pop(contact.jid, None)
             elif contact.jid in self._contacts or len(self._contacts) < CONTACTS:
                 self._contacts[contact.jid] = contact
+            else:
+                self._leave_out("contact", str(contact.jid))
         self.version = query.get("ver", self.version)
         return contact
 
@@ -100,7 +110,25 @@ class Roster(Mapping[Jid, Contact]):
                 resources.clear()
         elif presence.sender.resource in resources or len(resources) < RESOURCES:
             resources[presence.sender.resource] = presence
+        else:
+            self._leave_out("resource", str(presence.sender))
         return True
+
+    def left_out(self) -> list[str]:
+        """Returns what was left out since the last call, as lines for the log.
+
+        That is: contacts or resources beyond the limits, and contacts with an impossible address.
+        """
+        left_out, self._left_out = self._left_out, []
+        return left_out
+
+    def _leave_out(self, what: str, address: str) -> None:
+        if not self._left_out:
+            self._left_out = [f"the {what} {address[:100]!r}"]
+            self._more = 0
+        else:
+            self._more += 1
+            self._left_out[1:] = [f"and {self._more} more"]
 
     def forget_presence(self) -> list[Jid]:
         """Forgets everybody's presence, and returns who was online."""

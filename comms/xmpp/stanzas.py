@@ -6,6 +6,7 @@ that it returns.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement
 
 from comms.errors import CommsError, Refused, TryLater
+from comms.xmpp import payloads
 from comms.xmpp.addresses import Jid
-from comms.xmpp.stream import CLIENT, LANG, split_tag
+from comms.xmpp.stream import CLIENT, LANG, split_tag, to_bytes
 
 STANZA_ERRORS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 ROSTER = "jabber:iq:roster"
+_STABLE = "urn:xmpp:sid:0"
 PING = "urn:xmpp:ping"
+RECEIPTS = "urn:xmpp:receipts"
 ROOM_USER = "http://jabber.org/protocol/muc#user"
 _DELAY = ("{urn:xmpp:delay}delay", "{jabber:x:delay}x")  # XEP-0203, and XEP-0091 before it
 # Elements that contain the stanza of another user: carbons, forwarding and archives.
@@ -41,13 +45,19 @@ MESSAGE, PRESENCE, IQ = (f"{{{CLIENT}}}{name}" for name in ("message", "presence
 _TYPES = ("chat", "error", "groupchat", "headline", "normal")
 _SHOWS = ("away", "chat", "dnd", "xa")
 
+LONGEST = 10_000  # bytes that every server accepts (RFC 6120 §13.12); more could cost the stream
+RESERVED = 64  # bytes of a message for what is added when it is sent, such as its id
+TOO_LONG = "The answer is too long for one message."
+
 
 @dataclass(frozen=True)
 class Message:
     """A message.
 
     `sender` is None if the server writes on behalf of our own account. `at` is when it was sent, as
-    far as known, in seconds since the epoch. `element` is the whole stanza.
+    far as known, in seconds since the epoch. `element` is the whole stanza. `error` is the
+    condition of a message of type error, such as `item-not-found`. `unreadable` says, as a sentence
+    for the sender, why a message without a text cannot be read.
     """
 
     sender: Jid | None
@@ -58,14 +68,48 @@ class Message:
     subject: str = ""
     at: float = 0.0
     delayed: bool = False  # it was stored somewhere before it arrived
+    error: str = ""
+    unreadable: str = ""
     element: Element = field(default_factory=lambda: Element(MESSAGE), repr=False, compare=False)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What identifies the message: who has sent it, and each id that it has.
+
+        A copy that comes again, from an archive or after a lost connection, has the same. It is
+        empty for a message without an id.
+        """
+        ids = [self.id]
+        archived = []  # XEP-0359: the id of its author, and those of the archives on the way
+        for child in self.element:
+            if child.tag == f"{{{_STABLE}}}origin-id":
+                ids.append(child.get("id", ""))
+            elif child.tag == f"{{{_STABLE}}}stanza-id" and child.get("id"):
+                archived.append(f"{child.get('by', '')} {child.get('id')}")
+        found = [*(self._key(id) for id in ids if id), *map(self._key, archived)]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def replaces(self) -> str:
+        """The key of the message that this one corrects (XEP-0308), "" if it corrects none.
+
+        A user can correct only what the same user has sent.
+        """
+        found = self.element.find("{urn:xmpp:message-correct:0}replace")
+        return self._key(found.get("id", "")) if found is not None and found.get("id") else ""
+
+    def _key(self, id: str) -> str:
+        digest = hashlib.sha256(id.encode("utf-8", "replace")).hexdigest()  # an id may be long
+        return f"xmpp:{self.sender.bare if self.sender else ''}:{digest}"
 
     def reply(self, text: str) -> Element:
         """Returns an answer: to the same resource, of the same type, in the same thread.
 
-        RFC 6121 §5.1, §5.2.5.
+        RFC 6121 §5.1, §5.2.5. What a stranger has written may make it too long: then it is a short
+        one (`fitting`).
         """
-        return message(self.sender, text, self.kind, self.thread)
+        text, thread = fitting(self.sender, text, self.kind, self.thread)
+        return message(self.sender, text, self.kind, thread)
 
 
 @dataclass(frozen=True)
@@ -92,15 +136,23 @@ def read_message(element: Element, now: float) -> Message:
     delays = (element.find(tag) for tag in _DELAY)
     delay = next((found for found in delays if found is not None), None)
     kind = element.get("type", "normal")
+    text, unreadable = _text(element, "body"), ""
+    if payloads.is_encrypted(element, text):
+        text, unreadable = "", payloads.ENCRYPTED
+    elif not text.strip():
+        text = payloads.other_text(element) or text
+        unreadable = "" if text.strip() else payloads.explanation(element)
     return Message(
         _sender(element),
-        _text(element, "body"),
+        text,
         kind if kind in _TYPES else "normal",  # RFC 6121 §5.2.2
         element.get("id", ""),
         _text(element, "thread"),
         _text(element, "subject"),
         now if delay is None else _moment(delay.get("stamp", ""), now),
         delay is not None,
+        condition(element) if kind == "error" else "",
+        unreadable,
         element,
     )
 
@@ -126,7 +178,8 @@ def reason_to_ignore(
     """Returns why a program should not act on a message; "" if it may.
 
     It may if the message comes from an account (not a server, a room or ourselves), is of type chat
-    or normal, has a text, and was not stored on the way (which `delayed` allows).
+    or normal, has a text or would have one that we cannot read, and was not stored on the way
+    (which `delayed` allows).
     """
     sender = message.sender
     if message.kind not in ("chat", "normal"):
@@ -145,7 +198,7 @@ def reason_to_ignore(
         return "it contains a copy of another message, which can be forged"
     if message.delayed and not delayed:
         return "it was stored before it arrived"
-    if not message.text.strip():
+    if not message.text.strip() and not message.unreadable:
         return "it has no text"
     return ""
 
@@ -207,6 +260,35 @@ def message(to: Jid | None, text: str, kind: str = "chat", thread: str = "") -> 
     if thread:
         SubElement(element, f"{{{CLIENT}}}thread").text = thread
     return element
+
+
+def receipt(received: Message) -> Element:
+    """Returns the receipt for a message (XEP-0184)."""
+    element = Element(MESSAGE, {"type": received.kind, "to": str(received.sender)})
+    SubElement(element, f"{{{RECEIPTS}}}received", {"id": received.id})
+    return element
+
+
+def check_length(element: Element) -> None:
+    """Raises ValueError for a stanza that is too long for some server."""
+    length = len(to_bytes(element))
+    if length > LONGEST:
+        name = split_tag(element)[1]
+        raise ValueError(
+            f"the {name} is too long: {length} bytes, and not every server takes more than "
+            f"{LONGEST} (RFC 6120 §13.12): split it"
+        )
+
+
+def fitting(to: Jid | None, text: str, kind: str, thread: str) -> tuple[str, str]:
+    """Returns (text, thread) of an answer that every server accepts (RFC 6120 §13.12).
+
+    An answer that is too long has no thread, or if that is not enough, a short text.
+    """
+    for candidate in ((text, thread), (text, ""), (TOO_LONG, thread)):
+        if len(to_bytes(message(to, candidate[0], kind, candidate[1]))) <= LONGEST - RESERVED:
+            return candidate
+    return TOO_LONG, ""
 
 
 def presence(

@@ -27,7 +27,7 @@ XML = "http://www.w3.org/XML/1998/namespace"
 LANG = f"{{{XML}}}lang"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
-LONGEST = 1 << 20  # bytes of one element: enough for a roster of some thousand contacts
+LONGEST = 1 << 22  # bytes of one element: enough for a contact list of `roster.CONTACTS`
 DEPTH = 128  # levels of elements inside elements
 RENEW = 1 << 24  # bytes after which the parser is replaced, because it keeps every name it has seen
 

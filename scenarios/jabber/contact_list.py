@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from comms import words
 from comms.clock import Clock
 from comms.errors import Refused
 from comms.host import Host
@@ -35,6 +36,8 @@ from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
+
+QUOTED = 200  # characters of a request that are printed
 
 BOT, THEM = "bot@yourco.test", "them@yourco.test"
 FAN, OLD, MALLORY = "fan@yourco.test", "old@yourco.test", "mallory@yourco.test"
@@ -88,7 +91,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
                 jabber.deny(request.sender)
                 host.say(f"{request.sender.bare} was denied")
             else:
-                host.say(f"{request.sender.bare} asks to see us: {request.text}")
+                text = words.one_line(request.text)[:QUOTED]
+                host.say(f"{request.sender.bare} asks to see us: {text}")
 
         @jabber.on_new_subscription
         def agreed(presence: Presence) -> None:

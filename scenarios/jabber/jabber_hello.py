@@ -37,6 +37,8 @@ from scenarios.play import Claim, Program, Scenario, equal, holds
 if TYPE_CHECKING:
     from fakes import World
 
+QUOTED = 1000  # characters of a message that the answer repeats
+
 BOT, THEM = "bot@yourco.test", "them@yourco.test"
 WORLD: dict[str, Any] = {
     "servers": ["xmpp"],
@@ -60,8 +62,12 @@ class Rules:
 
 def answer(message: Message) -> str:
     """Returns the bot's answer to a message."""
+    if message.unreadable:
+        return message.unreadable
     name = message.sender.local if message.sender else "you"
-    return f"Hello, {name}. You said: {message.text.strip()}"
+    text = message.text.strip()
+    quoted = text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
+    return f"Hello, {name}. You said: {quoted}"
 
 
 def poll(jabber: Client, clock: Clock, seconds: float) -> None:

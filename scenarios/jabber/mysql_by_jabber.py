@@ -5,7 +5,8 @@ Listing 6.9 · XMPP, POP3, SMTP · try: make scenario NAME=mysql-by-jabber
 A message is a command if an administrator's own account sent it just now and its whole text is
 start, stop, restart or status. The command is stored, run once, and answered with what really
 happened. Dangerous commands must be confirmed, and so must commands that were sent while the
-program was away. Strangers get no answer, but they are logged.
+program was away. A message that comes twice, and a correction of one that was obeyed, run nothing.
+Strangers get no answer, but they are logged.
 
 [scenario.mysql-by-jabber]
 admins = ["jeremy@yourco.test"]                 # required; they may also see the bot's presence
@@ -43,7 +44,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from comms.clock import Clock
-from comms.commands import TAIL_CHARACTERS, UNKNOWN_COMMAND, Order, Verb, normalized
+from comms.commands import LONGEST, TAIL_CHARACTERS, UNKNOWN_COMMAND, Order, Verb, normalized
 from comms.host import Host, OutcomeLike
 from comms.mail_door import sender_problem
 from comms.setting_types import (
@@ -134,9 +135,18 @@ def answer(order: Order, outcome: OutcomeLike) -> str:
 
 def handle(message: Message, desk: Desk, now: float) -> None:
     """Handles one message: stores its command, which runs later, or answers. Raises StateError."""
-    sender, verb = str(message.sender and message.sender.bare), command(message.text)
+    # A text of any length may be quoted in an answer, which must fit into one message.
+    sender, verb = str(message.sender and message.sender.bare), command(message.text)[:LONGEST]
     known = sender in desk.commands.rights
-    if known and message.delayed:
+    if message.unreadable:
+        desk.commands.refuse(sender, "", message.unreadable)
+        if known:
+            desk.say(message, message.unreadable)
+    elif known and (before := desk.done_before(message)):
+        desk.commands.refuse(sender, verb, "its message was received before, or corrects one")
+        text = f"That is already done: {before}. To run a command again, say it in a new message."
+        desk.say(message, text)
+    elif known and message.delayed:
         desk.commands.refuse(sender, verb, "sent while the program was away")
         text = f"You said this while I was away: {verb}. If it still holds, say it again."
         desk.say(message, text)

@@ -53,11 +53,23 @@ class Desk:
         self._mail_poll, self._mail_due = rules.mail_poll, clock.monotonic()
 
     def accept(self, sender: str, verb: str, message: Message) -> None:
-        """Stores a command, or logs why it is refused. Raises StateError."""
+        """Stores a command, or logs why it is refused. Raises StateError.
+
+        The ledger knows its message again. A mistyped command has done nothing, so that a
+        correction of it is a command like any other.
+        """
+        known_by = _keys(message) if verb in self.commands.verbs else []
         try:
-            self.commands.accept(sender, verb, (), _facts(message))
+            self.commands.accept(sender, verb, known_by, _facts(message))
         except Refusal as refusal:
             self.commands.refuse(sender, verb, refusal.reason)
+
+    def done_before(self, message: Message) -> str:
+        """Returns the command that this message, or the one that it corrects, was before."""
+        for key in _keys(message):
+            if entry := self.commands.ledger.find(key):
+                return entry.what
+        return ""
 
     def say(self, message: Message, text: str) -> None:
         """Queues an answer to a message. Raises StateError."""
@@ -100,6 +112,11 @@ class Desk:
         """Queues a message to the device that asked, in its thread."""
         now, kind, thread = self._clock.time(), facts["kind"], facts["thread"]
         self._outbox.put(facts["to"], text, now, kind, thread, answer=True, db=db)
+
+
+def _keys(message: Message) -> list[str]:
+    """Returns what the ledger knows a message by: its own keys, and that of what it corrects."""
+    return [*dict.fromkeys(filter(None, (*message.keys, message.replaces)))]
 
 
 def _facts(message: Message) -> dict[str, str]:
