@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comms.preparation import nodeprep
+from comms.xmpp import addresses
 from comms.xmpp.addresses import Jid, ascii_domain
 
 EQUAL = [
@@ -102,3 +104,9 @@ def test_of_accepts_text_and_addresses() -> None:
 def test_the_domain_for_dns_is_ascii() -> None:
     assert ascii_domain(Jid.parse("b\u00fccher.example").domain) == "xn--bcher-kva.example"
     assert ascii_domain(Jid.parse("a@[::1]").domain) == "::1"
+
+
+@given(st.from_regex(addresses._PREPARED, fullmatch=True))
+def test_an_address_that_needs_no_preparation_is_the_same_with_it(text: str) -> None:
+    local, _, domain = text.rpartition("@")
+    assert Jid.parse(text) == Jid(nodeprep(local), addresses._domain(domain))

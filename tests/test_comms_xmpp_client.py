@@ -880,3 +880,80 @@ def test_any_stanza_raises_only_errors_that_programs_expect(odd: list[Element]) 
         "handler-failed" in line and "Unreachable" not in line and "Unknown" not in line
         for line in host.lines
     )
+
+
+# ── one guard at every door ──────────────────────────────────────────────────
+
+
+def test_what_is_too_long_is_refused_at_every_door_and_the_stream_stays(
+    clock: JumpingClock, host: RecordingHost
+) -> None:
+    def script(peer: Peer) -> None:
+        come_online(peer, item(THEM, "both"))
+        peer.expect(b"still here</body>")
+        close_stream(peer)
+
+    long = "&" * 2_500
+    with Peer(script) as peer, Client(peer.server(), clock, host) as jabber:
+        doors: list[Callable[[], object]] = [
+            lambda: jabber.send(stanzas.message(Jid.parse(THEM), long)),
+            lambda: jabber.deliver(THEM, long),
+            lambda: jabber.deliver(THEM, "x" * (10_000 - 70)),  # too long by its id only
+            lambda: jabber.request(stanzas.iq("get", Element("{urn:x}x", {"a": long}))),
+            lambda: jabber.status(text=long),
+            lambda: jabber.add(THEM, long),
+        ]
+        for door in doors:
+            with pytest.raises(ValueError, match="too long"):
+                door()
+
+        def lengthen(element: Element) -> Element:
+            element.set("extra", long)
+            return element
+
+        jabber.outgoing.append(lengthen)
+        with pytest.raises(ValueError, match="too long"):
+            jabber.deliver(THEM, "short")
+        jabber.outgoing.clear()
+        assert jabber.deliver(THEM, "still here")
+    assert b"&amp;" not in peer.received[0]
+
+
+@pytest.mark.parametrize("poll", [True, False])
+def test_a_message_of_ours_that_comes_back_reaches_the_program(
+    clock: JumpingClock, host: RecordingHost, poll: bool
+) -> None:
+    def script(peer: Peer) -> None:
+        come_online(peer, item(THEM, "both"))
+        id = re.findall(rb"id='([^']*)'", peer.expect(b"alert</body>"))[-1].decode()
+        peer.send(
+            f"<message from='{THEM}' type='error' id='{id}'><error type='cancel'><item-not-found "
+            "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>".encode()
+        )
+        close_stream(peer)
+
+    found: list[Message] = []
+    with Peer(script) as peer, Client(peer.server(), clock, host) as jabber:
+        if not poll:
+            jabber.on_error(found.append)
+        jabber.deliver(THEM, "alert")
+        if poll:
+            clock.wait(None, clock.time() + 1)
+            found += jabber.returned_messages()
+        else:
+            jabber.wait(clock.time() + 1)
+    assert [(str(error.sender), error.error) for error in found] == [(THEM, "item-not-found")]
+
+
+def test_a_contact_list_of_twelve_thousand_is_complete(
+    clock: JumpingClock, host: RecordingHost
+) -> None:
+    def script(peer: Peer) -> None:
+        come_online(peer, *(item(f"c{number}@example.test", "both") for number in range(12_000)))
+        peer.expect(b"to='c11999@example.test'", b"Hello</body>")
+        close_stream(peer)
+
+    with Peer(script) as peer, Client(peer.server(), clock, host) as jabber:
+        assert len(jabber.roster) == 12_000
+        assert jabber.deliver("c11999@example.test", "Hello", wait=0)
+    assert host.lines == []

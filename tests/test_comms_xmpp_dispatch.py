@@ -179,7 +179,8 @@ def test_a_receipt_is_for_those_who_may_see_our_presence(desk: Desk, subscriptio
         f"<message from='ann@x.test/r' type='error' id='1'>{REQUEST}<error/></message>",
         f"<message from='ann@x.test/r' type='groupchat' id='1'>{REQUEST}</message>",
         f"<message from='ann@x.test/r' type='headline' id='1'>{REQUEST}</message>",
-        "<message from='ann@x.test/r' id='1'><received xmlns='urn:xmpp:receipts' id='2'/></message>",
+        "<message from='ann@x.test/r' id='1'><received xmlns='urn:xmpp:receipts' id='2'/>"
+        "</message>",
         f"<message from='ann@x.test/r' id='1'>{REQUEST}"
         "<x xmlns='http://jabber.org/protocol/muc#user'/></message>",
         f"<message from='ann@x.test/r' id='1'>{REQUEST}<delay xmlns='urn:xmpp:delay'/></message>",
@@ -277,6 +278,7 @@ def test_an_unreadable_message_is_handed_out_and_logged(desk: Desk) -> None:
 
 def test_what_the_contact_list_cannot_take_is_logged(desk: Desk) -> None:
     desk.handle(
-        "<iq type='set' id='p'><query xmlns='jabber:iq:roster'><item jid='a b@x.test'/></query></iq>"
+        "<iq type='set' id='p'><query xmlns='jabber:iq:roster'><item jid='a b@x.test'/></query>"
+        "</iq>"
     )
     assert desk.host.lines == ["contacts-left-out trouble=the contact 'a b@x.test'"]

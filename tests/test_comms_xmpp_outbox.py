@@ -11,8 +11,8 @@ import pytest
 
 from comms.errors import CommsError, Unknown, Unreachable
 from comms.state import State
-from comms.xmpp import Jid, Outbox
-from comms.xmpp.outbox import GIVE_UP
+from comms.xmpp import Jid, Message, Outbox, stanzas
+from comms.xmpp.outbox import GIVE_UP, RETURNS, Result
 from fakes.clock import Rehearsal
 
 THEM = "them@example.test"
@@ -135,3 +135,103 @@ def test_a_message_that_was_put_in_a_failed_transaction_is_not_in_the_queue(stat
         outbox.put(THEM, "one", 0.0, db=db)
         raise ZeroDivisionError
     assert outbox.waiting() == []
+
+
+# ── what comes back, and what is too long ────────────────────────────────────
+
+
+class Answering(Jabber):
+    """A client that gives its stanzas an id, and knows what has come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.returned: dict[str, Message] = {}
+
+    def send(self, element: Element) -> None:
+        super().send(element)
+        element.set("id", f"s{len(self.sent)}")
+
+    def comes_back(self, id: str, sender: str, error: str = "item-not-found") -> None:
+        self.returned[id] = Message(Jid.parse(sender), "", "error", id, error=error)
+
+
+@pytest.mark.parametrize(
+    ("sender", "reported"),
+    [
+        (THEM, True),
+        (f"{THEM}/desk", True),
+        ("example.test", True),
+        ("mallory@example.test", False),
+        ("elsewhere.test", False),
+    ],
+)
+def test_a_message_that_comes_back_is_reported_once(
+    state: State, sender: str, reported: bool
+) -> None:
+    outbox, jabber = Outbox(state), Answering()
+    put(outbox, "alert")
+    put(outbox, "other")
+    assert flush(outbox, jabber) == [("alert", "sent"), ("other", "sent")]
+    jabber.comes_back("s1", sender)
+    results = outbox.flush(jabber, Rehearsal())  # type: ignore[arg-type]
+    wanted = [Result(THEM, "alert", "returned", "item-not-found")] if reported else []
+    assert results == wanted
+    assert flush(outbox, jabber) == [], "it is not sent again, and not reported again"
+
+
+def test_a_message_that_comes_back_after_a_restart_is_reported(tmp_path: Path) -> None:
+    jabber = Answering()
+    with State(tmp_path / "s") as state:
+        put(Outbox(state), "alert")
+        flush(Outbox(state), jabber)
+    jabber.comes_back("s1", THEM, "remote-server-timeout")
+    with State(tmp_path / "s") as state:
+        assert flush(Outbox(state), jabber) == [("alert", "returned")]
+
+
+def test_after_an_hour_a_message_does_not_come_back_any_more(state: State) -> None:
+    class Later(Rehearsal):
+        def time(self) -> float:
+            return super().time() + RETURNS + 1
+
+    outbox, jabber = Outbox(state), Answering()
+    put(outbox, "alert")
+    flush(outbox, jabber)
+    flush(outbox, jabber, Later())
+    jabber.comes_back("s1", THEM)
+    assert flush(outbox, jabber) == []
+
+
+def test_a_state_of_an_older_version_goes_on(state: State) -> None:
+    Outbox(state)
+    with state.transaction() as db:
+        db.execute("DROP TABLE xmpp_sent")
+        db.execute(
+            "INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) "
+            "VALUES (?, 'old', 'chat', ?, 0, ?)",
+            (THEM, "&" * 60_000, Rehearsal().time()),
+        )
+
+    class Strict(Answering):
+        def send(self, element: Element) -> None:
+            stanzas.check_length(element)
+
+    assert flush(Outbox(state), Strict()) == [("old", "given-up")], "it was stored without a limit"
+
+
+@pytest.mark.parametrize("text", ["x" * 10_000, "&" * 2_000, "\0" * 3_400])
+def test_a_text_that_is_too_long_is_refused_and_an_answer_becomes_short(
+    state: State, text: str
+) -> None:
+    outbox, jabber = Outbox(state), Answering()
+    with pytest.raises(ValueError, match="too long"):
+        put(outbox, text)
+    put(outbox, text, answer=True)
+    assert flush(outbox, jabber) == [(stanzas.TOO_LONG, "sent")]
+
+
+def test_a_thread_that_is_too_long_is_left_out_of_an_answer(state: State) -> None:
+    outbox, jabber = Outbox(state), Answering()
+    outbox.put(THEM, "done", Rehearsal().time(), "chat", "&" * 60_000, answer=True)
+    assert flush(outbox, jabber) == [("done", "sent")]
+    stanzas.check_length(jabber.sent[0])

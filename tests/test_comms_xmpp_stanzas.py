@@ -165,3 +165,93 @@ def test_an_error_stanza_becomes_an_exception(kind: str, expected: type[Exceptio
 
 def test_an_error_stanza_without_a_condition_has_the_undefined_one() -> None:
     assert stanzas.condition(stanzas.iq("error")) == "undefined-condition"
+
+
+# ── what strangers write does not make an answer too long ────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "thread", "kept"),
+    [
+        ("hi", "t", ("hi", "t")),
+        ("&" * 1900, "t", ("&" * 1900, "t")),
+        ("hi", "&" * 60_000, ("hi", "")),
+        ("&" * 60_000, "t", (stanzas.TOO_LONG, "t")),
+        ("\0" * 5_000, "t", (stanzas.TOO_LONG, "t")),
+        ("\U0001f600" * 2_500, "t", (stanzas.TOO_LONG, "t")),
+        ("'" * 60_000, '"' * 60_000, (stanzas.TOO_LONG, "")),
+        ("&" * 1_000, "<" * 2_000, ("&" * 1_000, "")),
+    ],
+)
+def test_an_answer_that_would_be_too_long_is_shorter(
+    text: str, thread: str, kept: tuple[str, str]
+) -> None:
+    asked = stanzas.Message(Jid.parse(THEM), "?", "chat", thread=thread)
+    answer = asked.reply(text)
+    answer.set("id", "1" * 12)
+    stanzas.check_length(answer)
+    found = (answer.findtext("{jabber:client}body"), answer.findtext("{jabber:client}thread"))
+    assert found == (kept[0], kept[1] or None)
+
+
+@pytest.mark.parametrize("kind", ["chat", "normal"])
+def test_the_longest_answer_of_all_fits(kind: str) -> None:
+    far = Jid("l" * 1023, "d" * 63, "r" * 1023)
+    stanzas.check_length(stanzas.Message(far, "?", kind, thread="&" * 9_999).reply("&" * 9_999))
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        stanzas.message(OWN, "&" * 2_000),
+        stanzas.presence(text="x" * 10_000),
+        stanzas.iq("get", Element("{urn:x}x", {"a": "<" * 2_500})),
+    ],
+)
+def test_a_stanza_that_some_server_refuses_is_a_value_error(element: Element) -> None:
+    with pytest.raises(ValueError, match=r"too long.*split it"):
+        stanzas.check_length(element)
+
+
+# ── which message it was ─────────────────────────────────────────────────────
+
+
+def keys(content: str = "", id: str = "a1", sender: str = THEM) -> set[str]:
+    element = message(content, sender)
+    element.set("id", id)
+    return set(stanzas.read_message(element, NOW).keys)
+
+
+STANZA_ID = "<stanza-id xmlns='urn:xmpp:sid:0' by='bot@example.test' id='{}'/>"
+ORIGIN_ID = "<origin-id xmlns='urn:xmpp:sid:0' id='{}'/>"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (keys(), keys(), True),
+        (keys(), keys("<body>another</body>"), True),
+        (keys(), keys(sender="Them@EXAMPLE.test/phone"), True),
+        (keys(), keys(id="a2"), False),
+        (keys(), keys(sender="ann@example.test/desk"), False),
+        (keys(STANZA_ID.format("s1")), keys(STANZA_ID.format("s1"), id="a2"), True),
+        (keys(STANZA_ID.format("a1"), id="a2"), keys(), False),
+        (keys(ORIGIN_ID.format("o1")), keys(id="o1"), True),
+        (keys(STANZA_ID.format("s1"), id=""), keys(STANZA_ID.format("s1"), id=""), True),
+        (keys(id=""), keys(id=""), False),
+        (keys(id="x" * 100_000), keys(id="x" * 100_000), True),
+    ],
+)
+def test_a_message_is_known_again_by_its_sender_and_its_ids(
+    one: set[str], other: set[str], same: bool
+) -> None:
+    assert bool(one & other) == same
+    assert all(len(key) < 200 for key in one | other)
+
+
+def test_a_correction_names_the_message_of_the_same_sender() -> None:
+    replace = "<replace xmlns='urn:xmpp:message-correct:0' id='{}'/>"
+    read = stanzas.read_message(message(replace.format("a1"), THEM), NOW)
+    assert read.replaces in keys() and read.replaces not in keys(sender="ann@example.test")
+    for none in ("", replace.format(""), "<replace xmlns='urn:other' id='a1'/>"):
+        assert stanzas.read_message(message(none, THEM), NOW).replaces == ""

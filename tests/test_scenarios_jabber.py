@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +379,180 @@ def test_a_live_run_ends_with_the_code_that_says_what_happened(tmp_path: Path) -
     assert away.returncode == 3 and "cannot be reached" in away.stderr
     wrong = live(tmp_path, 'jid = "yourco.test"\nhost = "127.0.0.1"', 'to = "them@yourco.test"')
     assert wrong.returncode == 2 and "is a server, not an account; write jid" in wrong.stderr
+
+
+# ── what people and their clients really send ────────────────────────────────
+
+JEREMY = ADMINS[0]
+TOLD = "MySQL told to restart."
+REPLACE = "<replace id='{}' xmlns='urn:xmpp:message-correct:0'/>"
+EME = "<encryption xmlns='urn:xmpp:eme:0' namespace='eu.siacs.conversations.axolotl'/>"
+XHTML = (
+    "<html xmlns='http://jabber.org/protocol/xhtml-im'>"
+    "<body xmlns='http://www.w3.org/1999/xhtml'><p><b>Restart</b></p></body></html>"
+)
+
+
+def order(text: str, id: str, more: str = "") -> str:
+    return f"<message to='{BOT}' type='chat' id='{id}'><body>{text}</body>{more}</message>"
+
+
+def talked(*stanzas: str) -> tuple[World, list[str]]:
+    """Plays mysql-by-jabber while jeremy sends stanzas. Returns the world, and what he heard."""
+    with World(WORLD, rehearsal=True) as world:
+        jeremy = world.jabber.actor(JEREMY)
+        for number, stanza in enumerate(stanzas):
+            world.clock.at(10 + 10 * number, partial(jeremy.sends, stanza))
+        world.clock.until(30 + 10 * len(stanzas))
+        run(world.clock, comms_settings.load(world.settings, world.folder), world.host)
+        return world, [stanza.body or "" for stanza in jeremy.messages]
+
+
+@pytest.mark.parametrize(
+    "stanzas",
+    [
+        [order("restart", "a1"), order("restart mysql", "a2", REPLACE.format("a1"))],
+        [order("restart", "a1"), order("restart", "a1")],
+        [order("restart", "a1"), order("Restart MySQL", "a1")],
+        [order("restart", "a1"), order("status", "a2", REPLACE.format("a1"))],
+        [
+            order("restart", "a1"),
+            order("restart!", "a2", REPLACE.format("a1")),
+            order("restart", "a3", REPLACE.format("a1")),
+        ],
+        [
+            order("restart", "a1", "<stanza-id xmlns='urn:xmpp:sid:0' by='x.test' id='s'/>"),
+            order("restart", "b1", "<stanza-id xmlns='urn:xmpp:sid:0' by='x.test' id='s'/>"),
+        ],
+        [
+            order("restart", "a1", "<origin-id xmlns='urn:xmpp:sid:0' id='o'/>"),
+            order("restart", "b1", "<origin-id xmlns='urn:xmpp:sid:0' id='o'/>"),
+        ],
+        [
+            order("restart", "a1"),
+            order("restart", "a1", "<delay xmlns='urn:xmpp:delay' stamp='2026-01-05T00:00:10Z'/>"),
+        ],
+    ],
+)
+def test_an_order_is_obeyed_once_however_often_it_is_said_again(stanzas: list[str]) -> None:
+    world, heard = talked(*stanzas)
+    assert world.host.ran == [RESTART]
+    assert heard[0] == TOLD
+    assert len(heard) == len(stanzas) and all("already done" in text for text in heard[1:])
+
+
+@pytest.mark.parametrize(
+    ("stanzas", "times"),
+    [
+        ([order("restart", "a1"), order("restart", "a2")], 2),
+        ([order("restrat", "a1"), order("restart", "a2", REPLACE.format("a1"))], 1),
+        ([order("restart", "a2", REPLACE.format("a1"))], 1),
+        ([order("restart", "a1", REPLACE.format("a1"))], 1),
+        (
+            [
+                order("restrat", "a1"),
+                order("restart", "a2", REPLACE.format("a1")),
+                order("restart", "a3", REPLACE.format("a1")),
+            ],
+            1,
+        ),
+        ([order("restart", "").replace(" id=''", "")] * 2, 2),
+    ],
+)
+def test_another_order_or_a_mended_one_is_obeyed(stanzas: list[str], times: int) -> None:
+    world, heard = talked(*stanzas)
+    assert world.host.ran == [RESTART] * times and heard.count(TOLD) == times
+
+
+def test_an_order_is_known_after_a_restart_of_the_program(tmp_path: Path) -> None:
+    with World(WORLD, rehearsal=True) as world:
+        jeremy = world.jabber.actor(JEREMY)
+        for number in range(2):
+            world.clock.at(10 + 100 * number, partial(jeremy.sends, order("restart", "a1")))
+            world.clock.until(50 + 100 * number)
+            run(world.clock, comms_settings.load(world.settings, world.folder), world.host)
+        assert world.host.ran == [RESTART]
+        assert "already done" in (jeremy.messages[-1].body or "")
+
+
+def test_a_correction_of_another_person_s_order_is_an_order_of_its_own() -> None:
+    with World(WORLD, rehearsal=True) as world:
+        jeremy, michael = (world.jabber.actor(address) for address in ADMINS)
+        world.clock.at(10, partial(jeremy.sends, order("restart", "a1")))
+        correction = order("restart", "a2", REPLACE.format("a1"))
+        world.clock.at(20, partial(michael.sends, correction))
+        run(world.clock, comms_settings.load(world.settings, world.folder), world.host)
+        assert world.host.ran == [RESTART] * 2
+
+
+@pytest.mark.parametrize(
+    ("stanza", "answer", "ran"),
+    [
+        (order("You cannot read this.", "a1", EME), "I cannot read encrypted messages", []),
+        (order("restart", "a1", EME), "I cannot read encrypted messages", []),
+        (order("?OTRv2?", "a1"), "I cannot read encrypted messages", []),
+        (f"<message to='{BOT}' type='chat'>{XHTML}</message>", TOLD, [RESTART]),
+        (
+            f"<message to='{BOT}'><x xmlns='jabber:x:conference' jid='r@x.test'/></message>",
+            "I do not join chat rooms",
+            [],
+        ),
+    ],
+)
+def test_a_message_without_a_plain_text_is_read_or_answered(
+    stanza: str, answer: str, ran: list[tuple[str, ...]]
+) -> None:
+    world, heard = talked(stanza)
+    assert (heard, world.host.ran) == ([answer], ran)
+
+
+def test_a_stranger_who_encrypts_is_logged_and_not_answered() -> None:
+    with World(WORLD, rehearsal=True) as world:
+        mallory = world.jabber.actor("mallory@yourco.test")
+        world.clock.at(10, partial(mallory.sends, order("x", "a1", EME)))
+        run(world.clock, comms_settings.load(world.settings, world.folder), world.host)
+        assert mallory.messages == []
+        events = [event.text for event in world.events]
+        assert any(text.startswith("refused who=mallory@yourco.test") for text in events)
+
+
+FLOOD = "<![CDATA[" + "&" * 60_000 + "]]>"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"<body>{FLOOD}</body>",
+        f"<body>hi</body><thread>{FLOOD}</thread>",
+        f"<body>{FLOOD}</body><thread>{FLOOD}</thread>",
+        "<body>" + "\U0001f600" * 15_000 + "</body>",
+        "<body>&#9;" + "x" * 60_000 + "</body>",
+    ],
+)
+@pytest.mark.parametrize("listen", ["poll", "callback"])
+def test_a_flood_from_a_stranger_is_answered_and_costs_nothing(content: str, listen: str) -> None:
+    config = {**jabber_hello.WORLD, "xmpp": {"stanza": 1 << 17}}
+    with World(config, rehearsal=True) as world:
+        world.jabber.befriend(jabber_hello.BOT, jabber_hello.THEM)
+        shy = world.jabber.actor("shy@yourco.test")
+        message = f"<message to='{jabber_hello.BOT}' type='chat' id='1'>{content}</message>"
+        for second in (10, 20, 30):
+            world.clock.at(second, partial(shy.sends, message))
+        settings = {**world.settings}
+        settings["scenario"]["jabber-hello"]["listen"] = listen
+        loaded = comms_settings.load(settings, world.folder)
+        assert jabber_hello.run(world.clock, loaded, world.host) == 0
+        heard = [stanza.body or "" for stanza in shy.messages]
+        assert len(heard) == 3 and all(text.startswith("Hello, shy. You said: ") for text in heard)
+        assert not [event.text for event in world.events if "off-line" in event.text]
+
+
+@pytest.mark.parametrize("delay", ["", "<delay xmlns='urn:xmpp:delay'/>"])
+def test_a_flood_from_an_administrator_is_answered_too(delay: str) -> None:
+    flood = order(FLOOD, "a1", f"<thread>{FLOOD}</thread>{delay}")
+    world, heard = talked(flood, order("restart", "a2"))
+    assert world.host.ran == [RESTART]
+    assert len(heard) == 2 and heard[1] == TOLD and heard[0]
+    events = [event.text for event in world.events if event.who == "program"]
+    assert not [text for text in events if "off-line" in text]
+    assert all(len(text) < 2_000 for text in events)
