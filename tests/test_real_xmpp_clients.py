@@ -1,7 +1,8 @@
-# apt-get install: go-sendxmpp mcabber profanity tmux
-"""Jabber clients written by others, with our server: go-sendxmpp, mcabber and profanity.
+# apt-get install: go-sendxmpp mcabber profanity python3-slixmpp sendxmpp tmux
+"""Jabber clients written by others, with our server: go-sendxmpp, mcabber, profanity and others.
 
-mcabber is of 2005 and logs in by DIGEST-MD5; the other two are of today.
+mcabber is of 2005 and logs in by DIGEST-MD5, as does sendxmpp; the others are of today. Debian's
+slixmpp knows channel binding by tls-unique only, which TLS 1.3 does not have.
 """
 
 from __future__ import annotations
@@ -96,6 +97,65 @@ def test_go_sendxmpp_fails_with_a_wrong_password() -> None:
         )
         assert done.returncode != 0
         world.jabber.assert_none()
+
+
+# ── sendxmpp, and Debian's slixmpp ───────────────────────────────────────────
+
+ALL_TLS = pytest.mark.parametrize("tls", ["off", "optional", "required"])
+
+
+@ALL_TLS
+def test_sendxmpp_logs_in_by_digest_md5_and_sends(tls: str) -> None:
+    with served(tls) as (world, bob):
+        host, port = world.address("xmpp")
+        command = [need("sendxmpp", "sendxmpp"), "-j", f"{host}:{port}", "-o", "example.test"]
+        command += ["-u", "alice", "-p", "secret", BOB]
+        if tls != "off":
+            command += ["-t", "--tls-ca-path", str(world.ca_file)]
+        env = {**os.environ, "HOME": str(world.folder)}
+        subprocess.run(command, env=env, input="hi", text=True, check=True, timeout=PATIENCE)
+        assert mechanisms(world) == ["DIGEST-MD5"]
+        assert bob.wait_for(lambda stanza: stanza.kind == "message").body == "hi"
+
+
+SLIXMPP = """
+import sys
+import slixmpp
+
+host, port, tls, ca_file = sys.argv[1:]
+client = slixmpp.ClientXMPP("alice@example.test", "secret")
+client.ca_certs = ca_file or None
+
+def start(event):
+    client.send_presence()
+    client.send_message("bob@example.test", "hi")
+
+def answered(message):
+    print(message["body"])
+    client.disconnect()
+
+client.add_event_handler("session_start", start)
+client.add_event_handler("message", answered)
+client.add_event_handler("failed_all_auth", lambda event: client.disconnect())
+options = {} if tls != "off" else {"disable_starttls": True, "force_starttls": False}
+client.connect((host, int(port)), **options)
+client.process(forever=False)
+"""
+
+
+@ALL_TLS
+def test_slixmpp_of_debian_logs_in_with_its_defaults_and_chats(tls: str) -> None:
+    if not Path("/usr/lib/python3/dist-packages/slixmpp").is_dir():
+        pytest.fail("slixmpp is not installed; run: apt-get install python3-slixmpp", pytrace=False)
+    with served(tls) as (world, bob):
+        host, port = world.address("xmpp")
+        ca_file = "" if tls == "off" else str(world.ca_file)
+        words = ["/usr/bin/python3", "-c", SLIXMPP, host, str(port), tls, ca_file]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            bob.wait_for(lambda stanza: stanza.body == "hi")
+            bob.says(ALICE, "hello, slixmpp")
+            assert process.communicate(timeout=PATIENCE)[0].strip() == "hello, slixmpp"
+        assert mechanisms(world) == ["SCRAM-SHA-256"]
 
 
 # ── clients with a screen ────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from comms.errors import Refused
 from comms.host import Host
 from comms.xmpp.addresses import Jid, ascii_domain
 
-PORT, TLS_PORT = 5222, 5223  # of a host that is named without one (RFC 6120 §3.2.2, XEP-0368 §5)
+PORT, TLS_PORT = 5222, 5223  # of a host that is named without one (RFC 6120 §3.2.2)
 
 Place = tuple[str, int]  # host (or IP address without brackets) and port; 0: the usual one
 _Record = tuple[int, int, int, str]  # priority, weight, port, target
