@@ -197,7 +197,9 @@ def test_an_answer_that_would_be_too_long_is_shorter(
 @pytest.mark.parametrize("kind", ["chat", "normal"])
 def test_the_longest_answer_of_all_fits(kind: str) -> None:
     far = Jid("l" * 1023, "d" * 63, "r" * 1023)
-    stanzas.check_length(stanzas.Message(far, "?", kind, thread="&" * 9_999).reply("&" * 9_999))
+    answer = stanzas.Message(far, "?", kind, thread="&" * 9_999).reply("&" * 9_999)
+    stanzas.check_length(answer)
+    assert answer.findtext("{jabber:client}body") == stanzas.TOO_LONG
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ _PREPARED = re.compile(
 
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> Jid:
-    if prepared := _PREPARED.fullmatch(text):
-        return Jid(prepared[1] or "", prepared[2])
+    if simple := _PREPARED.fullmatch(text):
+        return Jid(simple[1] or "", simple[2])
     # RFC 6122 §2.1: the resource is split off first, then the local part, both before any mapping.
     # A mapping could produce an @ or a slash that was not there.
     rest, slash, resource = text.partition("/")

@@ -40,6 +40,7 @@ class Presence:
 
     def send(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         """Handles presence from a client, stamped with its full address. Raises StanzaError."""
+        # RFC 6121 §4.7.1
         if stanza.type not in (None, "unavailable", "error", "probe"):
             text = (
                 f"there is no presence of type {ascii_text(stanza.type)} (RFC 6121 section 4.7.1)"

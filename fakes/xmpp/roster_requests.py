@@ -43,6 +43,7 @@ class RosterRequests:
 
     def _get(self, request: Request, account: Account, resource: Resource) -> Iterable[Element]:
         if len(request.payload):
+            # RFC 6121 §2.1.3
             text = "a roster is asked for without items (RFC 6121 section 2.1.3)"
             raise StanzaError("bad-request", text)
         resource.interested = True
@@ -76,6 +77,7 @@ class RosterRequests:
     def _set(self, account: Account, query: Element) -> None:
         items = query.findall(f"{{{ROSTER}}}item")
         if len(items) != 1 or len(query) != 1:
+            # RFC 6121 §2.1.5
             raise StanzaError("bad-request", "one item at a time (RFC 6121 section 2.1.5)")
         sent = items[0]
         try:
