@@ -20,6 +20,7 @@ class Life:
         self._bridge = bridge
         self._open = open
         self._thread: threading.Thread | None = None
+        self.running = False
 
     def start(self) -> None:
         """Opens the ports and serves them on a thread. Raises OSError if a port is in use."""
@@ -30,6 +31,7 @@ class Life:
             self._open()  # before the thread runs, so that the caller gets its errors
             self._thread.start()
             self._bridge.attach(loop, self._thread.ident or 0)
+            self.running = True
         except BaseException:
             self.stop()
             raise
@@ -39,6 +41,7 @@ class Life:
 
         Raises RuntimeError, naming what holds it, if it does not end within five seconds.
         """
+        self.running = False
         loop, thread = self._shell.loop, self._thread
         assert thread is not None
 
@@ -61,9 +64,11 @@ class Life:
         self._shell.attach(loop)
         self._bridge.attach(loop, threading.get_ident())
         self._open()
+        self.running = True
 
     async def stop_here(self) -> None:
         """Closes everything on the caller's loop. Raises RuntimeError if that takes too long."""
+        self.running = False
         try:
             await asyncio.wait_for(self._shell.stop(), STOP)
         except TimeoutError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from fakes.arrivals import counted
 from fakes.mail import Mail
+
+_BARE_LF_BEFORE_DOT = re.compile(rb"(?<!\r)\n(?=\.)")
 
 
 @dataclass(repr=False)
@@ -28,12 +31,19 @@ class Row:
         return f"{self.uid:08x}"
 
     @cached_property
-    def stuffed(self) -> bytes:
-        """The message as POP3 sends it before the final dot: dot-stuffed, its last line ended.
+    def served(self) -> bytes:
+        """The message as POP3 sends it, before dot-stuffing: its last line is ended.
 
-        It is kept, because every client that retrieves the mail needs it again.
+        A bare LF before a dot becomes CRLF. Many clients end a line at LF, and a lone dot between
+        bare LFs would end the message for them; CRLF makes the dot one that every client unstuffs.
         """
-        return dot_stuff(self.raw if self._ends_in_line_end else self.raw + b"\r\n")
+        served = _BARE_LF_BEFORE_DOT.sub(b"\r\n", self.raw)
+        return served if served.endswith(b"\r\n") or not served else served + b"\r\n"
+
+    @cached_property
+    def stuffed(self) -> bytes:
+        """What POP3 sends before the final dot. Kept, because every client that retrieves needs it."""
+        return dot_stuff(self.served)
 
     @cached_property
     def international(self) -> bool:
@@ -50,11 +60,7 @@ class Row:
     @property
     def size(self) -> int:
         """The size in bytes as sent, before dot-stuffing (RFC 1939 §11)."""
-        return len(self.raw) + (0 if self._ends_in_line_end else 2)
-
-    @property
-    def _ends_in_line_end(self) -> bool:
-        return not self.raw or self.raw.endswith(b"\r\n")
+        return len(self.served)
 
 
 @dataclass(repr=False)

@@ -4,9 +4,10 @@ CAPA, UIDL, TOP, APOP, STLS, AUTH, PIPELINING, UTF8, LANG. Read the legality tab
 handler per command.
 
 Where the RFCs leave a choice: a message is sent byte for byte as it is stored, bare LFs and 8-bit
-characters included; a line over 255 bytes is refused, and the session goes on; so it does after a
-wrong password; USER accepts any name; APOP is offered to users who may also use PASS (`off` takes
-either away).
+characters included, except that a bare LF before a dot is sent as CRLF; UTF-8 in a header is sent
+to clients that did not ask for it, too; a line over 255 bytes is refused, and the session goes on;
+so it does after a wrong password; USER accepts any name; APOP is offered to users who may also use
+PASS (`off` takes either away).
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ class Policy:
 
     tls: Literal["off", "optional", "required"] = "off"  # STLS; required: before any login
     login_delay: int = 0  # seconds between two logins of a person without a delay of their own
+    # Refuse a mail with UTF-8 in its header to a client that has not sent UTF8 (RFC 6856 §5).
+    # Real servers send it as it is.
+    withhold_utf8: bool = False
     off: frozenset[str] = frozenset()
 
 
@@ -449,7 +453,7 @@ class Pop3(LineSession):
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §7")
         _, row = self._message(unit, number)
         self._check_utf8(row)
-        top = dot_stuff(_top(row.raw, int(count)))
+        top = dot_stuff(_top(row.served, int(count)))
         self._say(OK._replace(text="The top of it"), "RFC 1939 §7", top)
 
     def do_DELE(self, unit: Unit) -> None:
@@ -491,7 +495,8 @@ class Pop3(LineSession):
         return int(word), self._rows[int(word) - 1]
 
     def _check_utf8(self, row: Row) -> None:
-        if not self._utf8 and "UTF8" not in self._off and row.international:
+        withheld = self.policy.withhold_utf8 and "UTF8" not in self._off
+        if withheld and not self._utf8 and row.international:
             raise Refuse(NEEDS_UTF8, "RFC 6856 §5")
 
     def _words(self, unit: Unit, count: int) -> list[str]:

@@ -99,7 +99,10 @@ class Policy:
     unknown: Literal["reject", "bounce"] = "reject"  # mail for unknown users: at RCPT, or later
     size: int = 52_428_800  # bytes per message
     recipients: int = 1000  # per message; at least 100 (RFC 5321 §4.5.3.1.8)
-    bad_logins: int = 3  # failed logins per connection; at least 3 (RFC 4954 §9)
+    # Failed logins per connection, the last of which is answered with 421; at least 3 (RFC 4954
+    # §9). Clients such as smtplib try each mechanism in one login, so 3 would end their first one.
+    bad_logins: int = 10
+    lenient: bool = False  # accept spaces after the colon of MAIL FROM: and RCPT TO:
     greylist: float = 0.0  # seconds from a first attempt to its acceptance; 0: no greylisting
     hang_up_on_http: bool = False  # at a command of HTTP (RFC 5321 §7.8)
     off: frozenset[str] = frozenset()
@@ -434,8 +437,11 @@ class Smtp(LineSession):
         text = unit.arg
         if text[: len(keyword)].upper() != keyword:
             raise Refuse(BAD_SYNTAX._replace(text=f"Say: {example}"), "RFC 5321 §4.1.2")
+        path = text[len(keyword) :]
+        if self.policy.lenient:
+            path = path.lstrip(" ")
         try:
-            address, rest = parse_path(text[len(keyword) :], null=keyword == "FROM:")
+            address, rest = parse_path(path, null=keyword == "FROM:")
         except ValueError as error:
             enhanced = "5.1.3" if keyword == "TO:" else "5.1.7"
             raise Refuse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fakes import certificates
 from fakes.config import Config, WorldError
 from fakes.descriptor import Port, Server
 from fakes.faults import EVERYWHERE, Places
@@ -40,8 +41,8 @@ class Wiring:
                     f"ports: unknown listener {name!r}{nearest(name, known)}; "
                     f"choose from {', '.join(known)}"
                 )
-            if known[name].tls and self._tls == "off":
-                raise WorldError(f'ports: {name} needs TLS, which is off; write tls = "optional"')
+            if known[name].tls:
+                check_tls(f"ports: {name}", self._tls)
 
     def vocabulary(self) -> dict[str, Places]:
         """Returns where faults may strike, for each protocol of this world."""
@@ -67,12 +68,33 @@ class Wiring:
                 if port.name in self._ports or (not self._ports and port is server.ports[0]):
                     yield server, port, self._ports.get(port.name, 0)
 
+    def may_open(self, listener: str) -> tuple[Server, Port]:
+        """Returns the server and the port of a listener that may open when it is first needed.
+
+        Raises WorldError for an unknown one, for one that `ports` leaves out, and for one inside
+        TLS where TLS is off.
+        """
+        server, port = self.find(listener)
+        if self._ports and listener not in self._ports:
+            raise no_listener(listener, self._ports)
+        if port.tls:
+            check_tls(listener, self._tls)
+        return server, port
+
     def find(self, listener: str) -> tuple[Server, Port]:
         """Returns the server and the port of a listener, open or not. Raises WorldError."""
         known = {port.name: (one, port) for one in self.servers.values() for port in one.ports}
         if listener not in known:
             raise no_listener(listener, known)
         return known[listener]
+
+
+def check_tls(listener: str, tls: str) -> None:
+    """Raises WorldError if TLS is off: then a listener inside TLS cannot open."""
+    if tls == "off":
+        # In real time, TLS is off by default only where certificates cannot be made.
+        remedy = 'write tls = "optional"' if certificates.available() else certificates.REMEDY
+        raise WorldError(f"{listener} needs TLS, which is off; {remedy}")
 
 
 def no_listener(name: str, known: Mapping[str, object]) -> WorldError:

@@ -70,6 +70,7 @@ class World:
     ) -> None:
         every = tuple(servers)
         self.config = Reader(every, source).read(config or {})
+        self._check_tls(source)
         self.rehearsal = rehearsal
         self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
         self._bridge = Bridge()
@@ -120,6 +121,14 @@ class World:
         """The servers of this world, by name."""
         return self._wiring.servers
 
+    def _check_tls(self, source: str) -> None:
+        """Raises WorldError if TLS is demanded and certificates cannot be made here."""
+        if self.config.tls in ("optional", "required") and not certificates.available():
+            raise WorldError(
+                f'{source}: tls: {self.config.tls!r} is not possible here; {certificates.REMEDY}, '
+                'or write tls = "off"'
+            )
+
     def _check_program(self, source: str) -> None:
         """Raises WorldError if `program` names no account. An AIM screen name is one, too."""
         name = self.config.program
@@ -148,10 +157,20 @@ class World:
     def address(self, listener: str) -> tuple[str, int]:
         """Returns where a server listens: `smtplib.SMTP(*world.address("smtp"))`.
 
-        Raises WorldError if this world has no such listener.
+        The first port of each server is open from the start. Each other one (submission, smtps,
+        pop3s, xmpps) opens when it is first asked for. Raises WorldError if this world has no such
+        listener.
         """
         if listener not in self._shell.listeners:
-            raise no_listener(listener, self._shell.listeners)
+            if not self._life.running:
+                raise no_listener(listener, {})
+            server, port = self._wiring.may_open(listener)
+
+            def open_once() -> None:  # another thread may have asked at the same time
+                if listener not in self._shell.listeners:
+                    self._listen(server, port, 0)
+
+            self._bridge.call(open_once)
         return self._shell.listeners[listener].address
 
     @property
@@ -352,14 +371,15 @@ class World:
 
     def _open(self) -> None:
         for server, port, number in self._wiring.listeners():
-            core = self._core(server, port)
-            self._shell.listen(
-                Listener(port.name, core, self._interface, number, port.tls, server.name)
-            )
-        if not self.rehearsal:
-            for protocol in self.servers:
-                if self.faults.may_refuse(protocol):
-                    self._refuse(protocol)
+            self._listen(server, port, number)
+
+    def _listen(self, server: Server, port: Port, number: int) -> None:
+        core = self._core(server, port)
+        self._shell.listen(
+            Listener(port.name, core, self._interface, number, port.tls, server.name)
+        )
+        if not self.rehearsal and self.faults.may_refuse(server.name):
+            self._refuse(server.name)
 
     def _on_armed(self, fault: Fault) -> None:
         """In real time, a `refuse` fault closes the ports when it is armed."""

@@ -59,9 +59,11 @@ DIALOGUE = [
 STREAM = b"".join(DIALOGUE)
 
 
-def opened(world: World | None = None, mails: int = 2) -> tuple[World, Pop3]:
+def opened(
+    world: World | None = None, mails: int = 2, mail: dict[str, bool] | None = None
+) -> tuple[World, Pop3]:
     """Returns a world and a core that is connected; alice has that many mails."""
-    world = world or World({"servers": ["pop3"], "tls": "off"}, rehearsal=True)
+    world = world or World({"servers": ["pop3"], "tls": "off", "mail": mail or {}}, rehearsal=True)
     for _ in range(mails):
         world.mail.deliver(ALICE, MAIL)
     session = world.core("pop3")
@@ -196,7 +198,8 @@ def test_a_response_that_is_not_base64_is_refused(line: bytes) -> None:
 def test_a_mail_is_fetched_as_it_is_stored_and_its_size_is_right(pieces: list[bytes]) -> None:
     world, session = opened(mails=0)
     world.mail.deliver(ALICE, b"Subject: x\r\n\r\n" + b"".join(pieces))
-    raw = world.mail.inbox(ALICE)[0].raw
+    # A bare LF before a dot becomes CRLF: see Row.served.
+    raw = re.sub(rb"(?<!\r)\n\.", b"\r\n.", world.mail.inbox(ALICE)[0].raw)
     raw += b"" if raw.endswith(b"\r\n") else b"\r\n"
     session.receive(LOGIN)
     status, _, rest = ask(session, b"RETR 1\r\n").partition(b"\r\n")
@@ -220,7 +223,7 @@ def test_an_empty_mail_and_one_that_begins_with_a_dot_are_complete() -> None:
 
 
 def test_only_a_header_in_utf_8_needs_the_utf8_command() -> None:
-    world, session = opened(mails=0)
+    world, session = opened(mails=0, mail={"withhold_utf8": True})
     world.mail.deliver(ALICE, b"Subject: \xff\r\n\r\n")
     world.mail.deliver(ALICE, "Subject: é\r\n\r\n".encode())
     world.mail.deliver(ALICE, "Subject: e\r\n\r\né\r\n".encode())
@@ -228,6 +231,40 @@ def test_only_a_header_in_utf_8_needs_the_utf8_command() -> None:
     answers = [ask(session, b"RETR %d\r\n" % number)[:11] for number in (1, 2, 3)]
     assert [answer[:4] for answer in answers] == [b"+OK ", b"-ERR", b"+OK "]
     assert answers[1] == b"-ERR [UTF8]"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Subject: Grüße",
+        "From: Zoë <zoe@example.org>",
+        "Subject: 订单确认",
+        "X-Note: 📦 unterwegs",
+        'Content-Type: text/plain; name="Übersicht.txt"',
+        "Subject: a\r\n\tfolded ñ",
+    ],
+)
+def test_a_header_in_utf_8_is_sent_as_it_is_to_a_client_that_did_not_ask_for_it(
+    header: str,
+) -> None:
+    world, session = opened(mails=0)
+    world.mail.deliver(ALICE, f"{header}\r\n\r\nhi\r\n".encode())
+    session.receive(LOGIN)
+    for command in (b"RETR 1\r\n", b"TOP 1 0\r\n"):
+        answer = ask(session, command)
+        assert answer.startswith(b"+OK") and header.encode() + b"\r\n\r\n" in answer
+
+
+def test_a_bare_lf_before_a_dot_is_counted_as_it_is_sent() -> None:
+    world, session = opened(mails=0)
+    world.mail.deliver(ALICE, b"Subject: x\r\n\r\none\n.\ntwo\r\n")
+    session.receive(LOGIN)
+    size = ask(session, b"LIST 1\r\n").split()[2]
+    answer = ask(session, b"RETR 1\r\n")
+    assert answer.endswith(b"one\r\n..\ntwo\r\n.\r\n")
+    content = answer.partition(b"\r\n")[2].removesuffix(b".\r\n")
+    assert len(content.replace(b"\r\n..", b"\r\n.")) == int(size)
+    assert ask(session, b"TOP 1 2\r\n").endswith(b"\r\n\r\none\r\n..\ntwo\r\n.\r\n")
 
 
 def test_answers_wait_as_input_while_much_output_is_unread() -> None:

@@ -39,6 +39,34 @@ def test_poplib_can_use_every_command_that_it_knows(world: World) -> None:
     assert [mail.subject for mail in world.mail.inbox(ALICE)] == ["one"]
 
 
+# Mails that a client which ends lines at LF, as poplib does, would take for ended too early.
+LONE_DOTS = [
+    b"one\n.\ntwo\r\n",
+    b"one\n.\r\ntwo\r\n",
+    b"one\n\n.\n\ntwo\n",
+    b"one\n.\n.\n.\ntwo",
+    b"one\n..\n.x\ntwo\r\n",
+    b"\n.\ntwo\r\n",
+    b".\ntwo\n.",
+]
+
+
+@pytest.mark.world(servers=["pop3"])
+@pytest.mark.parametrize("body", LONE_DOTS)
+def test_poplib_gets_the_whole_of_a_mail_with_lone_dots_between_bare_lfs(
+    world: World, body: bytes
+) -> None:
+    raw = b"Subject: x\r\n\r\n" + body
+    world.mail.deliver(ALICE, raw)
+    client = poplib.POP3(*world.address("pop3"), timeout=5)
+    client.user("alice")
+    client.pass_("secret")
+    for lines in (client.retr(1)[1], client.top(1, 100)[1]):
+        assert b"\n".join(lines).rstrip().endswith(b"\n".join(raw.splitlines()))
+    assert client.noop() == b"+OK Done", "the client is not out of step"
+    client.quit()
+
+
 @pytest.mark.world(servers=["pop3"], tls="required")
 def test_poplib_starts_tls_and_can_log_in_only_then(world: World) -> None:
     context = ssl.create_default_context(cafile=str(world.ca_file))

@@ -132,6 +132,36 @@ def test_smtplib_logs_in_by_each_mechanism(method: str) -> None:
         assert world.mail.wait_for().envelope.login == "alice@example.test"
 
 
+def test_smtplib_reports_a_wrong_password_as_535_although_it_tries_each_mechanism() -> None:
+    with World({"servers": ["smtp"], "tls": "off"}) as world:
+        for name, password in (("alice", "wrong"), ("nobody", "secret")):
+            address = world.address("smtp")
+            with smtplib.SMTP(*address, local_hostname="client.example") as client:
+                for _ in range(3):  # three logins of three attempts each
+                    with pytest.raises(smtplib.SMTPAuthenticationError) as caught:
+                        client.login(name, password)
+                    assert caught.value.smtp_code == 535
+                assert client.docmd("AUTH", "PLAIN AHgAeQ==")[0] == 421, "the tenth attempt"
+
+
+@pytest.mark.parametrize("limit", [3, 4, 9, 11, 30])
+def test_the_number_of_wrong_logins_is_a_setting(limit: int) -> None:
+    with World({"servers": ["smtp"], "tls": "off", "mail": {"bad_logins": limit}}) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+            client.ehlo()
+            codes = [client.docmd("AUTH", "PLAIN AHgAeQ==")[0] for _ in range(limit)]
+            assert codes == [535] * (limit - 1) + [421]
+
+
+def test_smtplib_sends_to_and_from_domains_with_underscores() -> None:
+    addresses = ["a@b_c.example", "a@_x.example", "a@x_.example", "a@_", "a@1_2.example"]
+    with World({"servers": ["smtp"], "tls": "off"}) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="my_client") as client:
+            for address in addresses:
+                client.sendmail(address, [address], "Subject: hi\r\n\r\n")
+        assert [mail.envelope.to for mail in world.mail.messages] == [[one] for one in addresses]
+
+
 def test_smtplib_sends_over_implicit_tls() -> None:
     with World({"servers": ["smtp"], "tls": "optional"}, ports={"smtps": 0}) as world:
         port, name = world.address("smtps")[1], "client.example"

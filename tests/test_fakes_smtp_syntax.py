@@ -26,6 +26,13 @@ from fakes.smtp_syntax import MAIL_PARAMETERS, RCPT_PARAMETERS, parse_parameters
         ('<"a@b"@c>', '"a@b"@c'),
         ("<!#$%&'*+/=?^_`{|}~-@x>", "!#$%&'*+/=?^_`{|}~-@x"),
         ("<jürgen@bücher.example>", "jürgen@bücher.example"),
+        ("<a@b_c>", "a@b_c"),
+        ("<a@_dmarc.example>", "a@_dmarc.example"),
+        ("<a@host_.example>", "a@host_.example"),
+        ("<a@_>", "a@_"),
+        ("<a@srv_1-x.mail_pool.example>", "a@srv_1-x.mail_pool.example"),
+        ("<@relay_1:a@b>", "a@b"),
+        ('<"a b"@b_c.example>', '"a b"@b_c.example'),
     ],
 )
 def test_a_path_is_read_as_its_shortest_address(text: str, address: str) -> None:
@@ -56,13 +63,21 @@ def test_a_path_is_read_as_its_shortest_address(text: str, address: str) -> None
         "<a@[>",
         "< a@b>",
         "<a@b >",
-        "<a@b_c>",
+        "<a@_-b>x",
+        "<a@b_-.c>",
+        "<a@-_b>",
         "<\udcff@x>",
         "",
     ],
 )
 def test_a_text_that_is_not_a_path_raises_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="No address in angle brackets"):
+        parse_path(text, null=True)
+
+
+@pytest.mark.parametrize("text", [" <a@b.c>", "  <a@b.c>", " <>", " <a b>", " <a@b.c> SIZE=1"])
+def test_a_space_before_the_bracket_is_what_the_error_names(text: str) -> None:
+    with pytest.raises(ValueError, match="No space is allowed after the colon"):
         parse_path(text, null=True)
 
 

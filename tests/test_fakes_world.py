@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import smtplib
 import socket
+import ssl
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -80,13 +83,102 @@ def test_the_program_may_be_an_aim_account() -> None:
 
 def test_an_unknown_listener_is_refused_with_the_names_of_all_listeners() -> None:
     with World({"servers": ["smtp", "toc"]}) as world:
-        for name in ("pop3", "submission"):
-            with pytest.raises(WorldError, match=f"no listener '{name}'.*; it has: smtp, toc"):
-                world.address(name)
+        with pytest.raises(WorldError, match="no listener 'pop3'.*; it has: smtp, submission, sm"):
+            world.address("pop3")
         with pytest.raises(WorldError, match=r"'smpt' \(did you mean 'smtp'\?\)"):
             world.close_port("smpt")
         with pytest.raises(WorldError, match="no listener 'pop3'"):
             world.open_port("pop3")
+
+
+def _listens(world: World, name: str) -> bool:
+    socket.create_connection(world.address(name)).close()
+    return name in world.listeners
+
+
+@pytest.mark.parametrize("name", ["submission", "smtps", "pop3s", "xmpps"])
+def test_every_other_listener_opens_when_it_is_first_asked_for(name: str) -> None:
+    with World({"tls": "optional"}) as world:
+        assert name not in world.listeners
+        assert _listens(world, name) and world.address(name) == world.address(name)
+
+
+def test_a_listener_opens_once_although_many_threads_ask_for_it() -> None:
+    with World(MAIL) as world, ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(world.address, ["submission"] * 40))
+    assert len(found) == 1
+
+
+async def test_a_listener_opens_on_the_loop_of_an_async_test() -> None:
+    async with World(MAIL) as world:
+        assert _listens(world, "submission")
+
+
+def test_a_listener_that_opens_later_has_the_policy_of_its_port() -> None:
+    with World({"tls": "off"}) as world:
+        client = smtplib.SMTP(*world.address("submission"), local_hostname="client.example")
+        with client, pytest.raises(smtplib.SMTPSenderRefused, match="Authentication required"):
+            client.sendmail("a@b.test", ["alice@example.test"], "")
+
+
+def test_a_listener_that_opens_later_is_inside_tls_if_it_ought_to_be() -> None:
+    with World() as world:
+        trusting = ssl.create_default_context(cafile=world.ca_file)
+        host, port = "localhost", world.address("smtps")[1]
+        with smtplib.SMTP_SSL(host, port, "client.example", context=trusting) as client:
+            assert client.noop()[0] == 250
+
+
+def test_a_listener_that_opens_later_is_closed_by_a_fault_that_refuses() -> None:
+    with World(MAIL, faults=["connect refuse"]) as world:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(world.address("submission"))
+
+
+def test_a_listener_can_be_closed_before_it_was_ever_asked_for() -> None:
+    with World(MAIL) as world:
+        world.close_port("submission")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(world.address("submission"))
+        world.open_port("submission")
+        assert _listens(world, "submission")
+
+
+def test_no_other_listener_opens_than_the_given_ports() -> None:
+    with World(ports={"smtp": 0, "pop3": 0}) as world:
+        with pytest.raises(WorldError, match="no listener 'submission'.*; it has: smtp, pop3"):
+            world.address("submission")
+
+
+def test_a_listener_inside_tls_does_not_open_while_tls_is_off() -> None:
+    with World({"tls": "off"}) as world:
+        with pytest.raises(WorldError, match='pop3s needs TLS, which is off; write tls = "optio'):
+            world.address("pop3s")
+
+
+@pytest.fixture
+def _no_trustme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+
+
+@pytest.mark.usefixtures("_no_trustme")
+@pytest.mark.parametrize("tls", ["required", "optional"])
+@pytest.mark.parametrize("rehearsal", [True, False])
+def test_tls_is_refused_at_once_if_certificates_cannot_be_made(tls: str, rehearsal: bool) -> None:
+    message = rf"mine: tls: '{tls}' is not possible here; TLS needs .*pip install.*, or write tls ="
+    with pytest.raises(WorldError, match=message):
+        World({"tls": tls}, rehearsal=rehearsal, source="mine")
+
+
+@pytest.mark.usefixtures("_no_trustme")
+def test_without_certificates_a_world_has_no_tls_and_says_what_is_missing() -> None:
+    for config in ({}, {"tls": "off"}):
+        with World(config) as world:
+            assert world.tls == "off" and _listens(world, "submission")
+            with pytest.raises(WorldError, match="smtps needs TLS, which is off; .*pip install"):
+                world.address("smtps")
+    with pytest.raises(WorldError, match=r"ports: pop3s needs TLS, which is off; .*pip install"):
+        World(ports={"pop3s": 0})
 
 
 def test_a_world_that_is_not_running_has_no_address() -> None:

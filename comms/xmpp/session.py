@@ -95,7 +95,7 @@ class Session:
         self._clock, self._host = clock, host
         self._reader = Reader()
         self._ended = False  # nothing more can be exchanged, not even a closing tag
-        self._bound = False
+        self._logged_in = False
         self._condition = ""  # of the stream error that has ended the stream
         self.link = self._connect(place)
         try:
@@ -107,7 +107,7 @@ class Session:
             self._log_in(features)
             self.features = self._restart()
             self._bind(new_resource)
-            self._bound = True
+            self._logged_in = True
             self.link.expect(None)  # from now on the server may send at any time
         except Malformed as error:
             self._fail(error)
@@ -341,7 +341,7 @@ class Session:
 
     def _readable(self, until: float) -> bool:
         """Waits until there is something to read (True), or until the time (False)."""
-        if self._bound:
+        if self._logged_in:
             return self._clock.wait(self.link, until)
         try:
             return self.link.wait(until - self._clock.time())
