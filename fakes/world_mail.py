@@ -19,6 +19,7 @@ from fakes.dsn import DeliveryStatus
 from fakes.mail import Envelope, Mail, Recipient
 from fakes.maildrop import Maildrop
 from fakes.mailstore import Mailstore
+from fakes.people import Person
 
 _ADDRESS = re.compile(r"[^\s<>()\[\]\",:;@]+@[^\s<>()\",:;@]+")
 
@@ -58,21 +59,42 @@ class WorldMail(Arrivals[Mail]):
     def inbox(self, address: str) -> list[Mail]:
         """The mails in a maildrop now, oldest first, with the server's trace lines on top.
 
-        An alias of one person names that person's maildrop.
+        An alias of one person names that person's maildrop. Raises LookupError if no account has
+        the address, or several have it.
         """
 
         def read() -> list[Mail]:
-            owners = self.store.owners(address) or []
-            maildrop = self.store.maildrop(owners[0].address if len(owners) == 1 else address)
-            return [
-                Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in maildrop.rows
-            ]
+            rows = self._owned(address).rows
+            return [Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in rows]
 
         return self._bridge.call(read)
 
     def maildrop(self, address: str) -> Maildrop:
-        """The maildrop itself, for its unique ids, its size and the session that holds it."""
-        return self._bridge.call(lambda: self.store.maildrop(address))
+        """The maildrop itself, for its unique ids, its size and the session that holds it.
+
+        Raises LookupError like `inbox`.
+        """
+        return self._bridge.call(lambda: self._owned(address))
+
+    def _owned(self, address: str) -> Maildrop:
+        """The one maildrop that an address reaches. Raises LookupError."""
+        owners = self._owners(address)
+        if len(owners) > 1:
+            names = ", ".join(owner.address for owner in owners)
+            raise LookupError(f"{address} reaches several maildrops; choose from {names}")
+        return self.store.maildrop(owners[0].address)
+
+    def _owners(self, address: str) -> list[Person]:
+        """The people that an address reaches, at least one. Raises LookupError."""
+        owners = self.store.owners(address)
+        if owners:
+            return owners
+        known = f"this world has {', '.join(person.address for person in self.store.people)}"
+        if self.store.catch_all:
+            known += f", and every address of {', '.join(sorted(self.store.catch_all))}"
+        if owners is None:
+            known += "; mail for other domains is in world.mail.relayed"
+        raise LookupError(f"unknown address {address}; {known}")
 
     # ── changing ─────────────────────────────────────────────────────────────
 
@@ -85,9 +107,7 @@ class WorldMail(Arrivals[Mail]):
         raw = message if isinstance(message, bytes) else message.as_bytes(policy=email.policy.SMTP)
 
         def put() -> Mail:
-            if not self.store.owners(to):
-                known = ", ".join(person.address for person in self.store.people)
-                raise LookupError(f"unknown address {to}; this world has {known}")
+            self._owners(to)
             envelope = Envelope(sender or "", (Recipient(to),), helo="localhost", protocol="LMTP")
             mail = Mail(raw, envelope, self.store.now())
             if sender is None:

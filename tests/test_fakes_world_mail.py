@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 from email.message import EmailMessage
 
@@ -78,6 +79,54 @@ def test_the_inbox_of_an_alias_is_that_of_its_owner(mail: WorldMail) -> None:
     assert [one.subject for one in mail.inbox("sales@example.test")] == ["hello"]
     assert mail.inbox("sales@example.test")[0].raw.startswith(b"Return-Path: <>\r\n")
     assert mail.maildrop(ALICE).size == len(mail.inbox(ALICE)[0].raw)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "alcie@example.test",
+            f"unknown address alcie@example.test; this world has {ALICE}, {BOB}",
+        ),
+        ("eve@example.test", "unknown address eve@example.test"),
+        ("eve", f"unknown address eve; this world has {ALICE}, {BOB}"),
+        ("", "unknown address "),
+        ("alice@exmaple.test", "; mail for other domains is in world.mail.relayed"),
+        (CAROL, f"unknown address {CAROL}; this world has {ALICE}, {BOB}; mail for other dom"),
+        ("postmaster@example.test", "unknown address postmaster@example.test"),
+        ("Alice <alice@example.test>", "unknown address Alice <alice@example.test>"),
+    ],
+)
+def test_the_inbox_of_nobody_is_an_error_that_names_the_accounts(
+    mail: WorldMail, address: str, message: str
+) -> None:
+    for look in (mail.inbox, mail.maildrop):
+        with pytest.raises(LookupError, match=re.escape(message)):
+            look(address)
+    assert mail.store.maildrops == [], "looking makes none"
+
+
+def test_an_inbox_is_found_in_any_spelling_of_its_address(mail: WorldMail) -> None:
+    mail.deliver(ALICE, HELLO.encode())
+    for address in ("ALICE@example.test", "alice@EXAMPLE.TEST", "alice", "alice+tag@example.test"):
+        assert len(mail.inbox(address)) == 1 and mail.maildrop(address) is mail.maildrop(ALICE)
+
+
+def test_an_address_of_several_people_has_no_inbox_of_its_own() -> None:
+    people = [Person(one, aliases=("team@example.test",)) for one in (ALICE, BOB)]
+    mail = WorldMail(Mailstore(People(people)))
+    mail.deliver("team@example.test", HELLO.encode())
+    assert len(mail.inbox(ALICE)) == len(mail.inbox(BOB)) == 1
+    with pytest.raises(LookupError, match=f"reaches several maildrops; choose from {ALICE}, {BOB}"):
+        mail.inbox("team@example.test")
+
+
+def test_every_address_of_a_catch_all_domain_has_an_inbox() -> None:
+    mail = WorldMail(Mailstore(People([Person(ALICE)]), catch_all=("hooks.test",)))
+    mail.deliver("any@hooks.test", HELLO.encode())
+    assert len(mail.inbox("any@hooks.test")) == 1 and mail.inbox("other@hooks.test") == []
+    with pytest.raises(LookupError, match=r", and every address of hooks\.test"):
+        mail.inbox(CAROL)
 
 
 def test_a_report_can_be_sent_about_any_mail() -> None:
