@@ -1,25 +1,30 @@
 """A message and its envelope, as plain values. The servers store them and a test reads them.
 
-mail = world.mail.wait_for()
-mail.subject, mail.text                # decoded
-mail.links(), mail.codes()             # what a sign-up mail carries
-mail.envelope.sender, mail.envelope.to
+    mail = world.mail.wait_for()
+    mail.subject, mail.text, mail.html     # decoded
+    mail.to, mail.cc, mail.headers
+    mail.links(), mail.codes()             # what a sign-up mail carries
+    mail.attachment("*.pdf"), mail.attachments
+    mail.envelope.sender, mail.envelope.to
 """
 
 from __future__ import annotations
 
 import email
 import email.policy
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
+from email.parser import BytesHeaderParser
 from fnmatch import fnmatchcase
 from functools import cached_property
-from html import unescape
+from typing import Any, TypeVar
 
-_LINK = re.compile(r"https?://[^\s<>\"']+")
-_CODE = re.compile(r"(?<![\w.])\d{4,8}(?!\w|\.\w)")  # not part of a word, nor of 10.1234
+from fakes.confirmations import find_codes, find_urls, is_url
+from fakes.html_text import Page, read_html
+from fakes.mail_header import Headers, decode_bytes, decode_words
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,18 @@ class Envelope:
         return self.protocol.rstrip("A").endswith("S")
 
 
+@dataclass(frozen=True)
+class Attachment:
+    """A file in a message. `name` is "" if it has none, `type` is such as `application/pdf`."""
+
+    name: str
+    type: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"<Attachment {self.name or '(no name)'} {self.type} {len(self.content)} bytes>"
+
+
 class Mail:
     """A message and its envelope. `raw` holds the bytes as sent, without dot-stuffing."""
 
@@ -73,73 +90,167 @@ class Mail:
     @cached_property
     def message(self) -> EmailMessage:
         """The parsed message."""
-        parsed = email.message_from_bytes(self.raw, policy=email.policy.default)
+        policy = email.policy.default
+        try:
+            parsed = email.message_from_bytes(self.raw, policy=policy)
+        except Exception:  # the parser raises errors of many kinds for some mails
+            parsed = BytesHeaderParser(policy=policy).parsebytes(self.raw)
         assert isinstance(parsed, EmailMessage)
         return parsed
+
+    # ── the header ───────────────────────────────────────────────────────────
+
+    @cached_property
+    def headers(self) -> Headers:
+        """The decoded fields of the header, by name in any case: `headers["Reply-To"]`."""
+        return Headers(self.raw)
 
     @property
     def subject(self) -> str:
         """The decoded subject, "" if there is none."""
-        return self._header("subject")
+        return self.headers.get("subject", "")
 
     @property
     def sender(self) -> str:
         """The decoded From header. The sender of the envelope is `envelope.sender`."""
-        return self._header("from")
+        return self.headers.get("from", "")
+
+    @property
+    def to(self) -> list[str]:
+        """The addresses in the To header. Those that the mail was sent to are `envelope.to`."""
+        return self.headers.addresses("to")
+
+    @property
+    def cc(self) -> list[str]:
+        """The addresses in the Cc header."""
+        return self.headers.addresses("cc")
+
+    # ── the content ──────────────────────────────────────────────────────────
 
     @property
     def text(self) -> str:
-        """The plain text, else the HTML source, else "". Lines end in \\n."""
-        part = self.message.get_body(("plain", "html"))
-        if part is None:
-            return ""
-        try:
-            content = part.get_content()
-        except (LookupError, ValueError):  # an unknown charset, or text that is not in it
-            payload = part.get_payload(decode=True)
-            return payload.decode("latin-1") if isinstance(payload, bytes) else ""
-        return content.replace("\r\n", "\n") if isinstance(content, str) else ""
+        """The plain text, else the text that a reader of the HTML sees, else "".
+
+        Lines end in \\n. Cells of a table are separated by tabs.
+        """
+        texts = self._bodies.get("plain") or [page.text for page in self._pages]
+        return "\n".join(texts or self._bodies.get("other", []))
+
+    @property
+    def html(self) -> str:
+        """The source of the HTML part, "" if there is none."""
+        return "\n".join(self._bodies.get("html", []))
 
     def links(self) -> list[str]:
-        """Every http and https address in the text and HTML parts, in order, each once."""
-        return list(dict.fromkeys(unescape(link) for link in _LINK.findall(self._all_text())))
+        """Every http and https address that a reader can follow or copy, in order, each once.
+
+        That is what is written out in the text, and what is behind words of the HTML. Images such
+        as tracking pixels, style sheets and attachments are not followed, so they do not count.
+        """
+        found = [url for text in self._bodies.get("plain", []) for url in find_urls(text)]
+        for page in self._pages:
+            for behind_words, text in page.links:
+                if not behind_words:
+                    found += find_urls(text)
+                elif is_url(text):
+                    found.append(text)
+        return list(dict.fromkeys(found))
 
     def codes(self) -> list[str]:
-        """Every separate run of four to eight digits in the text, such as a confirmation code."""
-        return _CODE.findall(self.text)
+        """Every code that a reader is to type, such as a confirmation code, in order, each once.
+
+        It is looked for in the subject, the text and the HTML. Digits are returned without what
+        separates them: `482 913` as 482913. fakes/confirmations.py says what is taken for a code.
+        """
+        plain = self._bodies.get("plain", [])
+        return find_codes([self.subject, *plain, *(page.text for page in self._pages)])
+
+    # ── attachments ──────────────────────────────────────────────────────────
+
+    @cached_property
+    def attachments(self) -> list[Attachment]:
+        """The files in the message, in order: the parts with a file name, and attached messages."""
+        return [
+            Attachment(_name(part), part.get_content_type(), _content(part))
+            for part in self._leaves()
+            if _is_attached(part)
+        ]
 
     def attachment(self, pattern: str = "*") -> bytes:
-        """The content of the one attachment whose name matches the glob pattern.
+        """The content of the one attachment whose name is, or matches, the glob pattern.
 
         Raises AssertionError if none or several match, and names all attachments.
         """
         __tracebackhide__ = True
-        parts = {part.get_filename() or "": part for part in self.message.walk()}
-        names = [name for name in parts if name]
-        found = [name for name in names if fnmatchcase(name, pattern)]
+        found = [one for one in self.attachments if one.name == pattern]
+        found = found or [one for one in self.attachments if fnmatchcase(one.name, pattern)]
         if len(found) != 1:
+            names = ", ".join(one.name or "(no name)" for one in self.attachments)
+            hint = "; mail.attachments has each of them" if len(found) > 1 else ""
             raise AssertionError(
                 f"expected one attachment like {pattern!r}, but {len(found)} match; "
-                f"the attachments are: {', '.join(names) or '(none)'}"
+                f"the attachments are: {names or '(none)'}{hint}"
             )
-        payload = parts[found[0]].get_payload(decode=True)
-        return payload if isinstance(payload, bytes) else b""
+        return found[0].content
 
-    def _header(self, name: str) -> str:
-        # Any bytes may arrive by mail, and the email package raises errors of many kinds for some
-        # of them. A test should see such a mail anyway, so its lines are searched instead.
-        try:
-            return str(self.message[name] or "")
-        except Exception:
-            match = re.search(rb"(?im)^" + name.encode() + rb":[ \t]*([^\r\n]*)", self.raw)
-            return match[1].decode("latin-1") if match else ""
+    # ── parts ────────────────────────────────────────────────────────────────
 
-    def _all_text(self) -> str:
-        texts = []
-        for part in self.message.walk():
-            if part.get_content_maintype() == "text":
-                payload = part.get_payload(decode=True)
-                texts.append(
-                    payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
-                )
-        return "\n".join(texts)
+    def _leaves(self) -> Iterator[Message[Any, Any]]:
+        """Yields the parts that have no parts, in order. An attached message is one part."""
+        parts: list[Message[Any, Any]] = [self.message]
+        while parts:  # not `walk`, which is recursive: parts may be nested as deep as a sender likes
+            part = parts.pop()
+            payload = part.get_payload()
+            if isinstance(payload, list) and part.get_content_maintype() != "message":
+                parts += reversed(payload)
+            else:
+                yield part
+
+    @cached_property
+    def _bodies(self) -> dict[str, list[str]]:
+        """The texts that are no attachments and not blank, by kind: plain, html, other."""
+        bodies: dict[str, list[str]] = {}
+        for part in self._leaves():
+            if part.get_content_maintype() != "text" or _is_attached(part):
+                continue
+            charset = _safely(part.get_content_charset) or ""
+            text = decode_bytes(_content(part), str(charset)).removeprefix("\ufeff")
+            subtype = part.get_content_subtype()
+            if text.strip():
+                kind = subtype if subtype in ("plain", "html") else "other"
+                bodies.setdefault(kind, []).append(text.replace("\r\n", "\n"))
+        return bodies
+
+    @cached_property
+    def _pages(self) -> list[Page]:
+        return [read_html(source) for source in self._bodies.get("html", [])]
+
+
+def _safely(read: Callable[[], T]) -> T | None:
+    """Returns what `read` returns, None if the email package cannot read this field."""
+    try:
+        return read()
+    except Exception:
+        return None
+
+
+def _name(part: Message[Any, Any]) -> str:
+    """The file name of a part, "" if it has none."""
+    name = _safely(part.get_filename) or ""
+    # Raw bytes beyond ASCII are surrogates here.
+    return decode_words(decode_bytes(name.encode("utf-8", "surrogateescape")))
+
+
+def _is_attached(part: Message[Any, Any]) -> bool:
+    attached = part.get_content_maintype() == "message" and isinstance(part.get_payload(), list)
+    return attached or bool(_name(part)) or _safely(part.get_content_disposition) == "attachment"
+
+
+def _content(part: Message[Any, Any]) -> bytes:
+    payload = part.get_payload()
+    if isinstance(payload, list):  # an attached message
+        policy = email.policy.SMTP.clone(refold_source="none")
+        flattened = [_safely(lambda one=one: one.as_bytes(policy=policy)) or b"" for one in payload]
+        return b"".join(flattened)
+    decoded = _safely(lambda: part.get_payload(decode=True))
+    return decoded if isinstance(decoded, bytes) else b""

@@ -9,7 +9,6 @@ world.mail.bounce(mail)                                     # a report to its se
 from __future__ import annotations
 
 import email.policy
-import re
 from dataclasses import replace
 from email.message import EmailMessage
 
@@ -20,8 +19,6 @@ from fakes.mail import Envelope, Mail, Recipient
 from fakes.maildrop import Maildrop
 from fakes.mailstore import Mailstore
 from fakes.people import Person
-
-_ADDRESS = re.compile(r"[^\s<>()\[\]\",:;@]+@[^\s<>()\",:;@]+")
 
 
 class WorldMail(Arrivals[Mail]):
@@ -111,7 +108,7 @@ class WorldMail(Arrivals[Mail]):
             envelope = Envelope(sender or "", (Recipient(to),), helo="localhost", protocol="LMTP")
             mail = Mail(raw, envelope, self.store.now())
             if sender is None:
-                found = _ADDRESS.findall(mail.sender)
+                found = mail.headers.addresses("from")
                 mail.envelope = replace(envelope, sender=found[-1] if found else "")
             self.store.accept(mail)
             self.store.acknowledged(mail)
