@@ -17,6 +17,7 @@ size of the mail.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -193,8 +194,12 @@ class _Lines:
     def _candidates(self) -> Iterator[_Found]:
         for number, line in enumerate(self._lines):
             grouped = list(self._grouped(number, line))
-            taken = [(one.start, one.end) for one in grouped]
-            single = [one for one in self._single(number, line) if not _within(one, taken)]
+            starts = [one.start for one in grouped]
+            single = [
+                one
+                for one in self._single(number, line)
+                if not (at := bisect_left(starts, one.end)) or grouped[at - 1].end <= one.start
+            ]
             for one in sorted([*grouped, *single], key=lambda one: one.start):
                 if one.code:
                     yield one
@@ -311,10 +316,6 @@ def _clause(before: str) -> str:
     """The end of the text that is in the same sentence."""
     ends = [match.end() for match in _SENTENCE_END.finditer(before)]
     return before[ends[-1] :] if ends else before
-
-
-def _within(one: _Found, taken: list[tuple[int, int]]) -> bool:
-    return any(start < one.end and one.start < end for start, end in taken)
 
 
 def _is_phone_or_card(lengths: tuple[int, ...]) -> bool:
