@@ -1,7 +1,8 @@
 """What has arrived at a fake, and how a test waits for it: the same for mail, Jabber and AIM.
 
     world.mail.wait_for()                                    # the only mail, once it is there
-    world.mail.wait_for(lambda mail: mail.subject == "hi")   # the only one that fits
+    world.mail.wait_for(subject="hi", to="bob@b.test")       # the only one that fits
+    world.mail.wait_for(lambda mail: mail.subject == "hi")   # the same by a function
     world.jabber.wait_for_n(2)                               # exactly two messages, as a list
     im = await world.aim.arrival(timeout=1)                  # `wait_for`, for a test on a loop
     world.mail.assert_none(within=0.1)                       # nothing arrives for 0.1 seconds
@@ -13,7 +14,9 @@ arrivals than expected are a failure too, because a program that sends everythin
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from fakes.bridge import Bridge
@@ -22,6 +25,19 @@ TIMEOUT = 5.0  # real seconds that a test waits before it fails
 REMEMBERED = 100_000  # only the last arrivals are kept, because a server may run for months
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Query(Generic[T]):
+    """What a wait is for: a predicate, keywords, both, or anything."""
+
+    predicate: Callable[[T], bool] | None
+    wanted: Mapping[str, str]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every arrival is wanted that counts at all."""
+        return self.predicate is None and not self.wanted
 
 
 class Arrivals(Generic[T]):
@@ -38,8 +54,12 @@ class Arrivals(Generic[T]):
         *,
         counts: Callable[[T], bool] | None = None,
         counted_noun: str = "",
+        criteria: Mapping[str, Callable[[T, str], str]] | None = None,
     ) -> None:
         """`noun` names one arrival in failures: "mail", "IM".
+
+        `criteria` are the keywords of waits: each function returns why an arrival does not fit the
+        value of the keyword, "" if it does.
 
         A wait without a predicate counts every arrival. If a record holds several kinds, `counts`
         selects those that such a wait counts, and `counted_noun` names them.
@@ -49,6 +69,7 @@ class Arrivals(Generic[T]):
         self._noun = noun
         self._counts = counts or _everything
         self._counted_noun = counted_noun or noun
+        self._criteria = dict(criteria or {})
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {counted(len(self._arrivals), self._noun)}>"
@@ -73,89 +94,137 @@ class Arrivals(Generic[T]):
 
     # ── waiting ──────────────────────────────────────────────────────────────
 
-    def wait_for(self, predicate: Callable[[T], bool] | None = None, timeout: float = TIMEOUT) -> T:
+    def wait_for(
+        self,
+        predicate: Callable[[T], bool] | None = None,
+        timeout: float = TIMEOUT,
+        **wanted: str,
+    ) -> T:
         """Waits for one arrival and returns it.
 
-        With a predicate, only the arrivals that fit it count. Raises AssertionError if the arrival
-        does not come in time, or if there is more than one.
+        With a predicate or keywords, only the arrivals that fit all of them count. Raises
+        AssertionError if the arrival does not come in time, or if there is more than one.
         """
         __tracebackhide__ = True  # pytest shows the line of the test instead
-        _check_predicate(predicate, "wait_for")
-        found = self._bridge.wait_until(lambda: self._at_least(1, predicate), timeout)
-        return self._exactly(1, predicate, timeout, found)[0]
+        query = self._query(predicate, wanted, "wait_for")
+        found = self._bridge.wait_until(lambda: self._at_least(1, query), timeout)
+        return self._exactly(1, query, timeout, found)[0]
 
     def wait_for_n(
-        self, n: int, predicate: Callable[[T], bool] | None = None, timeout: float = TIMEOUT
+        self,
+        n: int,
+        predicate: Callable[[T], bool] | None = None,
+        timeout: float = TIMEOUT,
+        **wanted: str,
     ) -> list[T]:
         """Waits for n arrivals and returns them, oldest first.
 
-        With a predicate, only the arrivals that fit it count. Raises AssertionError if they do not
+        With a predicate or keywords, only the arrivals that fit count. Raises AssertionError if they do not
         come in time, or if there are more than n.
         """
         __tracebackhide__ = True
         _check_number(n, predicate, "wait_for")
-        found = self._bridge.wait_until(lambda: self._at_least(n, predicate), timeout)
-        return self._exactly(n, predicate, timeout, found)
+        query = self._query(predicate, wanted, "wait_for_n")
+        found = self._bridge.wait_until(lambda: self._at_least(n, query), timeout)
+        return self._exactly(n, query, timeout, found)
 
     async def arrival(
-        self, predicate: Callable[[T], bool] | None = None, timeout: float = TIMEOUT
+        self,
+        predicate: Callable[[T], bool] | None = None,
+        timeout: float = TIMEOUT,
+        **wanted: str,
     ) -> T:
         """Like `wait_for`, for a test that runs on a loop."""
         __tracebackhide__ = True
-        _check_predicate(predicate, "arrival")
-        found = await self._bridge.until(lambda: self._at_least(1, predicate), timeout)
-        return self._exactly(1, predicate, timeout, found)[0]
+        query = self._query(predicate, wanted, "arrival")
+        found = await self._bridge.until(lambda: self._at_least(1, query), timeout)
+        return self._exactly(1, query, timeout, found)[0]
 
     async def arrival_n(
-        self, n: int, predicate: Callable[[T], bool] | None = None, timeout: float = TIMEOUT
+        self,
+        n: int,
+        predicate: Callable[[T], bool] | None = None,
+        timeout: float = TIMEOUT,
+        **wanted: str,
     ) -> list[T]:
         """Like `wait_for_n`, for a test that runs on a loop."""
         __tracebackhide__ = True
         _check_number(n, predicate, "arrival")
-        found = await self._bridge.until(lambda: self._at_least(n, predicate), timeout)
-        return self._exactly(n, predicate, timeout, found)
+        query = self._query(predicate, wanted, "arrival_n")
+        found = await self._bridge.until(lambda: self._at_least(n, query), timeout)
+        return self._exactly(n, query, timeout, found)
 
     def assert_none(
-        self, predicate: Callable[[T], bool] | None = None, within: float = 0.0
+        self,
+        predicate: Callable[[T], bool] | None = None,
+        within: float = 0.0,
+        **wanted: str,
     ) -> None:
         """Raises AssertionError if there is an arrival, now or within the next `within` seconds.
 
-        With a predicate, only the arrivals that fit it count.
+        With a predicate or keywords, only the arrivals that fit count.
         """
         __tracebackhide__ = True
-        _check_predicate(predicate, "assert_none")
+        query = self._query(predicate, wanted, "assert_none")
 
         def look() -> list[T] | None:
-            return self._at_least(1, predicate)
+            return self._at_least(1, query)
 
         found = self._bridge.wait_until(look, within) if within else self._bridge.call(look)
         if found:
-            unwanted = self._name(0, predicate)
+            unwanted = self._name(0, query)
             raise AssertionError(
                 f"expected {unwanted}, but {len(found)} arrived:\n{_listing(found)}"
             )
 
     # ── looking ──────────────────────────────────────────────────────────────
 
-    def _at_least(self, n: int, predicate: Callable[[T], bool] | None) -> list[T] | None:
+    def _query(
+        self, predicate: Callable[[T], bool] | None, wanted: Mapping[str, str], method: str
+    ) -> _Query[T]:
+        """Returns what a wait is for. Raises TypeError for keywords that do not exist."""
+        __tracebackhide__ = True
+        _check_predicate(predicate, method)
+        for name, value in wanted.items():
+            if name not in self._criteria:
+                known = ", ".join(["predicate", *self._criteria])
+                raise TypeError(f"{method} has no keyword {name!r}; it has: {known}")
+            if not isinstance(value, str):
+                raise TypeError(f"{method}: {name} must be a text, not {value!r}")
+        return _Query(predicate, dict(wanted))
+
+    def _fits(self, arrival: T, query: _Query[T]) -> bool:
+        if query.is_empty:
+            return self._counts(arrival)
+        return not self._misfits(arrival, query)
+
+    def _misfits(self, arrival: T, query: _Query[T]) -> list[str]:
+        """Why an arrival does not fit, a reason for each keyword; [] if it fits."""
+        reasons = [self._criteria[name](arrival, text) for name, text in query.wanted.items()]
+        if query.predicate is not None and not any(reasons) and not query.predicate(arrival):
+            reasons.append("the predicate returns false")
+        return [reason for reason in reasons if reason]
+
+    def _at_least(self, n: int, query: _Query[T]) -> list[T] | None:
         """All arrivals that fit, or None while fewer than n do. Called on the loop's thread."""
-        fits = predicate or self._counts
-        found = [arrival for arrival in self._arrivals if fits(arrival)]
+        found = [arrival for arrival in self._arrivals if self._fits(arrival, query)]
         return found if len(found) >= n else None
 
     def _exactly(
-        self, n: int, predicate: Callable[[T], bool] | None, timeout: float, found: list[T] | None
+        self, n: int, query: _Query[T], timeout: float, found: list[T] | None
     ) -> list[T]:
         """Returns `found` if it is n arrivals. Raises AssertionError for fewer (None) or more."""
         __tracebackhide__ = True
-        expected = self._name(n, predicate)
+        expected = self._name(n, query)
         if found is None:
             everything = self.all
-            fits = predicate or self._counts
-            number = sum(1 for arrival in everything if fits(arrival))
+            number = sum(1 for arrival in everything if self._fits(arrival, query))
+            reasons = {}
+            if query.wanted:  # a predicate alone cannot say why
+                reasons = {at: self._misfits(one, query) for at, one in enumerate(everything)}
             raise AssertionError(
                 f"expected {expected} within {timeout:g} s, but {number or 'none'} arrived; "
-                f"everything that arrived:\n{_listing(everything)}"
+                f"everything that arrived:\n{_listing(everything, reasons)}"
             )
         if len(found) > n:
             raise AssertionError(
@@ -163,12 +232,15 @@ class Arrivals(Generic[T]):
             )
         return found
 
-    def _name(self, n: int, predicate: Callable[[T], bool] | None) -> str:
+    def _name(self, n: int, query: _Query[T]) -> str:
         """What was expected, in words: "no mail", "one IM that fits", "2 messages"."""
-        if predicate is None:
+        if query.is_empty:
             noun, fits = self._counted_noun, ""
         else:
             noun, fits = self._noun, " that fits" if n <= 1 else " that fit"
+            fits += "".join(f" {name}={text!r}" for name, text in query.wanted.items())
+            if query.wanted and query.predicate is not None:
+                fits += " and the predicate"
         return {0: f"no {noun}", 1: f"one {noun}"}.get(n, counted(n, noun)) + fits
 
 
@@ -181,9 +253,14 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _listing(arrivals: Iterable[object]) -> str:
-    """One line for each arrival."""
-    lines = [str(arrival).replace("\r", r"\r").replace("\n", r"\n") for arrival in arrivals]
+def _listing(
+    arrivals: Iterable[object], reasons: Mapping[int, list[str]] = MappingProxyType({})
+) -> str:
+    """One line for each arrival, with the reasons why it does not fit."""
+    lines = []
+    for at, arrival in enumerate(arrivals):
+        why = f": {'; '.join(reasons[at])}" if reasons.get(at) else ""
+        lines.append(f"{arrival}{why}".replace("\r", r"\r").replace("\n", r"\n"))
     return "\n".join(f"  {line}" for line in lines or ["(nothing)"])
 
 

@@ -1,6 +1,6 @@
 """The mail of a world, as a test sees it. `world.mail` is this.
 
-world.mail.wait_for(lambda mail: mail.subject == "hello")   # see fakes/arrivals.py
+world.mail.wait_for(subject="hello", to="bob@example.test")  # see fakes/arrivals.py
 world.mail.inbox("alice@example.test")                      # the maildrop, as mails
 world.mail.deliver("alice@example.test", b"Subject: hi\\r\\n\\r\\n")
 world.mail.bounce(mail)                                     # a report to its sender
@@ -11,6 +11,7 @@ from __future__ import annotations
 import email.policy
 from dataclasses import replace
 from email.message import EmailMessage
+from fnmatch import fnmatchcase
 
 from fakes.arrivals import Arrivals, counted
 from fakes.bridge import Bridge
@@ -21,15 +22,53 @@ from fakes.mailstore import Mailstore
 from fakes.people import Person
 
 
+def _is_like(text: str, wanted: str) -> bool:
+    """Whether a text is `wanted`, or matches it as a glob, in any case."""
+    text, wanted = text.casefold(), wanted.casefold()
+    return text == wanted or fnmatchcase(text, wanted)
+
+
+def _subject(mail: Mail, wanted: str) -> str:
+    return "" if _is_like(mail.subject, wanted) else f"subject is {mail.subject!r}"
+
+
+def _to(mail: Mail, wanted: str) -> str:
+    addresses = mail.envelope.to
+    if any(_is_like(address, wanted) for address in addresses):
+        return ""
+    return f"to is {', '.join(addresses)}"
+
+
+def _sender(mail: Mail, wanted: str) -> str:
+    senders = [mail.envelope.sender, mail.sender, *mail.headers.addresses("from")]
+    if any(_is_like(sender, wanted) for sender in senders):
+        return ""
+    return f"sender is {mail.sender or mail.envelope.sender or '<>'}"
+
+
+def _text(mail: Mail, wanted: str) -> str:
+    # Line breaks are where a mailer puts them, so they count as spaces here.
+    text = " ".join(mail.text.split())
+    if " ".join(wanted.split()) in text:
+        return ""
+    return f"text is {text if len(text) <= 60 else text[:60] + '…'!r}"
+
+
+# The keywords of `wait_for` and the other waits.
+CRITERIA = {"subject": _subject, "to": _to, "sender": _sender, "text": _text}
+
+
 class WorldMail(Arrivals[Mail]):
     """The messages that were accepted, in order, and ways to look at and change what is stored.
 
-    A message counts as accepted once its client has been sent the 250. All methods may be called
+    Waits take keywords besides a predicate. `subject`, `to` (a recipient of the envelope) and
+    `sender` (in the From header or the envelope) are the whole, or a glob such as "Order *"; `text`
+    is a part of the text. A message counts as accepted once its client has been sent the 250. All methods may be called
     from any thread.
     """
 
     def __init__(self, store: Mailstore, bridge: Bridge | None = None) -> None:
-        super().__init__(bridge or Bridge(), "mail")
+        super().__init__(bridge or Bridge(), "mail", criteria=CRITERIA)
         self.store = store
         store.on_acknowledged = self.add_arrival
 
