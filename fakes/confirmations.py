@@ -161,7 +161,8 @@ def find_codes(texts: Iterable[str]) -> list[str]:
     """
     mails = [_Lines(text) for text in texts]
     about_codes = any(mail.about_codes for mail in mails)
-    called, others = [], []
+    called: list[str] = []
+    others: list[str] = []
     for mail in mails:
         for code, is_called in mail.codes(about_codes):
             (called if is_called else others).append(code)

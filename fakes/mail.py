@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from fakes.confirmations import find_codes, find_urls, is_url
@@ -202,7 +202,7 @@ class Mail:
             part = parts.pop()
             payload = part.get_payload()
             if isinstance(payload, list) and part.get_content_maintype() != "message":
-                parts += reversed(payload)
+                parts += [one for one in reversed(payload) if isinstance(one, Message)]
             else:
                 yield part
 
@@ -250,7 +250,7 @@ def _content(part: Message[Any, Any]) -> bytes:
     payload = part.get_payload()
     if isinstance(payload, list):  # an attached message
         policy = email.policy.SMTP.clone(refold_source="none")
-        flattened = [_safely(lambda one=one: one.as_bytes(policy=policy)) or b"" for one in payload]
-        return b"".join(flattened)
+        attached = [one for one in payload if isinstance(one, Message)]
+        return b"".join(_safely(partial(one.as_bytes, policy=policy)) or b"" for one in attached)
     decoded = _safely(lambda: part.get_payload(decode=True))
     return decoded if isinstance(decoded, bytes) else b""

@@ -41,6 +41,9 @@ __all__ = ["World", "WorldError"]
 
 T = TypeVar("T")
 
+# Called with each world that starts to serve. The pytest plugin shows the wire of all of them.
+on_start: list[Callable[[World], None]] = []
+
 
 class World:
     """People, servers, time, and the record of what happened. Use it as a context manager.
@@ -315,6 +318,7 @@ class World:
 
     def __enter__(self) -> World:
         self._life.start()
+        self._started()
         return self
 
     def __exit__(
@@ -331,6 +335,7 @@ class World:
 
     async def __aenter__(self) -> World:
         self._life.start_here()
+        self._started()
         return self
 
     async def __aexit__(
@@ -344,6 +349,15 @@ class World:
         finally:
             self._remove_folder()
         self._finish(error)
+
+    @property
+    def running(self) -> bool:
+        """Whether its servers run."""
+        return self._life.running
+
+    def _started(self) -> None:
+        for notify in on_start:
+            notify(self)
 
     def _finish(self, error: BaseException | None) -> None:
         """Adds the fakes' exceptions to the error of a test that failed: they may be the cause."""
