@@ -210,9 +210,7 @@ class Arrivals(Generic[T]):
         found = [arrival for arrival in self._arrivals if self._fits(arrival, query)]
         return found if len(found) >= n else None
 
-    def _exactly(
-        self, n: int, query: _Query[T], timeout: float, found: list[T] | None
-    ) -> list[T]:
+    def _exactly(self, n: int, query: _Query[T], timeout: float, found: list[T] | None) -> list[T]:
         """Returns `found` if it is n arrivals. Raises AssertionError for fewer (None) or more."""
         __tracebackhide__ = True
         expected = self._name(n, query)

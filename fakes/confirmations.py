@@ -119,7 +119,8 @@ _NAMES_DIRECTLY = re.compile(
     re.I,
 )
 _IS_CALLED = re.compile(
-    r"[\"'”“»’`*)\]】」]* ?(?:is|ist|est|es|è|é|är|er|jest|là|as|als|para|[-–—:(]|是|为)(?!\w)", re.I
+    r"[\"'”“»’`*)\]】」]* ?(?:is|ist|est|es|è|é|är|er|jest|là|as|als|para|[-–—:(]|是|为)(?!\w)",
+    re.I,
 )
 _NOUN = re.compile(
     r" (?!(?:is|as|to|in|at|on|for|and|or|when|if|it|the|your|this|that|will|expires?|below|above|"
@@ -132,7 +133,9 @@ _AND = re.compile(r"\s*(?:[,;/|·•]|\b(?:or|and|oder|und|ou|et|o|y)\b)?\s*", r
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u034f"))
 _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f\u3000"), " ")
 _HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212"), "-")
-_ADDRESS = re.compile(r"(?:https?://|www\.)[!-~]+|[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,255}", re.I)
+_ADDRESS = re.compile(
+    r"(?:https?://|www\.)[!-~]+|[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,255}", re.I
+)
 # Words and numbers with the punctuation that holds them together: 2026-11-30, 10:15, G-482913.
 _RUN = re.compile(r"[A-Za-z0-9]+(?:(?:[-/._]|(?<=[0-9])[,:'’](?=[0-9]))[A-Za-z0-9]+)*")
 _GROUPS = re.compile(r"(?<![A-Za-z0-9])[0-9]+(?:[ \t][0-9]+)+")
@@ -214,7 +217,12 @@ class _Lines:
             of_cells = "\t" in match[0]
             before, after = line[match.start() - 1 : match.start()], line[match.end() :][:1]
             if lengths in _GROUPED and (not of_cells or set(lengths) == {1}):
-                glued = before.isalnum() or before in tuple("+-./,") or after.isalnum() or after in ("-", "/")
+                glued = (
+                    before.isalnum()
+                    or before in tuple("+-./,")
+                    or after.isalnum()
+                    or after in ("-", "/")
+                )
                 yield _Found(number, match.start(), match.end(), "" if glued else code, True)
             elif not of_cells and (before == "+" or _is_phone_or_card(lengths)):
                 yield _Found(number, match.start(), match.end(), "", True)
@@ -275,7 +283,9 @@ class _Lines:
             if directly or (found.digits and not year and not timed):
                 return True
         if _names_code(rest):
-            if _IS_CALLED.match(rest) or (found.digits and not year and not re.search(r"\d{4}", rest)):
+            if _IS_CALLED.match(rest) or (
+                found.digits and not year and not re.search(r"\d{4}", rest)
+            ):
                 return True
         return about_codes and self._is_alone(found, last)
 
@@ -289,7 +299,9 @@ class _Lines:
         below = next((one for one in self._lines[found.line + 1 :][:4] if one.strip()), "")
         if last is not None and self._lines[last.line] is above:  # a list of codes goes on
             return len(last.code) == len(found.code)
-        if not any(map(str.isdigit, found.code)) and ("-" not in found.code or found.code.islower()):
+        if not any(map(str.isdigit, found.code)) and (
+            "-" not in found.code or found.code.islower()
+        ):
             return _names_code(above) and above.rstrip().endswith(":")
         return _names_code(above) or _names_code(below)
 

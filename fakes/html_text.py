@@ -26,7 +26,9 @@ _TAG = re.compile(r"</?([A-Za-z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"[\s/]*(=?[^\s/>=]*)\s*(=?)\s*")
 _UNQUOTED = re.compile(r"[^\s>]*")
 # In an attribute, `&copy=1` is a parameter of an address, and no character (§13.2.5.73).
-_CHARACTER = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31})(;|(?![=\w]))")
+_CHARACTER = re.compile(
+    r"&(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31})(;|(?![=\w]))"
+)
 
 
 class Page(NamedTuple):

@@ -1,17 +1,18 @@
 """A message and its envelope, as plain values. The servers store them and a test reads them.
 
-    mail = world.mail.wait_for()
-    mail.subject, mail.text, mail.html     # decoded
-    mail.to, mail.cc, mail.headers
-    mail.links(), mail.codes()             # what a sign-up mail carries
-    mail.attachment("*.pdf"), mail.attachments
-    mail.envelope.sender, mail.envelope.to
+mail = world.mail.wait_for()
+mail.subject, mail.text, mail.html     # decoded
+mail.to, mail.cc, mail.headers
+mail.links(), mail.codes()             # what a sign-up mail carries
+mail.attachment("*.pdf"), mail.attachments
+mail.envelope.sender, mail.envelope.to
 """
 
 from __future__ import annotations
 
 import email
 import email.policy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
@@ -25,6 +26,9 @@ from fakes.html_text import Page, read_html
 from fakes.mail_header import Headers, decode_bytes, decode_words
 
 T = TypeVar("T")
+
+_NAMING = ("content-disposition", "content-type")
+_RAW_NAME = re.compile(r'name="?([^";\r\n]+)')
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,9 @@ class Mail:
     def _leaves(self) -> Iterator[Message[Any, Any]]:
         """Yields the parts that have no parts, in order. An attached message is one part."""
         parts: list[Message[Any, Any]] = [self.message]
-        while parts:  # not `walk`, which is recursive: parts may be nested as deep as a sender likes
+        while (
+            parts
+        ):  # not `walk`, which is recursive: parts may be nested as deep as a sender likes
             part = parts.pop()
             payload = part.get_payload()
             if isinstance(payload, list) and part.get_content_maintype() != "message":
@@ -237,7 +243,10 @@ def _safely(read: Callable[[], T]) -> T | None:
 def _name(part: Message[Any, Any]) -> str:
     """The file name of a part, "" if it has none."""
     name = _safely(part.get_filename) or ""
-    # Raw bytes beyond ASCII are surrogates here.
+    if "\ufffd" in name:  # raw bytes, which the email package has lost, but not in the raw field
+        fields = [str(value) for key, value in part.raw_items() if key.lower() in _NAMING]
+        found = [match for value in fields if (match := _RAW_NAME.search(value))]
+        name = found[0][1] if found else name
     return decode_words(decode_bytes(name.encode("utf-8", "surrogateescape")))
 
 

@@ -128,7 +128,7 @@ class World:
         """Raises WorldError if TLS is demanded and certificates cannot be made here."""
         if self.config.tls in ("optional", "required") and not certificates.available():
             raise WorldError(
-                f'{source}: tls: {self.config.tls!r} is not possible here; {certificates.REMEDY}, '
+                f"{source}: tls: {self.config.tls!r} is not possible here; {certificates.REMEDY}, "
                 'or write tls = "off"'
             )
 

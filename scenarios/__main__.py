@@ -11,8 +11,10 @@ mistake in a page, and 70 for a bug.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,6 +29,9 @@ from scenarios.errors import FAILED, OWN_FAULT, ROOT, USAGE, PageError, UsageErr
 from scenarios.live import run_live
 from scenarios.play import Act
 from scenarios.rehearsal import FaultMisfit, Played
+
+PACKAGE = "comms-and-fakes"
+_OPTIONAL = re.compile(r"(?P<name>[\w-]+)[^;]*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -213,14 +218,33 @@ def _ensure_packages(page: Page) -> None:
         raise UsageError(f"{page.name} needs {missing}, which .venv does not have; remove .venv")
     script = ROOT / ".ci" / "venv.py"
     if not script.exists():
-        install = " ".join([sys.executable, "-m", "pip", "install", *page.missing])
-        raise UsageError(f"{page.name} needs {missing}; run: {install}")
+        wanted = _extra_with(page.missing) or " ".join(page.missing)
+        raise UsageError(
+            f"{page.name} needs {missing}; run: {sys.executable} -m pip install {wanted}"
+        )
     setup = subprocess.run([sys.executable, str(script)], check=False)
     if setup.returncode:
         raise SystemExit(setup.returncode)
     python = str(ROOT / ".venv" / "bin" / "python")
     environment = {**os.environ, "SCENARIOS_IN_VENV": "1"}
     os.execve(python, [python, "-m", "scenarios", *sys.argv[1:]], environment)
+
+
+def _extra_with(packages: Sequence[str]) -> str:
+    """Returns the extra of this package, quoted for a shell, that installs these; "" if none does."""
+    try:
+        requirements = importlib.metadata.requires(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:  # the files were copied, not installed
+        return ""
+    extras: dict[str, set[str]] = {}  # extra → what it installs
+    for requirement in requirements:
+        match = _OPTIONAL.match(requirement)
+        if match is not None:
+            extras.setdefault(match["extra"], set()).add(match["name"].lower())
+    for extra, installed in extras.items():
+        if installed.issuperset(one.lower() for one in packages):
+            return f"'{PACKAGE}[{extra}]'"
+    return ""
 
 
 def _end() -> NoReturn:

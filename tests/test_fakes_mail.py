@@ -93,3 +93,100 @@ def test_repr_shows_envelope_and_subject() -> None:
         repr(Mail(b"Subject: hi\r\n\r\n", envelope)) == "<Mail a@b.test → c@d.test, e@f.test: 'hi'>"
     )
     assert repr(Mail(b"", NO_ENVELOPE)) == "<Mail <> → : ''>"
+
+
+# ── more of a mail ───────────────────────────────────────────────────────────
+
+
+def test_the_header_is_read_by_name() -> None:
+    raw = (
+        b"From: =?utf-8?q?Z=C3=B6?= <z@x.test>\r\nTo: Ann <a@x.test>, b@x.test\r\nCC: c@x.test\r\n"
+        b"Reply-To: d@x.test\r\nX-Tag: 1\r\nX-Tag: 2\r\n\r\n"
+    )
+    mail = Mail(raw, NO_ENVELOPE)
+    assert (mail.to, mail.cc) == (["a@x.test", "b@x.test"], ["c@x.test"])
+    assert mail.headers["reply-to"] == "d@x.test" and mail.headers.get_all("x-tag") == ["1", "2"]
+    assert mail.sender == "Zö <z@x.test>"
+    assert (Mail(b"", NO_ENVELOPE).to, Mail(b"", NO_ENVELOPE).cc) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>Hello <b>Ann</b>,</p><p>bye</p>", "Hello Ann,\n\nbye\n"),
+        ("<style>p{color:red}</style><div>a</div><div>b</div>", "a\nb\n"),
+        ("<table><tr><td>Total</td><td>5&nbsp;&euro;</td></tr></table>", "Total\t5 €\n"),
+        ("<head><title>x</title></head><body>1 &lt; 2</body>", "1 < 2\n"),
+        ("line one<br>line two", "line one\nline two\n"),
+    ],
+)
+def test_the_text_of_a_mail_with_html_only_is_readable(html: str, text: str) -> None:
+    raw = b"Content-Type: text/html; charset=utf-8\r\n\r\n" + html.encode()
+    mail = Mail(raw, NO_ENVELOPE)
+    assert (mail.text, mail.html) == (text, html)
+
+
+def test_a_blank_text_part_does_not_hide_the_html() -> None:
+    message = EmailMessage()
+    message.set_content("\n")
+    message.add_alternative("<p>Hello</p>", subtype="html")
+    mail = Mail(message.as_bytes(), NO_ENVELOPE)
+    assert (mail.text, mail.html) == ("Hello\n", "<p>Hello</p>\n")
+
+
+def with_files(*files: tuple[str, bytes]) -> Mail:
+    message = EmailMessage()
+    message.set_content("see the files")
+    for name, content in files:
+        message.add_attachment(
+            content, maintype="application", subtype="octet-stream", filename=name or None
+        )
+    return Mail(message.as_bytes(), NO_ENVELOPE)
+
+
+def test_several_attachments_of_one_name_are_an_error_that_lists_them() -> None:
+    mail = with_files(("x.bin", b"1"), ("y.bin", b"2"), ("x.bin", b"3"))
+    with pytest.raises(
+        AssertionError,
+        match="'x.bin', but 2 match; .* x.bin, y.bin, x.bin; mail.attachments has each of them",
+    ):
+        mail.attachment("x.bin")
+    assert [one.content for one in mail.attachments] == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("name", ["a[1].pdf", "[draft].txt", "100%?.csv", "Übersicht.pdf", "a b.c"])
+def test_an_attachment_is_found_by_its_own_name(name: str) -> None:
+    mail = with_files((name, b"1"), ("other", b"2"))
+    assert mail.attachment(name) == b"1"
+    assert repr(mail.attachments[0]) == f"<Attachment {name} application/octet-stream 1 bytes>"
+
+
+def test_attachments_without_a_name_and_attached_messages_are_listed() -> None:
+    inner = EmailMessage()
+    inner["Subject"] = "inner " + "long " * 40
+    inner.set_content("see https://inner.test/ code: 482913")
+    message = EmailMessage()
+    message.set_content("see the mail")
+    message.add_attachment(b"1", maintype="image", subtype="png")
+    message.add_attachment(inner)
+    mail = Mail(message.as_bytes(), NO_ENVELOPE)
+    assert [(one.name, one.type) for one in mail.attachments] == [
+        ("", "image/png"),
+        ("", "message/rfc822"),
+    ]
+    assert b"inner.test" in mail.attachments[1].content
+    assert mail.links() == mail.codes() == [] and mail.text == "see the mail\n"
+
+
+def test_the_name_of_an_attachment_in_raw_bytes_is_decoded() -> None:
+    for raw in ("ü.pdf".encode(), b"\xfc.pdf", b"=?utf-8?q?=C3=BC.pdf?="):
+        head = b'Content-Type: application/pdf; name="' + raw + b'"\r\n\r\n%PDF'
+        assert Mail(head, NO_ENVELOPE).attachment("ü.pdf") == b"%PDF"
+
+
+def test_a_text_attachment_is_neither_text_nor_searched() -> None:
+    message = EmailMessage()
+    message.set_content("hello")
+    message.add_attachment("code: 482913 https://x.test", filename="log.txt")
+    mail = Mail(message.as_bytes(), NO_ENVELOPE)
+    assert (mail.text, mail.links(), mail.codes()) == ("hello\n", [], [])

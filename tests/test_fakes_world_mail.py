@@ -152,3 +152,67 @@ def test_repr_counts_what_arrived_and_the_maildrops(mail: WorldMail) -> None:
     mail.deliver(ALICE, b"")
     mail.deliver(ALICE, b"")
     assert repr(mail) == "<WorldMail 2 mails, 1 maildrop>"
+
+
+# ── keywords of waits ────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def shop(mail: WorldMail) -> WorldMail:
+    raw = b"From: The Shop <shop@example.org>\r\nSubject: Order 1\r\n\r\nThank\r\nyou, Ann!\r\n"
+    mail.deliver(ALICE, raw)
+    mail.deliver(BOB, raw.replace(b"Order 1", b"Order 12"), sender="bounces@example.org")
+    return mail
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"subject": "Order 1"},
+        {"subject": "order 1"},
+        {"subject": "* 1"},
+        {"to": ALICE},
+        {"to": "ALICE@example.test"},
+        {"to": "alice@*"},
+        {"sender": "shop@example.org", "to": ALICE},
+        {"sender": "The Shop <shop@example.org>", "subject": "Order 1", "text": "Thank you"},
+    ],
+)
+def test_a_mail_is_waited_for_by_keywords(shop: WorldMail, wanted: dict[str, str]) -> None:
+    assert shop.wait_for(**wanted, timeout=0).envelope.to == [ALICE]  # type: ignore[arg-type]
+
+
+def test_the_sender_is_in_the_header_or_in_the_envelope(shop: WorldMail) -> None:
+    assert shop.wait_for(sender="bounces@example.org").envelope.to == [BOB]
+    assert len(shop.wait_for_n(2, sender="shop@example.org")) == 2
+    shop.assert_none(sender="bob@example.org")
+
+
+async def test_keywords_and_a_predicate_must_both_fit(shop: WorldMail) -> None:
+    found = await shop.arrival(lambda mail: "12" in mail.subject, text="you, Ann")
+    assert found.subject == "Order 12"
+    assert len(await shop.arrival_n(2, text="thank".title())) == 2
+
+
+def test_a_failure_says_why_each_candidate_did_not_fit(shop: WorldMail) -> None:
+    with pytest.raises(AssertionError) as caught:
+        shop.wait_for(subject="Order 2", to=ALICE, text="Bye", timeout=0)
+    expected, alice, bob = str(caught.value).splitlines()
+    assert expected.startswith(
+        f"expected one mail that fits subject='Order 2' to='{ALICE}' text='Bye' within 0 s, but non"
+    )
+    assert alice.endswith(": subject is 'Order 1'; text is 'Thank you, Ann!'")
+    assert bob.endswith(f": subject is 'Order 12'; to is {BOB}; text is 'Thank you, Ann!'")
+    with pytest.raises(AssertionError, match="sender is The Shop <shop@example.org>\n"):
+        shop.wait_for(sender="eve@example.org", timeout=0)
+    with pytest.raises(AssertionError, match="'Order 1'>: the predicate returns false"):
+        shop.wait_for(lambda mail: False, sender="shop@*", timeout=0)
+    with pytest.raises(AssertionError, match="one mail that fits text='Thank', but 2 arrived"):
+        shop.wait_for(text="Thank")
+
+
+def test_a_keyword_that_does_not_exist_is_refused(shop: WorldMail) -> None:
+    with pytest.raises(TypeError, match="no keyword 'subjekt'; it has: predicate, subject, to, se"):
+        shop.wait_for(subjekt="x")
+    with pytest.raises(TypeError, match="wait_for: to must be a text, not 3"):
+        shop.wait_for(to=3)  # type: ignore[arg-type]

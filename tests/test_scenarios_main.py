@@ -170,9 +170,37 @@ def test_a_rehearsal_needs_only_the_standard_library() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_installed_without_a_needed_package_the_command_that_installs_it_is_shown(
-    tmp_path: Path,
+METADATA = """Metadata-Version: 2.4
+Name: comms-and-fakes
+Version: 0.2
+Provides-Extra: tls
+Requires-Dist: trustme<2,>=1.1; extra == "tls"
+Provides-Extra: tickets
+Requires-Dist: SQLAlchemy<3,>=2.0; extra == "tickets"
+Provides-Extra: test
+Requires-Dist: comms-and-fakes[tickets,tls]; extra == "test"
+Requires-Dist: pytz; python_version < "3.12" and extra == "test"
+"""
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wanted"),
+    [
+        ("", "sqlalchemy"),  # the files were copied
+        (METADATA, "'comms-and-fakes[tickets]'"),
+        (METADATA.replace("SQLAlchemy", "other"), "sqlalchemy"),
+        (METADATA.replace('"', "'"), "'comms-and-fakes[tickets]'"),
+        ("Metadata-Version: 2.4\nName: comms-and-fakes\nVersion: 0.2\n", "sqlalchemy"),
+    ],
+    ids=["not installed", "installed", "another extra", "older metadata", "no extras"],
+)
+def test_without_a_needed_package_the_command_that_installs_its_extra_is_shown(
+    tmp_path: Path, metadata: str, wanted: str
 ) -> None:
+    if metadata:
+        folder = tmp_path / "comms_and_fakes-0.2.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(metadata)
     for package in ("comms", "fakes", "scenarios"):
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
@@ -184,5 +212,5 @@ def test_installed_without_a_needed_package_the_command_that_installs_it_is_show
         capture_output=True,
         text=True,
     )
-    remedy = f"tickets needs sqlalchemy; run: {sys.executable} -m pip install sqlalchemy\n"
+    remedy = f"tickets needs sqlalchemy; run: {sys.executable} -m pip install {wanted}\n"
     assert (done.returncode, done.stderr) == (2, f"error: {remedy}")
