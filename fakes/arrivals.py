@@ -119,8 +119,8 @@ class Arrivals(Generic[T]):
     ) -> list[T]:
         """Waits for n arrivals and returns them, oldest first.
 
-        With a predicate or keywords, only the arrivals that fit count. Raises AssertionError if they do not
-        come in time, or if there are more than n.
+        With a predicate or keywords, only the arrivals that fit count. Raises AssertionError if
+        they do not come in time, or if there are more than n.
         """
         __tracebackhide__ = True
         _check_number(n, predicate, "wait_for")

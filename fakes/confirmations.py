@@ -31,7 +31,7 @@ _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 def find_urls(text: str) -> list[str]:
     """Returns the http and https addresses that are written out in a text, in order."""
-    # RFC 3986 Appendix C: within angle brackets an address may be broken into lines.
+    # Within angle brackets an address may be broken into lines.
     text = _IN_BRACKETS.sub(lambda match: f"<{''.join(match[1].split())}>", text)
     found = (_without_punctuation(match[0]) for match in _URL.finditer(text))
     return [url for url in found if not url.endswith("://")]
@@ -257,7 +257,7 @@ class _Lines:
         before, after = self._before(found), self._after(found)
         if _NOT_BEFORE.search(before[-24:].replace("\t", " ")):
             return True
-        if _NOT_AFTER.match(after) and found.digits:
+        if found.digits and _NOT_AFTER.match(after):
             return True
         other = _OTHER.search(before[-48:])
         if other is None:
@@ -282,11 +282,9 @@ class _Lines:
             timed = len(found.code) == 4 and _TIME_WORD.search(clause)
             if directly or (found.digits and not year and not timed):
                 return True
-        if _names_code(rest):
-            if _IS_CALLED.match(rest) or (
-                found.digits and not year and not re.search(r"\d{4}", rest)
-            ):
-                return True
+        own = found.digits and not year and not re.search(r"[0-9]{4}", rest)  # of the next words
+        if _names_code(rest) and (own or _IS_CALLED.match(rest)):
+            return True
         return about_codes and self._is_alone(found, last)
 
     def _is_alone(self, found: _Found, last: _Found | None) -> bool:

@@ -1,6 +1,6 @@
 """The text of an HTML mail as its reader sees it, and the links that the reader can follow.
 
-This is not a browser: no CSS, no scripts. It splits tags as browsers do (WHATWG HTML §13.2.5), in
+This is not a browser: no CSS, no scripts. It splits tags as browsers do (the HTML standard of WHATWG), in
 time that grows with the size of the input. `html.parser` of Python 3.11.7, 3.12.1 and 3.13.0 takes
 quadratic time for an unclosed tag that is repeated.
 """
@@ -25,7 +25,7 @@ _LINKS = frozenset({"a", "area"})
 _TAG = re.compile(r"</?([A-Za-z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"[\s/]*(=?[^\s/>=]*)\s*(=?)\s*")
 _UNQUOTED = re.compile(r"[^\s>]*")
-# In an attribute, `&copy=1` is a parameter of an address, and no character (§13.2.5.73).
+# In an attribute, `&copy=1` is a parameter of an address, and no character.
 _CHARACTER = re.compile(
     r"&(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31})(;|(?![=\w]))"
 )
@@ -34,7 +34,7 @@ _CHARACTER = re.compile(
 class Page(NamedTuple):
     """The text of a page, its lines ended by `\\n`, and where its links are, in order.
 
-    `links` holds `(True, href)` for an address behind words, and `(False, text)` for a text outside
+    `links` holds `(True, href)` for an address that words lead to, and `(False, text)` for a text outside
     of links, in which an address may be written out.
     """
 
@@ -191,7 +191,7 @@ class _PageBuilder:
         if self._verbatim:
             self._lines.append("\t".join(texts).replace("\xa0", " ").rstrip())
         else:
-            # White space is one space; so is a no-break space, for whoever compares the text.
+            # White space is one space; so is a no-break space, which is easier to compare.
             self._lines.append("\t".join(filter(None, (" ".join(one.split()) for one in texts))))
         self._cells = [[]]
 

@@ -148,13 +148,13 @@ class Mail:
     def links(self) -> list[str]:
         """Every http and https address that a reader can follow or copy, in order, each once.
 
-        That is what is written out in the text, and what is behind words of the HTML. Images such
+        That is what is written out in the text, and what words of the HTML lead to. Images such
         as tracking pixels, style sheets and attachments are not followed, so they do not count.
         """
         found = [url for text in self._bodies.get("plain", []) for url in find_urls(text)]
         for page in self._pages:
-            for behind_words, text in page.links:
-                if not behind_words:
+            for is_href, text in page.links:
+                if not is_href:
                     found += find_urls(text)
                 elif is_url(text):
                     found.append(text)
@@ -214,7 +214,7 @@ class Mail:
 
     @cached_property
     def _bodies(self) -> dict[str, list[str]]:
-        """The texts that are no attachments and not blank, by kind: plain, html, other."""
+        """The texts that are no attachments and not empty, by kind: plain, html, other."""
         bodies: dict[str, list[str]] = {}
         for part in self._leaves():
             if part.get_content_maintype() != "text" or _is_attached(part):

@@ -42,7 +42,7 @@ class Row:
 
     @cached_property
     def stuffed(self) -> bytes:
-        """What POP3 sends before the final dot. Kept, because every client that retrieves needs it."""
+        """What POP3 sends before the final dot. It is kept for the next client."""
         return dot_stuff(self.served)
 
     @cached_property

@@ -63,8 +63,8 @@ class WorldMail(Arrivals[Mail]):
 
     Waits take keywords besides a predicate. `subject`, `to` (a recipient of the envelope) and
     `sender` (in the From header or the envelope) are the whole, or a glob such as "Order *"; `text`
-    is a part of the text. A message counts as accepted once its client has been sent the 250. All methods may be called
-    from any thread.
+    is a part of the text. A message counts as accepted once its client has been sent the 250. All
+    methods may be called from any thread.
     """
 
     def __init__(self, store: Mailstore, bridge: Bridge | None = None) -> None:

@@ -231,7 +231,7 @@ def _ensure_packages(page: Page) -> None:
 
 
 def _extra_with(packages: Sequence[str]) -> str:
-    """Returns the extra of this package, quoted for a shell, that installs these; "" if none does."""
+    """Returns the extra of this package, quoted for a shell, that installs these, or ""."""
     try:
         requirements = importlib.metadata.requires(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:  # the files were copied, not installed

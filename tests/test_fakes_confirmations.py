@@ -57,7 +57,8 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
     (
         "a line for itself",
         "Sign in",
-        "Please use the verification code below to sign in.\n\n482913\n\nThis code is valid for 10 minutes.",
+        "Please use the verification code below to sign in.\n\n482913\n\nThis code "
+        "is valid for 10 minutes.",
         "",
         ["482913"],
     ),
@@ -306,7 +307,8 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
         "a heading of HTML",
         "Verify",
         "",
-        f"{STYLE}<h2>Your verification code is:</h2><h1 style='color:#2F80ED'>482913</h1><p>It expires in 10 minutes.</p>",
+        f"{STYLE}<h2>Your verification code is:</h2><h1 style='color:#2F80ED'>482913"
+        "</h1><p>It expires in 10 minutes.</p>",
         ["482913"],
     ),
     (
@@ -320,7 +322,8 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
         "a cell of HTML",
         "Verify",
         "",
-        f"{STYLE}<table bgcolor='#123456'><tr><td>Code</td><td>482913</td></tr><tr><td>Order</td><td>47110815</td></tr></table>",
+        f"{STYLE}<table bgcolor='#123456'><tr><td>Code</td><td>482913</td></tr><tr>"
+        "<td>Order</td><td>47110815</td></tr></table>",
         ["482913"],
     ),
     (
@@ -345,7 +348,8 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
         "nested layout tables",
         "Verify",
         "",
-        "<table width='6000'><tr><td><table><tr><td>Enter this code</td></tr><tr><td height='4000'>482913</td></tr></table></td></tr></table>",
+        "<table width='6000'><tr><td><table><tr><td>Enter this code</td></tr><tr><td "
+        "height='4000'>482913</td></tr></table></td></tr></table>",
         ["482913"],
     ),
     (
@@ -360,14 +364,16 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
         "a hidden preview",
         "Verify",
         "",
-        "<div style='display:none'>482913 is your code&#8203;&#847;</div><p>Your code is <b>482913</b></p>",
+        "<div style='display:none'>482913 is your code&#8203;&#847;</div><p>Your "
+        "code is <b>482913</b></p>",
         ["482913"],
     ),
     (
         "a comment and a conditional comment",
         "Verify",
         "",
-        "<!-- 111222 --><!--[if mso]><td width='333444'>code: 555666</td><![endif]--><pre>code: 482913</pre>",
+        "<!-- 111222 --><!--[if mso]><td width='333444'>code: 555666</td><![endif]-->"
+        "<pre>code: 482913</pre>",
         ["482913"],
     ),
     (
@@ -402,7 +408,8 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
     (
         "an order",
         "Order 4711",
-        "Thank you for order 4711. Invoice 20261234, total 1234.50 EUR.\nDelivery to 10115 Berlin by 30 November 2026.",
+        "Thank you for order 4711. Invoice 20261234, total 1234.50 EUR.\nDelivery to "
+        "10115 Berlin by 30 November 2026.",
         "",
         [],
     ),
@@ -410,7 +417,8 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
         "an order in HTML",
         "Order #47110815",
         "",
-        "<table><tr><td>Order number</td><td>47110815</td></tr><tr><td>Total</td><td>$1234.00</td></tr><tr><td>Tracking</td><td>12345678</td></tr></table>",
+        "<table><tr><td>Order number</td><td>47110815</td></tr><tr><td>Total</td>"
+        "<td>$1234.00</td></tr><tr><td>Tracking</td><td>12345678</td></tr></table>",
         [],
     ),
     (
@@ -430,7 +438,8 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
     (
         "another kind of code",
         "Hello",
-        "ZIP code 94105, error code 5001, country code 1234, QR code 482913, discount code SAVE2026.",
+        "ZIP code 94105, error code 5001, country code 1234, QR code 482913, "
+        "discount code SAVE2026.",
         "",
         [],
     ),
@@ -570,25 +579,32 @@ LINKS: list[tuple[str, str, str, list[str]]] = [
     (
         "a footer",
         "",
-        f'<a href="{A}">Confirm</a><hr><a href="https://shop.test/unsubscribe">Unsubscribe</a> · <a href="mailto:a@b.test">Write</a> · <a href="tel:+15551234567">Call</a>',
+        f'<a href="{A}">Confirm</a><hr><a '
+        'href="https://shop.test/unsubscribe">Unsubscribe</a> · <a '
+        'href="mailto:a@b.test">Write</a> · <a href="tel:+15551234567">Call</a>',
         [A, "https://shop.test/unsubscribe"],
     ),
     (
         "a doctype and namespaces",
         "",
-        f'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd"><html xmlns="http://www.w3.org/1999/xhtml"><a href="{A}">x</a></html>',
+        '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0//EN" '
+        '"http://www.w3.org/TR/xhtml1/DTD/xhtml1.dtd"><html '
+        f'xmlns="http://www.w3.org/1999/xhtml"><a href="{A}">x</a></html>',
         [A],
     ),
     (
         "style sheets and fonts",
         "",
-        f'<link href="https://fonts.test/a.css" rel=stylesheet><style>@import url(https://fonts.test/b.css);</style><div style="background:url(https://i.test/c.png)"><a href="{A}">x</a></div>',
+        '<link href="https://fonts.test/a.css" rel=stylesheet><style>@import '
+        "url(https://fonts.test/b.css);</style><div "
+        f'style="background:url(https://i.test/c.png)"><a href="{A}">x</a></div>',
         [A],
     ),
     (
         "comments and conditional comments",
         "",
-        f'<!-- https://old.test --><!--[if mso]><v:rect href="https://mso.test"><![endif]--><!--[if !mso]><!--><a href="{A}">x</a><!--<![endif]-->',
+        '<!-- https://old.test --><!--[if mso]><v:rect href="https://mso.test">'
+        f'<![endif]--><!--[if !mso]><!--><a href="{A}">x</a><!--<![endif]-->',
         [A],
     ),
     ("scripts", "", f'<script>location="https://js.test"</script><a href="{A}">x</a>', [A]),

@@ -148,7 +148,7 @@ def test_several_attachments_of_one_name_are_an_error_that_lists_them() -> None:
     mail = with_files(("x.bin", b"1"), ("y.bin", b"2"), ("x.bin", b"3"))
     with pytest.raises(
         AssertionError,
-        match="'x.bin', but 2 match; .* x.bin, y.bin, x.bin; mail.attachments has each of them",
+        match=r"'x.bin', but 2 match; .* x.bin, y.bin, x.bin; mail.attachments has each of them",
     ):
         mail.attachment("x.bin")
     assert [one.content for one in mail.attachments] == [b"1", b"2", b"3"]

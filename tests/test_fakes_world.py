@@ -83,7 +83,7 @@ def test_the_program_may_be_an_aim_account() -> None:
 
 def test_an_unknown_listener_is_refused_with_the_names_of_all_listeners() -> None:
     with World({"servers": ["smtp", "toc"]}) as world:
-        with pytest.raises(WorldError, match="no listener 'pop3'.*; it has: smtp, submission, sm"):
+        with pytest.raises(WorldError, match=r"no listener 'pop3'.*; it has: smtp, submission, sm"):
             world.address("pop3")
         with pytest.raises(WorldError, match=r"'smpt' \(did you mean 'smtp'\?\)"):
             world.close_port("smpt")
@@ -146,7 +146,7 @@ def test_a_listener_can_be_closed_before_it_was_ever_asked_for() -> None:
 
 def test_no_other_listener_opens_than_the_given_ports() -> None:
     with World(ports={"smtp": 0, "pop3": 0}) as world:
-        with pytest.raises(WorldError, match="no listener 'submission'.*; it has: smtp, pop3"):
+        with pytest.raises(WorldError, match=r"no listener 'submission'.*; it has: smtp, pop3"):
             world.address("submission")
 
 
@@ -175,7 +175,7 @@ def test_without_certificates_a_world_has_no_tls_and_says_what_is_missing() -> N
     for config in ({}, {"tls": "off"}):
         with World(config) as world:
             assert world.tls == "off" and _listens(world, "submission")
-            with pytest.raises(WorldError, match="smtps needs TLS, which is off; .*pip install"):
+            with pytest.raises(WorldError, match=r"smtps needs TLS, which is off; .*pip install"):
                 world.address("smtps")
     with pytest.raises(WorldError, match=r"ports: pop3s needs TLS, which is off; .*pip install"):
         World(ports={"pop3s": 0})

@@ -203,7 +203,7 @@ def test_a_failure_says_why_each_candidate_did_not_fit(shop: WorldMail) -> None:
     )
     assert alice.endswith(": subject is 'Order 1'; text is 'Thank you, Ann!'")
     assert bob.endswith(f": subject is 'Order 12'; to is {BOB}; text is 'Thank you, Ann!'")
-    with pytest.raises(AssertionError, match="sender is The Shop <shop@example.org>\n"):
+    with pytest.raises(AssertionError, match=r"sender is The Shop <shop@example.org>\n"):
         shop.wait_for(sender="eve@example.org", timeout=0)
     with pytest.raises(AssertionError, match="'Order 1'>: the predicate returns false"):
         shop.wait_for(lambda mail: False, sender="shop@*", timeout=0)
