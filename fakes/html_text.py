@@ -1,7 +1,7 @@
 """The text of an HTML mail as its reader sees it, and the links that the reader can follow.
 
-This is not a browser: no CSS, no scripts. It splits tags as browsers do (the HTML standard of WHATWG), in
-time that grows with the size of the input. `html.parser` of Python 3.11.7, 3.12.1 and 3.13.0 takes
+This is not a browser: no CSS, no scripts. It splits tags as browsers do (the HTML standard of
+WHATWG), in time that grows with the size of the input. `html.parser` of Python 3.11.7, 3.12.1 and 3.13.0 takes
 quadratic time for an unclosed tag that is repeated.
 """
 
@@ -34,8 +34,8 @@ _CHARACTER = re.compile(
 class Page(NamedTuple):
     """The text of a page, its lines ended by `\\n`, and where its links are, in order.
 
-    `links` holds `(True, href)` for an address that words lead to, and `(False, text)` for a text outside
-    of links, in which an address may be written out.
+    `links` holds `(True, href)` for an address that words lead to, and `(False, text)` for a text
+    outside of links, in which an address may be written out.
     """
 
     text: str
