@@ -1,8 +1,8 @@
 """The text of an HTML mail as its reader sees it, and the links that the reader can follow.
 
 This is not a browser: no CSS, no scripts. It splits tags as browsers do (the HTML standard of
-WHATWG), in time that grows with the size of the input. `html.parser` of Python 3.11.7, 3.12.1 and 3.13.0 takes
-quadratic time for an unclosed tag that is repeated.
+WHATWG), in time that grows with the size of the input. `html.parser` of Python 3.11.7, 3.12.1 and
+3.13.0 takes quadratic time for an unclosed tag that is repeated.
 """
 
 from __future__ import annotations
