@@ -12,7 +12,7 @@ import functools
 import re
 
 # Labels → the codec that decodes what programs send under them. Labels are compared without
-# capitals and punctuation. They are those of the WHATWG Encoding Standard §4.2 and of IANA that
+# capitals and punctuation. They are those of the WHATWG Encoding Standard and of IANA that
 # Python does not know, or that mean more in mail than in Python: what mail calls iso-8859-1 is
 # usually Windows-1252, and GB2312 is usually GBK.
 _LABELS = {

@@ -15,7 +15,7 @@ from comms.mime import Part
 _PLAIN, _HTML = "text/plain", "text/html"
 _ENRICHED = ("text/enriched", "text/richtext")
 _VISIBLE = re.compile(r"[^\s\u200b-\u200f\u2060\ufeff\xad\ufffd]")
-# Where HTML says its charset; browsers look at as many bytes (HTML Living Standard §13.2.3.2).
+# Where HTML says its charset; browsers look at as many bytes (HTML Living Standard).
 _META = re.compile(rb"<meta[^>]{0,200}?charset\s{0,9}=[\"'\s]{0,9}([A-Za-z0-9_.:-]{1,40})", re.I)
 _HTML_HEAD = 1024
 _NESTED = 3  # forwarded mails within forwarded mails, whose text is the text of an empty mail

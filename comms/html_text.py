@@ -3,7 +3,7 @@
     html_to_text("<p>See <a href='https://x.example/r'>here</a></p>")   # "See here (https://…)\\n"
 
 The scanner is ours, because html.parser takes quadratic time in many versions of Python that are in
-use. It reads markup as browsers do (HTML Living Standard §13.2), with one exception: what is opened
+use. It reads markup as browsers do (HTML Living Standard), with one exception: what is opened
 and never closed, such as a comment, hides nothing, because a mail may have been cut.
 """
 
@@ -52,7 +52,7 @@ def html_to_text(html: str) -> str:
 
 
 def enriched_to_text(text: str) -> str:
-    """Returns the text of text/enriched (RFC 1896) or text/richtext (RFC 1341)."""
+    """Returns the text of text/enriched, or of its older form text/richtext."""
     text = re.sub(r"<(?:param|comment)>[^<]*</(?:param|comment)>", "", text, flags=re.I)
     # A single line break is a space, n of them are n - 1.
     text = re.sub(r"\n+", lambda breaks: "\n" * (len(breaks[0]) - 1) or " ", text)

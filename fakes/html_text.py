@@ -19,7 +19,11 @@ _BLOCKS = _PARAGRAPHS | frozenset(
     "head header html legend li main nav option section summary tbody tfoot thead tr".split()
 )
 # Elements whose content is not text that a reader sees, and has no tags in it.
-_UNSEEN = frozenset("script style title textarea xmp iframe noembed noframes".split())
+# Elements whose content is not text, and the tag that ends each.
+_UNSEEN = {
+    name: re.compile(rf"</{name}(?=[\s/>])", re.I)
+    for name in "script style title textarea xmp iframe noembed noframes".split()
+}
 _LINKS = frozenset({"a", "area"})
 
 _TAG = re.compile(r"</?([A-Za-z][^\s/>]*)")
@@ -79,7 +83,7 @@ def _read_markup(source: str, start: int, page: _PageBuilder) -> int:
         return end
     page.start_tag(name, attributes)
     if name in _UNSEEN:
-        closing = re.compile(rf"</{name}(?=[\s/>])", re.I).search(source, end)
+        closing = _UNSEEN[name].search(source, end)
         return closing.start() if closing else -1
     return end
 

@@ -19,6 +19,7 @@ from fakes.wire import Unit
 from fakes.world import World
 from tests.bare_core import exchanged
 from tests.linechat import LineChat, Room
+from tests.streams import open_stream
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ class Bot:
 
     def __init__(self, clock: Clock, address: tuple[str, int]) -> None:
         self.clock = clock
-        self.link = Link.connect(*address, clock=clock)
+        self.link = open_stream(*address, clock=clock)
         self.link.sendall(b"NAME bot\r\n")
         self.received: list[tuple[float, bytes]] = []  # (time, line)
         self._unfinished = b""
@@ -90,7 +91,7 @@ def play(way: str, messages: int) -> tuple[list[tuple[float, bytes]], int, str]:
     with World({"servers": ["smtp"]}, rehearsal=True) as world:
         room = Room()
         address = chat_address(world, room)
-        romeo = Link.connect(*address, clock=world.clock)
+        romeo = open_stream(*address, clock=world.clock)
         romeo.sendall(b"NAME romeo\r\n")
         bot = Bot(world.clock, address)
 
@@ -141,7 +142,7 @@ def test_every_run_of_a_play_has_the_same_transcript(way: str) -> None:
 
 def test_the_first_round_of_a_loop_begins_when_nothing_moves(world: World) -> None:
     address = chat_address(world)
-    links = [Link.connect(*address, clock=world.clock) for _ in range(20)]
+    links = [open_stream(*address, clock=world.clock) for _ in range(20)]
     for number, link in enumerate(links):
         link.sendall(b"NAME %d\r\n" % number)
     for _ in world.clock.every(5):
@@ -152,7 +153,7 @@ def test_the_first_round_of_a_loop_begins_when_nothing_moves(world: World) -> No
 
 def test_what_a_program_writes_on_several_links_is_handled_in_that_order(world: World) -> None:
     address = chat_address(world)
-    links = [Link.connect(*address, clock=world.clock) for _ in range(5)]
+    links = [open_stream(*address, clock=world.clock) for _ in range(5)]
     for number in range(200):
         links[number * number % 5].sendall(b"NAME %d\r\n" % number)
     links[0].close()
@@ -169,7 +170,7 @@ def test_bytes_that_never_arrive_are_an_error_that_counts_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fakes.clock.PATIENCE", 0.05)
-    link = Link.connect(*chat_address(world), clock=world.clock)
+    link = open_stream(*chat_address(world), clock=world.clock)
     link.bytes_out += 3
     with pytest.raises(TimeoutError, match="3 bytes that the client wrote were never handled"):
         world.clock.settle()
@@ -216,7 +217,7 @@ def test_a_connection_is_known_to_the_clock_only_when_its_greeting_is_written(
             self.send(b"welcome\r\n")
 
     address = world.serve("chat", lambda: Greeting(world.runtime, Room()))
-    link = Link.connect(*address, clock=world.clock)
+    link = open_stream(*address, clock=world.clock)
     assert link.readable()
     assert known == [0]
     assert len(world._shell.by_peer) == 1
@@ -277,7 +278,7 @@ def test_a_loop_ends_after_the_first_round_that_began_after_the_last_cue(world: 
 
 
 def test_what_the_last_round_writes_is_handled_before_the_loop_ends(world: World) -> None:
-    link = Link.connect(*chat_address(world), clock=world.clock)
+    link = open_stream(*chat_address(world), clock=world.clock)
     for _ in world.clock.every(5):
         link.sendall(b"NAME romeo\r\n")
     # Not `world.records`, which waits for the thread of the server.
@@ -294,7 +295,7 @@ def test_a_play_without_cues_is_one_round_and_until_prolongs_it(world: World) ->
 
 
 def test_a_wait_with_a_time_runs_to_it_and_one_without_ends_with_the_play(world: World) -> None:
-    link = Link.connect(*chat_address(world), clock=world.clock)
+    link = open_stream(*chat_address(world), clock=world.clock)
     world.clock.at(7, lambda: None)
     assert world.clock.wait(link, START + 100) is False
     assert world.clock.elapsed == 100
@@ -304,7 +305,7 @@ def test_a_wait_with_a_time_runs_to_it_and_one_without_ends_with_the_play(world:
 
 def test_a_wait_without_a_time_does_not_run_to_a_timer_after_the_play(world: World) -> None:
     # SMTP's idle timer would send 421 after 300 seconds.
-    link = Link.connect(*world.address("smtp"), clock=world.clock)
+    link = open_stream(*world.address("smtp"), clock=world.clock)
     link.recv(1 << 16)
     world.clock.at(7, lambda: None)
     assert world.clock.wait(link, None) is False
@@ -313,7 +314,7 @@ def test_a_wait_without_a_time_does_not_run_to_a_timer_after_the_play(world: Wor
 
 
 def test_a_play_that_never_rests_is_ended_by_force_after_an_hour_or_two(world: World) -> None:
-    link = Link.connect(*chat_address(world), clock=world.clock)
+    link = open_stream(*chat_address(world), clock=world.clock)
     link.sendall(b"NAME echo\r\n")
     with pytest.raises(EndedByForce, match="7200 simulated seconds after the last cue"):
         while True:
@@ -330,7 +331,7 @@ def test_a_loop_ends_by_force_when_something_stays_in_flight_for_an_hour(world: 
             self.delay(1_000_000.0, lambda: None)
 
     address = world.serve("chat", lambda: Slow(world.runtime))
-    link = Link.connect(*address, clock=world.clock)
+    link = open_stream(*address, clock=world.clock)
     link.sendall(b"NAME romeo\r\n")
     rounds = [world.clock.elapsed for _ in world.clock.every(600)]
     assert rounds[-1] == 4200 and world.clock.ended_by_force

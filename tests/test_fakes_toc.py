@@ -16,6 +16,7 @@ from fakes import Fault, World
 from fakes.faults import FaultError
 from fakes.transcripts.recorder import render
 from fakes.world import WorldError
+from tests.streams import open_stream
 from tests.toc_raw import Raw, RawOnSocket, ServerError
 
 FORMS = ("toc_signon", "toc2_signon", "toc2_login")
@@ -323,7 +324,7 @@ def rehearse(rounds: int, burst: int) -> tuple[str, list[list[str]], list[list[i
         host, port = world.address("toc")
         clock = world.clock
         raws = [Raw("OpsBot"), Raw("SysAdmin", form="toc2_signon")]
-        links = [Link.connect(host, port, clock) for _ in raws]
+        links = [open_stream(host, port, clock) for _ in raws]
         for raw, link in zip(raws, links, strict=True):
             link.sendall(raw.opening() + raw.command("toc_init_done"))
         clock.until(3 * rounds - 1)
@@ -377,7 +378,7 @@ def test_in_a_rehearsal_a_cue_wakes_a_client_that_waits() -> None:
         world.clock.at(61.5, lambda: world.aim.sends("OpsBot", "ERROR:903"))
         world.clock.at(100, admin.signs_off)
         raw = Raw("OpsBot")
-        link = Link.connect(*world.address("toc"), world.clock)
+        link = open_stream(*world.address("toc"), world.clock)
         commands = ("toc_add_buddy sysadmin", "toc_init_done")
         link.sendall(raw.opening() + b"".join(map(raw.command, commands)))
         log: list[tuple[float, str]] = []
@@ -396,7 +397,7 @@ def test_in_a_rehearsal_the_timers_of_the_server_follow_the_simulated_clock() ->
     with World({**TOC, "toc": {"keep_alive": 20}}, rehearsal=True) as world:
         world.clock.until(65)
         late, raw = Raw("SysAdmin"), Raw("OpsBot")
-        links = [Link.connect(*world.address("toc"), world.clock) for _ in range(2)]
+        links = [open_stream(*world.address("toc"), world.clock) for _ in range(2)]
         links[0].sendall(raw.opening() + raw.command("toc_init_done"))
         links[1].sendall(late.opening())
         pinged: list[float] = []

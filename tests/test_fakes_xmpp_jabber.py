@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from comms.link import Link
 from fakes import World
 from fakes.transcripts.recorder import render
 from fakes.wire import Want
 from fakes.world import WorldError
 from fakes.xmpp.jabber import Actor, Availability, Contact
 from fakes.xmpp.stanzas import Stanza
+from tests.streams import open_stream
 from tests.xmpp_raw import HEADER, SASL, Client, bind, bound, login, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -410,7 +410,7 @@ def rehearse() -> tuple[str, list[str]]:
         clock.at(60, lambda: juliet.says(ROMEO, "restart"))
         clock.at(60, lambda: juliet.says(ROMEO, "now"))
         clock.at(90, lambda: place.jabber.conflict(ROMEO))
-        link = Link.connect("127.0.0.1", place.address("xmpp")[1], clock)
+        link = open_stream("127.0.0.1", place.address("xmpp")[1], clock)
         link.sendall(login("romeo") + b"<presence/>")
         while clock.wait(link, None):
             data = link.recv(65536)

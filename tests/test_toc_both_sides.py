@@ -131,7 +131,7 @@ def test_the_server_stores_the_buddy_list_between_sessions(world: World) -> None
 def test_a_wrong_password_is_refused_with_the_servers_reason(world: World) -> None:
     clock: Clock = world.clock
     host, port = world.address("toc")
-    server = Server("toc", host, port, "none", password="wrong", screen_name="PyBot")
+    server = Server("toc", host, port, "none", password="not this", screen_name="PyBot")
     client = Client(server, clock, world.host)
     with pytest.raises(Refused, match="980 the screen name or the password is wrong"):
         client.connect()

@@ -83,6 +83,7 @@ class Client:
     def connect(self, server: str, port: int) -> None:
         """Sends FLAPON, SIGNON and toc2_signon; then reads one frame."""
         self._link = Link.connect(server, port, self._clock)
+        self._link.expect(None)  # the server may send at any time
         self._link.sendall(FLAPON)
         self._frames = Frames(int(self._host.token(4), 36) % 100000)
         self._frame()
