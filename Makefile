@@ -15,6 +15,8 @@ PARALLEL = $(if $(K),-k '$(K)',-n logical --maxprocesses=8 --dist loadfile)
 COVERAGE = COVERAGE_FILE=$(VENV)/coverage $(VENV)/bin/python -m coverage
 SHELLS = $(VENV)/bin/python -c \
   'from tests.test_rules import SHELLS; print(*SHELLS, sep=",")'
+# Servers that others wrote. aiosmtpd and slixmpp are in .venv.
+PEERS = dovecot-core dovecot-pop3d dovecot-lmtpd prosody ejabberd postfix
 # .ci/run measures the time of each part. It names a file, in which each part notes its beginning.
 PARTS =
 begins = @$(if $(PARTS),echo "$(1) $$(date +%s)" >>'$(PARTS)')
@@ -62,8 +64,15 @@ test-real: $(VENV)/complete  ## against real servers (needs root for Postfix, an
 	$(call begins,test-real)
 	@$(PYTEST) $(if $(K),-k '$(K)') -m 'real or browser'
 
-bench: $(VENV)/complete  ## how fast, as ratios within one run
-	@$(VENV)/bin/python -m tests.bench
+bench: $(VENV)/complete  ## how fast, as ratios within one run; GROUP=smtp chooses some rows
+	@$(VENV)/bin/python -m tests.bench $(GROUP) $(if $(BEFORE),--before '$(BEFORE)')
+
+bench-peers:  ## install the servers that `make bench` compares ours with (needs root)
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(PEERS)
+
+soak: $(VENV)/complete  ## memory of `python -m fakes` under load; N=1000000 for an hour of it
+	@N='$(N)' SEED='$(SEED)' KEPT='$(KEPT)' $(VENV)/bin/python -m tests.soak
 
 rfc:  ## which sections of each RFC and XEP are implemented, and where
 	@$(PY) -m tests.standards
@@ -72,4 +81,5 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@$(PYTHON) .ci/venv.py $(VENV)
 	@touch $(VENV)/complete
 
-.PHONY: help scenario scenarios faults fakes test check lint types tests coverage test-real bench rfc
+.PHONY: help scenario scenarios faults fakes test check lint types tests coverage test-real bench \
+  bench-peers soak rfc

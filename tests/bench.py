@@ -1,245 +1,317 @@
-"""`make bench`: how fast it is, as ratios of medians that were measured in one run.
+"""`make bench`: how fast it is, as ratios within one run, with what each ratio must be.
 
-Ratios depend little on the machine, and only a little on what else it does. The benchmark
-is not one of the tests, because a slow machine is not a wrong program. `python -m tests.bench smtp`
-prints the rows of one kind.
+    python -m tests.bench                     # everything
+    python -m tests.bench smtp growth         # some groups
+    python -m tests.bench --rounds 15 smtp    # more rounds for each row
+    python -m tests.bench --before ../old     # with the comms and fakes of another checkout, too
+    python -m tests.bench --list              # the names of the groups
+
+Each row compares `ours` with `floor`, a bare asyncio protocol that does nothing else, and with
+servers and clients that others wrote (`make bench-peers` installs them). A goal is a ratio: ours
+divided by the other's. Ratios depend little on the machine, and only a little on what else it does.
+The benchmark is not one of the tests, because a slow machine is not a wrong program.
 """
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import pkgutil
-import smtplib
-import socket
-import statistics
-import sys
-import threading
+import argparse
+import contextlib
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Sink
-from aiosmtpd.smtp import SMTP
+from tests import bench_growth, bench_scaling, bench_toc
+from tests.bench_clients import (
+    Work,
+    connections,
+    cpu_of,
+    crossing,
+    fetch_by_poplib,
+    fetch_raw,
+    figure_of,
+    log_in,
+    mails,
+    memory_of,
+    pump,
+    rate_of,
+    receiving,
+    sending,
+)
+from tests.bench_measure import (
+    FLOOR,
+    OURS,
+    Contestant,
+    Goal,
+    Result,
+    Row,
+    fresh,
+    importing,
+    kept,
+    overlay,
+    pin,
+    run,
+    show,
+    summary,
+)
+from tests.bench_servers import (
+    chain_on_real_servers,
+    dovecot,
+    ejabberd,
+    filled,
+    floor,
+    ours,
+    prosody,
+    recording,
+)
 
-from comms.read import read
-from fakes.smtp import Smtp
-from fakes.wire import Facts
-from fakes.world import World
-
-ROUNDS = 41
-Address = tuple[str, int]
-
-
-def median(run: Callable[[], float], rounds: int = ROUNDS) -> float:
-    """Returns the median of what `run` returns, after one run that warms up."""
-    run()
-    return statistics.median(run() for _ in range(rounds))
-
-
-def timed(run: Callable[[], object]) -> float:
-    """Returns the seconds that a call takes."""
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
-
-
-def row(name: str, ours: float, theirs: float, whose: str, aim: str = "") -> None:
-    """Prints one line: our seconds, theirs, the ratio, and the ratio that is the aim."""
-    aimed = f"   aim {aim}" if aim else ""
-    print(
-        f"{name:<58} {ours * 1e3:9.3f} ms  {whose} {theirs * 1e3:9.3f} ms  "
-        f"ratio {ours / theirs:6.2f}{aimed}"
-    )
-
-
-def free_port() -> int:
-    """Returns a port that is free now, because aiosmtpd's Controller cannot take port 0."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-# ── starting ─────────────────────────────────────────────────────────────────
-
-
-def smtp_start() -> None:
-    """Compares the start of a world with that of aiosmtpd's Controller."""
-
-    def greeting(address: Address) -> None:
-        with socket.create_connection(address) as link:
-            link.recv(100)
-
-    def message(address: Address) -> None:
-        with smtplib.SMTP(*address, local_hostname="client.example") as client:
-            client.sendmail(
-                "carol@example.org", ["alice@example.test"], "Subject: hi\r\n\r\nhi\r\n"
-            )
-
-    def ours(talk: Callable[[Address], None]) -> None:
-        with World({"servers": ["smtp"]}) as world:
-            talk(world.address("smtp"))
-
-    def theirs(talk: Callable[[Address], None]) -> None:
-        controller = Controller(Sink(), hostname="127.0.0.1", port=free_port())
-        controller.start()
-        try:
-            talk(("127.0.0.1", controller.port))
-        finally:
-            controller.stop()
-
-    for name, talk in (
-        ("start to first greeting (and stop)", greeting),
-        ("start + one message + stop", message),
-    ):
-        row(
-            f"smtp: {name}",
-            median(partial(timed, partial(ours, talk))),
-            median(partial(timed, partial(theirs, talk))),
-            "aiosmtpd",
-            "0.5",
-        )
+KIB, MIB = 1 / 1024, 1 / 1024**2
 
 
-# ── messages ─────────────────────────────────────────────────────────────────
+# ── SMTP: processor time of the server ───────────────────────────────────────
 
 
-def send_messages(address: Address, body: bytes, count: int) -> None:
-    """Sends one message that many times over one connection, waiting for each reply."""
-    with socket.create_connection(address) as link:
-        replies = link.makefile("rb")
-        replies.readline()
-        link.sendall(b"HELO client.example\r\n")
-        replies.readline()
-        for _ in range(count):
-            for unit in (
-                b"MAIL FROM:<c@example.org>\r\n",
-                b"RCPT TO:<alice@example.test>\r\n",
-                b"DATA\r\n",
-                body + b".\r\n",
-            ):
-                link.sendall(unit)
-                replies.readline()
+def smtp(name: str, work: Work, count: int, *goals: Goal, loop: str = "asyncio") -> Row:
+    """Processor time per mail of ours, of the floor (on the same loop), and of aiosmtpd."""
+    contestants = {
+        OURS: cpu_of(ours(loop), work, count),
+        FLOOR: cpu_of(floor("smtp", loop=loop), work, count),
+        "aiosmtpd": cpu_of(floor("aiosmtpd"), work, count),
+    }
+    return Row(f"smtp: {name}: CPU per mail", contestants, goals)
 
 
-def cpu_of_ours(body: bytes, count: int) -> float:
-    """Returns the processor time per message of our server, measured on its thread."""
-    with World({"servers": ["smtp"]}) as world:
-        before = world.call(time.thread_time)
-        send_messages(world.address("smtp"), body, count)
-        return (world.call(time.thread_time) - before) / count
-
-
-def cpu_of_aiosmtpd(body: bytes, count: int) -> float:
-    """Returns the processor time per message of aiosmtpd, measured on its thread."""
-    loop = asyncio.new_event_loop()
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = loop.run_until_complete(
-        loop.create_server(lambda: SMTP(Sink(), hostname="x", loop=loop), sock=listening)
-    )
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def now() -> float:
-        return time.thread_time()
-
-    def cpu() -> float:
-        return asyncio.run_coroutine_threadsafe(now(), loop).result()
-
-    before = cpu()
-    send_messages(listening.getsockname()[:2], body, count)
-    used = cpu() - before
-    loop.call_soon_threadsafe(server.close)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-    return used / count
-
-
-def smtp_messages() -> None:
-    """Compares the processor time of one message with that of aiosmtpd."""
-    for size, count, aim in ((1_000, 300, "0.5"), (100_000, 100, "0.2")):
-        body = b"Subject: hi\r\n\r\n" + b"x" * 76 + b"\r\n"
-        body += (b"y" * 76 + b"\r\n") * (size // 78)
-        row(
-            f"smtp: CPU per message of {size:,} bytes",
-            median(partial(cpu_of_ours, body, count), 5),
-            median(partial(cpu_of_aiosmtpd, body, count), 5),
-            "aiosmtpd",
-            aim,
-        )
-
-
-# ── scaling ──────────────────────────────────────────────────────────────────
-
-# Input that hurts naive parsers, made in a multiple of its size.
-INPUTS: list[tuple[str, Callable[[int], bytes]]] = [
-    ("one line of 10 MB", lambda n: b"x" * (10_000_000 * n)),
-    ("100,000 headers", lambda n: b"X-Header: value\r\n" * (100_000 * n)),
-    ("10 MB of dots", lambda n: b"..\r\n" * (2_500_000 * n)),
-    ("10 MB of mail", lambda n: b"Subject: hi\r\n\r\n" + (b"y" * 76 + b"\r\n") * (128_000 * n)),
+SMTP = [
+    smtp(
+        "1 kB, connection kept",
+        mails(300, 1000),
+        300,
+        Goal(FLOOR, 1.5, 1.2),
+        Goal("aiosmtpd", 0.5, 0.4),
+    ),
+    smtp(
+        "1 kB, connection kept, ours on uvloop",
+        mails(300, 1000),
+        300,
+        Goal("aiosmtpd", 0.42, 0.25),
+        loop="uvloop",
+    ),
+    smtp("100 kB, connection kept", mails(60, 100_000), 60, Goal(FLOOR, 1.35, 1.1)),
+    smtp("1 kB, a connection each", connections(150, 1000), 150, Goal(FLOOR, 1.65, 1.25)),
 ]
-TO_READ = ("100,000 headers", "10 MB of mail")  # what the client reads as a message
 
 
-def smtp_scaling() -> None:
-    """Twice the input must take about twice the time: for the server, and for the client."""
+# ── POP3: rates, beside Dovecot ──────────────────────────────────────────────
 
-    def feed(content: bytes) -> float:
-        """Returns the seconds that a core takes for one message with this content."""
-        world = World({"servers": ["smtp"]}, rehearsal=True)
-        session = world.core("smtp")
-        assert isinstance(session, Smtp)
-        session.opened(Facts(1))
-        session.receive(b"EHLO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n")
 
-        def receive() -> None:
-            for at in range(0, len(content), 65536):
-                session.receive(content[at : at + 65536])
-            session.receive(b"\r\n.\r\n")
+def pop3(
+    name: str, work: Work, count: int, mails: tuple[int, int], *goals: Goal, loop: str = "asyncio"
+) -> Row:
+    """How often per second it is done on a maildrop with that many mails of that size."""
+    contestants = {
+        OURS: rate_of(filled(ours(loop), *mails), work, count),
+        FLOOR: rate_of(floor("pop3", *mails, loop=loop), work, count),
+        "Dovecot": rate_of(filled(dovecot, *mails), work, count),
+    }
+    return Row(f"pop3: {name}: rate", contestants, goals, "/s", 1)
 
-        return timed(receive)
 
-    for name, make in INPUTS:
-        once, twice = make(1), make(2)
-        row(
-            f"smtp: {name}, twice as much",
-            median(partial(feed, twice), 5),
-            median(partial(feed, once), 5),
-            "once    ",
-            "2",
-        )
-    for name, make in INPUTS:
-        if name in TO_READ:
-            once, twice = make(1), make(2)
-            row(
-                f"message: reading {name}, twice as much",
-                median(partial(timed, partial(read, twice)), 3),
-                median(partial(timed, partial(read, once)), 3),
-                "once    ",
-                "2",
-            )
+def at_least(against: str, must: float, aim: float | None = None) -> Goal:
+    """A goal for rates, where more is better."""
+    return Goal(against, must, aim, at_least=True)
 
+
+POP3 = [
+    pop3(
+        "1,000 mails of 2 kB by poplib",
+        fetch_by_poplib(1000),
+        1000,
+        (1000, 2000),
+        at_least("Dovecot", 0.8, 1.3),
+    ),
+    pop3(
+        "1,000 mails of 2 kB by poplib, ours on uvloop",
+        fetch_by_poplib(1000),
+        1000,
+        (1000, 2000),
+        at_least("Dovecot", 1, 1.3),
+        loop="uvloop",
+    ),
+    pop3("a mail of 10 MB", fetch_raw, 1, (1, 10_000_000), at_least("Dovecot", 1.5, 2.2)),
+    pop3(
+        "login, STAT and QUIT at 1,000 mails",
+        log_in(50),
+        50,
+        (1000, 2000),
+        at_least("Dovecot", 3, 5),
+    ),
+]
+
+
+# ── XMPP: servers, and clients ───────────────────────────────────────────────
+
+JABBER = {OURS: ours(), FLOOR: floor("xmpp"), "Prosody": prosody, "ejabberd": ejabberd}
+
+XMPP = [
+    Row(
+        "xmpp: messages from client to client: rate",
+        {name: figure_of(server, pump(10_000)) for name, server in JABBER.items()},
+        [at_least("Prosody", 4, 6)],
+        "/s",
+        1,
+    ),
+    Row(
+        "xmpp: 99 % of crossings take at most",
+        {name: figure_of(server, crossing(1000)) for name, server in JABBER.items()},
+        [Goal("Prosody", 0.2)],
+    ),
+    Row(
+        "xmpp: memory per idle connection, ours recording",
+        {name: memory_of(server) for name, server in {**JABBER, OURS: recording}.items()},
+        [Goal("", 16)],
+        "KiB",
+        KIB,
+        rounds=3,
+    ),
+    Row(
+        "xmpp client: CPU per message sent",
+        {kind: sending(kind, 2000) for kind in (OURS, FLOOR, "slixmpp")},
+        [Goal("slixmpp", 0.3, 0.25)],
+    ),
+    Row(
+        "xmpp client: CPU per message received",
+        {kind: receiving(kind, 2000) for kind in (OURS, FLOOR, "slixmpp")},
+        [Goal("slixmpp", 1, 0.6)],
+    ),
+]
+
+
+# ── importing, starting, memory ──────────────────────────────────────────────
+
+
+def imports(module: str, must: float, aim: float) -> Row:
+    """Processor time of an import in a process that has asyncio and smtplib already."""
+    contestants = {OURS: importing(module), "aiosmtpd": importing("aiosmtpd.controller")}
+    name = f"import: {module}, beyond asyncio and smtplib"
+    return Row(name, contestants, [Goal("aiosmtpd", must, aim)], "ms", 1e3)
+
+
+IMPORT = [
+    imports("fakes", 2, 1),
+    imports("comms.smtp", 0.6, 0.5),
+    imports("comms.xmpp", 0.8, 0.5),
+]
+
+
+def each(
+    contestant: Callable[..., Contestant], name: str, *arguments: object
+) -> dict[str, Contestant]:
+    """The same measurement of ours, the floor, and aiosmtpd's Controller."""
+    return {kind: contestant(name, kind, *arguments) for kind in (OURS, FLOOR, "aiosmtpd")}
+
+
+START = [
+    Row(
+        "start: to the first greeting",
+        each(kept, "start", "greeting"),
+        [Goal("aiosmtpd", 0.7, 0.46)],
+        "ms",
+        1e3,
+    ),
+    Row(
+        "start: start, one mail, stop",
+        each(kept, "start", "message"),
+        [Goal("aiosmtpd", 0.65, 0.5)],
+        "ms",
+        1e3,
+    ),
+]
+
+
+def stored(kind: str, must: float, aim: float) -> Row:
+    """Memory of mails in a world that is quiet or recording."""
+    kinds = {OURS: kind, FLOOR: "floor", "aiosmtpd": "aiosmtpd"}
+    contestants = {name: fresh("mail_memory", which) for name, which in kinds.items()}
+    name = f"memory: 1,000 stored mails of 2 kB, {kind}"
+    return Row(name, contestants, [Goal("", must, aim)], "MiB", MIB, rounds=5)
+
+
+MEMORY = [
+    Row(
+        "memory: a further world",
+        each(fresh, "world_memory"),
+        [Goal("", 25, 21)],
+        "KiB",
+        KIB,
+        rounds=5,
+    ),
+    stored("quiet", 4, 2.4),
+    stored("recording", 8, 5),
+]
+
+CHAIN = [
+    Row(
+        "chain: a mail to a program, which fetches it and answers; ours in a test's thread",
+        {
+            OURS: kept("chain", "ours"),
+            FLOOR: kept("chain", "floor"),
+            "real": chain_on_real_servers,
+        },
+        [Goal("real", 0.3, 0.2)],
+        "ms",
+        1e3,
+    )
+]
 
 # ── the command ──────────────────────────────────────────────────────────────
 
+# A function prints rows by itself: ratios that have an aim and no `must`.
+GROUPS: Mapping[str, list[Row] | list[Callable[[], None]]] = {
+    "smtp": SMTP,
+    "pop3": POP3,
+    "xmpp": XMPP,
+    "import": IMPORT,
+    "start": START,
+    "memory": MEMORY,
+    "chain": CHAIN,
+    "growth": bench_growth.ROWS,
+    "scaling": bench_scaling.ROWS,
+    "toc": bench_toc.ROWS,
+}
 
-def kinds() -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yields the rows of this file and those of each bench_*.py beside it, with their kind."""
-    yield from (("smtp", run) for run in (smtp_start, smtp_messages, smtp_scaling))
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if module.name.startswith("bench_"):
-            rows = importlib.import_module(f"tests.{module.name}").ROWS
-            yield from ((module.name.removeprefix("bench_"), run) for run in rows)
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures the groups that the command line names, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--rounds", type=int, default=0, help="rounds per row")
+    parser.add_argument("--before", type=Path, help="another checkout, to measure both")
+    parser.add_argument("--list", action="store_true", help="only print the names of the groups")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.groups) - set(GROUPS):
+        parser.error(f"unknown group {min(unknown)!r}; choose from {', '.join(GROUPS)}")
+    if options.list:
+        print("\n".join(GROUPS))
+        return
+    with contextlib.ExitStack() as stack:
+        other = options.before and stack.enter_context(overlay(options.before))
+        measure(options.groups or list(GROUPS), options.rounds, other)
 
 
-def main() -> None:
-    """Prints the rows of the kinds that the command line names, or all of them."""
-    wanted = sys.argv[1:]
-    for kind, run in kinds():
-        if not wanted or kind in wanted:
-            run()
+def measure(groups: Sequence[str], rounds: int, before: Path | None) -> None:
+    """Measures these groups, and prints each row as soon as it is known."""
+    begin = time.monotonic()
+    print(f"medians (quartiles) of interleaved rounds, {pin()}\n")
+    results: list[Result] = []
+    for group in groups:
+        for row in GROUPS[group]:
+            if isinstance(row, Row):
+                results.append(run(row, rounds, before))
+                show(results[-1])
+            else:
+                row()
+    summary(results)
+    print(f"it took {time.monotonic() - begin:.0f} s")
 
 
 if __name__ == "__main__":

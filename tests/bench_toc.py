@@ -11,7 +11,8 @@ from collections.abc import Callable
 from fakes.toc import Account, Aim, Toc
 from fakes.wire import Facts, Runtime
 from fakes.world import World
-from tests.bench import median, row, timed
+from tests.bench_measure import timed
+from tests.bench_scaling import median, row
 from tests.toc_raw import Raw, RawOnSocket
 
 IMS = 2000
