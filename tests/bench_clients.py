@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import poplib
 import socket
 import statistics
@@ -15,11 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from tests.bench_measure import Contestant, Measure, Worker, cpu, memory, worker
 from tests.bench_servers import PASSWORD, USER, Running, Server, mail, ours
 
 Work = Callable[[Running], object]
+PATIENCE = 60.0  # seconds that a server may be silent before that is an error
 
 
 # ── what is measured while a client works ────────────────────────────────────
@@ -83,7 +86,7 @@ class Lines:
     """A connection whose answers are read by lines."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
         self.file.readline()
@@ -132,6 +135,32 @@ def connections(count: int, size: int) -> Work:
 
 
 # ── POP3 ─────────────────────────────────────────────────────────────────────
+
+
+def filled(server: Server, count: int, size: int) -> Server:
+    """The same server, after that many mails have come for alice."""
+
+    @contextlib.contextmanager
+    def with_mails() -> Iterator[Running]:
+        with server() as running:
+            if running.maildir is None:
+                send_mails(running.ports["smtp"], count, mail(size))
+            else:
+                _write_files(running.maildir, count, mail(size))
+            yield running
+
+    return with_mails
+
+
+def _write_files(maildir: Path, count: int, raw: bytes) -> None:
+    for name in ("", "new", "cur", "tmp"):
+        (maildir / name).mkdir(mode=0o700, exist_ok=True)
+    files = [maildir / "new" / f"{1_000_000_000 + n}.M{n}P1.bench" for n in range(count)]
+    for file in files:
+        file.write_bytes(raw.replace(b"\r\n", b"\n"))
+    owner = maildir.parent.stat()
+    for path in (maildir, *maildir.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def fetch_by_poplib(count: int) -> Work:
@@ -196,7 +225,7 @@ class Xmpp:
     """A client that is logged in. It only sends bytes and counts what comes back."""
 
     def __init__(self, port: int, name: str, resource: str, online: bool = False) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         response = base64.b64encode(f"\0{name}\0{PASSWORD}".encode())
         bind = b"<bind xmlns='%b'><resource>%b</resource></bind>" % (BIND, resource.encode())
@@ -322,6 +351,7 @@ def _client(kind: str, measure: Callable[[Running, Worker], float]) -> Contestan
     @contextlib.contextmanager
     def contestant() -> Iterator[Measure]:
         with ours()() as running, worker("xmpp_client", kind, running.ports["xmpp"]) as client:
+            client.ask("send", 0)  # is answered once it is online
             yield lambda: measure(running, client)
 
     return contestant

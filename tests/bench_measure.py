@@ -95,17 +95,30 @@ def run(row: Row, rounds: int = 0, before: Path | None = None) -> Result:
     with contextlib.ExitStack() as stack:
         measures: dict[str, Measure] = {}
         for name, contestant in contestants.items():
-            try:
-                measures[name] = stack.enter_context(contestant())
-                measures[name]()
-            except Missing as missing:
-                measures.pop(name, None)
-                result.missing[name] = str(missing)
+            with _noting(result, name):
+                measure = stack.enter_context(contestant())
+                measure()
+                measures[name] = measure
         result.figures = {name: [] for name in measures}
         for _ in range(rounds or row.rounds):
             for name, measure in measures.items():
-                result.figures[name].append(measure())
+                if name not in result.missing:
+                    with _noting(result, name):
+                        result.figures[name].append(measure())
+    for name in result.missing:
+        result.figures.pop(name, None)
     return result
+
+
+@contextlib.contextmanager
+def _noting(result: Result, name: str) -> Iterator[None]:
+    """Notes why a contestant cannot be measured, so that the others are measured anyway."""
+    try:
+        yield
+    except Missing as missing:
+        result.missing[name] = str(missing)
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        result.missing[name] = f"failed: {type(error).__name__}: {error}"
 
 
 # ── printing ─────────────────────────────────────────────────────────────────

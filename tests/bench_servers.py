@@ -256,38 +256,10 @@ def chain_on_real_servers() -> Iterator[Measure]:
             yield client.ask
 
 
-# ── filling a maildrop ───────────────────────────────────────────────────────
+# ── mails ────────────────────────────────────────────────────────────────────
 
 
 def mail(size: int) -> bytes:
     """Returns a mail of about this size."""
     lines = (b"y" * 76 + b"\r\n") * max(1, size // 78)
     return b"Subject: hi\r\nFrom: carol@example.org\r\n\r\n" + lines
-
-
-def filled(server: Server, count: int, size: int) -> Server:
-    """The same server, after that many mails have come for alice."""
-
-    @contextlib.contextmanager
-    def with_mails() -> Iterator[Running]:
-        from tests.bench_clients import send_mails
-
-        with server() as running:
-            if running.maildir is None:
-                send_mails(running.ports["smtp"], count, mail(size))
-            else:
-                _write_files(running.maildir, count, mail(size))
-            yield running
-
-    return with_mails
-
-
-def _write_files(maildir: Path, count: int, raw: bytes) -> None:
-    for name in ("", "new", "cur", "tmp"):
-        (maildir / name).mkdir(mode=0o700, exist_ok=True)
-    files = [maildir / "new" / f"{1_000_000_000 + n}.M{n}P1.bench" for n in range(count)]
-    for file in files:
-        file.write_bytes(raw.replace(b"\r\n", b"\n"))
-    owner = maildir.parent.stat()
-    for path in (maildir, *maildir.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
