@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 
 from tests.bench_clients import Xmpp, connect_among
-from tests.bench_measure import OURS, Contestant, Goal, Measure, Row, kept, worker
+from tests.bench_measure import OURS, Contestant, Goal, Measure, Row, asked, kept, worker
 
 LIMIT = 1.3
 CONTACTS = 10_000
@@ -20,10 +20,10 @@ def flat(name: str, little: Contestant, much: Contestant) -> Row:
     return Row(f"growth: {name}", {OURS: much, "little": little}, [Goal("little", LIMIT)], rounds=5)
 
 
-def maildrop(name: str, what: str) -> Row:
+def maildrop(name: str, action: str, quota: int = 0) -> Row:
     """An action on a maildrop with 1 and with 100,000 mails."""
-    contestants = (kept("maildrop", what, count) for count in (1, 100_000))
-    return flat(f"{name}, with 1 and 100,000 mails", *contestants)
+    little, much = (asked("maildrop", count, quota, action=action) for count in (1, 100_000))
+    return flat(f"{name}, with 1 and 100,000 mails", little, much)
 
 
 def longest_turn(contacts: int) -> Contestant:
@@ -53,7 +53,7 @@ ROWS = [
     maildrop("STAT", "stat"),
     maildrop("login and QUIT", "login"),
     maildrop("delivery", "delivery"),
-    maildrop("delivery under a quota", "quota"),
+    maildrop("delivery under a quota", "delivery", 10**12),
     maildrop("DELE and QUIT", "delete"),
     flat(
         "a connection and QUIT, among 1 and 990 connections", connect_among(1), connect_among(990)

@@ -8,6 +8,7 @@ ratios vary less than the figures themselves.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import statistics
@@ -324,6 +325,24 @@ def kept(name: str, *arguments: object) -> Contestant:
             yield running.ask
 
     return contestant
+
+
+def asked(name: str, *arguments: object, action: str) -> Contestant:
+    """A contestant that is a worker, asked for an action. Rows with equal workers share one."""
+
+    @contextlib.contextmanager
+    def contestant() -> Iterator[Measure]:
+        key = (name, *arguments, _tree)
+        if key not in _shared:
+            _shared[key] = _until_the_end.enter_context(worker(name, *arguments))
+        yield lambda: _shared[key].ask(action)
+
+    return contestant
+
+
+_shared: dict[tuple[object, ...], Worker] = {}
+_until_the_end = contextlib.ExitStack()
+atexit.register(_until_the_end.close)
 
 
 def fresh(name: str, *arguments: object) -> Contestant:
