@@ -20,9 +20,9 @@ def flat(name: str, little: Contestant, much: Contestant) -> Row:
     return Row(f"growth: {name}", {OURS: much, "little": little}, [Goal("little", LIMIT)], rounds=5)
 
 
-def maildrop(name: str, action: str, quota: int = 0) -> Row:
+def maildrop(name: str, action: str) -> Row:
     """An action on a maildrop with 1 and with 100,000 mails."""
-    little, much = (asked("maildrop", count, quota, action=action) for count in (1, 100_000))
+    little, much = (asked("maildrop", count, action=action) for count in (1, 100_000))
     return flat(f"{name}, with 1 and 100,000 mails", little, much)
 
 
@@ -53,7 +53,7 @@ ROWS = [
     maildrop("STAT", "stat"),
     maildrop("login and QUIT", "login"),
     maildrop("delivery", "delivery"),
-    maildrop("delivery under a quota", "delivery", 10**12),
+    maildrop("delivery under a quota", "quota"),
     maildrop("DELE and QUIT", "delete"),
     flat(
         "a connection and QUIT, among 1 and 990 connections", connect_among(1), connect_among(990)

@@ -52,9 +52,10 @@ class Soak:
         """Sends a mail to alice, who fetches it, or to bob, who never does."""
         to = b"bob" if self.random.random() < self.kept else b"alice"
         raw = mail(int(self.random.expovariate(1 / 1000)))
-        self.smtp.ask(b"MAIL FROM:<c@example.org>\r\n")
-        self.smtp.ask(b"RCPT TO:<%b@example.test>\r\n" % to)
-        self.smtp.ask(b"DATA\r\n")
+        # RFC 2920: these three may be sent at once, which halves the time that a mail takes.
+        self.smtp.ask(b"MAIL FROM:<c@example.org>\r\nRCPT TO:<%b@example.test>\r\nDATA\r\n" % to)
+        for _ in ("RCPT", "DATA"):
+            self.smtp.file.readline()
         reply = self.smtp.ask(raw + b".\r\n")
         if not reply.startswith(b"250"):
             raise SystemExit(f"after {self.sent:,}: a mail was refused: {reply!r}")
