@@ -145,8 +145,7 @@ def show(result: Result) -> None:
         print(f"    {name:<10} {spread([row.scale * figure for figure in figures])} {row.unit}")
     for name, why in result.missing.items():
         print(f"    {name:<10} MISSING: {why}")
-    if BEFORE in result.figures:
-        change = result.ratios(Goal(BEFORE, 0))
+    if change := result.ratios(Goal(BEFORE, 0)):
         print(f"  {'ours ÷ before':<17} {spread(change)}")
     for goal, verdict in result.verdicts():
         ratios = result.ratios(goal)

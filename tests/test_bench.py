@@ -154,6 +154,16 @@ def test_a_row_is_printed_with_figures_ratios_and_verdicts(
     )
 
 
+def test_the_change_is_only_printed_if_both_versions_were_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = Row("a row", {}, [])
+    show(Result(row, {"before": [4.0]}, {OURS: "it does not start"}))
+    assert "÷" not in capsys.readouterr().out
+    show(Result(row, {OURS: [2.0], "before": [4.0]}, {}))
+    assert "  ours ÷ before     0.50 (0.50..0.50)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0.00"), (0.0123, "0.012"), (0.5, "0.50"), (12.34, "12.3"), (12345, "12,345")],
