@@ -1,74 +1,98 @@
-"""A mailbox as POP3 serves it: mails in order, each with a unique id that is never used again."""
+"""A mailbox as POP3 serves it: mails in order, each with a unique id that is never used again.
+
+What a session does costs the same however many mails there are: sums are kept while mails come and
+go, and a session reads the list itself instead of a copy.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from fakes.arrivals import counted
 from fakes.mail import Mail
 
+FEW = 64  # rows; removing more than that at once builds a new list instead
 _BARE_LF_BEFORE_DOT = re.compile(rb"(?<!\r)\n(?=\.)")
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, slots=True)
 class Row:
-    """One mail in a maildrop. `raw` is the message with the server's trace lines on top."""
+    """One mail in a maildrop: the trace lines of the server, and the message below them.
+
+    The two are kept apart, because the message is also what the test sees (`mail.raw`). It would
+    otherwise be in memory twice.
+    """
 
     uid: int
-    raw: bytes
-    at: float
+    trace: bytes
+    body: bytes
     mail: Mail
+    size: int = field(init=False)  # in bytes as sent, before dot-stuffing (RFC 1939 §11)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.trace) + len(self.served())
 
     def __repr__(self) -> str:
         return f"<Row {self.unique_id} {self.mail!r}>"
+
+    @property
+    def raw(self) -> bytes:
+        """The message with the trace lines on top."""
+        return self.trace + self.body
 
     @property
     def unique_id(self) -> str:
         """The unique id of RFC 1939 §7: the same in every session, and never used again."""
         return f"{self.uid:08x}"
 
-    @cached_property
     def served(self) -> bytes:
-        """The message as POP3 sends it, before dot-stuffing: its last line is ended.
+        """Returns the message below the trace as POP3 sends it, before dot-stuffing.
 
-        A bare LF before a dot becomes CRLF. Many clients end a line at LF, and a lone dot between
-        bare LFs would end the message for them; CRLF makes the dot one that every client unstuffs.
+        Its last line is ended. A bare LF before a dot becomes CRLF. Many clients end a line at LF,
+        and a lone dot between bare LFs would end the message for them; CRLF makes the dot one that
+        every client unstuffs.
         """
-        served = _BARE_LF_BEFORE_DOT.sub(b"\r\n", self.raw)
-        return served if served.endswith(b"\r\n") or not served else served + b"\r\n"
+        body = self.body
+        if body.count(b"\n.") != body.count(b"\r\n."):
+            body = _BARE_LF_BEFORE_DOT.sub(b"\r\n", body)
+        ended = body.endswith(b"\r\n") or not body
+        return body if ended else body + b"\r\n"
 
-    @cached_property
-    def stuffed(self) -> bytes:
-        """What POP3 sends before the final dot. It is kept for the next client."""
-        return dot_stuff(self.served)
+    def stuffed(self) -> tuple[bytes, bytes]:
+        """Returns what POP3 sends before the final dot: the trace, and the dot-stuffed message."""
+        # The trace ends with a line end, and none of its lines begins with a dot.
+        return self.trace, dot_stuff(self.served())
 
-    @cached_property
     def international(self) -> bool:
-        """Whether the header holds non-ASCII UTF-8 (RFC 6532).
+        """Returns whether the header holds non-ASCII UTF-8 (RFC 6532).
 
         A header that is not valid UTF-8 does not count. It is served as it is.
         """
-        head = self.raw.partition(b"\r\n\r\n")[0]
+        if self.trace.isascii() and self.body.isascii():
+            return False
+        end = self.body.find(b"\r\n\r\n")
+        head = self.trace + (self.body if end < 0 else self.body[:end])
         try:
             return not head.isascii() and bool(head.decode())
         except UnicodeDecodeError:
             return False
 
-    @property
-    def size(self) -> int:
-        """The size in bytes as sent, before dot-stuffing (RFC 1939 §11)."""
-        return len(self.served)
-
 
 @dataclass(repr=False)
 class Maildrop:
-    """The mails of one mailbox, oldest first."""
+    """The mails of one mailbox, oldest first. `size` is the sum of their sizes in bytes.
+
+    `rows` is changed by the methods only. While a session holds the maildrop, its first rows stay
+    as they are: a mail that arrives is appended, and a removal builds a new list.
+    """
 
     address: str
     rows: list[Row] = field(default_factory=list)
+    size: int = 0
     next_uid: int = 1
     holder: object = None  # the session that has locked the maildrop (RFC 1939 §4)
     last_login: float = -math.inf  # seconds since the epoch
@@ -76,15 +100,28 @@ class Maildrop:
     def __repr__(self) -> str:
         return f"<Maildrop {self.address} {counted(len(self.rows), 'mail')}>"
 
-    @property
-    def size(self) -> int:
-        """The number of bytes stored in it."""
-        return sum(len(row.raw) for row in self.rows)
-
-    def append(self, raw: bytes, mail: Mail) -> None:
+    def append(self, trace: bytes, body: bytes, mail: Mail) -> None:
         """Adds a mail under the next unique id."""
-        self.rows.append(Row(self.next_uid, raw, mail.at, mail))
+        row = Row(self.next_uid, trace, body, mail)
+        self.rows.append(row)
+        self.size += row.size
         self.next_uid += 1
+
+    def remove(self, uids: Collection[int]) -> None:
+        """Removes the mails with these unique ids, if they are there."""
+        if self.holder is not None or len(uids) > FEW:
+            self.rows = [row for row in self.rows if row.uid not in uids]
+            self.size = sum(row.size for row in self.rows)
+            return
+        for uid in uids:
+            at = bisect_left(self.rows, uid, key=lambda row: row.uid)
+            if at < len(self.rows) and self.rows[at].uid == uid:
+                self.size -= self.rows[at].size
+                del self.rows[at]
+
+    def clear(self) -> None:
+        """Removes all mails. Unique ids go on counting."""
+        self.rows, self.size = [], 0
 
 
 def dot_stuff(lines: bytes) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from itertools import count
 
 from fakes.arrivals import counted
@@ -119,7 +120,7 @@ class Mailstore:
     def remove(self, address: str, rows: Iterable[Row]) -> None:
         """Removes rows from a maildrop for good. Rows that it no longer holds are ignored."""
         maildrop, uids = self.maildrop(address), {row.uid for row in rows}
-        maildrop.rows = [row for row in maildrop.rows if row.uid not in uids]
+        maildrop.remove(uids)
         if self.faults.reuse_uids and uids and not maildrop.rows:
             maildrop.next_uid = 1
             self.faults.on_reuse()
@@ -127,7 +128,7 @@ class Mailstore:
     def purge(self) -> None:
         """Empties all maildrops. Their unique ids go on counting."""
         for maildrop in self._maildrops.values():
-            maildrop.rows.clear()
+            maildrop.clear()
 
     # ── delivery ─────────────────────────────────────────────────────────────
 
@@ -150,13 +151,14 @@ class Mailstore:
                 statuses.append(DeliveryStatus(recipient, "failed", "5.2.2", reply))
         return statuses
 
-    def accept(self, mail: Mail) -> None:
+    def accept(self, mail: Mail, undeliverable: Iterable[DeliveryStatus] | None = None) -> None:
         """Puts a message into the maildrops that its recipients reach.
 
-        A maildrop that several recipients reach gets one copy. Recipients of other domains count as
-        relayed. Reports to the sender wait until the message has been acknowledged.
+        `undeliverable` is the result of that method, if the caller has it already. A maildrop that
+        several recipients reach gets one copy. Recipients of other domains count as relayed.
+        Reports to the sender wait until the message has been acknowledged.
         """
-        statuses = self.undeliverable(mail)
+        statuses = list(self.undeliverable(mail) if undeliverable is None else undeliverable)
         failed = {status.recipient.address for status in statuses}
         delivered_to: dict[str, str] = {}  # maildrop → the recipient that reached it first
         for recipient in mail.envelope.recipients:
@@ -208,34 +210,40 @@ class Mailstore:
         return report
 
     def _put(self, address: str, recipient: str, mail: Mail) -> None:
-        maildrop = self.maildrop(address)
-        maildrop.append(self._traced(mail, recipient), mail)
+        maildrop, body = self.maildrop(address), _without_return_path(mail.raw)
+        maildrop.append(self._trace(mail, recipient), body, mail)
         if address == self.faults.duplicate_for:
-            maildrop.append(self._traced(mail, recipient), mail)
+            maildrop.append(self._trace(mail, recipient), body, mail)
             self.faults.on_duplicate()
 
-    def _traced(self, mail: Mail, recipient: str) -> bytes:
-        """The message below the trace lines of the final delivery (RFC 5321 §4.4)."""
+    def _trace(self, mail: Mail, recipient: str) -> bytes:
+        """The trace lines of the final delivery (RFC 5321 §4.4)."""
         envelope = mail.envelope
         # With several recipients there is no FOR: it would show a blind-copy recipient to the
         # others (RFC 5321 §7.2).
         for_path = f"\r\n\tfor <{recipient}>" if len(envelope.recipients) == 1 else ""
         number = mail.queue_id or next(self._numbers)
-        trace = (
+        return (
             f"Return-Path: <{envelope.sender}>\r\n"
             f"Delivered-To: {recipient}\r\n"
             f"Received: from {envelope.helo or 'unknown'} ([{envelope.peer}])\r\n"
             f"\tby {self.host} with {envelope.protocol} id {number}{for_path};\r\n"
-            f"\t{format_datetime(datetime.fromtimestamp(mail.at, UTC))}\r\n"
-        )
-        return trace.encode() + _without_return_path(mail.raw)
+            f"\t{_date(int(mail.at))}\r\n"
+        ).encode()
+
+
+@lru_cache(2)  # mails come in quick succession, and formatting a date costs as much as a reply
+def _date(seconds: int) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC))
 
 
 def _without_return_path(raw: bytes) -> bytes:
     """The message without Return-Path: the final delivery adds the only one (RFC 5321 §4.4)."""
-    head, empty_line, body = raw.partition(b"\r\n\r\n")
+    end = raw.find(b"\r\n\r\n")
+    head = raw if end < 0 else raw[: end + 4]
     # Nearly no message has the line, and splitting each header into lines would be slow.
     if b"return-path" not in head.lower():
         return raw
-    lines = re.split(rb"(?<=\n)(?![ \t])", head + empty_line)
-    return b"".join(line for line in lines if not _RETURN_PATH.match(line)) + body
+    lines = re.split(rb"(?<=\n)(?![ \t])", head)
+    kept = b"".join(line for line in lines if not _RETURN_PATH.match(line))
+    return kept + raw[len(head) :]

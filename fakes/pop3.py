@@ -18,6 +18,7 @@ import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
@@ -140,8 +141,12 @@ class Pop3(LineSession):
         self._stamp = ""  # the timestamp of the greeting; "" where APOP is off
         self._name = ""  # the argument of USER
         self._utf8 = False
-        self._rows: list[Row] = []  # the maildrop at login time: message n is row n - 1
+        # The maildrop at login time: message n is row n - 1, up to `_count`. Rows that are appended
+        # later belong to mails that arrive during the session, which it must not see.
+        self._rows: list[Row] = []
+        self._count = 0
         self._marked: set[int] = set()  # numbers of the messages marked as deleted
+        self._left = (0, 0)  # number and size of the messages that are not marked
 
     # ── opening and closing ──────────────────────────────────────────────────
 
@@ -174,7 +179,9 @@ class Pop3(LineSession):
             refusal = Refuse(LINE_TOO_LONG, "RFC 5034 §4") if line.too_long else None
             secrets = self.response_secret(line.raw, 0)
             return Unit(line.raw, "response", secrets=secrets, refusal=refusal)
-        secrets = self._secrets(line.raw)
+        # Only PASS, APOP and AUTH hold a secret, and matching each line costs as much as a reply.
+        may_be_secret = line.raw.lstrip()[:1] in b"pPaA"
+        secrets = self._secrets(line.raw) if may_be_secret else ()
         if line.too_long:
             refusal = Refuse(LINE_TOO_LONG, "RFC 2449 §4")
             return Unit(line.raw, "", secrets=secrets, refusal=refusal)
@@ -259,7 +266,7 @@ class Pop3(LineSession):
         if not text.startswith("+") and (greeting or after_quit):
             self.close()
 
-    def _say(self, reply: Reply, section: str = "", lines: bytes | None = None) -> None:
+    def _say(self, reply: Reply, section: str = "", *lines: bytes) -> None:
         """Sends a status line; `lines`, dots stuffed, make it a multi-line response."""
         code = reply.code if "RESP-CODES" not in self._off else ""
         if "AUTH-RESP-CODE" in self._off and code.startswith(("AUTH", "SYS/")):
@@ -267,7 +274,8 @@ class Pop3(LineSession):
         text = reply.text.replace("§", "section ")  # RFC 1939 §3: printable ASCII
         prefix = f"{'+OK' if reply.ok else '-ERR'} {f'[{code}] ' if code else ''}"
         status = f"{prefix}{text}\r\n".encode()
-        self.send(status if lines is None else status + lines + b".\r\n", section)
+        # One copy, however many pieces there are: a message may be large.
+        self.send(b"".join((status, *lines, b".\r\n")) if lines else status, section)
 
     def _list(self, text: str, lines: Iterable[str], section: str) -> None:
         body = "".join(f"{line}\r\n" for line in lines).encode()
@@ -308,7 +316,8 @@ class Pop3(LineSession):
         drop.holder, drop.last_login = self, self.runtime.now()
         self.user = address
         # Numbers and sizes are fixed for the session, whatever is delivered now (RFC 1939 §4).
-        self._rows = list(drop.rows)
+        self._rows, self._count = drop.rows, len(drop.rows)
+        self._left = (self._count, drop.size)
         self.note(user=address)
         self._say(OK._replace(text=f"{self._counted()} in the maildrop"), section)
 
@@ -411,8 +420,11 @@ class Pop3(LineSession):
     def do_QUIT(self, unit: Unit) -> None:
         self._words(unit, 0)
         if self.state == "TRANSACTION":
-            self.store.remove(self.user, [self._rows[number - 1] for number in self._marked])
-            self.note(removed=len(self._marked))
+            removed = [self._rows[number - 1] for number in self._marked]
+            self.abandoned()  # first the lock: without it, removing needs no copy
+            if removed:
+                self.store.remove(self.user, removed)
+            self.note(removed=len(removed))
         self._say(BYE, "RFC 1939 §6")
         self.close()
 
@@ -420,9 +432,8 @@ class Pop3(LineSession):
 
     def do_STAT(self, unit: Unit) -> None:
         self._words(unit, 0)
-        rows = [row for _, row in self._unmarked()]
-        size = sum(row.size for row in rows)
-        self._say(OK._replace(text=f"{len(rows)} {size}"), "RFC 1939 §5")
+        count, size = self._left
+        self._say(OK._replace(text=f"{count} {size}"), "RFC 1939 §5")
 
     def do_LIST(self, unit: Unit) -> None:
         if unit.arg:
@@ -444,7 +455,7 @@ class Pop3(LineSession):
         _, row = self._message(unit)
         self._check_utf8(row)
         self.note(uid=row.uid)
-        self._say(OK._replace(text=f"{row.size} octets"), "RFC 1939 §5", row.stuffed)
+        self._say(OK._replace(text=f"{row.size} octets"), "RFC 1939 §5", *row.stuffed())
 
     def do_TOP(self, unit: Unit) -> None:
         number, count = self._words(unit, 2)
@@ -453,17 +464,21 @@ class Pop3(LineSession):
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §7")
         _, row = self._message(unit, number)
         self._check_utf8(row)
-        top = dot_stuff(_top(row.served, int(count)))
+        top = dot_stuff(_top(row.trace + row.served(), int(count)))
         self._say(OK._replace(text="The top of it"), "RFC 1939 §7", top)
 
     def do_DELE(self, unit: Unit) -> None:
         number, row = self._message(unit)
         self._marked.add(number)
+        count, size = self._left
+        self._left = (count - 1, size - row.size)
         self.note(uid=row.uid)
         self._say(OK._replace(text=f"Message {number} is marked as deleted"), "RFC 1939 §5")
 
     def do_RSET(self, unit: Unit) -> None:
         self._words(unit, 0)
+        sizes = sum(self._rows[number - 1].size for number in self._marked)
+        self._left = (self._count, self._left[1] + sizes)
         self._marked.clear()
         self._say(OK._replace(text=self._counted()), "RFC 1939 §5")
 
@@ -473,14 +488,12 @@ class Pop3(LineSession):
 
     def _unmarked(self) -> list[tuple[int, Row]]:
         """Returns number and row of each message that is not marked as deleted."""
-        return [
-            (number, row) for number, row in enumerate(self._rows, 1) if number not in self._marked
-        ]
+        rows = enumerate(islice(self._rows, self._count), 1)
+        return [(number, row) for number, row in rows if number not in self._marked]
 
     def _counted(self) -> str:
-        rows = [row for _, row in self._unmarked()]
-        size = sum(row.size for row in rows)
-        return f"{len(rows)} message{'' if len(rows) == 1 else 's'} ({size} octets)"
+        count, size = self._left
+        return f"{count} message{'' if count == 1 else 's'} ({size} octets)"
 
     def _message(self, unit: Unit, number: str = "") -> tuple[int, Row]:
         """Returns number and row of the message that a command names. Raises Refuse."""
@@ -488,7 +501,7 @@ class Pop3(LineSession):
         if not re.fullmatch(r"[0-9]{1,9}", word):
             text = f"Say: {unit.verb} and the number of a message"
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §5")
-        if not 1 <= int(word) <= len(self._rows):
+        if not 1 <= int(word) <= self._count:
             raise Refuse(NO_SUCH_MESSAGE, "RFC 1939 §5")
         if int(word) in self._marked:
             raise Refuse(DELETED, "RFC 1939 §5")
@@ -496,7 +509,7 @@ class Pop3(LineSession):
 
     def _check_utf8(self, row: Row) -> None:
         withheld = self.policy.withhold_utf8 and "UTF8" not in self._off
-        if withheld and not self._utf8 and row.international:
+        if withheld and not self._utf8 and row.international():
             raise Refuse(NEEDS_UTF8, "RFC 6856 §5")
 
     def _words(self, unit: Unit, count: int) -> list[str]:

@@ -505,14 +505,14 @@ class Smtp(LineSession):
             self._protocol_name(),
             self.user,
         )
-        if len(_RECEIVED.findall(raw.partition(b"\r\n\r\n")[0])) > HOPS:
+        if _received(raw) > HOPS:
             raise Refuse(TOO_MANY_HOPS, "RFC 5321 §6.3")
         mail = Mail(raw, envelope, self.runtime.now(), self.runtime.token(10))
-        unreachable = len(self.store.undeliverable(mail))
-        if self.policy.unknown == "reject" and unreachable == len(envelope.recipients):
+        undeliverable = self.store.undeliverable(mail)
+        if self.policy.unknown == "reject" and len(undeliverable) == len(envelope.recipients):
             # One reply for all recipients: refusing is right only if no copy could be delivered.
             raise Refuse(MAILBOX_FULL, "RFC 5321 §4.2.5")
-        self.store.accept(mail)
+        self.store.accept(mail, undeliverable)
         self._forget_transaction()
         self.note(queue_id=mail.queue_id)
         self._say(OK._replace(text=f"Queued as {mail.queue_id}"), "RFC 5321 §6.1")
@@ -654,6 +654,12 @@ _AFTER_LOGIN = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN"})  # RF
 _CHUNK = re.compile(rb"BDAT +(?P<arg>(?P<size>\d{1,20})(?: +LAST)?) *\r\n", re.I)
 _CHUNK_SIZE = re.compile(r"\d{1,20}(?P<last> +LAST)?", re.I)
 _RECEIVED = re.compile(rb"^received:", re.I | re.M)
+
+
+def _received(raw: bytes) -> int:
+    """Returns how many Received lines the header of a message has."""
+    end = raw.find(b"\r\n\r\n")
+    return sum(1 for _ in _RECEIVED.finditer(raw, 0, len(raw) if end < 0 else end))
 
 
 @lru_cache(512)  # a few replies make up most of what a server sends

@@ -100,8 +100,8 @@ class WorldMail(Arrivals[Mail]):
         """
 
         def read() -> list[Mail]:
-            rows = self._owned(address).rows
-            return [Mail(row.raw, row.mail.envelope, row.at, row.mail.queue_id) for row in rows]
+            found = [(row.raw, row.mail) for row in self._owned(address).rows]
+            return [Mail(raw, mail.envelope, mail.at, mail.queue_id) for raw, mail in found]
 
         return self._bridge.call(read)
 

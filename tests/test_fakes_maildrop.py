@@ -11,7 +11,7 @@ MAIL = Mail(b"", Envelope("", ()))
 
 
 def row(raw: bytes) -> Row:
-    return Row(1, raw, 0.0, MAIL)
+    return Row(1, b"", raw, MAIL)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_dot_that_begins_a_line_is_doubled(lines: bytes, stuffed: bytes) -> No
 def test_the_size_counts_the_last_line_end_but_no_added_dots(
     raw: bytes, size: int, stuffed: bytes
 ) -> None:
-    assert (row(raw).size, row(raw).stuffed) == (size, stuffed)
+    assert (row(raw).size, b"".join(row(raw).stuffed())) == (size, stuffed)
 
 
 @pytest.mark.parametrize(
@@ -61,23 +61,38 @@ def test_the_size_counts_the_last_line_end_but_no_added_dots(
     ],
 )
 def test_only_a_header_in_utf_8_is_international(raw: bytes, international: bool) -> None:
-    assert row(raw).international is international
+    assert row(raw).international() is international
 
 
 def test_unique_ids_go_on_after_a_removal() -> None:
     maildrop = Maildrop("alice@example.test")
-    maildrop.append(b"a", MAIL)
-    maildrop.append(b"bc", MAIL)
+    maildrop.append(b"", b"a\r\n", MAIL)
+    maildrop.append(b"T: x\r\n", b"bc\r\n", MAIL)
     assert [row.unique_id for row in maildrop.rows] == ["00000001", "00000002"]
-    assert maildrop.size == 3
-    maildrop.rows.clear()
-    maildrop.append(b"d", MAIL)
+    assert maildrop.size == 13
+    maildrop.clear()
+    assert maildrop.size == 0
+    maildrop.append(b"", b"d", MAIL)
     assert [row.unique_id for row in maildrop.rows] == ["00000003"]
+
+
+@pytest.mark.parametrize("holder", [None, "a session"])
+@pytest.mark.parametrize("gone", [{1}, {2, 3}, {3, 99}, set(range(1, 80)), set(range(1, 101))])
+def test_removal_keeps_the_other_rows_and_the_sum(holder: object, gone: set[int]) -> None:
+    maildrop = Maildrop("alice@example.test", holder=holder)
+    for number in range(100):
+        maildrop.append(b"", b"x" * number + b"\r\n", MAIL)
+    seen, snapshot = maildrop.rows, list(maildrop.rows)
+    maildrop.remove(gone)
+    assert [row.uid for row in maildrop.rows] == [uid for uid in range(1, 101) if uid not in gone]
+    assert maildrop.size == sum(row.size for row in maildrop.rows)
+    if holder is not None:
+        assert seen == snapshot, "what a session reads stays as it is"
 
 
 def test_repr_says_how_many_mails_there_are() -> None:
     maildrop = Maildrop("alice@example.test")
     assert repr(maildrop) == "<Maildrop alice@example.test 0 mails>"
-    maildrop.append(b"a", MAIL)
+    maildrop.append(b"", b"a", MAIL)
     assert repr(maildrop) == "<Maildrop alice@example.test 1 mail>"
     assert repr(maildrop.rows) == "[<Row 00000001 <Mail <> → : ''>>]"
