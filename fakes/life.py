@@ -13,18 +13,25 @@ STOP = 5.0  # real seconds that a world takes to stop before that is an error
 
 
 class Life:
-    """The loop that serves one world. `open` opens the world's ports."""
+    """The loop that serves one world. `open` opens the world's ports, `new_loop` makes the loop."""
 
-    def __init__(self, shell: Shell, bridge: Bridge, open: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        bridge: Bridge,
+        open: Callable[[], None],
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
         self._shell = shell
         self._bridge = bridge
         self._open = open
+        self._new_loop = new_loop
         self._thread: threading.Thread | None = None
         self.running = False
 
     def start(self) -> None:
         """Opens the ports and serves them on a thread. Raises OSError if a port is in use."""
-        loop = asyncio.new_event_loop()
+        loop = self._new_loop()
         self._shell.attach(loop)
         self._thread = threading.Thread(target=loop.run_forever, name="world", daemon=True)
         try:

@@ -28,6 +28,7 @@ from fakes.drills import DRILLS
 from fakes.faults import Fault, FaultError, Faults, UnmetFault
 from fakes.host import Event, Tokens
 from fakes.life import Life
+from fakes.loops import loop_factory
 from fakes.people import Person
 from fakes.population import populate
 from fakes.recording import Recording, without_ports
@@ -52,7 +53,7 @@ class World:
     world file's mapping, all of it optional, and `source` names it in errors. `ports` maps
     listeners' names to port numbers (0: any); then no others open. `watch` is called with each
     record and event instead of keeping them in `recording`, so that memory stays bounded.
-    `servers` are the available servers.
+    `servers` are the available servers. `loop` is asyncio or uvloop (see fakes/loops.py).
 
     On leaving, exceptions raised inside a fake are raised, and a fault that nothing has met is an
     UnmetFault. Raises WorldError and FaultError for a configuration that cannot be used.
@@ -70,11 +71,16 @@ class World:
         watch: Callable[[Record | Event], None] | None = None,
         servers: Iterable[Server] = SERVERS,
         source: str = "world",
+        loop: str | None = None,
     ) -> None:
         every = tuple(servers)
         self.config = Reader(every, source).read(config or {})
         self._check_tls(source)
         self.rehearsal = rehearsal
+        try:
+            new_loop = loop_factory(loop, rehearsal=rehearsal)
+        except ValueError as error:
+            raise WorldError(f"{source}: {error}") from None
         self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
         self._bridge = Bridge()
         self._interface = host
@@ -102,7 +108,7 @@ class World:
         self._authority = certificates.Authority([mail.host, *mail.domains, *jabber.domains])
         self._shell = Shell(self.runtime, self._bridge, self._authority.context, virtual=rehearsal)
         self._shell.on_stop = self.jabber.close
-        self._life = Life(self._shell, self._bridge, self._open)
+        self._life = Life(self._shell, self._bridge, self._open, new_loop)
         self._folder: Path | None = None
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)

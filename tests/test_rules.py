@@ -31,6 +31,7 @@ OPTIONAL = {
     "comms/host.py": {"psutil"},
     "comms/xmpp/srv.py": {"dns"},
     "fakes/certificates.py": {"trustme"},
+    "fakes/loops.py": {"uvloop"},
 }
 # Files of fakes/ that are not cores: they may use time, randomness, sockets and event loops. `make
 # coverage` measures all other files.
@@ -38,6 +39,7 @@ SHELLS = {
     "fakes/shell.py",
     "fakes/world.py",
     "fakes/life.py",
+    "fakes/loops.py",
     "fakes/clock.py",
     "fakes/bridge.py",
     "fakes/transcripts/connections.py",

@@ -1,0 +1,41 @@
+"""Which event loop serves a world: that of asyncio, or uvloop, which is faster.
+
+A rehearsal always runs on asyncio, so that what is installed does not change the run. In real time,
+uvloop is used if it is installed. `World(loop=…)` or the environment's FAKES_LOOP choose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+
+LOOPS = ("asyncio", "uvloop")
+REMEDY = "uvloop is not installed: pip install 'comms-and-fakes[fast]', or write asyncio"
+
+
+def loop_factory(
+    name: str | None, *, rehearsal: bool, environment: Mapping[str, str] = os.environ
+) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Returns what makes the loop of a world. Raises ValueError for a loop that cannot be used.
+
+    `name` is asyncio or uvloop; without one, the environment's FAKES_LOOP is.
+    """
+    chosen = name or environment.get("FAKES_LOOP", "")
+    if chosen not in ("", *LOOPS):
+        where = "loop" if name else "FAKES_LOOP"
+        raise ValueError(f"{where}: unknown loop {chosen!r}; write {' or '.join(LOOPS)}")
+    installed = importlib.util.find_spec("uvloop") is not None
+    if rehearsal:
+        if name == "uvloop":
+            raise ValueError("loop: a rehearsal runs on asyncio; leave loop out")
+        return asyncio.new_event_loop
+    if chosen == "uvloop" and not installed:
+        raise ValueError(f"loop: {REMEDY}")
+    if chosen == "asyncio" or not installed:
+        return asyncio.new_event_loop
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,58 @@
+"""Which event loop serves a world."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import smtplib
+from collections.abc import Mapping
+
+import pytest
+import uvloop
+
+from fakes import loops
+from fakes.loops import loop_factory
+from fakes.world import World, WorldError
+
+
+@pytest.mark.parametrize(
+    ("name", "rehearsal", "environment", "uses_uvloop"),
+    [
+        (None, False, {}, True),
+        ("asyncio", False, {}, False),
+        ("asyncio", False, {"FAKES_LOOP": "uvloop"}, False),
+        (None, False, {"FAKES_LOOP": "asyncio"}, False),
+        ("uvloop", False, {"FAKES_LOOP": "asyncio"}, True),
+        (None, True, {"FAKES_LOOP": "uvloop"}, False),
+    ],
+)
+def test_uvloop_serves_real_time_unless_asyncio_is_chosen(
+    name: str | None, rehearsal: bool, environment: Mapping[str, str], uses_uvloop: bool
+) -> None:
+    factory = loop_factory(name, rehearsal=rehearsal, environment=environment)
+    assert factory is (uvloop.new_event_loop if uses_uvloop else asyncio.new_event_loop)
+
+
+def test_without_uvloop_asyncio_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert loop_factory(None, rehearsal=False, environment={}) is asyncio.new_event_loop
+    with pytest.raises(ValueError, match="loop: uvloop is not installed: pip install"):
+        loop_factory("uvloop", rehearsal=False, environment={})
+
+
+def test_an_unknown_loop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WorldError, match="loop: unknown loop 'trio'; write asyncio or uvloop"):
+        World(loop="trio")
+    with pytest.raises(WorldError, match="a rehearsal runs on asyncio; leave loop out"):
+        World(loop="uvloop", rehearsal=True)
+    monkeypatch.setenv("FAKES_LOOP", "trio")
+    with pytest.raises(WorldError, match="FAKES_LOOP: unknown loop 'trio'"):
+        World()
+
+
+@pytest.mark.parametrize("loop", loops.LOOPS)
+def test_a_client_is_greeted_and_served_on_either_loop(loop: str) -> None:
+    with World({"servers": ["smtp"]}, loop=loop) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+            client.sendmail("a@example.org", ["alice@example.test"], "Subject: hi\r\n\r\nhi\r\n")
+        assert world.mail.wait_for().subject == "hi"
