@@ -14,8 +14,9 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from fakes.bridge import Bridge
 from fakes.certificates import ServerContext
@@ -90,6 +91,7 @@ class Listener:
     implicit_tls: bool = False
     protocol: str = ""
     socket: socket.socket | None = None  # None while the port is closed
+    connections: int = 0  # open now
 
     @property
     def address(self) -> tuple[str, int]:
@@ -97,11 +99,43 @@ class Listener:
         return (self.host, self.port)
 
 
+class Guard:
+    """Runs a core: `with guard:` keeps its exception for the world, and flushes output afterwards.
+
+    Guards nest, because what one core does may end the connection of another. Only the outermost
+    flushes: a core must not be flushed while it is in the middle of a handler. A guard is made once
+    and entered at each read, because making one at each read costs as much as reading a command.
+    """
+
+    __slots__ = ("_connection", "_shell")
+
+    def __init__(self, shell: Shell, connection: Connection | None = None) -> None:
+        self._shell, self._connection = shell, connection
+
+    def __enter__(self) -> None:
+        self._shell.running.append(self._connection)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        shell, connection = self._shell, self._connection
+        shell.running.pop()
+        if error is None:
+            if connection is not None:
+                shell.to_flush.setdefault(connection, None)
+        elif isinstance(error, Exception):
+            shell.failed(connection, error)
+        else:  # such as KeyboardInterrupt
+            return False
+        if not shell.running:
+            shell.flush()
+        return True
+
+
 class Connection(asyncio.Protocol):
     """One socket and its core."""
 
     def __init__(self, shell: Shell, listener: Listener) -> None:
         self.shell = shell
+        self.guard = Guard(shell, self)
         self.listener = listener
         self.session = listener.core()
         self.session.on_output = lambda session: shell.schedule_flush(self)
@@ -114,6 +148,8 @@ class Connection(asyncio.Protocol):
         self.finished = False  # our FIN or RST is sent
         self._tls_stalled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0  # what `_timer` was set for, in seconds since the epoch
+        self._paused = False  # whether reading is paused
         self._transport: asyncio.Transport
 
     def __repr__(self) -> str:
@@ -123,11 +159,11 @@ class Connection(asyncio.Protocol):
     # ── called by asyncio ────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Not an assertion: the transports of uvloop are of a class of its own.
+        self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("127.0.0.1", 0)
         self._facts = self.shell.register(self, peer[0])
-        with self.shell.guarded(self):
+        with self.guard:
             if self.listener.implicit_tls:
                 self.session.facts = self._facts
                 self._begin_tls()
@@ -136,15 +172,16 @@ class Connection(asyncio.Protocol):
         self.shell.publish(self, (peer[0], peer[1]))
 
     def data_received(self, data: bytes) -> None:
-        with self.shell.guarded(self):
+        with self.guard:
             self._handle(data)
-            if self.session.backlogged:
+            if self.session.backlogged and not self._paused:
+                self._paused = True
                 self._transport.pause_reading()
         self.bytes_in += len(data)
         self.shell.notify()
 
     def eof_received(self) -> bool:
-        with self.shell.guarded(self):
+        with self.guard:
             self.session.eof()
         self.ended = True
         self.shell.notify()
@@ -152,7 +189,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.finished = True  # nothing more can be written
-        with self.shell.guarded(self):
+        with self.guard:
             self.session.eof()
             self.session.written()
         self.ended = self.lost = True
@@ -217,12 +254,13 @@ class Connection(asyncio.Protocol):
             want, session.wants = session.wants, None
             self._end(want)
         session.written()
-        if not session.backlogged and not self.finished:
+        if self._paused and not session.backlogged and not self.finished:
+            self._paused = False
             self._transport.resume_reading()
         self._plan()
 
     def _flush_on(self) -> None:
-        with self.shell.guarded(self):
+        with self.guard:
             self.shell.schedule_flush(self)
         self.shell.notify()
 
@@ -263,24 +301,27 @@ class Connection(asyncio.Protocol):
 
     def cut(self, want: Want = Want.CLOSE) -> None:
         """Ends the connection from outside: a test cuts it, or the world ends."""
-        with self.shell.guarded(self):
+        with self.guard:
             self.session.close(want)
 
     # ── timers ───────────────────────────────────────────────────────────────
 
     def _plan(self) -> None:
         """In real time, wakes the core when it is due; in a rehearsal the clock does that."""
-        due = self.session.due
-        if self.shell.virtual or due is None or self.lost:
+        if self.shell.virtual:
             return
-        at = self.shell.loop.time() + max(0.0, due - self.shell.runtime.now())
+        due = self.session.due
+        if due is None or self.lost:
+            return
         if self._timer is not None:
-            if not self._timer.cancelled() and self._timer.when() <= at:
+            if self._wakes_at <= due:
                 # It wakes early enough, and then plans again. Idle timers move with each command,
                 # and a new handle for each would cost more than the command.
                 return
             self._timer.cancel()
-        self._timer = self.shell.loop.call_at(at, self._wake)
+        self._wakes_at = due
+        delay = max(0.0, due - self.shell.runtime.now())
+        self._timer = self.shell.loop.call_later(delay, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
@@ -289,7 +330,7 @@ class Connection(asyncio.Protocol):
 
     def tick(self) -> None:
         """Runs the core's timers that are due."""
-        with self.shell.guarded(self):
+        with self.guard:
             self.session.tick()
         self.shell.notify()
 
@@ -315,11 +356,12 @@ class Shell:
         self.errors: list[Exception] = []  # raised by cores; the world raises them at its end
         self.on_activity: Callable[[], None] = lambda: None
         self.on_stop: Callable[[], None] = lambda: None  # before the connections are closed
+        self.to_flush: dict[Connection, None] = {}  # their cores may have output
+        # The connections whose cores are at work, the innermost last; None for a service.
+        self.running: list[Connection | None] = []
+        self.guard = Guard(self)  # for the timers of services
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._to_flush: dict[Connection, None] = {}
         self._sessions = 0
-        self._guards = 0
-        self._running: Connection | None = None  # the connection whose core is at work
         self._accepting: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
         runtime.timers.on_change = self._plan
@@ -393,8 +435,8 @@ class Shell:
     @property
     def holder(self) -> str:
         """Describes what keeps the world from stopping, for an error."""
-        if self._running is not None:
-            session = self._running.session
+        if self.running and self.running[-1] is not None:
+            session = self.running[-1].session
             name = f"{session.protocol} session {session.facts.number}"
             return f"a handler of {name} that does not return"
         sessions = [one.session for one in self.connections]
@@ -422,8 +464,8 @@ class Shell:
         """Adds a connection, and returns what its core may know."""
         self._sessions += 1
         self.connections[connection] = None
-        same = sum(1 for one in self.connections if one.listener is connection.listener)
-        return Facts(self._sessions, peer, crowded=same > SESSIONS)
+        connection.listener.connections += 1
+        return Facts(self._sessions, peer, crowded=connection.listener.connections > SESSIONS)
 
     def publish(self, connection: Connection, peer: tuple[str, int]) -> None:
         """Lets the clock of a rehearsal, in its own thread, count a connection's bytes.
@@ -437,47 +479,28 @@ class Shell:
 
     def unregister(self, connection: Connection) -> None:
         """Removes a connection that is lost."""
-        self.connections.pop(connection, None)
-        self._to_flush.pop(connection, None)
+        del self.connections[connection]
+        connection.listener.connections -= 1
+        self.to_flush.pop(connection, None)
         self.notify()
 
     def schedule_flush(self, connection: Connection) -> None:
         """A core has output: an answer, or something that another session sent to its client."""
-        self._to_flush[connection] = None
-        if not self._guards:
-            self.loop.call_soon(self._flush)
+        self.to_flush[connection] = None
+        if not self.running:
+            self.loop.call_soon(self.flush)
 
-    @contextlib.contextmanager
-    def guarded(self, connection: Connection | None = None) -> Iterator[None]:
-        """Runs a core: keeps its exceptions for the world, and flushes all output afterwards.
-
-        Guards nest, because what one core does may end the connection of another. Only the
-        outermost flushes: a core must not be flushed while it is in the middle of a handler.
-        """
-        self._guards += 1
-        outer, self._running = self._running, connection
-        try:
-            yield
-            if connection is not None:
-                self._to_flush.setdefault(connection, None)
-        except Exception as error:
-            self._failed(connection, error)
-        finally:
-            self._guards -= 1
-            self._running = outer
-        if not self._guards:
-            self._flush()
-
-    def _flush(self) -> None:
-        while self._to_flush:
-            connection = next(iter(self._to_flush))
-            del self._to_flush[connection]
+    def flush(self) -> None:
+        """Writes the output of all cores that may have some."""
+        while self.to_flush:
+            connection = next(iter(self.to_flush))
+            del self.to_flush[connection]
             try:
                 connection.flush()
             except Exception as error:
-                self._failed(connection, error)
+                self.failed(connection, error)
 
-    def _failed(self, connection: Connection | None, error: Exception) -> None:
+    def failed(self, connection: Connection | None, error: Exception) -> None:
         """Keeps an exception, with the session and unit that caused it, and drops the client."""
         if connection is not None:
             session = connection.session
@@ -512,7 +535,7 @@ class Shell:
         self._plan()
 
     def _run_timers(self) -> None:
-        with self.guarded():
+        with self.guard:
             self.runtime.timers.run()
         self.notify()
 

@@ -291,7 +291,7 @@ async def test_the_error_of_a_failed_async_test_names_what_broke_too() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         async with World(MAIL) as world:
             session = world.core("smtp")
-            with world._shell.guarded():
+            with world._shell.guard:
                 session.do_NOOP(None)  # type: ignore[attr-defined]
             raise ZeroDivisionError
     assert "Bug: broken" in caught.value.__notes__[0]

@@ -19,7 +19,7 @@ class Output:
         self.coalesce = coalesce
         self.chunk = 0  # bytes per write; 0: no limit
         self.pending = 0  # bytes waiting
-        self._writes: deque[bytearray] = deque()
+        self._writes: deque[bytes | bytearray] = deque()
         self._open = False  # whether the last write may still grow
 
     def __bool__(self) -> bool:
@@ -33,11 +33,14 @@ class Output:
         self.pending += len(data)
         if self.chunk:
             for start in range(0, len(data), self.chunk):
-                self._writes.append(bytearray(data[start : start + self.chunk]))
+                self._writes.append(data[start : start + self.chunk])
         elif self._open and self._writes and self.coalesce:
-            self._writes[-1] += data
+            last = self._writes[-1]
+            if isinstance(last, bytes):  # the first bytes are not copied, as most stay alone
+                self._writes[-1] = last = bytearray(last)
+            last += data
         else:
-            self._writes.append(bytearray(data))
+            self._writes.append(data)
             self._open = True
 
     def seal(self) -> None:
@@ -49,6 +52,6 @@ class Output:
         if not self._writes:
             self.chunk = 0
             return b""
-        write = bytes(self._writes.popleft())
+        write = self._writes.popleft()
         self.pending -= len(write)
-        return write
+        return write if isinstance(write, bytes) else bytes(write)

@@ -120,7 +120,12 @@ class Session:
         """The connection is established. With implicit TLS, the shell calls `secured` first."""
         self.facts = facts
         self._event("connects")
-        self._meet(Unit(b"", "connect"), self.greet, recorded=False)
+        fault = self._fault_at("connect")
+        if fault is None:
+            self.greet()
+            return
+        self._event("fault", fault=str(fault))
+        effects.apply(fault, self, self.greet)
 
     def secured(self, tls: TlsFacts) -> None:
         """TLS is established."""
@@ -360,43 +365,40 @@ class Session:
             unit = self.next_unit()
             if unit is None:
                 return
-            self._meet(unit, partial(self.handle, unit))
+            fault = self._fault_at(unit.verb, unit.arg)
+            self._record_unit(unit, fault)
+            if fault is None:
+                self.handle(unit)
+            else:
+                effects.apply(fault, self, partial(self.handle, unit))
 
-    def _meet(self, unit: Unit, run: Callable[[], None], recorded: bool = True) -> None:
-        """Records a unit, then handles it or lets a fault do so; `run` is the handling."""
+    def _fault_at(self, verb: str, arg: str = "") -> Fault | None:
         faults = self.runtime.faults
-        fault = faults.meet(self.protocol, unit.verb, unit.arg, self.user) if faults else None
-        self.current = self._recorded(unit, fault) if recorded else None
-        if fault is None:
-            run()
-            return
-        if not recorded:
-            self._event("fault", fault=str(fault))
-        effects.apply(fault, self, run)
+        return faults.meet(self.protocol, verb, arg, self.user) if faults else None
 
-    def _recorded(self, unit: Unit, fault: Fault | None) -> Record:
+    def _record_unit(self, unit: Unit, fault: Fault | None) -> None:
         row = self.verbs.get(unit.verb)
-        return self._record(
+        self.current = record = Record(
+            self.runtime.now(),
+            self.protocol,
+            self.facts.number,
             "C",
             unit.raw,
             unit.verb,
-            section=row.section if row else "",
-            fault=str(fault) if fault else "",
-            secrets=unit.secrets,
-            fields=unit.fields,
-            visible=unit.visible,
-        )
-
-    def _event(self, verb: str, raw: bytes = b"", **details: Any) -> None:
-        self._record("-", raw, verb, **details)
-
-    def _record(self, direction: str, raw: bytes, verb: str = "", **details: Any) -> Record:
-        now, number = self.runtime.now(), self.facts.number
-        record = Record(
-            now, self.protocol, number, direction, raw, verb, person=self.user, **details
+            row.section if row else "",
+            self.user,
+            str(fault) if fault else "",
+            unit.secrets,
+            unit.fields,
+            unit.visible,
         )
         self.runtime.record(record)
-        return record
+
+    def _event(self, verb: str, raw: bytes = b"", **details: Any) -> None:
+        now, number = self.runtime.now(), self.facts.number
+        self.runtime.record(
+            Record(now, self.protocol, number, "-", raw, verb, person=self.user, **details)
+        )
 
     # ── what a fault uses (see effects.Target) ───────────────────────────────
 
@@ -405,12 +407,18 @@ class Session:
         if self._captured is not None:
             self._captured.messages.append(message)
             return
-        self._record(
-            "S",
-            message.raw,
-            section=message.section,
-            fields=message.fields,
-            visible=message.visible,
+        self.runtime.record(
+            Record(
+                self.runtime.now(),
+                self.protocol,
+                self.facts.number,
+                "S",
+                message.raw,
+                section=message.section,
+                person=self.user,
+                fields=message.fields,
+                visible=message.visible,
+            )
         )
         self.output.append(message.raw)
         self.on_output(self)
