@@ -130,8 +130,8 @@ def test_the_secret_inbox_is_refused_as_sender(sender: str) -> None:
 @pytest.mark.parametrize(
     ("received", "date", "reason"),
     [
-        (NOW, "", ""),
-        (NOW, "Date: nonsense\r\n", ""),
+        ("now", "", ""),
+        ("now", "Date: nonsense\r\n", ""),
         ("Mon, 5 Jan 1998 00:00:00 +0000", "", "stale"),
         ("Mon, 5 Jan 1998 00:00:00 +0000", "Date: nonsense\r\n", "stale"),
         ("yesterday", "", "no usable time"),
@@ -139,12 +139,14 @@ def test_the_secret_inbox_is_refused_as_sender(sender: str) -> None:
         ("", "Date: \r\n", "no usable time"),
         ("Mon, 5 Jan 10000 00:00:00 +0000", "", "no usable time"),
         ("Mon, 99 Jan 2026 00:00:00 +0000", "Date: 0\r\n", "no usable time"),
-        (NOW, "Date: Mon, 5 Jan 2099 00:00:00 +0000\r\n", "stale"),
+        ("now", "Date: Mon, 5 Jan 2099 00:00:00 +0000\r\n", "stale"),
     ],
 )
 def test_a_mail_without_a_usable_time_is_not_obeyed(
     door: MailDoor, received: str, date: str, reason: str
 ) -> None:
+    # Not in the table: the names of the tests must be the same in each process that runs some.
+    received = NOW if received == "now" else received
     trace = f"Delivered-To: {INBOX}\r\nReceived: by mx.yourco.test; {received}\r\n"
     older = f"Received: from evil.example; {NOW}\r\n"
     mail = f"{trace}{older}From: {ADMIN}\r\n{date}Subject: restart\r\n\r\n"
