@@ -17,6 +17,7 @@ import smtplib
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,9 @@ def town() -> Iterator[Town]:
                 yield Town(server.port, boxes, authority)
 
 
+PATIENCE = 60.0  # seconds until a program that does not say what is expected is killed
+
+
 class Program:
     """A scenario that runs live, in a process. Its log is read line by line."""
 
@@ -130,11 +134,16 @@ class Program:
         """Reads the log up to the line that contains these words, and returns what it read."""
         assert self.process.stderr is not None
         read = ""
-        for line in self.process.stderr:
-            read += line
-            if words in line:
-                self.log += read
-                return read
+        timer = threading.Timer(PATIENCE, self.process.kill)
+        timer.start()
+        try:
+            for line in self.process.stderr:
+                read += line
+                if words in line:
+                    self.log += read
+                    return read
+        finally:
+            timer.cancel()
         raise AssertionError(f"the program ended without saying {words!r}: {self.log}{read}")
 
     def end(self) -> int:
@@ -283,7 +292,9 @@ def test_mail_becomes_one_ticket_with_one_answer_and_a_reply_becomes_a_response(
     with live("tickets", town.site(tmp_path, TICKETS, table)) as program:
         head = f"From: Jeremy <{JEREMY}>\r\nTo: {TICKETS}\r\n"
         opening = (
-            f"{head}Subject: Caf\u00e9 closed?\r\nMessage-ID: <1@phone.test>\r\n\r\nIs it?\r\n"
+            # With a Date: Postfix would add a new one each time, and then it is another mail.
+            f"{head}Date: Mon, 5 Jan 2026 12:00:00 +0000\r\nSubject: Caf\u00e9 closed?\r\n"
+            "Message-ID: <1@phone.test>\r\n\r\nIs it?\r\n"
         ).encode()
         town.submit(JEREMY, TICKETS, opening)
         program.until("answer-sent")
