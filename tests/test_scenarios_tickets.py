@@ -162,6 +162,8 @@ def test_ticket_numbers_are_removed_from_a_new_subject() -> None:
         # pasted lines, and what could be a part of the reply
         ("It says:\n> error 5\n", "It says:\n> error 5\n"),
         ("Log of 2026:\n\n> error 5\n", "Log of 2026:\n\n> error 5\n"),
+        ("Yes.\n\nTickets wrote:\n> A new ticket\n", "Yes.\n"),
+        ("Yes.\nThe Log wrote:\n> x\n", "Yes.\nThe Log wrote:\n> x\n"),
         ("In the manual you wrote:\n> press it\n", "In the manual you wrote:\n> press it\n"),
         ("On page 12 the author wrote:\n> x\n", "On page 12 the author wrote:\n> x\n"),
         ("Mail ann@x.test the log:\n> x\n", "Mail ann@x.test the log:\n> x\n"),

@@ -305,6 +305,13 @@ def without_quotation(text: str) -> str:
     return "\n".join(lines[:end]).rstrip() + "\n"
 
 
+def _is_name_and_verb(line: str) -> bool:
+    """Returns whether a line is an attribution as short as "Ann Lee wrote:"."""
+    *names, verb = line.rstrip(" :：").split() or [""]
+    is_name = 0 < len(names) <= 4 and all(name[:1].isupper() for name in names)
+    return is_name and _WROTE.fullmatch(verb) is not None
+
+
 def _attribution(lines: list[str], end: int) -> int:
     """Returns where the attribution that ends before `end` begins; `end` if there is none."""
     for begin in range(end - 1, max(end - 1 - ATTRIBUTION_LINES, -1), -1):
@@ -318,6 +325,7 @@ def _attribution(lines: list[str], end: int) -> int:
             return begin
         # Without such a first word, it must say more to be recognised.
         first_line = begin == 0 or not lines[begin - 1].strip()
-        if first_line and who and (wrote or when):
+        short = begin == end - 1 and _is_name_and_verb(whole)
+        if first_line and (short or (who and (wrote or when))):
             return begin
     return end
