@@ -23,6 +23,13 @@ HOST = RecordingHost()
 MAIL = b"Subject: x\r\n\r\nx\r\n"
 
 
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits are what is tested here, not how long they are."""
+    monkeypatch.setattr("comms.link.STOPPING", 0.2)
+    monkeypatch.setattr("comms.link.GOODBYE", 0.1)
+
+
 @pytest.fixture
 def clock() -> Iterator[JumpingClock]:
     clock = JumpingClock()

@@ -13,6 +13,7 @@ from comms import settings
 from comms.errors import CommsError, SettingsError
 from fakes.world import World
 from scenarios.receiving.inbox_count import RUBY, WORLD, answer, run
+from tests.command import run_command
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,5 +84,6 @@ def test_live_it_prints_one_line_and_exits_with_its_code(tmp_path: Path) -> None
         output = (done.returncode, done.stdout, done.stderr)
         assert output == (0, "You don't have any email!\n", "")
         world.close_port("pop3")
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 3 and "cannot be reached: Connection refused" in done.stderr
+        refused = run_command("run", "inbox-count", "--live", str(site))
+        assert refused.returncode == 3
+        assert "cannot be reached: Connection refused" in refused.stderr

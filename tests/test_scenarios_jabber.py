@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +26,7 @@ from scenarios import catalogue, rehearsal
 from scenarios.jabber import contact_list, jabber_hello, mysql_by_jabber
 from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD, answer, command, run
 from tests import drills
+from tests.command import Done, run_command
 
 MYSQL = catalogue.named("mysql-by-jabber")
 MAIN = MYSQL.acts()[0]
@@ -334,21 +333,9 @@ def test_a_command_by_mail_still_runs_when_the_settings_have_no_inbox_any_more()
 # ── live: exit codes ─────────────────────────────────────────────────────────
 
 
-def live(
-    folder: Path, xmpp: str, scenario: str, name: str = "jabber-hello"
-) -> subprocess.CompletedProcess[str]:
+def live(folder: Path, xmpp: str, scenario: str, name: str = "jabber-hello") -> Done:
     (folder / "site.toml").write_text(f"[xmpp]\n{xmpp}\n[scenario.{name}]\n{scenario}\n")
-    words = [
-        sys.executable,
-        "-m",
-        "scenarios",
-        "run",
-        name,
-        "--live",
-        str(folder / "site.toml"),
-        "--once",
-    ]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    return run_command("run", name, "--live", str(folder / "site.toml"), "--once")
 
 
 def test_a_live_run_ends_with_the_code_that_says_what_happened(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from fakes.world import World
 from scenarios.errors import ROOT
+from tests.command import run_command
 
 
-def live(
-    world: World, folder: Path, extra: str = "", *options: str, name: str = "no-such-service"
-) -> subprocess.Popen[str]:
+def settings_file(
+    world: World, folder: Path, extra: str = "", name: str = "no-such-service"
+) -> Path:
     smtp = world.settings["smtp"]
     settings = folder / "site.toml"
     settings.write_text(
@@ -26,6 +27,13 @@ def live(
         f'processes = ["{name}"]\nevery = 0.02\n{extra}'
     )
     settings.chmod(0o600)
+    return settings
+
+
+def live(
+    world: World, folder: Path, *options: str, name: str = "no-such-service"
+) -> subprocess.Popen[str]:
+    settings = settings_file(world, folder, name=name)
     words = ["run", "apache-alert", "--live", str(settings), *options]
     return subprocess.Popen(
         [sys.executable, "-m", "scenarios", *words],
@@ -52,7 +60,7 @@ def test_a_live_run_goes_on_until_sigterm_and_exits_with_the_verdict(
 
 @pytest.mark.world(servers=["smtp"], tls="off")
 def test_a_live_run_with_once_is_a_single_round(world: World, tmp_path: Path) -> None:
-    process = live(world, tmp_path, "", "--once", name=os.path.basename(sys.executable)[:15])
+    process = live(world, tmp_path, "--once", name=os.path.basename(sys.executable)[:15])
     process.communicate(timeout=20)
     assert process.returncode in (0, 1)
     assert not world.mail.messages
@@ -73,21 +81,20 @@ def test_a_live_run_goes_on_after_a_refused_login_and_logs_it(world: World, tmp_
 def test_wrong_settings_of_a_live_run_are_exit_2_and_name_the_key(
     world: World, tmp_path: Path
 ) -> None:
-    process = live(world, tmp_path, 'admin = ["x"]\n')
-    _, err = process.communicate(timeout=20)
-    assert process.returncode == 2
+    site = settings_file(world, tmp_path, 'admin = ["x"]\n')
+    done = run_command("run", "apache-alert", "--live", str(site))
+    err = done.stderr
+    assert done.returncode == 2
     assert "scenario.apache-alert.admin" in err and "did you mean 'admins'?" in err
     assert "Traceback" not in err
 
 
 @pytest.mark.world(servers=["smtp"], tls="off")
-def test_a_password_that_others_can_read_is_a_warning_at_the_end(
+def test_a_password_that_others_can_read_is_a_warning_at_the_start(
     world: World, tmp_path: Path
 ) -> None:
-    live(world, tmp_path, "", "--once").communicate(timeout=20)
-    (tmp_path / "site.toml").chmod(0o644)
-    words = ["run", "apache-alert", "--live", str(tmp_path / "site.toml"), "--once"]
-    command = [sys.executable, "-m", "scenarios", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
-    err = done.stderr
-    assert "warning settings trouble=" in err and "can be read by others" in err
+    site = settings_file(world, tmp_path)
+    site.chmod(0o644)
+    done = run_command("run", "apache-alert", "--live", str(site), "--once")
+    warning = done.stderr.splitlines()[0]
+    assert "warning settings trouble=" in warning and "can be read by others" in warning

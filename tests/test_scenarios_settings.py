@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import importlib
 import math
-import signal
 import socket
 import tomllib
 from collections.abc import Iterator
@@ -25,8 +24,8 @@ from comms.clock import Once, RealClock
 from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from scenarios import catalogue
-from scenarios.__main__ import main
 from scenarios.catalogue import Page
+from tests.command import run_command
 
 PAGES = catalogue.pages()
 SERVERS = {"SMTP": "smtp", "POP3": "pop3", "XMPP": "xmpp", "TOC": "toc"}
@@ -311,24 +310,18 @@ def test_a_mistake_in_the_file_of_a_live_run_is_one_line_and_exit_2(
     path = tmp_path / "site.toml"
     if content is not None:
         path.write_bytes(content)
-    assert_live(path, message, capsys)
+    assert_live(path, message)
 
 
 def test_a_folder_in_place_of_the_file_of_a_live_run_is_one_line_and_exit_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = "cannot be read: Is a directory; write the path of a readable file"
-    assert_live(tmp_path, message, capsys)
+    assert_live(tmp_path, message)
 
 
-def assert_live(path: Path, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        code = main(["run", "inbox-count", "--live", str(path)])
-    finally:
-        for number, handler in handlers.items():  # a live run has its own
-            signal.signal(number, handler)
-    shown = capsys.readouterr()
-    assert (code, shown.out) == (2, "")
-    assert shown.err.startswith(f"error: {path}: {message}"), shown.err
-    assert len(shown.err.splitlines()) == 1
+def assert_live(path: Path, message: str) -> None:
+    done = run_command("run", "inbox-count", "--live", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {path}: {message}"), done.stderr
+    assert len(done.stderr.splitlines()) == 1
