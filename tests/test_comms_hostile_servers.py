@@ -78,6 +78,7 @@ def in_pop3(port: int, clock: RealClock, timeout: float) -> object:
     return pop3.Mailbox(server("pop3", port, timeout), clock)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "first", "again"),
     [

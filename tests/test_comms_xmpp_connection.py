@@ -109,6 +109,7 @@ def test_wait_with_a_full_inbox_ends_at_its_time(
         assert 10 < len(jabber.received_messages()) < 30
 
 
+@pytest.mark.slow
 def test_a_flood_does_not_keep_a_request_waiting_for_ever(host: RecordingHost) -> None:
     flooding = threading.Event()
     real = RealClock()

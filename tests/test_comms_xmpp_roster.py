@@ -79,6 +79,7 @@ def test_loading_replaces_everything_and_an_empty_answer_nothing() -> None:
     assert list(map(str, roster)) == ["b@x.test"] and roster.version == "v2"
 
 
+@pytest.mark.slow
 def test_the_number_of_contacts_is_limited() -> None:
     roster = loaded(*(item(f"a{number}@x.test") for number in range(CONTACTS + 5)))
     assert len(roster) == CONTACTS
@@ -128,6 +129,7 @@ def test_an_impossible_address_is_left_out_and_named() -> None:
     assert list(roster) == [ANN] and roster.left_out() == ["the contact 'a b@x.test'"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [10_000, 12_000, CONTACTS])
 def test_a_list_within_the_limits_fits_into_one_stanza_and_is_complete(number: int) -> None:
     items = (f"<item jid='c{n}@example.test' subscription='both'/>" for n in range(number))

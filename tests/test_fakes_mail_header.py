@@ -72,6 +72,7 @@ def test_any_bytes_are_a_header(raw: bytes) -> None:
     assert isinstance(headers.addresses("to"), list)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "repeated", ["=?a?q?", "=?", '"', "(", "<", "\\", "a@", ",", ":", "=?a?b?x"]
 )

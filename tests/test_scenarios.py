@@ -66,6 +66,7 @@ def test_the_printed_listing_breaks_exactly_the_listed_claims(page: Page) -> Non
     assert played.broken, "every listing has its mistakes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "fault"), FAULTS, ids=FAULT_NAMES)
 def test_every_listed_fault_has_the_listed_outcome(page: Page, fault: tuple[str, str]) -> None:
     played = rehearsal.play(page, page.acts(), [fault[0]])
@@ -73,6 +74,7 @@ def test_every_listed_fault_has_the_listed_outcome(page: Page, fault: tuple[str,
     assert (fault[1] == "all hold") == (not played.broken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "act"), ACTS, ids=[act.name for _, act in ACTS])
 def test_a_rehearsal_is_the_same_twice_in_one_process(page: Page, act: Act) -> None:
     first, second = first_rehearsal(page, act), rehearsal.rehearse(page, act)

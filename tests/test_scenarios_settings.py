@@ -149,6 +149,7 @@ def test_a_wrong_number_is_one_line_that_names_the_key(
         assert_names(error, page, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "key"), SETTINGS, ids=NAMES)
 def test_no_text_in_any_setting_ends_in_a_traceback(
     page: Page, key: str, tmp_path: Path, closed_port: int
@@ -258,6 +259,7 @@ PROTOCOLS = {"smtp": "apache-alert", "pop3": "inbox-count", "xmpp": "jabber-hell
 PROTOCOLS["toc"] = "aim-hello"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", SERVER_KEYS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_no_value_of_a_server_s_key_ends_in_a_traceback(

@@ -589,6 +589,7 @@ def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPa
         holds(settled(world, world.folder))
 
 
+@pytest.mark.slow
 def test_four_instances_at_once_make_one_ticket_for_each_mail(tmp_path: Path) -> None:
     with World({**WORLD, "tls": "off"}) as world:
         for number in range(5):
