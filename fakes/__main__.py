@@ -11,11 +11,12 @@ import errno
 import json
 import secrets
 import signal
+import socket
 import string
 import sys
-import threading
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,6 @@ def _show(one: Record | Event) -> None:
 
 
 def _serve(world: World, options: argparse.Namespace) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     where = {name: list(address) for name, address in world.listeners.items()}
     ca = str(world.ca_file) if world.tls != "off" else None
     line = json.dumps({"ready": True, **where, "ca": ca})
@@ -183,10 +181,31 @@ def _serve(world: World, options: argparse.Namespace) -> int:
                 f"--port-file: {options.port_file}: {error.strerror}; name a file in a folder that "
                 "exists and can be written"
             ) from None
-    print(line, flush=True)
-    stop.wait()
+    with _stop_signals() as stop:
+        print(line, flush=True)
+        stop.recv(1)
     world.faults.disarm()  # whether a fault was met is a question for tests
     return 0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[socket.socket]:
+    """Yields a socket that has a byte to read as soon as SIGTERM or SIGINT has come.
+
+    An Event set by a handler is not enough: a handler waits for the main thread, which waits for
+    the Event if the system delivered the signal to another thread; and a handler that interrupts
+    the main thread just before it waits needs the lock that this thread holds.
+    """
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        writing.setblocking(False)
+        before = signal.set_wakeup_fd(writing.fileno())
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: None)  # set_wakeup_fd does the work
+            yield reading
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 if __name__ == "__main__":

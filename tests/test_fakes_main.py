@@ -22,6 +22,27 @@ from tests.toc_raw import RawOnSocket, roasted
 HERE = Path(__file__).parent.parent
 
 
+# The other thread sends the signal once the main thread stays at one instruction: it waits.
+SIGNALLED_IN_ANOTHER_THREAD = """
+import os, signal, sys, threading
+from fakes.__main__ import main
+
+def stop():
+    os.read(reading, 1)
+    same, before = 0, None
+    while same < 20000:
+        os.stat("/")  # lets the main thread run
+        frame = sys._current_frames()[threading.main_thread().ident]
+        same, before = same + 1 if before == (frame, frame.f_lasti) else 0, (frame, frame.f_lasti)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+reading, writing = os.pipe()
+threading.Thread(target=stop, daemon=True).start()
+sys.stdout = os.fdopen(writing, "w")
+raise SystemExit(main(["--smtp", "0", "--tls", "off"]))
+"""
+
+
 @contextmanager
 def serving(*options: str) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
     """Runs the command. Yields the line of JSON that it prints, and the process."""
@@ -59,6 +80,18 @@ def test_it_serves_until_sigterm_and_shows_the_wire_with_secrets_masked(tmp_path
     assert "smtp-1 C: QUIT".lower() in wire.lower()
     assert "{cram-md5 carol}" in wire and "hunter2" not in wire
     assert not ready["ca"] or not Path(ready["ca"]).exists(), "its temporary files are removed"
+
+
+def test_a_signal_that_another_thread_receives_stops_it_too() -> None:
+    """The system chooses the thread; the main thread's wait is then not interrupted."""
+    process = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_IN_ANOTHER_THREAD],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
