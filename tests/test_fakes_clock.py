@@ -115,7 +115,6 @@ def play(way: str, messages: int) -> tuple[list[tuple[float, bytes]], int, str]:
     ("load", "messages"),
     [
         ("idle", 1_000),
-        pytest.param("idle", 10_000, marks=pytest.mark.slow),
         pytest.param("under load", 10_000, marks=pytest.mark.slow),
     ],
     indirect=["load"],

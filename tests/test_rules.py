@@ -12,7 +12,7 @@ import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,78 +110,107 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def none_of(found: Iterable[str]) -> bool:
+    """Returns True if nothing was found; otherwise fails with all of it, a line each.
+
+    A rule is one test over all files, because a test for each file costs more than the check.
+    """
+    lines = list(found)
+    if lines:
+        pytest.fail("\n".join(lines), pytrace=False)
+    return True
+
+
 # ── who may import what ──────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("path", files("comms", "fakes", "scenarios"), ids=named)
-def test_folders_import_only_what_they_may(path: Path) -> None:
+def packages(path: Path) -> set[str]:
+    """Returns the packages that a file imports."""
+    return {module.split(".")[0] for module, _ in imports(path)}
+
+
+def test_folders_import_only_what_they_may() -> None:
     # comms and fakes check each other on the wire. Shared code would be wrong on both sides at
     # once, and every test would be green.
-    folder = path.relative_to(ROOT).parts[0]
-    imported = {module.split(".")[0] for module, _ in imports(path)} & {*FOLDERS} - {folder}
-    allowed = {"comms": set(), "fakes": set(), "scenarios": {"comms"}}[folder]
-    if named(path) == "scenarios/rehearsal.py":
-        allowed = {"comms", "fakes"}  # the one place where programs meet fakes
-    assert imported <= allowed, f"{named(path)} imports {imported - allowed}"
+    def wrong() -> Iterator[str]:
+        for path in files("comms", "fakes", "scenarios"):
+            folder = path.relative_to(ROOT).parts[0]
+            allowed = {folder, "comms"} if folder == "scenarios" else {folder}
+            if named(path) == "scenarios/rehearsal.py":
+                allowed.add("fakes")  # the one place where programs meet fakes
+            for other in packages(path) & {*FOLDERS} - allowed:
+                yield f"{named(path)} imports {other}"
+
+    assert none_of(wrong())
 
 
-@pytest.mark.parametrize("path", files("scenarios"), ids=named)
-def test_a_scenario_imports_no_other_scenario(path: Path) -> None:
+def test_a_scenario_imports_no_other_scenario() -> None:
     # so that a reader can understand, copy and deploy one page alone
-    place = path.relative_to(ROOT / "scenarios")
-    if len(place.parts) < 2 or place.parts[0] in ("book", "stage"):
-        return
-    page = path.stem
-    for suffix in COMPANIONS:
-        page = page.removesuffix(suffix)
-    allowed = {page, *(page + suffix for suffix in COMPANIONS)}
-    for module, _ in imports(path):
-        parts = module.split(".")
-        if parts[0] == "scenarios" and len(parts) > 2 and parts[1] != "play":
-            assert parts[2] in allowed, f"{named(path)} imports {module}"
+    def wrong() -> Iterator[str]:
+        for path in files("scenarios"):
+            place = path.relative_to(ROOT / "scenarios")
+            if len(place.parts) < 2 or place.parts[0] in ("book", "stage"):
+                continue
+            page = path.stem
+            for suffix in COMPANIONS:
+                page = page.removesuffix(suffix)
+            allowed = {page, *(page + suffix for suffix in COMPANIONS)}
+            for module, _ in imports(path):
+                parts = module.split(".")
+                a_page = parts[0] == "scenarios" and len(parts) > 2 and parts[1] != "play"
+                if a_page and parts[2] not in allowed:
+                    yield f"{named(path)} imports {module}"
+
+    assert none_of(wrong())
 
 
-@pytest.mark.parametrize("path", files("comms", "fakes"), ids=named)
-def test_comms_and_fakes_need_only_the_standard_library(path: Path) -> None:
+def test_comms_and_fakes_need_only_the_standard_library() -> None:
     # so that both can be copied into any project
-    for module, at_top_level in imports(path):
-        package = module.split(".")[0]
-        if package in sys.stdlib_module_names or package in FOLDERS:
-            continue
-        if path.name == "pytest_plugin.py" and package == "pytest":
-            continue
-        assert package in OPTIONAL.get(named(path), set()), f"{named(path)} needs {package}"
-        assert not at_top_level, (
-            f"{named(path)}: import {package} inside the one function that uses it"
-        )
+    def wrong() -> Iterator[str]:
+        for path in files("comms", "fakes"):
+            for module, at_top_level in imports(path):
+                package = module.split(".")[0]
+                if package in sys.stdlib_module_names or package in FOLDERS:
+                    continue
+                if path.name == "pytest_plugin.py" and package == "pytest":
+                    continue
+                if package not in OPTIONAL.get(named(path), set()):
+                    yield f"{named(path)} needs {package}"
+                elif at_top_level:
+                    yield f"{named(path)}: import {package} inside the one function that uses it"
+
+    assert none_of(wrong())
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in files("fakes") if named(path) not in SHELLS], ids=named
-)
-def test_cores_use_no_sockets_time_or_randomness(path: Path) -> None:
+def test_cores_use_no_sockets_time_or_randomness() -> None:
     # so that a core can be tried byte by byte, and a rehearsal is the same each time
-    imported = {module.split(".")[0] for module, _ in imports(path)} & FORBIDDEN_IN_CORES
-    assert not imported, (
-        f"{named(path)} imports {imported}; "
+    assert none_of(
+        f"{named(path)} imports {forbidden}; "
         "take time and tokens from the Runtime (fakes/wire/session.py)"
+        for path in files("fakes")
+        if named(path) not in SHELLS
+        for forbidden in packages(path) & FORBIDDEN_IN_CORES
     )
 
 
-@pytest.mark.parametrize("path", files("comms"), ids=named)
-def test_only_the_host_of_comms_uses_randomness(path: Path) -> None:
+def test_only_the_host_of_comms_uses_randomness() -> None:
     # A rehearsal hands in a host of its own, which makes the program the same each time.
-    allowed = {"secrets"} if named(path) == "comms/host.py" else set()
-    imported = {module.split(".")[0] for module, _ in imports(path)} & FORBIDDEN_IN_COMMS
-    assert imported <= allowed, f"{named(path)} imports {imported}; take tokens from the Host"
+    assert none_of(
+        f"{named(path)} imports {forbidden}; take tokens from the Host"
+        for path in files("comms")
+        for forbidden in packages(path) & FORBIDDEN_IN_COMMS
+        if (named(path), forbidden) != ("comms/host.py", "secrets")
+    )
 
 
-@pytest.mark.parametrize("path", files("comms", "scenarios", "tests"), ids=named)
-def test_nothing_sleeps(path: Path) -> None:
+def test_nothing_sleeps() -> None:
     # A sleep is either too short, on a busy machine, or too long. Wait for what is to happen.
-    if path == Path(__file__):
-        return
-    assert not re.search(r"\b(time|asyncio)\.sleep\((?!0\))", path.read_text("utf-8"))
+    assert none_of(
+        f"{named(path)} sleeps"
+        for path in files("comms", "scenarios", "tests")
+        if path != Path(__file__)
+        and re.search(r"\b(time|asyncio)\.sleep\((?!0\))", path.read_text("utf-8"))
+    )
 
 
 def test_book_does_not_use_the_modules_in_which_its_faults_are_mended() -> None:
@@ -207,16 +236,27 @@ TESTS = sorted((ROOT / "tests").glob("test_*.py"))
 PLAYERS = {"play_on_core", "play_on_socket"}
 
 
+@functools.cache
+def facts(function: ast.AST) -> tuple[bool, frozenset[str]]:
+    """Returns whether a function asserts or raises, and the names of what it calls."""
+    nodes = list(ast.walk(function))
+    calls = (node.func for node in nodes if isinstance(node, ast.Call))
+    names = (
+        call.attr if isinstance(call, ast.Attribute) else call.id
+        for call in calls
+        if isinstance(call, ast.Attribute | ast.Name)
+    )
+    return any(isinstance(node, ast.Assert | ast.Raise) for node in nodes), frozenset(names)
+
+
 def has_check(function: ast.AST, helpers: set[str]) -> bool:
     """Returns whether a function can fail: it asserts, raises, or calls a helper that does."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assert | ast.Raise):
-            return True
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func).rpartition(".")[2]
-            if name in helpers or name in ("raises", "fail") or name.startswith("assert_"):
-                return True
-    return False
+    checks, calls = facts(function)
+    return (
+        checks
+        or not calls.isdisjoint(helpers | {"raises", "fail"})
+        or any(name.startswith("assert_") for name in calls)
+    )
 
 
 @functools.cache
@@ -243,13 +283,14 @@ def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [node for node in ast.walk(parsed(path)) if isinstance(node, either)]
 
 
-@pytest.mark.parametrize("path", TESTS, ids=named)
-def test_every_test_checks_something(path: Path) -> None:
+def test_every_test_checks_something() -> None:
     # A test that only runs code passes whatever the code returns.
-    names = {function.name for function in functions_of(path)}
-    tests = {name for name in names if name.startswith("test_")}
-    unchecked = tests - checking_functions(path)
-    assert not unchecked, f"{named(path)}: {unchecked}: assert what must hold after the last line"
+    assert none_of(
+        f"{named(path)}: {function.name}: assert what must hold after the last line"
+        for path in TESTS
+        for function in functions_of(path)
+        if function.name.startswith("test_") and function.name not in checking_functions(path)
+    )
 
 
 @pytest.mark.parametrize(
@@ -287,20 +328,25 @@ def modules(*folders: str) -> list[Path]:
     return [path for path in files(*folders) if functions_of(path)]
 
 
-@pytest.mark.parametrize("path", modules("comms", "fakes"), ids=named)
-def test_every_module_has_a_test_file_of_its_name(path: Path) -> None:
+def test_every_module_has_a_test_file_of_its_name() -> None:
     # so that a reader finds the tests of a module, and sees which rules it has
-    module = path.relative_to(ROOT).with_suffix("")
-    own = "test_" + "_".join(module.parts).replace("__main__", "main") + ".py"
-    other = TESTED_WITH_OTHERS.get(named(path))
-    if other is None:
-        assert (ROOT / "tests" / own).exists(), (
-            f"{named(path)}: tests/{own} does not exist; write it, or name the file that tests "
-            "this module in TESTED_WITH_OTHERS"
-        )
-    else:
-        assert not (ROOT / "tests" / own).exists(), f"remove {named(path)} from TESTED_WITH_OTHERS"
-        assert (ROOT / "tests" / other).exists(), f"{named(path)}: tests/{other} does not exist"
+    def wrong() -> Iterator[str]:
+        for path in modules("comms", "fakes"):
+            module = path.relative_to(ROOT).with_suffix("")
+            own = "test_" + "_".join(module.parts).replace("__main__", "main") + ".py"
+            other = TESTED_WITH_OTHERS.get(named(path))
+            if other is None:
+                if not (ROOT / "tests" / own).exists():
+                    yield (
+                        f"{named(path)}: tests/{own} does not exist; write it, or name the file "
+                        "that tests this module in TESTED_WITH_OTHERS"
+                    )
+            elif (ROOT / "tests" / own).exists():
+                yield f"remove {named(path)} from TESTED_WITH_OTHERS"
+            elif not (ROOT / "tests" / other).exists():
+                yield f"{named(path)}: tests/{other} does not exist"
+
+    assert none_of(wrong())
 
 
 def test_the_modules_that_are_tested_with_others_exist() -> None:
