@@ -32,9 +32,9 @@ Case = TypeVar("Case")
 def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -> list[Any]:
     """Marks as slow the cases of all steps but the first, the middle and the last one.
 
-    `make test` cuts the link of mysql-by-mail, over POP3 and SMTP, at every step, and that of the
-    other scenarios at these three; `make check` cuts every link at every step. Steps are told apart
-    by what the function `step` returns.
+    `make test` cuts the link of mysql-by-mail over SMTP at every step, and the other links at these
+    three; `make check` cuts every link at every step. Steps are told apart by what the function
+    `step` returns.
     """
     found = list(cases)
     steps = list(dict.fromkeys(map(step, found)))

@@ -450,17 +450,19 @@ LINES = [b"CAPA", b"USER alice", b"PASS secret", b"STAT", b"LIST", b"UIDL", b"RE
 LINES += [b"DELE 2", b"RSET", b"NOOP", b"DELE 1", b"QUIT"]
 
 
-@pytest.mark.parametrize(
-    ("place", "failure"),
-    [
-        (place, failure)
-        for place in PLACES
-        for failure in FAILURES
-        if not (place == "connect" and failure.startswith("lost"))  # there is nothing to store
-    ],
-)
-def test_only_a_quit_that_was_handled_removes_messages(place: str, failure: str) -> None:
-    fault = f"pop3 {place} nth 1 {failure}"
+@pytest.mark.parametrize("place", PLACES)
+def test_only_a_quit_that_was_handled_removes_messages(place: str) -> None:
+    for failure, removes in FAILURES.items():
+        if place != "connect" or not failure.startswith("lost"):  # there is nothing to store
+            removed = messages_removed_with(f"pop3 {place} nth 1 {failure}")
+            assert place != "QUIT" or removed == int(removes), failure
+
+
+def messages_removed_with(fault: str) -> int:
+    """Returns how many messages a session with this fault removes, by its records.
+
+    Checks that the maildrop says the same.
+    """
     world, session = opened(World({"servers": ["pop3"]}, rehearsal=True, faults=[fault]))
     drain(session)
     for line in LINES:
@@ -472,9 +474,8 @@ def test_only_a_quit_that_was_handled_removes_messages(place: str, failure: str)
         drain(session)
     session.eof()
     assert world.faults.unmet() == []
-    assert world.mail.maildrop(ALICE).holder is None
+    assert world.mail.maildrop(ALICE).holder is None, fault
     records = [one for one in world.recording if isinstance(one, Record)]
-    removed = sum(record.fields.get("removed", 0) for record in records)
-    assert len(world.mail.inbox(ALICE)) == 2 - removed
-    if place == "QUIT":
-        assert removed == int(FAILURES[failure])
+    removed = sum(int(record.fields.get("removed", 0)) for record in records)
+    assert len(world.mail.inbox(ALICE)) == 2 - removed, fault
+    return removed

@@ -88,6 +88,7 @@ def play(
 # ── who is answered ──────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow  # the rows have quick tests in test_comms_replies.py and with mysql-by-mail
 @pytest.mark.parametrize(("mail", "envelope", "obeyed", "answered"), ROWS)
 def test_who_is_answered(mail: bytes, envelope: str, obeyed: bool, answered: bool) -> None:
     played = play(mail, sender=envelope, until=0)
@@ -274,6 +275,7 @@ BROKEN = {
 
 
 SLOW = {"nested five hundred deep", "ten thousand parts", "a From of a megabyte"}
+SLOW |= {"ten thousand headers", "a line of a megabyte", "a subject of a megabyte"}
 
 
 @pytest.mark.parametrize(
