@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Names the paths that differ."""
+    """Names the paths that differ and, in CI, the slow tests with the seconds that they took."""
+    _list_slow_tests(terminalreporter)
     if found := config.stash.get(TREE_DIFFERENCES, []):
         remedy = (
             "a test must leave no file behind; use tmp_path" if IN_CI else "by a test, or by you?"
@@ -106,3 +108,20 @@ def pytest_terminal_summary(
         terminalreporter.section(f"the working tree changed ({remedy})")
         for line in found:
             terminalreporter.line(line)
+
+
+# ── slow tests ───────────────────────────────────────────────────────────────
+
+
+def _list_slow_tests(terminal: pytest.TerminalReporter) -> None:
+    """Lists the slow tests with their seconds, the longest first; outside of CI only their sum."""
+    seconds: Counter[str] = Counter()
+    for report in (*terminal.stats.get("passed", ()), *terminal.stats.get("failed", ())):
+        if "slow" in report.keywords:
+            seconds[report.nodeid.partition("[")[0]] += report.duration
+    if not seconds:
+        return
+    terminal.section(f"{len(seconds)} slow tests took {sum(seconds.values()):.0f} s")
+    if IN_CI:
+        for test, took in seconds.most_common():
+            terminal.line(f"{took:7.1f}  {test}")
