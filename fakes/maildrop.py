@@ -57,7 +57,8 @@ class Row:
         every client unstuffs.
         """
         body = self.body
-        if body.count(b"\n.") != body.count(b"\r\n."):
+        # One search is enough for most mails; each costs a good part of the whole delivery.
+        if b"\n." in body and body.count(b"\n.") != body.count(b"\r\n."):
             body = _BARE_LF_BEFORE_DOT.sub(b"\r\n", body)
         ended = body.endswith(b"\r\n") or not body
         return body if ended else body + b"\r\n"

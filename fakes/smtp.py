@@ -130,6 +130,11 @@ _HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "OPTIONS", "CONNECT"})
 _IN_TRANSACTION = "READY MAIL RCPT CHUNKS BROKEN"
 _ANYWHERE = f"START {_IN_TRANSACTION}"
 
+_EXAMPLES = {
+    "FROM:": "MAIL FROM:<alice@example.org>",
+    "TO:": "RCPT TO:<bob@example.org>",
+}
+
 
 class Smtp(LineSession):
     """One SMTP connection.
@@ -211,10 +216,9 @@ class Smtp(LineSession):
     def next_unit(self) -> Unit | None:
         if self.state == "DATA":
             return self._next_content()
-        if self.offers("BDAT") and self.state != "AUTH" and not self.discarding_line:
-            chunk = _CHUNK.match(self.buffer)
-            if chunk is not None:
-                return self._next_chunk(chunk)
+        chunk = _CHUNK.match(self.buffer)
+        if chunk is not None and self._takes_chunks():
+            return self._next_chunk(chunk)
         line = self.next_line(LONGEST_LINE if self.state == "AUTH" else COMMAND_LINE)
         if line is None:
             return None
@@ -228,6 +232,10 @@ class Smtp(LineSession):
         name = verb.decode("ascii", "replace").upper()
         secrets = self._initial_response_secret(line.raw, argument) if name == "AUTH" else ()
         return Unit(line.raw, name, argument.decode("utf-8", "surrogateescape"), secrets)
+
+    def _takes_chunks(self) -> bool:
+        """Whether a BDAT command may begin here: it is offered, and this is not inside a line."""
+        return self.offers("BDAT") and self.state != "AUTH" and not self.discarding_line
 
     def _next_content(self) -> Unit | None:
         content = self.next_dotted(self.policy.size)
@@ -433,10 +441,10 @@ class Smtp(LineSession):
 
     def _path(self, keyword: str, unit: Unit) -> tuple[str, dict[str, str | None]]:
         """Returns the address and the parameters of MAIL or RCPT. Raises Refuse."""
-        example = f"{unit.verb} {keyword}<{'bob' if keyword == 'TO:' else 'alice'}@example.org>"
         text = unit.arg
         if text[: len(keyword)].upper() != keyword:
-            raise Refuse(BAD_SYNTAX._replace(text=f"Say: {example}"), "RFC 5321 §4.1.2")
+            say = f"Say: {_EXAMPLES[keyword]}"
+            raise Refuse(BAD_SYNTAX._replace(text=say), "RFC 5321 §4.1.2")
         path = text[len(keyword) :]
         if self.policy.lenient:
             path = path.lstrip(" ")
@@ -444,9 +452,8 @@ class Smtp(LineSession):
             address, rest = parse_path(path, null=keyword == "FROM:")
         except ValueError as error:
             enhanced = "5.1.3" if keyword == "TO:" else "5.1.7"
-            raise Refuse(
-                Reply(501, enhanced, f"{error}; say: {example}"), "RFC 5321 §4.1.2"
-            ) from None
+            text = f"{error}; say: {_EXAMPLES[keyword]}"
+            raise Refuse(Reply(501, enhanced, text), "RFC 5321 §4.1.2") from None
         try:
             return address, parse_parameters(rest)
         except ValueError as error:
