@@ -27,7 +27,7 @@ _TOKEN = re.compile(
 _DOT_ATOM = re.compile(rf"{_TEXT}+(?:\.{_TEXT}+)*")
 _COMMENT = re.compile(r"[()\\]")
 _SHOWN = 200  # characters of a wrong field that an error repeats
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ \u0080-\U0010ffff-]+")
+_PLAIN_NAME = re.compile(r'[^\x00-\x1f"(),.:;<>@\[\\\]\x7f]+')
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import mimetypes
 import re
 from dataclasses import dataclass
 
@@ -43,6 +42,8 @@ def safe_name(text: str) -> str:
 
 def uniquely_named(attachments: list[Attachment]) -> list[Attachment]:
     """Returns the attachments with names that are neither empty nor repeated, whatever the case."""
+    import mimetypes
+
     seen: set[str] = set()
     counts: dict[str, int] = {}  # where to go on counting, so that a thousand equal names are quick
     found = []

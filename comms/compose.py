@@ -11,9 +11,8 @@ Whatever could break the mail, or add a header to it, raises a ValueError that n
 from __future__ import annotations
 
 import dataclasses
-import email.policy
+import email
 import hashlib
-import mimetypes
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,7 +20,9 @@ from datetime import UTC, datetime
 from email.generator import BytesGenerator
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import cache
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from comms import addresses, header
 from comms.addresses import Address
@@ -30,13 +31,24 @@ from comms.clock import Clock
 from comms.header import check_line
 from comms.host import Host
 
-# The email package generates the bodies only; the headers are ours (comms.header). Seven-bit
-# bodies pass through any server.
-_BODY = email.policy.SMTP.clone(cte_type="7bit", max_line_length=header.LONGEST_LINE)
+if TYPE_CHECKING:
+    from email.policy import EmailPolicy
+
 _HAVE_AN_ATTRIBUTE = frozenset(
     "from to cc bcc reply-to subject date message-id mime-version content-type "
     "content-transfer-encoding content-disposition content-id".split()
 )
+
+
+@cache
+def _body_policy() -> EmailPolicy[EmailMessage]:
+    """How the email package generates bodies; the headers are ours (comms.header).
+
+    Seven-bit bodies pass through any server.
+    """
+    import email.policy  # takes longer than all else here, and only a mail that is sent needs it
+
+    return email.policy.SMTP.clone(cte_type="7bit", max_line_length=header.LONGEST_LINE)
 
 
 @dataclass
@@ -64,6 +76,8 @@ class Message:
 
     def attach(self, name: str, content: bytes, type: str = "", content_id: str = "") -> None:
         """Adds a file. Without a `type`, it is guessed from the name."""
+        import mimetypes
+
         guessed = type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         self.attachments.append(Attachment(name, content, guessed, content_id))
 
@@ -154,7 +168,7 @@ class Message:
         for attachment in self.attachments:
             check_line("attachments", attachment.name)
             check_line("attachments", attachment.type + attachment.content_id)
-        body = EmailMessage(policy=_BODY)
+        body = EmailMessage(policy=_body_policy())
         if self.text is not None or self.html is None:
             body.set_content(_normalized(self.text or ""))
         if self.html is not None:
@@ -182,7 +196,7 @@ class Message:
             name = attachment.name
             if attachment.type == "message/rfc822":
                 # RFC 2046 §5.2.1 forbids base64 for a mail in a mail, so it is attached parsed.
-                inner = email.message_from_bytes(attachment.content, policy=_BODY)
+                inner = email.message_from_bytes(attachment.content, policy=_body_policy())
                 body.add_attachment(inner, filename=name)
             else:
                 maintype, _, subtype = attachment.type.partition("/")
@@ -201,7 +215,7 @@ class Message:
 
 def _generated(body: EmailMessage) -> bytes:
     out = BytesIO()
-    BytesGenerator(out, mangle_from_=False, policy=_BODY).flatten(body)
+    BytesGenerator(out, mangle_from_=False, policy=_body_policy()).flatten(body)
     return out.getvalue()
 
 

@@ -9,7 +9,6 @@ import contextlib
 import os
 import secrets
 import select
-import shutil
 import signal
 import socket
 import string
@@ -18,9 +17,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 from unicodedata import category
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ProcessLike(Protocol):
@@ -157,7 +158,7 @@ class RealHost:
 
     def processes(self) -> list[Process]:
         """Reads the process table from /proc, or with psutil if it is installed, or with ps."""
-        table = _from_proc() if Path("/proc/self/stat").exists() else _from_psutil() or _from_ps()
+        table = _from_proc() if os.path.exists("/proc/self/stat") else _from_psutil() or _from_ps()
         return _without_family(table, os.getpid())
 
     def read(self, path: Path) -> str:
@@ -326,6 +327,8 @@ def _without_family(table: list[Process], own: int) -> list[Process]:
 
 def _from_proc() -> list[Process]:
     """Reads /proc (Linux). A process that ends while it is being read is left out."""
+    from pathlib import Path
+
     table = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -362,6 +365,8 @@ def _from_psutil() -> list[Process]:
 
 def _from_ps() -> list[Process]:
     """Reads the table with ps (POSIX). Raises OSError if ps does not exist or fails."""
+    import shutil
+
     command = shutil.which("ps")
     if command is None:
         raise FileNotFoundError(

@@ -14,11 +14,13 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.errors import Refused, Unreachable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOODBYE = 1.0  # seconds that a close waits for the other side to close, too
 STOPPING = 2.0  # seconds that an exchange may still take when the program is asked to stop

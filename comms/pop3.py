@@ -28,7 +28,7 @@ import re
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from comms import sasl
 from comms.clock import Clock
@@ -36,7 +36,9 @@ from comms.errors import CommsError, OddReply, Refused, TryLater, Unknown, Unrea
 from comms.link import ANSWER, Link, client_context, secure
 from comms.mailbox import Entry
 from comms.numbers import number
-from comms.settings import Server
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 T = TypeVar("T")
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from comms.errors import Refused
 from comms.numbers import number
-from comms.preparation import saslprep
 
 Responder = Callable[[bytes], bytes]
 ITERATIONS = 2_000_000  # a server that asks for more would keep the client busy for seconds
@@ -55,6 +54,8 @@ class Scram:
     def __init__(self, digest: str, user: str, password: str, nonce: str) -> None:
         self._digest = digest
         try:
+            from comms.preparation import saslprep  # only SCRAM needs its tables
+
             name, self._password = saslprep(user), saslprep(password).encode()
         except ValueError:
             # The original error quotes the text, which may be the password.

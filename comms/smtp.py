@@ -17,6 +17,7 @@ import re
 import smtplib
 import types
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from comms import sasl
 from comms.clock import Clock
@@ -24,7 +25,9 @@ from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.link import Link, client_context, secure
 from comms.numbers import number
-from comms.settings import Server
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 Failure = TryLater | Refused | Unknown
 

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import importlib.util
 import ssl
-import tempfile
 import threading
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakes.config import WorldError
+from fakes.extras import installed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REMEDY = "TLS needs the package trustme: pip install 'comms-and-fakes[tls]'"
 
 
 def available() -> bool:
     """Whether certificates can be made here."""
-    return importlib.util.find_spec("trustme") is not None
+    return installed("trustme")
 
 
 class ServerContext(ssl.SSLContext):
@@ -118,6 +119,9 @@ class Authority:
         """Loads the root certificate of an authority that no client trusts, and returns it."""
         pem: bytes = self._untrusted_ca.cert_pem.bytes()
         # ssl loads a key from a file only.
+        import tempfile
+        from pathlib import Path
+
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "self-signed.pem"
             path.write_bytes(self._untrusted_ca.private_key_pem.bytes() + pem)

@@ -107,7 +107,7 @@ class Reader:
     def read(self, config: Mapping[str, Any]) -> Config:
         """Returns the configuration. Raises WorldError."""
         hints = typing.get_type_hints(Config)
-        tables = {server.table for server in self._servers if server.switches}
+        tables = {server.table for server in self._servers if server.table}
         known = list(dict.fromkeys([*(name for name in hints if name != "switches"), *tables]))
         found = Config()
         for name, value in config.items():
@@ -189,13 +189,13 @@ class Reader:
             setattr(found, name, kind(**{key: values[key] for key in own if key in values}))
 
     def _off(self, value: object) -> dict[str, tuple[str, ...]]:
-        cores = {server.name: server.session for server in self._servers}
+        servers = {server.name: server for server in self._servers}
         found = {}
         for name, names in self._table("off", value).items():
-            if name not in cores:
-                raise self._unknown_key("off", name, cores)
+            if name not in servers:
+                raise self._unknown_key("off", name, servers)
             found[name] = self._value(f"off.{name}", names, tuple[str, ...])
-            capabilities = sorted(cores[name].capabilities)
+            capabilities = sorted(servers[name].session.capabilities)
             if found[name] and not capabilities:
                 raise self.error(
                     f"off.{name}", f"{name} has no capabilities", remedy="leave the key out"

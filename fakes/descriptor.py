@@ -1,19 +1,23 @@
 """What the rest of the package needs to know about a server, in one value.
 
-Each protocol's module ends with `SERVER = Server(…)`, and `servers.py` lists them. The world, the
-world file, `python -m fakes`, the fault grammar and the transcripts are all derived from that list.
+Each protocol's module ends with `SERVER = Server(…)`, and `servers.py` names the modules. The
+world, the world file, `python -m fakes`, the fault grammar and the transcripts are all derived from
+that list.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
-from fakes.people import Person
-from fakes.transcripts.codec import Codec, Lines
-from fakes.wire import Runtime, Session
+if TYPE_CHECKING:
+    from fakes.people import Person
+    from fakes.transcripts.codec import Codec
+    from fakes.wire import Runtime, Session
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,12 @@ class Port:
     number: int
     tls: bool = False
     policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _lines() -> Codec:
+    from fakes.transcripts.codec import Lines
+
+    return Lines()
 
 
 def _mail_login(store: Any, person: Person, program: str) -> dict[str, str]:
@@ -53,7 +63,7 @@ class Server:
     store: str = ""
     policy: type | None = None
     table: str = ""
-    codec: Callable[[], Codec] = Lines
+    codec: Callable[[], Codec] = _lines
     words: Mapping[str, Callable[[Any, str], str]] = field(default_factory=dict)
     cues: Mapping[str, Callable[[Any, str], object]] = field(default_factory=dict)
     secrets: Mapping[str, Callable[[Any, str], bytes]] = field(default_factory=dict)
@@ -87,3 +97,28 @@ class Server:
             return self.make(self.session, runtime, store, policy)
         core: Callable[[Runtime, Any, Any], Session] = self.session
         return core(runtime, store, policy)
+
+
+class _Deferred:
+    """A server of which only the name and the table of the world file are known so far."""
+
+    def __init__(self, name: str, module: str, table: str) -> None:
+        self.name, self.table = name, table
+        self._module = module
+
+    def __repr__(self) -> str:
+        return f"<Server {self.name}>"
+
+    @cached_property
+    def _server(self) -> Server:
+        server: Server = importlib.import_module(self._module).SERVER
+        assert (server.name, server.table) == (self.name, self.table), self._module
+        return server
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)
+
+
+def deferred(name: str, module: str, *, table: str = "") -> Server:
+    """Returns the server that is SERVER in a module, which is imported when it is first needed."""
+    return cast(Server, _Deferred(name, module, table))

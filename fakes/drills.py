@@ -45,7 +45,10 @@ class Stage(Protocol):
     mail: WorldMail
     people: People
     faults: Faults
-    jabber: Any  # fakes.xmpp.jabber.Jabber; a world without an XMPP server has one too
+
+    @property
+    def jabber(self) -> Any:
+        """fakes.xmpp.jabber.Jabber; a world without an XMPP server has one too."""
 
     @property
     def program(self) -> Person:

@@ -7,9 +7,10 @@ uvloop is used if it is installed. `World(loop=…)` or the environment's FAKES_
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 from collections.abc import Callable, Mapping
+
+from fakes.extras import installed
 
 LOOPS = ("asyncio", "uvloop")
 REMEDY = "uvloop is not installed: pip install 'comms-and-fakes[fast]', or write asyncio"
@@ -26,14 +27,15 @@ def loop_factory(
     if chosen not in ("", *LOOPS):
         where = "loop" if name else "FAKES_LOOP"
         raise ValueError(f"{where}: unknown loop {chosen!r}; write {' or '.join(LOOPS)}")
-    installed = importlib.util.find_spec("uvloop") is not None
     if rehearsal:
         if name == "uvloop":
             raise ValueError("loop: a rehearsal runs on asyncio; leave loop out")
         return asyncio.new_event_loop
-    if chosen == "uvloop" and not installed:
-        raise ValueError(f"loop: {REMEDY}")
-    if chosen == "asyncio" or not installed:
+    if chosen == "asyncio":
+        return asyncio.new_event_loop
+    if not installed("uvloop"):
+        if chosen:
+            raise ValueError(f"loop: {REMEDY}")
         return asyncio.new_event_loop
     import uvloop
 

@@ -10,20 +10,21 @@ mail.envelope.sender, mail.envelope.to
 
 from __future__ import annotations
 
-import email
-import email.policy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
-from email.parser import BytesHeaderParser
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fakes.confirmations import find_codes, find_urls, is_url
-from fakes.html_text import Page, read_html
 from fakes.mail_header import Headers, decode_bytes, decode_words
+
+# What reads the content of a mail is imported when the content is first read: most worlds never
+# do that, and the parser of the email package, the patterns of codes and the characters of HTML
+# take longer to import than everything else here.
+if TYPE_CHECKING:
+    from fakes.html_text import Page
 
 T = TypeVar("T")
 
@@ -94,6 +95,9 @@ class Mail:
     @cached_property
     def message(self) -> EmailMessage:
         """The parsed message."""
+        import email.policy
+        from email.parser import BytesHeaderParser
+
         policy = email.policy.default
         try:
             parsed = email.message_from_bytes(self.raw, policy=policy)
@@ -151,6 +155,8 @@ class Mail:
         That is what is written out in the text, and what words of the HTML lead to. Images such
         as tracking pixels, style sheets and attachments are not followed, so they do not count.
         """
+        from fakes.confirmations import find_urls, is_url
+
         found = [url for text in self._bodies.get("plain", []) for url in find_urls(text)]
         for page in self._pages:
             for is_href, text in page.links:
@@ -166,6 +172,8 @@ class Mail:
         It is looked for in the subject, the text and the HTML. Digits are returned without what
         separates them: `482 913` as 482913. fakes/confirmations.py says what is taken for a code.
         """
+        from fakes.confirmations import find_codes
+
         plain = self._bodies.get("plain", [])
         return find_codes([self.subject, *plain, *(page.text for page in self._pages)])
 
@@ -229,6 +237,8 @@ class Mail:
 
     @cached_property
     def _pages(self) -> list[Page]:
+        from fakes.html_text import read_html
+
         return [read_html(source) for source in self._bodies.get("html", [])]
 
 
@@ -258,8 +268,15 @@ def _is_attached(part: Message[Any, Any]) -> bool:
 def _content(part: Message[Any, Any]) -> bytes:
     payload = part.get_payload()
     if isinstance(payload, list):  # an attached message
-        policy = email.policy.SMTP.clone(refold_source="none")
         attached = [one for one in payload if isinstance(one, Message)]
-        return b"".join(_safely(partial(one.as_bytes, policy=policy)) or b"" for one in attached)
+        as_sent = partial(in_bytes, refold_source="none")
+        return b"".join(_safely(partial(as_sent, one)) or b"" for one in attached)
     decoded = _safely(lambda: part.get_payload(decode=True))
     return decoded if isinstance(decoded, bytes) else b""
+
+
+def in_bytes(message: Message[Any, Any], **policy: Any) -> bytes:
+    """Returns a message as it is sent; the keywords are those of the email package's policies."""
+    import email.policy
+
+    return message.as_bytes(policy=email.policy.SMTP.clone(**policy))

@@ -26,8 +26,8 @@ from fakes.descriptor import Port, Server
 from fakes.maildrop import Row, dot_stuff
 from fakes.mailstore import Mailstore
 from fakes.transcripts.mail import WORDS
-from fakes.wire import LineSession, Refuse, Rule, Runtime, Secret, Unit, rule
-from fakes.wire.lines import LONGEST_LINE
+from fakes.wire import Refuse, Rule, Runtime, Secret, Unit, rule
+from fakes.wire.lines import LONGEST_LINE, LineSession
 
 COMMAND_LINE = 255  # bytes with CRLF (RFC 2449 §4), an initial response included (RFC 5034 §4)
 LANGUAGES = {"en": "English"}  # tag → name in the language itself (RFC 6856 §3.2)

@@ -1,94 +1,115 @@
-"""The people of a world, the stores that its servers share, and the machine, from a Config."""
+"""The people of a world, the stores that its servers share, and the machine, from a Config.
+
+Mail is in every world. Jabber and AIM are made when they are first needed, so that a world without
+them does not pay for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from fakes.bridge import Bridge
 from fakes.config import Config, WorldError
 from fakes.host import Command, Event, Host
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
-from fakes.toc import Aim
-from fakes.toc.presence import account_from
 from fakes.wire import Runtime
 from fakes.world_mail import WorldMail
-from fakes.xmpp import Jabber, Policy
+
+if TYPE_CHECKING:
+    from fakes.toc import Aim
+    from fakes.xmpp import Jabber, Policy
 
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
 DEFAULT_SCREEN_NAMES = ("alice", "bob", "ops")
 
 
-@dataclass(frozen=True)
 class Population:
-    """Everything in a world that is neither a server nor time."""
-
-    people: People
-    mail: WorldMail
-    aim: Aim
-    jabber: Jabber
-    host: Host
-
-
-def populate(
-    config: Config,
-    runtime: Runtime,
-    bridge: Bridge,
-    *,
-    tell: Callable[[str, str], None],
-    add_event: Callable[[Event], None],
-    spend: Callable[[float], None],
-    jabber_policy: Policy | None,
-    source: str,
-) -> Population:
-    """Creates the population of a world. Raises WorldError, with `source` as the file's name.
+    """Everything in a world that is neither a server nor time.
 
     `tell(who, what)` and `add_event` add to the recording; `spend` lets time pass on the machine.
+    `served` are the names of the world's servers. Raises WorldError, with `source` as the file's
+    name, for accounts and domains that cannot be used.
     """
 
-    def wrong(key: str, error: ValueError) -> WorldError:
-        return WorldError(f"{source}: {key}: {error}")
+    def __init__(
+        self,
+        config: Config,
+        runtime: Runtime,
+        bridge: Bridge,
+        *,
+        tell: Callable[[str, str], None],
+        add_event: Callable[[Event], None],
+        spend: Callable[[float], None],
+        jabber_policy: Policy | None = None,
+        served: Collection[str] = (),
+        source: str,
+    ) -> None:
+        self._config, self._runtime, self._bridge, self._tell = config, runtime, bridge, tell
+        self._jabber_policy, self._source = jabber_policy, source
+        try:
+            self.people = People(config.person or (Person(name) for name in DEFAULT_PEOPLE))
+        except ValueError as error:
+            raise self._wrong("person", error) from None
+        domains = config.mail.domains or _domains(self.people)
+        catch_all = config.mail.catch_all
+        store = Mailstore(self.people, domains=domains, catch_all=catch_all, now=runtime.now)
+        self.mail = WorldMail(store, bridge)
+        self.host = _host(config, domains[0], runtime.now, add_event, spend)
+        # A mistake in the configuration is reported now, whatever the world serves.
+        if "toc" in served or config.aim:
+            _ = self.aim
+        contacts = any(person.contacts for person in self.people)
+        if "xmpp" in served or config.xmpp.domains or contacts:
+            _ = self.jabber
 
-    try:
-        people = People(config.person or (Person(address) for address in DEFAULT_PEOPLE))
-    except ValueError as error:
-        raise wrong("person", error) from None
-    domains = config.mail.domains or _domains(people)
-    store = Mailstore(people, domains=domains, catch_all=config.mail.catch_all, now=runtime.now)
-    try:
-        aim = _aim(config, runtime, bridge, tell)
-    except ValueError as error:
-        raise wrong("aim", error) from None
-    try:
-        jabber = Jabber(
-            runtime,
-            people,
-            policy=jabber_policy,
-            domains=config.xmpp.domains,
-            possible_domains=store.domains,
-            bridge=bridge,
-            tell=tell,
-        )
-    except ValueError as error:
-        raise wrong("xmpp", error) from None
-    host = _host(config, domains[0], runtime.now, add_event, spend)
-    return Population(people, WorldMail(store, bridge), aim, jabber, host)
+    @cached_property
+    def aim(self) -> Aim:
+        """All of AIM."""
+        from fakes.toc import Aim
+        from fakes.toc.presence import account_from
+
+        try:
+            accounts = [
+                account_from(one.screen_name, one.password, one.buddies, one.profile)
+                for one in self._config.aim
+            ]
+            accounts = accounts or [account_from(one, "secret", {}) for one in DEFAULT_SCREEN_NAMES]
+            return Aim(accounts, now=self._runtime.now, bridge=self._bridge, tell=self._tell)
+        except ValueError as error:
+            raise self._wrong("aim", error) from None
+
+    @cached_property
+    def jabber(self) -> Jabber:
+        """All of Jabber."""
+        from fakes.xmpp import Jabber
+
+        try:
+            return Jabber(
+                self._runtime,
+                self.people,
+                policy=self._jabber_policy,
+                domains=self._config.xmpp.domains,
+                possible_domains=self.mail.store.domains,
+                bridge=self._bridge,
+                tell=self._tell,
+            )
+        except ValueError as error:
+            raise self._wrong("xmpp", error) from None
+
+    def close(self) -> None:
+        """Makes sessions end silently from now on. Called on the loop's thread at the end."""
+        if "jabber" in self.__dict__:
+            self.jabber.close()
+
+    def _wrong(self, key: str, error: ValueError) -> WorldError:
+        return WorldError(f"{self._source}: {key}: {error}")
 
 
 def _domains(people: Iterable[Person]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(person.address.rpartition("@")[2] for person in people))
-
-
-def _aim(config: Config, runtime: Runtime, bridge: Bridge, tell: Callable[[str, str], None]) -> Aim:
-    if config.aim:
-        accounts = [
-            account_from(one.screen_name, one.password, one.buddies, one.profile)
-            for one in config.aim
-        ]
-    else:
-        accounts = [account_from(name, "secret", {}) for name in DEFAULT_SCREEN_NAMES]
-    return Aim(accounts, now=runtime.now, bridge=bridge, tell=tell)
 
 
 def _host(

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from fakes.descriptor import Server
 from fakes.host import Event
-from fakes.transcripts.recorder import wire_lines
 from fakes.wire import Record
 
 _PORT = re.compile(r"\b(?:127\.0\.0\.1|localhost):(\d+)\b")
@@ -34,6 +33,8 @@ class Recording:
     def add(self, entry: Record | Event) -> None:
         """Adds an entry."""
         if self._debug:
+            from fakes.transcripts.recorder import wire_lines
+
             for line in wire_lines(entry, self._servers):
                 print(line, file=sys.stderr)
         self._keep(entry)

@@ -1,21 +1,22 @@
-"""The servers of this package. A new protocol is one module and one line here."""
+"""The servers of this package. A new protocol is one module and one line here.
+
+A protocol costs nothing until a world has it: its module is imported when more is asked of a server
+than its name and its table of the world file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fakes import pop3, smtp
-from fakes.descriptor import Server
+from fakes.descriptor import Server, deferred
 from fakes.drills import DRILLS
 from fakes.faults import Drill, Fault, parse
-from fakes.toc import server as toc
-from fakes.xmpp import server as xmpp
 
 SERVERS: tuple[Server, ...] = (
-    smtp.SERVER,
-    pop3.SERVER,
-    toc.SERVER,
-    xmpp.SERVER,
+    deferred("smtp", "fakes.smtp", table="mail"),
+    deferred("pop3", "fakes.pop3", table="mail"),
+    deferred("toc", "fakes.toc.server", table="toc"),
+    deferred("xmpp", "fakes.xmpp.server", table="xmpp"),
 )
 
 

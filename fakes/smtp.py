@@ -31,8 +31,8 @@ from fakes.smtp_syntax import (
     parse_path,
 )
 from fakes.transcripts.mail import WORDS
-from fakes.wire import LineSession, Refuse, Rule, Runtime, Secret, Unit, rule
-from fakes.wire.lines import LONGEST_LINE
+from fakes.wire import Refuse, Rule, Runtime, Secret, Unit, rule
+from fakes.wire.lines import LONGEST_LINE, LineSession
 
 # 512 bytes must be accepted; the parameters of DSN and other extensions come on top of that
 # (RFC 5321 §4.5.3.1.4).

@@ -11,13 +11,10 @@ it. With `rehearsal=True`, time is simulated and each run is the same byte for b
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fakes import certificates
 from fakes.bridge import Bridge
@@ -30,13 +27,19 @@ from fakes.host import Event, Tokens
 from fakes.life import Life
 from fakes.loops import loop_factory
 from fakes.people import Person
-from fakes.population import populate
+from fakes.population import Population
 from fakes.recording import Recording, without_ports
-from fakes.servers import SERVERS, protocols
+from fakes.servers import SERVERS
 from fakes.shell import Listener, Shell
 from fakes.suggest import nearest
 from fakes.wire import Record, Runtime, Session, Want
 from fakes.wiring import Wiring, no_listener
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fakes.toc import Aim
+    from fakes.xmpp import Jabber
 
 __all__ = ["World", "WorldError"]
 
@@ -86,13 +89,14 @@ class World:
         self._interface = host
         self._wiring = Wiring(every, self.config, ports or {}, self.tls)
         self._recording = Recording(watch, every)
-        self.faults = Faults(self._wiring.vocabulary(), protocols(every), DRILLS)
+        names = frozenset(server.name for server in every)
+        self.faults = Faults(self._wiring.vocabulary(), names, DRILLS)
         self.faults.stage = lambda drill, met: drill.play(self, met)
         self.faults.on_armed = self._on_armed
         tokens = token or Tokens("server")
         self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.add)
         xmpp = self.servers.get("xmpp")
-        cast = populate(
+        self._population = Population(
             self.config,
             self.runtime,
             self._bridge,
@@ -100,14 +104,15 @@ class World:
             add_event=self._add_event,
             spend=self._time.advance,
             jabber_policy=self._wiring.policy(xmpp) if xmpp else None,
+            served=self.servers,
             source=source,
         )
-        self.people, self.mail, self.aim = cast.people, cast.mail, cast.aim
-        self.jabber, self.host = cast.jabber, cast.host
-        mail, jabber = self.mail.store, self.jabber.service
-        self._authority = certificates.Authority([mail.host, *mail.domains, *jabber.domains])
+        self.people, self.mail = self._population.people, self._population.mail
+        self.host, store = self._population.host, self.mail.store
+        domains = [*store.domains, *(self.jabber.service.domains if xmpp else ())]
+        self._authority = certificates.Authority([store.host, *domains])
         self._shell = Shell(self.runtime, self._bridge, self._authority.context, virtual=rehearsal)
-        self._shell.on_stop = self.jabber.close
+        self._shell.on_stop = self._population.close
         self._life = Life(self._shell, self._bridge, self._open, new_loop)
         self._folder: Path | None = None
         if isinstance(self._time, Rehearsal):
@@ -124,6 +129,16 @@ class World:
         return f"<World {where or ', '.join(self.servers)}>"
 
     # ── wiring ───────────────────────────────────────────────────────────────
+
+    @property
+    def aim(self) -> Aim:
+        """All of AIM: accounts, who is online, IMs, and users who act without a client."""
+        return self._population.aim
+
+    @property
+    def jabber(self) -> Jabber:
+        """All of Jabber: its state, the stanzas that were sent, and users who act in a test."""
+        return self._population.jabber
 
     @property
     def servers(self) -> Mapping[str, Server]:
@@ -191,6 +206,9 @@ class World:
     def folder(self) -> Path:
         """A folder for the program's state, removed with the world."""
         if self._folder is None:
+            import tempfile
+            from pathlib import Path
+
             self._folder = Path(tempfile.mkdtemp(prefix="world-"))
         return self._folder
 
@@ -421,5 +439,7 @@ class World:
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
+            import shutil
+
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None

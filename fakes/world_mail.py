@@ -8,7 +8,6 @@ world.mail.bounce(mail)                                     # a report to its se
 
 from __future__ import annotations
 
-import email.policy
 from dataclasses import replace
 from email.message import EmailMessage
 from fnmatch import fnmatchcase
@@ -16,7 +15,7 @@ from fnmatch import fnmatchcase
 from fakes.arrivals import Arrivals, counted
 from fakes.bridge import Bridge
 from fakes.dsn import DeliveryStatus
-from fakes.mail import Envelope, Mail, Recipient
+from fakes.mail import Envelope, Mail, Recipient, in_bytes
 from fakes.maildrop import Maildrop
 from fakes.mailstore import Mailstore
 from fakes.people import Person
@@ -140,7 +139,7 @@ class WorldMail(Arrivals[Mail]):
         `sender` is the envelope's sender: "" for a bounce, the address in From by default. Raises
         LookupError if no account has the address.
         """
-        raw = message if isinstance(message, bytes) else message.as_bytes(policy=email.policy.SMTP)
+        raw = message if isinstance(message, bytes) else in_bytes(message)
 
         def put() -> Mail:
             self._owners(to)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fakes.descriptor import Port, Server
-from fakes.wire import LineSession, Refuse, Rule, Runtime, Unit, rule
+from fakes.wire import Refuse, Rule, Runtime, Unit, rule
+from fakes.wire.lines import LineSession
 
 LIMIT = 512  # bytes of a line
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import smtplib
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -34,7 +34,7 @@ def test_uvloop_serves_real_time_unless_asyncio_is_chosen(
 
 
 def test_without_uvloop_asyncio_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "uvloop", None)
     assert loop_factory(None, rehearsal=False, environment={}) is asyncio.new_event_loop
     with pytest.raises(ValueError, match="loop: uvloop is not installed: pip install"):
         loop_factory("uvloop", rehearsal=False, environment={})

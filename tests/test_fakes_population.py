@@ -9,13 +9,13 @@ import pytest
 from fakes.bridge import Bridge
 from fakes.config import Reader, WorldError
 from fakes.host import Event
-from fakes.population import Population, populate
+from fakes.population import Population
 from fakes.servers import SERVERS
 from fakes.wire import Runtime
 
 
 def populated(config: dict[str, Any] | None = None) -> Population:
-    return populate(
+    return Population(
         Reader(SERVERS).read(config or {}),
         Runtime(lambda: 0.0, lambda length: "x" * length),
         Bridge(),
@@ -65,7 +65,7 @@ def test_what_the_machine_records_and_spends_reaches_the_world() -> None:
     events: list[Event] = []
     spent: list[float] = []
     config = {"host": {"commands": [{"run": ["df"], "takes": 2}]}}
-    host = populate(
+    host = Population(
         Reader(SERVERS).read(config),
         Runtime(lambda: 7.0, lambda length: "x" * length),
         Bridge(),

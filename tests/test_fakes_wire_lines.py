@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fakes import sasl
 from fakes.people import People, Person
-from fakes.wire import Facts, LineSession, Record, Refuse, Rule, Runtime, Unit, rule
-from fakes.wire.lines import LONGEST_LINE, Content, Line
+from fakes.wire import Facts, Record, Refuse, Rule, Runtime, Unit, rule
+from fakes.wire.lines import LONGEST_LINE, Content, Line, LineSession
 
 CAROL = Person("carol@example.test", "secret")
 

@@ -20,7 +20,8 @@ import pytest
 from fakes.servers import SERVERS
 from fakes.transcripts.player import play_on_core
 from fakes.transcripts.text import load
-from fakes.wire import LineSession, Record, Session
+from fakes.wire import Record, Session
+from fakes.wire.lines import LineSession
 from scenarios.catalogue import COMPANIONS
 
 ROOT = Path(__file__).parent.parent

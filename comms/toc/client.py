@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from comms.clock import Clock
 from comms.errors import CommsError, SettingsError, Unreachable
 from comms.host import Host
-from comms.settings import Server
 from comms.toc.buddies import Buddy, BuddyList
 from comms.toc.connection import Connection
 from comms.toc.dispatch import Dispatcher
@@ -39,6 +38,9 @@ from comms.toc.messages import (
     signon_command,
 )
 from comms.toc.rooms import Rooms
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 LONGEST_CHARACTER = len("&#1114111;")  # bytes that one character of a text may need
 

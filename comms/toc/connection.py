@@ -7,12 +7,12 @@ A `Connection` keeps what a new session needs: the watched buddies and the user'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from comms.backoff import Backoff
 from comms.clock import Clock
 from comms.errors import TryLater, Unreachable
 from comms.host import Host
-from comms.settings import Server
 from comms.toc.buddies import Buddy
 from comms.toc.messages import (
     COMMAND,
@@ -24,6 +24,9 @@ from comms.toc.messages import (
     normalize,
 )
 from comms.toc.session import UPDATES, Session
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 # Seconds between attempts to sign on again, at most: the first pause is the shortest, and each
 # later one is twice as long, up to the longest.

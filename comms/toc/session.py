@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from comms.clock import Clock
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.link import Link
-from comms.settings import Server
 from comms.toc import frames
 from comms.toc.frames import FrameError, Frames
 from comms.toc.messages import (
@@ -26,6 +26,9 @@ from comms.toc.messages import (
     normalize,
     parse,
 )
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 SYNC = 2.0  # seconds that the answer about ourselves may take; if it is late, nothing more is asked
 RATE_PAUSE = 15.0  # seconds after the first command over the rate limit; it doubles each time

@@ -10,10 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, replace
-from encodings import idna
 from functools import lru_cache
-
-from comms.preparation import nodeprep, resourceprep
 
 LONGEST = 1023  # bytes of each part (RFC 6122 §2.1)
 
@@ -62,6 +59,9 @@ _PREPARED = re.compile(
 def _parsed(text: str) -> Jid:
     if simple := _PREPARED.fullmatch(text):
         return Jid(simple[1] or "", simple[2])
+    # Its tables are imported when the first address needs them.
+    from comms.preparation import nodeprep, resourceprep
+
     # RFC 6122 §2.1: the resource is split off first, then the local part, both before any mapping.
     # A mapping could produce an @ or a slash that was not there.
     rest, slash, resource = text.partition("/")
@@ -86,6 +86,8 @@ def _domain(text: str) -> str:
     """Returns a host name in Unicode and lower case, or an IP address. Raises ValueError."""
     if text.startswith("["):
         return f"[{ipaddress.IPv6Address(text[1:-1] if text.endswith(']') else text)}]"
+    from encodings import idna
+
     labels = []
     # RFC 3490 §3.1: the ideographic full stops are dots, too.
     for label in re.split("[.\u3002\uff0e\uff61]", text.removesuffix(".")):

@@ -22,13 +22,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from xml.etree.ElementTree import Element
 
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater
 from comms.host import Host
-from comms.settings import Server
 from comms.xmpp import stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.connection import Connection
@@ -39,6 +38,9 @@ from comms.xmpp.questions import Questions
 from comms.xmpp.roster import Contact, Roster, roster_set
 from comms.xmpp.session import Session
 from comms.xmpp.stanzas import ROSTER, Message, Presence
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from comms.callbacks import call
@@ -16,7 +16,6 @@ from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.link import STOPPING
-from comms.settings import Server
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.inbox import Inbox
@@ -24,6 +23,9 @@ from comms.xmpp.keeper import Keeper
 from comms.xmpp.questions import Questions
 from comms.xmpp.session import Redirected, ResourceTaken, Session, account
 from comms.xmpp.stanzas import IQ, MESSAGE
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 REDIRECTIONS = 5  # that are followed without a pause (RFC 6120 §4.9.3.19)
 AT_ONCE = 10_000  # stanzas that one look takes in; the rest waits for the next

@@ -9,15 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from comms import sasl
 from comms.errors import CommsError, Refused, TryLater
 from comms.host import Host
-from comms.settings import Server
 from comms.xmpp.addresses import Jid
 from comms.xmpp.stanzas import PASSING
 from comms.xmpp.stream import split_tag
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 STEPS = 5  # no mechanism has more; a server that goes on asking is stopped

@@ -13,18 +13,19 @@ error, because its receiver does not exist or cannot be reached, is reported as 
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from comms.clock import Clock
 from comms.errors import CommsError, Unknown
-from comms.state import State
 from comms.xmpp import stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.stream import representable
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    from comms.state import State
     from comms.xmpp.client import Client
     from comms.xmpp.stanzas import Message
 

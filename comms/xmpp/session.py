@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from xml.etree.ElementTree import Element, SubElement
 
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.link import Link, client_context, secure
-from comms.settings import Server
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid, ascii_domain
 from comms.xmpp.login import Login
@@ -37,6 +36,9 @@ from comms.xmpp.stream import (
     stream_error,
     to_bytes,
 )
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"

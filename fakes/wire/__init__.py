@@ -7,10 +7,10 @@ does. This package does what all protocols share: it looks commands up in the le
 applies faults, keeps records, and queues output for the shell.
 
 Reading order: `unit` (units and records), `table` (the legality table), `session` (dispatch),
-`lines` (protocols made of lines); then `output`, `timers`, `effects` (what each fault does).
+`lines` (LineSession, for protocols made of lines); then `output`, `timers`, `effects` (what each
+fault does).
 """
 
-from fakes.wire.lines import LineSession
 from fakes.wire.session import BACKLOG, PENDING, Facts, Handler, Runtime, Session, TlsFacts
 from fakes.wire.table import Rule, rule
 from fakes.wire.timers import Timers
@@ -22,7 +22,6 @@ __all__ = [
     "PENDING",
     "Facts",
     "Handler",
-    "LineSession",
     "Record",
     "Refuse",
     "Rule",
