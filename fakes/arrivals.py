@@ -13,16 +13,15 @@ arrivals than expected are a failure too, because a program that sends everythin
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from fakes.bridge import Bridge
+from fakes.history import History, Snapshot
 
 TIMEOUT = 5.0  # real seconds that a test waits before it fails
-REMEMBERED = 100_000  # only the last arrivals are kept, because a server may run for months
 
 T = TypeVar("T")
 
@@ -40,8 +39,35 @@ class _Query(Generic[T]):
         return self.predicate is None and not self.wanted
 
 
+class _Search(Generic[T]):
+    """What has been found for one wait. It tests each arrival once, so that waiting costs each
+    later arrival the same, however much has come.
+    """
+
+    def __init__(self, record: Arrivals[T], n: int, query: _Query[T]) -> None:
+        self._record, self._n, self._query = record, n, query
+        self._position = 0  # in the record's history: what comes before has been tested
+        self._clears = 0
+        self._found: list[T] = []
+
+    def __call__(self) -> list[T] | None:
+        """All arrivals that fit, or None while fewer than n do. Called on the loop's thread."""
+        record = self._record
+        if self._clears != record._clears:
+            self._clears, self._found = record._clears, []
+        position, self._position = self._position, record._arrivals.end
+        for arrival in record._arrivals.since(position):
+            if record._fits(arrival, self._query):
+                self._found.append(arrival)
+        return self._found if len(self._found) >= self._n else None
+
+
 class Arrivals(Generic[T]):
     """An ordered record of what has arrived.
+
+    It keeps everything, unless `remember` limits it. `all` and the like are read-only views of what
+    there was at that moment, equal to a list; they copy nothing. A predicate is asked once about
+    each arrival.
 
     The record belongs to the loop's thread: `add_arrival` is called there. All other methods may be
     called from any thread. Timeouts are in real seconds.
@@ -65,14 +91,18 @@ class Arrivals(Generic[T]):
         selects those that such a wait counts, and `counted_noun` names them.
         """
         self._bridge = bridge
-        self._arrivals: deque[T] = deque(maxlen=REMEMBERED)
+        self._arrivals: History[T] = History()
+        # Those that a wait without a predicate counts, if these are not all.
+        self._counted: History[T] = History() if counts else self._arrivals
+        self._clears = 0  # how often `clear` was called
+        self._on_drop: Callable[[str], None] | None = None
         self._noun = noun
         self._counts = counts or _everything
         self._counted_noun = counted_noun or noun
         self._criteria = dict(criteria or {})
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {counted(len(self._arrivals), self._noun)}>"
+        return f"<{type(self).__name__} {counted(len(self.all), self._noun)}>"
 
     def add_arrival(self, *arrivals: T) -> None:
         """Records what arrives and wakes the tests that wait. Called on the loop's thread.
@@ -81,16 +111,40 @@ class Arrivals(Generic[T]):
         would wake after the first and miss that there were two.
         """
         self._arrivals.extend(arrivals)
+        if self._counted is not self._arrivals:
+            self._counted.extend(filter(self._counts, arrivals))
+        if self._on_drop is not None and self._arrivals.dropped:
+            self._on_drop(f"of the {self._noun}s that have arrived, only the last are remembered")
+            self._on_drop = None  # once is enough
         self._bridge.changed()
 
     @property
-    def all(self) -> list[T]:
+    def all(self) -> Sequence[T]:
         """Everything that has arrived so far."""
-        return self._bridge.call(lambda: list(self._arrivals))
+        return self._bridge.call(self._arrivals.snapshot)
+
+    @property
+    def all_that_count(self) -> Snapshot[T]:
+        """Everything so far that a wait without a predicate counts."""
+        return self._bridge.call(self._counted.snapshot)
 
     def clear(self) -> None:
         """Forgets what has arrived so far, so that later waits count from zero."""
-        self._bridge.call(self._arrivals.clear)
+
+        def forget() -> None:
+            self._arrivals.clear()
+            self._counted.clear()
+            self._clears += 1
+
+        self._bridge.call(forget)
+
+    def remember(self, limit: int, on_drop: Callable[[str], None] | None = None) -> None:
+        """Keeps only about that many arrivals from now on, the last ones.
+
+        `on_drop` is called with a sentence when the first one is dropped.
+        """
+        self._arrivals.limit = self._counted.limit = limit
+        self._on_drop = on_drop
 
     # ── waiting ──────────────────────────────────────────────────────────────
 
@@ -107,7 +161,7 @@ class Arrivals(Generic[T]):
         """
         __tracebackhide__ = True  # pytest shows the line of the test instead
         query = self._query(predicate, wanted, "wait_for")
-        found = self._bridge.wait_until(lambda: self._at_least(1, query), timeout)
+        found = self._bridge.wait_until(_Search(self, 1, query), timeout)
         return self._exactly(1, query, timeout, found)[0]
 
     def wait_for_n(
@@ -125,7 +179,7 @@ class Arrivals(Generic[T]):
         __tracebackhide__ = True
         _check_number(n, predicate, "wait_for")
         query = self._query(predicate, wanted, "wait_for_n")
-        found = self._bridge.wait_until(lambda: self._at_least(n, query), timeout)
+        found = self._bridge.wait_until(_Search(self, n, query), timeout)
         return self._exactly(n, query, timeout, found)
 
     async def arrival(
@@ -137,7 +191,7 @@ class Arrivals(Generic[T]):
         """Like `wait_for`, for a test that runs on a loop."""
         __tracebackhide__ = True
         query = self._query(predicate, wanted, "arrival")
-        found = await self._bridge.until(lambda: self._at_least(1, query), timeout)
+        found = await self._bridge.until(_Search(self, 1, query), timeout)
         return self._exactly(1, query, timeout, found)[0]
 
     async def arrival_n(
@@ -151,7 +205,7 @@ class Arrivals(Generic[T]):
         __tracebackhide__ = True
         _check_number(n, predicate, "arrival")
         query = self._query(predicate, wanted, "arrival_n")
-        found = await self._bridge.until(lambda: self._at_least(n, query), timeout)
+        found = await self._bridge.until(_Search(self, n, query), timeout)
         return self._exactly(n, query, timeout, found)
 
     def assert_none(
@@ -166,10 +220,7 @@ class Arrivals(Generic[T]):
         """
         __tracebackhide__ = True
         query = self._query(predicate, wanted, "assert_none")
-
-        def look() -> list[T] | None:
-            return self._at_least(1, query)
-
+        look = _Search(self, 1, query)
         found = self._bridge.wait_until(look, within) if within else self._bridge.call(look)
         if found:
             unwanted = self._name(0, query)
@@ -204,11 +255,6 @@ class Arrivals(Generic[T]):
         if query.predicate is not None and not any(reasons) and not query.predicate(arrival):
             reasons.append("the predicate returns false")
         return [reason for reason in reasons if reason]
-
-    def _at_least(self, n: int, query: _Query[T]) -> list[T] | None:
-        """All arrivals that fit, or None while fewer than n do. Called on the loop's thread."""
-        found = [arrival for arrival in self._arrivals if self._fits(arrival, query)]
-        return found if len(found) >= n else None
 
     def _exactly(self, n: int, query: _Query[T], timeout: float, found: list[T] | None) -> list[T]:
         """Returns `found` if it is n arrivals. Raises AssertionError for fewer (None) or more."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from fakes.descriptor import Server
+from fakes.history import Snapshot
 from fakes.host import Event
 from fakes.wire import Record
 
@@ -25,8 +26,10 @@ class Recording:
     def __init__(
         self, watch: Callable[[Record | Event], None] | None, servers: Iterable[Server]
     ) -> None:
-        self.entries: list[Record | Event] = []
-        self._keep = watch or self.entries.append
+        self._entries: list[Record | Event] = []
+        self._records: list[Record] = []
+        self._events: list[Event] = []
+        self._watch = watch
         self._servers = tuple(servers)
         self._debug = os.environ.get("FAKES_DEBUG", "0") not in ("", "0")
 
@@ -37,17 +40,29 @@ class Recording:
 
             for line in wire_lines(entry, self._servers):
                 print(line, file=sys.stderr)
-        self._keep(entry)
+        if self._watch is not None:
+            self._watch(entry)
+            return
+        self._entries.append(entry)
+        if isinstance(entry, Record):
+            self._records.append(entry)
+        else:
+            self._events.append(entry)
 
     @property
-    def records(self) -> list[Record]:
-        """The entries of the wire."""
-        return [entry for entry in self.entries if isinstance(entry, Record)]
+    def entries(self) -> Snapshot[Record | Event]:
+        """All entries so far."""
+        return Snapshot(self._entries)
 
     @property
-    def events(self) -> list[Event]:
-        """The entries off the wire."""
-        return [entry for entry in self.entries if isinstance(entry, Event)]
+    def records(self) -> Snapshot[Record]:
+        """The entries of the wire so far."""
+        return Snapshot(self._records)
+
+    @property
+    def events(self) -> Snapshot[Event]:
+        """The entries off the wire so far."""
+        return Snapshot(self._events)
 
 
 def without_ports(event: Event, host: str, names: Mapping[int, str]) -> Event:

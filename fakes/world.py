@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import traceback
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fakes import certificates
@@ -261,17 +261,17 @@ class World:
     # ── what happened ────────────────────────────────────────────────────────
 
     @property
-    def recording(self) -> list[Record | Event]:
+    def recording(self) -> Sequence[Record | Event]:
         """Everything that happened so far, on the wire and off it, in order."""
         return self._recording.entries
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> Sequence[Record]:
         """Everything that crossed the wire so far, in order."""
         return self._bridge.call(lambda: self._recording.records)
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> Sequence[Event]:
         """What happened off the wire: cues, and what the program printed and logged."""
         return self._bridge.call(lambda: self._recording.events)
 

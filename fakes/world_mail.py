@@ -8,6 +8,7 @@ world.mail.bounce(mail)                                     # a report to its se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from email.message import EmailMessage
 from fnmatch import fnmatchcase
@@ -72,13 +73,13 @@ class WorldMail(Arrivals[Mail]):
         store.on_acknowledged = self.add_arrival
 
     def __repr__(self) -> str:
-        mails, maildrops = len(self._arrivals), len(self.store.maildrops)
+        mails, maildrops = len(self.all), len(self.store.maildrops)
         return f"<WorldMail {counted(mails, 'mail')}, {counted(maildrops, 'maildrop')}>"
 
     # ── looking ──────────────────────────────────────────────────────────────
 
     @property
-    def messages(self) -> list[Mail]:
+    def messages(self) -> Sequence[Mail]:
         """Every message accepted so far, in order."""
         return self.all
 

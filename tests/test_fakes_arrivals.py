@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fakes.arrivals import REMEMBERED, Arrivals
+from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.world import World
 
@@ -73,10 +73,35 @@ def test_all_lists_the_arrivals_and_clear_forgets_them() -> None:
     record.assert_none()
 
 
-def test_only_the_last_arrivals_are_remembered() -> None:
+def test_all_is_what_had_arrived_at_that_moment() -> None:
+    record = arrivals("a", "b")
+    before = record.all
+    record.add_arrival("c")
+    assert (before == ["a", "b"]) and (record.all == ["a", "b", "c"])
+    record.clear()
+    assert (len(before), before[-1]) == (2, "b")
+
+
+def test_everything_is_remembered_unless_there_is_a_limit() -> None:
     record: Arrivals[int] = Arrivals(Bridge(), "number")
-    record.add_arrival(*range(REMEMBERED + 1))
-    assert len(record.all) == REMEMBERED and record.all[0] == 1
+    record.add_arrival(*range(100_001))
+    assert len(record.all) == 100_001
+
+
+def test_with_a_limit_the_last_arrivals_are_remembered_and_it_is_said_once() -> None:
+    said: list[str] = []
+    record: Arrivals[int] = Arrivals(Bridge(), "IM", counts=lambda n: n % 2 == 0)
+    record.remember(10, said.append)
+    for number in range(12):
+        record.add_arrival(number)
+    assert record.all == [*range(12)] and not said  # a quarter more may be there
+    for number in range(12, 20):
+        record.add_arrival(number)
+    assert 10 <= len(record.all) <= 12 and record.all[-1] == 19
+    assert said == ["of the IMs that have arrived, only the last are remembered"]
+    record.remember(0)
+    record.add_arrival(20)
+    assert record.all == [] and record.all_that_count == []
 
 
 def test_a_record_of_several_kinds_counts_one_of_them_unless_a_predicate_is_given() -> None:
@@ -252,6 +277,27 @@ async def test_arrival_is_awaited_on_the_test_s_own_loop(here: Arrivals[str]) ->
     asyncio.get_running_loop().call_soon(here.add_arrival, "soon")
     assert await here.arrival(lambda item: item == "soon") == "soon"
     assert await here.arrival() == "soon"
+
+
+async def test_a_wait_asks_its_predicate_once_about_each_arrival(here: Arrivals[str]) -> None:
+    asked: list[str] = []
+
+    def is_c(item: str) -> bool:
+        asked.append(item)
+        return item == "c"
+
+    here.add_arrival("a")
+    for item in "bbc":
+        asyncio.get_running_loop().call_soon(here.add_arrival, item)
+    assert await here.arrival(is_c) == "c"
+    assert asked == ["a", "b", "b", "c"]
+
+
+async def test_what_was_found_before_a_clear_does_not_count(here: Arrivals[str]) -> None:
+    here.add_arrival("old")
+    for step in (here.clear, lambda: here.add_arrival("new"), lambda: here.add_arrival("newer")):
+        asyncio.get_running_loop().call_soon(step)
+    assert await here.arrival_n(2) == ["new", "newer"]
 
 
 async def test_arrival_n_is_awaited_on_the_test_s_own_loop(here: Arrivals[str]) -> None:

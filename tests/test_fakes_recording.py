@@ -18,7 +18,7 @@ def test_records_and_events_are_kept_in_order() -> None:
     recording.add(NOOP)
     recording.add(STARTS)
     assert recording.entries == [NOOP, STARTS]
-    assert (recording.records, recording.events) == ([NOOP], [STARTS])
+    assert recording.records == [NOOP] and recording.events == [STARTS]
 
 
 def test_a_watcher_gets_each_entry_and_nothing_is_kept() -> None:

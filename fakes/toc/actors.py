@@ -8,7 +8,7 @@ assert [im.text for im in admin.heard] == [...]
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from fakes.arrivals import Arrivals
@@ -143,7 +143,7 @@ class Actor(Arrivals[Im]):
     # ── what the actor has received ──────────────────────────────────────────
 
     @property
-    def heard(self) -> list[Im]:
+    def heard(self) -> Sequence[Im]:
         """The IMs for the actor, and the messages in its rooms (their `to` is the room)."""
         return self.all
 

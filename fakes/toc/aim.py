@@ -15,7 +15,7 @@ A visible user sees another one if it watches the other, and the other is visibl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
@@ -55,7 +55,7 @@ class Aim(Arrivals[Im]):
         self._actors: dict[str, actors.Actor] = {}
 
     @property
-    def ims(self) -> list[Im]:
+    def ims(self) -> Sequence[Im]:
         """Every IM that has reached a recipient, in order."""
         return self.all
 

@@ -8,7 +8,7 @@ world.clock.at(60, lambda: ops.says("bot@example.test", "restart"))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fakes.arrivals import Arrivals
@@ -92,9 +92,9 @@ class Jabber(Arrivals[Stanza]):
     # ── what there is ────────────────────────────────────────────────────────
 
     @property
-    def messages(self) -> list[Stanza]:
+    def messages(self) -> Sequence[Stanza]:
         """The messages that were sent so far, in order."""
-        return [stanza for stanza in self.all if _is_message(stanza)]
+        return self.all_that_count
 
     @property
     def accounts(self) -> list[str]:
@@ -279,9 +279,9 @@ class Actor(Arrivals[Stanza]):
         self._session: Resource | None = None
 
     @property
-    def messages(self) -> list[Stanza]:
+    def messages(self) -> Sequence[Stanza]:
         """The messages among the stanzas received."""
-        return [stanza for stanza in self.all if stanza.kind == "message"]
+        return self.all_that_count
 
     def comes(self, show: str = "", status: str = "", priority: int = 0) -> None:
         """Comes online, or changes what it shows: `show` is "", away, chat, dnd or xa."""
