@@ -64,7 +64,7 @@ class Mailstore:
         self.people = people
         self.greylist = Greylist()
         self.domains = tuple(dict.fromkeys(domain.casefold() for domain in domains))
-        self.catch_all = frozenset(domain.casefold() for domain in catch_all)
+        self.catch_all = tuple(domain.casefold() for domain in catch_all)
         self.host = f"mail.{self.domains[0]}"
         self.now = now
         self.faults = StoreFaults()

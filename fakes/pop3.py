@@ -62,7 +62,7 @@ NEEDS_UTF8 = Reply(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How this server is configured. `off` names capabilities that it does not have."""
 

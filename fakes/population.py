@@ -1,7 +1,7 @@
 """The people of a world, the stores that its servers share, and the machine, from a Config.
 
-Mail is in every world. Jabber and AIM are made when they are first needed, so that a world without
-them does not pay for them.
+Mail is in every world. Jabber, AIM and the machine are made when they are first needed, so that a
+world without them does not pay for them.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Population:
         source: str,
     ) -> None:
         self._config, self._runtime, self._bridge, self._tell = config, runtime, bridge, tell
+        self._add_event, self._spend = add_event, spend
         self._jabber_policy, self._source = jabber_policy, source
         try:
             self.people = People(config.person or (Person(name) for name in DEFAULT_PEOPLE))
@@ -57,7 +58,6 @@ class Population:
         catch_all = config.mail.catch_all
         store = Mailstore(self.people, domains=domains, catch_all=catch_all, now=runtime.now)
         self.mail = WorldMail(store, bridge)
-        self.host = _host(config, domains[0], runtime.now, add_event, spend)
         # A mistake in the configuration is reported now, whatever the world serves.
         if "toc" in served or config.aim:
             _ = self.aim
@@ -99,6 +99,19 @@ class Population:
         except ValueError as error:
             raise self._wrong("xmpp", error) from None
 
+    @cached_property
+    def host(self) -> Host:
+        """The machine that the program under test runs on."""
+        table, domain = self._config.host, self.mail.store.domains[0]
+        host = Host(table.name or f"host.{domain}", self._runtime.now, self._add_event, self._spend)
+        for name in table.processes:
+            host.add(name)
+        for name in table.services:
+            host.service(name)
+        for command in table.commands:
+            host.commands[command.run] = Command(command.takes, command.output, command.code)
+        return host
+
     def close(self) -> None:
         """Makes sessions end silently from now on. Called on the loop's thread at the end."""
         if "jabber" in self.__dict__:
@@ -110,21 +123,3 @@ class Population:
 
 def _domains(people: Iterable[Person]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(person.address.rpartition("@")[2] for person in people))
-
-
-def _host(
-    config: Config,
-    domain: str,
-    now: Callable[[], float],
-    add_event: Callable[[Event], None],
-    spend: Callable[[float], None],
-) -> Host:
-    table = config.host
-    host = Host(table.name or f"host.{domain}", now, add_event, spend)
-    for name in table.processes:
-        host.add(name)
-    for name in table.services:
-        host.service(name)
-    for command in table.commands:
-        host.commands[command.run] = Command(command.takes, command.output, command.code)
-    return host

@@ -89,7 +89,7 @@ TOO_MANY_HOPS = Reply(554, "5.4.6", "Too many hops: the message loops")
 UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognised or not implemented")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How this server is configured. `off` names capabilities that it does not have."""
 

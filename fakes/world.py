@@ -23,7 +23,7 @@ from fakes.config import Reader, WorldError
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
 from fakes.faults import Fault, FaultError, Faults, UnmetFault
-from fakes.host import Event, Tokens
+from fakes.host import Event, Host, Tokens
 from fakes.life import Life
 from fakes.loops import loop_factory
 from fakes.people import Person
@@ -89,7 +89,7 @@ class World:
         self._interface = host
         self._wiring = Wiring(every, self.config, ports or {}, self.tls)
         self._recording = Recording(watch, every)
-        names = frozenset(server.name for server in every)
+        names = tuple(server.name for server in every)
         self.faults = Faults(self._wiring.vocabulary(), names, DRILLS)
         self.faults.stage = lambda drill, met: drill.play(self, met)
         self.faults.on_armed = self._on_armed
@@ -108,7 +108,7 @@ class World:
             source=source,
         )
         self.people, self.mail = self._population.people, self._population.mail
-        self.host, store = self._population.host, self.mail.store
+        store = self.mail.store
         domains = [*store.domains, *(self.jabber.service.domains if xmpp else ())]
         self._authority = certificates.Authority([store.host, *domains])
         self._shell = Shell(self.runtime, self._bridge, self._authority.context, virtual=rehearsal)
@@ -139,6 +139,11 @@ class World:
     def jabber(self) -> Jabber:
         """All of Jabber: its state, the stanzas that were sent, and users who act in a test."""
         return self._population.jabber
+
+    @property
+    def host(self) -> Host:
+        """The machine that the program under test runs on."""
+        return self._population.host
 
     @property
     def servers(self) -> Mapping[str, Server]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -24,14 +24,14 @@ class _Armed:
     met: int = 0  # how often it struck
 
 
-@dataclass
+@dataclass(slots=True)
 class Faults:
     """The faults of one world, counted. If none is armed, a check is one truth test."""
 
     vocabulary: dict[str, Places] = field(
         default_factory=dict
     )  # protocol → where faults may strike
-    protocols: frozenset[str] = frozenset()  # that a text may name, in this world or not
+    protocols: Collection[str] = ()  # that a text may name, in this world or not
     catalogue: Mapping[str, str | Drill] = field(default_factory=dict)  # drills by name
     armed: list[_Armed] = field(default_factory=list)
     drills: dict[Drill, bool] = field(default_factory=dict)  # → whether it has happened

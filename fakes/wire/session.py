@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from fakes.faults import EVERYWHERE, Fault, Faults, Places
@@ -32,7 +32,7 @@ def _method(verb: str) -> str:
     return "do_" + _METHODS.get(verb, verb)
 
 
-@dataclass
+@dataclass(slots=True)
 class Runtime:
     """What is passed to a core so that it needs no imports: time, randomness, faults, the log."""
 
@@ -308,6 +308,7 @@ class Session:
         return bool(faults) and faults.lacks(self.protocol, capability)
 
     @classmethod
+    @cache
     def vocabulary(cls) -> Places:
         """Returns where a fault may strike in this protocol."""
         return Places(
