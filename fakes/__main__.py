@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import dataclasses
 import errno
 import json
 import secrets
@@ -25,6 +26,7 @@ from fakes.config import WorldError
 from fakes.descriptor import Port
 from fakes.faults import FaultError
 from fakes.host import Event
+from fakes.keep import FOR_MONTHS
 from fakes.servers import SERVERS
 from fakes.transcripts.recorder import wire_lines
 from fakes.wire import Record
@@ -117,6 +119,9 @@ def _world(options: argparse.Namespace) -> World:
         for port in PORTS
         if (number := getattr(options, port.name.replace("-", "_"))) is not None
     }
+    keep = config.get("keep", {})
+    if isinstance(keep, dict):
+        config["keep"] = {**dataclasses.asdict(FOR_MONTHS), **keep}
     config["tls"] = options.tls or config.get("tls", "optional")
     if not certificates.available() and config["tls"] in ("optional", "required"):
         _without_tls(options, config["tls"], named)
@@ -128,7 +133,7 @@ def _world(options: argparse.Namespace) -> World:
         host=options.host,
         ports=ports,
         token=_token,
-        watch=(lambda one: None) if options.quiet else _show,
+        watch=_show_warning if options.quiet else _show,
         source=str(options.world or "world"),
     )
 
@@ -165,8 +170,15 @@ def _token(length: int) -> str:
 
 
 def _show(one: Record | Event) -> None:
+    _show_warning(one)
     for line in wire_lines(one):
         print(line, file=sys.stderr)
+
+
+def _show_warning(one: Record | Event) -> None:
+    """Shows that something was dropped, which `--quiet` must not hide."""
+    if isinstance(one, Event) and one.level == "warning":
+        print(one.text, file=sys.stderr)
 
 
 def _serve(world: World, options: argparse.Namespace) -> int:

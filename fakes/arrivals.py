@@ -114,7 +114,10 @@ class Arrivals(Generic[T]):
         if self._counted is not self._arrivals:
             self._counted.extend(filter(self._counts, arrivals))
         if self._on_drop is not None and self._arrivals.dropped:
-            self._on_drop(f"of the {self._noun}s that have arrived, only the last are remembered")
+            self._on_drop(
+                f"of the {self._noun}s that have arrived, only the last are remembered, because "
+                f"keep.arrivals is {self._arrivals.limit:,}"
+            )
             self._on_drop = None  # once is enough
         self._bridge.changed()
 
@@ -141,10 +144,10 @@ class Arrivals(Generic[T]):
     def remember(self, limit: int, on_drop: Callable[[str], None] | None = None) -> None:
         """Keeps only about that many arrivals from now on, the last ones.
 
-        `on_drop` is called with a sentence when the first one is dropped.
+        `on_drop` is called with a sentence when the first one is dropped, unless none are kept.
         """
         self._arrivals.limit = self._counted.limit = limit
-        self._on_drop = on_drop
+        self._on_drop = on_drop if limit else None
 
     # ── waiting ──────────────────────────────────────────────────────────────
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 
 from fakes.arrivals import counted
 from fakes.dsn import DeliveryStatus, build_report, requested
 from fakes.greylist import Greylist
+from fakes.keep import EVERYTHING, Keep
 from fakes.mail import Envelope, Mail, Recipient
 from fakes.maildrop import Maildrop, Row
 from fakes.people import People, Person
@@ -50,7 +51,8 @@ class Mailstore:
     """All mail of a world. Everything here is called on the loop's thread.
 
     `domains` are those whose mail ends here; the first one completes addresses without a domain.
-    In `catch_all` domains every address exists, each with its own maildrop.
+    In `catch_all` domains every address exists, each with its own maildrop. `keep` limits what is
+    stored; `on_drop` is called with a sentence when something is dropped.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class Mailstore:
         domains: Iterable[str] = ("example.test",),
         catch_all: Iterable[str] = (),
         now: Callable[[], float] = lambda: 0.0,
+        keep: Keep = EVERYTHING,
+        on_drop: Callable[[str], None] = _nothing,
     ) -> None:
         self.people = people
-        self.greylist = Greylist()
+        self.greylist = Greylist(keep.greylist, on_drop)
         self.domains = tuple(dict.fromkeys(domain.casefold() for domain in domains))
         self.catch_all = tuple(domain.casefold() for domain in catch_all)
         self.host = f"mail.{self.domains[0]}"
@@ -70,7 +74,11 @@ class Mailstore:
         self.faults = StoreFaults()
         # Set by the test's side: called with a message, and with the reports that it caused.
         self.on_acknowledged: Callable[..., None] = _nothing
+        self._keep, self._on_drop = keep, on_drop
         self._maildrops: dict[str, Maildrop] = {}
+        # Those that nobody owns, the one that got no mail for the longest time first.
+        self._unowned: dict[str, None] = {}
+        self._first_uid = 1  # of a new maildrop: no unique id of a dropped one may be used again
         self._pending: dict[Mail, list[DeliveryStatus]] = {}  # to be reported after the 250
         self._numbers = count(1)
 
@@ -108,7 +116,10 @@ class Mailstore:
 
     def maildrop(self, address: str) -> Maildrop:
         """The maildrop of an account. It is created when it is first needed."""
-        return self._maildrops.setdefault(address.casefold(), Maildrop(address))
+        key = address.casefold()
+        if key not in self._maildrops:
+            self._maildrops[key] = Maildrop(address, next_uid=self._first_uid)
+        return self._maildrops[key]
 
     def full(self, address: str, size: int) -> bool:
         """Whether `size` more bytes would exceed the quota of a maildrop."""
@@ -215,6 +226,40 @@ class Mailstore:
         if address == self.faults.duplicate_for:
             maildrop.append(self._trace(mail, recipient), body, mail)
             self.faults.on_duplicate()
+        if self._keep.mail is not None and maildrop.size > self._keep.mail:
+            self._drop_oldest(maildrop, self._keep.mail)
+        if self._keep.maildrops is not None and self.people.find(address) is None:
+            key = address.casefold()
+            self._unowned.pop(key, None)
+            self._unowned[key] = None
+            if len(self._unowned) > self._keep.maildrops:
+                self._drop_unowned(self._keep.maildrops)
+
+    def _drop_oldest(self, maildrop: Maildrop, limit: int) -> None:
+        """Drops the oldest mails of a maildrop, down to nine tenths of the limit."""
+        excess, uids = maildrop.size - limit * 9 // 10, set()
+        for row in islice(maildrop.rows, len(maildrop.rows) - 1):
+            if excess <= 0:
+                break
+            excess -= row.size
+            uids.add(row.uid)
+        if uids:
+            maildrop.remove(uids)
+            self._on_drop(
+                f"{maildrop.address}: dropped {counted(len(uids), 'mail')}, the oldest ones, "
+                f"because keep.mail is {limit:,} bytes"
+            )
+
+    def _drop_unowned(self, limit: int) -> None:
+        """Drops the maildrops of catch_all that got no mail for the longest time, a tenth."""
+        oldest = list(islice(self._unowned, limit // 10 + 1))
+        for key in oldest:
+            del self._unowned[key]
+            self._first_uid = max(self._first_uid, self._maildrops.pop(key).next_uid)
+        self._on_drop(
+            f"catch_all: dropped {counted(len(oldest), 'maildrop')}, those that got no mail for "
+            f"the longest time, because keep.maildrops is {limit:,}"
+        )
 
     def _trace(self, mail: Mail, recipient: str) -> bytes:
         """The trace lines of the final delivery (RFC 5321 §4.4)."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.config import Config, WorldError
 from fakes.host import Command, Event, Host
@@ -55,9 +56,16 @@ class Population:
         except ValueError as error:
             raise self._wrong("person", error) from None
         domains = config.mail.domains or _domains(self.people)
-        catch_all = config.mail.catch_all
-        store = Mailstore(self.people, domains=domains, catch_all=catch_all, now=runtime.now)
+        store = Mailstore(
+            self.people,
+            domains=domains,
+            catch_all=config.mail.catch_all,
+            now=runtime.now,
+            keep=config.keep,
+            on_drop=self._on_drop,
+        )
         self.mail = WorldMail(store, bridge)
+        self._limit(self.mail)
         # A mistake in the configuration is reported now, whatever the world serves.
         if "toc" in served or config.aim:
             _ = self.aim
@@ -77,9 +85,11 @@ class Population:
                 for one in self._config.aim
             ]
             accounts = accounts or [account_from(one, "secret", {}) for one in DEFAULT_SCREEN_NAMES]
-            return Aim(accounts, now=self._runtime.now, bridge=self._bridge, tell=self._tell)
+            aim = Aim(accounts, now=self._runtime.now, bridge=self._bridge, tell=self._tell)
         except ValueError as error:
             raise self._wrong("aim", error) from None
+        self._limit(aim)
+        return aim
 
     @cached_property
     def jabber(self) -> Jabber:
@@ -87,7 +97,7 @@ class Population:
         from fakes.xmpp import Jabber
 
         try:
-            return Jabber(
+            jabber = Jabber(
                 self._runtime,
                 self.people,
                 policy=self._jabber_policy,
@@ -98,6 +108,8 @@ class Population:
             )
         except ValueError as error:
             raise self._wrong("xmpp", error) from None
+        self._limit(jabber)
+        return jabber
 
     @cached_property
     def host(self) -> Host:
@@ -116,6 +128,14 @@ class Population:
         """Makes sessions end silently from now on. Called on the loop's thread at the end."""
         if "jabber" in self.__dict__:
             self.jabber.close()
+
+    def _limit(self, arrivals: Arrivals[Any]) -> None:
+        """Applies the limit of what is kept."""
+        if self._config.keep.arrivals is not None:
+            arrivals.remember(self._config.keep.arrivals, self._on_drop)
+
+    def _on_drop(self, text: str) -> None:
+        self._add_event(Event(self._runtime.now(), "world", text, "warning"))
 
     def _wrong(self, key: str, error: ValueError) -> WorldError:
         return WorldError(f"{self._source}: {key}: {error}")

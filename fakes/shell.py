@@ -25,6 +25,7 @@ from fakes.wire import Facts, Runtime, Session, TlsFacts, Want
 OUTPUT = 1 << 23  # bytes that may wait for a slow reader; beyond that, the connection is reset
 LINGER = 2.0  # real seconds that a closed connection waits for the client to close too
 BACKLOG = 128  # connections that the kernel keeps until they are accepted
+ERRORS = 100  # exceptions that are kept
 SESSIONS = 1000  # per listener; the next one is told that the server is crowded
 
 
@@ -509,7 +510,8 @@ class Shell:
                 error.add_note(
                     f"while it handled {session.current.verb}: {session.current.shown()!r}"
                 )
-        self.errors.append(error)
+        if len(self.errors) < ERRORS:
+            self.errors.append(error)
         if connection is not None:
             connection.abandon()
 

@@ -30,7 +30,7 @@ from fakes.people import Person
 from fakes.population import Population
 from fakes.recording import Recording, without_ports
 from fakes.servers import SERVERS
-from fakes.shell import Listener, Shell
+from fakes.shell import ERRORS, Listener, Shell
 from fakes.suggest import nearest
 from fakes.wire import Record, Runtime, Session, Want
 from fakes.wiring import Wiring, no_listener
@@ -403,7 +403,8 @@ class World:
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            raise ExceptionGroup(f"the fakes raised {len(errors)} exceptions", errors)
+            more = " or more" if len(errors) == ERRORS else ""
+            raise ExceptionGroup(f"the fakes raised {len(errors)}{more} exceptions", errors)
         unmet = self.faults.unmet()
         if unmet:
             raise UnmetFault(

@@ -98,7 +98,9 @@ def test_with_a_limit_the_last_arrivals_are_remembered_and_it_is_said_once() -> 
     for number in range(12, 20):
         record.add_arrival(number)
     assert 10 <= len(record.all) <= 12 and record.all[-1] == 19
-    assert said == ["of the IMs that have arrived, only the last are remembered"]
+    assert said == [
+        "of the IMs that have arrived, only the last are remembered, because keep.arrivals is 10"
+    ]
     record.remember(0)
     record.add_arrival(20)
     assert record.all == [] and record.all_that_count == []

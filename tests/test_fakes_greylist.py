@@ -46,3 +46,15 @@ def test_all_connections_of_a_server_share_the_list() -> None:
     assert send_mail(world, *commands)[1].startswith("450 4.2.0")
     world.clock.skip(300)
     assert send_mail(world, *commands)[-1].startswith("250 2.0.0")
+
+
+def test_beyond_the_limit_the_oldest_triples_are_forgotten_and_it_is_said() -> None:
+    said: list[str] = []
+    greylist = Greylist(limit=100, on_drop=said.append)
+    for number in range(102):
+        greylist.accepts("127.0.0.1", f"{number}@example.org", "a@b.test", now=number, delay=300)
+    assert said == ["greylist: forgot the 11 oldest triples, because keep.greylist is 100"]
+    last = ("127.0.0.1", "101@example.org", "a@b.test")
+    first = ("127.0.0.1", "0@example.org", "a@b.test")
+    assert greylist.accepts(*last, now=1000, delay=300)
+    assert not greylist.accepts(*first, now=1000, delay=300)

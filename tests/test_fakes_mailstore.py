@@ -6,6 +6,7 @@ import pytest
 
 from comms import replies
 from comms.read import read
+from fakes.keep import Keep
 from fakes.mail import Envelope, Mail, Recipient
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
@@ -239,6 +240,77 @@ def test_without_a_store_fault_unique_ids_go_on_counting(store: Mailstore) -> No
     store.purge()
     store.accept(mail(ALICE))
     assert [row.unique_id for row in store.maildrop(ALICE).rows] == ["00000003"]
+
+
+# ── what is kept ─────────────────────────────────────────────────────────────
+
+
+def limited(keep: Keep, said: list[str]) -> Mailstore:
+    people = People([Person(ALICE), Person(BOB)])
+    return Mailstore(people, catch_all=["hooks.test"], keep=keep, on_drop=said.append)
+
+
+def test_a_maildrop_with_a_limit_drops_its_oldest_mails_and_says_so() -> None:
+    said: list[str] = []
+    store = limited(Keep(mail=100_000), said)
+    bodies = [b"Subject: %d\r\n\r\n" % number + b"x" * 900 for number in range(200)]
+    for raw in bodies:
+        store.accept(mail(ALICE, raw=raw))
+        assert store.maildrop(ALICE).size <= 100_000
+    kept = [int(subject) for subject in subjects(store, ALICE)]
+    assert kept == list(range(200 - len(kept), 200)) and 70 < len(kept) < 100
+    assert [row.uid for row in store.maildrop(ALICE).rows] == [number + 1 for number in kept]
+    dropped = 200 - len(kept)
+    assert sum(int(text.split()[2]) for text in said) == dropped and len(said) < dropped
+    assert said[0].endswith("the oldest ones, because keep.mail is 100,000 bytes")
+    assert said[0].startswith("alice@example.test: dropped ")
+
+
+def test_a_mail_larger_than_the_limit_is_kept_until_the_next_one_comes() -> None:
+    said: list[str] = []
+    store = limited(Keep(mail=0), said)
+    store.accept(mail(ALICE, raw=b"Subject: one\r\n\r\n"))
+    assert (subjects(store, ALICE), said) == (["one"], [])
+    store.accept(mail(ALICE, raw=b"Subject: two\r\n\r\n"))
+    assert subjects(store, ALICE) == ["two"]
+
+
+def test_a_session_that_holds_the_maildrop_still_has_the_mails_that_are_dropped() -> None:
+    store = limited(Keep(mail=0), [])
+    store.accept(mail(ALICE, raw=b"Subject: one\r\n\r\n"))
+    maildrop = store.maildrop(ALICE)
+    maildrop.holder, rows = "a session", maildrop.rows
+    store.accept(mail(ALICE, raw=b"Subject: two\r\n\r\n"))
+    assert rows[0].mail.subject == "one" and subjects(store, ALICE) == ["two"]
+
+
+def test_maildrops_of_catch_all_are_dropped_and_no_unique_id_is_used_again() -> None:
+    said: list[str] = []
+    store = limited(Keep(maildrops=20), said)
+    for number in range(21):
+        store.accept(mail(f"{number}@hooks.test", ALICE, "0@hooks.test"))
+    kept = {maildrop.address for maildrop in store.maildrops}
+    # The one that gets mail all the time is not among the oldest, and alice owns hers.
+    assert {ALICE, "0@hooks.test", "20@hooks.test"} <= kept and "1@hooks.test" not in kept
+    assert said == [
+        "catch_all: dropped 3 maildrops, those that got no mail for the longest time, "
+        "because keep.maildrops is 20"
+    ]
+    store.accept(mail("1@hooks.test"))
+    assert [row.uid for row in store.maildrop("1@hooks.test").rows] == [2]
+
+
+def test_a_world_limits_what_it_keeps_and_a_test_s_world_keeps_everything() -> None:
+    keep = {"arrivals": 10, "mail": 10_000}
+    for config, count in (({"servers": []}, 100), ({"servers": [], "keep": keep}, 12)):
+        world = World(config, rehearsal=True)
+        for _ in range(100):
+            world.mail.deliver(ALICE, b"Subject: hi\r\n\r\n" + b"x" * 900)
+        assert len(world.mail.messages) <= count and (len(world.mail.messages) == 100) != bool(
+            world.events
+        )
+    warnings = {event.text.split(":")[0] for event in world.events if event.level == "warning"}
+    assert len(world.mail.inbox(ALICE)) < 10 and len(warnings) == 2
 
 
 def test_repr_counts_maildrops_and_mails(store: Mailstore) -> None:

@@ -96,7 +96,9 @@ def test_a_signal_that_another_thread_receives_stops_it_too() -> None:
 
 def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
     world = tmp_path / "world.toml"
-    world.write_text('[[person]]\naddress = "dora@shop.test"\n[off]\nsmtp = ["PIPELINING"]\n')
+    world.write_text(
+        '[[person]]\naddress = "dora@shop.test"\n[off]\nsmtp = ["PIPELINING"]\n[keep]\nmail = 0\n'
+    )
     options = ["--smtp", "0", "--quiet", "--world", str(world)]
     with serving(*options, "--fault", 'NOOP reply "250 as armed"') as (ready, process):
         with smtplib.SMTP(ready["smtp"][0], ready["smtp"][1], "client.example") as client:
@@ -104,8 +106,12 @@ def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
             assert not client.has_extn("pipelining")
             assert client.noop() == (250, b"as armed")
             assert client.rcpt("dora@shop.test")[0] == 503
+            for _ in range(2):
+                client.sendmail("carol@example.org", "dora@shop.test", "Subject: hi\r\n\r\n")
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30)[1] == "", "--quiet shows nothing of the wire"
+        # --quiet shows nothing of the wire, but what was dropped.
+        (said,) = process.communicate(timeout=30)[1].splitlines()
+        assert said.startswith("dora@shop.test: dropped 1 mail, ")
         assert process.returncode == 0
 
 

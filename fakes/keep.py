@@ -1,0 +1,24 @@
+"""How much a server keeps: a test needs everything, a server that runs for months must not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keep:
+    """[keep]: limits of what is kept. Without a limit, everything is.
+
+    Beyond a limit, the oldest is dropped, and an event of the level `warning` says so: for arrivals
+    once, otherwise each time, which is rare, because a tenth is dropped at once.
+    """
+
+    arrivals: int | None = None  # mails, stanzas and IMs each, for `wait_for` and the like
+    mail: int | None = None  # bytes in each maildrop, which always keeps its last mail
+    maildrops: int | None = None  # of addresses that only exist because their domain is catch_all
+    greylist: int | None = None  # triples of client, sender and recipient
+
+
+EVERYTHING = Keep()
+# For `python -m fakes`, where nobody can ask for arrivals.
+FOR_MONTHS = Keep(arrivals=0, mail=1 << 26, maildrops=1000, greylist=100_000)
