@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
 from fnmatch import fnmatchcase
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fakes.mail_header import Headers, decode_bytes, decode_words
 
@@ -29,18 +30,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAMING = ("content-disposition", "content-type")
+NO_PARAMETERS: Mapping[str, str | None] = MappingProxyType({})  # of a MAIL or RCPT command
 _RAW_NAME = re.compile(r'name="?([^";\r\n]+)')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recipient:
     """A forward-path as the client wrote it, with its RCPT parameters."""
 
     address: str
-    params: Mapping[str, str | None] = field(default_factory=dict)
+    params: Mapping[str, str | None] = field(default_factory=lambda: NO_PARAMETERS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """What the SMTP client sent about a message.
 
@@ -50,7 +52,8 @@ class Envelope:
 
     sender: str
     recipients: tuple[Recipient, ...]
-    params: Mapping[str, str | None] = field(default_factory=dict)  # of the MAIL command
+    # Of the MAIL command.
+    params: Mapping[str, str | None] = field(default_factory=lambda: NO_PARAMETERS)
     helo: str = ""
     peer: str = "127.0.0.1"
     protocol: str = "ESMTP"  # the WITH of the Received line: ESMTPS, ESMTPA, ESMTPSA …
@@ -79,20 +82,44 @@ class Attachment:
         return f"<Attachment {self.name or '(no name)'} {self.type} {len(self.content)} bytes>"
 
 
+class _read_once(Generic[T]):
+    """A property of a Mail that is computed when it is first asked for.
+
+    functools.cached_property needs a dict in each instance, which most mails would have for
+    nothing. Here the dict is made with its first entry.
+    """
+
+    def __init__(self, read: Callable[[Mail], T]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __get__(self, mail: Mail, kind: type[Mail]) -> T:
+        if mail._known is None:
+            mail._known = {}
+        name = self._read.__name__
+        if name not in mail._known:
+            mail._known[name] = self._read(mail)
+        found: T = mail._known[name]
+        return found
+
+
 class Mail:
     """A message and its envelope. `raw` holds the bytes as sent, without dot-stuffing."""
+
+    __slots__ = ("_known", "at", "envelope", "queue_id", "raw")
 
     def __init__(self, raw: bytes, envelope: Envelope, at: float = 0.0, queue_id: str = "") -> None:
         self.raw = raw
         self.envelope = envelope
         self.at = at
         self.queue_id = queue_id
+        self._known: dict[str, Any] | None = None  # what has been read so far (_read_once)
 
     def __repr__(self) -> str:
         sender, to = self.envelope.sender or "<>", ", ".join(self.envelope.to)
         return f"<Mail {sender} → {to}: {self.subject!r}>"
 
-    @cached_property
+    @_read_once
     def message(self) -> EmailMessage:
         """The parsed message."""
         import email.policy
@@ -108,7 +135,7 @@ class Mail:
 
     # ── the header ───────────────────────────────────────────────────────────
 
-    @cached_property
+    @_read_once
     def headers(self) -> Headers:
         """The decoded fields of the header, by name in any case: `headers["Reply-To"]`."""
         return Headers(self.raw)
@@ -179,7 +206,7 @@ class Mail:
 
     # ── attachments ──────────────────────────────────────────────────────────
 
-    @cached_property
+    @_read_once
     def attachments(self) -> list[Attachment]:
         """The files in the message, in order: the parts with a file name, and attached messages."""
         return [
@@ -220,7 +247,7 @@ class Mail:
             else:
                 yield part
 
-    @cached_property
+    @_read_once
     def _bodies(self) -> dict[str, list[str]]:
         """The texts that are no attachments and not empty, by kind: plain, html, other."""
         bodies: dict[str, list[str]] = {}
@@ -235,7 +262,7 @@ class Mail:
                 bodies.setdefault(kind, []).append(text.replace("\r\n", "\n"))
         return bodies
 
-    @cached_property
+    @_read_once
     def _pages(self) -> list[Page]:
         from fakes.html_text import read_html
 

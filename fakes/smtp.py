@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server
-from fakes.mail import Envelope, Mail, Recipient
+from fakes.mail import NO_PARAMETERS, Envelope, Mail, Recipient
 from fakes.mailstore import Mailstore
 from fakes.people import Person
 from fakes.smtp_syntax import (
@@ -186,7 +186,7 @@ class Smtp(LineSession):
     def _forget_transaction(self) -> None:
         """Forgets sender and recipients, but neither the greeting nor the login."""
         self._sender = ""
-        self._params: dict[str, str | None] = {}
+        self._params: Mapping[str, str | None] = NO_PARAMETERS
         self._recipients: list[Recipient] = []
         self._attempts = 0  # RCPT commands, accepted or not
         self._chunks: list[bytes] = []  # what BDAT has brought so far
@@ -242,7 +242,8 @@ class Smtp(LineSession):
         if content is None:
             return None
         refusal = Refuse(TOO_BIG, "RFC 1870 §6.3") if content.too_long else None
-        return Unit(content.raw, ".", content=content.data, refusal=refusal)
+        raw, dot = content.sent or content.data, content.sent is None
+        return Unit(raw, ".", content=content.data, refusal=refusal, final_dot=dot)
 
     def _next_chunk(self, line: re.Match[bytes]) -> Unit | None:
         """A BDAT command and its chunk are one unit: a refused chunk has been read completely.
@@ -439,7 +440,7 @@ class Smtp(LineSession):
         ):
             raise Refuse(GREYLISTED, "RFC 6647 §2.4")
 
-    def _path(self, keyword: str, unit: Unit) -> tuple[str, dict[str, str | None]]:
+    def _path(self, keyword: str, unit: Unit) -> tuple[str, Mapping[str, str | None]]:
         """Returns the address and the parameters of MAIL or RCPT. Raises Refuse."""
         text = unit.arg
         if text[: len(keyword)].upper() != keyword:
@@ -455,11 +456,11 @@ class Smtp(LineSession):
             text = f"{error}; say: {_EXAMPLES[keyword]}"
             raise Refuse(Reply(501, enhanced, text), "RFC 5321 §4.1.2") from None
         try:
-            return address, parse_parameters(rest)
+            return address, parse_parameters(rest) or NO_PARAMETERS
         except ValueError as error:
             raise Refuse(BAD_SYNTAX._replace(text=str(error)), "RFC 5321 §4.1.2") from None
 
-    def _check_params(self, params: dict[str, str | None], known: dict[str, Parameter]) -> None:
+    def _check_params(self, params: Mapping[str, str | None], known: dict[str, Parameter]) -> None:
         """Raises Refuse for a parameter that is unknown, not offered, or has a wrong value."""
         for name, value in params.items():
             parameter = known.get(name)

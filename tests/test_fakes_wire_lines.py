@@ -137,7 +137,8 @@ def test_dots_are_removed_and_only_crlf_dot_crlf_ends_content(
     session: Login, sent: bytes, data: bytes
 ) -> None:
     session.buffer += sent + b"NEXT"
-    assert session.next_dotted(100) == Content(sent, data)
+    content = session.next_dotted(100)
+    assert content is not None and (content.raw, content.data) == (sent, data)
     assert session.buffer == b"NEXT"
 
 
@@ -177,7 +178,8 @@ def test_content_is_the_same_however_it_is_chopped(lines: list[bytes], data: st.
         session.buffer += sent[at : at + step]
         at += step
         content = session.next_dotted(1000)
-    assert content is not None and content.data == b"".join(line + b"\r\n" for line in lines)
+    assert content is not None and content.raw == sent
+    assert content.data == b"".join(line + b"\r\n" for line in lines)
 
 
 # ── content that is counted ──────────────────────────────────────────────────
@@ -187,13 +189,13 @@ def test_counted_content_is_taken_with_the_line_before_it(session: Login) -> Non
     session.buffer += b"B 4\r\nab"
     assert session.next_counted(5, 4, 100) is None
     session.buffer += b"\r\nNEXT"
-    assert session.next_counted(5, 4, 100) == Content(b"B 4\r\nab\r\n", b"ab\r\n")
+    assert session.next_counted(5, 4, 100) == Content(b"ab\r\n", b"B 4\r\nab\r\n")
     assert session.buffer == b"NEXT"
 
 
 def test_empty_counted_content_is_complete_at_once(session: Login) -> None:
     session.buffer += b"B 0\r\n"
-    assert session.next_counted(5, 0, 100) == Content(b"B 0\r\n", b"")
+    assert session.next_counted(5, 0, 100) == Content(b"", b"B 0\r\n")
 
 
 def test_counted_content_over_the_limit_is_consumed_and_reported(session: Login) -> None:
@@ -203,7 +205,7 @@ def test_counted_content_over_the_limit_is_consumed_and_reported(session: Login)
         assert session.next_counted(7, 500, 200) is None
         assert len(session.buffer) == 7, "nothing of it is kept"
     session.buffer += b"x" * 100 + b"NEXT"
-    assert session.next_counted(7, 500, 200) == Content(b"B 500\r\n", b"", too_long=True)
+    assert session.next_counted(7, 500, 200) == Content(b"", b"B 500\r\n", too_long=True)
     assert session.buffer == b"NEXT"
 
 

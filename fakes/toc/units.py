@@ -82,7 +82,7 @@ class FrameReader:
         self._last = frame.sequence
         unit = self._unit(frame, raw, user)
         if step != 1:
-            unit.fields["step"] = step
+            unit.fields = {**unit.fields, "step": step}
             if self._check_sequence:
                 unit.verb = ""
                 unit.refusal = Drop(f"the sequence number is {step} further, not 1")

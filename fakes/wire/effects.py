@@ -6,12 +6,13 @@ the same way, through the few methods of a session that `Target` lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fakes.faults import Fault
 from fakes.wire.output import Output
+from fakes.wire.unit import NO_FIELDS
 from fakes.wire.want import Want
 
 
@@ -22,7 +23,7 @@ class Message:
     raw: bytes
     section: str = ""
     visible: tuple[int, int] | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from fakes import sasl
 from fakes.wire.session import Facts, Runtime, Session
-from fakes.wire.unit import Refuse, Secret, Unit
+from fakes.wire.unit import FINAL_DOT, Refuse, Secret, Unit
 
 LONGEST_LINE = 12288  # bytes with CRLF of an answer to a challenge (RFC 4954 §4)
 
@@ -29,11 +29,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Content:
-    """A message body as sent (`raw`) and as meant (`data`), with dots unstuffed."""
+    """A message body as meant (`data`), with dots unstuffed, and as it was sent (`raw`).
 
-    raw: bytes
+    In nearly every message the two differ in the final dot only. Then `sent` is None, so that the
+    body is in memory once, in the stored mail and in the record of the wire.
+    """
+
     data: bytes
+    sent: bytes | None = None
     too_long: bool = False
+
+    @property
+    def raw(self) -> bytes:
+        """The body as it was sent."""
+        return self.data + FINAL_DOT if self.sent is None else self.sent
 
 
 class LineSession(Session):
@@ -113,14 +122,13 @@ class LineSession(Session):
                 if self._scanned > limit and self._size_without_dots() > limit:
                     self._discard_scanned()
                 return None
-        raw = self._taken(end + 3)
-        data = raw[:-3]
-        if b"." in data:
-            # RFC 5321 §4.5.2: the first dot of a line is removed, whatever follows it.
-            data = data.replace(b"\r\n.", b"\r\n")
-            data = data[1:] if data.startswith(b".") else data
+        stuffed = self._taken(end)
+        del self.buffer[: len(FINAL_DOT)]
+        # RFC 5321 §4.5.2: the first dot of a line is removed, whatever follows it.
+        data = stuffed.replace(b"\r\n.", b"\r\n").removeprefix(b".")
+        sent = None if len(data) == len(stuffed) else stuffed + FINAL_DOT
         too_long, self._truncated = self._truncated or len(data) > limit, False
-        return Content(raw, data, too_long)
+        return Content(data, sent, too_long)
 
     def next_counted(self, start: int, count: int, limit: int) -> Content | None:
         """Takes `start` bytes that are in the buffer already and the `count` bytes after them.
@@ -137,11 +145,11 @@ class LineSession(Session):
             if self._discard:
                 return None
             self._truncated = False
-            return Content(self._taken(start), b"", too_long=True)
+            return Content(b"", self._taken(start), too_long=True)
         if len(self.buffer) < start + count:
             return None
         raw = self._taken(start + count)
-        return Content(raw, raw[start:])
+        return Content(raw[start:], raw)
 
     @property
     def discarding_line(self) -> bool:

@@ -17,7 +17,7 @@ from fakes.wire.effects import Answer, Message
 from fakes.wire.output import Output
 from fakes.wire.table import Rule
 from fakes.wire.timers import Timers
-from fakes.wire.unit import Record, Refuse, Secret, Unit
+from fakes.wire.unit import NO_FIELDS, DottedRecord, Record, Refuse, Secret, Unit
 from fakes.wire.want import Want
 
 PENDING = 1 << 20  # bytes of unsent output above which no more input is handled
@@ -266,7 +266,7 @@ class Session:
         self, raw: bytes, section: str = "", visible: tuple[int, int] | None = None, **fields: Any
     ) -> None:
         """Sends bytes to the client and records them; for `visible` and `fields`, see Record."""
-        self.transmit(Message(raw, section, visible, fields))
+        self.transmit(Message(raw, section, visible, fields or NO_FIELDS))
 
     def close(self, want: Want = Want.CLOSE) -> None:
         """Ends the connection once the output is written."""
@@ -300,7 +300,7 @@ class Session:
     def note(self, **fields: Any) -> None:
         """Adds decoded facts to the record of the unit that is being handled."""
         if self.current is not None:
-            self.current.fields.update(fields)
+            self.current.fields = {**self.current.fields, **fields}
 
     def lacks(self, capability: str) -> bool:
         """Whether a fault of this world has switched a capability off."""
@@ -379,7 +379,8 @@ class Session:
 
     def _record_unit(self, unit: Unit, fault: Fault | None) -> None:
         row = self.verbs.get(unit.verb)
-        self.current = record = Record(
+        kind = DottedRecord if unit.final_dot else Record
+        self.current = record = kind(
             self.runtime.now(),
             self.protocol,
             self.facts.number,

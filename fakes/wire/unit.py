@@ -7,8 +7,14 @@ wire shown beside a failed test. Records keep raw bytes and are only formatted w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
+
+FINAL_DOT = b".\r\n"  # the line that ends a message (RFC 5321 §4.1.1.4)
+# Shared, because most units and records have no fields, and a test may keep a million of them.
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Refuse(Exception):
@@ -53,7 +59,10 @@ class Unit:
     content: Any = None
     refusal: Refuse | None = None
     visible: tuple[int, int] | None = None  # the span worth showing to people; None: all of it
-    fields: dict[str, Any] = field(default_factory=dict)  # decoded facts for the record
+    fields: Mapping[str, Any] = field(
+        default_factory=lambda: NO_FIELDS
+    )  # decoded facts for the record
+    final_dot: bool = False  # `raw` was followed by the final dot, which is not in it
 
 
 @dataclass(slots=True)
@@ -75,7 +84,7 @@ class Record:
     person: str = ""
     fault: str = ""
     secrets: tuple[Secret, ...] = ()
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
     visible: tuple[int, int] | None = (
         None  # the span worth showing (a frame has a header before it)
     )
@@ -88,3 +97,19 @@ class Record:
             shown += self.raw[last : secret.start] + b"{" + secret.label.encode() + b"}"
             last = secret.end
         return shown + self.raw[last:end]
+
+
+class DottedRecord(Record):
+    """The record of a message. It shares its bytes with the mail, in which the final dot is not."""
+
+    __slots__ = ("_content",)
+    _content: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """The message as it was sent."""
+        return self._content + FINAL_DOT
+
+    @raw.setter
+    def raw(self, content: bytes) -> None:
+        self._content = content

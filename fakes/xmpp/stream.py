@@ -124,7 +124,7 @@ class Xmpp(Session):
         self.timers.cancel("rest")
         self._unit = unit = read_unit(piece, self._login)
         if piece.kind == "error" and (remark := foreign(begin)):
-            unit.fields["remark"] = remark
+            unit.fields = {**unit.fields, "remark": remark}
         return unit
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
