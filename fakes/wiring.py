@@ -23,7 +23,8 @@ class Wiring:
         self, every: tuple[Server, ...], config: Config, ports: Mapping[str, int], tls: str
     ) -> None:
         self._config, self._ports, self._tls = config, ports, tls
-        self._check_ports(every)
+        if ports:
+            self._check_ports(every)
         names = config.servers
         chosen = [server for server in every if names is None or server.name in names]
         if ports:

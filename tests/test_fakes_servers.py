@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from fakes.config import WorldError
+from fakes.descriptor import deferred
 from fakes.faults import FaultError
 from fakes.servers import SERVERS
+from fakes.smtp import Smtp
 from fakes.transcripts.player import play_on_core, play_on_socket
 from fakes.transcripts.recorder import render
 from fakes.transcripts.text import parse
@@ -17,6 +22,7 @@ from fakes.world import World
 from tests import linechat
 from tests.bare_core import exchanged
 
+ROOT = Path(__file__).parent.parent
 WITH_CHAT = (*SERVERS, linechat.SERVER)  # the one line
 
 DIALOGUE = parse(
@@ -84,3 +90,31 @@ def test_the_other_servers_run_beside_it() -> None:
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
 def test_the_first_port_of_every_server_has_the_name_of_the_server(server: object) -> None:
     assert server.ports[0].name == server.name  # type: ignore[attr-defined]
+
+
+def test_a_protocol_is_imported_when_a_world_has_it() -> None:
+    program = """
+import sys
+from fakes import World
+
+def imported():
+    names = ("smtp", "pop3", "toc", "xmpp", "confirmations", "html_text")
+    return " ".join(name for name in names if f"fakes.{name}" in sys.modules)
+
+print(imported())
+print(imported() if World({"servers": ["smtp"], "tls": "off"}) else "")
+print(imported() if World({"servers": ["smtp"], "xmpp": {"anonymous": True}}) else "")
+print(imported() if World({"servers": ["pop3"]}).aim.online == [] else "")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["", "smtp", "smtp xmpp", "smtp pop3 toc xmpp"]
+
+
+def test_a_server_that_is_not_imported_yet_can_be_used_like_any_other() -> None:
+    by_name = {server.name: server for server in SERVERS}
+    assert repr(deferred("smtp", "fakes.smtp", table="mail")) == "<Server smtp>"
+    assert by_name["smtp"].session is Smtp and by_name["smtp"].ports[0].number == 1025
+    with pytest.raises(AttributeError, match="no attribute 'prots'"):
+        by_name["smtp"].prots  # type: ignore[attr-defined]  # noqa: B018
