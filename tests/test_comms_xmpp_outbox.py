@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
+import comms.xmpp
 from comms.errors import CommsError, Unknown, Unreachable
 from comms.state import State
 from comms.xmpp import Jid, Message, Outbox, stanzas
@@ -235,3 +236,9 @@ def test_a_thread_that_is_too_long_is_left_out_of_an_answer(state: State) -> Non
     outbox.put(THEM, "done", Rehearsal().time(), "chat", "&" * 60_000, answer=True)
     assert flush(outbox, jabber) == [("done", "sent")]
     stanzas.check_length(jabber.sent[0])
+
+
+def test_the_package_imports_the_outbox_when_it_is_named_and_knows_no_other_name() -> None:
+    assert comms.xmpp.Outbox is Outbox and "Outbox" in comms.xmpp.__all__
+    with pytest.raises(AttributeError, match="has no attribute 'Outbocks'"):
+        comms.xmpp.Outbocks  # type: ignore[attr-defined]  # noqa: B018

@@ -315,6 +315,7 @@ def test_a_test_without_a_check_is_recognised(tmp_path: Path, body: str, found: 
 # Modules without a test file of their own → the file that tests them. Write a test file if a module
 # gets decisions of its own.
 TESTED_WITH_OTHERS = {
+    "comms/xmpp/__init__.py": "test_comms_xmpp_outbox.py",
     "fakes/sasl/context.py": "test_fakes_sasl_simple.py",
     "fakes/toc/server.py": "test_fakes_toc.py",
     "fakes/xmpp/extensions/ping.py": "test_fakes_xmpp_extensions.py",

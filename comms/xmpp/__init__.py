@@ -7,10 +7,24 @@ Reading order: `addresses`, `stream` (XML without a socket), `payloads` (message
 `client` (what a program calls), and `outbox` (messages that wait until they can be sent).
 """
 
+from typing import TYPE_CHECKING
+
 from comms.xmpp.addresses import Jid
 from comms.xmpp.client import Client
-from comms.xmpp.outbox import Outbox
 from comms.xmpp.roster import Contact, Roster
 from comms.xmpp.stanzas import Message, Presence
+
+if TYPE_CHECKING:
+    from comms.xmpp.outbox import Outbox
+else:
+
+    def __getattr__(name):
+        """Imports the outbox when a program names it: most have none."""
+        if name != "Outbox":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from comms.xmpp.outbox import Outbox
+
+        return Outbox
+
 
 __all__ = ["Client", "Contact", "Jid", "Message", "Outbox", "Presence", "Roster"]

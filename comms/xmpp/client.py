@@ -33,7 +33,6 @@ from comms.xmpp.addresses import Jid
 from comms.xmpp.connection import Connection
 from comms.xmpp.dispatch import Dispatcher
 from comms.xmpp.inbox import Inbox, take
-from comms.xmpp.outbox import Outbox
 from comms.xmpp.questions import Questions
 from comms.xmpp.roster import Contact, Roster, roster_set
 from comms.xmpp.session import Session
@@ -41,6 +40,7 @@ from comms.xmpp.stanzas import ROSTER, Message, Presence
 
 if TYPE_CHECKING:
     from comms.settings import Server
+    from comms.xmpp.outbox import Outbox
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
