@@ -38,7 +38,8 @@ class Desk:
 
     def handle(self, text: str) -> None:
         tag, _, rest = text.partition(" ")
-        self.dispatcher.handle(fromstring(f"{tag} xmlns='jabber:client' {rest}"))
+        element = fromstring(f"{tag} xmlns='jabber:client' {rest}")
+        self.dispatcher.handle(element, len(text))
 
     def answers(self) -> list[tuple[str | None, str]]:
         return [(answer.get("type"), stanzas.condition(answer)) for answer in self.sent]
@@ -253,7 +254,7 @@ def test_messages_that_come_back_are_remembered_up_to_a_limit(desk: Desk) -> Non
 
 def test_an_answer_that_is_too_long_becomes_an_error(desk: Desk) -> None:
     def send(element: Element) -> None:
-        stanzas.check_length(element)
+        stanzas.checked_bytes(element)
         desk.sent.append(element)
 
     desk.dispatcher._send = send

@@ -215,7 +215,7 @@ def test_a_state_of_an_older_version_goes_on(state: State) -> None:
 
     class Strict(Answering):
         def send(self, element: Element) -> None:
-            stanzas.check_length(element)
+            stanzas.checked_bytes(element)
 
     assert flush(Outbox(state), Strict()) == [("old", "given-up")], "it was stored without a limit"
 
@@ -235,7 +235,7 @@ def test_a_thread_that_is_too_long_is_left_out_of_an_answer(state: State) -> Non
     outbox, jabber = Outbox(state), Answering()
     outbox.put(THEM, "done", Rehearsal().time(), "chat", "&" * 60_000, answer=True)
     assert flush(outbox, jabber) == [("done", "sent")]
-    stanzas.check_length(jabber.sent[0])
+    stanzas.checked_bytes(jabber.sent[0])
 
 
 def test_the_package_imports_the_outbox_when_it_is_named_and_knows_no_other_name() -> None:

@@ -189,7 +189,7 @@ def test_an_answer_that_would_be_too_long_is_shorter(
     asked = stanzas.Message(Jid.parse(THEM), "?", "chat", thread=thread)
     answer = asked.reply(text)
     answer.set("id", "1" * 12)
-    stanzas.check_length(answer)
+    stanzas.checked_bytes(answer)
     found = (answer.findtext("{jabber:client}body"), answer.findtext("{jabber:client}thread"))
     assert found == (kept[0], kept[1] or None)
 
@@ -198,7 +198,7 @@ def test_an_answer_that_would_be_too_long_is_shorter(
 def test_the_longest_answer_of_all_fits(kind: str) -> None:
     far = Jid("l" * 1023, "d" * 63, "r" * 1023)
     answer = stanzas.Message(far, "?", kind, thread="&" * 9_999).reply("&" * 9_999)
-    stanzas.check_length(answer)
+    stanzas.checked_bytes(answer)
     assert answer.findtext("{jabber:client}body") == stanzas.TOO_LONG
 
 
@@ -212,7 +212,7 @@ def test_the_longest_answer_of_all_fits(kind: str) -> None:
 )
 def test_a_stanza_that_some_server_refuses_is_a_value_error(element: Element) -> None:
     with pytest.raises(ValueError, match=r"too long.*split it"):
-        stanzas.check_length(element)
+        stanzas.checked_bytes(element)
 
 
 # ── which message it was ─────────────────────────────────────────────────────

@@ -165,6 +165,46 @@ def test_ever_new_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     assert reader.next() == End()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a>x</a><b/>",
+        "<a><a>x</a></a><b/>",
+        "<a><a/></a ><a>y</a>",
+        "<a></a ><a>y</a>",
+        "<a>x</ab></a>",
+        "<a><![CDATA[</a>]]></a><b/>",
+        "<a><!-- </a> --></a>",
+        "<a><?x </a> ?></a>",
+        "<a b='/>'>x</a><a>y</a>",
+        "<a b='>'/><a>y</a>",
+        '<a b="\'>"/><a>y</a>',
+        "<a b='</a>'>x</a>",
+        "<a/ ><a>y</a>",
+        "<a/><a>y</a>",
+        "<a/></a><a>y</a>",
+        "<a xmlns='b'>x</a></stream:stream>",
+        " <a>x</a> <b>y</b> z",
+    ],
+)
+def test_events_and_the_rest_do_not_depend_on_what_arrives_together(text: str) -> None:
+    def events(size: int) -> list[tuple[object, bytes, int]]:
+        """Returns the events with the bytes after each of them, and with its size."""
+        reader, found = opened(), []
+        data = text.encode()
+        try:
+            for at in range(0, len(data), size):
+                reader.feed(data[at : at + size])
+                while (event := reader.next()) is not None:
+                    shown = tostring(event) if isinstance(event, Element) else event
+                    found.append((shown, reader.rest + data[at + size :], reader.size))
+        except Malformed as error:
+            found.append((error.condition, b"", 0))
+        return found
+
+    assert events(len(text)) == events(1)
+
+
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_are_events_or_malformed(data: bytes, inside: bool) -> None:
     reader = opened() if inside else Reader()

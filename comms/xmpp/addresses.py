@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 LONGEST = 1023  # bytes of each part (RFC 6122 §2.1)
@@ -36,7 +36,7 @@ class Jid:
     @property
     def bare(self) -> Jid:
         """The account, without the resource."""
-        return replace(self, resource="") if self.resource else self
+        return _account(self.local, self.domain) if self.resource else self
 
     @property
     def is_account(self) -> bool:
@@ -47,6 +47,11 @@ class Jid:
         local = f"{self.local}@" if self.local else ""
         resource = f"/{self.resource}" if self.resource else ""
         return local + self.domain + resource
+
+
+@lru_cache(maxsize=1024)
+def _account(local: str, domain: str) -> Jid:
+    return Jid(local, domain)
 
 
 # Most addresses need no preparation. A contact list of many thousands would take seconds with it.

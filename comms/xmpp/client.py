@@ -152,7 +152,7 @@ class Client:
         text is too long.
         """
         status = stanzas.presence(show=show, text=text, priority=priority)
-        stanzas.check_length(status)  # before it is kept: it would break each reconnection
+        stanzas.checked_bytes(status)  # before it is kept: it would break each reconnection
         self._status = status
         if self.connected:
             self.send(self._status)
@@ -189,7 +189,7 @@ class Client:
         address = Jid.of(to)
         element = stanzas.message(address, text, kind)
         element.set("id", self._connection.next_id())
-        stanzas.check_length(element)
+        stanzas.checked_bytes(element)
         # The roster may have changed since the last look, and with it who has authorised us.
         self._connection.look(())
         if later is not None and not (self.connected and self.subscribed_to(address)):

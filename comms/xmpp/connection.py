@@ -41,7 +41,8 @@ class Connection:
     """An account's connection, which is not established until `connect` is called.
 
     `greet` is called with each new session, before the program can use it; `handle` with each
-    stanza that arrives and passes the filters; `lost` after a session has been lost.
+    stanza that arrives and passes the filters, and the bytes that it had; `lost` after a session
+    has been lost.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Connection:
         questions: Questions,
         *,
         greet: Callable[[Session], None],
-        handle: Callable[[Element], None],
+        handle: Callable[[Element, int], None],
         lost: Callable[[], None],
     ) -> None:
         self.incoming: list[Filter] = []
@@ -200,12 +201,11 @@ class Connection:
         if element.tag in (MESSAGE, IQ) and not element.get("id"):
             element.set("id", self.next_id())
         passed = self._filtered(element, self.outgoing)
-        if passed is not None:
-            stanzas.check_length(passed)
+        data = stanzas.checked_bytes(passed) if passed is not None else b""
         session = self.required()
         try:
             if passed is not None:
-                session.send(passed)
+                session.send_bytes(data)
         except CommsError as error:
             self._lose(error)
             raise
@@ -302,7 +302,8 @@ class Connection:
 
     def _take_one(self, for_answer: bool = False) -> bool:
         """Handles one stanza. Returns False if none has arrived, or if the inbox is full."""
-        if self.session is None:
+        session = self.session
+        if session is None:
             return False
         if not self._inbox.has_room(4 if for_answer else 1):
             if for_answer:
@@ -312,20 +313,20 @@ class Connection:
             # The rest waits in the kernel and finally in the server, where it costs us no memory.
             return False
         try:
-            element = self.session.receive(self._clock.time())
+            element = session.receive(self._clock.time())
         except CommsError as error:
             self._lose(error)
             return False
         if element is None:
             return False
         self._keeper.heard()
-        self._filter_and_handle(element)
+        self._filter_and_handle(element, session.size)
         return True
 
-    def _filter_and_handle(self, element: Element) -> None:
+    def _filter_and_handle(self, element: Element, size: int) -> None:
         filtered = self._filtered(element, self.incoming)
         if filtered is not None:
-            self._handle(filtered)
+            self._handle(filtered, size)
 
     def _filtered(self, element: Element, filters: list[Filter]) -> Element | None:
         """Returns what the filters make of a stanza; None if one drops it or raises."""

@@ -15,7 +15,9 @@ from comms.xmpp.inbox import Inbox
 from comms.xmpp.questions import Questions
 from comms.xmpp.roster import Roster
 from comms.xmpp.stanzas import IQ, MESSAGE, PRESENCE, ROOM_USER, ROSTER, Message
-from comms.xmpp.stream import split_tag, to_bytes
+from comms.xmpp.stream import split_tag
+
+_REQUEST = f"{{{stanzas.RECEIPTS}}}request"
 
 RETURNED = 1000  # messages that have come back and are remembered
 ROOMS = 1000  # rooms that are remembered as such
@@ -52,21 +54,25 @@ class Dispatcher:
         self._clock, self._host = clock, host
         self._own, self._send, self._delayed = own, send, delayed
 
-    def handle(self, element: Element) -> None:
-        """Handles one stanza. Never raises for what a stranger may have written into it."""
-        handlers = {MESSAGE: self._message, PRESENCE: self._presence, IQ: self._iq}
-        handle = handlers.get(element.tag)
-        if handle is None:
-            return
+    def handle(self, element: Element, size: int) -> None:
+        """Handles one stanza, which arrived in `size` bytes.
+
+        Never raises for what a stranger may have written into it.
+        """
         try:
-            handle(element)
+            if element.tag == MESSAGE:
+                self._message(element, size)
+            elif element.tag == PRESENCE:
+                self._presence(element)
+            elif element.tag == IQ:
+                self._iq(element)
         except ValueError as error:
             self._host.log("stanza-ignored", "warning", trouble=str(error))
         except CommsError:
             # An answer could not be sent. The connection has logged why.
             pass
 
-    def _message(self, element: Element) -> None:
+    def _message(self, element: Element, size: int) -> None:
         message = stanzas.read_message(element, self._clock.time())
         sender = str(message.sender or "")
         if message.kind == "error":
@@ -81,8 +87,8 @@ class Dispatcher:
         if message.unreadable:
             found = payloads.names(element)
             self._host.log("message-unreadable", "warning", sender=sender, payload=found)
-        self._inbox.put(message, len(to_bytes(element)))
-        if element.find(f"{{{stanzas.RECEIPTS}}}request") is not None and message.id:
+        self._inbox.put(message, size)
+        if message.id and element.find(_REQUEST) is not None:
             self._acknowledge(message)
 
     def _returned(self, message: Message) -> None:

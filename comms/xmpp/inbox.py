@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
@@ -39,6 +40,14 @@ class Inbox:
         # contact → (show, text) that the program has got last
         self._reported: dict[Jid, tuple[str, str]] = {}
         self._handlers: dict[str, list[Handler]] = {}
+        # In which order handlers get what has arrived, and how it is taken.
+        self._takers: dict[str, Callable[[], Iterator[Any]]] = {
+            "new-subscription": partial(take, self.subscriptions),
+            "subscription-request": partial(take, self.requests),
+            "presence": self.take_presence,
+            "error": self.take_errors,
+            "message": self.take_messages,
+        }
         self._dispatching = False
 
     # ── arriving ─────────────────────────────────────────────────────────────
@@ -111,17 +120,12 @@ class Inbox:
             return
         self._dispatching = True
         try:
-            for kind, values in (
-                ("new-subscription", take(self.subscriptions)),
-                ("subscription-request", take(self.requests)),
-                ("presence", self.take_presence()),
-                ("error", self.take_errors()),
-                ("message", self.take_messages()),
-            ):
+            for kind, values in self._takers.items():
                 # Without handlers of a kind, its values wait to be polled.
-                for value in values if kind in self._handlers else ():
-                    for handler in self._handlers[kind]:
-                        call(self._host, handler, value)
+                if handlers := self._handlers.get(kind):
+                    for value in values():
+                        for handler in handlers:
+                            call(self._host, handler, value)
         finally:
             self._dispatching = False
 

@@ -95,7 +95,7 @@ class Outbox:
         if answer:
             text, thread = stanzas.fitting(to, text, kind, thread)
         else:
-            stanzas.check_length(stanzas.message(to, text, kind, thread))
+            stanzas.checked_bytes(stanzas.message(to, text, kind, thread))
         row = (address, representable(text), kind, representable(thread), answer, at)
         db.execute(
             "INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) "

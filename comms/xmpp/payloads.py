@@ -49,8 +49,8 @@ _BLOCKS = frozenset("address blockquote div dl dt dd h1 h2 h3 h4 h5 h6 hr li ol 
 
 def is_encrypted(element: Element, body: str) -> bool:
     """Whether the text of a message is encrypted. Then its body only says so, to other clients."""
-    tags = {child.tag for child in element}
-    return _MARK in tags or bool(_CIPHERS & tags) or body.lstrip().startswith(_OTR)
+    tags = [child.tag for child in element]
+    return _MARK in tags or not _CIPHERS.isdisjoint(tags) or body.lstrip().startswith(_OTR)
 
 
 def other_text(element: Element) -> str:

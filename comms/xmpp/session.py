@@ -48,6 +48,7 @@ GOODBYE = 2.0  # seconds that a close waits for the closing tag of the server
 FLOOD = 1 << 21  # bytes that one look takes in without finding a complete element
 CANDIDATES = 10  # addresses of a domain that are tried
 
+_ERROR = f"{{{STREAMS}}}error"
 # Stream errors after which another attempt is pointless. `conflict` is among them because two
 # clients with the same resource would disconnect each other for ever (RFC 6120 §4.9.3.3).
 _FINAL = frozenset(
@@ -135,7 +136,16 @@ class Session:
 
         Raises Unreachable if the connection was lost before, Unknown if it is lost while writing.
         """
-        self._write(to_bytes(element))
+        self.send_bytes(to_bytes(element))
+
+    def send_bytes(self, stanza: bytes) -> None:
+        """Writes a stanza that is XML already, as `send`."""
+        self._write(stanza)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the element that was received last."""
+        return self._reader.size
 
     def receive(self, until: float) -> Element | None:
         """Returns the next element, None if none arrives until then.
@@ -150,10 +160,10 @@ class Session:
             self._fail(Malformed("bad-format", f"{self._name} opens its stream twice"))
         return event if isinstance(event, Element) else None
 
-    def close(self, take: Callable[[Element], None] = lambda element: None) -> None:
+    def close(self, take: Callable[[Element, int], None] = lambda element, size: None) -> None:
         """Closes the stream. Everything written arrives first. Never raises.
 
-        The elements that still arrive are passed to `take`.
+        The elements that still arrive are passed to `take`, with their sizes in bytes.
         """
         if self.link.closed:
             return
@@ -164,7 +174,7 @@ class Session:
                 # RFC 6120 §4.4: the other side may send stanzas until it closes the stream, too.
                 while self._clock.time() < until and (event := self._next(until)) is not None:
                     if isinstance(event, Element):
-                        take(event)
+                        take(event, self.size)
         except CommsError:
             pass
         finally:
@@ -318,7 +328,7 @@ class Session:
         taken = 0
         while True:
             event = self._reader.next()
-            if isinstance(event, Element) and event.tag == f"{{{STREAMS}}}error":
+            if isinstance(event, Element) and event.tag == _ERROR:
                 self._ended = True
                 raise self._stream_error(event)
             if isinstance(event, End):

@@ -24,6 +24,7 @@ _STABLE = "urn:xmpp:sid:0"
 PING = "urn:xmpp:ping"
 RECEIPTS = "urn:xmpp:receipts"
 ROOM_USER = "http://jabber.org/protocol/muc#user"
+_IN_ROOM = f"{{{ROOM_USER}}}"  # how the tags of such elements begin
 _DELAY = ("{urn:xmpp:delay}delay", "{jabber:x:delay}x")  # XEP-0203, and XEP-0091 before it
 # Elements that contain the stanza of another user: carbons, forwarding and archives.
 _COPIES = frozenset(
@@ -43,6 +44,8 @@ PASSING = frozenset(
 
 MESSAGE, PRESENCE, IQ = (f"{{{CLIENT}}}{name}" for name in ("message", "presence", "iq"))
 _TYPES = ("chat", "error", "groupchat", "headline", "normal")
+_BODY, _THREAD, _SUBJECT = (f"{{{CLIENT}}}{name}" for name in ("body", "thread", "subject"))
+_SHOW, _PRIORITY, _STATUS = (f"{{{CLIENT}}}{name}" for name in ("show", "priority", "status"))
 _SHOWS = ("away", "chat", "dnd", "xa")
 
 LONGEST = 10_000  # bytes that every server accepts (RFC 6120 §13.12); more could cost the stream
@@ -133,10 +136,10 @@ class Presence:
 
 def read_message(element: Element, now: float) -> Message:
     """Returns a message as a value. Raises ValueError if its `from` is not an address."""
-    delays = (element.find(tag) for tag in _DELAY)
-    delay = next((found for found in delays if found is not None), None)
+    texts = _texts(element)
+    delays = [found for tag in _DELAY if (found := element.find(tag)) is not None]
     kind = element.get("type", "normal")
-    text, unreadable = _text(element, "body"), ""
+    text, unreadable = texts.get(_BODY, ""), ""
     if payloads.is_encrypted(element, text):
         text, unreadable = "", payloads.ENCRYPTED
     elif not text.strip():
@@ -147,10 +150,10 @@ def read_message(element: Element, now: float) -> Message:
         text,
         kind if kind in _TYPES else "normal",  # RFC 6121 §5.2.2
         element.get("id", ""),
-        _text(element, "thread"),
-        _text(element, "subject"),
-        now if delay is None else _moment(delay.get("stamp", ""), now),
-        delay is not None,
+        texts.get(_THREAD, ""),
+        texts.get(_SUBJECT, ""),
+        _moment(delays[0].get("stamp", ""), now) if delays else now,
+        bool(delays),
         condition(element) if kind == "error" else "",
         unreadable,
         element,
@@ -159,13 +162,14 @@ def read_message(element: Element, now: float) -> Message:
 
 def read_presence(element: Element) -> Presence:
     """Returns a presence as a value. Raises ValueError if its `from` is not an address."""
+    texts = _texts(element)
     kind = element.get("type", "")
-    show = _text(element, "show").strip()
-    priority = _text(element, "priority").strip()
+    show = texts.get(_SHOW, "").strip()
+    priority = texts.get(_PRIORITY, "").strip()
     return Presence(
         _sender(element),
         "unavailable" if kind else show if show in _SHOWS else "available",
-        _text(element, "status"),
+        texts.get(_STATUS, ""),
         int(priority) if re.fullmatch("-?[0-9]{1,3}", priority) else 0,
         kind,
         element,
@@ -190,11 +194,12 @@ def reason_to_ignore(
         return "it comes from a server, not from an account"
     # XEP-0045 §7.5: a private message in a room comes from the room's address. If a room were an
     # administrator, everybody in it would be one.
-    in_room = any(child.tag.startswith(f"{{{ROOM_USER}}}") for child in message.element)
+    tags = [child.tag for child in message.element]
+    in_room = [tag for tag in tags if tag.startswith(_IN_ROOM)]
     if in_room or sender.bare in rooms:
         return "it comes from a room"
     # XEP-0280 §11: a forwarded stanza proves nothing about its sender.
-    if any(child.tag in _COPIES for child in message.element):
+    if not _COPIES.isdisjoint(tags):
         return "it contains a copy of another message, which can be forged"
     if message.delayed and not delayed:
         return "it was stored before it arrived"
@@ -229,12 +234,17 @@ def _sender(element: Element) -> Jid | None:
     return None if text is None else Jid.parse(text)
 
 
-def _text(element: Element, name: str) -> str:
-    """Returns the text of a child; of several ones, the one without a language, or the first."""
-    found = [child for child in element if child.tag == f"{{{CLIENT}}}{name}"]
-    first = found[0] if found else None
-    best = next((child for child in found if child.get(LANG) is None), first)
-    return "" if best is None else best.text or ""
+def _texts(element: Element) -> dict[str, str]:
+    """Returns the texts of the children by tag.
+
+    Of several with the same tag it is that of the first one without a language, or of the first.
+    """
+    best: dict[str, Element] = {}
+    for child in element:
+        tag = child.tag
+        if tag not in best or (best[tag].get(LANG) is not None and child.get(LANG) is None):
+            best[tag] = child
+    return {tag: child.text or "" for tag, child in best.items()}
 
 
 def _moment(stamp: str, now: float) -> float:
@@ -269,15 +279,16 @@ def receipt(received: Message) -> Element:
     return element
 
 
-def check_length(element: Element) -> None:
-    """Raises ValueError for a stanza that is too long for some server."""
-    length = len(to_bytes(element))
-    if length > LONGEST:
+def checked_bytes(element: Element) -> bytes:
+    """Returns a stanza as XML. Raises ValueError if it is too long for some server."""
+    data = to_bytes(element)
+    if len(data) > LONGEST:
         name = split_tag(element)[1]
         raise ValueError(
-            f"the {name} is too long: {length} bytes, and not every server takes more than "
+            f"the {name} is too long: {len(data)} bytes, and not every server takes more than "
             f"{LONGEST} (RFC 6120 §13.12): split it"
         )
+    return data
 
 
 def fitting(to: Jid | None, text: str, kind: str, thread: str) -> tuple[str, str]:

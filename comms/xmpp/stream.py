@@ -16,6 +16,7 @@ import re
 import xml.parsers.expat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 from xml.etree.ElementTree import Element, SubElement
 
@@ -29,15 +30,24 @@ STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 LONGEST = 1 << 22  # bytes of one element: enough for a contact list of `roster.CONTACTS`
 DEPTH = 128  # levels of elements inside elements
+WHOLE = 1 << 16  # bytes of one element that the parser gets in one piece; it is seldom longer
+CLEAR = 1 << 16  # bytes after which the names of elements and attributes are forgotten
 RENEW = 1 << 24  # bytes after which the parser is replaced, because it keeps every name it has seen
 
 _SPACE = b" \t\r\n"
 _TAG_MARK = re.compile(rb"[\"'>]")
+# The start tag of an element that has an end tag, too.
+_START_TAG = re.compile(rb"<([^\s<>/'\"!?]++)(?:[^<>'\"]++|'[^'<]*+'|\"[^\"<]*+\")*+(?<!/)>")
 _NAME = re.compile(r"[^\W\d][\w.-]*")
 # XML 1.0 §2.2 lists what is allowed, for which `re` would compile a large table.
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\r": "&#13;"}
-_ESCAPES_IN_QUOTES = _ESCAPES | {"\t": "&#9;", "\n": "&#10;"}
+# Most texts need no change at all, and one search says so.
+_CHANGED = re.compile("[\0-\x08\x0b-\x1f\"&'<>\ud800-\udfff\ufffe\uffff]")
+_CHANGED_IN_QUOTES = re.compile("[\0-\x1f\"&'<>\ud800-\udfff\ufffe\uffff]")
+_ESCAPES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\r": "&#13;"}
+)
+_ESCAPES_IN_QUOTES = _ESCAPES | str.maketrans({"\t": "&#9;", "\n": "&#10;"})
 
 
 class Malformed(Unreachable):
@@ -73,10 +83,19 @@ class _Cutter:
     _CLOSERS = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>"))
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begins to look for the end of another tag."""
         self._at = 0  # what comes before this was looked at
         self._start = -1  # where the current tag begins
         self._closer = b""  # what ends it, if that is not simply a `>`
         self._quote = b""  # the quotation mark that is open inside of it
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of the tag was looked at."""
+        return self._at > 0
 
     def end(self, buffer: bytearray) -> int:
         """Returns the position after the tag, 0 if the buffer does not contain its end yet."""
@@ -115,6 +134,15 @@ class _Cutter:
             self._quote = match[0]
 
 
+class _Tags(dict[str, str]):
+    """The tag for each name from expat, in which a space follows the namespace."""
+
+    def __missing__(self, name: str) -> str:
+        namespace, space, local = name.rpartition(" ")
+        self[name] = tag = f"{{{namespace}}}{local}" if space else local
+        return tag
+
+
 class Reader:
     """Reads what the other side sends on one stream.
 
@@ -131,6 +159,7 @@ class Reader:
         self._stack: list[Element] = []
         self._event: Event | None = None
         self._length = 0  # bytes since the last event
+        self.size = 0  # bytes of the last event
         self._start()
 
     def feed(self, data: bytes) -> None:
@@ -159,14 +188,14 @@ class Reader:
 
     def _next(self) -> Event | None:
         while True:
-            if not self._length:
-                # Spaces between elements keep the connection alive (RFC 6120 §4.6.1).
+            # Spaces between elements keep the connection alive (RFC 6120 §4.6.1).
+            if not self._length and self._buffer and self._buffer[0] in _SPACE:
                 spaces = len(self._buffer) - len(self._buffer.lstrip(_SPACE))
                 del self._buffer[:spaces]
             # Every event ends with a tag. If the parser gets pieces that end there, it never sees
             # anything after an event, and `rest` is exact. STARTTLS depends on that. And it never
             # sees a part of a tag, which it would read again from the start with each new part.
-            end = self._cutter.end(self._buffer)
+            end = self._end_of_element() or self._cutter.end(self._buffer)
             if not self._length and not end and not self._buffer.startswith(b"<"):
                 end = len(self._buffer)  # text in front of a tag is an error, which need not wait
             if self._length + (end or len(self._buffer)) > LONGEST:
@@ -175,12 +204,34 @@ class Reader:
                 return None
             piece = bytes(self._buffer[:end])
             del self._buffer[:end]
-            self._cutter = _Cutter()
+            self._cutter.restart()
             self._length += len(piece)
             event = self._parse(piece)
             if event is not None:
-                self._length = 0
+                self.size, self._length = self._length, 0
                 return event
+
+    def _end_of_element(self) -> int:
+        """Returns where an element that begins here ends, 0 if that takes more than a look.
+
+        Most elements arrive whole, and one call of the parser for each takes a fifth of the time of
+        a call for each tag.
+        """
+        buffer = self._buffer
+        if self._length or not self._began or self._cutter.has_begun:
+            return 0
+        start = _START_TAG.match(buffer, 0, WHOLE)
+        if start is None:
+            return 0
+        closer = b"</%b>" % start[1]
+        found = buffer.find(closer[:-1], start.end(), WHOLE)
+        end = found + len(closer)
+        # `</message >` and `</messages>` are left to the cutter. So are elements with a CDATA
+        # section, in which an end tag is text. If an element contains another one of its name, the
+        # rest of it comes tag by tag.
+        if found < 0 or buffer[found:end] != closer:
+            return 0
+        return 0 if buffer.find(b"<!", 0, end) >= 0 or buffer.find(b"<?", 0, end) >= 0 else end
 
     def _parse(self, piece: bytes) -> Event | None:
         between_elements = not self._stack and self._length == len(piece)
@@ -191,6 +242,7 @@ class Reader:
             self._run(self._head)
             self._event = None
         self._since_renewal += len(piece)
+        self._since_clearing += len(piece)
         self._run(piece)
         event, self._event = self._event, None
         return event
@@ -209,7 +261,9 @@ class Reader:
         self._stack.clear()
         self._depth = 0
         self._since_renewal = 0
+        self._since_clearing = 0
         self._names: dict[str, str] = {}
+        self._tags = _Tags()
         parser = xml.parsers.expat.ParserCreate("UTF-8", " ", intern=self._names)
         if hasattr(parser, "SetReparseDeferralEnabled"):
             # Otherwise expat 2.6 and newer may hold back an element that has arrived completely.
@@ -236,8 +290,9 @@ class Reader:
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        tag = _tag(name)
-        attrib = {_tag(key): value for key, value in attributes.items()} if attributes else {}
+        tags = self._tags
+        tag = tags[name]
+        attrib = {tags[key]: value for key, value in attributes.items()} if attributes else {}
         if self._depth == 1:
             if tag != f"{{{STREAMS}}}stream":
                 self._refuse(
@@ -260,8 +315,11 @@ class Reader:
             element = self._stack.pop()
             if self._depth == 1:
                 self._event = element
-                # pyexpat remembers every name here. A server could fill the memory with new ones.
-                self._names.clear()
+                if self._since_clearing > CLEAR:
+                    # All names are remembered here. A server could fill the memory with new ones.
+                    self._names.clear()
+                    self._tags.clear()
+                    self._since_clearing = 0
 
     def _on_text(self, text: str) -> None:
         if not self._stack:
@@ -276,12 +334,6 @@ class Reader:
 
     def _refuse(self, condition: str, text: str) -> NoReturn:
         raise Malformed(condition, text)
-
-
-def _tag(name: str) -> str:
-    """Returns the tag for a name from expat, where a space follows the namespace."""
-    namespace, space, local = name.rpartition(" ")
-    return f"{{{namespace}}}{local}" if space else local
 
 
 # ── writing ──────────────────────────────────────────────────────────────────
@@ -341,6 +393,7 @@ def _write(element: Element, inherited: str, pieces: list[str]) -> None:
     pieces.append(f"</{local}>")
 
 
+@lru_cache(maxsize=256)
 def _split(tag: Any) -> tuple[str, str]:
     """Returns (namespace, local name) of a tag. Raises ValueError for an invalid local name."""
     namespace, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
@@ -359,11 +412,12 @@ def representable(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_ESCAPES.get(c, c) for c in representable(text))
+    return representable(text).translate(_ESCAPES) if _CHANGED.search(text) else text
 
 
 def _quoted(text: str) -> str:
-    return "".join(_ESCAPES_IN_QUOTES.get(c, c) for c in representable(text))
+    changed = _CHANGED_IN_QUOTES.search(text)
+    return representable(text).translate(_ESCAPES_IN_QUOTES) if changed else text
 
 
 def split_tag(element: Element) -> tuple[str, str]:
