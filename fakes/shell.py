@@ -376,6 +376,8 @@ class Shell:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Runs on this loop from now on."""
         self._loop = loop
+        if not self.virtual:
+            self.runtime.later = self._later
         self._plan()
 
     # ── listeners ────────────────────────────────────────────────────────────
@@ -539,6 +541,14 @@ class Shell:
     def _run_timers(self) -> None:
         with self.guard:
             self.runtime.timers.run()
+        self.notify()
+
+    def _later(self, run: Callable[[], None]) -> None:
+        self.loop.call_soon(self._run_later, run)
+
+    def _run_later(self, run: Callable[[], None]) -> None:
+        with self.guard:
+            run()
         self.notify()
 
     def due(self) -> float | None:

@@ -190,8 +190,8 @@ def test_ever_new_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
 def test_events_and_the_rest_do_not_depend_on_what_arrives_together(text: str) -> None:
     def events(size: int) -> list[tuple[object, bytes, int]]:
         """Returns the events with the bytes after each of them, and with its size."""
-        reader, found = opened(), []
-        data = text.encode()
+        reader, data = opened(), text.encode()
+        found: list[tuple[object, bytes, int]] = []
         try:
             for at in range(0, len(data), size):
                 reader.feed(data[at : at + size])

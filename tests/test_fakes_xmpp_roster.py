@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.xmpp.markup import serialize
 from fakes.xmpp.roster import ITEMS, Item, Roster
 
 ROMEO = "romeo@example.test"
@@ -25,7 +24,7 @@ ROMEO = "romeo@example.test"
     ],
 )
 def test_an_item_is_written_as_rfc_6121_section_2_1_2_says(item: Item, written: str) -> None:
-    assert serialize(item.element(), "jabber:iq:roster") == f"<item jid='{ROMEO}' {written}"
+    assert item.to_xml() == f"<item jid='{ROMEO}' {written}"
 
 
 def test_an_item_is_invisible_until_it_is_marked_as_changed() -> None:

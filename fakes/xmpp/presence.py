@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from fakes.xmpp.accounts import Accounts
 from fakes.xmpp.addresses import Jid, jid
@@ -80,27 +80,27 @@ class Presence:
         for other in account.available():
             if other is not resource and other.presence is not None:
                 resource.deliver(other.presence.replace(to=resource.jid.text))
-        for item in list(account.roster.items.values()):
-            if item.state in TO:
-                self._fetch(resource, jid(item.jid))
-        for item in list(account.roster.items.values()):
-            # RFC 6121 §3.1.3: at each login until the request is answered
-            if item.request is not None:
-                resource.deliver(item.request)
+        items = account.roster.items.values()
+        seen = [item.jid for item in items if item.state in TO]
+        self._router.route_all(self._fetched(resource, seen))
+        # RFC 6121 §3.1.3: at each login until the request is answered
+        for request in [item.request for item in items if item.request is not None]:
+            resource.deliver(request)
 
-    def _fetch(self, resource: Resource, contact: Jid) -> None:
-        """RFC 6121 §4.3.1: gets a contact's presence, by a probe unless the account is here."""
-        account = self._accounts.find(contact)
+    def _fetched(self, resource: Resource, contacts: list[str]) -> Iterator[Stanza]:
+        """RFC 6121 §4.3.1: yields the presence of contacts, a probe for those that are not here."""
         sender = resource.account.address
-        probe = build_stanza("presence", type="probe", sender=sender, to=contact.text)
-        if account is None:
-            probe.id = "probe-" + self._environment.runtime.token(6)
-            self._router.route(probe)
-            return
-        for answer in self._answers(account, account.jid, probe):
-            # An `unsubscribed` is for the account, presence is for the resource.
-            to_account = answer.type in STIMULI
-            self._router.route(answer if to_account else answer.replace(to=resource.jid.text))
+        for contact in contacts:
+            account = self._accounts.find(jid(contact))
+            probe = build_stanza("presence", type="probe", sender=sender, to=contact)
+            if account is None:
+                probe.id = "probe-" + self._environment.runtime.token(6)
+                yield probe
+                continue
+            for answer in self._answers(account, account.jid, probe):
+                # An `unsubscribed` is for the account, presence is for the resource.
+                to_account = answer.type in STIMULI
+                yield answer if to_account else answer.replace(to=resource.jid.text)
 
     def unavailable(self, resource: Resource, stanza: Stanza | None = None) -> None:
         """RFC 6121 §4.5.2: tells everyone that a resource is gone.
@@ -130,9 +130,12 @@ class Presence:
 
     def _broadcast(self, resource: Resource, stanza: Stanza) -> None:
         account = resource.account
-        for item in list(account.roster.items.values()):
-            if item.state in FROM and not self._withheld(account, jid(item.jid)):
-                self._router.route(stanza.replace(to=item.jid))
+        contacts = [item.jid for item in account.roster.items.values() if item.state in FROM]
+        self._router.route_all(
+            stanza.replace(to=contact)
+            for contact in contacts
+            if not self._withheld(account, jid(contact))
+        )
 
     def _note_directed(self, resource: Resource, to: Jid, stanza: Stanza) -> None:
         """RFC 6121 §4.6.3: notes who must be notified when the resource goes.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from xml.etree.ElementTree import Element
-
-from fakes.xmpp.markup import ROSTER, element
 from fakes.xmpp.policy import Environment
-from fakes.xmpp.roster import Item
+from fakes.xmpp.roster import Item, query, removal
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import build_stanza
 
@@ -22,7 +19,7 @@ class RosterPushes:
     def push(self, account: Account, item: Item) -> None:
         """Sends an item, as a new version, to all interested resources of its account."""
         account.roster.mark_changed(item)
-        shown = item.element()
+        shown = item.to_xml()
         for resource in account.interested():
             self.push_to(resource, shown, item.version)
 
@@ -31,18 +28,13 @@ class RosterPushes:
         for resource in account.interested():
             self.push_to(resource, removal(contact), account.roster.version)
 
-    def push_to(self, resource: Resource, item: Element, version: int) -> None:
-        """Sends one item to one resource."""
-        query = element(f"{{{ROSTER}}}query", {"ver": self.version_text(version)}, item)
+    def push_to(self, resource: Resource, item: str, version: int) -> None:
+        """Sends one item, which is XML, to one resource."""
+        content = query(self.version_text(version), item)
         id = "push-" + self._environment.runtime.token(8)
         to = resource.jid.text
-        resource.deliver(build_stanza("iq", type="set", to=to, id=id, children=(query,)))
+        resource.deliver(build_stanza("iq", type="set", to=to, id=id, children=(content,)))
 
     def version_text(self, number: int) -> str | None:
         """A version as clients see it; None if this server has no roster versions."""
         return f"{self.mark}-{number}" if self._environment.offers("rosterver") else None
-
-
-def removal(contact: str) -> Element:
-    """Builds the item that says that a contact has been removed (RFC 6121 §2.5.2)."""
-    return element(f"{{{ROSTER}}}item", {"jid": contact, "subscription": "remove"})

@@ -12,7 +12,7 @@ from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.routing import Router
 from fakes.xmpp.sessions import Account, Resource
-from fakes.xmpp.stanzas import Stanza
+from fakes.xmpp.stanzas import Stanza, Written
 from fakes.xmpp.subscriptions import FROM
 
 
@@ -46,7 +46,7 @@ class Request:
 
 
 # Returns the content of the result (None: empty). Raises StanzaError.
-Answer: TypeAlias = Callable[[Request], Iterable[Element] | None]
+Answer: TypeAlias = Callable[[Request], Iterable[Element | Written] | None]
 # (scope, `{namespace}name` of the payload) → what answers it. The scope is domain, account or
 # service (a service at a subdomain).
 Answers: TypeAlias = Mapping[tuple[str, str], Answer]

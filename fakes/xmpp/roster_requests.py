@@ -7,13 +7,13 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import jid
-from fakes.xmpp.markup import ROSTER, element
+from fakes.xmpp.markup import ROSTER
 from fakes.xmpp.policy import Environment
-from fakes.xmpp.pushes import RosterPushes, removal
+from fakes.xmpp.pushes import RosterPushes
 from fakes.xmpp.requests import Answers, Request
-from fakes.xmpp.roster import ITEMS, Roster
+from fakes.xmpp.roster import ITEMS, Roster, query, removal
 from fakes.xmpp.sessions import Account, Resource
-from fakes.xmpp.stanzas import StanzaError
+from fakes.xmpp.stanzas import StanzaError, Written
 from fakes.xmpp.subscribing import Subscriptions
 
 NAME = 1023  # characters of a name or a group (RFC 6121 §2.3.3 leaves the limit to the server)
@@ -33,7 +33,7 @@ class RosterRequests:
         """What is answered here, by scope and payload."""
         return {("account", f"{{{ROSTER}}}query"): self._answer}
 
-    def _answer(self, request: Request) -> Iterable[Element]:
+    def _answer(self, request: Request) -> Iterable[Written]:
         if request.resource is None or request.account is not request.resource.account:
             raise StanzaError("forbidden")  # RFC 6121 §2.3.3
         if request.stanza.type == "set":
@@ -41,7 +41,7 @@ class RosterRequests:
             return ()
         return self._get(request, request.account, request.resource)
 
-    def _get(self, request: Request, account: Account, resource: Resource) -> Iterable[Element]:
+    def _get(self, request: Request, account: Account, resource: Resource) -> Iterable[Written]:
         if len(request.payload):
             # RFC 6121 §2.1.3
             text = "a roster is asked for without items (RFC 6121 section 2.1.3)"
@@ -53,15 +53,16 @@ class RosterRequests:
             since = self._known_version(roster, request.payload.get("ver"))
         if since is None:
             version = self._pushes.version_text(roster.version)
-            query = element(f"{{{ROSTER}}}query", {"ver": version})
-            query.extend(item.element() for item in roster.visible())
-            return (query,)
+            return (query(version, "".join(item.to_xml() for item in roster.visible())),)
         # RFC 6121 §2.6.3: an empty result, then one push for each change, in order
-        changes = [(item.version, item.element()) for item in roster.visible()]
-        changes += [(number, removal(contact)) for contact, number in roster.removed.items()]
-        newer = [(number, item) for number, item in changes if number > since]
-        for number, item in sorted(newer, key=lambda change: change[0]):
-            request.after.append(partial(self._pushes.push_to, resource, item, number))
+        newer = [(item.version, item.to_xml()) for item in roster.visible() if item.version > since]
+        newer += [
+            (number, removal(contact))
+            for contact, number in roster.removed.items()
+            if number > since
+        ]
+        for number, shown in sorted(newer):
+            request.after.append(partial(self._pushes.push_to, resource, shown, number))
         return ()
 
     def _known_version(self, roster: Roster, version: str | None) -> int | None:

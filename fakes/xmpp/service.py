@@ -52,7 +52,7 @@ class Service:
         self.accounts = Accounts(people, domains)
         self.domains = self.accounts.domains
         self.extensions = Extensions(environment, self.domains)
-        self.router = Router()
+        self.router = Router(runtime)
         self.requests = Requests(environment, self.accounts, self.router)
         offline = Offline(environment)
         pushes = RosterPushes(environment)
@@ -134,6 +134,7 @@ class Service:
     def close(self) -> None:
         """Makes sessions end silently from now on, because the whole world ends."""
         self._closed = True
+        self.router.clear()
 
     # ── accounts ─────────────────────────────────────────────────────────────
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -81,6 +81,13 @@ class StanzaError(Exception):
             error.append(element(f"{{{STANZA_ERRORS}}}text", {LANG: "en"}, text=self.text))
         error.extend(self.extra)
         return error
+
+
+class Written(NamedTuple):
+    """An element that is XML already, with the content namespace around it."""
+
+    tag: str
+    xml: str
 
 
 @dataclass(slots=True, eq=False)
@@ -193,7 +200,7 @@ class Stanza:
 
     # ── answering it ─────────────────────────────────────────────────────────
 
-    def result(self, *children: Element) -> Stanza:
+    def result(self, *children: Element | Written) -> Stanza:
         """Builds the answer of type result to an iq (RFC 6120 §8.2.3)."""
         return build_stanza(
             "iq", type="result", to=self.sender, sender=self.to, id=self.id, children=children
@@ -224,14 +231,16 @@ def build_stanza(
     sender: str | None = None,
     id: str | None = None,
     lang: str | None = None,
-    children: Iterable[Element] = (),
+    children: Iterable[Element | Written] = (),
 ) -> Stanza:
     """Builds a stanza from elements. Raises ValueError for a character that XML cannot hold."""
     for value in (type, to, sender, id, lang):
         if value is not None:
             check_text(value)
     elements = list(children)
-    content = "".join(map(serialize, elements)).encode()
+    content = "".join(
+        child.xml if isinstance(child, Written) else serialize(child) for child in elements
+    ).encode()
     names = tuple(child.tag for child in elements)
     return Stanza(kind, type, to, sender, id, lang, content, names)
 
