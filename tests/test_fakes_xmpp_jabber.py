@@ -15,6 +15,7 @@ from fakes.transcripts.recorder import render
 from fakes.wire import Want
 from fakes.world import WorldError
 from fakes.xmpp.jabber import Actor, Availability, Contact
+from fakes.xmpp.routing import SHARE
 from fakes.xmpp.stanzas import Stanza
 from tests.streams import open_stream
 from tests.xmpp_raw import HEADER, SASL, Client, bind, bound, login, world
@@ -48,6 +49,22 @@ def test_state_is_read_as_values() -> None:
     assert (message.sender, message.to, message.body) == (f"{ROMEO}/orchard", JULIET, "hello")
     jabber.clear()
     assert jabber.all == []
+
+
+def test_a_large_roster_shares_the_loop_and_the_order_stays() -> None:
+    names = [f"c{number}@example.test" for number in range(SHARE + 20)]
+    people = [{"address": ROMEO, "contacts": dict.fromkeys(names, "both")}]
+    people += [{"address": name} for name in names]
+    with World({"servers": ["xmpp"], "tls": "off", "person": people}) as place:
+        romeo, last = place.jabber.actor(ROMEO), place.jabber.actor(names[-1])
+        last.comes()
+        romeo.says(names[-1], "hello")  # comes online first
+        last.wait_for()
+        kinds = [stanza.kind for stanza in last.all if stanza.sender == f"{ROMEO}/play"]
+        assert kinds == ["presence", "message"]
+        romeo.wait_for(lambda stanza: stanza.sender == f"{names[-1]}/play")
+        seen = [stanza.sender or "" for stanza in romeo.all if stanza.kind == "presence"]
+        assert [name for name in seen if name[0] == "c"] == [*names[:-1], f"{names[-1]}/play"]
 
 
 def test_the_error_for_an_unknown_address_lists_the_accounts() -> None:

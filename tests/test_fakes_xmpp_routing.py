@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
-from fakes.xmpp.routing import Router
+from fakes.wire import Runtime
+from fakes.xmpp.routing import SHARE, WAITING, Router
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.stanzas import Stanza
 
@@ -68,3 +71,72 @@ def test_after_an_exception_the_queue_is_empty_and_the_router_works() -> None:
         router.route(message("bad"))
     router.route(message("good"))
     assert order == ["good"]
+
+
+def loop_and_router(order: list[str]) -> tuple[list[Callable[[], None]], Router]:
+    """Returns what waits for another turn of the event loop, and a router."""
+    waiting: list[Callable[[], None]] = []
+    runtime = Runtime(lambda: 0.0, str)
+    runtime.later = waiting.append
+    router = Router(runtime)
+    router.deliver = lambda stanza, asker: order.append(str(stanza.id))
+    return waiting, router
+
+
+def test_what_is_much_is_delivered_in_shares_in_order() -> None:
+    order: list[str] = []
+    waiting, router = loop_and_router(order)
+    router.route_all(message(f"m{number}") for number in range(2 * SHARE + 1))
+    assert len(order) == SHARE
+    # What comes meanwhile waits behind it.
+    router.route(message("later"))
+    router.turn(lambda: router.route(message("last")))
+    for share in (2 * SHARE, 2 * SHARE + 3):
+        assert len(waiting) == 1
+        waiting.pop()()
+        assert len(order) == share
+    assert not waiting
+    assert order == [*(f"m{number}" for number in range(2 * SHARE + 1)), "later", "last"]
+    router.route(message("at once"))
+    assert order[-1] == "at once"
+
+
+def test_stanzas_are_made_when_they_are_delivered() -> None:
+    order: list[str] = []
+    waiting, router = loop_and_router(order)
+
+    def made() -> Iterator[Stanza]:
+        for _ in range(SHARE + 1):
+            order.append("made")
+            yield message("delivered")
+
+    router.turn(lambda: router.route_all(made()))
+    assert order == ["made", "delivered"] * SHARE
+    waiting.pop()()
+    assert order == ["made", "delivered"] * (SHARE + 1)
+
+
+def test_what_waits_cannot_grow_without_end() -> None:
+    order: list[str] = []
+    _, router = loop_and_router(order)
+    router.route_all(message("many") for _ in range(SHARE + 1))
+    for _ in range(WAITING):
+        router.route(message("more"))
+    assert len(order) == SHARE + 1 + WAITING
+
+
+def test_without_an_event_loop_everything_is_delivered_at_once() -> None:
+    order: list[str] = []
+    router = Router(Runtime(lambda: 0.0, str))
+    router.deliver = lambda stanza, asker: order.append(str(stanza.id))
+    router.route_all(message("many") for _ in range(3 * SHARE))
+    assert len(order) == 3 * SHARE
+
+
+def test_what_waits_is_forgotten_when_the_service_closes() -> None:
+    order: list[str] = []
+    waiting, router = loop_and_router(order)
+    router.route_all(message("many") for _ in range(2 * SHARE))
+    router.clear()
+    waiting.pop()()
+    assert len(order) == SHARE

@@ -16,7 +16,7 @@ from fakes.wire.unit import NO_FIELDS
 from fakes.wire.want import Want
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Message:
     """One call of `Session.send` that was captured instead of sent."""
 

@@ -84,9 +84,12 @@ class Session:
     capabilities: ClassVar[frozenset[str]] = frozenset()  # what a fault may switch off
     upgrades_to: ClassVar[tuple[type[Session], ...]] = ()  # cores that may take over the connection
 
+    _methods: ClassVar[dict[str, str]] = {}  # the name of the handler of each verb
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         table.check(cls.__name__, cls.states.split(), cls.verbs)
+        cls._methods = {verb: _method(verb) for verb in cls.verbs}
         if cls.handler is Session.handler:  # else the subclass finds its handlers in its own way
             for verb in cls.verbs:
                 if not hasattr(cls, _method(verb)):
@@ -230,7 +233,7 @@ class Session:
 
     def handler(self, verb: str) -> Handler:
         """Returns the handler of a verb of the table."""
-        handler: Handler = getattr(self, _method(verb))
+        handler: Handler = getattr(self, self._methods.get(verb) or _method(verb))
         return handler
 
     def permits(self, unit: Unit) -> None:

@@ -122,6 +122,9 @@ _ESCAPES = {
 }
 
 
+is_special = _SPECIAL.search  # whether there is something to escape
+
+
 def escape(text: str) -> str:
     """Escapes text for use between tags and between quotes."""
-    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], text) if _SPECIAL.search(text) else text
+    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], text) if is_special(text) else text

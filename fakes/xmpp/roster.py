@@ -44,12 +44,18 @@ class Item:
 
         Ten thousand of them take 5 ms; as elements that are serialized they took 34.
         """
-        name = f" name='{escape(self.name)}'" if self.name else ""
-        ask = " ask='subscribe'" if self.ask else ""
-        approved = " approved='true'" if self.approved else ""
+        xml = f"<item jid='{escape(self.jid)}'"
+        if self.name:
+            xml += f" name='{escape(self.name)}'"
+        xml += f" subscription='{self.subscription}'"
+        if self.ask:
+            xml += " ask='subscribe'"
+        if self.approved:
+            xml += " approved='true'"
+        if not self.groups:
+            return xml + "/>"
         groups = "".join(f"<group>{escape(group)}</group>" for group in self.groups)
-        start = f"<item jid='{escape(self.jid)}'{name} subscription='{self.subscription}'"
-        return f"{start}{ask}{approved}" + (f">{groups}</item>" if groups else "/>")
+        return f"{xml}>{groups}</item>"
 
 
 @dataclass

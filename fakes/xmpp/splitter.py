@@ -22,7 +22,7 @@ LIMIT = 1 << 18  # bytes of one piece; RFC 6120 §13.12 wants at least 10,000
 DEPTH = 128  # nested elements, the stream's own included
 RENEWED = 1 << 20  # bytes after which a busy parser is discarded too
 _SPACE = b" \t\r\n"
-_TAG = re.compile(rb"<([^\s/>]+)[^>\"']*(?:\"[^\"]*\"[^>\"']*|'[^']*'[^>\"']*)*>")
+_TAG = re.compile(rb"<([^\s/>]+)[^>\"']*+(?:\"[^\"]*+\"[^>\"']*+|'[^']*+'[^>\"']*+)*+>")
 
 
 @dataclass(slots=True)
@@ -85,7 +85,8 @@ class Splitter:
             if self._over or not self._feed(buffer):
                 return None
         piece = self._ready.popleft()
-        self._skip_space(buffer)
+        if buffer and buffer[0] in _SPACE:
+            self._skip_space(buffer)
         at = max(piece.start - self._base, 0)
         # Each piece must begin where the last one ended, else there was text between them. Two
         # pieces are exempt: the header, before which an XML declaration may stand, and the end of
@@ -93,7 +94,7 @@ class Splitter:
         contiguous = piece.kind != "open" and self._header
         if piece.kind == "close" and self._empty_root:
             contiguous = False
-        if contiguous and (buffer[:1] != b"<" or (at and piece.kind != "error")):
+        if contiguous and (not buffer.startswith(b"<") or (at and piece.kind != "error")):
             text = "text between stanzas"
             piece, at = Piece("error", self._base, self._base + 1, "bad-format", text=text), 0
         if piece.kind in ("error", "close"):
@@ -113,7 +114,8 @@ class Splitter:
 
         The first byte of the buffer is the first byte of a piece.
         """
-        self._skip_space(buffer)
+        if buffer and buffer[0] in _SPACE:
+            self._skip_space(buffer)
         if not buffer:
             self._parser = None
             return False
@@ -146,12 +148,11 @@ class Splitter:
 
     def _skip_space(self, buffer: bytearray) -> None:
         """Drops white space before a piece: it is only a keep-alive (RFC 6120 §4.6.1)."""
-        if buffer and buffer[0] in _SPACE:
-            count = len(buffer) - len(buffer.lstrip(_SPACE))
-            del buffer[:count]
-            seen = min(count, self._fed)
-            self._fed -= seen
-            self._base += seen
+        count = len(buffer) - len(buffer.lstrip(_SPACE))
+        del buffer[:count]
+        seen = min(count, self._fed)
+        self._fed -= seen
+        self._base += seen
 
     def _fail(self, at: int, condition: str, text: str = "") -> None:
         end = self._base + max(at, 0)
@@ -240,8 +241,10 @@ class Splitter:
         # For an empty element the parser is already past it, for others at the end tag.
         end = tag.end() if tag[0].endswith(b"/>") else self._buffer.index(b">", at) + 1
         prefixes: tuple[tuple[str, str], ...] = ()
+        stands_for_content = self._needs_rewriting
         if self._prefixes or self._own_prefixes:
             prefixes = (*self._prefixes.items(), *self._own_prefixes)
+            stands_for_content = stands_for_content or CLIENT in self._prefixes.values()
         self._ready.append(
             Piece(
                 "element",
@@ -253,7 +256,7 @@ class Splitter:
                 prefixes,
                 tag.end() - tag.start(),
                 b":" in tag[1],
-                self._needs_rewriting or CLIENT in self._prefixes.values(),
+                stands_for_content,
             )
         )
         self._reset_notes()

@@ -22,6 +22,7 @@ from fakes.xmpp.markup import (
     check_text,
     element,
     escape,
+    is_special,
     local_name,
     namespace,
     serialize,
@@ -129,17 +130,21 @@ class Stanza:
     def to_bytes(self) -> bytes:
         """Serializes the stanza for a stream whose default namespace is the content namespace."""
         start = self.kind
+        # Almost always nothing is to be escaped, and one search for all takes a third of the time.
         # Not a loop: that takes twice the time, and this runs for every stanza delivered.
+        quote = (
+            escape if is_special(f"{self.sender}{self.to}{self.id}{self.type}{self.lang}") else str
+        )
         if self.sender is not None:
-            start += f" from='{escape(self.sender)}'"
+            start += f" from='{quote(self.sender)}'"
         if self.to is not None:
-            start += f" to='{escape(self.to)}'"
+            start += f" to='{quote(self.to)}'"
         if self.id is not None:
-            start += f" id='{escape(self.id)}'"
+            start += f" id='{quote(self.id)}'"
         if self.type is not None:
-            start += f" type='{escape(self.type)}'"
+            start += f" type='{quote(self.type)}'"
         if self.lang is not None:
-            start += f" xml:lang='{escape(self.lang)}'"
+            start += f" xml:lang='{quote(self.lang)}'"
         if not self.content:
             return f"<{start}{self.extra_attributes}/>".encode()
         tag = (start + self.extra_attributes).encode()

@@ -112,7 +112,8 @@ class Xmpp(Session):
     # ── reading ──────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
-        begin = bytes(self.buffer[:FOREIGN])
+        # Another protocol does not begin like XML.
+        begin = b"" if self.buffer.startswith(b"<") else bytes(self.buffer[:FOREIGN])
         piece = self._splitter.next(self.buffer)
         if piece is None:
             if self.buffer and not self._awaits_rest:
@@ -120,8 +121,9 @@ class Xmpp(Session):
                 due = self.runtime.now() + REST_TIME
                 self.timers.at("rest", due, lambda: self.end("connection-timeout", "half a stanza"))
             return None
-        self._awaits_rest = False
-        self.timers.cancel("rest")
+        if self._awaits_rest:
+            self._awaits_rest = False
+            self.timers.cancel("rest")
         self._unit = unit = read_unit(piece, self._login)
         if piece.kind == "error" and (remark := foreign(begin)):
             unit.fields = {**unit.fields, "remark": remark}
