@@ -53,7 +53,7 @@ class RosterRequests:
             since = self._known_version(roster, request.payload.get("ver"))
         if since is None:
             version = self._pushes.version_text(roster.version)
-            return (query(version, "".join(item.to_xml() for item in roster.visible())),)
+            return (query(version, "".join([item.to_xml() for item in roster.visible()])),)
         # RFC 6121 §2.6.3: an empty result, then one push for each change, in order
         newer = [(item.version, item.to_xml()) for item in roster.visible() if item.version > since]
         newer += [
