@@ -130,7 +130,7 @@ class Stanza:
     def to_bytes(self) -> bytes:
         """Serializes the stanza for a stream whose default namespace is the content namespace."""
         start = self.kind
-        # Almost always nothing is to be escaped, and one search for all takes a third of the time.
+        # Almost always nothing is to be escaped: one search for all instead of one for each.
         # Not a loop: that takes twice the time, and this runs for every stanza delivered.
         quote = (
             escape if is_special(f"{self.sender}{self.to}{self.id}{self.type}{self.lang}") else str
