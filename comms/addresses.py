@@ -103,6 +103,8 @@ def parse_leniently(text: str, any_name: bool = False) -> Address:
         several = any(_LIKE_AN_ADDRESS.search(item) for item in others)
         if found and not (several and shown) and (any_name or not shown):
             return Address(name.strip(" \t\"'"), found)
+    elif not others and (found := _addr_spec(last)):
+        return Address("", found)
     elif any_name:
         only = {_addr_spec(match) for match in _LIKE_AN_ADDRESS.findall(text)} - {""}
         if len(only) == 1:
@@ -118,7 +120,7 @@ def parse_list_leniently(text: str) -> tuple[list[Address], list[str]]:
         problem = str(error)
     found, problems = [], []
     waiting: list[str] = []  # of a name with a comma that should have been quoted
-    for item in _items(text):
+    for item in _items(text, ",;"):  # Outlook's users separate with semicolons
         waiting.append(item)
         if "@" not in item:
             continue
@@ -132,20 +134,25 @@ def parse_list_leniently(text: str) -> tuple[list[Address], list[str]]:
     return found, problems
 
 
-_ITEM = re.compile(
-    r"""(?:=\?[^?\s,]{1,80}\?[bq]\?[^?\s]*\?=|"[^"]*"|<[^<>]*>|[^,"<=]+|[^,])""", re.I
-)
+_ITEMS = {
+    separators: re.compile(
+        r"""(?:=\?[^?\s,]{1,80}\?[bq]\?[^?\s]*\?=|"[^"]*"|<[^<>]*>"""
+        rf"""|[^{separators}"<=]+|[^{separators}])""",
+        re.I,
+    )
+    for separators in (",", ",;")
+}
 _LIKE_AN_ADDRESS = re.compile(r"[^\s<>(),;:\"\[\]@\\]{1,100}@[^\s<>(),;:\"\[\]@\\]{1,255}")
 
 
-def _items(text: str) -> list[str]:
-    """Splits a list at its commas, except for those in quotes, brackets and encoded words."""
+def _items(text: str, separators: str = ",") -> list[str]:
+    """Splits a list at its separators, except for those in quotes, brackets and encoded words."""
     if text.count('"') % 2:
         text = text.replace('"', "")  # a quote that is never closed protects nothing
     items, at, begin = [], 0, 0
     while at < len(text):
-        match = _ITEM.match(text, at)
-        if match is None:  # a comma
+        match = _ITEMS[separators].match(text, at)
+        if match is None:  # a separator
             items.append(text[begin:at])
             begin = at = at + 1
         else:

@@ -25,7 +25,7 @@ _LABELS = {
     "utf-32": "csucs4 iso10646ucs4 ucs4 csutf32",
     "ascii": "usascii ascii ansix341968 ansix341986 iso646us us iso646irv1991 7bit",
     "cp1252": "iso88591 iso885911987 latin1 l1 cp819 ibm819 isoir100 isolatin1 ansi iso88591windows"
-    " xuserdefined unknown8bit xunknown 8bit",
+    "",
     "cp1254": "iso88599 iso885991989 latin5 l5 isoir148 isolatin5",
     "cp874": "dos874 tis620 iso885911thai windows874 isoir166",
     "iso8859-6": "iso88596e iso88596i",
@@ -114,8 +114,9 @@ def codec(label: str) -> str:
         for pattern, begins in _NUMBERED:
             if match := pattern.fullmatch(bare):
                 bare = begins + match[1]
-        if bare and (found := _python_codec(bare if bare != key else label)):
-            return found
+        for name in (bare, label) if bare == key else (bare,):
+            if name and (found := _python_codec(name)):
+                return found
     return ""
 
 
@@ -211,9 +212,17 @@ _HIGH = bytes(code | 0x80 if 0x20 < code < 0x7F else code for code in range(256)
 
 
 def _segment(raw: bytes, charset: bytes) -> str:
-    """Decodes what follows one escape. A line break ends it, even without another escape."""
+    """Decodes what follows one escape.
+
+    A line break should not be in it. What follows one is ASCII if it cannot be pairs of bytes.
+    """
     if charset in (b"(B", b"(J", b"(H", b".A", b".F", b"N"):
         return raw.decode("ascii", "replace")
+    others = raw.splitlines(keepends=True)[1:]
+    for number, line in enumerate(others):
+        if b" " in line or len(line.rstrip()) % 2:
+            rest = b"".join(others[number:])
+            return _segment(raw[: -len(rest)], charset) + rest.decode("ascii", "replace")
     high = raw.translate(_HIGH)
     if charset == b"(I":
         return high.decode("cp932", "replace")

@@ -16,7 +16,10 @@ _PLAIN, _HTML = "text/plain", "text/html"
 _ENRICHED = ("text/enriched", "text/richtext")
 _VISIBLE = re.compile(r"[^\s\u200b-\u200f\u2060\ufeff\xad\ufffd]")
 # Where HTML says its charset; browsers look at as many bytes (HTML Living Standard).
-_META = re.compile(rb"<meta[^>]{0,200}?charset\s{0,9}=[\"'\s]{0,9}([A-Za-z0-9_.:-]{1,40})", re.I)
+_META = re.compile(
+    rb"<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,200}?encoding)\s{0,9}=[\"'\s]{0,9}([\w.:-]{1,40})",
+    re.I,
+)
 _HTML_HEAD = 1024
 _NESTED = 3  # forwarded mails within forwarded mails, whose text is the text of an empty mail
 
@@ -132,8 +135,10 @@ class Contents:
 
     def _decoded(self, part: Part, raw: bytes) -> str:
         label = part.charset
-        if not label and part.type == _HTML and (meta := _META.search(raw[:_HTML_HEAD])):
-            label = meta[1].decode("ascii")
+        # A label that says nothing about bytes beyond ASCII is not better than none.
+        if part.type == _HTML and charsets.codec(label) in ("", "ascii"):
+            meta = _META.search(raw[:_HTML_HEAD])
+            label = meta[1].decode("ascii") if meta else label
         text = charsets.decode(raw, label)
         return re.sub(r"\r\n?", "\n", text).replace("\0", "\ufffd")
 

@@ -145,7 +145,8 @@ def _uuencoded_line(line: bytes) -> bytes | None:
     # Programs that remove spaces at line ends remove zero bytes, and some add a checksum.
     if not 0x20 <= line[0] <= 0x60 or len(line) > needed + 3 or not _is_uu(line):
         return None
-    padded = line[1 : needed + 1].ljust(needed, b" ")
+    # Some programs fill the last group with anything.
+    padded = line[1 : (length * 4 + 2) // 3 + 1].ljust(needed, b" ")
     try:
         return binascii.a2b_uu(line[:1] + padded)
     except binascii.Error:

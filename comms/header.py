@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
 
@@ -143,7 +144,7 @@ def _field(line: bytes) -> tuple[str, bytes]:
 
     Spaces before the colon are allowed, as RFC 5322 §4.5 demands of readers.
     """
-    field_name, colon, value = line.partition(b":")
+    field_name, colon, value = line.removeprefix(codecs.BOM_UTF8).partition(b":")
     name = field_name.rstrip(b" \t").decode("ascii", "replace") if colon else ""
     return (name, value) if NAME.fullmatch(name) else ("", b"")
 

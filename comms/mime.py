@@ -46,6 +46,8 @@ class Part:
         kind = match[1].lower().rstrip(".") if match else ""
         if not match and (bare := re.match(r"\s*(multipart|message)\b", value, re.I)):
             kind = {"multipart": "multipart/mixed", "message": "message/rfc822"}[bare[1].lower()]
+        # Scripts write plain/text and html/text.
+        kind = re.sub(r"^(plain|html)/text$", r"text/\1", kind)
         # RFC 2045 §5.2: what cannot be read is plain text.
         self.type = kind or (self.default_type if not value.strip() else "text/plain")
         self.parameters = parameters(value[match.end() :] if match else value.partition(";")[2])

@@ -21,9 +21,12 @@ from comms.read import AMBIGUOUS, Mail
 
 # Local parts that do not belong to people (RFC 3834 §2 names the first kinds).
 _ROBOTS = re.compile(
-    r"(?:mailer[-_.]?daemon|post[-_.]?master|majordomo|listserv|bounces?|root|daemon|nobody"
+    r"(?:(?:mailer|mail|fetchmail|cron)[-_.]?daemon|post[-_.]?master|majordomo|listserv|bounces?|root|daemon|nobody"
     r"|auto[-_.]?(?:reply|responder|response|mailer))[0-9]{0,9}(?:[-+=].*)?"
     r"|(?:.*[-_.+=0-9])?(?:no|do[-_.]?not|don'?t|never)[-_.]?reply.*"
+    r"|(?:.*[-_.+=0-9])?(?:no[-_.]?(?:answer|respon[dst]|contest[ae])|n[aã]o[-_.]?responda"
+    r"|ne[-_.]?pas[-_.]?r[eé]pondre|non[-_.]?rispondere|(?:nicht|niet)[-_.]?(?:be)?antwoo?r[dt]en"
+    r"|keine?[-_.]?antwort|nie[-_.]?odpowiadaj|ikke[-_.]?svar|inte[-_.]?svara|ej[-_.]?svar).*"
     r"|owner-.*|.*-(?:request|owner|bounces?|relay)",
     re.I | re.S,
 )
@@ -61,7 +64,9 @@ def return_path(mail: Mail) -> str | None:
     for name, value in _above_foreign_received(mail):
         if name == "return-path":
             match = re.fullmatch(r"<?([^<>]*)>?", value.strip())
-            return match[1].strip() if match else None
+            path = match[1].strip() if match else None
+            # Postfix writes MAILER-DAEMON for the null sender when it passes mail to a program.
+            return "" if path and _MAILER_DAEMON.fullmatch(path) else path
     return None
 
 
@@ -312,14 +317,15 @@ def bounce(mail: Mail) -> Bounce | None:
     return Bounce(tuple(recipients), original) if recipients else _older_bounce(mail)
 
 
-_RECIPIENT = ("final-recipient", "original-recipient")
+_ONCE = ("final-recipient", "original-recipient", "action")  # in a group
+_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}  # by the class of the status
 
 
 def _recipients(content: bytes) -> list[RecipientStatus]:
     """Parses the fields of a delivery status (RFC 3464 §2.1).
 
     There should be a group for each recipient, and an empty line between two of them. If there is
-    none, a field that names a recipient begins another group when the group has one.
+    none, a field of which the group has one already begins another group.
     """
     groups: list[dict[str, str]] = []
     at = 0
@@ -330,7 +336,7 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
         group: dict[str, str] = {}
         for field, raw in fields:
             name = field.casefold()
-            if name in _RECIPIENT and name in group:
+            if name in _ONCE and name in group:
                 groups.append(group)
                 group = {}
             group.setdefault(name, header.text_of(field, raw))
@@ -339,7 +345,9 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
     without_action: list[str] = []
     for group in groups:
         listed = _addresses_of(group)
+        status = group.get("status", "").split(" ")[0].strip()
         action = group.get("action", "").strip().split(" ")[0].casefold()
+        action = action or (_ACTIONS.get(status[:1], "") if listed else "")
         if not action:
             # Some programs name all the recipients, and then what happened to them.
             without_action += listed
@@ -347,7 +355,6 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
         for address in dict.fromkeys(
             [*without_action, *(listed or ([] if without_action else [""]))]
         ):
-            status = group.get("status", "").split(" ")[0].strip()
             found.append(
                 RecipientStatus(
                     address, action, status, " ".join(group.get("diagnostic-code", "").split())
@@ -383,7 +390,7 @@ def _older_bounce(mail: Mail) -> Bounce | None:
     """
     listed = (value.replace(",", " ").split() for value in mail.get_all("x-failed-recipients"))
     failed = [address for values in listed for address in values]
-    if not failed and return_path(mail) == "" and mail.text.lstrip().startswith("Hi. This is the"):
+    if not failed and return_path(mail) == "" and mail.text.lstrip().startswith("Hi. "):
         failed = re.findall(r"^<([^<>@\s]{1,250}@[^<>@\s]{1,250})>:[ \t]{0,9}$", mail.text, re.M)
     if not failed:
         return None

@@ -162,7 +162,7 @@ def test_the_name_may_be_in_any_form(text: str, name: str) -> None:
 )
 def test_any_name_is_only_accepted_on_demand(text: str) -> None:
     if ".." in text or ".@" in text:  # of a Japanese provider; valid in quotes
-        assert parse_leniently(text, any_name=True).address.startswith('"ann.')
+        assert parse_leniently(text).address.startswith('"ann.')
         return
     with pytest.raises(ValueError):
         parse_leniently(text)
@@ -188,6 +188,8 @@ def test_several_addresses_or_none_are_never_a_sender(text: str) -> None:
         ("Doe, Ann <ann@c.test>, b@c.test", ["ann@c.test", "b@c.test"], 0),
         ("a@b.test,, c@d.test,", ["a@b.test", "c@d.test"], 0),
         ("A [x] <a@b.test>, <c@d.test>", ["a@b.test", "c@d.test"], 0),
+        ('a@b.test; "x; y" <c@d.test>;', ["a@b.test", "c@d.test"], 0),  # of Outlook's users
+        ("Doe; Ann <a@b.test>; c@d.test", ["a@b.test", "c@d.test"], 0),
         ("a@b.test, nobody", ["a@b.test"], 1),
         ("x@y.test <a@b.test>, c@d.test", ["c@d.test"], 1),
         ("nobody", [], 1),

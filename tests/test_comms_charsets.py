@@ -47,6 +47,10 @@ def test_bytes_are_decoded_by_the_declared_charset_or_the_likely_one(
         (RUSSIAN.encode(), "windows-1253", RUSSIAN),  # valid UTF-8 under another label
         (RUSSIAN.encode(), "us-ascii", RUSSIAN),
         (b"caf\xe9", "utf-8", "café"),  # nothing of it is UTF-8
+        (RUSSIAN.encode(), "unknown-8bit", RUSSIAN),  # says nothing, and so does the next one
+        (RUSSIAN.encode(), "x-user-defined", RUSSIAN),
+        (b"caf\xe9", "unknown-8bit", "café"),
+        (RUSSIAN.encode("cp1251"), "cp-1251", RUSSIAN),
     ],
 )
 def test_a_charset_that_nearly_fits_is_used(raw: bytes, charset: str, text: str) -> None:
@@ -115,6 +119,8 @@ def test_labels_of_whatwg_iana_and_real_mail_are_known(label: str, name: str) ->
         (b"\x1b$@%F%9%H\x1b(J abc", "", "テスト abc"),
         (b"\x1b(IC=D\x1b(B", "", "ﾃｽﾄ"),
         (b"\x1b$B%F\x1b(B\r\nabc", "iso-2022-jp", "テ\r\nabc"),
+        (b"\x1b$B%F\r\nabc", "iso-2022-jp", "テ\r\nabc"),  # the escape at the end is missing
+        (b"\x1b$B%F\r\n%F%9\r\na b c", "iso-2022-jp", "テ\r\nテス\r\na b c"),
         (b"\x1b[1mbold\x1b[0m", "", "\x1b[1mbold\x1b[0m"),  # a terminal's escapes
         (b"\xad\xa1\xa5\xc6", "euc-jp", "①テ"),
         ("①髙".encode("cp932"), "shift_jis", "①髙"),

@@ -75,6 +75,7 @@ UU = b"begin 644 a.txt\r\n%2&5L;&\\\r\n`\r\nend\r\n"
         (UU + UU, b"", [(b"a.txt", b"Hello")] * 2),
         (UU.replace(b"\r\n", b"\n"), b"", [(b"a.txt", b"Hello")]),
         (UU.replace(b"`\r\n", b""), b"", [(b"a.txt", b"Hello")]),
+        (UU.replace(b"\\\r\n", b"\\*\r\n"), b"", [(b"a.txt", b"Hello")]),  # any filler
         (UU.replace(b"a.txt", b"my file.txt "), b"", [(b"my file.txt", b"Hello")]),
         (UU.replace(b"end", b""), UU.replace(b"end", b""), []),  # not complete
         (b"begin 644 the work\r\nsoon\r\nend\r\n", b"begin 644 the work\r\nsoon\r\nend\r\n", []),

@@ -17,6 +17,8 @@ from comms import addresses, header, words
         (b"A: 1\nB: 2\n\nC: 3\n", [("A", "1"), ("B", "2")]),
         (b"A: 1\r\n 2\r\n\t3\r\nB:\r\n", [("A", "1 2\t3"), ("B", "")]),
         (b"A : 1\r\n", [("A", "1")]),
+        (b"\xef\xbb\xbfA: 1\r\n", [("A", "1")]),  # a script's file began with a byte-order mark
+        (b"A: 1\r\n\xef\xbb\xbfB: 2\r\n\r\n", [("A", "1"), ("B", "2")]),
         (b"A: 1\r\nnot a field\r\nB: 2\r\n", [("A", "1")]),
         (b" folded\r\nA: 1\r\n", []),
         (b"A: 1", [("A", "1")]),

@@ -57,6 +57,8 @@ def test_parameters_are_read_leniently(text: str, wanted: dict[str, str]) -> Non
         ('"text/html"; charset=utf-8', "text/html"),
         ("multipart; boundary=b", "multipart/mixed"),
         ("a/b/c", "a/b"),
+        ("plain/text", "text/plain"),
+        ("html/text; charset=utf-8", "text/html"),
         ("audio/x.y+z;q", "audio/x.y+z"),
         ("\x00/\x00", "text/plain"),
     ],

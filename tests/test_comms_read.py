@@ -154,6 +154,24 @@ def test_html_without_plain_text_is_read_as_text() -> None:
     assert (mail.text, mail.html) == ("Restart\n", "<p>Restart</p>")
 
 
+@pytest.mark.parametrize(
+    ("label", "head"),
+    [
+        ("", '<meta charset="koi8-r">'),
+        (
+            "; charset=us-ascii",
+            "<meta http-equiv=Content-Type content='text/html; charset=koi8-r'>",
+        ),
+        ("; charset=unknown-8bit", "<META CHARSET=koi8-r>"),
+        ("", '<?xml version="1.0" encoding="koi8-r"?>'),
+        ("; charset=koi8-r", '<meta charset="utf-8">'),
+    ],
+)
+def test_html_says_its_charset_where_the_part_does_not(label: str, head: str) -> None:
+    raw = f"Content-Type: text/html{label}\r\n\r\n{head}<p>".encode() + "Да".encode("koi8-r")
+    assert read(raw).text == "Да\n"
+
+
 def test_a_forwarded_mail_is_one_attachment() -> None:
     raw = (
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"

@@ -164,6 +164,10 @@ def test_ticket_numbers_are_removed_from_a_new_subject() -> None:
         ("It says:\n> error 5\n", "It says:\n> error 5\n"),
         ("Log of 2026:\n\n> error 5\n", "Log of 2026:\n\n> error 5\n"),
         ("Yes.\n\nTickets wrote:\n> A new ticket\n", "Yes.\n"),
+        (
+            "\u05db\u05df\n\n\u202b2026 \u202aTickets\u202c <\u202at@x.test\u202c>:\u202c\n\n> x\n",
+            "\u05db\u05df\n",
+        ),
         ("Yes.\nThe Log wrote:\n> x\n", "Yes.\nThe Log wrote:\n> x\n"),
         ("In the manual you wrote:\n> press it\n", "In the manual you wrote:\n> press it\n"),
         ("On page 12 the author wrote:\n> x\n", "On page 12 the author wrote:\n> x\n"),

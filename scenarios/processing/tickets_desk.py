@@ -281,6 +281,7 @@ _WHEN = re.compile(
     r"|\b(?:mon|diens|donners|frei|sams|sonn)tag\b|\bmittwoch\b",
     re.I,
 )
+_ENDING = " \t\r\xa0\u200e\u200f\u202a\u202b\u202c"  # spaces, and marks of Hebrew and Arabic text
 _ADDRESS = re.compile(r"[^\s<>@]{1,100}@[^\s<>@]{1,100}")
 _BEGINS = re.compile(r"(?:On|Am|Le|El|Il|Em|Op|Den|Dne|Dňa|W dniu|În|Στις|Pe)\s", re.I)
 
@@ -297,7 +298,7 @@ def without_quotation(text: str) -> str:
         end -= 1
     if end == len(lines) or not any(line.startswith(">") for line in lines[end:]):
         return text
-    if end and lines[end - 1].rstrip().endswith((":", "：")):
+    if end and lines[end - 1].rstrip(_ENDING).endswith((":", "：")):
         begin = _attribution(lines, end)
         if begin == end:
             return text
