@@ -23,9 +23,15 @@ from dataclasses import dataclass
 
 # ── links ────────────────────────────────────────────────────────────────────
 
-# Typographic quotes, and the punctuation of Chinese and Japanese, end an address, too.
-_URL = re.compile(r"https?://[^\s<>\"«»“”‘’„「」『』（）【】《》、。，；：！？…]+", re.I)
+# Typographic quotes and dashes, arrows, emoji, what cannot be seen, and the punctuation of Arabic,
+# Chinese and Japanese end an address, too; so does a comma before the next one.
+_URL = re.compile(
+    r"https?://(?:(?![,;|]https?://)[^\s<>\"`«»،؛؟！（），：；？\u200b-\u200f\u2014-\u2060\u2190-\u21ff"
+    r"\u3000-\u3003\u3008-\u301f\ufeff\U0001f300-\U0001faff])+",
+    re.I,
+)
 _IN_BRACKETS = re.compile(r"<(?:URL:)?(https?://[^<>]{1,4000})>", re.I)
+_UNDERSCORES = re.compile(r"_+$")  # around an address in Markdown
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
@@ -33,7 +39,11 @@ def find_urls(text: str) -> list[str]:
     """Returns the http and https addresses that are written out in a text, in order."""
     # Within angle brackets an address may be broken into lines.
     text = _IN_BRACKETS.sub(lambda match: f"<{''.join(match[1].split())}>", text)
-    found = (_without_punctuation(match[0]) for match in _URL.finditer(text))
+    found = []
+    for match in _URL.finditer(text):
+        url = _without_punctuation(match[0])
+        around = _UNDERSCORES.search(text, max(0, match.start() - 2), match.start())
+        found.append(url.removesuffix(around[0]) if around else url)
     return [url for url in found if not url.endswith("://")]
 
 
@@ -78,7 +88,8 @@ _OTHER = re.compile(
     r"call|text|hotline|whatsapp|ext|extension|zip|postcode|plz|suite|ste|floor|room|apt|"
     r"apartment|unit|box|postfach|street|st|article|item|sku|product|model|serial|part|version|"
     r"build|error|port|rfc|iso|vat|ust|hrb|tax|iban|account|card|ending|ends|tracking|shipment|"
-    r"parcel|package|flight|seat|gate|page|total|amount|price|sum|subtotal|balance|paid|since|"
+    r"parcel|package|flight|seat|gate|door|locker|building|terminal|platform|page|total|amount|"
+    r"price|sum|subtotal|balance|paid|since|"
     r"established|founded|copyright|registered|registration|company|reg|license|licence|"
     r"bestellung|bestellnummer|rechnung|rechnungsnummer|kundennummer|kunde|vorgang|auftrag|"
     r"artikel|commande|facture|client|pedido|factura|ordine|fattura|bestelling|factuur|"
@@ -98,6 +109,9 @@ _NOT_BEFORE = re.compile(
     r"|[0-9]\)? ?[/)] ?$|[0-9](?:st|nd|rd|th) $|[\w/.,][.,/_@'’-]$|[@&]$",
     re.I,
 )
+_MASKED = re.compile(r"(?:^|[\s+(0-9*•-])[*•·●xX]{2,}[\s-]?$")  # +49 *** **4711
+_MASKED_RUN = re.compile(r"(?:[xX]{2,}-?)+[0-9-]{2,}")  # XXX-XXX-4711
+_IBAN = re.compile(r"\b[A-Z]{2}[0-9]{2} ?$")
 _STATE = re.compile(r", ?[A-Z]{2},? $")
 _NOT_AFTER = re.compile(
     r" ?(?:%|[€$£¥₹₽]|(?:USD|EUR|GBP|CHF|JPY|kr|px|pt|ms|s|sec|secs|seconds?|mins?|minutes?|hours?|"
@@ -122,6 +136,7 @@ _IS_CALLED = re.compile(
     r"[\"'”“»’`*)\]】」]* ?(?:is|ist|est|es|è|é|är|er|jest|là|as|als|para|[-–—:(]|是|为)(?!\w)",
     re.I,
 )
+_YOUR = ("", "your", "the", "our")
 _NOUN = re.compile(
     r" (?!(?:is|as|to|in|at|on|for|and|or|when|if|it|the|your|this|that|will|expires?|below|above|"
     r"into|within|before|until|ist|als|und|oder|um|ein|est|pour|et|ou|es|para|y|o|come|per)\b)"
@@ -224,7 +239,11 @@ class _Lines:
                     or after in ("-", "/")
                 )
                 yield _Found(number, match.start(), match.end(), "" if glued else code, True)
-            elif not of_cells and (before == "+" or _is_phone_or_card(lengths)):
+            elif not of_cells and (
+                before == "+"
+                or _is_phone_or_card(lengths)
+                or _IBAN.search(line, max(0, match.start() - 6), match.start())
+            ):
                 yield _Found(number, match.start(), match.end(), "", True)
 
     def _single(self, number: int, line: str) -> Iterator[_Found]:
@@ -256,6 +275,8 @@ class _Lines:
     def _is_something_else(self, found: _Found) -> bool:
         before, after = self._before(found), self._after(found)
         if _NOT_BEFORE.search(before[-24:].replace("\t", " ")):
+            return True
+        if _MASKED.search(before[-24:]) and not after.lstrip().startswith("*"):
             return True
         if found.digits and _NOT_AFTER.match(after):
             return True
@@ -291,9 +312,12 @@ class _Lines:
         """Whether it has a line for itself, and for letters, whether a line beside it says why."""
         line = self._lines[found.line]
         alone = not (line[: found.start] + line[found.end :]).strip(_DECORATION)
-        if not alone or found.digits:
-            return alone
+        if not alone:
+            return False
         above = next((one for one in self._lines[: found.line][-4:][::-1] if one.strip()), "")
+        if found.digits:
+            label = _OTHER.search(above[-_NEAR:])  # `Order number`, and below it the number
+            return not (label and above[: -len(label[0])].strip().casefold() in _YOUR)
         below = next((one for one in self._lines[found.line + 1 :][:4] if one.strip()), "")
         if last is not None and self._lines[last.line] is above:  # a list of codes goes on
             return len(last.code) == len(found.code)
@@ -339,7 +363,9 @@ def _is_phone_or_card(lengths: tuple[int, ...]) -> bool:
 
 def _may_be_lettered(run: str) -> bool:
     """Whether letters may be a code: `A1B2C3`, `WDJB-MJHT`, `quiet-fawn`, and no `6-digit`."""
-    if re.fullmatch(r"[0-9]{1,4}-?[a-z]{2,}|[A-Z]?[a-z]+-?[0-9]{0,2}", run):
+    if re.fullmatch(r"[0-9]{1,4}-?[a-z]{2,}|[A-Z]?[a-z]+-?[0-9]{0,2}", run) or (
+        _MASKED_RUN.fullmatch(run)
+    ):
         return False
     words = run.islower() and "-" in run
     return words or any(map(str.isdigit, run)) or run.isupper()

@@ -451,6 +451,31 @@ CODES: list[tuple[str, str, str, str, list[str]]] = [
         [],
     ),
     ("a standard", "RFC 5321", "RFC 5321 and ISO 27001 on port 8080, version 2024.", "", []),
+    ("an IBAN", "Invoice", "IBAN: DE89 3704 0044 0532 0130 00 BIC COBADEFF", "", []),
+    ("the code of a door", "Parking", "Your access code for door 1204 is 7391#.", "", ["7391"]),
+    (
+        "a number that was masked",
+        "Sign in",
+        "We sent a code to +49 *** ***4567 and (XXX) XXX-4568, XXX-XXX-4569. Enter 482913.",
+        "",
+        ["482913"],
+    ),
+    ("a card that was masked", "Sign in", "Card •••• 4242. Code: **482913**", "", ["482913"]),
+    ("a bold label", "Sign in", "**Code:** 482913", "", ["482913"]),
+    (
+        "two labels, each above its number",
+        "Your pickup",
+        "",
+        "<dl><dt>Your code</dt><dd>482913</dd><dt>Order number</dt><dd>99887766</dd></dl>",
+        ["482913"],
+    ),
+    (
+        "a label that asks for the code",
+        "Sign in",
+        "Your code to confirm the account:\n\n482913",
+        "",
+        ["482913"],
+    ),
 ]
 
 
@@ -513,6 +538,13 @@ LINKS: list[tuple[str, str, str, list[str]]] = [
     ),
     ("in Markdown", f"[Confirm]({A}) or [{Q}]({Q})", "", [A, Q]),
     ("bold", f"*{A}* **{Q}**", "", [A, Q]),
+    ("italic, and as code", f"_{A}_ __{Q}__ `{A}x`", "", [A, Q, A + "x"]),
+    ("one after the other", f"{A},{Q};{A}x|{A}y", "", [A, Q, A + "x", A + "y"]),
+    ("a redirection", f"https://r.test/?to={A},https", "", [f"https://r.test/?to={A},https"]),
+    ("before what cannot be seen", f"\u202a{A}\u202c {Q}\u200b {A}x\xa0", "", [A, Q, A + "x"]),
+    ("between arrows and emoji", f"→{A}← 👉{Q}👈", "", [A, Q]),
+    ("before a dash", f"{A}—click {Q} – now", "", [A, Q]),
+    ("before Arabic punctuation", f"{A}، {Q}؟", "", [A, Q]),
     ("quoted", f"> {A}\n> > {Q}", "", [A, Q]),
     (
         "a token that ends in an underscore or hyphen",
