@@ -21,7 +21,8 @@ from comms.read import AMBIGUOUS, Mail
 
 # Local parts that do not belong to people (RFC 3834 §2 names the first kinds).
 _ROBOTS = re.compile(
-    r"(?:(?:mailer|mail|fetchmail|cron)[-_.]?daemon|post[-_.]?master|majordomo|listserv|bounces?|root|daemon|nobody"
+    r"(?:(?:mailer|mail|fetchmail|cron)[-_.]?daemon|post[-_.]?master|majordomo|listserv|bounces?"
+    r"|root|daemon|nobody"
     r"|auto[-_.]?(?:reply|responder|response|mailer))[0-9]{0,9}(?:[-+=].*)?"
     r"|(?:.*[-_.+=0-9])?(?:no|do[-_.]?not|don'?t|never)[-_.]?reply.*"
     r"|(?:.*[-_.+=0-9])?(?:no[-_.]?(?:answer|respon[dst]|contest[ae])|n[aã]o[-_.]?responda"

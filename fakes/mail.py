@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 _NAMING = ("content-disposition", "content-type")
 NO_PARAMETERS: Mapping[str, str | None] = MappingProxyType({})  # of a MAIL or RCPT command
-_RAW_NAME = re.compile(r'name="?([^";\r\n]+)')
+_RAW_NAME = re.compile(r'name[ \t]*=[ \t]*"?([^";\r\n]+)', re.I)
+_UNQUOTED_NAME = re.compile(r"name[ \t]*=[ \t]*[^\";\s]", re.I)
+# RFC 2231 §4; it takes precedence over a name that every program can read.
+_ENCODED_NAME = re.compile(r"name\*=[ \t]*\"?([\w-]*)'[^']*'([^\";\s]+)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +282,19 @@ def _safely(read: Callable[[], T]) -> T | None:
 
 def _name(part: Message[Any, Any]) -> str:
     """The file name of a part, "" if it has none."""
+    from urllib.parse import unquote_to_bytes
+
     name = _safely(part.get_filename) or ""
-    if "\ufffd" in name:  # raw bytes, which the email package has lost, but not in the raw field
-        fields = [str(value) for key, value in part.raw_items() if key.lower() in _NAMING]
-        found = [match for value in fields if (match := _RAW_NAME.search(value))]
-        name = found[0][1] if found else name
+    for key, value in part.raw_items():
+        if key.lower() not in _NAMING:
+            continue
+        if encoded := _ENCODED_NAME.search(str(value)):
+            return decode_bytes(unquote_to_bytes(encoded[2]), encoded[1])
+        # The email package loses raw bytes, and cuts a name without quotes at its first space.
+        raw = _RAW_NAME.search(str(value))
+        if raw and ("\ufffd" in name or _UNQUOTED_NAME.search(str(value))):
+            name = raw[1].strip()
+            break
     return decode_words(decode_bytes(name.encode("utf-8", "surrogateescape")))
 
 

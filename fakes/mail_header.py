@@ -14,8 +14,23 @@ from collections.abc import Iterator, Mapping
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[ \t]*(.*)", re.S)
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,80})\?([bBqQ])\?([^?]*)\?=")
 # A quoted string, a comment, an address in angle brackets, or a separator.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|\((?:[^()\\]|\\.)*\)?|<[^<>]*>?|[,;:]|[^",;:<(]+', re.S)
+_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*"?|\((?:[^()\\]|\\.|\([^()]*\))*\)?|<[^<>]*>?|[,;:]|[^",;:<(]+', re.S
+)
 # These are codecs of Python, but no charsets, and decoding punycode takes quadratic time.
+# What programs send under these names is a larger charset, which contains the one that is named.
+_LARGER = {
+    "iso_8859_1": "cp1252",
+    "latin1": "cp1252",
+    "latin_1": "cp1252",
+    "iso_8859_9": "cp1254",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "windows_31j": "cp932",
+    "euc_kr": "cp949",
+    "ks_c_5601_1987": "cp949",
+}
 _NO_CHARSETS = frozenset({"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"})
 
 
@@ -60,8 +75,9 @@ class Headers(Mapping[str, str]):
 def decode_bytes(raw: bytes, charset: str = "") -> str:
     """Decodes bytes: by the charset if Python knows it, else as UTF-8 or Latin-1."""
     try:
-        if charset.lower().replace("-", "_") not in {"", "us_ascii", "ascii", *_NO_CHARSETS}:
-            return raw.decode(charset, "replace")
+        label = charset.lower().replace("-", "_")
+        if label not in {"", "us_ascii", "ascii", *_NO_CHARSETS}:
+            return raw.decode(_LARGER.get(label, charset), "replace")
     except (LookupError, ValueError):  # an unknown charset, or a codec for something else
         pass
     try:
@@ -108,7 +124,7 @@ def _fields(raw: bytes) -> Iterator[tuple[str, str]]:
         if not line:
             break
         if line[:1] in (b" ", b"\t") and unfolded:
-            unfolded[-1].append(line)
+            unfolded[-1].append(b" " + line[1:])  # a tab that folds is shown as a space
         else:
             unfolded.append([line])
     for lines in unfolded:

@@ -184,6 +184,25 @@ def test_the_name_of_an_attachment_in_raw_bytes_is_decoded() -> None:
         assert Mail(head, NO_ENVELOPE).attachment("ü.pdf") == b"%PDF"
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "filename=Der B\u00e4r.pdf",
+        "filename=Der B\u00e4r.pdf; size=4",
+        "filename==?utf-8?q?Der_B=C3=A4r.pdf?=",
+        "filename=\"Der Br.pdf\"; filename*=UTF-8''Der%20B%C3%A4r.pdf",
+        "FILENAME*=\"iso-8859-1'de'Der%20B%E4r.pdf\"",
+        "filename*0*=UTF-8''Der%20B%C3; filename*1*=%A4r.pdf",
+        'filename="Der B\u00e4r.pdf"',
+    ],
+)
+def test_the_name_of_an_attachment_is_read_however_it_is_written(parameters: str) -> None:
+    head = f"Content-Disposition: attachment; {parameters}\r\nContent-Type: application/pdf\r\n"
+    assert [one.name for one in Mail(f"{head}\r\n%PDF".encode(), NO_ENVELOPE).attachments] == [
+        "Der B\u00e4r.pdf"
+    ]
+
+
 def test_a_text_attachment_is_neither_text_nor_searched() -> None:
     message = EmailMessage()
     message.set_content("hello")

@@ -10,6 +10,7 @@ from fakes.mail_header import Headers, decode_bytes, decode_words
 
 
 def test_fields_are_found_by_name_in_any_case_and_are_unfolded() -> None:
+    assert Headers(b"Subject: a\r\n\tb\r\n\r\n")["subject"] == "a b"
     headers = Headers(b"Subject: a\r\n b\r\nX-N: 1\r\nx-n: 2\r\njunk\r\nTo : c\r\n\r\nBody: no\r\n")
     assert headers["SUBJECT"] == "a b" and headers["to"] == "c"
     assert headers.get_all("X-N") == ["1", "2"] and headers.get_all("Body") == []
@@ -33,6 +34,9 @@ def test_fields_are_found_by_name_in_any_case_and_are_unfolded() -> None:
         ("=?utf-8*de?q?a?=", "a"),
         ("=?utf-8?x?a?= =?", "=?utf-8?x?a?= =?"),
         ("=?utf-8?q?=FF?=", "�"),
+        ("=?iso-8859-1?q?=93a=94_=80?=", "“a” €"),  # meant as Windows-1252
+        ("=?gb2312?b?w/Y=?= =?gb2312?b?6UY=?=", "闽镕"),
+        ("=?Shift_JIS?b?h0A=?=", "①"),
     ],
 )
 def test_encoded_words_are_decoded(value: str, decoded: str) -> None:
@@ -47,6 +51,7 @@ def test_encoded_words_are_decoded(value: str, decoded: str) -> None:
         ('"Ann, B." <a@b.test>', ["a@b.test"]),
         ("=?utf-8?q?A=2C?= <a@b.test>", ["a@b.test"]),
         ("a@b.test (Ann, at work)", ["a@b.test"]),
+        ("a@b.test (Ann (at work), or not), c@d.test", ["a@b.test", "c@d.test"]),
         ("team: a@b.test, <c@d.test>;, e@f.test", ["a@b.test", "c@d.test", "e@f.test"]),
         ("undisclosed-recipients:;", []),
         ('"a b"@c.test', ['"a b"@c.test']),
