@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Failure = TryLater | Refused | Unknown
 
+STEPS = 5  # challenges of one login; no mechanism has more, and a server may go on for ever
+
 
 class _Client(smtplib.SMTP):
     """smtplib's client on a link.
@@ -121,7 +123,8 @@ class Session:
                 results[address] = self._run("RCPT", f"TO:<{address}>")
             accepted = [address for address in wanted if results[address] is None]
             if not accepted:
-                self._run("RSET", "")
+                if self.usable:
+                    self._run("RSET", "")
                 return results
             error = self._run("DATA", "", expected=354) or self._send_content(raw)
         except Refused as refusal:
@@ -188,12 +191,16 @@ class Session:
         responder = sasl.MECHANISMS[mechanism](self.server.user, self.server.password)
         initial = _encoded(responder(b"")) if mechanism in sasl.CLIENT_FIRST else ""
         code, text = self._exchange("AUTH", f"{mechanism} {initial}".strip())
-        while code == 334:
+        for _ in range(STEPS):
+            if code != 334:
+                break
             try:
                 challenge = base64.b64decode(text)
             except binascii.Error:
                 challenge = b""
             code, text = self._exchange(_encoded(responder(challenge)), "")
+        if code == 334:
+            raise Unreachable(f"{self._name} sends one challenge after another in the login")
         if code != 235:
             raise self._refusal(code, text, f"the login of {self.server.user} by {mechanism}")
 

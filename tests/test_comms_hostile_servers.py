@@ -286,3 +286,38 @@ def test_a_long_list_costs_the_memory_of_its_mails(
             tracemalloc.stop()
             mailbox.close()
     assert peak < at_most, "each line is read when it arrives; at most 100,000 mails are kept"
+
+
+@pytest.mark.parametrize("auth", ["plain", "login", "cram-md5"])
+@pytest.mark.parametrize("challenge", [b"334 YQ==\r\n", b"334\r\n", b"334 \xff!\r\n"])
+def test_a_login_that_never_ends_is_given_up(
+    clock: JumpingClock, auth: str, challenge: bytes
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.send(b"220 x\r\n")
+        peer.expect(b"EHLO", b"\r\n")
+        peer.send(b"250-x\r\n250 AUTH PLAIN LOGIN CRAM-MD5\r\n")
+        for _ in range(smtp.STEPS + 1):
+            peer.expect(b"\r\n")
+            peer.send(challenge)
+
+    with Peer(script) as peer:
+        given = Server("smtp", "127.0.0.1", peer.port, tls="none", user="u", auth=auth)
+        with pytest.raises(Unreachable, match="one challenge after another"):
+            smtp.Session(given, clock, HOST)
+    assert b"QUIT" not in peer.received[0]
+
+
+@pytest.mark.parametrize("reply", [b"421 4.3.2 busy", b"100 go on", b"\0\0\0"])
+def test_a_recipient_that_ends_the_session_is_reported_with_the_reason(
+    clock: JumpingClock, reply: bytes
+) -> None:
+    def script(peer: Peer) -> None:
+        peer.send(b"220 x\r\n")
+        for answer in (b"250 x", b"250 ok", reply):
+            peer.expect(b"\r\n")
+            peer.send(answer + b"\r\n")
+
+    with Peer(script) as peer, smtp.Session(server("smtp", peer.port), clock, HOST) as session:
+        errors = session.send("a@x.test", ["b@x.test"], MAIL)
+    assert "refused RCPT TO:<b@x.test>" in str(errors["b@x.test"])
