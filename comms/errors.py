@@ -30,11 +30,15 @@ class Refused(CommsError):
     exit_code = 4
 
 
-class OddReply(Refused, Unreachable):
-    """The server's answer has a number that is none. It is refused, and the connection cut.
+class RefusedNow(Refused):
+    """The server refused what it must be able to do, such as to list the mails.
 
     Unlike a refused login, this may be different at the next attempt, so a program goes on.
     """
+
+
+class OddReply(RefusedNow, Unreachable):
+    """The server's answer has a number that is none. It is refused, and the connection cut."""
 
 
 class TryLater(CommsError):

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from comms import sasl
 from comms.clock import Clock
-from comms.errors import CommsError, OddReply, Refused, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, OddReply, Refused, RefusedNow, TryLater, Unknown, Unreachable
 from comms.link import ANSWER, Link, client_context, secure
 from comms.mailbox import Entry
 from comms.numbers import number
@@ -48,6 +48,7 @@ ENTRIES = 100_000  # mails of a list that are looked at; the others come when th
 MESSAGE = 1 << 26  # bytes of a mail, unless the caller sets another limit
 SLACK = 1 << 16  # bytes by which a mail may exceed its stated size
 CHUNK = 1 << 16  # bytes of one read
+REQUIRED = ("the connection", "STAT", "LIST", "QUIT")  # what every server must be able to do
 LONGEST_COMMAND = 253  # bytes without CRLF (RFC 2449 §4: 255 with it)
 
 
@@ -453,5 +454,8 @@ class Mailbox:
         code = re.match(r"-ERR \[([^\]]*)\]", reply, re.I)
         # RFC 2449 §8.1, RFC 3206 §4: conditions that may pass.
         temporary = ("IN-USE", "LOGIN-DELAY", "SYS/TEMP")
-        later = code is not None and code[1].upper().startswith(temporary)
-        return (TryLater if later else Refused)(f"{self._name} refused {what}: {reply}")
+        text = f"{self._name} refused {what}: {reply}"
+        if code is not None and code[1].upper().startswith(temporary):
+            return TryLater(text)
+        permanent = code is not None and code[1].upper().startswith(("SYS/PERM", "AUTH"))
+        return (RefusedNow if what in REQUIRED and not permanent else Refused)(text)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from comms import settings
 from comms.clock import RealClock
-from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, Refused, RefusedNow, TryLater, Unknown, Unreachable
 from comms.mailbox import Entry
 from comms.pop3 import Mailbox
 from fakes.wire import Want
@@ -468,3 +468,25 @@ def test_a_failed_login_closes_its_socket_and_takes_no_simulated_time() -> None:
         world.clock.settle()
         assert world.clock.elapsed == 0
         assert world.cut("pop3", Want.CLOSE) == 0, "every connection is closed"
+
+
+@pytest.mark.parametrize(
+    ("place", "reply", "kind"),
+    [
+        ("connect", "-ERR too many connections", RefusedNow),
+        ("connect", "-ERR [SYS/PERM] closed", Refused),
+        ("STAT", "-ERR", RefusedNow),
+        ("LIST", "-ERR busy", RefusedNow),
+        ("LIST", "-ERR [SYS/TEMP] busy", TryLater),
+        ("LIST", "-ERR [SYS/PERM] damaged", Refused),
+        ("APOP", "-ERR wrong", Refused),
+    ],
+)
+def test_a_refusal_of_what_a_server_must_do_may_pass(
+    place: str, reply: str, kind: type[CommsError]
+) -> None:
+    with rehearsal(faults=(f'pop3 {place} reply "{reply}"',)) as world:
+        with pytest.raises(kind) as refusal, opened(world) as mailbox:
+            mailbox.count()
+            mailbox.entries()
+        assert type(refusal.value) is kind

@@ -369,3 +369,10 @@ def test_two_instances_at_once_run_each_command_once(tmp_path: Path) -> None:
             drills.killed(0, MODULE, table, tmp_path)
         assert len(list((tmp_path / "started").iterdir())) == 5
         assert len(world.mail.inbox(ADMINS[0])) == 5
+
+
+@pytest.mark.parametrize("command", ["connect", "STAT", "LIST", "QUIT"])
+def test_a_mailbox_that_is_refused_once_does_not_end_the_program(command: str) -> None:
+    world = rehearse(REQUEST, faults=(f'pop3 {command} reply "-ERR busy" times 1',))
+    assert world.host.ran == [RESTART]
+    assert world.mail.inbox(SENDER) == []

@@ -16,7 +16,15 @@ from sqlalchemy.orm import Session
 from comms import addresses, header, replies
 from comms.addresses import Address
 from comms.clock import Clock, Interrupted
-from comms.errors import CommsError, OddReply, Refused, StateError, TryLater, Unknown, Unreachable
+from comms.errors import (
+    CommsError,
+    Refused,
+    RefusedNow,
+    StateError,
+    TryLater,
+    Unknown,
+    Unreachable,
+)
 from comms.host import Host
 from comms.ledger import keys
 from comms.mailbox import MAX_ATTEMPTS, Incoming, incoming
@@ -101,7 +109,7 @@ class Desk:
             self._host.log("mailbox", "warning", trouble=error)
             failure = error
         self.outbox.send()
-        if isinstance(failure, Refused) and not isinstance(failure, OddReply):
+        if isinstance(failure, Refused) and not isinstance(failure, RefusedNow):
             raise failure  # a wrong password does not become right by waiting
         return failure.exit_code if failure else 0
 

@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.commands import Commands, Verb
-from comms.errors import CommsError, OddReply, Refused, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, Refused, RefusedNow, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.mail_door import MailDoor, MailRules, sender_problem
 from comms.setting_types import (
@@ -137,7 +137,7 @@ def poll(door: MailDoor, commands: Commands, host: Host) -> int:
     # A mail server that is down must not delay the commands that were accepted before.
     commands.perform(door.report)
     door.send()
-    if isinstance(failure, Refused) and not isinstance(failure, OddReply):
+    if isinstance(failure, Refused) and not isinstance(failure, RefusedNow):
         raise failure  # a wrong password does not become right by waiting
     return failure.exit_code if failure else 0
 
