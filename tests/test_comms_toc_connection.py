@@ -9,6 +9,7 @@ import pytest
 
 from comms.clock import Clock
 from comms.errors import Refused, Unknown, Unreachable
+from comms.link import STOPPING
 from comms.toc.buddies import Buddy
 from comms.toc.client import Client
 from comms.toc.markup import Html
@@ -375,3 +376,23 @@ def test_a_pause_makes_the_client_sign_on_again(peer: Peer, client: Client) -> N
     peer.clock.at(60, lambda: None)
     client.wait()
     assert len(peer.sessions) == 2
+
+
+def test_a_server_that_sends_without_end_does_not_keep_a_program_that_should_stop(
+    peer: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    @client.on_im
+    def next_one(message: Html, buddy: Buddy, auto_response: bool) -> None:
+        heard.append(message.text)
+        assert len(heard) < 1000
+        if len(heard) == 3:
+            monkeypatch.setattr(peer.clock, "stopping", lambda: True)
+        peer.clock.wait(None, peer.clock.time() + 0.5)
+        peer.session.send("IM_IN2:Bob:F:F:again")
+
+    client.connect()
+    peer.session.send("IM_IN2:Bob:F:F:first")
+    client.wait()
+    assert 3 <= len(heard) <= 3 + STOPPING / 0.5

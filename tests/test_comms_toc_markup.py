@@ -27,12 +27,19 @@ def size(piece: str) -> int:
         ("1 &lt; 2 &amp;&amp; 3 &gt; 2 &#8364; &eacute;", "1 < 2 && 3 > 2 € é"),
         ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
         ("<!-- hidden --><b>shown</b><!doctype x>", "shown"),
+        ("a<!-- <b>x</b><br> -->b<!--c", "ab<!--c"),
+        ("<!--->a-->b", "b"),
         ("", ""),
         ("<pre>kept</pre><progress>", "kept"),
     ],
 )
 def test_html_becomes_what_a_person_reads(markup: str, text: str) -> None:
     assert Html(markup).text == text
+
+
+@pytest.mark.parametrize("again", ["<!--", "<!--a-", "<!---", "<!-- <", "<p ", "<a <!--"])
+def test_html_of_the_length_of_a_frame_is_read_at_once(again: str) -> None:
+    assert len(Html(again * (65_000 // len(again))).text) > 10_000
 
 
 @given(st.text())

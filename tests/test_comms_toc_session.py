@@ -94,3 +94,25 @@ def test_temporary_complaints_are_try_later(
     session = signed_on(peer)
     assert type(session.error_for(complaint)) is kind
     session.close()
+
+
+@pytest.mark.parametrize("code", [911, 913, 914, 989])
+def test_a_complaint_about_any_command_leaves_the_outcome_open(peer: Peer, code: int) -> None:
+    session = signed_on(peer)
+    peer.on["toc_send_im"] = lambda session, rest: session.send(f"ERROR:{code}:x")
+    assert not session.request("toc_send_im bob hi", {901})
+    peer.on["toc_send_im"] = lambda session, rest: session.send("ERROR:962:eve")
+    assert session.request("toc_send_im bob hi", {901}), "962 is about a message to us"
+    session.close()
+
+
+def test_a_program_that_is_asked_to_stop_does_not_wait_for_the_rate_limit(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = signed_on(peer)
+    peer.on["toc_send_im"] = lambda session, rest: session.send("ERROR:903")
+    monkeypatch.setattr(peer.clock, "stopping", lambda: True)
+    with pytest.raises(TryLater, match="asked to stop"):
+        session.request("toc_send_im bob hi", {901, 903})
+    assert len(peer.session.commands()) == 1
+    session.close()

@@ -13,6 +13,7 @@ from comms.backoff import Backoff
 from comms.clock import Clock
 from comms.errors import TryLater, Unreachable
 from comms.host import Host
+from comms.link import STOPPING
 from comms.toc.buddies import Buddy
 from comms.toc.messages import (
     COMMAND,
@@ -93,7 +94,13 @@ class Connection:
         if not self._wanted:
             raise Unreachable("not signed on: connect() comes before wait()")
         until = None if limit is None else self._clock.time() + limit
+        stop_at: float | None = None  # when a server that sends without end is left, once we stop
         while self._wanted:  # a handler may call disconnect
+            if until is None and self._clock.stopping():
+                now = self._clock.monotonic()
+                stop_at = now + STOPPING if stop_at is None else stop_at
+                if now >= stop_at:
+                    return
             try:
                 if self._session is None:
                     if not self._reconnect(until):

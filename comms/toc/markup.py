@@ -10,6 +10,8 @@ from comms.toc.messages import encode, quote
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _HTML_BREAK = re.compile(r"\r\n|\r|\n|<br\s*/?>", re.I)
+_NEW_LINE = re.compile(r"<(?:br\s*/?|/p|p(?:\s[^<>]*)?)>", re.I)
+_TAG = re.compile(r"<[/!]?[A-Za-z][^<>]*>")
 
 
 class Html(str):
@@ -23,9 +25,21 @@ class Html(str):
     @property
     def text(self) -> str:
         """What a person reads: no tags, `<br>` and `<p>` as line breaks, references resolved."""
-        plain = re.sub(r"(?i)<(?:br\s*/?|/p|p(?:\s[^<>]*)?)>", "\n", self)
-        plain = re.sub(r"<[/!]?[A-Za-z][^<>]*>|<!--.*?-->", "", plain, flags=re.S)
+        # Comments first: what they contain is not shown.
+        plain = _TAG.sub("", _NEW_LINE.sub("\n", _without_comments(self)))
         return html.unescape(plain).strip("\n")
+
+
+def _without_comments(text: str) -> str:
+    """Returns HTML without comments, and with those that do not end.
+
+    A pattern would look for the end again at each beginning, and a stranger can send thousands.
+    """
+    pieces, at = [], 0
+    while (begin := text.find("<!--", at)) >= 0 and (end := text.find("-->", begin + 4)) >= 0:
+        pieces.append(text[at:begin])
+        at = end + len("-->")
+    return "".join([*pieces, text[at:]])
 
 
 def to_html(text: str) -> Html:

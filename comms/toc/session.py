@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from comms.clock import Clock
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.link import Link
+from comms.link import MOMENT, Link
 from comms.toc import frames
 from comms.toc.frames import FrameError, Frames
 from comms.toc.messages import (
@@ -39,6 +39,7 @@ CONFIGURATION = 1 << 20  # bytes of the answer to a sign-on, with the stored bud
 FLOOD = 1 << 21  # bytes that one look takes in without finding a complete frame
 
 TOO_FAST = frozenset({903, 960})
+GENERAL = frozenset({911, 912, 913, 914, 915, 983, 989})  # complaints about any command
 TEMPORARY = TOO_FAST | {981, 982, 983}
 UPDATES = ("UPDATE_BUDDY", "UPDATE_BUDDY2")
 
@@ -88,6 +89,7 @@ class Session:
     def request(self, line: str, codes: set[int]) -> bool:
         """Sends a command and waits until it is handled; returns whether that is certain.
 
+        It is not if the server complains without saying about what.
         A command that the server drops because of its rate limit is sent again after a pause.
         Raises Refused or TryLater if the server complains with one of `codes`, Unreachable if the
         command was not sent, Unknown if the connection was lost afterwards.
@@ -96,15 +98,18 @@ class Session:
         for _ in range(RATE_ATTEMPTS):
             self.send(line)
             try:
-                found = next((item for item in self.sync() if item.code in codes), None)
+                complaints = self.sync()
             except Unreachable as error:
                 raise Unknown(f"{error}; the last command may have arrived or not") from None
+            found = next((item for item in complaints if item.code in codes), None)
             if found is None:
-                return self.answers_status and not self._unanswered
+                doubt = any(item.code in GENERAL for item in complaints)
+                return self.answers_status and not self._unanswered and not doubt
             if found.code not in TOO_FAST:
                 raise self.error_for(found)
             self._host.log("aim-too-fast", "warning", seconds=f"{pause:g}", trouble=found)
-            self._clock.wait(None, self._clock.time() + pause)
+            if not self._pause(pause):
+                raise TryLater(f"{self.where}: {found}; the program was asked to stop")
             pause *= 2
         raise TryLater(f"{self.where}: {found}, {RATE_ATTEMPTS} times")
 
@@ -200,9 +205,23 @@ class Session:
                 except ValueError as error:
                     self._host.log("aim-not-understood", "warning", trouble=error)
             others += 1
-            if until is not None and others > INBOX and self._clock.time() >= until:
+            if others > INBOX and self._over(until):
                 return None
         return None
+
+    def _over(self, until: float | None) -> bool:
+        """Returns whether the time is over; without one, whether the program is asked to stop."""
+        return self._clock.stopping() if until is None else self._clock.time() >= until
+
+    def _pause(self, seconds: float) -> bool:
+        """Waits; returns False if the program is asked to stop before."""
+        until = self._clock.monotonic() + seconds
+        self._clock.wait(None, self._clock.time() + seconds, or_stop=True)
+        # In a rehearsal, it also returns early when the play is over.
+        left = until - self._clock.monotonic()
+        if left > MOMENT and not self._clock.stopping():
+            self._clock.wait(None, self._clock.time() + left)
+        return not self._clock.stopping()
 
     def _readable(self, until: float | None) -> bool:
         """Waits until there is something to read (True), or until the time (False)."""
@@ -223,7 +242,7 @@ class Session:
             if frame is not None:
                 return frame
             # A server that sends without end must not keep us here for ever.
-            if until is not None and taken > FLOOD and self._clock.time() >= until:
+            if taken > FLOOD and self._over(until):
                 return None
             if not self._readable(until):
                 return None
