@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
@@ -656,3 +657,78 @@ def test_a_server_that_sends_us_away_again_and_again_is_left_for_a_while(
         assert jabber.connected
     events = [line.split()[0] for line in host.lines]
     assert events.count("jabber-redirected") == 5 and events.count("jabber-off-line") == 1
+
+
+@pytest.mark.parametrize("until", [None, 1000.0])
+@pytest.mark.parametrize("again", [b" ", b"<presence from='a@x.test/r'/>", b"<x xmlns='u'/>"])
+def test_a_flood_does_not_keep_a_program_that_is_asked_to_stop(
+    host: RecordingHost, again: bytes, until: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comms.xmpp.connection.STOPPING", 0.05)
+    monkeypatch.setattr("comms.xmpp.session.GOODBYE", 0.05)
+    monkeypatch.setattr("comms.link.GOODBYE", 0.05)
+    clock = RealClock()
+
+    def script(peer: Peer) -> None:
+        come_online(peer)
+        peer.send(chat("stop"))
+        with contextlib.suppress(OSError):
+            while True:
+                peer.socket.sendall(again * 100)
+
+    with Peer(script) as peer:
+        jabber = Client(peer.server(), clock, host)
+        jabber.on_message(lambda message: clock.stop())
+        jabber.wait(until and clock.time() + until)
+        jabber.disconnect()
+    clock.close()
+
+
+def test_a_flood_of_spaces_does_not_prolong_a_wait(host: RecordingHost) -> None:
+    clock = RealClock()
+
+    def script(peer: Peer) -> None:
+        come_online(peer)
+        with contextlib.suppress(OSError):
+            while True:
+                peer.socket.sendall(b" " * 100)
+
+    with Peer(script) as peer:
+        jabber = Client(peer.server(), clock, host)
+        jabber.wait(clock.time() + 0.05)
+        clock.stop()
+        jabber.disconnect()
+    clock.close()
+
+
+def test_a_wall_clock_that_is_set_back_ends_no_wait(host: RecordingHost) -> None:
+    class SetBack(JumpingClock):
+        back = 0.0
+
+        def time(self) -> float:
+            return super().time() - self.back
+
+        def wait(self, link: Any, until: float | None, or_stop: bool = False) -> bool:
+            found = super().wait(link, until and until + self.back, or_stop)
+            self.back += 7200.0
+            return found
+
+    clock, heard = SetBack(), []
+
+    def script(peer: Peer) -> None:
+        come_online(peer)
+        answer_query(peer)  # the ping, after a silence
+        peer.send(chat("still here"))
+
+    with Peer(script) as peer:
+        jabber = Client(peer.server(), clock, host)
+
+        @jabber.on_message
+        def end(message: Message) -> None:
+            heard.append(message.text)
+            clock.stop()
+
+        jabber.wait()
+        jabber.disconnect()
+    clock.close()
+    assert heard == ["still here"]

@@ -158,12 +158,12 @@ class Client:
             self.send(self._status)
 
     def wait(self, until: float | None = None) -> None:
-        """Calls the handlers for what arrives, until the given time.
+        """Calls the handlers for what arrives, until the time, or until the program is stopped.
 
-        Without a time, until the program is asked to stop. Reconnects when the connection is lost.
+        Reconnects when the connection is lost.
         Raises Refused if that would be pointless.
         """
-        self._connection.attend(lambda: False, until, or_stop=until is None)
+        self._connection.attend(lambda: False, until)
 
     # ── sending ──────────────────────────────────────────────────────────────
 

@@ -15,7 +15,7 @@ from comms.callbacks import call
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.link import STOPPING
+from comms.link import MOMENT, STOPPING
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.inbox import Inbox
@@ -254,15 +254,18 @@ class Connection:
         self,
         done: Callable[[], bool],
         until: float | None,
-        or_stop: bool = False,
         for_answer: bool = False,
     ) -> None:
         """Takes in what arrives until `done()`, until the time, or until the program is stopped.
 
-        Raises why we are offline for good. With `for_answer`, handlers are not called, because the
-        caller is in the middle of an operation, and the inbox may grow beyond its usual size.
+        A server that sends without end cannot keep us here. Raises why we are offline for good.
+        With `for_answer`, handlers are not called, because the caller is in the middle of an
+        operation, and the inbox may grow beyond its usual size.
         """
-        or_stop = or_stop or for_answer
+        clock = self._clock
+        # On the monotonic clock, because the other one may be set back meanwhile.
+        end = None if until is None else clock.monotonic() + until - clock.time()
+        or_stop, stopping = True, False
         while True:
             took = self._take_one(for_answer)
             if not for_answer:
@@ -271,29 +274,30 @@ class Connection:
                 return
             if self._over is not None:
                 raise self._over
-            if took:
-                if until is None or self._clock.time() < until:
-                    continue
+            now = clock.monotonic()
+            if not stopping and clock.stopping():
+                # An operation is finished, even if we are asked to stop, but quickly then.
+                stopping, end = True, min(now + STOPPING, now + STOPPING if end is None else end)
+            if end is not None and now >= end - MOMENT:
                 return
-            pause = self._keeper.due(self.session is not None) - self._clock.monotonic()
-            keep_at = self._clock.time() + max(0.0, pause)
-            due = keep_at if until is None else min(until, keep_at)
+            if took:
+                continue
+            keep_at = self._keeper.due(self.session is not None)
+            due = keep_at if end is None else min(end, keep_at)
             # Inbox full: do not wake up for readable data, because it could not be taken anyway.
             link = (
                 self.session.link if self.session is not None and self._inbox.has_room() else None
             )
-            if self._clock.wait(link, due, or_stop):
+            if clock.wait(link, clock.time() + max(0.0, due - now), or_stop):
                 continue
-            now = self._clock.time()
-            if for_answer and or_stop and now < due:
-                # An operation is finished, even if we are asked to stop, but quickly then.
+            if or_stop and clock.monotonic() < due - MOMENT:
+                # We are asked to stop, or in a rehearsal the play is over. Only a wait without a
+                # time ends with the play.
+                if until is None or (clock.stopping() and not for_answer):
+                    return
                 or_stop = False
-                if self._clock.stopping():
-                    until = min(until or due, now + STOPPING)
-                continue
-            if now < due or (until is not None and now >= until):
-                return
-            self._keep()
+            elif end is None or clock.monotonic() < end - MOMENT:
+                self._keep()
 
     def _take_all(self) -> None:
         for _ in range(AT_ONCE):
