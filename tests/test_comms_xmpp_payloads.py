@@ -21,6 +21,34 @@ def xhtml(content: str) -> str:
     )
 
 
+FALLBACK = "<fallback xmlns='urn:xmpp:fallback:0' for='u'>{}</fallback>"
+
+
+@pytest.mark.parametrize(
+    ("body", "marks", "text"),
+    [
+        ("restart", "", ""),
+        ("restart", "<body/>", ""),
+        ("restart", "<subject/>", "restart"),
+        ("> stop\nrestart", "<body start='0' end='7'/>", "restart"),
+        ("> stop\nrestart", "<body end='7'/>", "restart"),
+        ("restart\n-- x", "<body start='7'/>", "restart"),
+        ("😀\nrestart", "<body start='0' end='2'/>", "restart"),
+        ("> a\nb\n> c\nd", "<body start='0' end='4'/><body start='6' end='10'/>", "b\nd"),
+        ("restart", "<body start='5' end='2'/>", "restart"),
+        ("restart", "<body start='-1' end='99999'/>", "restart"),
+        ("restart", "<body start='x' end='²'/>", "restart"),
+        ("restart", "<body start='0' end='99999'/>", ""),
+        ("restart", "<body start='90' end='99'/>", "restart"),
+    ],
+)
+def test_what_a_client_says_to_clients_that_know_less_is_not_the_text(
+    body: str, marks: str, text: str
+) -> None:
+    found = read(f"<body>{body}</body>{FALLBACK.format(marks)}")
+    assert found.text.strip() == text and not found.unreadable
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

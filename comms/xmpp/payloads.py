@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
+from comms.numbers import number
 from comms.xmpp.stream import CLIENT, split_tag
 
 XHTML_IM = "http://jabber.org/protocol/xhtml-im"
@@ -29,6 +30,7 @@ _CIPHERS = frozenset(
         "{urn:ietf:params:xml:ns:xmpp-e2e}e2e",
     }
 )
+_FALLBACK = "{urn:xmpp:fallback:0}"
 _OTR = "?OTR"  # how the text of an encrypted message begins in OTR
 # Payloads that a person has sent, and what to answer. All others were sent by a client.
 _EXPLAINED = {
@@ -51,6 +53,24 @@ def is_encrypted(element: Element, body: str) -> bool:
     """Whether the text of a message is encrypted. Then its body only says so, to other clients."""
     tags = [child.tag for child in element]
     return _MARK in tags or not _CIPHERS.isdisjoint(tags) or body.lstrip().startswith(_OTR)
+
+
+def own_text(element: Element, body: str) -> str:
+    """Returns a body without what a client has added for clients that know less (XEP-0428).
+
+    That is the whole body, as of a reaction or of a retracted message, or a part of it, such as the
+    quotation in a reply (XEP-0461). Its sender has not written that.
+    """
+    for fallback in element.iterfind(f"{_FALLBACK}fallback"):
+        marks = list(fallback.iterfind(f"{_FALLBACK}body"))
+        if not marks and fallback.find(f"{_FALLBACK}subject") is None:
+            return ""
+        ranges = [(mark.get("start", "0"), mark.get("end", str(len(body)))) for mark in marks]
+        # The last first, so that the positions of the others stay right.
+        for start, end in sorted(((number(a), number(b)) for a, b in ranges), reverse=True):
+            if start is not None and end is not None and start <= end:
+                body = body[:start] + body[end:]
+    return body
 
 
 def other_text(element: Element) -> str:

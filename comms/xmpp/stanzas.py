@@ -142,6 +142,8 @@ def read_message(element: Element, now: float) -> Message:
     text, unreadable = texts.get(_BODY, ""), ""
     if payloads.is_encrypted(element, text):
         text, unreadable = "", payloads.ENCRYPTED
+    elif text.strip() and not (text := payloads.own_text(element, text)).strip():
+        pass  # only other clients say something
     elif not text.strip():
         text = payloads.other_text(element) or text
         unreadable = "" if text.strip() else payloads.explanation(element)
