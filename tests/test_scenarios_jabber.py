@@ -408,6 +408,12 @@ def talked(*stanzas: str) -> tuple[World, list[str]]:
             order("restart", "a3", REPLACE.format("a1")),
         ],
         [
+            order("restart", "a1"),
+            order("restart", "a2", REPLACE.format("a1")),
+            order("restart", "a3", REPLACE.format("a2")),
+            order("restart", "a2"),
+        ],
+        [
             order("restart", "a1", "<stanza-id xmlns='urn:xmpp:sid:0' by='x.test' id='s'/>"),
             order("restart", "b1", "<stanza-id xmlns='urn:xmpp:sid:0' by='x.test' id='s'/>"),
         ],
@@ -543,3 +549,24 @@ def test_a_flood_from_an_administrator_is_answered_too(delay: str) -> None:
     events = [event.text for event in world.events if event.who == "program"]
     assert not [text for text in events if "off-line" in text]
     assert all(len(text) < 2_000 for text in events)
+
+
+def test_a_connection_lost_between_a_message_and_its_answer_does_not_end_the_program() -> None:
+    with World(jabber_hello.WORLD, rehearsal=True) as world:
+        world.jabber.befriend(jabber_hello.BOT, jabber_hello.THEM)
+        shy = world.jabber.actor("shy@yourco.test")
+        hello = f"<message to='{jabber_hello.BOT}' type='chat'><body>hello</body></message>"
+
+        def says_and_is_cut() -> None:
+            shy.sends(hello)
+            world.cut("xmpp")
+
+        world.clock.at(10, says_and_is_cut)
+        world.clock.at(100, partial(shy.sends, hello))
+        world.clock.until(200)
+        settings = {**world.settings}
+        settings["scenario"]["jabber-hello"]["listen"] = "poll"
+        loaded = comms_settings.load(settings, world.folder)
+        assert jabber_hello.run(world.clock, loaded, world.host) == 0
+        assert len(shy.messages) == 1
+        assert [event.text for event in world.events if event.text.startswith("not-answered")]

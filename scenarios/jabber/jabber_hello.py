@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from comms.clock import Clock
+from comms.errors import Unknown, Unreachable
 from comms.host import Host
 from comms.setting_types import JabberAddress, NonEmpty, Seconds, SecondsOrZero
 from comms.settings import Settings
@@ -70,11 +71,14 @@ def answer(message: Message) -> str:
     return f"Hello, {name}. You said: {quoted}"
 
 
-def poll(jabber: Client, clock: Clock, seconds: float) -> None:
+def poll(jabber: Client, clock: Clock, seconds: float, host: Host) -> None:
     """Answers, at every poll, the messages that have arrived since the last one."""
     for _ in clock.every(seconds):
         for message in jabber.received_messages():
-            jabber.send(message.reply(answer(message)))
+            try:
+                jabber.send(message.reply(answer(message)))
+            except (Unreachable, Unknown) as error:  # the connection will be restored
+                host.log("not-answered", "warning", to=message.sender, trouble=error)
 
 
 def call_back(jabber: Client) -> None:
@@ -90,7 +94,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         jabber.deliver(rules.to, rules.text, wait=rules.wait)
         host.say(f"{rules.to} was greeted.")
         if rules.listen == "poll":
-            poll(jabber, clock, rules.poll)
+            poll(jabber, clock, rules.poll, host)
         elif rules.listen == "callback":
             call_back(jabber)
     return 0

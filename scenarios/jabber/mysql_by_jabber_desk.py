@@ -65,11 +65,19 @@ class Desk:
             self.commands.refuse(sender, verb, refusal.reason)
 
     def done_before(self, message: Message) -> str:
-        """Returns the command that this message, or the one that it corrects, was before."""
-        for key in _keys(message):
-            if entry := self.commands.ledger.find(key):
-                return entry.what
-        return ""
+        """Returns the command that this message, or the one that it corrects, was before.
+
+        From now on the ledger knows the message, too, so that a correction of it runs nothing.
+        """
+        ledger, keys = self.commands.ledger, _keys(message)
+        entry = next(filter(None, map(ledger.find, keys)), None)
+        if entry is None:
+            return ""
+        with self.commands.state.transaction() as db:
+            for key in keys:
+                if ledger.find(key) is None:
+                    ledger.add_key(db, entry.id, key)
+        return entry.what
 
     def say(self, message: Message, text: str) -> None:
         """Queues an answer to a message. Raises StateError."""
