@@ -179,13 +179,13 @@ class Ledger:
         columns = "id, target, what, status, intended, facts, outcome"
         return [
             Entry(
-                id=self._state.value(id),
+                id=self._state.value(id, 0),
                 target=str(target),
                 what=str(what),
                 status=str(status),
-                intended=float(self._state.value(intended)),
-                facts=dict(self._state.value(facts)),
-                outcome=dict(self._state.value(outcome)),
+                intended=float(self._state.value(intended, 0.0)),
+                facts=self._state.value(facts, {}),
+                outcome=self._state.value(outcome, {}),
             )
             for id, target, what, status, intended, facts, outcome in self._state.rows(
                 f"SELECT {columns} FROM ledger {where}", *values
@@ -197,7 +197,7 @@ class Ledger:
     def attempts(self, key: str) -> int:
         """Returns the number of attempts that were begun and neither finished nor given up."""
         found = self._state.rows("SELECT tries FROM ledger_try WHERE key = ?", key)
-        return int(self._state.value(found[0][0])) if found else 0
+        return int(self._state.value(found[0][0], 0)) if found else 0
 
     def begin_attempt(self, key: str) -> None:
         """Counts one more attempt. It is stored first, so that it counts even if it is fatal."""

@@ -25,6 +25,7 @@ from comms.state import State
 
 FIRST_PAUSE = 30.0  # seconds before the second attempt; the pause doubles after each attempt,
 LONGEST_PAUSE = 3600.0  # up to this
+DOUBLINGS = 16  # of a pause; more would overflow, and a damaged file may hold any number
 GIVE_UP = 5 * 86400.0  # seconds after which a mail is given up (RFC 5321 §4.5.4.1: 4 to 5 days)
 
 _SCHEMA = """
@@ -192,7 +193,8 @@ class Outbox:
                     "SELECT tries FROM outbox_recipient WHERE mail = ? AND address = ?",
                     (mail.id, address),
                 ).fetchone()
-                pause = min(FIRST_PAUSE * 2**attempts, LONGEST_PAUSE)
+                doublings = attempts if attempts in range(DOUBLINGS) else DOUBLINGS
+                pause = min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
                 text = str(error or "")
                 db.execute(
                     "UPDATE outbox_recipient SET status = ?, tries = tries + 1, due = ?, "

@@ -21,6 +21,7 @@ from typing import Any
 
 from comms.errors import StateError
 
+LATEST = 253_402_300_800  # seconds since the epoch of the year 10000, which no date can show
 BUSY = 5.0  # seconds that a writer waits for another one's transaction
 
 
@@ -143,17 +144,35 @@ class State:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
-    def recall(self, key: str) -> Any:
-        """Returns what was remembered under a key, None if nothing was. Raises StateError."""
-        found = self.rows("SELECT value FROM memory WHERE key = ?", key)
-        return self.value(found[0][0]) if found else None
+    def recall(self, key: str, like: Any = None) -> Any:
+        """Returns what was remembered under a key, None if nothing was.
 
-    def value(self, text: object) -> Any:
-        """Returns a stored JSON value. Raises StateError if it is damaged."""
+        Raises StateError, also if it does not have the types of `like`.
+        """
+        found = self.rows("SELECT value FROM memory WHERE key = ?", key)
+        value = self.value(found[0][0]) if found else None
+        if value is not None and like is not None and not _has_types(value, like):
+            raise self._damaged(f"{key!r} has another type than expected")
+        return value
+
+    def value(self, text: object, like: Any = None) -> Any:
+        """Returns a stored JSON value. Raises StateError if it is damaged.
+
+        It also is if it does not have the types of `like`, such as `{}` or `0.0`.
+        """
         try:
-            return json.loads(str(text))
+            value = json.loads(str(text))
         except (ValueError, RecursionError) as error:
-            raise StateError(f"{self.path}: a stored value is damaged: {error}") from None
+            raise self._damaged(str(error)) from None
+        if like is not None and not _has_types(value, like):
+            raise self._damaged(f"{str(text)[:100]!r} has another type than expected")
+        return value
+
+    def _damaged(self, problem: str) -> StateError:
+        return StateError(
+            f"{self.path}: a stored value is damaged: {problem}; "
+            "restore a copy of the file, or move it away to start afresh"
+        )
 
     def remember(self, db: sqlite3.Connection, key: str, value: Any) -> None:
         """Stores a JSON value under a key, in an open transaction."""
@@ -167,6 +186,23 @@ class State:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise StateError(f"{self.path}: {error}") from None
+
+
+def _has_types(value: Any, like: Any) -> bool:
+    """Returns whether a JSON value has the types of an example, and the numbers are possible.
+
+    A key of the example need not be there. The items of a list are like its first one.
+    """
+    if isinstance(like, dict):
+        return isinstance(value, dict) and all(
+            _has_types(value[key], item) for key, item in like.items() if key in value
+        )
+    if isinstance(like, list):
+        return isinstance(value, list) and all(_has_types(item, like[0]) for item in value)
+    if isinstance(like, float):  # a time, in most cases
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and 0 <= value < LATEST
+    return type(value) is type(like)
 
 
 def _locked(path: Path) -> int | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from comms.setting_types import Seconds, between
 
@@ -34,6 +34,17 @@ class Limits:
 @dataclass(frozen=True)
 class Watch:
     """What is remembered from one check to the next."""
+
+    # The types of what is saved, for State.recall.
+    SAVED: ClassVar[dict[str, Any]] = {
+        "seen": "",
+        "count": 0,
+        "since": 0.0,
+        "state": "",
+        "changes": [0.0],
+        "announced": "",
+        "announced_at": 0.0,
+    }
 
     seen: str = ""  # the last verdict other than unknown,
     count: int = 0  # how many times in a row it was seen,

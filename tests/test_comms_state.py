@@ -183,13 +183,55 @@ def test_a_damaged_value_is_an_error_of_the_state(tmp_path: Path, value: str) ->
             state.recall("key")
 
 
+@pytest.mark.parametrize(
+    ("value", "like"),
+    [
+        (5, {}),
+        ([1], {}),
+        ("x", {}),
+        ({"count": "x"}, {"count": 0}),
+        ({"count": True}, {"count": 0}),
+        ({"changes": 5}, {"changes": [0.0]}),
+        ({"changes": ["x"]}, {"changes": [0.0]}),
+        (True, [""]),
+        ([5], [""]),
+        (1e308, 0.0),
+        (-1, 0.0),
+        (float("nan"), 0.0),
+    ],
+)
+def test_a_value_of_another_type_is_an_error_of_the_state(
+    tmp_path: Path, value: object, like: object
+) -> None:
+    with State(tmp_path / "s") as state:
+        with state.transaction() as db:
+            state.remember(db, "key", value)
+        assert state.recall("key") is not None
+        with pytest.raises(StateError, match="another type than expected; restore a copy"):
+            state.recall("key", like)
+
+
+def test_a_value_of_the_right_type_is_returned(tmp_path: Path) -> None:
+    with State(tmp_path / "s") as state:
+        assert state.recall("key", {"count": 0}) is None
+        value = {"since": 5, "changes": [1.5], "other": None}
+        with state.transaction() as db:
+            state.remember(db, "key", value)
+        assert state.recall("key", {"since": 0.0, "changes": [0.0], "count": 0}) == value
+
+
+@pytest.mark.parametrize("damage", ["x", "null", "[1]", "5", "true", '"x"'])
 @pytest.mark.parametrize("column", ["facts", "outcome", "intended"])
-def test_a_damaged_ledger_is_an_error_of_the_state(tmp_path: Path, column: str) -> None:
+def test_a_damaged_ledger_is_an_error_of_the_state(
+    tmp_path: Path, column: str, damage: str
+) -> None:
+    if (column, damage) == ("intended", "5"):
+        return
     with State(tmp_path / "s") as state:
         ledger = Ledger(state)
         with state.transaction() as db:
             ledger.intend(db, ["key"], "t", "what", {}, 1.0)
-            db.execute(f"UPDATE ledger SET {column} = 'x'")
+            db.execute(f"UPDATE ledger SET {column} = ?", (damage,))
         with pytest.raises(StateError, match="damaged"):
             ledger.find("key")
 

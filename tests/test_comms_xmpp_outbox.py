@@ -242,3 +242,13 @@ def test_the_package_imports_the_outbox_when_it_is_named_and_knows_no_other_name
     assert comms.xmpp.Outbox is Outbox and "Outbox" in comms.xmpp.__all__
     with pytest.raises(AttributeError, match="has no attribute 'Outbocks'"):
         comms.xmpp.Outbocks  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("address", ["", "@", "a b@x.test", "x" * 5000])
+def test_an_impossible_address_in_a_damaged_file_is_given_up(state: State, address: str) -> None:
+    outbox, jabber = Outbox(state), Jabber()
+    put(outbox, "first", answer=True)
+    with state.transaction() as db:
+        db.execute("UPDATE xmpp_outbox SET address = ?", (address,))
+    put(outbox, "second", answer=True)
+    assert flush(outbox, jabber) == [("first", "given-up"), ("second", "sent")]

@@ -133,7 +133,12 @@ class Outbox:
                 reason = "it could not be sent for too long"
                 results.append(self._settle(id, str(address), str(text), "given-up", reason))
                 continue
-            to = Jid.parse(str(address))
+            try:
+                to = Jid.parse(str(address))
+            except ValueError as error:  # the file is damaged
+                reason = str(error)
+                results.append(self._settle(id, str(address), str(text), "given-up", reason))
+                continue
             if not jabber.connected or not (answer or jabber.subscribed_to(to)):
                 continue
             # If the program dies from here on, the outcome is unknown.
@@ -167,8 +172,8 @@ class Outbox:
             message = returned.pop(str(stanza), None)
             if message is None or message.sender is None:
                 continue
-            to = Jid.parse(str(address))
-            if message.sender.bare in (to.bare, Jid("", to.domain)):
+            receiver = str(address).partition("/")[0]
+            if str(message.sender.bare) in (receiver, receiver.rpartition("@")[2]):
                 results.append(Result(str(address), str(text), "returned", message.error))
                 with self._state.transaction() as db:
                     db.execute("DELETE FROM xmpp_sent WHERE stanza = ?", (stanza,))

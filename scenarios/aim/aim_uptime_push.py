@@ -54,7 +54,7 @@ def push(client: Client, outputs: Outputs, rules: Rules, clock: Clock, host: Hos
                 continue
             news = {}
             for admin in rules.admins:
-                known = state.recall(f"told {normalize(admin)}") or []
+                known = state.recall(f"told {normalize(admin)}", [""]) or []
                 places = nearly_full(table, rules.push, known)
                 code = 1 if places else 0
                 if places != known:

@@ -9,6 +9,7 @@ from comms.mail_door import MailDoor
 from comms.state import State
 
 PAUSE = 3600.0  # seconds between two alarms
+START = {"told": 0.0, "tries": 0}  # what is remembered: when the last one was, and refusals since
 
 
 def alarm(owner: str, state: State, clock: Clock, host: Host, door: MailDoor, reason: str) -> None:
@@ -19,7 +20,7 @@ def alarm(owner: str, state: State, clock: Clock, host: Host, door: MailDoor, re
     if not owner or reason not in ("wrong inbox", "a stranger"):
         return
     now = clock.time()
-    known = state.recall("alarm") or {"told": 0.0, "tries": 0}
+    known = {**START, **(state.recall("alarm", START) or {})}
     tries = known["tries"] + 1
     # An alarm in the future was sent when the clock was ahead.
     due = not 0 <= now - known["told"] < PAUSE
@@ -34,5 +35,5 @@ def alarm(owner: str, state: State, clock: Clock, host: Host, door: MailDoor, re
                 headers=[("Auto-Submitted", "auto-generated")],
             )
             door.outbox.put(message.stamped(clock, host), now, at_least_once=True, db=db)
-        memory = {"told": now, "tries": 0} if due else {**known, "tries": tries}
+        memory = {**START, "told": now} if due else {**known, "tries": tries}
         state.remember(db, "alarm", memory)

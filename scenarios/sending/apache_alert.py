@@ -129,7 +129,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         outbox = Outbox(state)
         for _ in clock.every(rules.every):
             verdict = check(host, rules)
-            watch = Watch.restored(state.recall("watch"))
+            watch = Watch.restored(state.recall("watch", Watch.SAVED))
             watch, news = watch.check(verdict, clock.time(), rules)
             # The watch and its alert commit together: no crash repeats or loses an alert.
             with state.transaction() as db:
