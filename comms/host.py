@@ -129,6 +129,7 @@ class Outcome:
     error: str = ""
 
 
+SMALL = 1 << 16  # bytes of a file such as a pidfile
 FACT = 1000  # characters of a log field that are written
 OUTPUT = 4096  # bytes of a command's output that are kept: the last ones
 GRACE = 5.0  # seconds between asking a command to end and killing it
@@ -169,8 +170,15 @@ class RealHost:
         return _without_family(table, os.getpid())
 
     def read(self, path: Path) -> str:
-        """Returns the text of a file; bytes that are not UTF-8 become U+FFFD. Raises OSError."""
-        return path.read_text("utf-8", "replace")
+        """Returns the text of a file; bytes that are not UTF-8 become U+FFFD. Raises OSError.
+
+        Of a long file, such as a device without end, it is the beginning. A pipe is not waited for.
+        """
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            return os.read(file, SMALL).decode("utf-8", "replace")
+        finally:
+            os.close(file)
 
     def connects(self, address: str, port: int, timeout: float) -> bool:
         """Connects and closes again. Raises OSError if the port neither accepts nor refuses."""

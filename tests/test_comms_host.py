@@ -208,3 +208,9 @@ def test_what_a_program_says_does_not_command_the_terminal(text: str) -> None:
     out = io.StringIO()
     RealHost(out=out).say(text)
     assert text not in out.getvalue()
+
+
+def test_a_file_without_end_and_a_pipe_are_not_read_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert RealHost().read(tmp_path / "pipe") == ""
+    assert len(RealHost().read(Path("/dev/zero"))) < 1_000_000
