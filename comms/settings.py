@@ -268,6 +268,7 @@ class Settings:
 
     def _error(self, name: str, text: str) -> SettingsError:
         # Keys and values may be long or contain line breaks, but an error is one line to read.
+        text = re.sub(r"(:/{1,2}[^\s/:@]{0,99}:)[^\s@]+@", r"\1…@", text)  # the password in a URL
         line = re.sub(rf"(\S{{{WORD}}})[^\s;]+", r"\1…", f"{name}: {text}")
         return SettingsError(one_line(f"{self.source}: {line}"))
 

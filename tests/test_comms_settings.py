@@ -134,6 +134,19 @@ def test_a_file_that_the_settings_name_must_be_readable(
         load(path).server("smtp")
 
 
+@pytest.mark.parametrize("value", ['"{}"', '["{}"]', '{{ a = "{}" }}'])
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:hunter2@db/x", "http://:hunter2@x", "x://u:hunter2%40/@x"],
+)
+def test_the_password_in_a_url_is_never_shown(tmp_path: Path, url: str, value: str) -> None:
+    for key in ("poll", "state", "stat"):
+        path = write(tmp_path, f"[scenario.x]\n{key} = {value.format(url)}\n")
+        with pytest.raises(SettingsError) as caught:
+            load(path).table("x", Rules)
+        assert "hunter2" not in str(caught.value)
+
+
 def test_a_settings_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"missing\.toml: cannot be read: No such file"):
         load(tmp_path / "missing.toml")
