@@ -6,16 +6,33 @@ import sys
 import traceback
 
 from comms.host import printable
+from scenarios.errors import UsageError
 
 
 def show(text: str = "") -> None:
-    """Prints a text to stdout. Control characters in it are escaped, except line feeds and tabs."""
-    print(printable(text))
+    """Prints a text to stdout. Control characters in it are escaped, except line feeds and tabs.
+
+    So is what the console has no character for. Raises UsageError if it cannot be written, for
+    example because the disk is full.
+    """
+    text = printable(text)
+    try:
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"the output cannot be written: {reason}; write it elsewhere") from None
 
 
 def complain(text: str) -> None:
-    """Prints a text to stderr, in the same way."""
-    print(printable(text), file=sys.stderr)
+    """Prints a text to stderr, in the same way. Never raises: there is no other place to say it."""
+    try:
+        print(printable(text), file=sys.stderr)
+    except (OSError, ValueError):
+        pass
 
 
 def show_traceback() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
 
 from comms.host import printable
 from scenarios import screen
+from scenarios.__main__ import main
 
 HOSTILE = [
     "\x1b[2J",
@@ -56,3 +59,32 @@ def test_no_other_module_of_the_scenarios_prints() -> None:
         )
     ]
     assert sorted(printing) == ["inbox_count_acts.py", "screen.py"], "the act divides by zero"
+
+
+def test_a_console_without_a_character_shows_its_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    screen.show("✓ 10 € · \x1b")
+    assert raw.getvalue() == b"\\u2713 10 \\u20ac \\xb7 \\x1b\n"
+
+
+def test_a_full_disk_is_an_error_of_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Written without a buffer, so that closing it has nothing left to write.
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
+        assert main(["list"]) == 2
+    said = capsys.readouterr().err
+    assert said == (
+        "error: the output cannot be written: No space left on device; write it elsewhere\n"
+    )
+
+
+def test_a_complaint_that_cannot_be_written_is_not_another_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(full, write_through=True))
+        screen.complain("error: x")
+    assert full.closed
