@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from comms import settings as comms_settings
+from comms.clock import Once
 from comms.toc import client, markup, session
 from comms.toc.markup import Html
 from comms.toc.session import Session
+from fakes import World
+from fakes.host import Command
 from scenarios import catalogue
 from scenarios.__main__ import main
 from scenarios.aim import aim_uptime, aim_uptime_push
@@ -165,3 +169,18 @@ def test_a_spoiled_program_breaks_its_claims(
     assert not broken(name, act)
     spoiled(monkeypatch)
     assert claim in broken(name, act)
+
+
+def test_a_disk_with_a_long_name_is_reported_as_plain_text() -> None:
+    place = "/" + "x" * 3000
+    config = {**aim_uptime.WORLD, "host": {"name": "web1.yourco.test"}}
+    with World(config, rehearsal=True) as world:
+        world.host.commands["df", "-k"] = Command(output=f"/dev/a 100 99 1 99% {place}\n")
+        admin = world.aim.actor("SysAdmin")
+        admin.signs_on()
+        settings = {**world.settings}
+        settings["scenario"]["aim-uptime"]["push"] = 90
+        loaded = comms_settings.load(settings, world.folder)
+        assert aim_uptime.run(Once(world.clock), loaded, world.host) == 1
+        heard = "".join(Html(im.text).text for im in admin.heard)
+        assert place in heard.replace("\n", "") and "nearly full" in heard

@@ -73,13 +73,15 @@ def _notify(
         for number, (admin, places) in enumerate(news.items()):
             state = f"{', '.join(places)} nearly full" if places else "room again"
             headline = f"{host.name}: {state}"
-            text: Html | str = f"{headline}\n{table}"
-            if rules.html:
-                text = Html(f"<b>{to_html(headline)}</b>\n{to_html(table)}")
+            marked = Html(f"<b>{to_html(headline)}</b>\n{to_html(table)}")
+            plain = f"{headline}\n{table}"
             try:
                 if number == 0:
                     client.connect()
-                client.send_im(admin, text, auto_response=True)
+                try:
+                    client.send_im(admin, marked if rules.html else plain, auto_response=True)
+                except ValueError:  # a line is too long for an IM; plain text can be split
+                    client.send_im(admin, plain, auto_response=True)
             except CommsError as error:
                 host.log("not-told", "warning", who=admin, trouble=error)
             else:
