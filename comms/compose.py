@@ -34,6 +34,7 @@ from comms.host import Host
 if TYPE_CHECKING:
     from email.policy import EmailPolicy
 
+LONGEST_DOMAIN = 255  # characters (RFC 5321 §4.5.3.1.2)
 _HAVE_AN_ATTRIBUTE = frozenset(
     "from to cc bcc reply-to subject date message-id mime-version content-type "
     "content-transfer-encoding content-disposition content-id".split()
@@ -244,6 +245,8 @@ def _with_ascii_domain(attribute: str, address: str) -> str:
     """Encodes the domain of an address by IDNA, which servers without SMTPUTF8 need."""
     local, _, domain = address.rpartition("@")
     try:
+        if len(domain) > LONGEST_DOMAIN:  # Python takes quadratic time to encode it
+            raise UnicodeError("the domain is too long")
         return address if domain.isascii() else f"{local}@{domain.encode('idna').decode()}"
     except UnicodeError:
         raise ValueError(

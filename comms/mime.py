@@ -144,7 +144,7 @@ def _last_quote(text: str) -> int:
 def _quoted(text: str, at: int) -> tuple[str, int]:
     """Returns the text of a quoted string from `at` on, and the position after its last quote."""
     end = text.find('"', at)
-    while _is_escaped(text, end):
+    while end > 0 and _is_escaped(text, end):
         end = text.find('"', end + 1)
     return re.sub(r'\\(["\\])', r"\1", text[at:end]), end + 1
 

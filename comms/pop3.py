@@ -325,7 +325,7 @@ class Mailbox:
             # Some servers offer it and then refuse it; their other mails can be fetched anyway.
             with contextlib.suppress(Refused):
                 self._command("UTF8")
-        timestamp = re.search(rb"<[^<>\r\n]+@[^<>\r\n]+>", self._client.getwelcome())
+        timestamp = re.search(rb"<[^<>\r\n][^<>@\r\n]*@[^<>\r\n]+>", self._client.getwelcome())
         way = self.server.auth
         if way == "auto":
             # APOP hides the password on a connection in clear text. Inside TLS it has no advantage.

@@ -5,6 +5,7 @@ Characters that Unicode 3.2 did not have are left as they are, which RFC 3454 §
 
 from __future__ import annotations
 
+import itertools
 import stringprep
 import unicodedata
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def _finished(text: str) -> str:
     """Normalises the text and checks it for forbidden characters and directions."""
     if text.isascii() and text.isprintable():
         return text
-    text = unicodedata.ucd_3_2_0.normalize("NFKC", text)
+    text = _nfkc(text)
     for character in text:
         if any(forbidden(character) for forbidden in _FORBIDDEN):
             raise ValueError(f"{text!r} contains {character!r}, which is not allowed")
@@ -77,3 +78,18 @@ def _finished(text: str) -> str:
                 f"{text!r} is right-to-left text that does not begin and end from right to left"
             )
     return text
+
+
+def _nfkc(text: str) -> str:
+    """Returns the text in NFKC.
+
+    Python's `normalize` takes quadratic time for many combining marks in a row, unless they are in
+    order already. So all that a character stands for is put in order first.
+    """
+    ucd = unicodedata.ucd_3_2_0
+    if len(text) > 100:
+        characters = (part for character in text for part in ucd.normalize("NFKD", character))
+        runs = itertools.groupby(characters, key=lambda character: ucd.combining(character) > 0)
+        ordered = (sorted(run, key=ucd.combining) if marks else run for marks, run in runs)
+        text = "".join(itertools.chain.from_iterable(ordered))
+    return ucd.normalize("NFKC", text)

@@ -143,7 +143,7 @@ _NOUN = re.compile(
     r"[a-zäöüß]{2,}"
 )
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
-_AND = re.compile(r"\s*(?:[,;/|·•]|\b(?:or|and|oder|und|ou|et|o|y)\b)?\s*", re.I)
+_AND = re.compile(r"\s*+(?:[,;/|·•]|\b(?:or|and|oder|und|ou|et|o|y)\b)?\s*", re.I)
 
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u034f"))
 _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f\u3000"), " ")

@@ -151,7 +151,7 @@ class Http(Session):
 
 
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) (HTTP/1\.[01])")
-_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00\r\n]*)")
 
 
 def _head(head: bytes) -> tuple[Request, int]:
@@ -165,10 +165,10 @@ def _head(head: bytes) -> tuple[Request, int]:
         pair = _FIELD.fullmatch(line)
         if pair is None:
             raise Refuse(Response(400, "A field is: Name: value\n"), "RFC 9112 §5")
-        name = pair[1].lower()
+        name, value = pair[1].lower(), pair[2].strip(" \t")
         if name in headers and name in ("host", "content-length"):
             raise Refuse(Response(400, f"{pair[1]} is given twice\n"), "RFC 9112 §3.2, §6.3")
-        headers[name] = f"{headers[name]}, {pair[2]}" if name in headers else pair[2]
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     try:
         urlsplit(match[2])
     except ValueError:

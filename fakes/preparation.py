@@ -10,6 +10,7 @@ left unchanged, as RFC 3454 §7 allows for queries; one that this Python does no
 
 from __future__ import annotations
 
+import itertools
 import stringprep
 import unicodedata
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def _without_invisible(text: str) -> str:
 
 def _normalize(mapped: str, prohibited: tuple[Table, ...]) -> str:
     """RFC 3454 §4 to §6: normalizes, then checks for prohibited characters and mixed directions."""
-    text = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
+    text = _nfkc(mapped)
     for char in text:
         unassigned = unicodedata.category(char) == "Cn"
         if unassigned or any(table(char) for table in prohibited):
@@ -83,3 +84,18 @@ def _normalize(mapped: str, prohibited: tuple[Table, ...]) -> str:
         if not (stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1])):
             raise ValueError("a name that runs left must begin and end with a letter that does")
     return text
+
+
+def _nfkc(text: str) -> str:
+    """Returns the text in NFKC.
+
+    Python's `normalize` takes quadratic time for many combining marks in a row, unless they are in
+    order already. So all that a character stands for is put in order first.
+    """
+    ucd = unicodedata.ucd_3_2_0
+    if len(text) > 100:
+        characters = (part for character in text for part in ucd.normalize("NFKD", character))
+        runs = itertools.groupby(characters, key=lambda character: ucd.combining(character) > 0)
+        ordered = (sorted(run, key=ucd.combining) if marks else run for marks, run in runs)
+        text = "".join(itertools.chain.from_iterable(ordered))
+    return ucd.normalize("NFKC", text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +79,12 @@ def test_preparing_twice_changes_nothing_more(text: str) -> None:
         except ValueError:
             continue  # nothing to prepare again
         assert prepare(once) == once
+
+
+# Marks of different classes, and characters that stand for several of them.
+MARKS = "\u0301\u0308\u0316\u0327\u0344\u0f71\u0f73\u0f75"
+
+
+@given(st.text(st.sampled_from(MARKS + "aeé\u1e69\uac00\u1100\u1161"), min_size=101, max_size=130))
+def test_many_combining_marks_in_any_order_are_normalised_as_unicode_says(text: str) -> None:
+    assert resourceprep(text) == unicodedata.ucd_3_2_0.normalize("NFKC", text)

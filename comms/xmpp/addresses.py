@@ -97,6 +97,7 @@ def _domain(text: str) -> str:
     # RFC 3490 §3.1: the ideographic full stops are dots, too.
     for label in re.split("[.\u3002\uff0e\uff61]", text.removesuffix(".")):
         try:
+            _check_label(label)
             plain = idna.ToASCII(label)
             labels.append(idna.ToUnicode(plain).lower())
         except UnicodeError:
@@ -106,6 +107,15 @@ def _domain(text: str) -> str:
     return ".".join(labels)
 
 
+def _check_label(label: str) -> None:
+    """Raises UnicodeError if it is too long: Python takes quadratic time to prepare a label."""
+    if len(label) > LONGEST:
+        raise UnicodeError(f"a label is longer than {LONGEST} characters")
+
+
 def ascii_domain(domain: str) -> str:
-    """Returns the domain in the form that DNS and certificates use."""
-    return domain.strip("[]") if domain.startswith("[") else domain.encode("idna").decode()
+    """Returns the domain in the form that DNS and certificates use. Raises UnicodeError."""
+    if domain.startswith("["):
+        return domain.strip("[]")
+    _check_label(max(domain.split("."), key=len))
+    return domain.encode("idna").decode()

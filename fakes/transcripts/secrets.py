@@ -35,7 +35,7 @@ def response(label: str, people: People, challenge: bytes) -> bytes:
 def challenge_in(received: bytes) -> bytes:
     """Returns the challenge in what the server sent, b"" if there is none."""
     # APOP's challenge is the timestamp in the greeting (RFC 1939 §7).
-    stamp = re.fullmatch(rb"\+OK [^<>]*(<[^<>]+@[^<>]+>)[^<>]*\r\n", received)
+    stamp = re.fullmatch(rb"\+OK [^<>]*(<[^<>][^<>@]*@[^<>]+>)[^<>]*\r\n", received)
     if stamp:
         return stamp[1]
     match = re.fullmatch(rb"(?:334|\+) (\S+)\r\n", received)

@@ -97,7 +97,7 @@ _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # the dots of IDNA (RFC 3490 §3.1)
 # Most addresses are plain ASCII. These patterns recognise them, so that they need no preparation.
 _PLAIN_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PLAIN_DOMAIN = re.compile(rf"(?!(?:.*\.)?xn--)(?:{_PLAIN_LABEL}\.)*{_PLAIN_LABEL}")
-_PLAIN_LOCAL = re.compile(r"[a-z0-9._+-]{1,1023}")
+_PLAIN_LOCAL = re.compile(r"[a-z0-9._+-]+")
 _LABEL = re.compile(
     r"[^\x00-,./:-@\[-`{-\x7f-](?:[^\x00-,./:-@\[-`{-\x7f]*[^\x00-,./:-@\[-`{-\x7f-])?"
 )
@@ -105,6 +105,8 @@ _LABEL = re.compile(
 
 def _prepare_label(label: str) -> str:
     """RFC 3490 §4: applies nameprep, and decodes a label written in ASCII (xn--…)."""
+    if len(label) > PART:  # preparing takes quadratic time
+        raise UnicodeError(f"a label has more than {PART:,} characters")
     prepared: str = idna.nameprep(label)
     if prepared.startswith("xn--"):
         prepared = idna.ToUnicode(prepared)
@@ -114,7 +116,8 @@ def _prepare_label(label: str) -> str:
 
 
 def _prepare_local(text: str) -> str:
-    return text if _PLAIN_LOCAL.fullmatch(text) else _check_length(nodeprep(text), "local part")
+    plain = _PLAIN_LOCAL.fullmatch(text)
+    return _check_length(text if plain else nodeprep(text), "local part")
 
 
 def _prepare_resource(text: str) -> str:

@@ -179,7 +179,7 @@ def _fits(wanted: str, found: str) -> bool:
 
 def _digest(challenge: bytes, who: str, secret: Secret) -> bytes:
     """The client's side of DIGEST-MD5 (RFC 2831 §2.1.2)."""
-    fields = dict(re.findall(rb'([a-z-]+)="?([^",]*)"?', challenge))
+    fields = dict(re.findall(rb'(?<![a-z-])([a-z-]+)="?([^",]*)"?', challenge))
     name, password = who.partition(" ")[0].encode(), base64.b64decode(secret(f"password {who}"))
     realm, nonce = fields[b"realm"], fields[b"nonce"]
     uri = b"xmpp/" + realm

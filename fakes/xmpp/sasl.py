@@ -26,7 +26,7 @@ OFFERED = (
     "ANONYMOUS",
 )
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_HALF_RESPONSE = re.compile(rb"<(?:auth|response)\b[^>]*>([^<]*)")
+_HALF_RESPONSE = re.compile(rb"<(?:auth|response)\b[^>]*+(?:>([^<]*))?")
 
 
 def mechanisms(service: Service, tls: TlsFacts | None) -> list[str]:

@@ -22,7 +22,7 @@ LIMIT = 1 << 18  # bytes of one piece; RFC 6120 §13.12 wants at least 10,000
 DEPTH = 128  # nested elements, the stream's own included
 RENEWED = 1 << 20  # bytes after which a busy parser is discarded too
 _SPACE = b" \t\r\n"
-_TAG = re.compile(rb"<([^\s/>]+)[^>\"']*+(?:\"[^\"]*+\"[^>\"']*+|'[^']*+'[^>\"']*+)*+>")
+_TAG = re.compile(rb"<([^\s/>]++)[^>\"']*+(?:\"[^\"]*+\"[^>\"']*+|'[^']*+'[^>\"']*+)*+>")
 
 
 @dataclass(slots=True)

@@ -30,8 +30,10 @@ def nearly_full(table: str, limit: int, known: Collection[str]) -> list[str]:
     limit, so that a disk at the limit is not reported again and again.
     """
     # Some systems have a second column of per cents, for inodes; the first counts.
-    rows = re.findall(r"^.*? (\d+)% +(?:.* \d+% +)?(\S.*)$", table, re.M)
-    used = {place: int(per_cent) for per_cent, place in rows}
+    used = {}
+    for line in table.split("\n"):
+        if found := list(re.finditer(r" (\d+)% +(?=\S)", line)):
+            used[line[found[-1].end() :]] = int(found[0][1])
     limits = {place: limit - SLACK if place in known else limit for place in used}
     return sorted(place for place in used if used[place] >= limits[place])
 
