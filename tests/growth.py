@@ -1,0 +1,715 @@
+"""Finds every pattern and every parser of the packages, and inputs that may cost too much.
+
+    for pattern in patterns(modules()):
+        if slow := slow_attack(pattern): ...
+    for parser in parsers(modules()):
+        if slow := slow_attack(parser): ...
+
+No list has to be kept: the modules are imported, their objects are looked at, their source is
+parsed. An attack is a prefix, a unit that is repeated, and an end. Attacks on a pattern are made
+from its own parts: everything that contains a repeat is repeated, after what must come before it,
+and followed by what cannot match. Attacks on a parser are made from the characters and the words
+that its module mentions.
+
+The cost is processor time. First each attack is run once in a few sizes (`_suspicious`). Only what
+looks suspicious is measured well (`growth`): the best of five, at a size and at eight times it. The
+smaller size is chosen so large that what does not depend on the size hardly counts. A run that
+takes far too long is interrupted, and counts as infinite.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import gc
+import importlib
+import inspect
+import itertools
+import math
+import operator
+import pkgutil
+import re
+import signal
+import time
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+PACKAGES = ("comms", "scenarios", "fakes")
+FAULTY = "scenarios.book"  # the printed listings, which are kept with their mistakes
+FACTOR, MOST = 8, 24  # eight times the input may cost at most that many times as much
+CLEARLY_LINEAR = 10
+WORTH = 0.002  # seconds; what takes less is not measured, but repeated with more input
+LONGEST = 0.3  # seconds; if a run takes longer, no larger input is tried
+FIRST, LARGEST = 250, 16_000  # characters: the sizes with which an attack is tried
+TINY = 4  # characters: where to begin if the first size takes far too long
+LIMIT = 250_000  # characters: a larger input is not tried
+
+
+# ── measuring ────────────────────────────────────────────────────────────────
+
+
+class _TooSlow(BaseException):
+    """A run was interrupted."""
+
+
+def _seconds(run: Callable[[], object], limit: float) -> float:
+    """Returns the processor time of a run; infinity if it is interrupted at the limit."""
+
+    def interrupt(*_: object) -> None:
+        if time.process_time() - began > limit:
+            raise _TooSlow
+
+    # A timer of processor time would be simpler, but while one is set, Linux counts processor time
+    # in whole ticks. It repeats because the time may not be over, or the exception be ignored.
+    signal.signal(signal.SIGALRM, interrupt)
+    began = time.process_time()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, limit, limit / 4)
+        try:
+            with contextlib.suppress(Exception):  # a refusal costs time, too
+                run()
+            return time.process_time() - began
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _TooSlow:
+        return math.inf
+
+
+def _best(run: Callable[[], object], limit: float, times: int = 5) -> float:
+    """Returns the time of the fastest of some runs. Two runs that are interrupted are enough."""
+    found: list[float] = []
+    while len(found) < times and found.count(math.inf) < 2:
+        found.append(_seconds(run, limit))
+    return min(found)
+
+
+# Returns what is run for an input of that many characters. Making the input is not measured.
+Prepared = Callable[[int], Callable[[], object]]
+
+
+def growth(prepared: Prepared, size: int = FIRST) -> float:
+    """Returns how many times as much FACTOR times the input costs.
+
+    What does not depend on the size, and what grows in proportion to it, may hide the rest. So the
+    input grows until it is clear.
+    """
+    while True:
+        small = _best(prepared(size), 1.0)
+        if math.isinf(small):
+            return math.inf
+        large = _best(prepared(FACTOR * size), max(0.1, 2 * MOST * small))
+        clear = small >= WORTH and not CLEARLY_LINEAR < large / small <= MOST
+        if clear or math.isinf(large) or FACTOR * size >= LIMIT or large > LONGEST:
+            return large / small
+        size *= 2
+
+
+def _suspicious(prepared: Prepared, enough: float) -> int:
+    """Returns the size from which on an attack seems to cost too much; 0 if it seems harmless.
+
+    Each attack is run in growing sizes, at least in two, until a run takes `enough` seconds.
+    """
+    size, before = FIRST, _seconds(prepared(FIRST), 0.1)
+    if math.isinf(before):
+        return TINY
+    while size == FIRST or (size < LARGEST and before < enough):
+        after = _seconds(prepared(4 * size), max(0.05, 30 * before))
+        if after > max(6 * before, WORTH / 4):
+            before = _best(prepared(size), 0.1, 3)
+            after = _best(prepared(4 * size), max(0.05, 30 * before), 3)
+            if after > 6 * before:
+                return size
+        size, before = 4 * size, after
+    return 0
+
+
+# ── attacks ──────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A text that is a prefix, a unit as often as there is room, and an end."""
+
+    prefix: str
+    unit: str
+    end: str = ""
+    enough: float = 0.003  # seconds after which no larger input is tried
+
+    def text(self, size: int) -> str:
+        """Returns an attack with that many repeated characters."""
+        return self.prefix + self.unit * max(1, size // len(self.unit)) + self.end
+
+
+@dataclass(frozen=True)
+class Slow:
+    """An attack that costs more than its size."""
+
+    attack: Attack
+    factor: float
+
+    def __str__(self) -> str:
+        return f"{self.attack}: {FACTOR} times the input costs {self.factor:.0f} times as much"
+
+
+class Target(typing.Protocol):
+    """What can be attacked."""
+
+    def attacks(self) -> Iterable[Attack]:
+        """Returns the attacks."""
+
+    def runs(self, attack: Attack) -> Iterator[Prepared]:
+        """Yields each way in which the attack can be used."""
+
+
+def slow_attack(target: Target) -> Slow | None:
+    """Returns the first attack that costs too much, None if there is none."""
+    for attack in target.attacks():
+        for prepared in target.runs(attack):
+            gc.collect(0)
+            gc.disable()  # its cost depends on everything that is alive
+            try:
+                size = _suspicious(prepared, attack.enough)
+                factor = growth(prepared, size) if size else 0.0
+                if MOST < factor < math.inf:  # a second opinion
+                    factor = min(factor, growth(prepared, size))
+            finally:
+                gc.enable()
+            if factor > MOST:
+                return Slow(attack, factor)
+    return None
+
+
+# ── modules ──────────────────────────────────────────────────────────────────
+
+
+def modules(packages: Iterable[str] = PACKAGES) -> list[types.ModuleType]:
+    """Returns every module of the packages, except those that run something."""
+    found = []
+    for name in packages:
+        package = importlib.import_module(name)
+        found.append(package)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if not module.name.endswith("__main__") and not module.name.startswith(FAULTY):
+                found.append(importlib.import_module(module.name))
+    return found
+
+
+@functools.cache
+def _tree(module: types.ModuleType) -> ast.Module:
+    assert module.__file__ is not None
+    return ast.parse(Path(module.__file__).read_text("utf-8"))
+
+
+# ── patterns ─────────────────────────────────────────────────────────────────
+
+METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "subn", "split")
+_FLAGS_AT = {"compile": 1, "split": 3, "sub": 4, "subn": 4}  # position of the argument; else 2
+
+
+@dataclass(eq=False)
+class Pattern:
+    """A regular expression, where it is, and the methods by which it is used."""
+
+    pattern: re.Pattern[Any]
+    places: set[str] = field(default_factory=set)
+    methods: set[str] = field(default_factory=set)  # "": it is used on short texts, too
+
+    @property
+    def name(self) -> str:
+        """The first place where it is."""
+        return min(self.places, key=lambda place: (":" in place, place))
+
+    def attacks(self) -> list[Attack]:
+        """Returns attacks made from the pattern's own parts."""
+        source = self.pattern.pattern
+        shown = source.decode("latin-1") if isinstance(source, bytes) else source
+        parsed = list(_parse(shown, self.pattern.flags & ~re.UNICODE))
+        literals = (chr(value) for op, value in _flat(parsed) if str(op) == "LITERAL")
+        found: dict[Attack, None] = {}
+        for preferred in dict.fromkeys([*"a 0", *itertools.islice(literals, 4)]):
+            for prefix, unit in _units(parsed, "", preferred):
+                for start, end in ((prefix, "\0"), (prefix, ""), ("", "")):
+                    found[Attack(start, unit, end)] = None
+        return list(found)
+
+    def runs(self, attack: Attack) -> Iterator[Prepared]:
+        """Yields each way in which the pattern is used."""
+        for use in self._uses():
+            yield partial(self._prepared, use, attack)
+
+    def _uses(self) -> list[Callable[[Any], object]]:
+        once = [name for name in ("match", "fullmatch", "search") if name in self.methods]
+        found: list[Callable[[Any], object]] = [getattr(self.pattern, name) for name in once]
+        if self.methods - {*once, ""} or not self.methods:
+            found.append(lambda given: [None for _ in self.pattern.finditer(given)])
+        return found
+
+    def _prepared(
+        self, use: Callable[[Any], object], attack: Attack, size: int
+    ) -> Callable[[], object]:
+        text = attack.text(size)
+        return partial(use, text.encode() if isinstance(self.pattern.pattern, bytes) else text)
+
+
+def patterns(found: Iterable[types.ModuleType]) -> list[Pattern]:
+    """Returns every pattern of the modules."""
+    collection = _Collection()
+    for module in found:
+        collection.add_module(module)
+    return list(collection.patterns.values())
+
+
+def unreadable(found: Iterable[types.ModuleType]) -> list[str]:
+    """Returns the calls of `re` whose pattern cannot be read from the source."""
+    collection = _Collection()
+    for module in found:
+        collection.add_module(module)
+    return sorted(collection.unreadable)
+
+
+class _Collection:
+    """Collects the patterns of modules."""
+
+    def __init__(self) -> None:
+        self.patterns: dict[tuple[Any, int], Pattern] = {}
+        self.unreadable: set[str] = set()
+
+    def _add(self, pattern: re.Pattern[Any], place: str, methods: Iterable[str] = ()) -> None:
+        item = self.patterns.setdefault((pattern.pattern, pattern.flags), Pattern(pattern))
+        item.places.add(place)
+        item.methods.update(methods)
+
+    def add_module(self, module: types.ModuleType) -> None:
+        """Adds the patterns that the module has or makes, and how it uses those of others."""
+        owners = {f"{module.__name__}.{kind.__name__}": kind for kind in _classes(module)}
+        for place, owner in {module.__name__: module, **owners}.items():
+            for name, value in list(vars(owner).items()):
+                for pattern in _patterns_in(value):
+                    self._add(pattern, f"{place}.{name}")
+        for node in ast.walk(_tree(module)):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Attribute):
+                self._add_call(node, node.func, module)
+
+    def _add_call(self, node: ast.Call, function: ast.Attribute, module: types.ModuleType) -> None:
+        place, names, method = f"{module.__name__}:{node.lineno}", vars(module), function.attr
+        if method not in ("compile", *METHODS):
+            return
+        if ast.unparse(function.value) == "re":
+            try:
+                pattern = _compiled(node, method, names)
+            except Exception:
+                self.unreadable.add(place)
+                return
+            self._add(pattern, place, {method} - {"compile"})
+        else:
+            with contextlib.suppress(Exception):  # most are methods of other objects
+                for pattern in _patterns_in(_value(function.value, names)):
+                    short = _is_short(node.args, names)
+                    self._add(pattern, place, ["" if short else method])
+
+
+def _classes(module: types.ModuleType) -> list[type]:
+    return [value for _, value in _own(module) if isinstance(value, type)]
+
+
+def _patterns_in(value: object) -> Iterator[re.Pattern[Any]]:
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, dict):
+        for item in itertools.chain(value.keys(), value.values()):
+            yield from _patterns_in(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _patterns_in(item)
+
+
+def _is_short(arguments: list[ast.expr], names: dict[str, Any]) -> bool:
+    """Whether a pattern is applied to a slice of a fixed length only."""
+    for argument in arguments:
+        for node in ast.walk(argument):
+            if isinstance(node, ast.Slice):
+                bound = node.upper if node.lower is None else node.lower
+                with contextlib.suppress(Exception):
+                    if bound and isinstance(_value(bound, names), int):
+                        return True
+    return False
+
+
+def _compiled(node: ast.Call, method: str, names: dict[str, Any]) -> re.Pattern[Any]:
+    """Returns the pattern of a call of `re`."""
+    position = _FLAGS_AT.get(method, 2)
+    given = [word.value for word in node.keywords if word.arg == "flags"]
+    flags = 0
+    for item in given or node.args[position : position + 1]:
+        flags = int(_value(item, names))
+    value = _value(_Readable(names).visit(node.args[0]), names)
+    return value if isinstance(value, re.Pattern) else re.compile(value, flags)
+
+
+class _Readable(ast.NodeTransformer):
+    """Writes a letter where a part of a pattern is known only when the program runs."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self._names = names
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
+        """Keeps what can be evaluated."""
+        try:
+            _value(ast.JoinedStr([node]), self._names)
+        except Exception:
+            return ast.Constant("x")
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """What is escaped has no repeats."""
+        if ast.unparse(node.func) == "re.escape":
+            try:
+                _value(node, self._names)
+            except Exception:
+                return ast.Constant("x")
+        return node
+
+
+def _value(node: ast.expr, names: dict[str, Any]) -> Any:
+    expression = ast.fix_missing_locations(ast.Expression(node))
+    return eval(compile(expression, "pattern", "eval"), {**names, "re": re})
+
+
+# ── the parts of a pattern ───────────────────────────────────────────────────
+
+_REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
+_ALPHABET = [*"a0 <>@.\"'=\n", *map(chr, range(0x21, 0x250)), "\u0660", "\ud800", "\uffff"]
+
+
+def _parse(source: str, flags: int) -> Any:
+    return importlib.import_module("re._parser").parse(source, flags)
+
+
+def _flat(items: Any) -> Iterator[tuple[Any, Any]]:
+    for op, value in items:
+        yield op, value
+        for inner in _inner(op, value):
+            yield from _flat(inner)
+
+
+def _inner(op: Any, value: Any) -> list[Any]:
+    """Returns the sequences inside of a part."""
+    name = str(op)
+    if name in _REPEATS:
+        return [value[2]]
+    if name == "SUBPATTERN":
+        return [value[3]]
+    if name == "BRANCH":
+        return list(value[1])
+    if name in ("ASSERT", "ASSERT_NOT"):
+        return [value[1]]
+    if name == "ATOMIC_GROUP":
+        return [value]
+    if name == "IN":
+        return [[item for item in value if str(item[0]) == "LITERAL"]]
+    return []
+
+
+def _units(items: list[Any], prefix: str, preferred: str) -> Iterator[tuple[str, str]]:
+    """Yields what must come first and what to repeat, for a sequence and all that it contains."""
+    for first in range(len(items)):
+        before = prefix + _sample(items[:first], preferred)
+        for last in range(first + 1, min(first + 3, len(items)) + 1):
+            window = items[first:last]
+            repeats = any(str(op) in _REPEATS for op, _ in _flat(window))
+            if repeats and (unit := _sample(window, preferred)):
+                yield before, unit
+        for inner in _inner(*items[first]):
+            if str(items[first][0]) != "IN":
+                yield from _units(list(inner), before, preferred)
+    if unit := _sample(items, preferred):
+        yield "", unit
+
+
+def _sample(items: Any, preferred: str) -> str:
+    """Returns a text that matches a sequence, of the preferred character where that is possible."""
+    pieces = []
+    for op, value in items:
+        name = str(op)
+        if name == "LITERAL":
+            pieces.append(chr(value))
+        elif name == "ANY":
+            pieces.append(preferred if preferred != "\n" else "a")
+        elif name == "NOT_LITERAL":
+            pieces.append(preferred if ord(preferred) != value else "a" if value != 97 else "b")
+        elif name == "IN":
+            pieces.append(_member(value, preferred))
+        elif name in _REPEATS:
+            pieces.append(_sample(value[2], preferred) * max(value[0], 1))
+        elif name == "BRANCH":
+            choices = [_sample(branch, preferred) for branch in value[1]]
+            liked = [choice for choice in choices if preferred in choice]
+            pieces.append((liked or choices)[0])
+        elif name in ("SUBPATTERN", "ATOMIC_GROUP"):
+            pieces.append(_sample(_inner(op, value)[0], preferred))
+    return "".join(pieces)
+
+
+def _member(items: Any, preferred: str) -> str:
+    """Returns a character of a set."""
+    return next((c for c in (preferred, *_ALPHABET) if _is_member(items, c)), "a")
+
+
+def _is_member(items: Any, character: str) -> bool:
+    negated, found = False, False
+    for op, value in items:
+        name = str(op)
+        if name == "NEGATE":
+            negated = True
+        elif name == "LITERAL":
+            found |= ord(character) == value
+        elif name == "RANGE":
+            found |= value[0] <= ord(character) <= value[1]
+        elif name == "CATEGORY":
+            kind = str(value).removeprefix("CATEGORY_")
+            inside = {
+                "DIGIT": character.isdigit(),
+                "SPACE": character.isspace(),
+                "WORD": character.isalnum() or character == "_",
+            }[kind.removeprefix("NOT_")]
+            found |= inside != kind.startswith("NOT_")
+    return found != negated
+
+
+# ── parsers ──────────────────────────────────────────────────────────────────
+
+# Who runs the programs and who writes the tests has written what these modules read.
+_TRUSTED = re.compile(
+    r"comms\.(?:settings|setting_types|conversion|host|suggest)|scenarios\.(?:docstring|play)"
+    r"|fakes\.(?:transcripts|faults|config|descriptor|servers|suggest|wiring|world_mail)\b"
+    r"|fakes\.(?:xmpp|toc)\.codec"
+)
+_MACHINE = re.compile(r"\.(?:show|complain|catalogue\.named|load|main)$")
+_FILL = {"str": "a", "bytes": b"a", "bool": False, "int": 1, "str | None": None}
+_TEXT = ("str", "bytes", "str | bytes", "bytes | str")
+_TEXTS = ("Iterable[str]", "Sequence[str]", "list[str]", "list[bytes]")
+
+CHARACTERS = "<>&\"'()[]{}\\;,:@.=%-!?#/*$_|~+"
+PLAIN = ("a", "0", " ", "\t", "\n", "\r\n", "\0", "é", "\n\n")
+MARKS = "\u0316\u0301"  # combining marks that are not in order
+STREAM = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+FIELDS = (
+    *("From", "To", "Subject", "Message-ID", "Date", "Received", "Content-Type"),
+    *("Content-Disposition", "Return-Path", "X-Failed-Recipients", "Content-Transfer-Encoding"),
+)
+# What comes before the unit in a mail: the unit is in a field, or in a body of some kind.
+REPORT = "Content-Type: multipart/report; boundary=x\r\n\r\n--x\r\nContent-Type: "
+
+
+@dataclass(eq=False)
+class Parser:
+    """A function that reads what others have written."""
+
+    name: str
+    module: types.ModuleType
+    calls: Sequence[Callable[[str], Callable[[], object]]]  # text → what is run
+    kind: str = ""
+
+    def attacks(self) -> list[Attack]:
+        """Returns attacks made from what the module mentions."""
+        words = [word for word in _words(self.module) if len(word) <= 12]
+        mentioned = {character for word in _words(self.module) for character in word}
+        marks = [c for c in CHARACTERS if c in mentioned or self.kind]
+        forms = ("{}", "{}a ") if self.kind == "Mail" else ("{}", "{}a ", "a{}")
+        shapes = (form.format(mark) for mark in marks for form in forms)
+        units = list(dict.fromkeys([*PLAIN, *shapes, *words]))
+        prefixes: tuple[str, ...] = ("",)
+        if self.kind == "feed":
+            prefixes = ("", STREAM, f"{STREAM}<a>", f"{STREAM}<a b='", f"{STREAM}<!--")
+        if self.kind == "Mail":
+            prefixes = (
+                *("", "\r\n", *(f"{name}: " for name in FIELDS)),
+                "Content-Type: text/html\r\n\r\n",
+                f"{REPORT}message/delivery-status\r\n\r\nFinal-Recipient: ",
+                f"{REPORT}text/rfc822-headers\r\n\r\nMessage-ID: ",
+                f"{REPORT}message/rfc822\r\n\r\n",
+                "X-Failed-Recipients: a@b.c\r\nReturn-Path: <>\r\n\r\nmessage-id:<a@",
+            )
+        enough = 0.003 if self.kind else 0.001 if "._" in self.name else 0.0015
+        thorough = [Attack("", unit, enough=0.02) for unit in ("a", " ", MARKS)]
+        others = itertools.product(prefixes, units)
+        return [*thorough, *(Attack(prefix, unit, enough=enough) for prefix, unit in others)]
+
+    def runs(self, attack: Attack) -> Iterator[Prepared]:
+        """Yields each way in which the attack can be used."""
+        for call in self.calls:
+            yield lambda size, call=call: call(attack.text(size))  # type: ignore[misc]
+
+
+@functools.cache
+def _words(module: types.ModuleType) -> list[str]:
+    """Returns the short texts that a module mentions."""
+    found: dict[str, None] = {}
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+            text = node.value
+            word = text.decode("latin-1") if isinstance(text, bytes) else text
+            if word and len(word) <= 60 and not word.isalnum():
+                found[word] = None
+    return list(found)
+
+
+def parsers(found: Iterable[types.ModuleType]) -> list[Parser]:
+    """Returns every parser of the modules."""
+    others = [module for module in found if not _TRUSTED.match(module.__name__)]
+    single = [parser for module in others for parser in _parsers_of(module)]
+    return [*single, *_readers_of_values(found)]
+
+
+def _own(module: types.ModuleType) -> list[tuple[str, Any]]:
+    """Returns the functions and the classes that the module defines."""
+    own = vars(module).items()
+    return [item for item in own if getattr(item[1], "__module__", "") == module.__name__]
+
+
+def _parsers_of(module: types.ModuleType) -> Iterator[Parser]:
+    for name, value in _own(module):
+        place = f"{module.__name__}.{name}"
+        if not inspect.isclass(value):
+            if callable(value):
+                yield from _parser(place, value, module)
+            continue
+        if hasattr(value, "feed") and not _required(value):
+            yield Parser(place, module, [partial(_fed, value)], "feed")
+        if _reads_when_made(value, module):
+            yield from _parser(place, value, module)
+        for member in vars(value):
+            if isinstance(vars(value)[member], classmethod | staticmethod):
+                yield from _parser(f"{place}.{member}", getattr(value, member), module)
+
+
+def _reads_when_made(value: type, module: types.ModuleType) -> bool:
+    """Whether a class has an `__init__` that somebody wrote: those of dataclasses only store."""
+    code = getattr(value.__init__, "__code__", None)  # type: ignore[misc]
+    return code is not None and code.co_filename == module.__file__
+
+
+def _readers_of_values(found: Iterable[types.ModuleType]) -> Iterator[Parser]:
+    """Yields what reads a mail or a stanza that was parsed already."""
+    for kind, make in (("Mail", _mail), ("Element", _element)):
+        for package in PACKAGES:
+            own = [item for module in found for item in _own(module)]
+            own = [item for item in own if item[1].__module__.partition(".")[0] == package]
+            calls = [call for _, call in own if _takes(call, kind)]
+            if calls or kind in dict(own):
+                name = f"{package}: what reads a {kind}"
+                home = importlib.import_module(package)
+                yield Parser(name, home, [partial(_read, make, package, calls)], kind)
+
+
+def _takes(call: Any, kind: str) -> bool:
+    return inspect.isfunction(call) and [_kind(p) for p in _required(call)] == [kind]
+
+
+def _read(
+    make: Callable[[str, str], Any], package: str, calls: list[Any], text: str
+) -> Callable[[], object]:
+    def run() -> None:
+        value = make(package, text)
+        for call in (*_views(type(value), package), *calls):
+            with contextlib.suppress(Exception):
+                _explored(call(value))
+
+    return run
+
+
+def _views(kind: type, package: str) -> Iterator[Callable[[Any], object]]:
+    """Yields the properties of one of our classes, and its methods without arguments."""
+    for name, member in inspect.getmembers_static(kind):
+        if not kind.__module__.startswith(package) or name.startswith("_"):
+            continue
+        if isinstance(member, property | functools.cached_property):
+            yield operator.attrgetter(name)
+        elif inspect.isfunction(member) and len(_required(member)) == 1:
+            yield member
+
+
+def _mail(package: str, text: str) -> Any:
+    raw = text.encode("utf-8", "replace")
+    if package == "fakes":
+        module = importlib.import_module("fakes.mail")
+        return module.Mail(raw, module.Envelope("a@b.c", ()))
+    return importlib.import_module("comms.read").read(raw)
+
+
+def _element(package: str, text: str) -> Any:
+    space = "{jabber:client}"
+    element = ElementTree.Element(f"{space}message", {"from": text, "to": text, "id": text})
+    for name in (f"{space}body", f"{space}subject", "{urn:x}x", "{urn:x}" + text):
+        ElementTree.SubElement(element, name, {"stamp": text, "type": text}).text = text
+    return element
+
+
+def _parser(place: str, call: Any, module: types.ModuleType) -> Iterator[Parser]:
+    required = _required(call)
+    kinds = [_kind(parameter) for parameter in required]
+    if _MACHINE.search(place) or not 1 <= len(kinds) <= 2:
+        return
+    calls = []
+    for at, kind in enumerate(kinds):
+        others = [other for index, other in enumerate(kinds) if index != at]
+        if kind in (*_TEXT, *_TEXTS) and all(other in _FILL for other in others):
+            calls.append(partial(_called, call, required, at))
+    if calls:
+        yield Parser(place, module, calls)
+
+
+def _called(
+    call: Any, required: list[inspect.Parameter], position: int, text: str
+) -> Callable[[], object]:
+    kind = _kind(required[position])
+    given: Any = text.encode("utf-8", "replace") if kind.startswith(("bytes", "list[b")) else text
+    if kind in _TEXTS:
+        given = [given]
+    values = [
+        given if at == position else _FILL[_kind(parameter)]
+        for at, parameter in enumerate(required)
+    ]
+    return lambda: _explored(call(*values))
+
+
+def _kind(parameter: inspect.Parameter) -> str:
+    """Returns the annotation of a parameter as it is written."""
+    kind = parameter.annotation
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def _required(function: Any) -> list[inspect.Parameter]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p for p in parameters if p.default is p.empty and p.kind not in kinds]
+
+
+def _fed(kind: Any, text: str) -> Callable[[], object]:
+    """Feeds a reader in the pieces in which a socket returns data, and takes what it finds."""
+    data = text.encode("utf-8", "replace")
+
+    def run() -> None:
+        reader = kind()
+        take = getattr(reader, "next", None) or reader.read
+        for at in range(0, len(data), 1460):
+            reader.feed(data[at : at + 1460])
+            while take() is not None:
+                pass
+
+    return run
+
+
+def _explored(result: object) -> object:
+    """Takes everything that a generator yields."""
+    return list(result) if isinstance(result, Iterator) else result

@@ -1,0 +1,116 @@
+"""Whatever others write, reading it costs time in proportion to its size.
+
+The patterns, the parsers and what to give them are found by growth.py. It was checked by planting:
+here, patterns and parsers that take quadratic time are planted in a package and found.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import growth
+from tests.growth import PACKAGES, modules, parsers, patterns, slow_attack, unreadable
+
+# These make a pattern from what the person wrote who runs the program, or who wrote the test.
+WRITTEN_WHILE_RUNNING = {
+    "comms.replies",  # prefixes of subjects
+    "comms.secrecy",  # passwords
+    "fakes.smtp",  # a table of parameters
+    "fakes.toc.codec",
+    "fakes.transcripts.codec",
+    "fakes.xmpp.codec",
+}
+
+PLANTED = """
+import re
+
+AT_MODULE_LEVEL = {"subject": [re.compile(r"\\\\s*\\\\[#")]}
+HARMLESS = re.compile(r"[a-z]+@")
+SHORT = re.compile(r"\\\\w+:")
+
+
+class Owner:
+    MESSAGE_ID = re.compile(rb"<[^<>\\\\s]+@[^<>\\\\s]+>")
+
+
+def in_a_function(text: str) -> object:
+    return SHORT.search(text[-20:]), HARMLESS.match(text), re.split(r"^(?:a|aa)+$", text)
+
+
+def copies(text: str) -> None:
+    while text:
+        text = text[100:] + text[:99]
+
+
+def rewrites(raw: bytes) -> None:
+    found = []
+    for line in raw.split(b"<a "):
+        found = [*found, line]
+
+
+def harmless(text: str) -> list[str]:
+    return [word.strip() for word in text.split()]
+
+
+class Reader:
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        self._words = self._buffer.split(b"<")
+
+    def next(self) -> None:
+        return None
+"""
+
+
+def found_slow(targets: list[growth.Pattern] | list[growth.Parser]) -> list[str]:
+    slow = [(target, slow_attack(target)) for target in targets]
+    return [f"{target.name}: {found}" for target, found in slow if found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_pattern_takes_more_than_linear_time(package: str) -> None:
+    targets = patterns(modules([package]))
+    assert targets and not found_slow(targets)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_parser_takes_more_than_linear_time(package: str) -> None:
+    targets = parsers(modules([package]))
+    assert targets and not found_slow(targets)
+
+
+@pytest.mark.slow
+def test_every_pattern_can_be_read_from_the_source() -> None:
+    places = {place.partition(":")[0] for place in unreadable(modules())}
+    assert places == WRITTEN_WHILE_RUNNING, "write a pattern as a text, or at module level"
+
+
+@pytest.mark.slow
+def test_what_is_planted_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "planted" / "__init__.py").write_text("")
+    (tmp_path / "planted" / "parts.py").write_text(PLANTED.replace("\\\\", "\\"))
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        found = modules(["planted"])
+        slow = [*found_slow(patterns(found)), *found_slow(parsers(found))]
+    finally:
+        for name in ("planted", "planted.parts"):
+            sys.modules.pop(name, None)
+    print(*slow, sep="\n")
+    assert [text.partition(": ")[0] for text in slow] == [
+        "planted.parts.AT_MODULE_LEVEL",
+        "planted.parts.Owner.MESSAGE_ID",
+        "planted.parts:14",
+        "planted.parts.copies",
+        "planted.parts.rewrites",
+        "planted.parts.Reader",
+    ]
