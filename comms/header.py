@@ -88,29 +88,46 @@ _KNOWN = re.compile(
     r"|return-path|references|in-reply-to|x-[a-z-]+)",
     re.I,
 )
+# Bytes of a header that are read. Exchange accepts as many; Postfix and Sendmail accept less.
+LONGEST = 256 * 1024
+TOO_LONG = f"the header is longer than {LONGEST} bytes, and was read up to there"
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _JUNK_LINES = 5  # as many lines in a row may be no fields, if a known field follows them
 
 
 def split(
-    raw: bytes, at: int = 0, is_delimiter: Callable[[bytes], bool] = lambda line: False
+    raw: bytes,
+    at: int = 0,
+    is_delimiter: Callable[[bytes], bool] = lambda line: False,
+    longest: int = LONGEST,
 ) -> tuple[list[tuple[str, bytes]], int]:
     """Returns (name, unfolded bytes) of each field from `at` on, and where the body begins.
 
     The header ends at an empty line, or at the first line that is not a field. The separators of
     mailbox files (`From ann@…`) are ignored, and so are a few lines that are not fields if a field
     with a well-known name follows. `is_delimiter` recognises the lines that end a part (RFC 2046).
+
+    Of a header of more than `longest` bytes, only the beginning is returned, and the body begins
+    after the next empty line.
     """
+    limit = at + longest
     fields: list[tuple[str, bytes]] = []
     name, pieces, junk = "", [b""], False
     ends = False  # whether an empty line is known to follow
-    while at < len(raw):
+    stop = len(raw)
+    while at < stop:
         line, after = _line(raw, at)
-        if line[:1] in (b" ", b"\t") and (name or junk):
+        if line.startswith(b"--") and is_delimiter(line):
+            break
+        goes_on = line[:1] in (b" ", b"\t")
+        if at + len(line) > limit and (goes_on or _field(line)[0]):
+            cut = _cut(line, limit - at)
+            line = cut if goes_on or _field(cut)[0] else b""
+            after, stop = _after_empty_line(raw, at), 0
+        if goes_on and line and (name or junk):
             pieces.append(line)
             at = after
             continue
-        if line.startswith(b"--") and is_delimiter(line):
-            break
         found, value = _field(line)
         separator = line.startswith((b"From ", b">From "))
         junk = separator or bool(
@@ -130,6 +147,17 @@ def split(
     if name:
         fields.append((name, b"".join(pieces).strip()))
     return fields, at
+
+
+def _cut(line: bytes, length: int) -> bytes:
+    """Returns the beginning of a line: whole items of a list, as half an address is another one."""
+    cut = line[: max(length, 0)]
+    return cut.rpartition(b",")[0] or cut
+
+
+def _after_empty_line(raw: bytes, at: int) -> int:
+    match = _EMPTY_LINE.search(raw, at)
+    return match.end() if match else len(raw)
 
 
 def _line(raw: bytes, at: int) -> tuple[bytes, int]:

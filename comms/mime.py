@@ -22,6 +22,9 @@ _TYPE = re.compile(r"\s*\"?([!#$&-.0-9A-Z^-z|~]{1,100}/[!#$&-.0-9A-Z^-z|~]{1,100
 _PARAMETER = re.compile(r"[\s;,]*([^\s=;,\"]*)[ \t]*(=?)[ \t]*")
 _WORD = re.compile(r"[^\s;]+")
 _PIECE = re.compile(r"([^*]+)(?:\*([0-9]{1,4}))?(\*?)")
+PARTS = 10_000  # that are found in one mail
+TOO_MANY = f"more than {PARTS} parts: what follows belongs to the last one"
+_HEADERS = 1 << 20  # bytes of the headers of all parts that are read
 _GUESSES = 3  # levels at which a missing boundary is guessed
 
 
@@ -70,7 +73,7 @@ class Part:
     @property
     def charset(self) -> str:
         label = self.parameters.get("charset", "").strip(" \t\"'")
-        return re.split(r"[\s;,(]", label, maxsplit=1)[0]
+        return re.split(r"[\s;,(]", label, maxsplit=1)[0] if label else ""
 
     @property
     def is_attachment(self) -> bool:
@@ -182,12 +185,23 @@ def _assembled(found: list[tuple[int, bool, str]]) -> str:
 
 def parse(raw: bytes, defects: list[str] | None = None) -> Part:
     """Returns the mail in these bytes. Never raises."""
+    defects = [] if defects is None else defects
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # written by a program of the first Macintosh
     fields, begin = header.split(raw)
+    if len(raw[:begin].rstrip()) > header.LONGEST:
+        defects.append(header.TOO_LONG)
     root = Part(fields, raw, begin, len(raw))
-    _fill(root, [] if defects is None else defects, _GUESSES)
+    _fill(root, defects, _GUESSES, _Room())
     return root
+
+
+@dataclass
+class _Room:
+    """How much more of a mail may be read, so that no mail costs more than its size."""
+
+    parts: int = PARTS
+    headers: int = _HEADERS
 
 
 class _Open:
@@ -221,7 +235,7 @@ class _Open:
         return None
 
 
-def _fill(root: Part, defects: list[str], guesses: int, boundary: bytes = b"") -> None:
+def _fill(root: Part, defects: list[str], guesses: int, room: _Room, boundary: bytes = b"") -> None:
     """Finds the parts within a multipart, and within those.
 
     A line with the boundary of an outer multipart ends all inner ones, closed or not.
@@ -249,6 +263,9 @@ def _fill(root: Part, defects: list[str], guesses: int, boundary: bytes = b"") -
             at = max(at - 1, start + 2)  # the break may be the one before the next delimiter
             continue
         level, closes = found
+        if not closes and not room.parts:
+            defects.append(TOO_MANY)
+            break
         for part in [*open_parts.close_to(level + 1), *([current] if current else [])]:
             part.end = max(part.begin, _before_break(raw, start))
         current = None
@@ -259,8 +276,12 @@ def _fill(root: Part, defects: list[str], guesses: int, boundary: bytes = b"") -
                     part.end = max(part.begin, _before_break(raw, start))
             at = max(at - 1, start + 2)
             continue
-        fields, begin = header.split(raw, at, lambda line: open_parts.found(line) is not None)
+        fields, begin = header.split(
+            raw, at, lambda line: open_parts.found(line) is not None, room.headers
+        )
         begin = min(begin, end)
+        room.parts -= 1
+        room.headers = max(0, room.headers - (begin - at))
         digest = parent.type == "multipart/digest"
         kind = "message/rfc822" if digest else "text/plain"
         current = Part(fields, raw, begin, end, kind)
@@ -283,7 +304,7 @@ def _fill(root: Part, defects: list[str], guesses: int, boundary: bytes = b"") -
         if not part.children:
             defects.append("a multipart has no parts: its boundary is missing or never comes")
             if guesses:
-                _guess(part, defects, guesses - 1)
+                _guess(part, defects, guesses - 1, room)
 
 
 def _boundary(part: Part) -> bytes:
@@ -304,7 +325,7 @@ _DELIMITER = re.compile(
 _DELIMITERS = 100  # lines that are tried
 
 
-def _guess(part: Part, defects: list[str], guesses: int) -> None:
+def _guess(part: Part, defects: list[str], guesses: int, room: _Room) -> None:
     """Finds the parts of a multipart whose boundary is not known: by its content.
 
     The content of a multipart must not be encoded, but some programs do it.
@@ -313,11 +334,11 @@ def _guess(part: Part, defects: list[str], guesses: int) -> None:
     part.raw = part.decoded() if encoded else part.content()
     part.begin, part.end = 0, len(part.raw)
     if encoded and (boundary := _boundary(part)) and b"--" + boundary in part.raw:
-        _fill(part, defects, guesses, boundary)
+        _fill(part, defects, guesses, room, boundary)
         return
     for match in itertools.islice(_DELIMITER.finditer(part.raw), _DELIMITERS):
         name = match[1].rstrip()
         # Two hyphens may also begin a line of text.
         if match[2] or b"\n--" + name + b"--" in part.raw:
-            _fill(part, defects, guesses, name)
+            _fill(part, defects, guesses, room, name)
             return

@@ -53,8 +53,12 @@ class Mail:
 
     @property
     def is_strict(self) -> bool:
-        """Whether From is as RFC 5322 wants it, and no field is there twice that must not be."""
-        return not any(defect.startswith(("more than one", NOT_STRICT)) for defect in self.defects)
+        """Whether From is as RFC 5322 wants it, and no field is there twice that must not be.
+
+        Nor may the header be so long that a second field could be in the rest of it.
+        """
+        wrong = ("more than one", NOT_STRICT, header.TOO_LONG)
+        return not any(defect.startswith(wrong) for defect in self.defects)
 
     def get_all(self, name: str) -> list[str]:
         """Returns every value of a header, unfolded but not decoded."""

@@ -70,3 +70,22 @@ def test_a_list_of_addresses_is_folded_between_them() -> None:
 def test_a_value_that_could_add_a_header_is_refused_by_name(value: str) -> None:
     with pytest.raises(ValueError, match=r"^subject: .* contains a line break or NUL"):
         header.check_line("subject", value)
+
+
+def test_the_rest_of_a_header_that_is_too_long_is_left_out() -> None:
+    fields = b"".join(b"A%d: x\r\n" % number for number in range(40_000))
+    found, begin = header.split(b"Subject: hi\r\n" + fields + b"From: a@b.test\r\n\r\nbody\r\n")
+    assert found[0] == ("Subject", b"hi")
+    assert 20_000 < len(found) < 40_000 and "From" not in dict(found)
+    assert (b"Subject: hi\r\n" + fields + b"From: a@b.test\r\n\r\nbody\r\n")[begin:] == b"body\r\n"
+
+
+def test_a_list_that_is_too_long_is_cut_between_two_addresses() -> None:
+    to = b"To: " + b"boss@example.com," * 20_000
+    [(_, value)], begin = header.split(to + b"\n\nbody")
+    assert {*value.split(b",")} == {b"boss@example.com"}
+    assert (to + b"\n\nbody")[begin:] == b"body"
+
+
+def test_a_long_line_that_is_not_a_field_is_the_body() -> None:
+    assert header.split(b"A: 1\n" + b"x" * 300_000) == ([("A", b"1")], 5)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comms.mime import parameters, parse
+from comms.mime import PARTS, TOO_MANY, parameters, parse
 
 TEXT = "Content-Type: text/plain\r\n\r\n{}\r\n"
 
@@ -182,3 +182,23 @@ def test_eight_times_the_input_takes_at_most_twenty_four_times_as_long(name: str
         return best
 
     assert seconds(400_000) < 24 * max(seconds(50_000), 0.001)
+
+
+MANY = b"Content-Type: multipart/mixed; boundary=x\n\n"
+
+
+def test_after_the_last_part_that_is_read_everything_belongs_to_it() -> None:
+    defects: list[str] = []
+    root = parse(MANY + b"--x\n\na\n" * 10_002 + b"--x--\n", defects)
+    assert len(root.children) == PARTS
+    assert root.children[-1].content() == b"a\n--x\n\na\n--x\n\na\n--x--\n"
+    assert defects[0] == TOO_MANY
+
+
+def test_the_headers_of_all_parts_have_one_limit() -> None:
+    part = b"--x\nContent-Type: text/html\nX: " + b"x" * 200_000 + b"\n\nbody\n"
+    root = parse(MANY + part * 8 + b"--x--\n")
+    assert [child.type for child in root.children] == ["text/html"] * 5 + ["text/html"] + [
+        "text/plain"
+    ] * 2
+    assert [child.content() for child in root.children] == [b"body"] * 8

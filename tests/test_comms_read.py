@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comms import header
 from comms.read import read
 
 # ── any bytes ────────────────────────────────────────────────────────────────
@@ -68,6 +69,13 @@ def test_fifty_levels_and_ten_thousand_parts_are_read() -> None:
         + b"--x--\r\n"
     )
     assert read(many).text == "\n".join(["hi"] * 10_000)
+
+
+def test_a_header_that_is_too_long_is_a_defect_and_the_mail_is_no_command() -> None:
+    filler = b"X-Filler: x\r\n" * 30_000
+    mail = read(b"From: a@b.test\r\n" + filler + b"From: c@d.test\r\n\r\nHello\r\n")
+    assert mail.sender is not None and mail.text == "Hello\n"
+    assert header.TOO_LONG in mail.defects and not mail.is_strict
 
 
 # ── headers ──────────────────────────────────────────────────────────────────
