@@ -10,12 +10,13 @@ its copyright. Each number is judged by the words next to it, in three steps:
    mail about codes, only such numbers count. Only here may a code have letters.
 3. In a mail that calls nothing a code, each remaining number of four to eight digits counts.
 
-No pattern here looks further than a fixed number of characters, so that the time grows with the
-size of the mail.
+No pattern here looks further than a fixed number of characters, and only the first thousand numbers
+of a text are judged, so that the time grows with the size of the mail.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -73,6 +74,11 @@ _CODE = re.compile(
     r"\botps?\b|\bm?tan\b|\btoken\b|one[- ]time[- ]password|passwort|"
     r"код|κωδικ|验证码|驗證碼|校验码|動態碼|コード|認証番号|確認番号|인증|코드|رمز|קוד|รหัส|\bmã\b",
     re.I,
+)
+# Whatever matches contains one of these, which are found much faster.
+_CODE_HINTS = tuple(
+    "cod cód kod kód koodi pin otp tan token password passwort mã код κωδικ رمز קוד รหัส"
+    " 验证码 驗證碼 校验码 動態碼 コード 認証番号 確認番号 인증 코드".split()
 )
 # A code that confirms nothing.
 _OTHER_CODE = re.compile(
@@ -158,6 +164,7 @@ _GROUPED = {(3, 3), (4, 4), (2, 2, 2), (3, 3, 3), *((1,) * n for n in range(4, 9
 _LETTERED = re.compile(r"(?=[A-Za-z0-9-]{4,20}$)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 _DECORATION = " \t*_`'\"“”„«»‘’()[]|>•·-–—【】「」:="
 _NEAR = 80  # characters around a number that are read
+_MOST = 1000  # candidates of a text that are judged; no mail that asks for a code has as many
 
 
 @dataclass
@@ -193,12 +200,13 @@ class _Lines:
     def __init__(self, text: str) -> None:
         text = text.translate({**_UNSEEN, **_SPACES, **_HYPHENS})
         self._lines = _ADDRESS.sub("\ufffc", text).split("\n")
-        self.about_codes = any(_names_code(line) for line in self._lines)
+        self.about_codes = any(line and _names_code(line) for line in self._lines)
+        self._undecorated: dict[int, tuple[int, int]] = {}  # where a line's text begins and ends
 
     def codes(self, about_codes: bool) -> Iterator[tuple[str, bool]]:
         """Yields each code, and whether it is called one. `about_codes`: whether the mail is."""
         last: _Found | None = None  # the last one that is called a code
-        for found in self._candidates():
+        for found in itertools.islice(self._candidates(), _MOST):
             listed = last is not None and last.line == found.line and self._listed(last, found)
             if self._is_something_else(found) and not listed:
                 continue
@@ -212,11 +220,14 @@ class _Lines:
 
     def _candidates(self) -> Iterator[_Found]:
         for number, line in enumerate(self._lines):
-            grouped = list(self._grouped(number, line))
+            if not line:
+                continue
+            # The first ones of each kind are enough: no group holds more than two single ones.
+            grouped = list(itertools.islice(self._grouped(number, line), _MOST))
             starts = [one.start for one in grouped]
             single = [
                 one
-                for one in self._single(number, line)
+                for one in itertools.islice(self._single(number, line), 2 * _MOST)
                 if not (at := bisect_left(starts, one.end)) or grouped[at - 1].end <= one.start
             ]
             for one in sorted([*grouped, *single], key=lambda one: one.start):
@@ -230,7 +241,8 @@ class _Lines:
             lengths = tuple(map(len, groups))
             code = "".join(groups)
             of_cells = "\t" in match[0]
-            before, after = line[match.start() - 1 : match.start()], line[match.end() :][:1]
+            before = line[match.start() - 1 : match.start()]
+            after = line[match.end() : match.end() + 1]
             if lengths in _GROUPED and (not of_cells or set(lengths) == {1}):
                 glued = (
                     before.isalnum()
@@ -249,8 +261,10 @@ class _Lines:
     def _single(self, number: int, line: str) -> Iterator[_Found]:
         for match in _RUN.finditer(line):
             run = match[0]
-            before, after = line[match.start() - 1 : match.start()], line[match.end() :][:1]
-            if any("À" <= letter < "\u2e80" and letter.isalpha() for letter in before + after):
+            around = line[match.start() - 1 : match.start()] + line[match.end() : match.end() + 1]
+            if not around.isascii() and any(
+                "À" <= letter < "\u2e80" and letter.isalpha() for letter in around
+            ):
                 continue  # a part of a word with other letters
             digits = run.replace("-", "")
             if run.isdigit():
@@ -310,15 +324,19 @@ class _Lines:
 
     def _is_alone(self, found: _Found, last: _Found | None) -> bool:
         """Whether it has a line for itself, and for letters, whether a line beside it says why."""
-        line = self._lines[found.line]
-        alone = not (line[: found.start] + line[found.end :]).strip(_DECORATION)
-        if not alone:
+        if found.line not in self._undecorated:
+            line = self._lines[found.line]
+            begin = len(line) - len(line.lstrip(_DECORATION))
+            self._undecorated[found.line] = begin, len(line.rstrip(_DECORATION))
+        begin, end = self._undecorated[found.line]
+        if not (found.start <= begin and end <= found.end):
             return False
-        above = next((one for one in self._lines[: found.line][-4:][::-1] if one.strip()), "")
+        lines, at = self._lines, found.line
+        above = next((one for one in lines[max(0, at - 4) : at][::-1] if one.strip()), "")
         if found.digits:
             label = _OTHER.search(above[-_NEAR:])  # `Order number`, and below it the number
             return not (label and above[: -len(label[0])].strip().casefold() in _YOUR)
-        below = next((one for one in self._lines[found.line + 1 :][:4] if one.strip()), "")
+        below = next((one for one in lines[at + 1 : at + 5] if one.strip()), "")
         if last is not None and self._lines[last.line] is above:  # a list of codes goes on
             return len(last.code) == len(found.code)
         if not any(map(str.isdigit, found.code)) and (
@@ -344,6 +362,9 @@ class _Lines:
 
 
 def _names_code(text: str) -> bool:
+    lower = text.lower()
+    if not any(hint in lower for hint in _CODE_HINTS):
+        return False
     return _CODE.search(_OTHER_CODE.sub("", text)) is not None
 
 

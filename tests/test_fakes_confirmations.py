@@ -670,6 +670,12 @@ def test_a_link_survives_the_encodings_of_mail() -> None:
 
 # ── growth ───────────────────────────────────────────────────────────────────
 
+
+def test_only_the_first_thousand_numbers_of_a_text_are_judged() -> None:
+    numbers = [str(number) for number in range(100_000, 102_000)]
+    assert find_codes(["\n".join(numbers)]) == numbers[:1000]
+
+
 REPEATED = [
     "1", "1 ", "1-", "12 34 ", "482913 ", "482913\n", "1.", "1,", "a-", "a1-", "A1B2 ", "code ",
     "code: ", "code 482913 ", "order ", "order 4711 ", "a@", "a.", "@", "https://", "https://a(",
