@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     r"|(?P<special>[<>@,;:.(])"
 )
 _DOT_ATOM = re.compile(rf"{_TEXT}+(?:\.{_TEXT}+)*")
+_BARE = re.compile(rf"{_DOT_ATOM.pattern}@{_DOT_ATOM.pattern}")  # the most frequent form
 _COMMENT = re.compile(r"[()\\]")
 _SHOWN = 200  # characters of a wrong field that an error repeats
 _PLAIN_NAME = re.compile(r'[^\x00-\x1f"(),.:;<>@\[\\\]\x7f]+')
@@ -89,7 +90,7 @@ def parse_leniently(text: str, any_name: bool = False) -> Address:
     the text. Raises ValueError.
     """
     try:
-        return parse_one(text)
+        return Address("", text) if _BARE.fullmatch(text) else parse_one(text)
     except ValueError as error:
         problem = error
     *others, last = _items(text.rstrip(" \t,"))
@@ -178,7 +179,7 @@ def _addr_spec(text: str) -> str:
 def is_address(text: str) -> bool:
     """Returns whether this is an addr-spec alone: no name, brackets or spaces around it."""
     try:
-        return parse_one(text).address == text
+        return bool(_BARE.fullmatch(text)) or parse_one(text).address == text
     except ValueError:
         return False
 

@@ -48,8 +48,9 @@ def uniquely_named(attachments: list[Attachment]) -> list[Attachment]:
     counts: dict[str, int] = {}  # where to go on counting, so that a thousand equal names are quick
     found = []
     for number, attachment in enumerate(attachments, 1):
-        guessed = f"part-{number}{mimetypes.guess_extension(attachment.type) or '.bin'}"
-        name = attachment.name or guessed
+        name = attachment.name
+        if not name:
+            name = f"part-{number}{mimetypes.guess_extension(attachment.type) or '.bin'}"
         stem, dot, extension = name.rpartition(".")
         key = name.casefold()
         count = counts.get(key, 1)

@@ -8,8 +8,11 @@ Decoding always succeeds. What cannot be decoded becomes U+FFFD.
 from __future__ import annotations
 
 import codecs
+import encodings
 import functools
+import pkgutil
 import re
+from encodings import aliases, normalize_encoding
 
 # Labels → the codec that decodes what programs send under them. Labels are compared without
 # capitals and punctuation. They are those of the WHATWG Encoding Standard and of IANA that
@@ -120,9 +123,20 @@ def codec(label: str) -> str:
     return ""
 
 
+@functools.cache
+def _python_names() -> frozenset[str]:
+    """Returns the names of Python's codecs."""
+    modules = (module.name for module in pkgutil.iter_modules(encodings.__path__))
+    return frozenset([*aliases.aliases, *aliases.aliases.values(), *modules])
+
+
 def _python_codec(name: str) -> str:
+    name = name.strip().strip("\"'")
+    # Python would look for a module with any other name, and remember each that it has not found.
+    if normalize_encoding(name).lower().replace(".", "_") not in _python_names():
+        return ""
     try:
-        info = codecs.lookup(name.strip().strip("\"'"))
+        info = codecs.lookup(name)
     except (LookupError, ValueError):
         return ""
     # Codecs such as rot13 or base64 are not charsets, and a mail must not select them.

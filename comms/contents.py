@@ -31,6 +31,7 @@ class Contents:
         self._root, self._charset, self._nested = root, charset, nested
         self._html: list[str] = []
         self._files: list[Attachment] = []
+        self._invisible: set[int] = set()  # ids of parts whose HTML shows no text
         self._blank = ""  # the first plain text in which nothing can be seen
         self._text = self._shown(leaves) or self._otherwise(leaves) or self._blank
 
@@ -75,6 +76,8 @@ class Contents:
                 text = enriched_to_text(text)
             if _VISIBLE.search(text):
                 pieces.append((kind, text, part, name))
+            elif kind == _HTML:
+                self._invisible.add(id(part))
             elif kind == _PLAIN:
                 self._blank = self._blank or text
         return self._joined(pieces)
@@ -126,6 +129,8 @@ class Contents:
         return self._any_text(self._root) or self._decoded(self._root, self._root.content()).strip()
 
     def _any_text(self, part: Part) -> str:
+        if id(part) in self._invisible:
+            return ""
         text = self._decoded(part, part.decoded())
         if part.type == _HTML:
             text = html_to_text(text)

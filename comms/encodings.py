@@ -6,17 +6,22 @@ Decoding never raises. What cannot be decoded is left out, or returned as it is.
 from __future__ import annotations
 
 import binascii
+import functools
 import re
 from dataclasses import dataclass
 
 _ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 _NOT_ALPHABET = bytes(code for code in range(256) if code not in _ALPHABET)
+# What no line of base64 contains: another character, or space between two characters.
+_FOOTER = re.compile(rb"[^A-Za-z0-9+/=\s]|\S[^\S\n]+\S")
+_UU = bytes(range(0x20, 0x61))
 _COMMENT = re.compile(r"\([^()]*\)")
 _BEGIN = re.compile(rb"begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,500})")
 
 IDENTITY, BASE64, QUOTED_PRINTABLE, UUENCODE = "", "base64", "quoted-printable", "uuencode"
 
 
+@functools.lru_cache(maxsize=256)
 def named(field: str) -> str:
     """Returns which encoding a Content-Transfer-Encoding means, whatever is around its name."""
     bare = _COMMENT.sub(" ", field.casefold()).strip(" \t\"';:,")
@@ -71,11 +76,8 @@ def base64_bytes(content: bytes) -> bytes:
 
 
 def _without_footer(rest: bytes) -> bytes:
-    lines = rest.split(b"\n")
-    for number, line in enumerate(lines):
-        if line.strip().translate(None, bytes(_ALPHABET)):
-            return b"\n".join(lines[:number])
-    return rest
+    footer = _FOOTER.search(rest)
+    return rest[: rest.rfind(b"\n", 0, footer.start()) + 1] if footer else rest
 
 
 def _quoted_printable(content: bytes) -> bytes:
@@ -154,4 +156,4 @@ def _uuencoded_line(line: bytes) -> bytes | None:
 
 
 def _is_uu(line: bytes) -> bool:
-    return not line.translate(None, bytes(range(0x20, 0x61)))
+    return not line.translate(None, _UU)

@@ -27,7 +27,11 @@ _HIDDEN = frozenset(("template",))
 _VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
 _PRE = frozenset(("pre", "listing", "xmp", "textarea"))
 
+# Elements that change something. The others, such as <b>, are only passed over.
+_KNOWN = _LINES | _PARAGRAPHS | _CELLS | _RAW | _HIDDEN | _PRE | {"a", "br", "img"}
+
 _NAME = re.compile(r"[a-zA-Z][^\s/>\0]{0,200}")
+_BARE_TAG = re.compile(r"</?([a-zA-Z][^\s/>\0]{0,200})>")  # one without attributes
 _ATTRIBUTE = re.compile(r"[\s/]*([^\s/>=]*)\s*(=?)\s*")
 _UNQUOTED = re.compile(r"[^\s>]*")
 _REFERENCE = re.compile(
@@ -148,7 +152,7 @@ class _Scanner:
                 start = len(html)
             if start > at:
                 self._page.add(_unescaped(html[at:start]))
-            at = self._markup(start) if start < len(html) else start
+            at = start if start == len(html) else self._passed_over(start) or self._markup(start)
         self._end_link()
 
     def _find(self, what: str, at: int) -> int:
@@ -158,6 +162,14 @@ class _Scanner:
         if found < 0:
             self._missing.add(what)
         return found
+
+    def _passed_over(self, at: int) -> int:
+        """Returns the position after a tag that changes nothing; 0 if it may change something."""
+        tag = _BARE_TAG.match(self._html, at)
+        name = tag[1].lower() if tag else ""
+        if tag is None or name in _KNOWN or (self._special and name == self._special[-1][0]):
+            return 0
+        return tag.end()
 
     def _markup(self, at: int) -> int:
         """Handles what begins with this `<`, and returns the position after it."""
@@ -231,7 +243,7 @@ class _Scanner:
             return self._raw(name, at)
         if self._special and name == self._special[-1][0]:
             self._depths[-1] += 1
-        elif name not in _VOID:
+        elif name in _HIDDEN or name in _PRE or (attributes and name not in _VOID):
             style = attributes.get("style", "")
             hides = name in _HIDDEN or "hidden" in attributes or bool(_NOT_DISPLAYED.search(style))
             keeps_lines = name in _PRE or bool(_KEEPS_LINES.search(style))
@@ -247,8 +259,8 @@ class _Scanner:
         self._space_before(name)
         if name == "a":
             self._end_link()
-            target = " ".join(_unescaped(attributes.get("href", "")).split())
-            self._link = (target, len(page.pieces))
+            if target := " ".join(_unescaped(attributes.get("href", "")).split()):
+                self._link = (target, len(page.pieces))
         elif name == "img" and (alt := attributes.get("alt", "")):
             page.add(_unescaped(alt))
         return at

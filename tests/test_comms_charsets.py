@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import encodings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,3 +158,9 @@ def test_byte_order_marks_are_heeded_and_removed(raw: bytes, charset: str) -> No
 def test_any_bytes_in_any_charset_decode_to_encodable_text(raw: bytes, charset: str) -> None:
     text = decode(raw, charset)
     assert text.encode("utf-8").decode("utf-8") == text
+
+
+def test_a_label_that_python_does_not_know_is_not_looked_for() -> None:
+    before = len(encodings._cache)
+    assert [codec(f"nosuch{number}") for number in range(100)] == [""] * 100
+    assert len(encodings._cache) == before
