@@ -47,10 +47,13 @@ def test_an_account_lists_its_resources_to_those_who_may_see_it() -> None:
 
 
 @pytest.mark.parametrize("space", [INFO, ITEMS])
-def test_for_all_others_an_account_looks_like_one_that_does_not_exist(space: str) -> None:
+@pytest.mark.parametrize(("node", "type"), [("", "get"), ("urn:x", "get"), ("", "set")])
+def test_for_all_others_an_account_looks_like_one_that_does_not_exist(
+    space: str, node: str, type: str
+) -> None:
     romeo = world().jabber.actor(ROMEO)
-    hidden = ask(romeo, JULIET, space)
-    unknown = ask(romeo, "nobody@example.test", space)
+    hidden = ask(romeo, JULIET, space, node, type)
+    unknown = ask(romeo, "nobody@example.test", space, node, type)
     assert hidden.condition == unknown.condition == "service-unavailable"
 
 

@@ -63,8 +63,8 @@ class Disco(Extension):
     def _account_info(self, request: Request) -> Iterable[Element]:
         account = request.account
         assert account is not None
-        _check(request, request.payload.get("node") is None)
         _check_visible(request)
+        _check(request, request.payload.get("node") is None)
         features = set[str]()
         for extension in self.service.extensions.active:
             features.update(extension.account_features())
@@ -74,8 +74,8 @@ class Disco(Extension):
     def _account_items(self, request: Request) -> Iterable[Element]:
         account = request.account
         assert account is not None
-        _check(request, request.payload.get("node") is None)
         _check_visible(request)
+        _check(request, request.payload.get("node") is None)
         return _items({"jid": resource.jid.text} for resource in account.available())
 
     def _service_info(self, request: Request) -> Iterable[Element]:
