@@ -41,6 +41,10 @@ class State:
             self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
         except sqlite3.Error as error:
             raise self._unusable(error) from None
+        except ValueError as error:  # NUL, or a character that no file name can have
+            raise StateError(
+                f"{str(path)!r}: no file can have this name: {error}; write another path"
+            ) from None
         try:
             self._prepare()
         except BaseException:
