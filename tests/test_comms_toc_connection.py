@@ -396,3 +396,39 @@ def test_a_server_that_sends_without_end_does_not_keep_a_program_that_should_sto
     peer.session.send("IM_IN2:Bob:F:F:first")
     client.wait()
     assert 3 <= len(heard) <= 3 + STOPPING / 0.5
+
+
+# ── a wall clock that is set back ────────────────────────────────────────────
+
+
+def test_a_wait_ends_in_time_although_the_wall_clock_was_set_back(
+    peer: Peer, client: Client
+) -> None:
+    client.connect()
+    began = peer.clock.monotonic()
+    peer.clock.at(5, lambda: peer.clock.jump(-7200))
+    peer.clock.at(10, lambda: peer.session.send("IM_IN2:bob:F:F:hi"))
+    peer.clock.at(100_000, lambda: None)
+    client.wait(30)
+    assert peer.clock.monotonic() - began == pytest.approx(30)
+
+
+def test_the_client_signs_on_again_in_time_although_the_wall_clock_was_set_back(
+    peer: Peer, client: Client
+) -> None:
+    client.connect()
+    began = peer.clock.monotonic()
+    times: list[float] = []
+
+    def down(session: Session, rest: str) -> None:
+        times.append(peer.clock.monotonic() - began)
+        peer.clock.jump(-7200)
+        session.send("ERROR:981")
+        session.hang_up()
+
+    peer.on["toc2_signon"] = down
+    peer.session.hang_up()
+    peer.clock.at(100_000, lambda: None)
+    client.wait(200)
+    assert len(times) >= 4 and times[3] < 60
+    assert peer.clock.monotonic() - began == pytest.approx(200)

@@ -570,3 +570,22 @@ def test_a_connection_lost_between_a_message_and_its_answer_does_not_end_the_pro
         assert jabber_hello.run(world.clock, loaded, world.host) == 0
         assert len(shy.messages) == 1
         assert [event.text for event in world.events if event.text.startswith("not-answered")]
+
+
+# ── a wall clock that is set back ────────────────────────────────────────────
+
+
+def test_mail_is_collected_in_time_although_the_wall_clock_was_set_back() -> None:
+    inbox = "secret@yourco.test"
+    bot = {"address": BOT, "aliases": [inbox], "contacts": dict.fromkeys(ADMINS, "both")}
+    people = [bot, *({"address": address} for address in ADMINS)]
+    rules = WORLD["scenario"]["mysql-by-jabber"] | {"inbox": inbox, "sender": f"MySQL <{BOT}>"}
+    servers = {"servers": ["xmpp", "smtp", "pop3"], "person": people}
+    config = {**WORLD, **servers, "scenario": {"mysql-by-jabber": rules}}
+    mail = f"From: {JEREMY}\r\nSubject: restart\r\nMessage-ID: <1@x.test>\r\n\r\n\r\n"
+    with World(config, rehearsal=True) as world:
+        world.clock.at(40, lambda: world.clock.jump(-7200))
+        world.clock.at(50, lambda: world.mail.deliver(inbox, mail.encode()))
+        world.clock.until(100)
+        run(world.clock, comms_settings.load(world.settings, world.folder), world.host)
+        assert world.host.ran == [RESTART]

@@ -155,3 +155,13 @@ def test_the_same_rehearsal_twice_is_the_same_byte_for_byte() -> None:
             return [str(entry) for entry in world.recording]
 
     assert rehearse() == rehearse()
+
+
+def test_a_wait_ends_in_time_although_the_wall_clock_was_set_back() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        world.clock.at(5, lambda: world.clock.jump(-7200))
+        world.clock.at(10, lambda: them.says(BOT, "hi"))
+        world.clock.until(100_000)
+        jabber.wait(world.clock.time() + 30)
+        assert world.clock.elapsed == pytest.approx(30)

@@ -238,6 +238,7 @@ class Time:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._now = 1767571200.0
+        self._jumped = 0.0
         self._cues: list[tuple[float, Callable[[], object]]] = []
 
     def at(self, seconds: float, cue: Callable[[], object]) -> None:
@@ -245,8 +246,12 @@ class Time:
         self._cues.append((self._now + seconds, cue))
         self._cues.sort(key=lambda cue: cue[0])
 
+    def jump(self, seconds: float) -> None:
+        """Sets the wall clock forward or back. Cues keep their time."""
+        self._jumped += seconds
+
     def time(self) -> float:
-        return self._now
+        return self._now + self._jumped
 
     def monotonic(self) -> float:
         return self._now
@@ -264,9 +269,11 @@ class Time:
             yield
             if over:
                 return
-            self.wait(None, start + ((self._now - start) // seconds + 1) * seconds)
+            due = start + ((self._now - start) // seconds + 1) * seconds
+            self.wait(None, due + self._jumped)
 
     def wait(self, link: Any, until: float | None, or_stop: bool = False) -> bool:
+        until = None if until is None else until - self._jumped
         while True:
             self._peer.serve()
             if link is not None and link.readable():

@@ -93,7 +93,7 @@ class Connection:
         """
         if not self._wanted:
             raise Unreachable("not signed on: connect() comes before wait()")
-        until = None if limit is None else self._clock.time() + limit
+        until = None if limit is None else self._clock.monotonic() + limit
         stop_at: float | None = None  # when a server that sends without end is left, once we stop
         while self._wanted:  # a handler may call disconnect
             if until is None and self._clock.stopping():
@@ -200,7 +200,7 @@ class Connection:
         """
         pause = self._backoff.due - self._clock.monotonic()
         if until is not None:
-            pause = min(pause, until - self._clock.time())
+            pause = min(pause, until - self._clock.monotonic())
         if not self._pause(pause) or self._clock.monotonic() < self._backoff.due - 1e-6:
             return False
         try:

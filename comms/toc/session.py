@@ -65,7 +65,7 @@ class Session:
     def sign_on(self, name: str, command: str) -> Complaint | None:
         """Signs on. Returns the server's objection, None if it accepts. Raises Unreachable."""
         self._own = normalize(name)
-        until = self._clock.time() + self._server.timeout
+        until = self._clock.monotonic() + self._server.timeout
         self._write(frames.FLAPON)
         first = self._frame(until)
         if first is None or first.kind != frames.SIGNON or first.payload[:4] != frames.VERSION:
@@ -154,7 +154,7 @@ class Session:
     def next(self, until: float | None) -> Message | None:
         """Returns the next message to handle.
 
-        Returns None at `until`, or when the program is asked to stop. Raises Unreachable.
+        Returns None at `until`, a time of the monotonic clock, or when the program is asked to stop. Raises Unreachable.
         """
         while (message := next(self.pending(), None)) is None:
             received = self._receive(until)
@@ -168,7 +168,7 @@ class Session:
 
         They will be handled later, in order. Raises Unreachable.
         """
-        until = self._clock.time() + seconds
+        until = self._clock.monotonic() + seconds
         while len(self.inbox) < INBOX and (message := self._receive(until)) is not None:
             self.inbox.append(message)
             yield message
@@ -211,7 +211,7 @@ class Session:
 
     def _over(self, until: float | None) -> bool:
         """Returns whether the time is over; without one, whether the program is asked to stop."""
-        return self._clock.stopping() if until is None else self._clock.time() >= until
+        return self._clock.stopping() if until is None else self._clock.monotonic() >= until
 
     def _pause(self, seconds: float) -> bool:
         """Waits; returns False if the program is asked to stop before."""
@@ -225,10 +225,14 @@ class Session:
 
     def _readable(self, until: float | None) -> bool:
         """Waits until there is something to read (True), or until the time (False)."""
-        if until is None or self._signed_on:
-            return self._clock.wait(self._link, until)
+        if until is None:
+            return self._clock.wait(self._link, None)
+        # The wall clock may have been set since the last time, so what is left counts.
+        left = until - self._clock.monotonic()
+        if self._signed_on:
+            return self._clock.wait(self._link, self._clock.time() + left)
         try:
-            return self._link.wait(until - self._clock.time())
+            return self._link.wait(left)
         except TimeoutError:
             return False
 
