@@ -25,6 +25,9 @@ from fakes.suggest import nearest
 
 T = TypeVar("T")
 _NOTHING: frozenset[str] = frozenset()
+# Limits that 0 does not switch off.
+_MAIL_LIMITS = ("mail.size", "mail.recipients", "mail.bad_logins")
+_LIMITS = (*_MAIL_LIMITS, "xmpp.stanza", "xmpp.resources", "xmpp.attempts", "toc.command")
 Signed = NewType("Signed", int)  # a number that may be negative; all others may not
 
 
@@ -281,6 +284,10 @@ class Reader:
             raise self._wrong_type(name, value, _FORMS[kind])
         if kind in (int, float) and not 0 <= value < math.inf:  # nan is in no range
             raise self.error(name, f"{value} is not possible", remedy="write 0 or more")
+        if name in _LIMITS and not value:
+            raise self.error(
+                name, "0 would refuse everything", remedy="write 1 or more, or leave it out"
+            )
         return float(value) if kind is float else value
 
     def _choice(self, name: str, value: object, choices: list[str]) -> object:

@@ -14,6 +14,7 @@ from fakes.config import Reader, WorldError
 from fakes.faults import Fault
 from fakes.people import Person
 from fakes.servers import SERVERS
+from fakes.world import World
 
 EVERYTHING: dict[str, Any] = {
     "tls": "optional",
@@ -216,6 +217,9 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
     [
         ({"mail": {"greylist": -1}}, "mail.greylist: -1 is not possible; write 0 or more"),
         ({"mail": {"size": -1}}, "mail.size: -1 is not possible"),
+        ({"mail": {"size": 0}}, "mail.size: 0 would refuse everything; write 1 or more, or leave"),
+        ({"mail": {"recipients": 0}}, "mail.recipients: 0 would refuse everything"),
+        ({"mail": {"bad_logins": 0}}, "mail.bad_logins: 0 would refuse everything"),
         ({"person": [{"address": "a@b.c", "quota": -1}]}, "person.quota: -1 is not possible"),
         ({"host": {"commands": [{"run": ["x"], "takes": -0.5}]}}, "takes: -0.5 is not possible"),
         (
@@ -249,3 +253,13 @@ def test_a_fault_is_a_text_or_a_table() -> None:
 def test_a_command_of_the_host_may_end_by_a_signal() -> None:
     config = read({"host": {"commands": [{"run": ["x"], "code": -9}]}})
     assert config.host.commands[0].code == -9
+
+
+def test_an_empty_list_of_servers_or_domains_has_a_meaning() -> None:
+    people = [{"address": "ann@shop.test"}]
+    config = {"person": people, "mail": {"domains": []}, "xmpp": {"domains": []}}
+    with World(config) as world:
+        assert world.mail.store.domains == ("shop.test",)
+        assert world.jabber.actor("ann@shop.test")
+    with World({"servers": []}) as world:
+        assert list(world.servers) == []

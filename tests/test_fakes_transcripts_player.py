@@ -45,11 +45,20 @@ def test_a_transcript_that_does_not_hold_fails_and_says_why(body: str, message: 
         play_on_core(parse(HEAD + body))
 
 
-def test_a_world_that_cannot_be_made_is_reported_with_the_file() -> None:
-    with pytest.raises(TranscriptError, match=r"^t\.txt: .*mail\.relay: unknown value 'kepp'"):
-        play_on_core(parse('SMTP: x\ngiven: mail.relay = "kepp"\n', "t.txt"))
-    with pytest.raises(TranscriptError, match=r"^t\.txt: .*did you mean 'rcpt'"):
-        play_on_core(parse("SMTP: x\nfault: RCTP reset\n", "t.txt"))
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('# x\ngiven: mail.relay = "kepp"', r"t\.txt:3: given: mail\.relay: unknown value 'kepp'"),
+        ('given: tls = "off"\ngiven: [mail]\ngiven: size = 0', r"t\.txt:4: given: mail\.size: 0 "),
+        ("given: [[person]]", r"t\.txt:2: given: person\.address: missing"),
+        ("given: [mial]", r"t\.txt:2: given: mial: unknown key"),
+        ("fault: NOOP reset\nfault: RCTP reset", r"t\.txt:3: fault: .*did you mean 'rcpt'"),
+        ("\nfault: smtp-422", r"t\.txt:3: fault: .*did you mean 'smtp-421'"),
+    ],
+)
+def test_a_world_that_cannot_be_made_is_reported_with_the_line(lines: str, message: str) -> None:
+    with pytest.raises(TranscriptError, match=f"^{message}"):
+        play_on_core(parse(f"SMTP: x\n{lines}\n", "t.txt"))
 
 
 # ── mistakes ─────────────────────────────────────────────────────────────────

@@ -60,9 +60,17 @@ def play_on_socket(transcript: Transcript, servers: Iterable[Server] = SERVERS) 
 
 def _world(transcript: Transcript, servers: Iterable[Server]) -> World:
     try:
-        return World(transcript.config(), rehearsal=True, faults=transcript.faults, servers=servers)
+        world = World(transcript.config(), rehearsal=True, servers=servers)
     except (WorldError, FaultError) as error:
-        raise TranscriptError(f"{transcript.source}: {error}") from None
+        problem = str(error).removeprefix("world: ")
+        key = problem.partition(":")[0]
+        raise transcript.error(transcript.line_of(key), f"given: {problem}") from None
+    for fault in transcript.faults:
+        try:
+            world.faults.arm(fault)
+        except FaultError as error:
+            raise transcript.error(transcript.lines[fault], f"fault: {error}") from None
+    return world
 
 
 def play(

@@ -48,6 +48,8 @@ class Transcript:
     title: str
     given: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    # What each given: and fault: line says → its number.
+    lines: dict[str, int] = field(default_factory=dict)
     talks: dict[str, str] = field(default_factory=dict)  # name → the protocol it talks instead
     steps: list[Step] = field(default_factory=list)
     source: str = "transcript"
@@ -70,6 +72,18 @@ class Transcript:
         """Returns the world that the transcript is played in."""
         servers = list(dict.fromkeys([self.protocol, *map(self.listener_of, self.talks)]))
         return {"servers": servers, **self.given}
+
+    def line_of(self, key: str) -> int:
+        """Returns the number of the given: line that sets a key of the world, or its table.
+
+        Returns 1 if none does.
+        """
+        for name in reversed(key.split(".")):
+            setting = re.compile(rf"""(?:^|[\s.{{,\[])["']?{re.escape(name)}["']?\s*[=\]]""")
+            for line, number in self.lines.items():
+                if setting.search(line):
+                    return number
+        return 1
 
     def error(self, number: int, text: str) -> TranscriptError:
         """Returns an error at a line of the file."""
@@ -126,7 +140,7 @@ def parse(text: str, source: str = "transcript") -> Transcript:
             raise found.error(
                 step.number, "a line of * alone matches anything; write what the server must send"
             )
-    found.given = _given(source, given)
+    found.given = _given(found, given)
     return found
 
 
@@ -145,8 +159,10 @@ def _continue(found: Transcript, number: int, line: str) -> None:
 def _read_word(found: Transcript, number: int, word: str, value: str, given: list[str]) -> None:
     if word == "given":
         given.append(value)
+        found.lines[value] = number
     elif word == "fault":
         found.faults.append(value)
+        found.lines[value] = number
     elif word == "talks":
         name, _, protocol = value.partition(" ")
         if not protocol:
@@ -158,11 +174,16 @@ def _read_word(found: Transcript, number: int, word: str, value: str, given: lis
         found.steps.append(Step(number, word, value))
 
 
-def _given(source: str, lines: list[str]) -> dict[str, Any]:
+def _given(found: Transcript, lines: list[str]) -> dict[str, Any]:
     try:
         return tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError as error:
-        raise TranscriptError(f"{source}: the given: lines are not TOML: {error}") from None
+        place = re.search(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)", str(error))
+        line = lines[int(place[1]) - 1 if place and place[1] else -1]
+        problem = str(error)[: place.start()] if place else str(error)
+        raise found.error(
+            found.lines[line], f"the given: lines are not TOML: {problem}; write KEY = VALUE"
+        ) from None
 
 
 def split(text: str, form: str) -> list[str]:
