@@ -259,5 +259,5 @@ def test_an_error_of_the_block_is_not_replaced_by_one_of_the_rollback(tmp_path: 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
 def test_a_name_that_no_file_can_have_is_refused_with_a_remedy(name: str) -> None:
-    with pytest.raises(StateError, match="no file can have this name: .*; write another path"):
+    with pytest.raises(StateError, match=r"no file can have this name: .*; write another path"):
         State(Path(name))

@@ -154,7 +154,8 @@ class Session:
     def next(self, until: float | None) -> Message | None:
         """Returns the next message to handle.
 
-        Returns None at `until`, a time of the monotonic clock, or when the program is asked to stop. Raises Unreachable.
+        Returns None at `until`, a time of the monotonic clock, or when the program is asked to
+        stop. Raises Unreachable.
         """
         while (message := next(self.pending(), None)) is None:
             received = self._receive(until)
