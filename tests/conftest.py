@@ -1,15 +1,17 @@
-"""Settings of the whole suite: Hypothesis profiles, temporary folders, a check of the working tree.
+"""Settings of the whole suite: Hypothesis profiles, temporary folders, time, the working tree.
 
 The plugin under test is loaded here in the way in which other projects get it by installation.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,37 @@ def _put_temporary_folders_into_memory() -> None:
 
 
 _put_temporary_folders_into_memory()
+
+
+# ── the time of a test ───────────────────────────────────────────────────────
+
+LONGEST_TEST = 600.0  # seconds; on a busy machine, the longest tests of all take a tenth of it
+STDERR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps a way to the terminal: while a test runs, its stderr is captured."""
+    config.stash[STDERR] = os.dup(2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Closes what `pytest_configure` has opened."""
+    os.close(config.stash[STDERR])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Ends the process, with the stacks of its threads, if a test hangs.
+
+    pytest's own faulthandler_timeout shows the stacks, but lets the test hang on; only pytest 9 can
+    also end it. Nothing gentler is sure to work: a test may hang in C, or in any thread. A process
+    of pytest-xdist that ends in this way is replaced, and its test is reported as failed.
+    """
+    faulthandler.dump_traceback_later(LONGEST_TEST, exit=True, file=item.config.stash[STDERR])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 # ── the working tree ─────────────────────────────────────────────────────────

@@ -196,6 +196,9 @@ class Aim(Arrivals[Im]):
     def actor(self, name: str) -> actors.Actor:
         """Returns a user who acts without a client. Creates the account if it does not exist.
 
+        `world.jabber.actor` does not, because an address is that of a person with a maildrop, a
+        password and contacts. A stranger on AIM has nothing but a screen name.
+
         Raises LookupError if `name` cannot be a screen name.
         """
 
