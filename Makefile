@@ -71,6 +71,9 @@ bench-peers:  ## install the servers that `make bench` compares ours with (needs
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(PEERS)
 
+worst: $(VENV)/complete  ## processor time for the worst inputs of each door; DOORS='mail xmpp'
+	@$(VENV)/bin/python -m tests.worst_inputs $(DOORS)
+
 soak: $(VENV)/complete  ## memory of `python -m fakes` under load; N=1000000 for an hour of it
 	@N='$(N)' SEED='$(SEED)' KEPT='$(KEPT)' $(VENV)/bin/python -m tests.soak
 
@@ -82,4 +85,4 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@touch $(VENV)/complete
 
 .PHONY: help scenario scenarios faults fakes test check lint types tests coverage test-real bench \
-  bench-peers soak rfc
+  bench-peers worst soak rfc
