@@ -32,6 +32,10 @@ CHUNK = 1 << 16  # bytes of one read
 UNLIMITED = 1 << 30  # reads
 
 
+class _ClearText(ConnectionError):
+    """Bytes in clear text arrived before the TLS handshake."""
+
+
 class Link:
     """One TCP connection. `bytes_in` and `bytes_out` count the bytes on the wire, TLS included.
 
@@ -198,7 +202,7 @@ class Link:
         if self._plain:
             # Anybody on the network could have put these bytes after the server's answer. Inside
             # TLS they would be taken for the server's own words.
-            raise ConnectionError(
+            raise _ClearText(
                 "bytes in clear text follow the answer to STARTTLS: this may be an injection attack"
             )
         tls = context.wrap_bio(
@@ -356,6 +360,12 @@ def client_context(ca_file: Path | None = None) -> LinkContext:
     return context
 
 
+# What OpenSSL calls a server whose first bytes are not TLS; the name depends on its version.
+_CLEAR_TEXT = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+# Servers wait for the client to begin TLS, or hang up at once if it begins otherwise.
+MAYBE_TLS = 'if this port begins with TLS, write tls = "implicit"'
+
+
 def secure(
     name: str,
     hostname: str,
@@ -383,7 +393,16 @@ def secure(
             f"{name}: its certificate is not trusted for {hostname}: {error.verify_message}; "
             "if your own authority issued it, name the authority's file in ca_file"
         ) from None
-    # SSLError is an OSError. A host name that no certificate can contain is a ValueError.
+    except (ssl.SSLError, _ClearText) as error:
+        reason = getattr(error, "reason", "")
+        in_clear = isinstance(error, _ClearText) or reason in _CLEAR_TEXT
+        if command or not in_clear:
+            raise Unreachable(f"{name}: TLS could not be started: {error}") from None
+        raise Unreachable(
+            f"{name}: this port begins in clear text, and the settings want TLS from the start; "
+            'write tls = "starttls", or the port that begins with TLS'
+        ) from None
+    # A host name that no certificate can contain is a ValueError.
     except (OSError, ValueError) as error:
         raise Unreachable(f"{name}: TLS could not be started: {error}") from None
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, TypeVar
 from comms import sasl
 from comms.clock import Clock
 from comms.errors import CommsError, OddReply, Refused, RefusedNow, TryLater, Unknown, Unreachable
-from comms.link import ANSWER, Link, client_context, secure
+from comms.link import ANSWER, MAYBE_TLS, Link, client_context, secure
 from comms.mailbox import Entry
 from comms.numbers import number
 
@@ -175,7 +175,12 @@ class Mailbox:
         try:
             if server.tls == "implicit":
                 secure(self._name, server.host, self._upgrade)
-            self._client = self._run("the connection", lambda: _Client(link, server.host))
+            try:
+                self._client = self._run("the connection", lambda: _Client(link, server.host))
+            except Unreachable as error:
+                if server.tls == "implicit":
+                    raise
+                raise Unreachable(f"{error}; {MAYBE_TLS}") from None
             if server.tls == "starttls":
                 self._start_tls()
             self._log_in()

@@ -23,7 +23,7 @@ from comms import sasl
 from comms.clock import Clock
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.link import Link, client_context, secure
+from comms.link import MAYBE_TLS, Link, client_context, secure
 from comms.numbers import number
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ class Session:
                 error.smtp_code, _as_bytes(error.smtp_error), "the connection"
             ) from None
         except (OSError, smtplib.SMTPException) as error:
-            raise Unreachable(f"{self._name} sent no SMTP greeting: {error}") from None
+            hint = "" if self.server.tls == "implicit" else f"; {MAYBE_TLS}"
+            raise Unreachable(f"{self._name} sent no SMTP greeting: {error}{hint}") from None
 
     def _say_hello(self) -> None:
         """Sends EHLO, and HELO if the server does not know EHLO (RFC 5321 §4.1.1.1)."""

@@ -26,6 +26,9 @@ OUTPUT = 1 << 23  # bytes that may wait for a slow reader; beyond that, the conn
 LINGER = 2.0  # real seconds that a closed connection waits for the client to close too
 BACKLOG = 128  # connections that the kernel keeps until they are accepted
 ERRORS = 100  # exceptions that are kept
+TLS_RECORDS = (b"\x14", b"\x15", b"\x16", b"\x17")  # the first byte of each (RFC 8446 §5.1)
+CLEAR_IN_TLS = "clear text, but here a TLS handshake was due"
+LEFT_BEFORE_TLS = "the client left before the TLS handshake: it may have waited for clear text"
 SESSIONS = 1000  # per listener; the next one is told that the server is crowded
 
 
@@ -183,6 +186,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         with self.guard:
+            if self.tls is not None and not self.tls.established and not self.session.closed:
+                self.session.tls_failed(LEFT_BEFORE_TLS)
             self.session.eof()
         self.ended = True
         self.shell.notify()
@@ -209,10 +214,11 @@ class Connection(asyncio.Protocol):
         established = self.tls.established
         try:
             plain = self.tls.feed(data)
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             self._write(self.tls.wrap(b""))  # the alert that names the reason
             self.tls = None
-            self.session.close()
+            in_clear = not established and data[:1] not in TLS_RECORDS
+            self.session.tls_failed(CLEAR_IN_TLS if in_clear else str(error.reason))
             return
         self._write(self.tls.wrap(b""))
         if self.tls.established and not established:

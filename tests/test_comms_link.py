@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from comms import pop3, smtp, xmpp
 from comms.clock import RealClock
 from comms.errors import Refused, TryLater, Unreachable
 from comms.link import Link, secure
+from comms.settings import Server
+from fakes.wire import Record
+from fakes.world import World
+from tests.scripted import JumpingClock, RecordingHost
 
 
 @pytest.fixture
@@ -135,3 +142,43 @@ def test_a_server_without_tls_is_refused_before_anything_is_sent() -> None:
 
     with pytest.raises(Refused, match=r"does not offer STARTTLS, .* nothing is sent"):
         secure("10.0.0.1:587", "mail.test", upgrade, command="STARTTLS", offered=False)
+
+
+# ── TLS where clear text is expected, and the other way round ────────────────
+
+TLS_FIRST = "begins in clear text, and the settings want TLS from the start; write tls = "
+MAYBE = "if this port begins with TLS, write tls = "
+TLS_ARRIVED = "a TLS handshake, but "
+LEFT = "the client left before the TLS handshake"
+
+
+@pytest.mark.parametrize(
+    ("listener", "tls", "problem", "remark"),
+    [
+        ("smtp", "implicit", TLS_FIRST, ""),  # if the greeting came first, no TLS is sent
+        ("pop3", "implicit", TLS_FIRST, ""),
+        ("xmpp", "implicit", TLS_FIRST, TLS_ARRIVED),
+        ("smtps", "starttls", MAYBE, LEFT),
+        ("pop3s", "none", MAYBE, LEFT),
+        ("xmpps", "starttls", MAYBE, "clear text, but here a TLS handshake was due"),
+    ],
+)
+def test_a_client_at_the_wrong_port_and_the_server_say_what_happened(
+    listener: str, tls: str, problem: str, remark: str
+) -> None:
+    protocol = listener.removesuffix("s")
+    clock = JumpingClock()
+    with World({"tls": "optional", "servers": [protocol]}) as world:
+        port = world.address(listener)[1]
+        keys: dict[str, Any] = {"jid": "alice@example.test", "ca_file": world.ca_file}
+        server = Server(protocol, "127.0.0.1", port, tls, user="alice", timeout=2.0, **keys)
+        opened: dict[str, Callable[[], object]] = {
+            "smtp": lambda: smtp.Session(server, clock, RecordingHost()),
+            "pop3": lambda: pop3.Mailbox(server, clock),
+            "xmpp": lambda: xmpp.Client(server, clock, RecordingHost()),
+        }
+        with pytest.raises(Unreachable, match=re.escape(problem)):
+            opened[protocol]()
+    clock.close()
+    remarks = [one.fields.get("remark", "") for one in world.recording if isinstance(one, Record)]
+    assert any(remark in found for found in remarks), remarks

@@ -332,3 +332,13 @@ def test_what_a_protocol_must_define_is_named_when_it_is_missing(method: str) ->
     arguments = () if method == "next_unit" else (None,)
     with pytest.raises(NotImplementedError, match="Session"):
         getattr(bare, method)(*arguments)
+
+
+def test_tls_where_clear_text_is_expected_is_named_in_the_record() -> None:
+    world = World({"servers": ["smtp"]})
+    session = world.core("smtp")
+    session.opened(Facts(1))
+    session.receive(b"\x16\x03\x01\x02\x00\x01")
+    session.eof()
+    [record] = [one for one in world.records if one.verb == "unfinished"]
+    assert record.fields["remark"].startswith("a TLS handshake, but this port begins in clear text")

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, SubElement
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.link import Link, client_context, secure
+from comms.link import MAYBE_TLS, Link, client_context, secure
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid, ascii_domain
 from comms.xmpp.login import Login
@@ -347,7 +347,9 @@ class Session:
                 raise Unreachable(f"{self._name}: {error}") from None
             if not data:
                 self._ended = True
-                raise Unreachable(f"{self._name} hung up")
+                clear = self.server.tls != "implicit" and not self.link.bytes_in
+                hint = f" before its first word; {MAYBE_TLS}" if clear else ""
+                raise Unreachable(f"{self._name} hung up{hint}")
             taken += len(data)
             self._reader.feed(data)
 

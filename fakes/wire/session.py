@@ -23,6 +23,9 @@ from fakes.wire.want import Want
 PENDING = 1 << 20  # bytes of unsent output above which no more input is handled
 BACKLOG = 1 << 18  # bytes of unhandled input above which the shell stops reading
 
+# What an unfinished unit is if it begins as TLS does (RFC 8446 §5.1).
+TLS_IN_CLEAR = "a TLS handshake, but this port begins in clear text; direct TLS has its own port"
+
 Handler = Callable[[Unit], None]
 
 _METHODS = {".": "end_of_data"}  # verbs that cannot be part of a method name
@@ -149,11 +152,17 @@ class Session:
         self.buffer += data
         self._pump()
 
+    def tls_failed(self, remark: str) -> None:
+        """TLS cannot be established. The record says why, and the session is over."""
+        self._event("tls-fails", fields={"remark": remark})
+        self.close()
+
     def eof(self) -> None:
         """The client will send nothing more, or the connection is lost."""
         if self.buffer and not self.closed and not self._stalled:
             left = bytes(self.buffer)
-            self._event("unfinished", left, secrets=self.secrets_in_fragment(left))
+            fields = {"remark": TLS_IN_CLEAR} if left.startswith(b"\x16\x03") else {}
+            self._event("unfinished", left, secrets=self.secrets_in_fragment(left), fields=fields)
         if not self.closed:
             self._event("leaves")
             self.close()

@@ -25,6 +25,8 @@ def narrate(recording: Iterable[Any]) -> Iterator[str]:
             yield from (f"          | {line}".rstrip() for line in more)
         elif item.direction == "-":
             fault = f"   (fault: {item.fault})" if item.fault else ""
+            if remark := getattr(item, "fields", {}).get("remark"):
+                fault = f"   ({remark}){fault}"
             yield f"{stamp}  [{item.protocol} {item.session}] {item.verb}{fault}"
         else:
             yield from _wire(item)
