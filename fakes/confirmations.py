@@ -224,11 +224,14 @@ class _Lines:
                 continue
             # The first ones of each kind are enough: no group holds more than two single ones.
             grouped = list(itertools.islice(self._grouped(number, line), _MOST))
+            # What follows the last one may be in groups, too.
+            end = grouped[-1].end if len(grouped) == _MOST else len(line)
             starts = [one.start for one in grouped]
             single = [
                 one
                 for one in itertools.islice(self._single(number, line), 2 * _MOST)
-                if not (at := bisect_left(starts, one.end)) or grouped[at - 1].end <= one.start
+                if one.end <= end
+                and (not (at := bisect_left(starts, one.end)) or grouped[at - 1].end <= one.start)
             ]
             for one in sorted([*grouped, *single], key=lambda one: one.start):
                 if one.code:

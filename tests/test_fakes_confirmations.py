@@ -674,6 +674,7 @@ def test_a_link_survives_the_encodings_of_mail() -> None:
 def test_only_the_first_thousand_numbers_of_a_text_are_judged() -> None:
     numbers = [str(number) for number in range(100_000, 102_000)]
     assert find_codes(["\n".join(numbers)]) == numbers[:1000]
+    assert find_codes(["482-913 " * 100]) == find_codes(["482-913 " * 2000])
 
 
 REPEATED = [
