@@ -268,9 +268,14 @@ class Settings:
 
     def _error(self, name: str, text: str) -> SettingsError:
         # Keys and values may be long or contain line breaks, but an error is one line to read.
-        text = re.sub(r"(:/{1,2}[^\s/:@]{0,99}:)[^\s@]+@", r"\1…@", text)  # the password in a URL
+        text = _PASSWORD_IN_A_URL.sub(r"\1…@", text)
         line = re.sub(rf"(\S{{{WORD}}})[^\s;]+", r"\1…", f"{name}: {text}")
         return SettingsError(one_line(f"{self.source}: {line}"))
+
+
+# What has no end within 255 characters counts as a password, too: a search for the end from each
+# place where one may begin would take quadratic time.
+_PASSWORD_IN_A_URL = re.compile(r"(:/{1,2}[^\s/:@]{0,99}:)[^\s@]{1,255}+(?:@|(?=[^\s@]))")
 
 
 def load(

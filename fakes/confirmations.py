@@ -32,7 +32,6 @@ _URL = re.compile(
     re.I,
 )
 _IN_BRACKETS = re.compile(r"<(?:URL:)?(https?://[^<>]{1,4000})>", re.I)
-_UNDERSCORES = re.compile(r"_+$")  # around an address in Markdown
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
@@ -43,8 +42,9 @@ def find_urls(text: str) -> list[str]:
     found = []
     for match in _URL.finditer(text):
         url = _without_punctuation(match[0])
-        around = _UNDERSCORES.search(text, max(0, match.start() - 2), match.start())
-        found.append(url.removesuffix(around[0]) if around else url)
+        before = text[max(0, match.start() - 2) : match.start()]
+        around = before[len(before.rstrip("_")) :]  # an address in Markdown
+        found.append(url.removesuffix(around))
     return [url for url in found if not url.endswith("://")]
 
 
@@ -116,7 +116,7 @@ _NOT_BEFORE = re.compile(
     re.I,
 )
 _MASKED = re.compile(r"(?:^|[\s+(0-9*•-])[*•·●xX]{2,}[\s-]?$")  # +49 *** **4711
-_MASKED_RUN = re.compile(r"(?:[xX]{2,}-?)+[0-9-]{2,}")  # XXX-XXX-4711
+_MASKED_RUN = re.compile(r"(?:[xX]{2,}+(?:-(?=[xX]))?)++[0-9-]{2,}")  # XXX-XXX-4711
 _IBAN = re.compile(r"\b[A-Z]{2}[0-9]{2} ?$")
 _STATE = re.compile(r", ?[A-Z]{2},? $")
 _NOT_AFTER = re.compile(
