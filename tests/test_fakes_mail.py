@@ -209,3 +209,10 @@ def test_a_text_attachment_is_neither_text_nor_searched() -> None:
     message.add_attachment("code: 482913 https://x.test", filename="log.txt")
     mail = Mail(message.as_bytes(), NO_ENVELOPE)
     assert (mail.text, mail.links(), mail.codes()) == ("hello\n", [], [])
+
+
+def test_endless_parameters_are_cut() -> None:
+    raw = b'Content-Type: text/plain; x="' + b'"' * 1_000_000 + b'"; charset=utf-8\r\n\r\nhello\r\n'
+    mail = Mail(raw, NO_ENVELOPE)
+    assert mail.text == "hello\n"
+    assert len(mail.message["Content-Type"]) <= 2048 < len(mail.headers["Content-Type"])
