@@ -684,6 +684,7 @@ def test_a_flood_does_not_keep_a_program_that_is_asked_to_stop(
     clock.close()
 
 
+@pytest.mark.slow
 def test_a_flood_of_spaces_does_not_prolong_a_wait(host: RecordingHost) -> None:
     clock = RealClock()
 

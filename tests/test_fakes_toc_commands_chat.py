@@ -9,6 +9,7 @@ from tests.test_fakes_toc_session import Bench, taken
 from tests.toc_raw import Raw
 
 
+@pytest.mark.slow
 def test_a_long_member_list_is_split_into_messages_of_at_most_8185_bytes() -> None:
     names = [f"{n:04}" + "x" * 44 for n in range(200)]  # 9,800 bytes
     bench = Bench(accounts=names)

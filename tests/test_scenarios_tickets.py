@@ -444,6 +444,7 @@ def test_two_of_our_programs_stop_answering_each_other() -> None:
     assert counts[-1] == counts[0] == 2, "a mail, its answer, and no answer to the answer"
 
 
+@pytest.mark.slow
 def test_a_program_without_rules_is_answered_only_a_few_times() -> None:
     _, counts = wired(book.run, tickets.run, 40)
     assert counts[-1] == counts[-10] < 50, "it gets no more answers, so it stops, too"
@@ -646,6 +647,7 @@ def test_any_mail_is_a_ticket_or_a_response_or_is_kept(pieces: list[bytes]) -> N
 # ── what is not the fault of a mail ──────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [
