@@ -12,13 +12,14 @@ lives with the fakes and satisfies the same Protocol.
 from __future__ import annotations
 
 import contextlib
-import select
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
+
+from comms.waiting import wait_until_ready
 
 
 class Waitable(Protocol):
@@ -32,7 +33,7 @@ class Waitable(Protocol):
     closed: bool
 
     def fileno(self) -> int:
-        """Returns the file descriptor, for select."""
+        """Returns the file descriptor."""
 
     def pump(self, limit: int = ...) -> None:
         """Takes in what has arrived, without waiting, in at most `limit` reads."""
@@ -106,7 +107,7 @@ class RealClock:
 
     def __init__(self) -> None:
         self._stopped = False
-        # A byte in this pair wakes up a select in progress, which a flag alone would not.
+        # A byte in this pair ends a wait in progress, which a flag alone would not.
         self._stop_sender, self._stop_receiver = socket.socketpair()
         self._stop_receiver.setblocking(False)
         self._stop_sender.setblocking(False)
@@ -178,7 +179,7 @@ class RealClock:
             now = time.monotonic()
             due = start + ((now - start) // seconds + 1) * seconds
             while not self._stopped and (left := due - time.monotonic()) > 0:
-                select.select([self._stop_receiver], [], [], left)
+                wait_until_ready([self._stop_receiver], left)
 
     def wait(self, link: Waitable | None, until: float | None, or_stop: bool = False) -> bool:
         """Waits for the link, the time or the end of the program: see `Clock.wait`."""
@@ -198,7 +199,7 @@ class RealClock:
             sources: list[Any] = [] if link is None else [link]
             if or_stop:
                 sources.append(self._stop_receiver)
-            ready = select.select(sources, [], [], left)[0]
+            ready = wait_until_ready(sources, left)
             if not ready and deadline is not None and time.monotonic() >= deadline:
                 return False
 

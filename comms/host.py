@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import string
@@ -18,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 from unicodedata import category
+
+from comms.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -286,7 +287,7 @@ def _follow(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, boo
             if ended or left <= 0:
                 return output, ended
             sources = [source for source in (pipe if open_ else None, pidfd) if source is not None]
-            select.select(sources, [], [], left if pidfd is not None else min(left, POLL))
+            wait_until_ready(sources, left if pidfd is not None else min(left, POLL))
     finally:
         if pidfd is not None:
             os.close(pidfd)

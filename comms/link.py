@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.errors import Refused, Unreachable
+from comms.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -325,8 +325,8 @@ class Link:
                 sent = self._raw.send(view)
             except (BlockingIOError, InterruptedError):
                 try:
-                    # Short waits, because a select for writing does not hear that we must stop.
-                    select.select([], [self._raw], [], min(TICK, self._left(size)))
+                    # Short waits, because a wait for writing does not hear that we must stop.
+                    wait_until_ready([], min(TICK, self._left(size)), [self._raw])
                 except TimeoutError as error:
                     raise TimeoutError(f"the other side does not read: {error}") from None
                 continue

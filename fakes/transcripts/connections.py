@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import ssl
 from collections.abc import Callable
@@ -153,8 +153,11 @@ class OnSocket:
         return read
 
     def _take(self) -> None:
-        while not self._end and select.select([self._socket], [], [], 0)[0]:
-            self._receive()
+        # Not select.select, which refuses descriptors above 1023.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            while not self._end and selector.select(0):
+                self._receive()
 
     def _receive(self) -> None:
         try:
