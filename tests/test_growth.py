@@ -48,7 +48,7 @@ def copies(text: str) -> None:
 def rewrites(raw: bytes) -> None:
     found = []
     for line in raw.split(b"<a "):
-        found = [*found, line]
+        found = sorted([*found, line])
 
 
 def harmless(text: str) -> list[str]:
