@@ -16,7 +16,7 @@ README.md explains how an act is played.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -25,6 +25,8 @@ from scenarios.errors import Misuse, PageError
 
 if TYPE_CHECKING:
     from fakes import World
+    from fakes.host import Event
+    from fakes.wire import Record
 
 
 class Program(Protocol):
@@ -44,25 +46,58 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about the end of an act. If it is false, `found` and `expected` say how."""
+    """A statement about an act. If it is false, `found` and `expected` say how.
+
+    `shows` is the evidence, `items` its positions in the recording, `until` how long the recording
+    was when the claim was made. The rehearsal fills in the last two. A claim without evidence is
+    about everything until then, as one that something never happens.
+    """
 
     text: str
     holds: bool
     found: str = ""
     expected: str = ""
+    shows: tuple[Any, ...] = ()
+    items: tuple[int, ...] = ()
+    until: int = 0
 
 
-def equal(text: str, found: object, wanted: object) -> Claim:
-    """Claims that two values are equal."""
+def equal(text: str, found: object, wanted: object, shows: object = ()) -> Claim:
+    """Claims that two values are equal.
+
+    `shows` is what proves it, or a list of that: a mail, a message or an IM; a record or an event;
+    a line that the program printed; a command that ran, as a tuple of words. It must have happened
+    in the act, and may be an empty list.
+    """
     if found == wanted:
-        return Claim(text, True)
+        return Claim(text, True, shows=_several(shows))
     # Rendered now: the act may change a list before the claim is printed.
-    return Claim(text, False, repr(found), repr(wanted))
+    return Claim(text, False, repr(found), repr(wanted), _several(shows))
 
 
-def holds(text: str, condition: object, found: object) -> Claim:
-    """Claims that a condition is true; `found` is what the condition was computed from."""
-    return Claim(text, True) if condition else Claim(text, False, repr(found))
+def holds(text: str, condition: object, found: object, shows: object = ()) -> Claim:
+    """Claims that a condition is true; `found` is what the condition was computed from.
+
+    `shows` is as for `equal`.
+    """
+    return Claim(text, bool(condition), "" if condition else repr(found), shows=_several(shows))
+
+
+def _several(shows: object) -> tuple[Any, ...]:
+    """Returns evidence as a tuple of its parts. A text is one part, and so is a command."""
+    if isinstance(shows, Sequence) and not isinstance(shows, str | tuple):
+        return tuple(shows)
+    return (shows,) if shows != () else ()
+
+
+def told(world: World, start: str) -> list[Event]:
+    """The events whose text begins like this, as evidence for a claim."""
+    return [event for event in world.events if event.text.startswith(start)]
+
+
+def sent(world: World, *verbs: str) -> list[Record]:
+    """What clients sent so far with these verbs, as evidence for a claim."""
+    return [one for one in world.records if one.direction == "C" and one.verb in verbs]
 
 
 # ── acts ─────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ from fakes.wire import Record
 from fakes.world import World, WorldError
 from scenarios.catalogue import Page
 from scenarios.errors import FAILED, OWN_FAULT, PageError, UsageError
+from scenarios.evidence import located
 from scenarios.play import Act, Claim, Program, merged
 
 
@@ -141,9 +142,15 @@ def _world(page: Page, act: Act, faults: Sequence[str]) -> World:
 
 
 def _claims(act: Act, world: World, program: Program) -> list[Claim]:
-    """Plays an act to its end, and returns its claims. Raises PageError if there are none."""
+    """Plays an act to its end, and returns its claims.
+
+    Raises PageError if there are none, or if one is shown by what has not happened.
+    """
     played: object = act.play(world, program)
-    claims = list(played) if isinstance(played, Iterator) else []
+    claims = []
+    for claim in played if isinstance(played, Iterator) else []:
+        # The recording goes on after the claim, so the positions are looked up now.
+        claims.append(located(claim, world.recording, act) if isinstance(claim, Claim) else claim)
     if not claims or not all(isinstance(claim, Claim) for claim in claims):
         problem = "yields something else than claims" if claims else "makes no claims"
         raise PageError(

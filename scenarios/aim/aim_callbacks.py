@@ -88,14 +88,14 @@ def on_error(world: World, program: Program) -> Iterator[Claim]:
     """The server complains before the sign-on and after it, with known codes and an unknown one."""
     program(toc={"password": "wrong"})
     refused = ["error 980: the screen name or the password is wrong"]
-    yield equal("an error before the sign-on is reported", world.said, refused)
+    yield equal("an error before the sign-on is reported", world.said, refused, shows=world.said)
     for minute, line in enumerate(("ERROR:901:friend", "ERROR:901:stranger", "ERROR:777:what"), 1):
         world.clock.at(60 * minute, partial(world.aim.sends, "PyBot", line))
     program()
     errors = [text for text in world.said if text.startswith("error ")][1:]
     first = ["error 901: friend is not available"]
-    yield equal("an error has its code and its text", errors[:1], first)
+    yield equal("an error has its code and its text", errors[:1], first, shows=errors[:1])
     second = ["error 901: stranger is not available"]
-    yield equal("the next error has its own name in it", errors[1:2], second)
+    yield equal("the next error has its own name in it", errors[1:2], second, shows=errors[1:2])
     unknown = ["error 777: unknown to this client: what"]
-    yield equal("an unknown code is reported, too", errors[2:], unknown)
+    yield equal("an unknown code is reported, too", errors[2:], unknown, shows=errors[2:])

@@ -32,7 +32,7 @@ from comms.host import Host
 from comms.setting_types import NonEmpty, ScreenName
 from comms.settings import Settings
 from comms.toc.client import Client
-from scenarios.play import Claim, Program, Scenario, equal
+from scenarios.play import Claim, Program, Scenario, equal, sent
 
 if TYPE_CHECKING:
     from fakes import World
@@ -72,15 +72,29 @@ def hello(world: World, program: Program) -> Iterator[Claim]:
     friend = world.aim.actor(FRIEND)
     friend.signs_on()
     code = program()
-    yield equal("the friend is greeted", [im.text for im in friend.heard], [GREETING])
+    yield equal(
+        "the friend is greeted", [im.text for im in friend.heard], [GREETING], shows=friend.heard
+    )
     report = [f"old FRIEND received: {GREETING}"]
-    yield equal("the program reports that it arrived", (code, world.said), (0, report))
+    yield equal(
+        "the program reports that it arrived", (code, world.said), (0, report), shows=world.said
+    )
     words = [
         record.verb if record.direction == "C" else record.raw[6:13].decode("latin-1")
         for record in world.records
     ]
     order = [word for word in words if word in ("SIGN_ON", "toc_send_im")]
-    yield equal("the program waits for the sign-on", order[:2], ["SIGN_ON", "toc_send_im"])
+    yield equal(
+        "the program waits for the sign-on",
+        order[:2],
+        ["SIGN_ON", "toc_send_im"],
+        shows=sent(world, "toc_send_im"),
+    )
     ends = [record.verb for record in world.records if record.direction == "-"]
     closes = ["connects", "leaves", "closes"]
-    yield equal("the program closes the connection first", ends, closes)
+    yield equal(
+        "the program closes the connection first",
+        ends,
+        closes,
+        shows=[record for record in world.records if record.direction == "-"],
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scenarios.aim.aim_hello import FRIEND, GREETING, scenario
-from scenarios.play import Claim, Program, equal, holds
+from scenarios.play import Claim, Program, equal, holds, told
 
 if TYPE_CHECKING:
     from fakes import World
@@ -23,7 +23,9 @@ def offline(world: World, program: Program) -> Iterator[Claim]:
     code = program()
     yield equal("the program does not report that it arrived", world.said, [])
     named = code == 4 and any("901 oldfriend" in text for text in errors(world))
-    yield holds("the error names the buddy", named, (code, errors(world)))
+    yield holds(
+        "the error names the buddy", named, (code, errors(world)), shows=told(world, "ends with")
+    )
 
 
 @scenario.act("aim-wrong-password")
@@ -34,7 +36,12 @@ def wrong_password(world: World, program: Program) -> Iterator[Claim]:
     code = program(toc={"password": "wrong"})
     yield equal("nobody is greeted", [im.text for im in friend.heard], [])
     reason = code == 4 and any("980 the screen name or" in text for text in errors(world))
-    yield holds("the error has the server's reason", reason, (code, errors(world)))
+    yield holds(
+        "the error has the server's reason",
+        reason,
+        (code, errors(world)),
+        shows=told(world, "ends with"),
+    )
 
 
 @scenario.act("aim-too-fast")
@@ -45,4 +52,6 @@ def too_fast(world: World, program: Program) -> Iterator[Claim]:
     world.faults.arm("toc toc_send_im reply 903 times 1")
     code = program()
     heard = [im.text for im in friend.heard]
-    yield equal("the greeting is sent again and arrives", (code, heard), (0, [GREETING]))
+    yield equal(
+        "the greeting is sent again and arrives", (code, heard), (0, [GREETING]), shows=friend.heard
+    )

@@ -163,10 +163,12 @@ def bot(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(122, lambda: admin.says("Web1Bot", "and now?"))
     program()
     answers = [Html(im.text).text for im in admin.heard]
-    yield equal("each message gets one answer", len(answers), 3)
+    yield equal("each message gets one answer", len(answers), 3, shows=admin.heard)
     both = f"{UPTIME.strip()}\n\n{DISK.strip()}"
-    yield equal("the answer has both sections", answers[:1], [both])
-    yield equal("a section can be asked for", answers[1:2], [UPTIME.strip()])
+    yield equal("the answer has both sections", answers[:1], [both], shows=admin.heard[:1])
+    yield equal(
+        "a section can be asked for", answers[1:2], [UPTIME.strip()], shows=admin.heard[1:2]
+    )
     ran = [" ".join(command) for command in world.host.ran]
     commands = ["uptime", "df -k", "uptime", "df -k"]
-    yield equal("a fresh output is used again", ran, commands)
+    yield equal("a fresh output is used again", ran, commands, shows=world.host.ran)

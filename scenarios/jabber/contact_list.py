@@ -124,7 +124,7 @@ def roster(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(10, lambda: them.accepts(BOT))
     program()
     lines = [f"{THEM} lets us see them", f"{THEM} <{THEM}> to in Friends: available"]
-    yield equal("a contact who agrees can be seen", world.said, lines)
+    yield equal("a contact who agrees can be seen", world.said, lines, shows=world.said)
 
     world.jabber.befriend(BOT, FAN, "from")
     world.jabber.befriend(BOT, OLD, "both")
@@ -132,14 +132,23 @@ def roster(world: World, program: Program) -> Iterator[Claim]:
     program(scenario={"contact-list": {"add": [MALLORY], "accept": [THEM]}})
     found = [line.partition("> ")[2].partition(":")[0] for line in world.said[len(lines) :]]
     states = ["from", "none (asked)", "both", "both in Friends"]
-    yield equal("the list shows each state of a subscription", found, states)
+    yield equal(
+        "the list shows each state of a subscription", found, states, shows=world.said[len(lines) :]
+    )
 
     before = len(world.said)
     gone = [THEM, OLD, MALLORY, "nobody@yourco.test"]
     code = program(scenario={"contact-list": {"add": [], "remove": gone}})
-    yield equal("removed contacts are gone", list(world.jabber.roster(BOT)), [FAN])
+    yield equal(
+        "removed contacts are gone",
+        list(world.jabber.roster(BOT)),
+        [FAN],
+        shows=world.said[before:],
+    )
     theirs = {contact.subscription for contact in world.jabber.roster(THEM).values()}
     yield holds("removed contacts do not see us any more", theirs <= {"none"}, theirs)
     failures = "".join(world.said[before:])
     failed = code == 1 and "item-not-found" in failures
-    yield holds("removing an unknown contact is reported", failed, failures)
+    yield holds(
+        "removing an unknown contact is reported", failed, failures, shows=world.said[before:]
+    )

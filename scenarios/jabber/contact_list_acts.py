@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scenarios.jabber.contact_list import BOT, FAN, MALLORY, OLD, THEM, scenario
-from scenarios.play import Claim, Program, equal
+from scenarios.play import Claim, Program, equal, told
 
 if TYPE_CHECKING:
     from fakes import World
@@ -53,7 +53,7 @@ def authorised(world: World, program: Program) -> Iterator[Claim]:
     denied = [(contact.subscription, contact.ask) for contact in theirs]
     yield equal("a denied contact is notified", denied, [("none", False)])
     lines = [line for line in world.said if "mallory" in line]
-    yield equal("a stranger is printed once", lines, [f"{MALLORY} asks to see us: "])
+    yield equal("a stranger is printed once", lines, [f"{MALLORY} asks to see us: "], shows=lines)
     waiting = [contact.jid for contact in ours.values() if contact.asking]
     yield equal("the server keeps the stranger's request open", waiting, [MALLORY])
 
@@ -73,4 +73,9 @@ def forged(world: World, program: Program) -> Iterator[Claim]:
     program()
     yield equal("the change is ignored", (world.said, list(world.jabber.roster(BOT))), ([], []))
     code = program(scenario={"contact-list": {"add": ["a b@yourco.test"]}})
-    yield equal("an invalid address is an error in the settings", code, 2)
+    yield equal(
+        "an invalid address is an error in the settings",
+        code,
+        2,
+        shows=told(world, "ends with")[-1:],
+    )

@@ -108,9 +108,14 @@ def hello(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(10, lambda: them.accepts(BOT))
     code = program()
     kinds = [stanza.type for stanza in them.all if stanza.type in ("subscribe", "chat")]
-    yield equal("they are asked first", kinds[:1], ["subscribe"])
+    yield equal("they are asked first", kinds[:1], ["subscribe"], shows=them.all[:1])
     heard = [stanza.body or "" for stanza in them.messages]
     greeted = len(heard) == 1 and heard[0].startswith("Hello")
-    yield holds("they are greeted after they agreed", greeted, heard)
+    yield holds("they are greeted after they agreed", greeted, heard, shows=them.messages)
     elapsed = world.clock.elapsed
-    yield holds("the program exits with 0 afterwards", code == 0 and elapsed >= 10, (code, elapsed))
+    yield holds(
+        "the program exits with 0 afterwards",
+        code == 0 and elapsed >= 10,
+        (code, elapsed),
+        shows=world.said,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scenarios.jabber.jabber_hello import BOT, THEM, scenario
-from scenarios.play import Claim, Program, equal, holds
+from scenarios.play import Claim, Program, equal, holds, told
 
 if TYPE_CHECKING:
     from fakes import World
@@ -33,15 +33,20 @@ def refused(world: World, program: Program) -> Iterator[Claim]:
 
     code, seconds, text = greet(SHY)
     at_once = (code, seconds) == (4, 5) and "has refused" in text
-    yield holds("a refusal ends the program at once", at_once, (code, seconds, text))
+    yield holds("a refusal ends the program at once", at_once, (code, seconds, text), shows=text)
     waits = [greet(THEM)[:2], greet(NOBODY)[:2]]
-    yield equal("no answer and no such user end it after a minute", waits, [(4, WAIT)] * 2)
+    yield equal(
+        "no answer and no such user end it after a minute",
+        waits,
+        [(4, WAIT)] * 2,
+        shows=told(world, "ends with")[-2:],
+    )
     code, seconds, text = greet("them@elsewhere.test")
     reason = "them@elsewhere.test cannot be asked: remote-server-not-found"
     named = (code, seconds) == (4, 0) and reason in text
-    yield holds("an unknown domain ends it at once", named, (code, seconds, text))
+    yield holds("an unknown domain ends it at once", named, (code, seconds, text), shows=text)
     code, _, text = greet("a b@yourco.test")
-    yield holds("an invalid address is an error in the settings", code == 2, text)
+    yield holds("an invalid address is an error in the settings", code == 2, text, shows=text)
     yield equal("no message is sent to any of them", world.jabber.messages, [])
 
 
@@ -50,7 +55,7 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
     """Two contacts talk to the bot, one in a burst: first it polls, then it uses a callback."""
     world.jabber.befriend(BOT, THEM)
     them, shy = world.jabber.actor(THEM), world.jabber.actor(SHY)
-    answers, delays = [], []
+    answers, delays, answers_on_wire = [], [], []
     for way in ("poll", "callback"):
         begins = world.clock.elapsed
 
@@ -67,13 +72,19 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
         answers.append([stanza.body for person in (them, shy) for stanza in person.messages])
         asked = world.clock.time() - world.clock.elapsed + begins + 10
         sent = [record for record in world.records if record.direction == "C"]
-        answered = [record.at for record in sent if b"You said: Hi" in record.raw]
-        delays += [at - asked for at in answered[-1:]]
+        answered = [record for record in sent if b"You said: Hi" in record.raw][-1:]
+        delays += [record.at - asked for record in answered]
+        answers_on_wire += answered
     wanted = ["Hello from Python!"]
     wanted += [f"Hello, them. You said: number {number}" for number in range(BURST)]
     wanted += ["Hello, shy. You said: Hi <there> & welcome"]
     yield equal("both ways give the same answers", answers[0], answers[1])
     yield equal("no message of the burst is lost or overtaken", answers[0], wanted)
-    yield equal("polling answers at the next poll, a callback at once", delays, [2.0, 0.0])
+    yield equal(
+        "polling answers at the next poll, a callback at once",
+        delays,
+        [2.0, 0.0],
+        shows=answers_on_wire,
+    )
     stanzas = [re.sub(r" id='[^']*'", "", str(stanza)) for stanza in world.jabber.messages]
     yield equal("each message is answered once", len(stanzas), 2 * (2 * BURST + 3))

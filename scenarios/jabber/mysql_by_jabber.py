@@ -192,11 +192,23 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(60, lambda: jeremy.says(BOT, "restart mysql"))
     world.clock.until(90)
     code = program()
-    yield equal("each command runs once, in any case of letters", world.host.ran, [RESTART] * 3)
+    yield equal(
+        "each command runs once, in any case of letters",
+        world.host.ran,
+        [RESTART] * 3,
+        shows=world.host.ran,
+    )
     heard = [[stanza.body for stanza in person.messages] for person in (jeremy, michael, mallory)]
     told = "MySQL told to restart."
-    yield equal("each administrator is answered", heard[:2], [[told, told], [told]])
+    yield equal(
+        "each administrator is answered",
+        heard[:2],
+        [[told, told], [told]],
+        shows=[*jeremy.messages, *michael.messages],
+    )
     yield equal("a stranger gets no answer", heard[2], [])
     logged = [e.text for e in world.events if e.text.startswith("refused who=mallory@yourco.test")]
-    yield holds("a stranger is logged", logged, [event.text for event in world.events])
+    yield holds(
+        "a stranger is logged", logged, [event.text for event in world.events], shows=logged
+    )
     yield equal("a message from the server does not end the program", code, 0)

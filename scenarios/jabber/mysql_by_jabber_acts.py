@@ -67,11 +67,18 @@ def not_a_command(world: World, program: Program) -> Iterator[Claim]:
     begin = world.clock.time() - world.clock.elapsed
     runs = f"runs: {' '.join(RESTART)}"
     ran = [event.at - begin for event in world.events if event.text == runs]
-    yield holds("a new message from an administrator is obeyed", {12, 60} <= {*ran}, ran)
+    yield holds(
+        "a new message from an administrator is obeyed",
+        {12, 60} <= {*ran},
+        ran,
+        shows=world.host.ran,
+    )
     ignored = {*ran} <= {12, 60}
     yield holds("old, broken, announced and forwarded messages are not obeyed", ignored, ran)
     late = "You said this while I was away: restart. If it still holds, say it again."
-    yield equal("the bot asks about the old one", heard(jeremy), [late, TOLD, TOLD])
+    yield equal(
+        "the bot asks about the old one", heard(jeremy), [late, TOLD, TOLD], shows=jeremy.messages
+    )
     yield equal("no message ends the program", code, 0)
 
 
@@ -84,12 +91,27 @@ def invalid(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(30, lambda: mallory.says(BOT, "restrat"))
     program()
     nearest = "Invalid command! (did you mean 'restart'?); you may say: stop, restart"
-    yield equal("a mistyped command gets a suggestion", heard(jeremy)[:1], [nearest])
+    yield equal(
+        "a mistyped command gets a suggestion",
+        heard(jeremy)[:1],
+        [nearest],
+        shows=jeremy.messages[:1],
+    )
     other = "Invalid command!; you may say: stop, restart"
-    yield equal("text after a command makes it invalid", heard(jeremy)[1:], [other])
+    yield equal(
+        "text after a command makes it invalid",
+        heard(jeremy)[1:],
+        [other],
+        shows=jeremy.messages[1:],
+    )
     yield equal("nothing runs", world.host.ran, [])
     yield equal("a stranger gets no answer", heard(mallory), [])
-    yield holds("a stranger is logged", refusals(world, MALLORY), refusals(world, ""))
+    yield holds(
+        "a stranger is logged",
+        refusals(world, MALLORY),
+        refusals(world, ""),
+        shows=refusals(world, MALLORY),
+    )
 
 
 @scenario.act("jabber-confirm", book=False)
@@ -112,11 +134,26 @@ def confirm(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(130, lambda: repeat(jeremy))  # a second time
     program()
     texts = heard(jeremy)
-    yield equal("help lists the commands", texts[:1], ["You may say: stop, restart"])
-    yield equal("MySQL is stopped once, after the right confirmation", world.host.ran, [STOP])
-    yield equal("the stop is answered once", texts.count("MySQL told to stop."), 1)
+    yield equal(
+        "help lists the commands",
+        texts[:1],
+        ["You may say: stop, restart"],
+        shows=jeremy.messages[:1],
+    )
+    yield equal(
+        "MySQL is stopped once, after the right confirmation",
+        world.host.ran,
+        [STOP],
+        shows=world.host.ran,
+    )
+    yield equal(
+        "the stop is answered once",
+        texts.count("MySQL told to stop."),
+        1,
+        shows=jeremy.messages[-1:],
+    )
     answers = [text.startswith("Invalid command!") for text in heard(michael)]
-    yield equal("nobody can confirm for another person", answers, [True])
+    yield equal("nobody can confirm for another person", answers, [True], shows=michael.messages)
 
 
 @scenario.act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
@@ -142,12 +179,27 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
     texts = heard(jeremy)
     refused = "MySQL was not told to restart, or did not obey: "
     failed = f"{refused}exit status 1.\nJob for mariadb.service failed."
-    yield equal("a failure is answered with status and output", texts[:1], [failed])
+    yield equal(
+        "a failure is answered with status and output",
+        texts[:1],
+        [failed],
+        shows=jeremy.messages[:1],
+    )
     hung = f"{refused}still running after 30 s, and ended."
-    yield equal("a command that hangs is ended", texts[1:2], [hung])
-    yield equal("an answer waits for the connection to come back", texts[2:], [TOLD])
-    yield equal("a command that arrived meanwhile runs afterwards", heard(michael), [TOLD])
-    yield equal("each command runs once", world.host.ran, [RESTART] * 4)
+    yield equal("a command that hangs is ended", texts[1:2], [hung], shows=jeremy.messages[1:2])
+    yield equal(
+        "an answer waits for the connection to come back",
+        texts[2:],
+        [TOLD],
+        shows=jeremy.messages[2:],
+    )
+    yield equal(
+        "a command that arrived meanwhile runs afterwards",
+        heard(michael),
+        [TOLD],
+        shows=michael.messages,
+    )
+    yield equal("each command runs once", world.host.ran, [RESTART] * 4, shows=world.host.ran)
 
 
 @scenario.act(
@@ -178,18 +230,25 @@ def two_doors(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(100)
     program()
     wanted = [RESTART, RESTART, STOP]
-    yield equal("commands run in the order of their arrival", world.host.ran, wanted)
+    yield equal(
+        "commands run in the order of their arrival", world.host.ran, wanted, shows=world.host.ran
+    )
     with State(world.folder / "mysql-by-jabber.sqlite3") as state:
         times = state.rows("SELECT begun, ended FROM ledger WHERE target = 'mysql' ORDER BY begun")
         accepted = state.rows("SELECT who FROM audit WHERE verdict = 'accepted' ORDER BY rowid")
     apart = all(str(ended) <= str(begun) for (_, ended), (begun, _) in pairwise(times))
-    yield holds("commands never overlap", len(times) == 3 and apart, times)
+    yield holds("commands never overlap", len(times) == 3 and apart, times, shows=world.host.ran)
     names = [str(who) for (who,) in accepted]
     yield equal("one audit has both doors", names, [JEREMY, MICHAEL, MICHAEL, MICHAEL])
     texts = [heard(person) for person in (jeremy, michael)]
-    yield equal("messages are answered by message", texts, [[TOLD], [TOLD]])
+    yield equal(
+        "messages are answered by message",
+        texts,
+        [[TOLD], [TOLD]],
+        shows=[*jeremy.messages, *michael.messages],
+    )
     receipts = [(mail.subject, "done in" in mail.text) for mail in world.mail.inbox(MICHAEL)]
     both = [("Re: Stop MySQL", True), ("Re: halt", False)]
-    yield equal("mail is answered by mail", receipts, both)
+    yield equal("mail is answered by mail", receipts, both, shows=world.mail.inbox(MICHAEL))
     answers = [mail.subject for mail in world.mail.messages if MALLORY in mail.envelope.to]
     yield equal("a stranger's mail is not answered", answers, [])

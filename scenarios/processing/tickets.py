@@ -48,7 +48,7 @@ from comms.host import Host
 from comms.read import Mail
 from comms.setting_types import Count, CountOrZero, NamedAddress, Seconds, Word
 from comms.settings import Settings
-from scenarios.play import Claim, Program, Scenario, equal
+from scenarios.play import Claim, Program, Scenario, equal, sent
 from scenarios.processing.tickets_desk import Desk
 from scenarios.processing.tickets_model import Answer, DatabaseUrl, Letter, Ticket, shown
 from scenarios.processing.tickets_samples import (
@@ -149,14 +149,24 @@ def ticket(world: World, program: Program) -> Iterator[Claim]:
     yield equal("Dave's ticket is readable", tickets.get(DAVE), daves)
     answers = world.mail.inbox(CAROL)
     subjects = [re.sub(r" \[#\d+\]$", "", mail.subject) for mail in answers]
-    yield equal("Carol gets one answer", subjects, ["Ticket Created! :: The printer is on fire"])
+    yield equal(
+        "Carol gets one answer",
+        subjects,
+        ["Ticket Created! :: The printer is on fire"],
+        shows=answers,
+    )
     marks = {(mail.envelope.sender, mail.message["Auto-Submitted"]) for mail in answers}
-    yield equal("it has the null sender and is marked as automatic", marks, {("", "auto-replied")})
+    yield equal(
+        "it has the null sender and is marked as automatic",
+        marks,
+        {("", "auto-replied")},
+        shows=answers,
+    )
     quoted = [mail.text for mail in answers if "Please help" in mail.text]
-    yield equal("it does not repeat her text", quoted, [])
+    yield equal("it does not repeat her text", quoted, [], shows=answers)
     robots = {"news@list.example", "erin@away.example"}
     answered = [mail.envelope.to for mail in world.mail.messages if robots & {*mail.envelope.to}]
     yield equal("no program is answered", answered, [])
     absent = tickets.get("erin@away.example")
     yield equal("a vacation notice opens no ticket", absent, None)
-    yield equal("the maildrop is empty", world.mail.inbox(TICKETS), [])
+    yield equal("the maildrop is empty", world.mail.inbox(TICKETS), [], shows=sent(world, "DELE"))

@@ -62,7 +62,12 @@ def threads(world: World, program: Program) -> Iterator[Claim]:
     yield equal("her reply opens the ticket again", [ticket.closed for ticket in carols], [0])
     strangers = [ticket.owner for ticket in tickets if ticket.owner.endswith("@evil.example")]
     yield equal("strangers get tickets of their own", strangers, [EVE, MALLORY])
-    yield equal("a reply is not acknowledged", len(world.mail.inbox(CAROL)), 1)
+    yield equal(
+        "a reply is not acknowledged",
+        len(world.mail.inbox(CAROL)),
+        1,
+        shows=world.mail.inbox(CAROL),
+    )
 
 
 @scenario.act("ticket-ack-template", book=False, scenario={"tickets": {"template": "ack.txt"}})
@@ -76,12 +81,18 @@ def template(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(210, lambda: world.mail.deliver(TICKETS, customer_mail("Two")))
     world.clock.until(400)
     program()
-    texts = [mail.text.replace("\r\n", "\n") for mail in world.mail.inbox(CAROL)]
+    answers = world.mail.inbox(CAROL)
+    texts = [mail.text.replace("\r\n", "\n") for mail in answers]
     filled = [f"Dear {CAROL},\nwe call it One.\n"]
-    yield equal("the template is filled in", texts[:1], filled)
+    yield equal("the template is filled in", texts[:1], filled, shows=answers[:1])
     starts = [text.partition("\n")[0] for text in texts[1:]]
     plain = ["A new ticket has been created for you."]
-    yield equal("a template that cannot be filled in is replaced by the plain text", starts, plain)
+    yield equal(
+        "a template that cannot be filled in is replaced by the plain text",
+        starts,
+        plain,
+        shows=answers[1:],
+    )
     tickets = stored_tickets(world.folder)
     subjects = [ticket.subject for ticket in tickets if ticket.owner == CAROL]
     yield equal("both tickets are kept", subjects, ["One", "Two"])

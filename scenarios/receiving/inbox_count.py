@@ -27,7 +27,7 @@ from comms.clock import Clock
 from comms.host import Host
 from comms.pop3 import Mailbox
 from comms.settings import Settings
-from scenarios.play import Claim, Program, Scenario, equal
+from scenarios.play import Claim, Program, Scenario, equal, sent
 
 if TYPE_CHECKING:
     from fakes import World
@@ -87,9 +87,9 @@ def count(world: World, program: Program) -> Iterator[Claim]:
         world.mail.deliver(RUBY, f"Subject: mail {number}\r\n\r\nHello.\r\n".encode())
     codes.append(program())
     lines = ["You don't have any email!", "2 mails available."]
-    yield equal("the mail is counted", world.said, lines)
+    yield equal("the mail is counted", world.said, lines, shows=world.said)
     left = [mail.subject for mail in world.mail.inbox(RUBY)]
     yield equal("no mail is deleted", left, ["mail 1", "mail 2"])
     verbs = [record.verb for record in world.records if record.direction == "C"]
-    yield equal("each session ends with QUIT", verbs.count("QUIT"), 2)
-    yield equal("the exit code is 0", codes, [0, 0])
+    yield equal("each session ends with QUIT", verbs.count("QUIT"), 2, shows=sent(world, "QUIT"))
+    yield equal("the exit code is 0", codes, [0, 0], shows=world.said)

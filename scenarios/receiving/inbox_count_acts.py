@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from comms import settings
 from comms.errors import CommsError
 from comms.pop3 import Mailbox
-from scenarios.play import Claim, Program, equal, holds
+from scenarios.play import Claim, Program, equal, holds, sent, told
 from scenarios.receiving.inbox_count import RUBY, scenario
 
 if TYPE_CHECKING:
@@ -33,9 +33,13 @@ def object_style(world: World, program: Program) -> Iterator[Claim]:
         world.mail.deliver(RUBY, f"Subject: mail {number}\r\n\r\nHello.\r\n".encode())
     code = program(scenario={"inbox-count": {"style": "object"}})
     counted = (0, ["3 mails available."])
-    yield equal("the answer is the same in both styles", (code, world.said), counted)
+    yield equal(
+        "the answer is the same in both styles", (code, world.said), counted, shows=world.said
+    )
     verbs = [record.verb for record in world.records if record.direction == "C"]
-    yield equal("the session ends with QUIT in both styles", verbs[-1], "QUIT")
+    yield equal(
+        "the session ends with QUIT in both styles", verbs[-1], "QUIT", shows=sent(world, "QUIT")
+    )
     server = settings.load(world.settings).server("pop3")
     with (
         contextlib.suppress(ZeroDivisionError, CommsError),
@@ -44,7 +48,10 @@ def object_style(world: World, program: Program) -> Iterator[Claim]:
         mailbox.delete(mailbox.entries()[0])
         print(1 // 0)
     yield equal(
-        "an exception in the block commits deletions", subjects(world), ["mail 2", "mail 3"]
+        "an exception in the block commits deletions",
+        subjects(world),
+        ["mail 2", "mail 3"],
+        shows=sent(world, "DELE", "QUIT")[-2:],
     )
     # Half an answer leaves the session out of step, so QUIT must not be sent.
     world.faults.arm("RETR after 20")
@@ -52,7 +59,12 @@ def object_style(world: World, program: Program) -> Iterator[Claim]:
         first, second, *_ = mailbox.entries()
         mailbox.delete(first)
         mailbox.fetch(second)
-    yield equal("a broken session takes deletions back", subjects(world), ["mail 2", "mail 3"])
+    yield equal(
+        "a broken session takes deletions back",
+        subjects(world),
+        ["mail 2", "mail 3"],
+        shows=sent(world, "DELE", "RETR")[-2:],
+    )
 
 
 @scenario.act("apop-login", off={"pop3": ["SASL"]})
@@ -60,13 +72,17 @@ def apop(world: World, program: Program) -> Iterator[Claim]:
     """The program logs in with APOP: right, with a wrong password, and where APOP is missing."""
     world.mail.deliver(RUBY, b"Subject: hello\r\n\r\nHello.\r\n")
     code = program(pop3={"auth": "apop"})
-    yield equal("the login works", (code, world.said), (0, ["1 mails available."]))
-    sent = sent_by_clients(world)
-    yield holds("the password is not on the wire", "inpractice" not in sent, sent)
+    yield equal(
+        "the login works", (code, world.said), (0, ["1 mails available."]), shows=world.said
+    )
+    wire = sent_by_clients(world)
+    yield holds(
+        "the password is not on the wire", "inpractice" not in wire, wire, shows=sent(world, "APOP")
+    )
     code = program(pop3={"auth": "apop", "password": "wrong"})
-    yield equal("a wrong password exits with 4", code, 4)
+    yield equal("a wrong password exits with 4", code, 4, shows=told(world, "ends with")[-1:])
     world.faults.arm("APOP off")
     code = program(pop3={"auth": "apop"})
-    yield equal("a server without APOP exits with 4", code, 4)
-    sent = sent_by_clients(world)
-    yield holds("the program never falls back to PASS", "PASS" not in sent, sent)
+    yield equal("a server without APOP exits with 4", code, 4, shows=told(world, "ends with")[-1:])
+    wire = sent_by_clients(world)
+    yield holds("the program never falls back to PASS", "PASS" not in wire, wire)

@@ -60,7 +60,7 @@ from comms.setting_types import (
 )
 from comms.settings import Settings
 from comms.state import State
-from scenarios.play import Claim, Program, Scenario, equal, holds
+from scenarios.play import Claim, Program, Scenario, equal, holds, sent
 from scenarios.receiving.mysql_by_mail_alarm import alarm
 from scenarios.receiving.mysql_by_mail_samples import ADMINS, INBOX, RESTART, SENDER, request
 
@@ -172,13 +172,18 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     forged = request(sender="mallory@evil.example")
     world.clock.at(70, lambda: world.mail.deliver(INBOX, forged))
     program()
-    yield equal("MySQL is restarted once", world.host.ran, [RESTART])
-    yield equal("the maildrop is empty", world.mail.inbox(SENDER), [])
+    yield equal("MySQL is restarted once", world.host.ran, [RESTART], shows=world.host.ran)
+    yield equal("the maildrop is empty", world.mail.inbox(SENDER), [], shows=sent(world, "DELE"))
     receipts = world.mail.inbox(ADMINS[0])
     threads = [(mail.subject, mail.message["In-Reply-To"]) for mail in receipts]
-    yield equal("Jeremy gets one reply", threads, [("Re: Restart MySQL", "<one@phone.test>")])
+    yield equal(
+        "Jeremy gets one reply",
+        threads,
+        [("Re: Restart MySQL", "<one@phone.test>")],
+        shows=receipts,
+    )
     text = "".join(mail.text for mail in receipts)
     done = "restart mysql" in text and "done in 2.0 s" in text
-    yield holds("the reply says what was done", done, text)
+    yield holds("the reply says what was done", done, text, shows=receipts)
     answers = [mail for mail in world.mail.messages if "mallory@evil.example" in mail.envelope.to]
     yield equal("the stranger gets no answer", answers, [])

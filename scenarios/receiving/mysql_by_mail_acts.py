@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from comms.state import State
-from scenarios.play import Claim, Program, equal, holds
+from scenarios.play import Claim, Program, equal, holds, told
 from scenarios.receiving.mysql_by_mail import scenario
 from scenarios.receiving.mysql_by_mail_samples import ADMINS, INBOX, RESTART, SENDER, request
 
@@ -93,15 +93,25 @@ def forged(world: World, program: Program) -> Iterator[Claim]:
     yield equal("nothing runs", world.host.ran, [])
     reasons = {reason: refusals(world).count(reason) for reason in ("wrong inbox", "a stranger")}
     logged = reasons["wrong inbox"] >= 2 and reasons["a stranger"] >= 5
-    yield holds("each refusal is logged", logged, reasons)
+    yield holds("each refusal is logged", logged, reasons, shows=told(world, "refused"))
     kept = sorted(path.name for path in (world.folder / "mysql-by-mail.refused").glob("*.eml"))
     yield holds("each refused mail is kept", len(kept) >= 7, kept)
     alarm = (["michael@yourco.test"], "Commands were refused on db1.yourco.test")
-    yield equal("the owner is notified once", sent(world).count(alarm), 1)
+    yield equal(
+        "the owner is notified once",
+        sent(world).count(alarm),
+        1,
+        shows=world.mail.inbox("michael@yourco.test"),
+    )
     others = [mail for mail in sent(world) if mail != alarm]
     yield equal("nobody else gets an answer", others, [])
     text = "".join(mail.text for mail in world.mail.inbox("michael@yourco.test"))
-    yield holds("the alarm does not contain the secret inbox", INBOX not in text, text)
+    yield holds(
+        "the alarm does not contain the secret inbox",
+        INBOX not in text,
+        text,
+        shows=world.mail.inbox("michael@yourco.test"),
+    )
 
 
 @scenario.act(
@@ -122,25 +132,31 @@ def receipt(world: World, program: Program) -> Iterator[Claim]:
     yield equal("MySQL is restarted once", world.host.ran.count(RESTART), 1)
     mails = world.mail.inbox(ADMINS[0])
     texts = [mail.text.replace("\r\n", "\n") for mail in mails]
-    yield equal("each command gets one receipt", len(mails), 3)
+    yield equal("each command gets one receipt", len(mails), 3, shows=mails)
     began = world.clock.now() - world.clock.elapsed
     waits = [mail.at - began - at for mail, at in zip(mails, restarts(world), strict=False)][:1]
     waited = waits != [] and waits[0] > 60
-    yield holds("the first receipt waits for the mail server", waited, waits)
+    yield holds("the first receipt waits for the mail server", waited, waits, shows=mails[:1])
     threads = [(mail.message["In-Reply-To"], mail.message["References"]) for mail in mails[:1]]
-    yield equal("the receipt is in the thread", threads, [("<one@phone.test>",) * 2])
+    yield equal(
+        "the receipt is in the thread", threads, [("<one@phone.test>",) * 2], shows=mails[:1]
+    )
     marks = [str(mail.message["Auto-Submitted"]) for mail in mails]
-    yield equal("receipts are marked as automatic", marks, ["auto-replied"] * 3)
+    yield equal("receipts are marked as automatic", marks, ["auto-replied"] * 3, shows=mails)
     done = "> restart mysql\ndb1.yourco.test: done in 2.0 s\n\n| mariadb: restart\n"
-    yield equal("a receipt has command, host, duration and output", texts[:1], [done])
+    yield equal(
+        "a receipt has command, host, duration and output", texts[:1], [done], shows=mails[:1]
+    )
     failed = (
         "> status mysql\n"
         "db1.yourco.test: failed with exit status 3 after 2.0 s\n\n"
         "| mariadb.service: inactive (dead)\n"
     )
-    yield equal("a failure is reported as a failure", texts[1:2], [failed])
+    yield equal("a failure is reported as a failure", texts[1:2], [failed], shows=mails[1:2])
     helped = any("did you mean 'restart mysql'?" in text for text in texts[2:])
-    yield holds("a mistyped command is answered with a suggestion", helped, texts[2:])
+    yield holds(
+        "a mistyped command is answered with a suggestion", helped, texts[2:], shows=mails[2:]
+    )
 
 
 @scenario.act(
@@ -182,7 +198,12 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
     program()
     yield equal("MySQL is restarted once", len(world.host.ran), 1)
     recipients = [to for to, _ in sent(world)]
-    yield equal("one receipt is sent", recipients.count([ADMINS[0]]), 1)
+    yield equal(
+        "one receipt is sent",
+        recipients.count([ADMINS[0]]),
+        1,
+        shows=[mail for mail in world.mail.messages if mail.envelope.to == [ADMINS[0]]],
+    )
     yield holds("no program is answered", len(recipients) < 2, recipients)
     returned = [
         mail
@@ -192,4 +213,9 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
     yield equal("the bounce of the receipt arrives, and another one", len(returned), 2)
     marked = {event.text for event in world.events if event.text.startswith("unreachable")}
     jeremy = {"unreachable who=jeremy@yourco.test"}
-    yield equal("Jeremy is marked as unreachable, Michael is not", marked, jeremy)
+    yield equal(
+        "Jeremy is marked as unreachable, Michael is not",
+        marked,
+        jeremy,
+        shows=told(world, "unreachable"),
+    )

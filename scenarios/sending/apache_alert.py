@@ -54,7 +54,7 @@ from comms.setting_types import (
 from comms.settings import Settings
 from comms.state import State
 from comms.watch import Limits, Watch
-from scenarios.play import Claim, Program, Scenario, equal, holds
+from scenarios.play import Claim, Program, Scenario, equal, holds, sent
 
 if TYPE_CHECKING:
     from fakes import World
@@ -152,13 +152,24 @@ def crash(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(60, world.host.kills("apache2"))
     world.clock.until(300)
     program()
-    yield equal("the console reports the crash once", world.said, ["** Process is down"])
+    yield equal(
+        "the console reports the crash once", world.said, ["** Process is down"], shows=world.said
+    )
     subjects = {admin: [mail.subject for mail in world.mail.inbox(admin)] for admin in ADMINS}
     wanted = ["Apache is down on web1.yourco.test"]
-    yield equal("each administrator gets one mail", subjects, dict.fromkeys(ADMINS, wanted))
+    yield equal(
+        "each administrator gets one mail",
+        subjects,
+        dict.fromkeys(ADMINS, wanted),
+        shows=world.mail.messages,
+    )
     envelopes = [(mail.envelope.sender, *mail.envelope.to) for mail in world.mail.messages]
     bare = [("notifier@yourco.test", *ADMINS)]
-    yield equal("the envelope has bare addresses", envelopes, bare)
+    yield equal(
+        "the envelope has bare addresses", envelopes, bare, shows=sent(world, "MAIL", "RCPT")
+    )
     text = "".join(mail.text for mail in world.mail.messages)
     since = "Down since: 2026-01-05 00:01:00 UTC"
-    yield holds("the mail says since when Apache is down", since in text, text)
+    yield holds(
+        "the mail says since when Apache is down", since in text, text, shows=world.mail.messages
+    )

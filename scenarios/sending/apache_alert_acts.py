@@ -36,14 +36,18 @@ def cron(world: World, program: Program) -> Iterator[Claim]:
     yield equal("one bad check notifies nobody", sent(), [])
     codes = [minute() for _ in range(4)]
     down = ["Apache is down on web1.yourco.test"]
-    yield equal("four more notify the administrators once", sent(), down)
+    yield equal("four more notify the administrators once", sent(), down, shows=world.mail.messages)
     yield equal("every check exits with 1 while Apache is down", codes, [1] * 4)
     world.host.starts("apache2")()
     codes = [minute(), minute()]
     both = [*down, "Apache is up again on web1.yourco.test"]
-    yield equal("the recovery is announced once", (sent(), codes), (both, [0, 0]))
+    yield equal(
+        "the recovery is announced once", (sent(), codes), (both, [0, 0]), shows=world.mail.messages
+    )
     # Cron mails whatever a command prints.
-    yield equal("only the crash prints anything", world.said, ["** Process is down"])
+    yield equal(
+        "only the crash prints anything", world.said, ["** Process is down"], shows=world.said
+    )
 
     world.host.hides_processes()()
     code = minute()

@@ -103,12 +103,29 @@ def basic(world: World, program: Program) -> Iterator[Claim]:
     """An order confirmation is composed and read back; then its subject has a line break."""
     code = program()
     mail = read(printed(world))
-    yield equal("the sender is the same", str(mail.sender), ORDER["sender"])
-    yield equal("the reply address is the same", list(map(str, mail.reply_to)), ORDER["reply_to"])
-    yield equal("the subject is the same", mail.subject, ORDER["subject"])
-    yield equal("the text is the same", mail.text, ORDER["text"] + "\n")
-    yield holds("the mail has a Date and a Message-ID", mail.date and mail.message_id, mail.headers)
-    yield holds("the mail is pure ASCII", code == 0 and mail.raw.isascii(), mail.raw)
+    yield equal("the sender is the same", str(mail.sender), ORDER["sender"], shows=world.said)
+    yield equal(
+        "the reply address is the same",
+        list(map(str, mail.reply_to)),
+        ORDER["reply_to"],
+        shows=world.said,
+    )
+    yield equal("the subject is the same", mail.subject, ORDER["subject"], shows=world.said)
+    yield equal("the text is the same", mail.text, ORDER["text"] + "\n", shows=world.said)
+    yield holds(
+        "the mail has a Date and a Message-ID",
+        mail.date and mail.message_id,
+        mail.headers,
+        shows=world.said,
+    )
+    yield holds(
+        "the mail is pure ASCII", code == 0 and mail.raw.isascii(), mail.raw, shows=world.said
+    )
     program(scenario={"compose-message": {"subject": "Hello\nBcc: everybody@evil.example"}})
     names = [name for name, _ in read(printed(world)).headers]
-    yield holds("a line break in the subject adds no header", "Bcc" not in names, names)
+    yield holds(
+        "a line break in the subject adds no header",
+        "Bcc" not in names,
+        names,
+        shows=world.said[-1:],
+    )

@@ -39,16 +39,28 @@ def roundtrip(world: World, program: Program) -> Iterator[Claim]:
         date=mail.date.timestamp() if mail.date else None,
         message_id=mail.message_id,
     )
-    yield equal("a mail built from its parsed parts is the same", again.to_bytes(), first)
+    yield equal(
+        "a mail built from its parsed parts is the same",
+        again.to_bytes(),
+        first,
+        shows=world.said[:1],
+    )
 
     for attribute, value in REFUSED.items():
         code = program(scenario={"compose-message": {attribute: value}})
         error = world.events[-1].text
         named = code == 2 and (attribute in error or "no-such-file" in error)
-        yield holds(f"a wrong value of {attribute} is refused by name", named, error)
+        yield holds(
+            f"a wrong value of {attribute} is refused by name", named, error, shows=world.events[-1]
+        )
     code = program(scenario={"compose-message": {"to": []}})
     error = world.events[-1].text
-    yield holds("a mail without recipients is refused", code == 2 and "to: no" in error, error)
+    yield holds(
+        "a mail without recipients is refused",
+        code == 2 and "to: no" in error,
+        error,
+        shows=world.events[-1],
+    )
 
     forwarded = forward(mail, "ops@yourco.test", ["boss@yourco.test"], "See below.")
     inner = read(read(forwarded.to_bytes()).attachments[0].content)
