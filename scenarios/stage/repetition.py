@@ -1,0 +1,97 @@
+"""What happens again and again: told in full once, then in one line each, then as a number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
+
+from scenarios.stage.beats import LOOK, Beat
+
+LONGEST = 10  # beats of what may be found to repeat itself
+EACH = 6  # repetitions that get a line of their own
+AGAIN = "again"  # the kind of a beat that stands for a repetition
+
+
+def without_repetition(beats: Sequence[Beat]) -> list[Beat]:
+    """Returns beats of which repeated sequences are told in full only once.
+
+    Two sequences are alike if the same parties do the same kinds of things; whom and what they name
+    may differ, and is told. A beat with trouble is never folded.
+    """
+    shapes = [_shape(beat) for beat in beats]
+    told: list[Beat] = []
+    start = 0
+    while start < len(beats):
+        length, times = _longest_repetition(shapes, start)
+        if not times:
+            told.append(beats[start])
+            start += 1
+            continue
+        first = beats[start : start + length]
+        told += first
+        blocks = [beats[start + n * length : start + (n + 1) * length] for n in range(1, times)]
+        told += _with_a_number([_in_one_line(first, block) for block in blocks])
+        start += times * length
+    return told
+
+
+def _shape(beat: Beat) -> tuple[str, ...]:
+    words = re.findall(r"[\w-]+", beat.text)
+    status = re.findall(r"status=(\w+)", beat.text)
+    return (beat.kind, beat.source, beat.target, *words[:1], *status, "!" * bool(beat.trouble))
+
+
+def _longest_repetition(shapes: Sequence[tuple[str, ...]], start: int) -> tuple[int, int]:
+    """Returns the length and the number of the sequences which are alike, from `start` on.
+
+    Of several lengths, that is the one which saves the most lines. Returns (0, 0) if none does.
+    """
+    best = (0, 0, 0)
+    for length in range(1, LONGEST + 1):
+        block = shapes[start : start + length]
+        if len(block) < length or any(shape[-1] for shape in block):
+            break
+        starts = range(start, len(shapes) - length + 1, length)
+        times = sum(1 for _ in takewhile(lambda at: shapes[at : at + length] == block, starts))
+        saved = (times - 1) * length - min(times - 1, EACH)
+        best = max(best, (saved, length, times), key=lambda found: found[0])
+    saved, length, times = best
+    return (length, times) if saved > 0 else (0, 0)
+
+
+def _in_one_line(first: Sequence[Beat], block: Sequence[Beat]) -> Beat:
+    """Returns a block as one beat, which tells what differs from the first block."""
+    pairs = zip(first, block, strict=True)
+    told = [beat for model, beat in pairs if beat.text != model.text and beat.kind != LOOK]
+    text = " · ".join(beat.text for beat in told) or "the same again"
+    lead = told[0] if told else block[0]
+    return Beat(
+        at=block[0].at,
+        until=max(max(beat.at, beat.until) for beat in block),
+        kind=AGAIN,
+        source=lead.source,
+        target=lead.target,
+        text=text,
+        items=tuple(item for beat in block for item in beat.items),
+    )
+
+
+def _with_a_number(lines: list[Beat]) -> list[Beat]:
+    """Returns the repetitions; of many, the first ones and the last."""
+    told: list[Beat] = []
+    for beat in lines:
+        last = told[-1] if told else None
+        if last is not None and last.text == beat.text == "the same again":
+            told[-1] = last.and_also(beat, count=last.count + 1)
+        else:
+            told.append(beat)
+    if len(told) <= EACH:
+        return told
+    middle, last = told[EACH - 2 : -1], told[-1]
+    rest = middle[0]
+    for beat in middle[1:]:
+        rest = rest.and_also(beat)
+    number = sum(beat.count for beat in middle)
+    return [*told[: EACH - 2], replace(rest, text=f"… {number} more like these …"), last]
