@@ -68,7 +68,7 @@ def _in_one_line(first: Sequence[Beat], block: Sequence[Beat]) -> Beat:
     text = " · ".join(beat.text for beat in told) or "the same again"
     lead = told[0] if told else block[0]
     return Beat(
-        at=block[0].at,
+        at=lead.at,
         until=max(max(beat.at, beat.until) for beat in block),
         kind=AGAIN,
         source=lead.source,
