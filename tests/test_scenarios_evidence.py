@@ -64,7 +64,7 @@ def test_records_and_events_are_shown_by_themselves() -> None:
     ids=["line", "command", "event", "mail"],
 )
 def test_evidence_that_is_not_in_the_recording_is_a_mistake_in_the_page(evidence: object) -> None:
-    with pytest.raises(PageError, match="act crash: it is shown: not in the recording: .*never"):
+    with pytest.raises(PageError, match=r"it is shown: not in the recording: .*never"):
         shown(lambda world: [evidence])
 
 
