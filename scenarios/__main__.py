@@ -29,6 +29,7 @@ from scenarios.errors import FAILED, OWN_FAULT, ROOT, USAGE, PageError, UsageErr
 from scenarios.live import run_live
 from scenarios.play import Act
 from scenarios.rehearsal import FaultMisfit, Played
+from scenarios.stage.wire import WireChoice
 
 PACKAGE = "comms-and-fakes"
 _OPTIONAL = re.compile(r"(?P<name>[\w-]+)[^;]*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--live", metavar="FILE", type=Path, help="use the real servers of this settings file")
     add("--once", action="store_true", help="with --live: a single round, as cron would")
     add("--out", metavar="DIR", type=Path, help="keep transcript, mails and state in this folder")
+    add("--wire", metavar="WHAT", help="show the wire: all, a protocol (smtp), a session (smtp:3)")
+    add("--claims", action="store_true", help="list the claims that hold, too")
+    add("--step", action="store_true", help="wait for Enter after each event")
     add("--json", action="store_true", help="print the claims as one JSON value")
     add("--quiet", action="store_true", help="print only what is wrong")
     run.set_defaults(do=_run)
@@ -128,6 +132,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
     book = options.way == "book"
+    view = output.View(book, options.quiet, _wire(options.wire), options.claims, options.step)
     results = []
     for page in pages:
         acts = _chosen(page, options.act)
@@ -137,7 +142,7 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
         played = rehearsal.play(page, acts, options.fault, book)
         results.append(played)
         if not options.json:
-            output.show(played, book, options.quiet)
+            output.show(played, view)
         if options.out is not None:
             _keep(played, options.out if len(pages) == 1 else options.out / page.name)
     if options.json:
@@ -145,6 +150,16 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
             json.dumps([output.as_json(played) for played in results], indent=1, default=str)
         )
     return max((played.exit_code for played in results), default=0)
+
+
+def _wire(text: str | None) -> WireChoice | None:
+    """Returns what --wire chooses. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return WireChoice(text, rehearsal.protocols())
+    except ValueError as error:
+        raise UsageError(f"--wire: {error}") from None
 
 
 def _keep(played: Played, folder: Path) -> None:

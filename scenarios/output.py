@@ -3,44 +3,135 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scenarios import screen
 from scenarios.docstring import Docstring
 from scenarios.play import Claim
-from scenarios.rehearsal import Played
-from scenarios.stage.narration import narrate
+from scenarios.rehearsal import Performance, Played
+from scenarios.stage.story import story
+from scenarios.stage.text import Teller, columns
+from scenarios.stage.wire import LEGEND, WireChoice, wire
+
+SHOWN = 4  # people whose mails are counted by name in the table at the end
 
 
-def show(played: Played, book: bool = False, quiet: bool = False) -> None:
-    """Prints the narration and the claims; with `quiet` only what is not as expected."""
+@dataclass(frozen=True)
+class View:
+    """What of a rehearsal is shown. `wire` shows records instead of the story."""
+
+    book: bool = False
+    quiet: bool = False  # only what is not as expected
+    wire: WireChoice | None = None
+    claims: bool = False  # a line for each claim, even if all of an act hold
+    step: bool = False  # wait for Enter after each event
+
+
+def show(played: Played, view: View = View()) -> None:
+    """Prints the story of each act with its claims, and what the run has come to."""
     page = played.page
-    if not quiet:
-        way = ", as printed" if book else ""
+    teller, seen = Teller(screen.width()), set[str]()
+    if not view.quiet:
+        way = ", as printed" if view.book else ""
         screen.show(f"{page.name}{way}: {_facts(page.doc)}")
+        if view.wire:
+            screen.show(LEGEND)
     for performance in played.performances:
-        if not quiet:
+        if not view.quiet:
             screen.show(f"\nact {performance.act.name}: {performance.act.title}\n")
-            for line in narrate(performance.recording):
-                screen.show(line)
+            _show_act(performance, view, teller, seen)
             screen.show()
         if performance.broken != performance.expected:
             for text in performance.tracebacks:
                 screen.complain(text.rstrip("\n"))
-        for claim in performance.claims:
-            as_expected = claim.holds != (claim.text in performance.expected)
-            if not (quiet and as_expected):
-                _show_claim(claim)
+        _show_claims(performance, view)
     for fault in played.unmet:
         screen.show(f"  ✗ the fault was never met: {fault}")
     if played.broken != played.expected:
         for text in (text for text in played.expected if text not in played.broken):
             screen.show(f"  ✗ expected to break here, and holds: {text}")
-    elif played.expected and not quiet:
+    elif played.expected and not view.quiet:
         screen.show("  These claims were expected to break here, and only these.")
-    if not quiet:
-        screen.show()
+    if not view.quiet:
+        _show_end(played, view)
+
+
+def _show_act(performance: Performance, view: View, teller: Teller, seen: set[str]) -> None:
+    if view.wire:
+        for line in wire(performance.recording, view.wire, screen.width()):
+            screen.show_line(line)
+        return
+    for beat in story(performance.recording, seen):
+        for line in teller.tell([beat]):
+            screen.show_line(line)
+        if view.step:
+            screen.wait_for_enter()
+
+
+def _show_claims(performance: Performance, view: View) -> None:
+    unexpected = [
+        claim
+        for claim in performance.claims
+        if claim.holds == (claim.text in performance.expected)
+    ]
+    broken = [claim for claim in performance.claims if not claim.holds]
+    if not view.quiet:
+        all_hold = not broken and not unexpected
+        number = len(performance.claims)
+        mark = "✗" if broken else "✓"
+        screen.show(f"  {mark} {number - len(broken)} of {number} {_claims(number)}")
+        if view.claims and all_hold:
+            for claim in performance.claims:
+                _show_claim(claim)
+            return
+    for claim in performance.claims:
+        if claim in unexpected or claim in broken and not view.quiet or view.claims:
+            _show_claim(claim)
+
+
+def _claims(number: int) -> str:
+    return "claim" if number == 1 else "claims"
+
+
+def _show_end(played: Played, view: View) -> None:
+    """Prints what people have at the end of each act, and where more is."""
+    rows = [["act", "claims", "mails", "messages", "commands", "tickets"]]
+    for performance in played.performances:
+        number = len(performance.claims)
+        held = number - len(performance.broken)
+        rows.append(
+            [
+                performance.act.name,
+                f"{held} of {number}",
+                _each(performance.inboxes),
+                _each(performance.messages),
+                str(performance.commands or ""),
+                str(_tickets(performance) or ""),
+            ]
+        )
+    screen.show()
+    for line in columns(rows):
+        screen.show(f"  {line}")
+    acts, total = len(played.performances), sum(len(one.claims) for one in played.performances)
+    broken = len(played.broken)
+    words = f"{total - broken} of {total} claims hold" if broken else f"{total} claims hold"
+    more = "" if view.wire else " · WIRE=all shows the wire"
+    listed = "" if view.claims else " · CLAIMS=1 lists the claims"
+    screen.show(f"\n{acts} {'act' if acts == 1 else 'acts'} · {words}{more}{listed} · OUT=dir keeps it")
+
+
+def _each(counts: Mapping[str, int]) -> str:
+    """Returns how much each person has; the name of a person is the part before the @."""
+    found = [f"{who.partition('@')[0]} {number}" for who, number in counts.items() if number]
+    return ", ".join(found[:SHOWN] + ["…"] * (len(found) > SHOWN))
+
+
+def _tickets(performance: Performance) -> int:
+    """Returns the number of tickets that the program's log says were opened."""
+    return sum(event["text"].startswith("ticket ") for event in performance.events)
 
 
 def _facts(doc: Docstring) -> str:

@@ -6,6 +6,7 @@ This is the only module of scenarios/ in which programs (comms) and fakes meet.
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from fakes.drills import DRILLS
 from fakes.faults import FaultError
 from fakes.host import Event
 from fakes.mail import Envelope
-from fakes.servers import read_faults
+from fakes.servers import SERVERS, read_faults
 from fakes.transcripts.recorder import render
 from fakes.wire import Record
 from fakes.world import World, WorldError
@@ -38,6 +39,9 @@ class Performance:
     recording: list[Record | Event] = field(default_factory=list)
     mails: list[bytes] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
+    inboxes: dict[str, int] = field(default_factory=dict)  # mails that each person has at the end
+    messages: dict[str, int] = field(default_factory=dict)  # messages that each person was sent
+    commands: int = 0  # commands that ran on the machine
     unmet: list[str] = field(default_factory=list)  # faults that nothing met
     transcript: str = ""
     tracebacks: list[str] = field(default_factory=list)  # of the program's own faults
@@ -116,6 +120,14 @@ def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = Fals
         performance.recording = list(world.recording)
         performance.mails = [mail.raw for mail in world.mail.messages]
         performance.envelopes = [mail.envelope for mail in world.mail.messages]
+        performance.inboxes = {
+            person.address: len(world.mail.maildrop(person.address).rows)
+            for person in world.people
+        }
+        sent = [stanza.to or "" for stanza in world.jabber.messages]
+        names = [to.partition("/")[0] for to in sent] + [im.to for im in world.aim.ims]
+        performance.messages = dict(Counter(names))
+        performance.commands = len(world.host.ran)
         performance.unmet = [str(fault) for fault in world.faults.unmet()]
         performance.transcript = render(performance.recording)
         # An unmet fault is reported in the performance, not raised when the world closes.
@@ -186,6 +198,11 @@ def checked(page: Page) -> Page:
     for text, _ in page.doc.faults:
         _parsed(page, text)
     return page
+
+
+def protocols() -> list[str]:
+    """The names of all protocols that a recording may have."""
+    return [server.name for server in SERVERS]
 
 
 def drills() -> list[str]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import traceback
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 from comms.host import printable
 from scenarios.errors import UsageError
+
+WIDTH = 100  # columns of output that no terminal shows
 
 
 def show(text: str = "") -> None:
@@ -25,6 +32,50 @@ def show(text: str = "") -> None:
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"the output cannot be written: {reason}; write it elsewhere") from None
+
+
+def width() -> int:
+    """Returns the columns of the terminal; 100 if the output is no terminal."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns if _is_terminal() else WIDTH
+
+
+def show_line(spans: Sequence[tuple[str, str]]) -> None:
+    """Prints a line of texts and their styles: in colour on a terminal, if Rich is installed."""
+    console = _console()
+    text = "".join(text for text, _ in spans).rstrip()
+    if console is None:
+        show(text)
+        return
+    from rich.text import Text
+
+    console.print(Text.assemble(*((printable(part), style) for part, style in spans)))
+
+
+def wait_for_enter() -> None:
+    """Waits until somebody presses Enter, or until there is no more input."""
+    try:
+        sys.stdin.readline()
+    except (OSError, ValueError):
+        pass
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+@cache
+def _console() -> Any:
+    """Returns what prints in colour, or None: no terminal, NO_COLOR, or no Rich."""
+    if not _is_terminal() or os.environ.get("NO_COLOR"):
+        return None
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None
+    return Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
 def complain(text: str) -> None:

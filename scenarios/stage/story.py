@@ -62,7 +62,7 @@ def _event(position: int, event: Any) -> Beat:
     """Returns the beat of an item that has no direction: it did not happen on the wire."""
     first, *more = event.text.split("\n")
     kind = EVENT
-    if event.who == PROGRAM:
+    if event.who == PROGRAM and not event.text.startswith("ends with exit code"):
         kind = {"say": SAYS, "info": LOG}.get(event.level, WARNING)
     return Beat(
         at=event.at,
@@ -100,7 +100,9 @@ class _Fold:
             self._told.append(beat)
         elif beat.kind in (CLOSING, UPKEEP):
             self._attach(beat)
-        elif beat.kind == OPENING and not self._is_new(beat):
+        elif beat.kind == OPENING and self._is_new(beat):
+            self._told.append(beat)
+        elif beat.kind == OPENING:
             self._waiting[beat.session] = beat
         else:
             last = self._told[-1] if self._told else None
@@ -119,7 +121,7 @@ class _Fold:
     def _is_new(self, beat: Beat) -> bool:
         """Whether this is the first beat of its kind in the run."""
         kind = f"{beat.kind} {beat.source} {beat.target}"
-        new = kind not in self._seen or beat.kind == OPENING and beat in self._told
+        new = kind not in self._seen
         self._seen.add(kind)
         return new
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import groupby
 from typing import Any
 
@@ -21,14 +22,19 @@ LEGEND = "Words in {braces} stand for secrets, which are never shown."
 class WireChoice:
     """Which records are shown: `all`, a protocol, or one of its sessions (`smtp:3`)."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, protocols: Sequence[str]) -> None:
         """Raises ValueError if the text is none of these."""
-        self.protocol, _, number = text.partition(":")
-        if self.protocol == "all" and not number:
+        self.protocol, colon, number = text.partition(":")
+        if self.protocol == "all" and not colon:
             self.protocol = ""
-        if number and not number.isascii() or number and not number.isdecimal():
-            raise ValueError(f"{number!r} is not the number of a session, as in smtp:3")
-        self.session = int(number[:9]) if number else 0
+        elif self.protocol not in protocols:
+            near = get_close_matches(self.protocol, ["all", *protocols], 1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            known = ", ".join(protocols)
+            raise ValueError(f"unknown {text!r}{hint}; choose from: all, {known}, or {protocols[0]}:3")
+        if colon and re.fullmatch("[0-9]{1,9}", number) is None:
+            raise ValueError(f"{text!r}: {number!r} is no number of a session, as in smtp:3")
+        self.session = int(number) if colon else 0
 
     def __call__(self, item: Any) -> bool:
         """Whether an item of a recording is shown. What did not happen on the wire always is."""
