@@ -32,6 +32,11 @@ scenario:  ## one scenario: NAME=apache-alert [ACT=… FAULT='…' AS=book LIVE=
 scenarios:  ## every scenario: name, one line, section, protocols
 	@$(PY) -m scenarios list
 
+report:  ## a picture of each act: NAME=apache-alert [ACT=… FAULT='…' AS=book OUT=dir]
+	@$(PY) -m scenarios report $(or $(NAME),$(error say which: make report NAME=apache-alert)) \
+	  $(if $(ACT),--act '$(ACT)') $(if $(FAULT),--fault '$(FAULT)') $(if $(AS),--as '$(AS)') \
+	  $(if $(OUT),--out '$(OUT)')
+
 faults:  ## every scenario (or NAME=…) under each fault it lists and each drill it knows
 	@$(PY) -m scenarios faults $(NAME)
 
@@ -84,5 +89,5 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@$(PYTHON) .ci/venv.py $(VENV)
 	@touch $(VENV)/complete
 
-.PHONY: help scenario scenarios faults fakes test check lint types tests coverage test-real bench \
+.PHONY: help scenario scenarios report faults fakes test check lint types tests coverage test-real bench \
   bench-peers worst soak rfc

@@ -2,6 +2,7 @@
 
     python -m scenarios list
     python -m scenarios run NAME [--act NAME] [--as book] [--fault TEXT] [--live FILE]
+    python -m scenarios report NAME [--out DIR]
     python -m scenarios faults [NAME]
 
 The exit code of a rehearsal is 0 if everything is as expected, 1 if not, 2 for a wrong option or a
@@ -76,6 +77,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="print only what is wrong")
     run.set_defaults(do=_run)
 
+    report = words.add_parser("report", help="rehearse a scenario, and draw a picture of each act")
+    report.add_argument("name", metavar="NAME", help="the name of a scenario, or `all`")
+    report.add_argument("--act", metavar="NAME", help="play only this act")
+    report.add_argument("--as", dest="way", choices=["book"], help="play the printed listing first")
+    report.add_argument("--fault", metavar="TEXT", action="append", default=[], help="arm a fault")
+    report.add_argument("--out", metavar="DIR", type=Path, help="instead of reports/NAME")
+    report.set_defaults(
+        do=_report,
+        json=False,
+        quiet=True,
+        live=None,
+        once=False,
+        wire=None,
+        claims=False,
+        step=False,
+    )
+
     faults = words.add_parser(
         "faults", help="rehearse every scenario, or one, under each listed fault and each drill"
     )
@@ -130,10 +148,19 @@ def _run(options: argparse.Namespace) -> int:
     return _rehearse(pages, options)
 
 
+def _report(options: argparse.Namespace) -> int:
+    if "all" in options.fault:
+        raise UsageError("--fault all prints a table; name one fault for a report")
+    if options.out is None:
+        options.out = Path("reports") if options.name == "all" else Path("reports") / options.name
+    return _run(options)
+
+
 def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
     book = options.way == "book"
     view = output.View(book, options.quiet, _wire(options.wire), options.claims, options.step)
-    results = []
+    results: list[Played] = []
+    kept: list[tuple[Path, Played]] = []
     for page in pages:
         acts = _chosen(page, options.act)
         if book and (page.book is None or not any(act.book for act in acts)):
@@ -144,7 +171,16 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
         if not options.json:
             output.show(played, view)
         if options.out is not None:
-            _keep(played, options.out if len(pages) == 1 else options.out / page.name)
+            other = None
+            if page.book is not None:
+                other = rehearsal.play(page, acts, options.fault, not book)
+            kept.append((options.out if len(pages) == 1 else options.out / page.name, played))
+            _keep(*kept[-1], other, book)
+    if kept:
+        if len(pages) > 1:
+            output.keep_index(kept, options.out)
+        if options.do is _report or not (options.json or options.quiet):
+            screen.show(f"report: {options.out / 'index.html'}")
     if options.json:
         screen.show(
             json.dumps([output.as_json(played) for played in results], indent=1, default=str)
@@ -162,9 +198,10 @@ def _wire(text: str | None) -> WireChoice | None:
         raise UsageError(f"--wire: {error}") from None
 
 
-def _keep(played: Played, folder: Path) -> None:
+def _keep(folder: Path, played: Played, other: Played | None, book: bool) -> None:
     try:
-        output.keep(played, folder)
+        output.keep(played, folder, other, book)
+        output.keep_index([(folder, played)], folder)
     except OSError as error:
         raise UsageError(
             f"--out: {folder} cannot be written: {error.strerror}; name another folder"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scenarios import screen
+from scenarios.catalogue import Page
 from scenarios.docstring import Docstring
 from scenarios.play import Claim
 from scenarios.rehearsal import Performance, Played
+from scenarios.stage import report
 from scenarios.stage.story import story
 from scenarios.stage.text import Teller, columns
 from scenarios.stage.wire import LEGEND, WireChoice, wire
@@ -73,9 +75,7 @@ def _show_act(performance: Performance, view: View, teller: Teller, seen: set[st
 
 def _show_claims(performance: Performance, view: View) -> None:
     unexpected = [
-        claim
-        for claim in performance.claims
-        if claim.holds == (claim.text in performance.expected)
+        claim for claim in performance.claims if claim.holds == (claim.text in performance.expected)
     ]
     broken = [claim for claim in performance.claims if not claim.holds]
     if not view.quiet:
@@ -120,7 +120,9 @@ def _show_end(played: Played, view: View) -> None:
     words = f"{total - broken} of {total} claims hold" if broken else f"{total} claims hold"
     more = "" if view.wire else " · WIRE=all shows the wire"
     listed = "" if view.claims else " · CLAIMS=1 lists the claims"
-    screen.show(f"\n{acts} {'act' if acts == 1 else 'acts'} · {words}{more}{listed} · OUT=dir keeps it")
+    screen.show(
+        f"\n{acts} {'act' if acts == 1 else 'acts'} · {words}{more}{listed} · OUT=dir keeps it"
+    )
 
 
 def _each(counts: Mapping[str, int]) -> str:
@@ -172,11 +174,13 @@ def as_json(played: Played) -> dict[str, Any]:
     }
 
 
-def keep(played: Played, folder: Path) -> None:
-    """Writes transcript.txt, mail-N.eml and state.json for each act.
+def keep(played: Played, folder: Path, other: Played | None = None, book: bool = False) -> None:
+    """Writes transcript.txt, mail-N.eml, state.json and report.html for each act.
 
-    The files are the same, byte for byte, from run to run.
+    `other` is the same played in the other way: as printed, or if `book`, with our program. The
+    files are the same, byte for byte, from run to run.
     """
+    others = {one.act.name: one for one in other.performances} if other else {}
     for performance in played.performances:
         place = folder / performance.act.name
         place.mkdir(parents=True, exist_ok=True)
@@ -189,3 +193,20 @@ def keep(played: Played, folder: Path) -> None:
             "events": performance.events,
         }
         (place / "state.json").write_text(json.dumps(state, indent=1) + "\n", "utf-8")
+        ways = [_way(played.page, performance, book)]
+        if performance.act.name in others:
+            ways.append(_way(played.page, others[performance.act.name], not book))
+        (place / "report.html").write_bytes(report.act_page(played.page, ways).encode())
+
+
+def keep_index(results: Sequence[tuple[Path, Played]], folder: Path) -> None:
+    """Writes index.html, which leads to the reports of the acts. Each result has its folder."""
+    places = [(f"{path.relative_to(folder)}/".removeprefix("./"), one) for path, one in results]
+    title = results[0][1].page.name if len(results) == 1 else "The scenarios"
+    (folder / "index.html").write_bytes(report.index_page(title, places).encode())
+
+
+def _way(page: Page, performance: Performance, book: bool) -> report.Way:
+    path = page.book if book else page.path
+    title = "As printed" if book else "Our program"
+    return report.Way("b" if book else "a", title, performance, [path] if path else [])
