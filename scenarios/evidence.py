@@ -57,8 +57,8 @@ def _carries_im(record: Any, im: Any) -> bool:
 
 
 def _carries_stanza(record: Any, stanza: Any) -> bool:
-    there = record.protocol == "xmpp" and stanza.content in record.raw
-    return there and (stanza.id or "").encode() in record.raw
+    parts = (stanza.content, (stanza.id or "").encode(), (stanza.type or "").encode())
+    return record.verb == stanza.kind and all(part in record.raw for part in parts)
 
 
 # By the attribute that only they have, because a recording is duck-typed here, too.

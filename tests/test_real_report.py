@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_a_claim_leads_to_its_arrow_and_a_fold_to_its_bytes(page: Page, tmp_path
 
     arrow = page.locator(".beat:target")
     expect(arrow).to_be_in_viewport()
-    expect(arrow.locator("text.label").first).to_contain_text("Apache is down on")
+    expect(arrow.get_by_role("img")).to_have_accessible_name(re.compile("Apache is down"))
     data = arrow.locator(".unit").filter(has_text="RFC 5321 §4.1.1.4").first
     expect(data).not_to_be_visible()
     arrow.locator("summary").first.press("Enter")

@@ -151,7 +151,7 @@ def test_wrong_words_are_exit_2_with_one_line(
 
 
 @pytest.mark.parametrize(
-    "words", [["rnu"], ["run", "apache-alert", "--as", "bock"], ["report", "apache-alert"], []]
+    "words", [["rnu"], ["run", "apache-alert", "--as", "bock"], ["rapport", "apache-alert"], []]
 )
 def test_unknown_words_are_exit_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fakes.mail import Envelope
 from scenarios import output
 from scenarios.catalogue import Page
 from scenarios.docstring import Docstring
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from fakes import World
 
 PAGE = Page(
-    "greet", Path("greet.py"), "m", Docstring("Greet", "Listing 0", ("SMTP",), (), None, {}, ())
+    "greet", Path(__file__), "m", Docstring("Greet", "Listing 0", ("SMTP",), (), None, {}, ())
 )
 scenario = Scenario({})
 
@@ -80,6 +81,7 @@ def test_transcript_mails_and_state_are_kept_for_each_act(tmp_path: Path) -> Non
     outcome = played(HELD)
     outcome.performances[0].transcript = "C: QUIT\n"
     outcome.performances[0].mails = [b"Subject: x\r\n\r\n"]
+    outcome.performances[0].envelopes = [Envelope("", ())]
     output.keep(outcome, tmp_path)
     folder = tmp_path / "greets"
     assert (folder / "transcript.txt").read_text() == "C: QUIT\n"

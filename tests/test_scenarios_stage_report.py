@@ -13,7 +13,7 @@ from fakes.mail import Envelope, Recipient
 from scenarios import catalogue, output, rehearsal
 from scenarios.__main__ import main
 from scenarios.rehearsal import Played
-from scenarios.stage import mails
+from scenarios.stage import mails, report
 from scenarios.stage.beats import Beat
 from scenarios.stage.lanes import Lanes
 from scenarios.stage.markup import Markup, tag
@@ -89,7 +89,7 @@ def test_a_claim_without_evidence_leads_to_the_interval_that_it_is_about() -> No
 
 def report_of(played: Played) -> str:
     way = output._way(PAGE, played.performances[0], book=False)
-    return output.report.act_page(PAGE, [way])
+    return report.act_page(PAGE, [way])
 
 
 def test_ours_and_the_printed_way_are_marked_where_they_part(page: str) -> None:
@@ -100,7 +100,7 @@ def test_ours_and_the_printed_way_are_marked_where_they_part(page: str) -> None:
 
 def test_a_fault_is_named_at_the_arrow_that_it_hit() -> None:
     text = report_of(rehearsal.play(PAGE, CRASH, ['RCPT arg jeremy* reply "550 no"']))
-    assert "is-mail trouble" in text or "trouble" in text
+    assert "trouble" in text
     assert "<strong>fault: " in text
 
 
@@ -155,8 +155,8 @@ def test_html_in_a_mail_is_shown_as_its_source() -> None:
     ],
 )
 def test_any_bytes_can_be_shown_as_a_mail(raw: bytes) -> None:
-    mails.render(raw, Envelope("", ())).encode()
-    mails.subject(raw).encode()
+    assert b"Envelope" in mails.render(raw, Envelope("", ())).encode()
+    assert mails.subject(raw).encode()
 
 
 # ── lanes and markup ─────────────────────────────────────────────────────────
@@ -190,6 +190,6 @@ def test_text_is_escaped_and_what_nobody_sees_is_shown() -> None:
 def test_a_beat_before_the_last_one_shows_that_the_clock_was_set_back() -> None:
     beats = [Beat(at=at, kind="event", source="web1", text="x", items=()) for at in (60, 30)]
     performance = SimpleNamespace(recording=[], claims=[], mails=[], envelopes=[])
-    way = output.report.Way("a", "Ours", performance)
+    way = report.Way("a", "Ours", performance)
     way.__dict__["beats"] = beats
-    assert "jump" in output.report._row(way, 1, Lanes.of(beats), [])
+    assert "jump" in report._row(way, 1, Lanes.of(beats), [])

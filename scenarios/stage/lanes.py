@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from scenarios.stage.beats import PROGRAM, SERVERS, Beat, lanes
 from scenarios.stage.markup import Markup, tag
 
-LETTER = 7.0  # pixels of a letter, rather too many than too few
+LETTER = 6.8  # pixels of a letter, rather too many than too few
 LINE = 17  # pixels between two lines of text
 MARGIN = 70  # pixels left of the first lane
 NOTE = 330  # pixels that a note may take, right of its lane
@@ -41,7 +41,7 @@ class Lanes:
     def width(self) -> int:
         """Pixels of the whole picture."""
         last = self.x(self.names[-1])
-        return last + (MARGIN if len(self.names) > 2 else NOTE)
+        return last + (2 * MARGIN if len(self.names) > 2 else NOTE)
 
     def x(self, name: str) -> int:
         """Where a lane is."""
@@ -65,6 +65,7 @@ class Lanes:
     def row(self, beat: Beat) -> Markup:
         """Returns the picture of a beat: an arrow if something is sent, else a note in a lane."""
         shapes, height = self._arrow(beat) if beat.target else self._note(beat)
+        height = max(height, LINE * (1 + ("–" in stamp(beat))) + 6)  # the time is beside it
         verticals = [
             tag("line", x1=self.x(name), x2=self.x(name), y1="0", y2=height, class_="life")
             for name in self.names
@@ -78,7 +79,7 @@ class Lanes:
     def _arrow(self, beat: Beat) -> tuple[list[Markup], int]:
         start, end = self.x(beat.source), self.x(beat.target)
         # A label may be wider than its arrow, because nothing else is in the row.
-        room = max(abs(start - end) - 24, min(400, self.width - 24))
+        room = max(abs(start - end) - 24, min(460, self.width - 24))
         lines, y = _wrapped(_label(beat), room), 15
         shapes = self._block(lines, start, end, y, "label")
         y += LINE * len(lines) - 6

@@ -1,4 +1,4 @@
-"""A mail for people: its envelope beside its header, its parts as text, so that all of it is inert."""
+"""A mail for people: its envelope beside its header, and its parts as text, so that it is inert."""
 
 from __future__ import annotations
 
@@ -103,7 +103,10 @@ def _part(part: Message[Any, Any]) -> Markup:
     what = (
         "HTML, shown as its source, so that nothing in it is obeyed" if kind == "text/html" else ""
     )
-    return Markup(tag("p", what, class_="kind") * bool(what) + tag("pre", text))
+    return Markup(
+        tag("p", what, class_="kind") * bool(what)
+        + tag("pre", text if text.strip() else "(no text)")
+    )
 
 
 def _fold(title: str, content: Markup) -> Markup:

@@ -291,7 +291,7 @@ def _parting(ways: Sequence[Way]) -> dict[str, Parting]:
         for way in ways
     ]
     keys = [[(beat.source, beat.target, beat.text) for _, beat in side] for side in told]
-    codes = SequenceMatcher(None, *keys, autojunk=False).get_opcodes()
+    codes = SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes()
     spans = [((one[1], one[2]), (one[3], one[4])) for one in codes if one[0] != "equal"]
     partings = {}
     for side, way in enumerate(ways):
