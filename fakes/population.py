@@ -64,7 +64,7 @@ class Population:
             keep=config.keep,
             on_drop=self._on_drop,
         )
-        self.mail = WorldMail(store, bridge)
+        self.mail = WorldMail(store, bridge, self._tell)
         self._limit(self.mail)
         # A mistake in the configuration is reported now, whatever the world serves.
         if "toc" in served or config.aim:

@@ -8,7 +8,7 @@ world.mail.bounce(mail)                                     # a report to its se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from email.message import EmailMessage
 from fnmatch import fnmatchcase
@@ -54,6 +54,14 @@ def _text(mail: Mail, wanted: str) -> str:
     return f"text is {text if len(text) <= 60 else text[:60] + '…'!r}"
 
 
+def _summary(mail: Mail) -> str:
+    """Returns the subject, and who the mail says it is from if that is somebody else."""
+    summary = f'"{mail.subject or "(no subject)"}"'
+    if mail.headers.addresses("from") not in ([mail.envelope.sender], []):
+        summary += f" (From: {mail.sender})"
+    return summary
+
+
 # The keywords of `wait_for` and the other waits.
 CRITERIA = {"subject": _subject, "to": _to, "sender": _sender, "text": _text}
 
@@ -67,9 +75,16 @@ class WorldMail(Arrivals[Mail]):
     methods may be called from any thread.
     """
 
-    def __init__(self, store: Mailstore, bridge: Bridge | None = None) -> None:
+    def __init__(
+        self,
+        store: Mailstore,
+        bridge: Bridge | None = None,
+        tell: Callable[[str, str], None] = lambda who, text: None,
+    ) -> None:
+        """`tell` records what a person does."""
         super().__init__(bridge or Bridge(), "mail", criteria=CRITERIA)
         self.store = store
+        self._tell = tell
         store.on_acknowledged = self.add_arrival
 
     def __repr__(self) -> str:
@@ -149,6 +164,7 @@ class WorldMail(Arrivals[Mail]):
             if sender is None:
                 found = mail.headers.addresses("from")
                 mail.envelope = replace(envelope, sender=found[-1] if found else "")
+            self._tell(mail.envelope.sender or "a mail server", f"mails {to}: {_summary(mail)}")
             self.store.accept(mail)
             self.store.acknowledged(mail)
             return mail

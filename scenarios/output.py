@@ -66,8 +66,8 @@ def _show_act(performance: Performance, view: View, teller: Teller, seen: set[st
         for line in wire(performance.recording, view.wire, screen.width()):
             screen.show_line(line)
         return
-    for beat in story(performance.recording, seen):
-        for line in teller.tell([beat]):
+    for lines in teller.tell_act(story(performance.recording, seen)):
+        for line in lines:
             screen.show_line(line)
         if view.step:
             screen.wait_for_enter()

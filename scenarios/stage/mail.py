@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from scenarios.stage.beats import CLOSING, LOOK, MAIL, WIRE, Beat, Reader, lines
 
 SHOWN = ("From", "To", "Subject")
-BODY = 5  # lines of a mail's text that are shown
+BODY = 3  # lines of a mail's text that are shown
 ENOUGH = 65_536  # octets of a mail that are looked at
 
 
@@ -120,7 +121,7 @@ class Pop3(Replies):
                 return
             raw = raw.removesuffix(b".\r\n")
             what = "collects" if verb == "RETR" else "reads the header of"
-            yield self.beat(MAIL, f"{what} {subject(raw)} from {author(raw)}", detail=extract(raw))
+            yield self.beat(MAIL, f"{what} {subject(raw)} from {sender_of(raw)}", detail=extract(raw))
         elif verb == "STAT":
             yield from self.opening("opens the maildrop")
             self._there = int(reply[0].split()[1])
@@ -132,7 +133,7 @@ class Pop3(Replies):
 
     def _end(self) -> Beat:
         if self._deleted:
-            return self.beat(CLOSING, f"{_mails(self._deleted)} deleted at QUIT")
+            return self.beat(CLOSING, f"deletes {self._deleted}")
         if self._read:
             return self.beat(CLOSING, "")
         there = f"{_mails(self._there)}, nothing new" if self._there else "nothing new"
@@ -159,9 +160,11 @@ def subject(raw: bytes) -> str:
     return f'"{_field(_parsed(raw), "Subject") or "(no subject)"}"'
 
 
-def author(raw: bytes) -> str:
-    """Returns the From field of a mail, decoded."""
-    return _field(_parsed(raw), "From") or "nobody"
+def sender_of(raw: bytes) -> str:
+    """Returns the address in the From field of a mail, or the whole field if it has none."""
+    found = _field(_parsed(raw), "From")
+    address = re.search(r"<([^<>]+)>$", found)
+    return address[1] if address else found or "nobody"
 
 
 def extract(raw: bytes) -> tuple[str, ...]:

@@ -40,7 +40,8 @@ def without_repetition(beats: Sequence[Beat]) -> list[Beat]:
 def _shape(beat: Beat) -> tuple[str, ...]:
     words = re.findall(r"[\w-]+", beat.text)
     status = re.findall(r"status=(\w+)", beat.text)
-    return (beat.kind, beat.source, beat.target, *words[:1], *status, "!" * bool(beat.trouble))
+    source = "@" if "@" in beat.source else beat.source  # people may do the same thing
+    return (beat.kind, source, beat.target, *words[:1], *status, "!" * bool(beat.trouble))
 
 
 def _longest_repetition(shapes: Sequence[tuple[str, ...]], start: int) -> tuple[int, int]:

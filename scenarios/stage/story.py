@@ -150,11 +150,14 @@ def _joined(last: Beat, beat: Beat) -> Beat | None:
             return last.and_also(beat, text=f"{last.text}; {rest}")
         if last.session and _says_nothing_new(beat.text, last.text):
             return last.and_also(beat, session=last.session)
-    if same_kind and last.kind == EVENT and last.at == beat.at and not (last.detail or beat.detail):
+    same_time = last.at == beat.at and not (last.detail or beat.detail)
+    if same_time and last.kind == beat.kind == EVENT and last.source == beat.source:
+        return last.and_also(beat, text=f"{last.text}; {beat.text}", session=last.session)
+    if same_time and same_kind and last.kind == WIRE:
         return last.and_also(beat, text=f"{last.text}; {beat.text}")
     # What a person does, and what the server tells the program of it, are one thing.
     if last.at == beat.at and beat.kind in (MESSAGE, WIRE) and last.kind == EVENT:
-        if beat.about == last.source and not last.target:
+        if beat.about == last.source:
             return replace(last, target=PROGRAM, session=beat.session, items=last.items + beat.items)
     if last.at == beat.at and last.kind in (MESSAGE, WIRE) and beat.kind == EVENT:
         if last.about == beat.source:
@@ -165,4 +168,5 @@ def _joined(last: Beat, beat: Beat) -> Beat | None:
 def _says_nothing_new(log: str, told: str) -> bool:
     """Whether every value in a line of a log stands in what has just been told."""
     values = re.findall(r"=(\S+)", log)
-    return bool(values) and all(len(value) > 4 and value in told for value in values)
+    names = [value.partition("/")[0] for value in values]  # of a full JID, the bare one
+    return bool(names) and all(len(name) > 4 and name in told for name in names)

@@ -10,12 +10,17 @@ import re
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from scenarios.stage.beats import EVENT, LOG, PROGRAM, SAYS, SERVERS, WARNING, Beat
+from scenarios.stage.beats import EVENT, LOG, LOOK, PROGRAM, SAYS, SERVERS, WARNING, Beat
 from scenarios.stage.words import WORDS
 
 WIDTH = 100  # of what is not shown on a terminal
-DETAIL = 12  # lines of a beat's detail that are shown
+LINES = 16  # that an act takes if it can, beside the details of what is told for the first time
+MOST = 33  # lines that an act takes with them
+MOMENT = 5  # seconds that count as the same moment where room is short
+BRIEF = 3  # lines of a beat's detail where room is short
+DETAIL = 8  # lines of a beat's detail that are shown
 _WHO = 14  # columns for who acts
 _INDENT = len("00:00:00  ") + _WHO
 Line = list[tuple[str, str]]
@@ -36,16 +41,29 @@ class Teller:
         self._explained: set[str] = set()
         self._people: list[str] = []
 
-    def tell(self, beats: Iterable[Beat]) -> Iterator[Line]:
-        """Yields the lines of some beats."""
+    def tell_act(self, beats: Sequence[Beat]) -> list[list[Line]]:
+        """Returns the lines of each beat of an act, with as little left out as its length allows."""
+        new = sum(len(beat.detail) for beat in beats)
+        wanted = min(LINES + new, MOST)
+        before = set(self._explained)
+        for shorten in _SHORTER:
+            self._explained = set(before)
+            beats = shorten(beats)
+            told = [list(self.tell([beat], short=shorten is not _as_it_is)) for beat in beats]
+            if sum(len(lines) for lines in told) <= wanted:
+                break
+        return told
+
+    def tell(self, beats: Iterable[Beat], short: bool = False) -> Iterator[Line]:
+        """Yields the lines of some beats. Longer texts are cut at the end of the line if `short`."""
         for beat in beats:
-            lines = list(self._beat(beat))
+            lines = list(self._beat(beat, short))
             yield from lines
             for word in self._new_words(" ".join(plain(line) for line in lines)):
                 text = f"({word}: {WORDS[word]})"
-                yield from self._wrapped(" " * _INDENT, "", text, "dim", lines=3)
+                yield from self._wrapped(" " * 10, "", text, "dim", 2)
 
-    def _beat(self, beat: Beat) -> Iterator[Line]:
+    def _beat(self, beat: Beat, short: bool) -> Iterator[Line]:
         stamp = time.strftime("%H:%M:%S", time.gmtime(beat.at))
         style = "bold red" if beat.trouble else _STYLES.get(beat.kind, "")
         text = f"{_VERBS.get(beat.kind, '')}{beat.text}"
@@ -53,31 +71,31 @@ class Teller:
             text = f"{text} ({beat.count} times, until {_until(beat)})"
         who = self._name(beat.source)
         yield from self._wrapped(
-            f"{stamp}  {who:<{_WHO - 1}} ", self._colour(beat.source), text, style, lines=3
+            f"{stamp}  {who:<{_WHO - 1}} ", self._colour(beat.source), text, style, _rows(beat, short)
         )
         detail = list(beat.detail)
         if len(detail) > DETAIL + 1:
             detail[DETAIL:] = [f"… {len(detail) - DETAIL} more lines"]
         for line in detail:
             trouble = beat.trouble and not line.startswith(" ")
-            yield from self._wrapped(" " * _INDENT, "", f"| {line}", "red" if trouble else "dim")
+            style = "red" if trouble else "dim"
+            yield from self._wrapped(" " * _INDENT, "", f"| {line}", style, 2 if trouble else 1)
 
     def _wrapped(
-        self, prefix: str, colour: str, text: str, style: str, lines: int = 2
+        self, prefix: str, colour: str, text: str, style: str, rows: int
     ) -> Iterator[Line]:
         """Yields a text as at most so many lines, the later ones indented."""
-        room = self._width - _INDENT
-        first = room - max(len(prefix) - _INDENT, 0)
+        room = self._width - len(prefix)
         found = textwrap.wrap(
             text,
-            first,
-            max_lines=lines,
+            room,
+            max_lines=rows,
             placeholder=" …",
             subsequent_indent="  ",
             drop_whitespace=False,
         ) or [""]
         for number, part in enumerate(found):
-            yield [(prefix if number == 0 else " " * _INDENT, colour), (part.rstrip(), style)]
+            yield [(prefix if number == 0 else " " * len(prefix), colour), (part.rstrip(), style)]
 
     def _name(self, who: str) -> str:
         """Returns a short name: for a person or a host the part before the domain."""
@@ -103,6 +121,57 @@ class Teller:
             if word not in self._explained and re.search(rf"\b{re.escape(word)}s?\b", text):
                 self._explained.add(word)
                 yield word
+
+
+def _rows(beat: Beat, short: bool) -> int:
+    """Returns how many lines a beat may take. Trouble is read to its end, if there is room."""
+    if short:
+        return 2 if beat.trouble and beat.kind != WARNING else 1
+    return 3 if beat.trouble else 2 if beat.kind == WARNING else 1
+
+
+# ── making an act shorter ────────────────────────────────────────────────────
+
+
+def _as_it_is(beats: Sequence[Beat]) -> Sequence[Beat]:
+    return beats
+
+
+def _without_looks(beats: Sequence[Beat]) -> Sequence[Beat]:
+    """Returns the beats with all looks but the first folded into what came before."""
+    told: list[Beat] = []
+    for beat in beats:
+        if beat.kind == LOOK and not beat.trouble and any(one.kind == LOOK for one in told):
+            told[-1] = replace(told[-1], items=told[-1].items + beat.items)
+        else:
+            told.append(beat)
+    return told
+
+
+def _by_the_moment(beats: Sequence[Beat]) -> Sequence[Beat]:
+    """Returns the beats with what happens at the same moment in one, if that is not too long."""
+    told: list[Beat] = []
+    for beat in beats:
+        last = told[-1] if told else beat
+        who = "" if beat.source == last.source else f"{beat.source.partition('@')[0]}: "
+        text = f"{last.text} · {who}{_VERBS.get(beat.kind, '')}{beat.text}"
+        plain = not (last.trouble or beat.trouble or last.detail or beat.detail or beat.count > 1)
+        if told and plain and abs(beat.at - last.at) <= MOMENT and len(text) <= WIDTH - _INDENT - 6:
+            told[-1] = last.and_also(beat, text=text, session=last.session)
+        else:
+            told.append(beat)
+    return told
+
+
+def _with_brief_details(beats: Sequence[Beat]) -> Sequence[Beat]:
+    return [beat if beat.trouble else replace(beat, detail=beat.detail[:BRIEF]) for beat in beats]
+
+
+def _without_details(beats: Sequence[Beat]) -> Sequence[Beat]:
+    return [beat if beat.trouble else replace(beat, detail=()) for beat in beats]
+
+
+_SHORTER = (_as_it_is, _without_looks, _by_the_moment, _with_brief_details, _without_details)
 
 
 def _until(beat: Beat) -> str:
