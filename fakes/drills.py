@@ -61,6 +61,9 @@ class Stage(Protocol):
     def cut(self, protocol: str = "") -> int:
         """Ends every connection of a protocol."""
 
+    def tell(self, who: str, text: str) -> None:
+        """Records an event."""
+
 
 def _duplicate_delivery(world: Stage, met: Met) -> None:
     """Each mail for the program is delivered twice, as by a server that retries after a cut."""
@@ -104,6 +107,7 @@ def _clock_jump(world: Stage, met: Met) -> None:
 
     def jump() -> None:
         world.clock.jump(3600)
+        world.tell("clock", "the program's clock is set forward by an hour")
         met()
 
     world.clock.at(STRIKES_AT, jump)

@@ -84,7 +84,7 @@ def test_a_claim_without_evidence_leads_to_the_interval_that_it_is_about() -> No
     outcome = rehearsal.play(PAGE, CRASH, book=True)
     text = report_of(outcome)
     assert "everything until 00:01:00" in text
-    assert re.search(r":has\(#ac1:is\(.*\) \.ai1\{", text)
+    assert re.search(r":has\(#ac1:is\(.*\) \.ai1 time\{", text)
 
 
 def report_of(played: Played) -> str:
@@ -102,6 +102,11 @@ def test_a_fault_is_named_at_the_arrow_that_it_hit() -> None:
     text = report_of(rehearsal.play(PAGE, CRASH, ['RCPT arg jeremy* reply "550 no"']))
     assert "trouble" in text
     assert "<strong>fault: " in text
+
+
+def test_a_clock_that_jumps_is_seen() -> None:
+    text = report_of(rehearsal.play(PAGE, CRASH, ["clock-jump"]))
+    assert "clock: the program&#x27;s clock is set forward by an hour" in text
 
 
 def test_sources_secrets_and_words_are_in_the_report(page: str) -> None:

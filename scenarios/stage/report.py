@@ -263,7 +263,7 @@ def _rules(way: Way) -> str:
     for number, _ in enumerate(way.performance.claims):
         lit = f":root:has(#{way.key}c{number}:is(:target,:hover,:focus-within))"
         rules.append(f"{lit} .{way.key}p{number}{{background:var(--lit);--under:var(--lit)}}\n")
-        rules.append(f"{lit} .{way.key}i{number}{{box-shadow:inset 5px 0 var(--mark)}}\n")
+        rules.append(f"{lit} .{way.key}i{number} time{{box-shadow:inset 5px 0 var(--mark)}}\n")
     return "".join(rules)
 
 
