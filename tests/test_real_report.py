@@ -6,12 +6,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
 
 from scenarios.__main__ import main
 from tests.real import need
+
+# Imported when a test runs: the quick tests collect this file, too.
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -19,6 +23,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A page of Debian's Chromium, which runs no scripts."""
+    from playwright.sync_api import sync_playwright
+
     chromium = need("chromium", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
@@ -27,6 +33,8 @@ def page() -> Iterator[Page]:
 
 
 def test_a_claim_leads_to_its_arrow_and_a_fold_to_its_bytes(page: Page, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
     assert main(["report", "apache-alert", "--out", str(tmp_path)]) == 0
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
