@@ -54,8 +54,14 @@ def _text(mail: Mail, wanted: str) -> str:
     return f"text is {text if len(text) <= 60 else text[:60] + '…'!r}"
 
 
+def _short(address: str) -> str:
+    """Returns an address without the middle of a long local part, which may be a secret."""
+    local, at, domain = address.rpartition("@")
+    return f"{local[:4]}…{at}{domain}" if len(local) > 12 else address
+
+
 def _summary(mail: Mail) -> str:
-    """Returns the subject, and who the mail says it is from if that is somebody else."""
+    """Returns the subject, and who the mail says it is from if that is another."""
     summary = f'"{mail.subject or "(no subject)"}"'
     if mail.headers.addresses("from") not in ([mail.envelope.sender], []):
         summary += f" (From: {mail.sender})"
@@ -164,7 +170,9 @@ class WorldMail(Arrivals[Mail]):
             if sender is None:
                 found = mail.headers.addresses("from")
                 mail.envelope = replace(envelope, sender=found[-1] if found else "")
-            self._tell(mail.envelope.sender or "a mail server", f"mails {to}: {_summary(mail)}")
+            self._tell(
+                mail.envelope.sender or "a mail server", f"mails {_short(to)}: {_summary(mail)}"
+            )
             self.store.accept(mail)
             self.store.acknowledged(mail)
             return mail

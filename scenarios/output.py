@@ -10,7 +10,6 @@ from typing import Any
 
 from scenarios import screen
 from scenarios.catalogue import Page
-from scenarios.docstring import Docstring
 from scenarios.play import Claim
 from scenarios.rehearsal import Performance, Played
 from scenarios.stage import report
@@ -38,7 +37,8 @@ def show(played: Played, view: View = View()) -> None:
     teller, seen = Teller(screen.width()), set[str]()
     if not view.quiet:
         way = ", as printed" if view.book else ""
-        screen.show(f"{page.name}{way}: {_facts(page.doc)}")
+        screen.show(f"{page.name}{way}: {page.doc.title}")
+        screen.show(f"{page.doc.section} · {', '.join(page.doc.protocols)}")
         if view.wire:
             screen.show(LEGEND)
     for performance in played.performances:
@@ -88,7 +88,7 @@ def _show_claims(performance: Performance, view: View) -> None:
                 _show_claim(claim)
             return
     for claim in performance.claims:
-        if claim in unexpected or claim in broken and not view.quiet or view.claims:
+        if claim in unexpected or (claim in broken and not view.quiet) or view.claims:
             _show_claim(claim)
 
 
@@ -134,10 +134,6 @@ def _each(counts: Mapping[str, int]) -> str:
 def _tickets(performance: Performance) -> int:
     """Returns the number of tickets that the program's log says were opened."""
     return sum(event["text"].startswith("ticket ") for event in performance.events)
-
-
-def _facts(doc: Docstring) -> str:
-    return " · ".join((doc.title, doc.section, ", ".join(doc.protocols)))
 
 
 def _show_claim(claim: Claim) -> None:

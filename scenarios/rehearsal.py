@@ -121,8 +121,7 @@ def rehearse(page: Page, act: Act, faults: Sequence[str] = (), book: bool = Fals
         performance.mails = [mail.raw for mail in world.mail.messages]
         performance.envelopes = [mail.envelope for mail in world.mail.messages]
         performance.inboxes = {
-            person.address: len(world.mail.maildrop(person.address).rows)
-            for person in world.people
+            person.address: len(world.mail.maildrop(person.address).rows) for person in world.people
         }
         sent = [stanza.to or "" for stanza in world.jabber.messages]
         names = [to.partition("/")[0] for to in sent] + [im.to for im in world.aim.ims]

@@ -52,7 +52,7 @@ def show_line(spans: Sequence[tuple[str, str]]) -> None:
 
 
 def wait_for_enter() -> None:
-    """Waits until somebody presses Enter, or until there is no more input."""
+    """Waits until a user presses Enter, or until there is no more input."""
     try:
         sys.stdin.readline()
     except (OSError, ValueError):

@@ -17,7 +17,7 @@ from fakes.transcripts.recorder import render, wire_lines
 from fakes.transcripts.text import load, parse
 from fakes.wire import Unit, Want
 from fakes.xmpp import Xmpp
-from scenarios.stage.narration import narrate
+from scenarios.stage.wire import WireChoice, wire
 from tests.legality import in_states
 from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
 
@@ -459,4 +459,5 @@ def test_the_record_says_what_a_client_of_another_protocol_has_sent(
     assert record.raw == data[:1]
     assert record.fields["remark"].startswith(what)
     assert any(f" # {what}" in line for line in wire_lines(record))
-    assert any(what in line for line in narrate([record]))
+    shown = wire([record], WireChoice("all", ["xmpp"]), 100)
+    assert any(what in text for line in shown for text, _ in line)

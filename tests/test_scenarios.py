@@ -18,11 +18,12 @@ import pytest
 
 from comms.compose import Message
 from comms.watch import Limits, Watch
-from scenarios import catalogue, rehearsal
+from scenarios import catalogue, output, rehearsal
 from scenarios.catalogue import Page
 from scenarios.play import Act
 from scenarios.sending import apache_alert
 from scenarios.sending.apache_alert import Rules
+from scenarios.stage.story import story
 from tests import drills
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +58,27 @@ def test_every_claim_of_every_act_holds(page: Page, act: Act) -> None:
     assert [claim for claim in performance.claims if not claim.holds] == []
     texts = [claim.text for claim in performance.claims]
     assert len(set(texts)) == len(texts), "a listing or a fault names a claim by its text"
+
+
+MOST = 40  # lines of an act
+MOST_IN_ALL = 30  # lines of a scenario, for each of its acts
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_story_fits_on_a_screen_and_leaves_nothing_out(
+    page: Page, capsys: pytest.CaptureFixture[str]
+) -> None:
+    performances = [first_rehearsal(page, act) for act in page.acts()]
+    output.show(rehearsal.Played(page, performances, []))
+    printed = capsys.readouterr().out
+    for text in printed.split("\nact ")[1:]:
+        act = text.partition("\n\n  act ")[0]  # the table at the end comes after the last act
+        assert len(act.splitlines()) <= MOST, f"too long for a screen: {text}"
+    assert len(printed.splitlines()) <= MOST_IN_ALL * len(performances)
+    assert max(map(len, printed.splitlines())) <= 120, "a title or a line is too wide"
+    for performance in performances:
+        told = [item for beat in story(performance.recording) for item in beat.items]
+        assert sorted(told) == list(range(len(performance.recording))), "each item is told once"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.book], ids=named)

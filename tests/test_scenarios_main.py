@@ -31,13 +31,30 @@ def test_list_names_every_scenario_with_section_and_protocols(
     assert set(json.loads(out)[0]) == {"name", "title", "section", "protocols"}
 
 
-def test_a_run_shows_title_people_time_wire_sections_and_claims(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_run_shows_title_people_time_and_claims(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "run", "apache-alert", "--act", CRASH)
     assert code == 0
     for shown in (
         "act apache-crash-alert: Apache dies at 00:01",
+        "00:01:00  web1          apache2 dies",
+        "says: ** Process is down",
+        'mails jeremy@yourco.test, michael@yourco.test: "Apache is down on',
+        "✓ 4 of 4 claims",
+        "apache-crash-alert  4 of 4  jeremy 1, michael 1",
+        "1 act · 4 claims hold · WIRE=all shows the wire",
+    ):
+        assert shown in out
+    assert "✓ each administrator gets one mail" not in out
+
+
+def test_the_wire_and_the_claims_are_shown_if_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["run", "apache-alert", "--act", CRASH, "--claims", "--wire", "smtp:1"]
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    for shown in (
+        "Words in {braces} stand for secrets",
         "00:01:00  web1.yourco.test: apache2 dies",
         "says: ** Process is down",
         "C: EHLO web1.yourco.test",
@@ -46,6 +63,8 @@ def test_a_run_shows_title_people_time_wire_sections_and_claims(
         "✓ each administrator gets one mail",
     ):
         assert shown in out
+    code, _, err = run(capsys, "run", "apache-alert", "--wire", "smpt")
+    assert code == 2 and "--wire: unknown 'smpt' (did you mean 'smtp'?)" in err
 
 
 def test_quiet_prints_nothing_when_everything_is_as_expected(

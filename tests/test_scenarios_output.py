@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,21 +40,39 @@ def played(*claims: Claim, expected: tuple[str, ...] = (), unmet: tuple[str, ...
     return Played(PAGE, [performance], list(unmet))
 
 
-def shown(capsys: pytest.CaptureFixture[str], outcome: Played, **how: bool) -> str:
-    output.show(outcome, **how)
+def shown(capsys: pytest.CaptureFixture[str], outcome: Played, **how: Any) -> str:
+    output.show(outcome, output.View(**how))
     return capsys.readouterr().out
 
 
 def test_title_act_and_claims_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, played(HELD, BROKEN)) == (
-        "greet: Greet · Listing 0 · SMTP\n\n"
+        "greet: Greet\nListing 0 · SMTP\n\n"
         "act greets: The user is greeted.\n\n\n"
-        "  ✓ it is heard\n"
+        "  ✗ 1 of 2 claims\n"
         "  ✗ it is loud\n"
         "      expected: ['HELLO']\n"
         "      found:    ['hello']\n\n"
+        "  act     claims\n"
+        "  greets  1 of 2\n\n"
+        "1 act · 1 of 2 claims hold · WIRE=all shows the wire · CLAIMS=1 lists the claims · "
+        "OUT=dir keeps it\n"
     )
     assert shown(capsys, played(HELD), book=True).startswith("greet, as printed: Greet")
+
+
+def test_claims_that_hold_are_listed_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "✓ it is heard" not in shown(capsys, played(HELD))
+    assert "  ✓ 1 of 1 claim\n  ✓ it is heard\n" in shown(capsys, played(HELD), claims=True)
+    assert "  ✓ it is heard\n  ✗ it is loud\n" in shown(capsys, played(HELD, BROKEN), claims=True)
+
+
+def test_the_table_says_what_people_have(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = played(HELD)
+    outcome.performances[0].inboxes = {"ann@x.test": 2, "bob@x.test": 0}
+    outcome.performances[0].commands = 3
+    text = shown(capsys, outcome)
+    assert "  act     claims  mails  commands\n  greets  1 of 1  ann 2  3\n" in text
 
 
 def test_quiet_prints_only_what_is_not_as_expected(capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,4 +157,6 @@ def _first_line(record: Any) -> str:
 
 def lanes(beats: Sequence[Beat]) -> list[str]:
     """Returns every source and target, in the order in which they first appear."""
-    return list(dict.fromkeys(name for beat in beats for name in (beat.source, beat.target) if name))
+    return list(
+        dict.fromkeys(name for beat in beats for name in (beat.source, beat.target) if name)
+    )

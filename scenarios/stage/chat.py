@@ -46,7 +46,8 @@ class Xmpp(Reader):
         return iter(())
 
     def _iq(self, record: Any, stanza: Any, from_client: bool) -> Iterator[Beat]:
-        kind, payload = stanza.get("type"), next(iter(stanza), None)
+        kind = stanza.get("type")
+        payload: Any = next(iter(stanza), None)
         tag = payload.tag if payload is not None else ""
         if kind == "error":
             yield from self.opening("logs in", ONLINE)
@@ -272,7 +273,9 @@ def _buddy(fields: list[str]) -> str:
     name, online, _, _, idle, kind = (*fields, "", "", "", "", "", "")[:6]
     if online != "T":
         return f"{name} goes offline"
-    state = "is away" if "U" in kind else f"is idle for {idle} minutes" if idle != "0" else "is online"
+    state = (
+        "is away" if "U" in kind else f"is idle for {idle} minutes" if idle != "0" else "is online"
+    )
     return f"{name} {state}"
 
 

@@ -111,7 +111,7 @@ class Pop3(Replies):
         elif verb in ("APOP", "PASS", "AUTH", "response"):
             if reply[0].startswith("+OK"):
                 how = command.fields.get("mechanism") or (verb if verb == "APOP" else "password")
-                self.steps.append(f"logs in as {record.person or 'somebody'} by {how}")
+                self.steps.append(f"logs in as {record.person or 'a user'} by {how}")
         elif verb in ("RETR", "TOP"):
             yield from self.opening("opens the maildrop")
             self._read += 1
@@ -121,7 +121,9 @@ class Pop3(Replies):
                 return
             raw = raw.removesuffix(b".\r\n")
             what = "collects" if verb == "RETR" else "reads the header of"
-            yield self.beat(MAIL, f"{what} {subject(raw)} from {sender_of(raw)}", detail=extract(raw))
+            yield self.beat(
+                MAIL, f"{what} {subject(raw)} from {sender_of(raw)}", detail=extract(raw)
+            )
         elif verb == "STAT":
             yield from self.opening("opens the maildrop")
             self._there = int(reply[0].split()[1])

@@ -12,8 +12,6 @@ from scenarios.stage.beats import (
     EVENT,
     LOG,
     LOOK,
-    MESSAGE,
-    ONLINE,
     OPENING,
     PROGRAM,
     SAYS,
@@ -142,7 +140,7 @@ def _joined(last: Beat, beat: Beat) -> Beat | None:
     """Returns two neighbours as one beat, or None if each is told."""
     same_kind = (last.kind, last.source, last.target) == (beat.kind, beat.source, beat.target)
     same = same_kind and (last.text, last.detail) == (beat.text, beat.detail)
-    if same and last.kind == LOOK or same and last.kind in (SAYS, LOG, WARNING, EVENT):
+    if (same and last.kind == LOOK) or (same and last.kind in (SAYS, LOG, WARNING, EVENT)):
         return last.and_also(beat, count=last.count + beat.count)
     if beat.kind == LOG and last.at == beat.at:
         word, _, rest = beat.text.partition(" ")
@@ -156,12 +154,10 @@ def _joined(last: Beat, beat: Beat) -> Beat | None:
     if same_time and same_kind and last.kind == WIRE:
         return last.and_also(beat, text=f"{last.text}; {beat.text}")
     # What a person does, and what the server tells the program of it, are one thing.
-    if last.at == beat.at and beat.kind in (MESSAGE, WIRE) and last.kind == EVENT:
-        if beat.about == last.source:
-            return replace(last, target=PROGRAM, session=beat.session, items=last.items + beat.items)
-    if last.at == beat.at and last.kind in (MESSAGE, WIRE) and beat.kind == EVENT:
-        if last.about == beat.source:
-            return replace(beat, target=PROGRAM, session=last.session, items=last.items + beat.items)
+    if last.at == beat.at and last.kind == EVENT and beat.about == last.source:
+        return last.and_also(beat, target=PROGRAM)
+    if last.at == beat.at and beat.kind == EVENT and last.about == beat.source:
+        return replace(beat, target=PROGRAM, session=last.session, items=last.items + beat.items)
     return None
 
 

@@ -16,7 +16,7 @@ from scenarios.stage.beats import EVENT, LOG, LOOK, PROGRAM, SAYS, SERVERS, WARN
 from scenarios.stage.words import WORDS
 
 WIDTH = 100  # of what is not shown on a terminal
-LINES = 16  # that an act takes if it can, beside the details of what is told for the first time
+LINES = 14  # that an act takes if it can, beside the details of what is told for the first time
 MOST = 33  # lines that an act takes with them
 MOMENT = 5  # seconds that count as the same moment where room is short
 BRIEF = 3  # lines of a beat's detail where room is short
@@ -42,7 +42,7 @@ class Teller:
         self._people: list[str] = []
 
     def tell_act(self, beats: Sequence[Beat]) -> list[list[Line]]:
-        """Returns the lines of each beat of an act, with as little left out as its length allows."""
+        """Returns the lines of each beat of an act, shortened as far as its length demands."""
         new = sum(len(beat.detail) for beat in beats)
         wanted = min(LINES + new, MOST)
         before = set(self._explained)
@@ -55,7 +55,7 @@ class Teller:
         return told
 
     def tell(self, beats: Iterable[Beat], short: bool = False) -> Iterator[Line]:
-        """Yields the lines of some beats. Longer texts are cut at the end of the line if `short`."""
+        """Yields the lines of some beats; with `short`, a text that is long is cut."""
         for beat in beats:
             lines = list(self._beat(beat, short))
             yield from lines
@@ -71,7 +71,11 @@ class Teller:
             text = f"{text} ({beat.count} times, until {_until(beat)})"
         who = self._name(beat.source)
         yield from self._wrapped(
-            f"{stamp}  {who:<{_WHO - 1}} ", self._colour(beat.source), text, style, _rows(beat, short)
+            f"{stamp}  {who:<{_WHO - 1}} ",
+            self._colour(beat.source),
+            text,
+            style,
+            _rows(beat, short),
         )
         detail = list(beat.detail)
         if len(detail) > DETAIL + 1:
@@ -84,7 +88,7 @@ class Teller:
     def _wrapped(
         self, prefix: str, colour: str, text: str, style: str, rows: int
     ) -> Iterator[Line]:
-        """Yields a text as at most so many lines, the later ones indented."""
+        """Yields a text as at most `rows` lines, the later ones indented."""
         room = self._width - len(prefix)
         found = textwrap.wrap(
             text,

@@ -31,7 +31,9 @@ class WireChoice:
             near = get_close_matches(self.protocol, ["all", *protocols], 1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             known = ", ".join(protocols)
-            raise ValueError(f"unknown {text!r}{hint}; choose from: all, {known}, or {protocols[0]}:3")
+            raise ValueError(
+                f"unknown {text!r}{hint}; choose from: all, {known}, or {protocols[0]}:3"
+            )
         if colon and re.fullmatch("[0-9]{1,9}", number) is None:
             raise ValueError(f"{text!r}: {number!r} is no number of a session, as in smtp:3")
         self.session = int(number) if colon else 0
@@ -58,7 +60,9 @@ def wire(recording: Iterable[Any], chosen: WireChoice, width: int) -> Iterator[L
             yield from ([(f"{'':10}| {line}", "")] for line in more)
         elif item.direction == "-":
             remark = item.fields.get("remark", "")
-            text = " ".join(filter(None, (item.verb, f"({remark})" if remark else "", _fault(item))))
+            text = " ".join(
+                filter(None, (item.verb, f"({remark})" if remark else "", _fault(item)))
+            )
             yield [(f"{stamp}  [{item.protocol}:{item.session}] {text}", "dim")]
         else:
             yield from _unit(item, width)
@@ -72,6 +76,8 @@ def _unit(record: Any, width: int) -> Iterator[Line]:
     hidden = len(shown) - CONTENT
     if hidden > 1:
         shown[CONTENT - 1 : -1] = [f"… {hidden} more lines …"]
+    if remark := getattr(record, "fields", {}).get("remark"):
+        shown[0] += f"   ({remark})"
     if fault := _fault(record):
         shown[0] += f"   {fault}"
         style = "bold red"
