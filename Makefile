@@ -27,6 +27,7 @@ help:  ## this list
 scenario:  ## one scenario: NAME=apache-alert [ACT=… FAULT='…' AS=book LIVE=site.toml OUT=dir]
 	@$(PY) -m scenarios run $(or $(NAME),$(error say which: make scenario NAME=apache-alert)) \
 	  $(if $(ACT),--act '$(ACT)') $(if $(FAULT),--fault '$(FAULT)') $(if $(AS),--as '$(AS)') \
+	  $(if $(MENDED),--mended '$(MENDED)') \
 	  $(if $(LIVE),--live '$(LIVE)') $(if $(OUT),--out '$(OUT)')
 
 scenarios:  ## every scenario: name, one line, section, protocols

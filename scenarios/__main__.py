@@ -1,7 +1,7 @@
 """Lists, rehearses and runs the scenarios of the chapter.
 
     python -m scenarios list
-    python -m scenarios run NAME [--act NAME] [--as book] [--fault TEXT] [--live FILE]
+    python -m scenarios run NAME [--act NAME] [--as book [--mended N]] [--fault TEXT] [--live FILE]
     python -m scenarios report NAME [--out DIR]
     python -m scenarios faults [NAME]
 
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("name", metavar="NAME", help="the name of a scenario, or `all`")
     add("--act", metavar="NAME", help="play only this act")
     add("--as", dest="way", choices=["book"], help="play the printed listing instead")
+    add("--mended", metavar="N", type=int, default=0, help="with --as book: mistake N is mended")
     add("--fault", metavar="TEXT", action="append", default=[], help="arm a fault; repeatable")
     add("--live", metavar="FILE", type=Path, help="use the real servers of this settings file")
     add("--once", action="store_true", help="with --live: a single round, as cron would")
@@ -131,6 +132,8 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError(
             "--once works only with --live, because an act decides itself how often it runs"
         )
+    if options.mended and (options.way != "book" or options.name == "all"):
+        raise UsageError("--mended mends a mistake of one printed listing; write --as book")
     pages = catalogue.pages() if options.name == "all" else [catalogue.named(options.name)]
     if options.live is not None:
         if options.name == "all":
@@ -166,7 +169,7 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
         if book and (page.book is None or not any(act.book for act in acts)):
             screen.show(f"{page.name}: no listing was printed for this, so --as book plays nothing")
             continue
-        played = rehearsal.play(page, acts, options.fault, book)
+        played = rehearsal.play(page, acts, options.fault, book, options.mended)
         results.append(played)
         if not options.json:
             output.show(played, view)

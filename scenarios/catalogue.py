@@ -9,6 +9,7 @@ Listing the pages imports none of them, so that it needs nothing beyond the stan
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import traceback
@@ -22,6 +23,7 @@ from comms.suggest import did_you_mean
 from scenarios import docstring
 from scenarios.docstring import Docstring
 from scenarios.errors import Misuse, PageError, UsageError
+from scenarios.mistakes import MISTAKES, Mistake
 from scenarios.play import Act, Scenario
 
 HERE = Path(__file__).resolve().parent
@@ -57,14 +59,30 @@ class Page:
         path = HERE / "book" / self.path.name
         return path if path.exists() else None
 
-    def run(self, book: bool = False) -> Callable[..., Any]:
-        """Imports the program, or the printed listing. Raises PageError if it has no `run`."""
+    def run(self, book: bool = False, mended: int = 0) -> Callable[..., Any]:
+        """Imports the program, or the printed listing with that mistake mended (0: none).
+
+        Raises PageError if it has no `run`, UsageError for a mistake that cannot be mended.
+        """
         path = self.book if book else self.path
         assert path is not None, "nothing was printed for this page"
         run = getattr(_imported(path), "run", None)
         if not callable(run):
             raise PageError(path, "no function `run`; write def run(clock, settings, host)")
-        return run  # type: ignore[no-any-return]
+        if not mended:
+            return run  # type: ignore[no-any-return]
+        mends = self.mends()
+        if mended not in mends:
+            known = ", ".join(map(str, mends)) or "none"
+            raise UsageError(
+                f"--mended {mended}: the listing of {self.name} is not played with this mistake "
+                f"mended; choose from: {known}"
+            )
+        return functools.partial(run, mended=mended)
+
+    def mends(self) -> dict[int, str]:
+        """Imports the printed listing, and returns what is done instead of which mistake."""
+        return dict(getattr(_imported(self.book), "MENDS", {})) if self.book else {}
 
     def acts(self) -> list[Act]:
         """Imports the page and its further acts, and checks them.
@@ -85,24 +103,39 @@ class Page:
             raise PageError(self.path, 'no acts; write @scenario.act("name") above a function')
         return scenario.acts
 
-    def breaks(self) -> dict[str, list[str]]:
-        """Imports the printed listing, and returns the claims that it breaks in each act.
-
-        Raises PageError if it does not say so, or names an act that does not exist.
-        """
+    def breaks_as_written(self) -> dict[str | tuple[str, int], dict[str, Mistake]]:
+        """Imports the printed listing and returns its BREAKS. Raises PageError without one."""
         assert self.book is not None, "nothing was printed for this page"
         breaks = getattr(_imported(self.book), "BREAKS", None)
         if not isinstance(breaks, dict):
-            raise PageError(self.book, 'no `BREAKS`; write BREAKS = {"act": ["claim"]}')
+            raise PageError(self.book, 'no `BREAKS`; write BREAKS = {"act": {"claim": 1}}')
+        return breaks
+
+    def breaks(self, mended: int = 0) -> dict[str, dict[str, Mistake]]:
+        """Imports the printed listing, and returns the claims that it breaks in each act.
+
+        With each claim goes the mistake that breaks it: its number, or a sentence. Raises PageError
+        if the listing does not say so, or names an act or a number that does not exist.
+        """
+        breaks = self.breaks_as_written()
+        assert self.book is not None
         acts = [act.name for act in self.acts() if act.book]
-        for name in breaks:
+        for key, claims in breaks.items():
+            name, number = key if isinstance(key, tuple) else (key, 0)
             if name not in acts:
                 hint = did_you_mean(name, acts)
-                raise PageError(
-                    self.book,
-                    f"BREAKS: unknown act {name!r}{hint}; choose from: {', '.join(acts)}",
-                )
-        return breaks
+                problem = f"unknown act {name!r}{hint}; choose from: {', '.join(acts)}"
+                raise PageError(self.book, f"BREAKS: {problem}")
+            if number and number not in self.mends():
+                problem = f"act {name}: mistake {number} is not in MENDS; add what is done instead"
+                raise PageError(self.book, f"BREAKS: {problem}")
+            if not isinstance(claims, dict):
+                raise PageError(self.book, f'BREAKS: act {name}: write {{"claim": 1}}')
+            for claim, mistake in claims.items():
+                if not isinstance(mistake, str) and mistake not in MISTAKES:
+                    problem = f"unknown mistake {mistake!r}; choose from 1 to {len(MISTAKES)}"
+                    raise PageError(self.book, f"BREAKS: {claim}: {problem}")
+        return {act: breaks.get((act, mended), breaks.get(act, {})) for act in acts}
 
 
 def pages() -> list[Page]:

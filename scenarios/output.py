@@ -37,6 +37,9 @@ def show(played: Played, view: View = View()) -> None:
     teller, seen = Teller(screen.width()), set[str]()
     if not view.quiet:
         way = ", as printed" if view.book else ""
+        if played.mended:
+            instead = page.mends()[played.mended]
+            way += f" but for mistake {played.mended} ({instead})"
         screen.show(f"{page.name}{way}: {page.doc.title}")
         screen.show(f"{page.doc.section} · {', '.join(page.doc.protocols)}")
         if view.wire:
@@ -52,11 +55,20 @@ def show(played: Played, view: View = View()) -> None:
         _show_claims(performance, view)
     for fault in played.unmet:
         screen.show(f"  ✗ the fault was never met: {fault}")
-    if played.broken != played.expected:
+    if not played.judged:
+        screen.show(
+            "  A listing's mistakes and a fault together: for you to judge what should break."
+        )
+    elif played.broken != played.expected:
         for text in (text for text in played.expected if text not in played.broken):
             screen.show(f"  ✗ expected to break here, and holds: {text}")
     elif played.expected and not view.quiet:
         screen.show("  These claims were expected to break here, and only these.")
+        if view.book and not played.mended:
+            for number, instead in page.mends().items():
+                screen.show(
+                    f"  Mistake {number} hides others. MENDED={number} mends it: {instead}."
+                )
     if not view.quiet:
         _show_end(played, view)
 
@@ -74,22 +86,16 @@ def _show_act(performance: Performance, view: View, teller: Teller, seen: set[st
 
 
 def _show_claims(performance: Performance, view: View) -> None:
-    unexpected = [
-        claim for claim in performance.claims if claim.holds == (claim.text in performance.expected)
-    ]
-    broken = [claim for claim in performance.claims if not claim.holds]
+    """Prints how many claims hold, and each that does not; all of them if that is asked for."""
+    number, broken = len(performance.claims), performance.broken
     if not view.quiet:
-        all_hold = not broken and not unexpected
-        number = len(performance.claims)
         mark = "✗" if broken else "✓"
         screen.show(f"  {mark} {number - len(broken)} of {number} {_claims(number)}")
-        if view.claims and all_hold:
-            for claim in performance.claims:
-                _show_claim(claim)
-            return
     for claim in performance.claims:
-        if claim in unexpected or (claim in broken and not view.quiet) or view.claims:
-            _show_claim(claim)
+        as_expected = claim.holds != (claim.text in performance.expected)
+        told = view.claims or not claim.holds or not as_expected
+        if not as_expected if view.quiet else told:
+            _show_claim(claim, performance.mistakes.get(claim.text, []))
 
 
 def _claims(number: int) -> str:
@@ -136,12 +142,14 @@ def _tickets(performance: Performance) -> int:
     return sum(event["text"].startswith("ticket ") for event in performance.events)
 
 
-def _show_claim(claim: Claim) -> None:
+def _show_claim(claim: Claim, mistakes: list[str]) -> None:
     screen.show(f"  {'✓' if claim.holds else '✗'} {claim.text}")
     if claim.expected:
         screen.show(f"      expected: {claim.expected}")
     if claim.found:
         screen.show(f"      found:    {claim.found}")
+    for line in mistakes if not claim.holds else ():
+        screen.show(f"      {line}")
 
 
 def as_json(played: Played) -> dict[str, Any]:

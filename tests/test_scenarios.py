@@ -18,7 +18,7 @@ import pytest
 
 from comms.compose import Message
 from comms.watch import Limits, Watch
-from scenarios import catalogue, output, rehearsal
+from scenarios import catalogue, mistakes, output, rehearsal
 from scenarios.catalogue import Page
 from scenarios.play import Act
 from scenarios.sending import apache_alert
@@ -81,11 +81,35 @@ def test_a_story_fits_on_a_screen_and_leaves_nothing_out(
         assert sorted(told) == list(range(len(performance.recording))), "each item is told once"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.book], ids=named)
-def test_the_printed_listing_breaks_exactly_the_listed_claims(page: Page) -> None:
-    played = rehearsal.play(page, page.acts(), book=True)
+PRINTED = [(page, mended) for page in PAGES if page.book for mended in (0, *page.mends())]
+
+
+@pytest.mark.parametrize(
+    ("page", "mended"), PRINTED, ids=[f"{page.name}-{mended}" for page, mended in PRINTED]
+)
+def test_the_printed_listing_breaks_exactly_the_listed_claims(page: Page, mended: int) -> None:
+    acts = page.acts()
+    if mended:  # what mending a mistake does not change is played once, without
+        acts = [act for act in acts if (act.name, mended) in page.breaks_as_written()]
+    played = rehearsal.play(page, acts, book=True, mended=mended)
     assert played.broken == played.expected
     assert played.broken, "every listing has its mistakes"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.book], ids=named)
+def test_each_mistake_that_breaks_a_claim_is_marked_in_the_listing(page: Page) -> None:
+    assert page.book is not None
+    for mended in (0, *page.mends()):
+        for claims in page.breaks(mended).values():
+            for claim, mistake in claims.items():
+                if isinstance(mistake, int):
+                    places = mistakes.places(page.book, mistake)
+                    assert places, f"{page.name}: mark the place of mistake {mistake}: {claim}"
+                    for place in places:
+                        file, _, lines = place.partition(":")
+                        text = (ROOT / file).read_text("utf-8").splitlines()
+                        for line in lines.split(", "):
+                            assert f"mistake {mistake}" in text[int(line) - 1]
 
 
 @pytest.mark.slow
@@ -176,19 +200,20 @@ def listed_mistakes() -> dict[int, set[str]]:
 
 
 def test_the_readme_lists_fifteen_mistakes_each_seen_in_a_listing() -> None:
-    mistakes = listed_mistakes()
-    assert sorted(mistakes) == list(range(1, 16))
-    assert all(mistakes.values())
+    listed = listed_mistakes()
+    assert sorted(listed) == list(range(1, 16))
+    assert all(listed.values())
 
 
 @pytest.mark.parametrize("path", LISTINGS, ids=lambda path: path.stem)
-def test_a_printed_listing_numbers_its_faults_as_the_chapter_does(path: Path) -> None:
+def test_a_printed_listing_numbers_its_mistakes_as_the_chapter_does(path: Path) -> None:
     doc, text = docstring(path), path.read_text("utf-8")
-    assert len(re.findall(r"^Faults$", doc, re.M)) == 1, "exactly one heading"
-    numbered = [int(n) for n in re.findall(r"^(\d+)\. ", doc.partition("\nFaults\n\n")[2], re.M)]
+    assert len(re.findall(r"^Mistakes$", doc, re.M)) == 1, "exactly one heading"
+    part = doc.partition("\nMistakes\n\n")[2]
+    numbered = [int(n) for n in re.findall(r"^(\d+)\. ", part, re.M)]
     assert numbered == sorted(set(numbered))
     marked = {
-        int(number) for number in re.findall(r"\bfault (\d+)\b", text.partition('"""\n\n')[2])
+        int(number) for number in re.findall(r"\bmistake (\d+)\b", text.partition('"""\n\n')[2])
     }
     assert marked == set(numbered), "the marks in the code are those of the docstring"
     chapter = {number for number, modules in listed_mistakes().items() if path.stem in modules}

@@ -320,10 +320,22 @@ def test_a_mistake_in_further_acts_names_their_file(room: Room) -> None:
 
 BOOKS = {
     "no run": ("BREAKS = {}\n", "no function `run`; write def run(clock, settings, host)"),
-    "no BREAKS": ("def run(*_): pass\n", 'no `BREAKS`; write BREAKS = {"act": ["claim"]}'),
+    "no BREAKS": ("def run(*_): pass\n", 'no `BREAKS`; write BREAKS = {"act": {"claim": 1}}'),
     "an unknown act": (
-        'BREAKS = {"geeted": []}\n\n\ndef run(*_):\n    pass\n',
+        'BREAKS = {"geeted": {}}\n\n\ndef run(*_):\n    pass\n',
         "BREAKS: unknown act 'geeted' (did you mean 'greeted'?); choose from: greeted",
+    ),
+    "an unknown mistake": (
+        'BREAKS = {"greeted": {"the greeting arrives": 16}}\n\n\ndef run(*_):\n    pass\n',
+        "BREAKS: the greeting arrives: unknown mistake 16; choose from 1 to 15",
+    ),
+    "no mistakes": (
+        'BREAKS = {"greeted": ["the greeting arrives"]}\n\n\ndef run(*_):\n    pass\n',
+        'BREAKS: act greeted: write {"claim": 1}',
+    ),
+    "a mistake that is not mended": (
+        'BREAKS = {("greeted", 2): {}}\n\n\ndef run(*_):\n    pass\n',
+        "BREAKS: act greeted: mistake 2 is not in MENDS; add what is done instead",
     ),
     "a wrong import": ("import smpt\n", "line 1: No module named 'smpt'; "),
 }

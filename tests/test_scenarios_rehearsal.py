@@ -30,7 +30,7 @@ DOC = Docstring("Greet", "Listing 0", ("SMTP",), (), None, {}, FAULTS)
 class Greeting(Page):
     """A page without a file, whose program is `greet`."""
 
-    def run(self, book: bool = False) -> Any:
+    def run(self, book: bool = False, mended: int = 0) -> Any:
         return greet
 
 

@@ -1,6 +1,6 @@
 """Listing 6.2 as it was printed: mail the administrators when Apache dies.
 
-Faults
+Mistakes
 
 1. Display names go into the envelope, and all recipients into one command; the server refuses.
 2. A mail is sent at every check, 17,280 a day, and all of them carry the date of the start.
@@ -17,11 +17,11 @@ from scenarios.book.mail_factory import MailFactory
 from scenarios.book.net_smtp import NetSMTP
 
 BREAKS = {
-    "apache-crash-alert": [
-        "each administrator gets one mail",
-        "the envelope has bare addresses",
-        "the mail says since when Apache is down",
-    ]
+    "apache-crash-alert": {
+        "each administrator gets one mail": 1,
+        "the envelope has bare addresses": 1,
+        "the mail says since when Apache is down": 1,
+    },
 }
 
 ADMINS = ["jeremy@yourco.test", "michael@yourco.test"]
@@ -35,11 +35,11 @@ def run(clock: Clock, settings: Settings, host: Host) -> None:
     mail.sender = "Apache Notifier <notifier@yourco.test>"
     mail.to = ADMINS
     mail.text = f"The Apache process is down on {host.name}. Please restart it!"
-    message = mail.to_s()  # fault 2: built once, so the date is that of the start
+    message = mail.to_s()  # mistake 2: built once, so the date is that of the start
     for _ in clock.every(5):
         ps = "\n".join(" ".join([process.name, *process.args]) for process in host.processes())
-        if "apache" not in ps:  # fault 4: any line, any place
+        if "apache" not in ps:  # mistake 4: any line, any place
             host.say("** Process is down")
-            # fault 2: at every check; fault 3: an error ends the program
+            # mistake 2: at every check; mistake 3: an error ends the program
             with NetSMTP(server, clock, host.name, "plain") as smtp:
-                smtp.send_message(message, mail.sender, mail.recipients)  # fault 1
+                smtp.send_message(message, mail.sender, mail.recipients)  # mistake 1

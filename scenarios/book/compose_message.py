@@ -1,6 +1,6 @@
 """Listing 6.1 as it was printed: set text, subject, from, reply-to and to, and print the mail.
 
-Faults
+Mistakes
 
 None of the chapter's list. Beyond it: text beyond ASCII is sent as it is, and a line break in an
 attribute is copied into the header (both in mail_factory.py).
@@ -14,10 +14,10 @@ from comms.settings import Settings
 from scenarios.book.mail_factory import MailFactory
 
 BREAKS = {
-    "mailfactory-basic": [
-        "the mail is pure ASCII",
-        "a line break in the subject adds no header",
-    ]
+    "mailfactory-basic": {
+        "the mail is pure ASCII": "text is never encoded",
+        "a line break in the subject adds no header": "a value may contain a line break",
+    },
 }
 
 

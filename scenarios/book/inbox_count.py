@@ -1,6 +1,6 @@
 """Listing 6.3 as it was printed: log in, count the mail, print the number.
 
-Faults
+Mistakes
 
 11. The block sends QUIT after an exception too, as the page does (in net_pop3.py).
 
@@ -16,14 +16,17 @@ from comms.settings import Settings
 from scenarios.book.net_pop3 import NetPOP3
 
 BREAKS = {
-    "apop-login": ["a wrong password exits with 4", "a server without APOP exits with 4"],
+    "apop-login": {
+        "a wrong password exits with 4": "every failure ends it with a stack trace",
+        "a server without APOP exits with 4": "every failure ends it with a stack trace",
+    },
 }
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Counts once."""
     server = settings.server("pop3")
-    with NetPOP3.start(server, clock, apop=server.auth == "apop") as pop:  # fault 11
+    with NetPOP3.start(server, clock, apop=server.auth == "apop") as pop:  # mistake 11
         count = pop.n_mails()
         host.say("You don't have any email!" if count == 0 else f"{count} mails available.")
     return 0

@@ -1,6 +1,6 @@
 """A stand-in for Ruby's Jabber::Simple (xmpp4r-simple), as far as the listings use it, as measured.
 
-Faults
+Mistakes
 
 13. A message to a contact whose presence the bot may not see is held back until a push shows that
     it may; at the end of the program it is lost. Every subscription request is accepted.
@@ -103,7 +103,7 @@ class JabberSimple:
             self._say(jid, text)
         else:
             self.add(jid)
-            self._deferred.append((jid, text))  # fault 13
+            self._deferred.append((jid, text))  # mistake 13
 
     def received_messages(self) -> Iterator[Element]:
         """Yields the messages that have arrived since the last call."""
@@ -127,12 +127,12 @@ class JabberSimple:
     def _take(self, element: Element) -> None:
         name = split_tag(element)[1]
         if name == "message" and element.find(f"{{{CLIENT}}}body") is not None:
-            self._received.append(element)  # fault 14: of any type, age and origin
-        elif name == "presence" and element.get("type") == "subscribe":  # fault 13: accepted
+            self._received.append(element)  # mistake 14: of any type, age and origin
+        elif name == "presence" and element.get("type") == "subscribe":  # mistake 13: accepted
             attributes = {"to": element.get("from", ""), "type": "subscribed"}
             self._send(Element(f"{{{CLIENT}}}presence", attributes))
         elif name == "iq":
-            # fault 14: a push from any sender
+            # mistake 14: a push from any sender
             for item in element.iterfind(f"{{{ROSTER}}}query/{{{ROSTER}}}item"):
                 self._subscriptions[item.get("jid", "")] = item.get("subscription", "none")
             waiting, self._deferred = self._deferred, []

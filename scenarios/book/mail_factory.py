@@ -1,6 +1,6 @@
 """A stand-in for Ruby's MailFactory, as far as the listings use it.
 
-Faults
+Mistakes
 
 1. Several recipients are returned as one text, separated by commas.
 
@@ -28,7 +28,7 @@ class MailFactory:
     @property
     def recipients(self) -> str:
         """What `mail.to` returns in Ruby."""
-        return self.to if isinstance(self.to, str) else ", ".join(self.to)  # fault 1
+        return self.to if isinstance(self.to, str) else ", ".join(self.to)  # mistake 1
 
     def to_s(self) -> str:
         """Returns the message, with LF as line ends."""

@@ -1,6 +1,6 @@
 """Listing 6.9 as it was printed: start, stop and restart MySQL by instant message.
 
-Faults
+Mistakes
 
 13. Everybody who asks to see the bot's presence may see it. An answer to a person whose presence
     the bot may not see is held back (in jabber_simple.py).
@@ -18,23 +18,23 @@ from comms.settings import Settings
 from scenarios.book.jabber_simple import JabberSimple, NoMethodError
 
 BREAKS = {
-    "mysql-by-jabber": [
-        "each command runs once, in any case of letters",
-        "each administrator is answered",
-        "a stranger is logged",
-        "a message from the server does not end the program",
-    ],
-    "jabber-not-a-command": [
-        "a new message from an administrator is obeyed",
-        "old, broken, announced and forwarded messages are not obeyed",
-        "the bot asks about the old one",
-        "no message ends the program",
-    ],
-    "jabber-invalid-command": [
-        "a mistyped command gets a suggestion",
-        "text after a command makes it invalid",
-        "a stranger is logged",
-    ],
+    "mysql-by-jabber": {
+        "each command runs once, in any case of letters": 14,
+        "each administrator is answered": 14,
+        "a stranger is logged": 14,
+        "a message from the server does not end the program": 14,
+    },
+    "jabber-not-a-command": {
+        "a new message from an administrator is obeyed": 14,
+        "old, broken, announced and forwarded messages are not obeyed": 14,
+        "the bot asks about the old one": 14,
+        "no message ends the program": 14,
+    },
+    "jabber-invalid-command": {
+        "a mistyped command gets a suggestion": 15,
+        "text after a command makes it invalid": 15,
+        "a stranger is logged": 14,
+    },
 }
 
 ADMINS = ("jeremy@yourco.test", "michael@yourco.test")
@@ -44,16 +44,16 @@ BODY = "{jabber:client}body"
 
 def run(clock: Clock, settings: Settings, host: Host) -> None:
     """Takes messages, obeys and answers, without end."""
-    # fault 13: JabberSimple lets everybody in; fault 15: a lost connection is not opened again
+    # mistake 13: JabberSimple lets everybody in; mistake 15: a lost connection is not opened again
     with JabberSimple(settings.server("xmpp"), clock, host) as jabber:
         for _ in clock.every(3):
-            for message in jabber.received_messages():  # fault 14: of any type and age
+            for message in jabber.received_messages():  # mistake 14: of any type and age
                 sender = message.get("from", "").partition("/")[0]
                 if "@" not in sender:
-                    raise NoMethodError("the sender has no node")  # fault 14
+                    raise NoMethodError("the sender has no node")  # mistake 14
                 command = message.findtext(BODY, "")
-                if sender in ADMINS and command in COMMANDS:  # fault 14: the exact word
-                    host.run(("systemctl", command, "mariadb"), timeout=3600)  # fault 15
-                    jabber.deliver(sender, f"MySQL told to {command}.")  # fault 14: unchecked
+                if sender in ADMINS and command in COMMANDS:  # mistake 14: the exact word
+                    host.run(("systemctl", command, "mariadb"), timeout=3600)  # mistake 15
+                    jabber.deliver(sender, f"MySQL told to {command}.")  # mistake 14: unchecked
                 else:
-                    jabber.deliver(sender, "Invalid command!")  # fault 14: to strangers, too
+                    jabber.deliver(sender, "Invalid command!")  # mistake 14: to strangers, too

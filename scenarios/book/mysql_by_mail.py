@@ -1,6 +1,6 @@
 """Listing 6.4 as it was printed: run the restart command for each mail that looks like a request.
 
-Faults
+Mistakes
 
 5. The whole raw text is searched: a quoted header is obeyed, an encoded or folded one is missed,
    and so is a From without angle brackets.
@@ -20,60 +20,63 @@ from comms.settings import Settings
 from scenarios.book.net_pop3 import NetPOP3
 
 BREAKS = {
-    "mysql-by-mail": ["Jeremy gets one reply", "the reply says what was done"],
-    "mysql-by-mail-regex": [
-        "obeyed: a phone's bare From",
-        "obeyed: a From in capitals",
-        "obeyed: an encoded subject",
-        "obeyed: a folded subject",
-        "not obeyed: the command inside a sentence",
-        "not obeyed: a subject about a command",
-        "not obeyed: a stranger who quotes the headers",
-        "not obeyed: a stranger with the command and a quotation",
-        "not obeyed: a name that looks like an address",
-        "not obeyed: two From fields",
-    ],
-    "forged-sender-refused": [
-        "nothing runs",
-        "each refusal is logged",
-        "each refused mail is kept",
-        "the owner is notified once",
-    ],
-    "command-receipt": [
-        "each command gets one receipt",
-        "the first receipt waits for the mail server",
-        "the receipt is in the thread",
-        "receipts are marked as automatic",
-        "a receipt has command, host, duration and output",
-        "a failure is reported as a failure",
-        "a mistyped command is answered with a suggestion",
-    ],
-    "bounce-loop-guard": [
-        "MySQL is restarted once",
-        "one receipt is sent",
-        "the bounce of the receipt arrives, and another one",
-        "Jeremy is marked as unreachable, Michael is not",
-    ],
+    "mysql-by-mail": {
+        "Jeremy gets one reply": 7,
+        "the reply says what was done": 7,
+    },
+    "mysql-by-mail-regex": {
+        "obeyed: a phone's bare From": 5,
+        "obeyed: a From in capitals": 5,
+        "obeyed: an encoded subject": 5,
+        "obeyed: a folded subject": 5,
+        "not obeyed: the command inside a sentence": 5,
+        "not obeyed: a subject about a command": 5,
+        "not obeyed: a stranger who quotes the headers": 5,
+        "not obeyed: a stranger with the command and a quotation": 5,
+        "not obeyed: a name that looks like an address": 5,
+        "not obeyed: two From fields": 5,
+    },
+    "forged-sender-refused": {
+        "nothing runs": "mail to any address of the mailbox counts",
+        "each refusal is logged": 7,
+        "each refused mail is kept": 7,
+        "the owner is notified once": 7,
+    },
+    "command-receipt": {
+        "each command gets one receipt": 7,
+        "the first receipt waits for the mail server": 7,
+        "the receipt is in the thread": 7,
+        "receipts are marked as automatic": 7,
+        "a receipt has command, host, duration and output": 7,
+        "a failure is reported as a failure": 7,
+        "a mistyped command is answered with a suggestion": 7,
+    },
+    "bounce-loop-guard": {
+        "MySQL is restarted once": 5,
+        "one receipt is sent": 7,
+        "the bounce of the receipt arrives, and another one": 7,
+        "Jeremy is marked as unreachable, Michael is not": 7,
+    },
 }
 
 
 def obeys(text: str, admins: list[str]) -> bool:
     """Whether the raw text of a mail looks like a command."""
-    if not re.search(r"Subject:.*Restart MySQL", text, re.I):  # fault 5
+    if not re.search(r"Subject:.*Restart MySQL", text, re.I):  # mistake 5
         return False
-    return any(re.search(rf"From:.*<{re.escape(admin)}>", text) for admin in admins)  # fault 5
+    return any(re.search(rf"From:.*<{re.escape(admin)}>", text) for admin in admins)  # mistake 5
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Polls every thirty seconds, without end."""
     rules = settings.tables["scenario"]["mysql-by-mail"]
     for _ in clock.every(rules.get("poll", 30)):
-        with NetPOP3.start(settings.server("pop3"), clock) as pop:  # fault 11
+        with NetPOP3.start(settings.server("pop3"), clock) as pop:  # mistake 11
             mails = pop.mails()
             host.say(f"{len(mails)} mails arrived.")
             for mail in mails:
-                if obeys(mail.pop(), rules["admins"]):  # fault 7: no trace if it does not
-                    # fault 6: before the deletion; fault 7: the outcome is ignored
+                if obeys(mail.pop(), rules["admins"]):  # mistake 7: no trace if it does not
+                    # mistake 6: before the deletion; mistake 7: the outcome is ignored
                     host.run(rules.get("restart", ["systemctl", "restart", "mariadb"]), 3600)
                 mail.delete()
     return 0

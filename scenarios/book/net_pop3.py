@@ -1,6 +1,6 @@
 """A stand-in for Ruby's Net::POP3, as far as the listings use it, as it was measured.
 
-Faults
+Mistakes
 
 11. The block sends QUIT however it is left, so that marked mails are deleted even after an
     exception. (Python's poplib has no such block, and its `close` sends no QUIT.)
@@ -93,4 +93,4 @@ class NetPOP3:
         try:
             yield session
         finally:
-            session.finish()  # fault 11: after an exception, too
+            session.finish()  # mistake 11: after an exception, too

@@ -1,6 +1,6 @@
 """A stand-in for Ruby's Net::SMTP, as far as the listings use it, as it was measured.
 
-Faults
+Mistakes
 
 1. Whatever is given as an address goes into the command, display names and lists included.
 3. Every refusal, and a server that is down, raises an exception that nobody catches.
@@ -64,9 +64,9 @@ class NetSMTP:
 
     def send_message(self, message: str, sender: str, *recipients: str) -> None:
         """Sends a message. Raises SMTPResponseException at the first refusal."""
-        self._say(f"MAIL FROM:<{sender}>", 250)  # fault 1
+        self._say(f"MAIL FROM:<{sender}>", 250)  # mistake 1
         for recipient in recipients:
-            self._say(f"RCPT TO:<{recipient}>", 250)  # fault 1
+            self._say(f"RCPT TO:<{recipient}>", 250)  # mistake 1
         self._say("DATA", 354)
         self._smtp.send(
             message.replace("\n", "\r\n").replace("\r\n.", "\r\n..").encode() + b".\r\n"
@@ -78,4 +78,4 @@ class NetSMTP:
 
     def _check(self, code: int, text: bytes, expected: int) -> None:
         if code != expected:
-            raise smtplib.SMTPResponseException(code, text)  # fault 3
+            raise smtplib.SMTPResponseException(code, text)  # mistake 3

@@ -1,6 +1,6 @@
 """A stand-in for Ruby's Net::TOC 0.2, as it was measured.
 
-Faults
+Mistakes
 
 12. `connect` reads one frame, and acts only if it is SIGN_ON; a refusal is dropped. What is sent
     later is written to a closed connection without an error; only `wait` notices. Text is sent as
@@ -12,9 +12,9 @@ colon is lost, and colons at the end of a message are lost, too. The text of an 
 in the table, so that the first name stays for all later errors. `:online` never happens, a later
 callback for a status replaces an earlier one, and only buddies of the stored list have a status.
 
-The module uses comms' clock, link and frames, but not its client, which does not have these
-faults. Messages are read within `wait`, not by a thread, and the socket is closed through the link,
-so that a rehearsal is always the same.
+The module uses comms' clock, link and frames, but not its client, which does not make these
+mistakes. Messages are read within `wait`, not by a thread, and the socket is closed through the
+link, so that a rehearsal is always the same.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def format_screen_name(name: str) -> str:
 
 def format_message(text: str) -> str:
     """Returns the text with `<br>` for line breaks, and four characters escaped."""
-    # fault 12: `<` and `&` stay as they are
+    # mistake 12: `<` and `&` stay as they are
     return re.sub(r'([{}\\"])', r"\\\1", re.sub(r"[\r\n]", "<br>", text))
 
 
@@ -95,7 +95,7 @@ class Client:
             f"{roast(self._password)} english "
             f'"TIC:toc.rb" 160 {signon_code(self.screen_name, self._password)}'
         )
-        if self._frame().startswith("SIGN_ON:"):  # fault 12: anything else is dropped
+        if self._frame().startswith("SIGN_ON:"):  # mistake 12: anything else is dropped
             self.send(f"toc_add_buddy {self.screen_name}")
             self.send("toc_init_done")
 
@@ -122,7 +122,7 @@ class Client:
                 self._frames.write(frames.DATA, line.encode("latin-1", "replace") + b"\0")
             )
         except OSError:
-            pass  # fault 12: the message is lost
+            pass  # mistake 12: the message is lost
 
     def _frame(self) -> str:
         assert self._link is not None
@@ -134,7 +134,7 @@ class Client:
         assert self._link is not None
         data = self._link.recv(1 << 16)
         if not data:
-            raise CommunicationError("the header of a frame did not arrive")  # fault 15
+            raise CommunicationError("the header of a frame did not arrive")  # mistake 15
         self._frames.feed(data)
 
     def _handle(self, line: str) -> None:

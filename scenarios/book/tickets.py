@@ -1,6 +1,6 @@
 """Listing 6.5 as it was printed: make a ticket of each mail, answer the sender, delete the mail.
 
-Faults
+Mistakes
 
 8. Everything is answered, programs too. The answer repeats the text, has an ordinary sender and no
    mark, so that two such programs answer each other without end.
@@ -24,19 +24,19 @@ from scenarios.book.net_smtp import NetSMTP
 from scenarios.book.tmail import Mail
 
 BREAKS = {
-    "ticket-by-mail": [
-        "Dave's ticket is readable",
-        "it has the null sender and is marked as automatic",
-        "it does not repeat her text",
-        "no program is answered",
-        "a vacation notice opens no ticket",
-    ],
-    "ticket-reply-thread": [
-        "Carol's replies are responses to her ticket",
-        "a reply is kept with what it quotes",
-        "her reply opens the ticket again",
-        "a reply is not acknowledged",
-    ],
+    "ticket-by-mail": {
+        "Dave's ticket is readable": 10,
+        "it has the null sender and is marked as automatic": 8,
+        "it does not repeat her text": 8,
+        "no program is answered": 8,
+        "a vacation notice opens no ticket": 8,
+    },
+    "ticket-reply-thread": {
+        "Carol's replies are responses to her ticket": 10,
+        "a reply is kept with what it quotes": 10,
+        "her reply opens the ticket again": 10,
+        "a reply is not acknowledged": 10,
+    },
 }
 
 RULE = "-" * 50
@@ -44,7 +44,7 @@ RULE = "-" * 50
 
 def store(db: sqlite3.Connection, mail: Mail) -> None:
     """Creates a ticket, without any check."""
-    row = (mail.sender, mail.subject, mail.body)  # fault 10: the raw body
+    row = (mail.sender, mail.subject, mail.body)  # mistake 10: the raw body
     db.execute("INSERT INTO ticket (owner, subject, text) VALUES (?, ?, ?)", row)
     db.commit()
 
@@ -59,16 +59,16 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         columns = "id INTEGER PRIMARY KEY, owner, subject, text, closed DEFAULT 0"
         db.execute(f"CREATE TABLE IF NOT EXISTS ticket ({columns})")
         for _ in clock.every(rules.get("poll", 30)):
-            with NetPOP3.start(settings.server("pop3"), clock) as pop:  # fault 11
+            with NetPOP3.start(settings.server("pop3"), clock) as pop:  # mistake 11
                 for each in pop.mails():
                     mail = Mail.parse(each.pop())
-                    store(db, mail)  # fault 9: at every poll, until the mail is deleted
+                    store(db, mail)  # mistake 9: at every poll, until the mail is deleted
                     subject = f"Ticket Created! :: {mail.subject}"
-                    # fault 8: repeats the text, and nothing marks it as automatic
+                    # mistake 8: repeats the text, and nothing marks it as automatic
                     text = "A new ticket has been created for you.\n"
                     text += f"{RULE}\n{mail.body}\n{RULE}\nThanks!\n"
                     head = f"From: {smtp.user}\nTo: {mail.sender}\nSubject: {subject}\n\n"
                     with NetSMTP(smtp, clock, host.name) as session:
                         session.send_message(head + text, smtp.user, str(mail.sender))
-                    each.delete()  # fault 9: last
+                    each.delete()  # mistake 9: last
     return 0

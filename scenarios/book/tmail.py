@@ -1,6 +1,6 @@
 """A stand-in for Ruby's TMail, as far as listing 6.5 uses it, as it was measured.
 
-Faults
+Mistakes
 
 10. The body is the raw text after the first empty line: of a mail with several parts all parts,
     with boundaries and encodings, in any charset.
@@ -32,5 +32,5 @@ class Mail:
         return cls(
             address[0] if address else None,
             subject[1].strip() if subject else None,
-            body.replace("\r\n", "\n"),  # fault 10
+            body.replace("\r\n", "\n"),  # mistake 10
         )
