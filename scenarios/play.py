@@ -32,12 +32,16 @@ if TYPE_CHECKING:
 class Program(Protocol):
     """The page's `run`, or the printed listing, in the act's world; may be called repeatedly."""
 
-    def __call__(self, once: bool = False, **changes: Mapping[str, Any]) -> int:
+    def __call__(
+        self, once: bool = False, supervised: bool = False, **changes: Mapping[str, Any]
+    ) -> int:
         """Runs the program to its end and returns its exit code.
 
         The settings are `world.settings` with the tables in `changes` merged over them. `once`
         runs a single round, as cron would. An exception ends the call and is recorded as an
-        event; the exit code is then that of the exception.
+        event; the exit code is then that of the exception. With `supervised` the program is then
+        started again five seconds later, as systemd's Restart=on-failure does, until the play is
+        over.
         """
 
 

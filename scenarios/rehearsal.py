@@ -29,6 +29,8 @@ from scenarios.errors import FAILED, OWN_FAULT, PageError, UsageError
 from scenarios.evidence import located
 from scenarios.play import Act, Claim, Program, merged
 
+RESTART = 5.0  # seconds after which a supervisor starts a program again
+
 
 @dataclass
 class Performance:
@@ -109,7 +111,19 @@ def rehearse(
     performance = Performance(act)
     with _world(page, act, faults) as world:
 
-        def program(once: bool = False, **changes: Mapping[str, Any]) -> int:
+        def program(
+            once: bool = False, supervised: bool = False, **changes: Mapping[str, Any]
+        ) -> int:
+            code = run_once(once, changes)
+            while supervised and code:
+                again = world.clock.time() + RESTART
+                if world.clock.wait(None, again, or_stop=True) or world.clock.time() < again:
+                    break  # the play is over
+                world.tell("supervisor", "starts the program again")
+                code = run_once(once, changes)
+            return code
+
+        def run_once(once: bool, changes: Mapping[str, Mapping[str, Any]]) -> int:
             settings = comms_settings.load(merged(world.settings, changes), world.folder)
             clock = Once(world.clock) if once else world.clock
             try:

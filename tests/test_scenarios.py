@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -88,10 +88,7 @@ PRINTED = [(page, mended) for page in PAGES if page.book for mended in (0, *page
     ("page", "mended"), PRINTED, ids=[f"{page.name}-{mended}" for page, mended in PRINTED]
 )
 def test_the_printed_listing_breaks_exactly_the_listed_claims(page: Page, mended: int) -> None:
-    acts = page.acts()
-    if mended:  # what mending a mistake does not change is played once, without
-        acts = [act for act in acts if (act.name, mended) in page.breaks_as_written()]
-    played = rehearsal.play(page, acts, book=True, mended=mended)
+    played = rehearsal.play(page, page.acts(), book=True, mended=mended)
     assert played.broken == played.expected
     assert played.broken, "every listing has its mistakes"
 
@@ -191,18 +188,50 @@ def test_the_readme_of_the_scenarios_lists_the_page_with_its_acts(page: Page) ->
 LISTINGS = [path for path in sorted(BOOK.glob("*.py")) if path.name != "__init__.py"]
 
 
-def listed_mistakes() -> dict[int, set[str]]:
-    """Number → the modules of book/ in which a mistake can be seen, by the README's list."""
+class Shown(NamedTuple):
+    """A row of the README's table: how a mistake is shown."""
+
+    number: int
+    sentence: str
+    page: Page
+    act: Act
+    mended: int
+    claim: str
+
+
+def shown_mistakes() -> list[Shown]:
     readme = (ROOT / "scenarios" / "README.md").read_text("utf-8")
-    part = readme.partition("fifteen mistakes\n")[2].partition("\n## ")[0]
-    items = re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |^Where )", part, re.M | re.S)
-    return {int(number): set(re.findall(r"\(book/(\w+)\.py\)", text)) for number, text in items}
+    part = readme.partition("| the mistake |")[2].partition("\n\n")[0]
+    rows = []
+    for number, sentence, words, claim in re.findall(
+        r"^\| (\d+)\.(.*?) \| `(.*?)` \| (.*?) \|", part, re.M
+    ):
+        options = dict(word.split("=") for word in words.split())
+        page = catalogue.named(options["NAME"])
+        (act,) = (act for act in page.acts() if act.name == options["ACT"])
+        mended = int(options.get("MENDED", "0"))
+        rows.append(Shown(int(number), sentence, page, act, mended, claim))
+    return rows
 
 
-def test_the_readme_lists_fifteen_mistakes_each_seen_in_a_listing() -> None:
-    listed = listed_mistakes()
-    assert sorted(listed) == list(range(1, 16))
-    assert all(listed.values())
+SHOWN = shown_mistakes()
+
+
+def test_the_readme_shows_all_fifteen_mistakes_in_their_words() -> None:
+    assert list(dict.fromkeys(row.number for row in SHOWN)) == list(range(1, 16))
+    sentences = {row.number: row.sentence.partition(": ")[2] for row in reversed(SHOWN)}
+    assert sentences == mistakes.MISTAKES
+
+
+@pytest.mark.parametrize("row", SHOWN, ids=lambda row: f"{row.number}-{row.act.name}")
+def test_the_command_of_the_readme_shows_the_mistake(row: Shown) -> None:
+    played = rehearsal.play(row.page, [row.act], book=True, mended=row.mended)
+    (performance,) = played.performances
+    assert row.claim in performance.broken
+    assert (
+        performance.mistakes[row.claim][0]
+        == f"mistake {row.number}: {mistakes.MISTAKES[row.number]}"
+    )
 
 
 @pytest.mark.parametrize("path", LISTINGS, ids=lambda path: path.stem)
@@ -216,8 +245,7 @@ def test_a_printed_listing_numbers_its_mistakes_as_the_chapter_does(path: Path) 
         int(number) for number in re.findall(r"\bmistake (\d+)\b", text.partition('"""\n\n')[2])
     }
     assert marked == set(numbered), "the marks in the code are those of the docstring"
-    chapter = {number for number, modules in listed_mistakes().items() if path.stem in modules}
-    assert set(numbered) == chapter, "and the chapter has them for this listing"
+    assert marked <= set(mistakes.MISTAKES)
 
 
 # ── claims break when the program is spoiled ─────────────────────────────────

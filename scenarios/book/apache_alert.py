@@ -22,12 +22,27 @@ BREAKS = {
         "the envelope has bare addresses": 1,
         "the mail says since when Apache is down": 1,
     },
+    ("apache-crash-alert", 1): {
+        "the console reports the crash once": 2,
+        "each administrator gets one mail": 2,
+        "the envelope has bare addresses": 2,
+        "the mail says since when Apache is down": 2,
+    },
+    "apache-mail-down": {
+        "the monitor goes on while the mail server is down": 3,
+        "each administrator is notified when it is back": 3,
+    },
+    "apache-lookalikes": {
+        "apachetop does not count as Apache": 4,
+        "httpd counts as Apache": 4,
+    },
 }
+MENDS = {1: "bare addresses, and a RCPT for each"}
 
 ADMINS = ["jeremy@yourco.test", "michael@yourco.test"]
 
 
-def run(clock: Clock, settings: Settings, host: Host) -> None:
+def run(clock: Clock, settings: Settings, host: Host, mended: int = 0) -> None:
     """Checks without end, and mails if Apache is not there."""
     server = settings.server("smtp")
     mail = MailFactory(clock, host)
@@ -42,4 +57,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> None:
             host.say("** Process is down")
             # mistake 2: at every check; mistake 3: an error ends the program
             with NetSMTP(server, clock, host.name, "plain") as smtp:
-                smtp.send_message(message, mail.sender, mail.recipients)  # mistake 1
+                if mended == 1:
+                    smtp.send_message(message, server.user, *ADMINS)
+                else:
+                    smtp.send_message(message, mail.sender, mail.recipients)  # mistake 1

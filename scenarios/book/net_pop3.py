@@ -27,7 +27,11 @@ class _Client(poplib.POP3):
     def _create_socket(self, timeout: float) -> Link:
         return self.link
 
+    bounded = False  # whether a long line is an error, as in poplib
+
     def _getline(self) -> tuple[bytes, int]:
+        if self.bounded:
+            return super()._getline()  # type: ignore[misc,no-any-return]
         line = b""
         while not line.endswith(b"\r\n"):
             more = self.file.readline()
@@ -87,10 +91,18 @@ class NetPOP3:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, server: Server, clock: Clock, apop: bool = False) -> Iterator[NetPOP3]:
-        """Opens a session for a block."""
+    def start(
+        cls, server: Server, clock: Clock, apop: bool = False, poplib: bool = False
+    ) -> Iterator[NetPOP3]:
+        """Opens a session for a block. With `poplib` it is as with Python's poplib."""
         session = cls(server, clock, apop)
+        session._client.bounded = poplib
         try:
             yield session
-        finally:
-            session.finish()  # mistake 11: after an exception, too
+        except BaseException:
+            if poplib:
+                session._link.close()  # mistake 11: close() sends no QUIT
+            else:
+                session.finish()  # mistake 11: after an exception, too
+            raise
+        session.finish()

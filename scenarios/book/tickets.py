@@ -31,6 +31,17 @@ BREAKS = {
         "no program is answered": 8,
         "a vacation notice opens no ticket": 8,
     },
+    "ticket-answer-fails": {
+        "Carol's mail makes one ticket": 9,
+        "Dave's mail, which came later, makes one, too": 9,
+    },
+    "ticket-session-broken": {
+        "a session that is out of step ends without QUIT": 11,
+    },
+    ("ticket-session-broken", 11): {
+        "Carol's mail makes one ticket": 11,
+        "a mail with a long line makes one, too": 11,
+    },
     "ticket-reply-thread": {
         "Carol's replies are responses to her ticket": 10,
         "a reply is kept with what it quotes": 10,
@@ -38,6 +49,7 @@ BREAKS = {
         "a reply is not acknowledged": 10,
     },
 }
+MENDS = {11: "Python's poplib, and `close` after an exception"}
 
 RULE = "-" * 50
 
@@ -49,7 +61,7 @@ def store(db: sqlite3.Connection, mail: Mail) -> None:
     db.commit()
 
 
-def run(clock: Clock, settings: Settings, host: Host) -> int:
+def run(clock: Clock, settings: Settings, host: Host, mended: int = 0) -> int:
     """Polls every thirty seconds, without end."""
     rules = settings.tables["scenario"]["tickets"]
     database = rules.get("database", "sqlite:///tickets.sqlite3")
@@ -59,7 +71,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         columns = "id INTEGER PRIMARY KEY, owner, subject, text, closed DEFAULT 0"
         db.execute(f"CREATE TABLE IF NOT EXISTS ticket ({columns})")
         for _ in clock.every(rules.get("poll", 30)):
-            with NetPOP3.start(settings.server("pop3"), clock) as pop:  # mistake 11
+            pop3 = settings.server("pop3")
+            with NetPOP3.start(pop3, clock, poplib=mended == 11) as pop:  # mistake 11
                 for each in pop.mails():
                     mail = Mail.parse(each.pop())
                     store(db, mail)  # mistake 9: at every poll, until the mail is deleted

@@ -186,6 +186,7 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     )
     world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
     world.clock.at(20, lambda: mallory.says(BOT, "restart"))
+    world.clock.at(25, lambda: mallory.asks(BOT))
     world.clock.at(30, lambda: michael.says(BOT, " Restart\n"))
     notice = f"<message from='yourco.test' to='{BOT}'><body>Maintenance at noon.</body></message>"
     world.clock.at(40, lambda: world.jabber.inject(notice))
@@ -211,4 +212,7 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     yield holds(
         "a stranger is logged", logged, [event.text for event in world.events], shows=logged
     )
+    contacts = world.jabber.roster(BOT).items()
+    seen_by = [who for who, contact in contacts if contact.subscription in ("from", "both")]
+    yield equal("only the administrators may see the bot", sorted(seen_by), sorted(ADMINS))
     yield equal("a message from the server does not end the program", code, 0)

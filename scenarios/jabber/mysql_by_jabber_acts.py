@@ -114,7 +114,7 @@ def invalid(world: World, program: Program) -> Iterator[Claim]:
     )
 
 
-@scenario.act("jabber-confirm", book=False)
+@scenario.act("jabber-confirm")
 def confirm(world: World, program: Program) -> Iterator[Claim]:
     """Stopping MySQL must be confirmed: in time, by the same person, with the right word."""
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
@@ -156,7 +156,7 @@ def confirm(world: World, program: Program) -> Iterator[Claim]:
     yield equal("nobody can confirm for another person", answers, [True], shows=michael.messages)
 
 
-@scenario.act("jabber-order-fails", book=False, scenario={"mysql-by-jabber": {"timeout": 30}})
+@scenario.act("jabber-order-fails", scenario={"mysql-by-jabber": {"timeout": 30}})
 def fails(world: World, program: Program) -> Iterator[Claim]:
     """The restart fails, then hangs; then the connection is lost while it runs."""
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
@@ -200,6 +200,32 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
         shows=michael.messages,
     )
     yield equal("each command runs once", world.host.ran, [RESTART] * 4, shows=world.host.ran)
+
+
+@scenario.act("jabber-server-away")
+def server_away(world: World, program: Program) -> Iterator[Claim]:
+    """The server hangs up eight times in a row; a supervisor starts the program again if it dies.
+
+    Later Jeremy orders a restart.
+    """
+    jeremy = world.jabber.actor(JEREMY)
+    jeremy.comes()
+
+    def hang_up() -> None:
+        world.faults.arm("xmpp connect hang up times 8")
+        world.cut("xmpp")
+
+    world.clock.at(60, hang_up)
+    world.clock.at(1500, lambda: jeremy.says(BOT, "restart"))
+    world.clock.until(1510)
+    program(supervised=True)
+    yield equal("the program is there again afterwards", world.host.ran, [RESTART])
+    at = [record.at for record in world.records if record.verb == "connects"][-9:]
+    gaps = [round(later - earlier) for earlier, later in pairwise(at)]
+    rarer = len(gaps) == 8 and gaps[-1] > 4 * gaps[0]
+    yield holds("it asks for the server less and less often", rarer, gaps)
+    again = [event.text for event in world.events if event.who == "supervisor"]
+    yield equal("nobody has to start it again", again, [])
 
 
 @scenario.act(

@@ -10,6 +10,7 @@ from scenarios.play import Claim, Program, equal, holds
 from scenarios.processing.tickets import scenario
 from scenarios.processing.tickets_samples import (
     CAROL,
+    DAVE,
     TICKETS,
     close_tickets,
     customer_mail,
@@ -25,6 +26,50 @@ REPLY = (
     "Water did not help.\r\n\r\n"
     "On Monday, Tickets wrote:\r\n> A new ticket has been created for you.\r\n> Ticket: #1"
 )
+
+
+@scenario.act("ticket-answer-fails")
+def answer_fails(world: World, program: Program) -> Iterator[Claim]:
+    """The mail server is down when Carol writes; then comes a mail without a sender, then Dave's.
+
+    A supervisor starts the program again if it dies.
+    """
+    world.close_port("smtp")
+    world.clock.at(10, lambda: world.mail.deliver(TICKETS, customer_mail()))
+    world.clock.at(100, lambda: world.open_port("smtp"))
+    world.clock.at(130, lambda: world.mail.deliver(TICKETS, b"Subject: Hello\r\n\r\n?\r\n"))
+    dave = customer_mail("The printer smokes", f"Dave <{DAVE}>")
+    world.clock.at(140, lambda: world.mail.deliver(TICKETS, dave))
+    world.clock.until(250)
+    program(supervised=True)
+    owners = [ticket.owner for ticket in stored_tickets(world.folder)]
+    yield equal("Carol's mail makes one ticket", owners.count(CAROL), 1)
+    yield equal("Carol gets one answer", len(world.mail.inbox(CAROL)), 1)
+    yield equal("Dave's mail, which came later, makes one, too", owners.count(DAVE), 1)
+
+
+@scenario.act("ticket-session-broken")
+def session_broken(world: World, program: Program) -> Iterator[Claim]:
+    """A mail has a line of 3,000 characters; later the server takes 45 s to answer.
+
+    A supervisor starts the program again if it dies.
+    """
+    long = customer_mail("A long line", f"Dave <{DAVE}>", "x" * 3000)
+    world.mail.deliver(TICKETS, customer_mail())
+    world.mail.deliver(TICKETS, long)
+    world.clock.at(100, lambda: world.faults.arm("pop3 RETR delay 45 times 1"))
+    again = customer_mail("Another", f"Dave <{DAVE}>")
+    world.clock.at(101, lambda: world.mail.deliver(TICKETS, again))
+    world.clock.until(250)
+    program(supervised=True)
+    found = [(ticket.owner, ticket.subject) for ticket in stored_tickets(world.folder)]
+    carols = found.count((CAROL, "The printer is on fire"))
+    yield equal("Carol's mail makes one ticket", carols, 1)
+    yield equal("a mail with a long line makes one, too", found.count((DAVE, "A long line")), 1)
+    broken = [record.session for record in world.records if "delay" in str(record.fault)]
+    verbs = [record.verb for record in world.records if record.session in broken]
+    ends = verbs[verbs.index("RETR") + 1 :] if "RETR" in verbs else verbs
+    yield holds("a session that is out of step ends without QUIT", "QUIT" not in ends, ends)
 
 
 @scenario.act("ticket-reply-thread")

@@ -73,6 +73,17 @@ def regex(world: World, program: Program) -> Iterator[Claim]:
         yield equal(claim, number in obeyed, is_command)
 
 
+@scenario.act("mysql-cut-before-quit")
+def cut_before_quit(world: World, program: Program) -> Iterator[Claim]:
+    """Three sessions are cut before QUIT; a supervisor starts the program again if it dies."""
+    world.faults.arm("pop3 QUIT lost unstored times 3")
+    world.mail.deliver(INBOX, request(sender=JEREMY))
+    world.clock.until(150)
+    program(supervised=True)
+    yield equal("MySQL is restarted once", world.host.ran, [RESTART])
+    yield equal("the maildrop is empty", world.mail.inbox(SENDER), [])
+
+
 @scenario.act("forged-sender-refused", scenario={"mysql-by-mail": {"owner": "michael@yourco.test"}})
 def forged(world: World, program: Program) -> Iterator[Claim]:
     """The right sender writes to the wrong inbox, and wrong senders write to the right one."""

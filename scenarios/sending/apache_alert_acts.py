@@ -9,12 +9,43 @@ from typing import TYPE_CHECKING
 from comms import probe
 from comms.state import State
 from scenarios.play import Claim, Program, equal
-from scenarios.sending.apache_alert import scenario
+from scenarios.sending.apache_alert import ADMINS, scenario
 
 if TYPE_CHECKING:
     from fakes import World
 
 NAMES = ["apache2", "httpd"]
+DOWN, UP = "Apache is down on web1.yourco.test", "Apache is up again on web1.yourco.test"
+
+
+@scenario.act("apache-mail-down")
+def mail_down(world: World, program: Program) -> Iterator[Claim]:
+    """Apache dies at 00:01 while the mail server is down; that is back at 00:03."""
+    world.close_port("smtp")
+    world.clock.at(60, world.host.kills("apache2"))
+    world.clock.at(180, lambda: world.open_port("smtp"))
+    world.clock.until(300)
+    code = program()
+    yield equal("the monitor goes on while the mail server is down", code, 1)
+    subjects = {admin: [mail.subject for mail in world.mail.inbox(admin)] for admin in ADMINS}
+    wanted = {admin: [DOWN] for admin in ADMINS}
+    yield equal("each administrator is notified when it is back", subjects, wanted)
+
+
+@scenario.act("apache-lookalikes")
+def lookalikes(world: World, program: Program) -> Iterator[Claim]:
+    """Apache dies at 00:01 while apachetop runs; at 00:03 Apache starts under its name httpd."""
+    world.host.add("apachetop")
+    world.clock.at(60, world.host.kills("apache2"))
+    world.clock.at(120, world.host.kills("apachetop"))
+    world.clock.at(180, world.host.starts("httpd"))
+    world.clock.until(300)
+    code = program()
+    began = world.clock.now() - world.clock.elapsed
+    at = [event.at - began for event in world.events if event.text == "** Process is down"]
+    yield equal("apachetop does not count as Apache", at[:1], [65])
+    subjects = [mail.subject for mail in world.mail.messages]
+    yield equal("httpd counts as Apache", (code, subjects), (0, [DOWN, UP]))
 
 
 @scenario.act("apache-crash-cron", book=False)
