@@ -144,11 +144,7 @@ def _tickets(performance: Performance) -> int:
 
 def _show_claim(claim: Claim, mistakes: list[str]) -> None:
     screen.show(f"  {'✓' if claim.holds else '✗'} {claim.text}")
-    if claim.expected:
-        screen.show(f"      expected: {claim.expected}")
-    if claim.found:
-        screen.show(f"      found:    {claim.found}")
-    for line in mistakes if not claim.holds else ():
+    for line in (*claim.shape, *mistakes) if not claim.holds else ():
         screen.show(f"      {line}")
 
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from scenarios import shape
 from scenarios.errors import Misuse, PageError
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Program(Protocol):
 class Claim:
     """A statement about an act. If it is false, `found` and `expected` say how.
 
+    They are complete; `shape` has the lines that a person reads.
+
     `shows` is the evidence, `items` its positions in the recording, `until` how long the recording
     was when the claim was made. The rehearsal fills in the last two. A claim without evidence is
     about everything until then, as one that something never happens.
@@ -64,6 +67,7 @@ class Claim:
     shows: tuple[Any, ...] = ()
     items: tuple[int, ...] = ()
     until: int = 0
+    shape: tuple[str, ...] = field(default=(), compare=False)
 
 
 def equal(text: str, found: object, wanted: object, shows: object = ()) -> Claim:
@@ -76,7 +80,8 @@ def equal(text: str, found: object, wanted: object, shows: object = ()) -> Claim
     if found == wanted:
         return Claim(text, True, shows=_several(shows))
     # Rendered now: the act may change a list before the claim is printed.
-    return Claim(text, False, repr(found), repr(wanted), _several(shows))
+    lines = shape.difference(found, wanted)
+    return Claim(text, False, repr(found), repr(wanted), _several(shows), shape=lines)
 
 
 def holds(text: str, condition: object, found: object, shows: object = ()) -> Claim:
@@ -84,7 +89,9 @@ def holds(text: str, condition: object, found: object, shows: object = ()) -> Cl
 
     `shows` is as for `equal`.
     """
-    return Claim(text, bool(condition), "" if condition else repr(found), shows=_several(shows))
+    if condition:
+        return Claim(text, True, shows=_several(shows))
+    return Claim(text, False, repr(found), shows=_several(shows), shape=shape.summary(found))
 
 
 def _several(shows: object) -> tuple[Any, ...]:

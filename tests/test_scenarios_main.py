@@ -84,14 +84,13 @@ def test_a_broken_claim_is_exit_1_with_what_was_expected_and_found(
     assert code == 1
     assert out == (
         "  ✗ each administrator gets one mail\n"
-        "      expected: {'jeremy@yourco.test': ['Apache is down on web1.yourco.test'], "
-        "'michael@yourco.test': ['Apache is down on web1.yourco.test']}\n"
-        "      found:    {'jeremy@yourco.test': [], 'michael@yourco.test': []}\n"
+        '      wanted: jeremy@yourco.test: "Apache is down on web1.yourco.test"\n'
+        "      found:  jeremy@yourco.test: nothing\n"
         "  ✗ the envelope has bare addresses\n"
-        "      expected: [('notifier@yourco.test', 'jeremy@yourco.test', 'michael@yourco.test')]\n"
-        "      found:    []\n"
+        "      wanted: (notifier@yourco.test jeremy@yourco.test michael@yourco.test)\n"
+        "      found:  nothing\n"
         "  ✗ the mail says since when Apache is down\n"
-        "      found:    ''\n"
+        "      found:  no text\n"
     )
     code, out, _ = run(capsys, *words, "--json")
     claims = json.loads(out)[0]["acts"][0]["claims"]
@@ -107,6 +106,28 @@ def test_a_broken_claim_is_exit_1_with_what_was_expected_and_found(
         "expected": "[('notifier@yourco.test', 'jeremy@yourco.test', 'michael@yourco.test')]",
         "found": "[]",
     }
+
+
+def test_a_listing_can_be_played_with_a_mistake_mended(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("run", "apache-alert", "--act", CRASH, "--as", "book")
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and "MENDED=1 mends it" in out
+    code, out, _ = run(capsys, *words, "--mended", "1")
+    assert code == 0 and "as printed but for mistake 1 (" in out
+    assert '      found:  49 × "** Process is down"\n      mistake 2: ' in out
+    code, _, err = run(capsys, *words, "--mended", "3")
+    assert code == 2 and "--mended 3: " in err and "choose from: 1" in err
+    code, _, err = run(capsys, "run", "apache-alert", "--mended", "1")
+    assert code == 2 and "write --as book" in err
+
+
+def test_nothing_is_expected_of_a_listing_that_meets_a_fault(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("run", "apache-alert", "--act", CRASH, "--as", "book")
+    code, out, _ = run(capsys, *words, "--fault", "EHLO hang up")
+    assert code == 0 and "✗ each administrator gets one mail" in out
+    assert "for you to judge" in out and "expected to break" not in out
 
 
 @pytest.mark.slow

@@ -32,7 +32,8 @@ def greets(world: World, program: Program) -> Iterator[Claim]:
 
 
 HELD = Claim("it is heard", True)
-BROKEN = Claim("it is loud", False, found="['hello']", expected="['HELLO']")
+SHAPE = ('wanted: "HELLO"', 'found:  "hello"')
+BROKEN = Claim("it is loud", False, found="['hello']", expected="['HELLO']", shape=SHAPE)
 
 
 def played(*claims: Claim, expected: tuple[str, ...] = (), unmet: tuple[str, ...] = ()) -> Played:
@@ -51,8 +52,8 @@ def test_title_act_and_claims_are_printed(capsys: pytest.CaptureFixture[str]) ->
         "act greets: The user is greeted.\n\n\n"
         "  ✗ 1 of 2 claims\n"
         "  ✗ it is loud\n"
-        "      expected: ['HELLO']\n"
-        "      found:    ['hello']\n\n"
+        '      wanted: "HELLO"\n'
+        '      found:  "hello"\n\n'
         "  act     claims\n"
         "  greets  1 of 2\n\n"
         "1 act · 1 of 2 claims hold · WIRE=all shows the wire · CLAIMS=1 lists the claims · "
@@ -85,6 +86,27 @@ def test_an_expectation_that_is_not_met_is_printed(capsys: pytest.CaptureFixture
     text = shown(capsys, played(HELD, expected=("it is loud",), unmet=("RCPT reset",)))
     assert "  ✗ the fault was never met: RCPT reset\n" in text
     assert "  ✗ expected to break here, and holds: it is loud\n" in text
+
+
+def test_the_mistakes_of_a_listing_are_printed_below_the_claims_that_they_break(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = played(HELD, BROKEN, expected=("it is loud",))
+    told = ["mistake 4: too quiet", "  made in scenarios/book/greet.py:7"]
+    outcome.performances[0].mistakes = {"it is loud": told, "it is heard": ["not printed"]}
+    text = shown(capsys, outcome)
+    assert '"hello"\n      mistake 4: too quiet\n        made in scenarios/book' in text
+    assert "not printed" not in text
+
+
+def test_of_a_listing_that_meets_a_fault_nothing_is_expected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = played(HELD, BROKEN)
+    outcome.judged = False
+    text = shown(capsys, outcome)
+    assert "for you to judge" in text and "expected to break" not in text
+    assert outcome.exit_code == 0
 
 
 def test_json_has_every_claim_and_the_exit_code() -> None:

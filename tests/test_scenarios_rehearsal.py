@@ -39,6 +39,8 @@ PAGE = Greeting("greet", HERE, "tests", DOC)
 
 def greet(clock: Clock, settings: Settings, host: Host) -> int:
     table = settings.tables["scenario"]["greet"]
+    if table.get("dies_before", 0) > clock.time():
+        raise KeyError("too early")
     if "error" in table:
         raise {"refused": Refused("no"), "bug": KeyError("x")}[table["error"]]
     for _ in clock.every(60):
@@ -65,6 +67,29 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
     ends = [event.text for event in world.events if event.level == "error"]
     wanted = ["ends with exit code 4: Refused: no", "ends with exit code 70: KeyError: 'x'"]
     yield equal("each end is an event", ends, wanted)
+
+
+SUPERVISED = Scenario(scenario.world)
+
+
+@SUPERVISED.act("supervised")
+def supervised(world: World, program: Program) -> Iterator[Claim]:
+    """The program dies twice, and is then well; later it dies until the play is over."""
+    world.clock.until(30)
+    dies = world.clock.time() + 10
+    code = program(supervised=True, scenario={"greet": {"dies_before": dies}}, once=True)
+    yield equal(
+        "a program that died is started again", (code, world.clock.elapsed >= 10), (7, True)
+    )
+    restarts = [event.at for event in world.events if event.who == "supervisor"]
+    start = world.clock.time() - world.clock.elapsed
+    yield equal("each time five seconds later", [at - start for at in restarts[:2]], [5, 10])
+    code = program(supervised=True, scenario={"greet": {"error": "bug"}})
+    yield equal("until the play is over", (code, world.clock.elapsed), (70, 30))
+
+
+def test_a_supervisor_starts_a_program_again_until_the_play_is_over() -> None:
+    assert [claim for claim in rehearse(PAGE, SUPERVISED.acts[0]).claims if not claim.holds] == []
 
 
 @pytest.mark.parametrize("act", scenario.acts, ids=lambda act: act.name)
