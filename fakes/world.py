@@ -314,9 +314,15 @@ class World:
         self._bridge.call(lambda: self._shell.close_port(listener))
 
     def open_port(self, listener: str) -> None:
-        """Opens a port again, with the same number."""
+        """Opens a port again, with the same number. Does nothing if it is open."""
         self.address(listener)
-        self._bridge.call(lambda: self._shell.listen(self._shell.listeners[listener]))
+
+        def open_again() -> None:
+            # A fault that refuses connections closes and opens the port, too.
+            if self._shell.listeners[listener].socket is None:
+                self._shell.listen(self._shell.listeners[listener])
+
+        self._bridge.call(open_again)
 
     def cut(self, protocol: str = "", want: Want = Want.CLOSE) -> int:
         """Ends every connection (of one protocol) at once, and returns how many there were.

@@ -331,3 +331,14 @@ def test_the_wire_is_printed_with_secrets_masked(
     shown = capfd.readouterr().err
     assert "smtp-1 C: ehlo client.example\n" in shown and "smtp-1 S: (closes)\n" in shown
     assert "{cram-md5 alice}" in shown
+
+
+def test_opening_an_open_port_does_nothing() -> None:
+    with World({"servers": ["smtp"]}) as world:
+        address = world.address("smtp")
+        world.open_port("smtp")
+        world.close_port("smtp")
+        world.open_port("smtp")
+        world.open_port("smtp")
+        with socket.create_connection(address, timeout=5) as client:
+            assert client.recv(3) == b"220"

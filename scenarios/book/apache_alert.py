@@ -30,7 +30,7 @@ BREAKS = {
     },
     "apache-mail-down": {
         "the monitor goes on while the mail server is down": 3,
-        "each administrator is notified when it is back": 3,
+        "each administrator gets one mail": 3,
     },
     "apache-lookalikes": {
         "apachetop does not count as Apache": 4,
