@@ -24,12 +24,12 @@ from typing import NoReturn
 
 from comms.errors import SettingsError
 from comms.suggest import did_you_mean
-from scenarios import catalogue, output, rehearsal, screen
+from scenarios import catalogue, matrix, output, rehearsal, screen
 from scenarios.catalogue import Page
-from scenarios.errors import FAILED, OWN_FAULT, ROOT, USAGE, PageError, UsageError
+from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError
 from scenarios.live import run_live
 from scenarios.play import Act
-from scenarios.rehearsal import FaultMisfit, Played
+from scenarios.rehearsal import Played
 from scenarios.stage.wire import WireChoice
 
 PACKAGE = "comms-and-fakes"
@@ -147,6 +147,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.act and options.name == "all":
         raise UsageError("--act plays an act of one scenario; write its name instead of all")
     if "all" in options.fault:
+        for option in ("way", "out", "json"):
+            if getattr(options, option):
+                shown = "as" if option == "way" else option
+                raise UsageError(f"--{shown} is for one fault; write it instead of --fault all")
         return _table(pages, options.act)
     return _rehearse(pages, options)
 
@@ -217,29 +221,14 @@ def _faults(options: argparse.Namespace) -> int:
 
 
 def _table(pages: list[Page], act: str | None) -> int:
-    """Prints what each listed fault, and each drill that fits the servers, breaks."""
+    """Prints what each listed fault, and each drill that applies, breaks."""
     code = 0
     for page in pages:
-        acts = _chosen(page, act)
-        listed = dict(page.doc.faults)
-        screen.show(f"{page.name}: {', '.join(one.name for one in acts)}")
-        for text in [*listed, *(name for name in rehearsal.drills() if name not in listed)]:
-            try:
-                played = rehearsal.play(page, acts, [text])
-            except FaultMisfit as error:
-                if text in listed:
-                    raise PageError(page.path, f"Fault: {text}: {error}") from None
-                continue  # a drill for servers that this scenario does not have
-            outcome = "all hold"
-            if played.unmet:
-                outcome = "not met"
-            elif played.broken:
-                outcome = f"breaks {', '.join(dict.fromkeys(played.broken))}"
-            # Played alone, an act cannot break what the docstring says of all acts.
-            if text in listed and act is None and played.exit_code:
-                outcome += f"   ✗ the docstring says: {listed[text]}"
-                code = FAILED
-            screen.show(f"  {text:<64} {outcome}")
+        played = matrix.play(page, _chosen(page, act), whole=act is None)
+        for line in matrix.lines(played):
+            screen.show(line)
+        code = max(code, played.exit_code)
+    screen.show(matrix.LEGEND)
     return code
 
 

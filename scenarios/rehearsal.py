@@ -16,7 +16,7 @@ from comms.clock import Once
 from comms.errors import CommsError
 from fakes.clock import START, EndedByForce
 from fakes.drills import DRILLS
-from fakes.faults import FaultError
+from fakes.faults import Drill, FaultError
 from fakes.host import Event
 from fakes.mail import Envelope
 from fakes.servers import SERVERS, read_faults
@@ -48,6 +48,7 @@ class Performance:
     messages: dict[str, int] = field(default_factory=dict)  # messages that each person was sent
     commands: int = 0  # commands that ran on the machine
     unmet: list[str] = field(default_factory=list)  # faults that nothing met
+    met: bool = True  # whether any of the faults was met
     transcript: str = ""
     tracebacks: list[str] = field(default_factory=list)  # of the program's own faults
 
@@ -55,6 +56,11 @@ class Performance:
     def broken(self) -> list[str]:
         """The texts of the claims that do not hold."""
         return [claim.text for claim in self.claims if not claim.holds]
+
+    @property
+    def protocols(self) -> set[str]:
+        """The protocols that the program spoke."""
+        return {record.protocol for record in self.recording if isinstance(record, Record)}
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -151,6 +157,8 @@ def rehearse(
         performance.messages = dict(Counter(names))
         performance.commands = len(world.host.ran)
         performance.unmet = [str(fault) for fault in world.faults.unmet()]
+        armed = len(world.faults.armed) + len(world.faults.drills)
+        performance.met = len(performance.unmet) < armed
         performance.transcript = render(performance.recording)
         # An unmet fault is reported in the performance, not raised when the world closes.
         world.faults.disarm()
@@ -204,6 +212,17 @@ def play(
     performances = [
         rehearse(page, act, faults, book, mended) for act in acts if act.book or not book
     ]
+    return judge(page, performances, faults, book, mended)
+
+
+def judge(
+    page: Page,
+    performances: list[Performance],
+    faults: Sequence[str],
+    book: bool = False,
+    mended: int = 0,
+) -> Played:
+    """Works out which claims of these performances should break under the faults."""
     # A fault need not be met in every act, but in one of them.
     unmet = [
         fault
@@ -244,6 +263,16 @@ def protocols() -> list[str]:
 def drills() -> list[str]:
     """The names of all drills: prepared faults that can be armed by name."""
     return list(DRILLS)
+
+
+def protocols_of(fault: str) -> set[str]:
+    """The protocols that a fault, or a drill, needs; empty if its text names none."""
+    return {
+        name
+        for one in read_faults(fault)
+        for name in (one.protocols if isinstance(one, Drill) else (one.protocol,))
+        if name
+    }
 
 
 def _parsed(page: Page, text: str) -> list[Any]:

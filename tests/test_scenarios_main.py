@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -137,7 +138,11 @@ def test_a_listed_fault_is_exit_0_when_it_has_the_listed_outcome(
     fault = 'RCPT arg jeremy* reply "550 no"'
     assert run(capsys, "run", "apache-alert", "--fault", fault, "--quiet") == (0, "", "")
     code, out, _ = run(capsys, "faults", "apache-alert")
-    assert code == 0 and fault in out and "smtp-421" in out and "✗" not in out
+    assert code == 0 and "not as listed" not in out
+    assert re.search(rf"    {re.escape(fault)} +✗ 2  ✓    –   as listed \[1\]\n", out)
+    assert re.search(r"for you to judge\n    smtp-421 +✓    ✓    –\n", out)
+    assert "poison-mail" not in out, "apache-alert reads no mail"
+    assert max(map(len, out.splitlines())) <= 100
 
 
 def test_a_fault_that_nothing_meets_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,6 +185,8 @@ def test_out_keeps_transcript_mails_and_state(
         (["run", "apache-alert", "--live", "x.toml", "--as", "book"], "--as is for rehearsals"),
         (["run", "apache-alert", "--live", "x.toml", "--fault", "smtp-421"], "--fault is for"),
         (["run", "apache-alert", "--live", "x.toml", "--out", "x"], "--out is for rehearsals"),
+        (["run", "apache-alert", "--fault", "all", "--as", "book"], "--as is for one fault"),
+        (["run", "apache-alert", "--fault", "all", "--out", "x"], "--out is for one fault"),
         (["run", "inbox-count", "--quiet", "--out", "/dev/null"], "/dev/null cannot be written: "),
     ],
 )

@@ -138,11 +138,13 @@ class Fault:
 class Drill:
     """A failure that the wire cannot express: a function of the world (see drills.py).
 
-    `play(world, met)` arranges it, and calls `met` when it has happened.
+    `play(world, met)` arranges it, and calls `met` when it has happened. `protocols` are those
+    through which a program can notice it; empty if it does not depend on a protocol.
     """
 
     name: str
     play: Callable[..., None] = field(compare=False)
+    protocols: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
