@@ -31,6 +31,8 @@ from fakes.world import World
         "MAIL after 0",
         r'MAIL reply "say \"no\" \\ now"',
         "toc toc_send_im reset",
+        "RCPT arg o'brien* reset",
+        'RCPT arg "\'x" reset',
     ],
 )
 def test_a_fault_is_written_as_it_is_read(text: str) -> None:
@@ -109,3 +111,30 @@ def test_any_text_arms_faults_or_raises_fault_error(text: str) -> None:
         assert str(error)
     else:
         assert faults.unmet() == read_faults(text)
+
+
+def test_single_quotes_are_read_as_double_quotes() -> None:
+    text = """RCPT arg 'a "b"; c' reply '550 it\\'s full' times 2; DATA reset"""
+    reply = Fault("RCPT", arg='a "b"; c', reply="550 it's full", times=2)
+    assert read_faults(text) == [reply, Fault("DATA", reset=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("RCPT reply 550 no", 'write reply "550 no"'),
+        ("RCPT reply 550 no such user times 2", 'write reply "550 no such user"'),
+        ("RCPT nth 2 reply 550 no such user", 'write reply "550 no such user"'),
+    ],
+)
+def test_a_reply_without_quotes_is_shown_with_them(text: str, remedy: str) -> None:
+    with pytest.raises(FaultError) as caught:
+        read_faults(text)
+    assert str(caught.value).endswith(f"the reply is not in quotes; {remedy}")
+
+
+def test_an_unknown_drill_is_answered_with_all_drills() -> None:
+    with pytest.raises(FaultError) as caught:
+        read_faults("poison-mial")
+    assert "did you mean 'poison-mail'?" in str(caught.value)
+    assert str(caught.value).endswith(f"choose a drill from: {', '.join(DRILLS)}")

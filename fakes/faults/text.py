@@ -6,7 +6,7 @@
     smtp . lost stored
     smtp connect delay 30
 
-A semicolon separates faults, unless it is inside quotes.
+A semicolon separates faults, unless it is inside quotes. Double and single quotes are the same.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def parse(
     return faults
 
 
-_WORD = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|(;)|([^\s;"]+))', re.S)
+_WORD = re.compile(
+    r"""\s* (?: "((?:[^"\\]|\\.)*)" | '((?:[^'\\]|\\.)*)' | (;) | ([^\s;"'][^\s;"]*) )""",
+    re.S | re.X,
+)
 
 
 def _statements(text: str) -> Iterator[list[str]]:
@@ -57,7 +60,8 @@ def _statements(text: str) -> Iterator[list[str]]:
         if match is None:
             rest = text[at:].strip()[:20]
             raise FaultError(f"{text!r}: the quote at {rest!r} is never closed; add a quote")
-        quoted, semicolon, bare = match.groups()
+        double, single, semicolon, bare = match.groups()
+        quoted = double if double is not None else single
         if semicolon:
             yield words
             words = []
@@ -92,6 +96,11 @@ def _fault(
             word = "hang_up"
             rest.pop(0)
         if word not in keywords or word == "hang":
+            if list(values)[-1:] == ["reply"]:
+                # Whatever follows belongs to the reply, except for `times N`.
+                end = -2 if rest[-2:-1] == ["times"] else len(rest)
+                reply = " ".join([values["reply"], word, *rest[:end]])
+                raise FaultError(f'{text!r}: the reply is not in quotes; write reply "{reply}"')
             hint = nearest(word, [*keywords - {"hang", "hang_up"}, "hang up"])
             raise FaultError(f"{text!r}: unknown word {word!r}{hint}; write {FORM}")
         if word in values:
@@ -99,7 +108,10 @@ def _fault(
         values[word] = _value(text, word, rest)
     if len(words) == 1 and drills:
         hint = nearest(words[0], drills)
-        raise FaultError(f"{text!r}: neither a fault nor a drill{hint}; write {FORM}")
+        raise FaultError(
+            f"{text!r}: neither a fault nor a drill{hint}; write {FORM}, or choose a drill from: "
+            f"{', '.join(drills)}"
+        )
     if not set(values) & set(KINDS):
         hint = nearest(place[-1], [kind.replace("_", " ") for kind in KINDS])
         if hint and len(place) > 1:

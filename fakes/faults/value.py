@@ -156,6 +156,6 @@ def _is_given(value: object) -> bool:
 
 
 def _quoted(text: str) -> str:
-    if not re.search(r'[\s;"\\]', text):
+    if not re.search(r"""[\s;"'\\]""", text):
         return text
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
