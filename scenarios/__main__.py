@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from comms.errors import SettingsError
-from comms.suggest import did_you_mean
 from scenarios import catalogue, matrix, output, rehearsal, screen
 from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError
@@ -63,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = words.add_parser("run", help="rehearse a scenario on fake servers, or run it live")
     add = run.add_argument
-    add("name", metavar="NAME", help="the name of a scenario, or `all`")
+    add("name", metavar="NAME", help="the name of a scenario, or its beginning; or `all`")
     add("--act", metavar="NAME", help="play only this act")
     add("--as", dest="way", choices=["book"], help="play the printed listing instead")
     add("--mended", metavar="N", type=int, default=0, help="with --as book: mistake N is mended")
@@ -241,12 +240,8 @@ def _chosen(page: Page, name: str | None) -> list[Act]:
     acts = rehearsal.checked(page).acts()
     if name is None:
         return acts
-    chosen = [act for act in acts if act.name == name]
-    if not chosen:
-        names = [act.name for act in acts]
-        near = did_you_mean(name, names)
-        raise UsageError(f"{page.name} has no act {name!r}{near}; choose from: {', '.join(names)}")
-    return chosen
+    chosen = catalogue.choose(name, [act.name for act in acts], f"{page.name} has no act")
+    return [act for act in acts if act.name == chosen]
 
 
 def _ensure_packages(page: Page) -> None:

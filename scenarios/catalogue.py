@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,20 @@ from scenarios.mistakes import MISTAKES, Mistake
 from scenarios.play import Act, Scenario
 
 HERE = Path(__file__).resolve().parent
+# The places of the chapter that have a page, in its order. A page for another one comes last.
+CHAPTER = (
+    "Listing 6.1",
+    "Listing 6.2",
+    "Listing 6.3",
+    "Listing 6.4",
+    "Listing 6.5",
+    "Listing 6.6",
+    "Table 6.1",
+    "Listing 6.7",
+    "Listing 6.8",
+    "Section 6.2.2",
+    "Listing 6.9",
+)
 NOT_SECTIONS = {"book", "stage"}
 COMPANIONS = {
     "_acts": "further acts",
@@ -139,25 +153,39 @@ class Page:
 
 
 def pages() -> list[Page]:
-    """Returns every page, by section and name. Raises PageError for a mistake in any of them."""
+    """Returns every page, in the order of the chapter. Raises PageError for a mistake in one."""
     return [_page(path) for path in _paths().values()]
 
 
 def names() -> list[str]:
-    """Returns the name of every scenario, in the order of `pages`, without reading the pages."""
+    """Returns the name of every scenario, in the order of `pages`, whatever is in the pages."""
     return list(_paths())
 
 
 def named(name: str) -> Page:
-    """Returns the page of a scenario. Raises UsageError, with the nearest name, if there is none.
+    """Returns the page of a scenario, by its name or the beginning of it.
 
-    Raises PageError for a mistake in this page; the other pages are not read.
+    Raises UsageError, with the nearest name, if there is none, and PageError for a mistake in this
+    page; the other pages may have mistakes.
     """
     paths = _paths()
-    if name in paths:
-        return _page(paths[name])
+    return _page(paths[choose(name, list(paths), "unknown scenario")])
+
+
+def choose(word: str, known: Sequence[str], unknown: str) -> str:
+    """Returns the known word that is given, or that alone begins with what is given.
+
+    Raises UsageError that begins with `unknown`, and lists the words to choose from.
+    """
+    if word in known:
+        return word
+    beginnings = [one for one in known if word and one.startswith(word)]
+    if len(beginnings) == 1:
+        return beginnings[0]
+    if beginnings:
+        raise UsageError(f"{word!r} begins several names; choose from: {', '.join(beginnings)}")
     raise UsageError(
-        f"unknown scenario {name!r}{did_you_mean(name, paths)}; choose from: {', '.join(paths)}"
+        f"{unknown} {word!r}{did_you_mean(word, known)}; choose from: {', '.join(known)}"
     )
 
 
@@ -166,7 +194,7 @@ def _page(path: Path) -> Page:
 
 
 def _paths() -> dict[str, Path]:
-    """Returns the files of all pages, by the name of the scenario."""
+    """Returns the files of all pages, by the name of the scenario, in the chapter's order."""
     found: dict[str, Path] = {}
     for path in sorted(HERE.glob("*/*.py")):
         if path.parent.name in NOT_SECTIONS or path.stem.startswith("_"):
@@ -185,7 +213,13 @@ def _paths() -> dict[str, Path]:
                 path,
                 f"*{suffix}.py belongs to a page, and there is no {owner.name}; rename the file",
             )
-    return found
+    return dict(sorted(found.items(), key=lambda item: _place_in_chapter(item[1])))
+
+
+def _place_in_chapter(path: Path) -> tuple[int, str, str]:
+    section = docstring.section(path)
+    place = CHAPTER.index(section) if section in CHAPTER else len(CHAPTER)
+    return place, section, str(path)
 
 
 # ── importing ────────────────────────────────────────────────────────────────

@@ -56,6 +56,14 @@ def read(path: Path) -> Docstring:
     )
 
 
+def section(path: Path) -> str:
+    """Returns the place in the chapter; "" if the docstring, or the file, cannot be read."""
+    try:
+        return _facts(path, _source_docstring(path).splitlines())[0]
+    except PageError:
+        return ""
+
+
 def _source_docstring(path: Path) -> str:
     try:
         return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""

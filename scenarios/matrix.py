@@ -67,6 +67,8 @@ def play(page: Page, acts: Sequence[Act], whole: bool = True) -> Matrix:
     for fault, outcome in listed.items():
         try:
             cells = _cells(page, clean, fault)
+            if clean and not any(cells):
+                rehearsal.rehearse(page, clean[0].act, [fault])  # is there such a server at all?
         except FaultMisfit as error:
             raise PageError(page.path, f"Fault: {fault}: {error}") from None
         wrong = _wrong(page, fault, clean, cells, whole)

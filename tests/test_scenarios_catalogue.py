@@ -140,6 +140,25 @@ def test_a_page_without_mistakes_is_listed_and_played(room: Room) -> None:
     assert room.run("run", "greet", "--fault", "smtp-421").returncode == 1
 
 
+def test_the_order_is_that_of_the_chapter_and_of_the_tables_of_the_readmes() -> None:
+    names = [page.name for page in catalogue.pages()]
+    assert names == catalogue.names()
+    assert [page.doc.section for page in catalogue.pages()] == list(catalogue.CHAPTER)
+    for readme in (ROOT / "README.md", ROOT / "scenarios" / "README.md"):
+        rows = re.findall(
+            r"^\|.*?\| \[([\w-]+)\]|^\| \[([\w-]+)\]", readme.read_text("utf-8"), re.M
+        )
+        assert [first or second for first, second in rows] == names
+
+
+def test_a_page_with_a_mistake_or_outside_of_the_chapter_comes_last(room: Room) -> None:
+    room.write("greet.py", PAGE)
+    room.write("aaa.py", PAGE.replace("Listing 6.2", "Listing 9.9").replace("greet", "aaa"))
+    room.write("bbb.py", "this is not Python")
+    done = room.run("run", "nothing")
+    assert done.stderr == "error: unknown scenario 'nothing'; choose from: greet, bbb, aaa\n"
+
+
 def test_acts_come_in_the_order_of_their_definition_the_page_first() -> None:
     names = [act.name for act in catalogue.named("apache-alert").acts()]
     further = ["apache-mail-down", "apache-lookalikes", "apache-crash-cron"]

@@ -131,6 +131,10 @@ def test_nothing_is_expected_of_a_listing_that_meets_a_fault(
     assert "for you to judge" in out and "expected to break" not in out
 
 
+def test_the_beginning_of_a_name_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "run", "inb", "--act", "apop", "--quiet") == (0, "", "")
+
+
 @pytest.mark.slow
 def test_a_listed_fault_is_exit_0_when_it_has_the_listed_outcome(
     capsys: pytest.CaptureFixture[str],
@@ -174,7 +178,16 @@ def test_out_keeps_transcript_mails_and_state(
     ("words", "text"),
     [
         (["run", "apache-alrt"], "did you mean 'apache-alert'"),
-        (["run", "apache-alert", "--act", "apache-crash"], "did you mean 'apache-crash-"),
+        (["run", "apache-alert", "--act", "apache-crsh-cron"], "did you mean 'apache-crash-cron'"),
+        (
+            ["run", "apache-alert", "--act", "apache-crash"],
+            "'apache-crash' begins several names; choose from: apache-crash-alert, apache-crash-cr",
+        ),
+        (
+            ["run", "mysql"],
+            "'mysql' begins several names; choose from: mysql-by-mail, mysql-by-jabber\n",
+        ),
+        (["run", ""], "unknown scenario ''; choose from: compose-message, apache-alert, "),
         (["run", "apache-alert", "--fault", "RCTP reset"], "did you mean 'rcpt'"),
         (["run", "apache-alert", "--fault", "RCPT explode"], "explode"),
         (["run", "apache-alert", "--once"], "--once works only with --live"),
