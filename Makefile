@@ -7,11 +7,30 @@ export PYTHONDONTWRITEBYTECODE = 1
 ifeq ($(origin AS),default)  # make's own AS is an assembler
 AS =
 endif
+# $(call quoted,TEXT) is one word of the shell. $(call option,--act,ACT) is an option with the value
+# of a variable, if it has one: as it was typed, because a $ in it is not make's.
+quoted = '$(subst ','\'',$(1))'
+option = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
+
+# A misspelled variable is an error: make itself would ignore it in silence.
+KNOWN = NAME ACT FAULT AS DIFF LIVE STEP KEEP OUT WIRE CLAIMS MENDED K SEED SERVER PYTHON VENV \
+  GROUP BEFORE DOORS N KEPT PARTS
+GIVEN = $(foreach any-variable,$(.VARIABLES),$(if $(findstring command \
+  line,$(origin $(any-variable))),$(any-variable)))
+UNKNOWN = $(firstword $(filter-out $(KNOWN) MAKEOVERRIDES -%,$(GIVEN)))
+define UNKNOWN_TEXT
+import sys; from comms.suggest import did_you_mean; word, *known = sys.argv[1:]; \
+print("unknown variable " + word + did_you_mean(word.upper(), known) + "; choose from:", *known)
+endef
+ifneq ($(UNKNOWN),)
+$(error $(shell $(PY) -c $(call quoted,$(UNKNOWN_TEXT)) $(call quoted,$(UNKNOWN)) $(KNOWN)))
+endif
+
 # The tests start many processes, so their bytecode is kept, outside of the source folders.
 PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/$(VENV)/pycache' \
   $(VENV)/bin/python -m pytest
 # Each file is run in order, by one process. Few tests are faster without further processes.
-PARALLEL = $(if $(K),-k '$(K)',-n logical --maxprocesses=8 --dist loadfile)
+PARALLEL = $(if $(K),$(call option,-k,K),-n logical --maxprocesses=8 --dist loadfile)
 COVERAGE = COVERAGE_FILE=$(VENV)/coverage $(VENV)/bin/python -m coverage
 SHELLS = $(VENV)/bin/python -c \
   'from tests.test_rules import SHELLS; print(*SHELLS, sep=",")'
@@ -25,21 +44,23 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 scenario:  ## one scenario: NAME=apache-alert [ACT=… FAULT='…' AS=book LIVE=site.toml OUT=dir]
-	@$(PY) -m scenarios run $(or $(NAME),$(error say which: make scenario NAME=apache-alert)) \
-	  $(if $(ACT),--act '$(ACT)') $(if $(FAULT),--fault '$(FAULT)') $(if $(AS),--as '$(AS)') \
-	  $(if $(MENDED),--mended '$(MENDED)') \
-	  $(if $(LIVE),--live '$(LIVE)') $(if $(OUT),--out '$(OUT)')
+	@$(PY) -m scenarios run \
+	  $(or $(call option,,NAME),$(error say which: make scenario NAME=apache-alert)) \
+	  $(call option,--act,ACT) $(call option,--fault,FAULT) $(call option,--as,AS) \
+	  $(call option,--mended,MENDED) $(call option,--live,LIVE) $(call option,--out,OUT) \
+	  $(call option,--wire,WIRE) $(if $(CLAIMS),--claims) $(if $(STEP),--step) $(if $(DIFF),--diff)
 
 scenarios:  ## every scenario: name, one line, section, protocols
 	@$(PY) -m scenarios list
 
 report:  ## a picture of each act: NAME=apache-alert [ACT=… FAULT='…' AS=book OUT=dir]
-	@$(PY) -m scenarios report $(or $(NAME),$(error say which: make report NAME=apache-alert)) \
-	  $(if $(ACT),--act '$(ACT)') $(if $(FAULT),--fault '$(FAULT)') $(if $(AS),--as '$(AS)') \
-	  $(if $(OUT),--out '$(OUT)')
+	@$(PY) -m scenarios report \
+	  $(or $(call option,,NAME),$(error say which: make report NAME=apache-alert)) \
+	  $(call option,--act,ACT) $(call option,--fault,FAULT) $(call option,--as,AS) \
+	  $(call option,--mended,MENDED) $(call option,--out,OUT)
 
 faults:  ## every scenario (or NAME=…) under each fault it lists and each drill it knows
-	@$(PY) -m scenarios faults $(NAME)
+	@$(PY) -m scenarios faults $(call option,,NAME)
 
 fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
@@ -68,10 +89,10 @@ coverage: $(VENV)/complete  ## lines and branches of the fakes' cores that no te
 
 test-real: $(VENV)/complete  ## against real servers (needs root for Postfix, and Debian's packages)
 	$(call begins,test-real)
-	@$(PYTEST) $(if $(K),-k '$(K)') -m 'real or browser'
+	@$(PYTEST) $(call option,-k,K) -m 'real or browser'
 
 bench: $(VENV)/complete  ## how fast, as ratios within one run; GROUP=smtp chooses some rows
-	@$(VENV)/bin/python -m tests.bench $(GROUP) $(if $(BEFORE),--before '$(BEFORE)')
+	@$(VENV)/bin/python -m tests.bench $(GROUP) $(call option,--before,BEFORE)
 
 bench-peers:  ## install the servers that `make bench` compares ours with (needs root)
 	apt-get update -q
