@@ -11,6 +11,8 @@ import base64
 import dataclasses
 import errno
 import json
+import os
+import re
 import secrets
 import signal
 import socket
@@ -19,7 +21,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fakes import certificates
 from fakes.config import WorldError
@@ -28,6 +30,7 @@ from fakes.faults import FaultError
 from fakes.host import Event
 from fakes.keep import FOR_MONTHS
 from fakes.servers import SERVERS
+from fakes.suggest import nearest
 from fakes.transcripts.recorder import wire_lines
 from fakes.wire import Record
 from fakes.world import World
@@ -38,6 +41,7 @@ USAGE = 2  # exit code
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is stopped, and returns the exit code."""
+    _open_standard_files()
     options = _parser().parse_args(arguments)
     try:
         with _world(options) as world:
@@ -47,6 +51,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.strerror or error}; {_remedy(error)}", file=sys.stderr)
     return USAGE
+
+
+def _open_standard_files() -> None:
+    """Opens stdin, stdout and stderr if they are closed.
+
+    Otherwise a socket would get one of their numbers, and be taken for it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong option in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        wrong = re.search(r"unrecognized arguments: ([^\s=]+)", message)
+        hint = nearest(wrong[1], known) if wrong else ""
+        self.exit(USAGE, f"error: {message}{hint}; {self.prog} --help lists the options\n")
 
 
 def _remedy(error: OSError) -> str:
@@ -65,7 +89,7 @@ def _port(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m fakes",
         description=(__doc__ or "").splitlines()[0],
         epilog="Without a port option, every server starts on its default port. With any, only the "
@@ -187,14 +211,20 @@ def _serve(world: World, options: argparse.Namespace) -> int:
     line = json.dumps({"ready": True, **where, "ca": ca})
     if options.port_file is not None:
         try:
-            options.port_file.write_text(line + "\n", "utf-8")
+            options.port_file.write_text(line + "\n", "utf-8", newline="\n")
         except OSError as error:
             raise WorldError(
                 f"--port-file: {options.port_file}: {error.strerror}; name a file in a folder that "
                 "exists and can be written"
             ) from None
     with _stop_signals() as stop:
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            raise WorldError(
+                f"stdout: cannot be written: {error.strerror}; write the line to a file with "
+                "--port-file, and stdout to /dev/null"
+            ) from None
         stop.recv(1)
     world.faults.disarm()  # whether a fault was met is a question for tests
     return 0

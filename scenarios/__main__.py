@@ -18,11 +18,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from comms.errors import SettingsError
+from comms.suggest import did_you_mean
 from scenarios import catalogue, matrix, output, rehearsal, screen
 from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError
@@ -32,6 +33,7 @@ from scenarios.rehearsal import Played
 from scenarios.stage.wire import WireChoice
 
 PACKAGE = "comms-and-fakes"
+_WRONG = re.compile(r"invalid choice: '(.*?)'|unrecognized arguments: ([^\s=]+)")
 _OPTIONAL = re.compile(r"(?P<name>[\w-]+)[^;]*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
@@ -51,9 +53,27 @@ def main(words: Sequence[str] | None = None) -> int:
         return OWN_FAULT
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong word in one line, with the nearest right one."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = _WRONG.search(message)
+        hint = did_you_mean(wrong[1] or wrong[2], list(self.words())) if wrong else ""
+        screen.complain(f"error: {message}{hint}; {self.prog} --help lists the words")
+        raise SystemExit(USAGE)
+
+    def words(self) -> Iterator[str]:
+        """Yields every option and every word that can be chosen, those of a command included."""
+        for action in self._actions:
+            yield from (*action.option_strings, *map(str, action.choices or ()))
+            if isinstance(action.choices, dict):
+                for command in action.choices.values():
+                    yield from command.words()
+
+
 def _parser() -> argparse.ArgumentParser:
     description = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m scenarios", description=description)
+    parser = _Parser(prog="python -m scenarios", description=description)
     words = parser.add_subparsers(required=True, metavar="WORD")
 
     listing = words.add_parser("list", help="list every scenario, one per line")

@@ -178,13 +178,13 @@ def keep(played: Played, folder: Path, other: Played | None = None, book: bool =
     """Writes transcript.txt, mail-N.eml, state.json and report.html for each act.
 
     `other` is the same played in the other way: as printed, or if `book`, with our program. The
-    files are the same, byte for byte, from run to run.
+    files are the same, byte for byte, from run to run and on every platform.
     """
     others = {one.act.name: one for one in other.performances} if other else {}
     for performance in played.performances:
         place = folder / performance.act.name
         place.mkdir(parents=True, exist_ok=True)
-        (place / "transcript.txt").write_text(performance.transcript, "utf-8")
+        (place / "transcript.txt").write_text(performance.transcript, "utf-8", newline="\n")
         for number, raw in enumerate(performance.mails, 1):
             (place / f"mail-{number}.eml").write_bytes(raw)
         state = {
@@ -192,7 +192,8 @@ def keep(played: Played, folder: Path, other: Played | None = None, book: bool =
             "claims": {claim.text: claim.holds for claim in performance.claims},
             "events": performance.events,
         }
-        (place / "state.json").write_text(json.dumps(state, indent=1) + "\n", "utf-8")
+        text = json.dumps(state, indent=1) + "\n"
+        (place / "state.json").write_text(text, "utf-8", newline="\n")
         ways = [_way(played.page, performance, book)]
         if performance.act.name in others:
             ways.append(_way(played.page, others[performance.act.name], not book))

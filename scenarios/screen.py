@@ -81,7 +81,8 @@ def _console() -> Any:
 def complain(text: str) -> None:
     """Prints a text to stderr, in the same way. Never raises: there is no other place to say it."""
     try:
-        print(printable(text), file=sys.stderr)
+        if sys.stderr is not None:  # closed; print would take stdout instead
+            print(printable(text), file=sys.stderr)
     except (OSError, ValueError):
         pass
 

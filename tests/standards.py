@@ -13,6 +13,7 @@ An empty cell of the table only means that nothing there cites the section.
 
 from __future__ import annotations
 
+import io
 import re
 import signal
 import sys
@@ -436,4 +437,6 @@ def main(names: list[str]) -> int:
 if __name__ == "__main__":
     # The table is long: `make rfc | head` must not end in a traceback.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console may lack a character
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))

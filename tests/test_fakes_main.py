@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import smtplib
@@ -207,3 +208,49 @@ def test_a_mistake_ends_with_2_and_one_line_that_says_what_to_write(
     out, err = capsys.readouterr()
     assert (code, out) == (2, "") and "Traceback" not in err, err
     assert problem in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--smpt", "0"], "unrecognized arguments: --smpt 0 (did you mean '--smtp'?)"),
+        (["--smtp", "65536"], "'65536' is not a port; write a number from 0 to 65535"),
+        (["--tls", "maybe"], "invalid choice: 'maybe'"),
+        (["--fault"], "argument --fault: expected one argument"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    capsys: pytest.CaptureFixture[str], options: list[str], text: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(options)
+    err = capsys.readouterr().err
+    assert caught.value.code == 2 and text in err and err.count("\n") == 1
+
+
+def test_a_full_disk_under_stdout_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
+        assert main(["--smtp", "0", "--tls", "off", "--quiet"]) == 2
+    wanted = "error: stdout: cannot be written: No space left on device; write the line to a file"
+    assert capsys.readouterr().err.startswith(wanted)
+
+
+def test_with_closed_stdout_it_serves_and_ends_cleanly(tmp_path: Path) -> None:
+    port_file = tmp_path / "ports.json"
+    words = f"--smtp 0 --tls off --quiet --port-file {port_file}"
+    # A socket would get the number of stdout, and uvloop would end the process for closing it.
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec {sys.executable} -m fakes {words} >&-"],
+        cwd=HERE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while not (port_file.exists() and port_file.read_text()):
+        assert process.poll() is None
+    process.terminate()
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")

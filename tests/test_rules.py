@@ -214,6 +214,15 @@ def test_nothing_sleeps() -> None:
     )
 
 
+def test_what_is_written_has_the_same_line_ends_on_every_platform() -> None:
+    for room in ("comms", "fakes", "scenarios"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".write_text"):
+                    keywords = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                    assert keywords.get("newline") == r"'\n'", f"{path}:{node.lineno}"
+
+
 def test_book_does_not_use_the_modules_in_which_its_faults_are_mended() -> None:
     modules = "compose read replies commands ledger outbox smtp pop3 state".split()
     mended = {f"comms.{name}" for name in modules}

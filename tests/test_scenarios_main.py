@@ -211,12 +211,24 @@ def test_wrong_words_are_exit_2_with_one_line(
 
 
 @pytest.mark.parametrize(
-    "words", [["rnu"], ["run", "apache-alert", "--as", "bock"], ["rapport", "apache-alert"], []]
+    ("words", "text"),
+    [
+        (["rnu"], "invalid choice: 'rnu'"),
+        (["fautls"], "(did you mean 'faults'?)"),
+        (["run", "apache-alert", "--as", "bock"], "(did you mean 'book'?)"),
+        (["run", "apache-alert", "--fualt", "x"], "(did you mean '--fault'?)"),
+        (["run", "apache-alert", "--act"], "argument --act: expected one argument;"),
+        (["run"], "the following arguments are required: NAME;"),
+        ([], "the following arguments are required: WORD;"),
+    ],
 )
-def test_unknown_words_are_exit_2(words: list[str]) -> None:
+def test_unknown_words_are_exit_2_with_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], text: str
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main(words)
-    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert caught.value.code == 2 and text in err and err.count("\n") == 1
 
 
 def test_a_rehearsal_needs_only_the_standard_library() -> None:

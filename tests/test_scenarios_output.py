@@ -119,12 +119,12 @@ def test_json_has_every_claim_and_the_exit_code() -> None:
 
 def test_transcript_mails_and_state_are_kept_for_each_act(tmp_path: Path) -> None:
     outcome = played(HELD)
-    outcome.performances[0].transcript = "C: QUIT\n"
+    outcome.performances[0].transcript = "C: QUIT ✓\n"
     outcome.performances[0].mails = [b"Subject: x\r\n\r\n"]
     outcome.performances[0].envelopes = [Envelope("", ())]
     output.keep(outcome, tmp_path)
     folder = tmp_path / "greets"
-    assert (folder / "transcript.txt").read_text() == "C: QUIT\n"
+    assert (folder / "transcript.txt").read_bytes() == "C: QUIT ✓\n".encode()
     assert (folder / "mail-1.eml").read_bytes() == b"Subject: x\r\n\r\n"
     state = json.loads((folder / "state.json").read_text())
     assert state == {"act": "greets", "claims": {"it is heard": True}, "events": []}

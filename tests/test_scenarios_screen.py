@@ -88,3 +88,28 @@ def test_a_complaint_that_cannot_be_written_is_not_another_error(
         monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(full, write_through=True))
         screen.complain("error: x")
     assert full.closed
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize(
+    "words",
+    [["list"], ["run", "inbox-count", "--act", "apop"], ["run", "aim-hello", "--as", "book"]],
+    ids=" ".join,
+)
+def test_every_command_can_print_in_every_encoding(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, words: list[str]
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    assert main(words) == 0
+    assert raw.getvalue().decode(encoding)
+
+
+def test_with_closed_files_nothing_is_printed_and_nothing_raised(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    screen.complain("error: x")
+    assert capsys.readouterr().out == "", "an error is not output"
+    monkeypatch.setattr(sys, "stdout", None)
+    screen.show("text")

@@ -119,10 +119,10 @@ def threads(world: World, program: Program) -> Iterator[Claim]:
 def template(world: World, program: Program) -> Iterator[Claim]:
     """The acknowledgement is made from a file; then the file asks for an unknown value."""
     file = world.folder / "ack.txt"
-    file.write_text("Dear $owner,\nwe call it $subject.\n", "utf-8")
+    file.write_text("Dear $owner,\nwe call it $subject.\n", "utf-8", newline="\n")
     world.clock.at(10, lambda: world.mail.deliver(TICKETS, customer_mail("One")))
     unknown = "Dear $owner, your priority is $priority.\n"
-    world.clock.at(200, lambda: file.write_text(unknown, "utf-8"))
+    world.clock.at(200, lambda: file.write_text(unknown, "utf-8", newline="\n"))
     world.clock.at(210, lambda: world.mail.deliver(TICKETS, customer_mail("Two")))
     world.clock.until(400)
     program()
