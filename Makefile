@@ -62,6 +62,11 @@ report:  ## a picture of each act: NAME=apache-alert [ACT=… FAULT='…' AS=boo
 faults:  ## every scenario (or NAME=…) under each fault it lists and each drill it knows
 	@$(PY) -m scenarios faults $(call option,,NAME)
 
+live:  ## a scenario's program on fake servers in real time, until Ctrl-C: NAME=mysql-by-mail
+	@$(PY) -m scenarios live \
+	  $(or $(call option,,NAME),$(error say which: make live NAME=mysql-by-mail)) \
+	  $(call option,--out,OUT)
+
 fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
 
@@ -111,5 +116,5 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@$(PYTHON) .ci/venv.py $(VENV)
 	@touch $(VENV)/complete
 
-.PHONY: help scenario scenarios report faults fakes test check lint types tests coverage test-real bench \
-  bench-peers worst soak rfc
+.PHONY: help scenario scenarios report faults live fakes test check lint types tests coverage \
+  test-real bench bench-peers worst soak rfc

@@ -3,6 +3,7 @@
     python -m scenarios list
     python -m scenarios run NAME [--act NAME] [--as book [--mended N]] [--fault TEXT] [--live FILE]
     python -m scenarios report NAME [--out DIR]
+    python -m scenarios live NAME
     python -m scenarios faults [NAME]
 
 The exit code of a rehearsal is 0 if everything is as expected, 1 if not, 2 for a wrong option or a
@@ -24,7 +25,7 @@ from typing import NoReturn
 
 from comms.errors import SettingsError
 from comms.suggest import did_you_mean
-from scenarios import catalogue, matrix, output, rehearsal, screen
+from scenarios import catalogue, matrix, output, rehearsal, screen, site
 from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError
 from scenarios.live import run_live
@@ -33,6 +34,7 @@ from scenarios.rehearsal import Played
 from scenarios.stage.wire import WireChoice
 
 PACKAGE = "comms-and-fakes"
+INTERRUPTED = 130  # exit code, as shells have it
 _WRONG = re.compile(r"invalid choice: '(.*?)'|unrecognized arguments: ([^\s=]+)")
 _OPTIONAL = re.compile(r"(?P<name>[\w-]+)[^;]*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 
@@ -48,6 +50,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:  # a live program ends by itself
+        return INTERRUPTED
     except Exception:  # a bug, in an act or here
         screen.show_traceback()
         return OWN_FAULT
@@ -101,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("name", metavar="NAME", help="the name of a scenario, or `all`")
     report.add_argument("--act", metavar="NAME", help="play only this act")
     report.add_argument("--as", dest="way", choices=["book"], help="play the printed listing first")
+    report.add_argument("--mended", metavar="N", type=int, default=0, help="with --as book")
     report.add_argument("--fault", metavar="TEXT", action="append", default=[], help="arm a fault")
     report.add_argument("--out", metavar="DIR", type=Path, help="instead of reports/NAME")
     report.set_defaults(
@@ -113,6 +118,11 @@ def _parser() -> argparse.ArgumentParser:
         claims=False,
         step=False,
     )
+
+    live = words.add_parser("live", help="run a scenario on fake servers in real time")
+    live.add_argument("name", metavar="NAME", help="the name of a scenario, or its beginning")
+    live.add_argument("--out", metavar="DIR", type=Path, help="write the settings file here")
+    live.set_defaults(do=_live)
 
     faults = words.add_parser(
         "faults", help="rehearse every scenario, or one, under each listed fault and each drill"
@@ -232,6 +242,12 @@ def _keep(folder: Path, played: Played, other: Played | None, book: bool) -> Non
         raise UsageError(
             f"--out: {folder} cannot be written: {error.strerror}; name another folder"
         ) from None
+
+
+def _live(options: argparse.Namespace) -> int:
+    page = catalogue.named(options.name)
+    _ensure_packages(page)
+    return site.live(page, options.out)
 
 
 def _faults(options: argparse.Namespace) -> int:

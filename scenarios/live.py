@@ -16,23 +16,40 @@ from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT
 
 
-def run_live(page: Page, file: Path, once: bool) -> int:
+def run_live(page: Page, file: Path, once: bool, host: RealHost | None = None) -> int:
     """Runs the program until SIGTERM or SIGINT, or for a single round; returns its exit code.
 
-    A signal ends the program after the work that it has begun. Raises SettingsError if the
+    A signal ends the program after the work that it has begun. After SIGINT the exit code is 0
+    unless something went wrong, because Ctrl-C is how a person ends it. Raises SettingsError if the
     settings file cannot be used.
     """
-    host = RealHost()
-    settings = comms_settings.load(
-        file, warn=lambda text: host.log("settings", "warning", trouble=text)
-    )
+    host = host or RealHost()
+    warned: set[str] = set()
+
+    def warn(text: str) -> None:
+        if text not in warned:
+            host.log("settings", "warning", trouble=text)
+        warned.add(text)
+
+    settings = comms_settings.load(file, warn=warn)
     _check_names(settings)
+    servers = _servers(page, settings)  # the warnings about them come first
     clock = RealClock()
+    interrupted = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = number == signal.SIGINT
+        clock.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: clock.stop())
+        signal.signal(number, stop)
+    host.log("runs", scenario=page.name, **servers, ends="" if once else "Ctrl-C or SIGTERM")
     try:
         run = page.run()
         code = int(run(Once(clock) if once else clock, settings, host) or 0)
+        if interrupted:
+            code = 0
     except SettingsError:
         raise  # shown by the command line, like every error in what the user wrote
     except CommsError as error:
@@ -44,6 +61,16 @@ def run_live(page: Page, file: Path, once: bool) -> int:
     finally:
         clock.close()
     return code
+
+
+def _servers(page: Page, settings: comms_settings.Settings) -> dict[str, str]:
+    """Returns the address of each server that the program may use. Raises SettingsError."""
+    found = {}
+    for protocol in (name.lower() for name in page.doc.protocols):
+        if protocol in settings.tables:
+            server = settings.server(protocol)
+            found[protocol] = f"{server.host}:{server.port}" if server.host else "by DNS"
+    return found
 
 
 def _check_names(settings: comms_settings.Settings) -> None:

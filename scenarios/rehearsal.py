@@ -1,6 +1,6 @@
 """Rehearsals: each act is played in a fresh world of fake servers, and its claims are collected.
 
-This is the only module of scenarios/ in which programs (comms) and fakes meet.
+Programs (comms) and fakes meet only here, and in site.py for real time.
 """
 
 from __future__ import annotations

@@ -70,6 +70,7 @@ def test_a_live_run_with_once_is_a_single_round(world: World, tmp_path: Path) ->
 def test_a_live_run_goes_on_after_a_refused_login_and_logs_it(world: World, tmp_path: Path) -> None:
     process = live(world, tmp_path)
     assert process.stderr is not None
+    assert "info runs scenario=apache-alert smtp=127.0.0.1:" in process.stderr.readline()
     line = process.stderr.readline()
     assert "warning alert-waiting to=bob@example.test" in line and "535 5.7.8 no" in line
     process.send_signal(signal.SIGTERM)
@@ -96,5 +97,7 @@ def test_a_password_that_others_can_read_is_a_warning_at_the_start(
     site = settings_file(world, tmp_path)
     site.chmod(0o644)
     done = run_command("run", "apache-alert", "--live", str(site), "--once")
-    warning = done.stderr.splitlines()[0]
+    warning, runs, *rest = done.stderr.splitlines()
     assert "warning settings trouble=" in warning and "can be read by others" in warning
+    assert " info runs scenario=apache-alert smtp=" in runs and "ends=" not in runs
+    assert "can be read by others" not in "".join(rest), "it is said once"
