@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from comms import settings as comms_settings
-from comms.clock import Once, RealClock
+from comms.clock import Once, RealClock, Waitable
 from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from comms.suggest import did_you_mean
@@ -33,8 +34,14 @@ def run_live(page: Page, file: Path, once: bool, host: RealHost | None = None) -
 
     settings = comms_settings.load(file, warn=warn)
     _check_names(settings)
-    servers = _servers(page, settings)  # the warnings about them come first
-    clock = RealClock()
+
+    def say_that_it_runs() -> None:
+        if not once:
+            host.log("runs", scenario=page.name, **servers, ends="Ctrl-C or SIGTERM")
+
+    # A mail client waits for each reply, a chat client for what others do.
+    chats = not {"XMPP", "TOC"}.isdisjoint(page.doc.protocols)
+    clock = _Clock(say_that_it_runs, chats)
     interrupted = False
 
     def stop(number: int, frame: object) -> None:
@@ -44,9 +51,9 @@ def run_live(page: Page, file: Path, once: bool, host: RealHost | None = None) -
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    host.log("runs", scenario=page.name, **servers, ends="" if once else "Ctrl-C or SIGTERM")
     try:
         run = page.run()
+        servers = _servers(page, settings)
         code = int(run(Once(clock) if once else clock, settings, host) or 0)
         if interrupted:
             code = 0
@@ -61,6 +68,32 @@ def run_live(page: Page, file: Path, once: bool, host: RealHost | None = None) -
     finally:
         clock.close()
     return code
+
+
+class _Clock(RealClock):
+    """Says that the program runs, at its first round: its settings have been accepted then.
+
+    In a chat the first wait counts, too. A program that is done at once says nothing.
+    """
+
+    def __init__(self, on_first_wait: Callable[[], None], chats: bool) -> None:
+        super().__init__()
+        self._chats = chats
+        self._on_first_wait: Callable[[], None] | None = on_first_wait
+
+    def every(self, seconds: float) -> Iterator[None]:
+        self._waits()
+        return super().every(seconds)
+
+    def wait(self, link: Waitable | None, until: float | None, or_stop: bool = False) -> bool:
+        if self._chats:
+            self._waits()
+        return super().wait(link, until, or_stop)
+
+    def _waits(self) -> None:
+        notify, self._on_first_wait = self._on_first_wait, None
+        if notify is not None:
+            notify()
 
 
 def _servers(page: Page, settings: comms_settings.Settings) -> dict[str, str]:
