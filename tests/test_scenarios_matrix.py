@@ -52,7 +52,7 @@ def rests(world: World, program: Program) -> Iterator[Claim]:
 class Sending(Page):
     """A page without a file."""
 
-    def run(self, book: bool = False) -> Any:
+    def run(self, book: bool = False, mended: int = 0) -> Any:
         return run
 
 
