@@ -7,7 +7,7 @@ import pytest
 from fakes.wire import Refuse
 from fakes.xmpp.header import check_header, choose_domain, serialize_header
 from fakes.xmpp.markup import CLIENT, STREAMS
-from fakes.xmpp.splitter import Piece
+from fakes.xmpp.pieces import Piece
 
 DOMAINS = ("example.test", "münchen.example")
 

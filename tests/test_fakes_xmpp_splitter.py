@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fakes.xmpp.splitter import Piece, Splitter
+from fakes.xmpp.pieces import Piece, plain_stanza
+from fakes.xmpp.splitter import Splitter
 from tests.xmpp_raw import HEADER
 
 FRAGMENTS = [
@@ -110,3 +111,50 @@ def test_the_parser_is_discarded_when_no_input_is_pending() -> None:
         assert splitter.next(buffer) is not None
     assert splitter.next(buffer) is None
     assert splitter._parser is None
+
+
+NEARLY_PLAIN = st.lists(
+    st.sampled_from([
+        b"<message", b"<presence", b"<iq", b"<m", b" to='a@b'", b' to="a\'b"', b" id='1'",
+        b" id=''", b" type='\xc3\xa9'", b" from='&lt;'", b" xml:lang='en'", b" x='1'", b"\n", b">",
+        b"/>", b"<body>", b"</body>", b"<x xmlns='urn:a'", b"<x xmlns='jabber:client' id='2'",
+        b"<x xmlns='http://www.w3.org/2000/xmlns/'", b"<p:x", b"text", b"&amp;", b"&x;", b"]]>",
+        b"\xef\xbf\xbf", b"\xc3", b"\xc3\xa9", b"\r\n", b"\x01", b"</x>", b"</message>",
+        b"</presence>", b"</iq>",
+    ]),
+    max_size=9,
+).map(b"".join)  # fmt: skip
+PLAIN = (
+    b"<message to='a@b' id=\"1\"><body>hi &lt; \xc3\xa9</body><x xmlns='urn:a' id='2'/></message>"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_plain"),
+    [
+        (PLAIN, True),
+        (b"<presence/>", True),
+        (b"<iq type='result' id='1'></iq>", True),
+        (PLAIN[:-1], False),
+        (b"<message to='a' to='b'/>", False),
+        (b"<message to='&lt;'/>", False),
+        (b"<message><body>\xc3</body></message>", False),
+        (b"<message><body><b/></body></message>", False),
+    ],
+)
+def test_plain_stanzas_are_those_without_anything_unusual(raw: bytes, is_plain: bool) -> None:
+    assert (plain_stanza(bytearray(raw), 1000) is not None) == is_plain
+
+
+@given(st.lists(NEARLY_PLAIN, max_size=3).map(b"".join))
+@example(PLAIN)
+@example(b"<message xml:lang='en' type='\xc3\xa9'>" + b"<x/><body>&amp;</body></message>")
+@example(b"<message to='a' to='b'/>")
+@example(b"<presence><x xmlns='http://www.w3.org/2000/xmlns/'/></presence>")
+def test_a_plain_stanza_is_the_piece_that_the_parser_would_return(stanzas: bytes) -> None:
+    # The parser reads everything on a stream whose header has another prefix.
+    parsed = split([HEADER[:-1] + b" xmlns:h='urn:h'>" + stanzas])[1:]
+    for piece in parsed:
+        if piece.prefixes[:1] == (("h", "urn:h"),):
+            piece.prefixes = piece.prefixes[1:]
+    assert split([HEADER + stanzas])[1:] == parsed

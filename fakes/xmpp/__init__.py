@@ -1,7 +1,7 @@
 """A Jabber server (RFC 6120, RFC 6121). Read its files in this order.
 
-- stream.py: one connection, beginning with the legality table; splitter.py, units.py, header.py,
-  features.py, sasl.py, binding.py and refusals.py: its parts
+- stream.py: one connection, beginning with the legality table; pieces.py, splitter.py, units.py,
+  header.py, features.py, sasl.py, binding.py and refusals.py: its parts
 - addresses.py, markup.py, stanzas.py: the values
 - service.py: what outlives a connection, and how its parts are connected
 - dispatch.py and routing.py: where each stanza goes, and in which order

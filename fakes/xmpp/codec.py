@@ -29,7 +29,8 @@ from fakes.transcripts.text import Step, split
 from fakes.wire import Record
 from fakes.xmpp.jabber import Jabber
 from fakes.xmpp.markup import BIND, CLIENT, SASL, STREAMS
-from fakes.xmpp.splitter import Piece, Splitter
+from fakes.xmpp.pieces import Piece
+from fakes.xmpp.splitter import Splitter
 
 HEADER = f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}' version='1.0'>"
 NONCE = b"transcript"

@@ -7,8 +7,8 @@ import re
 from fakes.wire import Refuse
 from fakes.xmpp.addresses import prepare_domain
 from fakes.xmpp.markup import CLIENT, STREAMS, escape, local_name, namespace
+from fakes.xmpp.pieces import Piece
 from fakes.xmpp.refusals import StreamError
-from fakes.xmpp.splitter import Piece
 
 
 def check_header(piece: Piece, default_namespace: str) -> str:

@@ -4,46 +4,27 @@ The pieces do not depend on how the bytes are chunked. The input is not trusted:
 comment, processing instruction or entity is refused (RFC 6120 §11.1), and so is nesting above
 `DEPTH` and a piece above `LIMIT`.
 
-The parser is discarded whenever no input is pending, and created again from the header. That takes
-less than three microseconds, and an idle stream holds no parser. A parser that lived as long as
-its stream would keep every name that it ever saw.
+Most stanzas are plain (pieces.py) and need no parser. Where one is needed, it is created from the
+header, and discarded when no input is pending or a plain stanza follows. Creating it takes less
+than three microseconds, and an idle stream holds no parser. A parser that lived as long as its
+stream would keep every name that it ever saw.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from fakes.xmpp.markup import CLIENT, SERVER, STREAMS, ascii_text
+from fakes.xmpp.pieces import Piece, plain_stanza
 
 LIMIT = 1 << 18  # bytes of one piece; RFC 6120 §13.12 wants at least 10,000
 DEPTH = 128  # nested elements, the stream's own included
 RENEWED = 1 << 20  # bytes after which a busy parser is discarded too
 _SPACE = b" \t\r\n"
+_NAME = re.compile(rb"<([^\s/>]++)")
 _TAG = re.compile(rb"<([^\s/>]++)[^>\"']*+(?:\"[^\"]*+\"[^>\"']*+|'[^']*+'[^>\"']*+)*+>")
-
-
-@dataclass(slots=True)
-class Piece:
-    """One piece of a stream: `kind` is open, element, close or error.
-
-    Names have the form `{namespace}name`. For an error, `name` is the condition of a stream error.
-    """
-
-    kind: str
-    start: int  # in the parser's count of bytes
-    end: int
-    name: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-    child_names: tuple[str, ...] = ()
-    prefixes: tuple[tuple[str, str], ...] = ()  # declared by the header or the start tag
-    tag_end: int = 0  # where the start tag ends in `raw`
-    prefixed: bool = False  # the element's own name has a prefix
-    needs_rewriting: bool = False  # prefixes inside stand for the content namespace
-    text: str = ""
-    raw: bytes = b""
 
 
 class _Stop(Exception):
@@ -75,12 +56,21 @@ class Splitter:
         self._header = b""  # the start tag of the stream; b"" until it has come
         self._prefixes: dict[str, str] = {}  # declared by the header
         self.default_namespace = ""  # declared by the header
+        self._may_be_plain = False  # the header is as almost every client writes it
         self._over = False  # closed or failed: the rest of the input is ignored
         self._fed = 0  # bytes of the buffer that the parser has seen
         self._base = 0
 
     def next(self, buffer: bytearray) -> Piece | None:
         """Takes the next piece from the buffer; returns None while it is incomplete."""
+        if not self._fed and self._may_be_plain and not self._over:
+            if buffer and buffer[0] in _SPACE:
+                self._skip_space(buffer)
+            piece = plain_stanza(buffer, self._limit)
+            if piece is not None:
+                del buffer[: len(piece.raw)]
+                self._parser = None  # which has not seen it
+                return piece
         while not self._ready:
             if self._over or not self._feed(buffer):
                 return None
@@ -126,7 +116,8 @@ class Splitter:
         parser = self._parser
         if parser is None or self._base > RENEWED:
             parser = self._parser = self._new_parser()
-        end, encoded = _whole_characters(buffer, self._fed, min(len(buffer), self._limit))
+        end = min(_end_of_first(buffer, self._fed), self._limit)
+        end, encoded = _whole_characters(buffer, self._fed, end)
         if self._fed == end and encoded:
             if len(buffer) < self._limit:
                 return False
@@ -224,6 +215,7 @@ class Splitter:
         piece = Piece("open", self._base, end, _clark(name), attributes)
         piece.prefixed = b":" in tag[1]
         self._ready.append(piece)
+        self._may_be_plain = self.default_namespace == CLIENT and not self._prefixes
         self._reset_notes()
 
     def _on_end(self, name: str) -> None:
@@ -291,6 +283,18 @@ def _condition_of_text(buffer: bytearray, in_stream: bool) -> tuple[str, str]:
     # 0xFE and 0xFF begin a byte order mark of UTF-16.
     condition = "unsupported-encoding" if buffer[0] in b"\xfe\xff" else "not-well-formed"
     return condition, "no XML"
+
+
+def _end_of_first(buffer: bytearray, start: int) -> int:
+    """Finds where the element at the start of the buffer probably ends, after `start`.
+
+    The parser is fed no more than that, so that it has not begun with what follows, which may be
+    plain. If the end is not found, everything is fed.
+    """
+    name = _NAME.match(buffer)
+    closer = b"</%b>" % name[1] if name is not None else b""
+    found = buffer.find(closer, max(0, start + 1 - len(closer))) if closer else -1
+    return len(buffer) if found < 0 else found + len(closer)
 
 
 def _whole_characters(buffer: bytearray, start: int, end: int) -> tuple[int, bool]:

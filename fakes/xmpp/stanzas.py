@@ -27,7 +27,8 @@ from fakes.xmpp.markup import (
     namespace,
     serialize,
 )
-from fakes.xmpp.splitter import Piece, Splitter
+from fakes.xmpp.pieces import Piece
+from fakes.xmpp.splitter import Splitter
 
 # The scope in which stanzas are read: what their names mean is the same on every stream.
 _SCOPE = f"<x xmlns='{CLIENT}' xmlns:stream='{STREAMS}'>".encode()

@@ -27,6 +27,7 @@ from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.features import features, may_start_tls, must_start_tls
 from fakes.xmpp.header import check_header, choose_domain, serialize_header
 from fakes.xmpp.markup import LANG, TLS, element, serialize
+from fakes.xmpp.pieces import Piece
 from fakes.xmpp.policy import FEATURES, Policy
 from fakes.xmpp.refusals import (
     Refusal,
@@ -38,7 +39,7 @@ from fakes.xmpp.refusals import (
 )
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
-from fakes.xmpp.splitter import Piece, Splitter
+from fakes.xmpp.splitter import Splitter
 from fakes.xmpp.stanzas import Stanza, StanzaError
 from fakes.xmpp.units import FOREIGN, foreign, read_unit
 

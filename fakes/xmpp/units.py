@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fakes.wire import Refuse, Unit
 from fakes.xmpp.markup import BIND, SASL, SESSION, STREAMS, TLS, local_name, namespace
+from fakes.xmpp.pieces import Piece
 from fakes.xmpp.refusals import TOO_BIG, StreamError
 from fakes.xmpp.sasl import Login
-from fakes.xmpp.splitter import Piece
 from fakes.xmpp.stanzas import KINDS, from_piece
 
 _VERBS = {
