@@ -328,7 +328,7 @@ class Connection:
         return True
 
     def _filter_and_handle(self, element: Element, size: int) -> None:
-        filtered = self._filtered(element, self.incoming)
+        filtered = self._filtered(element, self.incoming) if self.incoming else element
         if filtered is not None:
             self._handle(filtered, size)
 

@@ -74,18 +74,19 @@ class Dispatcher:
 
     def _message(self, element: Element, size: int) -> None:
         message = stanzas.read_message(element, self._clock.time())
-        sender = str(message.sender or "")
         if message.kind == "error":
+            sender = str(message.sender or "")
             self._host.log("message-returned", "warning", by=sender, trouble=message.error)
             self._returned(message)
             return
         reason = stanzas.reason_to_ignore(message, self._own(), self.rooms, self._delayed)
         if reason:
             if message.text.strip() or message.unreadable:
+                sender = str(message.sender or "")
                 self._host.log("message-ignored", "warning", sender=sender, trouble=reason)
             return
         if message.unreadable:
-            found = payloads.names(element)
+            found, sender = payloads.names(element), str(message.sender or "")
             self._host.log("message-unreadable", "warning", sender=sender, payload=found)
         self._inbox.put(message, size)
         if message.id and element.find(_REQUEST) is not None:

@@ -6,7 +6,7 @@ A program takes it by polling, or gets it by handlers: one value at a time, in t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -40,14 +40,14 @@ class Inbox:
         # contact → (show, text) that the program has got last
         self._reported: dict[Jid, tuple[str, str]] = {}
         self._handlers: dict[str, list[Handler]] = {}
-        # In which order handlers get what has arrived, and how it is taken.
-        self._takers: dict[str, Callable[[], Iterator[Any]]] = {
-            "new-subscription": partial(take, self.subscriptions),
-            "subscription-request": partial(take, self.requests),
-            "presence": self.take_presence,
-            "error": self.take_errors,
-            "message": self.take_messages,
-        }
+        # In which order handlers get what has arrived, where it waits, and how it is taken.
+        self._takers: tuple[tuple[str, Sized, Callable[[], Iterator[Any]]], ...] = (
+            ("new-subscription", self.subscriptions, partial(take, self.subscriptions)),
+            ("subscription-request", self.requests, partial(take, self.requests)),
+            ("presence", self.presence, self.take_presence),
+            ("error", self.errors, self.take_errors),
+            ("message", self.messages, self.take_messages),
+        )
         self._dispatching = False
 
     # ── arriving ─────────────────────────────────────────────────────────────
@@ -120,9 +120,9 @@ class Inbox:
             return
         self._dispatching = True
         try:
-            for kind, values in self._takers.items():
+            for kind, waiting, values in self._takers:
                 # Without handlers of a kind, its values wait to be polled.
-                if handlers := self._handlers.get(kind):
+                if waiting and (handlers := self._handlers.get(kind)):
                     for value in values():
                         for handler in handlers:
                             call(self._host, handler, value)

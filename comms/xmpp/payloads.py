@@ -31,6 +31,7 @@ _CIPHERS = frozenset(
     }
 )
 _FALLBACK = "{urn:xmpp:fallback:0}"
+_IS_FALLBACK = f"{_FALLBACK}fallback"
 _OTR = "?OTR"  # how the text of an encrypted message begins in OTR
 # Payloads that a person has sent, and what to answer. All others were sent by a client.
 _EXPLAINED = {
@@ -61,7 +62,9 @@ def own_text(element: Element, body: str) -> str:
     That is the whole body, as of a reaction or of a retracted message, or a part of it, such as the
     quotation in a reply (XEP-0461). Its sender has not written that.
     """
-    for fallback in element.iterfind(f"{_FALLBACK}fallback"):
+    if element.find(_IS_FALLBACK) is None:
+        return body  # as almost always: `iterfind` would cost ten times as much as `find`
+    for fallback in element.iterfind(_IS_FALLBACK):
         marks = list(fallback.iterfind(f"{_FALLBACK}body"))
         if not marks and fallback.find(f"{_FALLBACK}subject") is None:
             return ""

@@ -204,7 +204,8 @@ class Reader:
                 return None
             piece = bytes(self._buffer[:end])
             del self._buffer[:end]
-            self._cutter.restart()
+            if self._cutter.has_begun:
+                self._cutter.restart()
             self._length += len(piece)
             event = self._parse(piece)
             if event is not None:
