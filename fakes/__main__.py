@@ -158,6 +158,7 @@ def _world(options: argparse.Namespace) -> World:
         ports=ports,
         token=_token,
         watch=_show_warning if options.quiet else _show,
+        records=not options.quiet,
         source=str(options.world or "world"),
     )
 

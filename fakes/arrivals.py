@@ -110,6 +110,8 @@ class Arrivals(Generic[T]):
         What belongs together is recorded in one call. Otherwise a test that expects one arrival
         would wake after the first and miss that there were two.
         """
+        if self._arrivals.limit == 0:
+            return  # nothing is remembered, so that no wait can end
         self._arrivals.extend(arrivals)
         if self._counted is not self._arrivals:
             self._counted.extend(filter(self._counts, arrivals))
@@ -147,6 +149,9 @@ class Arrivals(Generic[T]):
         `on_drop` is called with a sentence when the first one is dropped, unless none are kept.
         """
         self._arrivals.limit = self._counted.limit = limit
+        if not limit:
+            self._arrivals.clear()
+            self._counted.clear()
         self._on_drop = on_drop if limit else None
 
     # ── waiting ──────────────────────────────────────────────────────────────

@@ -49,6 +49,10 @@ class Recording:
         else:
             self._events.append(entry)
 
+    def taker(self, wanted: bool) -> Callable[[Record], None] | None:
+        """Returns what takes the records of the wire; None if they are not wanted."""
+        return self.add if wanted or self._debug else None
+
     @property
     def entries(self) -> Snapshot[Record | Event]:
         """All entries so far."""

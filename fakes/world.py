@@ -55,7 +55,8 @@ class World:
     `with` serves on a thread of the world's, `async with` on the test's own loop. `config` is the
     world file's mapping, all of it optional, and `source` names it in errors. `ports` maps
     listeners' names to port numbers (0: any); then no others open. `watch` is called with each
-    record and event instead of keeping them in `recording`. `servers` are the available servers.
+    record and event instead of keeping them in `recording`; without `records`, no records are made
+    for either. `servers` are the available servers.
     `loop` is asyncio or uvloop (see fakes/loops.py).
 
     A world keeps everything that happens. A mail costs its size and about 3.5 KiB, a fetch of it
@@ -77,6 +78,7 @@ class World:
         host: str = "127.0.0.1",
         ports: Mapping[str, int] | None = None,
         watch: Callable[[Record | Event], None] | None = None,
+        records: bool = True,
         servers: Iterable[Server] = SERVERS,
         source: str = "world",
         loop: str | None = None,
@@ -99,7 +101,7 @@ class World:
         self.faults.stage = lambda drill, met: drill.play(self, met)
         self.faults.on_armed = self._on_armed
         tokens = token or Tokens("server")
-        self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.add)
+        self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.taker(records))
         xmpp = self.servers.get("xmpp")
         self._population = Population(
             self.config,

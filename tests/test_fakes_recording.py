@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import smtplib
+
 import pytest
 
+from fakes import World
 from fakes.host import Event
 from fakes.recording import Recording, without_ports
 from fakes.servers import SERVERS
@@ -41,3 +44,13 @@ def test_a_port_of_ours_is_shown_by_its_name_and_another_by_its_number() -> None
     event = Event(0.0, "program", "refused: 127.0.0.1:4711, localhost:99, 10.0.0.1:4711")
     shown = without_ports(event, "mail.example.test", {4711: "smtp"})
     assert shown.text == "refused: mail.example.test:smtp, mail.example.test:99, 10.0.0.1:4711"
+
+
+def test_without_records_a_world_watches_events_only() -> None:
+    seen: list[Record | Event] = []
+    with World({"servers": ["smtp"], "tls": "off"}, watch=seen.append, records=False) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+            client.noop()
+        world.tell("world", "something happens")
+    assert [entry.text for entry in seen if isinstance(entry, Event)] == ["something happens"]
+    assert not any(isinstance(entry, Record) for entry in seen)

@@ -140,3 +140,26 @@ def test_what_waits_is_forgotten_when_the_service_closes() -> None:
     router.clear()
     waiting.pop()()
     assert len(order) == SHARE
+
+
+def test_what_is_passed_on_is_delivered_at_once_unless_it_answers_or_others_wait() -> None:
+    router = Router()
+    order: list[str] = []
+
+    def deliver(stanza: Stanza, asker: Resource | None) -> None:
+        order.append(f"{stanza.id} begins")
+        if stanza.id == "question":
+            router.turn(router.pass_on, message("answer"))
+        order.append(f"{stanza.id} ends")
+
+    def question_after_another() -> None:
+        router.route(message("first"))
+        router.pass_on(message("second"))
+        order.append("turn")
+
+    router.deliver = deliver
+    router.turn(router.pass_on, message("question"))
+    assert order == ["question begins", "question ends", "answer begins", "answer ends"]
+    order.clear()
+    router.turn(question_after_another)
+    assert order == ["turn", "first begins", "first ends", "second begins", "second ends"]

@@ -42,7 +42,8 @@ class Runtime:
     now: Callable[[], float]  # seconds since the epoch
     token: Callable[[int], str]  # n characters [a-z0-9], never the same twice
     faults: Faults = field(default_factory=Faults)
-    record: Callable[[Record], None] = lambda record: None
+    # None: nobody wants records of the wire.
+    record: Callable[[Record], None] | None = None
     # Runs the rest of long work in another turn of the event loop. None: there is no loop that
     # others wait for, as in a rehearsal, and the work is done at once.
     later: Callable[[Callable[[], None]], None] | None = None
@@ -281,7 +282,10 @@ class Session:
         self, raw: bytes, section: str = "", visible: tuple[int, int] | None = None, **fields: Any
     ) -> None:
         """Sends bytes to the client and records them; for `visible` and `fields`, see Record."""
-        self.transmit(Message(raw, section, visible, fields or NO_FIELDS))
+        if self._captured is not None:
+            self._captured.messages.append(Message(raw, section, visible, fields or NO_FIELDS))
+        else:
+            self._transmit(raw, section, visible, fields or NO_FIELDS)
 
     def close(self, want: Want = Want.CLOSE) -> None:
         """Ends the connection once the output is written."""
@@ -409,9 +413,12 @@ class Session:
             unit.fields,
             unit.visible,
         )
-        self.runtime.record(record)
+        if self.runtime.record is not None:
+            self.runtime.record(record)
 
     def _event(self, verb: str, raw: bytes = b"", **details: Any) -> None:
+        if self.runtime.record is None:
+            return
         now, number = self.runtime.now(), self.facts.number
         self.runtime.record(
             Record(now, self.protocol, number, "-", raw, verb, person=self.user, **details)
@@ -423,21 +430,27 @@ class Session:
         """Records and queues a message, or keeps it while a handler's answer is captured."""
         if self._captured is not None:
             self._captured.messages.append(message)
-            return
-        self.runtime.record(
-            Record(
-                self.runtime.now(),
-                self.protocol,
-                self.facts.number,
-                "S",
-                message.raw,
-                section=message.section,
-                person=self.user,
-                fields=message.fields,
-                visible=message.visible,
-            )
-        )
-        self.output.append(message.raw)
+        else:
+            self._transmit(message.raw, message.section, message.visible, message.fields)
+
+    def _transmit(
+        self,
+        raw: bytes,
+        section: str,
+        visible: tuple[int, int] | None,
+        fields: Mapping[str, Any],
+    ) -> None:
+        runtime = self.runtime
+        if runtime.record is not None:
+            number = self.facts.number
+            # By position: this runs for each thing that is sent, and keywords take longer.
+            runtime.record(
+                Record(
+                    runtime.now(), self.protocol, number, "S", raw, "", section, self.user, "", (),
+                    fields, visible,
+                )
+            )  # fmt: skip
+        self.output.append(raw)
         self.on_output(self)
 
     def capture(self, run: Callable[[], None]) -> Answer:

@@ -58,10 +58,9 @@ class Dispatcher:
 
         The sender is stamped with the client's full address (RFC 6120 §8.1.2.1).
         """
-        lang = stanza.lang or resource.lang or None
-        stanza = stanza.replace(sender=resource.jid.text, lang=lang)
+        stanza = stanza.stamped(resource.jid.text, stanza.lang or resource.lang or None)
         self.on_client_stanza(stanza)
-        self._router.turn(lambda: self._from_client(resource, stanza))
+        self._router.turn(self._from_client, resource, stanza)
 
     def _from_client(self, resource: Resource, stanza: Stanza) -> None:
         to: Jid | None = None
@@ -81,7 +80,7 @@ class Dispatcher:
             elif to is None:
                 self._to_account(resource.account, resource.account.jid, stanza)
             else:
-                self._router.route(stanza)
+                self._router.pass_on(stanza)
         except StanzaError as error:
             if _may_be_answered(stanza):
                 answer = stanza.error(error)

@@ -33,6 +33,7 @@ class Router:
         self._runtime = runtime
         self._queue: deque[tuple[Stanza | Iterator[Stanza], Resource | None]] = deque()
         self._busy = False
+        self._direct = False  # in the outermost turn, and nothing was delivered yet
         self._resumes = False  # in another turn of the loop
 
     def route(self, stanza: Stanza, asker: Resource | None = None) -> None:
@@ -45,31 +46,45 @@ class Router:
         if not self._busy:
             self.turn(_do_nothing)
 
+    def pass_on(self, stanza: Stanza) -> None:
+        """As `route`, as the last act of a turn.
+
+        Most turns route one stanza only. If it answers no other, and none waits, it is delivered at
+        once, which saves the way through the queue.
+        """
+        if self._queue or not self._direct:
+            self.route(stanza)
+        else:
+            self._direct = False
+            self.deliver(stanza, None)
+
     def route_all(self, stanzas: Iterator[Stanza]) -> None:
         """Sends many stanzas on their way. Each is only made when it is about to be delivered."""
         self._queue.append((stanzas, None))
         if not self._busy:
             self.turn(_do_nothing)
 
-    def turn(self, act: Callable[[], object]) -> None:
-        """Runs `act`; what it routes is delivered at the end of the outermost turn.
+    def turn(self, act: Callable[..., object], *arguments: object) -> None:
+        """Calls `act`; what it routes is delivered at the end of the outermost turn.
 
         If that is much, or if earlier stanzas still wait, it is delivered in later turns of the
         loop.
         """
         if self._busy:
-            act()
+            self._direct = False
+            act(*arguments)
             return
-        self._busy = True
+        self._busy = self._direct = True
         try:
-            act()
-            if not self._resumes or len(self._queue) > WAITING:
+            act(*arguments)
+            self._direct = False
+            if self._queue and (not self._resumes or len(self._queue) > WAITING):
                 self._deliver_share()
         except BaseException:
             self._queue.clear()
             raise
         finally:
-            self._busy = False
+            self._busy = self._direct = False
 
     def clear(self) -> None:
         """Forgets what has not been delivered."""

@@ -340,10 +340,10 @@ class Xmpp(Session):
         if resource is None:
             binding.handle_unbound(self.service, self.user, self.domain, stanza, self)
             return
-        checked = self.policy.wrong_from == "error" and stanza.sender is not None
-        own = (resource.jid, resource.account.jid)
-        if checked and parse_or_none(stanza.sender or "") not in own:
-            raise Refuse(StreamError("invalid-from"), "RFC 6120 §4.9.3.9")
+        if stanza.sender is not None and self.policy.wrong_from == "error":
+            own = (resource.jid, resource.account.jid)
+            if parse_or_none(stanza.sender) not in own:
+                raise Refuse(StreamError("invalid-from"), "RFC 6120 §4.9.3.9")
         self.service.dispatcher.from_client(resource, stanza)
 
     do_message = do_iq
