@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from fakes.arrivals import counted
 from fakes.mail import Mail
+from fakes.wire.dots import dot_stuff, find_dotted
 
 FEW = 64  # rows; removing more than that at once builds a new list instead
 _BARE_LF_BEFORE_DOT = re.compile(rb"(?<!\r)\n(?=\.)")
@@ -57,8 +58,7 @@ class Row:
         every client unstuffs.
         """
         body = self.body
-        # One search is enough for most mails; each costs a good part of the whole delivery.
-        if b"\n." in body and body.count(b"\n.") != body.count(b"\r\n."):
+        if find_dotted(body) >= 0 and body.count(b"\n.") != body.count(b"\r\n."):
             body = _BARE_LF_BEFORE_DOT.sub(b"\r\n", body)
         ended = body.endswith(b"\r\n") or not body
         return body if ended else body + b"\r\n"
@@ -123,11 +123,3 @@ class Maildrop:
     def clear(self) -> None:
         """Removes all mails. Unique ids go on counting."""
         self.rows, self.size = [], 0
-
-
-def dot_stuff(lines: bytes) -> bytes:
-    """Doubles each dot that begins a line (RFC 5321 §4.5.2, RFC 1939 §3)."""
-    if b"." not in lines:
-        return lines
-    stuffed = lines.replace(b"\r\n.", b"\r\n..")
-    return b"." + stuffed if stuffed.startswith(b".") else stuffed

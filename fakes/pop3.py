@@ -23,10 +23,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server
-from fakes.maildrop import Row, dot_stuff
+from fakes.maildrop import Row
 from fakes.mailstore import Mailstore
 from fakes.transcripts.mail import WORDS
 from fakes.wire import Refuse, Rule, Runtime, Secret, Unit, rule
+from fakes.wire.dots import dot_stuff
 from fakes.wire.lines import LONGEST_LINE, LineSession
 
 COMMAND_LINE = 255  # bytes with CRLF (RFC 2449 §4), an initial response included (RFC 5034 §4)
@@ -176,18 +177,18 @@ class Pop3(LineSession):
         if line is None:
             return None
         if self.state == "AUTH":
-            refusal = Refuse(LINE_TOO_LONG, "RFC 5034 §4") if line.too_long else None
-            secrets = self.response_secret(line.raw, 0)
-            return Unit(line.raw, "response", secrets=secrets, refusal=refusal)
+            refusal = Refuse(LINE_TOO_LONG, "RFC 5034 §4") if self.too_long else None
+            secrets = self.response_secret(line, 0)
+            return Unit(line, "response", secrets=secrets, refusal=refusal)
         # Only PASS, APOP and AUTH hold a secret, and matching each line costs as much as a reply.
-        may_be_secret = line.raw.lstrip()[:1] in b"pPaA"
-        secrets = self._secrets(line.raw) if may_be_secret else ()
-        if line.too_long:
+        may_be_secret = line.lstrip()[:1] in b"pPaA"
+        secrets = self._secrets(line) if may_be_secret else ()
+        if self.too_long:
             refusal = Refuse(LINE_TOO_LONG, "RFC 2449 §4")
-            return Unit(line.raw, "", secrets=secrets, refusal=refusal)
-        verb, _, argument = line.raw[:-2].partition(b" ")
+            return Unit(line, "", secrets=secrets, refusal=refusal)
+        verb, _, argument = line[:-2].partition(b" ")
         name = verb.decode("ascii", "replace").upper()
-        return Unit(line.raw, name, argument.decode("utf-8", "surrogateescape"), secrets)
+        return Unit(line, name, argument.decode("utf-8", "surrogateescape"), secrets)
 
     def _secrets(self, line: bytes) -> tuple[Secret, ...]:
         """Returns the span of a password or digest, in a legal command or not."""
@@ -259,7 +260,7 @@ class Pop3(LineSession):
         """The command has no effect. After QUIT, and in place of a greeting, the session ends."""
         greeting = self.current is None
         self.send(text.encode() + b"\r\n")
-        self._restart_idle_timer()
+        self.heard = self.runtime.now()
         if self.state in ("AUTH", "NAMED"):
             self._exchange, self.state = None, "AUTHORIZATION"
         after_quit = self.current is not None and self.current.verb == "QUIT"

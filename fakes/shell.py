@@ -16,6 +16,7 @@ import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from fakes.bridge import Bridge
@@ -142,7 +143,7 @@ class Connection(asyncio.Protocol):
         self.guard = Guard(shell, self)
         self.listener = listener
         self.session = listener.core()
-        self.session.on_output = lambda session: shell.schedule_flush(self)
+        self.session.on_output = partial(shell.schedule_flush, self)
         self.tls: Tls | None = None
         # What the clock of a rehearsal compares with the client's counts:
         self.bytes_in = 0  # raw bytes handled

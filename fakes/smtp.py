@@ -214,24 +214,28 @@ class Smtp(LineSession):
     # ── units ────────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
-        if self.state == "DATA":
+        if not self.buffer:
+            return None
+        state = self.state
+        if state == "DATA":
             return self._next_content()
-        chunk = _CHUNK.match(self.buffer)
-        if chunk is not None and self._takes_chunks():
-            return self._next_chunk(chunk)
-        line = self.next_line(LONGEST_LINE if self.state == "AUTH" else COMMAND_LINE)
+        if self.buffer[0] in b"bB" and self._takes_chunks():
+            chunk = _CHUNK.match(self.buffer)
+            if chunk is not None:
+                return self._next_chunk(chunk)
+        line = self.next_line(LONGEST_LINE if state == "AUTH" else COMMAND_LINE)
         if line is None:
             return None
-        if self.state == "AUTH":
-            refusal = Refuse(ANSWER_TOO_LONG, "RFC 4954 §4") if line.too_long else None
-            secrets = self.response_secret(line.raw, 0)
-            return Unit(line.raw, "response", secrets=secrets, refusal=refusal)
-        if line.too_long:
-            return Unit(line.raw, "", refusal=Refuse(LINE_TOO_LONG, "RFC 5321 §4.5.3.1"))
-        verb, _, argument = line.raw[:-2].partition(b" ")
+        if state == "AUTH":
+            refusal = Refuse(ANSWER_TOO_LONG, "RFC 4954 §4") if self.too_long else None
+            secrets = self.response_secret(line, 0)
+            return Unit(line, "response", secrets=secrets, refusal=refusal)
+        if self.too_long:
+            return Unit(line, "", refusal=Refuse(LINE_TOO_LONG, "RFC 5321 §4.5.3.1"))
+        verb, _, argument = line[:-2].partition(b" ")
         name = verb.decode("ascii", "replace").upper()
-        secrets = self._initial_response_secret(line.raw, argument) if name == "AUTH" else ()
-        return Unit(line.raw, name, argument.decode("utf-8", "surrogateescape"), secrets)
+        secrets = self._initial_response_secret(line, argument) if name == "AUTH" else ()
+        return Unit(line, name, argument.decode("utf-8", "surrogateescape"), secrets)
 
     def _takes_chunks(self) -> bool:
         """Whether a BDAT command may begin here: it is offered, and this is not inside a line."""
@@ -241,7 +245,7 @@ class Smtp(LineSession):
         content = self.next_dotted(self.policy.size)
         if content is None:
             return None
-        refusal = Refuse(TOO_BIG, "RFC 1870 §6.3") if content.too_long else None
+        refusal = Refuse(TOO_BIG, "RFC 1870 §6.3") if self.too_long else None
         raw, dot = content.sent or content.data, content.sent is None
         return Unit(raw, ".", content=content.data, refusal=refusal, final_dot=dot)
 
@@ -255,7 +259,7 @@ class Smtp(LineSession):
         content = self.next_counted(line.end(), int(line["size"]), room)
         if content is None:
             return None
-        refusal = Refuse(TOO_BIG, "RFC 1870 §6.3") if content.too_long else None
+        refusal = Refuse(TOO_BIG, "RFC 1870 §6.3") if self.too_long else None
         return Unit(content.raw, "BDAT", arg, content=content.data, refusal=refusal)
 
     def _initial_response_secret(self, line: bytes, argument: bytes) -> tuple[Secret, ...]:
@@ -316,7 +320,7 @@ class Smtp(LineSession):
     def scripted_reply(self, text: str) -> None:
         """A scripted reply has its effect: 421 closes, a 5xx greeting leaves nothing but QUIT."""
         self.send(text.encode() + b"\r\n")
-        self._restart_idle_timer()
+        self.heard = self.runtime.now()
         self._leave_exchange_or_content()
         if text.startswith("421"):
             self.close()  # RFC 5321 §3.8

@@ -60,10 +60,10 @@ class LineChat(LineSession):
         line = self.next_line(LIMIT)
         if line is None:
             return None
-        if line.too_long:
-            return Unit(line.raw, "", refusal=Refuse("too long", "chat §4"))
-        verb, _, arg = line.raw[:-2].decode("utf-8", "replace").partition(" ")
-        return Unit(line.raw, verb, arg)
+        if self.too_long:
+            return Unit(line, "", refusal=Refuse("too long", "chat §4"))
+        verb, _, arg = line[:-2].decode("utf-8", "replace").partition(" ")
+        return Unit(line, verb, arg)
 
     def do_NAME(self, unit: Unit) -> None:
         self.user = unit.arg

@@ -5,28 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fakes.mail import Envelope, Mail
-from fakes.maildrop import Maildrop, Row, dot_stuff
+from fakes.maildrop import Maildrop, Row
 
 MAIL = Mail(b"", Envelope("", ()))
 
 
 def row(raw: bytes) -> Row:
     return Row(1, b"", raw, MAIL)
-
-
-@pytest.mark.parametrize(
-    ("lines", "stuffed"),
-    [
-        (b"", b""),
-        (b"no dot\r\n", b"no dot\r\n"),
-        (b"in the mid.dle\r\n", b"in the mid.dle\r\n"),
-        (b".\r\n", b"..\r\n"),
-        (b"a\r\n.b\r\n..c\r\n", b"a\r\n..b\r\n...c\r\n"),
-        (b"bare\n.line end", b"bare\n.line end"),
-    ],
-)
-def test_a_dot_that_begins_a_line_is_doubled(lines: bytes, stuffed: bytes) -> None:
-    assert dot_stuff(lines) == stuffed
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fakes import sasl
 from fakes.people import People, Person
 from fakes.wire import Facts, Record, Refuse, Rule, Runtime, Unit, rule
-from fakes.wire.lines import LONGEST_LINE, Content, Line, LineSession
+from fakes.wire.lines import LONGEST_LINE, Content, LineSession
 
 CAROL = Person("carol@example.test", "secret")
 
@@ -35,9 +35,9 @@ class Login(LineSession):
         if line is None:
             return None
         if self.state == "AUTH":
-            return Unit(line.raw, "response", secrets=self.response_secret(line.raw, 0))
-        verb, _, arg = line.raw[:-2].decode("latin-1").partition(" ")
-        return Unit(line.raw, verb, arg)
+            return Unit(line, "response", secrets=self.response_secret(line, 0))
+        verb, _, arg = line[:-2].decode("latin-1").partition(" ")
+        return Unit(line, verb, arg)
 
     def do_AUTH(self, unit: Unit) -> None:
         mechanism, space, initial = unit.arg.partition(" ")
@@ -98,15 +98,16 @@ def test_a_line_ends_in_crlf_and_nothing_else(session: Login) -> None:
     session.buffer += b"one\ntwo\rthree\r"
     assert session.next_line(100) is None
     session.buffer += b"\nfour\r\n"
-    assert session.next_line(100) == Line(b"one\ntwo\rthree\r\n")
-    assert session.next_line(100) == Line(b"four\r\n")
+    assert session.next_line(100) == b"one\ntwo\rthree\r\n"
+    assert session.next_line(100) == b"four\r\n"
     assert session.next_line(100) is None
 
 
 @pytest.mark.parametrize(("length", "too_long"), [(8, False), (9, True)])
 def test_the_limit_counts_the_crlf(session: Login, length: int, too_long: bool) -> None:
     session.buffer += b"x" * length + b"\r\n"
-    assert session.next_line(10) == Line(b"x" * length + b"\r\n", too_long)
+    assert session.next_line(10) == b"x" * length + b"\r\n"
+    assert session.too_long == too_long
 
 
 def test_an_endless_line_is_discarded_as_it_arrives_and_reported_at_its_end(session: Login) -> None:
@@ -115,9 +116,8 @@ def test_an_endless_line_is_discarded_as_it_arrives_and_reported_at_its_end(sess
         assert session.next_line(100) is None
         assert len(session.buffer) <= LONGEST_LINE + 1000
     session.buffer += b"\r\nnext\r\n"
-    line = session.next_line(100)
-    assert line is not None and line.too_long
-    assert session.next_line(100) == Line(b"next\r\n")
+    assert session.next_line(100) is not None and session.too_long
+    assert session.next_line(100) == b"next\r\n" and not session.too_long
 
 
 # ── content that a dot ends ──────────────────────────────────────────────────
@@ -149,13 +149,13 @@ def test_content_over_the_limit_is_discarded_and_reported(session: Login) -> Non
         assert len(session.buffer) <= 1200
     session.buffer += b".\r\n"
     content = session.next_dotted(1000)
-    assert content is not None and content.too_long and not session.buffer
+    assert content is not None and session.too_long and not session.buffer
 
 
 def test_added_dots_do_not_count_against_the_limit(session: Login) -> None:
     session.buffer += b"..\r\n" * 10 + b".\r\n"
     content = session.next_dotted(30)
-    assert content is not None and not content.too_long
+    assert content is not None and not session.too_long
 
 
 def test_added_dots_do_not_count_while_the_end_has_not_arrived(session: Login) -> None:
@@ -163,7 +163,7 @@ def test_added_dots_do_not_count_while_the_end_has_not_arrived(session: Login) -
     assert session.next_dotted(33) is None
     session.buffer += b".\r\n"
     content = session.next_dotted(33)
-    assert content is not None and not content.too_long
+    assert content is not None and not session.too_long
     assert content.data == b"a\r\n" + b".\r\n" * 10
 
 
@@ -205,7 +205,8 @@ def test_counted_content_over_the_limit_is_consumed_and_reported(session: Login)
         assert session.next_counted(7, 500, 200) is None
         assert len(session.buffer) == 7, "nothing of it is kept"
     session.buffer += b"x" * 100 + b"NEXT"
-    assert session.next_counted(7, 500, 200) == Content(b"", b"B 500\r\n", too_long=True)
+    assert session.next_counted(7, 500, 200) == Content(b"", b"B 500\r\n")
+    assert session.too_long
     assert session.buffer == b"NEXT"
 
 
@@ -309,4 +310,4 @@ def test_content_of_exactly_the_limit_fits_however_it_arrives(pieces: list[bytes
     for piece in pieces:
         session.buffer += piece
         content = session.next_dotted(30)
-    assert content is not None and not content.too_long
+    assert content is not None and not session.too_long

@@ -29,12 +29,14 @@ def test_without_coalescing_each_append_is_a_write() -> None:
     assert writes(output) == [b"one ", b"two"]
 
 
-def test_sealing_ends_the_current_write() -> None:
-    output = Output()
-    output.append(b"one")
-    output.seal()
-    output.append(b"two")
-    assert writes(output) == [b"one", b"two"]
+def test_what_is_appended_after_a_take_begins_another_write() -> None:
+    output = Output(coalesce=False)
+    output.append(b"one ")
+    output.append(b"two ")
+    output.coalesce = True
+    assert output.take() == b"one "
+    output.append(b"three")
+    assert writes(output) == [b"two ", b"three"]
 
 
 def test_a_split_cuts_what_is_appended_and_ends_when_the_queue_is_empty() -> None:

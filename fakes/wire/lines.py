@@ -13,21 +13,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fakes import sasl
+from fakes.wire.dots import FINAL_DOT, find_dotted, unstuff
 from fakes.wire.session import Facts, Runtime, Session
-from fakes.wire.unit import FINAL_DOT, Refuse, Secret, Unit
+from fakes.wire.unit import Refuse, Secret, Unit
 
 LONGEST_LINE = 12288  # bytes with CRLF of an answer to a challenge (RFC 4954 §4)
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line with its CRLF; `too_long` if its beginning was discarded or it exceeds the limit."""
-
-    raw: bytes
-    too_long: bool = False
-
-
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Content:
     """A message body as meant (`data`), with dots unstuffed, and as it was sent (`raw`).
 
@@ -37,7 +30,6 @@ class Content:
 
     data: bytes
     sent: bytes | None = None
-    too_long: bool = False
 
     @property
     def raw(self) -> bytes:
@@ -65,35 +57,39 @@ class LineSession(Session):
         self._accounts = accounts
         self._host = host
         self._exchange: sasl.Exchange | None = None
+        # Whether the last line or content exceeds its limit, or its beginning was discarded.
+        self.too_long = False
         self._scanned = 0  # bytes of the buffer that are known not to hold the end of the unit
+        self._dotted = -1  # where the first line of content that begins with a dot begins; -1: none
         self._truncated = False  # the beginning of the unit was discarded because it is too long
         self._discard = 0  # bytes of a counted unit that are still to come and to be discarded
 
     # ── idle time ────────────────────────────────────────────────────────────
 
     def opened(self, facts: Facts) -> None:
-        self._restart_idle_timer()
+        if self.idle_timeout:
+            self.timers.at("idle", self.runtime.now() + self.idle_timeout, self._check_idle)
         super().opened(facts)
-
-    def handle(self, unit: Unit) -> None:
-        self._restart_idle_timer()
-        super().handle(unit)
 
     def idle(self) -> None:
         """The client has been silent for `idle_timeout` seconds."""
         self.close()
 
-    def _restart_idle_timer(self) -> None:
-        if self.idle_timeout:
-            self.timers.at("idle", self.runtime.now() + self.idle_timeout, self.idle)
+    def _check_idle(self) -> None:
+        # Setting the timer again at each command would be a good part of the cost of a command.
+        due = self.heard + self.idle_timeout
+        if due > self.runtime.now():
+            self.timers.at("idle", due, self._check_idle)
+        else:
+            self.idle()
 
     # ── framing ──────────────────────────────────────────────────────────────
 
-    def next_line(self, limit: int) -> Line | None:
-        """Takes a line that ends in CRLF; a bare LF or CR ends nothing.
+    def next_line(self, limit: int) -> bytes | None:
+        """Takes a line that ends in CRLF, which is part of it; a bare LF or CR ends nothing.
 
         The buffer stays bounded: an endless line is discarded as it arrives, and reported as too
-        long when its end comes.
+        long (`too_long`) when its end comes.
         """
         end = self.buffer.find(b"\r\n", self._scanned)
         if end < 0:
@@ -102,33 +98,39 @@ class LineSession(Session):
             if len(self.buffer) > LONGEST_LINE:
                 self._discard_scanned()
             return None
-        raw = self._taken(end + 2)
-        too_long, self._truncated = self._truncated or len(raw) > limit, False
-        return Line(raw, too_long)
+        line = self._taken(end + 2)
+        self._report(len(line), limit)
+        return line
 
     def next_dotted(self, limit: int) -> Content | None:
         """Takes content up to the line that is a single dot, and removes the dots added for it.
 
         Nothing but CRLF.CRLF ends it: a server that also accepts LF.LF can be made to take the
         body of one message for another message (RFC 5321 §2.3.8, §4.1.1.4). `limit` counts bytes
-        without the added dots, as RFC 1870 §5 does.
+        without the added dots, as RFC 1870 §5 does; `too_long` says whether there are more.
         """
-        if self._scanned == 0 and not self._truncated and self.buffer.startswith(b".\r\n"):
-            end = 0
-        else:
-            end = self.buffer.find(b"\r\n.\r\n", self._scanned) + 2
-            if end < 2:
-                self._scanned = max(0, len(self.buffer) - 4)
-                if self._scanned > limit and self._size_without_dots() > limit:
-                    self._discard_scanned()
-                return None
-        stuffed = self._taken(end)
-        del self.buffer[: len(FINAL_DOT)]
-        # RFC 5321 §4.5.2: the first dot of a line is removed, whatever follows it.
-        data = stuffed.replace(b"\r\n.", b"\r\n").removeprefix(b".")
-        sent = None if len(data) == len(stuffed) else stuffed + FINAL_DOT
-        too_long, self._truncated = self._truncated or len(data) > limit, False
-        return Content(data, sent, too_long)
+        if self._dotted < 0:
+            self._dotted = find_dotted(self.buffer, self._scanned)
+        end = self._end_of_content() if self._dotted >= 0 else -1
+        if end < 0:
+            self._scanned = max(0, len(self.buffer) - 4)
+            if self._scanned > limit and self._size_without_dots() > limit:
+                self._discard_scanned()
+            return None
+        is_stuffed = self._dotted < end
+        data, sent = self._taken(end, len(FINAL_DOT)), None
+        if is_stuffed:
+            stuffed, data = data, unstuff(data)
+            sent = None if len(data) == len(stuffed) else stuffed + FINAL_DOT
+        self._report(len(data), limit)
+        return Content(data, sent)
+
+    def _end_of_content(self) -> int:
+        """Returns where the final dot is, -1 if it has not come. Nothing before `_dotted` is it."""
+        if self._dotted == 0 and not self._truncated and self.buffer.startswith(FINAL_DOT):
+            return 0
+        found = self.buffer.find(b"\r\n.\r\n", max(self._dotted - 2, self._scanned))
+        return found + 2 if found >= 0 else -1
 
     def next_counted(self, start: int, count: int, limit: int) -> Content | None:
         """Takes `start` bytes that are in the buffer already and the `count` bytes after them.
@@ -144,11 +146,13 @@ class LineSession(Session):
             self._discard -= excess
             if self._discard:
                 return None
-            self._truncated = False
-            return Content(b"", self._taken(start), too_long=True)
+            raw = self._taken(start)
+            self._report(count, limit)
+            return Content(b"", raw)
         if len(self.buffer) < start + count:
             return None
         raw = self._taken(start + count)
+        self._report(count, limit)
         return Content(raw[start:], raw)
 
     @property
@@ -156,18 +160,24 @@ class LineSession(Session):
         """Whether the buffer holds the rest of an endless line, which is not a command."""
         return self._truncated and not self._discard
 
-    def _taken(self, length: int) -> bytes:
-        """Removes the first bytes of the buffer and returns them."""
+    def _report(self, size: int, limit: int) -> None:
+        """Says in `too_long` whether the unit that was taken is too long."""
+        self.too_long, self._truncated = self._truncated or size > limit, False
+
+    def _taken(self, length: int, also: int = 0) -> bytes:
+        """Removes the first bytes of the buffer and returns them; removes `also` more bytes."""
+        buffer = self.buffer
         # One copy: slicing the bytearray first would copy a large message twice.
-        with memoryview(self.buffer) as view:
-            raw = bytes(view[:length])
-        del self.buffer[:length]
-        self._scanned = 0
+        view = memoryview(buffer)
+        raw = bytes(view[:length])
+        view.release()
+        del buffer[: length + also]
+        self._scanned, self._dotted = 0, -1
         return raw
 
     def _discard_scanned(self) -> None:
         del self.buffer[: self._scanned]
-        self._scanned, self._truncated = 0, True
+        self._scanned, self._dotted, self._truncated = 0, -1, True
 
     def _size_without_dots(self) -> int:
         """The size of what is certainly content, without the dots added for transmission."""
@@ -176,7 +186,8 @@ class LineSession(Session):
         return self._scanned - added - self.buffer.startswith(b".")
 
     def upgraded(self) -> None:
-        self._scanned, self._truncated, self._discard, self._exchange = 0, False, 0, None
+        self._scanned, self._dotted, self._truncated, self._discard = 0, -1, False, 0
+        self._exchange = None
 
     # ── the exchange that AUTH begins ────────────────────────────────────────
 

@@ -34,7 +34,7 @@ class Output:
         if self.chunk:
             for start in range(0, len(data), self.chunk):
                 self._writes.append(data[start : start + self.chunk])
-        elif self._open and self._writes and self.coalesce:
+        elif self._open and self.coalesce:
             last = self._writes[-1]
             if isinstance(last, bytes):  # the first bytes are not copied, as most stay alone
                 self._writes[-1] = last = bytearray(last)
@@ -43,12 +43,12 @@ class Output:
             self._writes.append(data)
             self._open = True
 
-    def seal(self) -> None:
-        """Ends the current write: what is appended next begins another."""
-        self._open = False
-
     def take(self) -> bytes:
-        """Removes and returns the next write; b"" if there is none, which also ends a split."""
+        """Removes and returns the next write; b"" if there is none, which also ends a split.
+
+        What is appended afterwards begins another write.
+        """
+        self._open = False
         if not self._writes:
             self.chunk = 0
             return b""

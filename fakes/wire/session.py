@@ -42,8 +42,7 @@ class Runtime:
     now: Callable[[], float]  # seconds since the epoch
     token: Callable[[int], str]  # n characters [a-z0-9], never the same twice
     faults: Faults = field(default_factory=Faults)
-    # None: nobody wants records of the wire.
-    record: Callable[[Record], None] | None = None
+    record: Callable[[Record], None] | None = None  # None: nobody looks, and no record is made
     # Runs the rest of long work in another turn of the event loop. None: there is no loop that
     # others wait for, as in a rehearsal, and the work is done at once.
     later: Callable[[Callable[[], None]], None] | None = None
@@ -113,8 +112,10 @@ class Session:
         self.wants: Want | None = None
         self.successor: Session | None = None  # with HAND_OVER: the core that takes over
         self.closed = False  # the protocol is over; nothing more is handled
-        self.current: Record | None = None  # the record of the unit that is being handled
-        self.on_output: Callable[[Session], None] = lambda session: None  # set by the shell
+        # The unit that is being handled: its record, or the unit itself if no record is made.
+        self.current: Record | Unit | None = None
+        self.heard = 0.0  # when the last unit was handled, in seconds since the epoch
+        self.on_output: Callable[[], None] = lambda: None  # set by the shell
         self._after_write: list[Callable[[], None]] = []
         self._captured: Answer | None = None
         self._delayed = False  # a fault delays a unit: input waits
@@ -129,6 +130,7 @@ class Session:
     def opened(self, facts: Facts) -> None:
         """The connection is established. With implicit TLS, the shell calls `secured` first."""
         self.facts = facts
+        self.heard = self.runtime.now()
         self._event("connects")
         fault = self._fault_at("connect")
         if fault is None:
@@ -174,18 +176,17 @@ class Session:
 
     def take(self) -> bytes:
         """Returns the next write, b"" if there is none."""
-        self.output.seal()
-        if not self.output and self.buffer:
+        if self.buffer and not self.output:
             # Input may have been held back because too much output was waiting.
             self._pump()
-            self.output.seal()
         return self.output.take()
 
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
-        waiting, self._after_write = self._after_write, []
-        for callback in waiting:
-            callback()
+        if self._after_write:
+            waiting, self._after_write = self._after_write, []
+            for callback in waiting:
+                callback()
 
     def hand_over(self) -> Session:
         """Passes the connection and the unconsumed input to the successor, and returns it."""
@@ -281,11 +282,30 @@ class Session:
     def send(
         self, raw: bytes, section: str = "", visible: tuple[int, int] | None = None, **fields: Any
     ) -> None:
-        """Sends bytes to the client and records them; for `visible` and `fields`, see Record."""
+        """Sends bytes to the client and records them; for `visible` and `fields`, see Record.
+
+        While a handler's answer is captured, they are kept for the fault that captures it.
+        """
         if self._captured is not None:
             self._captured.messages.append(Message(raw, section, visible, fields or NO_FIELDS))
-        else:
-            self._transmit(raw, section, visible, fields or NO_FIELDS)
+            return
+        runtime = self.runtime
+        if runtime.record is not None:
+            runtime.record(
+                Record(
+                    runtime.now(),
+                    self.protocol,
+                    self.facts.number,
+                    "S",
+                    raw,
+                    section=section,
+                    person=self.user,
+                    fields=fields or NO_FIELDS,
+                    visible=visible,
+                )
+            )
+        self.output.append(raw)
+        self.on_output()
 
     def close(self, want: Want = Want.CLOSE) -> None:
         """Ends the connection once the output is written."""
@@ -301,7 +321,7 @@ class Session:
         self._delayed = False
         self.abandoned()
         self._event("closes" if want is Want.CLOSE else "resets")
-        self.on_output(self)
+        self.on_output()
 
     def start_tls(self) -> None:
         """Asks for TLS. Bytes pipelined after the command in clear are dropped, never handled."""
@@ -318,7 +338,7 @@ class Session:
 
     def note(self, **fields: Any) -> None:
         """Adds decoded facts to the record of the unit that is being handled."""
-        if self.current is not None:
+        if self.current is not None and self.runtime.record is not None:
             self.current.fields = {**self.current.fields, **fields}
 
     def lacks(self, capability: str) -> bool:
@@ -339,32 +359,33 @@ class Session:
 
     def handle(self, unit: Unit) -> None:
         """Looks a unit up in the legality table and calls its handler."""
-        row = self.verbs.get(unit.verb)
+        self.heard = self.runtime.now()
+        verb = unit.verb
+        row = self.verbs.get(verb)
         try:
-            if unit.refusal is not None and not unit.verb:
+            if unit.refusal is not None and not verb:
                 raise unit.refusal
             if row is None:
                 raise self.unknown(unit)
             self.permits(unit)
-            if not self.offers(unit.verb):
+            if not self.offers(verb):
                 raise self.unknown(unit)
-            if self.state not in row.states:
+            before = self.state
+            if before not in row.states:
                 raise self.wrong_state(unit)
             if unit.refusal is not None:
                 raise unit.refusal
-            before = self.state
-            self.handler(unit.verb)(unit)
-            self._enter(row, before, unit.verb)
+            self.handler(verb)(unit)
+            if row.enters and not self.closed:
+                self.state = row.enters
+            elif self.state != before:
+                self._check_state(row, before, verb)
         except Refuse as refusal:
             self.refused(refusal)
 
-    def _enter(self, row: Rule, before: str, verb: str) -> None:
-        """Enters the state that the table names, or checks the one that the handler chose."""
-        if self.closed:
-            return
-        if len(row.then) == 1:
-            self.state = row.then[0]
-        elif self.state != before and self.state not in row.then:
+    def _check_state(self, row: Rule, before: str, verb: str) -> None:
+        """Raises AssertionError if a handler entered a state that the table does not name."""
+        if self.state not in row.then and not self.closed:
             raise AssertionError(
                 f"{self!r}: the handler of {verb} went from {before} to {self.state}; its rule "
                 f"allows {', '.join(row.then) or 'no other state'}: correct the rule's `then`"
@@ -386,7 +407,7 @@ class Session:
             if unit is None:
                 return
             fault = self._fault_at(unit.verb, unit.arg)
-            self._record_unit(unit, fault)
+            self.current = unit if self.runtime.record is None else self._recorded(unit, fault)
             if fault is None:
                 self.handle(unit)
             else:
@@ -394,12 +415,12 @@ class Session:
 
     def _fault_at(self, verb: str, arg: str = "") -> Fault | None:
         faults = self.runtime.faults
-        return faults.meet(self.protocol, verb, arg, self.user) if faults else None
+        return faults.meet(self.protocol, verb, arg, self.user) if faults.armed else None
 
-    def _record_unit(self, unit: Unit, fault: Fault | None) -> None:
+    def _recorded(self, unit: Unit, fault: Fault | None) -> Record:
         row = self.verbs.get(unit.verb)
         kind = DottedRecord if unit.final_dot else Record
-        self.current = record = kind(
+        record = kind(
             self.runtime.now(),
             self.protocol,
             self.facts.number,
@@ -413,45 +434,22 @@ class Session:
             unit.fields,
             unit.visible,
         )
-        if self.runtime.record is not None:
-            self.runtime.record(record)
+        assert self.runtime.record is not None
+        self.runtime.record(record)
+        return record
 
     def _event(self, verb: str, raw: bytes = b"", **details: Any) -> None:
-        if self.runtime.record is None:
-            return
-        now, number = self.runtime.now(), self.facts.number
-        self.runtime.record(
-            Record(now, self.protocol, number, "-", raw, verb, person=self.user, **details)
-        )
+        if self.runtime.record is not None:
+            now, number = self.runtime.now(), self.facts.number
+            self.runtime.record(
+                Record(now, self.protocol, number, "-", raw, verb, person=self.user, **details)
+            )
 
     # ── what a fault uses (see effects.Target) ───────────────────────────────
 
     def transmit(self, message: Message) -> None:
-        """Records and queues a message, or keeps it while a handler's answer is captured."""
-        if self._captured is not None:
-            self._captured.messages.append(message)
-        else:
-            self._transmit(message.raw, message.section, message.visible, message.fields)
-
-    def _transmit(
-        self,
-        raw: bytes,
-        section: str,
-        visible: tuple[int, int] | None,
-        fields: Mapping[str, Any],
-    ) -> None:
-        runtime = self.runtime
-        if runtime.record is not None:
-            number = self.facts.number
-            # By position: this runs for each thing that is sent, and keywords take longer.
-            runtime.record(
-                Record(
-                    runtime.now(), self.protocol, number, "S", raw, "", section, self.user, "", (),
-                    fields, visible,
-                )
-            )  # fmt: skip
-        self.output.append(raw)
-        self.on_output(self)
+        """Sends a message that was captured."""
+        self.send(message.raw, message.section, message.visible, **message.fields)
 
     def capture(self, run: Callable[[], None]) -> Answer:
         """Runs a handler and returns what it sends, instead of sending it."""

@@ -14,7 +14,7 @@ handler chooses among them. With none, the state stays as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fakes.suggest import nearest
 
@@ -26,6 +26,10 @@ class Rule:
     states: frozenset[str]
     section: str
     then: tuple[str, ...] = ()
+    enters: str = field(init=False)  # the only state in `then`; "" if the handler chooses
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "enters", self.then[0] if len(self.then) == 1 else "")
 
 
 def rule(states: str, section: str, then: str = "") -> Rule:

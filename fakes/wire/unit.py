@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
-FINAL_DOT = b".\r\n"  # the line that ends a message (RFC 5321 §4.1.1.4)
+from fakes.wire.dots import FINAL_DOT
+
 # Shared, because most units and records have no fields, and a test may keep a million of them.
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
@@ -42,8 +43,29 @@ class Secret:
     label: str
 
 
+class _Shown:
+    """What people may see of bytes that have secrets in them."""
+
+    __slots__ = ()
+
+    def shown(self: _HasSecrets) -> bytes:
+        """Returns the visible bytes, each secret replaced by its label in braces."""
+        last, end = self.visible or (0, len(self.raw))
+        shown = b""
+        for secret in sorted(self.secrets, key=lambda secret: secret.start):
+            shown += self.raw[last : secret.start] + b"{" + secret.label.encode() + b"}"
+            last = secret.end
+        return shown + self.raw[last:end]
+
+
+class _HasSecrets(Protocol):
+    raw: bytes
+    secrets: tuple[Secret, ...]
+    visible: tuple[int, int] | None
+
+
 @dataclass(slots=True)
-class Unit:
+class Unit(_Shown):
     """One complete piece of client input, taken from the buffer.
 
     `arg` is the text that the `arg` of a fault is compared with. `content` is the decoded form, if
@@ -66,7 +88,7 @@ class Unit:
 
 
 @dataclass(slots=True)
-class Record:
+class Record(_Shown):
     """One thing that crossed the wire, kept raw.
 
     `direction` is C (from the client), S (from the server) or `-` for an event of the connection,
@@ -88,15 +110,6 @@ class Record:
     visible: tuple[int, int] | None = (
         None  # the span worth showing (a frame has a header before it)
     )
-
-    def shown(self) -> bytes:
-        """Returns the visible bytes, each secret replaced by its label in braces."""
-        last, end = self.visible or (0, len(self.raw))
-        shown = b""
-        for secret in sorted(self.secrets, key=lambda secret: secret.start):
-            shown += self.raw[last : secret.start] + b"{" + secret.label.encode() + b"}"
-            last = secret.end
-        return shown + self.raw[last:end]
 
 
 class DottedRecord(Record):
