@@ -195,7 +195,8 @@ class Mailstore:
         statuses = self._pending.pop(mail, [])
         reports = []
         for action in ("failed", "relayed", "delivered"):
-            report = self.report(mail, [status for status in statuses if status.action == action])
+            alike = [status for status in statuses if status.action == action]
+            report = self.report(mail, alike) if alike else None
             if report is not None:
                 reports.append(report)
         self.on_acknowledged(mail, *reports)

@@ -142,8 +142,7 @@ class Connection(asyncio.Protocol):
         self.shell = shell
         self.guard = Guard(shell, self)
         self.listener = listener
-        self.session = listener.core()
-        self.session.on_output = partial(shell.schedule_flush, self)
+        self._serve(listener.core())
         self.tls: Tls | None = None
         # What the clock of a rehearsal compares with the client's counts:
         self.bytes_in = 0  # raw bytes handled
@@ -160,6 +159,12 @@ class Connection(asyncio.Protocol):
     def __repr__(self) -> str:
         state = "lost" if self.lost else "closing" if self.finished else "open"
         return f"<Connection {self.session!r} {state}>"
+
+    def _serve(self, session: Session) -> None:
+        """Lets a core serve the connection from now on."""
+        self.session = session
+        session.on_output = partial(self.shell.schedule_flush, self)
+        session.timers.on_change = self._plan
 
     # ── called by asyncio ────────────────────────────────────────────────────
 
@@ -178,12 +183,15 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         with self.guard:
-            self._handle(data)
+            if self.tls is None:
+                self.session.receive(data)
+            else:
+                self._decrypt(self.tls, data)
             if self.session.backlogged and not self._paused:
                 self._paused = True
                 self._transport.pause_reading()
         self.bytes_in += len(data)
-        self.shell.notify()
+        self.shell.on_activity()
 
     def eof_received(self) -> bool:
         with self.guard:
@@ -206,29 +214,26 @@ class Connection(asyncio.Protocol):
 
     # ── bytes in both directions ─────────────────────────────────────────────
 
-    def _handle(self, data: bytes) -> None:
-        if self.tls is None:
-            self.session.receive(data)
-            return
+    def _decrypt(self, tls: Tls, data: bytes) -> None:
         if self._tls_stalled or self.session.closed:
             return
-        established = self.tls.established
+        established = tls.established
         try:
-            plain = self.tls.feed(data)
+            plain = tls.feed(data)
         except ssl.SSLError as error:
-            self._write(self.tls.wrap(b""))  # the alert that names the reason
+            self._write(tls.wrap(b""))  # the alert that names the reason
             self.tls = None
             in_clear = not established and data[:1] not in TLS_RECORDS
             self.session.tls_failed(CLEAR_IN_TLS if in_clear else str(error.reason))
             return
-        self._write(self.tls.wrap(b""))
-        if self.tls.established and not established:
-            self.session.secured(self.tls.facts())
+        self._write(tls.wrap(b""))
+        if tls.established and not established:
+            self.session.secured(tls.facts())
             if self.listener.implicit_tls:
                 self.session.opened(self._facts)
         if plain:
             self.session.receive(plain)
-        if self.tls.ended:
+        if tls.ended:
             self.session.eof()
 
     def _begin_tls(self) -> None:
@@ -256,7 +261,8 @@ class Connection(asyncio.Protocol):
             session.wants = None
             self._begin_tls()
         elif session.wants is Want.HAND_OVER:
-            self.session = session.hand_over()
+            self._serve(session.hand_over())
+            self._plan()  # for the timers that the successor has set already
             self.shell.schedule_flush(self)
         elif session.wants is not None and not self.finished:
             want, session.wants = session.wants, None
@@ -265,7 +271,6 @@ class Connection(asyncio.Protocol):
         if self._paused and not session.backlogged and not self.finished:
             self._paused = False
             self._transport.resume_reading()
-        self._plan()
 
     def _flush_on(self) -> None:
         with self.guard:

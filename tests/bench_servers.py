@@ -69,7 +69,7 @@ def require(loop: str) -> None:
 
 
 def ours(loop: str = "asyncio") -> Server:
-    """`python -m fakes --quiet`, as it runs for months: it makes records and keeps none."""
+    """`python -m fakes --quiet`, as it runs for months: it makes no records of the wire."""
 
     @contextlib.contextmanager
     def server() -> Iterator[Running]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fakes.faults import FaultError, UnmetFault
+from fakes.host import Event
 from fakes.smtp import Smtp
 from fakes.world import World, WorldError
 
@@ -342,3 +343,13 @@ def test_opening_an_open_port_does_nothing() -> None:
         world.open_port("smtp")
         with socket.create_connection(address, timeout=5) as client:
             assert client.recv(3) == b"220"
+
+
+def test_without_records_a_world_serves_the_same_and_watches_events_only() -> None:
+    seen: list[object] = []
+    with World({"servers": ["smtp"]}, watch=seen.append, records=False) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+            client.sendmail("a@example.org", ["alice@example.test"], "Subject: hi\r\n\r\n")
+        world.mail.wait_for(subject="hi")
+        world.tell("world", "something happened")
+    assert [type(one) for one in seen] == [Event]
