@@ -121,12 +121,14 @@ class Mailstore:
             self._maildrops[key] = Maildrop(address, next_uid=self._first_uid)
         return self._maildrops[key]
 
-    def full(self, address: str, size: int) -> bool:
+    def full(self, owner: Person, size: int) -> bool:
         """Whether `size` more bytes would exceed the quota of a maildrop."""
-        person = self.people.find(address)
-        if person is None or person.quota is None:
-            return False
-        return self.maildrop(address).size + size > person.quota
+        quota = owner.quota
+        return quota is not None and self.maildrop(owner.address).size + size > quota
+
+    def all_full(self, owners: list[Person], size: int) -> bool:
+        """Whether that is so for the maildrops of all these people."""
+        return all(self.full(owner, size) for owner in owners)
 
     def remove(self, address: str, rows: Iterable[Row]) -> None:
         """Removes rows from a maildrop for good. Rows that it no longer holds are ignored."""
@@ -157,7 +159,7 @@ class Mailstore:
             if not owners and recipient.address.casefold() != "postmaster":
                 reply = f"550 5.1.1 No such mailbox here: <{recipient.address}>"
                 statuses.append(DeliveryStatus(recipient, "failed", "5.1.1", reply))
-            elif owners and all(self.full(owner.address, len(mail.raw)) for owner in owners):
+            elif owners and self.all_full(owners, len(mail.raw)):
                 reply = "552 5.2.2 Mailbox full"
                 statuses.append(DeliveryStatus(recipient, "failed", "5.2.2", reply))
         return statuses
@@ -177,7 +179,7 @@ class Mailstore:
                 continue
             owners = self.owners(recipient.address)
             for owner in owners or ():
-                if not self.full(owner.address, len(mail.raw)):
+                if not self.full(owner, len(mail.raw)):
                     delivered_to.setdefault(owner.address, recipient.address)
             action = "relayed" if owners is None else "delivered"
             statuses.append(DeliveryStatus(recipient, action, "2.1.5", "250 2.1.5 Recipient OK"))

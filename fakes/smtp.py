@@ -433,7 +433,7 @@ class Smtp(LineSession):
             text = f"No such mailbox here: <{recipient}>"
             raise Refuse(NO_SUCH_MAILBOX._replace(text=text), "RFC 5321 §3.3")
         size = int(self._params.get("SIZE") or 0)
-        if all(self.store.full(owner.address, size) for owner in owners):
+        if self.store.all_full(owners, size):
             raise Refuse(MAILBOX_FULL, "RFC 1870 §6.4")
 
     def _check_greylist(self, recipient: str) -> None:
@@ -527,7 +527,7 @@ class Smtp(LineSession):
         self.store.accept(mail, undeliverable)
         self._forget_transaction()
         self.note(queue_id=mail.queue_id)
-        self._say(OK._replace(text=f"Queued as {mail.queue_id}"), "RFC 5321 §6.1")
+        self._say(Reply(250, "2.0.0", f"Queued as {mail.queue_id}"), "RFC 5321 §6.1")
         # 250 means stored (RFC 5321 §6.1). A test may see the mail once the client can know.
         self.when_written(lambda: self.store.acknowledged(mail))
 
