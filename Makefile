@@ -29,8 +29,9 @@ endif
 # The tests start many processes, so their bytecode is kept, outside of the source folders.
 PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/$(VENV)/pycache' \
   $(VENV)/bin/python -m pytest
-# Each file is run in order, by one process. Few tests are faster without further processes.
-PARALLEL = $(if $(K),$(call option,-k,K),-n logical --maxprocesses=8 --dist loadfile)
+# Few tests are faster without further processes. worksteal: the slow tests are in few files, and a
+# process that has finished its tests takes half of what another one still has.
+PARALLEL = $(if $(K),$(call option,-k,K),-n logical --maxprocesses=8 --dist worksteal)
 COVERAGE = COVERAGE_FILE=$(VENV)/coverage $(VENV)/bin/python -m coverage
 SHELLS = $(VENV)/bin/python -c \
   'from tests.test_rules import SHELLS; print(*SHELLS, sep=",")'

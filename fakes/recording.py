@@ -31,11 +31,11 @@ class Recording:
         self._events: list[Event] = []
         self._watch = watch
         self._servers = tuple(servers)
-        self.debug = os.environ.get("FAKES_DEBUG", "0") not in ("", "0")
+        self._debug = os.environ.get("FAKES_DEBUG", "0") not in ("", "0")
 
     def add(self, entry: Record | Event) -> None:
         """Adds an entry."""
-        if self.debug:
+        if self._debug:
             from fakes.transcripts.recorder import wire_lines
 
             for line in wire_lines(entry, self._servers):

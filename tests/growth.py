@@ -45,6 +45,8 @@ PACKAGES = ("comms", "scenarios", "fakes")
 FAULTY = "scenarios.book"  # the printed listings, which are kept with their mistakes
 FACTOR, MOST = 8, 24  # eight times the input may cost at most that many times as much
 CLEARLY_LINEAR = 10
+FACTOR_MOST = 16  # the same for inputs that are known, of a size that suits them
+LEAST = 0.0005  # seconds; what takes less counts as this
 WORTH = 0.002  # seconds; what takes less is not measured, but repeated with more input
 LONGEST = 0.3  # seconds; if a run takes longer, no larger input is tried
 FIRST, LARGEST = 250, 16_000  # characters: the sizes with which an attack is tried
@@ -82,10 +84,13 @@ def _seconds(run: Callable[[], object], limit: float) -> float:
         return math.inf
 
 
-def _best(run: Callable[[], object], limit: float, times: int = 5) -> float:
-    """Returns the time of the fastest of some runs. Two runs that are interrupted are enough."""
+def _best(run: Callable[[], object], limit: float, times: int = 5, good: float = 0.0) -> float:
+    """Returns the time of the fastest of some runs. Two runs that are interrupted are enough.
+
+    One that takes at most `good` seconds is enough, too: further runs could only be faster.
+    """
     found: list[float] = []
-    while len(found) < times and found.count(math.inf) < 2:
+    while len(found) < times and found.count(math.inf) < 2 and min(found, default=math.inf) > good:
         found.append(_seconds(run, limit))
     return min(found)
 
@@ -104,11 +109,33 @@ def growth(prepared: Prepared, size: int = FIRST) -> float:
         small = _best(prepared(size), 1.0)
         if math.isinf(small):
             return math.inf
-        large = _best(prepared(FACTOR * size), max(0.1, 2 * MOST * small))
+        limit = max(0.1, 2 * MOST * small)
+        large = _best(prepared(FACTOR * size), limit, good=CLEARLY_LINEAR * small)
         clear = small >= WORTH and not CLEARLY_LINEAR < large / small <= MOST
         if clear or math.isinf(large) or FACTOR * size >= LIMIT or large > LONGEST:
             return large / small
         size *= 2
+
+
+def factor(prepared: Prepared, size: int) -> float:
+    """Returns how many times as much FACTOR times an input of that size costs.
+
+    For inputs that are known. The test of one has to choose the size, and compare with FACTOR_MOST.
+    The best of five runs counts. The larger input, which takes most of the time, is not run again
+    as soon as a run is fast enough, because further runs could not change the verdict.
+    """
+    gc.collect(0)
+    gc.disable()
+    try:
+        for _ in range(3):  # on a busy machine, readings vary
+            small = max(_best(prepared(size), 10.0), LEAST)
+            limit = max(0.1, 2 * MOST * small)
+            large = _best(prepared(FACTOR * size), limit, good=FACTOR_MOST * small)
+            if large <= FACTOR_MOST * small:
+                break
+    finally:
+        gc.enable()
+    return large / small
 
 
 def _suspicious(prepared: Prepared, enough: float) -> int:

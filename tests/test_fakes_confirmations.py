@@ -6,13 +6,14 @@ link is written. The words, numbers and addresses are our own.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from email.message import EmailMessage
 
 import pytest
 
 from fakes.confirmations import find_codes, find_urls
 from fakes.mail import Envelope, Mail
+from tests.growth import FACTOR_MOST, factor
 
 FOOTER = """
 
@@ -688,15 +689,8 @@ REPEATED = [
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", REPEATED)
 def test_the_time_grows_with_the_size_of_the_text(repeated: str) -> None:
-    def seconds(size: int) -> float:
+    def prepared(size: int) -> Callable[[], object]:
         text = repeated * (size // len(repeated))
-        best = 1e9
-        for _ in range(5):
-            start = time.process_time()
-            find_codes([text])
-            find_urls(text)
-            best = min(best, time.process_time() - start)
-        return best
+        return lambda: (find_codes([text]), find_urls(text))
 
-    small = seconds(3_000)
-    assert seconds(24_000) < 24 * max(small, 0.001)
+    assert factor(prepared, 1_500) <= FACTOR_MOST

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.html_text import read_html
+from tests.growth import FACTOR_MOST, factor
 
 
 @pytest.mark.parametrize(
@@ -59,13 +61,7 @@ REPEATED = [
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", REPEATED)
 def test_the_time_grows_with_the_size_of_the_page(repeated: str) -> None:
-    def seconds(size: int) -> float:
-        source = repeated * (size // len(repeated))
-        best = 1e9
-        for _ in range(5):
-            start = time.process_time()
-            read_html(source)
-            best = min(best, time.process_time() - start)
-        return best
+    def prepared(size: int) -> Callable[[], object]:
+        return partial(read_html, repeated * (size // len(repeated)))
 
-    assert seconds(80_000) < 24 * max(seconds(10_000), 0.001)
+    assert factor(prepared, 5_000) <= FACTOR_MOST

@@ -68,6 +68,12 @@ def parsed(path: Path) -> ast.Module:
 
 
 @functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Returns all nodes of a file. Walking through the trees is most of the work of this file."""
+    return list(ast.walk(parsed(path)))
+
+
+@functools.cache
 def imports(path: Path) -> list[tuple[str, bool]]:
     """Returns each import of a file: the module, and whether it is at the top level of the file.
 
@@ -81,16 +87,16 @@ def _imports(path: Path) -> Iterator[tuple[str, bool]]:
     top_level = {id(node) for node in tree.body}
     typing_only = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
+    for node in nodes(path):
+        if not isinstance(node, ast.Import | ast.ImportFrom) or id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, id(node) in top_level) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             module = str(node.module)
             names = [module]
             if module in FOLDERS:  # `from comms import smtp` imports the module comms.smtp
@@ -290,7 +296,7 @@ def checking_functions(path: Path) -> set[str]:
 def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Returns the functions and methods of a file."""
     either = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [node for node in ast.walk(parsed(path)) if isinstance(node, either)]
+    return [node for node in nodes(path) if isinstance(node, either)]
 
 
 def test_every_test_checks_something() -> None:
