@@ -131,7 +131,7 @@ def factor(prepared: Prepared, size: int) -> float:
             small = max(_best(prepared(size), 10.0), LEAST)
             limit = max(0.1, 2 * MOST * small)
             large = _best(prepared(FACTOR * size), limit, good=FACTOR_MOST * small)
-            if large <= FACTOR_MOST * small:
+            if large <= FACTOR_MOST * small or math.isinf(large):
                 break
     finally:
         gc.enable()

@@ -6,13 +6,25 @@ here, patterns and parsers that take quadratic time are planted in a package and
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests import growth
-from tests.growth import PACKAGES, modules, parsers, patterns, slow_attack, unreadable
+from tests.growth import (
+    FACTOR_MOST,
+    PACKAGES,
+    factor,
+    modules,
+    parsers,
+    patterns,
+    slow_attack,
+    unreadable,
+)
 
 # These make a pattern from what the person wrote who runs the program, or who wrote the test.
 WRITTEN_WHILE_RUNNING = {
@@ -114,3 +126,20 @@ def test_what_is_planted_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "planted.parts.rewrites",
         "planted.parts.Reader",
     ]
+
+
+def sorts_again_and_again(text: str) -> None:
+    found: list[str] = []
+    for word in text.split():
+        found = sorted([*found, word])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", [re.compile(r"[\w ]+:").search, sorts_again_and_again])
+def test_a_quadratic_reader_is_found_with_a_known_input(reader: Callable[[str], object]) -> None:
+    assert factor(lambda size: partial(reader, "a " * (size // 2)), 600) > FACTOR_MOST
+
+
+@pytest.mark.slow
+def test_a_linear_reader_passes_with_a_known_input() -> None:
+    assert factor(lambda size: partial(str.split, "a " * (size // 2)), 25_000) <= FACTOR_MOST
