@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PARAMETERS = 2048  # characters of a Content-Type or Content-Disposition that are read
+PARAMETERS = 2048  # characters of each of these fields that are read
 _NAMING = ("content-disposition", "content-type")
+_OF_A_PART = (*_NAMING, "content-transfer-encoding")
 NO_PARAMETERS: Mapping[str, str | None] = MappingProxyType({})  # of a MAIL or RCPT command
 _RAW_NAME = re.compile(r'name[ \t]*=[ \t]*"?([^";\r\n]+)', re.I)
 _UNQUOTED_NAME = re.compile(r"name[ \t]*=[ \t]*[^\";\s]", re.I)
@@ -90,7 +91,7 @@ class Attachment:
 
 @cache
 def _policy() -> EmailPolicy[Any]:
-    """How the email package reads a mail: its default, but parameters have a limit.
+    """How the email package reads a mail: its default, but the fields of a part have a limit.
 
     The time that it takes for them is quadratic: 9 seconds for 16 kB of quotation marks.
     """
@@ -99,7 +100,7 @@ def _policy() -> EmailPolicy[Any]:
     class Limited(EmailPolicy):
         def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
             name, value = super().header_source_parse(sourcelines)
-            return name, value[:PARAMETERS] if name.lower() in _NAMING else value
+            return name, value[:PARAMETERS] if name.lower() in _OF_A_PART else value
 
     return Limited()
 

@@ -216,3 +216,11 @@ def test_endless_parameters_are_cut() -> None:
     mail = Mail(raw, NO_ENVELOPE)
     assert mail.text == "hello\n"
     assert len(mail.message["Content-Type"]) <= 2048 < len(mail.headers["Content-Type"])
+
+
+def test_an_endless_transfer_encoding_is_cut() -> None:
+    raw = b"Content-Transfer-Encoding: " + b'"' * 20_000 + b"\r\n\r\nhello\r\n"
+    mail = Mail(raw, NO_ENVELOPE)
+    assert mail.text == "hello\n"
+    name = "Content-Transfer-Encoding"
+    assert len(mail.message[name]) <= 2048 < len(mail.headers[name])
