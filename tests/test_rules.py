@@ -335,6 +335,7 @@ TESTED_WITH_OTHERS = {
     "fakes/toc/server.py": "test_fakes_toc.py",
     "fakes/xmpp/extensions/ping.py": "test_fakes_xmpp_extensions.py",
     "fakes/xmpp/extensions/time.py": "test_fakes_xmpp_extensions.py",
+    "fakes/xmpp/pieces.py": "test_fakes_xmpp_splitter.py",
     "fakes/xmpp/policy.py": "test_fakes_xmpp_jabber.py",
     "fakes/xmpp/server.py": "test_fakes_xmpp_jabber.py",
 }

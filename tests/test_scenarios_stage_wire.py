@@ -35,7 +35,7 @@ def test_client_and_server_have_a_column_each_with_the_section_at_the_right_edge
 
 
 def test_a_section_without_room_is_dropped_and_a_long_line_wrapped() -> None:
-    lines = shown(Wire(b"x" * 150 + b"\r\n", section="RFC 1 §1"), width=80)
+    lines = shown(Wire(b"x" * 150 + b"\r\n", section="RFC 5321 §4.1.1"), width=80)
     assert [len(line) for line in lines] == [80, 80, 29]
     assert not any("RFC" in line for line in lines)
 
