@@ -56,7 +56,7 @@ class World:
     world file's mapping, all of it optional, and `source` names it in errors. `ports` maps
     listeners' names to port numbers (0: any); then no others open. `watch` is called with each
     record and event instead of keeping them in `recording`. With `records=False`, no record is made
-    of what crosses the wire, which costs a fourth of an SMTP command, and only events are watched
+    of what crosses the wire, which is 15 % of what an SMTP mail costs, and only events are watched
     or kept. `servers` are the available servers. `loop` is asyncio or uvloop (see fakes/loops.py).
 
     A world keeps everything that happens. A mail costs its size and about 3.5 KiB, a fetch of it

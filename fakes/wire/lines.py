@@ -76,7 +76,7 @@ class LineSession(Session):
         self.close()
 
     def _check_idle(self) -> None:
-        # Setting the timer again at each command would be a good part of the cost of a command.
+        # Not a timer that is set again at each command: it would be set five times for a mail.
         due = self.heard + self.idle_timeout
         if due > self.runtime.now():
             self.timers.at("idle", due, self._check_idle)
