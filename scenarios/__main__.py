@@ -13,6 +13,7 @@ mistake in a page, and 70 for a bug.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -30,7 +31,7 @@ from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError
 from scenarios.live import run_live
 from scenarios.play import Act
-from scenarios.rehearsal import Played
+from scenarios.rehearsal import Performance, Played
 from scenarios.stage.wire import WireChoice
 
 PACKAGE = "comms-and-fakes"
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", metavar="DIR", type=Path, help="keep transcript, mails and state in this folder")
     add("--wire", metavar="WHAT", help="show the wire: all, a protocol (smtp), a session (smtp:3)")
     add("--claims", action="store_true", help="list the claims that hold, too")
+    add("--diff", action="store_true", help="show our program and the printed listing side by side")
     add("--step", action="store_true", help="wait for Enter after each event")
     add("--json", action="store_true", help="print the claims as one JSON value")
     add("--quiet", action="store_true", help="print only what is wrong")
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         wire=None,
         claims=False,
         step=False,
+        diff=False,
     )
 
     live = words.add_parser("live", help="run a scenario on fake servers in real time")
@@ -161,8 +164,11 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError(
             "--once works only with --live, because an act decides itself how often it runs"
         )
-    if options.mended and (options.way != "book" or options.name == "all"):
-        raise UsageError("--mended mends a mistake of one printed listing; write --as book")
+    printed = options.way == "book" or options.diff
+    if options.mended and (not printed or options.name == "all"):
+        raise UsageError(
+            "--mended mends a mistake of one printed listing; write --as book or --diff"
+        )
     pages = catalogue.pages() if options.name == "all" else [catalogue.named(options.name)]
     if options.live is not None:
         if options.name == "all":
@@ -202,8 +208,11 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
         if book and (page.book is None or not any(act.book for act in acts)):
             screen.show(f"{page.name}: no listing was printed for this, so --as book plays nothing")
             continue
-        played = rehearsal.play(page, acts, options.fault, book, options.mended)
+        played = rehearsal.play(page, acts, options.fault, book, options.mended if book else 0)
         results.append(played)
+        if options.diff:
+            printed = _as_printed(page, acts, options)
+            view = dataclasses.replace(view, diff=printed)
         if not options.json:
             output.show(played, view)
         if options.out is not None:
@@ -222,6 +231,16 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
             json.dumps([output.as_json(played) for played in results], indent=1, default=str)
         )
     return max((played.exit_code for played in results), default=0)
+
+
+def _as_printed(page: Page, acts: list[Act], options: argparse.Namespace) -> dict[str, Performance]:
+    """Plays the listing for --diff, and returns its acts by name. Raises UsageError."""
+    if options.way == "book" or options.wire or options.step:
+        raise UsageError("--diff shows both ways; leave out --as, --wire and --step")
+    if page.book is None or not any(act.book for act in acts):
+        raise UsageError(f"--diff: no listing was printed for {page.name}; leave --diff out")
+    played = rehearsal.play(page, acts, options.fault, book=True, mended=options.mended)
+    return {performance.act.name: performance for performance in played.performances}
 
 
 def _wire(text: str | None) -> WireChoice | None:

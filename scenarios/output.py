@@ -13,6 +13,7 @@ from scenarios.catalogue import Page
 from scenarios.play import Claim
 from scenarios.rehearsal import Performance, Played
 from scenarios.stage import report
+from scenarios.stage.side_by_side import side_by_side
 from scenarios.stage.story import story
 from scenarios.stage.text import Teller, columns
 from scenarios.stage.wire import LEGEND, WireChoice, wire
@@ -29,6 +30,7 @@ class View:
     wire: WireChoice | None = None
     claims: bool = False  # a line for each claim, even if all of an act hold
     step: bool = False  # wait for Enter after each event
+    diff: Mapping[str, Performance] | None = None  # the acts as printed, to be shown beside ours
 
 
 def show(played: Played, view: View = View()) -> None:
@@ -76,6 +78,12 @@ def show(played: Played, view: View = View()) -> None:
 def _show_act(performance: Performance, view: View, teller: Teller, seen: set[str]) -> None:
     if view.wire:
         for line in wire(performance.recording, view.wire, screen.width()):
+            screen.show_line(line)
+        return
+    if view.diff and performance.act.name in view.diff:
+        printed = story(view.diff[performance.act.name].recording, set())
+        ours = story(performance.recording, set())
+        for line in side_by_side(ours, printed, screen.width()):
             screen.show_line(line)
         return
     for lines in teller.tell_act(story(performance.recording, seen)):

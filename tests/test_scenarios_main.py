@@ -122,6 +122,19 @@ def test_a_listing_can_be_played_with_a_mistake_mended(capsys: pytest.CaptureFix
     assert code == 2 and "write --as book" in err
 
 
+def test_both_ways_can_be_shown_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "run", "apache-alert", "--act", CRASH, "--diff")
+    assert code == 0 and "from here they differ" in out
+    assert "web1: apache2 dies                          │ web1: apache2 dies" in out
+    words = ("run", "apache-alert", "--act", CRASH, "--diff", "--mended", "1")
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and "the same again (47 times)" in out
+    code, _, err = run(capsys, "run", "apache-alert", "--diff", "--as", "book")
+    assert code == 2 and "leave out --as" in err
+    code, _, err = run(capsys, "run", "apache-alert", "--diff", "--act", "apache-crash-cron")
+    assert code == 2 and "no listing was printed" in err
+
+
 def test_nothing_is_expected_of_a_listing_that_meets_a_fault(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
