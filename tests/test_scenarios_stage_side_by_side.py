@@ -30,7 +30,7 @@ def test_what_is_the_same_stands_side_by_side_and_the_first_difference_is_marked
     assert PARTING in parting
     assert extra == "00:00:05                          ≠ program: extra"
     assert down == "          program: down           │ program: down"
-    assert mail == "00:00:09  program: mail           ≠ program: mail, and mu…"
+    assert mail == "00:00:09  program: mail           ≠ program: mail, and muc…"
 
 
 def test_without_a_difference_nothing_is_marked() -> None:
