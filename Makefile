@@ -49,7 +49,8 @@ scenario:  ## one scenario: NAME=apache-alert [ACT=… FAULT='…' AS=book LIVE=
 	  $(or $(call option,,NAME),$(error say which: make scenario NAME=apache-alert)) \
 	  $(call option,--act,ACT) $(call option,--fault,FAULT) $(call option,--as,AS) \
 	  $(call option,--mended,MENDED) $(call option,--live,LIVE) $(call option,--out,OUT) \
-	  $(call option,--wire,WIRE) $(if $(CLAIMS),--claims) $(if $(STEP),--step) $(if $(DIFF),--diff)
+	  $(call option,--wire,WIRE) $(if $(CLAIMS),--claims) $(if $(STEP),--step) $(if $(DIFF),--diff) \
+	  $(if $(KEEP),--keep)
 
 scenarios:  ## every scenario: name, one line, section, protocols
 	@$(PY) -m scenarios list
@@ -59,6 +60,10 @@ report:  ## a picture of each act: NAME=apache-alert [ACT=… FAULT='…' AS=boo
 	  $(or $(call option,,NAME),$(error say which: make report NAME=apache-alert)) \
 	  $(call option,--act,ACT) $(call option,--fault,FAULT) $(call option,--as,AS) \
 	  $(call option,--mended,MENDED) $(call option,--out,OUT)
+
+record:  ## write what a run prints into tests/stories: NAME=apache-alert, or all
+	@$(PY) -m scenarios record \
+	  $(or $(call option,,NAME),$(error say which: make record NAME=apache-alert))
 
 faults:  ## every scenario (or NAME=…) under each fault it lists and each drill it knows
 	@$(PY) -m scenarios faults $(call option,,NAME)
@@ -117,5 +122,5 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@$(PYTHON) .ci/venv.py $(VENV)
 	@touch $(VENV)/complete
 
-.PHONY: help scenario scenarios report faults live fakes test check lint types tests coverage \
+.PHONY: help scenario scenarios report record faults live fakes test check lint types tests coverage \
   test-real bench bench-peers worst soak rfc

@@ -4,6 +4,7 @@
     python -m scenarios run NAME [--act NAME] [--as book [--mended N]] [--fault TEXT] [--live FILE]
     python -m scenarios report NAME [--out DIR]
     python -m scenarios live NAME
+    python -m scenarios record NAME
     python -m scenarios faults [NAME]
 
 The exit code of a rehearsal is 0 if everything is as expected, 1 if not, 2 for a wrong option or a
@@ -13,8 +14,10 @@ mistake in a page, and 70 for a bug.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
+import io
 import json
 import os
 import re
@@ -35,6 +38,7 @@ from scenarios.rehearsal import Performance, Played
 from scenarios.stage.wire import WireChoice
 
 PACKAGE = "comms-and-fakes"
+STORIES = ROOT / "tests" / "stories"
 INTERRUPTED = 130  # exit code, as shells have it
 _WRONG = re.compile(r"invalid choice: '(.*?)'|unrecognized arguments: ([^\s=]+)")
 _OPTIONAL = re.compile(r"(?P<name>[\w-]+)[^;]*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
@@ -99,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--claims", action="store_true", help="list the claims that hold, too")
     add("--diff", action="store_true", help="show our program and the printed listing side by side")
     add("--step", action="store_true", help="wait for Enter after each event")
+    add("--keep", action="store_true", help="serve what the last act left, until Ctrl-C")
     add("--json", action="store_true", help="print the claims as one JSON value")
     add("--quiet", action="store_true", help="print only what is wrong")
     run.set_defaults(do=_run)
@@ -120,7 +125,12 @@ def _parser() -> argparse.ArgumentParser:
         claims=False,
         step=False,
         diff=False,
+        keep=False,
     )
+
+    record = words.add_parser("record", help="write the story of a scenario into tests/stories")
+    record.add_argument("name", metavar="NAME", help="the name of a scenario, or `all`")
+    record.set_defaults(do=_record)
 
     live = words.add_parser("live", help="run a scenario on fake servers in real time")
     live.add_argument("name", metavar="NAME", help="the name of a scenario, or its beginning")
@@ -230,6 +240,8 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
         screen.show(
             json.dumps([output.as_json(played) for played in results], indent=1, default=str)
         )
+    if options.keep and results:
+        site.keep(results[-1].page, results[-1].performances[-1])
     return max((played.exit_code for played in results), default=0)
 
 
@@ -261,6 +273,20 @@ def _keep(folder: Path, played: Played, other: Played | None, book: bool) -> Non
         raise UsageError(
             f"--out: {folder} cannot be written: {error.strerror}; name another folder"
         ) from None
+
+
+def _record(options: argparse.Namespace) -> int:
+    """Writes what a run prints into the files that a test compares it with."""
+    pages = catalogue.pages() if options.name == "all" else [catalogue.named(options.name)]
+    for page in pages:
+        played = rehearsal.play(page, _chosen(page, None))
+        file = STORIES / f"{page.name}.txt"
+        with contextlib.redirect_stdout(io.StringIO()) as story:
+            output.show(played)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(story.getvalue(), "utf-8", newline="\n")
+        screen.show(f"written: {file.relative_to(ROOT)}")
+    return 0
 
 
 def _live(options: argparse.Namespace) -> int:

@@ -120,7 +120,7 @@ def _show_end(played: Played, view: View) -> None:
             [
                 performance.act.name,
                 f"{held} of {number}",
-                _each(performance.inboxes),
+                _each({who: len(mails) for who, mails in performance.maildrops.items()}),
                 _each(performance.messages),
                 str(performance.commands or ""),
                 str(_tickets(performance) or ""),

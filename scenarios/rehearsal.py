@@ -18,7 +18,7 @@ from fakes.clock import START, EndedByForce
 from fakes.drills import DRILLS
 from fakes.faults import Drill, FaultError
 from fakes.host import Event
-from fakes.mail import Envelope
+from fakes.mail import Envelope, Mail
 from fakes.servers import SERVERS, read_faults
 from fakes.transcripts.recorder import render
 from fakes.wire import Record
@@ -44,7 +44,7 @@ class Performance:
     recording: list[Record | Event] = field(default_factory=list)
     mails: list[bytes] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
-    inboxes: dict[str, int] = field(default_factory=dict)  # mails that each person has at the end
+    maildrops: dict[str, list[Mail]] = field(default_factory=dict)  # of each person, at the end
     messages: dict[str, int] = field(default_factory=dict)  # messages that each person was sent
     commands: int = 0  # commands that ran on the machine
     unmet: list[str] = field(default_factory=list)  # faults that nothing met
@@ -149,8 +149,9 @@ def rehearse(
         performance.recording = list(world.recording)
         performance.mails = [mail.raw for mail in world.mail.messages]
         performance.envelopes = [mail.envelope for mail in world.mail.messages]
-        performance.inboxes = {
-            person.address: len(world.mail.maildrop(person.address).rows) for person in world.people
+        performance.maildrops = {
+            person.address: [row.mail for row in world.mail.maildrop(person.address).rows]
+            for person in world.people
         }
         sent = [stanza.to or "" for stanza in world.jabber.messages]
         names = [to.partition("/")[0] for to in sent] + [im.to for im in world.aim.ims]

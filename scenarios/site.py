@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from comms.clock import RealClock
 from comms.host import Outcome, RealHost
 from fakes.certificates import available
 from fakes.config import WorldError
@@ -23,6 +25,7 @@ from scenarios import screen
 from scenarios.catalogue import Page
 from scenarios.errors import PageError, UsageError
 from scenarios.live import run_live
+from scenarios.rehearsal import Performance
 
 
 class CautiousHost(RealHost):
@@ -49,6 +52,28 @@ def live(page: Page, folder: Path | None) -> int:
             return code
     except WorldError as error:
         raise PageError(act.file, f"act {act.name}: {error}") from None
+
+
+def keep(page: Page, performance: Performance) -> None:
+    """Serves what an act has left in the maildrops, until SIGTERM or SIGINT."""
+    act = performance.act
+    config = {"tls": "optional" if available() else "off", **act.world}
+    with World(config, source="WORLD") as world:
+        for address, mails in performance.maildrops.items():
+            for mail in mails:
+                world.mail.deliver(address, mail.raw, sender=mail.envelope.sender)
+        screen.show(f"\nThe servers of act {act.name} are up, with its mail, until Ctrl-C.")
+        for line in _addresses(world):
+            screen.show(line)
+        screen.show(
+            "In a mail program or chat client, choose the address, the port and an account."
+        )
+        clock = RealClock()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: clock.stop())
+        clock.wait(None, None)
+        clock.close()
+        world.faults.disarm()
 
 
 def _write(page: Page, world: World, folder: Path | None) -> Path:

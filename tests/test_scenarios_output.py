@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes.mail import Envelope
+from fakes.mail import Envelope, Mail
 from scenarios import output
 from scenarios.catalogue import Page
 from scenarios.docstring import Docstring
@@ -70,7 +70,8 @@ def test_claims_that_hold_are_listed_if_asked_for(capsys: pytest.CaptureFixture[
 
 def test_the_table_says_what_people_have(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = played(HELD)
-    outcome.performances[0].inboxes = {"ann@x.test": 2, "bob@x.test": 0}
+    mail = Mail(b"", Envelope("", ()), 0.0)
+    outcome.performances[0].maildrops = {"ann@x.test": [mail, mail], "bob@x.test": []}
     outcome.performances[0].commands = 3
     text = shown(capsys, outcome)
     assert "  act     claims  mails  commands\n  greets  1 of 1  ann 2  3\n" in text
