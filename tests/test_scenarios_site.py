@@ -68,3 +68,34 @@ def test_no_command_is_run_on_the_machine_of_the_user(
 def test_the_settings_file_says_what_the_settings_of_the_world_are(page: catalogue.Page) -> None:
     with World(page.acts()[0].world, rehearsal=True) as world:
         assert tomllib.loads("\n".join(site.toml(world.settings))) == world.settings
+
+
+def test_what_an_act_left_can_be_read_by_a_mail_program_until_ctrl_c() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scenarios", "run", "inb", "--act", "inbox-count", "--keep"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    shown = ""
+    while "In a mail program" not in shown:
+        shown += process.stdout.readline()
+    (host, port), *_ = re.findall(r"pop3: (\S+) port (\d+)", shown)
+    (user, password), *_ = re.findall(r"account: (ruby\S+), password (\S+)", shown)
+    client = poplib.POP3(host, int(port), timeout=20)
+    assert client.user(user) and client.pass_(password)
+    assert b"Subject: mail 2" in client.retr(2)[1]
+    client.quit()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_record_writes_what_a_run_prints() -> None:
+    file = ROOT / "tests" / "stories" / "inbox-count.txt"
+    kept = file.read_bytes()
+    done = run_command("record", "inbox-count")
+    assert done.stdout == "written: tests/stories/inbox-count.txt\n"
+    assert file.read_bytes() == kept
