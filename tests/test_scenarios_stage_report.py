@@ -98,6 +98,11 @@ def test_ours_and_the_printed_way_are_marked_where_they_part(page: str) -> None:
     assert "MAIL FROM:&lt;Apache Notifier" in printed.partition("Here the two ways part")[2]
 
 
+def test_a_broken_claim_names_the_mistake_and_its_place(page: str) -> None:
+    assert "mistake 1: display names go into the envelope" in page
+    assert "made in scenarios/book/apache_alert.py:" in page
+
+
 def test_a_fault_is_named_at_the_arrow_that_it_hit() -> None:
     text = report_of(rehearsal.play(PAGE, CRASH, ['RCPT arg jeremy* reply "550 no"']))
     assert "trouble" in text

@@ -226,11 +226,8 @@ def _claims(way: Way) -> Markup:
         place = f"{way.key}c{number}"
         mark = "✓ " if claim.holds else "✗ "
         wanted = claim.text in way.performance.expected
-        found = [
-            tag("p", f"{what}: {text[:300]}", class_="found")
-            for what, text in (("expected", claim.expected), ("found", claim.found))
-            if text
-        ]
+        told = way.performance.mistakes.get(claim.text, []) if not claim.holds else []
+        found = [tag("p", line, class_="found") for line in (*claim.shape, *told)]
         lines = [tag("a", mark, claim.text, href=f"#{place}"), *found, _where(way, claim)]
         kind = "holds" if claim.holds else "breaks"
         items.append(tag("li", lines, id=place, class_=f"{kind} {'wanted' if wanted else ''}"))
