@@ -210,15 +210,16 @@ def _serve(world: World, options: argparse.Namespace) -> int:
     where = {name: list(address) for name, address in world.listeners.items()}
     ca = str(world.ca_file) if world.tls != "off" else None
     line = json.dumps({"ready": True, **where, "ca": ca})
-    if options.port_file is not None:
-        try:
-            options.port_file.write_text(line + "\n", "utf-8", newline="\n")
-        except OSError as error:
-            raise WorldError(
-                f"--port-file: {options.port_file}: {error.strerror}; name a file in a folder that "
-                "exists and can be written"
-            ) from None
+    # Before anybody is told: who reads that the servers are up may end them at once.
     with _stop_signals() as stop:
+        if options.port_file is not None:
+            try:
+                options.port_file.write_text(line + "\n", "utf-8", newline="\n")
+            except OSError as error:
+                raise WorldError(
+                    f"--port-file: {options.port_file}: {error.strerror}; name a file in a folder "
+                    "that exists and can be written"
+                ) from None
         try:
             print(line, flush=True)
         except OSError as error:

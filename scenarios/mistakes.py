@@ -68,5 +68,5 @@ def _used_by(listing: Path) -> list[Path]:
 
 def _marked(file: Path, number: int) -> list[int]:
     lines = file.read_text("utf-8").splitlines()
-    mark = re.compile(rf"#.*\bmistake {number}\b")
-    return [at for at, line in enumerate(lines, 1) if mark.search(line)]
+    mark = re.compile(rf"\bmistake {number}\b")
+    return [at for at, line in enumerate(lines, 1) if mark.search(line.partition("#")[2])]

@@ -156,8 +156,8 @@ def test_a_listed_fault_is_exit_0_when_it_has_the_listed_outcome(
     assert run(capsys, "run", "apache-alert", "--fault", fault, "--quiet") == (0, "", "")
     code, out, _ = run(capsys, "faults", "apache-alert")
     assert code == 0 and "not as listed" not in out
-    assert re.search(rf"    {re.escape(fault)} +✗ 2  ✓    –   as listed \[1\]\n", out)
-    assert re.search(r"for you to judge\n    smtp-421 +✓    ✓    –\n", out)
+    assert re.search(rf"    {re.escape(fault)} +✗ 2  ✗ 1  ✓    ✓    –   as listed \[1\]\n", out)
+    assert re.search(r"for you to judge\n    smtp-421 +✓    ✓    ✓    ✓    –\n", out)
     assert "poison-mail" not in out, "apache-alert reads no mail"
     assert max(map(len, out.splitlines())) <= 100
 

@@ -15,6 +15,7 @@ from typing import Any
 from scenarios.stage.text import Line
 
 CONTENT = 16  # lines of a unit that are shown
+DEEPEST = 8  # levels by which XML is indented
 _CLIENT, _SERVER = 10, 24  # the columns at which the two begin
 LEGEND = "Words in {braces} stand for secrets, which are never shown."
 
@@ -132,14 +133,14 @@ def _xml(text: str) -> list[str]:
     """Returns XML with an element a line, each indented by how deep it is."""
     lines: list[str] = []
     depth = 0
-    for tag in re.findall(r"<[^>]*>[^<]*|[^<]+", text):
+    for tag in re.findall(r"<?[^<]+", text):  # a tag and the text after it
         closing = tag.startswith("</")
         if closing:
             depth = max(depth - 1, 0)
         if lines and (closing or not tag.startswith("<")) and len(lines[-1]) + len(tag) < 70:
             lines[-1] += _printable(tag)
         else:
-            lines.append("  " * depth + _printable(tag))
+            lines.append("  " * min(depth, DEEPEST) + _printable(tag))
         head = tag.partition(">")[0]
         if tag.startswith("<") and not closing and not head.endswith(("/", "?")):
             depth += 1
