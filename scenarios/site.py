@@ -62,15 +62,16 @@ def keep(page: Page, performance: Performance) -> None:
         for address, mails in performance.maildrops.items():
             for mail in mails:
                 world.mail.deliver(address, mail.raw, sender=mail.envelope.sender)
+        # Before anybody is told: who reads that the servers are up may end them at once.
+        clock = RealClock()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: clock.stop())
         screen.show(f"\nThe servers of act {act.name} are up, with its mail, until Ctrl-C.")
         for line in _addresses(world):
             screen.show(line)
         screen.show(
             "In a mail program or chat client, choose the address, the port and an account."
         )
-        clock = RealClock()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: clock.stop())
         clock.wait(None, None)
         clock.close()
         world.faults.disarm()
