@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# ── the three commands ───────────────────────────────────────────────────────
+# ── the commands ─────────────────────────────────────────────────────────────
 
 
 def _list(options: argparse.Namespace) -> int:

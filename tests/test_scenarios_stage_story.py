@@ -179,3 +179,9 @@ def test_lines_have_the_width_of_the_terminal() -> None:
     long = Happens("program", "word " * 100, "error")
     lines = [plain(line) for line in Teller(72).tell(story([*smtp(1, 60), long]))]
     assert max(map(len, lines)) <= 72
+
+
+def test_only_people_of_the_company_are_named_without_their_domain() -> None:
+    acts = [Happens("ann@yourco.test", "calls"), Happens("ann@notyourco.test", "calls", at=99)]
+    ours, stranger = (plain(line) for line in Teller().tell(story(acts)))
+    assert ours.split()[1] == "ann" and stranger.split()[1] == "ann@notyourco.test"

@@ -85,10 +85,10 @@ def test_one_protocol_or_one_session_can_be_chosen() -> None:
     [
         ("smpt", "unknown 'smpt' (did you mean 'smtp'?); choose from: all, smtp"),
         ("", "unknown ''; choose from"),
-        ("smtp:", "'' is no number of a session"),
-        ("smtp:x", "'x' is no number of a session"),
-        ("smtp:-1", "'-1' is no number"),
-        ("smtp:²", "'²' is no number"),
+        ("smtp:", "'' must be the number of a session"),
+        ("smtp:x", "'x' must be the number of a session"),
+        ("smtp:-1", "'-1' must be the number"),
+        ("smtp:²", "'²' must be the number"),
         ("all:3", "unknown 'all:3'"),
     ],
 )

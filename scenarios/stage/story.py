@@ -140,7 +140,7 @@ def _joined(last: Beat, beat: Beat) -> Beat | None:
     """Returns two neighbours as one beat, or None if each is told."""
     same_kind = (last.kind, last.source, last.target) == (beat.kind, beat.source, beat.target)
     same = same_kind and (last.text, last.detail) == (beat.text, beat.detail)
-    if (same and last.kind == LOOK) or (same and last.kind in (SAYS, LOG, WARNING, EVENT)):
+    if same and last.kind in (LOOK, SAYS, LOG, WARNING, EVENT):
         return last.and_also(beat, count=last.count + beat.count)
     if beat.kind == LOG and last.at == beat.at:
         word, _, rest = beat.text.partition(" ")

@@ -21,6 +21,7 @@ MOST = 33  # lines that an act takes with them
 MOMENT = 5  # seconds that count as the same moment where room is short
 BRIEF = 3  # lines of a beat's detail where room is short
 DETAIL = 8  # lines of a beat's detail that are shown
+HOME = "yourco.test"  # the chapter's company; people of other domains have their whole address
 _WHO = 14  # columns for who acts
 _INDENT = len("00:00:00  ") + _WHO
 Line = list[tuple[str, str]]
@@ -108,7 +109,7 @@ class Teller:
         local, at, domain = who.partition("@")
         if not at:
             return who.partition(".")[0]
-        return local if domain.endswith("yourco.test") else who
+        return local if domain == HOME else who
 
     def _colour(self, who: str) -> str:
         if who == PROGRAM:

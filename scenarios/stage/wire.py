@@ -36,7 +36,7 @@ class WireChoice:
                 f"unknown {text!r}{hint}; choose from: all, {known}, or {protocols[0]}:3"
             )
         if colon and re.fullmatch("[0-9]{1,9}", number) is None:
-            raise ValueError(f"{text!r}: {number!r} is no number of a session, as in smtp:3")
+            raise ValueError(f"{text!r}: {number!r} must be the number of a session, as in smtp:3")
         self.session = int(number) if colon else 0
 
     def __call__(self, item: Any) -> bool:
