@@ -95,6 +95,7 @@ class Listener:
     port: int = 0
     implicit_tls: bool = False
     protocol: str = ""
+    reserved: socket.socket | None = None  # while the port is closed: bound, does not listen
     socket: socket.socket | None = None  # None while the port is closed
     connections: int = 0  # open now
 
@@ -396,24 +397,34 @@ class Shell:
 
     def listen(self, listener: Listener) -> None:
         """Opens a port. Raises OSError if it is in use."""
+        raw = listener.reserved
+        try:
+            if raw is None:
+                raw = self._bound(listener)
+            raw.listen(BACKLOG)
+        except OSError as error:
+            if raw is not None:
+                raw.close()
+            where = f"port {listener.port} on {listener.host}"
+            raise OSError(error.errno, f"{where}: {error.strerror}") from None
+        listener.socket, listener.reserved = raw, None
+        self.loop.add_reader(raw, self._accept, listener, raw)
+        self.listeners[listener.name] = listener
+
+    def _bound(self, listener: Listener) -> socket.socket:
+        """Returns a socket that has the port, and refuses connections until it listens."""
         family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
         # IPPROTO_TCP by name: asyncio sets TCP_NODELAY only if the socket says that it is TCP.
         raw = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                raw.bind((listener.host, listener.port))
-            except OSError as error:
-                where = f"port {listener.port} on {listener.host}"
-                raise OSError(error.errno, f"{where}: {error.strerror}") from None
             raw.setblocking(False)
-            raw.listen(BACKLOG)
+            raw.bind((listener.host, listener.port))
         except BaseException:
             raw.close()
             raise
-        listener.port, listener.socket = raw.getsockname()[1], raw
-        self.loop.add_reader(raw, self._accept, listener, raw)
-        self.listeners[listener.name] = listener
+        listener.port = raw.getsockname()[1]
+        return raw
 
     def _accept(self, listener: Listener, raw: socket.socket) -> None:
         # Not `loop.create_server`: when its server is closed while it accepts, the new socket is
@@ -432,9 +443,17 @@ class Shell:
         """Closes a port; established connections stay. `listen` opens it again."""
         listener = self.listeners[name]
         if listener.socket is not None:
+            self._close(listener)
+            # Another process, or a client's own end of a connection, could take the number.
+            listener.reserved = self._bound(listener)
+
+    def _close(self, listener: Listener) -> None:
+        if listener.socket is not None:
             self.loop.remove_reader(listener.socket)
             listener.socket.close()
-            listener.socket = None
+        if listener.reserved is not None:
+            listener.reserved.close()
+        listener.socket = listener.reserved = None
 
     def before_connect(self, port: int) -> None:
         """A client is about to connect: closes the port if a `refuse` fault is due."""
@@ -464,8 +483,8 @@ class Shell:
         self.on_stop()
         if self._timer is not None:
             self._timer.cancel()
-        for name in list(self.listeners):
-            self.close_port(name)
+        for listener in self.listeners.values():
+            self._close(listener)
         # What was accepted just now becomes a connection in the next turns of the loop.
         await asyncio.gather(*self._accepting, return_exceptions=True)
         for connection in list(self.connections):

@@ -240,6 +240,20 @@ def test_a_closed_port_refuses_connections_and_opens_again_with_its_number() -> 
             assert read_until(link, b"\r\n").startswith(b"220")
 
 
+def test_no_other_process_can_take_the_number_of_a_closed_port() -> None:
+    with World(SMTP) as world:
+        world.close_port("smtp")
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(world.address("smtp"))
+
+
+def test_a_world_that_ends_with_a_closed_port_frees_its_number() -> None:
+    with World(SMTP) as world:
+        world.close_port("smtp")
+    with socket.socket() as other:
+        other.bind(world.address("smtp"))
+
+
 def test_a_refuse_fault_closes_the_port() -> None:
     with World(SMTP, faults=["connect refuse"]) as world, pytest.raises(ConnectionRefusedError):
         dial(world)
