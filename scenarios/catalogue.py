@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 CHAPTER = (
     "Listing 6.1",
     "Listing 6.2",
+    "Section 6.1.1",
     "Listing 6.3",
     "Listing 6.4",
     "Listing 6.5",
@@ -45,6 +46,7 @@ NOT_SECTIONS = {"book", "stage"}
 COMPANIONS = {
     "_acts": "further acts",
     "_alarm": "the warnings that the owner of a program gets",
+    "_dialogue": "what a program says to a server, and how it reads the answers",
     "_desk": "parts of a program that would not fit on its page",
     "_model": "database tables",
     "_outbox": "answers that wait to be sent",
