@@ -1,0 +1,68 @@
+# apt-get install: postfix dovecot-core
+"""The smaller programs that send mail, with a real Postfix: each of them once.
+
+Postfix needs root.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.world import World
+from tests.real import dovecot_auth, postfix
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parent.parent
+OPS, BOB = "ops@yourco.test", "bob@yourco.test"
+USER, PASSWORD = "ops@yourco.test", "pass word"
+Live = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[World]:
+    """Where Postfix delivers to."""
+    with World({"servers": ["smtp"], "person": [{"address": OPS}, {"address": BOB}]}) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def live(town: World) -> Iterator[Live]:
+    """Runs a program on one Postfix for all tests: `live(folder, name, settings)`."""
+    with postfix((OPS, BOB), town.address("smtp")[1], sasl=True) as (server, authority, place):
+        with dovecot_auth(place / "queue" / "private" / "auth", {USER: PASSWORD}):
+
+            def run(
+                folder: Path, name: str, table: str, smtp: str = ""
+            ) -> subprocess.CompletedProcess[str]:
+                site = folder / "site.toml"
+                site.write_text(
+                    f'[smtp]\nhost = "localhost"\nport = {server.port}\ntimeout = 10\n'
+                    f'ca_file = "{authority.ca_file}"\n{smtp}\n[scenario.{name}]\n{table}\n'
+                )
+                site.chmod(0o600)
+                command = [sys.executable, "-m", "scenarios", "run", name, "--once", "--live"]
+                return subprocess.run(
+                    [*command, str(site)], cwd=ROOT, capture_output=True, text=True, timeout=60
+                )
+
+            yield run
+
+
+def test_a_mail_by_hand_goes_through_postfix_inside_tls(
+    live: Live, town: World, tmp_path: Path
+) -> None:
+    table = f'sender = "{OPS}"\nto = ["{BOB}"]\ntext = "one\\n.\\n..two"\npipelining = true'
+    done = live(tmp_path, "smtp-by-socket", table)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "C: STARTTLS\nS: 220" in done.stdout
+    mail = town.mail.wait_for(subject="Written by hand", timeout=30)
+    assert mail.raw.endswith(b"\r\n\r\none\r\n.\r\n..two\r\n")
+    refused = live(tmp_path, "smtp-by-socket", table.replace("bob@", "nobody@"))
+    assert refused.returncode == 4
+    assert "RCPT TO:<nobody@yourco.test>: 550 5.1.1" in refused.stderr
