@@ -52,13 +52,17 @@ class _Client(smtplib.SMTP):
 class Session:
     """A connection after greeting, TLS as the settings say, and login if they name a user.
 
-    Raises Unreachable, TryLater or Refused.
+    Without `initial_response`, a login waits for the server's first challenge, as some servers
+    demand. Raises Unreachable, TryLater or Refused.
     """
 
-    def __init__(self, server: Server, clock: Clock, host: Host) -> None:
+    def __init__(
+        self, server: Server, clock: Clock, host: Host, initial_response: bool = True
+    ) -> None:
         self.server = server
         self.usable = True  # in step: another mail may follow
         self._clock = clock
+        self._initial_response = initial_response
         self._name = f"{server.host}:{server.port}"
         self._link = Link.connect(server.host, server.port, clock, server.timeout)
         self._link.reads_lines = server.tls == "starttls"
@@ -98,6 +102,13 @@ class Session:
             except (OSError, smtplib.SMTPException):
                 pass
         self._link.close()
+
+    def extension(self, name: str) -> str | None:
+        """Returns the parameters of an extension that the server offers, or None.
+
+        `extension("SIZE")` is "1000000", `extension("8BITMIME")` is "".
+        """
+        return self._client.esmtp_features.get(name.lower())
 
     def _give_up(self) -> None:
         """Closes the connection: it is out of step, or the server is about to close it."""
@@ -149,6 +160,7 @@ class Session:
         """Sends EHLO, and HELO if the server does not know EHLO (RFC 5321 §4.1.1.1)."""
         if self._exchange("EHLO", self._client.local_hostname)[0] == 250:
             self._client.does_esmtp = True
+            self._client.ehlo_resp = self._last[1]  # else starttls of smtplib says EHLO again
             for line in self._last[1].decode("ascii", "replace").splitlines()[1:]:
                 word, _, rest = line.strip().partition(" ")
                 self._client.esmtp_features[word.lower()] = rest.strip()
@@ -190,7 +202,8 @@ class Session:
                 f"(offered: {' '.join(offered) or 'none'}; auth = {auth!r})"
             )
         responder = sasl.MECHANISMS[mechanism](self.server.user, self.server.password)
-        initial = _encoded(responder(b"")) if mechanism in sasl.CLIENT_FIRST else ""
+        at_once = self._initial_response and mechanism in sasl.CLIENT_FIRST
+        initial = _encoded(responder(b"")) if at_once else ""
         code, text = self._exchange("AUTH", f"{mechanism} {initial}".strip())
         for _ in range(STEPS):
             if code != 334:

@@ -67,6 +67,23 @@ def test_each_mechanism_logs_in_with_any_password(mechanism: str, password: str)
         open_session.send("ops@example.test", ["ops@example.test"], DATA)
 
 
+@pytest.mark.parametrize("initial", [True, False])
+def test_an_initial_response_may_be_left_out(initial: bool) -> None:
+    with rehearsal() as world:
+        server = server_of(world, auth="plain")
+        smtp.Session(server, world.clock, world.host, initial_response=initial).close()
+        assert commands(world) == ["EHLO", "AUTH", *(() if initial else ("response",)), "QUIT"]
+
+
+def test_a_session_knows_the_extensions_of_its_server() -> None:
+    with rehearsal(mail={"size": 5000}, off={"smtp": ["8BITMIME"]}) as world:
+        with session(world) as open_session:
+            found = {
+                name: open_session.extension(name) for name in ("SIZE", "PIPELINING", "8BITMIME")
+            }
+        assert found == {"SIZE": "5000", "PIPELINING": "", "8BITMIME": None}
+
+
 @pytest.mark.parametrize(
     ("off", "mechanism"),
     [([], "CRAM-MD5"), (["CRAM-MD5"], "PLAIN"), (["CRAM-MD5", "PLAIN"], "LOGIN")],
@@ -100,6 +117,7 @@ def test_login_and_mail_are_inside_tls() -> None:
     with rehearsal(tls="required") as world:
         assert outcomes(world) == dict.fromkeys(TO, "sent")
         assert world.mail.messages[0].envelope.protocol == "ESMTPSA"
+        assert commands(world)[:4] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
 
 
 def test_implicit_tls_needs_no_command() -> None:
