@@ -66,3 +66,15 @@ def test_a_mail_by_hand_goes_through_postfix_inside_tls(
     refused = live(tmp_path, "smtp-by-socket", table.replace("bob@", "nobody@"))
     assert refused.returncode == 4
     assert "RCPT TO:<nobody@yourco.test>: 550 5.1.1" in refused.stderr
+
+
+def test_each_scheme_logs_in_to_postfix_and_a_wrong_password_is_tried_once(
+    live: Live, tmp_path: Path
+) -> None:
+    smtp = f'user = "{USER}"\npassword = "{PASSWORD}"'
+    done = live(tmp_path, "smtp-auth", "initial_response = false", smtp)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "CRAM-MD5: logged in\nPLAIN: logged in\nLOGIN: logged in\n"
+    done = live(tmp_path, "smtp-auth", "", smtp.replace("pass word", "wrong"))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "by CRAM-MD5: 535" in done.stderr and "wrong" not in done.stderr

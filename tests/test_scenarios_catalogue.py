@@ -143,7 +143,8 @@ def test_a_page_without_mistakes_is_listed_and_played(room: Room) -> None:
 def test_the_order_is_that_of_the_chapter_and_of_the_tables_of_the_readmes() -> None:
     names = [page.name for page in catalogue.pages()]
     assert names == catalogue.names()
-    assert [page.doc.section for page in catalogue.pages()] == list(catalogue.CHAPTER)
+    sections = dict.fromkeys(page.doc.section for page in catalogue.pages())
+    assert list(sections) == list(catalogue.CHAPTER)
     for readme in (ROOT / "README.md", ROOT / "scenarios" / "README.md"):
         rows = re.findall(
             r"^\|.*?\| \[([\w-]+)\]|^\| \[([\w-]+)\]", readme.read_text("utf-8"), re.M

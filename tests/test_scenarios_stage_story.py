@@ -86,6 +86,21 @@ def texts(beats: list[Beat]) -> list[str]:
     return [beat.text for beat in beats]
 
 
+def test_a_session_that_only_logs_in_is_told_by_its_login() -> None:
+    facts = {"mechanism": "PLAIN", "user": "a@x.test"}
+    exchange = [
+        Wire(b"", "-", "connects"),
+        Wire(b"220 x\r\n", "S"),
+        Wire(b"AUTH PLAIN {a}\r\n", "C", "AUTH", fields=facts),
+        Wire(b"235 Yes\r\n", "S"),
+        Wire(b"QUIT\r\n", "C", "QUIT"),
+        Wire(b"221 Bye\r\n", "S"),
+        Wire(b"", "-", "closes"),
+    ]
+    [beat] = story(exchange)
+    assert beat.text == "connects, logs in as a@x.test by PLAIN"
+
+
 def test_the_first_mail_is_told_with_details_and_later_ones_in_a_line() -> None:
     opening, first, second = story([*smtp(1, 60), *smtp(2, 90)])
     assert opening.text == "connects to send mail"

@@ -58,6 +58,12 @@ class Smtp(Replies):
     def is_refusal(self, reply: str) -> bool:
         return reply[:1] in ("4", "5")
 
+    def happens(self, record: Any) -> Iterator[Beat]:
+        login = next((step for step in self.steps if step.startswith("logs in")), "")
+        if record.verb == "closes" and login:  # and no mail: the login is what is told
+            yield from self.opening(f"connects, {login}")
+        yield from super().happens(record)
+
     def answered(self, command: Any, record: Any, reply: Sequence[str]) -> Iterator[Beat]:
         verb = command.verb if command else ""
         if not command:
