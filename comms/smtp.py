@@ -115,18 +115,21 @@ class Session:
         self.usable = False
         self._link.close()
 
-    def send(self, sender: str, recipients: Iterable[str], raw: bytes) -> dict[str, Failure | None]:
+    def send(
+        self, sender: str, recipients: Iterable[str], raw: bytes, utf8: bool = False
+    ) -> dict[str, Failure | None]:
         """Sends one mail to bare addresses. Returns for each recipient None, or why it failed.
 
-        `raw` has CRLF line ends and no dot-stuffing. Raises Unreachable if the connection is lost
-        before the final dot: then nothing was sent to anybody.
+        `raw` has CRLF line ends and no dot-stuffing. `utf8` says that its header has characters
+        beyond ASCII, as RFC 6532 allows if the server offers SMTPUTF8. Raises Unreachable if the
+        connection is lost before the final dot: then nothing was sent to anybody.
         """
         results: dict[str, Failure | None] = {}
         wanted = list(dict.fromkeys(recipients))
         try:
             for address in (sender, *wanted):
                 _check_address(address)
-            parameters = self._parameters(sender, wanted, raw)
+            parameters = self._parameters(sender, wanted, raw, utf8)
             error = self._run("MAIL", f"FROM:<{sender}>{parameters}")
             if error is not None:
                 return dict.fromkeys(wanted, error)
@@ -285,7 +288,7 @@ class Session:
             return Unknown(f"{self._name}: the reply to the message is not SMTP: {code}")
         return self._refusal(code, text, "the message")
 
-    def _parameters(self, sender: str, recipients: list[str], raw: bytes) -> str:
+    def _parameters(self, sender: str, recipients: list[str], raw: bytes, utf8: bool) -> str:
         """Returns the MAIL parameters for a mail. Raises Refused if this server cannot take it."""
         parameters = ""
         limit = self._client.esmtp_features.get("size", "")
@@ -296,9 +299,10 @@ class Session:
                     f"{self._name} accepts at most {limit} bytes, the message has {len(raw)}"
                 )
             parameters += f" SIZE={len(raw)}"
-        if not all(address.isascii() for address in (sender, *recipients)):
+        if utf8 or not all(address.isascii() for address in (sender, *recipients)):
             if not self._client.has_extn("smtputf8"):
-                raise Refused(f"{self._name} accepts only ASCII addresses (it lacks SMTPUTF8)")
+                what = "headers and addresses" if utf8 else "addresses"
+                raise Refused(f"{self._name} accepts only ASCII {what} (it lacks SMTPUTF8)")
             self._client.command_encoding = "utf-8"
             parameters += " SMTPUTF8"
         if not raw.isascii() and self._client.has_extn("8bitmime"):

@@ -51,6 +51,7 @@ COMPANIONS = {
     "_model": "database tables",
     "_outbox": "answers that wait to be sent",
     "_push": "a second program, chosen by a setting",
+    "_repair": "what is put right in a message before it is sent",
     "_samples": "people, mail and output that acts use",
 }
 

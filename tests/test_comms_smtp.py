@@ -75,6 +75,21 @@ def test_an_initial_response_may_be_left_out(initial: bool) -> None:
         assert commands(world) == ["EHLO", "AUTH", *(() if initial else ("response",)), "QUIT"]
 
 
+@pytest.mark.parametrize("offered", [True, False])
+def test_a_header_beyond_ascii_needs_smtputf8(offered: bool) -> None:
+    raw = "Subject: Grüße\r\n\r\nhi\r\n".encode()
+    with rehearsal(off={"smtp": [] if offered else ["SMTPUTF8"]}) as world:
+        with session(world) as open_session:
+            [error] = open_session.send("ops@example.test", TO[:1], raw, utf8=True).values()
+        if offered:
+            assert error is None
+            [mail] = world.mail.messages
+            assert (mail.raw, "SMTPUTF8" in mail.envelope.params) == (raw, True)
+        else:
+            assert isinstance(error, Refused) and "only ASCII headers" in str(error)
+            assert "MAIL" not in commands(world)
+
+
 def test_a_session_knows_the_extensions_of_its_server() -> None:
     with rehearsal(mail={"size": 5000}, off={"smtp": ["8BITMIME"]}) as world:
         with session(world) as open_session:

@@ -78,3 +78,20 @@ def test_each_scheme_logs_in_to_postfix_and_a_wrong_password_is_tried_once(
     done = live(tmp_path, "smtp-auth", "", smtp.replace("pass word", "wrong"))
     assert (done.returncode, done.stdout) == (4, "")
     assert "by CRAM-MD5: 535" in done.stderr and "wrong" not in done.stderr
+
+
+def test_a_message_from_a_file_goes_through_postfix_byte_for_byte(
+    live: Live, town: World, tmp_path: Path
+) -> None:
+    raw = (
+        "From: Ünal <unal@elsewhere.test>\r\nSubject: from a file\r\nBcc: secret@x.test\r\n"
+        "Date: Mon, 05 Jan 2026 00:00:00 +0000\r\nMessage-ID: <f@x.test>\r\n\r\n.\r\n ü \r\n"
+    ).encode()
+    (tmp_path / "a.eml").write_bytes(raw)
+    table = f'file = "a.eml"\nsender = "{OPS}"\nto = ["{BOB}"]\nresent_from = "Ops <{OPS}>"'
+    done = live(tmp_path, "send-raw-message", table)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"repaired: removed bcc\n{BOB}: accepted\n"
+    mail = town.mail.wait_for(subject="from a file", timeout=30)
+    assert mail.raw.endswith(raw.replace(b"Bcc: secret@x.test\r\n", b""))
+    assert mail.headers["Resent-From"] == f"Ops <{OPS}>"
