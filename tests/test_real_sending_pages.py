@@ -20,6 +20,7 @@ pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parent.parent
 OPS, BOB = "ops@yourco.test", "bob@yourco.test"
+PHONE = "5550100123@sms.yourco.test"
 USER, PASSWORD = "ops@yourco.test", "pass word"
 Live = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -27,14 +28,19 @@ Live = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def town() -> Iterator[World]:
     """Where Postfix delivers to."""
-    with World({"servers": ["smtp"], "person": [{"address": OPS}, {"address": BOB}]}) as world:
+    people = [{"address": address} for address in (OPS, BOB, PHONE)]
+    with World({"servers": ["smtp"], "person": people}) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
 def live(town: World) -> Iterator[Live]:
     """Runs a program on one Postfix for all tests: `live(folder, name, settings)`."""
-    with postfix((OPS, BOB), town.address("smtp")[1], sasl=True) as (server, authority, place):
+    with postfix((OPS, BOB, PHONE), town.address("smtp")[1], sasl=True) as (
+        server,
+        authority,
+        place,
+    ):
         with dovecot_auth(place / "queue" / "private" / "auth", {USER: PASSWORD}):
 
             def run(
@@ -95,3 +101,19 @@ def test_a_message_from_a_file_goes_through_postfix_byte_for_byte(
     mail = town.mail.wait_for(subject="from a file", timeout=30)
     assert mail.raw.endswith(raw.replace(b"Bcc: secret@x.test\r\n", b""))
     assert mail.headers["Resent-From"] == f"Ops <{OPS}>"
+
+
+def test_a_text_message_goes_through_postfix_to_the_gateway(
+    live: Live, town: World, tmp_path: Path
+) -> None:
+    table = (
+        f'check = ["sh", "-c", "echo 98 %; exit 2"]\nsender = "{OPS}"\nconfirm = 1\n'
+        'phones = { "(555) 010-0123" = "acme", "5550100999" = "acme" }\n'
+        'carriers = { acme = "sms.yourco.test" }'
+    )
+    done = live(tmp_path, "sms-alert", table)
+    assert done.returncode == 1
+    assert f"text-sent to={PHONE}" in done.stderr
+    assert "text-refused to=5550100999@sms.yourco.test" in done.stderr
+    text = town.mail.wait_for(to=PHONE, timeout=30).text
+    assert text.strip().endswith("FAILED: 98 %")

@@ -17,7 +17,7 @@ from fakes.wire import Record
 from fakes.world import World
 from scenarios import catalogue, rehearsal
 from scenarios.sending.smtp_auth import PASSWORD, WORLD, obstacles, run
-from tests.drills import cuts, first_middle_last, place
+from tests.drills import cuts, first_middle_last
 
 PAGE = catalogue.named("smtp-auth")
 ACT = PAGE.acts()[0]
@@ -82,7 +82,7 @@ def recorded() -> list[Record]:
     return [item for item in recording if isinstance(item, Record)]
 
 
-CUTS = first_middle_last(cuts(recorded()), place)
+CUTS = first_middle_last(cuts(recorded()), str)
 
 
 @pytest.mark.parametrize("fault", CUTS)
