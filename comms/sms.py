@@ -20,6 +20,7 @@ from comms.suggest import did_you_mean
 
 LONGEST = 160  # places of one message
 MOST = 9  # parts of a long text; the number of each is one digit
+SHOWN = 40  # characters of a wrong value that an error quotes
 MARK = "..."  # ends a text that was cut; the alphabet has no ellipsis
 ALPHABET = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
@@ -137,13 +138,15 @@ def address(phone: str, carrier: str, now: float, own: Mapping[str, str] | None 
     """
     digits = re.sub(r"[ ().+-]", "", phone)
     if not re.fullmatch(r"[0-9]{4,15}", digits):  # ITU-T E.164 §6: at most 15
-        raise ValueError(f"{phone!r} is not a phone number; write one like 555-010-0123")
+        raise ValueError(f"{phone[:SHOWN]!r} is not a phone number; write one like 555-010-0123")
     if own and carrier in own:
         return f"{digits}@{own[carrier]}"
     if carrier not in CARRIERS:
         known = (*CARRIERS, *(own or ()))
         hint = did_you_mean(carrier, known)
-        raise ValueError(f"unknown carrier {carrier!r}{hint}; choose from {', '.join(known)}")
+        raise ValueError(
+            f"unknown carrier {carrier[:SHOWN]!r}{hint}; choose from {', '.join(known)}"
+        )
     gateway = CARRIERS[carrier]
     if closed(carrier, now):
         raise ValueError(
@@ -152,7 +155,9 @@ def address(phone: str, carrier: str, now: float, own: Mapping[str, str] | None 
         )
     national = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
     if len(national) != 10:
-        raise ValueError(f"{phone!r}: numbers of {carrier} have ten digits, as in 555-010-0123")
+        raise ValueError(
+            f"{phone[:SHOWN]!r}: numbers of {carrier} have ten digits, as in 555-010-0123"
+        )
     return f"{national}@{gateway.domain}"
 
 

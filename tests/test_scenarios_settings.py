@@ -109,6 +109,8 @@ def outcome(page: Page, content: dict[str, Any], folder: Path) -> str:
 
     Any exception that is not a CommsError is a failure of the test.
     """
+    # A file that an example names.
+    (folder / "message.eml").write_bytes(b"From: ann@example.test\r\n\r\nHello.\r\n")
     with contextlib.closing(RealClock()) as clock, (folder / "out").open("w") as out:
         try:
             loaded = settings.load(content, folder)
@@ -204,6 +206,8 @@ def test_an_empty_value_is_refused_where_it_means_nothing(
         ("compose-message", "text"),
         ("compose-message", "html"),
         ("jabber-hello", "listen"),
+        ("smtp-by-socket", "subject"),
+        ("smtp-by-socket", "text"),
     }:
         assert error == ""
     else:

@@ -11,7 +11,7 @@ see who passed it on, and its header stays as it was.
 file = "message.eml"                 # required
 sender = "bounces@yourco.test"       # required: where reports of failed delivery go
 to = ["teacher@yourco.test"]         # required
-resent_from = ""                     # optional: who passes the message on, as in Ann <ann@x.test>
+resent_from = "Ann <ann@yourco.test>"    # optional: who passes the message on
 
 Fault: RCPT split 1 -> all hold
 Fault: RCPT nth 2 reply "550 no" -> breaks the envelope is that of the settings,

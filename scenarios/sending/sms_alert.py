@@ -73,6 +73,7 @@ WORLD: dict[str, Any] = {
 }
 scenario = Scenario(WORLD)
 HOUR = 3600.0
+OUTPUT = 2000  # characters of what the check prints: more than fits into nine messages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,8 @@ WORDS = {"up": "OK", "down": "FAILED", "reminder": "STILL FAILED", "flapping": "
 
 def texts(news: str, outcome: OutcomeLike, rules: Rules, host: Host) -> list[str]:
     """Returns the text messages that announce the news: one, or the parts of a long one."""
-    output = sms.plain(outcome.output or outcome.error).strip() or "no output"
+    output = (outcome.output or outcome.error).strip()[:OUTPUT]
+    output = sms.plain(output).strip() or "no output"
     text = f"{sms.plain(host.name)} {WORDS[news]}: {output}"
     return sms.split(text) if rules.long == "split" else [sms.cut(text)]
 
