@@ -4,8 +4,8 @@
     for part in sms.split(text):                     # or [sms.cut(text)]
         mail = Message(sender, [sms.address("555-010-0123", "verizon", clock.time())], text=part)
 
-A text message has 160 characters of an alphabet of its own (GSM 7-bit, 3GPP TS 23.038 §6.2.1). A
-message with any other character would have room for 70.
+A text message has 160 characters of an alphabet of its own, called GSM 7-bit (3GPP TS 23.038,
+section 6.2.1). A message with any other character would have room for 70.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def address(phone: str, carrier: str, now: float, own: Mapping[str, str] | None 
     has closed, or a number that is none.
     """
     digits = re.sub(r"[ ().+-]", "", phone)
-    if not re.fullmatch(r"[0-9]{4,15}", digits):  # ITU-T E.164 §6: at most 15
+    if not re.fullmatch(r"[0-9]{4,15}", digits):  # at most 15: ITU-T E.164
         raise ValueError(f"{phone[:SHOWN]!r} is not a phone number; write one like 555-010-0123")
     if own and carrier in own:
         return f"{digits}@{own[carrier]}"

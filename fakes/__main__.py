@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with _world(options) as world:
+            if options.trap is not None:
+                _trap(world, options.trap)
             return _serve(world, options)
     except (WorldError, FaultError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -117,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--fault", metavar="TEXT", action="append", default=[], help="a fault, such as 'RCPT reset'"
     )
+    add(
+        "--trap",
+        metavar="FILE",
+        type=Path,
+        help="take mail for any address, append it to this text file, and serve it over POP3 to "
+        "the first account (default trap@example.test, password trap)",
+    )
     add("--port-file", metavar="FILE", type=Path, help="a file to write the JSON line to as well")
     add("--quiet", action="store_true", help="do not show the wire on stderr")
     return parser
@@ -136,8 +145,12 @@ def _world(options: argparse.Namespace) -> World:
             raise WorldError(f"--aim: {text!r} is not an account; write 'SCREEN NAME:PASSWORD'")
         _append(config, "aim", {"screen_name": name, "password": password})
     mail = config.get("mail", {})
-    if options.domain and isinstance(mail, dict):  # else the world reports the mistake
-        config["mail"] = {**mail, "domains": options.domain}
+    if isinstance(mail, dict):  # else the world reports the mistake
+        domains = {"domains": options.domain} if options.domain else {}
+        trap = {"trap": True} if options.trap is not None else {}
+        config["mail"] = {**mail, **domains, **trap}
+    if options.trap is not None and "person" not in config:
+        _append(config, "person", {"address": "trap@example.test", "password": "trap"})
     named = {
         port.name: number
         for port in PORTS
@@ -161,6 +174,17 @@ def _world(options: argparse.Namespace) -> World:
         records=not options.quiet,
         source=str(options.world or "world"),
     )
+
+
+def _trap(world: World, path: Path) -> None:
+    """Appends mail to a file. Raises WorldError."""
+    try:
+        world.mail.append_to(path)
+    except OSError as error:
+        raise WorldError(
+            f"--trap: {path}: {error.strerror}; name a file in a folder that exists and can be "
+            "written"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class MailTable:
 
     domains: tuple[str, ...] = ()
     catch_all: tuple[str, ...] = ()
+    trap: bool = False  # mail for any address reaches the first account, and no other
 
 
 @dataclass(frozen=True)

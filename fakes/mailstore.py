@@ -51,8 +51,9 @@ class Mailstore:
     """All mail of a world. Everything here is called on the loop's thread.
 
     `domains` are those whose mail ends here; the first one completes addresses without a domain.
-    In `catch_all` domains every address exists, each with its own maildrop. `keep` limits what is
-    stored; `on_drop` is called with a sentence when something is dropped.
+    In `catch_all` domains every address exists, each with its own maildrop. With `trap`, every
+    address of any domain reaches the first account. `keep` limits what is stored; `on_drop` is
+    called with a sentence when something is dropped.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Mailstore:
         *,
         domains: Iterable[str] = ("example.test",),
         catch_all: Iterable[str] = (),
+        trap: bool = False,
         now: Callable[[], float] = lambda: 0.0,
         keep: Keep = EVERYTHING,
         on_drop: Callable[[str], None] = _nothing,
@@ -69,9 +71,12 @@ class Mailstore:
         self.greylist = Greylist(keep.greylist, on_drop)
         self.domains = tuple(dict.fromkeys(domain.casefold() for domain in domains))
         self.catch_all = tuple(domain.casefold() for domain in catch_all)
+        self._trap = trap
         self.host = f"mail.{self.domains[0]}"
         self.now = now
         self.faults = StoreFaults()
+        # Called with each message that a client has sent, before it is stored: OSError refuses it.
+        self.on_received: Callable[[Mail], None] = _nothing
         # Set by the test's side: called with a message, and with the reports that it caused.
         self.on_acknowledged: Callable[..., None] = _nothing
         self._keep, self._on_drop = keep, on_drop
@@ -98,6 +103,8 @@ class Mailstore:
 
         Returns [] for an unknown address, and None for an address of another domain.
         """
+        if self._trap:
+            return [next(iter(self.people))]
         address = address if "@" in address else f"{address}@{self.domains[0]}"
         domain = address.rpartition("@")[2]
         if not self.is_local(domain):

@@ -60,6 +60,7 @@ class Population:
             self.people,
             domains=domains,
             catch_all=config.mail.catch_all,
+            trap=config.mail.trap,
             now=runtime.now,
             keep=config.keep,
             on_drop=self._on_drop,

@@ -66,6 +66,7 @@ TOO_MANY_RECIPIENTS = Reply(
 )
 GREYLISTED = Reply(450, "4.2.0", "Greylisted, come back later")
 MAILBOX_FULL = Reply(452, "4.2.2", "Mailbox full")
+NO_STORAGE = Reply(452, "4.3.1", "Insufficient system storage")
 LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 ANSWER_TOO_LONG = Reply(500, "5.5.6", "Authentication exchange line too long")
 UNKNOWN_VERB = Reply(500, "5.5.2", "Command not recognised")
@@ -524,6 +525,10 @@ class Smtp(LineSession):
         if self.policy.unknown == "reject" and len(undeliverable) == len(envelope.recipients):
             # One reply for all recipients: refusing is right only if no copy could be delivered.
             raise Refuse(MAILBOX_FULL, "RFC 5321 §4.2.5")
+        try:
+            self.store.on_received(mail)
+        except OSError:
+            raise Refuse(NO_STORAGE, "RFC 5321 §4.2.2") from None
         self.store.accept(mail, undeliverable)
         self._forget_transaction()
         self.note(queue_id=mail.queue_id)

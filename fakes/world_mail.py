@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from email.message import EmailMessage
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from fakes.arrivals import Arrivals, counted
 from fakes.bridge import Bridge
@@ -20,6 +21,9 @@ from fakes.mail import Envelope, Mail, Recipient, in_bytes
 from fakes.maildrop import Maildrop
 from fakes.mailstore import Mailstore
 from fakes.people import Person
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _is_like(text: str, wanted: str) -> bool:
@@ -209,6 +213,21 @@ class WorldMail(Arrivals[Mail]):
             return report
 
         return self._bridge.call(send)
+
+    def append_to(self, path: Path) -> None:
+        """Appends each message that SMTP accepts from now on to a text file (fakes/trap.py).
+
+        Raises OSError if the file cannot be written. While it cannot be written later, SMTP
+        answers 452.
+        """
+        from fakes.trap import TrapFile
+
+        file = TrapFile(path)
+
+        def attach() -> None:
+            self.store.on_received = file.append
+
+        self._bridge.call(attach)
 
     def purge(self) -> None:
         """Forgets what has arrived and empties all maildrops. Their unique ids go on counting."""

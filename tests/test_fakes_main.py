@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import poplib
 import signal
 import smtplib
 import socket
@@ -116,6 +117,20 @@ def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+def test_a_trap_appends_mail_for_any_address_and_serves_it_over_pop3(tmp_path: Path) -> None:
+    file = tmp_path / "trap.txt"
+    options = ("--smtp", "0", "--pop3", "0", "--tls", "off", "--trap", str(file))
+    with serving(*options) as (ready, _):
+        with smtplib.SMTP(ready["smtp"][0], ready["smtp"][1], "client.example") as client:
+            client.sendmail("shop@x.test", ["ann@gmail.com"], "Subject: Order 1\r\n\r\nhi\r\n")
+        maildrop = poplib.POP3(ready["pop3"][0], ready["pop3"][1], timeout=20)
+        maildrop.user("trap@example.test")
+        maildrop.pass_("trap")
+        assert b"Subject: Order 1" in maildrop.retr(1)[1]
+        maildrop.quit()
+    assert "from <shop@x.test> to <ann@gmail.com>\nSubject: Order 1\n\nhi\n" in file.read_text()
+
+
 def test_aim_accounts_can_sign_on_and_no_password_is_shown() -> None:
     accounts = ("--aim", "Ops Bot:hun:ter2", "--aim", "bob:x")
     with serving("--toc", "0", *accounts, "--fault", "connect delay 0") as (ready, process):
@@ -186,6 +201,11 @@ def test_a_port_that_is_in_use_is_named() -> None:
             ["--smtp", "0", "--port-file", "/nonexistent/x"],
             "",
             "--port-file: /nonexistent/x: No such file or directory; name a file in a folder",
+        ),
+        (
+            ["--smtp", "0", "--trap", "/nonexistent/x"],
+            "",
+            "--trap: /nonexistent/x: No such file or directory; name a file in a folder",
         ),
         (
             ["--smtp", "0", "--fault", "clock-jump"],

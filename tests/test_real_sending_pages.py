@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.trap import trapped
 from fakes.world import World
 from tests.real import dovecot_auth, postfix
 
@@ -117,3 +118,28 @@ def test_a_text_message_goes_through_postfix_to_the_gateway(
     assert "text-refused to=5550100999@sms.yourco.test" in done.stderr
     text = town.mail.wait_for(to=PHONE, timeout=30).text
     assert text.strip().endswith("FAILED: 98 %")
+
+
+def test_mail_reaches_a_trap_through_postfix_and_no_customer(tmp_path: Path) -> None:
+    """Postfix passes everything on to the trap, as a relay of a test environment does."""
+    customer, nobody = "ann@gmail.test", "nobody@trap.invalid"
+    people = [{"address": "trap@yourco.test", "password": "trap"}]
+    config = {"servers": ["smtp", "pop3"], "tls": "off", "mail": {"trap": True}, "person": people}
+    with (
+        World(config) as world,
+        postfix((customer, nobody), world.address("smtp")[1]) as (server, authority, _),
+    ):
+        world.mail.append_to(tmp_path / "trap.txt")
+        site = tmp_path / "site.toml"
+        site.write_text(
+            f'[smtp]\nhost = "localhost"\nport = {server.port}\nca_file = "{authority.ca_file}"\n'
+            f'[pop3]\nhost = "127.0.0.1"\nport = {world.address("pop3")[1]}\ntls = "none"\n'
+            'user = "trap"\npassword = "trap"\n[scenario.mail-trap]\nsender = "shop@yourco.test"\n'
+            f'customers = ["{customer}"]\npatience = 30\n'
+        )
+        site.chmod(0o600)
+        command = [sys.executable, "-m", "scenarios", "run", "mail-trap", "--live", str(site)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
+        assert (done.returncode, done.stdout) == (0, f"{customer}: trapped\n"), done.stderr
+    to = [mail.envelope.to for mail in trapped(tmp_path / "trap.txt")]
+    assert to == [[nobody], [customer]]

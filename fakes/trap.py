@@ -1,0 +1,75 @@
+"""A trap: a text file to which every message is appended instead of being sent.
+
+    world.mail.append_to(Path("trap.txt"))          # or python -m fakes --trap trap.txt
+    [mail] = trapped(Path("trap.txt"))
+
+Each message is between two markers. The first has the time in UTC, and the envelope:
+
+    * Message begins 2026-01-05 09:00:00 from <shop@example.org> to <ann@example.net>
+    Subject: Order 1
+
+    Thank you!
+    * Message ends
+
+Lines end in LF, as in other text files. A line of a message that looks like a marker gets a `>`
+before it, so that no message can pretend to be several.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fakes.mail import Envelope, Mail, Recipient
+
+_TIME = "%Y-%m-%d %H:%M:%S"
+_MARKER = re.compile(rb"^(>*)(\* Message (?:begins|ends)\b)", re.M)
+_QUOTED = re.compile(rb"^>(>*\* Message (?:begins|ends)\b)", re.M)
+_PATH = r'<(?:"(?:[^"\\\n]|\\.)*"@)?[^<>\n]*>'
+_TRAPPED = re.compile(
+    rf"^\* Message begins (?P<at>.{{19}}) from (?P<sender>{_PATH}) to(?P<to>(?: {_PATH})+)\n"
+    r"(?P<text>(?s:.*?))^\* Message ends\n",
+    re.M,
+)
+
+
+class TrapFile:
+    """The file. Raises OSError if it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("ab"):
+            pass
+
+    def append(self, mail: Mail) -> None:
+        """Appends a message, or nothing if not all of it can be written. Raises OSError."""
+        at = datetime.fromtimestamp(int(mail.at), UTC).strftime(_TIME)
+        to = " ".join(f"<{address}>" for address in mail.envelope.to)
+        text = _MARKER.sub(rb">\1\2", mail.raw.replace(b"\r\n", b"\n"))
+        if text and not text.endswith(b"\n"):
+            text += b"\n"
+        begins = f"* Message begins {at} from <{mail.envelope.sender}> to {to}\n".encode()
+        # Unbuffered, so that an error is raised by the write, where its beginning can be removed.
+        with self.path.open("ab", buffering=0) as file:
+            before = file.seek(0, 2)
+            data = begins + text + b"* Message ends\n\n"
+            try:
+                while data:
+                    data = data[file.write(data) :]
+            except OSError:
+                file.truncate(before)
+                raise
+
+
+def trapped(path: Path) -> list[Mail]:
+    """Returns the messages in a file, oldest first; their lines end in CRLF. Raises OSError."""
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    mails = []
+    for match in _TRAPPED.finditer(text):
+        raw = _QUOTED.sub(rb"\1", match["text"].encode("utf-8", "surrogateescape"))
+        to = [Recipient(one[1:-1]) for one in re.findall(_PATH, match["to"])]
+        at = datetime.strptime(match["at"], _TIME).replace(tzinfo=UTC).timestamp()
+        envelope = Envelope(match["sender"][1:-1], tuple(to))
+        mails.append(Mail(raw.replace(b"\n", b"\r\n"), envelope, at))
+    return mails
