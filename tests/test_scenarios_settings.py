@@ -206,6 +206,8 @@ def test_an_empty_value_is_refused_where_it_means_nothing(
         ("compose-message", "text"),
         ("compose-message", "html"),
         ("jabber-hello", "listen"),
+        ("mail-trap", "subject"),
+        ("mail-trap", "text"),
         ("smtp-by-socket", "subject"),
         ("smtp-by-socket", "text"),
     }:
