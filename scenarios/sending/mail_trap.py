@@ -4,8 +4,8 @@ Section 6.1.1 · SMTP, POP3 · try: make scenario NAME=mail-trap
 
 A trap is a mail server that accepts mail for every address, appends it to a text file and sends
 nothing. `python -m fakes --trap trap.txt` is one. Before the shop's mails, the program sends one to
-an address that cannot exist (RFC 2606 §2) and looks for it over POP3: only a trap has it. If it is
-not there, no customer is written to, because the settings may be those of the real server.
+an address that cannot exist and looks for it over POP3: only a trap has it. If it is not there, no
+customer is written to, because the settings may be those of the real server.
 
 [scenario.mail-trap]
 sender = "shop@yourco.test"          # required
