@@ -54,6 +54,7 @@ LINES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.builds(lambda mark, line: mark + line, st.sampled_from([b"", b">", b">>"]), LINES))
 )
