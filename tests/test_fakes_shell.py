@@ -252,6 +252,7 @@ def test_a_world_that_ends_with_a_closed_port_frees_its_number() -> None:
         world.close_port("smtp")
     with socket.socket() as other:
         other.bind(world.address("smtp"))
+        assert other.getsockname() == world.address("smtp")
 
 
 def test_a_refuse_fault_closes_the_port() -> None:
