@@ -34,6 +34,8 @@ OPTIONAL = {
     "fakes/certificates.py": {"trustme"},
     "fakes/loops.py": {"uvloop"},
 }
+# The modules of scenarios/ that pages may import. All others are there to play the pages.
+FOR_PAGES = {"play", "templates"}
 # Files of fakes/ that are not cores: they may use time, randomness, sockets and event loops. `make
 # coverage` measures all other files.
 SHELLS = {
@@ -164,8 +166,9 @@ def test_a_scenario_imports_no_other_scenario() -> None:
             allowed = {page, *(page + suffix for suffix in COMPANIONS)}
             for module, _ in imports(path):
                 parts = module.split(".")
-                a_page = parts[0] == "scenarios" and len(parts) > 2 and parts[1] != "play"
-                if a_page and parts[2] not in allowed:
+                if parts[0] != "scenarios" or len(parts) < 2 or parts[1] in FOR_PAGES:
+                    continue
+                if len(parts) == 2 or parts[2] not in allowed:
                     yield f"{named(path)} imports {module}"
 
     assert none_of(wrong())
