@@ -13,9 +13,9 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
 from unicodedata import category
 
 from comms.waiting import wait_until_ready
@@ -93,10 +93,11 @@ class Host(Protocol):
         Raises OSError if neither is known, for example after `timeout` seconds of silence.
         """
 
-    def run(self, command: Sequence[str], timeout: float) -> OutcomeLike:
+    def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> OutcomeLike:
         """Runs a command without a shell and waits until it ends, at most `timeout` seconds.
 
-        Never raises OSError: the outcome says what went wrong.
+        The command reads `input` from its stdin. Never raises OSError: the outcome says what went
+        wrong.
         """
 
     def say(self, text: str) -> None:
@@ -189,22 +190,23 @@ class RealHost:
         except ConnectionRefusedError:
             return False
 
-    def run(self, command: Sequence[str], timeout: float) -> Outcome:
-        """Runs a command with no input and a minimal environment.
+    def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> Outcome:
+        """Runs a command with a minimal environment.
 
         After `timeout` seconds it is stopped, together with everything that it has started.
         """
         began = time.monotonic()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         try:
-            child = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,  # its own process group, so that `_stop` reaches it whole
-            )
+            with _as_file(input) as stdin:
+                child = subprocess.Popen(
+                    list(command),
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,  # its own process group: `_stop` reaches it whole
+                )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", "") or error
             return Outcome(None, "", 0.0, f"{command[0]} could not be started: {reason}")
@@ -256,6 +258,20 @@ def printable(text: str) -> str:
         c.encode("unicode_escape").decode() if category(c) in _INVISIBLE and c not in "\n\t" else c
         for c in text
     )
+
+
+@contextlib.contextmanager
+def _as_file(input: bytes) -> Iterator[BinaryIO | int]:
+    """Yields a file for a command to read, and not a pipe: nobody waits until it has been read."""
+    if not input:
+        yield subprocess.DEVNULL
+        return
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        file.write(input)
+        file.seek(0)
+        yield file
 
 
 def _follow(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:

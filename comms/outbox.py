@@ -13,7 +13,9 @@ was put with `at_least_once=True`: an alert may come twice, an answer may not.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from comms import smtp
 from comms.clock import Clock
@@ -65,6 +67,25 @@ class _Mail:
     recipients: list[str] = field(default_factory=list)
 
 
+class Transport(Protocol):
+    """A way to send mails; smtp.Session is one."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether another mail may follow."""
+
+    def send(
+        self, sender: str, recipients: list[str], raw: bytes
+    ) -> Mapping[str, smtp.Failure | None]:
+        """Sends one mail. Returns for each recipient None, or why it failed.
+
+        Raises CommsError if nothing was sent to anybody.
+        """
+
+    def close(self) -> None:
+        """Ends the session. Never raises."""
+
+
 class Outbox:
     """The queue in a state file. Every method raises StateError."""
 
@@ -110,16 +131,19 @@ class Outbox:
 
     def flush(self, server: Server, clock: Clock, host: Host) -> list[Result]:
         """Sends what is due, all of it in one session, and returns the results."""
-        self._recover(clock.time())
+        return self.flush_by(lambda: smtp.Session(server, clock, host), clock)
+
+    def flush_by(self, connect: Callable[[], Transport], clock: Clock) -> list[Result]:
+        """Sends what is due by another way than SMTP, and returns the results."""
+        results = self._recover(clock.time())
         due = self._due(clock.time())
-        results: list[Result] = []
-        session: smtp.Session | None = None
+        session: Transport | None = None
         errors: dict[str, CommsError | None]
         try:
             for mail in due:
                 try:
                     if session is None or not session.usable:
-                        session = smtp.Session(server, clock, host)
+                        session = connect()
                     self._mark(mail)
                     errors = dict(session.send(mail.sender, mail.recipients, mail.raw))
                 except CommsError as error:
@@ -146,20 +170,26 @@ class Outbox:
                     (mail.id, address),
                 )
 
-    def _recover(self, now: float) -> None:
+    def _recover(self, now: float) -> list[Result]:
         """Settles what an earlier run has marked and not settled: it is sent again, or unknown.
 
-        A mail from the future was put when the clock was ahead. It counts from now, so that it is
-        neither given up at once nor tried for years.
+        Returns those that are unknown. A mail from the future was put when the clock was ahead. It
+        counts from now, so that it is neither given up at once nor tried for years.
         """
+        trouble = "the program ended while sending"
         with self._state.transaction() as db:
             db.execute("UPDATE outbox SET made = ? WHERE made > ?", (now, now))
+            unknown = db.execute(
+                "SELECT message_id, address FROM outbox JOIN outbox_recipient ON mail = id "
+                "WHERE status = 'sending' AND NOT again ORDER BY id, outbox_recipient.rowid"
+            ).fetchall()
             db.execute(
                 "UPDATE outbox_recipient SET status = CASE "
                 "WHEN (SELECT again FROM outbox WHERE id = mail) "
-                "THEN 'waiting' ELSE 'unknown' END, "
-                "trouble = 'the program ended while sending' WHERE status = 'sending'"
+                "THEN 'waiting' ELSE 'unknown' END, trouble = ? WHERE status = 'sending'",
+                (trouble,),
             )
+        return [Result(str(id), str(address), "unknown", trouble) for id, address in unknown]
 
     def _due(self, now: float) -> list[_Mail]:
         rows = self._state.rows(

@@ -228,6 +228,10 @@ def _folder(path: Path) -> str:
     return f"{path} is a folder, not a file" if os.path.isdir(path) else ""
 
 
+def _no_folder(path: Path) -> str:
+    return "" if os.path.isdir(path) else f"the folder {shown(path.name)} does not exist"
+
+
 def _no_place(path: Path) -> str:
     return "" if os.path.isdir(path.parent) else f"the folder {path.parent} does not exist"
 
@@ -252,5 +256,6 @@ def _no_certificates(path: Path) -> str:
 
 FilePath = Annotated[Path, Check(_folder, '"file"')]  # need not exist
 StateFile = Annotated[Path, Check(_folder, '"state.sqlite3"'), Check(_no_place)]
+Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 ReadableFile = Annotated[Path, Check(_unreadable, '"file"')]
 Certificates = Annotated[Path, Check(_no_certificates, '"ca.pem"')]

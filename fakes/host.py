@@ -107,8 +107,8 @@ class Host:
     """A machine of the world.
 
     Its commands, files and open ports are plain attributes, which a test sets. `ran` lists every
-    command that was started, in order. `silent_ports` never answer, because a firewall drops what
-    arrives.
+    command that was started, in order, and `inputs` what each of them read. `silent_ports` never
+    answer, because a firewall drops what arrives.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class Host:
         self.token = Tokens("host")
         self.commands: dict[tuple[str, ...], Command] = {}
         self.ran: list[tuple[str, ...]] = []
+        self.inputs: list[bytes] = []
         self.files: dict[Path, str] = {}
         self.open_ports: set[int] = set()
         self.silent_ports: set[int] = set()
@@ -161,7 +162,7 @@ class Host:
             raise TimeoutError(f"{address}:{port} did not answer within {timeout:g} s")
         return port in self.open_ports
 
-    def run(self, command: Sequence[str], timeout: float) -> Outcome:
+    def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> Outcome:
         """Runs a command of the machine, for at most `timeout` seconds on the world's clock."""
         words = tuple(command)
         if words not in self.commands:
@@ -169,6 +170,7 @@ class Host:
             return Outcome(None, error=reason)
         known = self.commands[words]
         self.ran.append(words)
+        self.inputs.append(input)
         self._happens(f"runs: {' '.join(words)}")
         known.on_start()
         if known.takes > timeout:

@@ -31,7 +31,7 @@ from scenarios.rehearsal import Performance
 class CautiousHost(RealHost):
     """The user's machine, on which no command is run."""
 
-    def run(self, command: Sequence[str], timeout: float) -> Outcome:
+    def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> Outcome:
         """Reports the command, and that it succeeded."""
         self.log("not-run", command=" ".join(command), because="this is a trial on fake servers")
         return Outcome(0)

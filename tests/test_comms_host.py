@@ -93,6 +93,12 @@ def test_the_exit_status_and_both_outputs_are_returned() -> None:
     assert (outcome.code, outcome.output) == (3, "out\nerr\n")
 
 
+def test_a_command_reads_its_input_and_nothing_waits_for_one_that_does_not() -> None:
+    mail = b"one\n" * 100_000  # more than a pipe holds
+    assert RealHost().run(["wc", "-c"], 10, mail).output.split() == ["400000"]
+    assert RealHost().run(["true"], 10, mail).code == 0
+
+
 def test_only_the_end_of_a_long_output_is_kept() -> None:
     outcome = RealHost().run(["sh", "-c", "seq 1 200000"], 30)
     assert outcome.code == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from comms.compose import Message
-from comms.errors import StateError
+from comms.errors import StateError, Unreachable
 from comms.outbox import LONGEST_PAUSE, Outbox
 from comms.settings import Server, load
 from comms.state import State
@@ -152,7 +152,7 @@ from pathlib import Path
 
 from comms import smtp
 from comms.compose import Message
-from comms.errors import StateError
+from comms.errors import StateError, Unreachable
 from comms.outbox import LONGEST_PAUSE, Outbox
 from comms.state import State
 
@@ -241,3 +241,46 @@ def test_a_damaged_outbox_is_an_error_of_the_state(spoiled: str) -> None:
             with state.transaction() as db:
                 db.execute(f"UPDATE outbox SET {spoiled}")
             outbox.flush(server_of(world), world.clock, world.host)
+
+
+# ── other ways to send ───────────────────────────────────────────────────────
+
+
+class Pigeon:
+    """A transport that takes this many mails, and then none."""
+
+    usable = True
+
+    def __init__(self, mails: int) -> None:
+        self.left, self.closed = mails, 0
+
+    def send(self, sender: str, recipients: list[str], raw: bytes) -> dict[str, None]:
+        if not self.left:
+            raise Unreachable("the pigeon is away")
+        self.left -= 1
+        return dict.fromkeys(recipients)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_mail_can_be_sent_by_another_way_and_waits_if_that_is_closed(tmp_path: Path) -> None:
+    with rehearsal() as world, State(tmp_path / "s") as state:
+        outbox, pigeon = Outbox(state), Pigeon(1)
+        put(outbox, world)
+        put(outbox, world)
+        results = outbox.flush_by(lambda: pigeon, world.clock)
+        assert [result.status for result in results] == ["sent", "sent", "waiting", "waiting"]
+        assert (len(outbox.waiting()), pigeon.closed) == (2, 1)
+        assert world.records == [], "nobody connected"
+
+
+def test_a_mail_that_was_being_sent_when_the_program_ended_is_reported_once(tmp_path: Path) -> None:
+    with rehearsal() as world, State(tmp_path / "s") as state:
+        outbox = Outbox(state)
+        put(outbox, world)
+        put(outbox, world, at_least_once=True)
+        with state.transaction() as db:
+            db.execute("UPDATE outbox_recipient SET status = 'sending'")
+        assert flush(outbox, world) == ["unknown", "unknown", "sent", "sent"]
+        assert flush(outbox, world) == []

@@ -93,10 +93,11 @@ def test_a_command_takes_its_time_and_changes_the_machine(machine: Machine) -> N
         lambda: changes.append((machine.time, "starts")),
         lambda: changes.append((machine.time, "has ended")),
     )
-    outcome = machine.host.run(["df", "-k"], timeout=2)
+    outcome = machine.host.run(["df", "-k"], timeout=2, input=b"what it reads")
     assert (outcome.code, outcome.output, outcome.seconds, outcome.error) == (1, "98%\n", 2.0, "")
     assert changes == [(0, "starts"), (2, "has ended")]
     assert machine.host.ran == [("df", "-k")]
+    assert machine.host.inputs == [b"what it reads"]
     assert machine.recorded == [(0, "web1.test", "runs: df -k", "info")]
 
 

@@ -25,6 +25,7 @@ from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from scenarios import catalogue
 from scenarios.catalogue import Page
+from scenarios.sending.template_mailer import EXAMPLES
 from tests.command import run_command
 
 PAGES = catalogue.pages()
@@ -40,6 +41,11 @@ def example(page: Page) -> dict[str, Any]:
 
 SETTINGS = [(page, key) for page in PAGES for key in example(page)]
 NAMES = [f"{page.name}.{key}" for page, key in SETTINGS]
+
+# Settings that name files which must exist.
+EXISTING: dict[str, dict[str, Any]] = {
+    "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
+}
 
 # A value of each type, and values of the right type that mean nothing.
 TYPES: dict[str, Any] = {
@@ -96,8 +102,8 @@ def tables(page: Page, port: int, **changes: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         SERVERS[protocol]: dict(login) for protocol in page.doc.protocols if protocol in SERVERS
     }
-    table = {**example(page), **changes}
-    for optional in ("template", "tcp", "pidfile", "attach"):
+    table = {**example(page), **EXISTING.get(page.name, {}), **changes}
+    for optional in ("template", "tcp", "pidfile", "attach", "preview"):
         if optional not in changes:
             table.pop(optional, None)
     found["scenario"] = {page.name: {key: item for key, item in table.items() if item is not None}}

@@ -1,0 +1,103 @@
+# apt-get install: postfix chromium
+"""Programs that write mails from templates, builds and checks: each once, through a real Postfix.
+
+Postfix needs root.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.world import World
+from scenarios.__main__ import main
+from scenarios.sending.template_mailer import EXAMPLES
+from tests.real import need, postfix
+
+ROOT = Path(__file__).parent.parent
+CAROL, DIETER, EVE = (f"{name}@yourco.test" for name in ("carol", "dieter", "eve"))
+Live = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[World]:
+    """Where Postfix delivers to."""
+    people = [{"address": address} for address in (CAROL, DIETER, EVE)]
+    with World({"servers": ["smtp"], "person": people}) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def live(town: World) -> Iterator[Live]:
+    """Runs one round of a program on one Postfix for all tests: `live(folder, name, table)`."""
+    with postfix((CAROL, DIETER), town.address("smtp")[1]) as (server, authority, _):
+
+        def run(folder: Path, name: str, table: str) -> subprocess.CompletedProcess[str]:
+            (folder / "site.toml").write_text(
+                f'[smtp]\nhost = "localhost"\nport = {server.port}\ntimeout = 10\n'
+                f'ca_file = "{authority.ca_file}"\n[scenario.{name}]\n{table}\n'
+            )
+            command = [sys.executable, "-m", "scenarios", "run", name, "--once", "--live"]
+            return subprocess.run(
+                [*command, str(folder / "site.toml")],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+
+        yield run
+
+
+@pytest.mark.real
+def test_mails_from_templates_arrive_as_text_and_html_and_only_once(
+    live: Live, town: World, tmp_path: Path
+) -> None:
+    mails = (EXAMPLES / "mails.toml").read_text("utf-8").replace("customer.test", "yourco.test")
+    (tmp_path / "mails.toml").write_text(mails, "utf-8")
+    table = f'mails = "mails.toml"\nsender = "YourCo <{CAROL}>"\ntemplates = "{EXAMPLES}"'
+    done = live(tmp_path, "template-mailer", table)
+    assert "mail-refused to=eve@yourco.test" in done.stderr and "550 5.1.1" in done.stderr
+    assert done.returncode == 4
+    mail = town.mail.wait_for(to=DIETER, timeout=30)
+    assert "Groß" in mail.text and "<b>Groß</b>" in mail.html
+    again = live(tmp_path, "template-mailer", table)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert len(town.mail.inbox(DIETER)) == 1
+
+
+@pytest.mark.browser
+def test_a_preview_shows_the_html_and_runs_and_loads_nothing(tmp_path: Path) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    page_file = tmp_path / "preview.html"
+    (tmp_path / "mails.toml").write_text(
+        '[[mail]]\nto = "a@b.test"\ntemplate = "evil"\nname = "Zoë"\n'
+    )
+    (tmp_path / "evil.txt").write_text("Subject: Evil\n\nHello {{ name }}\n")
+    (tmp_path / "evil.html").write_text(
+        "<p>Hello {{ name }}</p><script>document.body.innerHTML = 'evil'</script>"
+        '<img src="http://127.0.0.1:9/x.png"><a href="http://127.0.0.1:9/y" target="_top">go</a>'
+    )
+    (tmp_path / "site.toml").write_text(
+        '[scenario.template-mailer]\nmails = "mails.toml"\nsender = "a@b.test"\n'
+        'templates = "."\npreview = "preview.html"\n'
+    )
+    assert main(["run", "template-mailer", "--live", str(tmp_path / "site.toml")]) == 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=need("chromium", "chromium"))
+        tab = browser.new_page()
+        requests: list[str] = []
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.goto(page_file.as_uri())
+        expect(tab.get_by_role("heading", name="Evil")).to_be_visible()
+        frame = tab.frame_locator("iframe")
+        expect(frame.get_by_text("Hello Zoë")).to_be_visible()
+        frame.get_by_role("link").click()
+        expect(tab.get_by_role("heading", name="Evil")).to_be_visible()
+        assert [url for url in requests if url.startswith("http")] == []
+        browser.close()
