@@ -32,6 +32,7 @@ CHAPTER = (
     "Listing 6.1",
     "Listing 6.2",
     "Section 6.1.1",
+    "Section 6.1",
     "Listing 6.3",
     "Listing 6.4",
     "Listing 6.5",

@@ -141,6 +141,7 @@ _FORKS.set_forkserver_preload(
         "tests.drills",
         "tests.test_comms_commands",
         "scenarios.receiving.mysql_by_mail",
+        "scenarios.sending.build_mail",
         "scenarios.sending.template_mailer",
         "scenarios.processing.tickets",
     ]

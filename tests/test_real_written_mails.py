@@ -6,6 +6,7 @@ Postfix needs root.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -101,3 +102,22 @@ def test_a_preview_shows_the_html_and_runs_and_loads_nothing(tmp_path: Path) -> 
         expect(tab.get_by_role("heading", name="Evil")).to_be_visible()
         assert [url for url in requests if url.startswith("http")] == []
         browser.close()
+
+
+@pytest.mark.real
+def test_a_broken_build_is_mailed_and_mended_in_one_thread(
+    live: Live, town: World, tmp_path: Path
+) -> None:
+    (tmp_path / "1.log").write_text("1 of 2 tests failed\n" * 20_000)
+    codes = []
+    for number, status in ((1, "failed"), (2, "passed")):
+        build = {"branch": "main", "number": number, "status": status, "log": "1.log"}
+        with (tmp_path / "builds.jsonl").open("a") as file:
+            file.write(json.dumps({**build, "commits": [{"author": f"Carol <{CAROL}>"}]}) + "\n")
+        codes.append(live(tmp_path, "build-mail", f'team = ["{DIETER}"]').returncode)
+    assert codes == [1, 0]
+    broken = town.mail.wait_for(subject="*Build 1 failed", timeout=30)
+    fixed = town.mail.wait_for(subject="*Build 2 works again", timeout=30)
+    assert fixed.message["References"] == broken.message["Message-ID"]
+    assert broken.envelope.to == [CAROL]
+    assert 99_000 < len(broken.attachment("*.log")) <= 100_000
