@@ -142,6 +142,7 @@ _FORKS.set_forkserver_preload(
         "tests.test_comms_commands",
         "scenarios.receiving.mysql_by_mail",
         "scenarios.sending.build_mail",
+        "scenarios.sending.status_digest",
         "scenarios.sending.template_mailer",
         "scenarios.processing.tickets",
     ]

@@ -121,3 +121,20 @@ def test_a_broken_build_is_mailed_and_mended_in_one_thread(
     assert fixed.message["References"] == broken.message["Message-ID"]
     assert broken.envelope.to == [CAROL]
     assert 99_000 < len(broken.attachment("*.log")) <= 100_000
+
+
+@pytest.mark.real
+def test_a_digest_of_real_commands_is_mailed_once_for_each_change(
+    live: Live, town: World, tmp_path: Path
+) -> None:
+    (tmp_path / "web1").write_text("disk: 81%\n")
+    hosts = f'web1 = ["cat", "{tmp_path}/web1"], db1 = ["sleep", "60"]'
+    table = f'hosts = {{ {hosts} }}\nteam = ["{DIETER}"]\ntimeout = 0.1\nonly_changes = true'
+    codes = [live(tmp_path, "status-digest", table).returncode for _ in range(2)]
+    (tmp_path / "web1").write_text("disk: 98%\n")
+    codes.append(live(tmp_path, "status-digest", table).returncode)
+    assert codes == [1, 1, 1], "db1 is silent"
+    mail = town.mail.wait_for(subject="Status: 1 changed, 1 unknown", timeout=30)
+    assert mail.text.startswith("Changed:\n  web1 disk: 81% -> 98%\n\nAs before:\n  db1: unknown (")
+    town.mail.wait_for(subject="Status: 2 changed, 1 unknown", timeout=30)
+    assert len([mail for mail in town.mail.inbox(DIETER) if "Status" in mail.subject]) == 2
