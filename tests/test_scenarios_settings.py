@@ -183,6 +183,9 @@ ADDRESSES = {
     "mysql-by-mail": ("inbox", "admins", "sender", "owner"),
     "mysql-by-jabber": ("admins", "inbox", "sender"),
     "tickets": ("sender",),
+    "template-mailer": ("sender", "redirect"),
+    "build-mail": ("team", "sender"),
+    "status-digest": ("team", "sender"),
 }
 
 

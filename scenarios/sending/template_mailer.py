@@ -132,8 +132,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     if only_shown(messages, rules, settings, host):
         return 0
     connect = transport(rules, settings, clock, host)
-    what = rules.mails.read_bytes() + f"{rules.deliver} {rules.redirect}".encode()
-    digest, code = hashlib.sha256(what).hexdigest(), 0
+    # Mails for the stage, or in a folder, are others; those that wait may go by sendmail, too.
+    kind = f"{rules.redirect} {rules.deliver == 'file'}"
+    digest, code = hashlib.sha256(rules.mails.read_bytes() + kind.encode()).hexdigest(), 0
     with State(rules.state) as state:
         state.lock()
         outbox = Outbox(state)
@@ -143,6 +144,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
                 state.remember(db, "queued", digest)
                 for message in messages:
                     outbox.put(message, clock.time(), db=db)
+        elif not outbox.waiting():
+            host.say(f"{rules.mails.name} has been sent before")
         for _ in clock.every(30):
             for result in outbox.flush_by(connect, clock):
                 for observe in OBSERVERS:

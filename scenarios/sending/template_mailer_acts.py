@@ -133,6 +133,9 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(600)
     codes = [program(), program()]
     yield equal("the next start sends them", codes, [0, 0], shows=told(world, "mail-sent"))
+    yield equal(
+        "the third one says so", world.said, ["mails.toml has been sent before"], shows=world.said
+    )
     got = {customer: len(world.mail.inbox(customer)) for customer in CUSTOMERS}
     yield equal(
         "nobody gets a mail twice", got, dict.fromkeys(CUSTOMERS, 1), shows=world.mail.messages
