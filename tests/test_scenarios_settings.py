@@ -173,7 +173,8 @@ def test_no_text_in_any_setting_ends_in_a_traceback(
         else:
             return
         error = outcome(page, tables(page, closed_port, **{key: changed}), tmp_path)
-        if error:
+        # A folder may exist, and lack a file: then the error names the file.
+        if error and not error.startswith(str(tmp_path)):
             assert_names(error, page, key)
 
 
