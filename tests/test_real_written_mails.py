@@ -35,12 +35,13 @@ def town() -> Iterator[World]:
 @pytest.fixture(scope="module")
 def live(town: World) -> Iterator[Live]:
     """Runs one round of a program on one Postfix for all tests: `live(folder, name, table)`."""
-    with postfix((CAROL, DIETER), town.address("smtp")[1]) as (server, authority, _):
+    with postfix((CAROL, DIETER), town.address("smtp")[1]) as (server, authority, place):
 
         def run(folder: Path, name: str, table: str) -> subprocess.CompletedProcess[str]:
             (folder / "site.toml").write_text(
                 f'[smtp]\nhost = "localhost"\nport = {server.port}\ntimeout = 10\n'
-                f'ca_file = "{authority.ca_file}"\n[scenario.{name}]\n{table}\n'
+                f'ca_file = "{authority.ca_file}"\n[scenario.{name}]\n'
+                + table.replace("POSTFIX", str(place / "etc"))
             )
             command = [sys.executable, "-m", "scenarios", "run", name, "--once", "--live"]
             return subprocess.run(
@@ -69,6 +70,22 @@ def test_mails_from_templates_arrive_as_text_and_html_and_only_once(
     again = live(tmp_path, "template-mailer", table)
     assert (again.returncode, again.stderr) == (0, "")
     assert len(town.mail.inbox(DIETER)) == 1
+
+
+@pytest.mark.real
+def test_postfix_takes_mails_from_its_sendmail_command(
+    live: Live, town: World, tmp_path: Path
+) -> None:
+    mail = f'[[mail]]\nto = "{DIETER}"\ntemplate = "dots"\n'
+    (tmp_path / "mails.toml").write_text(mail)
+    (tmp_path / "dots.txt").write_text("Subject: By sendmail\n\none\n.\n..two\n")
+    command = f'["{need("sendmail", "postfix")}", "-C", "POSTFIX"]'
+    table = f'mails = "mails.toml"\nsender = "{CAROL}"\ntemplates = "."\ndeliver = "sendmail"\n'
+    done = live(tmp_path, "template-mailer", f"{table}sendmail = {command}\n")
+    assert (done.returncode, "mail-sent" in done.stderr) == (0, True), done.stderr
+    arrived = town.mail.wait_for(subject="By sendmail", timeout=30)
+    assert arrived.raw.endswith(b"\r\n\r\none\r\n.\r\n..two\r\n")
+    assert (arrived.envelope.sender, arrived.envelope.to) == (CAROL, [DIETER])
 
 
 @pytest.mark.browser
