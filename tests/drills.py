@@ -44,6 +44,13 @@ def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -
     return [pytest.param(*row, marks=mark) for row, mark in zip(rows, marks, strict=True)]
 
 
+def quick_at(unit: str, cuts: Iterable[str]) -> list[Any]:
+    """Marks as slow the cuts at all units but this one, which is written as by `place`."""
+    return [
+        pytest.param(cut, marks=() if place(cut) == unit else (pytest.mark.slow,)) for cut in cuts
+    ]
+
+
 def place(cut: str) -> str:
     """Returns the part of a cut, as `cuts` writes it, that names the unit: `smtp RCPT nth 1`."""
     return " ".join(cut.split()[:4])

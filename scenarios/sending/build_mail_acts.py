@@ -55,7 +55,7 @@ def still_broken(world: World, program: Program) -> Iterator[Claim]:
         author = DAVE if hour == 30 else CAROL
         world.clock.at(hour * 3600 + 5, finishes(world, 100 + hour, "failed", [author]))
     world.clock.until(50 * 3600)
-    program(scenario={"build-mail": {"every": 600}})
+    program(scenario={"build-mail": {"every": 3600}})
     mails = world.mail.messages
     subjects = [mail.subject for mail in mails]
     wanted = [
