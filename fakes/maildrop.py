@@ -101,6 +101,10 @@ class Maildrop:
     def __repr__(self) -> str:
         return f"<Maildrop {self.address} {counted(len(self.rows), 'mail')}>"
 
+    def copy(self) -> Maildrop:
+        """Returns a maildrop with the same mails, which no session holds."""
+        return Maildrop(self.address, list(self.rows), self.size, self.next_uid)
+
     def append(self, trace: bytes, body: bytes, mail: Mail) -> None:
         """Adds a mail under the next unique id."""
         row = Row(self.next_uid, trace, body, mail)

@@ -128,6 +128,15 @@ class Mailstore:
             self._maildrops[key] = Maildrop(address, next_uid=self._first_uid)
         return self._maildrops[key]
 
+    def stored(self) -> tuple[Maildrop, ...]:
+        """Returns a copy of the maildrops. No session holds one of the copies."""
+        return tuple(maildrop.copy() for maildrop in self.maildrops)
+
+    def restore(self, stored: Iterable[Maildrop]) -> None:
+        """Puts maildrops of another world in the place of those with the same addresses."""
+        for maildrop in stored:
+            self._maildrops[maildrop.address.casefold()] = maildrop.copy()
+
     def full(self, owner: Person, size: int) -> bool:
         """Whether `size` more bytes would exceed the quota of a maildrop."""
         quota = owner.quota

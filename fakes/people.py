@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -45,6 +46,16 @@ class People:
         self._by_address[key] = person
         for alias in person.aliases:
             self._by_alias.setdefault(alias.casefold(), []).append(person)
+
+    def stored(self) -> tuple[Person, ...]:
+        """Returns a copy of the accounts."""
+        return tuple(copy.deepcopy(person) for person in self)
+
+    def restore(self, stored: Iterable[Person]) -> None:
+        """Opens the accounts of another world that are not in this one."""
+        for person in stored:
+            if person.address.casefold() not in self._by_address:
+                self.add(copy.deepcopy(person))
 
     def __iter__(self) -> Iterator[Person]:
         return iter(self._by_address.values())

@@ -6,9 +6,9 @@ world without them does not pay for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
 DEFAULT_SCREEN_NAMES = ("alice", "bob", "ops")
+
+
+class _Store(Protocol):
+    """A part of a world that stores something for its users."""
+
+    def stored(self) -> Any:
+        """Returns a copy of all that outlives connections."""
+
+    def restore(self, stored: Any) -> None:
+        """Takes over what `stored` of another world has returned."""
+
+
+# What a world stores for its users: store → what it has returned.
+Stored = Mapping[str, Any]
 
 
 class Population:
@@ -124,6 +138,24 @@ class Population:
         for command in table.commands:
             host.commands[command.run] = Command(command.takes, command.output, command.code)
         return host
+
+    def stored(self) -> Stored:
+        """Returns a copy of what the servers store for their users. See World.stored."""
+        return {name: store.stored() for name, store in self._stores(self.__dict__).items()}
+
+    def restore(self, stored: Stored) -> None:
+        """Takes over what another population has stored."""
+        for name, store in self._stores(stored).items():
+            store.restore(stored[name])
+
+    def _stores(self, needed: Container[str]) -> dict[str, _Store]:
+        """Returns what stores something for users, people first; Jabber and AIM if needed."""
+        stores: dict[str, _Store] = {"people": self.people, "mail": self.mail.store}
+        if "jabber" in needed:
+            stores["jabber"] = self.jabber.service
+        if "aim" in needed:
+            stores["aim"] = self.aim
+        return stores
 
     def close(self) -> None:
         """Makes sessions end silently from now on. Called on the loop's thread at the end."""

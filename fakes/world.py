@@ -27,7 +27,7 @@ from fakes.host import Event, Host, Tokens
 from fakes.life import Life
 from fakes.loops import loop_factory
 from fakes.people import Person
-from fakes.population import Population
+from fakes.population import Population, Stored
 from fakes.recording import Recording, without_ports
 from fakes.servers import SERVERS
 from fakes.shell import ERRORS, Listener, Shell
@@ -309,6 +309,20 @@ class World:
     def call(self, function: Callable[[], T]) -> T:
         """Calls a function on the loop's thread, where the state of cores may be touched."""
         return self._bridge.call(function)
+
+    @property
+    def stored(self) -> Stored:
+        """What the servers store for their users, for `restore` of another world.
+
+        That is what outlives connections: mail, rosters and requests, messages that wait, AIM
+        accounts with their buddies. It is a copy. Who is online, and what has happened, is not in
+        it.
+        """
+        return self._bridge.call(self._population.stored)
+
+    def restore(self, stored: Stored) -> None:
+        """Takes over what another world with the same accounts has stored."""
+        self._bridge.call(lambda: self._population.restore(stored))
 
     def close_port(self, listener: str) -> None:
         """Closes a port, to play an outage; established connections stay."""

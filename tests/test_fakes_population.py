@@ -9,6 +9,7 @@ import pytest
 from fakes.bridge import Bridge
 from fakes.config import Reader, WorldError
 from fakes.host import Event
+from fakes.people import Person
 from fakes.population import Population
 from fakes.servers import SERVERS
 from fakes.wire import Runtime
@@ -102,3 +103,45 @@ def test_accounts_that_contradict_each_other_are_named_with_file_and_table(
 ) -> None:
     with pytest.raises(WorldError, match=message):
         populated(config)
+
+
+def test_what_is_stored_for_people_can_be_taken_over_by_another_world() -> None:
+    first = populated()
+    first.people.add(Person("eve@example.test", "own"))
+    first.mail.deliver("bob@example.test", b"Subject: hi\r\n\r\n")
+    bob = first.jabber.actor("bob@example.test")
+    bob.asks("eve@example.test")
+    bob.says("ops@example.test", "for later")
+    bob.sends(
+        "<iq type='set' id='1'><query xmlns='jabber:iq:private'><a xmlns='urn:a'/></query></iq>"
+    )
+    first.jabber.befriend("alice@example.test", "bob@example.test", "to")
+    stranger = first.aim.actor("Stranger")
+    stranger.says("alice", "hi")
+    (known,) = [account for account in first.aim.known if account.screen_name == "bob"]
+    known.lists.add_buddy("Friends", "alice")
+    second = populated()
+    second.restore(first.stored())
+    eve = second.people.find("eve")
+    assert eve is not None and eve.password == "own"
+    (mail,), (copy,) = (world.mail.inbox("bob@example.test") for world in (first, second))
+    assert copy.raw == mail.raw and copy.raw.startswith(b"Return-Path: <>")
+    assert second.jabber.roster("bob@example.test") == first.jabber.roster("bob@example.test")
+    ops = second.jabber.actor("ops@example.test")
+    ops.comes()
+    assert [stanza.body for stanza in ops.messages] == ["for later"]
+    stored = {account.screen_name: account.lists.text for account in second.aim.known}
+    assert list(stored) == ["alice", "bob", "ops", "Stranger"]
+    assert stored["bob"] == "m 1\ng Friends\nb alice\n"
+    private = {one.name: one.stored for one in second.jabber.service.extensions.active}["private"]
+    assert list(private["bob@example.test"]) == ["{urn:a}a"]
+
+
+def test_what_is_taken_over_is_a_copy() -> None:
+    first, second = populated(), populated()
+    first.mail.deliver("bob@example.test", b"Subject: hi\r\n\r\n")
+    second.restore(first.stored())
+    second.mail.purge()
+    second.jabber.befriend("alice@example.test", "bob@example.test")
+    assert len(first.mail.inbox("bob@example.test")) == 1
+    assert not first.jabber.roster("alice@example.test")

@@ -15,6 +15,7 @@ A visible user sees another one if it watches the other, and the other is visibl
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fakes.arrivals import Arrivals
@@ -185,6 +186,17 @@ class Aim(Arrivals[Im]):
             if session.visible and session.watches(presence.name)
         )
         return {watcher: None for watcher in watching if presence.allows(watcher.name)}
+
+    def stored(self) -> list[Account]:
+        """Returns a copy of the accounts: names, passwords, buddies, permissions, profiles."""
+        return copy.deepcopy(list(self.known))
+
+    def restore(self, stored: Iterable[Account]) -> None:
+        """Puts accounts of another world in the place of those with the same names."""
+        for account in copy.deepcopy(list(stored)):
+            if self.known.find(account.screen_name) is not None:
+                self.known.remove(account.screen_name)
+            self.known.add(account.screen_name, account)
 
     # ── for tests ────────────────────────────────────────────────────────────
 

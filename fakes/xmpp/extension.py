@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import Jid, prepare_domain
@@ -67,6 +67,7 @@ class Extension:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.stored: dict[str, Any] = {}  # what outlives sessions, by the address of the account
 
     # ── what it answers and announces ────────────────────────────────────────
 
@@ -109,6 +110,7 @@ class Extension:
 
     def forget(self, account: Account) -> None:
         """Called when an account is deleted, to delete what is stored for it."""
+        self.stored.pop(account.address, None)
 
     # ── what it serves at its subdomain ──────────────────────────────────────
 
@@ -207,6 +209,15 @@ class Extensions:
             if on and extension.withholds_presence(account, contact):
                 return True
         return False
+
+    def stored(self) -> dict[str, dict[str, Any]]:
+        """Returns what each extension stores, by its name."""
+        return {extension.name: extension.stored for extension in self._all}
+
+    def restore(self, stored: dict[str, dict[str, Any]]) -> None:
+        """Adds what another server's extensions have stored."""
+        for extension in self._all:
+            extension.stored.update(stored.get(extension.name, {}))
 
     def forget(self, account: Account) -> None:
         """Has all extensions delete what they store for an account, switched off or not."""

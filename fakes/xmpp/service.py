@@ -7,8 +7,10 @@ by name.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 from fakes.people import People
 from fakes.wire import Runtime
@@ -152,3 +154,20 @@ class Service:
             self.router.turn(partial(self.subscriptions.remove, account, contact))
         self.extensions.forget(account)
         self.accounts.close(account)
+
+    # ── what outlives the connections ────────────────────────────────────────
+
+    def stored(self) -> Any:
+        """Returns a copy of what is stored for people: rosters, waiting messages, and the like."""
+        accounts = [account for account in self.accounts.all() if account.person is not None]
+        kept = {account.address: (account.roster, account.offline) for account in accounts}
+        return copy.deepcopy((kept, self.extensions.stored()))
+
+    def restore(self, stored: Any) -> None:
+        """Stores what `stored` of another service has returned. Its accounts must be here."""
+        kept, extensions = copy.deepcopy(stored)
+        for address, (roster, offline) in kept.items():
+            account = self.accounts.find(jid(address))
+            assert account is not None, address
+            account.roster, account.offline = roster, offline
+        self.extensions.restore(extensions)

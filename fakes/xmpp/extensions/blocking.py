@@ -9,7 +9,6 @@ from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.markup import element
 from fakes.xmpp.requests import Answers, Request
-from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza
 from fakes.xmpp.subscriptions import FROM
@@ -24,11 +23,7 @@ class Blocking(Extension):
 
     name = "blocking"
     section = "XEP-0191"
-
-    def __init__(self, service: Service) -> None:
-        super().__init__(service)
-        # account → the blocked addresses, prepared, in order
-        self._lists: dict[str, dict[str, None]] = {}
+    stored: dict[str, dict[str, None]]  # account → the blocked addresses, prepared, in order
 
     def answers(self) -> Answers:
         return {
@@ -39,9 +34,6 @@ class Blocking(Extension):
 
     def domain_features(self) -> Iterable[str]:
         return (BLOCKING,)
-
-    def forget(self, account: Account) -> None:
-        self._lists.pop(account.address, None)
 
     # ── what a block prevents ────────────────────────────────────────────────
 
@@ -54,7 +46,7 @@ class Blocking(Extension):
 
     def accepts_incoming(self, account: Account, stanza: Stanza) -> bool:
         # Most accounts block nobody: look that up before the address is parsed.
-        if account.address not in self._lists or not stanza.sender:
+        if account.address not in self.stored or not stanza.sender:
             return True
         if not self._blocks(account, jid(stanza.sender)):
             return True
@@ -63,7 +55,7 @@ class Blocking(Extension):
         return False
 
     def _blocks(self, account: Account, other: Jid) -> bool:
-        blocked = self._lists.get(account.address)
+        blocked = self.stored.get(account.address)
         return bool(blocked) and other.bare != account.address and _matches(blocked or (), other)
 
     # ── what clients ask ─────────────────────────────────────────────────────
@@ -72,12 +64,12 @@ class Blocking(Extension):
         account = _own_account(request, "get")
         assert request.resource is not None
         request.resource.extension_data[self.name] = True  # it gets pushes from now on
-        return [_addresses("blocklist", self._lists.get(account.address, ()))]
+        return [_addresses("blocklist", self.stored.get(account.address, ()))]
 
     def _block(self, request: Request) -> Iterable[Element]:
         account = _own_account(request, "set")
         named = _read_items(request.payload)
-        blocked = self._lists.setdefault(account.address, {})
+        blocked = self.stored.setdefault(account.address, {})
         if not named:
             raise StanzaError("bad-request", "block whom?")
         if len(blocked.keys() | set(named)) > MOST:
@@ -96,7 +88,7 @@ class Blocking(Extension):
         named = _read_items(request.payload)
         seeing = _contacts_that_see(account)
         were_blocked = [contact for contact in seeing if self._blocks(account, jid(contact))]
-        blocked = self._lists.setdefault(account.address, {})
+        blocked = self.stored.setdefault(account.address, {})
         # XEP-0191 §3.5: an empty request removes the whole list
         for address in named or list(blocked):
             blocked.pop(address, None)

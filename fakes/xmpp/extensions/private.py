@@ -8,8 +8,6 @@ from xml.etree.ElementTree import Element
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.markup import element, namespace
 from fakes.xmpp.requests import Answers, Request
-from fakes.xmpp.service import Service
-from fakes.xmpp.sessions import Account
 from fakes.xmpp.stanzas import StanzaError
 
 PRIVATE = "jabber:iq:private"
@@ -21,16 +19,10 @@ class Private(Extension):
 
     name = "private"
     section = "XEP-0049"
-
-    def __init__(self, service: Service) -> None:
-        super().__init__(service)
-        self._stored: dict[str, dict[str, Element]] = {}  # account → element name → element
+    stored: dict[str, dict[str, Element]]  # account → element name → element
 
     def answers(self) -> Answers:
         return {("account", f"{{{PRIVATE}}}query"): self._answer}
-
-    def forget(self, account: Account) -> None:
-        self._stored.pop(account.address, None)
 
     def _answer(self, request: Request) -> Iterable[Element]:
         account = request.account
@@ -38,7 +30,7 @@ class Private(Extension):
         if not request.own:
             raise StanzaError("forbidden")
         named = list(request.payload)
-        stored = self._stored.setdefault(account.address, {})
+        stored = self.stored.setdefault(account.address, {})
         if not named or (request.stanza.type == "get" and len(named) > 1):
             raise StanzaError("bad-request", "one element says what is meant")
         if any(_is_reserved(namespace(child.tag)) for child in named):

@@ -7,8 +7,6 @@ from xml.etree.ElementTree import Element
 
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.requests import Answers, Request
-from fakes.xmpp.service import Service
-from fakes.xmpp.sessions import Account
 from fakes.xmpp.stanzas import StanzaError
 
 VCARD = "vcard-temp"
@@ -19,10 +17,7 @@ class VCard(Extension):
 
     name = "vcard"
     section = "XEP-0054"
-
-    def __init__(self, service: Service) -> None:
-        super().__init__(service)
-        self._cards: dict[str, Element] = {}  # account → vCard
+    stored: dict[str, Element]  # account → vCard
 
     def answers(self) -> Answers:
         return {("account", f"{{{VCARD}}}vCard"): self._card}
@@ -30,18 +25,15 @@ class VCard(Extension):
     def domain_features(self) -> Iterable[str]:
         return (VCARD,)
 
-    def forget(self, account: Account) -> None:
-        self._cards.pop(account.address, None)
-
     def _card(self, request: Request) -> Iterable[Element]:
         account = request.account
         assert account is not None
         if request.stanza.type == "set":
             if not request.own:
                 raise StanzaError("forbidden")
-            self._cards[account.address] = request.payload
+            self.stored[account.address] = request.payload
             return ()
-        card = self._cards.get(account.address)
+        card = self.stored.get(account.address)
         if card is None:
             # For others the same as for a user who does not exist.
             raise StanzaError("item-not-found" if request.own else "service-unavailable")
