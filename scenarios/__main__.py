@@ -241,7 +241,7 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
             json.dumps([output.as_json(played) for played in results], indent=1, default=str)
         )
     if options.keep and results:
-        site.keep(results[-1].page, results[-1].performances[-1])
+        site.keep(results[-1].performances[-1])
     return max((played.exit_code for played in results), default=0)
 
 

@@ -46,6 +46,7 @@ class Performance:
     envelopes: list[Envelope] = field(default_factory=list)
     maildrops: dict[str, list[Mail]] = field(default_factory=dict)  # of each person, at the end
     messages: dict[str, int] = field(default_factory=dict)  # messages that each person was sent
+    stored: Mapping[str, Any] = field(default_factory=dict)  # what the servers keep for their users
     commands: int = 0  # commands that ran on the machine
     unmet: list[str] = field(default_factory=list)  # faults that nothing met
     met: bool = True  # whether any of the faults was met
@@ -153,6 +154,7 @@ def rehearse(
             person.address: [row.mail for row in world.mail.maildrop(person.address).rows]
             for person in world.people
         }
+        performance.stored = world.stored
         sent = [stanza.to or "" for stanza in world.jabber.messages]
         names = [to.partition("/")[0] for to in sent] + [im.to for im in world.aim.ims]
         performance.messages = dict(Counter(names))

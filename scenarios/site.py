@@ -13,18 +13,22 @@ import re
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from comms.clock import RealClock
 from comms.host import Outcome, RealHost
+from fakes.arrivals import counted
 from fakes.certificates import available
 from fakes.config import WorldError
+from fakes.people import Person
 from fakes.world import World
 from scenarios import screen
 from scenarios.catalogue import Page
 from scenarios.errors import PageError, UsageError
 from scenarios.live import run_live
+from scenarios.play import Act
 from scenarios.rehearsal import Performance
 
 
@@ -40,9 +44,8 @@ class CautiousHost(RealHost):
 def live(page: Page, folder: Path | None) -> int:
     """Runs the program on fake servers until it ends, or until SIGTERM or SIGINT."""
     act = page.acts()[0]
-    config = {"tls": "optional" if available() else "off", **act.world}
     try:
-        with World(config, source="WORLD") as world:
+        with World(_in_real_time(act), source="WORLD") as world:
             file = _write(page, world, folder)
             for line in _addresses(world):
                 screen.show(line)
@@ -54,19 +57,15 @@ def live(page: Page, folder: Path | None) -> int:
         raise PageError(act.file, f"act {act.name}: {error}") from None
 
 
-def keep(page: Page, performance: Performance) -> None:
-    """Serves what an act has left in the maildrops, until SIGTERM or SIGINT."""
-    act = performance.act
-    config = {"tls": "optional" if available() else "off", **act.world}
-    with World(config, source="WORLD") as world:
-        for address, mails in performance.maildrops.items():
-            for mail in mails:
-                world.mail.deliver(address, mail.raw, sender=mail.envelope.sender)
+def keep(performance: Performance) -> None:
+    """Serves what an act has left to its people, until SIGTERM or SIGINT."""
+    with left(performance) as world:
         # Before anybody is told: who reads that the servers are up may end them at once.
         clock = RealClock()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: clock.stop())
-        screen.show(f"\nThe servers of act {act.name} are up, with its mail, until Ctrl-C.")
+        name = performance.act.name
+        screen.show(f"\nThe servers of act {name} are up, with what it left, until Ctrl-C.")
         for line in _addresses(world):
             screen.show(line)
         screen.show(
@@ -74,7 +73,21 @@ def keep(page: Page, performance: Performance) -> None:
         )
         clock.wait(None, None)
         clock.close()
-        world.faults.disarm()
+
+
+@contextmanager
+def left(performance: Performance) -> Iterator[World]:
+    """Yields a world in real time in which everybody has what an act has left to them."""
+    # The faults of the act have struck already.
+    config = {**_in_real_time(performance.act), "fault": ()}
+    with World(config, source="WORLD") as world:
+        world.restore(performance.stored)
+        yield world
+
+
+def _in_real_time(act: Act) -> dict[str, Any]:
+    """Returns the configuration of an act's world, with TLS if it is possible here."""
+    return {"tls": "optional" if available() else "off", **act.world}
 
 
 def _write(page: Page, world: World, folder: Path | None) -> Path:
@@ -102,13 +115,28 @@ def _addresses(world: World) -> Iterator[str]:
     """Yields where the servers are, and who can log in. Passwords of a WORLD are no secrets."""
     for name, (host, port) in world.listeners.items():
         yield f"{name}: {host} port {port}"
+    if world.tls != "off":
+        yield f"certificates: signed by {world.ca_file}"
     if {"smtp", "pop3", "xmpp"} & world.listeners.keys():
         for person in world.people:
             also = f", also {', '.join(person.aliases)}" if person.aliases else ""
-            yield f"account: {person.address}, password {person.password}{also}"
+            login = f"{person.address}, password {person.password}"
+            yield f"account: {login}{also}{_has(world, person)}"
     if "toc" in world.listeners:
         for account in world.aim.known:
             yield f"account: {account.screen_name}, password {account.password}"
+
+
+def _has(world: World, person: Person) -> str:
+    """Returns what a user who logs in will find, such as " (2 mails, 1 contact)"."""
+    found = {"mail": len(world.mail.inbox(person.address))}
+    if "xmpp" in world.listeners and person.address.lower() in world.jabber.accounts:
+        contacts = world.jabber.roster(person.address).values()
+        found["request"] = sum(contact.asking for contact in contacts)
+        found["contact"] = len(contacts) - found["request"]
+        found["waiting message"] = len(world.jabber.offline(person.address))
+    counts = [counted(number, what) for what, number in found.items() if number]
+    return f" ({', '.join(counts)})" if counts else ""
 
 
 def toml(table: Mapping[str, Any], name: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command `python -m scenarios`, run in the process of the test.
+"""The command `python -m scenarios`: in the process of the test, or as a process of its own.
 
 Starting Python takes half a second, which most tests of the command need not spend.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import io
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 
 from scenarios.__main__ import main
+from scenarios.errors import ROOT
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,32 @@ def run_command(*words: str) -> Done:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def start_command(*words: str) -> subprocess.Popen[str]:
+    """Starts the command as a process, whose output the test reads. The test ends it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "scenarios", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Returns what a process prints on stdout, up to the line with this text."""
+    assert process.stdout is not None
+    shown = ""
+    while text not in shown:
+        line = process.stdout.readline()
+        assert line, f"{text!r} was not printed: {shown}"
+        shown += line
+    return shown
+
+
+def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Ends a process as Ctrl-C does, and returns its exit code and what it wrote to stderr."""
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    return process.returncode, err

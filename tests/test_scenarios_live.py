@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.world import World
-from scenarios.errors import ROOT
-from tests.command import run_command
+from tests.command import run_command, start_command
 
 
 def settings_file(
@@ -34,14 +33,7 @@ def live(
     world: World, folder: Path, *options: str, name: str = "no-such-service"
 ) -> subprocess.Popen[str]:
     settings = settings_file(world, folder, name=name)
-    words = ["run", "apache-alert", "--live", str(settings), *options]
-    return subprocess.Popen(
-        [sys.executable, "-m", "scenarios", *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_command("run", "apache-alert", "--live", str(settings), *options)
 
 
 @pytest.mark.world(servers=["smtp"], tls="off")

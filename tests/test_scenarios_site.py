@@ -5,42 +5,37 @@ from __future__ import annotations
 import os
 import poplib
 import re
-import signal
-import subprocess
-import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from comms import xmpp
+from comms.clock import RealClock
+from comms.settings import Server
+from comms.toc.client import Client as AimClient
 from fakes.world import World
-from scenarios import catalogue, site
+from scenarios import catalogue, rehearsal, site
 from scenarios.errors import ROOT
-from tests.command import run_command
+from scenarios.rehearsal import Performance
+from tests.command import interrupt, read_until, run_command, start_command
+from tests.scripted import RecordingHost
 
 
 def test_ctrl_c_ends_the_program_with_exit_code_0(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scenarios", "live", "mysql-by-mail", "--out", str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stderr is not None
+    process = start_command("live", "mysql-by-mail", "--out", str(tmp_path))
+    assert process.stderr is not None
     runs = process.stderr.readline()
     assert "info runs scenario=mysql-by-mail pop3=" in runs and 'ends="Ctrl-C or SIGTERM"' in runs
-    shown = ""
-    while "settings: " not in shown:
-        shown += process.stdout.readline()
+    shown = read_until(process, "settings: ")
     # A mail program can log in with what is shown.
     (host, port), *_ = re.findall(r"pop3: (\S+) port (\d+)", shown)
     (user, password), *_ = re.findall(r"account: (jeremy\S+), password (\S+)", shown)
     client = poplib.POP3(host, int(port), timeout=20)
     assert client.user(user) and client.pass_(password) and client.quit()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
-    assert (process.returncode, "Traceback" in err) == (0, False)
+    code, err = interrupt(process)
+    assert (code, "Traceback" in err) == (0, False)
     assert f"settings: {tmp_path}/site.toml" in shown
     assert os.stat(tmp_path / "site.toml").st_mode & 0o077 == 0
 
@@ -70,27 +65,48 @@ def test_the_settings_file_says_what_the_settings_of_the_world_are(page: catalog
         assert tomllib.loads("\n".join(site.toml(world.settings))) == world.settings
 
 
-def test_what_an_act_left_can_be_read_by_a_mail_program_until_ctrl_c() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scenarios", "run", "inb", "--act", "inbox-count", "--keep"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    shown = ""
-    while "In a mail program" not in shown:
-        shown += process.stdout.readline()
-    (host, port), *_ = re.findall(r"pop3: (\S+) port (\d+)", shown)
-    (user, password), *_ = re.findall(r"account: (ruby\S+), password (\S+)", shown)
-    client = poplib.POP3(host, int(port), timeout=20)
-    assert client.user(user) and client.pass_(password)
-    assert b"Subject: mail 2" in client.retr(2)[1]
-    client.quit()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (0, "")
+# ── what an act has left ─────────────────────────────────────────────────────
+
+
+def test_what_an_act_left_is_served_to_a_jabber_client_until_ctrl_c() -> None:
+    process = start_command("run", "jabber-hello", "--act", "jabber-hello", "--keep")
+    shown = read_until(process, "In a mail program")
+    (host, port), *_ = re.findall(r"xmpp: (\S+) port (\d+)", shown)
+    ((user, password),) = re.findall(r"account: (bot\S+), password (\S+) \(1 contact\)", shown)
+    server = Server("xmpp", host, int(port), tls="none", user=user, password=password, jid=user)
+    with closing(RealClock()) as clock, xmpp.Client(server, clock, RecordingHost()) as client:
+        assert client.subscribed_to("them@yourco.test")
+        assert not client.subscribed_to("shy@yourco.test")
+    assert interrupt(process) == (0, "")
+
+
+def performed(scenario: str, act: str) -> Performance:
+    page = catalogue.named(scenario)
+    (played,) = [one for one in page.acts() if one.name == act]
+    return rehearsal.rehearse(page, played)
+
+
+def test_what_an_act_left_can_be_read_by_a_mail_program() -> None:
+    with site.left(performed("inbox-count", "inbox-count")) as world:
+        client = poplib.POP3(*world.address("pop3"), timeout=20)
+        assert client.user(world.program.address) and client.pass_(world.program.password)
+        assert b"Subject: mail 2" in client.retr(2)[1]
+        client.quit()
+
+
+def test_the_accounts_of_an_act_can_sign_on_to_aim_with_their_buddies() -> None:
+    performance = performed("aim-callbacks", "aim-on-im")
+    (bot, *_) = performance.stored["aim"]
+    bot.lists.change(lambda: bot.lists.add_buddy("Found", "Stranger"))
+    bot.password = "changed"
+    with site.left(performance) as world:
+        host, port = world.address("toc")
+        server = Server("toc", host, port, screen_name=bot.screen_name, password=bot.password)
+        with closing(RealClock()) as clock, AimClient(server, clock, RecordingHost()) as client:
+            client.connect()
+            assert world.aim.online == [bot.screen_name]
+        (config,) = [record.raw for record in world.records if b"CONFIG2" in record.raw]
+    assert b"g:Friends\nb:Friend\ng:Found\nb:Stranger\n" in config
 
 
 def test_record_writes_what_a_run_prints() -> None:
