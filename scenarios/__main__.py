@@ -23,7 +23,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,7 +31,7 @@ from comms.errors import SettingsError
 from comms.suggest import did_you_mean
 from scenarios import catalogue, matrix, output, rehearsal, screen, site
 from scenarios.catalogue import Page
-from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError
+from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError, unwritable
 from scenarios.live import run_live
 from scenarios.play import Act
 from scenarios.rehearsal import Performance, Played
@@ -89,16 +89,21 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="as a JSON array")
     listing.set_defaults(do=_list)
 
-    run = words.add_parser("run", help="rehearse a scenario on fake servers, or run it live")
-    add = run.add_argument
+    rehearsal = _Parser(add_help=False)  # what every command that plays acts can be asked for
+    add = rehearsal.add_argument
     add("name", metavar="NAME", help="the name of a scenario, or its beginning; or `all`")
     add("--act", metavar="NAME", help="play only this act")
     add("--as", dest="way", choices=["book"], help="play the printed listing instead")
     add("--mended", metavar="N", type=int, default=0, help="with --as book: mistake N is mended")
     add("--fault", metavar="TEXT", action="append", default=[], help="arm a fault; repeatable")
+    add("--out", metavar="DIR", type=Path, help="keep transcript, mails and report in this folder")
+
+    run = words.add_parser(
+        "run", parents=[rehearsal], help="rehearse a scenario on fake servers, or run it live"
+    )
+    add = run.add_argument
     add("--live", metavar="FILE", type=Path, help="use the real servers of this settings file")
     add("--once", action="store_true", help="with --live: a single round, as cron would")
-    add("--out", metavar="DIR", type=Path, help="keep transcript, mails and state in this folder")
     add("--wire", metavar="WHAT", help="show the wire: all, a protocol (smtp), a session (smtp:3)")
     add("--claims", action="store_true", help="list the claims that hold, too")
     add("--diff", action="store_true", help="show our program and the printed listing side by side")
@@ -108,25 +113,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="print only what is wrong")
     run.set_defaults(do=_run)
 
-    report = words.add_parser("report", help="rehearse a scenario, and draw a picture of each act")
-    report.add_argument("name", metavar="NAME", help="the name of a scenario, or `all`")
-    report.add_argument("--act", metavar="NAME", help="play only this act")
-    report.add_argument("--as", dest="way", choices=["book"], help="play the printed listing first")
-    report.add_argument("--mended", metavar="N", type=int, default=0, help="with --as book")
-    report.add_argument("--fault", metavar="TEXT", action="append", default=[], help="arm a fault")
-    report.add_argument("--out", metavar="DIR", type=Path, help="instead of reports/NAME")
-    report.set_defaults(
-        do=_report,
-        json=False,
-        quiet=True,
-        live=None,
-        once=False,
-        wire=None,
-        claims=False,
-        step=False,
-        diff=False,
-        keep=False,
+    report = words.add_parser(
+        "report",
+        parents=[rehearsal],
+        help="rehearse a scenario, and draw a picture of each act (in reports/NAME without --out)",
     )
+    report.set_defaults(do=_report)
 
     record = words.add_parser("record", help="write the story of a scenario into tests/stories")
     record.add_argument("name", metavar="NAME", help="the name of a scenario, or `all`")
@@ -170,49 +162,103 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.once and options.live is None:
-        raise UsageError(
-            "--once works only with --live, because an act decides itself how often it runs"
-        )
-    printed = options.way == "book" or options.diff
-    if options.mended and (not printed or options.name == "all"):
-        raise UsageError(
-            "--mended mends a mistake of one printed listing; write --as book or --diff"
-        )
-    pages = catalogue.pages() if options.name == "all" else [catalogue.named(options.name)]
+    _check(options)
     if options.live is not None:
-        if options.name == "all":
-            raise UsageError("--live runs one scenario; write its name instead of all")
-        for option in ("act", "way", "fault", "out"):
-            if getattr(options, option):
-                shown = "as" if option == "way" else option
-                raise UsageError(f"--{shown} is for rehearsals; leave it out with --live")
-        _ensure_packages(pages[0])
-        return run_live(pages[0], options.live, options.once)
-    if options.act and options.name == "all":
-        raise UsageError("--act plays an act of one scenario; write its name instead of all")
+        page = catalogue.named(options.name)
+        _ensure_packages(page)
+        return run_live(page, options.live, options.once)
     if "all" in options.fault:
-        for option in ("way", "out", "json"):
-            if getattr(options, option):
-                shown = "as" if option == "way" else option
-                raise UsageError(f"--{shown} is for one fault; write it instead of --fault all")
-        return _table(pages, options.act)
-    return _rehearse(pages, options)
+        return _table(_pages(options), options.act)
+    wire = _wire(options.wire)
+    view = output.View(options.way == "book", options.quiet, wire, options.claims, options.step)
+
+    def show(played: Played, acts: list[Act]) -> None:
+        if options.json:
+            return
+        diff = _as_printed(played.page, acts, options) if options.diff else None
+        output.show(played, dataclasses.replace(view, diff=diff))
+
+    results = _rehearse(options, options.out, show)
+    if results and options.out and not (options.json or options.quiet):
+        screen.show(f"report: {options.out / 'index.html'}")
+    if options.json:
+        screen.show(
+            json.dumps([output.as_json(played) for played in results], indent=1, default=str)
+        )
+    if options.keep and results:
+        site.keep(results[-1].performances[-1])
+    return _exit_code(results)
 
 
 def _report(options: argparse.Namespace) -> int:
     if "all" in options.fault:
         raise UsageError("--fault all prints a table; name one fault for a report")
-    if options.out is None:
-        options.out = Path("reports") if options.name == "all" else Path("reports") / options.name
-    return _run(options)
+    view = output.View(options.way == "book", quiet=True)
+    pages = _pages(options)
+    default = Path("reports") if len(pages) > 1 else Path("reports") / pages[0].name
+    folder = options.out or default
+    results = _rehearse(options, folder, lambda played, acts: output.show(played, view))
+    if results:
+        screen.show(f"report: {folder / 'index.html'}")
+    return _exit_code(results)
 
 
-def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
-    book = options.way == "book"
-    view = output.View(book, options.quiet, _wire(options.wire), options.claims, options.step)
+def _exit_code(results: list[Played]) -> int:
+    return max((played.exit_code for played in results), default=0)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises UsageError for options of `run` of which one makes another meaningless."""
+    if options.live is None:
+        _refuse(
+            options,
+            "once",
+            "works only with --live, because an act decides itself how often it runs",
+        )
+    elif options.name == "all":
+        raise UsageError("--live runs one scenario; write its name instead of all")
+    else:
+        rehearsals = "act way mended fault out wire claims diff step keep json quiet"
+        _refuse(options, rehearsals, "is for rehearsals; leave it out with --live")
+    if "all" in options.fault:
+        one = "way out json wire diff step keep"
+        _refuse(options, one, "is for one fault; write it instead of --fault all")
+    if options.step:
+        _refuse(options, "wire diff json quiet", "does not tell the story; leave it out, or --step")
+    if options.diff:
+        _refuse(options, "way wire", "is for one way; leave it out, because --diff shows both ways")
+
+
+def _refuse(options: argparse.Namespace, names: str, because: str) -> None:
+    """Raises UsageError if one of these options is used."""
+    for name in names.split():
+        if getattr(options, name):
+            raise UsageError(f"--{'as' if name == 'way' else name} {because}")
+
+
+def _pages(options: argparse.Namespace) -> list[Page]:
+    """Returns the pages that are to be played. Raises UsageError."""
+    one = options.name != "all"
+    printed = options.way == "book" or getattr(options, "diff", False)
+    if options.mended and not (printed and one):
+        raise UsageError(
+            "--mended mends a mistake of one printed listing; write --as book or --diff"
+        )
+    if options.act and not one:
+        raise UsageError("--act plays an act of one scenario; write its name instead of all")
+    return [catalogue.named(options.name)] if one else catalogue.pages()
+
+
+def _rehearse(
+    options: argparse.Namespace, folder: Path | None, show: Callable[[Played, list[Act]], None]
+) -> list[Played]:
+    """Plays what is asked for, shows each scenario, and keeps it if there is a folder for that."""
+    book, pages = options.way == "book", _pages(options)
     results: list[Played] = []
     kept: list[tuple[Path, Played]] = []
+    if folder is not None:
+        with _writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)  # now: an error after the acts would be late
     for page in pages:
         acts = _chosen(page, options.act)
         if book and (page.book is None or not any(act.book for act in acts)):
@@ -220,35 +266,29 @@ def _rehearse(pages: list[Page], options: argparse.Namespace) -> int:
             continue
         played = rehearsal.play(page, acts, options.fault, book, options.mended if book else 0)
         results.append(played)
-        if options.diff:
-            printed = _as_printed(page, acts, options)
-            view = dataclasses.replace(view, diff=printed)
-        if not options.json:
-            output.show(played, view)
-        if options.out is not None:
-            other = None
-            if page.book is not None:
-                other = rehearsal.play(page, acts, options.fault, not book)
-            kept.append((options.out if len(pages) == 1 else options.out / page.name, played))
-            _keep(*kept[-1], other, book)
-    if kept:
-        if len(pages) > 1:
-            output.keep_index(kept, options.out)
-        if options.do is _report or not (options.json or options.quiet):
-            screen.show(f"report: {options.out / 'index.html'}")
-    if options.json:
-        screen.show(
-            json.dumps([output.as_json(played) for played in results], indent=1, default=str)
-        )
-    if options.keep and results:
-        site.keep(results[-1].performances[-1])
-    return max((played.exit_code for played in results), default=0)
+        show(played, acts)
+        if folder is not None:
+            other = rehearsal.play(page, acts, options.fault, not book) if page.book else None
+            kept.append((folder if len(pages) == 1 else folder / page.name, played))
+            with _writing_to(folder):
+                output.keep(played, kept[-1][0], other, book)
+    if folder is not None and kept:
+        with _writing_to(folder):
+            output.keep_index(kept, folder)
+    return results
+
+
+@contextlib.contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """Raises UsageError if the folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(folder, error) from None
 
 
 def _as_printed(page: Page, acts: list[Act], options: argparse.Namespace) -> dict[str, Performance]:
     """Plays the listing for --diff, and returns its acts by name. Raises UsageError."""
-    if options.way == "book" or options.wire or options.step:
-        raise UsageError("--diff shows both ways; leave out --as, --wire and --step")
     if page.book is None or not any(act.book for act in acts):
         raise UsageError(f"--diff: no listing was printed for {page.name}; leave --diff out")
     played = rehearsal.play(page, acts, options.fault, book=True, mended=options.mended)
@@ -263,16 +303,6 @@ def _wire(text: str | None) -> WireChoice | None:
         return WireChoice(text, rehearsal.protocols())
     except ValueError as error:
         raise UsageError(f"--wire: {error}") from None
-
-
-def _keep(folder: Path, played: Played, other: Played | None, book: bool) -> None:
-    try:
-        output.keep(played, folder, other, book)
-        output.keep_index([(folder, played)], folder)
-    except OSError as error:
-        raise UsageError(
-            f"--out: {folder} cannot be written: {error.strerror}; name another folder"
-        ) from None
 
 
 def _record(options: argparse.Namespace) -> int:

@@ -21,6 +21,12 @@ class PageError(UsageError):
         super().__init__(f"{shown}: {text}")
 
 
+def unwritable(folder: Path, error: OSError) -> UsageError:
+    """Returns what to report about a folder of --out in which nothing can be written."""
+    problem = f"{folder} cannot be written: {error.strerror or error}"
+    return UsageError(f"--out: {problem}; name another folder")
+
+
 class Misuse(Exception):
     """Wrong use of play.py. The catalogue, which knows the file, turns it into a PageError."""
 

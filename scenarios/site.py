@@ -26,7 +26,7 @@ from fakes.people import Person
 from fakes.world import World
 from scenarios import screen
 from scenarios.catalogue import Page
-from scenarios.errors import PageError, UsageError
+from scenarios.errors import PageError, unwritable
 from scenarios.live import run_live
 from scenarios.play import Act
 from scenarios.rehearsal import Performance
@@ -105,9 +105,7 @@ def _write(page: Page, world: World, folder: Path | None) -> Path:
         file.chmod(0o600)  # there are passwords in it
         file.write_text("\n".join(toml(settings)) + "\n", "utf-8", newline="\n")
     except OSError as error:
-        raise UsageError(
-            f"--out: {folder} cannot be written: {error.strerror}; name another folder"
-        ) from None
+        raise unwritable(folder or Path(tempfile.gettempdir()), error) from None
     return file
 
 

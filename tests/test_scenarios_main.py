@@ -130,7 +130,7 @@ def test_both_ways_can_be_shown_side_by_side(capsys: pytest.CaptureFixture[str])
     code, out, _ = run(capsys, *words)
     assert code == 0 and "the same again (47 times)" in out
     code, _, err = run(capsys, "run", "apache-alert", "--diff", "--as", "book")
-    assert code == 2 and "leave out --as" in err
+    assert code == 2 and "leave it out, because --diff shows both ways" in err
     code, _, err = run(capsys, "run", "apache-alert", "--diff", "--act", "apache-crash-cron")
     assert code == 2 and "no listing was printed" in err
 
