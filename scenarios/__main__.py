@@ -55,6 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except screen.Enough:
+        return 0
     except KeyboardInterrupt:  # a live program ends by itself
         return INTERRUPTED
     except Exception:  # a bug, in an act or here
@@ -223,6 +225,8 @@ def _check(options: argparse.Namespace) -> None:
     if "all" in options.fault:
         one = "way out json wire diff step keep"
         _refuse(options, one, "is for one fault; write it instead of --fault all")
+    if options.step and not screen.has_user():
+        raise UsageError("--step waits for Enter, and the input is no terminal; leave it out")
     if options.step:
         _refuse(options, "wire diff json quiet", "does not tell the story; leave it out, or --step")
     if options.diff:

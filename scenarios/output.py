@@ -46,6 +46,8 @@ def show(played: Played, view: View = View()) -> None:
         screen.show(f"{page.doc.section} · {', '.join(page.doc.protocols)}")
         if view.wire:
             screen.show(LEGEND)
+        if view.step:
+            screen.show(screen.NEXT)
     for performance in played.performances:
         if not view.quiet:
             screen.show(f"\nact {performance.act.name}: {performance.act.title}\n")
@@ -87,10 +89,10 @@ def _show_act(performance: Performance, view: View, teller: Teller, seen: set[st
             screen.show_line(line)
         return
     for lines in teller.tell_act(story(performance.recording, seen)):
-        for line in lines:
-            screen.show_line(line)
         if view.step:
             screen.wait_for_enter()
+        for line in lines:
+            screen.show_line(line)
 
 
 def _show_claims(performance: Performance, view: View) -> None:

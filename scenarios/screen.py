@@ -13,7 +13,12 @@ from typing import Any
 from comms.host import printable
 from scenarios.errors import UsageError
 
+NEXT = "Enter shows the next event; q ends."
 WIDTH = 100  # columns of output that no terminal shows
+
+
+class Enough(Exception):
+    """The user has seen enough."""
 
 
 def show(text: str = "") -> None:
@@ -36,7 +41,7 @@ def show(text: str = "") -> None:
 
 def width() -> int:
     """Returns the columns of the terminal; 100 if the output is no terminal."""
-    return shutil.get_terminal_size((WIDTH, 24)).columns if _is_terminal() else WIDTH
+    return shutil.get_terminal_size((WIDTH, 24)).columns if _is_terminal(sys.stdout) else WIDTH
 
 
 def show_line(spans: Sequence[tuple[str, str]]) -> None:
@@ -52,24 +57,31 @@ def show_line(spans: Sequence[tuple[str, str]]) -> None:
 
 
 def wait_for_enter() -> None:
-    """Waits until a user presses Enter, or until there is no more input."""
+    """Waits until a user presses Enter. Raises Enough for `q`, and at the end of the input."""
     try:
-        sys.stdin.readline()
-    except (OSError, ValueError):
-        pass
+        line = sys.stdin.readline()
+    except (OSError, ValueError):  # the terminal is gone
+        line = ""
+    if not line or line.strip().lower() in ("q", "quit"):
+        raise Enough
 
 
-def _is_terminal() -> bool:
+def has_user() -> bool:
+    """Whether somebody can be asked to press Enter."""
+    return _is_terminal(sys.stdin)
+
+
+def _is_terminal(file: Any) -> bool:
     try:
-        return sys.stdout.isatty()
-    except (AttributeError, ValueError):
+        return bool(file.isatty())
+    except (AttributeError, ValueError):  # closed
         return False
 
 
 @cache
 def _console() -> Any:
     """Returns what prints in colour, or None: no terminal, NO_COLOR, or no Rich."""
-    if not _is_terminal() or os.environ.get("NO_COLOR"):
+    if not _is_terminal(sys.stdout) or os.environ.get("NO_COLOR"):
         return None
     try:
         from rich.console import Console

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import re
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ import pytest
 from comms.host import printable
 from scenarios import screen
 from scenarios.__main__ import main
+from scenarios.errors import ROOT
 
 HOSTILE = [
     "\x1b[2J",
@@ -113,3 +119,77 @@ def test_with_closed_files_nothing_is_printed_and_nothing_raised(
     assert capsys.readouterr().out == "", "an error is not output"
     monkeypatch.setattr(sys, "stdout", None)
     screen.show("text")
+
+
+# ── one event for each Enter ─────────────────────────────────────────────────
+
+STEP = ("run", "inbox-count", "--act", "apop-login", "--step")
+
+
+def told(out: str) -> int:
+    """Returns how many events a story tells."""
+    return len(re.findall(r"^\d\d:\d\d:\d\d ", out, re.M))
+
+
+@pytest.fixture
+def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The other end of the terminal that is the input of the command."""
+    keyboard, terminal = pty.openpty()
+    with os.fdopen(terminal) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        yield keyboard
+    os.close(keyboard)
+
+
+@pytest.mark.parametrize(
+    ("keys", "events"),
+    [(b"q\n", 0), (b"\nq\n", 1), (b"\n\n\x04", 2), (b"\n\nquit\n\n\n", 2)],
+)
+def test_each_enter_tells_an_event_and_q_or_ctrl_d_ends(
+    keyboard: int, capsys: pytest.CaptureFixture[str], keys: bytes, events: int
+) -> None:
+    os.write(keyboard, keys)
+    assert main(STEP) == 0
+    out, err = capsys.readouterr()
+    assert (told(out), err) == (events, "")
+    assert screen.NEXT in out and "claims" not in out
+
+
+def test_after_the_last_event_the_claims_are_shown(
+    keyboard: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(STEP[:-1]) == 0
+    whole = capsys.readouterr().out
+    os.write(keyboard, b"\n" * told(whole))
+    assert main(STEP) == 0
+    assert capsys.readouterr().out.replace(f"{screen.NEXT}\n", "") == whole
+
+
+def test_ctrl_c_ends_a_story_without_a_traceback() -> None:
+    keyboard, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scenarios", *STEP],
+        cwd=ROOT,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: os.login_tty(terminal),  # so that Ctrl-C reaches the process
+    )
+    os.close(terminal)
+    shown = b""
+    while screen.NEXT.encode() not in shown:
+        shown += os.read(keyboard, 4096)
+    os.write(keyboard, b"\x03")
+    assert process.wait(20) == 130
+    assert b"Traceback" not in os.read(keyboard, 4096), "the terminal shows ^C"
+    os.close(keyboard)
+
+
+def test_without_a_terminal_there_is_nobody_to_press_enter(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(STEP) == 2
+    assert capsys.readouterr().err == (
+        "error: --step waits for Enter, and the input is no terminal; leave it out\n"
+    )
