@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from comms.suggest import did_you_mean
-from scenarios import docstring
+from scenarios import docstring, mistakes
 from scenarios.docstring import Docstring
 from scenarios.errors import Misuse, PageError, UsageError
 from scenarios.mistakes import MISTAKES, Mistake
@@ -76,6 +76,13 @@ class Page:
         """The file that plays the printed listing; None if nothing was printed."""
         path = HERE / "book" / self.path.name
         return path if path.exists() else None
+
+    def sources(self, book: bool = False) -> list[Path]:
+        """The files that the program, or the printed listing, consists of: the page comes first."""
+        if book:
+            return [self.book, *mistakes.used_by(self.book)] if self.book else []
+        beside = (self.path.with_name(f"{self.path.stem}{suffix}.py") for suffix in COMPANIONS)
+        return [self.path, *(path for path in beside if path.exists())]
 
     def run(self, book: bool = False, mended: int = 0) -> Callable[..., Any]:
         """Imports the program, or the printed listing with that mistake mended (0: none).

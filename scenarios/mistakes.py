@@ -45,7 +45,7 @@ def places(listing: Path, number: int) -> list[str]:
     The places are comments like `# mistake 4`: those of the listing, or if it has none, those of
     the modules that it uses.
     """
-    for files in ([listing], _used_by(listing)):
+    for files in ([listing], used_by(listing)):
         marked = {file: lines for file in files if (lines := _marked(file, number))}
         if marked:
             return [
@@ -55,7 +55,7 @@ def places(listing: Path, number: int) -> list[str]:
     return []
 
 
-def _used_by(listing: Path) -> list[Path]:
+def used_by(listing: Path) -> list[Path]:
     """Returns the modules of book/ that a listing imports."""
     return [
         listing.with_name(f"{node.module.rpartition('.')[2]}.py")

@@ -218,6 +218,5 @@ def keep_index(results: Sequence[tuple[Path, Played]], folder: Path) -> None:
 
 
 def _way(page: Page, performance: Performance, book: bool) -> report.Way:
-    path = page.book if book else page.path
     title = "As printed" if book else "Our program"
-    return report.Way("b" if book else "a", title, performance, [path] if path else [])
+    return report.Way("b" if book else "a", title, performance, page.sources(book))

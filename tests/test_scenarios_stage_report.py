@@ -120,6 +120,21 @@ def test_sources_secrets_and_words_are_in_the_report(page: str) -> None:
     assert all(f"<dt>{word}</dt>" in page for word in WORDS)
 
 
+def test_the_sources_are_the_page_its_companions_and_the_listing() -> None:
+    page = catalogue.named("tickets")
+    assert [path.name for path in page.sources()] == [
+        "tickets.py",
+        *(f"tickets_{part}.py" for part in ("acts", "desk", "model", "outbox", "samples")),
+    ]
+    assert [path.name for path in page.sources(book=True)] == [
+        *("tickets.py", "net_pop3.py", "net_smtp.py", "tmail.py"),
+    ]
+    played = rehearsal.play(page, page.acts()[:1])
+    text = report.act_page(page, [output._way(page, played.performances[0], book=False)])
+    folded = re.findall(r"<summary>(processing/.*?)</summary>", text)
+    assert folded == [f"processing/{path.name}" for path in page.sources()]
+
+
 def test_the_report_is_the_same_each_time() -> None:
     first, second = (report_of(rehearsal.play(PAGE, CRASH)) for _ in range(2))
     assert first == second
