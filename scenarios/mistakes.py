@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 MISTAKES = {
@@ -31,12 +32,28 @@ MISTAKES = {
 Mistake = int | str
 
 
-def told(mistake: Mistake, listing: Path) -> list[str]:
-    """Returns the lines to print below a claim that this mistake breaks."""
+@dataclass(frozen=True)
+class Made:
+    """A mistake that a listing makes, and where. Without a number it is beyond the list."""
+
+    number: int | None
+    text: str
+    places: list[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines to print below a claim that this mistake breaks."""
+        if self.number is None:
+            return [f"beyond the chapter's list: {self.text}"]
+        places = [f"  made in {place}" for place in self.places]
+        return [f"mistake {self.number}: {self.text}", *places]
+
+
+def made(mistake: Mistake, listing: Path) -> Made:
+    """Returns what is known about a mistake of a listing."""
     if isinstance(mistake, str):
-        return [f"beyond the chapter's list: {mistake}"]
-    found = places(listing, mistake)
-    return [f"mistake {mistake}: {MISTAKES[mistake]}", *(f"  made in {place}" for place in found)]
+        return Made(None, mistake, [])
+    return Made(mistake, MISTAKES[mistake], places(listing, mistake))
 
 
 def places(listing: Path, number: int) -> list[str]:

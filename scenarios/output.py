@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from scenarios import screen
 from scenarios.catalogue import Page
+from scenarios.mistakes import Made
 from scenarios.play import Claim
 from scenarios.rehearsal import Performance, Played
 from scenarios.stage import report
@@ -105,7 +107,7 @@ def _show_claims(performance: Performance, view: View) -> None:
         as_expected = claim.holds != (claim.text in performance.expected)
         told = view.claims or not claim.holds or not as_expected
         if not as_expected if view.quiet else told:
-            _show_claim(claim, performance.mistakes.get(claim.text, []))
+            _show_claim(claim, performance.mistakes.get(claim.text))
 
 
 def _claims(number: int) -> str:
@@ -152,10 +154,11 @@ def _tickets(performance: Performance) -> int:
     return sum(event["text"].startswith("ticket ") for event in performance.events)
 
 
-def _show_claim(claim: Claim, mistakes: list[str]) -> None:
+def _show_claim(claim: Claim, mistake: Made | None) -> None:
     screen.show(f"  {'✓' if claim.holds else '✗'} {claim.text}")
-    for line in (*claim.shape, *mistakes) if not claim.holds else ():
-        screen.show(f"      {line}")
+    if not claim.holds:
+        for line in (*claim.shape, *(mistake.lines if mistake else ())):
+            screen.show(f"      {line}")
 
 
 def as_json(played: Played) -> dict[str, Any]:
@@ -170,17 +173,23 @@ def as_json(played: Played) -> dict[str, Any]:
                 "name": performance.act.name,
                 "title": performance.act.title,
                 "claims": [
-                    {
-                        "text": claim.text,
-                        "holds": claim.holds,
-                        "expected": claim.expected or None,
-                        "found": claim.found or None,
-                    }
+                    _claim_as_json(claim, performance.mistakes.get(claim.text))
                     for claim in performance.claims
                 ],
             }
             for performance in played.performances
         ],
+    }
+
+
+def _claim_as_json(claim: Claim, mistake: Made | None) -> dict[str, Any]:
+    return {
+        "text": claim.text,
+        "holds": claim.holds,
+        "expected": claim.expected or None,
+        "found": claim.found or None,
+        # Of the printed listing: the one that breaks the claim.
+        "mistake": dataclasses.asdict(mistake) if mistake and not claim.holds else None,
     }
 
 

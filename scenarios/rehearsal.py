@@ -23,10 +23,10 @@ from fakes.servers import SERVERS, read_faults
 from fakes.transcripts.recorder import render
 from fakes.wire import Record
 from fakes.world import World, WorldError
-from scenarios import mistakes
 from scenarios.catalogue import Page
 from scenarios.errors import FAILED, OWN_FAULT, PageError, UsageError
 from scenarios.evidence import located
+from scenarios.mistakes import Made, made
 from scenarios.play import Act, Claim, Program, merged
 
 RESTART = 5.0  # seconds after which a supervisor starts a program again
@@ -39,8 +39,7 @@ class Performance:
     act: Act
     claims: list[Claim] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)  # the claims that should break
-    # Claim of the printed listing's → the lines to print below it when it breaks.
-    mistakes: dict[str, list[str]] = field(default_factory=dict)
+    mistakes: dict[str, Made] = field(default_factory=dict)  # of the printed listing, by claim
     recording: list[Record | Event] = field(default_factory=list)
     mails: list[bytes] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
@@ -238,7 +237,7 @@ def judge(
         for performance in performances:
             claims = breaks[performance.act.name]
             performance.mistakes = {
-                claim: mistakes.told(mistake, page.book) for claim, mistake in claims.items()
+                claim: made(mistake, page.book) for claim, mistake in claims.items()
             }
             performance.expected = [] if faults else list(claims)
         # Which claims break by the mistakes and the fault together is listed nowhere.

@@ -231,10 +231,7 @@ def test_the_command_of_the_readme_shows_the_mistake(row: Shown) -> None:
     played = rehearsal.play(row.page, [row.act], book=True, mended=row.mended)
     (performance,) = played.performances
     assert row.claim in performance.broken
-    assert (
-        performance.mistakes[row.claim][0]
-        == f"mistake {row.number}: {mistakes.MISTAKES[row.number]}"
-    )
+    assert performance.mistakes[row.claim].number == row.number
 
 
 @pytest.mark.parametrize("path", LISTINGS, ids=lambda path: path.stem)

@@ -100,12 +100,14 @@ def test_a_broken_claim_is_exit_1_with_what_was_expected_and_found(
         "holds": True,
         "expected": None,
         "found": None,
+        "mistake": None,
     }
     assert claims[2] == {
         "text": "the envelope has bare addresses",
         "holds": False,
         "expected": "[('notifier@yourco.test', 'jeremy@yourco.test', 'michael@yourco.test')]",
         "found": "[]",
+        "mistake": None,
     }
 
 
@@ -171,6 +173,16 @@ def test_json_has_claims_and_exit_code(capsys: pytest.CaptureFixture[str]) -> No
     _, out, _ = run(capsys, "run", "apache-alert", "--json")
     (result,) = json.loads(out)
     assert result["exit"] == 0 and result["acts"][0]["claims"][0]["holds"] is True
+
+
+def test_json_numbers_the_mistakes_of_a_listing(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--act", "apache-lookalikes", "--as", "book", "--json")
+    _, out, _ = run(capsys, "run", "apache-alert", *words)
+    claims = json.loads(out)[0]["acts"][0]["claims"]
+    broken = {claim["text"]: claim["mistake"]["number"] for claim in claims if claim["mistake"]}
+    assert broken == {claim["text"]: 4 for claim in claims if not claim["holds"]}
+    (place,) = claims[0]["mistake"]["places"]
+    assert place.startswith("scenarios/book/apache_alert.py:")
 
 
 def test_out_keeps_transcript_mails_and_state(

@@ -13,6 +13,7 @@ from fakes.mail import Envelope, Mail
 from scenarios import output
 from scenarios.catalogue import Page
 from scenarios.docstring import Docstring
+from scenarios.mistakes import Made
 from scenarios.play import Claim, Program, Scenario
 from scenarios.rehearsal import Performance, Played
 
@@ -93,11 +94,25 @@ def test_the_mistakes_of_a_listing_are_printed_below_the_claims_that_they_break(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outcome = played(HELD, BROKEN, expected=("it is loud",))
-    told = ["mistake 4: too quiet", "  made in scenarios/book/greet.py:7"]
-    outcome.performances[0].mistakes = {"it is loud": told, "it is heard": ["not printed"]}
+    made = Made(4, "too quiet", ["scenarios/book/greet.py:7"])
+    outcome.performances[0].mistakes = {
+        "it is loud": made,
+        "it is heard": Made(None, "not printed", []),
+    }
     text = shown(capsys, outcome)
     assert '"hello"\n      mistake 4: too quiet\n        made in scenarios/book' in text
     assert "not printed" not in text
+    heard, loud = output.as_json(outcome)["acts"][0]["claims"]
+    assert heard["mistake"] is None
+    assert loud["mistake"] == {
+        "number": 4,
+        "text": "too quiet",
+        "places": ["scenarios/book/greet.py:7"],
+    }
+
+
+def test_a_mistake_beyond_the_list_is_told_without_a_number() -> None:
+    assert Made(None, "too shy", []).lines == ["beyond the chapter's list: too shy"]
 
 
 def test_of_a_listing_that_meets_a_fault_nothing_is_expected(

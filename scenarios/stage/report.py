@@ -226,8 +226,9 @@ def _claims(way: Way) -> Markup:
         place = f"{way.key}c{number}"
         mark = "✓ " if claim.holds else "✗ "
         wanted = claim.text in way.performance.expected
-        told = way.performance.mistakes.get(claim.text, []) if not claim.holds else []
-        found = [tag("p", line, class_="found") for line in (*claim.shape, *told)]
+        mistake = way.performance.mistakes.get(claim.text) if not claim.holds else None
+        told = [*claim.shape, *(mistake.lines if mistake else ())]
+        found = [tag("p", line, class_="found") for line in told]
         lines = [tag("a", mark, claim.text, href=f"#{place}"), *found, _where(way, claim)]
         kind = "holds" if claim.holds else "breaks"
         items.append(tag("li", lines, id=place, class_=f"{kind} {'wanted' if wanted else ''}"))
