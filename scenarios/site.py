@@ -20,7 +20,7 @@ from typing import Any
 from comms.clock import RealClock
 from comms.host import Outcome, RealHost
 from fakes.arrivals import counted
-from fakes.certificates import available
+from fakes.certificates import REMEDY, available
 from fakes.config import WorldError
 from fakes.people import Person
 from fakes.world import World
@@ -47,7 +47,7 @@ def live(page: Page, folder: Path | None) -> int:
     try:
         with World(_in_real_time(act), source="WORLD") as world:
             file = _write(page, world, folder)
-            for line in _addresses(world):
+            for line in (*_warnings(), *_addresses(world)):
                 screen.show(line)
             screen.show(f"settings: {file}")
             code = run_live(page, file, once=False, host=CautiousHost())
@@ -107,6 +107,13 @@ def _write(page: Page, world: World, folder: Path | None) -> Path:
     except OSError as error:
         raise unwritable(folder or Path(tempfile.gettempdir()), error) from None
     return file
+
+
+def _warnings() -> Iterator[str]:
+    """Yields what a user should know before anything else."""
+    yield "Commands such as systemctl are logged, and not run."
+    if not available():
+        yield f"no TLS: {REMEDY}"
 
 
 def _addresses(world: World) -> Iterator[str]:

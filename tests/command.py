@@ -10,6 +10,7 @@ import io
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scenarios.__main__ import main
@@ -27,15 +28,21 @@ class Done:
 
 def run_command(*words: str) -> Done:
     """Runs the command and returns what it printed. A live run's signal handlers are undone."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), handlers_restored():
+        code = main(words)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def handlers_restored() -> Iterator[None]:
+    """Undoes what happens to the signal handlers inside of the block."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(words)
+        yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return Done(code, out.getvalue(), err.getvalue())
 
 
 def start_command(*words: str) -> subprocess.Popen[str]:

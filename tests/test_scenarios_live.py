@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from comms.clock import Clock
+from comms.host import Host
+from comms.settings import Settings
 from fakes.world import World
-from tests.command import run_command, start_command
+from scenarios import catalogue
+from scenarios.live import run_live
+from tests.command import handlers_restored, run_command, start_command
+from tests.scripted import RecordingHost
 
 
 def settings_file(
@@ -80,6 +89,45 @@ def test_wrong_settings_of_a_live_run_are_exit_2_and_name_the_key(
     assert done.returncode == 2
     assert "scenario.apache-alert.admin" in err and "did you mean 'admins'?" in err
     assert "Traceback" not in err
+
+
+def test_warnings_come_before_the_line_that_says_that_a_program_runs(tmp_path: Path) -> None:
+    def program(clock: Clock, settings: Settings, host: Host) -> int:
+        for _ in clock.every(1):
+            settings.server("smtp")
+            settings.server("pop3")
+            break
+        return 0
+
+    tables = [
+        f'[{name}]\nhost = "{name}.test"\nuser = "a"\npassword = "{name}"\n'
+        for name in ("smtp", "pop3", "xmpp")
+    ]
+    file = tmp_path / "site.toml"
+    file.write_text("".join(tables))
+    file.chmod(0o644)
+    doc = SimpleNamespace(protocols=("POP3", "SMTP"))
+    page: Any = SimpleNamespace(name="tickets", doc=doc, run=lambda: program)
+    host = RecordingHost()
+    with handlers_restored():
+        assert run_live(page, file, once=False, host=host) == 0
+    assert [line.split("=")[0] for line in host.lines] == [
+        "settings trouble",
+        "settings trouble",
+        "runs scenario",
+    ]
+
+
+@pytest.mark.parametrize("page", catalogue.pages(), ids=lambda page: page.name)
+def test_a_program_uses_only_servers_whose_settings_are_read_before_it_runs(
+    page: catalogue.Page,
+) -> None:
+    used = {
+        name
+        for path in page.sources()
+        for name in re.findall(r"settings\.server\(\"(\w+)\"\)", path.read_text("utf-8"))
+    }
+    assert used <= {protocol.lower() for protocol in page.doc.protocols}
 
 
 @pytest.mark.world(servers=["smtp"], tls="off")

@@ -37,6 +37,7 @@ def test_ctrl_c_ends_the_program_with_exit_code_0(tmp_path: Path) -> None:
     code, err = interrupt(process)
     assert (code, "Traceback" in err) == (0, False)
     assert f"settings: {tmp_path}/site.toml" in shown
+    assert shown.startswith("Commands such as systemctl are logged, and not run.\n")
     assert os.stat(tmp_path / "site.toml").st_mode & 0o077 == 0
 
 
