@@ -133,10 +133,10 @@ def _host_name(value: str) -> str:
 
 def _host_and_port(value: str) -> str:
     host, _, port = value.rpartition(":")
-    valid = not _host_name(host.strip("[]")) and re.fullmatch(r"[0-9]{1,5}", port)
-    if valid and 0 < int(port) < 65536:
-        return ""
-    return f"expected HOST:PORT, found {shown(value)}"
+    if _host_name(host.strip("[]")) or not re.fullmatch(r"-?[0-9]+", port):
+        return f"expected HOST:PORT, found {shown(value)}"
+    in_range = len(port) <= 5 and 0 < int(port) < 65536
+    return "" if in_range else f"expected a port from 1 to 65535, found {shown(value)}"
 
 
 NonEmpty = Annotated[T, Check(_empty)]  # a text with more than spaces, a list or a table
@@ -233,7 +233,10 @@ def _no_folder(path: Path) -> str:
 
 
 def _no_place(path: Path) -> str:
-    return "" if os.path.isdir(path.parent) else f"the folder {path.parent} does not exist"
+    if os.path.isdir(path.parent):
+        return ""
+    problem = "is not a folder" if os.path.exists(path.parent) else "does not exist"
+    return f"the folder {path.parent} {problem}"
 
 
 def _unreadable(path: Path) -> str:

@@ -85,7 +85,7 @@ def _remedy(error: OSError) -> str:
 
 def _port(text: str) -> int:
     """A port number, for argparse."""
-    if not text.isdecimal() or int(text) > 65535:
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 0 to 65535")
     return int(text)
 
@@ -191,9 +191,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise WorldError(f"{path}: cannot be read: {error.strerror}") from None
+        raise WorldError(
+            f"{path}: cannot be read: {error.strerror}; write the path of a readable file"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorldError(f"{path}: is not TOML: {error}") from None
+        raise WorldError(f"{path}: is not TOML: {error}; correct this place") from None
 
 
 def _append(config: dict[str, Any], name: str, table: dict[str, str]) -> None:

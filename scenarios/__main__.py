@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     rehearsal = _Parser(add_help=False)  # what every command that plays acts can be asked for
     add = rehearsal.add_argument
     add("name", metavar="NAME", help="the name of a scenario, or its beginning; or `all`")
-    add("--act", metavar="NAME", help="play only this act")
+    add("--act", metavar="NAME", help="play only this act; its number will do")
     add("--as", dest="way", choices=["book"], help="play the printed listing instead")
     add("--mended", metavar="N", type=int, default=0, help="with --as book: mistake N is mended")
     add("--fault", metavar="TEXT", action="append", default=[], help="arm a fault; repeatable")
@@ -177,6 +177,8 @@ def _run(options: argparse.Namespace) -> int:
     def show(played: Played, acts: list[Act]) -> None:
         if options.json:
             return
+        if wire and options.name != "all":
+            _check_wire(wire, played)
         diff = _as_printed(played.page, acts, options) if options.diff else None
         output.show(played, dataclasses.replace(view, diff=diff))
 
@@ -261,7 +263,7 @@ def _rehearse(
     results: list[Played] = []
     kept: list[tuple[Path, Played]] = []
     if folder is not None:
-        with _writing_to(folder):
+        with _writing_to(folder, "--out: "):
             folder.mkdir(parents=True, exist_ok=True)  # now: an error after the acts would be late
     for page in pages:
         acts = _chosen(page, options.act)
@@ -274,21 +276,21 @@ def _rehearse(
         if folder is not None:
             other = rehearsal.play(page, acts, options.fault, not book) if page.book else None
             kept.append((folder if len(pages) == 1 else folder / page.name, played))
-            with _writing_to(folder):
+            with _writing_to(folder, "--out: "):
                 output.keep(played, kept[-1][0], other, book)
     if folder is not None and kept:
-        with _writing_to(folder):
+        with _writing_to(folder, "--out: "):
             output.keep_index(kept, folder)
     return results
 
 
 @contextlib.contextmanager
-def _writing_to(folder: Path) -> Iterator[None]:
-    """Raises UsageError if the folder cannot be written."""
+def _writing_to(folder: Path, option: str = "") -> Iterator[None]:
+    """Raises UsageError if something in the folder, which `option` named, cannot be written."""
     try:
         yield
     except OSError as error:
-        raise unwritable(folder, error) from None
+        raise unwritable(folder, error, option) from None
 
 
 def _as_printed(page: Page, acts: list[Act], options: argparse.Namespace) -> dict[str, Performance]:
@@ -309,6 +311,14 @@ def _wire(text: str | None) -> WireChoice | None:
         raise UsageError(f"--wire: {error}") from None
 
 
+def _check_wire(chosen: WireChoice, played: Played) -> None:
+    """Raises UsageError if --wire chooses nothing that these acts have."""
+    try:
+        chosen.check(item for performance in played.performances for item in performance.recording)
+    except ValueError as error:
+        raise UsageError(f"--wire: {error}") from None
+
+
 def _record(options: argparse.Namespace) -> int:
     """Writes what a run prints into the files that a test compares it with."""
     pages = catalogue.pages() if options.name == "all" else [catalogue.named(options.name)]
@@ -317,8 +327,9 @@ def _record(options: argparse.Namespace) -> int:
         file = STORIES / f"{page.name}.txt"
         with contextlib.redirect_stdout(io.StringIO()) as story:
             output.show(played)
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(story.getvalue(), "utf-8", newline="\n")
+        with _writing_to(STORIES):
+            STORIES.mkdir(exist_ok=True)
+            file.write_text(story.getvalue(), "utf-8", newline="\n")
         screen.show(f"written: {file.relative_to(ROOT)}")
     return 0
 
@@ -350,11 +361,20 @@ def _table(pages: list[Page], act: str | None) -> int:
 
 
 def _chosen(page: Page, name: str | None) -> list[Act]:
-    """The acts of a page, or the one that was asked for. Raises UsageError, PageError."""
+    """The acts of a page, or the one that was asked for. Raises UsageError, PageError.
+
+    `name` is the beginning of a name, or a number as the table of faults shows it.
+    """
     _ensure_packages(page)
     acts = rehearsal.checked(page).acts()
     if name is None:
         return acts
+    if name.isdecimal():
+        numbered = [act for act in acts if str(act.number) == name]
+        if not numbered:
+            names = ", ".join(f"{act.number} {act.name}" for act in acts)
+            raise UsageError(f"{page.name} has no act {name}; choose from: {names}")
+        return numbered
     chosen = catalogue.choose(name, [act.name for act in acts], f"{page.name} has no act")
     return [act for act in acts if act.name == chosen]
 

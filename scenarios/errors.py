@@ -21,10 +21,10 @@ class PageError(UsageError):
         super().__init__(f"{shown}: {text}")
 
 
-def unwritable(folder: Path, error: OSError) -> UsageError:
-    """Returns what to report about a folder of --out in which nothing can be written."""
-    problem = f"{folder} cannot be written: {error.strerror or error}"
-    return UsageError(f"--out: {problem}; name another folder")
+def unwritable(folder: Path, error: OSError, option: str = "--out: ") -> UsageError:
+    """Returns what to report about a folder, which `option` named, that cannot be written."""
+    reason = f"{error.filename or folder} cannot be written: {error.strerror or error}"
+    return UsageError(f"{option}{reason}; name another folder")
 
 
 class Misuse(Exception):

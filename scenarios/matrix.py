@@ -36,8 +36,8 @@ class Row:
     def broken(self) -> list[tuple[str, list[str]]]:
         """(number of the act, the claims that break) for each act in which claims break."""
         return [
-            (str(number), cell.broken)
-            for number, cell in enumerate(self.cells, 1)
+            (str(cell.act.number), cell.broken)
+            for cell in self.cells
             if cell is not None and cell.broken
         ]
 
@@ -124,12 +124,12 @@ def lines(matrix: Matrix) -> Iterator[str]:
     page = matrix.page
     yield f"{page.name} · {page.doc.section}"
     # A number and its act stay on one line.
-    acts = (f"{number}\N{NO-BREAK SPACE}{act.name}" for number, act in enumerate(matrix.acts, 1))
+    acts = (f"{act.number}\N{NO-BREAK SPACE}{act.name}" for act in matrix.acts)
     yield from _wrapped(f"acts: {'  '.join(acts)}", "  ", "        ")
     yield ""
     widest = WIDTH - INDENT - CELL * len(matrix.acts) - VERDICT
     width = min(widest, max(len(row.fault) for row in matrix.rows))
-    numbers = "".join(f"  {number:<{CELL - 2}}" for number in range(1, len(matrix.acts) + 1))
+    numbers = "".join(f"  {act.number:<{CELL - 2}}" for act in matrix.acts)
     yield f"{'  fault':<{width + INDENT}}{numbers}".rstrip()
     notes: dict[tuple[str, ...], int] = {}  # what breaks, by act → the number of the note
     none, *others = matrix.rows

@@ -119,11 +119,12 @@ _Play = TypeVar("_Play", bound=Play)
 
 @dataclass(frozen=True)
 class Act:
-    """One act: its name, the function that plays it, and the world that it is played in.
+    """One act: its number and name, the function that plays it, and the world that it is played in.
 
     `book` says whether the printed listing can be played in this act too.
     """
 
+    number: int  # from 1, in the order of the page
     name: str
     play: Play
     book: bool
@@ -164,7 +165,7 @@ class Scenario:
             raise Misuse("an act without a name", 'write @scenario.act("name")')
 
         def register(play: _Play) -> _Play:
-            act = Act(name, play, book, merged(self.world, world))
+            act = Act(len(self.acts) + 1, name, play, book, merged(self.world, world))
             if name in {other.name for other in self.acts}:
                 raise PageError(
                     act.file, f"two acts are named {name!r}; give one of them another name"

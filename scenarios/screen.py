@@ -67,7 +67,7 @@ def wait_for_enter() -> None:
 
 
 def has_user() -> bool:
-    """Whether somebody can be asked to press Enter."""
+    """Whether a user can be asked to press Enter."""
     return _is_terminal(sys.stdin)
 
 

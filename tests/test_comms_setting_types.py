@@ -62,8 +62,8 @@ REFUSED: list[tuple[Any, object, str]] = [
     (types.HostName, "a..b", "is not a host name or an IP address"),
     (types.HostName, "a b", "is not a host name or an IP address"),
     (types.HostAndPort, "127.0.0.1", 'expected HOST:PORT, found "127.0.0.1"'),
-    (types.HostAndPort, "web1:0", "expected HOST:PORT"),
-    (types.HostAndPort, "web1:65536", "expected HOST:PORT"),
+    (types.HostAndPort, "web1:65536", "expected a port from 1 to 65535, found"),
+    (types.HostAndPort, "web1:0", "expected a port from 1 to 65535, found"),
     (types.HostAndPort, "web1:http", "expected HOST:PORT"),
     (types.HostAndPort, ":80", "expected HOST:PORT"),
     (types.Word, "", "is empty"),
@@ -111,6 +111,7 @@ def test_a_file_must_not_be_a_folder_and_a_state_file_needs_its_folder(tmp_path:
     assert problem(types.StateFile, tmp_path / "absent" / "x") == absent
     there = tmp_path / "there"
     there.write_text("-----BEGIN NOTHING-----")
+    assert problem(types.StateFile, there / "x") == f"the folder {there} is not a folder"
     assert problem(types.ReadableFile, there) == ""
     missing = f"{tmp_path / 'x'} cannot be read: No such file or directory"
     assert problem(types.ReadableFile, tmp_path / "x") == missing

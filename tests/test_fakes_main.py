@@ -165,6 +165,10 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (["--smtpp", "0"], "", "unrecognized"),
         (["--smtp", "70000"], "", "argument --smtp: '70000' is not a port; write a number from 0"),
         (["--smtp", "x"], "", "argument --smtp: 'x' is not a port"),
+        (["--smtp", "-1"], "", "argument --smtp: '-1' is not a port; write a number from 0"),
+        (["--smtp", "٣"], "", "argument --smtp: '٣' is not a port"),
+        (["--world", "/dev/null/x"], "", "Not a directory; write the path of a readable file"),
+        (["--world", "/"], "", "/: cannot be read: Is a directory; write the path of a readable"),
         (["--smtp", "0", "--host", "192.0.2.1"], "", "name another address with --host"),
         (["--smtp", "0", "--user", "carol"], "", "NAME@DOMAIN:PASSWORD"),
         (

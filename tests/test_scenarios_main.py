@@ -150,6 +150,16 @@ def test_the_beginning_of_a_name_is_enough(capsys: pytest.CaptureFixture[str]) -
     assert run(capsys, "run", "inb", "--act", "apop", "--quiet") == (0, "", "")
 
 
+def test_an_act_can_be_named_by_the_number_that_the_table_of_faults_shows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = run(capsys, "run", "inbox-count", "--act", "3")
+    assert code == 0 and "\nact apop-login: " in out and out.count("\nact ") == 1
+    code, out, _ = run(capsys, "run", "aim-hello", "--act", "3", "--fault", "all")
+    assert code == 0 and "acts: 3 aim-wrong-password\n" in out
+    assert re.search(r"^  fault +3$", out, re.M)
+
+
 @pytest.mark.slow
 def test_a_listed_fault_is_exit_0_when_it_has_the_listed_outcome(
     capsys: pytest.CaptureFixture[str],
@@ -226,6 +236,29 @@ def test_out_keeps_transcript_mails_and_state(
         (["run", "apache-alert", "--fault", "all", "--as", "book"], "--as is for one fault"),
         (["run", "apache-alert", "--fault", "all", "--out", "x"], "--out is for one fault"),
         (["run", "inbox-count", "--quiet", "--out", "/dev/null"], "/dev/null cannot be written: "),
+        (
+            ["report", "inbox-count", "--out", "/dev/null/x"],
+            "--out: /dev/null/x cannot be written: ",
+        ),
+        (
+            ["run", "inbox-count", "--act", "4"],
+            "no act 4; choose from: 1 inbox-count, 2 inbox-count-",
+        ),
+        (["run", "inbox-count", "--act", "0"], "inbox-count has no act 0; choose from: 1 inbox"),
+        (
+            ["run", "inbox-count", "--wire", "smtp"],
+            "nobody speaks smtp here; choose from: all, pop3",
+        ),
+        (
+            ["run", "inbox-count", "--wire", "pop3:99"],
+            "no session pop3:99 here; choose from: pop3:1 ",
+        ),
+        (["run", "inbox-count", "--wire", "pop3:0"], "'0' must be the number of a session, as in"),
+        (["run", "inbox-count", "--live", "x", "--keep"], "--keep is for rehearsals; leave it out"),
+        (["run", "inbox-count", "--fault", "all", "--keep"], "--keep is for one fault; write it"),
+        (["live", "inbox-cuont"], "unknown scenario 'inbox-cuont' (did you mean 'inbox-count'?)"),
+        (["record", "inbox-cuont"], "(did you mean 'inbox-count'?)"),
+        (["faults", "inbox-cuont"], "(did you mean 'inbox-count'?)"),
     ],
 )
 def test_wrong_words_are_exit_2_with_one_line(

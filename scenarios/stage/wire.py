@@ -35,9 +35,24 @@ class WireChoice:
             raise ValueError(
                 f"unknown {text!r}{hint}; choose from: all, {known}, or {protocols[0]}:3"
             )
-        if colon and re.fullmatch("[0-9]{1,9}", number) is None:
+        if colon and re.fullmatch("[1-9][0-9]{0,8}", number) is None:
             raise ValueError(f"{text!r}: {number!r} must be the number of a session, as in smtp:3")
         self.session = int(number) if colon else 0
+
+    def check(self, recorded: Iterable[Any]) -> None:
+        """Raises ValueError if nothing that was recorded is chosen."""
+        last: dict[str, int] = {}  # protocol → the highest number of its sessions
+        for item in recorded:
+            if hasattr(item, "direction"):
+                last[item.protocol] = max(item.session, last.get(item.protocol, 0))
+        if self.protocol and self.protocol not in last:
+            known = ", ".join(["all", *last])
+            raise ValueError(f"nobody speaks {self.protocol} here; choose from: {known}")
+        if self.session > last.get(self.protocol, 0):
+            known = ", ".join(f"{protocol}:1 to {number}" for protocol, number in last.items())
+            raise ValueError(
+                f"no session {self.protocol}:{self.session} here; choose from: {known}"
+            )
 
     def __call__(self, item: Any) -> bool:
         """Whether an item of a recording is shown. What did not happen on the wire always is."""
