@@ -30,7 +30,7 @@ class Event:
     """Something that happened in the world, but not on the wire.
 
     A recording shows it between the records of the wire. `level` is "say" for a line of the
-    program's own output, else the level of its log.
+    program's own output, "end" for its end by an exception, else the level of its log.
     """
 
     at: float

@@ -116,7 +116,8 @@ def _claims(number: int) -> str:
 
 def _show_end(played: Played, view: View) -> None:
     """Prints what people have at the end of each act, and where more is."""
-    rows = [["act", "claims", "mails", "messages", "commands", "tickets"]]
+    counts = list(played.performances[0].counts) if played.performances else []
+    rows = [["act", "claims", "mails", "messages", "commands", *counts]]
     for performance in played.performances:
         number = len(performance.claims)
         held = number - len(performance.broken)
@@ -127,7 +128,7 @@ def _show_end(played: Played, view: View) -> None:
                 _each({who: len(mails) for who, mails in performance.maildrops.items()}),
                 _each(performance.messages),
                 str(performance.commands or ""),
-                str(_tickets(performance) or ""),
+                *(str(performance.counts[what] or "") for what in counts),
             ]
         )
     screen.show()
@@ -147,11 +148,6 @@ def _each(counts: Mapping[str, int]) -> str:
     """Returns how much each person has; the name of a person is the part before the @."""
     found = [f"{who.partition('@')[0]} {number}" for who, number in counts.items() if number]
     return ", ".join(found[:SHOWN] + ["…"] * (len(found) > SHOWN))
-
-
-def _tickets(performance: Performance) -> int:
-    """Returns the number of tickets that the program's log says were opened."""
-    return sum(event["text"].startswith("ticket ") for event in performance.events)
 
 
 def _show_claim(claim: Claim, mistake: Made | None) -> None:

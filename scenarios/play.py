@@ -19,6 +19,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from scenarios import shape
@@ -106,6 +107,11 @@ def told(world: World, start: str) -> list[Event]:
     return [event for event in world.events if event.text.startswith(start)]
 
 
+def ends(world: World) -> list[Event]:
+    """The ends of the program by an exception so far, as evidence for a claim."""
+    return [event for event in world.events if event.level == "end"]
+
+
 def sent(world: World, *verbs: str) -> list[Record]:
     """What clients sent so far with these verbs, as evidence for a claim."""
     return [one for one in world.records if one.direction == "C" and one.verb in verbs]
@@ -115,13 +121,15 @@ def sent(world: World, *verbs: str) -> list[Record]:
 
 Play = Callable[["World", Program], Iterator[Claim]]
 _Play = TypeVar("_Play", bound=Play)
+Count = Callable[["World"], int]
 
 
 @dataclass(frozen=True)
 class Act:
     """One act: its number and name, the function that plays it, and the world that it is played in.
 
-    `book` says whether the printed listing can be played in this act too.
+    `book` says whether the printed listing can be played in this act too. `counts` are those of the
+    scenario.
     """
 
     number: int  # from 1, in the order of the page
@@ -129,6 +137,7 @@ class Act:
     play: Play
     book: bool
     world: Mapping[str, Any]
+    counts: Mapping[str, Count]
 
     @property
     def file(self) -> Path:
@@ -142,14 +151,21 @@ class Act:
 
 
 class Scenario:
-    """The acts of one page, and the world that they share."""
+    """The acts of one page, and the world that they share.
 
-    def __init__(self, world: Mapping[str, Any]) -> None:
+    `counts` maps a word such as "tickets" to what counts them in a world at the end of an act, for
+    the table that a run ends with.
+    """
+
+    def __init__(
+        self, world: Mapping[str, Any], counts: Mapping[str, Count] = MappingProxyType({})
+    ) -> None:
         if not isinstance(world, Mapping):
             raise Misuse(
                 f"expected a mapping, found {world!r}", 'write Scenario({"servers": ["smtp"]})'
             )
         self.world = world
+        self.counts = counts
         self.acts: list[Act] = []
 
     def act(self, name: str, *, book: bool = True, **world: Any) -> Callable[[_Play], _Play]:
@@ -165,7 +181,7 @@ class Scenario:
             raise Misuse("an act without a name", 'write @scenario.act("name")')
 
         def register(play: _Play) -> _Play:
-            act = Act(len(self.acts) + 1, name, play, book, merged(self.world, world))
+            act = Act(len(self.acts) + 1, name, play, book, merged(self.world, world), self.counts)
             if name in {other.name for other in self.acts}:
                 raise PageError(
                     act.file, f"two acts are named {name!r}; give one of them another name"

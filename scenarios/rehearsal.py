@@ -47,6 +47,7 @@ class Performance:
     messages: dict[str, int] = field(default_factory=dict)  # messages that each person was sent
     stored: Mapping[str, Any] = field(default_factory=dict)  # what the servers keep for their users
     commands: int = 0  # commands that ran on the machine
+    counts: dict[str, int] = field(default_factory=dict)  # what else the scenario counts
     unmet: list[str] = field(default_factory=list)  # faults that nothing met
     met: bool = True  # whether any of the faults was met
     transcript: str = ""
@@ -140,7 +141,7 @@ def rehearse(
                 if not isinstance(error, CommsError | EndedByForce):
                     performance.tracebacks.append("".join(traceback.format_exception(error)))
                 text = f"ends with exit code {code}: {type(error).__name__}: {error}"
-                world.tell("program", text.replace(str(world.folder), "."), "error")
+                world.tell("program", text.replace(str(world.folder), "."), "end")
             # Everything that the program wrote is handled before the act looks at the world.
             world.clock.settle()
             return int(code or 0)
@@ -158,6 +159,7 @@ def rehearse(
         names = [to.partition("/")[0] for to in sent] + [im.to for im in world.aim.ims]
         performance.messages = dict(Counter(names))
         performance.commands = len(world.host.ran)
+        performance.counts = {what: count(world) for what, count in act.counts.items()}
         performance.unmet = [str(fault) for fault in world.faults.unmet()]
         armed = len(world.faults.armed) + len(world.faults.drills)
         performance.met = len(performance.unmet) < armed

@@ -81,7 +81,7 @@ def test_the_monitor_goes_on_and_both_administrators_are_notified(fault: Fault) 
     performance = rehearsal.rehearse(ALERT, CRASH, [str(fault)])
     assert performance.unmet == []
     events = performance.events
-    ends = [event["text"] for event in events if "ends with" in event["text"]]
+    ends = [event["text"] for event in events if event["level"] == "end"]
     assert ends == [], "no fault of the mail server ends the monitor"
     printed = [event["text"] for event in events if event["level"] == "say"]
     assert printed == ["** Process is down"]

@@ -28,7 +28,7 @@ def shown(shows: Any) -> list[Any]:
         list(CRASH.play(world, program))
         yield equal("it is shown", 1, 1, shows=shows(world))
 
-    act = Act(1, "crash", play, True, CRASH.world)
+    act = Act(1, "crash", play, True, CRASH.world, {})
     performance = rehearsal.rehearse(PAGE, act)
     (claim,) = performance.claims
     assert claim.until == len(performance.recording)

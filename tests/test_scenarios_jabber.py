@@ -77,7 +77,7 @@ def test_a_cut_connection_runs_and_answers_nothing_twice(fault: Fault) -> None:
     ]
     answers = [raw for raw in messages if b"told to restart" in raw]
     assert len(answers) <= ran(performance), "no restart is answered twice"
-    ends = [event["text"] for event in performance.events if "ends with exit" in event["text"]]
+    ends = [event["text"] for event in performance.events if event["level"] == "end"]
     assert all("exit code 70" not in text for text in ends), ends
     if "split" in str(fault):
         assert performance.broken == []

@@ -74,8 +74,11 @@ def test_the_table_says_what_people_have(capsys: pytest.CaptureFixture[str]) -> 
     mail = Mail(b"", Envelope("", ()), 0.0)
     outcome.performances[0].maildrops = {"ann@x.test": [mail, mail], "bob@x.test": []}
     outcome.performances[0].commands = 3
+    outcome.performances[0].counts = {"tickets": 4, "responses": 0}
     text = shown(capsys, outcome)
-    assert "  act     claims  mails  commands\n  greets  1 of 1  ann 2  3\n" in text
+    assert (
+        "  act     claims  mails  commands  tickets\n  greets  1 of 1  ann 2  3         4\n"
+    ) in text
 
 
 def test_quiet_prints_only_what_is_not_as_expected(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from scenarios import rehearsal
 from scenarios.catalogue import Page
 from scenarios.docstring import Docstring
 from scenarios.errors import PageError
-from scenarios.play import Claim, Program, Scenario, equal
+from scenarios.play import Claim, Program, Scenario, ends, equal
 from scenarios.rehearsal import FaultMisfit, Performance, Played, rehearse
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
     """The program ends with an exception."""
     codes = [program(scenario={"greet": {"error": error}}) for error in ("refused", "bug")]
     yield equal("the exit code is that of the exception", codes, [4, 70])
-    ends = [event.text for event in world.events if event.level == "error"]
+    found = [event.text for event in ends(world)]
     wanted = ["ends with exit code 4: Refused: no", "ends with exit code 70: KeyError: 'x'"]
-    yield equal("each end is an event", ends, wanted)
+    yield equal("each end is an event", found, wanted)
 
 
 SUPERVISED = Scenario(scenario.world)
@@ -99,6 +100,11 @@ def test_the_program_runs_in_the_world_of_the_act_and_its_end_is_recorded(act: A
     assert performance.unmet == [] and "C:" not in performance.transcript
     found = ["KeyError" in text and __file__ in text for text in performance.tracebacks]
     assert found == [True] * (act.name == "fails"), "a Refused is no bug"
+
+
+def test_what_a_scenario_counts_is_counted_at_the_end_of_an_act() -> None:
+    act = dataclasses.replace(scenario.acts[0], counts={"lines": lambda world: len(world.said)})
+    assert rehearse(PAGE, act).counts == {"lines": 2}
 
 
 def test_a_fault_that_nothing_meets_is_listed_and_does_not_raise() -> None:

@@ -132,6 +132,13 @@ def test_a_refusal_and_a_fault_are_never_folded() -> None:
     assert "fault: . delay 2" in struck[0].detail
 
 
+def test_an_event_is_the_end_of_a_program_by_its_level_not_by_its_text() -> None:
+    text = "ends with exit code 4: Refused: no"
+    end, log = story([Happens("program", text, "end"), Happens("program", text, "warning")])
+    assert (end.kind, end.trouble) == ("event", "error")
+    assert (log.kind, log.trouble) == ("warning", "")
+
+
 def test_what_repeats_is_told_once_and_then_by_what_differs() -> None:
     recording = []
     for n in range(4):

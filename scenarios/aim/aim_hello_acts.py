@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scenarios.aim.aim_hello import FRIEND, GREETING, scenario
-from scenarios.play import Claim, Program, equal, holds, told
+from scenarios.play import Claim, Program, ends, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def errors(world: World) -> list[str]:
     """What the program ended with, if it was an error."""
-    return [event.text for event in world.events if event.level == "error"]
+    return [event.text for event in ends(world)]
 
 
 @scenario.act("aim-nobody-there")
@@ -23,9 +23,7 @@ def offline(world: World, program: Program) -> Iterator[Claim]:
     code = program()
     yield equal("the program does not report that it arrived", world.said, [])
     named = code == 4 and any("901 oldfriend" in text for text in errors(world))
-    yield holds(
-        "the error names the buddy", named, (code, errors(world)), shows=told(world, "ends with")
-    )
+    yield holds("the error names the buddy", named, (code, errors(world)), shows=ends(world))
 
 
 @scenario.act("aim-wrong-password")
@@ -40,7 +38,7 @@ def wrong_password(world: World, program: Program) -> Iterator[Claim]:
         "the error has the server's reason",
         reason,
         (code, errors(world)),
-        shows=told(world, "ends with"),
+        shows=ends(world),
     )
 
 

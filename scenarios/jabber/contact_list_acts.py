@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scenarios.jabber.contact_list import BOT, FAN, MALLORY, OLD, THEM, scenario
-from scenarios.play import Claim, Program, equal, told
+from scenarios.play import Claim, Program, ends, equal
 
 if TYPE_CHECKING:
     from fakes import World
@@ -77,5 +77,5 @@ def forged(world: World, program: Program) -> Iterator[Claim]:
         "an invalid address is an error in the settings",
         code,
         2,
-        shows=told(world, "ends with")[-1:],
+        shows=ends(world)[-1:],
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scenarios.jabber.jabber_hello import BOT, THEM, scenario
-from scenarios.play import Claim, Program, equal, holds, told
+from scenarios.play import Claim, Program, ends, equal, holds
 
 if TYPE_CHECKING:
     from fakes import World
@@ -28,8 +28,7 @@ def refused(world: World, program: Program) -> Iterator[Claim]:
     def greet(to: str) -> tuple[int, float, str]:
         began = world.clock.elapsed
         code = program(scenario={"jabber-hello": {"to": to}})
-        ends = [event.text for event in world.events if event.text.startswith("ends with exit")]
-        return code, world.clock.elapsed - began, ends[-1]
+        return code, world.clock.elapsed - began, ends(world)[-1].text
 
     code, seconds, text = greet(SHY)
     at_once = (code, seconds) == (4, 5) and "has refused" in text
@@ -39,7 +38,7 @@ def refused(world: World, program: Program) -> Iterator[Claim]:
         "no answer and no such user end it after a minute",
         waits,
         [(4, WAIT)] * 2,
-        shows=told(world, "ends with")[-2:],
+        shows=ends(world)[-2:],
     )
     code, seconds, text = greet("them@elsewhere.test")
     reason = "them@elsewhere.test cannot be asked: remote-server-not-found"

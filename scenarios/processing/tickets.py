@@ -71,7 +71,7 @@ WORLD: dict[str, Any] = {
     "host": {"name": "desk.yourco.test"},
     "scenario": {"tickets": {"sender": f"Tickets <{TICKETS}>"}},
 }
-scenario = Scenario(WORLD)
+scenario = Scenario(WORLD, {"tickets": lambda world: len(stored_tickets(world.folder))})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from comms import settings
 from comms.errors import CommsError
 from comms.pop3 import Mailbox
-from scenarios.play import Claim, Program, equal, holds, sent, told
+from scenarios.play import Claim, Program, ends, equal, holds, sent
 from scenarios.receiving.inbox_count import RUBY, scenario
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def apop(world: World, program: Program) -> Iterator[Claim]:
         "the password is not on the wire", "inpractice" not in wire, wire, shows=sent(world, "APOP")
     )
     code = program(pop3={"auth": "apop", "password": "wrong"})
-    yield equal("a wrong password exits with 4", code, 4, shows=told(world, "ends with")[-1:])
+    yield equal("a wrong password exits with 4", code, 4, shows=ends(world)[-1:])
     world.faults.arm("APOP off")
     code = program(pop3={"auth": "apop"})
-    yield equal("a server without APOP exits with 4", code, 4, shows=told(world, "ends with")[-1:])
+    yield equal("a server without APOP exits with 4", code, 4, shows=ends(world)[-1:])
     wire = sent_by_clients(world)
     yield holds("the program never falls back to PASS", "PASS" not in wire, wire)

@@ -60,7 +60,7 @@ def _event(position: int, event: Any) -> Beat:
     """Returns the beat of an item that has no direction: it did not happen on the wire."""
     first, *more = event.text.split("\n")
     kind = EVENT
-    if event.who == PROGRAM and not event.text.startswith("ends with exit code"):
+    if event.who == PROGRAM and event.level != "end":
         kind = {"say": SAYS, "info": LOG}.get(event.level, WARNING)
     return Beat(
         at=event.at,
@@ -68,7 +68,7 @@ def _event(position: int, event: Any) -> Beat:
         source=event.who,
         text=first,
         detail=tuple(more),
-        trouble="error" if event.level == "error" else "",
+        trouble="error" if event.level in ("error", "end") else "",
         items=(position,),
     )
 
