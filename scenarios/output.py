@@ -14,8 +14,7 @@ from scenarios.catalogue import Page
 from scenarios.mistakes import Made
 from scenarios.play import Claim
 from scenarios.rehearsal import Performance, Played
-from scenarios.stage import report
-from scenarios.stage.side_by_side import side_by_side
+from scenarios.stage import report, side_by_side
 from scenarios.stage.story import story
 from scenarios.stage.text import Teller, columns
 from scenarios.stage.wire import LEGEND, WireChoice, wire
@@ -50,6 +49,8 @@ def show(played: Played, view: View = View()) -> None:
             screen.show(LEGEND)
         if view.step:
             screen.show(screen.NEXT)
+        if view.diff:
+            screen.show(side_by_side.LEGEND)
     for performance in played.performances:
         if not view.quiet:
             screen.show(f"\nact {performance.act.name}: {performance.act.title}\n")
@@ -85,9 +86,8 @@ def _show_act(performance: Performance, view: View, teller: Teller, seen: set[st
             screen.show_line(line)
         return
     if view.diff and performance.act.name in view.diff:
-        printed = story(view.diff[performance.act.name].recording, set())
-        ours = story(performance.recording, set())
-        for line in side_by_side(ours, printed, screen.width()):
+        printed = view.diff[performance.act.name].recording
+        for line in side_by_side.side_by_side(performance.recording, printed, screen.width()):
             screen.show_line(line)
         return
     for lines in teller.tell_act(story(performance.recording, seen)):

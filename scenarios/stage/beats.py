@@ -60,6 +60,7 @@ UPKEEP = "upkeep"  # what the protocol needs and nobody would tell; a part of wh
 LOOK = "look"  # a session that moved nothing
 MAIL = "mail"
 MESSAGE = "message"
+REQUEST = "request"  # what the program asks of a contact, or answers: who may see whom
 WIRE = "wire"  # anything else that crossed the wire
 
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from typing import Any
 
-from scenarios.stage.beats import MESSAGE, ONLINE, UPKEEP, WIRE, Beat, Reader, lines
+from scenarios.stage.beats import MESSAGE, ONLINE, REQUEST, UPKEEP, WIRE, Beat, Reader, lines
 
 _STREAMS = "http://etherx.jabber.org/streams"
 _CLIENT = "{jabber:client}"
@@ -94,7 +94,7 @@ class Xmpp(Reader):
         who = to if from_client else _bare(sender)
         text = _PRESENCE.get(kind, kind or "is available") + _shown(stanza)
         if from_client:
-            yield self.beat(WIRE, f"{text}{f' (to {who})' if who else ''}")
+            yield self.beat(REQUEST, f"{text}{f' (to {who})' if who else ''}")
         else:
             error = kind == "error"
             text = f"{who}: {_condition(stanza) if error else text}"

@@ -12,6 +12,7 @@ from typing import Any
 from scenarios.stage.beats import CLOSING, LOOK, MAIL, WIRE, Beat, Reader, lines
 
 SHOWN = ("From", "To", "Subject")
+SENDING = ("MAIL", "RCPT", "DATA", "BDAT", ".")  # commands: if one is refused, so is the mail
 BODY = 3  # lines of a mail's text that are shown
 ENOUGH = 65_536  # octets of a mail that are looked at
 
@@ -34,7 +35,8 @@ class Replies(Reader):
             asked = lines(command)[0] if command else "connects"
             if command is not None and command.verb == ".":
                 asked = f"sends a mail: {subject(command.raw)}"
-            yield self.beat(WIRE, asked, detail=tuple(reply[:3]), trouble="refused")
+            kind = MAIL if command is not None and command.verb in SENDING else WIRE
+            yield self.beat(kind, asked, detail=tuple(reply[:3]), trouble="refused")
         else:
             yield from self.answered(command, record, reply)
 

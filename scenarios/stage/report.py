@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from scenarios.stage import mails
-from scenarios.stage.beats import CLOSING, LOG, LOOK, OPENING, UPKEEP, Beat
+from scenarios.stage.beats import Beat
 from scenarios.stage.lanes import Lanes, clock, stamp
 from scenarios.stage.markup import Content, Markup, tag
+from scenarios.stage.parting import Parting, partings
 from scenarios.stage.story import story
 from scenarios.stage.words import WORDS
 
@@ -23,8 +23,6 @@ CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 LINKS = 6  # to arrows, of one claim
 LONG = 12  # lines of a unit; a longer one is folded
 FRAMES = {1: "signon", 2: "data", 3: "error", 4: "signoff", 5: "keep-alive"}  # of TOC
-# Two programs may log in and look into the maildrop in different ways, and still do the same.
-ASIDE = (OPENING, CLOSING, UPKEEP, LOOK, LOG)
 
 
 @dataclass
@@ -63,7 +61,10 @@ def act_page(page: Any, ways: Sequence[Way]) -> str:
     """Returns the file about an act that was played in one way or two."""
     act, doc = ways[0].performance.act, page.doc
     lanes = Lanes.of([beat for way in ways for beat in way.beats])
-    parts = _parting(ways)
+    parts: Sequence[Parting | None] = [None]
+    if len(ways) == 2:
+        one, other = (way.performance.recording for way in ways)
+        parts = partings(one, other) or [None, None]
     facts = f"{doc.section} · {', '.join(doc.protocols)}"
     body = [
         tag("a", "Skip to the claims", href=f"#{ways[0].key}claims", class_="skip"),
@@ -73,7 +74,7 @@ def act_page(page: Any, ways: Sequence[Way]) -> str:
             tag("h1", act.title),
             tag("p", f"act {act.name}", class_="kind"),
         ),
-        tag("main", [_way(way, lanes, parts.get(way.key)) for way in ways]),
+        tag("main", [_way(way, lanes, part) for way, part in zip(ways, parts, strict=True)]),
         tag(
             "section",
             tag("h2", "Programs"),
@@ -131,11 +132,11 @@ def _way(way: Way, lanes: Lanes, parting: Parting | None) -> Markup:
             about.setdefault(row, []).append(f"{key}p{number}" if proofs else f"{key}i{number}")
     rows: list[Content] = []
     for number in range(len(way.beats)):
-        apart = ["apart"] if parting and number in parting.apart else []
+        apart = ["apart"] if parting and parting.differs(way.beats[number]) else []
         rows.append(_row(way, number, lanes, [*apart, *about.get(number, [])]))
     if parting:
         banner = "Here the two ways part; what only this one does is tinted."
-        rows.insert(parting.at, tag("p", banner, class_="parting", id=f"{key}parting"))
+        rows.insert(parting.row(way.beats), tag("p", banner, class_="parting", id=f"{key}parting"))
     picture = tag(
         "div",
         tag("div", lanes.head(), class_="head"),
@@ -263,42 +264,6 @@ def _rules(way: Way) -> str:
         rules.append(f"{lit} .{way.key}p{number}{{background:var(--lit);--under:var(--lit)}}\n")
         rules.append(f"{lit} .{way.key}i{number} time{{box-shadow:inset 5px 0 var(--mark)}}\n")
     return "".join(rules)
-
-
-# ── the printed way beside ours ──────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Parting:
-    """Where a way parts from the other: at a beat, and which beats the other way lacks."""
-
-    at: int
-    apart: frozenset[int]
-
-
-def _parting(ways: Sequence[Way]) -> dict[str, Parting]:
-    """Returns the parting of each way, by its key; nothing if there is one way, or no parting."""
-    if len(ways) != 2:
-        return {}
-    told = [
-        [
-            (row, beat)
-            for row, beat in enumerate(way.beats)
-            if beat.kind not in ASIDE or beat.trouble
-        ]
-        for way in ways
-    ]
-    keys = [[(beat.source, beat.target, beat.text) for _, beat in side] for side in told]
-    codes = SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes()
-    spans = [((one[1], one[2]), (one[3], one[4])) for one in codes if one[0] != "equal"]
-    partings = {}
-    for side, way in enumerate(ways):
-        apart = [row for span in spans for row, _ in told[side][slice(*span[side])]]
-        if spans:
-            first = told[side][spans[0][side][0] :]
-            at = first[0][0] if first else len(way.beats)
-            partings[way.key] = Parting(at, frozenset(apart))
-    return partings
 
 
 # ── beneath ──────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from scenarios.stage.beats import (
     LOOK,
     OPENING,
     PROGRAM,
+    REQUEST,
     SAYS,
     UPKEEP,
     WARNING,
@@ -138,7 +139,8 @@ class _Fold:
 
 def _joined(last: Beat, beat: Beat) -> Beat | None:
     """Returns two neighbours as one beat, or None if each is told."""
-    same_kind = (last.kind, last.source, last.target) == (beat.kind, beat.source, beat.target)
+    same_parties = (last.source, last.target) == (beat.source, beat.target)
+    same_kind = same_parties and last.kind == beat.kind
     same = same_kind and (last.text, last.detail) == (beat.text, beat.detail)
     if same and last.kind in (LOOK, SAYS, LOG, WARNING, EVENT):
         return last.and_also(beat, count=last.count + beat.count)
@@ -151,7 +153,7 @@ def _joined(last: Beat, beat: Beat) -> Beat | None:
     same_time = last.at == beat.at and not (last.detail or beat.detail)
     if same_time and last.kind == beat.kind == EVENT and last.source == beat.source:
         return last.and_also(beat, text=f"{last.text}; {beat.text}", session=last.session)
-    if same_time and same_kind and last.kind == WIRE:
+    if same_time and same_parties and {last.kind, beat.kind} <= {WIRE, REQUEST}:
         return last.and_also(beat, text=f"{last.text}; {beat.text}")
     # What a person does, and what the server tells the program of it, are one thing.
     if last.at == beat.at and last.kind == EVENT and beat.about == last.source:
