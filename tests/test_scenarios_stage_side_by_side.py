@@ -88,17 +88,26 @@ def test_what_is_said_to_a_contact_and_what_is_asked_of_it_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "ours", "printed"),
+    ("act", "ours", "printed"),
     [
         ("mysql-by-mail", 'mails jeremy@yourco.test: "Re: Restart MySQL"', ""),
-        ("aim-uptime", "message to sysadmin (auto-response): ", "message to sysadmin: "),
-        ("apache-alert", "mails jeremy@yourco.test, michael@yourco.test: ", "MAIL FROM:<Apache"),
+        ("aim-uptime-bot", "message to sysadmin (auto-response): ", "message to sysadmin: "),
+        (
+            "apache-crash-alert",
+            "mails jeremy@yourco.test, michael@yourco.test: ",
+            "MAIL FROM:<Apache",
+        ),
     ],
 )
 def test_our_program_and_the_printed_listing_part_at_what_happens(
-    scenario: str, ours: str, printed: str
+    act: str, ours: str, printed: str
 ) -> None:
-    page = catalogue.named(scenario)
-    both = [rehearsal.rehearse(page, page.acts()[0], book=book).recording for book in (False, True)]
+    ((page, found),) = (
+        (page, one)
+        for name in ("apache-alert", "mysql-by-mail", "aim-uptime")
+        for one in (page := catalogue.named(name)).acts()
+        if one.name == act
+    )
+    both = [rehearsal.rehearse(page, found, book=book).recording for book in (False, True)]
     one, other = parted(*both)
     assert one.startswith(ours) and other.startswith(printed)

@@ -152,6 +152,38 @@ def test_what_repeats_is_told_once_and_then_by_what_differs() -> None:
     assert texts(beats)[3:] == ["** down: 1", "** down: 2", "** down: 3"]
 
 
+def asks(at: float, question: str, *commands: str) -> list[Happens]:
+    """A user asks, the machine runs commands, and the program says that it has answered."""
+    return [
+        Happens("Ann", f"asks {question}", at=at),
+        *(
+            Happens("web1.x.test", f"runs: {command}", at=at + n)
+            for n, command in enumerate(commands)
+        ),
+        Happens("program", "answered", "info", at=at + len(commands) - 1),
+    ]
+
+
+def test_the_end_of_one_thing_and_the_beginning_of_the_next_are_no_repetition() -> None:
+    recording = [*asks(0, "all", "uptime", "df"), *asks(60, "one", "uptime"), *asks(62, "b", "df")]
+    assert texts(story(recording)) == [
+        *("asks all", "runs: uptime", "runs: df", "answered"),
+        *("asks one", "runs: uptime", "answered"),
+        *("asks b", "runs: df", "answered"),
+    ]
+
+
+def test_in_a_repetition_each_is_named_who_does_something_else() -> None:
+    recording = [
+        *[Happens("ann@yourco.test", "says a", at=0), Happens("program", "1 mail", "say", at=9)],
+        *[Happens("eve@evil.test", "says b", at=60), Happens("program", "1 Mail", "say", at=69)],
+        *[Happens("bob@yourco.test", "says a", at=90), Happens("program", "1 MAIL", "say", at=99)],
+    ]
+    *_, second, third = [plain(line) for line in Teller().tell(story(recording))]
+    assert second == "00:01:00  eve@evil.test says b · program: says: 1 Mail"
+    assert third == "00:01:39  program       says: 1 MAIL"
+
+
 def test_of_many_repetitions_only_some_are_told_and_the_others_counted() -> None:
     recording = [Happens("program", f"number {n}", "say", at=n) for n in range(50)]
     beats = story(recording)

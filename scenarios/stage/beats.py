@@ -19,6 +19,8 @@ SERVERS = {
     "toc": "AIM server",
 }
 
+HOME = "yourco.test"  # the chapter's company; people of other domains have their whole address
+
 
 @dataclass(frozen=True, kw_only=True)
 class Beat:
@@ -62,6 +64,7 @@ MAIL = "mail"
 MESSAGE = "message"
 REQUEST = "request"  # what the program asks of a contact, or answers: who may see whom
 WIRE = "wire"  # anything else that crossed the wire
+VERBS = {SAYS: "says: ", LOG: "logs: ", WARNING: "logs: "}
 
 
 class Reader:
@@ -161,3 +164,24 @@ def lanes(beats: Sequence[Beat]) -> list[str]:
     return list(
         dict.fromkeys(name for beat in beats for name in (beat.source, beat.target) if name)
     )
+
+
+def name(who: str) -> str:
+    """Returns a short name: for a person of the company or a host the part before the domain."""
+    if who == PROGRAM or who in SERVERS.values():
+        return who
+    local, at, domain = who.partition("@")
+    if not at:
+        return who.partition(".")[0]
+    return local if domain == HOME else who
+
+
+def joined(beats: Sequence[Beat]) -> str:
+    """Returns the texts of beats in one line. Who acts is named where it is another."""
+    first, *more = beats
+    texts, source = [first.text], first.source
+    for beat in more:
+        who = "" if beat.source == source else f"{name(beat.source)}: "
+        texts.append(f"{who}{VERBS.get(beat.kind, '')}{beat.text}")
+        source = beat.source
+    return " · ".join(texts)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from scenarios.stage.beats import LOOK, Beat
+from scenarios.stage.beats import EVENT, LOOK, Beat, joined
 
 LONGEST = 10  # beats of what may be found to repeat itself
 EACH = 6  # repetitions that get a line of their own
@@ -20,11 +20,11 @@ def without_repetition(beats: Sequence[Beat]) -> list[Beat]:
     Two sequences are alike if the same parties do the same kinds of things; whom and what they name
     may differ, and is told. A beat with trouble is never folded.
     """
-    shapes = [_shape(beat) for beat in beats]
+    found = _Sequences(beats)
     told: list[Beat] = []
     start = 0
     while start < len(beats):
-        length, times = _longest_repetition(shapes, start)
+        length, times = found.longest_repetition(start)
         if not times:
             told.append(beats[start])
             start += 1
@@ -38,43 +38,66 @@ def without_repetition(beats: Sequence[Beat]) -> list[Beat]:
 
 
 def _shape(beat: Beat) -> tuple[str, ...]:
-    words = re.findall(r"[\w-]+", beat.text)
+    # People may do the same thing, each in other words. What a machine does is another thing if it
+    # has another name: a command, or the death of another process.
+    machine = beat.kind == EVENT and "@" not in beat.source and not beat.target
+    words = [beat.text] if machine else re.findall(r"[\w-]+", beat.text)[:1]
     status = re.findall(r"status=(\w+)", beat.text)
-    source = "@" if "@" in beat.source else beat.source  # people may do the same thing
-    return (beat.kind, source, beat.target, *words[:1], *status, "!" * bool(beat.trouble))
+    source = "@" if "@" in beat.source else beat.source
+    return (beat.kind, source, beat.target, *words, *status, "!" * bool(beat.trouble))
 
 
-def _longest_repetition(shapes: Sequence[tuple[str, ...]], start: int) -> tuple[int, int]:
-    """Returns the length and the number of the sequences which are alike, from `start` on.
+class _Sequences:
+    """The sequences of beats that are alike."""
 
-    Of several lengths, that is the one which saves the most lines. Returns (0, 0) if none does.
-    """
-    best = (0, 0, 0)
-    for length in range(1, LONGEST + 1):
-        block = shapes[start : start + length]
-        if len(block) < length or any(shape[-1] for shape in block):
-            break
-        starts = range(start, len(shapes) - length + 1, length)
-        times = sum(1 for _ in takewhile(lambda at: shapes[at : at + length] == block, starts))
-        saved = (times - 1) * length - min(times - 1, EACH)
-        best = max(best, (saved, length, times), key=lambda found: found[0])
-    saved, length, times = best
-    return (length, times) if saved > 0 else (0, 0)
+    def __init__(self, beats: Sequence[Beat]) -> None:
+        self._shapes = [_shape(beat) for beat in beats]
+        self._moments = [beat.at for beat in beats]
+
+    def longest_repetition(self, start: int) -> tuple[int, int]:
+        """Returns the length and number of the sequences which are alike, from `start` on.
+
+        Of several lengths, that is the one which saves the most lines. Returns (0, 0) if none does.
+        """
+        best = (0, 0, 0)
+        for length in range(1, LONGEST + 1):
+            block = self._shapes[start : start + length]
+            if len(block) < length or any(shape[-1] for shape in block):
+                break
+            starts = range(start, len(self._shapes) - length + 1, length)
+            alike = takewhile(lambda at: self._shapes[at : at + length] == block, starts)
+            times = sum(1 for _ in alike)
+            while times > 1 and not self._is_whole(start, length, times):
+                times -= 1
+            saved = (times - 1) * length - min(times - 1, EACH)
+            best = max(best, (saved, length, times), key=lambda found: found[0])
+        saved, length, times = best
+        return (length, times) if saved > 0 else (0, 0)
+
+    def _is_whole(self, start: int, length: int, times: int) -> bool:
+        """Whether no sequence ends between beats of the same moment.
+
+        Otherwise it would be the end of one thing and the beginning of the next. Sequences that are
+        all of one moment are whole, too.
+        """
+        end = start + length * times
+        borders = range(start + length, min(end + 1, len(self._moments)), length)
+        whole = all(self._moments[at] != self._moments[at - 1] for at in borders)
+        return whole or self._moments[start] == self._moments[end - 1]
 
 
 def _in_one_line(first: Sequence[Beat], block: Sequence[Beat]) -> Beat:
     """Returns a block as one beat, which tells what differs from the first block."""
     pairs = zip(first, block, strict=True)
     told = [beat for model, beat in pairs if beat.text != model.text and beat.kind != LOOK]
-    text = " · ".join(beat.text for beat in told) or "the same again"
     lead = told[0] if told else block[0]
     return Beat(
         at=lead.at,
         until=max(max(beat.at, beat.until) for beat in block),
-        kind=AGAIN,
+        kind=lead.kind if told else AGAIN,
         source=lead.source,
         target=lead.target,
-        text=text,
+        text=joined(told) if told else "the same again",
         items=tuple(item for beat in block for item in beat.items),
     )
 
@@ -95,4 +118,8 @@ def _with_a_number(lines: list[Beat]) -> list[Beat]:
     for beat in middle[1:]:
         rest = rest.and_also(beat)
     number = sum(beat.count for beat in middle)
-    return [*told[: EACH - 2], replace(rest, text=f"… {number} more like these …"), last]
+    return [
+        *told[: EACH - 2],
+        replace(rest, kind=AGAIN, text=f"… {number} more like these …"),
+        last,
+    ]

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from itertools import takewhile, zip_longest
 from typing import Any
 
-from scenarios.stage.beats import Beat
+from scenarios.stage.beats import Beat, name
 from scenarios.stage.parting import NOWHERE, Parting, partings
 from scenarios.stage.story import story
 from scenarios.stage.text import Line
@@ -60,9 +60,8 @@ def _aligned(left: Sequence[Told], right: Sequence[Told]) -> Iterator[tuple[Told
 
 
 def _told(beat: Beat) -> str:
-    who = beat.source.partition("@")[0].partition(".")[0]
     times = f" ({beat.count} times)" if beat.count > 1 else ""
-    return f"{who}: {'✗ ' if beat.trouble else ''}{beat.text}{times}"
+    return f"{name(beat.source)}: {'✗ ' if beat.trouble else ''}{beat.text}{times}"
 
 
 def _cut(one: str, other: str, length: int) -> Iterator[str]:

@@ -12,7 +12,19 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from scenarios.stage.beats import EVENT, LOG, LOOK, PROGRAM, SAYS, SERVERS, WARNING, Beat
+from scenarios.stage.beats import (
+    EVENT,
+    LOG,
+    LOOK,
+    PROGRAM,
+    SAYS,
+    SERVERS,
+    VERBS,
+    WARNING,
+    Beat,
+    joined,
+    name,
+)
 from scenarios.stage.words import WORDS
 
 WIDTH = 100  # of what is not shown on a terminal
@@ -21,7 +33,6 @@ MOST = 33  # lines that an act takes with them
 MOMENT = 5  # seconds that count as the same moment where room is short
 BRIEF = 3  # lines of a beat's detail where room is short
 DETAIL = 8  # lines of a beat's detail that are shown
-HOME = "yourco.test"  # the chapter's company; people of other domains have their whole address
 _WHO = 14  # columns for who acts
 _INDENT = len("00:00:00  ") + _WHO
 Line = list[tuple[str, str]]
@@ -67,10 +78,10 @@ class Teller:
     def _beat(self, beat: Beat, short: bool) -> Iterator[Line]:
         stamp = time.strftime("%H:%M:%S", time.gmtime(beat.at))
         style = "bold red" if beat.trouble else _STYLES.get(beat.kind, "")
-        text = f"{_VERBS.get(beat.kind, '')}{beat.text}"
+        text = f"{VERBS.get(beat.kind, '')}{beat.text}"
         if beat.count > 1:
             text = f"{text} ({beat.count} times, until {_until(beat)})"
-        who = self._name(beat.source)
+        who = name(beat.source)
         yield from self._wrapped(
             f"{stamp}  {who:<{_WHO - 1}} ",
             self._colour(beat.source),
@@ -101,15 +112,6 @@ class Teller:
         ) or [""]
         for number, part in enumerate(found):
             yield [(prefix if number == 0 else " " * len(prefix), colour), (part.rstrip(), style)]
-
-    def _name(self, who: str) -> str:
-        """Returns a short name: for a person or a host the part before the domain."""
-        if who == PROGRAM or who in SERVERS.values():
-            return who
-        local, at, domain = who.partition("@")
-        if not at:
-            return who.partition(".")[0]
-        return local if domain == HOME else who
 
     def _colour(self, who: str) -> str:
         if who == PROGRAM:
@@ -158,8 +160,7 @@ def _by_the_moment(beats: Sequence[Beat]) -> Sequence[Beat]:
     told: list[Beat] = []
     for beat in beats:
         last = told[-1] if told else beat
-        who = "" if beat.source == last.source else f"{beat.source.partition('@')[0]}: "
-        text = f"{last.text} · {who}{_VERBS.get(beat.kind, '')}{beat.text}"
+        text = joined([last, beat])
         plain = not (last.trouble or beat.trouble or last.detail or beat.detail or beat.count > 1)
         if told and plain and abs(beat.at - last.at) <= MOMENT and len(text) <= WIDTH - _INDENT - 6:
             told[-1] = last.and_also(beat, text=text, session=last.session)
@@ -183,7 +184,6 @@ def _until(beat: Beat) -> str:
     return time.strftime("%H:%M:%S", time.gmtime(beat.until or beat.at))
 
 
-_VERBS = {SAYS: "says: ", LOG: "logs: ", WARNING: "logs: "}
 _STYLES = {SAYS: "bold", LOG: "", WARNING: "yellow", EVENT: ""}
 
 
