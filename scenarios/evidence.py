@@ -43,10 +43,10 @@ def _find(evidence: Any, recording: Sequence[Any]) -> Iterator[int]:
 
 
 def _carries_mail(record: Any, mail: Any) -> bool:
-    """Whether a mail was sent with this record; or fetched, if nobody sent it by SMTP."""
-    if mail.envelope.protocol != "LMTP":
-        return bool(mail.queue_id) and record.fields.get("queue_id") == mail.queue_id
-    return record.direction == "S" and mail.raw in record.raw
+    """Whether a mail was sent with this record, or fetched: a report is sent by no client."""
+    if mail.queue_id and record.fields.get("queue_id") == mail.queue_id:
+        return True
+    return record.protocol == "pop3" and record.direction == "S" and mail.raw in record.raw
 
 
 def _carries_im(record: Any, im: Any) -> bool:

@@ -60,6 +60,21 @@ def test_every_claim_of_every_act_holds(page: Page, act: Act) -> None:
     assert len(set(texts)) == len(texts), "a listing or a fault names a claim by its text"
 
 
+# What has not happened, and how a program ends, has no arrow in the picture: such a claim is about
+# everything until it is made. These are the words of the claims that say so.
+ABSENCE = re.compile(
+    r"\b(no|not|nothing|nobody|never|without|none|empty|ignored|only|exits?|exit code)\b"
+)
+
+
+@pytest.mark.parametrize(("page", "act"), ACTS, ids=[act.name for _, act in ACTS])
+def test_a_claim_that_something_happened_is_shown_by_it(page: Page, act: Act) -> None:
+    performance = first_rehearsal(page, act)
+    bare = [claim.text for claim in performance.claims if not claim.items]
+    # An act in which nothing is sent is about values.
+    assert not performance.protocols or all(map(ABSENCE.search, bare)), bare
+
+
 MOST = 40  # lines of an act
 MOST_IN_ALL = 30  # lines of a scenario, for each of its acts
 

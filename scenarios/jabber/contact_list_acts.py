@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scenarios.jabber.contact_list import BOT, FAN, MALLORY, OLD, THEM, scenario
-from scenarios.play import Claim, Program, ends, equal
+from scenarios.play import Claim, Program, ends, equal, sent, told
 
 if TYPE_CHECKING:
     from fakes import World
+    from fakes.wire import Record
 
 
 def sees_bot(person: Any) -> bool:
@@ -19,6 +20,12 @@ def sees_bot(person: Any) -> bool:
         stanza.kind == "presence" and not stanza.type and (stanza.sender or "").startswith(BOT)
         for stanza in person.all
     )
+
+
+def presences(world: World, type: str, to: str) -> list[Record]:
+    """The presence stanzas of this type that the program sent to an address, as evidence."""
+    parts = (f"type='{type}'".encode(), f"to='{to}'".encode())
+    return [one for one in sent(world, "presence") if all(part in one.raw for part in parts)]
 
 
 @scenario.act(
@@ -46,16 +53,19 @@ def authorised(world: World, program: Program) -> Iterator[Claim]:
     asked = [
         (contact.subscription, contact.ask) for contact in ours.values() if contact.jid == THEM
     ]
-    yield equal("an added contact is asked, and decides", asked, [("none", True)])
+    requests = presences(world, "subscribe", THEM)
+    yield equal("an added contact is asked, and decides", asked, [("none", True)], shows=requests)
     seen = [person.address for person in (fan, old, mallory) if sees_bot(person)]
     yield equal("only an accepted contact sees the bot", seen, [FAN])
     theirs = world.jabber.roster(OLD).values()
     denied = [(contact.subscription, contact.ask) for contact in theirs]
-    yield equal("a denied contact is notified", denied, [("none", False)])
+    answers = presences(world, "unsubscribed", OLD)
+    yield equal("a denied contact is notified", denied, [("none", False)], shows=answers)
     lines = [line for line in world.said if "mallory" in line]
     yield equal("a stranger is printed once", lines, [f"{MALLORY} asks to see us: "], shows=lines)
     waiting = [contact.jid for contact in ours.values() if contact.asking]
-    yield equal("the server keeps the stranger's request open", waiting, [MALLORY])
+    asks = [event for event in told(world, "asks to see") if event.who == MALLORY]
+    yield equal("the server keeps the stranger's request open", waiting, [MALLORY], shows=asks)
 
 
 @scenario.act("jabber-roster-forged", book=False)

@@ -77,8 +77,10 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
     wanted = ["Hello from Python!"]
     wanted += [f"Hello, them. You said: number {number}" for number in range(BURST)]
     wanted += ["Hello, shy. You said: Hi <there> & welcome"]
-    yield equal("both ways give the same answers", answers[0], answers[1])
-    yield equal("no message of the burst is lost or overtaken", answers[0], wanted)
+    yield equal("both ways give the same answers", answers[0], answers[1], shows=answers_on_wire)
+    yield equal(
+        "no message of the burst is lost or overtaken", answers[0], wanted, shows=answers_on_wire
+    )
     yield equal(
         "polling answers at the next poll, a callback at once",
         delays,
@@ -86,4 +88,5 @@ def both_ways(world: World, program: Program) -> Iterator[Claim]:
         shows=answers_on_wire,
     )
     stanzas = [re.sub(r" id='[^']*'", "", str(stanza)) for stanza in world.jabber.messages]
-    yield equal("each message is answered once", len(stanzas), 2 * (2 * BURST + 3))
+    once = 2 * (2 * BURST + 3)
+    yield equal("each message is answered once", len(stanzas), once, shows=answers_on_wire)

@@ -219,11 +219,12 @@ def server_away(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(1500, lambda: jeremy.says(BOT, "restart"))
     world.clock.until(1510)
     program(supervised=True)
-    yield equal("the program is there again afterwards", world.host.ran, [RESTART])
-    at = [record.at for record in world.records if record.verb == "connects"][-9:]
-    gaps = [round(later - earlier) for earlier, later in pairwise(at)]
+    ran = world.host.ran
+    yield equal("the program is there again afterwards", ran, [RESTART], shows=ran)
+    tries = [record for record in world.records if record.verb == "connects"][-9:]
+    gaps = [round(later.at - earlier.at) for earlier, later in pairwise(tries)]
     rarer = len(gaps) == 8 and gaps[-1] > 4 * gaps[0]
-    yield holds("it asks for the server less and less often", rarer, gaps)
+    yield holds("it asks for the server less and less often", rarer, gaps, shows=tries)
     again = [event.text for event in world.events if event.who == "supervisor"]
     yield equal("nobody has to start it again", again, [])
 
@@ -265,7 +266,8 @@ def two_doors(world: World, program: Program) -> Iterator[Claim]:
     apart = all(str(ended) <= str(begun) for (_, ended), (begun, _) in pairwise(times))
     yield holds("commands never overlap", len(times) == 3 and apart, times, shows=world.host.ran)
     names = [str(who) for (who,) in accepted]
-    yield equal("one audit has both doors", names, [JEREMY, MICHAEL, MICHAEL, MICHAEL])
+    wanted_names = [JEREMY, MICHAEL, MICHAEL, MICHAEL]
+    yield equal("one audit has both doors", names, wanted_names, shows=world.host.ran)
     texts = [heard(person) for person in (jeremy, michael)]
     yield equal(
         "messages are answered by message",

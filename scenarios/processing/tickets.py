@@ -57,6 +57,7 @@ from scenarios.processing.tickets_samples import (
     HTML,
     TICKETS,
     customer_mail,
+    opened,
     stored_tickets,
 )
 
@@ -144,9 +145,11 @@ def ticket(world: World, program: Program) -> Iterator[Claim]:
     for row in stored_tickets(world.folder):
         tickets.setdefault(row.owner, []).append((row.subject, row.text))
     carols = [("The printer is on fire", "Please help.\n")]
-    yield equal("Carol's mail makes one ticket", tickets.get(CAROL), carols)
+    made = tickets.get(CAROL)
+    yield equal("Carol's mail makes one ticket", made, carols, shows=opened(world, CAROL))
     daves = [("Café closed?", "Is the Café closed?\n")]
-    yield equal("Dave's ticket is readable", tickets.get(DAVE), daves)
+    made = tickets.get(DAVE)
+    yield equal("Dave's ticket is readable", made, daves, shows=opened(world, DAVE))
     answers = world.mail.inbox(CAROL)
     subjects = [re.sub(r" \[#\d+\]$", "", mail.subject) for mail in answers]
     yield equal(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from scenarios.play import Claim, Program, equal, holds
+from scenarios.play import Claim, Program, equal, holds, told
 from scenarios.processing.tickets import scenario
 from scenarios.processing.tickets_samples import (
     CAROL,
@@ -14,6 +14,7 @@ from scenarios.processing.tickets_samples import (
     TICKETS,
     close_tickets,
     customer_mail,
+    opened,
     stored_responses,
     stored_tickets,
 )
@@ -43,9 +44,15 @@ def answer_fails(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(250)
     program(supervised=True)
     owners = [ticket.owner for ticket in stored_tickets(world.folder)]
-    yield equal("Carol's mail makes one ticket", owners.count(CAROL), 1)
-    yield equal("Carol gets one answer", len(world.mail.inbox(CAROL)), 1)
-    yield equal("Dave's mail, which came later, makes one, too", owners.count(DAVE), 1)
+    yield equal("Carol's mail makes one ticket", owners.count(CAROL), 1, shows=opened(world, CAROL))
+    answers = world.mail.inbox(CAROL)
+    yield equal("Carol gets one answer", len(answers), 1, shows=answers)
+    yield equal(
+        "Dave's mail, which came later, makes one, too",
+        owners.count(DAVE),
+        1,
+        shows=opened(world, DAVE),
+    )
 
 
 @scenario.act("ticket-session-broken")
@@ -64,8 +71,9 @@ def session_broken(world: World, program: Program) -> Iterator[Claim]:
     program(supervised=True)
     found = [(ticket.owner, ticket.subject) for ticket in stored_tickets(world.folder)]
     carols = found.count((CAROL, "The printer is on fire"))
-    yield equal("Carol's mail makes one ticket", carols, 1)
-    yield equal("a mail with a long line makes one, too", found.count((DAVE, "A long line")), 1)
+    yield equal("Carol's mail makes one ticket", carols, 1, shows=opened(world, CAROL))
+    longs = found.count((DAVE, "A long line"))
+    yield equal("a mail with a long line makes one, too", longs, 1, shows=opened(world, DAVE)[:1])
     broken = [record.session for record in world.records if "delay" in str(record.fault)]
     verbs = [record.verb for record in world.records if record.session in broken]
     ends = verbs[verbs.index("RETR") + 1 :] if "RETR" in verbs else verbs
@@ -101,12 +109,20 @@ def threads(world: World, program: Program) -> Iterator[Claim]:
     number = carols[0].id if carols else 0
     found = [(response.ticket, response.new_text) for response in responses]
     wanted = [(number, "Water did not help.\n"), (number, "Please help.\n")]
-    yield equal("Carol's replies are responses to her ticket", found, wanted)
+    replies = told(world, "response ")
+    yield equal("Carol's replies are responses to her ticket", found, wanted, shows=replies)
     whole = [response.text for response in responses[:1]]
-    yield holds("a reply is kept with what it quotes", "> Ticket: #1" in str(whole), whole)
-    yield equal("her reply opens the ticket again", [ticket.closed for ticket in carols], [0])
+    quoted = "> Ticket: #1" in str(whole)
+    yield holds("a reply is kept with what it quotes", quoted, whole, shows=replies[:1])
+    closed = [ticket.closed for ticket in carols]
+    yield equal("her reply opens the ticket again", closed, [0], shows=replies[1:])
     strangers = [ticket.owner for ticket in tickets if ticket.owner.endswith("@evil.example")]
-    yield equal("strangers get tickets of their own", strangers, [EVE, MALLORY])
+    yield equal(
+        "strangers get tickets of their own",
+        strangers,
+        [EVE, MALLORY],
+        shows=[*opened(world, EVE), *opened(world, MALLORY)],
+    )
     yield equal(
         "a reply is not acknowledged",
         len(world.mail.inbox(CAROL)),
@@ -140,4 +156,4 @@ def template(world: World, program: Program) -> Iterator[Claim]:
     )
     tickets = stored_tickets(world.folder)
     subjects = [ticket.subject for ticket in tickets if ticket.owner == CAROL]
-    yield equal("both tickets are kept", subjects, ["One", "Two"])
+    yield equal("both tickets are kept", subjects, ["One", "Two"], shows=opened(world, CAROL))

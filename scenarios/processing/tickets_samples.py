@@ -6,7 +6,13 @@ import contextlib
 import hashlib
 import sqlite3
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from scenarios.play import told
+
+if TYPE_CHECKING:
+    from fakes import World
+    from fakes.host import Event
 
 TICKETS = "tickets@yourco.test"
 CAROL, DAVE = "carol@customer.test", "dave@customer.test"
@@ -56,6 +62,11 @@ class StoredResponse(NamedTuple):
     ticket: int
     text: str
     new_text: str
+
+
+def opened(world: World, owner: str) -> list[Event]:
+    """The log lines about tickets that were opened for a customer, as evidence."""
+    return [event for event in told(world, "ticket ") if event.text.endswith(f"sender={owner}")]
 
 
 def stored_tickets(folder: Path) -> list[StoredTicket]:

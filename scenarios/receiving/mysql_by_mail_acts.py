@@ -14,6 +14,7 @@ from scenarios.receiving.mysql_by_mail_samples import ADMINS, INBOX, RESTART, SE
 
 if TYPE_CHECKING:
     from fakes import World
+    from fakes.host import Event
 
 JEREMY = "Jeremy <jeremy@yourco.test>"
 EVE = "eve@evil.example"
@@ -41,8 +42,13 @@ MAILS: dict[str, tuple[bytes, bool]] = {
 def restarts(world: World) -> list[float]:
     """When MySQL was restarted, in seconds since the start."""
     began = world.clock.now() - world.clock.elapsed
+    return [event.at - began for event in restarted(world)]
+
+
+def restarted(world: World) -> list[Event]:
+    """The restarts of MySQL, as evidence."""
     runs = f"runs: {' '.join(RESTART)}"
-    return [event.at - began for event in world.events if event.text == runs]
+    return [event for event in world.events if event.text == runs]
 
 
 def refusals(world: World) -> list[str]:
@@ -67,10 +73,10 @@ def regex(world: World, program: Program) -> Iterator[Claim]:
         world.clock.at(120 * number + 15, partial(world.mail.deliver, INBOX, mail))
     world.clock.until(120 * len(MAILS))
     program()
-    obeyed = {int(at - 15) // 120 for at in restarts(world)}
+    runs = dict(zip((int(at - 15) // 120 for at in restarts(world)), restarted(world), strict=True))
     for number, (name, (_, is_command)) in enumerate(MAILS.items()):
         claim = f"obeyed: {name}" if is_command else f"not obeyed: {name}"
-        yield equal(claim, number in obeyed, is_command)
+        yield equal(claim, number in runs, is_command, shows=runs.get(number, ()))
 
 
 @scenario.act("mysql-cut-before-quit")
@@ -80,7 +86,7 @@ def cut_before_quit(world: World, program: Program) -> Iterator[Claim]:
     world.mail.deliver(INBOX, request(sender=JEREMY))
     world.clock.until(150)
     program(supervised=True)
-    yield equal("MySQL is restarted once", world.host.ran, [RESTART])
+    yield equal("MySQL is restarted once", world.host.ran, [RESTART], shows=restarted(world))
     yield equal("the maildrop is empty", world.mail.inbox(SENDER), [])
 
 
@@ -106,7 +112,7 @@ def forged(world: World, program: Program) -> Iterator[Claim]:
     logged = reasons["wrong inbox"] >= 2 and reasons["a stranger"] >= 5
     yield holds("each refusal is logged", logged, reasons, shows=told(world, "refused"))
     kept = sorted(path.name for path in (world.folder / "mysql-by-mail.refused").glob("*.eml"))
-    yield holds("each refused mail is kept", len(kept) >= 7, kept)
+    yield holds("each refused mail is kept", len(kept) >= 7, kept, shows=told(world, "refused"))
     alarm = (["michael@yourco.test"], "Commands were refused on db1.yourco.test")
     yield equal(
         "the owner is notified once",
@@ -140,7 +146,7 @@ def receipt(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(500, lambda: world.mail.deliver(INBOX, request("Restart MySQ", JEREMY)))
     world.clock.until(700)
     program()
-    yield equal("MySQL is restarted once", world.host.ran.count(RESTART), 1)
+    yield equal("MySQL is restarted once", world.host.ran.count(RESTART), 1, shows=restarted(world))
     mails = world.mail.inbox(ADMINS[0])
     texts = [mail.text.replace("\r\n", "\n") for mail in mails]
     yield equal("each command gets one receipt", len(mails), 3, shows=mails)
@@ -207,7 +213,7 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
         world.clock.at(at, partial(world.mail.deliver, INBOX, mail, sender=envelope))
     world.clock.until(400)
     program()
-    yield equal("MySQL is restarted once", len(world.host.ran), 1)
+    yield equal("MySQL is restarted once", len(world.host.ran), 1, shows=restarted(world))
     recipients = [to for to, _ in sent(world)]
     yield equal(
         "one receipt is sent",
@@ -221,7 +227,9 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
         for mail in world.mail.messages
         if re.search("^Undelivered Mail", mail.subject) and not mail.envelope.sender
     ]
-    yield equal("the bounce of the receipt arrives, and another one", len(returned), 2)
+    yield equal(
+        "the bounce of the receipt arrives, and another one", len(returned), 2, shows=returned
+    )
     marked = {event.text for event in world.events if event.text.startswith("unreachable")}
     jeremy = {"unreachable who=jeremy@yourco.test"}
     yield equal(

@@ -26,10 +26,12 @@ def mail_down(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(180, lambda: world.open_port("smtp"))
     world.clock.until(600)
     code = program()
-    yield equal("the monitor goes on while the mail server is down", code, 1)
+    yield equal(
+        "the monitor goes on while the mail server is down", code, 1, shows=world.mail.messages
+    )
     subjects = {admin: [mail.subject for mail in world.mail.inbox(admin)] for admin in ADMINS}
     wanted = {admin: [DOWN] for admin in ADMINS}
-    yield equal("each administrator gets one mail", subjects, wanted)
+    yield equal("each administrator gets one mail", subjects, wanted, shows=world.mail.messages)
 
 
 @scenario.act("apache-lookalikes")
@@ -45,7 +47,9 @@ def lookalikes(world: World, program: Program) -> Iterator[Claim]:
     at = [event.at - began for event in world.events if event.text == "** Process is down"]
     yield equal("apachetop does not count as Apache", at[:1], [65])
     subjects = [mail.subject for mail in world.mail.messages]
-    yield equal("httpd counts as Apache", (code, subjects), (0, [DOWN, UP]))
+    yield equal(
+        "httpd counts as Apache", (code, subjects), (0, [DOWN, UP]), shows=world.mail.messages
+    )
 
 
 @scenario.act("apache-crash-cron", book=False)
