@@ -68,3 +68,17 @@ def test_nothing_sticks_out_of_a_narrow_window(page: Page, tmp_path: Path) -> No
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto((tmp_path / "ticket-by-mail" / "report.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_on_paper_nothing_is_dark_or_cut_off(page: Page, tmp_path: Path) -> None:
+    assert main(["report", "tickets", "--act", "ticket-by-mail", "--out", str(tmp_path)]) == 0
+    page.set_viewport_size({"width": 1047, "height": 718})  # A4, less the margins
+    page.emulate_media(media="print", color_scheme="dark")
+    page.goto((tmp_path / "ticket-by-mail" / "report.html").as_uri())
+    body = page.locator("body").evaluate("one => getComputedStyle(one).backgroundColor")
+    assert min(map(int, re.findall(r"\d+", body))) > 240
+    for lanes in page.locator(".lanes").all():
+        shown, whole = lanes.evaluate("one => [one.clientWidth, one.scrollWidth]")
+        assert whole <= shown
+        clipped = lanes.evaluate("one => one.scrollHeight > one.clientHeight + 1")
+        assert not clipped, "all of it is on the paper, not only what fits on a screen"

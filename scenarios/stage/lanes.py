@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from scenarios.stage.beats import PROGRAM, SERVERS, Beat, lanes
 from scenarios.stage.markup import Markup, tag
 
-LETTER = 6.8  # pixels of a letter, rather too many than too few
+LETTER = 7.6  # pixels of a letter, rather too many than too few
 LINE = 17  # pixels between two lines of text
 MARGIN = 70  # pixels left of the first lane
 NOTE = 330  # pixels that a note may take, right of its lane
@@ -60,7 +60,7 @@ class Lanes:
             for number, line in enumerate(lines)
         ]
         height = 9 + LINE * max(map(len, split.values()))
-        return tag("svg", names, width=self.width, height=height, aria_hidden="true")
+        return tag("svg", names, aria_hidden="true", **self._size(height))
 
     def row(self, beat: Beat) -> Markup:
         """Returns the picture of a beat: an arrow if something is sent, else a note in a lane."""
@@ -73,8 +73,11 @@ class Lanes:
         label = (
             f"{stamp(beat)} {beat.source}{' to ' if beat.target else ''}{beat.target}: {beat.text}"
         )
-        size = {"width": self.width, "height": height}
-        return tag("svg", verticals, shapes, role="img", aria_label=label, **size)
+        return tag("svg", verticals, shapes, role="img", aria_label=label, **self._size(height))
+
+    def _size(self, height: int) -> dict[str, object]:
+        """The size of a row; with a viewBox, so that paper can make it smaller."""
+        return {"width": self.width, "height": height, "viewBox": f"0 0 {self.width} {height}"}
 
     def _arrow(self, beat: Beat) -> tuple[list[Markup], int]:
         start, end = self.x(beat.source), self.x(beat.target)
