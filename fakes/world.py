@@ -11,6 +11,7 @@ it. With `rehearsal=True`, time is simulated and each run is the same byte for b
 
 from __future__ import annotations
 
+import copy
 import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -232,7 +233,7 @@ class World:
     @property
     def settings(self) -> dict[str, Any]:
         """What a settings file for this world would hold, for the account of the program."""
-        settings: dict[str, Any] = {"scenario": dict(self.config.scenario)}
+        settings: dict[str, Any] = {"scenario": copy.deepcopy(self.config.scenario)}
         timeout = 30 if self.rehearsal else 2  # seconds; in real time a test should fail soon
         for server in self.servers.values():
             host, port = self.address(server.ports[0].name)

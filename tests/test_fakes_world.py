@@ -353,3 +353,10 @@ def test_without_records_a_world_serves_the_same_and_watches_events_only() -> No
         world.mail.wait_for(subject="hi")
         world.tell("world", "something happened")
     assert [type(one) for one in seen] == [Event]
+
+
+def test_who_changes_the_settings_does_not_change_the_configuration() -> None:
+    config = {"servers": ["smtp"], "scenario": {"greet": {"text": "Hello"}}}
+    with World(config, rehearsal=True) as world:
+        world.settings["scenario"]["greet"]["text"] = "Bye"
+        assert world.settings["scenario"] == {"greet": {"text": "Hello"}}
