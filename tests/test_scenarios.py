@@ -63,7 +63,7 @@ def test_every_claim_of_every_act_holds(page: Page, act: Act) -> None:
 # What has not happened, and how a program ends, has no arrow in the picture: such a claim is about
 # everything until it is made. These are the words of the claims that say so.
 ABSENCE = re.compile(
-    r"\b(no|not|nothing|nobody|never|without|none|empty|ignored|only|exits?|exit code)\b"
+    r"\b(no|not|neither|nothing|nobody|never|without|none|empty|ignored|only|exits?|exit code)\b"
 )
 
 

@@ -122,7 +122,9 @@ def trap(world: World, program: Program) -> Iterator[Claim]:
     yield equal("each mail is in the text file", begins, envelopes, shows=sent(world, "."))
     texts = [line for line in lines if line == "It is on its way."]
     ends = [line for line in lines if line == "* Message ends"]
-    yield equal("each of them as a whole", (len(texts), len(ends)), (2, 3))
+    yield equal(
+        "each of them as a whole", (len(texts), len(ends)), (2, 3), shows=world.mail.messages
+    )
     yield equal("nothing leaves", [mail.envelope.to for mail in world.mail.relayed], [])
     said = [f"{address}: trapped" for address in CUSTOMERS]
     yield equal("the program finds them over POP3", (code, world.said), (0, said), world.said)

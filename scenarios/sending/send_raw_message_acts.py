@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from scenarios.play import Claim, Program, equal, holds, told
+from scenarios.play import Claim, Program, ends, equal, holds, told
 from scenarios.sending.send_raw_message import FRIEND, ODD, TEACHER, scenario, written
 
 if TYPE_CHECKING:
@@ -38,9 +38,19 @@ def repaired(world: World, program: Program) -> Iterator[Claim]:
     yield equal("each repair is reported", world.said[:6], said, world.said[:6])
     arrived = b"".join(mail.raw for mail in world.mail.messages)
     date = b"Date: Mon, 05 Jan 2026 00:00:00 +0000\r\nMessage-ID: <"
-    yield holds("Date and Message-ID are at the top", arrived.startswith(date), arrived)
+    yield holds(
+        "Date and Message-ID are at the top",
+        arrived.startswith(date),
+        arrived,
+        shows=world.mail.messages,
+    )
     rest = b"@desk.yourco.test>\r\nFrom: a@x.test\r\n\r\n.\r\nhi\r\n"
-    yield holds("Bcc is removed, and the rest kept", arrived.endswith(rest), arrived)
+    yield holds(
+        "Bcc is removed, and the rest kept",
+        arrived.endswith(rest),
+        arrived,
+        shows=world.mail.messages,
+    )
     to = [mail.envelope.to for mail in world.mail.messages]
     yield equal("nobody is added to the envelope", to, [[TEACHER, FRIEND]], world.mail.messages)
 
@@ -67,9 +77,14 @@ def old_server(world: World, program: Program) -> Iterator[Claim]:
     codes = [program(scenario={"send-raw-message": {"file": written(world, ODD)}})]
     big = HEAD + ID + b"\r\n" + b"a long text\r\n" * 50
     codes.append(program(scenario={"send-raw-message": {"file": written(world, big)}}))
-    yield equal("both are refused", codes, [4, 4])
-    first = [event.text for event in told(world, "ends")]
-    yield holds("the first for its bytes beyond ASCII", "lacks 8BITMIME" in str(first), first)
+    yield equal("both are refused", codes, [4, 4], shows=[*ends(world), *world.said])
+    first = [event.text for event in ends(world)]
+    yield holds(
+        "the first for its bytes beyond ASCII",
+        "lacks 8BITMIME" in str(first),
+        first,
+        shows=ends(world),
+    )
     why = f"accepts at most 600 bytes, the message has {len(big)}"
     yield holds("the second for its size", why in str(world.said), world.said, shows=world.said)
     yield equal("neither is sent", [mail.raw for mail in world.mail.messages], [])

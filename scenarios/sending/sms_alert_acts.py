@@ -33,15 +33,27 @@ def long(world: World, program: Program) -> Iterator[Claim]:
     texts = received(world, ANN)
     start = 'db1 FAILED: Größe von "[/home]" ? 98 % - naive users, ? by ?: please clean'
     first = "".join(texts[:1])
-    yield holds("other characters become similar ones", first.startswith(start), first)
-    yield holds("a long text is cut, with a mark", first.endswith("..."), first)
+    yield holds(
+        "other characters become similar ones",
+        first.startswith(start),
+        first,
+        shows=world.mail.messages,
+    )
+    yield holds(
+        "a long text is cut, with a mark", first.endswith("..."), first, shows=world.mail.messages
+    )
     numbers = [text[:4] for text in texts[1:]]
     yield equal("or split into numbered texts", numbers, ["1/2 ", "2/2 "], world.mail.messages)
     whole = " ".join(text[4:] for text in texts[1:])
     wanted = sms.plain(f"db1 FAILED: {OUTPUT}").strip()
     yield equal("whose parts are the whole text", whole, wanted, shows=world.mail.messages)
     sizes = [sms.size(text) for text in texts]
-    yield holds("brackets count two, and all fit", max(sizes, default=161) <= 160, sizes)
+    yield holds(
+        "brackets count two, and all fit",
+        max(sizes, default=161) <= 160,
+        sizes,
+        shows=world.mail.messages,
+    )
 
 
 @scenario.act("sms-alert-carriers")
@@ -72,7 +84,9 @@ def gateway_closes(world: World, program: Program) -> Iterator[Claim]:
     named = len(log) == 1 and f"to={ANN}" in log[0] and "This service has ended" in log[0]
     yield holds("the log says so, once", named, log, shows=told(world, "text-refused"))
     got = received(world, BOB)
-    yield equal("the other phone gets its text", got, ["db1 FAILED: no answer"])
+    yield equal(
+        "the other phone gets its text", got, ["db1 FAILED: no answer"], shows=world.mail.messages
+    )
 
 
 @scenario.act("sms-alert-limit", scenario={"sms-alert": {"confirm": 1, "per_hour": 3}})
@@ -92,5 +106,8 @@ def limit(world: World, program: Program) -> Iterator[Claim]:
     fails(world, "load 13")()
     program(once=True)
     yield equal(
-        "an hour later there is room again", received(world, ANN)[3:], ["db1 FAILED: load 13"]
+        "an hour later there is room again",
+        received(world, ANN)[3:],
+        ["db1 FAILED: load 13"],
+        shows=world.mail.messages[-1:],
     )

@@ -150,4 +150,9 @@ def by_hand(world: World, program: Program) -> Iterator[Claim]:
         shows=world.mail.messages,
     )
     last = [line[:9] for line in world.said[-1:]]
-    yield equal("the program reports that it is sent", (code, last), (0, ["sent: 250"]))
+    yield equal(
+        "the program reports that it is sent",
+        (code, last),
+        (0, ["sent: 250"]),
+        shows=world.said[-1:],
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from scenarios.play import Claim, Program, equal, holds, sent, told
+from scenarios.play import Claim, Program, ends, equal, holds, sent, told
 from scenarios.sending.smtp_by_socket import FRIEND, STUDENT, TEACHER, scenario
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ def old_server(world: World, program: Program) -> Iterator[Claim]:
     code = program()
     error = world.events[-1].text
     wanted = "ends with exit code 5: Unknown: .: the server closed the connection"
-    yield equal("a connection that is lost after the dot is reported", error, wanted)
+    yield equal(
+        "a connection that is lost after the dot is reported", error, wanted, shows=ends(world)[-1:]
+    )
     world.faults.arm("smtp DATA hang up before times 1")
-    yield equal("one that is lost before it is, too", program(), 3)
+    code = program()
+    yield equal("one that is lost before it is, too", code, 3, shows=ends(world)[-1:])
