@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -66,7 +67,7 @@ def section(path: Path) -> str:
 
 def _source_docstring(path: Path) -> str:
     try:
-        return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        return _docstring(path.read_text("utf-8"))
     except SyntaxError as error:
         raise PageError(path, f"line {error.lineno}: {error.msg}; correct the Python") from None
     except UnicodeDecodeError:
@@ -75,6 +76,11 @@ def _source_docstring(path: Path) -> str:
         raise PageError(path, f"{error}; correct the Python") from None
     except OSError as error:
         raise PageError(path, f"cannot be read: {error.strerror}; make it readable") from None
+
+
+@functools.cache  # a test plays many commands in one process, and each reads all pages
+def _docstring(source: str) -> str:
+    return ast.get_docstring(ast.parse(source)) or ""
 
 
 def _facts(path: Path, lines: list[str]) -> tuple[str, tuple[str, ...]]:

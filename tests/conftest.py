@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import math
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -54,16 +56,20 @@ _put_temporary_folders_into_memory()
 # ── the time of a test ───────────────────────────────────────────────────────
 
 LONGEST_TEST = 600.0  # seconds; on a busy machine, the longest tests of all take a tenth of it
+LEEWAY = 10.0  # seconds by which a test may be ended too late
 STDERR = pytest.StashKey[int]()
+WATCHED_SINCE = pytest.StashKey[float]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keeps a way to the terminal: while a test runs, its stderr is captured."""
     config.stash[STDERR] = os.dup(2)
+    config.stash[WATCHED_SINCE] = -math.inf
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Closes what `pytest_configure` has opened."""
+    """Closes what `pytest_configure` has opened, and ends the watch over the last test."""
+    faulthandler.cancel_dump_traceback_later()
     os.close(config.stash[STDERR])
 
 
@@ -75,11 +81,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     also end it. Nothing gentler is sure to work: a test may hang in C, or in any thread. A process
     of pytest-xdist that ends in this way is replaced, and its test is reported as failed.
     """
-    faulthandler.dump_traceback_later(LONGEST_TEST, exit=True, file=item.config.stash[STDERR])
-    try:
-        return (yield)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    stash, now = item.config.stash, time.monotonic()
+    # Each watch is a thread. To start and to end one takes as long as a quick test, so it goes on
+    # through the tests that follow.
+    if now - stash[WATCHED_SINCE] > LEEWAY:
+        stash[WATCHED_SINCE] = now
+        faulthandler.dump_traceback_later(LONGEST_TEST + LEEWAY, exit=True, file=stash[STDERR])
+    return (yield)
 
 
 # ── collection ───────────────────────────────────────────────────────────────
@@ -89,12 +97,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_collection() -> Generator[None, object, object]:
     """Collects no garbage while tests are collected: looking for it takes a sixth of that time.
 
-    Each process of pytest-xdist collects all tests, and nearly all that is made lives on.
+    Each process of pytest-xdist collects all tests, and nearly all that is made lives on. So it is
+    left out when garbage is looked for while the tests run, too.
     """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
 
 

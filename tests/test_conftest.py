@@ -22,7 +22,7 @@ def test_a_test_that_hangs_ends_the_process_and_shows_where(
     pytester.makeconftest(
         "from tests import conftest\n"
         "from tests.conftest import pytest_configure, pytest_runtest_protocol\n"
-        "conftest.LONGEST_TEST = 0.1\n"
+        "conftest.LONGEST_TEST, conftest.LEEWAY = 0.1, 0.0\n"
     )
     pytester.makepyfile(HUNG)
     done = pytester.runpytest_subprocess("-p", "no:fakes", "-p", "no:xdist")

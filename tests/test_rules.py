@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -63,47 +64,73 @@ FORBIDDEN_IN_CORES = {
 FORBIDDEN_IN_COMMS = {"random", "uuid", "secrets"}
 
 
-@functools.cache
-def parsed(path: Path) -> ast.Module:
-    """Returns the syntax tree of a file."""
-    return ast.parse(path.read_text("utf-8"))
+@dataclass
+class Function:
+    """A function or a method: whether it asserts or raises, and the names of what it calls."""
+
+    name: str
+    checks: bool = False
+    calls: set[str] = field(default_factory=set)
 
 
-@functools.cache
-def nodes(path: Path) -> list[ast.AST]:
-    """Returns all nodes of a file. Walking through the trees is most of the work of this file."""
-    return list(ast.walk(parsed(path)))
+@dataclass
+class Source:
+    """What the rules want to know of a file.
 
-
-@functools.cache
-def imports(path: Path) -> list[tuple[str, bool]]:
-    """Returns each import of a file: the module, and whether it is at the top level of the file.
-
-    Imports for type checkers only are left out.
+    Each file is parsed once, and its tree is not kept: all trees together are a million objects,
+    among which garbage would be looked for during all later tests.
     """
-    return list(_imports(path))
+
+    imports: list[tuple[str, bool]] = field(default_factory=list)  # module, is it at the top level
+    functions: list[Function] = field(default_factory=list)
+    writes: list[tuple[int, str]] = field(default_factory=list)  # line, newline= of write_text()
 
 
-def _imports(path: Path) -> Iterator[tuple[str, bool]]:
-    tree = parsed(path)
-    top_level = {id(node) for node in tree.body}
-    typing_only = {
-        id(inner)
-        for node in nodes(path)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in nodes(path):
-        if not isinstance(node, ast.Import | ast.ImportFrom) or id(node) in typing_only:
-            continue
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in top_level) for alias in node.names)
-        else:
-            module = str(node.module)
-            names = [module]
-            if module in FOLDERS:  # `from comms import smtp` imports the module comms.smtp
-                names = [f"{module}.{alias.name}" for alias in node.names]
-            yield from ((name, id(node) in top_level) for name in names)
+@functools.cache
+def source(path: Path) -> Source:
+    """Reads a file. Imports for type checkers only are left out."""
+    found = Source()
+    tree = ast.parse(path.read_text("utf-8"))
+    waiting: list[tuple[ast.AST, tuple[Function, ...]]] = [(tree, ())]
+    top_level, typing_only = {id(node) for node in tree.body}, set[int]()
+    while waiting:
+        node, within = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            within = (*within, Function(node.name))
+            found.functions.append(within[-1])
+        elif isinstance(node, ast.Assert | ast.Raise):
+            for function in within:
+                function.checks = True
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+            is_method = isinstance(node.func, ast.Attribute)
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            for function in within:
+                function.calls.add(name)
+            if is_method and name == "write_text":
+                newlines = [
+                    ast.unparse(word.value) for word in node.keywords if word.arg == "newline"
+                ]
+                found.writes.append((node.lineno, "".join(newlines)))
+        elif isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in typing_only:
+            found.imports += ((name, id(node) in top_level) for name in _imported(node))
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            typing_only.update(map(id, ast.walk(node)))
+        waiting += ((child, within) for child in ast.iter_child_nodes(node))
+    return found
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    names = [alias.name for alias in node.names]
+    if isinstance(node, ast.Import):
+        return names
+    module = str(node.module)
+    # `from comms import smtp` imports the module comms.smtp
+    return [f"{module}.{name}" for name in names] if module in FOLDERS else [module]
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Returns each import of a file: the module, and whether it is at the top level of the file."""
+    return source(path).imports
 
 
 def files(*folders: str) -> list[Path]:
@@ -224,12 +251,9 @@ def test_nothing_sleeps() -> None:
 
 
 def test_what_is_written_has_the_same_line_ends_on_every_platform() -> None:
-    for room in ("comms", "fakes", "scenarios"):
-        for path in sorted((ROOT / room).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".write_text"):
-                    keywords = {word.arg: ast.unparse(word.value) for word in node.keywords}
-                    assert keywords.get("newline") == r"'\n'", f"{path}:{node.lineno}"
+    for path in files("comms", "fakes", "scenarios"):
+        for line, newline in source(path).writes:
+            assert newline == r"'\n'", f"{path}:{line}"
 
 
 def test_book_does_not_use_the_modules_in_which_its_faults_are_mended() -> None:
@@ -255,26 +279,12 @@ TESTS = sorted((ROOT / "tests").glob("test_*.py"))
 PLAYERS = {"play_on_core", "play_on_socket"}
 
 
-@functools.cache
-def facts(function: ast.AST) -> tuple[bool, frozenset[str]]:
-    """Returns whether a function asserts or raises, and the names of what it calls."""
-    nodes = list(ast.walk(function))
-    calls = (node.func for node in nodes if isinstance(node, ast.Call))
-    names = (
-        call.attr if isinstance(call, ast.Attribute) else call.id
-        for call in calls
-        if isinstance(call, ast.Attribute | ast.Name)
-    )
-    return any(isinstance(node, ast.Assert | ast.Raise) for node in nodes), frozenset(names)
-
-
-def has_check(function: ast.AST, helpers: set[str]) -> bool:
+def has_check(function: Function, helpers: set[str]) -> bool:
     """Returns whether a function can fail: it asserts, raises, or calls a helper that does."""
-    checks, calls = facts(function)
     return (
-        checks
-        or not calls.isdisjoint(helpers | {"raises", "fail"})
-        or any(name.startswith("assert_") for name in calls)
+        function.checks
+        or not function.calls.isdisjoint(helpers | {"raises", "fail"})
+        or any(name.startswith("assert_") for name in function.calls)
     )
 
 
@@ -287,7 +297,7 @@ def checking_functions(path: Path) -> set[str]:
         # `from tests.linechat import LineChat`, `from tests import linechat`
         if package == "tests" and (path.parent / f"{name}.py").exists():
             found |= checking_functions(path.parent / f"{name}.py")
-    functions = functions_of(path)
+    functions = source(path).functions
     before = -1
     while len(found) > before:  # a helper may call a helper
         before = len(found)
@@ -295,19 +305,12 @@ def checking_functions(path: Path) -> set[str]:
     return found
 
 
-@functools.cache
-def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Returns the functions and methods of a file."""
-    either = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [node for node in nodes(path) if isinstance(node, either)]
-
-
 def test_every_test_checks_something() -> None:
     # A test that only runs code passes whatever the code returns.
     assert none_of(
         f"{named(path)}: {function.name}: assert what must hold after the last line"
         for path in TESTS
-        for function in functions_of(path)
+        for function in source(path).functions
         if function.name.startswith("test_") and function.name not in checking_functions(path)
     )
 
@@ -346,7 +349,7 @@ TESTED_WITH_OTHERS = {
 
 def modules(*folders: str) -> list[Path]:
     """Returns the modules of these folders that define functions."""
-    return [path for path in files(*folders) if functions_of(path)]
+    return [path for path in files(*folders) if source(path).functions]
 
 
 def test_every_module_has_a_test_file_of_its_name() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import functools
 import importlib
 import math
 import socket
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,15 @@ PAGES = catalogue.pages()
 SERVERS = {"SMTP": "smtp", "POP3": "pop3", "XMPP": "xmpp", "TOC": "toc"}
 
 
-def example(page: Page) -> dict[str, Any]:
+def example(page: Page) -> Mapping[str, Any]:
     """The settings that the page's docstring shows."""
-    doc = ast.get_docstring(ast.parse(page.path.read_text("utf-8"))) or ""
-    heading = f"[scenario.{page.name}]\n"
-    return tomllib.loads(doc.partition(heading)[2].partition("\n\n")[0])
+    return _example(page.path, page.name)
+
+
+@functools.cache
+def _example(path: Path, name: str) -> Mapping[str, Any]:
+    doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    return tomllib.loads(doc.partition(f"[scenario.{name}]\n")[2].partition("\n\n")[0])
 
 
 SETTINGS = [(page, key) for page in PAGES for key in example(page)]
