@@ -285,8 +285,7 @@ def killed(at: int, folder: Path) -> tuple[int | None, list[str]]:
         world.mail.deliver(INBOX, STRANGER)
         table = live(world, folder)
         steps = drills.killed(at, MODULE, table, folder)
-        for _ in range(2):
-            drills.killed(0, MODULE, table, folder)
+        drills.start_again(MODULE, table, folder)
         found = settled(world, folder)
         holds(found)
     return steps, found[2]
@@ -327,8 +326,7 @@ def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
             codes[code] += 1
             before = len(list((folder / "started").iterdir()))
             assert before <= 1
-            for _ in range(2):
-                drills.killed(0, MODULE, table, folder)
+            drills.start_again(MODULE, table, folder)
             holds(settled(world, folder))
         if code == 0:
             break
@@ -365,8 +363,7 @@ def test_two_instances_at_once_run_each_command_once(tmp_path: Path) -> None:
         table = live(world, tmp_path)
         codes = drills.together(4, MODULE, table, tmp_path)
         assert 0 in codes and set(codes) <= {0, StateError.exit_code}, codes
-        for _ in range(2):
-            drills.killed(0, MODULE, table, tmp_path)
+        drills.start_again(MODULE, table, tmp_path)
         assert len(list((tmp_path / "started").iterdir())) == 5
         assert len(world.mail.inbox(ADMINS[0])) == 5
 

@@ -527,8 +527,7 @@ def killed(at: int, folder: Path) -> tuple[int | None, list[str]]:
     with World({**WORLD, "tls": "off"}) as world:
         world.mail.deliver(TICKETS, REQUEST)
         steps = drills.killed(at, MODULE, world.settings, folder)
-        for _ in range(2):
-            drills.killed(0, MODULE, world.settings, folder)
+        drills.start_again(MODULE, world.settings, folder)
         found = settled(world, folder)
         holds(found)
     return steps, found[2]
@@ -562,8 +561,7 @@ def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
             world.mail.deliver(TICKETS, REQUEST)
             code = drills.on_full_disk(room, MODULE, world.settings, folder)
             codes[code] += 1
-            for _ in range(2):
-                drills.killed(0, MODULE, world.settings, folder)
+            drills.start_again(MODULE, world.settings, folder)
             holds(settled(world, folder))
         if code == 0:
             break
