@@ -28,6 +28,7 @@ import inspect
 import itertools
 import math
 import operator
+import os
 import pkgutil
 import re
 import signal
@@ -50,6 +51,11 @@ LEAST = 0.000375  # seconds; what takes less counts as this
 WORTH = 0.002  # seconds; what takes less is not measured, but repeated with more input
 LONGEST = 0.3  # seconds; if a run takes longer, no larger input is tried
 FIRST, LARGEST = 250, 16_000  # characters: the sizes with which an attack is tried
+# CI searches thoroughly, on one Python version, as it tries more examples of Hypothesis there.
+# Elsewhere, units of a few characters are repeated about a thousand times at most: in a pattern, or
+# in a loop of Python, that is enough to see quadratic time.
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+ENOUGH, FEW = LARGEST if THOROUGH else 4_000, 3  # characters: of an attack, of a unit
 TINY = 4  # characters: where to begin if the first size takes far too long
 LIMIT = 250_000  # characters: a larger input is not tried
 
@@ -138,7 +144,7 @@ def factor(prepared: Prepared, size: int) -> float:
     return large / small
 
 
-def _suspicious(prepared: Prepared, enough: float) -> int:
+def _suspicious(prepared: Prepared, enough: float, largest: int = LARGEST) -> int:
     """Returns the size from which on an attack seems to cost too much; 0 if it seems harmless.
 
     Each attack is run in growing sizes, at least in two, until a run takes `enough` seconds.
@@ -146,7 +152,7 @@ def _suspicious(prepared: Prepared, enough: float) -> int:
     size, before = FIRST, _seconds(prepared(FIRST), 0.1)
     if math.isinf(before):
         return TINY
-    while size == FIRST or (size < LARGEST and before < enough):
+    while size == FIRST or (size < largest and before < enough):
         after = _seconds(prepared(4 * size), max(0.05, 30 * before))
         if after > max(6 * before, WORTH / 4):
             before = _best(prepared(size), 0.1, 3)
@@ -168,6 +174,7 @@ class Attack:
     unit: str
     end: str = ""
     enough: float = 0.003  # seconds after which no larger input is tried
+    largest: int = LARGEST  # characters beyond which none is tried
 
     def text(self, size: int) -> str:
         """Returns an attack with that many repeated characters."""
@@ -202,7 +209,7 @@ def slow_attack(target: Target) -> Slow | None:
             gc.collect(0)
             gc.disable()  # its cost depends on everything that is alive
             try:
-                size = _suspicious(prepared, attack.enough)
+                size = _suspicious(prepared, attack.enough, attack.largest)
                 factor = growth(prepared, size) if size else 0.0
                 if MOST < factor < math.inf:  # a second opinion
                     factor = min(factor, growth(prepared, size))
@@ -262,8 +269,9 @@ class Pattern:
         found: dict[Attack, None] = {}
         for preferred in dict.fromkeys([*"a 0", *itertools.islice(literals, 4)]):
             for prefix, unit in _units(parsed, "", preferred):
+                largest = ENOUGH if len(unit) <= FEW else LARGEST
                 for start, end in ((prefix, "\0"), (prefix, ""), ("", "")):
-                    found[Attack(start, unit, end)] = None
+                    found[Attack(start, unit, end, largest=largest)] = None
         return list(found)
 
     def runs(self, attack: Attack) -> Iterator[Prepared]:
@@ -549,7 +557,9 @@ class Parser:
         words = [word for word in _words(self.module) if len(word) <= 12]
         mentioned = {character for word in _words(self.module) for character in word}
         marks = [c for c in CHARACTERS if c in mentioned or self.kind]
-        forms = ("{}", "{}a ") if self.kind == "Mail" else ("{}", "{}a ", "a{}")
+        forms: tuple[str, ...] = ("{}", "{}a ", "a{}")
+        if self.kind == "Mail":  # it has many prefixes, and each attack takes long
+            forms = ("{}", "{}a ") if THOROUGH else ("{}",)
         shapes = (form.format(mark) for mark in marks for form in forms)
         units = list(dict.fromkeys([*PLAIN, *shapes, *words]))
         prefixes: tuple[str, ...] = ("",)
@@ -566,8 +576,13 @@ class Parser:
             )
         enough = 0.003 if self.kind else 0.001 if "._" in self.name else 0.0015
         thorough = [Attack("", unit, enough=0.02) for unit in ("a", " ", MARKS)]
-        others = itertools.product(prefixes, units)
-        return [*thorough, *(Attack(prefix, unit, enough=enough) for prefix, unit in others)]
+        others = []
+        for prefix, unit in itertools.product(prefixes, units):
+            # A single character as often as in the largest: what copies the rest of the text for
+            # each of them is quick, so it is seen there only.
+            largest = ENOUGH if 1 < len(unit) <= FEW else LARGEST
+            others.append(Attack(prefix, unit, enough=enough, largest=largest))
+        return [*thorough, *others]
 
     def runs(self, attack: Attack) -> Iterator[Prepared]:
         """Yields each way in which the attack can be used."""
