@@ -5,6 +5,7 @@ Programs (comms) and fakes meet only here, and in site.py for real time.
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,8 +51,12 @@ class Performance:
     counts: dict[str, int] = field(default_factory=dict)  # what else the scenario counts
     unmet: list[str] = field(default_factory=list)  # faults that nothing met
     met: bool = True  # whether any of the faults was met
-    transcript: str = ""
     tracebacks: list[str] = field(default_factory=list)  # of the program's own faults
+
+    @functools.cached_property
+    def transcript(self) -> str:
+        """The dialogues of all connections, written when it is asked for: only --out keeps it."""
+        return render(self.recording)
 
     @property
     def broken(self) -> list[str]:
@@ -163,7 +168,6 @@ def rehearse(
         performance.unmet = [str(fault) for fault in world.faults.unmet()]
         armed = len(world.faults.armed) + len(world.faults.drills)
         performance.met = len(performance.unmet) < armed
-        performance.transcript = render(performance.recording)
         # An unmet fault is reported in the performance, not raised when the world closes.
         world.faults.disarm()
     return performance

@@ -248,25 +248,37 @@ def test_a_name_that_leaves_no_room_for_a_text_is_refused(
             assert ims(peer) == [], length
 
 
-@pytest.mark.parametrize(
-    "lengths",
-    [
-        (1999, 2060, 4090, 8185, 8192),
-        pytest.param((*range(2000, 2060), 4080, 8184, 8186, 8191), marks=pytest.mark.slow),
-    ],
-    ids=["a few", "many"],
-)
+def arrives_complete(peer: Peer, client: Client, text: str) -> list[str]:
+    """Sends an IM; returns the pieces in which it has arrived."""
+    peer.session.received.clear()
+    assert client.send_im("bob", text)
+    pieces = [Html(piece).text for _, piece in ims(peer)]
+    assert "".join(pieces) == text
+    assert all(len(payload) <= COMMAND + 1 for _, payload in peer.session.received)
+    return pieces
+
+
 @pytest.mark.parametrize("character", ["x", "é", "€", '"', "<"])
-def test_an_im_of_any_length_arrives_complete(
-    peer: Peer, client: Client, character: str, lengths: tuple[int, ...]
+def test_an_im_of_any_length_arrives_complete(peer: Peer, client: Client, character: str) -> None:
+    client.connect()
+    for length in (1999, 2060, 8192):
+        arrives_complete(peer, client, character * length)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("character", ["x", "é", "€", '"', "<"])
+def test_an_im_that_just_fits_into_some_pieces_or_just_does_not_arrives_complete(
+    peer: Peer, client: Client, character: str
 ) -> None:
     client.connect()
-    for length in lengths:
-        peer.session.received.clear()
-        assert client.send_im("bob", character * length)
-        sent = [Html(text).text for _, text in ims(peer)]
-        assert "".join(sent) == character * length
-        assert all(len(payload) <= COMMAND + 1 for _, payload in peer.session.received)
+    full, *others = map(len, arrives_complete(peer, client, character * 8190))
+    assert others and set(others[:-1]) <= {full}, "all pieces but the last one are full"
+    for pieces in sorted({1, 2, 8190 // full}):
+        for length in range(pieces * full - 1, pieces * full + 2):
+            found = arrives_complete(peer, client, character * length)
+            assert len(found) == -(-length // full)
+    for length in (4080, 4090, 8184, 8185, 8186, 8191):
+        arrives_complete(peer, client, character * length)
 
 
 @pytest.mark.parametrize("excess", [-1, 0, 1, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ def _split_line(line: str, limit: int) -> Iterator[str]:
         # Count characters one by one: each may become several bytes, as a reference or escaped.
         size, fits = _size(""), 0
         while fits < len(line):
-            step = _size(html.escape(line[fits], quote=False)) - _size("")
+            step = _added(line[fits])
             if size + step > limit:
                 break
             size += step
@@ -105,6 +106,12 @@ def _split_line(line: str, limit: int) -> Iterator[str]:
         yield html.escape(line[:end], quote=False)
         line = line[end:].removeprefix(" ")
     yield html.escape(line, quote=False)
+
+
+@functools.lru_cache(1024)
+def _added(character: str) -> int:
+    """Returns the number of bytes that a character of plain text adds to an IM."""
+    return _size(html.escape(character, quote=False)) - _size("")
 
 
 def _size(marked: str) -> int:

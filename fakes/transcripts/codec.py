@@ -128,8 +128,11 @@ def unescaped(character: str) -> bytes:
 
 def escaped(raw: bytes, special: str = "") -> str:
     """Returns bytes as a transcript writes them; `special`: more characters to escape here."""
+    text = raw.decode("utf-8", "surrogateescape")
+    if text.isprintable() and not any(character in text for character in "\\" + special):
+        return text  # nearly all lines; the loop takes most of the time of writing a transcript
     written = ""
-    for character in raw.decode("utf-8", "surrogateescape"):
+    for character in text:
         if 0xDC80 <= ord(character) <= 0xDCFF:
             written += f"\\x{ord(character) - 0xDC00:02x}"
         elif character == "\\" or character in special:
@@ -145,5 +148,6 @@ def escaped(raw: bytes, special: str = "") -> str:
 
 def protected(written: str) -> str:
     """Escapes a parenthesis at the beginning, which would be an event, and a space at the end."""
-    written = re.sub(r" $", r"\\x20", written)
+    if written.endswith(" "):
+        written = written[:-1] + "\\x20"
     return "\\" + written if written.startswith("(") else written
