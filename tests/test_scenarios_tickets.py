@@ -467,7 +467,7 @@ def test_wherever_the_connection_is_cut_a_mail_is_one_ticket_with_at_most_one_an
     fault: str,
 ) -> None:
     played = play(
-        REQUEST, customer_mail("second", "dave@customer.test"), faults=(fault,), until=200
+        REQUEST, customer_mail("second", "dave@customer.test"), faults=(fault,), until=100
     )
     assert sorted(subject for _, subject, _ in played.tickets) == [
         "The printer is on fire",
