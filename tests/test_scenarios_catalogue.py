@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import importlib
 import io
@@ -49,15 +50,9 @@ def greeted(world, program):
 class Room:
     """A copy of the package `scenarios` with pages of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, without_pages: Path) -> None:
         self.folder = folder
-        room = folder / "scenarios"
-        for source in (*HERE.glob("*.py"), *(HERE / "stage").glob("*.py")):
-            place = room / source.relative_to(HERE)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, place)
-        (room / "sending").mkdir()
-        (room / "sending" / "__init__.py").touch()
+        shutil.copytree(without_pages, folder / "scenarios")
 
     def write(self, name: str, text: str) -> None:
         (self.folder / "scenarios" / "sending" / name).write_text(textwrap.dedent(text).lstrip())
@@ -71,6 +66,7 @@ class Room:
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(self.folder)
             patch.setattr(sys, "dont_write_bytecode", True)
+            patch.setattr(sys, "pycache_prefix", None)  # the copy has its bytecode with it
             for name in modules_of_scenarios():
                 patch.delitem(sys.modules, name)
             try:
@@ -99,9 +95,25 @@ def modules_of_scenarios() -> list[str]:
     return [name for name in sys.modules if name.partition(".")[0] == "scenarios"]
 
 
+@pytest.fixture(scope="module")
+def without_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package `scenarios` without its pages, compiled: that takes most of a command's time."""
+    package = tmp_path_factory.mktemp("package") / "scenarios"
+    for source in (*HERE.glob("*.py"), *(HERE / "stage").glob("*.py")):
+        place = package / source.relative_to(HERE)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, place)
+    (package / "sending").mkdir()
+    (package / "sending" / "__init__.py").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "pycache_prefix", None)
+        assert compileall.compile_dir(package, quiet=2)
+    return package
+
+
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    return Room(tmp_path)
+def room(tmp_path: Path, without_pages: Path) -> Room:
+    return Room(tmp_path, without_pages)
 
 
 def without(pattern: str, instead: str = "") -> str:

@@ -75,6 +75,7 @@ def test_the_commands_of_toc_are_those_of_the_legality_table(standards: Standard
             assert (row.status == "done") == (command in verbs), command
 
 
+@pytest.mark.slow  # the process reads every file again
 def test_the_command_line_prints_the_named_document_only() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.standards", "xep-30"],
