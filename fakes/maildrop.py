@@ -1,7 +1,7 @@
 """A mailbox as POP3 serves it: mails in order, each with a unique id that is never used again.
 
 What a session does costs the same however many mails there are: sums are kept while mails come and
-go, and a session reads the list itself instead of a copy.
+go, and a session reads a view of the list instead of a copy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from fakes.arrivals import counted
-from fakes.mail import Mail
+from fakes.history import Snapshot
+from fakes.mail import Envelope, Mail
 from fakes.wire.dots import dot_stuff, find_dotted
 
 FEW = 64  # rows; removing more than that at once builds a new list instead
@@ -83,47 +84,69 @@ class Row:
             return False
 
 
-@dataclass(repr=False)
+# Takes the place of a row that was removed, so that its mail is not kept in memory.
+_REMOVED = Row(0, b"", b"", Mail(b"", Envelope("", ())))
+
+
+@dataclass(repr=False, slots=True)
 class Maildrop:
     """The mails of one mailbox, oldest first. `size` is the sum of their sizes in bytes.
 
-    `rows` is changed by the methods only. While a session holds the maildrop, its first rows stay
-    as they are: a mail that arrives is appended, and a removal builds a new list.
+    While a session holds the maildrop, the rows that it has read stay as they are: a mail that
+    arrives is appended, and a removal builds a new list.
     """
 
     address: str
-    rows: list[Row] = field(default_factory=list)
     size: int = 0
     next_uid: int = 1
     holder: object = None  # the session that has locked the maildrop (RFC 1939 §4)
     last_login: float = -math.inf  # seconds since the epoch
+    _rows: list[Row] = field(default_factory=list)
+    _first: int = 0  # rows at the front of the list that were removed
 
     def __repr__(self) -> str:
         return f"<Maildrop {self.address} {counted(len(self.rows), 'mail')}>"
 
+    @property
+    def rows(self) -> Snapshot[Row]:
+        """The mails that there are now. While a session holds the maildrop, they do not change."""
+        return Snapshot(self._rows, self._first)
+
     def copy(self) -> Maildrop:
         """Returns a maildrop with the same mails, which no session holds."""
-        return Maildrop(self.address, list(self.rows), self.size, self.next_uid)
+        return Maildrop(self.address, self.size, self.next_uid, _rows=list(self.rows))
 
     def append(self, trace: bytes, body: bytes, mail: Mail) -> None:
         """Adds a mail under the next unique id."""
         row = Row(self.next_uid, trace, body, mail)
-        self.rows.append(row)
+        self._rows.append(row)
         self.size += row.size
         self.next_uid += 1
 
     def remove(self, uids: Collection[int]) -> None:
         """Removes the mails with these unique ids, if they are there."""
         if self.holder is not None or len(uids) > FEW:
-            self.rows = [row for row in self.rows if row.uid not in uids]
-            self.size = sum(row.size for row in self.rows)
+            self._rows, self._first = [row for row in self.rows if row.uid not in uids], 0
+            self.size = sum(row.size for row in self._rows)
             return
         for uid in uids:
-            at = bisect_left(self.rows, uid, key=lambda row: row.uid)
-            if at < len(self.rows) and self.rows[at].uid == uid:
-                self.size -= self.rows[at].size
-                del self.rows[at]
+            at = bisect_left(self._rows, uid, self._first, key=lambda row: row.uid)
+            if at < len(self._rows) and self._rows[at].uid == uid:
+                self.size -= self._rows[at].size
+                self._remove_at(at)
+
+    def _remove_at(self, at: int) -> None:
+        if at != self._first:
+            del self._rows[at]
+            return
+        # The oldest mail goes first in most programs. If the list closed the gap each time, moving
+        # 100,000 rows would take a third of the time of DELE and QUIT.
+        self._rows[at] = _REMOVED
+        self._first += 1
+        if self._first > FEW:
+            del self._rows[: self._first]
+            self._first = 0
 
     def clear(self) -> None:
         """Removes all mails. Unique ids go on counting."""
-        self.rows, self.size = [], 0
+        self._rows, self._first, self.size = [], 0, 0

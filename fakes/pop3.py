@@ -16,9 +16,8 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
@@ -142,10 +141,9 @@ class Pop3(LineSession):
         self._stamp = ""  # the timestamp of the greeting; "" where APOP is off
         self._name = ""  # the argument of USER
         self._utf8 = False
-        # The maildrop at login time: message n is row n - 1, up to `_count`. Rows that are appended
-        # later belong to mails that arrive during the session, which it must not see.
-        self._rows: list[Row] = []
-        self._count = 0
+        # The maildrop at login time: message n is row n - 1. A mail that arrives during the session
+        # is not among them.
+        self._rows: Sequence[Row] = ()
         self._marked: set[int] = set()  # numbers of the messages marked as deleted
         self._left = (0, 0)  # number and size of the messages that are not marked
 
@@ -317,8 +315,8 @@ class Pop3(LineSession):
         drop.holder, drop.last_login = self, self.runtime.now()
         self.user = address
         # Numbers and sizes are fixed for the session, whatever is delivered now (RFC 1939 §4).
-        self._rows, self._count = drop.rows, len(drop.rows)
-        self._left = (self._count, drop.size)
+        self._rows = drop.rows
+        self._left = (len(self._rows), drop.size)
         self.note(user=address)
         self._say(OK._replace(text=f"{self._counted()} in the maildrop"), section)
 
@@ -479,7 +477,7 @@ class Pop3(LineSession):
     def do_RSET(self, unit: Unit) -> None:
         self._words(unit, 0)
         sizes = sum(self._rows[number - 1].size for number in self._marked)
-        self._left = (self._count, self._left[1] + sizes)
+        self._left = (len(self._rows), self._left[1] + sizes)
         self._marked.clear()
         self._say(OK._replace(text=self._counted()), "RFC 1939 §5")
 
@@ -489,7 +487,7 @@ class Pop3(LineSession):
 
     def _unmarked(self) -> list[tuple[int, Row]]:
         """Returns number and row of each message that is not marked as deleted."""
-        rows = enumerate(islice(self._rows, self._count), 1)
+        rows = enumerate(self._rows, 1)
         return [(number, row) for number, row in rows if number not in self._marked]
 
     def _counted(self) -> str:
@@ -502,7 +500,7 @@ class Pop3(LineSession):
         if not re.fullmatch(r"[0-9]{1,9}", word):
             text = f"Say: {unit.verb} and the number of a message"
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §5")
-        if not 1 <= int(word) <= self._count:
+        if not 1 <= int(word) <= len(self._rows):
             raise Refuse(NO_SUCH_MESSAGE, "RFC 1939 §5")
         if int(word) in self._marked:
             raise Refuse(DELETED, "RFC 1939 §5")

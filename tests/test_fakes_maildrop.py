@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from fakes.mail import Envelope, Mail
@@ -73,6 +75,21 @@ def test_removal_keeps_the_other_rows_and_the_sum(holder: object, gone: set[int]
     assert maildrop.size == sum(row.size for row in maildrop.rows)
     if holder is not None:
         assert seen == snapshot, "what a session reads stays as it is"
+
+
+@pytest.mark.parametrize("at", [0, 3, -1])
+def test_mails_that_are_removed_one_by_one_are_not_kept_in_memory(at: int) -> None:
+    maildrop = Maildrop("alice@example.test")
+    mails = [Mail(b"%d" % number, Envelope("", ())) for number in range(150)]
+    for mail in mails:
+        maildrop.append(b"", mail.raw, mail)
+    left = list(range(1, 151))
+    while len(left) > 3:
+        maildrop.remove({left.pop(at)})
+        assert [row.uid for row in maildrop.rows] == left
+    assert maildrop.size == sum(row.size for row in maildrop.rows)
+    rows = [one for one in gc.get_referrers(*mails) if isinstance(one, Row)]
+    assert sorted(row.uid for row in rows) == left
 
 
 def test_repr_says_how_many_mails_there_are() -> None:

@@ -217,7 +217,7 @@ def test_an_empty_mail_and_one_that_begins_with_a_dot_are_complete() -> None:
     _, session = opened()
     session.receive(LOGIN)
     mail = session._rows[0].mail
-    session._rows[:] = [Row(1, b"", b"", mail), Row(2, b"", b".first\r\n", mail)]
+    session._rows = [Row(1, b"", b"", mail), Row(2, b"", b".first\r\n", mail)]
     assert ask(session, b"RETR 1\r\n") == b"+OK 0 octets\r\n.\r\n"
     assert ask(session, b"RETR 2\r\n") == b"+OK 8 octets\r\n..first\r\n.\r\n"
 
