@@ -48,7 +48,7 @@ class Addressed(Protocol):
         """The RCPT parameters."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class DeliveryStatus:
     """What became of a message for one recipient.
 

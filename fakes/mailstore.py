@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from itertools import count, islice
+from typing import NamedTuple
 
 from fakes.arrivals import counted
 from fakes.dsn import DeliveryStatus, build_report, requested
@@ -45,6 +46,18 @@ class StoreFaults:
     on_duplicate: Callable[[], None] = _nothing
     reuse_uids: bool = False  # a maildrop that becomes empty counts its unique ids from 1 again
     on_reuse: Callable[[], None] = _nothing
+
+
+class Plan(NamedTuple):
+    """What becomes of a message, before it is stored."""
+
+    statuses: list[DeliveryStatus]  # for each recipient, in order
+    copies: dict[str, str]  # the address of each maildrop → the recipient that reached it first
+
+    @property
+    def fails(self) -> bool:
+        """Whether no recipient can get the message."""
+        return not self.copies and all(status.action == "failed" for status in self.statuses)
 
 
 class Mailstore:
@@ -96,7 +109,8 @@ class Mailstore:
 
     def is_local(self, domain: str) -> bool:
         """Whether mail for this domain ends here."""
-        return domain.casefold() in self.domains or domain.casefold() in self.catch_all
+        domain = domain.casefold()
+        return domain in self.domains or domain in self.catch_all
 
     def owners(self, address: str) -> list[Person] | None:
         """The people whose maildrops an address reaches.
@@ -161,48 +175,45 @@ class Mailstore:
 
     # ── delivery ─────────────────────────────────────────────────────────────
 
-    def undeliverable(self, mail: Mail) -> list[DeliveryStatus]:
-        """The local recipients that cannot get this message, each with the reason.
+    def plan(self, mail: Mail) -> Plan:
+        """Finds what becomes of a message for each of its recipients, and who gets a copy.
 
-        The address is unknown, or every maildrop that it reaches is full.
+        It fails for a local recipient if the address is unknown, or if every maildrop that it
+        reaches is full. A maildrop that several recipients reach gets one copy. Recipients of other
+        domains count as relayed.
         """
-        statuses = []
+        statuses: list[DeliveryStatus] = []
+        copies: dict[str, str] = {}
+        size = len(mail.raw)
         for recipient in mail.envelope.recipients:
-            owners = self.owners(recipient.address)
+            address = recipient.address
+            owners = self.owners(address)
+            action, status, reply = "delivered", "2.1.5", "250 2.1.5 Recipient OK"
             if owners is None:
-                continue
+                action = "relayed"
             # RFC 5321 §4.5.1: every server accepts mail for Postmaster, here without a maildrop.
-            if not owners and recipient.address.casefold() != "postmaster":
-                reply = f"550 5.1.1 No such mailbox here: <{recipient.address}>"
-                statuses.append(DeliveryStatus(recipient, "failed", "5.1.1", reply))
-            elif owners and self.all_full(owners, len(mail.raw)):
-                reply = "552 5.2.2 Mailbox full"
-                statuses.append(DeliveryStatus(recipient, "failed", "5.2.2", reply))
-        return statuses
+            elif not owners and address.casefold() != "postmaster":
+                reply = f"550 5.1.1 No such mailbox here: <{address}>"
+                action, status = "failed", "5.1.1"
+            elif owners and self.all_full(owners, size):
+                action, status, reply = "failed", "5.2.2", "552 5.2.2 Mailbox full"
+            else:
+                for owner in owners:
+                    if not self.full(owner, size):
+                        copies.setdefault(owner.address, address)
+            statuses.append(DeliveryStatus(recipient, action, status, reply))
+        return Plan(statuses, copies)
 
-    def accept(self, mail: Mail, undeliverable: Iterable[DeliveryStatus] | None = None) -> None:
+    def accept(self, mail: Mail, plan: Plan | None = None) -> None:
         """Puts a message into the maildrops that its recipients reach.
 
-        `undeliverable` is the result of that method, if the caller has it already. A maildrop that
-        several recipients reach gets one copy. Recipients of other domains count as relayed.
-        Reports to the sender wait until the message has been acknowledged.
+        `plan` is that of the message, if the caller has it already. Reports to the sender wait
+        until the message has been acknowledged.
         """
-        statuses = list(self.undeliverable(mail) if undeliverable is None else undeliverable)
-        failed = {status.recipient.address for status in statuses}
-        delivered_to: dict[str, str] = {}  # maildrop → the recipient that reached it first
-        for recipient in mail.envelope.recipients:
-            if recipient.address in failed:
-                continue
-            owners = self.owners(recipient.address)
-            for owner in owners or ():
-                if not self.full(owner, len(mail.raw)):
-                    delivered_to.setdefault(owner.address, recipient.address)
-            action = "relayed" if owners is None else "delivered"
-            statuses.append(DeliveryStatus(recipient, action, "2.1.5", "250 2.1.5 Recipient OK"))
-        # Deliver only now: the quota of each maildrop is judged by its size before this message.
-        for address, recipient_address in delivered_to.items():
-            self._put(address, recipient_address, mail)
-        self._pending[mail] = statuses
+        plan = plan or self.plan(mail)
+        for address, recipient in plan.copies.items():
+            self._put(address, recipient, mail)
+        self._pending[mail] = requested(plan.statuses)
 
     def acknowledged(self, mail: Mail) -> None:
         """Called when the 250 has been written: now the test may see the message.
@@ -212,7 +223,7 @@ class Mailstore:
         """
         statuses = self._pending.pop(mail, [])
         reports = []
-        for action in ("failed", "relayed", "delivered"):
+        for action in ("failed", "relayed", "delivered") if statuses else ():
             alike = [status for status in statuses if status.action == action]
             report = self.report(mail, alike) if alike else None
             if report is not None:

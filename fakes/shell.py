@@ -254,6 +254,8 @@ class Connection(asyncio.Protocol):
             if not plain:
                 break
             self._write(self.tls.wrap(plain) if self.tls is not None else plain)
+            if session.exhausted:
+                break
             if session.paced:
                 # A `split` fault: without a turn of the loop, the kernel would join the writes.
                 self.shell.loop.call_soon(self._flush_on)

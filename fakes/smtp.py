@@ -180,6 +180,7 @@ class Smtp(LineSession):
         self.helo = ""
         self.esmtp = False
         self._off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
+        self._enhanced = "ENHANCEDSTATUSCODES" not in self._off
         self._failed_logins = 0
         self._rejecting = False  # greeted with 554: only QUIT is accepted (RFC 5321 §3.1)
         self._forget_transaction()
@@ -344,7 +345,7 @@ class Smtp(LineSession):
         return self.current is not None and self.current.verb == verb
 
     def _say(self, reply: Reply, section: str = "") -> None:
-        self.send(_encoded(reply, "ENHANCEDSTATUSCODES" not in self._off), section)
+        self.send(_encoded(reply, self._enhanced), section)
 
     # ── greeting and capabilities ────────────────────────────────────────────
 
@@ -460,6 +461,8 @@ class Smtp(LineSession):
             enhanced = "5.1.3" if keyword == "TO:" else "5.1.7"
             text = f"{error}; say: {_EXAMPLES[keyword]}"
             raise Refuse(Reply(501, enhanced, text), "RFC 5321 §4.1.2") from None
+        if not rest:
+            return address, NO_PARAMETERS
         try:
             return address, parse_parameters(rest) or NO_PARAMETERS
         except ValueError as error:
@@ -521,18 +524,19 @@ class Smtp(LineSession):
         if _received(raw) > HOPS:
             raise Refuse(TOO_MANY_HOPS, "RFC 5321 §6.3")
         mail = Mail(raw, envelope, self.runtime.now(), self.runtime.token(10))
-        undeliverable = self.store.undeliverable(mail)
-        if self.policy.unknown == "reject" and len(undeliverable) == len(envelope.recipients):
+        plan = self.store.plan(mail)
+        if self.policy.unknown == "reject" and plan.fails:
             # One reply for all recipients: refusing is right only if no copy could be delivered.
             raise Refuse(MAILBOX_FULL, "RFC 5321 §4.2.5")
         try:
             self.store.on_received(mail)
         except OSError:
             raise Refuse(NO_STORAGE, "RFC 5321 §4.2.2") from None
-        self.store.accept(mail, undeliverable)
+        self.store.accept(mail, plan)
         self._forget_transaction()
         self.note(queue_id=mail.queue_id)
-        self._say(Reply(250, "2.0.0", f"Queued as {mail.queue_id}"), "RFC 5321 §6.1")
+        queued = Reply(250, "2.0.0", f"Queued as {mail.queue_id}")
+        self.send(_encode(queued, self._enhanced), "RFC 5321 §6.1")
         # 250 means stored (RFC 5321 §6.1). A test may see the mail once the client can know.
         self.when_written(lambda: self.store.acknowledged(mail))
 
@@ -676,16 +680,18 @@ _RECEIVED = re.compile(rb"^received:", re.I | re.M)
 def _received(raw: bytes) -> int:
     """Returns how many Received lines the header of a message has."""
     end = raw.find(b"\r\n\r\n")
-    return sum(1 for _ in _RECEIVED.finditer(raw, 0, len(raw) if end < 0 else end))
+    return len(_RECEIVED.findall(raw, 0, len(raw) if end < 0 else end))
 
 
-@lru_cache(512)  # a few replies make up most of what a server sends
-def _encoded(reply: Reply, enhanced: bool) -> bytes:
+def _encode(reply: Reply, enhanced: bool) -> bytes:
     code = reply.enhanced + " " if reply.enhanced and enhanced else ""
     # RFC 5321 §4.2: the text of a reply is ASCII.
     *lines, last = reply.text.replace("§", "section ").split("\n")
     text = "".join(f"{reply.code}-{code}{line}\r\n" for line in lines)
     return f"{text}{reply.code} {code}{last}\r\n".encode()
+
+
+_encoded = lru_cache(512)(_encode)  # for the few replies that make up most of what a server sends
 
 
 SERVER = Server(

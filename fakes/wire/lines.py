@@ -167,11 +167,14 @@ class LineSession(Session):
     def _taken(self, length: int, also: int = 0) -> bytes:
         """Removes the first bytes of the buffer and returns them; removes `also` more bytes."""
         buffer = self.buffer
-        # One copy: slicing the bytearray first would copy a large message twice.
-        view = memoryview(buffer)
-        raw = bytes(view[:length])
-        view.release()
-        del buffer[: length + also]
+        if length == len(buffer):
+            raw = bytes(buffer)
+            buffer.clear()
+        else:
+            # One copy: slicing the bytearray first would copy a large message twice.
+            with memoryview(buffer) as view:
+                raw = bytes(view[:length])
+            del buffer[: length + also]
         self._scanned, self._dotted = 0, -1
         return raw
 

@@ -181,6 +181,11 @@ class Session:
             self._pump()
         return self.output.take()
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether another `take` would find nothing to return, to handle or to end."""
+        return not (self.buffer or self.output.pending or self.output.chunk)
+
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
         if self._after_write:
@@ -228,7 +233,7 @@ class Session:
     @property
     def backlogged(self) -> bool:
         """Whether the shell should stop reading until the input so far is handled."""
-        return len(self.buffer) > BACKLOG and self._delayed
+        return self._delayed and len(self.buffer) > BACKLOG
 
     # ── what a protocol defines ──────────────────────────────────────────────
 
