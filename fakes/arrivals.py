@@ -99,7 +99,7 @@ class Arrivals(Generic[T]):
         self._noun = noun
         self._counts = counts or _everything
         self._counted_noun = counted_noun or noun
-        self._criteria = dict(criteria or {})
+        self._criteria = criteria or {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {counted(len(self.all), self._noun)}>"

@@ -30,6 +30,8 @@ class Bridge:
     sockets, where nothing is concurrent.
     """
 
+    __slots__ = ("_thread", "_waiters", "loop")
+
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0

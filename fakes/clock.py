@@ -49,6 +49,8 @@ class Link(Protocol):
 class RealTime:
     """The system clock, for worlds that are not rehearsals."""
 
+    __slots__ = ()
+
     # Seconds since the epoch. Each command asks several times, so nothing is called in between.
     time = now = staticmethod(time.time)
 

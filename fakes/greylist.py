@@ -16,6 +16,8 @@ class Greylist:
     Beyond `limit` triples, the oldest tenth is forgotten, and `on_drop` is called with a sentence.
     """
 
+    __slots__ = ("_first", "_limit", "_on_drop")
+
     def __init__(
         self, limit: int | None = None, on_drop: Callable[[str], None] = lambda text: None
     ) -> None:

@@ -86,6 +86,8 @@ class Command:
 class Tokens:
     """Tokens that look random but repeat: the same seed makes the same tokens in the same order."""
 
+    __slots__ = ("_numbers", "_seed")
+
     def __init__(self, seed: str) -> None:
         self._seed = seed
         self._numbers = count(1)

@@ -15,6 +15,8 @@ STOP = 5.0  # real seconds that a world takes to stop before that is an error
 class Life:
     """The loop that serves one world. `open` opens the world's ports, `new_loop` makes the loop."""
 
+    __slots__ = ("_bridge", "_new_loop", "_open", "_shell", "_thread", "running")
+
     def __init__(
         self,
         shell: Shell,

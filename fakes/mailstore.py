@@ -29,7 +29,7 @@ def _nothing(*_: object) -> None:
     pass
 
 
-@dataclass
+@dataclass(slots=True)
 class StoreFaults:
     """Failures inside the store: one of the four ways to make a server misbehave.
 
@@ -69,6 +69,24 @@ class Mailstore:
     called with a sentence when something is dropped.
     """
 
+    __slots__ = (
+        "_first_uid",
+        "_greylist",
+        "_keep",
+        "_maildrops",
+        "_numbers",
+        "_on_drop",
+        "_pending",
+        "_unowned",
+        "catch_all",
+        "domains",
+        "faults",
+        "host",
+        "now",
+        "on_acknowledged",
+        "people",
+    )
+
     def __init__(
         self,
         people: People,
@@ -81,7 +99,6 @@ class Mailstore:
         on_drop: Callable[[str], None] = _nothing,
     ) -> None:
         self.people = people
-        self.greylist = Greylist(keep.greylist, on_drop)
         self.domains = tuple(dict.fromkeys(domain.casefold() for domain in domains))
         self.catch_all = tuple(domain.casefold() for domain in catch_all)
         self._trap = trap
@@ -93,6 +110,7 @@ class Mailstore:
         # Set by the test's side: called with a message, and with the reports that it caused.
         self.on_acknowledged: Callable[..., None] = _nothing
         self._keep, self._on_drop = keep, on_drop
+        self._greylist: Greylist | None = None
         self._maildrops: dict[str, Maildrop] = {}
         # Those that nobody owns, the one that got no mail for the longest time first.
         self._unowned: dict[str, None] = {}
@@ -127,6 +145,13 @@ class Mailstore:
         if not owners and domain.casefold() in self.catch_all:
             return [Person(address.casefold())]
         return owners
+
+    @property
+    def greylist(self) -> Greylist:
+        """Which triples have been seen. It is made when it is first used."""
+        if self._greylist is None:
+            self._greylist = Greylist(self._keep.greylist, self._on_drop)
+        return self._greylist
 
     # ── maildrops ────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,6 +28,8 @@ class Person:
 class People:
     """The accounts of a world. Addresses are compared without regard to case."""
 
+    __slots__ = ("_by_address", "_by_alias")
+
     def __init__(self, people: Iterable[Person] = ()) -> None:
         self._by_address: dict[str, Person] = {}
         self._by_alias: dict[str, list[Person]] = {}
@@ -38,7 +41,8 @@ class People:
 
     def add(self, person: Person) -> None:
         """Opens an account. Raises ValueError if the address has one already."""
-        key = person.address.casefold()
+        # Interned, because most worlds have the same people, and a process may have many worlds.
+        key = sys.intern(person.address.casefold())
         if key in self._by_address:
             raise ValueError(
                 f"{person.address} is in this world twice; use each address for one person only"

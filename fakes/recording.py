@@ -23,6 +23,8 @@ class Recording:
     keep everything. If the environment has FAKES_DEBUG=1, each entry is also printed on stderr.
     """
 
+    __slots__ = ("_debug", "_entries", "_events", "_records", "_servers", "_watch")
+
     def __init__(
         self, watch: Callable[[Record | Event], None] | None, servers: Iterable[Server]
     ) -> None:

@@ -19,6 +19,8 @@ class Wiring:
     is off, optional or required. Raises WorldError for a listener that does not exist.
     """
 
+    __slots__ = ("_config", "_ports", "_tls", "servers")
+
     def __init__(
         self, every: tuple[Server, ...], config: Config, ports: Mapping[str, int], tls: str
     ) -> None:

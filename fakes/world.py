@@ -15,6 +15,7 @@ import copy
 import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fakes import certificates
@@ -23,7 +24,7 @@ from fakes.clock import RealTime, Rehearsal
 from fakes.config import Reader, WorldError
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
-from fakes.faults import Fault, FaultError, Faults, UnmetFault
+from fakes.faults import Drill, Fault, FaultError, Faults, UnmetFault
 from fakes.host import Event, Host, Tokens
 from fakes.life import Life
 from fakes.loops import loop_factory
@@ -37,6 +38,7 @@ from fakes.wire import Record, Runtime, Session, Want
 from fakes.wiring import Wiring, no_listener
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from fakes.toc import Aim
@@ -99,7 +101,7 @@ class World:
         self._recording = Recording(watch, every)
         names = tuple(server.name for server in every)
         self.faults = Faults(self._wiring.vocabulary(), names, DRILLS)
-        self.faults.stage = lambda drill, met: drill.play(self, met)
+        self.faults.stage = self._stage
         self.faults.on_armed = self._on_armed
         tokens = token or Tokens("server")
         self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.taker(records))
@@ -116,10 +118,7 @@ class World:
             source=source,
         )
         self.people, self.mail = self._population.people, self._population.mail
-        store = self.mail.store
-        domains = [*store.domains, *(self.jabber.service.domains if xmpp else ())]
-        self._authority = certificates.Authority([store.host, *domains])
-        self._shell = Shell(self.runtime, self._bridge, self._authority.context, virtual=rehearsal)
+        self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
         self._shell.on_stop = self._population.close
         self._life = Life(self._shell, self._bridge, self._open, new_loop)
         self._folder: Path | None = None
@@ -183,7 +182,7 @@ class World:
 
     def _core(self, server: Server, port: Port) -> Callable[[], Session]:
         policy, store = self._wiring.policy(server, port), self.store(server)
-        return lambda: server.core(self.runtime, store, policy)
+        return partial(server.core, self.runtime, store, policy)
 
     def core(self, listener: str) -> Session:
         """Returns a core without a socket; the caller is its shell (see transcripts/player.py)."""
@@ -262,7 +261,20 @@ class World:
         Raises WorldError if trustme is not installed.
         """
         path = self.folder / "ca.pem"
-        return path if path.exists() else self._authority.write(self.folder)
+        if path.exists():
+            return path
+        return self._bridge.call(lambda: self._authority).write(self.folder)
+
+    @cached_property
+    def _authority(self) -> certificates.Authority:
+        """What signs the certificates of this world. Asked for on the loop's thread only."""
+        domains = [*self.mail.store.domains]
+        if "xmpp" in self.servers:
+            domains += self.jabber.service.domains
+        return certificates.Authority([self.mail.store.host, *domains])
+
+    def _context(self, flaw: str) -> ssl.SSLContext:
+        return self._authority.context(flaw)
 
     @property
     def clock(self) -> Rehearsal:
@@ -452,6 +464,10 @@ class World:
         )
         if not self.rehearsal and self.faults.may_refuse(server.name):
             self._refuse(server.name)
+
+    def _stage(self, drill: Drill, met: Callable[[], None]) -> None:
+        """Begins to play a drill; `met` is to be called when it has happened."""
+        drill.play(self, met)
 
     def _on_armed(self, fault: Fault) -> None:
         """In real time, a `refuse` fault closes the ports when it is armed."""

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
+def _nothing() -> None:
+    """What a change does while there is no owner."""
+
+
 class Timers:
     """Callbacks to run at given times, each under a name; setting a name again replaces its timer.
 
@@ -16,10 +20,12 @@ class Timers:
     `on_change` is called whenever a timer is set, so that the owner can ask again.
     """
 
+    __slots__ = ("_now", "_timers", "on_change")
+
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._timers: dict[str, tuple[float, Callable[[], None]]] = {}
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = _nothing
 
     def __contains__(self, name: str) -> bool:
         return name in self._timers
