@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from fakes.xmpp.pieces import Piece, plain_stanza
 from fakes.xmpp.splitter import Splitter
+from fakes.xmpp.stanzas import Stanza, from_piece, from_plain
 from tests.xmpp_raw import HEADER
 
 FRAGMENTS = [
@@ -150,6 +152,8 @@ def test_plain_stanzas_are_those_without_anything_unusual(raw: bytes, is_plain: 
 @example(PLAIN)
 @example(b"<message xml:lang='en' type='\xc3\xa9'>" + b"<x/><body>&amp;</body></message>")
 @example(b"<message to='a' to='b'/>")
+@example(b"<message to='a' id='1' type='chat'/><message id='1' to='a' id='2'/>")
+@example(b"<message id='1' to=\"a id='2'\" id='1'/><message id=\"'\" to='a'/>")
 @example(b"<presence><x xmlns='http://www.w3.org/2000/xmlns/'/></presence>")
 def test_a_plain_stanza_is_the_piece_that_the_parser_would_return(stanzas: bytes) -> None:
     # The parser reads everything on a stream whose header has another prefix.
@@ -158,3 +162,22 @@ def test_a_plain_stanza_is_the_piece_that_the_parser_would_return(stanzas: bytes
         if piece.prefixes[:1] == (("h", "urn:h"),):
             piece.prefixes = piece.prefixes[1:]
     assert split([HEADER + stanzas])[1:] == parsed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        PLAIN,
+        b"<presence/>",
+        b"<iq type='result' id='1' xml:lang='en' to='a' from='b'></iq>",
+        b"<message><body/></message>",
+        b"<message to='a'>" + b"<body>hi</body>" * 100 + b"</message>",
+        b"<message to='" + b"a" * 5000 + b"' id=''/>",
+    ],
+)
+def test_a_plain_stanza_is_the_value_that_its_piece_is(raw: bytes) -> None:
+    plain = plain_stanza(bytearray(raw + b"<presence/>"), 10_000)
+    assert plain is not None and plain.raw == raw
+    value, wanted = from_plain(plain), from_piece(plain.piece())
+    for field in dataclasses.fields(Stanza):
+        assert getattr(value, field.name) == getattr(wanted, field.name), field.name

@@ -62,4 +62,4 @@ class Environment:
     def offers(self, name: str) -> bool:
         """Whether a feature, mechanism or extension is on: not switched off by policy or fault."""
         faults = self.runtime.faults
-        return name not in self.policy.off and not (faults and faults.lacks("xmpp", name))
+        return name not in self.policy.off and not (faults.armed and faults.lacks("xmpp", name))

@@ -17,7 +17,7 @@ from collections import deque
 from xml.parsers import expat
 
 from fakes.xmpp.markup import CLIENT, SERVER, STREAMS, ascii_text
-from fakes.xmpp.pieces import Piece, plain_stanza
+from fakes.xmpp.pieces import Piece, PlainStanza, plain_stanza
 
 LIMIT = 1 << 18  # bytes of one piece; RFC 6120 §13.12 wants at least 10,000
 DEPTH = 128  # nested elements, the stream's own included
@@ -63,14 +63,23 @@ class Splitter:
 
     def next(self, buffer: bytearray) -> Piece | None:
         """Takes the next piece from the buffer; returns None while it is incomplete."""
-        if not self._fed and self._may_be_plain and not self._over:
-            if buffer and buffer[0] in _SPACE:
-                self._skip_space(buffer)
-            piece = plain_stanza(buffer, self._limit)
-            if piece is not None:
-                del buffer[: len(piece.raw)]
-                self._parser = None  # which has not seen it
-                return piece
+        plain = self.next_plain(buffer)
+        return plain.piece() if plain is not None else self.next_parsed(buffer)
+
+    def next_plain(self, buffer: bytearray) -> PlainStanza | None:
+        """Takes the next piece if it is a plain stanza; returns None if not, or if incomplete."""
+        if self._fed or not self._may_be_plain or self._over:
+            return None
+        if buffer and buffer[0] in _SPACE:
+            self._skip_space(buffer)
+        plain = plain_stanza(buffer, self._limit)
+        if plain is not None:
+            del buffer[: len(plain.raw)]
+            self._parser = None  # which has not seen it
+        return plain
+
+    def next_parsed(self, buffer: bytearray) -> Piece | None:
+        """Takes the next piece, which is not a plain stanza; returns None if it is incomplete."""
         while not self._ready:
             if self._over or not self._feed(buffer):
                 return None

@@ -40,8 +40,8 @@ from fakes.xmpp.refusals import (
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Splitter
-from fakes.xmpp.stanzas import Stanza, StanzaError
-from fakes.xmpp.units import FOREIGN, foreign, read_unit
+from fakes.xmpp.stanzas import Stanza, StanzaError, from_plain
+from fakes.xmpp.units import FOREIGN, foreign, read_unit, stanza_unit
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
@@ -113,22 +113,30 @@ class Xmpp(Session):
     # ── reading ──────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
+        plain = self._splitter.next_plain(self.buffer)
+        if plain is not None:
+            self._rest_has_come()
+            self._unit = unit = stanza_unit(plain.raw, from_plain(plain))
+            return unit
         # Another protocol does not begin like XML.
         begin = b"" if self.buffer.startswith(b"<") else bytes(self.buffer[:FOREIGN])
-        piece = self._splitter.next(self.buffer)
+        piece = self._splitter.next_parsed(self.buffer)
         if piece is None:
             if self.buffer and not self._awaits_rest:
                 self._awaits_rest = True
                 due = self.runtime.now() + REST_TIME
                 self.timers.at("rest", due, lambda: self.end("connection-timeout", "half a stanza"))
             return None
-        if self._awaits_rest:
-            self._awaits_rest = False
-            self.timers.cancel("rest")
+        self._rest_has_come()
         self._unit = unit = read_unit(piece, self._login)
         if piece.kind == "error" and (remark := foreign(begin)):
             unit.fields = {**unit.fields, "remark": remark}
         return unit
+
+    def _rest_has_come(self) -> None:
+        if self._awaits_rest:
+            self._awaits_rest = False
+            self.timers.cancel("rest")
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
         return sasl.secrets_of_half(raw)

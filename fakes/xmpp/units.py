@@ -7,7 +7,7 @@ from fakes.xmpp.markup import BIND, SASL, SESSION, STREAMS, TLS, local_name, nam
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.refusals import TOO_BIG, StreamError
 from fakes.xmpp.sasl import Login
-from fakes.xmpp.stanzas import KINDS, from_piece
+from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
 
 _VERBS = {
     f"{{{SASL}}}auth": "auth",
@@ -46,7 +46,11 @@ def read_unit(piece: Piece, login: Login) -> Unit:
         extra = TOO_BIG if piece.text == "stanza-too-big" else ""
         return _refused(raw, StreamError(piece.name, "" if extra else piece.text, extra))
     if piece.name in KINDS:
-        return _stanza_unit(piece)
+        if piece.prefixed:
+            # RFC 6120 §4.8.5: a stanza with a prefix is never passed on as it is
+            text = "stanzas are written without a prefix"
+            return _refused(piece.raw, StreamError("bad-namespace-prefix", text))
+        return stanza_unit(piece.raw, from_piece(piece))
     verb = _VERBS.get(piece.name)
     if verb is None:
         return _refused(raw, _unsupported(piece))
@@ -71,19 +75,15 @@ def _refused(raw: bytes, error: StreamError) -> Unit:
     return Unit(raw, "", refusal=Refuse(error, "RFC 6120 §4.9.3"))
 
 
-def _stanza_unit(piece: Piece) -> Unit:
-    if piece.prefixed:
-        # RFC 6120 §4.8.5: a stanza with a prefix is never passed on as it is
-        text = "stanzas are written without a prefix"
-        return _refused(piece.raw, StreamError("bad-namespace-prefix", text))
-    stanza = from_piece(piece)
+def stanza_unit(raw: bytes, stanza: Stanza) -> Unit:
+    """Returns the unit of a stanza that was sent as `raw`."""
     if stanza.kind != "iq":
-        return Unit(piece.raw, stanza.kind, stanza.to or "", content=stanza)
+        return Unit(raw, stanza.kind, stanza.to or "", content=stanza)
     space = namespace(stanza.payload)
     verb = "iq"
     if stanza.type == "set":
         verb = {BIND: "bind", SESSION: "session"}.get(space, "iq")
-    return Unit(piece.raw, verb, space, content=stanza)
+    return Unit(raw, verb, space, content=stanza)
 
 
 def _unsupported(piece: Piece) -> StreamError:

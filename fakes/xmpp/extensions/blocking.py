@@ -41,12 +41,12 @@ class Blocking(Extension):
         return self._blocks(account, contact)
 
     def check_outgoing(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
-        if to is not None and self._blocks(resource.account, to):
+        if self._lists and to is not None and self._blocks(resource.account, to):
             raise StanzaError("not-acceptable", "", element(BLOCKED), type="cancel")
 
     def accepts_incoming(self, account: Account, stanza: Stanza) -> bool:
         # Most accounts block nobody: look that up before the address is parsed.
-        if account.address not in self.stored or not stanza.sender:
+        if not self.stored or account.address not in self.stored or not stanza.sender:
             return True
         if not self._blocks(account, jid(stanza.sender)):
             return True
