@@ -32,6 +32,8 @@ class Snapshot(Sequence[T]):
     @overload
     def __getitem__(self, at: slice) -> list[T]: ...
     def __getitem__(self, at: int | slice) -> T | list[T]:
+        if isinstance(at, int) and 0 <= at < self._length:  # most often, and three times as fast
+            return self._items[self._first + at]
         where = range(self._first, self._first + self._length)[at]
         return self._items[where] if isinstance(where, int) else [self._items[n] for n in where]
 
