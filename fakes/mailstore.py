@@ -77,6 +77,7 @@ class Mailstore:
         "_numbers",
         "_on_drop",
         "_pending",
+        "_trap",
         "_unowned",
         "catch_all",
         "domains",
@@ -84,6 +85,7 @@ class Mailstore:
         "host",
         "now",
         "on_acknowledged",
+        "on_received",
         "people",
     )
 

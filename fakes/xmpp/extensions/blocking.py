@@ -41,7 +41,7 @@ class Blocking(Extension):
         return self._blocks(account, contact)
 
     def check_outgoing(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
-        if self._lists and to is not None and self._blocks(resource.account, to):
+        if self.stored and to is not None and self._blocks(resource.account, to):
             raise StanzaError("not-acceptable", "", element(BLOCKED), type="cancel")
 
     def accepts_incoming(self, account: Account, stanza: Stanza) -> bool:
