@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import types
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from comms.errors import StateError
+from comms.lock import Lock
 
 LATEST = 253_402_300_800  # seconds since the epoch of the year 10000, which no date can show
 BUSY = 5.0  # seconds that a writer waits for another one's transaction
@@ -35,8 +35,7 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: sqlite3.Connection | None = None
-        self._file: int | None = None  # the locked file itself, open
+        self._lock: Lock | None = None
         try:
             self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
         except sqlite3.Error as error:
@@ -91,34 +90,13 @@ class State:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-        # Only now: closing any descriptor of the file releases SQLite's own locks on it.
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
 
     def lock(self) -> None:
         """Makes this the only instance that works on the file, until it closes or dies.
 
-        The path may be a link: what is locked is the file that it leads to, under all its names.
         Raises StateError if another instance has the lock.
         """
-        place = f"{os.path.realpath(self.path)}.lock"
-        try:
-            lock = sqlite3.connect(place, timeout=0, isolation_level=None)
-        except sqlite3.Error as error:
-            raise StateError(f"{place}: {error}; write another path for the state") from None
-        try:
-            # The open transaction is the lock. If the process dies, the system releases it.
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            lock.close()
-            raise StateError(f"{self.path}: another instance is at work on it ({error})") from None
-        try:
-            self._file = _locked(self.path)
-        except OSError as error:
-            lock.close()
-            raise StateError(f"{self.path}: another instance is at work on it ({error})") from None
-        self._lock = lock
+        self._lock = Lock(self.path)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -207,25 +185,3 @@ def _has_types(value: Any, like: Any) -> bool:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and 0 <= value < LATEST
     return type(value) is type(like)
-
-
-def _locked(path: Path) -> int | None:
-    """Locks the file itself, whatever its names are. Returns its descriptor; None without locks.
-
-    This is `flock`, which does not disturb the locks of SQLite. Raises OSError if another instance
-    has the lock.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    file = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise
-    except OSError:  # a file system without such locks
-        os.close(file)
-        return None
-    return file

@@ -21,8 +21,9 @@ from comms.errors import CommsError, SettingsError, StateError
 from comms.read import read
 from fakes.drills import POISON
 from fakes.world import World
+from scenarios import models
 from scenarios.book import tickets as book
-from scenarios.processing import tickets, tickets_desk, tickets_model
+from scenarios.processing import tickets, tickets_desk
 from scenarios.processing.tickets import WORLD
 from scenarios.processing.tickets_desk import without_quotation
 from scenarios.processing.tickets_samples import CAROL, TICKETS, customer_mail
@@ -410,7 +411,7 @@ def test_a_database_that_cannot_be_used_is_closed_too(monkeypatch: pytest.Monkey
         engines.append(create_engine(*args))
         return engines[-1]
 
-    monkeypatch.setattr(tickets_model, "create_engine", remembered)
+    monkeypatch.setattr(models, "create_engine", remembered)
     with World(WORLD, rehearsal=True) as world:
         (world.folder / "tickets.sqlite3").write_bytes(b"not a database at all" * 100)
         with pytest.raises(StateError, match=r"tickets\.sqlite3: file is not a database"):

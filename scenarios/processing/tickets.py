@@ -48,9 +48,10 @@ from comms.host import Host
 from comms.read import Mail
 from comms.setting_types import Count, CountOrZero, NamedAddress, Seconds, Word
 from comms.settings import Settings
+from scenarios.models import DatabaseUrl, shown
 from scenarios.play import Claim, Program, Scenario, equal, sent
 from scenarios.processing.tickets_desk import Desk
-from scenarios.processing.tickets_model import Answer, DatabaseUrl, Letter, Ticket, shown
+from scenarios.processing.tickets_model import Answer, Letter, Ticket
 from scenarios.processing.tickets_samples import (
     CAROL,
     DAVE,

@@ -32,14 +32,15 @@ from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read, with_any_sender
 from comms.settings import Settings
+from scenarios.models import Tries, connect
 from scenarios.processing.tickets_model import (
     Attachment,
+    Base,
     Letter,
     Response,
     Seen,
     Ticket,
-    Tries,
-    connect,
+    Try,
 )
 from scenarios.processing.tickets_outbox import Outbox
 
@@ -70,8 +71,8 @@ class Desk:
         self._place = f"{self._pop3.user}@{self._pop3.host}"
         folder = settings.path("tickets.quarantine")
         self._quarantine = Quarantine(folder, max_files=5000, max_bytes=2_000_000_000)
-        self._engine = connect(rules.database, settings.path)
-        self._tries = Tries(self._engine)
+        self._engine = connect(rules.database, settings.path, Base.metadata)
+        self._tries = Tries(self._engine, Try)
         self.outbox = Outbox(rules, settings, self._engine, clock, host)
 
     def __enter__(self) -> Desk:

@@ -1,0 +1,232 @@
+"""Databases of programs: how they are opened, and rows that workers process (SQLAlchemy).
+
+    with Worker(engine) as worker:
+        worker.recover(Notice, "unknown")
+        while (notice := worker.claim(Notice, now)) is not None:
+            ...                                  # send it
+            worker.settle(notice, "sent")
+
+A row is marked before the work on it begins, and settled afterwards. If a worker dies in between,
+the mark says so, and the next worker decides what that means. On PostgreSQL several workers share
+the rows; on SQLite there is one, and a second one is refused.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    MetaData,
+    create_engine,
+    delete,
+    event,
+    func,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from comms.lock import Lock
+from comms.setting_types import Check
+
+WORKERS = 1000  # at most, on one database
+ADVISORY = 0x6D61696C  # the class of our locks in PostgreSQL; any number that no other program uses
+
+# ── opening a database ───────────────────────────────────────────────────────
+
+
+def _no_database(url: str) -> str:
+    """Returns why no database can be opened at this URL, or ""."""
+    try:
+        make_url(url).get_dialect().import_dbapi()
+    except ArgumentError:
+        # The text of the error could quote a password.
+        return "it is not the URL of a database that SQLAlchemy can open"
+    except ImportError as error:
+        return f"its driver is not installed: {error}"
+    return ""
+
+
+DatabaseUrl = Annotated[str, Check(_no_database, '"sqlite:///shop.sqlite3"')]
+
+
+def shown(url: str) -> str:
+    """Returns a database URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
+    """Opens a database, and creates the tables if there are none.
+
+    `path` makes a relative SQLite file absolute. The caller disposes of the engine.
+    """
+    where = make_url(url)
+    sqlite = where.get_backend_name() == "sqlite"
+    if sqlite and where.database and where.database != ":memory:":
+        where = where.set(database=str(path(where.database)))
+    engine = create_engine(where)
+    if sqlite:
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
+    try:
+        tables.create_all(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _on_connect(connection: Any, record: object) -> None:
+    # sqlite3 would begin transactions by itself, and too late; _on_begin does it instead.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _on_begin(connection: Any) -> None:
+    # Locked for writing from the start: programs take turns, and can never deadlock.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+# ── counting attempts ────────────────────────────────────────────────────────
+
+
+class TryColumns:
+    """Columns of the table that Tries counts in: how often a mail was begun and not finished."""
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    tries: Mapped[int]
+
+
+class Tries:
+    """Counts the tries of each mail in a table with TryColumns; it fits comms.mailbox.Attempts."""
+
+    def __init__(self, engine: Engine, table: type[Any]) -> None:
+        self._engine, self._table = engine, table
+
+    def attempts(self, key: str) -> int:
+        """Returns the number of tries so far."""
+        with Session(self._engine) as db:
+            found = db.get(self._table, key)
+            return int(found.tries) if found else 0
+
+    def begin_attempt(self, key: str) -> None:
+        """Counts a try that begins."""
+        with Session(self._engine) as db, db.begin():
+            db.merge(self._table(key=key, tries=1 + self.attempts(key)))
+
+    def end_attempt(self, key: str) -> None:
+        """Forgets the tries of a mail that was finished."""
+        with Session(self._engine) as db, db.begin():
+            db.execute(delete(self._table).where(self._table.key == key))
+
+
+# ── rows that workers process ────────────────────────────────────────────────
+
+
+class Job:
+    """Columns of a row that a worker processes. Times are in seconds since the epoch.
+
+    `status` is waiting, working, or what the program settled it as.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(default="waiting")
+    due: Mapped[float]
+    tries: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str] = mapped_column(default="")
+    worker: Mapped[int] = mapped_column(default=0)  # that is, or was, at work on it
+
+
+JobRow = TypeVar("JobRow", bound=Job)
+
+
+class Worker:
+    """One process at work on a database: alone on SQLite, one of several on PostgreSQL.
+
+    Its number is locked for as long as it lives, so that what a dead worker left can be told from
+    what a living one is doing. All its work uses the connection that holds the lock: a worker that
+    loses its lock cannot go on. Raises StateError if SQLite's file has a worker already.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.number = 1
+        self._lock: Lock | None = None
+        self._connection = engine.connect()
+        try:
+            if engine.dialect.name == "sqlite":
+                self._lock = Lock(Path(engine.url.database or ""))
+            else:
+                free = (number for number in range(1, WORKERS + 1) if self._locks(number))
+                self.number = next(free)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self._connection.invalidate()  # closed, and with it the locks, instead of pooled
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def session(self) -> Session:
+        """Returns a session on the worker's connection."""
+        return Session(self._connection, expire_on_commit=False)
+
+    def claim(self, kind: type[JobRow], now: float, *where: ColumnElement[bool]) -> JobRow | None:
+        """Marks the first row that is due as being worked on, and returns it; None without one."""
+        due = select(kind).where(kind.status == "waiting", kind.due <= now, *where)
+        due = due.order_by(kind.due, kind.id).limit(1)
+        with self.session() as db, db.begin():
+            # What other workers are just claiming is left out, not waited for.
+            row = db.scalar(due.with_for_update(skip_locked=True))
+            if row is not None:
+                row.status, row.worker, row.tries = "working", self.number, row.tries + 1
+        return row
+
+    def settle(self, row: Job, status: str, error: str = "", due: float | None = None) -> None:
+        """Stores what became of a row that this worker has claimed."""
+        with self.session() as db, db.begin():
+            db.add(row)
+            row.status, row.error = status, error
+            if due is not None:
+                row.due = due
+
+    def recover(self, kind: type[Job], status: str) -> int:
+        """Settles the rows that dead workers were working on, and returns how many there were."""
+        working = select(kind.worker).where(kind.status == "working").distinct()
+        count = 0
+        with self.session() as db, db.begin():
+            for number in list(db.scalars(working)):
+                if number != self.number and not self._locks(number):
+                    continue  # it is alive
+                theirs = update(kind).where(kind.status == "working", kind.worker == number)
+                left = theirs.values(status=status, error="the program ended while it was sent")
+                count += db.execute(left.returning(kind.id)).all().__len__()
+                if number != self.number:
+                    self._unlocks(number)
+        return count
+
+    def _locks(self, number: int) -> bool:
+        """Locks the number of a worker, unless one that lives has it."""
+        return self._lock is not None or bool(
+            self._connection.scalar(select(func.pg_try_advisory_lock(ADVISORY, number)))
+        )
+
+    def _unlocks(self, number: int) -> None:
+        if self._lock is None:
+            self._connection.scalar(select(func.pg_advisory_unlock(ADVISORY, number)))
