@@ -92,6 +92,11 @@ def between(least: int, most: int) -> Check:
     return Check(problem, str(least))
 
 
+def _no_rate(value: float) -> str:
+    return "" if 0 <= value <= 10**6 else f"expected 0 to 1000000 per second, found {shown(value)}"
+
+
+Rate = Annotated[float, Check(_no_rate, "10")]  # per second; 0 for no limit
 Seconds = Annotated[float, Check(_more_than_0(YEARS), "30")]
 SecondsOrZero = Annotated[float, Check(_at_least_0, "30")]
 Timeout = Annotated[float, Check(_more_than_0(DAY), "30")]  # of a connection
@@ -258,6 +263,7 @@ def _no_certificates(path: Path) -> str:
 
 
 FilePath = Annotated[Path, Check(_folder, '"file"')]  # need not exist
+Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 StateFile = Annotated[Path, Check(_folder, '"state.sqlite3"'), Check(_no_place)]
 Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 ReadableFile = Annotated[Path, Check(_unreadable, '"file"')]

@@ -29,6 +29,7 @@ from scenarios.play import Act, Scenario
 HERE = Path(__file__).resolve().parent
 # The places of the chapter that have a page, in its order. A page for another one comes last.
 CHAPTER = (
+    "Introduction",
     "Listing 6.1",
     "Listing 6.2",
     "Section 6.1.1",
@@ -49,10 +50,12 @@ COMPANIONS = {
     "_alarm": "the warnings that the owner of a program gets",
     "_dialogue": "what a program says to a server, and how it reads the answers",
     "_desk": "parts of a program that would not fit on its page",
+    "_input": "a file that an operator hands to a program, and how it is read",
     "_model": "database tables",
     "_outbox": "answers that wait to be sent",
     "_push": "a second program, chosen by a setting",
     "_repair": "what is put right in a message before it is sent",
+    "_returns": "mail that comes back to a program",
     "_samples": "people, mail and output that acts use",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ def located(claim: Claim, recording: Sequence[Any], act: Act) -> Claim:
     Raises PageError if a part of it is not in the recording.
     """
     items: set[int] = set()
+    places = _places(recording) if claim.shows else {}
     for evidence in claim.shows:
-        found = list(_find(evidence, recording))
+        found = list(_find(evidence, recording, places))
         if not found:
             raise PageError(
                 act.file,
@@ -28,32 +29,48 @@ def located(claim: Claim, recording: Sequence[Any], act: Act) -> Claim:
     return replace(claim, items=tuple(sorted(items)), until=len(recording))
 
 
-def _find(evidence: Any, recording: Sequence[Any]) -> Iterator[int]:
-    """Yields where a piece of evidence is."""
+Places = dict[tuple[str, object], list[int]]
+
+
+def _places(recording: Sequence[Any]) -> Places:
+    """Returns where each record and event is: itself, of a protocol, of a mail, or by its text.
+
+    An act may have hundreds of mails: looking through the recording for each would take too long.
+    """
+    places: Places = {}
+    for position, item in enumerate(recording):
+        keys: list[tuple[str, object]] = [("itself", id(item))]
+        if hasattr(item, "direction"):
+            keys += [("protocol", item.protocol), ("mail", item.fields.get("queue_id"))]
+        else:
+            keys.append(("text", item.text))
+        for key in keys:
+            places.setdefault(key, []).append(position)
+    return places
+
+
+def _find(evidence: Any, recording: Sequence[Any], places: Places) -> Iterable[int]:
+    """Returns where a piece of evidence is."""
+    for mark, protocol, carries in _CARRIES:
+        if hasattr(evidence, mark):
+            sent = places.get(("mail", getattr(evidence, "queue_id", "")), [])
+            spoken = places.get(("protocol", protocol), [])
+            return [*sent, *(n for n in spoken if carries(recording[n], evidence))]
     # A command is an event of the host that runs it.
     text = f"runs: {' '.join(evidence)}" if isinstance(evidence, tuple) else evidence
-    carries = next((test for mark, test in _CARRIES.items() if hasattr(evidence, mark)), None)
-    for position, item in enumerate(recording):
-        if hasattr(item, "direction"):
-            shown = item is evidence or (carries is not None and carries(item, evidence))
-        else:
-            shown = item is evidence or item.text == text
-        if shown:
-            yield position
+    key = ("text", text) if isinstance(text, str) else ("itself", id(evidence))
+    return places.get(key, [])
 
 
 def _carries_mail(record: Any, mail: Any) -> bool:
-    """Whether a mail was sent with this record, or fetched: a report is sent by no client."""
-    if mail.queue_id and record.fields.get("queue_id") == mail.queue_id:
-        return True
-    return record.protocol == "pop3" and record.direction == "S" and mail.raw in record.raw
+    """Whether a mail was fetched with this record: a report is sent by no client."""
+    return bool(record.direction == "S" and mail.raw in record.raw)
 
 
 def _carries_im(record: Any, im: Any) -> bool:
     # What is between the quotation marks of a TOC command is escaped with backslashes.
     text = im.raw.replace(b"\\", b"")
-    there = record.protocol == "toc" and record.at == im.at
-    return there and text in record.raw.replace(b"\\", b"")
+    return record.at == im.at and text in record.raw.replace(b"\\", b"")
 
 
 def _carries_stanza(record: Any, stanza: Any) -> bool:
@@ -61,5 +78,10 @@ def _carries_stanza(record: Any, stanza: Any) -> bool:
     return record.verb == stanza.kind and all(part in record.raw for part in parts)
 
 
-# By the attribute that only they have, because a recording is duck-typed here, too.
-_CARRIES = {"queue_id": _carries_mail, "auto": _carries_im, "child_names": _carries_stanza}
+# By the attribute that only they have, because a recording is duck-typed here, too; the protocol of
+# the records that may carry them.
+_CARRIES = (
+    ("queue_id", "pop3", _carries_mail),
+    ("auto", "toc", _carries_im),
+    ("child_names", "xmpp", _carries_stanza),
+)

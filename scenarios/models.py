@@ -4,7 +4,8 @@
         worker.recover(Notice, "unknown")
         while (notice := worker.claim(Notice, now)) is not None:
             ...                                  # send it
-            worker.settle(notice, "sent")
+            notice.status = "sent"
+            worker.store(notice)
 
 A row is marked before the work on it begins, and settled afterwards. If a worker dies in between,
 the mark says so, and the next worker decides what that means. On PostgreSQL several workers share
@@ -187,24 +188,28 @@ class Worker:
         """Returns a session on the worker's connection."""
         return Session(self._connection, expire_on_commit=False)
 
-    def claim(self, kind: type[JobRow], now: float, *where: ColumnElement[bool]) -> JobRow | None:
-        """Marks the first row that is due as being worked on, and returns it; None without one."""
+    def claim(
+        self, kind: type[JobRow], now: float, *where: ColumnElement[bool], done: Job | None = None
+    ) -> JobRow | None:
+        """Marks the first row that is due as being worked on, and returns it; None without one.
+
+        In the same transaction, stores the row that is `done`.
+        """
         due = select(kind).where(kind.status == "waiting", kind.due <= now, *where)
         due = due.order_by(kind.due, kind.id).limit(1)
         with self.session() as db, db.begin():
+            if done is not None:
+                db.add(done)
             # What other workers are just claiming is left out, not waited for.
             row = db.scalar(due.with_for_update(skip_locked=True))
             if row is not None:
                 row.status, row.worker, row.tries = "working", self.number, row.tries + 1
         return row
 
-    def settle(self, row: Job, status: str, error: str = "", due: float | None = None) -> None:
+    def store(self, row: Job) -> None:
         """Stores what became of a row that this worker has claimed."""
         with self.session() as db, db.begin():
             db.add(row)
-            row.status, row.error = status, error
-            if due is not None:
-                row.due = due
 
     def recover(self, kind: type[Job], status: str) -> int:
         """Settles the rows that dead workers were working on, and returns how many there were."""

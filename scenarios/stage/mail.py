@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import functools
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -93,8 +94,8 @@ class Smtp(Replies):
     def _mail(self, content: Any, reply: str) -> Beat:
         to = ", ".join(self._recipients)
         envelope = f"envelope: from <{self._sender}> to {to}"
-        title = f"mails {to}: {subject(content.raw)}"
         raw = content.raw.removesuffix(b".\r\n")
+        title = f"mails {to}: {subject(raw)}"
         return self.beat(MAIL, title, detail=(envelope, *extract(raw), reply))
 
 
@@ -161,6 +162,7 @@ def _path(command: Any, field: str) -> str:
 # ── what is shown of a mail ──────────────────────────────────────────────────
 
 
+@functools.lru_cache(maxsize=1)  # the subject and the extract of the same mail are shown
 def _parsed(raw: bytes) -> Any:
     return email.message_from_bytes(raw[:ENOUGH], policy=email.policy.default)
 

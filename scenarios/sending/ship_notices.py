@@ -1,0 +1,150 @@
+"""Tell 500 customers that their product was shipped: each of them once, whatever happens.
+
+Introduction · SMTP, POP3 · try: make scenario NAME=ship-notices
+Needs: sqlalchemy, jinja2
+
+The program reads a list of customers, composes every mail before it sends the first one, and sends
+them one by one over the same session. A database remembers what became of each notice, so that a
+run that was killed goes on where it was. What comes back, bounces and unsubscriptions, is collected
+over POP3. On PostgreSQL, several of these programs may share the work.
+
+[scenario.ship-notices]
+customers = "customers.csv"                  # columns: order, name, address, and more for templates
+templates = "templates"                      # folder with shipped.txt, and shipped.html
+sender = "Shop <shop@yourco.test>"           # required
+returns = "returns@yourco.test"              # required: the mailbox that is read over POP3
+database = "sqlite:///ship-notices.sqlite3"  # or postgresql+psycopg://…
+rate = 0                                     # mails per second and worker; 0: no limit
+domain_rate = 0                              # the same, to each domain
+session = 100                                # mails in one SMTP session
+give_up = 14400                              # seconds after which a mail is no longer tried
+dry_run = false                              # compose all mails, send none, write samples
+samples = 3                                  # files that a dry run writes
+
+Fault: smtp-421 -> all hold
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import StatementError
+
+from comms.clock import Clock
+from comms.compose import Message
+from comms.errors import StateError
+from comms.host import Host
+from comms.setting_types import (
+    Count,
+    CountOrZero,
+    FilePath,
+    Folder,
+    MailAddress,
+    NamedAddress,
+    Rate,
+    Seconds,
+)
+from comms.settings import Settings
+from scenarios.models import DatabaseUrl, Tries, Worker, connect, shown
+from scenarios.play import Claim, Program, Scenario, equal
+from scenarios.sending.ship_notices_desk import Desk, rehearse
+from scenarios.sending.ship_notices_model import Base, Try, back
+from scenarios.sending.ship_notices_returns import Returns
+from scenarios.sending.ship_notices_samples import BACK, SHOP, customers, shop
+from scenarios.templates import Templates
+
+if TYPE_CHECKING:
+    from fakes import World
+
+WORLD: dict[str, Any] = {
+    "servers": ["smtp", "pop3"],
+    "program": BACK,
+    "person": [{"address": SHOP}, {"address": BACK}],
+    "mail": {"relay": "keep"},
+    "host": {"name": "shop.yourco.test"},
+    "scenario": {"ship-notices": {"sender": f"Shop <{SHOP}>", "returns": BACK}},
+}
+scenario = Scenario(WORLD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """The settings."""
+
+    customers: FilePath = Path("customers.csv")
+    templates: Folder = Path("templates")
+    sender: NamedAddress
+    returns: MailAddress
+    database: DatabaseUrl = "sqlite:///ship-notices.sqlite3"
+    rate: Rate = 0
+    domain_rate: Rate = 0
+    session: Count = 100
+    give_up: Seconds = 14400
+    dry_run: bool = False
+    samples: CountOrZero = 3
+
+
+def notice(
+    rules: Rules, templates: Templates, address: str, values: Mapping[str, str], token: str
+) -> Message:
+    """Returns the mail to one customer. Raises TemplateError."""
+    mail = templates.mail("shipped", values, values.get("language", ""))
+    returns = back(rules.returns, token)
+    headers = [
+        # RFC 3834 §5: the mark keeps vacation programs from answering.
+        ("Auto-Submitted", "auto-generated"),
+        ("List-Unsubscribe", f"<mailto:{returns}?subject=unsubscribe>"),
+    ]
+    id = f"<{token}@{returns.rpartition('@')[2]}>"
+    text, html = mail.text, mail.html
+    return Message(
+        rules.sender, [address], mail.subject, text, html, headers=headers, message_id=id
+    )
+
+
+def run(clock: Clock, settings: Settings, host: Host) -> int:
+    """Sends the notices that have not been sent. Returns 0 if all went well, 1 if some did not.
+
+    Raises CommsError.
+    """
+    rules = settings.table("ship-notices", Rules)
+    compose = partial(notice, rules, Templates(rules.templates))
+    if rules.dry_run:
+        return rehearse(rules, compose, settings.path("ship-notices.samples"), host, clock)
+    engine = connect(rules.database, settings.path, Base.metadata)
+    try:
+        with Worker(engine) as worker:
+            desk = Desk(rules, settings, clock, host, worker, compose)
+            returns = Returns(settings, clock, host, worker, Tries(engine, Try))
+            desk.enlist()
+            returns.collect()
+            desk.send()
+            returns.collect()
+            return desk.report()
+    except StatementError as error:
+        raise StateError(f"{shown(rules.database)}: {error.orig}") from None
+    finally:
+        engine.dispose()
+
+
+@scenario.act("bulk-ship-notice")
+def five_hundred(world: World, program: Program) -> Iterator[Claim]:
+    """500 customers get their notices over a few sessions; the shop runs the program once."""
+    shop(world.folder, customers(500))
+    code = program()
+    mails = world.mail.messages
+    yield equal("the exit code is 0", code, 0)
+    found = [(list(mail.envelope.to), mail.subject) for mail in mails]
+    wanted = [
+        ([f"customer{n}@mail{n % 7}.example"], f"Order {n} is on its way") for n in range(1, 501)
+    ]
+    yield equal("each of 500 customers gets one mail about their order", found, wanted, shows=mails)
+    sessions = {record.session for record in world.records if record.verb == "MAIL"}
+    yield equal("five sessions are enough", len(sessions), 5)
+    yield equal(
+        "the report counts them", world.said[-1:], ["500 notices: 500 sent"], shows=world.said
+    )

@@ -1,0 +1,227 @@
+"""The desk of ship-notices: reads the list, sends what is due, and takes what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from comms import smtp
+from comms.backoff import Backoff
+from comms.clock import Clock
+from comms.compose import Message
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.host import Host
+from comms.limits import Limits
+from comms.settings import Settings
+from scenarios.models import Worker
+from scenarios.sending import ship_notices_input as lists
+from scenarios.sending.ship_notices_model import Notice, back, enlist, suppress
+
+if TYPE_CHECKING:
+    from scenarios.sending.ship_notices import Rules
+
+Compose = Callable[[str, Mapping[str, str], str], Message]  # of an address, values and a token
+
+PAUSE = 60.0  # seconds before a mail is tried again; it doubles after each attempt,
+LONGEST = 3600.0  # up to this
+DOUBLINGS = 16  # more would make no difference
+IDLE = 10.0  # seconds without a mail after which the session is closed
+SHOWN = 20  # notices that the report lists
+DONE = ("sent", "suppressed")  # outcomes that nobody needs to look at
+
+
+def check(rules: Rules, compose: Compose) -> Iterator[lists.Customer | lists.BadLine]:
+    """Yields the lines of the list, and composes the mail of each before anything is sent.
+
+    Raises SettingsError, and TemplateError for a template that lacks a value.
+    """
+    for line in lists.read(rules.customers):
+        if isinstance(line, lists.Customer):
+            try:
+                compose(line.address, line.values, "token").envelope()
+            except ValueError as error:  # an address that cannot be written, for example
+                line = lists.BadLine(line.line, str(error))
+        yield line
+
+
+def rehearse(rules: Rules, compose: Compose, folder: Path, host: Host, clock: Clock) -> int:
+    """Composes every mail, and writes the first ones as samples. Sends and stores nothing."""
+    good = bad = 0
+    for line in check(rules, compose):
+        if isinstance(line, lists.BadLine):
+            bad += 1
+            host.log("line-left-out", "warning", line=line.line, trouble=line.problem)
+            continue
+        good += 1
+        if good <= rules.samples:
+            folder.mkdir(exist_ok=True)
+            mail = compose(line.address, line.values, host.token(20)).stamped(clock, host)
+            (folder / f"line-{line.line}.eml").write_bytes(mail.to_bytes())
+    host.say(f"Dry run: {good} notices would be sent, {bad} lines left out")
+    if good and rules.samples:
+        host.say(f"Samples: {folder.name}")
+    return 1 if bad else 0
+
+
+class Desk:
+    """The work of one worker."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        settings: Settings,
+        clock: Clock,
+        host: Host,
+        worker: Worker,
+        compose: Compose,
+    ) -> None:
+        self._rules, self._clock, self._host = rules, clock, host
+        self._worker, self._compose = worker, compose
+        self._smtp = settings.server("smtp")
+        self._limits = Limits(rules.rate, rules.domain_rate)
+        self._backoff = Backoff(clock, host, first=5, longest=600)
+        self._session: smtp.Session | None = None
+        self._mails = 0  # sent in this session
+        self._done: Notice | None = None  # that is settled, and not stored
+        self._left_out = 0  # lines of the list
+        self._since = clock.time()  # the server was last known to be there
+
+    def enlist(self) -> None:
+        """Adds a notice for each line of the list that has none. Raises as `check`."""
+        lines = check(self._rules, self._compose)
+        now = self._clock.time()
+        for bad in enlist(self._worker, lines, now, lambda: self._host.token(20)):
+            self._left_out += 1
+            self._host.log("line-left-out", "warning", line=bad.line, trouble=bad.problem)
+        suppress(self._worker)
+
+    # ── sending ──────────────────────────────────────────────────────────────
+
+    def send(self) -> None:
+        """Sends until no notice waits. Raises the error of a server that stays away too long."""
+        try:
+            while not self._clock.stopping():
+                now = self._clock.time()
+                notice = self._claimed(now) if self._session else None
+                if notice is not None:
+                    self._send(notice)
+                    continue
+                self._store()
+                due = self._next_due(now)
+                if due is None:
+                    return
+                if due > now:
+                    self._wait(due)
+                else:
+                    # Only now: a program that is killed while it connects leaves no mail in doubt.
+                    self._connect()
+        finally:
+            self._store()
+            self._disconnect()
+
+    def _claimed(self, now: float) -> Notice | None:
+        """Marks the next notice and stores the last one, in one transaction."""
+        if self._limits.due > now:
+            return None
+        busy, done = self._limits.waiting(now), self._done
+        notice = self._worker.claim(Notice, now, Notice.domain.not_in(busy), done=done)
+        self._done = None
+        return notice
+
+    def _store(self) -> None:
+        if self._done is not None:
+            self._worker.store(self._done)
+            self._done = None
+
+    def _next_due(self, now: float) -> float | None:
+        """Returns when the next notice may be sent; None if none waits."""
+        busy = self._limits.waiting(now)
+        waiting = select(func.min(Notice.due)).where(Notice.status == "waiting")
+        with self._worker.session() as db:
+            times = [db.scalar(waiting.where(Notice.domain.not_in(busy)))]
+            for domain, due in busy.items():
+                first = db.scalar(waiting.where(Notice.domain == domain))
+                times.append(None if first is None else max(first, due))
+        found = [time for time in times if time is not None]
+        return max(min(found), self._limits.due) if found else None
+
+    def _send(self, notice: Notice) -> None:
+        assert self._session is not None
+        mail = self._compose(notice.address, notice.values, notice.token)
+        raw = mail.stamped(self._clock, self._host).to_bytes()
+        sender = back(self._rules.returns, notice.token)
+        self._limits.count(notice.domain, self._clock.time())
+        failure: CommsError | None
+        try:
+            failure = self._session.send(sender, [notice.address], raw)[notice.address]
+            self._since = self._clock.time()
+        except Unreachable as error:
+            failure = error  # lost before the final dot: nothing was sent
+        self._mails += 1
+        if not self._session.usable or self._mails >= self._rules.session:
+            self._disconnect()
+        if failure is None:
+            self._settle(notice, "sent")
+        elif isinstance(failure, Refused):
+            self._settle(notice, "refused", str(failure))
+        elif isinstance(failure, Unknown):
+            self._settle(notice, "unknown", str(failure))
+        elif self._clock.time() - notice.made > self._rules.give_up:
+            self._settle(notice, "given-up", str(failure))
+        else:
+            self._settle(notice, "waiting", str(failure))
+
+    def _settle(self, notice: Notice, status: str, error: str = "") -> None:
+        if status == "waiting":
+            pause = min(PAUSE * 2.0 ** min(notice.tries - 1, DOUBLINGS), LONGEST)
+            notice.due = self._clock.time() + pause
+        notice.status, notice.error = status, error
+        self._done = notice
+        level = "info" if status in DONE else "warning"
+        self._host.log(f"notice-{status}", level, line=notice.line, trouble=error)
+
+    def _connect(self) -> None:
+        """Opens a session, or waits. Raises Refused at once, the other errors after `give_up`."""
+        try:
+            self._session = smtp.Session(self._smtp, self._clock, self._host)
+        except (Unreachable, TryLater) as error:
+            if self._clock.time() - self._since > self._rules.give_up:
+                raise
+            self._host.log("server-away", "warning", trouble=error)
+            self._wait(self._clock.time() + self._backoff.failed())
+        else:
+            self._backoff.succeeded()
+
+    def _disconnect(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._session, self._mails = None, 0
+
+    def _wait(self, until: float) -> None:
+        if until - self._clock.time() > IDLE:
+            self._disconnect()
+        self._clock.wait(None, until, or_stop=True)
+
+    # ── the report ───────────────────────────────────────────────────────────
+
+    def report(self) -> int:
+        """Prints what became of all notices. Returns 0 if nobody needs to look at any of them."""
+        counts = select(Notice.status, func.count()).group_by(Notice.status)
+        others = select(Notice).where(Notice.status.not_in(DONE)).order_by(Notice.line)
+        with self._worker.session() as db:
+            found = dict(db.execute(counts).tuples().all())
+            rest = list(db.scalars(others.limit(SHOWN)))
+        parts = [f"{count} {status}" for status, count in sorted(found.items())]
+        if self._left_out:
+            parts.append(f"{self._left_out} lines of the list left out")
+        self._host.say(f"{sum(found.values())} notices: {', '.join(parts) or 'none'}")
+        for notice in rest:
+            about = f"line {notice.line}, {notice.address}: {notice.status}"
+            self._host.say(f"{about}: {notice.error}" if notice.error else about)
+        more = sum(found.values()) - sum(found.get(status, 0) for status in DONE) - len(rest)
+        if more:
+            self._host.say(f"and {more} more, in the table notice")
+        return 1 if rest or self._left_out else 0

@@ -1,0 +1,125 @@
+"""The tables of ship-notices, by SQLAlchemy, and how the list of customers gets into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from sqlalchemy import JSON, Index, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from scenarios.models import Job, TryColumns, Worker
+from scenarios.sending.ship_notices_input import BadLine, Customer
+
+BATCH = 500  # lines of the list in one transaction
+
+
+class Base(DeclarativeBase):
+    """All tables. Times are in seconds since the epoch."""
+
+
+class Notice(Job, Base):
+    """One mail to one customer: waiting, working, or what became of it.
+
+    That is sent, refused, bounced (accepted, and returned later), given-up, suppressed, or unknown:
+    the connection was lost, or the program killed, while the mail was being accepted. A mail whose
+    outcome is unknown is not sent again.
+    """
+
+    __tablename__ = "notice"
+    __table_args__ = (Index("notice_due", "status", "due", "id"),)
+
+    order: Mapped[str] = mapped_column(unique=True)
+    line: Mapped[int]  # of the list
+    address: Mapped[str]
+    domain: Mapped[str]  # of the address, case folded
+    values: Mapped[dict[str, str]] = mapped_column(JSON)  # for the templates
+    token: Mapped[str] = mapped_column(unique=True)  # whoever knows it has got the mail
+    made: Mapped[float]
+
+
+class Suppressed(Base):
+    """An address that gets no notices any more."""
+
+    __tablename__ = "suppressed"
+
+    address: Mapped[str] = mapped_column(primary_key=True)  # case folded
+    reason: Mapped[str]
+    at: Mapped[float]
+
+
+class Try(TryColumns, Base):
+    """How many times a returned mail was begun and not finished."""
+
+    __tablename__ = "try"
+
+
+def back(returns: str, token: str) -> str:
+    """Returns the address to which one customer's mail comes back: returns+token@domain."""
+    name, _, domain = returns.rpartition("@")
+    return f"{name}+{token}@{domain}"
+
+
+def enlist(
+    worker: Worker,
+    lines: Iterable[Customer | BadLine],
+    now: float,
+    token: Callable[[], str],
+) -> Iterator[BadLine]:
+    """Adds a notice for each order that has none. Yields the bad lines, second ones among them."""
+    batch: list[Customer] = []
+    for line in lines:
+        if isinstance(line, BadLine):
+            yield line
+            continue
+        batch.append(line)
+        if len(batch) == BATCH:
+            yield from _add(worker, batch, now, token)
+            batch = []
+    yield from _add(worker, batch, now, token)
+
+
+def suppress(worker: Worker) -> None:
+    """Settles the notices that wait for addresses which get none any more."""
+    unwanted = func.lower(Notice.address).in_(select(Suppressed.address))
+    waiting = update(Notice).where(Notice.status == "waiting", unwanted)
+    with worker.session() as db, db.begin():
+        db.execute(waiting.values(status="suppressed"))
+
+
+def _add(
+    worker: Worker, batch: list[Customer], now: float, token: Callable[[], str]
+) -> list[BadLine]:
+    orders = [customer.order for customer in batch]
+    stored = select(Notice.order, Notice.line).where(Notice.order.in_(orders))
+    while True:
+        new: list[Notice] = []
+        try:
+            with worker.session() as db, db.begin():
+                lines = dict(db.execute(stored).tuples().all())
+                for customer in batch:
+                    if customer.order not in lines:
+                        lines[customer.order] = customer.line
+                        new.append(_notice(customer, now, token()))
+                db.add_all(new)
+            break
+        except IntegrityError:
+            continue  # another worker reads the same list, and was faster
+    return [
+        BadLine(customer.line, f"order {customer.order} was in line {first} already")
+        for customer in batch
+        if (first := lines[customer.order]) != customer.line
+    ]
+
+
+def _notice(customer: Customer, now: float, token: str) -> Notice:
+    return Notice(
+        order=customer.order,
+        line=customer.line,
+        address=customer.address,
+        domain=customer.address.rpartition("@")[2].casefold(),
+        values=customer.values,
+        token=token,
+        made=now,
+        due=now,
+    )

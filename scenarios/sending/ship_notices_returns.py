@@ -1,0 +1,94 @@
+"""What comes back to ship-notices: bounces, and mails of customers who want no more notices.
+
+The envelope sender of each notice is another address, `returns+TOKEN@…`, so that even a bounce
+that quotes nothing says whom it is about (variable envelope return paths). The same address is in
+List-Unsubscribe (RFC 2369 §3.2). Nobody can guess a token: what is sent to it is about its notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+from sqlalchemy import select
+
+from comms import replies
+from comms.clock import Clock, Interrupted
+from comms.errors import Refused, TryLater, Unknown, Unreachable
+from comms.host import Host
+from comms.mailbox import Incoming, incoming
+from comms.pop3 import Mailbox
+from comms.read import Mail, read, with_any_sender
+from comms.settings import Settings
+from scenarios.models import Tries, Worker
+from scenarios.sending.ship_notices_model import Notice, Suppressed, suppress
+
+LARGEST = 1_000_000  # bytes; of a larger mail only the header is read
+READING = 5.0  # seconds of computing that a mail may cost
+
+
+class Returns:
+    """The mailbox to which notices come back."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, host: Host, worker: Worker, tries: Tries
+    ) -> None:
+        self._pop3 = settings.server("pop3")
+        self._clock, self._host, self._worker, self._tries = clock, host, worker, tries
+
+    def collect(self) -> None:
+        """Takes what has come. A mailbox that cannot be read is logged: notices go out anyway."""
+        place, stopping = f"{self._pop3.user}@{self._pop3.host}", self._clock.stopping
+        try:
+            with Mailbox(self._pop3, self._clock) as mailbox:
+                mails = incoming(mailbox, self._tries, place, LARGEST, self._host, stopping)
+                with contextlib.closing(mails):
+                    for item in mails:
+                        self._take(item)
+        except (Unreachable, TryLater, Refused, Unknown) as error:
+            self._host.log("mailbox", "warning", trouble=error)
+        suppress(self._worker)
+
+    def _take(self, item: Incoming) -> None:
+        """Takes one mail. What is about no notice stays in the mailbox, for a person."""
+        item.leave_on_server = True
+        if item.killed_us:
+            return
+        try:
+            with self._clock.limit(READING):
+                mail = with_any_sender(read(item.raw))
+                token, status, reason = _token(mail), *_meaning(mail)
+        except Interrupted:
+            return
+        if not token or not status:
+            return
+        with self._worker.session() as db, db.begin():
+            notice = db.scalar(select(Notice).where(Notice.token == token))
+            if notice is None:
+                return
+            if status == "bounced":
+                notice.status, notice.error = status, reason
+            address = notice.address.casefold()
+            if db.get(Suppressed, address) is None:
+                db.add(Suppressed(address=address, reason=reason, at=self._clock.time()))
+            self._host.log(f"notice-{status}", "warning", line=notice.line, trouble=reason)
+        item.leave_on_server = False
+
+
+def _token(mail: Mail) -> str:
+    """Returns the token in the address that a mail was sent to, "" if there is none."""
+    for address in (*replies.delivered_to(mail), *(to.address for to in mail.to)):
+        if found := re.fullmatch(r"<?[^+@]*\+([A-Za-z0-9]+)@[^@]*", address):
+            return found[1]
+    return ""
+
+
+def _meaning(mail: Mail) -> tuple[str, str]:
+    """Returns what a mail makes of its notice, and why; ("", "") if it is neither of the two."""
+    bounce = replies.bounce(mail)
+    if bounce is not None:
+        failed = [one for one in bounce.recipients if one.action == "failed"]
+        return ("bounced", failed[0].diagnostic or failed[0].status) if failed else ("", "")
+    if "unsubscribe" in mail.subject.casefold() and not replies.automatic_reply(mail):
+        return "unsubscribed", "the customer has unsubscribed"
+    return "", ""
