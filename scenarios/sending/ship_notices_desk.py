@@ -86,6 +86,7 @@ class Desk:
         self._session: smtp.Session | None = None
         self._mails = 0  # sent in this session
         self._done: Notice | None = None  # that is settled, and not stored
+        self._stopped = False  # in the middle of a wait
         self._left_out = 0  # lines of the list
         self._since = clock.time()  # the server was last known to be there
 
@@ -103,7 +104,7 @@ class Desk:
     def send(self) -> None:
         """Sends until no notice waits. Raises the error of a server that stays away too long."""
         try:
-            while not self._clock.stopping():
+            while not (self._stopped or self._clock.stopping()):
                 now = self._clock.time()
                 notice = self._claimed(now) if self._session else None
                 if notice is not None:
@@ -204,6 +205,7 @@ class Desk:
         if until - self._clock.time() > IDLE:
             self._disconnect()
         self._clock.wait(None, until, or_stop=True)
+        self._stopped = self._clock.time() < until
 
     # ── the report ───────────────────────────────────────────────────────────
 

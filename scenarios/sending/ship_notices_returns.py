@@ -88,7 +88,10 @@ def _meaning(mail: Mail) -> tuple[str, str]:
     bounce = replies.bounce(mail)
     if bounce is not None:
         failed = [one for one in bounce.recipients if one.action == "failed"]
-        return ("bounced", failed[0].diagnostic or failed[0].status) if failed else ("", "")
+        if not failed:
+            return "", ""  # a delay
+        _, _, text = failed[0].diagnostic.rpartition("; ")  # it begins with a type: "smtp; 550 …"
+        return "bounced", text or failed[0].status
     if "unsubscribe" in mail.subject.casefold() and not replies.automatic_reply(mail):
         return "unsubscribed", "the customer has unsubscribed"
     return "", ""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fakes import World
+    from fakes.mail import Mail
 
 SHOP, BACK = "shop@yourco.test", "returns@yourco.test"
 
@@ -33,3 +38,13 @@ def customers(count: int) -> list[str]:
         f"{n},Customer {n},customer{n}@mail{n % 7}.example,PARCEL{n:05}"
         for n in range(1, count + 1)
     ]
+
+
+def notices(world: World) -> list[Mail]:
+    """The notices that were sent so far."""
+    return [mail for mail in world.mail.messages if mail.subject.endswith("is on its way")]
+
+
+def orders(world: World) -> list[str]:
+    """The number of the order that each notice is about."""
+    return [mail.subject.split()[1] for mail in notices(world)]
