@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -155,10 +155,13 @@ _FORKS.set_forkserver_preload(
 )
 
 
-def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> int | None:
+def killed(
+    at: int, module: str, settings: Mapping[str, Any], folder: Path, codes: Container[int] = (0,)
+) -> int | None:
     """Runs one round in another process, and kills it at a step.
 
-    Returns the number of steps, or None if the process was killed.
+    Returns the number of steps, or None if the process was killed. `codes` are the exit codes of a
+    round that has come to its end.
     """
     steps = folder / "steps"
     steps.unlink(missing_ok=True)
@@ -166,8 +169,10 @@ def killed(at: int, module: str, settings: Mapping[str, Any], folder: Path) -> i
         process = _FORKS.Process(target=perish, args=(at, module, settings, folder, steps))
         process.start()
         process.join(30)
-        if process.exitcode in (0, -signal.SIGKILL):
-            return int(steps.read_text()) if process.exitcode == 0 else None
+        if process.exitcode == -signal.SIGKILL:
+            return None
+        if process.exitcode in codes:
+            return int(steps.read_text())
     raise AssertionError(f"the program ends with {process.exitcode}")
 
 

@@ -57,7 +57,7 @@ from comms.settings import Settings
 from scenarios.models import DatabaseUrl, Tries, Worker, connect, shown
 from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.sending.ship_notices_desk import Desk, rehearse
-from scenarios.sending.ship_notices_model import Base, Try, back
+from scenarios.sending.ship_notices_model import Base, Notice, Try, back
 from scenarios.sending.ship_notices_returns import Returns
 from scenarios.sending.ship_notices_samples import BACK, SHOP, customers, notices, shop
 from scenarios.templates import Templates
@@ -129,6 +129,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             returns.collect()
             desk.send()
             returns.collect()
+            # Only now: another worker may have died meanwhile. What it was sending may have arrived.
+            worker.recover(Notice, "unknown")
             return desk.report()
     except StatementError as error:
         raise StateError(f"{shown(rules.database)}: {error.orig}") from None

@@ -214,7 +214,7 @@ class Desk:
         counts = select(Notice.status, func.count()).group_by(Notice.status)
         others = select(Notice).where(Notice.status.not_in(DONE)).order_by(Notice.line)
         with self._worker.session() as db:
-            found = dict(db.execute(counts).tuples().all())
+            found = {row[0]: row[1] for row in db.execute(counts)}
             rest = list(db.scalars(others.limit(SHOWN)))
         parts = [f"{count} {status}" for status, count in sorted(found.items())]
         if self._left_out:

@@ -96,7 +96,7 @@ def _add(
         new: list[Notice] = []
         try:
             with worker.session() as db, db.begin():
-                lines = dict(db.execute(stored).tuples().all())
+                lines = {row[0]: row[1] for row in db.execute(stored)}
                 for customer in batch:
                     if customer.order not in lines:
                         lines[customer.order] = customer.line

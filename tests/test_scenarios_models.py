@@ -1,0 +1,96 @@
+"""Rows that workers process: each once, whoever dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import DeclarativeBase
+
+from comms.errors import StateError
+from scenarios.models import Job, Tries, TryColumns, Worker, connect, shown
+
+
+class Base(DeclarativeBase):
+    """The tables of these tests."""
+
+
+class Task(Job, Base):
+    """Something to be done once."""
+
+    __tablename__ = "task"
+
+
+class Try(TryColumns, Base):
+    """Attempts."""
+
+    __tablename__ = "try"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    found = connect("sqlite:///tasks.sqlite3", lambda name: tmp_path / name, Base.metadata)
+    yield found
+    found.dispose()
+
+
+def add(worker: Worker, *dues: float) -> None:
+    with worker.session() as db, db.begin():
+        db.add_all(Task(due=due) for due in dues)
+
+
+def test_rows_are_claimed_in_the_order_in_which_they_are_due(engine: Engine) -> None:
+    with Worker(engine) as worker:
+        add(worker, 30, 10, 20)
+        claimed = [worker.claim(Task, 25) for _ in range(3)]
+    assert [task.due for task in claimed if task] == [10, 20] and claimed[2] is None
+
+
+def test_what_became_of_a_row_is_stored_with_the_next_claim(engine: Engine) -> None:
+    with Worker(engine) as worker:
+        add(worker, 1, 2)
+        first = worker.claim(Task, 9)
+        assert first is not None
+        first.status = "sent"
+        second = worker.claim(Task, 9, done=first)
+        assert second is not None
+        second.status, second.error = "refused", "550 no"
+        worker.store(second)
+        with worker.session() as db:
+            found = [(task.status, task.tries, task.error) for task in db.query(Task)]
+    assert found == [("sent", 1, ""), ("refused", 1, "550 no")]
+
+
+def test_what_a_dead_worker_was_doing_is_settled_by_the_next_one(engine: Engine) -> None:
+    with Worker(engine) as worker:
+        add(worker, 1, 2)
+        worker.claim(Task, 9)
+    with Worker(engine) as worker:
+        assert worker.recover(Task, "unknown") == 1
+        assert worker.recover(Task, "unknown") == 0
+        with worker.session() as db:
+            assert [task.status for task in db.query(Task)] == ["unknown", "waiting"]
+
+
+def test_a_second_worker_on_sqlite_is_refused(engine: Engine) -> None:
+    with Worker(engine):
+        with pytest.raises(StateError, match=r"tasks\.sqlite3: another instance is at work on it"):
+            Worker(engine)
+    with Worker(engine) as worker:
+        assert worker.number == 1
+
+
+def test_tries_are_counted_until_they_end(engine: Engine) -> None:
+    tries = Tries(engine, Try)
+    tries.begin_attempt("a")
+    tries.begin_attempt("a")
+    tries.begin_attempt("b")
+    assert (tries.attempts("a"), tries.attempts("b"), tries.attempts("c")) == (2, 1, 0)
+    tries.end_attempt("a")
+    assert tries.attempts("a") == 0
+
+
+def test_a_password_is_not_shown() -> None:
+    assert shown("postgresql://shop:secret@db/shop") == "postgresql://shop:***@db/shop"

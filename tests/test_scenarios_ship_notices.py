@@ -1,0 +1,221 @@
+"""ship-notices: each customer gets one notice, whatever the list, the server or the machine do."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comms import settings
+from comms.errors import CommsError, SettingsError, StateError
+from comms.lock import Lock
+from fakes import World
+from scenarios.sending import ship_notices
+from scenarios.sending.ship_notices_input import LONGEST, BadLine, Customer, read
+from scenarios.sending.ship_notices_samples import customers, notices, orders, shop
+from tests import drills
+
+MODULE = "scenarios.sending.ship_notices"
+CODES = (0, 1)  # 1: the outcome of a notice is unknown
+
+
+# ── the list ─────────────────────────────────────────────────────────────────
+
+
+def lines(path: Path, content: bytes) -> list[Customer | BadLine]:
+    path.write_bytes(content)
+    return list(read(path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"order,name,address\n1,Ann,ann@a.example\n",
+        b"\xef\xbb\xbforder,name,address\r\n1,Ann,ann@a.example\r\n",
+        b"order;name;address\n1;Ann;ann@a.example\n",
+        b"address,order,name\n\n ann@a.example , 1 , Ann ",
+        b'"order","name","address"\n"1","Ann","ann@a.example"\n',
+    ],
+    ids=["plain", "BOM and CRLF", "semicolons", "another order of columns", "quoted"],
+)
+def test_a_list_as_spreadsheets_write_it_is_read(tmp_path: Path, content: bytes) -> None:
+    [found] = lines(tmp_path / "list.csv", content)
+    assert isinstance(found, Customer)
+    assert (found.order, found.values["name"], found.address) == ("1", "Ann", "ann@a.example")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", r"list\.csv:1: no column 'order'; write a first line such as order,name,address"),
+        (b"order,name\n", "no column 'address'"),
+        (b"order,name,address,name\n", "two columns have the same name"),
+        ("order,name,address\n".encode("utf-16"), "the line is not in UTF-8"),
+        (b"\0" * 10_000_000, f"the line is longer than {LONGEST} bytes"),
+    ],
+)
+def test_a_list_without_columns_is_an_error(tmp_path: Path, content: bytes, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        lines(tmp_path / "list.csv", content)
+
+
+def test_a_list_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.csv: No such file"):
+        list(read(tmp_path / "none.csv"))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"1,Ann", "2 fields for 3 columns"),
+        (b'1,"Ann,ann@a.example', "not CSV: unexpected end of data"),
+        (b"1,,ann@a.example", "name is empty"),
+        (b"1,Ann,ann", "'ann' is not a mail address"),
+        (b"1,Ann,ann@a.example (Ann)", "is not a mail address"),
+        (b"1,Ann,a@a.example\rBcc: x@x.example", "not CSV|contains a line break"),
+        (b"1,Ann\0,ann@a.example", "not CSV|NUL"),
+        (b"1,J\xf6rg,joerg@a.example", "the line is not in UTF-8"),
+        (b"1," + b"x" * 10_000_000 + b",ann@a.example", f"longer than {LONGEST} bytes"),
+    ],
+)
+def test_a_bad_line_costs_no_other_line(tmp_path: Path, line: bytes, problem: str) -> None:
+    content = b"order,name,address\n" + line + b"\n2,Bob,bob@b.example\n"
+    bad, good = lines(tmp_path / "list.csv", content)
+    assert isinstance(bad, BadLine) and bad.line == 2
+    assert re.search(problem, bad.problem), bad.problem
+    assert isinstance(good, Customer) and (good.line, good.order) == (3, "2")
+
+
+# ── playing the program ──────────────────────────────────────────────────────
+
+
+def run(world: World, **rules: Any) -> int:
+    tables = {**world.settings["scenario"]["ship-notices"], **rules}
+    given = {**world.settings, "scenario": {"ship-notices": tables}}
+    try:
+        return ship_notices.run(world.clock, settings.load(given, world.folder), world.host)
+    except CommsError as error:
+        return error.exit_code
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    """Order → what became of its notice."""
+    with sqlite3.connect(folder / "ship-notices.sqlite3") as db:
+        found = dict(db.execute('SELECT "order", status FROM notice'))
+    db.close()
+    return found
+
+
+def play(count: int, *faults: str, **rules: Any) -> World:
+    with World(ship_notices.WORLD, rehearsal=True, faults=faults) as world:
+        shop(world.folder, customers(count))
+        world.clock.until(4000)
+        run(world, **rules)
+        run(world, **rules)
+        world.found = statuses(world.folder)  # type: ignore[attr-defined]
+    return world
+
+
+PLAIN = play(2)
+
+
+@pytest.mark.parametrize(
+    "fault", drills.first_middle_last(drills.cuts(PLAIN.records), drills.place)
+)
+def test_wherever_the_connection_is_cut_nobody_is_missing_or_notified_twice(fault: str) -> None:
+    world = play(2, fault)
+    found: dict[str, str] = world.found  # type: ignore[attr-defined]
+    got = Counter(orders(world))
+    assert set(found.values()) <= {"sent", "unknown"}, found
+    assert list(found.values()).count("unknown") <= 1
+    assert max(got.values()) == 1, "nobody twice"
+    assert all(got[order] or status == "unknown" for order, status in found.items())
+
+
+def killed(at: int, folder: Path) -> int | None:
+    """Kills the program at this step, and lets it run again, twice."""
+    folder.mkdir()
+    shop(folder, customers(3))
+    with World({**ship_notices.WORLD, "tls": "off"}) as world:
+        steps = drills.killed(at, MODULE, world.settings, folder, CODES)
+        for _ in range(2):
+            drills.killed(0, MODULE, world.settings, folder, CODES)
+        got, found = Counter(orders(world)), statuses(folder)
+    assert sorted(found) == ["1", "2", "3"]
+    assert set(found.values()) <= {"sent", "unknown"}, found
+    assert list(found.values()).count("unknown") <= 1
+    assert max(got.values()) == 1, "nobody twice"
+    assert all(got[order] or status == "unknown" for order, status in found.items())
+    return steps
+
+
+def test_killed_at_the_first_middle_or_last_step_nobody_is_missing(tmp_path: Path) -> None:
+    steps = killed(0, tmp_path / "whole")
+    assert steps is not None and steps > 40
+    for at in (1, steps // 2, steps):
+        assert killed(at, tmp_path / str(at)) is None, "it was killed"
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_nobody_is_missing_or_notified_twice(tmp_path: Path) -> None:
+    at = 1
+    while killed(at, tmp_path / str(at)) is None:
+        at += 1
+    assert at > 40
+
+
+def test_a_second_program_on_the_same_file_is_refused() -> None:
+    with World(ship_notices.WORLD, rehearsal=True) as world:
+        shop(world.folder, customers(1))
+        (world.folder / "ship-notices.sqlite3").touch()
+        with Lock(world.folder / "ship-notices.sqlite3"):
+            assert run(world) == StateError.exit_code
+        assert run(world) == 0 and orders(world) == ["1"]
+
+
+# ── limits ───────────────────────────────────────────────────────────────────
+
+
+def test_the_rate_and_that_of_each_domain_are_kept() -> None:
+    world = play(14, rate=2, domain_rate=0.1)
+    began = notices(world)[0].at
+    at = {mail.subject.split()[1]: mail.at - began for mail in notices(world)}
+    assert sorted(at.values())[:7] == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+    for number in range(1, 8):
+        assert at[str(number + 7)] - at[str(number)] >= 10, "the second one to the same domain"
+
+
+def test_a_session_is_used_for_as_many_mails_as_the_settings_say() -> None:
+    world = play(7, session=3)
+    sessions = Counter(record.session for record in world.records if record.verb == "MAIL")
+    assert list(sessions.values()) == [3, 3, 1]
+
+
+# ── what comes back ──────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("to", "more", "subject"),
+    [
+        ("returns@yourco.test", "", "unsubscribe"),
+        ("returns+aaaaaaaaaaaaaaaaaaaa@yourco.test", "", "unsubscribe"),
+        ("{back}", "", "Where is my parcel?"),
+        ("{back}", "Auto-Submitted: auto-replied\r\n", "Re: unsubscribe"),
+    ],
+    ids=["no token", "a guess", "a question", "a vacation program"],
+)
+def test_other_mail_stays_for_a_person(to: str, more: str, subject: str) -> None:
+    with World(ship_notices.WORLD, rehearsal=True) as world:
+        shop(world.folder, customers(1))
+        run(world)
+        address = to.format(back=notices(world)[0].envelope.sender)
+        text = f"From: customer1@mail1.example\r\nTo: {address}\r\n{more}Subject: {subject}\r\n\r\n"
+        world.mail.deliver("returns@yourco.test", text.encode())
+        shop(world.folder, [line.replace("1,", "9,", 1) for line in customers(1)])
+        run(world)
+        assert orders(world) == ["1", "9"], "they are still notified"
+        assert len(world.mail.inbox("returns@yourco.test")) == 1
