@@ -46,13 +46,14 @@ ADVISORY = 0x6D61696C  # the class of our locks in PostgreSQL; any number that n
 def _no_database(url: str) -> str:
     """Returns why no database can be opened at this URL, or ""."""
     try:
-        make_url(url).get_dialect().import_dbapi()
+        dialect = make_url(url).get_dialect()
+        dialect.import_dbapi()
     except ArgumentError:
         # The text of the error could quote a password.
         return "it is not the URL of a database that SQLAlchemy can open"
     except ImportError as error:
         return f"its driver is not installed: {error}"
-    return ""
+    return "" if dialect.name in ("sqlite", "postgresql") else f"{dialect.name} has not been tried"
 
 
 DatabaseUrl = Annotated[str, Check(_no_database, '"sqlite:///shop.sqlite3"')]
@@ -77,7 +78,11 @@ def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
     try:
-        tables.create_all(engine)
+        with engine.begin() as db:
+            if not sqlite:
+                # Two programs that start at once must not both create them.
+                db.execute(select(func.pg_advisory_xact_lock(ADVISORY)))
+            tables.create_all(db)
     except BaseException:
         engine.dispose()
         raise
@@ -166,6 +171,8 @@ class Worker:
             else:
                 free = (number for number in range(1, WORKERS + 1) if self._locks(number))
                 self.number = next(free)
+                # The lock stays. In a transaction that is open, sessions would commit nothing.
+                self._connection.commit()
         except BaseException:
             self._connection.close()
             raise

@@ -268,6 +268,28 @@ def postfix(
                 print((place / "log" / "mail.log").read_text())
 
 
+@contextlib.contextmanager
+def postgresql() -> Iterator[str]:
+    """Runs a PostgreSQL, and yields the URL of a database in it for SQLAlchemy."""
+    need("psql", "postgresql")
+    need_root("PostgreSQL")
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    with folder("postgres") as place:
+        port = free_port()
+        # It refuses to run as root.
+        as_postgres = ["runuser", "-u", "postgres", "--"]
+        make = [f"{binaries[-1]}/initdb", "-D", f"{place}/data", "-U", "shop", "-A", "trust", "-N"]
+        subprocess.run([*as_postgres, *make], check=True, capture_output=True, cwd="/")
+        start = [f"{binaries[-1]}/postgres", "-D", f"{place}/data", "-p", str(port), "-F"]
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        process = in_the_foreground([*as_postgres, *start, *options])
+        try:
+            wait_for_port(port, process)
+            yield f"postgresql+psycopg://shop@127.0.0.1:{port}/postgres"
+        finally:
+            end(process)
+
+
 DOVECOT_AUTH = """
 base_dir = {folder}/run
 log_path = {folder}/dovecot.log

@@ -129,7 +129,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             returns.collect()
             desk.send()
             returns.collect()
-            # Only now: another worker may have died meanwhile. What it was sending may have arrived.
+            # Also after another worker that died meanwhile: what it was sending may have arrived.
             worker.recover(Notice, "unknown")
             return desk.report()
     except StatementError as error:

@@ -1,0 +1,130 @@
+"""ship-notices on a real PostgreSQL, which several workers share, and through a real Postfix."""
+
+# apt-get install: postgresql postfix
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from fakes import World
+from scenarios.sending import ship_notices
+from scenarios.sending.ship_notices_samples import BACK, SHOP, customers, orders, shop
+from tests import drills
+from tests.real import postfix, postgresql
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parent.parent
+MODULE = "scenarios.sending.ship_notices"
+PLAIN = {**ship_notices.WORLD, "tls": "off"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgresql() as url:
+        yield url
+
+
+def emptied(url: str) -> str:
+    """Removes the tables of the tests before."""
+    engine = create_engine(url)
+    with engine.begin() as db:
+        db.execute(text("DROP TABLE IF EXISTS notice, suppressed, try"))
+    engine.dispose()
+    return url
+
+
+def given(world: World, database: str) -> dict[str, Any]:
+    tables = dict(world.settings)
+    rules = {**tables["scenario"]["ship-notices"], "database": database}
+    return {**tables, "scenario": {"ship-notices": rules}}
+
+
+def rows(database: str, sql: str) -> list[tuple[Any, ...]]:
+    engine = create_engine(database)
+    with engine.connect() as db:
+        found = [tuple(row) for row in db.execute(text(sql))]
+    engine.dispose()
+    return found
+
+
+def test_several_workers_notify_each_customer_once(server: str, tmp_path: Path) -> None:
+    database = emptied(server)
+    shop(tmp_path, customers(150))
+    with World(PLAIN) as world:
+        codes = drills.together(3, MODULE, given(world, database), tmp_path)
+        got = Counter(orders(world))
+    assert codes == [0, 0, 0]
+    assert len(got) == 150 and max(got.values()) == 1
+    workers = rows(database, "SELECT worker, count(*) FROM notice GROUP BY worker")
+    assert len(workers) > 1, "more than one worker had a part in it"
+
+
+def killed(at: int, database: str, folder: Path) -> int | None:
+    """Kills a worker at this step; others then send the rest."""
+    folder.mkdir()
+    shop(folder, customers(6))
+    with World(PLAIN) as world:
+        tables = given(world, database)
+        steps = drills.killed(at, MODULE, tables, folder, codes=(0, 1))
+        drills.together(2, MODULE, tables, folder)
+        got = Counter(orders(world))
+    found = dict(rows(database, 'SELECT "order", status FROM notice'))
+    assert len(found) == 6 and set(found.values()) <= {"sent", "unknown"}
+    assert list(found.values()).count("unknown") <= 1
+    assert max(got.values()) == 1, "nobody twice"
+    assert all(got[order] or status == "unknown" for order, status in found.items())
+    return steps
+
+
+def test_when_a_worker_is_killed_the_others_send_the_rest(server: str, tmp_path: Path) -> None:
+    steps = killed(0, emptied(server), tmp_path / "whole")
+    assert steps is not None
+    for at in (1, steps // 2, steps):
+        assert killed(at, emptied(server), tmp_path / str(at)) is None, "it was killed"
+
+
+def test_notices_go_out_through_postfix(server: str, tmp_path: Path) -> None:
+    shop(tmp_path, customers(30))
+    people = [f"customer{n}@mail{n % 7}.example" for n in range(1, 30)]  # not the last one
+    accounts = [{"address": address} for address in (BACK, SHOP, *people)]
+    with World({**PLAIN, "person": accounts}) as world:
+        with postfix(people, deliver_to=world.address("smtp")[1]) as (relay, authority, _):
+            site = tmp_path / "site.toml"
+            site.write_text(
+                f"""
+                [smtp]
+                host = "localhost"
+                port = {relay.port}
+                ca_file = "{authority.ca_file}"
+                [pop3]
+                host = "localhost"
+                port = {world.address("pop3")[1]}
+                tls = "none"
+                user = "{BACK}"
+                password = {json.dumps(world.settings["pop3"]["password"])}
+                [scenario.ship-notices]
+                sender = "Shop <{SHOP}>"
+                returns = "{BACK}"
+                database = "{emptied(server)}"
+                session = 10
+                """
+            )
+            site.chmod(0o600)
+            command = [sys.executable, "-m", "scenarios", "run", "ship-notices", "--once", "--live"]
+            done = subprocess.run([*command, site], cwd=ROOT, capture_output=True, text=True)
+            world.mail.wait_for_n(29, timeout=30)
+    assert done.returncode == 1, done.stderr
+    assert "30 notices: 1 refused, 29 sent" in done.stdout
+    assert "line 31, customer30@mail2.example: refused: " in done.stdout
+    got = Counter(orders(world))
+    assert len(got) == 29 and max(got.values()) == 1
