@@ -75,6 +75,10 @@ class Host(Protocol):
     def name(self) -> str:
         """The host name, for SMTP greetings and for people."""
 
+    @property
+    def terminal(self) -> bool:
+        """Whether a person watches what `say` writes."""
+
     def token(self, length: int) -> str:
         """Returns that many random characters from a-z and 0-9."""
 
@@ -157,6 +161,14 @@ class RealHost:
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self.name = socket.gethostname()
         self._out, self._err = out or sys.stdout, err or sys.stderr
+
+    @property
+    def terminal(self) -> bool:
+        """Whether stdout is a terminal. A closed stream is none."""
+        try:
+            return self._out.isatty()
+        except (AttributeError, ValueError):
+            return False
 
     def token(self, length: int) -> str:
         """Returns random characters from the operating system's secure source."""

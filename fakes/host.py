@@ -113,6 +113,8 @@ class Host:
     answer, because a firewall drops what arrives.
     """
 
+    terminal = False  # a play is the same each time, whoever watches it
+
     def __init__(
         self,
         name: str,

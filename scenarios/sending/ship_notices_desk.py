@@ -19,6 +19,7 @@ from comms.settings import Settings
 from scenarios.models import Worker
 from scenarios.sending import ship_notices_input as lists
 from scenarios.sending.ship_notices_model import Notice, back, enlist, suppress
+from scenarios.sending.ship_notices_progress import Progress
 
 if TYPE_CHECKING:
     from scenarios.sending.ship_notices import Rules
@@ -104,24 +105,33 @@ class Desk:
     def send(self) -> None:
         """Sends until no notice waits. Raises the error of a server that stays away too long."""
         try:
-            while not (self._stopped or self._clock.stopping()):
-                now = self._clock.time()
-                notice = self._claimed(now) if self._session else None
-                if notice is not None:
-                    self._send(notice)
-                    continue
-                self._store()
-                due = self._next_due(now)
-                if due is None:
-                    return
-                if due > now:
-                    self._wait(due)
-                else:
-                    # Only now: a program that is killed while it connects leaves no mail in doubt.
-                    self._connect()
+            with Progress(self._waiting(), self._clock, self._host) as self._progress:
+                self._send_all()
         finally:
             self._store()
             self._disconnect()
+
+    def _waiting(self) -> int:
+        waiting = select(func.count()).where(Notice.status == "waiting")
+        with self._worker.session() as db:
+            return db.scalar(waiting) or 0
+
+    def _send_all(self) -> None:
+        while not (self._stopped or self._clock.stopping()):
+            now = self._clock.time()
+            notice = self._claimed(now) if self._session else None
+            if notice is not None:
+                self._send(notice)
+                continue
+            self._store()
+            due = self._next_due(now)
+            if due is None:
+                return
+            if due > now:
+                self._wait(due)
+            else:
+                # Only now: a program that is killed while it connects leaves no mail in doubt.
+                self._connect()
 
     def _claimed(self, now: float) -> Notice | None:
         """Marks the next notice and stores the last one, in one transaction."""
@@ -179,6 +189,8 @@ class Desk:
         if status == "waiting":
             pause = min(PAUSE * 2.0 ** min(notice.tries - 1, DOUBLINGS), LONGEST)
             notice.due = self._clock.time() + pause
+        else:
+            self._progress.one_done()
         notice.status, notice.error = status, error
         self._done = notice
         level = "info" if status in DONE else "warning"
