@@ -265,6 +265,5 @@ def _no_certificates(path: Path) -> str:
 FilePath = Annotated[Path, Check(_folder, '"file"')]  # need not exist
 Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 StateFile = Annotated[Path, Check(_folder, '"state.sqlite3"'), Check(_no_place)]
-Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 ReadableFile = Annotated[Path, Check(_unreadable, '"file"')]
 Certificates = Annotated[Path, Check(_no_certificates, '"ca.pem"')]

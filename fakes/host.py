@@ -113,7 +113,7 @@ class Host:
     answer, because a firewall drops what arrives.
     """
 
-    terminal = False  # a play is the same each time, whoever watches it
+    terminal = False  # a play is the same each time, also on a terminal
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 
 from fakes import World
 from scenarios.sending import ship_notices
-from scenarios.sending.ship_notices_samples import BACK, SHOP, customers, orders, shop
+from scenarios.sending.ship_notices_samples import BACK, SHOP, TEMPLATES, customers, orders, shop
 from tests import drills
 from tests.real import postfix, postgresql
 
@@ -115,6 +115,7 @@ def test_notices_go_out_through_postfix(server: str, tmp_path: Path) -> None:
                 [scenario.ship-notices]
                 sender = "Shop <{SHOP}>"
                 returns = "{BACK}"
+                templates = "{TEMPLATES}"
                 database = "{emptied(server)}"
                 session = 10
                 """

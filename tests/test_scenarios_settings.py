@@ -50,6 +50,7 @@ NAMES = [f"{page.name}.{key}" for page, key in SETTINGS]
 # Settings that name files which must exist.
 EXISTING: dict[str, dict[str, Any]] = {
     "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
+    "ship-notices": {"templates": str(EXAMPLES), "customers": str(EXAMPLES / "customers.csv")},
 }
 
 # A value of each type, and values of the right type that mean nothing.

@@ -59,7 +59,7 @@ from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.sending.ship_notices_desk import Desk, rehearse
 from scenarios.sending.ship_notices_model import Base, Notice, Try, back
 from scenarios.sending.ship_notices_returns import Returns
-from scenarios.sending.ship_notices_samples import BACK, SHOP, customers, notices, shop
+from scenarios.sending.ship_notices_samples import BACK, SHOP, TEMPLATES, customers, notices, shop
 from scenarios.templates import Templates
 
 if TYPE_CHECKING:
@@ -71,7 +71,13 @@ WORLD: dict[str, Any] = {
     "person": [{"address": SHOP}, {"address": BACK}],
     "mail": {"relay": "keep"},
     "host": {"name": "shop.yourco.test"},
-    "scenario": {"ship-notices": {"sender": f"Shop <{SHOP}>", "returns": BACK}},
+    "scenario": {
+        "ship-notices": {
+            "sender": f"Shop <{SHOP}>",
+            "returns": BACK,
+            "templates": str(TEMPLATES),
+        }
+    },
 }
 scenario = Scenario(WORLD)
 

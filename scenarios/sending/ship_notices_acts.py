@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scenarios.play import Claim, Program, equal, told
 from scenarios.sending.ship_notices import scenario
-from scenarios.sending.ship_notices_samples import BACK, TEXT, customers, notices, orders, shop
+from scenarios.sending.ship_notices_samples import BACK, customers, notices, orders, shop
 
 if TYPE_CHECKING:
     from fakes import World
@@ -42,12 +42,14 @@ def bad_list(world: World, program: Program) -> Iterator[Claim]:
     shop(world.folder, rows)
     world.clock.until(600)
     code = program()
-    yield equal("whoever can be notified is", sorted(orders(world)), [*"123"], shows=notices(world))
+    yield equal(
+        "the good lines become notices", sorted(orders(world)), [*"123"], shows=notices(world)
+    )
     left_out = told(world, "line-left-out")
-    found = [re.search(r"line=(\d+)", event.text) for event in left_out]
+    numbers = [re.search(r"line=(\d+)", event.text) for event in left_out]
     yield equal(
         "each line that is left out is logged",
-        [int(line[1]) for line in found if line],
+        [int(number[1]) for number in numbers if number],
         [5, 6, 7, 4],
         shows=left_out,
     )
@@ -57,8 +59,12 @@ def bad_list(world: World, program: Program) -> Iterator[Claim]:
 @scenario.act("ship-template", book=False)
 def template(world: World, program: Program) -> Iterator[Claim]:
     """A template asks for a column that the list does not have."""
-    shop(world.folder, customers(3), TEXT + "Courier: {{ courier }}\n")
-    code = program()
+    shop(world.folder, customers(3))
+    folder = world.folder / "templates"
+    folder.mkdir()
+    text = "Subject: Order {{ order }}\n\nIt was handed to {{ courier }}.\n"
+    (folder / "shipped.txt").write_text(text, encoding="utf-8", newline="\n")
+    code = program(scenario={"ship-notices": {"templates": str(folder)}})
     yield equal("the program says so before it sends anything", (code, orders(world)), (2, []))
 
 

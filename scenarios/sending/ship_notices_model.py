@@ -34,7 +34,7 @@ class Notice(Job, Base):
     address: Mapped[str]
     domain: Mapped[str]  # of the address, case folded
     values: Mapped[dict[str, str]] = mapped_column(JSON)  # for the templates
-    token: Mapped[str] = mapped_column(unique=True)  # whoever knows it has got the mail
+    token: Mapped[str] = mapped_column(unique=True)  # known to those who have got the mail
     made: Mapped[float]
 
 

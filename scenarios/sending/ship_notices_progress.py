@@ -51,7 +51,7 @@ class Progress:
         now = self._clock.monotonic()
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0])
-        elif now >= self._next_line:
+        elif now >= self._next_line and self._done < self._total:
             rate = self._done / (now - self._began)
             self._host.say(f"{self._done} of {self._total} notices, {rate:.0f} per second")
             self._next_line = now + EVERY

@@ -12,22 +12,11 @@ if TYPE_CHECKING:
 
 SHOP, BACK = "shop@yourco.test", "returns@yourco.test"
 
-TEXT = """Subject: Order {{ order }} is on its way
-
-Hello {{ name }},
-
-your order {{ order }} was shipped today. Your parcel: {{ parcel }}
-"""
-HTML = """<p>Hello {{ name }},
-<p>your order {{ order }} was shipped today. Your parcel: <b>{{ parcel }}</b>
-"""
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def shop(folder: Path, lines: Iterable[str], text: str = TEXT) -> None:
-    """Writes the templates and the list into the folder of a world."""
-    (folder / "templates").mkdir(exist_ok=True)
-    (folder / "templates" / "shipped.txt").write_text(text, encoding="utf-8", newline="\n")
-    (folder / "templates" / "shipped.html").write_text(HTML, encoding="utf-8", newline="\n")
+def shop(folder: Path, lines: Iterable[str]) -> None:
+    """Writes the list into the folder of a world."""
     rows = "".join(f"{line}\n" for line in ("order,name,address,parcel", *lines))
     (folder / "customers.csv").write_text(rows, encoding="utf-8", newline="\n")
 
