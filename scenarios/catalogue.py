@@ -27,13 +27,14 @@ from scenarios.mistakes import MISTAKES, Mistake
 from scenarios.play import Act, Scenario
 
 HERE = Path(__file__).resolve().parent
-# The places of the chapter that have a page, in its order. A page for another one comes last.
+# The places of the chapter that have a page, in its order: after the listings of a section come its
+# text and the uses that it names. A page for another place comes last.
 CHAPTER = (
-    "Introduction",
     "Listing 6.1",
     "Listing 6.2",
     "Section 6.1.1",
     "Section 6.1",
+    "Introduction",
     "Listing 6.3",
     "Listing 6.4",
     "Listing 6.5",
