@@ -17,6 +17,7 @@ database = "sqlite:///ship-notices.sqlite3"  # or postgresql+psycopg://…
 rate = 0                                     # mails per second and worker; 0: no limit
 domain_rate = 0                              # the same, to each domain
 session = 100                                # mails in one SMTP session
+poll = 30                                    # seconds between rounds, while notices still wait
 give_up = 14400                              # seconds after which a mail is no longer tried
 dry_run = false                              # compose all mails, send none, write samples
 samples = 3                                  # files that a dry run writes
@@ -94,6 +95,7 @@ class Rules:
     rate: Rate = 0
     domain_rate: Rate = 0
     session: Count = 100
+    poll: Seconds = 30
     give_up: Seconds = 14400
     dry_run: bool = False
     samples: CountOrZero = 3
@@ -132,11 +134,12 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             desk = Desk(rules, settings, clock, host, worker, compose)
             returns = Returns(settings, clock, host, worker, Tries(engine, Try))
             desk.enlist()
-            returns.collect()
-            desk.send()
-            returns.collect()
-            # Also after another worker that died meanwhile: what it was sending may have arrived.
-            worker.recover(Notice, "unknown")
+            for _ in clock.every(rules.poll):
+                # Of a worker that has died, it is unknown whether its last mail arrived.
+                worker.recover(Notice, "unknown")
+                returns.collect()
+                if not desk.send():
+                    break
             return desk.report()
     except StatementError as error:
         raise StateError(f"{shown(rules.database)}: {error.orig}") from None

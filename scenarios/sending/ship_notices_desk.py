@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from comms import smtp
-from comms.backoff import Backoff
 from comms.clock import Clock
 from comms.compose import Message
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
@@ -29,7 +28,7 @@ Compose = Callable[[str, Mapping[str, str], str], Message]  # of an address, val
 PAUSE = 60.0  # seconds before a mail is tried again; it doubles after each attempt,
 LONGEST = 3600.0  # up to this
 DOUBLINGS = 16  # more would make no difference
-IDLE = 10.0  # seconds without a mail after which the session is closed
+SHORT = 10.0  # seconds that a round waits for a rate; a longer wait ends it
 SHOWN = 20  # notices that the report lists
 DONE = ("sent", "suppressed")  # outcomes that nobody needs to look at
 
@@ -83,11 +82,9 @@ class Desk:
         self._worker, self._compose = worker, compose
         self._smtp = settings.server("smtp")
         self._limits = Limits(rules.rate, rules.domain_rate)
-        self._backoff = Backoff(clock, host, first=5, longest=600)
         self._session: smtp.Session | None = None
         self._mails = 0  # sent in this session
         self._done: Notice | None = None  # that is settled, and not stored
-        self._stopped = False  # in the middle of a wait
         self._left_out = 0  # lines of the list
         self._since = clock.time()  # the server was last known to be there
 
@@ -102,36 +99,35 @@ class Desk:
 
     # ── sending ──────────────────────────────────────────────────────────────
 
-    def send(self) -> None:
-        """Sends until no notice waits. Raises the error of a server that stays away too long."""
+    def send(self) -> bool:
+        """Sends what is due, until nothing is for a while. Returns whether any notice still waits.
+
+        Raises the error of a server that has been away for too long.
+        """
         try:
             with Progress(self._waiting(), self._clock, self._host) as self._progress:
-                self._send_all()
+                while not self._clock.stopping():
+                    now = self._clock.time()
+                    if self._session is not None and (notice := self._claimed(now)) is not None:
+                        self._send(notice)
+                        continue
+                    self._store()
+                    due = self._next_due(now)
+                    if due is None or due > now + SHORT:
+                        break
+                    if due > now:
+                        self._clock.wait(None, due)  # for the sake of a rate
+                    elif not self._connected():
+                        break
         finally:
             self._store()
             self._disconnect()
+        return self._waiting() > 0
 
     def _waiting(self) -> int:
         waiting = select(func.count()).where(Notice.status == "waiting")
         with self._worker.session() as db:
             return db.scalar(waiting) or 0
-
-    def _send_all(self) -> None:
-        while not (self._stopped or self._clock.stopping()):
-            now = self._clock.time()
-            notice = self._claimed(now) if self._session else None
-            if notice is not None:
-                self._send(notice)
-                continue
-            self._store()
-            due = self._next_due(now)
-            if due is None:
-                return
-            if due > now:
-                self._wait(due)
-            else:
-                # Only now: a program that is killed while it connects leaves no mail in doubt.
-                self._connect()
 
     def _claimed(self, now: float) -> Notice | None:
         """Marks the next notice and stores the last one, in one transaction."""
@@ -196,28 +192,25 @@ class Desk:
         level = "info" if status in DONE else "warning"
         self._host.log(f"notice-{status}", level, line=notice.line, trouble=error)
 
-    def _connect(self) -> None:
-        """Opens a session, or waits. Raises Refused at once, the other errors after `give_up`."""
+    def _connected(self) -> bool:
+        """Opens a session. Returns False if the server is away, and may be back at the next round.
+
+        Only now, before a notice is marked: a program that is killed while it connects leaves no
+        mail in doubt. Raises Refused, and after `give_up` the other errors.
+        """
         try:
-            self._session = smtp.Session(self._smtp, self._clock, self._host)
+            self._session = self._session or smtp.Session(self._smtp, self._clock, self._host)
         except (Unreachable, TryLater) as error:
             if self._clock.time() - self._since > self._rules.give_up:
                 raise
             self._host.log("server-away", "warning", trouble=error)
-            self._wait(self._clock.time() + self._backoff.failed())
-        else:
-            self._backoff.succeeded()
+            return False
+        return True
 
     def _disconnect(self) -> None:
         if self._session is not None:
             self._session.close()
         self._session, self._mails = None, 0
-
-    def _wait(self, until: float) -> None:
-        if until - self._clock.time() > IDLE:
-            self._disconnect()
-        self._clock.wait(None, until, or_stop=True)
-        self._stopped = self._clock.time() < until
 
     # ── the report ───────────────────────────────────────────────────────────
 
