@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from scenarios.play import Claim, Program, equal, told
+from scenarios.play import Claim, Program, equal, sent, told
 from scenarios.sending.ship_notices import scenario
 from scenarios.sending.ship_notices_samples import BACK, customers, notices, orders, shop
 
@@ -81,7 +81,12 @@ def resume(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(300)
     rules = {"ship-notices": {"rate": 1, "give_up": 60}}
     first = program(scenario=rules)
-    yield equal("the first run sends two notices, and ends", (first, orders(world)), (3, [*"12"]))
+    yield equal(
+        "the first run sends two notices, and ends",
+        (first, orders(world)),
+        (3, [*"12"]),
+        shows=notices(world),
+    )
     world.open_port("smtp")
     second = program(scenario=rules)
     yield equal(
@@ -98,17 +103,22 @@ def unsubscribe(world: World, program: Program) -> Iterator[Claim]:
     shop(world.folder, customers(3))
     world.clock.until(600)
     program()
-    sent = notices(world)
-    for mail in sent[:1]:
+    mails = notices(world)
+    for mail in mails[:1]:
         world.mail.bounce(mail, status="5.1.1", text="no such mailbox")
-    for mail in sent[1:2]:
+    for mail in mails[1:2]:
         to = mail.headers["list-unsubscribe"].removeprefix("<mailto:").partition("?")[0]
         text = f"From: {mail.to[0]}\r\nTo: {to}\r\nSubject: unsubscribe\r\n\r\n"
         world.mail.deliver(to, text.encode())
-    again = [line.replace(",", "0,", 1) for line in customers(3)]
-    shop(world.folder, again)
+    shop(world.folder, [line.replace(",", "0,", 1) for line in customers(3)])
     program()
-    yield equal("only the third customer is told of the next order", orders(world)[3:], ["30"])
+    again = notices(world)[3:]
+    yield equal(
+        "only the third customer is told of the next order",
+        orders(world)[3:],
+        ["30"],
+        shows=again,
+    )
     yield equal(
         "the report says why",
         world.said[-2:],
@@ -118,7 +128,8 @@ def unsubscribe(world: World, program: Program) -> Iterator[Claim]:
         ],
         shows=world.said[-2:],
     )
-    yield equal("both mails that came back are deleted", len(world.mail.inbox(BACK)), 0)
+    left = len(world.mail.inbox(BACK))
+    yield equal("both mails that came back are deleted", left, 0, shows=sent(world, "DELE"))
 
 
 @scenario.act("ship-dry-run", book=False)
@@ -128,7 +139,8 @@ def dry_run(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(600)
     program(scenario={"ship-notices": {"dry_run": True, "samples": 2}})
     files = sorted(path.name for path in (world.folder / "ship-notices.samples").iterdir())
-    yield equal("two samples are written", files, ["line-2.eml", "line-3.eml"])
+    wanted = ["line-2.eml", "line-3.eml"]
+    yield equal("two samples are written", files, wanted, shows=world.said[-1:])
     yield equal("nothing is sent", orders(world), [])
     program()
     yield equal("then each gets a notice", orders(world), [*"12345"], shows=notices(world))

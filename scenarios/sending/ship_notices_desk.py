@@ -16,7 +16,7 @@ from comms.host import Host
 from comms.limits import Limits
 from comms.settings import Settings
 from scenarios.models import Worker
-from scenarios.sending import ship_notices_input as lists
+from scenarios.sending.ship_notices_input import BadLine, Customer, read
 from scenarios.sending.ship_notices_model import Notice, back, enlist, suppress
 from scenarios.sending.ship_notices_progress import Progress
 
@@ -33,17 +33,17 @@ SHOWN = 20  # notices that the report lists
 DONE = ("sent", "suppressed")  # outcomes that nobody needs to look at
 
 
-def check(rules: Rules, compose: Compose) -> Iterator[lists.Customer | lists.BadLine]:
+def check(rules: Rules, compose: Compose) -> Iterator[Customer | BadLine]:
     """Yields the lines of the list, and composes the mail of each before anything is sent.
 
     Raises SettingsError, and TemplateError for a template that lacks a value.
     """
-    for line in lists.read(rules.customers):
-        if isinstance(line, lists.Customer):
+    for line in read(rules.customers):
+        if isinstance(line, Customer):
             try:
                 compose(line.address, line.values, "token").envelope()
             except ValueError as error:  # an address that cannot be written, for example
-                line = lists.BadLine(line.line, str(error))
+                line = BadLine(line.line, str(error))
         yield line
 
 
@@ -51,7 +51,7 @@ def rehearse(rules: Rules, compose: Compose, folder: Path, host: Host, clock: Cl
     """Composes every mail, and writes the first ones as samples. Sends and stores nothing."""
     good = bad = 0
     for line in check(rules, compose):
-        if isinstance(line, lists.BadLine):
+        if isinstance(line, BadLine):
             bad += 1
             host.log("line-left-out", "warning", line=line.line, trouble=line.problem)
             continue

@@ -39,9 +39,10 @@ def without_repetition(beats: Sequence[Beat]) -> list[Beat]:
 
 def _shape(beat: Beat) -> tuple[str, ...]:
     # People may do the same thing, each in other words. What a machine does is another thing if it
-    # has another name: a command, or the death of another process.
+    # has another name: a command, or the death of another process. A number makes no difference.
     machine = beat.kind == EVENT and "@" not in beat.source and not beat.target
-    words = [beat.text] if machine else re.findall(r"[\w-]+", beat.text)[:1]
+    text = re.sub(r"[0-9]+", "0", beat.text)
+    words = [text] if machine else re.findall(r"[\w-]+", text)[:1]
     status = re.findall(r"status=(\w+)", beat.text)
     source = "@" if "@" in beat.source else beat.source
     return (beat.kind, source, beat.target, *words, *status, "!" * bool(beat.trouble))
