@@ -8,6 +8,7 @@ import functools
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from email.headerregistry import HeaderRegistry
 from typing import Any
 
 from scenarios.stage.beats import CLOSING, LOOK, MAIL, WIRE, Beat, Reader, lines
@@ -162,9 +163,18 @@ def _path(command: Any, field: str) -> str:
 # ── what is shown of a mail ──────────────────────────────────────────────────
 
 
+class _Remembering(HeaderRegistry):
+    """Remembers headers: the package parses them again at each look, twenty times for a mail."""
+
+    __call__ = functools.lru_cache(256)(HeaderRegistry.__call__)
+
+
+_POLICY = email.policy.default.clone(header_factory=_Remembering())
+
+
 @functools.lru_cache(maxsize=1)  # the subject and the extract of the same mail are shown
 def _parsed(raw: bytes) -> Any:
-    return email.message_from_bytes(raw[:ENOUGH], policy=email.policy.default)
+    return email.message_from_bytes(raw[:ENOUGH], policy=_POLICY)
 
 
 def subject(raw: bytes) -> str:
