@@ -20,6 +20,7 @@ from comms.suggest import did_you_mean
 
 LONGEST = 160  # places of one message
 MOST = 9  # parts of a long text; the number of each is one digit
+MARKS = 30  # on one letter (UAX #15, section 13: stream-safe text)
 SHOWN = 40  # characters of a wrong value that an error quotes
 MARK = "..."  # ends a text that was cut; the alphabet has no ellipsis
 ALPHABET = frozenset(
@@ -47,19 +48,26 @@ _ALIKE = str.maketrans(
 def plain(text: str) -> str:
     """Returns a text in the alphabet: other characters become similar ones, or else `?`."""
     text = re.sub(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]", "\n", text).translate(_ALIKE)
-    return "".join(map(_similar, unicodedata.normalize("NFC", text)))
-
-
-def _similar(character: str) -> str:
-    if character in ALPHABET or character in EXTENSION:
-        return character
-    # Without its accents, or as what it is a form of: `ê` is e, `①` is 1.
-    form = unicodedata.normalize("NFKD", character).translate(_ALIKE)
-    bare = "".join(part for part in form if not unicodedata.combining(part))
-    if bare and all(part in ALPHABET or part in EXTENSION for part in bare):
-        return bare
-    # What is not seen, such as the joiners within an emoji, needs no place.
-    return "" if unicodedata.category(character) in ("Cf", "Mn", "Me") else "?"
+    # Marks beyond those that any language writes on a letter: to sort many takes quadratic time.
+    marks, kept = 0, []
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= MARKS:
+            kept.append(character)
+    similar = []
+    for character in unicodedata.normalize("NFC", "".join(kept)):
+        if character in ALPHABET or character in EXTENSION:
+            similar.append(character)
+            continue
+        # Without its accents, or as what it is a form of: `ê` is e, `①` is 1.
+        form = unicodedata.normalize("NFKD", character).translate(_ALIKE)
+        bare = "".join(part for part in form if not unicodedata.combining(part))
+        if bare and all(part in ALPHABET or part in EXTENSION for part in bare):
+            similar.append(bare)
+        # What is not seen, such as the joiners within an emoji, needs no place.
+        elif unicodedata.category(character) not in ("Cf", "Mn", "Me"):
+            similar.append("?")
+    return "".join(similar)
 
 
 def size(text: str) -> int:

@@ -26,12 +26,9 @@ from fakes.mail import Envelope, Mail, Recipient
 _TIME = "%Y-%m-%d %H:%M:%S"
 _MARKER = re.compile(rb"^(>*)(\* Message (?:begins|ends)\b)", re.M)
 _QUOTED = re.compile(rb"^>(>*\* Message (?:begins|ends)\b)", re.M)
-_PATH = r'<(?:"(?:[^"\\\n]|\\.)*"@)?[^<>\n]*>'
-_TRAPPED = re.compile(
-    rf"^\* Message begins (?P<at>.{{19}}) from (?P<sender>{_PATH}) to(?P<to>(?: {_PATH})+)\n"
-    r"(?P<text>(?s:.*?))^\* Message ends\n",
-    re.M,
-)
+_PATH = re.compile(r'<(?:"(?:[^"\\]|\\.)*"@)?[^<>"]*>')
+_BEGINS = re.compile(r"\* Message begins (.{19}) from (.*?) to (<.*)", re.S)
+_ENDS = "* Message ends"
 
 
 class TrapFile:
@@ -64,12 +61,23 @@ class TrapFile:
 
 def trapped(path: Path) -> list[Mail]:
     """Returns the messages in a file, oldest first; their lines end in CRLF. Raises OSError."""
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
-    mails = []
-    for match in _TRAPPED.finditer(text):
-        raw = _QUOTED.sub(rb"\1", match["text"].encode("utf-8", "surrogateescape"))
-        to = [Recipient(one[1:-1]) for one in re.findall(_PATH, match["to"])]
-        at = datetime.strptime(match["at"], _TIME).replace(tzinfo=UTC).timestamp()
-        envelope = Envelope(match["sender"][1:-1], tuple(to))
-        mails.append(Mail(raw.replace(b"\n", b"\r\n"), envelope, at))
+    mails: list[Mail] = []
+    found: re.Match[str] | None = None  # the marker of the message that these lines are of
+    lines: list[str] = []
+    for line in path.read_bytes().decode("utf-8", "surrogateescape").split("\n"):
+        if begins := _BEGINS.fullmatch(line):
+            found, lines = begins, []
+        elif found is not None and line == _ENDS:
+            mails.append(_mail(found, lines))
+            found = None
+        else:
+            lines.append(line)
     return mails
+
+
+def _mail(marker: re.Match[str], lines: list[str]) -> Mail:
+    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    raw = _QUOTED.sub(rb"\1", text).replace(b"\n", b"\r\n")
+    to = [Recipient(path[1:-1]) for path in _PATH.findall(marker[3])]
+    at = datetime.strptime(marker[1], _TIME).replace(tzinfo=UTC).timestamp()
+    return Mail(raw, Envelope(marker[2][1:-1], tuple(to)), at)

@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add = run.add_argument
     add("--live", metavar="FILE", type=Path, help="use the real servers of this settings file")
     add("--once", action="store_true", help="with --live: a single round, as cron would")
+    add("--dry-run", action="store_true", help="with --live: send nothing, and write samples")
     add("--wire", metavar="WHAT", help="show the wire: all, a protocol (smtp), a session (smtp:3)")
     add("--claims", action="store_true", help="list the claims that hold, too")
     add("--diff", action="store_true", help="show our program and the printed listing side by side")
@@ -168,7 +169,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.live is not None:
         page = catalogue.named(options.name)
         _ensure_packages(page)
-        return run_live(page, options.live, options.once)
+        if options.dry_run and "dry_run" not in (page.doc.settings or {}):
+            raise UsageError(f"{page.name} has no dry run; leave --dry-run out")
+        return run_live(page, options.live, options.once, options.dry_run)
     if "all" in options.fault:
         return _table(_pages(options), options.act)
     wire = _wire(options.wire)
@@ -219,6 +222,7 @@ def _check(options: argparse.Namespace) -> None:
             "once",
             "works only with --live, because an act decides itself how often it runs",
         )
+        _refuse(options, "dry_run", "works only with --live; an act decides itself what it sends")
     elif options.name == "all":
         raise UsageError("--live runs one scenario; write its name instead of all")
     else:
@@ -239,7 +243,8 @@ def _refuse(options: argparse.Namespace, names: str, because: str) -> None:
     """Raises UsageError if one of these options is used."""
     for name in names.split():
         if getattr(options, name):
-            raise UsageError(f"--{'as' if name == 'way' else name} {because}")
+            option = "as" if name == "way" else name.replace("_", "-")
+            raise UsageError(f"--{option} {because}")
 
 
 def _pages(options: argparse.Namespace) -> list[Page]:
@@ -278,7 +283,8 @@ def _rehearse(
             kept.append((folder if len(pages) == 1 else folder / page.name, played))
             with _writing_to(folder, "--out: "):
                 output.keep(played, kept[-1][0], other, book)
-    if folder is not None and kept:
+                output.keep_index(kept[-1:], kept[-1][0])
+    if folder is not None and len(kept) > 1:
         with _writing_to(folder, "--out: "):
             output.keep_index(kept, folder)
     return results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from comms import settings as comms_settings
@@ -15,10 +16,15 @@ from comms.words import one_line
 from scenarios import catalogue, screen
 from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT
+from scenarios.play import merged
 
 
-def run_live(page: Page, file: Path, once: bool, host: RealHost | None = None) -> int:
+def run_live(
+    page: Page, file: Path, once: bool, dry_run: bool = False, host: RealHost | None = None
+) -> int:
     """Runs the program until SIGTERM or SIGINT, or for a single round; returns its exit code.
+
+    With `dry_run`, the program's setting of that name is true, whatever the file says.
 
     A signal ends the program after the work that it has begun. After SIGINT the exit code is 0
     unless something went wrong, because Ctrl-C is how a person ends it. Raises SettingsError if the
@@ -34,6 +40,9 @@ def run_live(page: Page, file: Path, once: bool, host: RealHost | None = None) -
 
     settings = comms_settings.load(file, warn=warn)
     _check_names(settings)
+    if dry_run:
+        changed = merged(settings.tables, {"scenario": {page.name: {"dry_run": True}}})
+        settings = replace(settings, tables=changed)
 
     def say_that_it_runs() -> None:
         if not once:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import re
+import shutil
 import sqlite3
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from comms import settings
 from comms.errors import CommsError, SettingsError, StateError
+from comms.host import RealHost
 from comms.lock import Lock
 from fakes import World
+from scenarios import catalogue
+from scenarios.live import run_live
 from scenarios.sending import ship_notices
 from scenarios.sending.ship_notices_input import LONGEST, BadLine, Customer, read
-from scenarios.sending.ship_notices_samples import customers, notices, orders, shop
+from scenarios.sending.ship_notices_samples import TEMPLATES, customers, notices, orders, shop
 from tests import drills
+from tests.command import run_command
 
 MODULE = "scenarios.sending.ship_notices"
 CODES = (0, 1)  # 1: the outcome of a notice is unknown
@@ -218,3 +225,73 @@ def test_other_mail_stays_for_a_person(to: str, more: str, subject: str) -> None
         run(world)
         assert orders(world) == ["1", "9"], "they are still notified"
         assert len(world.mail.inbox("returns@yourco.test")) == 1
+
+
+# ── dry runs ─────────────────────────────────────────────────────────────────
+
+
+def test_a_dry_run_on_the_command_line_sends_nothing_and_needs_no_server(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    shop(tmp_path, customers(3))
+    site.write_text(
+        f"""
+        [smtp]
+        host = "127.0.0.1"
+        port = 1
+        [scenario.ship-notices]
+        sender = "shop@yourco.test"
+        returns = "returns@yourco.test"
+        templates = "{TEMPLATES}"
+        samples = 2
+        """
+    )
+    said = io.StringIO()
+    host = RealHost(said, said)
+    page = catalogue.named("ship-notices")
+    assert run_live(page, site, once=True, dry_run=True, host=host) == 0
+    assert "Dry run: 3 notices would be sent, 0 lines left out" in said.getvalue()
+    files = sorted(path.name for path in (tmp_path / "ship-notices.samples").iterdir())
+    assert files == ["line-2.eml", "line-3.eml"]
+
+
+def test_a_page_without_a_dry_run_says_so(tmp_path: Path) -> None:
+    done = run_command("run", "apache-alert", "--live", str(tmp_path / "none.toml"), "--dry-run")
+    assert (
+        done.returncode == 2 and "apache-alert has no dry run; leave --dry-run out" in done.stderr
+    )
+
+
+# ── very many ────────────────────────────────────────────────────────────────
+
+KINDS = (
+    'RCPT nth {} reply "451 4.7.1 later"',
+    'RCPT nth {} reply "550 5.1.1 no such mailbox"',
+    "smtp MAIL nth {} hang up before",
+    "smtp . nth {} lost stored",
+    "smtp . nth {} lost unstored",
+)
+
+
+@pytest.mark.slow
+def test_of_2_000_notices_at_one_percent_faults_the_counts_agree() -> None:
+    count, random = 2_000, Random(7)
+    faults = [
+        random.choice(KINDS).format(at) for at in random.sample(range(1, count - 50), count // 100)
+    ]
+    with World(ship_notices.WORLD, rehearsal=True, records=False, faults=faults) as world:
+        shop(world.folder, customers(count))
+        folder = world.folder / "templates"
+        folder.mkdir()
+        shutil.copy(TEMPLATES / "shipped.txt", folder)  # only the text
+        world.clock.until(10 * 86400)
+        code = run(world, templates=str(folder), session=1000)
+        found, got = Counter(statuses(world.folder).values()), Counter(orders(world))
+        world.faults.disarm()
+    assert code == 1 and sum(found.values()) == count
+    assert set(found) == {"sent", "refused", "unknown"}
+    refused = sum('"550 ' in fault for fault in faults)
+    lost = sum("lost" in fault for fault in faults)
+    assert (found["refused"], found["unknown"]) == (refused, lost)
+    assert max(got.values()) == 1, "nobody twice"
+    stored = sum("lost stored" in fault for fault in faults)
+    assert len(got) == found["sent"] + stored, "nobody missing"
