@@ -217,7 +217,9 @@ class Desk:
     def report(self) -> int:
         """Prints what became of all notices. Returns 0 if nobody needs to look at any of them."""
         counts = select(Notice.status, func.count()).group_by(Notice.status)
-        others = select(Notice).where(Notice.status.not_in(DONE)).order_by(Notice.line)
+        # What another worker is sending right now is not ours to judge.
+        settled = Notice.status.not_in((*DONE, "working"))
+        others = select(Notice).where(settled).order_by(Notice.line)
         with self._worker.session() as db:
             found = {row[0]: row[1] for row in db.execute(counts)}
             rest = list(db.scalars(others.limit(SHOWN)))
@@ -228,7 +230,8 @@ class Desk:
         for notice in rest:
             about = f"line {notice.line}, {notice.address}: {notice.status}"
             self._host.say(f"{about}: {notice.error}" if notice.error else about)
-        more = sum(found.values()) - sum(found.get(status, 0) for status in DONE) - len(rest)
+        fine = sum(found.get(status, 0) for status in (*DONE, "working"))
+        more = sum(found.values()) - fine - len(rest)
         if more:
             self._host.say(f"and {more} more, in the table notice")
         return 1 if rest or self._left_out else 0
