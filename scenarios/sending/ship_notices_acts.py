@@ -23,7 +23,12 @@ def troubles(world: World, program: Program) -> Iterator[Claim]:
     world.faults.arm("smtp . lost stored nth 3")
     world.clock.until(300)
     code = program()
-    yield equal("the busy server is tried again, the lost reply is not", orders(world), [*"1453"])
+    yield equal(
+        "the busy server is tried again, the lost reply is not",
+        orders(world),
+        [*"1453"],
+        shows=notices(world),
+    )
     said = [line.partition(": mail.yourco.test")[0] for line in world.said]
     wanted = [
         "5 notices: 1 refused, 3 sent, 1 unknown",

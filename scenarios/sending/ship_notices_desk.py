@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from comms import smtp
 from comms.clock import Clock
 from comms.compose import Message
-from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.limits import Limits
 from comms.settings import Settings
@@ -157,8 +157,17 @@ class Desk:
 
     def _send(self, notice: Notice) -> None:
         assert self._session is not None
-        mail = self._compose(notice.address, notice.values, notice.token)
-        raw = mail.stamped(self._clock, self._host).to_bytes()
+        try:
+            mail = self._compose(notice.address, notice.values, notice.token)
+            raw = mail.stamped(self._clock, self._host).to_bytes()
+        except ValueError as error:
+            self._settle(notice, "refused", str(error))
+            return
+        except SettingsError as error:
+            # An earlier list had other columns than the templates want now. Nothing was sent.
+            notice.status, notice.error = "waiting", str(error)
+            self._done = notice
+            raise
         sender = back(self._rules.returns, notice.token)
         self._limits.count(notice.domain, self._clock.time())
         failure: CommsError | None
@@ -193,10 +202,10 @@ class Desk:
         self._host.log(f"notice-{status}", level, line=notice.line, trouble=error)
 
     def _connected(self) -> bool:
-        """Opens a session. Returns False if the server is away, and may be back at the next round.
+        """Opens a session, if there is none. Returns False if the server is away for now.
 
-        Only now, before a notice is marked: a program that is killed while it connects leaves no
-        mail in doubt. Raises Refused, and after `give_up` the other errors.
+        Notices are only marked when there is a session, so that a program which is killed while it
+        connects leaves none in doubt. Raises Refused, and after `give_up` the other errors.
         """
         try:
             self._session = self._session or smtp.Session(self._smtp, self._clock, self._host)
