@@ -107,6 +107,7 @@ def test_a_flood_ends_after_the_limit_of_an_answer(
     assert peak < 100_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "first", "again"),
     [
@@ -128,6 +129,7 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [b"220-more\r\n", b"2", b""])
 def test_a_program_that_is_asked_to_stop_does_not_wait_for_an_answer(again: bytes) -> None:
     real = RealClock()

@@ -351,6 +351,7 @@ def rehearse(rounds: int, burst: int) -> tuple[str, list[list[str]], list[list[i
     return render(recording), arrived, held
 
 
+@pytest.mark.slow
 def test_in_a_rehearsal_each_look_finds_all_ims_sent_before_it() -> None:
     burst = 50
     transcript, arrived, held = rehearse(40, burst)
