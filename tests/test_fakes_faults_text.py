@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from fakes.drills import DRILLS
 from fakes.faults import Fault, FaultError, parse
 from fakes.servers import read_faults
 from fakes.world import World
+from tests.growth import FACTOR_MOST, factor
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,18 @@ def test_an_unknown_drill_is_answered_with_all_drills() -> None:
         read_faults("poison-mial")
     assert "did you mean 'poison-mail'?" in str(caught.value)
     assert str(caught.value).endswith(f"choose a drill from: {', '.join(DRILLS)}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["a ", "RCPT reset ; ", "x reply a "])
+def test_eight_times_the_words_take_at_most_sixteen_times_as_long(words: str) -> None:
+    def prepared(size: int) -> Callable[[], object]:
+        text = words * (size // len(words))
+
+        def run() -> None:
+            with contextlib.suppress(FaultError):
+                read_faults(text)
+
+        return run
+
+    assert factor(prepared, 16_000) <= FACTOR_MOST

@@ -12,6 +12,7 @@ A semicolon separates faults, unless it is inside quotes. Double and single quot
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -80,26 +81,27 @@ def _fault(
     text = " ".join(words)
     if not words:
         raise FaultError(f"a fault is empty; write {FORM}")
-    rest = list(words)
+    rest = deque(words)  # taking the first word of a list would copy all the others
     keywords = {*_CONDITIONS, "hang", *KINDS}
     values: dict[str, Any] = {}
     if rest[0].casefold() in protocols and len(rest) > 1:
-        values["protocol"] = rest.pop(0).casefold()
+        values["protocol"] = rest.popleft().casefold()
     # The first word is always a place, even if it looks like a keyword (RSET, `reset`). Places of
     # several words are joined by underscores: `toc send im`.
-    place = [rest.pop(0)]
+    place = [rest.popleft()]
     while rest and rest[0] not in keywords:
-        place.append(rest.pop(0))
+        place.append(rest.popleft())
     while rest:
-        word = rest.pop(0)
+        word = rest.popleft()
         if word == "hang" and rest and rest[0] == "up":
             word = "hang_up"
-            rest.pop(0)
+            rest.popleft()
         if word not in keywords or word == "hang":
             if list(values)[-1:] == ["reply"]:
                 # Whatever follows belongs to the reply, except for `times N`.
-                end = -2 if rest[-2:-1] == ["times"] else len(rest)
-                reply = " ".join([values["reply"], word, *rest[:end]])
+                after = list(rest)
+                end = -2 if after[-2:-1] == ["times"] else len(after)
+                reply = " ".join([values["reply"], word, *after[:end]])
                 raise FaultError(f'{text!r}: the reply is not in quotes; write reply "{reply}"')
             hint = nearest(word, [*keywords - {"hang", "hang_up"}, "hang up"])
             raise FaultError(f"{text!r}: unknown word {word!r}{hint}; write {FORM}")
@@ -122,7 +124,7 @@ def _fault(
         raise FaultError(f"{text!r}: {error}") from None
 
 
-def _value(text: str, word: str, rest: list[str]) -> object:
+def _value(text: str, word: str, rest: deque[str]) -> object:
     """Takes the value of a keyword from the words after it."""
     kind = KINDS.get(word) or _CONDITIONS.get(word, ())
     if kind == ():
@@ -136,7 +138,7 @@ def _value(text: str, word: str, rest: list[str]) -> object:
         elif kind in (int, float):
             wanted = "a number"
         raise FaultError(f"{text!r}: {word} has no value; write {wanted} after it")
-    value = rest.pop(0)
+    value = rest.popleft()
     if kind not in (int, float):
         return value
     try:
