@@ -6,6 +6,7 @@ import email
 import email.policy
 from collections.abc import Iterator
 from email.message import Message
+from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 from typing import Any
 
@@ -16,8 +17,9 @@ SHOWN = ("from", "to", "cc", "bcc", "reply-to", "subject", "date", "auto-submitt
 
 def render(raw: bytes, envelope: Any) -> Markup:
     """Returns a mail as HTML. What differs between envelope and header is marked."""
-    mail = _parsed(raw)
-    fields = [(name, _value(mail, name, value)) for name, value in mail.raw_items()]
+    # The newer policies parse a field again each time that it is asked for.
+    mail = email.message_from_bytes(raw, policy=email.policy.compat32)
+    fields = [(name, _value(name, value)) for name, value in mail.raw_items()]
     named = {name: _addresses(fields, *name) for name in (("from",), ("to", "cc", "bcc"))}
     sender, to = envelope.sender, list(envelope.to)
     top = [(name, value) for name, value in fields if name.lower() in SHOWN]
@@ -41,22 +43,16 @@ def render(raw: bytes, envelope: Any) -> Markup:
 
 def subject(raw: bytes) -> str:
     """Returns the decoded subject."""
-    mail = _parsed(raw)
-    return _value(mail, "subject", mail.get("subject", "")) or "(no subject)"
+    fields = BytesHeaderParser(policy=email.policy.compat32).parsebytes(raw).raw_items()
+    values = [_value(name, value) for name, value in fields if name.lower() == "subject"]
+    return (values and values[0]) or "(no subject)"
 
 
-def _parsed(raw: bytes) -> Message[Any, Any]:
-    try:
-        return email.message_from_bytes(raw, policy=email.policy.default)
-    except Exception:  # the parser raises errors of many kinds for some mails
-        return email.message_from_bytes(raw, policy=email.policy.compat32)
-
-
-def _value(mail: Message[Any, Any], name: str, raw: Any) -> str:
+def _value(name: str, raw: str) -> str:
     """Returns a field, decoded if it can be."""
     try:
-        decoded = mail.policy.header_fetch_parse(name, raw)
-    except Exception:
+        decoded: object = email.policy.default.header_fetch_parse(name, raw)
+    except Exception:  # it raises errors of many kinds for some mails
         decoded = raw
     text = " ".join(str(decoded).split())
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -5,7 +5,7 @@ The file needs no network and no script, and is the same from run to run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -271,13 +271,21 @@ def _rules(way: Way) -> str:
 
 def _mails(way: Way) -> Markup:
     performance = way.performance
+    items = [(way.rows.get(n), item) for n, item in enumerate(performance.recording)]
+    # Where a mail crossed the wire. What is shorter than any mail need not be searched.
+    least = min(map(len, performance.mails), default=0)
+    units = [
+        (row, item.raw)
+        for row, item in items
+        if row is not None and hasattr(item, "direction") and len(item.raw) >= least
+    ]
     shown = []
     for number, (raw, envelope) in enumerate(
         zip(performance.mails, performance.envelopes, strict=True), 1
     ):
         to = ", ".join(envelope.to)
         title = f"{number}. {mails.subject(raw)}: {envelope.sender or '<>'} → {to}"
-        row = next(_rows_with(way, raw), None)
+        row = next((row for row, unit in units if raw in unit), None)
         link = (
             tag("p", tag("a", "where it was sent", href=f"#{way.key}{row}"))
             if row is not None
@@ -288,13 +296,6 @@ def _mails(way: Way) -> Markup:
             tag("details", tag("summary", title), link, mails.render(raw, envelope), id=place)
         )
     return Markup(tag("h3", "Mails") + tag("div", shown)) if shown else Markup()
-
-
-def _rows_with(way: Way, raw: bytes) -> Iterator[int]:
-    """Yields the beats in which a mail crossed the wire."""
-    for position, item in enumerate(way.performance.recording):
-        if hasattr(item, "direction") and position in way.rows and raw in item.raw:
-            yield way.rows[position]
 
 
 def _source(path: Path) -> Markup:
