@@ -146,4 +146,12 @@ MECHANISMS: dict[str, Callable[[str, str], Responder]] = {
     "LOGIN": login,
 }
 SCRAM = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}  # name → digest, strongest first
-CLIENT_FIRST = frozenset({"PLAIN"})  # its response may be sent with the command, without challenge
+# Their first response may be sent with the command, without a challenge.
+CLIENT_FIRST = frozenset({"PLAIN", *SCRAM})
+
+
+def responder(mechanism: str, user: str, password: str, nonce: str) -> Responder:
+    """Returns what answers the challenges of a mechanism. Only SCRAM needs the nonce."""
+    if mechanism in SCRAM:
+        return Scram(SCRAM[mechanism], user, password, nonce)
+    return MECHANISMS[mechanism](user, password)

@@ -63,7 +63,7 @@ PORTS: dict[str, dict[str, int]] = {
 TOC_PASSWORD = 400  # characters; each takes two bytes of a command of at most 2,041
 # Protocol → the ways to log in that the settings may name. `auto` is the strongest on offer.
 AUTH: dict[str, tuple[str, ...]] = {
-    "smtp": ("auto", "plain", "login", "cram-md5"),
+    "smtp": ("auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"),
     "pop3": ("auto", "user", "apop", "plain"),
     "xmpp": ("auto", "scram-sha-256", "scram-sha-1", "plain"),
     "toc": ("auto",),

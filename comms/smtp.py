@@ -74,7 +74,7 @@ class Session:
             if server.tls == "starttls":
                 self._start_tls()
             if server.user:
-                self._log_in()
+                self._log_in(host)
         except BaseException:
             self._link.close()
             raise
@@ -190,23 +190,25 @@ class Session:
     def _upgrade(self) -> None:
         self._link.start_tls(client_context(self.server.ca_file), self.server.host)
 
-    def _log_in(self) -> None:
+    def _log_in(self, host: Host) -> None:
         """Logs in with the mechanism in the settings, or else the strongest one on offer.
 
         If that fails, no second one is tried.
         """
         offered = self._client.esmtp_features.get("auth", "").upper().split()
         auth = self.server.auth
-        wanted = [*sasl.MECHANISMS] if auth == "auto" else [auth.upper()]
+        wanted = [*sasl.SCRAM, *sasl.MECHANISMS] if auth == "auto" else [auth.upper()]
         mechanism = next((name for name in wanted if name in offered), None)
         if mechanism is None:
             raise Refused(
                 f"{self._name} offers no way to log in that the settings allow "
                 f"(offered: {' '.join(offered) or 'none'}; auth = {auth!r})"
             )
-        responder = sasl.MECHANISMS[mechanism](self.server.user, self.server.password)
+        nonce = host.token(24) if mechanism in sasl.SCRAM else ""
+        responder = sasl.responder(mechanism, self.server.user, self.server.password, nonce)
         at_once = self._initial_response and mechanism in sasl.CLIENT_FIRST
-        initial = _encoded(responder(b"")) if at_once else ""
+        # RFC 4954 §4: an empty initial response is "=".
+        initial = (_encoded(responder(b"")) or "=") if at_once else ""
         code, text = self._exchange("AUTH", f"{mechanism} {initial}".strip())
         for _ in range(STEPS):
             if code != 334:
@@ -220,6 +222,11 @@ class Session:
             raise Unreachable(f"{self._name} sends one challenge after another in the login")
         if code != 235:
             raise self._refusal(code, text, f"the login of {self.server.user} by {mechanism}")
+        if isinstance(responder, sasl.Scram) and not responder.proven:
+            raise Refused(
+                f"{self._name} never proved that it knows the password: "
+                "it is not what it claims to be"
+            )
 
     # ── commands and replies ─────────────────────────────────────────────────
 
@@ -323,7 +330,7 @@ def _check_address(address: str) -> None:
 
 
 def _encoded(response: bytes) -> str:
-    return base64.b64encode(response).decode() or "="  # RFC 4954 §4: an empty response is "="
+    return base64.b64encode(response).decode()
 
 
 def _as_bytes(text: bytes | str) -> bytes:

@@ -71,6 +71,7 @@ class Policy:
     # Refuse a mail with UTF-8 in its header to a client that has not sent UTF8 (RFC 6856 §5).
     # Real servers send it as it is.
     withhold_utf8: bool = False
+    scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()
 
 
@@ -126,7 +127,7 @@ class Pop3(LineSession):
         "CAPA": ("CAPA",),
         "APOP": ("APOP",),
     }
-    capabilities: ClassVar[frozenset[str]] = frozenset({*brings, *sasl.MECHANISMS})
+    capabilities: ClassVar[frozenset[str]] = frozenset({*brings, *sasl.SCRAM, *sasl.MECHANISMS})
     idle_timeout: ClassVar[float] = 600.0  # seconds; at least 10 minutes (RFC 1939 §3)
     unauthenticated: ClassVar[str] = "AUTHORIZATION"
     auth_section: ClassVar[str] = "RFC 5034 §4"
@@ -401,7 +402,8 @@ class Pop3(LineSession):
     def _mechanisms(self) -> list[str]:
         if "SASL" in self._off:
             return []
-        return [name for name in sasl.MECHANISMS if name not in self._off]
+        names = [*(sasl.SCRAM if self.policy.scram else ()), *sasl.MECHANISMS]
+        return [name for name in names if name not in self._off]
 
     def do_LANG(self, unit: Unit) -> None:
         if not unit.arg:

@@ -106,6 +106,7 @@ class Policy:
     lenient: bool = False  # accept spaces after the colon of MAIL FROM: and RCPT TO:
     greylist: float = 0.0  # seconds from a first attempt to its acceptance; 0: no greylisting
     hang_up_on_http: bool = False  # at a command of HTTP (RFC 5321 §7.8)
+    scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()
 
 
@@ -166,7 +167,7 @@ class Smtp(LineSession):
         "response": rule("AUTH", "RFC 4954 §4", then="AUTH READY"),
     }
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {*EXTENSIONS, "STARTTLS", "AUTH", "EXPN", "VRFY", "HELP", *sasl.MECHANISMS}
+        {*EXTENSIONS, "STARTTLS", "AUTH", "EXPN", "VRFY", "HELP", *sasl.SCRAM, *sasl.MECHANISMS}
     )
     idle_timeout: ClassVar[float] = 300.0  # seconds (RFC 5321 §4.5.3.2.7)
     unauthenticated: ClassVar[str] = "READY"
@@ -380,7 +381,8 @@ class Smtp(LineSession):
     def _mechanisms(self) -> list[str]:
         if "AUTH" in self._off:
             return []
-        return [name for name in sasl.MECHANISMS if name not in self._off]
+        names = [*(sasl.SCRAM if self.policy.scram else ()), *sasl.MECHANISMS]
+        return [name for name in names if name not in self._off]
 
     def _offered(self, extension: str) -> bool:
         needs = EXTENSIONS[extension].needs if extension in EXTENSIONS else ""

@@ -297,7 +297,7 @@ protocols =
 ssl = no
 default_internal_user = dovecot
 default_login_user = dovenull
-auth_mechanisms = plain login cram-md5
+auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
 disable_plaintext_auth = no
 auth_failure_delay = 0
 passdb {{
@@ -328,7 +328,7 @@ service stats {{
 
 @contextlib.contextmanager
 def dovecot_auth(socket_path: Path, users: dict[str, str]) -> Iterator[None]:
-    """Runs Dovecot as an authentication server for Postfix, with PLAIN, LOGIN and CRAM-MD5.
+    """Runs Dovecot as an authentication server for Postfix, with PLAIN, LOGIN, CRAM-MD5 and SCRAM.
 
     `users` maps names to passwords.
     """

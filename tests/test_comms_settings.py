@@ -90,7 +90,7 @@ def test_a_jabber_address_can_replace_the_host() -> None:
         (
             '[smtp]\nhost = "x"\nauth = "cram"\n',
             "smtp.auth: unknown value 'cram' (did you mean 'cram-md5'?); "
-            "choose auto, plain, login or cram-md5",
+            "choose auto, plain, login, cram-md5, scram-sha-1 or scram-sha-256",
         ),
         (
             '[smtp]\nhost = "x"\ntimeout = 0\n',

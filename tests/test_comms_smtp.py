@@ -56,14 +56,20 @@ def test_one_session_sends_several_mails_with_lines_of_dots() -> None:
         assert len({record.session for record in world.records}) == 1
 
 
-@pytest.mark.parametrize("mechanism", ["plain", "login", "cram-md5", "auto"])
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
+AUTH = ["plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"]
+
+
+@pytest.mark.parametrize("mechanism", AUTH)
 @pytest.mark.parametrize("password", ["secret", "pässwörd 漢字"])
 def test_each_mechanism_logs_in_with_any_password(mechanism: str, password: str) -> None:
-    person = [{"address": "ops@example.test", "password": password}]
-    with rehearsal(person=person) as world, session(world, auth=mechanism) as open_session:
+    config = {
+        "person": [{"address": "ops@example.test", "password": password}],
+        "mail": {"scram": True},
+    }
+    with rehearsal(**config) as world, session(world, auth=mechanism) as open_session:
         [login] = [record for record in world.records if record.verb == "AUTH"]
-        expected = "CRAM-MD5" if mechanism == "auto" else mechanism.upper()
-        assert login.fields["mechanism"] == expected
+        assert login.fields["mechanism"] == mechanism.upper()
         open_session.send("ops@example.test", ["ops@example.test"], DATA)
 
 
@@ -101,13 +107,27 @@ def test_a_session_knows_the_extensions_of_its_server() -> None:
 
 @pytest.mark.parametrize(
     ("off", "mechanism"),
-    [([], "CRAM-MD5"), (["CRAM-MD5"], "PLAIN"), (["CRAM-MD5", "PLAIN"], "LOGIN")],
+    [
+        ([], "SCRAM-SHA-256"),
+        (["SCRAM-SHA-256"], "SCRAM-SHA-1"),
+        ([*SCRAM], "CRAM-MD5"),
+        ([*SCRAM, "CRAM-MD5"], "PLAIN"),
+        ([*SCRAM, "CRAM-MD5", "PLAIN"], "LOGIN"),
+    ],
 )
 def test_auto_takes_the_strongest_mechanism_on_offer(off: list[str], mechanism: str) -> None:
-    with rehearsal(off={"smtp": off}) as world:
+    with rehearsal(off={"smtp": off}, mail={"scram": True}) as world:
         session(world).close()
         login = next(record for record in world.records if record.verb == "AUTH")
         assert login.fields["mechanism"] == mechanism
+
+
+def test_a_server_that_cannot_prove_that_it_knows_the_password_is_refused() -> None:
+    # It accepts whatever the client sends. Its last word, the proof, is missing.
+    with rehearsal('AUTH reply "235 2.7.0 Welcome"', mail={"scram": True}) as world:
+        with pytest.raises(Refused, match="never proved that it knows the password"):
+            session(world)
+        assert "MAIL" not in commands(world)
 
 
 def test_a_wrong_password_is_not_tried_with_another_mechanism() -> None:

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parent.parent
 ADMINS = ("jeremy@yourco.test", "michael@yourco.test")
+AUTH = ("plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256")
 TOWN = {"servers": ["smtp"], "person": [{"address": address} for address in ADMINS]}
 DATA = b"From: ops@yourco.test\r\nSubject: hello\r\n\r\n.dot\r\n..two\r\nhi\r\n"
 
@@ -168,7 +169,7 @@ def test_client_logs_in_to_postfix_by_each_mechanism() -> None:
         postfix(ADMINS, world.address("smtp")[1], sasl=True) as (server, authority, place),
     ):
         with dovecot_auth(place / "queue" / "private" / "auth", {user: password}):
-            for auth in ("plain", "login", "cram-md5", "auto"):
+            for auth in (*AUTH, "auto"):
                 settings = Server(
                     "smtp",
                     "localhost",
@@ -187,7 +188,7 @@ def test_client_logs_in_to_postfix_by_each_mechanism() -> None:
                     smtp.Session(wrong, clock, host)
                 assert isinstance(caught.value, Refused) and "535" in str(caught.value)
                 clock.close()
-        mails = world.mail.wait_for_n(4, timeout=30)
+        mails = world.mail.wait_for_n(len(AUTH) + 1, timeout=30)
         for mail in mails:
             assert mail.raw.endswith(b"\r\n\r\n.dot\r\n..two\r\nhi\r\n"), "dots are kept"
 
@@ -212,7 +213,8 @@ def test_client_tells_a_refused_recipient_from_a_refused_message() -> None:
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[World]:
-    config = {"servers": ["smtp"], "tls": "optional", "mail": {"login": "required"}}
+    mail = {"login": "required", "scram": True}
+    config = {"servers": ["smtp"], "tls": "optional", "mail": mail}
     with World(config, ports={"smtp": 0, "smtps": 0}) as world:
         yield world
 
@@ -266,7 +268,7 @@ def test_swaks_sends_through_the_fake(
     assert ".one\r\n..two\r\n" in mail.raw.decode()
 
 
-@pytest.mark.parametrize("mechanism", ["plain", "login", "cram-md5"])
+@pytest.mark.parametrize("mechanism", AUTH)
 def test_msmtp_sends_through_the_fake(town: World, mechanism: str) -> None:
     login = [f"--auth={mechanism}", "--user=alice", "--passwordeval=printf secret"]
     envelope = ["--from=alice@example.test", "--dsn-notify=failure", "--dsn-return=headers"]

@@ -22,21 +22,22 @@ from tests.drills import cuts, first_middle_last
 PAGE = catalogue.named("smtp-auth")
 ACT = PAGE.acts()[0]
 SERVER = Server("smtp", "mail.yourco.test", 587, user="ops", password=PASSWORD)
-ALL = ["LOGIN", "PLAIN", "CRAM-MD5"]
+HIDING = ["SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5"]
+ALL = ["LOGIN", "PLAIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"]
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 def test_schemes_are_tried_from_the_strongest_to_the_weakest(tls: str) -> None:
     found = obstacles(ALL, replace(SERVER, tls=tls))
-    assert list(found.items()) == [("CRAM-MD5", ""), ("PLAIN", ""), ("LOGIN", "")]
+    assert list(found.items()) == [(name, "") for name in (*HIDING, "PLAIN", "LOGIN")]
 
 
 def test_in_clear_text_only_a_scheme_that_hides_the_password_is_tried() -> None:
     found = obstacles(ALL, replace(SERVER, tls="none"))
-    assert [name for name, obstacle in found.items() if not obstacle] == ["CRAM-MD5"]
+    assert [name for name, obstacle in found.items() if not obstacle] == HIDING
 
 
-@pytest.mark.parametrize("auth", ["cram-md5", "plain", "login"])
+@pytest.mark.parametrize("auth", ["scram-sha-256", "cram-md5", "plain", "login"])
 def test_a_scheme_in_the_settings_is_the_only_one(auth: str) -> None:
     assert list(obstacles(ALL, replace(SERVER, auth=auth))) == [auth.upper()]
     missing = obstacles([], replace(SERVER, auth=auth))
@@ -65,7 +66,7 @@ def test_on_real_time_each_scheme_logs_in(listener: str) -> None:
         output = io.StringIO()
         assert run(clock, settings.load(tables), RealHost(output, output)) == 0
         names = [line.partition(":")[0] for line in output.getvalue().splitlines()]
-        assert names == ["CRAM-MD5", "PLAIN", "LOGIN"]
+        assert names == [*HIDING, "PLAIN", "LOGIN"]
 
 
 def test_a_server_that_repeats_the_password_does_not_get_it_into_the_error() -> None:

@@ -49,12 +49,8 @@ class Login:
         """Logs in. Raises Refused, or TryLater if the server says that the failure is temporary."""
         mechanism = self._mechanism(features, encrypted)
         user, password = self._user(), self._server.password
-        responder: sasl.Responder
-        if mechanism in sasl.SCRAM:
-            nonce = self._host.token(24)
-            responder = sasl.Scram(sasl.SCRAM[mechanism], user, password, nonce)
-        else:
-            responder = sasl.plain(user, password)
+        nonce = self._host.token(24) if mechanism in sasl.SCRAM else ""
+        responder = sasl.responder(mechanism, user, password, nonce)
         self._send("auth", responder(b""), f" mechanism='{mechanism}'")
         for _ in range(STEPS):
             reply = self._receive(

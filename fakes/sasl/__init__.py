@@ -29,6 +29,7 @@ from fakes.sasl.exchange import (
     ALL_MECHANISMS,
     CLIENT_FIRST,
     MECHANISMS,
+    SCRAM,
     TAKES_INITIAL_RESPONSE,
     Exchange,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ALL_MECHANISMS",
     "CLIENT_FIRST",
     "MECHANISMS",
+    "SCRAM",
     "TAKES_INITIAL_RESPONSE",
     "Account",
     "Accounts",

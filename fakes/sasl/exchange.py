@@ -10,7 +10,7 @@ from fakes.sasl.digest_md5 import digest_md5
 from fakes.sasl.scram import scram
 from fakes.sasl.simple import anonymous, cram_md5, login, plain
 
-# What a mail server offers, strongest first: the order in which it lists them.
+# What most mail servers offer, strongest first: the order in which they list them.
 MECHANISMS: dict[str, Callable[[Context], Steps]] = {
     "CRAM-MD5": cram_md5,
     "PLAIN": plain,
@@ -26,6 +26,8 @@ ALL_MECHANISMS: dict[str, Callable[[Context], Steps]] = {
     **MECHANISMS,
 }
 _SCRAM = {name for name in ALL_MECHANISMS if name.startswith("SCRAM")}
+# What some offer, too. A channel binding is possible in Jabber only, which knows that it is wanted.
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 CLIENT_FIRST = frozenset({"PLAIN", "ANONYMOUS", *_SCRAM})
 # In LOGIN the server begins. But smtplib sends the name as an initial response, which then answers
 # the first prompt.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
@@ -97,7 +98,7 @@ class Player:
         self._connect = connect
         self._tick = tick
         self._codecs: dict[str, Codec] = {}
-        self._challenge = b""
+        self._challenges: dict[str, bytes] = defaultdict(bytes)  # the last one of each client
         self._pending = b""  # lines of one client without an answer between them are one write
         self._speaker = ""
 
@@ -188,7 +189,7 @@ class Player:
             raise self._error(step, f"expected  S: {step.text}\n  came      S: {came}")
         connection.put_back(received[end:])
         codec.consumed(received[:end])
-        self._challenge = challenge_in(received[:end]) or self._challenge
+        self._challenges[step.who] = challenge_in(received[:end]) or self._challenges[step.who]
 
     def _step_clock(self, step: Step) -> None:
         self._tick(float(step.text))
@@ -230,7 +231,7 @@ class Player:
             if kind in server.secrets:
                 return server.secrets[kind](self.world.store(server), label)
         try:
-            return response(label, self.world.people, self._challenge)
+            return response(label, self.world.people, self._challenges[step.who])
         except KeyError:
             raise self._error(
                 step, f"unknown secret {{{label}}}; write for example {{plain alice}}"

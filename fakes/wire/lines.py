@@ -57,6 +57,7 @@ class LineSession(Session):
         self._accounts = accounts
         self._host = host
         self._exchange: sasl.Exchange | None = None
+        self._last_word = False  # the exchange has succeeded, and its data has been sent
         # Whether the last line or content exceeds its limit, or its beginning was discarded.
         self.too_long = False
         self._scanned = 0  # bytes of the buffer that are known not to hold the end of the unit
@@ -206,6 +207,9 @@ class LineSession(Session):
         """The client's answer to a challenge: base64, or `*` to cancel."""
         if unit.raw == b"*\r\n":
             raise self.cancelled()
+        if self._last_word:
+            self._end_of_data(unit.raw[:-2])
+            return
         self._step(unit.raw[:-2])
 
     def _step(self, encoded: bytes | None) -> None:
@@ -220,6 +224,10 @@ class LineSession(Session):
         except (binascii.Error, sasl.SaslError) as error:
             self.end_exchange()
             raise self.rejected(error) from None
+        if challenge is None and exchange.data is not None:
+            # The success carries no data in these protocols: it is one more challenge, which is
+            # answered by an empty line.
+            challenge, self._last_word = exchange.data, True
         if challenge is not None:
             line = self.challenge_prefix + base64.b64encode(challenge) + b"\r\n"
             self.send(line, self.auth_section)
@@ -227,9 +235,17 @@ class LineSession(Session):
         self.end_exchange()
         self.authenticated(exchange)
 
+    def _end_of_data(self, response: bytes) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        self.end_exchange()
+        if response:
+            raise self.rejected(sasl.Malformed("The last challenge is answered by an empty line"))
+        self.authenticated(exchange)
+
     def end_exchange(self) -> None:
         """Leaves the state AUTH. A failed exchange leaves no other trace (RFC 4954 §4)."""
-        self._exchange = None
+        self._exchange, self._last_word = None, False
         if self.state == "AUTH":
             self.state = self.unauthenticated
 

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import re
 from collections.abc import Callable, Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from fakes.transcripts.codec import LINES, escaped
+from fakes.transcripts.secrets import NONCE, scram_name, scram_proof
 from fakes.transcripts.text import Step, split
 from fakes.wire import Record
 from fakes.xmpp.jabber import Jabber
@@ -33,7 +33,6 @@ from fakes.xmpp.pieces import Piece
 from fakes.xmpp.splitter import Splitter
 
 HEADER = f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}' version='1.0'>"
-NONCE = b"transcript"
 _LOGIN = re.compile(r"\(logs in ([^/@)]+)(?:@([^/)]+))?/([^)]+)\)")
 _CHALLENGE = re.compile(rb"<challenge[^>]*>([^<]*)<")
 Secret = Callable[[str], bytes]
@@ -44,7 +43,6 @@ class Stanzas:
 
     def __init__(self) -> None:
         self._challenge = b""  # the last one received
-        self._first = b""  # SCRAM's first message, without its header
 
     def to_bytes(self, step: Step, secret: Secret) -> bytes:
         """The bytes that a `C` line sends, with the secrets filled in."""
@@ -108,20 +106,11 @@ class Stanzas:
         return secret(label)
 
     def _scram(self, algorithm: str, who: str, first: bool, secret: Secret) -> bytes:
-        """The client's side of SCRAM (RFC 5802 §3)."""
+        name = who.partition(" ")[0]
         if first:
-            self._first = b"n=%b,r=%b" % (who.partition(" ")[0].encode(), NONCE)
-            return b"n,," + self._first
-        fields = dict(part.split(b"=", 1) for part in self._challenge.split(b","))
+            return b"n,," + scram_name(name)
         password = base64.b64decode(secret(f"password {who}"))
-        salt, iterations = base64.b64decode(fields[b"s"]), int(fields[b"i"])
-        salted = hashlib.pbkdf2_hmac(algorithm, password, salt, iterations)
-        key = hmac.digest(salted, b"Client Key", algorithm)
-        final = b"c=biws,r=" + fields[b"r"]
-        message = b",".join((self._first, self._challenge, final))
-        signature = hmac.digest(hashlib.new(algorithm, key).digest(), message, algorithm)
-        proof = bytes(a ^ b for a, b in zip(key, signature, strict=True))
-        return final + b",p=" + base64.b64encode(proof)
+        return scram_proof(algorithm, name, password, self._challenge)
 
 
 def first_piece(received: bytes) -> Piece | None:

@@ -3,8 +3,9 @@
 Section 6.1.1 · SMTP · try: make scenario NAME=smtp-auth WIRE=smtp
 Needs: trustme
 
-The program tells the owner of an account by which schemes it can log in. CRAM-MD5 never shows the
-password; PLAIN and LOGIN do, so they are used only inside TLS. With `auth` in [smtp], only that
+The program tells the owner of an account by which schemes it can log in. SCRAM and CRAM-MD5 never
+show the password, and in SCRAM the server proves that it knows it, too. PLAIN and LOGIN show it, so
+they are used only inside TLS. With `auth` in [smtp], only that
 scheme is tried. When the server refuses the password, the program ends, because more attempts could
 lock the account.
 
@@ -14,7 +15,8 @@ initial_response = true              # PLAIN in one command; some servers want t
 Fault: AUTH split 1 -> all hold
 Fault: AUTH reply "454 4.7.0 Later" times 1 -> breaks each scheme logs in, strongest first,
     the wire shows each exchange and no secret, the error names account, scheme and reply,
-    it is not sent again by another scheme, only CRAM-MD5 is used, PLAIN alone is refused,
+    it is not sent again by another scheme, only schemes that hide it are used,
+    PLAIN alone is refused,
     no password crosses the wire, PLAIN waits for the challenge
 """
 
@@ -39,6 +41,7 @@ WORLD: dict[str, Any] = {
     "servers": ["smtp"],
     "tls": "optional",
     "off": {"smtp": ["SMTPUTF8", "DSN", "CHUNKING", "BINARYMIME", "EXPN", "HELP"]},
+    "mail": {"scram": True},
     "program": OPS,
     "person": [{"address": OPS, "password": PASSWORD}],
     "host": {"name": "desk.yourco.test"},
@@ -58,7 +61,7 @@ class Rules:
 def obstacles(offered: Sequence[str], server: Server) -> dict[str, str]:
     """Returns the schemes that the settings allow, strongest first, each with what prevents it."""
     found = {}
-    for name in sasl.MECHANISMS:
+    for name in (*sasl.SCRAM, *sasl.MECHANISMS):
         if server.auth not in ("auto", name.lower()):
             continue
         if name not in offered:
@@ -100,14 +103,19 @@ def in_clear(world: World) -> list[str]:
 
 @scenario.act("smtp-auth-matrix")
 def matrix(world: World, program: Program) -> Iterator[Claim]:
-    """The server offers three schemes, and TLS."""
+    """The server offers five schemes, and TLS."""
     code = program()
     logins = sent(world, "AUTH", "response")
-    wanted = ["CRAM-MD5: logged in", "PLAIN: logged in", "LOGIN: logged in"]
+    wanted = [f"{name}: logged in" for name in (*sasl.SCRAM, *sasl.MECHANISMS)]
     yield equal(
         "each scheme logs in, strongest first", (code, world.said), (0, wanted), shows=world.said
     )
-    exchanges = ["AUTH CRAM-MD5", f"{{cram-md5 {OPS}}}", f"AUTH PLAIN {{plain {OPS}}}"]
+    exchanges = []
+    for scheme in sasl.SCRAM:
+        proof = f"{{{scheme.lower()} {OPS}}}"
+        # The empty response is to the server's own proof.
+        exchanges += [f"AUTH {scheme} {proof}", proof, ""]
+    exchanges += ["AUTH CRAM-MD5", f"{{cram-md5 {OPS}}}", f"AUTH PLAIN {{plain {OPS}}}"]
     exchanges += ["AUTH LOGIN", f"{{login {OPS}}}", f"{{password {OPS}}}"]
     yield equal(
         "the wire shows each exchange and no secret",

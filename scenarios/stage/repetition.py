@@ -90,7 +90,7 @@ class _Sequences:
 def _in_one_line(first: Sequence[Beat], block: Sequence[Beat]) -> Beat:
     """Returns a block as one beat, which tells what differs from the first block."""
     pairs = zip(first, block, strict=True)
-    told = [beat for model, beat in pairs if beat.text != model.text and beat.kind != LOOK]
+    told = [beat for model, beat in pairs if _differs(model, beat)]
     lead = told[0] if told else block[0]
     return Beat(
         at=lead.at,
@@ -101,6 +101,12 @@ def _in_one_line(first: Sequence[Beat], block: Sequence[Beat]) -> Beat:
         text=joined(told) if told else "the same again",
         items=tuple(item for beat in block for item in beat.items),
     )
+
+
+def _differs(model: Beat, beat: Beat) -> bool:
+    """Whether a beat tells something else. For looks that found nothing, a number is no news."""
+    ignored = r"\b(?<!-)[0-9]+\b" if beat.kind == LOOK else "$"
+    return re.sub(ignored, "", beat.text) != re.sub(ignored, "", model.text)
 
 
 def _with_a_number(lines: list[Beat]) -> list[Beat]:
