@@ -46,8 +46,8 @@ def cram_md5(user: str, password: str) -> Responder:
 class Scram:
     """SCRAM without channel binding (RFC 5802, RFC 7677).
 
-    The password is never sent, and the server has to prove that it knows it, too. Check `proven`
-    when the server reports success. `digest` is sha1 or sha256; `nonce` must be random. Raises
+    The password is never sent, and the server has to prove that it knows it, too: when it reports
+    success, call `require_proof`. `digest` is sha1 or sha256; `nonce` must be random. Raises
     Refused if the server breaks the protocol.
     """
 
@@ -67,6 +67,13 @@ class Scram:
         self._steps = iter((self._hello, self._prove, self._check))
         self._signature = b""
         self.proven = False  # the server has proved that it knows the password
+
+    def require_proof(self, server: str) -> None:
+        """Raises Refused, naming the server, if it has not proved that it knows the password."""
+        if not self.proven:
+            raise Refused(
+                f"{server} never proved that it knows the password: it is not what it claims to be"
+            )
 
     def __call__(self, challenge: bytes) -> bytes:
         """Returns the response to each challenge in turn. The first challenge is empty."""

@@ -222,11 +222,8 @@ class Session:
             raise Unreachable(f"{self._name} sends one challenge after another in the login")
         if code != 235:
             raise self._refusal(code, text, f"the login of {self.server.user} by {mechanism}")
-        if isinstance(responder, sasl.Scram) and not responder.proven:
-            raise Refused(
-                f"{self._name} never proved that it knows the password: "
-                "it is not what it claims to be"
-            )
+        if isinstance(responder, sasl.Scram):
+            responder.require_proof(self._name)
 
     # ── commands and replies ─────────────────────────────────────────────────
 

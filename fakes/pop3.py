@@ -402,8 +402,7 @@ class Pop3(LineSession):
     def _mechanisms(self) -> list[str]:
         if "SASL" in self._off:
             return []
-        names = [*(sasl.SCRAM if self.policy.scram else ()), *sasl.MECHANISMS]
-        return [name for name in names if name not in self._off]
+        return sasl.offered(self.policy.scram, self._off)
 
     def do_LANG(self, unit: Unit) -> None:
         if not unit.arg:

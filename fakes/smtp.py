@@ -381,8 +381,7 @@ class Smtp(LineSession):
     def _mechanisms(self) -> list[str]:
         if "AUTH" in self._off:
             return []
-        names = [*(sasl.SCRAM if self.policy.scram else ()), *sasl.MECHANISMS]
-        return [name for name in names if name not in self._off]
+        return sasl.offered(self.policy.scram, self._off)
 
     def _offered(self, extension: str) -> bool:
         needs = EXTENSIONS[extension].needs if extension in EXTENSIONS else ""

@@ -60,7 +60,7 @@ SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 AUTH = ["plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"]
 
 
-@pytest.mark.parametrize("mechanism", AUTH)
+@pytest.mark.parametrize("mechanism", [*AUTH, "auto"])
 @pytest.mark.parametrize("password", ["secret", "pässwörd 漢字"])
 def test_each_mechanism_logs_in_with_any_password(mechanism: str, password: str) -> None:
     config = {
@@ -69,7 +69,8 @@ def test_each_mechanism_logs_in_with_any_password(mechanism: str, password: str)
     }
     with rehearsal(**config) as world, session(world, auth=mechanism) as open_session:
         [login] = [record for record in world.records if record.verb == "AUTH"]
-        assert login.fields["mechanism"] == mechanism.upper()
+        expected = SCRAM[0] if mechanism == "auto" else mechanism.upper()
+        assert login.fields["mechanism"] == expected
         open_session.send("ops@example.test", ["ops@example.test"], DATA)
 
 

@@ -67,11 +67,7 @@ class Login:
                 # RFC 6120 §6.3.10: the server's proof may come with the success.
                 if content and not responder.proven:
                     responder(content)
-                if not responder.proven:
-                    raise Refused(
-                        f"{self._name} never proved that it knows the password: "
-                        "it is not what it claims to be"
-                    )
+                responder.require_proof(self._name)
             return
         raise Refused(f"{self._name} sends one challenge after another in the login by {mechanism}")
 

@@ -32,6 +32,7 @@ from fakes.sasl.exchange import (
     SCRAM,
     TAKES_INITIAL_RESPONSE,
     Exchange,
+    offered,
 )
 from fakes.sasl.labels import label
 
@@ -51,4 +52,5 @@ __all__ = [
     "Success",
     "WrongCredentials",
     "label",
+    "offered",
 ]

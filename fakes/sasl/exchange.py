@@ -34,6 +34,11 @@ CLIENT_FIRST = frozenset({"PLAIN", "ANONYMOUS", *_SCRAM})
 TAKES_INITIAL_RESPONSE = CLIENT_FIRST | {"LOGIN"}
 
 
+def offered(scram: bool, off: frozenset[str]) -> list[str]:
+    """Returns what a mail server offers without the mechanisms that are off, strongest first."""
+    return [name for name in (*(SCRAM if scram else ()), *MECHANISMS) if name not in off]
+
+
 class Exchange:
     """One exchange.
 

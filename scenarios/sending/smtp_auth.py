@@ -49,6 +49,13 @@ WORLD: dict[str, Any] = {
 }
 scenario = Scenario(WORLD)
 REVEALING = ("PLAIN", "LOGIN")  # who can read the connection can read the password
+# What the client sends by the others, as transcripts show it. The empty responses of SCRAM are to
+# the server's own proof.
+HIDING = [
+    *(f"AUTH SCRAM-SHA-256 {{scram-sha-256 {OPS}}}", f"{{scram-sha-256 {OPS}}}", ""),
+    *(f"AUTH SCRAM-SHA-1 {{scram-sha-1 {OPS}}}", f"{{scram-sha-1 {OPS}}}", ""),
+    *("AUTH CRAM-MD5", f"{{cram-md5 {OPS}}}"),
+]
 
 
 @dataclass(frozen=True)
@@ -110,12 +117,7 @@ def matrix(world: World, program: Program) -> Iterator[Claim]:
     yield equal(
         "each scheme logs in, strongest first", (code, world.said), (0, wanted), shows=world.said
     )
-    exchanges = []
-    for scheme in sasl.SCRAM:
-        proof = f"{{{scheme.lower()} {OPS}}}"
-        # The empty response is to the server's own proof.
-        exchanges += [f"AUTH {scheme} {proof}", proof, ""]
-    exchanges += ["AUTH CRAM-MD5", f"{{cram-md5 {OPS}}}", f"AUTH PLAIN {{plain {OPS}}}"]
+    exchanges = [*HIDING, f"AUTH PLAIN {{plain {OPS}}}"]
     exchanges += ["AUTH LOGIN", f"{{login {OPS}}}", f"{{password {OPS}}}"]
     yield equal(
         "the wire shows each exchange and no secret",
