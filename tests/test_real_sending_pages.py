@@ -81,10 +81,11 @@ def test_each_scheme_logs_in_to_postfix_and_a_wrong_password_is_tried_once(
     smtp = f'user = "{USER}"\npassword = "{PASSWORD}"'
     done = live(tmp_path, "smtp-auth", "initial_response = false", smtp)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "CRAM-MD5: logged in\nPLAIN: logged in\nLOGIN: logged in\n"
+    schemes = ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN")
+    assert done.stdout == "".join(f"{scheme}: logged in\n" for scheme in schemes)
     done = live(tmp_path, "smtp-auth", "", smtp.replace("pass word", "wrong"))
     assert (done.returncode, done.stdout) == (4, "")
-    assert "by CRAM-MD5: 535" in done.stderr and "wrong" not in done.stderr
+    assert "by SCRAM-SHA-256: 535" in done.stderr and "wrong" not in done.stderr
 
 
 def test_a_message_from_a_file_goes_through_postfix_byte_for_byte(
