@@ -241,13 +241,19 @@ def _addresses(attribute: str, texts: Iterable[str]) -> list[Address]:
     for text in texts:
         check_line(attribute, text)
         try:
-            address = addresses.parse_one(text)
+            address = _parsed(text)
         except ValueError:
             raise ValueError(
                 f"{attribute}: {text!r} is not one address; write one like Ann <ann@example.org>"
             ) from None
         found.append(Address(address.name, _with_ascii_domain(attribute, address.address)))
     return found
+
+
+@lru_cache(maxsize=100)
+def _parsed(text: str) -> Address:
+    """Remembers the last addresses: a sender is that of every mail, and each is read repeatedly."""
+    return addresses.parse_one(text)
 
 
 def _with_ascii_domain(attribute: str, address: str) -> str:

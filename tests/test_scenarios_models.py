@@ -41,6 +41,11 @@ def add(worker: Worker, *dues: float) -> None:
         db.add_all(Task(due=due) for due in dues)
 
 
+def statuses(worker: Worker) -> list[str]:
+    with worker.session() as db:
+        return [task.status for task in db.query(Task).order_by(Task.due)]
+
+
 def test_rows_are_claimed_in_the_order_in_which_they_are_due(engine: Engine) -> None:
     with Worker(engine) as worker:
         add(worker, 30, 10, 20)
@@ -70,8 +75,38 @@ def test_what_a_dead_worker_was_doing_is_settled_by_the_next_one(engine: Engine)
     with Worker(engine) as worker:
         assert worker.recover(Task, "unknown") == 1
         assert worker.recover(Task, "unknown") == 0
-        with worker.session() as db:
-            assert [task.status for task in db.query(Task)] == ["unknown", "waiting"]
+        assert statuses(worker) == ["unknown", "waiting"]
+
+
+def test_rows_taken_ahead_and_not_begun_were_never_worked_on(engine: Engine) -> None:
+    with Worker(engine) as worker:
+        add(worker, 1, 2, 3)
+        worker.claim(Task, 9, ahead=2)
+        assert statuses(worker) == ["working", "taken", "waiting"]
+    with Worker(engine) as worker:
+        assert worker.recover(Task, "unknown") == 1
+        assert statuses(worker) == ["unknown", "waiting", "waiting"]
+
+
+def test_rows_taken_ahead_are_released_for_others(engine: Engine) -> None:
+    with Worker(engine) as worker:
+        add(worker, 1, 2, 3)
+        first = worker.claim(Task, 9, ahead=3)
+        worker.release(Task)
+        assert statuses(worker) == ["working", "waiting", "waiting"]
+        second = worker.claim(Task, 9, done=first, ahead=3)
+    assert second is not None and second.due == 2
+
+
+def test_a_row_taken_ahead_that_was_settled_meanwhile_is_passed_over(engine: Engine) -> None:
+    with Worker(engine) as worker:
+        add(worker, 1, 2, 3)
+        first = worker.claim(Task, 9, ahead=3)
+        with worker.session() as db, db.begin():
+            db.query(Task).filter(Task.due == 2).update({"status": "suppressed"})
+        second = worker.claim(Task, 9, done=first, ahead=3)
+        assert second is not None and second.due == 3
+        assert statuses(worker) == ["working", "suppressed", "working"]
 
 
 def test_a_second_worker_on_sqlite_is_refused(engine: Engine) -> None:

@@ -29,8 +29,10 @@ PAUSE = 60.0  # seconds before a mail is tried again; it doubles after each atte
 LONGEST = 3600.0  # up to this
 DOUBLINGS = 16  # more would make no difference
 SHORT = 10.0  # seconds that a round waits for a rate; a longer wait ends it
+AHEAD = 100  # notices that are taken at once; each is still marked before it is sent
 SHOWN = 20  # notices that the report lists
 DONE = ("sent", "suppressed")  # outcomes that nobody needs to look at
+OTHERS = ("taken", "working")  # what another worker is sending right now is not ours to judge
 
 
 def check(rules: Rules, compose: Compose) -> Iterator[Customer | BadLine]:
@@ -112,6 +114,7 @@ class Desk:
                         self._send(notice)
                         continue
                     self._store()
+                    self._worker.release(Notice)
                     due = self._next_due(now)
                     if due is None or due > now + SHORT:
                         break
@@ -121,6 +124,7 @@ class Desk:
                         break
         finally:
             self._store()
+            self._worker.release(Notice)
             self._disconnect()
         return self._waiting() > 0
 
@@ -134,7 +138,10 @@ class Desk:
         if self._limits.due > now:
             return None
         busy, done = self._limits.waiting(now), self._done
-        notice = self._worker.claim(Notice, now, Notice.domain.not_in(busy), done=done)
+        # With a limit, which notice comes next depends on those that were sent.
+        ahead = 1 if self._rules.rate or self._rules.domain_rate else AHEAD
+        others = (Notice.domain.not_in(busy),) if busy else ()
+        notice = self._worker.claim(Notice, now, *others, done=done, ahead=ahead)
         self._done = None
         return notice
 
@@ -226,8 +233,7 @@ class Desk:
     def report(self) -> int:
         """Prints what became of all notices. Returns 0 if nobody needs to look at any of them."""
         counts = select(Notice.status, func.count()).group_by(Notice.status)
-        # What another worker is sending right now is not ours to judge.
-        settled = Notice.status.not_in((*DONE, "working"))
+        settled = Notice.status.not_in((*DONE, *OTHERS))
         others = select(Notice).where(settled).order_by(Notice.line)
         with self._worker.session() as db:
             found = {row[0]: row[1] for row in db.execute(counts)}
@@ -239,7 +245,7 @@ class Desk:
         for notice in rest:
             about = f"line {notice.line}, {notice.address}: {notice.status}"
             self._host.say(f"{about}: {notice.error}" if notice.error else about)
-        fine = sum(found.get(status, 0) for status in (*DONE, "working"))
+        fine = sum(found.get(status, 0) for status in (*DONE, *OTHERS))
         more = sum(found.values()) - fine - len(rest)
         if more:
             self._host.say(f"and {more} more, in the table notice")

@@ -19,7 +19,7 @@ class Base(DeclarativeBase):
 
 
 class Notice(Job, Base):
-    """One mail to one customer: waiting, working, or what became of it.
+    """One mail to one customer: waiting, taken, working, or what became of it.
 
     That is sent, refused, bounced (accepted, and returned later), given-up, suppressed, or unknown:
     the connection was lost, or the program killed, while the mail was being accepted. A mail whose
@@ -82,7 +82,7 @@ def enlist(
 def suppress(worker: Worker) -> None:
     """Settles the notices that wait for addresses which get none any more."""
     unwanted = func.lower(Notice.address).in_(select(Suppressed.address))
-    waiting = update(Notice).where(Notice.status == "waiting", unwanted)
+    waiting = update(Notice).where(Notice.status.in_(("waiting", "taken")), unwanted)
     with worker.session() as db, db.begin():
         db.execute(waiting.values(status="suppressed"))
 
