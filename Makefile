@@ -14,7 +14,7 @@ option = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 
 # A misspelled variable is an error: make itself would ignore it in silence.
 KNOWN = NAME ACT FAULT AS DIFF LIVE STEP KEEP OUT WIRE CLAIMS MENDED K SEED SERVER PYTHON VENV \
-  GROUP BEFORE DOORS N KEPT PARTS
+  GROUP BEFORE DOORS N KEPT NOTICES PARTS
 GIVEN = $(foreach any-variable,$(.VARIABLES),$(if $(findstring command \
   line,$(origin $(any-variable))),$(any-variable)))
 UNKNOWN = $(firstword $(filter-out $(KNOWN) MAKEOVERRIDES -%,$(GIVEN)))
@@ -112,8 +112,9 @@ bench-peers:  ## install the servers that `make bench` compares ours with (needs
 worst: $(VENV)/complete  ## processor time for the worst inputs of each door; DOORS='mail xmpp'
 	@$(VENV)/bin/python -m tests.worst_inputs $(DOORS)
 
-soak: $(VENV)/complete  ## memory of `python -m fakes` under load; N=1000000 for an hour of it
+soak: $(VENV)/complete  ## memory under load; N=1000000 NOTICES=1000000 for hours of it
 	@N='$(N)' SEED='$(SEED)' KEPT='$(KEPT)' $(VENV)/bin/python -m tests.soak
+	@NOTICES='$(NOTICES)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_notices
 
 rfc:  ## which sections of each RFC and XEP are implemented, and where
 	@$(PY) -m tests.standards

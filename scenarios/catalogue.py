@@ -38,6 +38,7 @@ CHAPTER = (
     "Listing 6.3",
     "Listing 6.4",
     "Listing 6.5",
+    "Section 6.1.3",
     "Listing 6.6",
     "Table 6.1",
     "Listing 6.7",

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ def require(loop: str) -> None:
         raise Missing(f"{loop} is not installed: pip install {loop}")
 
 
-def ours(loop: str = "asyncio") -> Server:
+def ours(loop: str = "asyncio", faults: Iterable[str] = ()) -> Server:
     """`python -m fakes --quiet`, as it runs for months: it makes no records of the wire."""
 
     @contextlib.contextmanager
@@ -79,6 +79,7 @@ def ours(loop: str = "asyncio") -> Server:
             command = ["-m", "fakes", "--quiet", "--tls", "off", "--world", f"{place}/world.toml"]
             kinds = ("smtp", "pop3", "xmpp")
             command += [word for kind in kinds for word in (f"--{kind}", "0")]
+            command += [word for fault in faults for word in ("--fault", fault)]
             with process(command, loop) as started:
                 assert started.stdout is not None
                 where = json.loads(started.stdout.readline())

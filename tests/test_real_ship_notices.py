@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,14 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from comms.clock import RealClock
+from comms.host import RealHost
+from comms.settings import load
 from fakes import World
 from scenarios.sending import ship_notices
 from scenarios.sending.ship_notices_samples import BACK, SHOP, TEMPLATES, customers, orders, shop
 from tests import drills
-from tests.real import postfix, postgresql
+from tests.real import need, postfix, postgresql
 
 pytestmark = pytest.mark.real
 
@@ -129,3 +133,41 @@ def test_notices_go_out_through_postfix(server: str, tmp_path: Path) -> None:
     assert "line 31, customer30@mail2.example: refused: " in done.stdout
     got = Counter(orders(world))
     assert len(got) == 29 and max(got.values()) == 1
+
+
+def test_the_rate_beside_that_of_smtp_source_of_postfix(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prints what one session of each sends in a second; that all arrive is what is tested."""
+    count = 1000
+    people = [f"customer{n}@mail{n % 7}.example" for n in range(1, count + 1)]
+    shop(tmp_path, customers(count))
+    rates = {}
+    with World({"servers": ["pop3"], "tls": "off", "person": [{"address": BACK}]}) as world:
+        with postfix(people, deliver_to=0, by="discard:") as (relay, _, place):
+            source = [need("smtp-source", "postfix"), "-c", "-d", "-s", "1", "-m", str(count)]
+            source += ["-l", "700", "-f", BACK, "-t", people[0], f"127.0.0.1:{relay.port}"]
+            began = time.monotonic()
+            subprocess.run(source, check=True, capture_output=True)
+            rates["smtp-source"] = count / (time.monotonic() - began)
+            for name, database in (
+                ("ship-notices on PostgreSQL", emptied(server)),
+                ("ship-notices on SQLite", "sqlite:///rate.sqlite3"),
+            ):
+                rules = {"sender": SHOP, "returns": BACK, "templates": str(TEMPLATES)}
+                tables = {
+                    "smtp": {"host": "127.0.0.1", "port": relay.port, "tls": "none"},
+                    "pop3": world.settings["pop3"],
+                    "scenario": {"ship-notices": {**rules, "database": database, "session": count}},
+                }
+                began = time.monotonic()
+                code = ship_notices.run(RealClock(), load(tables, tmp_path), RealHost())
+                rates[name] = count / (time.monotonic() - began)
+                assert code == 0
+            log = (place / "log" / "mail.log").read_text().splitlines()
+            accepted = sum("postfix/cleanup" in line for line in log)
+    assert accepted == 3 * count
+    with capsys.disabled():
+        for name, rate in rates.items():
+            print(f"\n{name:30} {rate:8,.0f} mails per second", end="")
+        print()
