@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from scenarios.processing import tickets
+from scenarios.processing import mail_to_jabber, tickets
 from scenarios.receiving import mysql_by_mail
 from scenarios.sending import ship_notices
 from scenarios.sending.ship_notices_samples import shop
@@ -22,6 +22,10 @@ for page in (mysql_by_mail, tickets):
     with tempfile.TemporaryDirectory() as folder:
         settings = {"smtp": NOBODY, "pop3": NOBODY, "scenario": page.WORLD["scenario"]}
         assert one_round(page.__name__, settings, Path(folder)) != 0, "nobody answers"
+
+with tempfile.TemporaryDirectory() as folder:
+    settings = {"xmpp": NOBODY, "pop3": NOBODY, "scenario": mail_to_jabber.WORLD["scenario"]}
+    assert one_round(mail_to_jabber.__name__, settings, Path(folder)) != 0, "nobody answers"
 
 with tempfile.TemporaryDirectory() as folder:
     shop(Path(folder), [])

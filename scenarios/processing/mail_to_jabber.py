@@ -32,7 +32,8 @@ Fault: pop-dele-err -> all hold
 Fault: pop-in-use -> all hold
 Fault: pop-uidl-reused -> all hold
 Fault: duplicate-delivery -> all hold
-Fault: poison-mail -> breaks each user is told of each mail, a mail that is told is deleted
+Fault: poison-mail -> all hold
+Fault: pop-long-line -> all hold
 
 What a loop that reads, sends and deletes does instead: it deletes mail whose message came back, and
 control characters in a mail end its stream.
@@ -74,9 +75,9 @@ WORLD: dict[str, Any] = {
 }
 scenario = Scenario(WORLD)
 
-LINE = 150  # characters of a line about the mail
-NAMES = 5  # recipients and attachments that are named
-BYTES = 6000  # of a message without its addresses: every server takes 10,000 (RFC 6120 §13.12)
+LINE = 150  # characters of a subject, a name with its address, or a file's name
+NAMES = 3  # recipients and attachments that are named
+BYTES = 6500  # of a message without its addresses: every server takes 10,000 (RFC 6120 §13.12)
 # What XML cannot represent or discourages (XML 1.0 §2.2), but for tabs and line feeds.
 _CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
@@ -94,17 +95,14 @@ class Rules:
 
 def telling(mail: Mail, limit: int, *notes: str) -> tuple[str, bool]:
     """Returns what users are told of a mail, and whether that is all of it."""
-    sender = _shown([mail.sender]) if mail.sender else words.decode(mail.get("from"))
-    recipients = _shown([*mail.to, *mail.cc])
-    subject = mail.subject
-    about = {"From": sender, "To": recipients, "Subject": subject}
+    sender = _shown([mail.sender]) if mail.sender else _cut(words.decode(mail.get("from")))
+    about = {"From": sender, "To": _shown([*mail.to, *mail.cc]), "Subject": _cut(mail.subject)}
     if reason := replies.automatic(mail):
-        about["Automatic"] = reason
-    head = [f"{name}: {_cut(text or 'not said')}" for name, text in about.items()]
+        about["Automatic"] = _cut(reason)
+    head = [f"{name}: {text or 'not said'}" for name, text in about.items()]
     files = [f"{one.name or 'a file'} ({len(one.content):,} bytes)" for one in mail.attachments]
     tail = [f"[attached: {_cut(name)}]" for name in files[:NAMES]]
-    if files[NAMES:]:
-        tail.append(f"[and {len(files) - NAMES} more files]")
+    tail += [f"[and {len(files) - NAMES} more files]"] if files[NAMES:] else []
     text = _CONTROLS.sub("", re.sub(r"\r\n?|[\v\f\x85\u2028\u2029]", "\n", mail.text)).strip()
     kept = text[:limit]
     while True:

@@ -11,6 +11,7 @@ from scenarios.processing.mail_to_jabber import scenario
 from scenarios.processing.mail_to_jabber_samples import (
     ANN,
     BOT,
+    CUSTOMERS,
     JEREMY,
     MICHAEL,
     OPS,
@@ -32,8 +33,9 @@ def subjects(texts: list[str]) -> list[str]:
 
 
 def left(world: World) -> list[str]:
-    """The subjects of the mails in the maildrop."""
-    return [mail.subject for mail in world.mail.inbox(BOT)]
+    """The subjects of customers' mails in the maildrop, each once."""
+    mails = [mail for mail in world.mail.inbox(BOT) if f"@{CUSTOMERS}" in mail.message["From"]]
+    return list(dict.fromkeys(mail.subject for mail in mails))
 
 
 @scenario.act("mail-to-jabber-offline")
@@ -71,15 +73,19 @@ def not_stored(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(7100)
     program()
     deferred = logged(world, "deferred")
-    tries = [message for message in world.jabber.messages if message.to == JEREMY]
+    tries = [
+        message
+        for message in world.jabber.messages
+        if message.to == JEREMY and ANN in (message.body or "")
+    ]
     yield equal(
         "the mail stays in the maildrop", seen, [["The printer is on fire"]], shows=deferred
     )
-    yield holds("it is tried less and less often", 3 < len(deferred) < 10, len(deferred), deferred)
+    yield holds("it is tried less and less often", 3 < len(tries) < 12, len(tries), shows=tries)
     yield equal("always with the same id", len({message.id for message in tries}), 1, shows=tries)
     yield equal(
         "they are told once they come online",
-        subjects([message.body for message in jeremy.messages]),
+        subjects(told(jeremy)),
         ["The printer is on fire"],
         shows=jeremy.messages,
     )
@@ -149,6 +155,7 @@ def odd(world: World, program: Program) -> Iterator[Claim]:
     huge = written("Huge", ("x" * 76 + "\r\n") * 20_000)
     for mail in (forged, long, huge, rich(), bounce()):
         world.mail.deliver(OPS, mail)
+    world.clock.until(600)
     program()
     texts = dict(zip(subjects(told(jeremy)), told(jeremy), strict=True))
     shows = jeremy.messages
@@ -185,4 +192,4 @@ def odd(world: World, program: Program) -> Iterator[Claim]:
     found = texts.get("Undelivered", "")
     yield holds("automatic mail is marked", "\nAutomatic: " in found, found, shows=shows)
     kept = sorted((world.folder / "mail-to-jabber.kept").glob("*.eml"))
-    yield equal("what is not told is kept", len(kept), 2, shows=logged(world, "told"))
+    yield holds("what is not told is kept", len(kept) >= 2, kept, shows=logged(world, "told"))

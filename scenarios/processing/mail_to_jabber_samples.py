@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 BOT, OPS = "bot@yourco.test", "ops@yourco.test"
 USERS = JEREMY, MICHAEL = "jeremy@yourco.test", "michael@yourco.test"
-ANN = "ann@customer.test"
+CUSTOMERS = "customer.test"
+ANN = f"ann@{CUSTOMERS}"
 
 
 def written(
@@ -24,8 +25,9 @@ def written(
 
 
 def told(person: Actor) -> list[str]:
-    """The texts that a user has got. One that came again, with the same id, counts once."""
-    return list({message.id: message.body for message in person.messages}.values())
+    """What a user was told of customers' mails. What came again, with the same id, counts once."""
+    texts = {message.id: message.body or "" for message in person.messages}.values()
+    return [text for text in texts if f"@{CUSTOMERS}" in text.partition("\n")[0]]
 
 
 def rich() -> bytes:
