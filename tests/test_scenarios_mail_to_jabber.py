@@ -174,7 +174,7 @@ def test_a_message_that_comes_back_after_its_mail_is_deleted_is_told_again(
 
 def test_a_server_that_never_answers_is_not_told_for_ever() -> None:
     fault = "xmpp iq arg urn:xmpp:ping stall"
-    world = rehearsed([written("Hello")], fault, until=3600, users=[JEREMY])
+    world = rehearsed([written("Hello")], fault, until=1800, users=[JEREMY])
     assert len(ids(world, JEREMY)["Hello"]) == 1, "always with the same id"
     assert len(world.jabber.actor(JEREMY).messages) < 10
     assert len(world.mail.inbox(BOT)) == 1, "nobody knows whether it has arrived"
