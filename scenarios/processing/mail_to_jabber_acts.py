@@ -135,7 +135,8 @@ def server_away(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(640, lambda: world.open_port("xmpp"))
     world.clock.until(2400)
     program()
-    yield equal("the mail stays in the maildrop", seen, [["The printer is on fire"]])
+    away = logged(world, "jabber-off-line")
+    yield equal("the mail stays in the maildrop", seen, [["The printer is on fire"]], shows=away)
     yield equal(
         "it is told when the server is back",
         subjects(told(jeremy)),

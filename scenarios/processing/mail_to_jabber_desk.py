@@ -280,10 +280,10 @@ class Desk:
 
     def _due_now(self, user: str) -> None:
         """Tells a user who has come online without a pause."""
-        with self._state.transaction() as db:
-            now = self._clock.time()
-            waiting = "UPDATE telling SET due = ? WHERE user = ? AND status = 'waiting'"
-            db.execute(waiting, (now, user))
+        now, theirs = self._clock.time(), "user = ? AND status = 'waiting'"
+        if self._messages(f"{theirs} AND due > ?", user, now):
+            with self._state.transaction() as db:
+                db.execute(f"UPDATE telling SET due = ? WHERE {theirs}", (now, user))
 
     def _messages(self, where: str, *values: object) -> list[_Message]:
         columns = "id, mail, user, stanza, text, tries"
