@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -160,8 +161,9 @@ def test_the_rate_beside_that_of_smtp_source_of_postfix(
                     "pop3": world.settings["pop3"],
                     "scenario": {"ship-notices": {**rules, "database": database, "session": count}},
                 }
-                began = time.monotonic()
-                code = ship_notices.run(RealClock(), load(tables, tmp_path), RealHost())
+                with contextlib.closing(RealClock()) as clock:
+                    began = time.monotonic()
+                    code = ship_notices.run(clock, load(tables, tmp_path), RealHost())
                 rates[name] = count / (time.monotonic() - began)
                 assert code == 0
             log = (place / "log" / "mail.log").read_text().splitlines()

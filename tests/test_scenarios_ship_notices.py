@@ -288,8 +288,8 @@ KINDS = (
 
 
 @pytest.mark.slow
-def test_of_2_000_notices_at_one_percent_faults_the_counts_agree() -> None:
-    count, random = 2_000, Random(7)
+def test_of_20_000_notices_at_one_percent_faults_the_counts_agree() -> None:
+    count, random = 20_000, Random(7)
     faults = [
         random.choice(KINDS).format(at) for at in random.sample(range(1, count - 50), count // 100)
     ]
