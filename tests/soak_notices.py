@@ -11,6 +11,7 @@ program and the server have. In the end, nobody may be missing, and nobody have 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -117,17 +118,16 @@ def curve(shop: Shop, server: int) -> tuple[list[tuple[int, float]], list[tuple[
     fakes: list[tuple[int, float]] = []
     begin, got, ended = time.monotonic(), 0, False
     while not ended:
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             ended = shop.program.wait(0.5) is not None
-        except subprocess.TimeoutExpired:
-            if got >= shop.count * (len(program) + 1) / 20:
-                program.append((got, memory(shop.program.pid)))
-                fakes.append((got, memory(server)))
-                mib = [points[-1][1] / 1024**2 for points in (program, fakes)]
-                rate = got / (time.monotonic() - begin)
-                print(f"{got:>10,}  {mib[0]:7.1f} MiB  {mib[1]:7.1f} MiB  {rate:,.0f}/s")
-                sys.stdout.flush()
         got += shop.fetch()
+        if not ended and got >= shop.count * (len(program) + 1) / 20:
+            program.append((got, memory(shop.program.pid)))
+            fakes.append((got, memory(server)))
+            mib = [points[-1][1] / 1024**2 for points in (program, fakes)]
+            rate = got / (time.monotonic() - begin)
+            print(f"{got:>10,}  {mib[0]:7.1f} MiB  {mib[1]:7.1f} MiB  {rate:,.0f}/s")
+            sys.stdout.flush()
     return program, fakes
 
 
@@ -150,7 +150,7 @@ def main() -> None:
             shop.program.kill()
             shop.program.wait()
         problems = shop.problems()
-    for name, points in (("program", program), ("server", fakes)):
+    for name, points in (("program", program), ("server", fakes)) if program else ():
         print(f"{name}, second half: {growth(points):,.0f} bytes for each notice (flat: below 10)")
     if problems:
         raise SystemExit("\n".join(problems))
