@@ -66,7 +66,9 @@ def _short(address: str) -> str:
 
 def _summary(mail: Mail) -> str:
     """Returns the subject, and who the mail says it is from if that is another."""
-    summary = f'"{mail.subject or "(no subject)"}"'
+    # An encoded word may contain a line break, and an event is one line.
+    subject = " ".join(mail.subject.splitlines())
+    summary = f'"{subject or "(no subject)"}"'
     if mail.headers.addresses("from") not in ([mail.envelope.sender], []):
         summary += f" (From: {mail.sender})"
     return summary

@@ -32,6 +32,11 @@ def send(world: World, *to: str) -> None:
         client.sendmail(CAROL, to, HELLO)
 
 
+def test_an_event_about_a_mail_is_one_line_whatever_its_subject_contains(world: World) -> None:
+    world.mail.deliver(ALICE, b"Subject: =?utf-8?q?one=0D=0Atwo?=\r\n\r\n", sender=CAROL)
+    assert world.events[-1].text.endswith('"one two"')
+
+
 def test_a_mail_that_arrives_by_smtp_can_be_waited_for(world: World) -> None:
     world.mail.assert_none(within=0.01)
     send(world, ALICE)

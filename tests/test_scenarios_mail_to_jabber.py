@@ -201,6 +201,22 @@ def test_mails_that_wait_are_not_fetched_again() -> None:
     assert len(fetched) == 1
 
 
+def test_a_maildrop_without_ids_is_emptied_and_told_of_once() -> None:
+    with World({**page.WORLD, "off": {"pop3": ["UIDL"]}}, rehearsal=True) as world:
+        online(world)
+        michael = world.jabber.actor(MICHAEL)
+        michael.drops(BOT)
+        michael.refuses(BOT)
+        for mail in (written("One"), written("Two")):
+            world.mail.deliver(OPS, mail)
+        world.clock.at(100, lambda: michael.accepts(BOT))
+        world.clock.until(200)
+        run(world)
+        assert not world.mail.inbox(BOT)
+        told = [len(world.jabber.actor(user).messages) for user in USERS]
+        assert told == [2, 2] and ids(world, MICHAEL).keys() == {"One", "Two"}
+
+
 def test_a_second_program_on_the_same_file_is_refused() -> None:
     with World(page.WORLD, rehearsal=True) as world:
         (world.folder / "mail-to-jabber.sqlite3").touch()
