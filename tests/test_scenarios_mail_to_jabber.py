@@ -217,6 +217,32 @@ def test_a_maildrop_without_ids_is_emptied_and_told_of_once() -> None:
         assert told == [2, 2] and ids(world, MICHAEL).keys() == {"One", "Two"}
 
 
+def test_users_as_they_are_set_now_are_told_of_mails_that_wait() -> None:
+    with World(page.WORLD, rehearsal=True) as world:
+        online(world)
+        fault = f"xmpp message arg {JEREMY} reply service-unavailable"
+        world.faults.arm(fault)
+        world.mail.deliver(OPS, written("Hello"))
+        run(world, users=[JEREMY])
+        world.faults.disarm()
+        assert len(world.mail.inbox(BOT)) == 1
+        run(world, users=[MICHAEL])
+        assert not world.mail.inbox(BOT)
+        assert not ids(world, JEREMY) and ids(world, MICHAEL).keys() == {"Hello"}
+
+
+def test_a_mail_that_only_a_former_user_was_not_told_of_is_done() -> None:
+    with World(page.WORLD, rehearsal=True) as world:
+        online(world)
+        world.faults.arm(f"xmpp message arg {JEREMY} reply service-unavailable")
+        world.mail.deliver(OPS, written("Hello"))
+        run(world)
+        world.faults.disarm()
+        assert len(world.mail.inbox(BOT)) == 1
+        run(world, users=[MICHAEL])
+        assert not world.mail.inbox(BOT) and len(ids(world, MICHAEL)["Hello"]) == 1
+
+
 def test_a_second_program_on_the_same_file_is_refused() -> None:
     with World(page.WORLD, rehearsal=True) as world:
         (world.folder / "mail-to-jabber.sqlite3").touch()

@@ -16,9 +16,9 @@ state = "mail-to-jabber.sqlite3"    # with the folder mail-to-jabber.kept beside
 
 A user who is offline gets the message later, if the server stores it. If it comes back, or the user
 has not authorised us, the mail stays in the maildrop; they are told when they come online or agree,
-and it is tried again within an hour. A mail of which more exists than is told is kept as a file.
-One that is larger than a megabyte stays in the maildrop, and its header is told. Automatic mail is
-told and marked: this program sends no mail, so it cannot be part of a loop.
+and it is tried again within an hour. A mail of which more exists than is told is kept as a file
+(the last 500). One that is larger than a megabyte stays in the maildrop, and its header is told.
+Automatic mail is told and marked: this program sends no mail, so it cannot be part of a loop.
 
 Fault: xmpp message split 1 -> all hold
 Fault: xmpp iq split 3 -> all hold

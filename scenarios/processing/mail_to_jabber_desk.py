@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,20 @@ class Desk:
         self._waits_for: set[str] = set()  # users who have not authorised us
         with state.transaction() as db:
             db.execute(_SCHEMA)
+        self._follow_settings()
+
+    def _follow_settings(self) -> None:
+        """Makes the users of now those who are told of the mails that still wait."""
+        now = self._clock.time()
+        with self._state.transaction() as db:
+            for entry in self._ledger.entries("intended"):
+                rows = "SELECT user, text FROM telling WHERE mail = ?"
+                told = dict(db.execute(rows, (entry.id,)).fetchall())
+                for user in told.keys() - {*self._users}:
+                    theirs = "DELETE FROM telling WHERE mail = ? AND user = ?"
+                    db.execute(theirs, (entry.id, user))
+                self._add(db, entry.id, [u for u in self._users if u not in told], *told.values())
+                self._end_if_told(db, entry.id, now)
 
     def work(self, jabber: Client) -> int:
         """Tells what waits, then what is new. Returns 0, or the exit code of the mailbox's error.
@@ -171,16 +186,18 @@ class Desk:
         with self._state.transaction() as db:
             mail = self._ledger.intend(db, known_by, "", "mail", {"uid": uid}, now)
             assert mail is not None
-            for user in self._users if tells else ():
-                row = (mail, user, self._host.token(20), text, now)
-                db.execute(
-                    "INSERT INTO telling (mail, user, stanza, text, due) VALUES (?, ?, ?, ?, ?)",
-                    row,
-                )
+            self._add(db, mail, self._users if tells else [], text)
             if not tells:
                 self._ledger.end(db, mail, "done", {}, now)
         if not tells:
             self._host.log("automatic-mail-kept", mail=uid)
+
+    def _add(self, db: sqlite3.Connection, mail: int, users: list[str], *texts: str) -> None:
+        """Adds a message about a mail for each of these users: the first text."""
+        for user in users:
+            row = (mail, user, self._host.token(20), texts[0], self._clock.time())
+            into = "INSERT INTO telling (mail, user, stanza, text, due) VALUES (?, ?, ?, ?, ?)"
+            db.execute(into, row)
 
     # ── messages ─────────────────────────────────────────────────────────────
 
@@ -222,9 +239,7 @@ class Desk:
         element.set("id", message.stanza)
         try:
             jabber.send(element)
-            # RFC 6120 §10.1: a server processes what we send in order. So any answer will do.
-            with contextlib.suppress(Refused):
-                jabber.request(stanzas.iq("get", Element(f"{{{stanzas.PING}}}ping")))
+            self._await_server(jabber)
         except CommsError as error:
             self._defer(message, f"it is unknown whether it was sent: {error}", "sending")
             return False
@@ -235,6 +250,17 @@ class Desk:
         self._host.log("told", user=message.user)
         return True
 
+    def _await_server(self, jabber: Client) -> None:
+        """Waits until the server has processed what was sent. Raises CommsError.
+
+        RFC 6120 §10.1: it processes what we send in order. So any answer to a ping will do.
+        """
+        try:
+            jabber.request(stanzas.iq("get", Element(f"{{{stanzas.PING}}}ping")))
+        except Refused:
+            if not jabber.connected:  # the connection was refused, and not the ping
+                raise
+
     def _set(self, message: _Message, status: str) -> None:
         """Stores the status of a message; when all users have been told, the mail is done."""
         now = self._clock.time()
@@ -242,9 +268,12 @@ class Desk:
             db.execute(
                 "UPDATE telling SET status = ?, due = ? WHERE id = ?", (status, now, message.id)
             )
-            left = "SELECT 1 FROM telling WHERE mail = ? AND status != 'taken' LIMIT 1"
-            if not db.execute(left, (message.mail,)).fetchone():
-                self._ledger.end(db, message.mail, "done", {}, now)
+            self._end_if_told(db, message.mail, now)
+
+    def _end_if_told(self, db: sqlite3.Connection, mail: int, now: float) -> None:
+        left = "SELECT 1 FROM telling WHERE mail = ? AND status != 'taken' LIMIT 1"
+        if not db.execute(left, (mail,)).fetchone():
+            self._ledger.end(db, mail, "done", {}, now)
 
     def _defer(self, message: _Message, trouble: str, status: str = "waiting") -> None:
         pause = min(PAUSE * 2.0 ** min(message.tries, DOUBLINGS), LONGEST)
