@@ -64,12 +64,12 @@ def rows(database: str, sql: str) -> list[tuple[Any, ...]]:
 
 def test_several_workers_notify_each_customer_once(server: str, tmp_path: Path) -> None:
     database = emptied(server)
-    shop(tmp_path, customers(150))
+    shop(tmp_path, customers(400))
     with World(PLAIN) as world:
         codes = drills.together(3, MODULE, given(world, database), tmp_path)
         got = Counter(orders(world))
     assert codes == [0, 0, 0]
-    assert len(got) == 150 and max(got.values()) == 1
+    assert len(got) == 400 and max(got.values()) == 1
     workers = rows(database, "SELECT worker, count(*) FROM notice GROUP BY worker")
     assert len(workers) > 1, "more than one worker had a part in it"
 
