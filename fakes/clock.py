@@ -75,7 +75,9 @@ class Rehearsal:
         self._order = count()
         self._last_cue = START
         self._until = START
-        self._links: list[Link] = []
+        # By its own address and the server's port: the kernel may use one address for two of them.
+        self._links: dict[tuple[tuple[str, int], int], Link] = {}
+        self._port = 0  # of the server that the program connects to
         self._writer: Link | None = None  # the connection that was written to last
         self._moved = threading.Event()
         self._shell: Shell
@@ -200,14 +202,15 @@ class Rehearsal:
         Then faults decide whether the port is closed for this attempt.
         """
         self.settle()
+        self._port = port
         if self._shell.runtime.faults:
             self._bridge.call(lambda: self._shell.before_connect(port))
 
     def connected(self, link: Link) -> None:
         """The program has a connection. `settle` compares its counts from now on."""
-        # If an earlier one had the same address, it was reset, and has no data in flight.
-        self._links = [earlier for earlier in self._links if earlier.local != link.local]
-        self._links.append(link)
+        # If an earlier one had the same addresses, it was reset, and has no data in flight.
+        self._links.pop((link.local, self._port), None)
+        self._links[link.local, self._port] = link
         self.settle()
 
     def writing(self, link: Link) -> None:
@@ -222,8 +225,7 @@ class Rehearsal:
 
     def forget(self, link: Link) -> None:
         """`settle` no longer compares the counts of this connection."""
-        if link in self._links:
-            self._links.remove(link)
+        self._links = {ends: other for ends, other in self._links.items() if other is not link}
 
     # ── the barrier ──────────────────────────────────────────────────────────
 
@@ -253,15 +255,15 @@ class Rehearsal:
         client: a client that was found complete could have data in flight again a moment later.
         """
         standing = []
-        for link in list(self._links):
-            connection = self._shell.by_peer.get(link.local)
+        for ends, link in list(self._links.items()):
+            connection = self._shell.by_peer.get(ends)
             if connection is None:
                 return f"the connection from port {link.local[1]} was never accepted"
             number = connection.session.facts.number
             if link.closed:
                 if not connection.lost:
                     return f"the fake never saw the end of session {number}"
-                self._links.remove(link)
+                del self._links[ends]
                 continue
             if link.finished and not connection.ended:
                 return f"the fake never saw the end of session {number}"

@@ -391,8 +391,8 @@ class Shell:
         self.virtual = virtual
         self.listeners: dict[str, Listener] = {}
         self.connections: dict[Connection, None] = {}  # in order of arrival
-        # In a rehearsal: client address → connection, also after it is lost.
-        self.by_peer: dict[tuple[str, int], Connection] = {}
+        # In a rehearsal: client address, port of the server → connection, also after it is lost.
+        self.by_peer: dict[tuple[tuple[str, int], int], Connection] = {}
         self.errors: list[Exception] = []  # raised by cores; the world raises them at its end
         self.on_activity: Callable[[], None] = _nothing
         self.on_stop: Callable[[], None] = _nothing  # before the connections are closed
@@ -535,7 +535,7 @@ class Shell:
         traffic and take it for one at rest.
         """
         if self.virtual:
-            self.by_peer[peer] = connection
+            self.by_peer[peer, connection.listener.port] = connection
         self.notify()
 
     def unregister(self, connection: Connection) -> None:

@@ -177,13 +177,13 @@ def test_bytes_that_never_arrive_are_an_error_that_counts_them(
     link.close()
 
 
-def connect_from(port: int, world: World) -> Link:
-    """Connects to the SMTP server from this local port; 0 means any."""
-    world.clock.connecting(world.address("smtp")[1])
+def connect_from(port: int, world: World, protocol: str = "smtp") -> Link:
+    """Connects to a server from this local port; 0 means any."""
+    world.clock.connecting(world.address(protocol)[1])
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     raw.bind(("127.0.0.1", port))
-    raw.connect(world.address("smtp"))
+    raw.connect(world.address(protocol))
     link = Link(raw, world.clock, 5)
     world.clock.connected(link)
     return link
@@ -199,6 +199,24 @@ def test_a_connection_may_have_the_port_of_an_earlier_one_that_was_reset() -> No
         second.sendall(b"NOOP\r\n")
         world.clock.settle()
         assert second.recv(1 << 16).endswith(b"250 2.0.0 OK\r\n")
+        first.close()
+        second.close()
+
+
+def test_two_connections_to_different_servers_may_have_the_same_port() -> None:
+    # The kernel does that when many ports are in use.
+    with World({"servers": ["smtp", "pop3"]}, rehearsal=True) as world:
+        first = connect_from(0, world)
+        second = connect_from(first.local[1], world, "pop3")
+        for link, reply in ((first, b"250 2.0.0 OK\r\n"), (second, b"-ERR")):
+            link.recv(1 << 16)
+            link.sendall(b"NOOP\r\n")
+            world.clock.settle()
+            assert reply in link.recv(1 << 16)
+        first.sendall(b"NO")
+        first.bytes_out += 1
+        assert world.clock._unseen() is not None, "the first one is still watched"
+        first.bytes_out -= 1
         first.close()
         second.close()
 
