@@ -97,6 +97,9 @@ class Host(Protocol):
         Raises OSError if neither is known, for example after `timeout` seconds of silence.
         """
 
+    def addresses(self, name: str, port: int) -> Sequence[tuple[str, int]]:
+        """Returns the IP addresses of a host name, each with the port. Raises OSError."""
+
     def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> OutcomeLike:
         """Runs a command without a shell and waits until it ends, at most `timeout` seconds.
 
@@ -201,6 +204,15 @@ class RealHost:
                 return True
         except ConnectionRefusedError:
             return False
+
+    def addresses(self, name: str, port: int) -> list[tuple[str, int]]:
+        """Asks the system's resolver, in whose order they are. It takes as long as it takes."""
+        try:
+            found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # a label of more than 63 characters
+            raise OSError(str(error)) from None
+        # An IPv6 address has a scope, too.
+        return list(dict.fromkeys((str(place[0]), int(place[1])) for *_, place in found))
 
     def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> Outcome:
         """Runs a command with a minimal environment.

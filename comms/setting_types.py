@@ -226,6 +226,31 @@ ScreenName = Annotated[
 ]
 
 
+# ── the web ──────────────────────────────────────────────────────────────────
+
+
+def _web_address(value: str) -> str:
+    from comms.http import Url  # imported here, because few programs need it
+
+    try:
+        Url.parse(value)
+    except ValueError as error:
+        return f"{shown(value)} is not a web address: {error}"
+    return ""
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        return f"{shown(value)} is not a network: {error}"
+    return ""
+
+
+WebAddress = Annotated[str, Check(_web_address, '"https://hooks.example.org/in"')]
+Network = Annotated[str, Check(_network, '"10.1.0.0/16"')]
+
+
 # ── files ────────────────────────────────────────────────────────────────────
 
 

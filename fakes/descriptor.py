@@ -53,7 +53,8 @@ class Server:
     they share nothing. `policy` is a dataclass of switches; `table` is the table of the world file
     that sets them, except `tls` and `off`, which the world sets. `words` and `cues` are what a
     transcript may write after `then:` and `cue:`, `secrets` are its kinds of secrets; each is
-    called with the store and the text after the word.
+    called with the store and the text after the word. `login` is None for a server that a program
+    is not configured with, and then it has no table in `World.settings`.
     """
 
     name: str
@@ -68,7 +69,8 @@ class Server:
     cues: Mapping[str, Callable[[Any, str], object]] = field(default_factory=dict)
     secrets: Mapping[str, Callable[[Any, str], bytes]] = field(default_factory=dict)
     # (store, the program's person, the world's `program`) → the login in a settings file.
-    login: Callable[[Any, Person, str], dict[str, str]] = _mail_login
+    login: Callable[[Any, Person, str], dict[str, str]] | None = _mail_login
+    by_name: bool = False  # only worlds that name it in `servers`, or one of its ports, have it
 
     @property
     def switches(self) -> list[str]:
@@ -100,10 +102,10 @@ class Server:
 
 
 class _Deferred:
-    """A server of which only the name and the table of the world file are known so far."""
+    """A server of which no more is known so far than which worlds have it, and its table there."""
 
-    def __init__(self, name: str, module: str, table: str) -> None:
-        self.name, self.table = name, table
+    def __init__(self, name: str, module: str, table: str, by_name: bool) -> None:
+        self.name, self.table, self.by_name = name, table, by_name
         self._module = module
 
     def __repr__(self) -> str:
@@ -112,13 +114,14 @@ class _Deferred:
     @cached_property
     def _server(self) -> Server:
         server: Server = importlib.import_module(self._module).SERVER
-        assert (server.name, server.table) == (self.name, self.table), self._module
+        known = (self.name, self.table, self.by_name)
+        assert (server.name, server.table, server.by_name) == known, self._module
         return server
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
 
 
-def deferred(name: str, module: str, *, table: str = "") -> Server:
+def deferred(name: str, module: str, *, table: str = "", by_name: bool = False) -> Server:
     """Returns the server that is SERVER in a module, which is imported when it is first needed."""
-    return cast(Server, _Deferred(name, module, table))
+    return cast(Server, _Deferred(name, module, table, by_name))

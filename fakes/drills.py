@@ -51,6 +51,10 @@ class Stage(Protocol):
         """fakes.xmpp.jabber.Jabber; a world without an XMPP server has one too."""
 
     @property
+    def webhook(self) -> Any:
+        """fakes.webhook.Webhook."""
+
+    @property
     def program(self) -> Person:
         """The account of the program under test."""
 
@@ -125,7 +129,7 @@ def _xmpp_conflict(world: Stage, met: Met) -> None:
 
 def _xmpp_delayed(world: Stage, met: Met) -> None:
     """A command was stored while the program was offline, and says so (XEP-0203)."""
-    _require_xmpp(world)
+    _require(world, "xmpp")
     sender, program = [person.address for person in world.people][-1], world.program.address
     world.jabber.inject(
         f"<message from='{sender}/before' to='{program}' type='chat'><body>restart</body></message>"
@@ -143,7 +147,7 @@ def _xmpp_domain_sender(world: Stage, met: Met) -> None:
 
 def _on_jabber(world: Stage, met: Met, strike: Callable[[], object]) -> None:
     """Strikes in the middle of the play. Raises FaultError in a world without an XMPP server."""
-    _require_xmpp(world)
+    _require(world, "xmpp")
 
     def cue() -> None:
         strike()
@@ -152,10 +156,31 @@ def _on_jabber(world: Stage, met: Met, strike: Callable[[], object]) -> None:
     world.clock.at(STRIKES_AT, cue)
 
 
-def _require_xmpp(world: Stage) -> None:
-    if "xmpp" not in world.faults.vocabulary:
+def _require(world: Stage, protocol: str) -> None:
+    if protocol not in world.faults.vocabulary:
         servers = ", ".join(world.faults.vocabulary)
-        raise FaultError(f"this drill needs an xmpp server; this world has: {servers}")
+        raise FaultError(f"this drill needs a server of {protocol}; this world has: {servers}")
+
+
+def _http_redirect(world: Stage, met: Met) -> None:
+    """The first request is sent on to another path of the same server (RFC 9110 §15.4.8)."""
+    _answer(world, met, 307, {"Location": "/moved"})
+
+
+def _http_redirect_inside(world: Stage, met: Met) -> None:
+    """The first request is sent on to an address inside of the program's own network."""
+    _answer(world, met, 307, {"Location": "http://10.0.0.1/"})
+
+
+def _http_429(world: Stage, met: Met) -> None:
+    """The first request is one too many: the next one may come after two minutes."""
+    _answer(world, met, 429, {"Retry-After": "120"})
+
+
+def _answer(world: Stage, met: Met, status: int, headers: dict[str, str]) -> None:
+    """Answers the first request. Raises FaultError in a world without a web server."""
+    _require(world, "webhook")
+    world.webhook.answer(status, headers=headers, on_used=met)
 
 
 DRILLS: dict[str, str | Drill] = {
@@ -170,12 +195,19 @@ DRILLS: dict[str, str | Drill] = {
     "pop-drop-before-quit": "pop3 QUIT hang up before times 1",
     "pop-drop-in-retr": "pop3 RETR after 100 times 1",
     "pop-dele-err": 'pop3 DELE reply "-ERR [SYS/TEMP] Cannot mark it now" times 1',
+    "http-503": 'webhook POST reply "503 Service Unavailable" times 2',
+    "http-406": 'webhook POST reply "406 Not Acceptable" times 1',
+    "http-timeout": "webhook POST stall times 1",
+    "http-lost": "webhook POST lost stored times 1",
     # Functions of the world.
     "pop-in-use": Drill("pop-in-use", _in_use, ("pop3",)),
     "pop-long-line": Drill("pop-long-line", _long_line, ("pop3",)),
     "pop-uidl-reused": Drill("pop-uidl-reused", _uidl_reused, ("pop3",)),
     "duplicate-delivery": Drill("duplicate-delivery", _duplicate_delivery, ("pop3",)),
     "poison-mail": Drill("poison-mail", _poison_mail, ("pop3",)),
+    "http-redirect": Drill("http-redirect", _http_redirect, ("webhook",)),
+    "http-redirect-inside": Drill("http-redirect-inside", _http_redirect_inside, ("webhook",)),
+    "http-429": Drill("http-429", _http_429, ("webhook",)),
     "clock-jump": Drill("clock-jump", _clock_jump),
     "xmpp-cut": Drill("xmpp-cut", _xmpp_cut, ("xmpp",)),
     "xmpp-conflict": Drill("xmpp-conflict", _xmpp_conflict, ("xmpp",)),

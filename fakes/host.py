@@ -110,7 +110,8 @@ class Host:
 
     Its commands, files and open ports are plain attributes, which a test sets. `ran` lists every
     command that was started, in order, and `inputs` what each of them read. `silent_ports` never
-    answer, because a firewall drops what arrives.
+    answer, because a firewall drops what arrives. `names` are the addresses of names in DNS, and
+    `looked_up` lists every name that was asked for.
     """
 
     terminal = False  # a play is the same each time, also on a terminal
@@ -131,6 +132,10 @@ class Host:
         self.files: dict[Path, str] = {}
         self.open_ports: set[int] = set()
         self.silent_ports: set[int] = set()
+        self.names: dict[str, list[str]] = {}
+        self.looked_up: list[str] = []
+        # Where the names of the world's own servers lead; set by the world.
+        self.leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None
         self._now = now
         self._record = record
         self._spend = spend
@@ -165,6 +170,20 @@ class Host:
         if port in self.silent_ports:
             raise TimeoutError(f"{address}:{port} did not answer within {timeout:g} s")
         return port in self.open_ports
+
+    def addresses(self, name: str, port: int) -> list[tuple[str, int]]:
+        """Where a name leads. Raises OSError for an unknown one."""
+        self.looked_up.append(name)
+        if name in self.names:
+            return [(address, port) for address in self.names[name]]
+        if found := self.leads_here(name, port):
+            return [found]
+        import ipaddress  # most plays look up nothing
+
+        try:
+            return [(str(ipaddress.ip_address(name)), port)]
+        except ValueError:
+            raise OSError("Name or service not known") from None
 
     def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> Outcome:
         """Runs a command of the machine, for at most `timeout` seconds on the world's clock."""

@@ -14,10 +14,10 @@ from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fakes.wire import Refuse, Rule, Runtime, Session, Unit, rule
+from fakes.wire import Refuse, Rule, Runtime, Secret, Session, Unit, rule
 
 HEAD = 8192  # bytes of a request line and its fields
-BODY = 1 << 20  # bytes of a body
+BODY = 1 << 20  # bytes of a body, unless a subclass has more room
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Http(Session):
     """One HTTP connection. It has one state: requests are independent of each other."""
 
     protocol: ClassVar[str] = "http"
+    room: ClassVar[int] = BODY  # bytes of a body
     states: ClassVar[str] = "READY"
     verbs: ClassVar[dict[str, Rule]] = {
         "GET": rule("READY", "RFC 9110 §9.3.1"),
@@ -90,14 +91,18 @@ class Http(Session):
                 return None
             return Unit(self._taken(HEAD), "", refusal=Refuse(Response(431), "RFC 6585 §5"))
         try:
-            request, length = _head(bytes(self.buffer[:end]))
+            request, length = _head(bytes(self.buffer[:end]), self.room)
         except Refuse as refusal:
             return Unit(self._taken(end + 4), "", refusal=refusal)
         if len(self.buffer) < end + 4 + length:
             return None
         raw = self._taken(end + 4 + length)
         request = replace(request, body=raw[end + 4 :])
-        return Unit(raw, request.method, request.target, content=request)
+        secrets = _credentials(raw[: end + 4])
+        return Unit(raw, request.method, request.target, secrets, content=request)
+
+    def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
+        return _credentials(raw)
 
     def _taken(self, length: int) -> bytes:
         raw = bytes(self.buffer[:length])
@@ -134,6 +139,8 @@ class Http(Session):
 
     def _respond(self, response: Response, section: str = "", reason: str = "") -> None:
         body = response.text.encode(response.charset, "replace")
+        if response.status < 200 or response.status in (204, 304):
+            body, self._without_body = b"", True  # RFC 9112 §6.3
         phrases = {status.value: status.phrase for status in HTTPStatus}
         fields = {
             "Date": formatdate(self.runtime.now(), usegmt=True),
@@ -150,11 +157,23 @@ class Http(Session):
             self.close()
 
 
+# What proves who a client is, after the name of the scheme (RFC 9110 §11.6.2).
+_CREDENTIALS = re.compile(
+    rb"^(?:Proxy-)?Authorization:[ \t]*(?:([A-Za-z0-9-]+)[ \t]+)?([^\r\n]+)", re.I | re.M
+)
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) (HTTP/1\.[01])")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00\r\n]*)")
 
 
-def _head(head: bytes) -> tuple[Request, int]:
+def _credentials(head: bytes) -> tuple[Secret, ...]:
+    """Returns the spans of a head that must not be shown, with the scheme as their label."""
+    return tuple(
+        Secret(found.start(2), found.end(2), f"credentials {(found[1] or b'any').decode().lower()}")
+        for found in _CREDENTIALS.finditer(head)
+    )
+
+
+def _head(head: bytes, room: int) -> tuple[Request, int]:
     """Returns a request without its body, and the length of the body. Raises Refuse."""
     first, *rest = head.decode("latin-1").split("\r\n")
     match = _REQUEST_LINE.fullmatch(first)
@@ -180,6 +199,6 @@ def _head(head: bytes) -> tuple[Request, int]:
     length = headers.get("content-length", "0")
     if not re.fullmatch(r"[0-9]{1,18}", length):
         raise Refuse(Response(400, "Content-Length is a number of octets\n"), "RFC 9112 §6.2")
-    if int(length) > BODY:
+    if int(length) > room:
         raise Refuse(Response(413), "RFC 9110 §15.5.14")
     return Request(match[1], match[2], match[3], headers), int(length)

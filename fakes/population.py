@@ -21,6 +21,7 @@ from fakes.world_mail import WorldMail
 
 if TYPE_CHECKING:
     from fakes.toc import Aim
+    from fakes.webhook import Webhook
     from fakes.xmpp import Jabber, Policy
 
 DEFAULT_PEOPLE = ("alice@example.test", "bob@example.test", "ops@example.test")
@@ -45,8 +46,9 @@ class Population:
     """Everything in a world that is neither a server nor time.
 
     `tell(who, what)` and `add_event` add to the recording; `spend` lets time pass on the machine.
-    `served` are the names of the world's servers. Raises WorldError, with `source` as the file's
-    name, for accounts and domains that cannot be used.
+    `served` are the names of the world's servers; `leads_here` tells the machine which names and
+    ports are one of them. Raises WorldError, with `source` as the file's name, for accounts and
+    domains that cannot be used.
     """
 
     def __init__(
@@ -60,10 +62,11 @@ class Population:
         spend: Callable[[float], None],
         jabber_policy: Policy | None = None,
         served: Collection[str] = (),
+        leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None,
         source: str,
     ) -> None:
         self._config, self._runtime, self._bridge, self._tell = config, runtime, bridge, tell
-        self._add_event, self._spend = add_event, spend
+        self._add_event, self._spend, self._leads_here = add_event, spend, leads_here
         self._jabber_policy, self._source = jabber_policy, source
         try:
             self.people = People(config.person or (Person(name) for name in DEFAULT_PEOPLE))
@@ -127,10 +130,20 @@ class Population:
         return jabber
 
     @cached_property
+    def webhook(self) -> Webhook:
+        """All requests to the web server."""
+        from fakes.webhook import Webhook
+
+        webhook = Webhook(self._runtime.now, self._bridge)
+        self._limit(webhook)
+        return webhook
+
+    @cached_property
     def host(self) -> Host:
         """The machine that the program under test runs on."""
         table, domain = self._config.host, self.mail.store.domains[0]
         host = Host(table.name or f"host.{domain}", self._runtime.now, self._add_event, self._spend)
+        host.leads_here = self._leads_here
         for name in table.processes:
             host.add(name)
         for name in table.services:

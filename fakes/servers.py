@@ -17,6 +17,7 @@ SERVERS: tuple[Server, ...] = (
     deferred("pop3", "fakes.pop3", table="mail"),
     deferred("toc", "fakes.toc.server", table="toc"),
     deferred("xmpp", "fakes.xmpp.server", table="xmpp"),
+    deferred("webhook", "fakes.webhook", table="webhook", by_name=True),
 )
 
 

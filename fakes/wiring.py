@@ -28,7 +28,8 @@ class Wiring:
         if ports:
             self._check_ports(every)
         names = config.servers
-        chosen = [server for server in every if names is None or server.name in names]
+        by_default = [server for server in every if ports or not server.by_name]
+        chosen = [one for one in every if one.name in names] if names is not None else by_default
         if ports:
             wanted = set(ports)
             chosen = [one for one in chosen if wanted & {port.name for port in one.ports}]

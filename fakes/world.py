@@ -42,11 +42,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fakes.toc import Aim
+    from fakes.webhook import Webhook
     from fakes.xmpp import Jabber
 
 __all__ = ["World", "WorldError"]
 
 T = TypeVar("T")
+HTTPS = 443  # the port of addresses that begin with https://
 
 # Called with each world that starts to serve. The pytest plugin shows the wire of all of them.
 on_start: list[Callable[[World], None]] = []
@@ -115,6 +117,7 @@ class World:
             spend=self._time.advance,
             jabber_policy=self._wiring.policy(xmpp) if xmpp else None,
             served=self.servers,
+            leads_here=self._leads_here,
             source=source,
         )
         self.people, self.mail = self._population.people, self._population.mail
@@ -146,6 +149,11 @@ class World:
     def jabber(self) -> Jabber:
         """All of Jabber: its state, the stanzas that were sent, and users who act in a test."""
         return self._population.jabber
+
+    @property
+    def webhook(self) -> Webhook:
+        """What was posted to the web server, and what it answers."""
+        return self._population.webhook
 
     @property
     def host(self) -> Host:
@@ -235,6 +243,8 @@ class World:
         settings: dict[str, Any] = {"scenario": copy.deepcopy(self.config.scenario)}
         timeout = 30 if self.rehearsal else 2  # seconds; in real time a test should fail soon
         for server in self.servers.values():
+            if server.login is None:
+                continue
             host, port = self.address(server.ports[0].name)
             login = server.login(self.store(server), self.program, self.config.program)
             table = {"host": host, "port": port, "tls": "none", **login, "timeout": timeout}
@@ -243,6 +253,13 @@ class World:
                 table |= {"tls": "starttls", "ca_file": str(self.ca_file), "host": "localhost"}
             settings[server.name] = table
         return settings
+
+    def _leads_here(self, name: str, port: int) -> tuple[str, int] | None:
+        """Where a name and port of the world's web server lead; None for other names."""
+        server = self.servers.get("webhook")
+        if server is None or name not in self._wiring.policy(server).hosts:
+            return None
+        return self.address("webhook-tls" if port == HTTPS else "webhook")
 
     @property
     def tls(self) -> str:
@@ -271,6 +288,8 @@ class World:
         domains = [*self.mail.store.domains]
         if "xmpp" in self.servers:
             domains += self.jabber.service.domains
+        if "webhook" in self.servers:
+            domains += self._wiring.policy(self.servers["webhook"]).hosts
         return certificates.Authority([self.mail.store.host, *domains])
 
     def _context(self, flaw: str) -> ssl.SSLContext:

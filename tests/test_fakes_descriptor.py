@@ -32,7 +32,7 @@ def test_a_server_can_use_tls_if_its_policy_has_the_switch() -> None:
     assert replace(linechat.SERVER, policy=Policy).secure
     assert not linechat.SERVER.secure
     secure = {server.name: server.secure for server in SERVERS}
-    assert secure == {"smtp": True, "pop3": True, "toc": False, "xmpp": True}
+    assert secure == {"smtp": True, "pop3": True, "toc": False, "xmpp": True, "webhook": False}
 
 
 def test_a_policy_takes_its_own_switches_and_ignores_the_others() -> None:
@@ -62,5 +62,6 @@ def test_a_core_is_made_by_its_class_or_by_a_function() -> None:
 def test_a_server_that_defines_no_login_uses_the_mail_account() -> None:
     server = Server(name="chat", session=linechat.LineChat, ports=())
     person = Person("alice@example.test", "hunter2")
+    assert server.login is not None
     login = server.login(None, person, "")
     assert login == {"user": "alice@example.test", "password": "hunter2"}

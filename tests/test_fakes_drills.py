@@ -6,7 +6,7 @@ import pytest
 
 from fakes.drills import DRILLS
 from fakes.faults import Drill, FaultError
-from fakes.servers import read_faults
+from fakes.servers import SERVERS, read_faults
 from fakes.world import World
 
 
@@ -19,15 +19,20 @@ def test_a_name_stands_for_its_fault_or_its_function(name: str) -> None:
 
 @pytest.mark.parametrize("name", DRILLS)
 def test_every_drill_can_be_armed_in_a_world_with_all_servers(name: str) -> None:
-    world = World(rehearsal=True, faults=[name])
+    every = [server.name for server in SERVERS]
+    world = World({"servers": every}, rehearsal=True, faults=[name])
     # Not `unmet`, because some drills happen at once.
     faults = "; ".join(map(str, read_faults(name)))
     assert repr(world.faults) == f"<Faults {faults}>"
 
 
-@pytest.mark.parametrize("name", [name for name in DRILLS if name.startswith("xmpp-")])
-def test_a_drill_for_a_missing_server_is_refused(name: str) -> None:
-    with pytest.raises(FaultError, match="this drill needs an xmpp server; this world has: smtp"):
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [(name, "xmpp") for name in DRILLS if name.startswith("xmpp-")]
+    + [(name, "webhook") for name in ("http-redirect", "http-redirect-inside", "http-429")],
+)
+def test_a_drill_for_a_missing_server_is_refused(name: str, server: str) -> None:
+    with pytest.raises(FaultError, match=f"needs a server of {server}; this world has: smtp"):
         World({"servers": ["smtp"]}, rehearsal=True, faults=[name])
 
 
