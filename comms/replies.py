@@ -77,10 +77,11 @@ def delivered_to(mail: Mail) -> tuple[str, ...]:
     X-Original-To, which the sender named, comes before Delivered-To, to which it was expanded.
     """
     fields = ("x-original-to", "delivered-to", "envelope-to")
-    return tuple(value for name in fields for value in _added_by_our_server(mail, name))
+    return tuple(value for name in fields for value in added_by_our_server(mail, name))
 
 
-def _added_by_our_server(mail: Mail, name: str) -> list[str]:
+def added_by_our_server(mail: Mail, name: str) -> list[str]:
+    """Returns the values of a field (its name in lower case) that our own server has added."""
     found: list[str] = []
     for known, value in mail.headers:
         if known.casefold() == "received":

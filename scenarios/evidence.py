@@ -78,10 +78,15 @@ def _carries_stanza(record: Any, stanza: Any) -> bool:
     return record.verb == stanza.kind and all(part in record.raw for part in parts)
 
 
+def _carries_request(record: Any, post: Any) -> bool:
+    return record.verb == post.method and bool(record.raw.endswith(post.body))
+
+
 # By the attribute that only they have, because a recording is duck-typed here, too; the protocol of
 # the records that may carry them.
 _CARRIES = (
     ("queue_id", "pop3", _carries_mail),
     ("auto", "toc", _carries_im),
     ("child_names", "xmpp", _carries_stanza),
+    ("query", "webhook", _carries_request),
 )

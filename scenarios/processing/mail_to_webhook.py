@@ -1,0 +1,214 @@
+"""Turn mail into HTTP requests, so that a web application can receive it.
+
+Section 6.1.3 · POP3, HTTP · try: make scenario NAME=mail-to-webhook
+Needs: sqlalchemy
+
+The program collects the mail of a whole domain. A mail to my_token_1234@hooks.yourco.test is posted
+to the address that is mapped to it, with ?token=my_token&hash=1234 and the mail as a form with
+files. It is stored first, then deleted from the maildrop, then posted until it is accepted: at
+least once, each time as the same event. What is refused, or has no mapping, waits as a dead letter.
+
+[scenario.mail-to-webhook]
+map = { "*@hooks.yourco.test" = "https://app.yourco.test/in" }  # required: recipient to URL
+recipients = ["x-original-to", "delivered-to", "to"]  # where they are looked for; also cc, body
+secret = "whsec_…"                            # optional: signs each request
+ca_file = "ca.pem"                            # optional: of an authority of your own
+allow = ["10.1.0.0/16"]                       # optional: private networks that are posted to
+redirects = 3                                 # at most, and only to the same server
+retry = [600, 900, 1800, 3600, 7200, 14400]   # seconds before each further attempt
+timeout = 30                                  # seconds for an answer, or a command
+largest = 25000000                            # bytes of a mail
+before = ["spamc", "-c"]                      # optional: reads a mail, drops it by exit status 1
+after = ["logger"]                            # optional: reads what became of a mail, as JSON
+poll = 30                                     # seconds
+database = "sqlite:///mail-to-webhook.sqlite3"  # or postgresql+psycopg://…
+dry_run = false                               # say what would be posted; leave the mail there
+replay = ["all"]                              # optional: events of dead letters to try again
+
+Fault: http-503 -> all hold
+
+What a filter that calls curl does instead: a server that is down loses mail, or the mail queue
+posts it twice and nobody can tell; and who writes the mapping, or answers with a redirect, can make
+the program ask any machine of the network that it runs in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from sqlalchemy.exc import StatementError
+
+from comms import replies
+from comms.clock import Clock
+from comms.errors import StateError
+from comms.host import Host
+from comms.http import Url
+from comms.read import Mail
+from comms.setting_types import (
+    Certificates,
+    Check,
+    CommandLine,
+    Count,
+    CountOrZero,
+    Line,
+    Network,
+    NonEmpty,
+    Seconds,
+    Timeout,
+    WebAddress,
+)
+from comms.settings import Settings
+from comms.webhook import secret_problem
+from scenarios.models import DatabaseUrl, Tries, Worker, connect, shown
+from scenarios.play import Claim, Program, Scenario, equal
+from scenarios.processing.mail_to_webhook_desk import Desk, rehearse
+from scenarios.processing.mail_to_webhook_model import Base, Post, Try
+from scenarios.processing.mail_to_webhook_samples import APP, BOX, HOOK, SECRET, mail, verified
+
+if TYPE_CHECKING:
+    from fakes import World
+
+WORLD: dict[str, Any] = {
+    "servers": ["pop3", "webhook"],
+    "program": BOX,
+    "person": [{"address": BOX}],
+    "mail": {"trap": True},
+    "webhook": {"hosts": [APP]},
+    "host": {"name": "mx.yourco.test"},
+    "scenario": {
+        "mail-to-webhook": {
+            "map": {"*@hooks.yourco.test": f"http://{APP}/in"},
+            "secret": SECRET,
+            "allow": ["127.0.0.1"],
+        }
+    },
+}
+scenario = Scenario(WORLD, counts={"posts": lambda world: len(world.webhook.all)})
+
+Place = Literal["x-original-to", "delivered-to", "to", "cc", "body"]
+Secret = Annotated[str, Check(secret_problem, '"whsec_" and 32 bytes in base64')]
+_ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:@]{1,64}@[A-Za-z0-9.-]{1,255}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """The settings. Times are in seconds."""
+
+    map: NonEmpty[dict[NonEmpty[Line], WebAddress]]
+    recipients: NonEmpty[tuple[Place, ...]] = ("x-original-to", "delivered-to", "to")
+    secret: Secret = field(default="", repr=False)
+    ca_file: Certificates | None = None
+    allow: tuple[Network, ...] = ()
+    redirects: CountOrZero = 3
+    retry: tuple[Seconds, ...] = (600, 900, 1800, 3600, 7200, 14400)
+    timeout: Timeout = 30
+    largest: Count = 25_000_000
+    before: CommandLine = ()
+    after: CommandLine = ()
+    poll: Seconds = 30
+    database: DatabaseUrl = "sqlite:///mail-to-webhook.sqlite3"
+    dry_run: bool = False
+    replay: tuple[Line, ...] = ()
+
+
+class Request(NamedTuple):
+    """What a mail leads to: a recipient, and the address that the mail is posted to."""
+
+    recipient: str
+    url: Url
+
+
+def mapped(rules: Rules, address: str) -> Url | None:
+    """Returns where mail to an address is posted: exact, or by the longest pattern with *."""
+    patterns = sorted(rules.map, key=lambda pattern: ("*" in pattern, -len(pattern)))
+    for pattern in patterns:
+        parts = map(re.escape, pattern.split("*"))
+        if re.fullmatch(".*".join(parts), address, re.I):
+            return Url.parse(rules.map[pattern]).with_query(token_and_hash(address))
+    return None
+
+
+def token_and_hash(address: str) -> dict[str, str]:
+    """Splits my_token_1234@… at the last underscore. Case means nothing: servers may change it."""
+    name = address.rpartition("@")[0].lower()
+    token, _, hash = name.rpartition("_")
+    return {"token": token, "hash": hash} if token and hash else {"token": name}
+
+
+def requests(rules: Rules, mail: Mail) -> list[Request]:
+    """Returns a request for each recipient that is mapped, from the first place that has any."""
+    for place in rules.recipients:
+        found = {address.lower(): mapped(rules, address) for address in _addresses(mail, place)}
+        if wanted := [Request(to, url) for to, url in found.items() if url is not None]:
+            return wanted
+    return []
+
+
+def _addresses(mail: Mail, place: Place) -> list[str]:
+    if place in ("to", "cc"):
+        return [address.address for address in (mail.to if place == "to" else mail.cc)]
+    if place == "body":
+        return _ADDRESS.findall(mail.text)
+    # Only what our own server has added: the sender could have written the rest.
+    return [value.strip(" <>") for value in replies.added_by_our_server(mail, place)]
+
+
+def verdict(status: int) -> str:
+    """Returns what an answer makes of a mail: posted, dropped, waiting or dead."""
+    if 200 <= status < 300:
+        return "posted"
+    if status == 406:
+        return "dropped"  # the application does not want this mail
+    return "waiting" if status >= 500 or status in (408, 425, 429) else "dead"
+
+
+def run(clock: Clock, settings: Settings, host: Host) -> int:
+    """Posts mail until stopped. Returns 1 if any has become a dead letter. Raises CommsError."""
+    rules = settings.table("mail-to-webhook", Rules)
+    if rules.dry_run:
+        return rehearse(rules, settings, clock, host, requests)
+    engine, code = connect(rules.database, settings.path, Base.metadata), 0
+    try:
+        with Worker(engine) as worker:
+            desk = Desk(rules, settings, clock, host, worker, requests, verdict)
+            desk.replay()
+            for _ in clock.every(rules.poll):
+                # A worker that died may have posted a mail or not. It is posted again.
+                worker.recover(Post, "waiting")
+                code = desk.collect(Tries(engine, Try))
+                desk.deliver()
+        return code or (1 if desk.died else 0)
+    except StatementError as error:
+        raise StateError(f"{shown(rules.database)}: {error.orig}") from None
+    finally:
+        engine.dispose()
+
+
+@scenario.act("mail-to-webhook")
+def posted(world: World, program: Program) -> Iterator[Claim]:
+    """A customer writes to a token's address; her mail has HTML and a file."""
+    world.clock.at(10, lambda: world.mail.deliver(HOOK, mail(html="<b>Hi</b>", file=b"\x00\xff")))
+    world.clock.until(120)
+    program()
+    posts = list(world.webhook.all)
+    yield equal("the mail is posted once", len(posts), 1, shows=posts)
+    for post in posts[:1]:
+        query = {"token": "my_token", "hash": "1234"}
+        yield equal("token and hash are in the query", post.query, query, shows=posts)
+        fields = {name: values[0] for name, values in post.form.items() if name != "headers"}
+        wanted = {
+            "subject": "Order 1",
+            "to": HOOK,
+            "from": "Carol <carol@example.org>",
+            "body": "Hello\n",
+            "html": "<b>Hi</b>\n",
+            "emails": HOOK,
+        }
+        yield equal("the form has the mail's parts", fields, wanted, shows=posts)
+        files = [(file.name, file.content) for file in post.files]
+        yield equal("and its file, byte for byte", files, [("a.bin", b"\x00\xff")], shows=posts)
+        yield equal("the signature is right", verified(post), True, shows=posts)
+    yield equal("the maildrop is empty", world.mail.inbox(BOX), [])
