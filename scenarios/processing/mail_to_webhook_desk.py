@@ -158,10 +158,10 @@ class Desk:
             return "dead", "the mail is not here", 0.0
         if rules.before:
             outcome = self._host.run(rules.before, rules.timeout, letter.raw)
-            if outcome.code is None:
-                raise Unreachable(f"before: {outcome.error}")
-            if outcome.code:
-                return "dropped", f"before: exit status {outcome.code}", 0.0
+            if outcome.code == 1:
+                return "dropped", "before: exit status 1", 0.0
+            if outcome.code != 0:  # it has failed, which says nothing about the mail
+                return "waiting", f"before: {outcome.error or f'exit status {outcome.code}'}", 0.0
         try:
             with reading(self._clock, letter.raw):
                 type, body = self._form(post, read(letter.raw))
@@ -207,7 +207,7 @@ class Desk:
         self._note(post, reason)
 
     def _try_later(self, post: Post, reason: str, pause: float = 0.0) -> None:
-        """Schedules the next attempt, in `pause` seconds at least. After the last one it is dead."""
+        """Schedules the next attempt, in `pause` seconds at least; after the last it is dead."""
         retry = self._rules.retry
         if post.tries > len(retry):
             self._settle(post, "dead", f"given up after {post.tries} attempts: {reason}")

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
+import sqlite3
 from typing import TYPE_CHECKING
 
 from comms.attachments import Attachment
 from comms.compose import Message
 
 if TYPE_CHECKING:
+    from fakes import World
     from fakes.webhook import Post
 
 BOX = "hooks@yourco.test"  # the account whose maildrop gets the mail of the whole domain
 HOOK = "my_token_1234@hooks.yourco.test"
 APP = "app.yourco.test"
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+# What the form of `mail(html="<b>Hi</b>")` has besides the header.
+FORM = {
+    "subject": ["Order 1"],
+    "to": [HOOK],
+    "from": ["Carol <carol@example.org>"],
+    "body": ["Hello\n"],
+    "html": ["<b>Hi</b>\n"],
+    "emails": [HOOK],
+}
 
 
 def mail(
@@ -32,6 +45,17 @@ def mail(
         attachments=[Attachment("a.bin", file)] if file else [],
         message_id=f"<{number}@example.org>",
     ).to_bytes()
+
+
+def accepted(world: World) -> list[Post]:
+    """Returns the requests that the application has answered with success."""
+    return [post for post in world.webhook.all if 200 <= post.status < 300]
+
+
+def statuses(world: World) -> list[tuple[str, str, str]]:
+    """Returns recipient, status and reason of all posts in the database, oldest first."""
+    with contextlib.closing(sqlite3.connect(world.folder / "mail-to-webhook.sqlite3")) as db:
+        return list(db.execute("SELECT recipient, status, error FROM post ORDER BY id"))
 
 
 def verified(post: Post) -> bool:

@@ -17,6 +17,7 @@ SERVERS = {
     "pop3": "maildrop",
     "xmpp": "Jabber server",
     "toc": "AIM server",
+    "webhook": "web server",
 }
 
 HOME = "yourco.test"  # the chapter's company; people of other domains have their whole address

@@ -25,8 +25,15 @@ from scenarios.stage.beats import (
 from scenarios.stage.chat import Toc, Xmpp
 from scenarios.stage.mail import Pop3, Smtp
 from scenarios.stage.repetition import without_repetition
+from scenarios.stage.web import Http
 
-READERS: dict[str, type[Reader]] = {"smtp": Smtp, "pop3": Pop3, "xmpp": Xmpp, "toc": Toc}
+READERS: dict[str, type[Reader]] = {
+    "smtp": Smtp,
+    "pop3": Pop3,
+    "xmpp": Xmpp,
+    "toc": Toc,
+    "webhook": Http,
+}
 
 
 def story(recording: Iterable[Any], seen: set[str] | None = None) -> list[Beat]:

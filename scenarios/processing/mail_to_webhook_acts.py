@@ -1,0 +1,263 @@
+"""Further acts of mail-to-webhook: which address leads where, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from scenarios.play import Claim, Program, equal, holds, sent, told
+from scenarios.processing.mail_to_webhook import scenario
+from scenarios.processing.mail_to_webhook_samples import (
+    APP,
+    BOX,
+    HOOK,
+    accepted,
+    mail,
+    statuses,
+)
+
+if TYPE_CHECKING:
+    from fakes import World
+
+NAME = "mail-to-webhook"
+IN = f"http://{APP}/in"
+CHECK, NOTE = ("spamc", "-c"), ("logger",)
+MAP = {
+    "*@hooks.yourco.test": IN,
+    "sales_*@hooks.yourco.test": f"http://{APP}/sales?from=mail",
+    "Sales_7@hooks.yourco.test": f"http://{APP}/seven",
+}
+# Whom a mail is delivered to → the path and the query of the request.
+ROUTES: dict[str, tuple[str, dict[str, str]]] = {
+    "my_token_1234": ("/in", {"token": "my_token", "hash": "1234"}),
+    "plain": ("/in", {"token": "plain"}),
+    "_1234": ("/in", {"token": "_1234"}),
+    "token_": ("/in", {"token": "token_"}),
+    "MY_TOKEN_12AB": ("/in", {"token": "my_token", "hash": "12ab"}),
+    "a%2Bb_1": ("/in", {"token": "a%2bb", "hash": "1"}),
+    "a+b&c=d_1": ("/in", {"token": "a+b&c=d", "hash": "1"}),
+    "sales_8": ("/sales", {"from": "mail", "token": "sales", "hash": "8"}),
+    "sales_7": ("/seven", {"token": "sales", "hash": "7"}),
+}
+
+
+def settings(**changes: Any) -> Mapping[str, Any]:
+    """Returns a world's table with these settings of the program."""
+    return {NAME: changes}
+
+
+@scenario.act("mail-token-routing", scenario=settings(map=MAP))
+def routing(world: World, program: Program) -> Iterator[Claim]:
+    """Mails to nine addresses; then some that name their recipient elsewhere, or several."""
+    for number, name in enumerate(ROUTES):
+        world.mail.deliver(f"{name}@hooks.yourco.test", mail(number, "someone@else.example"))
+    program(once=True)
+    posts = accepted(world)
+    for number, (name, route) in enumerate(ROUTES.items()):
+        mine = [post for post in posts if post.form["subject"] == [f"Order {number}"]]
+        found = [(post.path, post.query) for post in mine]
+        yield equal(f"{name}@ goes where it is mapped to", found, [route], shows=mine)
+
+    everybody = f"one_1@hooks.yourco.test, Two <two_2@hooks.yourco.test>, {BOX}"
+    world.mail.deliver(BOX, mail(20).replace(HOOK.encode(), everybody.encode()))
+    world.mail.deliver(HOOK, mail(21, "sales_7@hooks.yourco.test"))
+    world.mail.deliver(BOX, mail(22, BOX, text=f"Write to {HOOK}, please.\n"))
+    forged = b"X-Original-To: sales_7@hooks.yourco.test\r\n" + mail(23)
+    world.mail.deliver(HOOK, forged)
+    program(once=True)
+    program(once=True, scenario=settings(recipients=["to", "body"], replay=["all"]))
+    posts = accepted(world)
+    more = posts[len(ROUTES) :]
+    tokens = [(post.form["subject"][0], post.query["token"]) for post in more]
+    yield equal(
+        "a mail to two mapped addresses is posted for each",
+        sorted(token for subject, token in tokens if subject == "Order 20"),
+        ["one", "two"],
+        shows=more,
+    )
+    events = {post.headers["webhook-id"] for post in posts}
+    yield equal("each request is an event of its own", len(events), len(posts), shows=posts)
+    claim = "where our server delivered it to counts more than To"
+    yield equal(claim, [token for subject, token in tokens if subject == "Order 21"], ["my_token"])
+    claim = "a field that the sender has written does not count"
+    yield equal(claim, [token for subject, token in tokens if subject == "Order 23"], ["my_token"])
+    claim = "an address in the text counts only if the settings say so"
+    yield equal(claim, tokens[-1:], [("Order 22", "my_token")], shows=posts[-1:])
+
+
+@scenario.act("webhook-retries")
+def retries(world: World, program: Program) -> Iterator[Claim]:
+    """The application is busy, silent and away; then it accepts the mail."""
+    world.mail.deliver(HOOK, mail())
+    world.webhook.answer(503)
+    world.webhook.answer(429, headers={"Retry-After": "1200"})
+    world.faults.arm("webhook POST nth 3 stall")
+    world.clock.at(3000, lambda: world.close_port("webhook"))
+    world.clock.at(8000, lambda: world.open_port("webhook"))
+    world.clock.until(15000)
+    program()
+    requests = sent(world, "POST")
+    began = world.clock.now() - world.clock.elapsed
+    times = [round(record.at - began) for record in requests]
+    # After 600 s, 1200 as the server wishes, 30 + 1800, 3600 and 7200, when nobody is there.
+    yield equal("the pauses grow", times, [0, 600, 1800, 14430], shows=requests)
+    posts = list(world.webhook.all)
+    events = {post.headers["webhook-id"] for post in posts}
+    yield equal("each attempt is the same event", len(events), 1, shows=posts)
+    bodies = {post.body for post in posts}
+    yield equal("with the same body", len(bodies), 1, shows=posts)
+    stamps = {post.headers["webhook-timestamp"] for post in posts}
+    yield equal("signed at its own time", len(stamps), len(posts), shows=posts)
+    yield equal("it is accepted once", len(accepted(world)), 1, shows=accepted(world))
+
+
+@scenario.act("webhook-dead-letters")
+def dead_letters(world: World, program: Program) -> Iterator[Claim]:
+    """One mail is not wanted, one is refused, one has no mapping; later two are tried again."""
+    for number, status in ((1, 406), (2, 404)):
+        world.webhook.answer(status, "no such token", times=1)
+        world.mail.deliver(HOOK, mail(number))
+    world.mail.deliver("nobody@else.test", mail(3, "nobody@else.test"))
+    code = program(once=True)
+    yield equal("the exit code is 1", code, 1)
+    yield equal(
+        "each mail has its outcome",
+        statuses(world),
+        [
+            (HOOK, "dropped", "406 Not Acceptable: no such token"),
+            (HOOK, "dead", "404 Not Found: no such token"),
+            ("", "dead", "no recipient fits a mapping"),
+        ],
+        shows=told(world, "mail-d"),
+    )
+    yield equal("the maildrop is empty", world.mail.inbox(BOX), [])
+    world.clock.wait(None, world.clock.time() + 3600)
+    code = program(once=True)
+    yield equal("a dead letter is not tried again", len(world.webhook.all), 2)
+    more = {"map": {"*@hooks.yourco.test": IN, "*@else.test": IN}, "replay": ["all"]}
+    code = program(once=True, scenario=settings(**more))
+    tokens = [post.query["token"] for post in accepted(world)]
+    yield equal(
+        "it is when an operator says so, with a mapping that is new",
+        (code, tokens),
+        (0, ["my_token", "nobody"]),
+        shows=accepted(world),
+    )
+    second, third = (post.headers["webhook-id"] for post in list(world.webhook.all)[1:3])
+    yield equal("as the same event", second, third, shows=list(world.webhook.all)[1:3])
+
+
+@scenario.act(
+    "webhook-nowhere-else",
+    scenario=settings(map={"*": "http://cloud.evil.example/", "*@hooks.yourco.test": IN}),
+)
+def nowhere_else(world: World, program: Program) -> Iterator[Claim]:
+    """Names and redirects lead inside of our own network; one redirect is harmless."""
+    world.webhook.answer(308, headers={"Location": "/moved?x=1"}, path="/in")
+    world.mail.deliver(HOOK, mail(1))
+    program(once=True)
+    paths = [post.path for post in world.webhook.all]
+    claim = "a redirect to the same server is followed"
+    yield equal(claim, paths, ["/in", "/moved"], shows=list(world.webhook.all))
+
+    inside = ["http://10.0.0.1/", "http://[::ffff:127.0.0.1]/", "//evil.example/", "https://a@b/"]
+    for number, place in enumerate(inside, 10):
+        world.webhook.answer(307, headers={"Location": place})
+        world.mail.deliver(HOOK, mail(number))
+    program(once=True)
+    reasons = [reason for _, status, reason in statuses(world) if status == "dead"]
+    refused = [reason for reason in reasons if f"http://{APP} redirects to" in reason]
+    yield equal("no other one is", len(refused), len(inside), shows=told(world, "mail-dead"))
+
+    addresses = ["169.254.169.254", "10.0.0.1", "::1", "::ffff:192.168.0.1", "64:ff9b::a00:1"]
+    for number, address in enumerate(addresses, 20):
+        world.host.names["cloud.evil.example"] = ["93.184.215.14", address]
+        world.mail.deliver("x@cloud.example", mail(number, "x@cloud.example"))
+        program(once=True)
+    reasons = [reason for _, status, reason in statuses(world) if status == "dead"]
+    refused = [reason for reason in reasons if "not on the public internet" in reason]
+    claim = "a name that leads inside is refused"
+    yield equal(claim, len(refused), len(addresses), shows=told(world, "mail-dead"))
+    lookups = world.host.looked_up.count("cloud.evil.example")
+    yield equal("each name is resolved once", lookups, len(addresses))
+
+
+@scenario.act(
+    "webhook-commands",
+    scenario=settings(before=list(CHECK), after=list(NOTE)),
+    host={"commands": [{"run": list(CHECK)}, {"run": list(NOTE)}]},
+)
+def commands(world: World, program: Program) -> Iterator[Claim]:
+    """A command reads each mail before it is posted, another one what became of it."""
+    for number, code in ((1, 0), (2, 1), (3, 2)):
+        world.mail.deliver(HOOK, mail(number))
+        world.host.commands[CHECK].code = code
+        program(once=True)
+    numbers = [post.form["subject"] for post in world.webhook.all]
+    yield equal("a mail that is let through is posted", numbers, [["Order 1"]])
+    outcomes = [status for _, status, _ in statuses(world)]
+    yield equal("a failure loses no mail", outcomes, ["posted", "dropped", "waiting"])
+    mails = [
+        text for text, ran in zip(world.host.inputs, world.host.ran, strict=True) if ran == CHECK
+    ]
+    yield holds("the first command reads the mail", b"Subject: Order 1" in mails[0], mails[:1])
+    notes = [
+        json.loads(text)
+        for text, ran in zip(world.host.inputs, world.host.ran, strict=True)
+        if ran == NOTE
+    ]
+    found = [(note["to"], note["status"]) for note in notes]
+    claim = "the second one reads what became of it"
+    yield equal(claim, found, [(HOOK, "posted"), (HOOK, "dropped")], shows=[NOTE])
+
+
+@scenario.act("webhook-dry-run", scenario=settings(dry_run=True))
+def dry_run(world: World, program: Program) -> Iterator[Claim]:
+    """An operator looks what would be posted where."""
+    world.mail.deliver(HOOK, mail(1))
+    world.mail.deliver("nobody@else.test", mail(2, "nobody@else.test"))
+    code = program()
+    wanted = [
+        f"mail 1, to {HOOK}: would be posted to {IN}?token=my_token&hash=1234",
+        "mail 2: no recipient fits a mapping",
+    ]
+    yield equal("it says so", (code, world.said), (0, wanted), shows=world.said)
+    yield equal("nothing is posted", list(world.webhook.all), [])
+    yield equal("the mails are still there", len(world.mail.inbox(BOX)), 2)
+
+
+# Mails that programs stumble over, each in another way.
+ODD = (
+    b"",
+    b"\r\n\r\n",
+    b"no header at all",
+    b"Subject: =?x-none?q?=00?=\r\nContent-Type: text/html; charset=x-none\r\n\r\n<b>\xff\x00",
+    b"From: a@b.test\r\nFrom: c@d.test\r\nSubject: two\r\n\r\n",
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: attachment; "
+    b'filename="../../etc/passwd\r\n X-Evil: 1"\r\n\r\n\x00\r\n',
+    b"Subject: " + b"x" * 100_000 + b"\r\n\r\n",
+)
+
+
+@scenario.act("webhook-odd-mail", scenario=settings(largest=200_000))
+def odd_mail(world: World, program: Program) -> Iterator[Claim]:
+    """Mails without a header, with two senders, with broken parts; one is too large."""
+    for raw in ODD:
+        world.mail.deliver(HOOK, raw)
+    world.mail.deliver(HOOK, mail(1, file=bytes(300_000)))
+    world.mail.deliver(HOOK, mail(2))
+    program(once=True)
+    posts = accepted(world)
+    yield equal("every other mail is posted", len(posts), len(ODD) + 1, shows=posts)
+    last = posts[-1].form["subject"] if posts else []
+    yield equal("the last one, too", last, ["Order 2"], shows=posts[-1:])
+    names = [file.name for post in posts for file in post.files]
+    yield equal("a file name leads nowhere", names, ["passwd X-Evil_ 1"], shows=posts)
+    left = [found.subject for found in world.mail.inbox(BOX)]
+    yield equal("what is too large stays in the maildrop", left, ["Order 1"])
+    reasons = [reason for _, status, reason in statuses(world) if status == "dead"]
+    said = [reason.partition(":")[0] for reason in reasons]
+    yield equal("and is a dead letter", said, ["too large"], shows=told(world, "mail-dead"))
+    program(once=True)
+    yield equal("it is not posted later", len(accepted(world)), len(posts))
