@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from scenarios.play import Claim, Program, equal, holds, sent, told
+from scenarios.play import Claim, Program, equal, sent, told
 from scenarios.processing.mail_to_webhook import scenario
 from scenarios.processing.mail_to_webhook_samples import (
     APP,
@@ -144,8 +144,9 @@ def dead_letters(world: World, program: Program) -> Iterator[Claim]:
         (0, ["my_token", "nobody"]),
         shows=accepted(world),
     )
-    second, third = (post.headers["webhook-id"] for post in list(world.webhook.all)[1:3])
-    yield equal("as the same event", second, third, shows=list(world.webhook.all)[1:3])
+    again = list(world.webhook.all)[1:3]
+    events = {post.headers["webhook-id"] for post in again}
+    yield equal("as the same event", len(events), 1, shows=again)
 
 
 @scenario.act(
@@ -201,7 +202,8 @@ def commands(world: World, program: Program) -> Iterator[Claim]:
     mails = [
         text for text, ran in zip(world.host.inputs, world.host.ran, strict=True) if ran == CHECK
     ]
-    yield holds("the first command reads the mail", b"Subject: Order 1" in mails[0], mails[:1])
+    begins = [b"Subject: Order 1" in text for text in mails[:1]]
+    yield equal("the first command reads the mail", begins, [True], shows=world.host.ran)
     notes = [
         json.loads(text)
         for text, ran in zip(world.host.inputs, world.host.ran, strict=True)
@@ -209,7 +211,7 @@ def commands(world: World, program: Program) -> Iterator[Claim]:
     ]
     found = [(note["to"], note["status"]) for note in notes]
     claim = "the second one reads what became of it"
-    yield equal(claim, found, [(HOOK, "posted"), (HOOK, "dropped")], shows=[NOTE])
+    yield equal(claim, found, [(HOOK, "posted"), (HOOK, "dropped")], shows=world.host.ran)
 
 
 @scenario.act("webhook-dry-run", scenario=settings(dry_run=True))
