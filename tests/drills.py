@@ -25,7 +25,7 @@ from comms.link import Link
 from fakes.wire import Record
 
 # Units that may have taken effect when the connection is lost before their answer.
-EFFECTS = {("smtp", "."), ("pop3", "QUIT")}
+EFFECTS = {("smtp", "."), ("pop3", "QUIT"), ("webhook", "POST")}
 
 Case = TypeVar("Case")
 

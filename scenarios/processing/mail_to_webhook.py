@@ -92,6 +92,7 @@ WORLD: dict[str, Any] = {
             "map": {"*@hooks.yourco.test": f"http://{APP}/in"},
             "secret": SECRET,
             "allow": ["127.0.0.1"],
+            "poll": 300,
         }
     },
 }
@@ -132,8 +133,7 @@ class Request(NamedTuple):
 
 def mapped(rules: Rules, address: str) -> Url | None:
     """Returns where mail to an address is posted: exact, or by the longest pattern with *."""
-    patterns = sorted(rules.map, key=lambda pattern: ("*" in pattern, -len(pattern)))
-    for pattern in patterns:
+    for pattern in sorted(rules.map, key=lambda one: ("*" in one, -len(one.replace("*", "")))):
         parts = map(re.escape, pattern.split("*"))
         if re.fullmatch(".*".join(parts), address, re.I):
             return Url.parse(rules.map[pattern]).with_query(token_and_hash(address))

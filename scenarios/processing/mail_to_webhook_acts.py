@@ -47,43 +47,42 @@ def settings(**changes: Any) -> Mapping[str, Any]:
     return {NAME: changes}
 
 
+def hours(world: World, program: Program, count: int = 2, **changes: Any) -> int:
+    """Runs the program for some hours, so that it can try again; returns its exit code."""
+    world.clock.until(world.clock.elapsed + 3600 * count)
+    return program(scenario=settings(**changes))
+
+
 @scenario.act("mail-token-routing", scenario=settings(map=MAP))
 def routing(world: World, program: Program) -> Iterator[Claim]:
     """Mails to nine addresses; then some that name their recipient elsewhere, or several."""
     for number, name in enumerate(ROUTES):
         world.mail.deliver(f"{name}@hooks.yourco.test", mail(number, "someone@else.example"))
-    program(once=True)
-    posts = accepted(world)
-    for number, (name, route) in enumerate(ROUTES.items()):
-        mine = [post for post in posts if post.form["subject"] == [f"Order {number}"]]
-        found = [(post.path, post.query) for post in mine]
-        yield equal(f"{name}@ goes where it is mapped to", found, [route], shows=mine)
-
     everybody = f"one_1@hooks.yourco.test, Two <two_2@hooks.yourco.test>, {BOX}"
     world.mail.deliver(BOX, mail(20).replace(HOOK.encode(), everybody.encode()))
     world.mail.deliver(HOOK, mail(21, "sales_7@hooks.yourco.test"))
     world.mail.deliver(BOX, mail(22, BOX, text=f"Write to {HOOK}, please.\n"))
     forged = b"X-Original-To: sales_7@hooks.yourco.test\r\n" + mail(23)
     world.mail.deliver(HOOK, forged)
-    program(once=True)
-    program(once=True, scenario=settings(recipients=["to", "body"], replay=["all"]))
+    hours(world, program)
+    hours(world, program, recipients=["to", "body"], replay=["all"])
     posts = accepted(world)
-    more = posts[len(ROUTES) :]
-    tokens = [(post.form["subject"][0], post.query["token"]) for post in more]
-    yield equal(
-        "a mail to two mapped addresses is posted for each",
-        sorted(token for subject, token in tokens if subject == "Order 20"),
-        ["one", "two"],
-        shows=more,
-    )
+    for number, (name, route) in enumerate(ROUTES.items()):
+        mine = [post for post in posts if post.form["subject"] == [f"Order {number}"]]
+        routes = [(post.path, post.query) for post in mine]
+        yield equal(f"{name}@ goes where it is mapped to", routes, [route], shows=mine)
+    for number, tokens, claim in (
+        (20, ["one", "two"], "a mail to two mapped addresses is posted for each"),
+        (21, ["my_token"], "where our server delivered it to counts more than To"),
+        (23, ["my_token"], "a field that the sender has written does not count"),
+        (22, ["my_token"], "an address in the text counts if the settings say so"),
+    ):
+        mine = [post for post in posts if post.form["subject"] == [f"Order {number}"]]
+        found = sorted(post.query.get("token", "") for post in mine)
+        yield equal(claim, found, tokens, shows=mine)
     events = {post.headers["webhook-id"] for post in posts}
     yield equal("each request is an event of its own", len(events), len(posts), shows=posts)
-    claim = "where our server delivered it to counts more than To"
-    yield equal(claim, [token for subject, token in tokens if subject == "Order 21"], ["my_token"])
-    claim = "a field that the sender has written does not count"
-    yield equal(claim, [token for subject, token in tokens if subject == "Order 23"], ["my_token"])
-    claim = "an address in the text counts only if the settings say so"
-    yield equal(claim, tokens[-1:], [("Order 22", "my_token")], shows=posts[-1:])
+    yield equal("the one in the text came last", posts[-1:], mine, shows=mine)
 
 
 @scenario.act("webhook-retries")
@@ -100,8 +99,9 @@ def retries(world: World, program: Program) -> Iterator[Claim]:
     requests = sent(world, "POST")
     began = world.clock.now() - world.clock.elapsed
     times = [round(record.at - began) for record in requests]
-    # After 600 s, 1200 as the server wishes, 30 + 1800, 3600 and 7200, when nobody is there.
-    yield equal("the pauses grow", times, [0, 600, 1800, 14430], shows=requests)
+    # After 600 s, after 1200 as the server wishes, and after 1800, 3600 and 7200, when nobody is
+    # there. The program looks every 300 s what is due.
+    yield equal("the pauses grow", times, [0, 600, 1800, 14700], shows=requests)
     posts = list(world.webhook.all)
     events = {post.headers["webhook-id"] for post in posts}
     yield equal("each attempt is the same event", len(events), 1, shows=posts)
@@ -112,76 +112,78 @@ def retries(world: World, program: Program) -> Iterator[Claim]:
     yield equal("it is accepted once", len(accepted(world)), 1, shows=accepted(world))
 
 
-@scenario.act("webhook-dead-letters")
+WRONG = {
+    "spam@hooks.yourco.test": f"http://{APP}/spam",
+    "lost@hooks.yourco.test": f"http://{APP}/nowhere",
+}
+
+
+@scenario.act("webhook-dead-letters", scenario=settings(map=WRONG))
 def dead_letters(world: World, program: Program) -> Iterator[Claim]:
-    """One mail is not wanted, one is refused, one has no mapping; later two are tried again."""
-    for number, status in ((1, 406), (2, 404)):
-        world.webhook.answer(status, "no such token", times=1)
-        world.mail.deliver(HOOK, mail(number))
-    world.mail.deliver("nobody@else.test", mail(3, "nobody@else.test"))
-    code = program(once=True)
+    """One mail is not wanted, and two have a wrong mapping or none, until an operator mends it."""
+    world.webhook.answer(406, path="/spam", times=None)
+    world.webhook.answer(404, "no such page", path="/nowhere", times=None)
+    for number, to in enumerate((*WRONG, "new@else.test")):
+        world.mail.deliver(to, mail(number, to))
+    code = hours(world, program)
     yield equal("the exit code is 1", code, 1)
-    yield equal(
-        "each mail has its outcome",
-        statuses(world),
-        [
-            (HOOK, "dropped", "406 Not Acceptable: no such token"),
-            (HOOK, "dead", "404 Not Found: no such token"),
-            ("", "dead", "no recipient fits a mapping"),
-        ],
-        shows=told(world, "mail-d"),
-    )
+    found = [(status, reason) for _, status, reason in statuses(world)]
+    wanted = [
+        ("dropped", "406 Not Acceptable"),
+        ("dead", "404 Not Found: no such page"),
+        ("dead", "no recipient fits a mapping"),
+    ]
+    yield equal("each mail has its outcome", found, wanted, shows=told(world, "mail-d"))
     yield equal("the maildrop is empty", world.mail.inbox(BOX), [])
-    world.clock.wait(None, world.clock.time() + 3600)
-    code = program(once=True)
-    yield equal("a dead letter is not tried again", len(world.webhook.all), 2)
-    more = {"map": {"*@hooks.yourco.test": IN, "*@else.test": IN}, "replay": ["all"]}
-    code = program(once=True, scenario=settings(**more))
-    tokens = [post.query["token"] for post in accepted(world)]
-    yield equal(
-        "it is when an operator says so, with a mapping that is new",
-        (code, tokens),
-        (0, ["my_token", "nobody"]),
-        shows=accepted(world),
-    )
-    again = list(world.webhook.all)[1:3]
-    events = {post.headers["webhook-id"] for post in again}
-    yield equal("as the same event", len(events), 1, shows=again)
+    asked = len(world.webhook.all)
+    hours(world, program)
+    yield equal("a dead letter is not tried again", len(world.webhook.all), asked)
+    right = {"lost@hooks.yourco.test": IN, "new@else.test": IN}
+    code = hours(world, program, map=right, replay=["all"])
+    tokens = [post.query.get("token", "") for post in accepted(world)]
+    claim = "it is when an operator says so, with the mapping of today"
+    yield equal(claim, (code, tokens), (0, ["lost", "new"]), shows=accepted(world))
+    same = [post for post in world.webhook.all if post.query.get("token", "") == "lost"]
+    events = {post.headers["webhook-id"] for post in same}
+    yield equal("as the same event", len(events), 1, shows=same)
+
+
+PLACES = ["http://10.0.0.1/", "http://[::ffff:127.0.0.1]/", "//evil.example/", "https://a@b/"]
+INSIDE = ["169.254.169.254", "10.0.0.1", "::1", "::ffff:192.168.0.1", "64:ff9b::a00:1"]
 
 
 @scenario.act(
     "webhook-nowhere-else",
-    scenario=settings(map={"*": "http://cloud.evil.example/", "*@hooks.yourco.test": IN}),
+    scenario=settings(
+        map={
+            "old@hooks.yourco.test": f"http://{APP}/old",
+            **{f"{n}@hooks.yourco.test": f"http://{APP}/{n}" for n in range(len(PLACES))},
+            **{f"{n}@cloud.example": f"http://{n}.evil.example/" for n in range(len(INSIDE))},
+        }
+    ),
 )
 def nowhere_else(world: World, program: Program) -> Iterator[Claim]:
-    """Names and redirects lead inside of our own network; one redirect is harmless."""
-    world.webhook.answer(308, headers={"Location": "/moved?x=1"}, path="/in")
-    world.mail.deliver(HOOK, mail(1))
-    program(once=True)
-    paths = [post.path for post in world.webhook.all]
+    """Redirects and names lead inside of our own network; one redirect is harmless."""
+    world.webhook.answer(308, headers={"Location": "/new?x=1"}, path="/old", times=None)
+    world.mail.deliver("old@hooks.yourco.test", mail(1))
+    for number, place in enumerate(PLACES):
+        world.webhook.answer(307, headers={"Location": place}, path=f"/{number}", times=None)
+        world.mail.deliver(f"{number}@hooks.yourco.test", mail(10 + number))
+    for number, address in enumerate(INSIDE):
+        world.host.names[f"{number}.evil.example"] = ["93.184.215.14", address]
+        world.mail.deliver(f"{number}@cloud.example", mail(20 + number))
+    hours(world, program)
+    found = [post.path for post in accepted(world)]
     claim = "a redirect to the same server is followed"
-    yield equal(claim, paths, ["/in", "/moved"], shows=list(world.webhook.all))
-
-    inside = ["http://10.0.0.1/", "http://[::ffff:127.0.0.1]/", "//evil.example/", "https://a@b/"]
-    for number, place in enumerate(inside, 10):
-        world.webhook.answer(307, headers={"Location": place})
-        world.mail.deliver(HOOK, mail(number))
-    program(once=True)
+    yield equal(claim, found, ["/new"], shows=accepted(world))
     reasons = [reason for _, status, reason in statuses(world) if status == "dead"]
     refused = [reason for reason in reasons if f"http://{APP} redirects to" in reason]
-    yield equal("no other one is", len(refused), len(inside), shows=told(world, "mail-dead"))
-
-    addresses = ["169.254.169.254", "10.0.0.1", "::1", "::ffff:192.168.0.1", "64:ff9b::a00:1"]
-    for number, address in enumerate(addresses, 20):
-        world.host.names["cloud.evil.example"] = ["93.184.215.14", address]
-        world.mail.deliver("x@cloud.example", mail(number, "x@cloud.example"))
-        program(once=True)
-    reasons = [reason for _, status, reason in statuses(world) if status == "dead"]
-    refused = [reason for reason in reasons if "not on the public internet" in reason]
+    yield equal("no other one is", len(refused), len(PLACES), shows=told(world, "mail-dead"))
+    refused = [reason for reason in reasons if "is not on the public internet" in reason]
     claim = "a name that leads inside is refused"
-    yield equal(claim, len(refused), len(addresses), shows=told(world, "mail-dead"))
-    lookups = world.host.looked_up.count("cloud.evil.example")
-    yield equal("each name is resolved once", lookups, len(addresses))
+    yield equal(claim, len(refused), len(INSIDE), shows=told(world, "mail-dead"))
+    lookups = [name for name in world.host.looked_up if name.endswith(".evil.example")]
+    yield equal("each name is resolved once", len(lookups), len(INSIDE))
 
 
 @scenario.act(
@@ -194,8 +196,8 @@ def commands(world: World, program: Program) -> Iterator[Claim]:
     for number, code in ((1, 0), (2, 1), (3, 2)):
         world.mail.deliver(HOOK, mail(number))
         world.host.commands[CHECK].code = code
-        program(once=True)
-    numbers = [post.form["subject"] for post in world.webhook.all]
+        hours(world, program, 1)
+    numbers = [post.form["subject"] for post in accepted(world)]
     yield equal("a mail that is let through is posted", numbers, [["Order 1"]])
     outcomes = [status for _, status, _ in statuses(world)]
     yield equal("a failure loses no mail", outcomes, ["posted", "dropped", "waiting"])
@@ -249,11 +251,11 @@ def odd_mail(world: World, program: Program) -> Iterator[Claim]:
         world.mail.deliver(HOOK, raw)
     world.mail.deliver(HOOK, mail(1, file=bytes(300_000)))
     world.mail.deliver(HOOK, mail(2))
-    program(once=True)
+    hours(world, program)
     posts = accepted(world)
     yield equal("every other mail is posted", len(posts), len(ODD) + 1, shows=posts)
-    last = posts[-1].form["subject"] if posts else []
-    yield equal("the last one, too", last, ["Order 2"], shows=posts[-1:])
+    last = [post for post in posts if post.form["subject"] == ["Order 2"]]
+    yield equal("the last one, too", len(last), 1, shows=last)
     names = [file.name for post in posts for file in post.files]
     yield equal("a file name leads nowhere", names, ["passwd X-Evil_ 1"], shows=posts)
     left = [found.subject for found in world.mail.inbox(BOX)]
@@ -261,5 +263,5 @@ def odd_mail(world: World, program: Program) -> Iterator[Claim]:
     reasons = [reason for _, status, reason in statuses(world) if status == "dead"]
     said = [reason.partition(":")[0] for reason in reasons]
     yield equal("and is a dead letter", said, ["too large"], shows=told(world, "mail-dead"))
-    program(once=True)
+    hours(world, program)
     yield equal("it is not posted later", len(accepted(world)), len(posts))
