@@ -80,8 +80,6 @@ def routing(world: World, program: Program) -> Iterator[Claim]:
         mine = [post for post in posts if post.form["subject"] == [f"Order {number}"]]
         found = sorted(post.query.get("token", "") for post in mine)
         yield equal(claim, found, tokens, shows=mine)
-    events = {post.headers["webhook-id"] for post in posts}
-    yield equal("each request is an event of its own", len(events), len(posts), shows=posts)
     yield equal("the one in the text came last", posts[-1:], mine, shows=mine)
 
 
@@ -94,7 +92,7 @@ def retries(world: World, program: Program) -> Iterator[Claim]:
     world.faults.arm("webhook POST nth 3 stall")
     world.clock.at(3000, lambda: world.close_port("webhook"))
     world.clock.at(8000, lambda: world.open_port("webhook"))
-    world.clock.until(15000)
+    world.clock.until(40000)
     program()
     requests = sent(world, "POST")
     began = world.clock.now() - world.clock.elapsed

@@ -48,8 +48,12 @@ def mail(
 
 
 def accepted(world: World) -> list[Post]:
-    """Returns the requests that the application has answered with success."""
-    return [post for post in world.webhook.all if 200 <= post.status < 300]
+    """Returns the requests that the application has accepted, without repetitions of an event."""
+    found: dict[str, Post] = {}
+    for post in world.webhook.all:
+        if 200 <= post.status < 300:
+            found.setdefault(post.headers["webhook-id"], post)
+    return list(found.values())
 
 
 def statuses(world: World) -> list[tuple[str, str, str]]:
@@ -64,4 +68,4 @@ def verified(post: Post) -> bool:
     event, stamp, signature = (post.headers.get(name, "") for name in names)
     key = base64.b64decode(SECRET.removeprefix("whsec_"))
     digest = hmac.new(key, f"{event}.{stamp}.".encode() + post.body, hashlib.sha256).digest()
-    return signature == f"v1,{base64.b64encode(digest).decode()}" and int(stamp) == int(post.at)
+    return signature == f"v1,{base64.b64encode(digest).decode()}"
