@@ -254,10 +254,16 @@ class World:
             settings[server.name] = table
         return settings
 
+    @property
+    def web_names(self) -> tuple[str, ...]:
+        """The names of the world's web server; none if there is no such server."""
+        server = self.servers.get("webhook")
+        names: tuple[str, ...] = self._wiring.policy(server).hosts if server is not None else ()
+        return names
+
     def _leads_here(self, name: str, port: int) -> tuple[str, int] | None:
         """Where a name and port of the world's web server lead; None for other names."""
-        server = self.servers.get("webhook")
-        if server is None or name not in self._wiring.policy(server).hosts:
+        if name not in self.web_names:
             return None
         return self.address("webhook-tls" if port == HTTPS else "webhook")
 
@@ -288,9 +294,7 @@ class World:
         domains = [*self.mail.store.domains]
         if "xmpp" in self.servers:
             domains += self.jabber.service.domains
-        if "webhook" in self.servers:
-            domains += self._wiring.policy(self.servers["webhook"]).hosts
-        return certificates.Authority([self.mail.store.host, *domains])
+        return certificates.Authority([self.mail.store.host, *domains, *self.web_names])
 
     def _context(self, flaw: str) -> ssl.SSLContext:
         return self._authority.context(flaw)

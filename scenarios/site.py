@@ -33,7 +33,18 @@ from scenarios.rehearsal import Performance
 
 
 class CautiousHost(RealHost):
-    """The user's machine, on which no command is run."""
+    """The user's machine, on which no command is run, and where the world's names are known."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def addresses(self, name: str, port: int) -> list[tuple[str, int]]:
+        """Returns where a name leads: to a server of the world, or as the system says."""
+        try:
+            return self._world.host.addresses(name, port)
+        except OSError:
+            return super().addresses(name, port)
 
     def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> Outcome:
         """Reports the command, and that it succeeded."""
@@ -50,7 +61,7 @@ def live(page: Page, folder: Path | None) -> int:
             for line in (*_warnings(), *_addresses(world)):
                 screen.show(line)
             screen.show(f"settings: {file}")
-            code = run_live(page, file, once=False, host=CautiousHost())
+            code = run_live(page, file, once=False, host=CautiousHost(world))
             world.faults.disarm()
             return code
     except WorldError as error:
@@ -130,6 +141,8 @@ def _addresses(world: World) -> Iterator[str]:
     if "toc" in world.listeners:
         for account in world.aim.known:
             yield f"account: {account.screen_name}, password {account.password}"
+    for name in world.web_names:
+        yield f"web server: http://{name}/ (only for the program)"
 
 
 def _has(world: World, person: Person) -> str:

@@ -109,7 +109,7 @@ def tables(page: Page, port: int, **changes: Any) -> dict[str, Any]:
         SERVERS[protocol]: dict(login) for protocol in page.doc.protocols if protocol in SERVERS
     }
     table = {**example(page), **EXISTING.get(page.name, {}), **changes}
-    for optional in ("template", "tcp", "pidfile", "attach", "preview"):
+    for optional in ("template", "tcp", "pidfile", "attach", "preview", "ca_file"):
         if optional not in changes:
             table.pop(optional, None)
     found["scenario"] = {page.name: {key: item for key, item in table.items() if item is not None}}

@@ -55,9 +55,16 @@ def test_a_folder_that_is_a_file_is_an_error_of_one_line() -> None:
 def test_no_command_is_run_on_the_machine_of_the_user(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    host = site.CautiousHost()
-    outcome = host.run(["touch", str(tmp_path / "ran")], 1)
+    with World({"servers": []}) as world:
+        outcome = site.CautiousHost(world).run(["touch", str(tmp_path / "ran")], 1)
     assert outcome.code == 0 and list(tmp_path.iterdir()) == []
+
+
+def test_the_names_of_the_world_s_web_server_lead_to_it_and_others_elsewhere() -> None:
+    with World({"servers": ["webhook"], "webhook": {"hosts": ["app.test"]}}) as world:
+        host = site.CautiousHost(world)
+        assert host.addresses("app.test", 80) == [world.address("webhook")]
+        assert host.addresses("127.1", 80) == [("127.0.0.1", 80)]
 
 
 @pytest.mark.parametrize("page", catalogue.pages(), ids=lambda page: page.name)
