@@ -59,9 +59,9 @@ def _quoted(text: str) -> str:
 
 
 def secret_problem(secret: str) -> str:
-    """Returns why a secret cannot be used, or "". "" is no secret, and nothing is signed."""
+    """Returns why a secret cannot be used, or ""."""
     try:
-        found = _key(secret) if secret else bytes(LEAST)
+        found = _key(secret)
     except ValueError:
         return f"it is not {PREFIX} and base64"
     return "" if len(found) >= LEAST else f"it has fewer than {LEAST} bytes"

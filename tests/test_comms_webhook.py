@@ -37,7 +37,7 @@ def test_without_a_secret_nothing_is_signed() -> None:
 @pytest.mark.parametrize(
     ("secret", "problem"),
     [
-        ("", ""),
+        ("", "it has fewer than 24 bytes"),
         ("whsec_" + base64.b64encode(bytes(24)).decode(), ""),
         (base64.b64encode(bytes(32)).decode(), ""),
         ("whsec_" + base64.b64encode(bytes(23)).decode(), "it has fewer than 24 bytes"),

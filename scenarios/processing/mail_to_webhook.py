@@ -11,7 +11,7 @@ least once, each time as the same event. What is refused, or has no mapping, wai
 [scenario.mail-to-webhook]
 map = { "*@hooks.yourco.test" = "https://app.yourco.test/in" }  # required: recipient to URL
 recipients = ["x-original-to", "delivered-to", "to"]  # where they are looked for; also cc, body
-secret = "whsec_YXQgbGVhc3QgdHdlbnR5LWZvdXIgYg=="  # optional: signs each request
+secret = "whsec_YXQgbGVhc3QgMjQgYnl0ZXMsIHJhbmRvbQ=="  # optional: signs requests
 ca_file = "ca.pem"                            # optional: of an authority of your own
 allow = ["10.1.0.0/16"]                       # optional: private networks that are posted to
 redirects = 3                                 # at most, and only to the same server

@@ -181,7 +181,8 @@ def nowhere_else(world: World, program: Program) -> Iterator[Claim]:
     claim = "a name that leads inside is refused"
     yield equal(claim, len(refused), len(INSIDE), shows=told(world, "mail-dead"))
     lookups = [name for name in world.host.looked_up if name.endswith(".evil.example")]
-    yield equal("each name is resolved once", len(lookups), len(INSIDE))
+    claim, dead = "each name is resolved once", told(world, "mail-dead")
+    yield equal(claim, len(lookups), len(INSIDE), shows=dead)
 
 
 @scenario.act(
@@ -196,9 +197,11 @@ def commands(world: World, program: Program) -> Iterator[Claim]:
         world.host.commands[CHECK].code = code
         hours(world, program, 1)
     numbers = [post.form["subject"] for post in accepted(world)]
-    yield equal("a mail that is let through is posted", numbers, [["Order 1"]])
+    claim = "a mail that is let through is posted"
+    yield equal(claim, numbers, [["Order 1"]], shows=accepted(world))
     outcomes = [status for _, status, _ in statuses(world)]
-    yield equal("a failure loses no mail", outcomes, ["posted", "dropped", "waiting"])
+    wanted, waiting = ["posted", "dropped", "waiting"], told(world, "mail-waiting")
+    yield equal("a failure loses no mail", outcomes, wanted, shows=waiting)
     mails = [
         text for text, ran in zip(world.host.inputs, world.host.ran, strict=True) if ran == CHECK
     ]
@@ -226,7 +229,8 @@ def dry_run(world: World, program: Program) -> Iterator[Claim]:
     ]
     yield equal("it says so", (code, world.said), (0, wanted), shows=world.said)
     yield equal("nothing is posted", list(world.webhook.all), [])
-    yield equal("the mails are still there", len(world.mail.inbox(BOX)), 2)
+    left = world.mail.inbox(BOX)
+    yield equal("the mails are still there", len(left), 2, shows=left)
 
 
 # Mails that programs stumble over, each in another way.
@@ -257,9 +261,10 @@ def odd_mail(world: World, program: Program) -> Iterator[Claim]:
     names = [file.name for post in posts for file in post.files]
     yield equal("a file name leads nowhere", names, ["passwd X-Evil_ 1"], shows=posts)
     left = [found.subject for found in world.mail.inbox(BOX)]
-    yield equal("what is too large stays in the maildrop", left, ["Order 1"])
+    dead = told(world, "mail-dead")
+    yield equal("what is too large stays in the maildrop", left, ["Order 1"], shows=dead)
     reasons = [reason for _, status, reason in statuses(world) if status == "dead"]
     said = [reason.partition(":")[0] for reason in reasons]
-    yield equal("and is a dead letter", said, ["too large"], shows=told(world, "mail-dead"))
+    yield equal("and is a dead letter", said, ["too large"], shows=dead)
     hours(world, program)
-    yield equal("it is not posted later", len(accepted(world)), len(posts))
+    yield equal("it is never posted", len(accepted(world)), len(posts))

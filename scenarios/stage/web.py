@@ -35,13 +35,14 @@ class Http(Reader):
         answer = "" if status < 300 else "refused"
         text = f"{self._request or 'sends something else'}: {first}"
         request, self._request = self._request, ""
-        detail = (*self._detail, *shown)
+        # What such a request looks like has been told, or is of no interest beside the trouble.
+        detail = tuple(shown) if answer else (*self._detail, *shown)
         yield self.beat(MESSAGE, text, to_client=not request, detail=detail, trouble=answer)
 
     def happens(self, record: Any) -> Iterator[Beat]:
         if self._request and record.verb in ("closes", "leaves", "resets"):
             text, self._request = f"{self._request}: no answer", ""
-            yield self.beat(MESSAGE, text, detail=tuple(self._detail), trouble="lost")
+            yield self.beat(MESSAGE, text, trouble="lost")
         elif record.verb == "closes":
             yield self.beat(CLOSING, "")  # HTTP ends its connections all the time
         else:
