@@ -331,6 +331,50 @@ def test_a_mail_that_has_killed_the_program_is_kept_unread() -> None:
         assert world.mail.inbox(BOX) == [] and list(world.webhook.all) == []
 
 
+def test_a_dead_letter_is_replayed_for_each_recipient_that_has_a_mapping_now() -> None:
+    with World(mail_to_webhook.WORLD, rehearsal=True) as world:
+        both = mail(1).replace(f"To: {HOOK}".encode(), b"To: a_1@new.test, b_2@new.test")
+        world.mail.deliver(BOX, both)
+        assert run(world) == 1 and list(world.webhook.all) == []
+        ((_, status, _),) = statuses(world)
+        assert status == "dead"
+        new = {"*@new.test": f"http://{APP}/new"}
+        assert run(world, map=new, replay=["none"]) == 0 and list(world.webhook.all) == []
+        assert run(world, map=new, replay=["all"]) == 0
+        assert [post.query["token"] for post in accepted(world)] == ["a", "b"]
+        world.mail.deliver(BOX, both)
+        run(world, map=new, replay=["all"])
+        assert len(world.webhook.all) == 2, "the same mail again is recognised"
+
+
+def test_a_post_that_kills_the_program_again_and_again_is_a_dead_letter() -> None:
+    with World(mail_to_webhook.WORLD, rehearsal=True) as world:
+        world.webhook.answer(503)
+        for number in (1, 2):
+            world.mail.deliver(HOOK, mail(number))
+        run(world, retry=[60])
+        with sqlite3.connect(world.folder / "mail-to-webhook.sqlite3") as db:
+            working = "status = 'working', tries = 2, due = 0"
+            db.execute(f"UPDATE post SET {working} WHERE status = 'waiting'")
+        db.close()
+        assert run(world, retry=[60]) == 1
+        found = [(status, reason) for _, status, reason in statuses(world)]
+        assert found == [("dead", "the program has died on it 2 times"), ("posted", "")]
+
+
+def test_what_was_posted_long_ago_is_forgotten_and_dead_letters_are_not() -> None:
+    with World(mail_to_webhook.WORLD, rehearsal=True) as world:
+        world.mail.deliver(HOOK, mail(1))
+        world.mail.deliver(BOX, mail(2).replace(HOOK.encode(), BOX.encode()))
+        run(world)
+        with sqlite3.connect(world.folder / "mail-to-webhook.sqlite3") as db:
+            db.execute("UPDATE post SET due = due - 31 * 86400")
+        db.close()
+        world.mail.deliver(HOOK, mail(3))
+        run(world)
+        assert [status for _, status, _ in statuses(world)] == ["dead", "posted"]
+
+
 def test_a_second_program_on_the_same_file_is_refused() -> None:
     with World(mail_to_webhook.WORLD, rehearsal=True) as world:
         (world.folder / "mail-to-webhook.sqlite3").touch()

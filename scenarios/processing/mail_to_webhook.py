@@ -34,9 +34,8 @@ Fault: http-429 -> breaks the pauses grow
 Fault: http-timeout -> breaks the pauses grow
 Fault: clock-jump -> breaks the pauses grow
 
-What a filter that calls curl does instead: a server that is down loses mail, or the mail queue
-posts it twice and nobody can tell; and who writes the mapping, or answers with a redirect, can make
-the program ask any machine of the network that it runs in.
+What a filter that calls curl does instead: while the application is down, mail is lost, or posted
+twice and nobody can tell; and a redirect can make it ask any machine of its own network.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, true
+from sqlalchemy import delete, select, true
+from sqlalchemy.orm import Session
 
 from comms.clock import Clock, Interrupted
 from comms.errors import CommsError, Refused, RefusedNow, TryLater, Unknown, Unreachable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 READING = 5.0  # seconds of computing that any mail may cost,
 READING_SPEED = 1_000_000  # and bytes for which it may cost one second more
 LONGEST = 86400.0  # seconds that a server may ask us to wait
+KEPT = 30 * 86400.0  # seconds for which a mail that was posted is recognised if it comes again
 
 Requests = Callable[["Rules", Mail], list["Request"]]
 
@@ -107,24 +109,38 @@ class Desk:
             raise
 
     def _store(self, item: Incoming, identity: str, wanted: list[Request], reason: str) -> None:
-        now, places = self._clock.time(), [(to, str(url), url.origin) for to, url in wanted]
         with self._worker.session() as db, db.begin():
             letter = None if item.leave_on_server else Letter(raw=item.raw)
-            for recipient, url, origin in places or [("", "", "")]:
-                # Computed, so that it is the same even if the database is lost.
-                event = hashlib.sha256(f"{identity} {recipient}".encode()).hexdigest()[:32]
-                if db.scalar(select(Post.id).where(Post.event == event)) is not None:
-                    continue
-                post = Post(event=event, recipient=recipient, url=url, origin=origin)
-                post.made = post.due = now
-                if letter is not None:
-                    db.add(letter)
-                    db.flush()
-                    post.letter = letter.id
-                if reason:
-                    post.status, post.error = "dead", reason
-                    self._note(post, reason)
-                db.add(post)
+            self._add(db, letter, identity, wanted, reason)
+            now = self._clock.time()
+            done = Post.status.in_(("posted", "dropped"))
+            db.execute(delete(Post).where(done, Post.due < now - KEPT))
+
+    def _add(
+        self,
+        db: Session,
+        letter: Letter | None,
+        identity: str,
+        wanted: list[Request],
+        reason: str = "",
+    ) -> None:
+        """Adds a post for each request that is not known, or a dead one without a recipient."""
+        places = [(to, str(url), url.origin) for to, url in wanted]
+        for recipient, url, origin in places or [("", "", "")]:
+            # Computed, so that it is the same even if the database is lost.
+            event = hashlib.sha256(f"{identity} {recipient}".encode()).hexdigest()[:32]
+            if db.scalar(select(Post.id).where(Post.event == event)) is not None:
+                continue
+            post = Post(event=event, recipient=recipient, url=url, origin=origin)
+            post.made = post.due = self._clock.time()
+            if letter is not None:
+                db.add(letter)
+                db.flush()
+                post.letter = letter.id
+            if reason:
+                post.status, post.error = "dead", reason
+                self._note(post, reason)
+            db.add(post)
 
     # ── posts out ────────────────────────────────────────────────────────────
 
@@ -156,6 +172,8 @@ class Desk:
             letter = db.get(Letter, post.letter)
         if letter is None:
             return "dead", "the mail is not here", 0.0
+        if post.tries > len(rules.retry) + 1:  # a failure would have ended the attempts before
+            return "dead", f"the program has died on it {post.tries - 1} times", 0.0
         if rules.before:
             outcome = self._host.run(rules.before, rules.timeout, letter.raw)
             if outcome.code == 1:
@@ -220,7 +238,7 @@ class Desk:
     def _note(self, post: Post, reason: str) -> None:
         self.died += post.status == "dead"
         level = "info" if post.status in ("posted", "dropped") else "warning"
-        facts = {"id": post.event, "to": post.recipient, "answer": reason}
+        facts = {"to": post.recipient, "answer": reason, "id": post.event}
         self._host.log(f"mail-{post.status}", level, **facts)
 
     # ── dead letters ─────────────────────────────────────────────────────────
@@ -235,12 +253,16 @@ class Desk:
                 letter = db.get(Letter, post.letter)
                 assert letter is not None
                 with contextlib.suppress(Interrupted), reading(self._clock, letter.raw):
-                    wanted = dict(self._requests(self._rules, read(letter.raw)))
-                    to = post.recipient or next(iter(wanted), "")
-                    if url := wanted.get(to):
-                        post.recipient, post.url, post.origin = to, str(url), url.origin
+                    mail = read(letter.raw)
+                    wanted = self._requests(self._rules, mail)
+                    self._host.log("mail-replayed", to=post.recipient, id=post.event)
+                    if wanted and not post.recipient:
+                        # It was never posted: now that its recipients are known, each is an event.
+                        db.delete(post)
+                        self._add(db, letter, keys(mail)[-1], wanted)
+                    elif url := dict(wanted).get(post.recipient):
+                        post.url, post.origin = str(url), url.origin
                         post.status, post.tries, post.due = "waiting", 0, self._clock.time()
-                        self._host.log("mail-replayed", id=post.event, to=to)
 
 
 def client(rules: Rules, clock: Clock, host: Host) -> Client:
