@@ -98,7 +98,6 @@ WORLD: dict[str, Any] = {
             "map": {"*@hooks.yourco.test": f"http://{APP}/in"},
             "secret": SECRET,
             "allow": ["127.0.0.1"],
-            "poll": 300,
         }
     },
 }
@@ -206,7 +205,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 def posted(world: World, program: Program) -> Iterator[Claim]:
     """A customer writes to a token's address; her mail has HTML and a file."""
     world.clock.at(10, lambda: world.mail.deliver(HOOK, mail(html="<b>Hi</b>", file=b"\x00\xff")))
-    world.clock.until(3600)
+    world.clock.until(1800)
     program()
     posts = accepted(world)
     yield equal("the mail is posted, as one event", len(posts), 1, shows=posts)

@@ -43,8 +43,8 @@ ROUTES: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def settings(**changes: Any) -> Mapping[str, Any]:
-    """Returns a world's table with these settings of the program."""
-    return {NAME: changes}
+    """Returns a world's table with these settings of the program, which runs for hours."""
+    return {NAME: {"poll": 300, **changes}}
 
 
 def hours(world: World, program: Program, count: int = 2, **changes: Any) -> int:
@@ -83,7 +83,7 @@ def routing(world: World, program: Program) -> Iterator[Claim]:
     yield equal("the one in the text came last", posts[-1:], mine, shows=mine)
 
 
-@scenario.act("webhook-retries")
+@scenario.act("webhook-retries", scenario=settings())
 def retries(world: World, program: Program) -> Iterator[Claim]:
     """The application is busy, silent and away; then it accepts the mail."""
     world.mail.deliver(HOOK, mail())
