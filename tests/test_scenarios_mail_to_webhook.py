@@ -274,7 +274,7 @@ def test_after_the_last_attempt_a_mail_is_a_dead_letter() -> None:
     with World(mail_to_webhook.WORLD, rehearsal=True) as world:
         world.webhook.answer(500, times=None)
         world.mail.deliver(HOOK, mail(1))
-        world.clock.until(3600)
+        world.clock.until(300)
         assert run(world, retry=[60, 60], poll=60) == 1
         assert len(world.webhook.all) == 3
         reason = "given up after 3 attempts: 500 Internal Server Error"

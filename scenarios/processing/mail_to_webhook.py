@@ -29,10 +29,10 @@ Fault: pop-drop-before-quit -> all hold
 Fault: pop-dele-err -> all hold
 Fault: pop-uidl-reused -> all hold
 Fault: http-lost -> all hold
-Fault: http-503 -> breaks the pauses grow, it is accepted once
-Fault: http-429 -> breaks the pauses grow
+Fault: http-503 -> breaks it is accepted once
+Fault: http-429 -> breaks it is accepted once
 Fault: http-timeout -> breaks the pauses grow
-Fault: clock-jump -> breaks the pauses grow
+Fault: clock-jump -> all hold
 
 What a filter that calls curl does instead: while the application is down, mail is lost, or posted
 twice and nobody can tell; and a redirect can make it ask any machine of its own network.
