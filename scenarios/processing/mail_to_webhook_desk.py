@@ -283,7 +283,7 @@ def reading(clock: Clock, raw: bytes) -> contextlib.AbstractContextManager[None]
 
 
 def _pause(answer: Answer, now: float) -> float:
-    """Returns how many seconds a server wants us to wait (Retry-After, RFC 9110 §10.2.3)."""
+    """Returns how many seconds a server wants us to wait (the field Retry-After)."""
     text = answer.headers.get("retry-after", "").strip()
     if (seconds := number(text)) is None:
         try:
