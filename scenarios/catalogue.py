@@ -55,7 +55,6 @@ COMPANIONS = {
     "_input": "a file that an operator hands to a program, and how it is read",
     "_model": "database tables",
     "_outbox": "answers that wait to be sent",
-    "_progress": "how a program shows how far it is",
     "_push": "a second program, chosen by a setting",
     "_repair": "what is put right in a message before it is sent",
     "_returns": "mail that comes back to a program",

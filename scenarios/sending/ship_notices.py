@@ -133,14 +133,14 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         with Worker(engine) as worker:
             desk = Desk(rules, settings, clock, host, worker, compose)
             returns = Returns(settings, clock, host, worker, Tries(engine, Try))
-            desk.enlist()
+            left_out = desk.enlist()
             for _ in clock.every(rules.poll):
                 # Of a worker that has died, it is unknown whether its last mail arrived.
                 worker.recover(Notice, "unknown")
                 returns.collect()
                 if not desk.send():
                     break
-            return desk.report()
+            return desk.report(*left_out)
     except StatementError as error:
         raise StateError(f"{shown(rules.database)}: {error.orig}") from None
     finally:

@@ -8,7 +8,8 @@ from sqlalchemy import JSON, Index, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from scenarios.models import Job, TryColumns, Worker
+from scenarios.delivery import MailRow
+from scenarios.models import TryColumns, Worker
 from scenarios.sending.ship_notices_input import BadLine, Customer
 
 BATCH = 500  # lines of the list in one transaction
@@ -18,24 +19,21 @@ class Base(DeclarativeBase):
     """All tables. Times are in seconds since the epoch."""
 
 
-class Notice(Job, Base):
-    """One mail to one customer: waiting, taken, working, or what became of it.
-
-    That is sent, refused, bounced (accepted, and returned later), given-up, suppressed, or unknown:
-    the connection was lost, or the program killed, while the mail was being accepted. A mail whose
-    outcome is unknown is not sent again.
-    """
+class Notice(MailRow, Base):
+    """One mail to one customer. It may also be suppressed, or bounced: accepted, returned later."""
 
     __tablename__ = "notice"
     __table_args__ = (Index("notice_due", "status", "due", "id"),)
 
     order: Mapped[str] = mapped_column(unique=True)
     line: Mapped[int]  # of the list
-    address: Mapped[str]
-    domain: Mapped[str]  # of the address, case folded
     values: Mapped[dict[str, str]] = mapped_column(JSON)  # for the templates
     token: Mapped[str] = mapped_column(unique=True)  # known to those who have got the mail
-    made: Mapped[float]
+
+    @property
+    def about(self) -> dict[str, object]:
+        """The line of the list."""
+        return {"line": self.line}
 
 
 class Suppressed(Base):
