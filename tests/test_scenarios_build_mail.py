@@ -18,12 +18,10 @@ from fakes.world import World
 from scenarios import catalogue, rehearsal
 from scenarios.sending.build_mail import WORLD, after
 from scenarios.sending.build_mail_desk import (
-    LONGEST_LINE,
     Branch,
     Build,
     describe,
     last_lines,
-    lines,
     log_tail,
     read,
 )
@@ -117,24 +115,6 @@ def test_a_commit_of_any_form_is_one_line(commits: list[Any]) -> None:
     table = {"branch": "main", "number": 1, "status": "failed", "commits": commits}
     (shown,) = read(json.dumps(table).encode()).commits
     assert len(shown.splitlines()) <= 1
-
-
-def test_lines_are_read_from_where_the_last_look_ended(tmp_path: Path) -> None:
-    file = tmp_path / "builds.jsonl"
-    file.write_bytes(b"one\ntwo\nhal")
-    assert list(lines(file, 0)) == [(b"one\n", 4), (b"two\n", 8)]
-    assert list(lines(file, 8)) == []
-    file.write_bytes(b"one\ntwo\nhalf\n")
-    assert list(lines(file, 8)) == [(b"half\n", 13)]
-    file.write_bytes(b"new\n")
-    assert list(lines(file, 13)) == [(b"new\n", 4)], "a shorter file is a new one"
-
-
-def test_a_line_that_is_too_long_is_cut_and_the_next_one_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "builds.jsonl"
-    file.write_bytes(b"x" * (3 * LONGEST_LINE) + b"\nnext\n")
-    found = list(lines(file, 0))
-    assert [len(line) for line, _ in found] == [LONGEST_LINE, 5]
 
 
 # ── the log ──────────────────────────────────────────────────────────────────

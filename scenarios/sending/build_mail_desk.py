@@ -16,11 +16,11 @@ from comms.compose import Message
 from comms.host import Host, printable
 from comms.state import State
 from comms.words import one_line
+from scenarios.growing import lines
 
 # Addresses that hosts of repositories invent for users who hide theirs. No mail arrives there.
 NO_REPLY = re.compile(r"no-?reply", re.I)
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # what a log contains for a terminal
-LONGEST_LINE = 1_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -101,26 +101,6 @@ def finished(file: Path, offset: int, host: Host) -> Iterator[tuple[Build | None
         pass  # no build has finished yet
     except OSError as error:
         host.log("builds-unreadable", "warning", trouble=str(error.strerror))
-
-
-def lines(file: Path, offset: int) -> Iterator[tuple[bytes, int]]:
-    """Yields each complete line after the offset, and the offset after it.
-
-    A line that is still being written has no end yet, and is read later. If the file is shorter
-    than the offset, it is a new one. A line that is too long is yielded without its rest. Raises
-    OSError.
-    """
-    with file.open("rb") as stream:
-        if offset > os.fstat(stream.fileno()).st_size:
-            offset = 0
-        stream.seek(offset)
-        while line := stream.readline(LONGEST_LINE):
-            kept = line
-            while not line.endswith(b"\n"):
-                line = stream.readline(LONGEST_LINE)
-                if not line:
-                    return
-            yield kept, stream.tell()
 
 
 # ── what is remembered ───────────────────────────────────────────────────────
