@@ -55,6 +55,7 @@ COMPANIONS = {
     "_input": "a file that an operator hands to a program, and how it is read",
     "_model": "database tables",
     "_outbox": "answers that wait to be sent",
+    "_pdf": "a document that is attached to a mail",
     "_push": "a second program, chosen by a setting",
     "_repair": "what is put right in a message before it is sent",
     "_returns": "mail that comes back to a program",

@@ -224,15 +224,16 @@ class Delivery(Generic[Row]):
         with self._worker.session() as db:
             found = {row[0]: row[1] for row in db.execute(counts)}
             rest = list(db.scalars(others.limit(SHOWN)))
-        parts = [f"{count} {status}" for status, count in sorted(found.items())]
+        parts = [f"{number} {status}" for status, number in sorted(found.items())]
         said = ", ".join([*parts, *more]) or "none"
-        self._host.say(f"{sum(found.values())} {self._noun}s: {said}")
+        count = sum(found.values())
+        self._host.say(f"{count} {self._noun}{'s' * (count != 1)}: {said}")
         for row in rest:
             name = " ".join(f"{key} {value}" for key, value in row.about.items())
             about = f"{name}, {row.address}: {row.status}"
             self._host.say(f"{about}: {row.error}" if row.error else about)
         fine = sum(found.get(status, 0) for status in (*DONE, "working"))
-        left = sum(found.values()) - fine - len(rest)
+        left = count - fine - len(rest)
         if left:
             self._host.say(f"and {left} more, in the table {self._noun}")
         return 1 if rest or more else 0

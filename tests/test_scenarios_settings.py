@@ -50,6 +50,7 @@ NAMES = [f"{page.name}.{key}" for page, key in SETTINGS]
 # Settings that name files which must exist.
 EXISTING: dict[str, dict[str, Any]] = {
     "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
+    "order-receipt": {"templates": str(EXAMPLES)},
     "ship-notices": {"templates": str(EXAMPLES), "customers": str(EXAMPLES / "customers.csv")},
 }
 
@@ -109,7 +110,7 @@ def tables(page: Page, port: int, **changes: Any) -> dict[str, Any]:
         SERVERS[protocol]: dict(login) for protocol in page.doc.protocols if protocol in SERVERS
     }
     table = {**example(page), **EXISTING.get(page.name, {}), **changes}
-    for optional in ("template", "tcp", "pidfile", "attach", "preview", "ca_file"):
+    for optional in ("template", "tcp", "pidfile", "attach", "preview", "ca_file", "font"):
         if optional not in changes:
             table.pop(optional, None)
     found["scenario"] = {page.name: {key: item for key, item in table.items() if item is not None}}

@@ -44,7 +44,6 @@ WORDS: dict[str, str] = {
     "section": "The place in a standard (RFC or XEP) that a command or an answer follows.",
     # ── the programs ──
     "outbox": "Where a program keeps messages on disk until a server has taken them.",
-    "receipt": "The answer that says what became of a command.",
     "ledger": "The list on disk of commands that were begun and ended, "
     "so that a crash repeats none.",
     "audit": "The list on disk of who asked for what, and of what was refused, and why.",
