@@ -41,6 +41,7 @@ PACKAGE = "comms-and-fakes"
 STORIES = ROOT / "tests" / "stories"
 INTERRUPTED = 130  # exit code, as shells have it
 _WRONG = re.compile(r"invalid choice: '(.*?)'|unrecognized arguments: ([^\s=]+)")
+DISTRIBUTIONS = {"fpdf": "fpdf2"}  # what is imported → what pip installs, if they differ
 _OPTIONAL = re.compile(r"(?P<name>[\w-]+)[^;]*;.*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
 
 
@@ -398,7 +399,8 @@ def _ensure_packages(page: Page) -> None:
         raise UsageError(f"{page.name} needs {missing}, which .venv does not have; remove .venv")
     script = ROOT / ".ci" / "venv.py"
     if not script.exists():
-        wanted = _extra_with(page.missing) or " ".join(page.missing)
+        packages = [DISTRIBUTIONS.get(name, name) for name in page.missing]
+        wanted = _extras_with(packages) or " ".join(packages)
         raise UsageError(
             f"{page.name} needs {missing}; run: {sys.executable} -m pip install {wanted}"
         )
@@ -410,21 +412,19 @@ def _ensure_packages(page: Page) -> None:
     os.execve(python, [python, "-m", "scenarios", *sys.argv[1:]], environment)
 
 
-def _extra_with(packages: Sequence[str]) -> str:
-    """Returns the extra of this package, quoted for a shell, that installs these, or ""."""
+def _extras_with(packages: Sequence[str]) -> str:
+    """Returns the extras of this package, quoted for a shell, that install these, or ""."""
     try:
         requirements = importlib.metadata.requires(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:  # the files were copied, not installed
         return ""
-    extras: dict[str, set[str]] = {}  # extra → what it installs
+    extras: dict[str, str] = {}  # what is installed → the first extra that does it
     for requirement in requirements:
         match = _OPTIONAL.match(requirement)
         if match is not None:
-            extras.setdefault(match["extra"], set()).add(match["name"].lower())
-    for extra, installed in extras.items():
-        if installed.issuperset(one.lower() for one in packages):
-            return f"'{PACKAGE}[{extra}]'"
-    return ""
+            extras.setdefault(match["name"].lower(), match["extra"])
+    found = dict.fromkeys(extras.get(package.lower(), "") for package in packages)
+    return f"'{PACKAGE}[{','.join(found)}]'" if all(found) else ""
 
 
 def _end() -> NoReturn:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.__main__ import _extra_with, main
+from scenarios.__main__ import _extras_with, main
 from scenarios.errors import ROOT
 
 CRASH = "apache-crash-alert"
@@ -312,6 +312,10 @@ Provides-Extra: tls
 Requires-Dist: trustme<2,>=1.1; extra == "tls"
 Provides-Extra: tickets
 Requires-Dist: SQLAlchemy<3,>=2.0; extra == "tickets"
+Provides-Extra: templates
+Requires-Dist: jinja2<4,>=3.1; extra == "templates"
+Provides-Extra: receipts
+Requires-Dist: fpdf2<3,>=2.8; extra == "receipts"
 Provides-Extra: test
 Requires-Dist: comms-and-fakes[tickets,tls]; extra == "test"
 Requires-Dist: pytz; python_version < "3.12" and extra == "test"
@@ -335,11 +339,19 @@ def test_the_extra_that_installs_a_package_is_found_in_the_metadata(
     if metadata:
         install(tmp_path, metadata)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert _extra_with(["sqlalchemy"]) == wanted
+    assert _extras_with(["sqlalchemy"]) == wanted
 
 
+@pytest.mark.parametrize(
+    ("name", "packages", "extras"),
+    [
+        ("tickets", "sqlalchemy", "tickets"),
+        # fpdf is what fpdf2 is imported as; the package of that name is an older one.
+        ("order-receipt", "sqlalchemy, jinja2, fpdf", "tickets,templates,receipts"),
+    ],
+)
 def test_without_a_needed_package_the_command_that_installs_its_extra_is_shown(
-    tmp_path: Path,
+    tmp_path: Path, name: str, packages: str, extras: str
 ) -> None:
     install(tmp_path, METADATA)
     for package in ("comms", "fakes", "scenarios"):
@@ -348,11 +360,11 @@ def test_without_a_needed_package_the_command_that_installs_its_extra_is_shown(
         )
     # -S: no packages but those of the standard library.
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "scenarios", "run", "tickets"],
+        [sys.executable, "-S", "-m", "scenarios", "run", name],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    extra = "'comms-and-fakes[tickets]'"
-    remedy = f"tickets needs sqlalchemy; run: {sys.executable} -m pip install {extra}\n"
+    wanted = f"'comms-and-fakes[{extras}]'"
+    remedy = f"{name} needs {packages}; run: {sys.executable} -m pip install {wanted}\n"
     assert (done.returncode, done.stderr) == (2, f"error: {remedy}")
