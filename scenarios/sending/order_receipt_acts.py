@@ -69,7 +69,7 @@ def other_content(world: World, program: Program) -> Iterator[Claim]:
     code = program()
     yield equal("the buyer gets no second receipt", got(world), ["1001"], shows=receipts(world))
     texts = [mail.text.partition(";")[0] for mail in alerts(world)]
-    wanted = "orders.jsonl: line 2: order 1001 is listed again with another content"
+    wanted = "orders.jsonl: line 2: order 1001 is listed again with other content"
     yield equal("the owner is told", texts, [wanted], shows=alerts(world))
     yield equal("the exit code is 1", code, 1)
 

@@ -32,7 +32,7 @@ NEVER_SENT = ("flagged", "refused")  # no server has accepted the mail: a correc
 BAD = (*NEVER_SENT, "given-up", "unknown")
 ADVICE = """
 An order of which no receipt was accepted (flagged, refused) is tried again when {file} lists it
-again with another content. A receipt that is unknown may have arrived, and is not sent again.
+again with other content. A receipt that is unknown may have arrived, and is not sent again.
 """
 
 
@@ -148,7 +148,7 @@ class Desk:
         else:
             row.seen = [*row.seen, version]
             if row.status not in NEVER_SENT:
-                text = f"line {line}: order {order} is listed again with another content"
+                text = f"line {line}: order {order} is listed again with other content"
                 was = f"its receipt is {row.status}, and no second one is sent"
                 self._leave_out(db, version, f"{text}; {was}")
                 return

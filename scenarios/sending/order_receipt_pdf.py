@@ -12,12 +12,13 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from fontTools.ttLib import TTFont, TTLibError
+from fontTools.ttLib import TTFont
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from fpdf.fonts import FontFace
 
 from comms.errors import SettingsError
+from comms.words import one_line
 from scenarios.sending.order_receipt_input import Order
 
 BUILT_IN = "cp1252"  # what Helvetica can write
@@ -32,14 +33,7 @@ class Paper:
 
     def __init__(self, seller: str, font: Path | None) -> None:
         self._seller, self._font = seller, font
-        self._has: frozenset[int] = frozenset()
-        if font is not None:
-            try:
-                with TTFont(font, lazy=True) as found:
-                    self._has = frozenset(found.getBestCmap() or ())
-            except (OSError, TTLibError, KeyError) as error:
-                problem = f"{font} is not a TrueType font: {error}"
-                raise SettingsError(f"order-receipt.font: {problem}; write a *.ttf") from None
+        self._has = _characters(font) if font else frozenset()
         try:
             self._needs_font([("seller", seller)])
         except ValueError as error:
@@ -114,6 +108,23 @@ def _line(pdf: FPDF, text: str, height: float = 5, grey: bool = False, align: st
     """Writes a text across the page, on as many lines as it needs."""
     pdf.set_text_color(GREY if grey else 0)
     pdf.multi_cell(0, height, text, align=align, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+
+def _characters(font: Path) -> frozenset[int]:
+    """Returns what a font can write, after it was tried. Raises SettingsError."""
+    try:
+        with font.open("rb") as file:
+            found = frozenset(TTFont(file, lazy=True).getBestCmap())
+        pdf = FPDF()
+        pdf.add_font("tried", fname=font)
+        pdf.set_font("tried")
+        pdf.add_page()
+        _line(pdf, chr(min(found)))
+        pdf.output()
+    except Exception as error:  # what is no font, or a broken one, may raise anything
+        problem = f"{font} is not a TrueType font: {one_line(str(error))}"
+        raise SettingsError(f"order-receipt.font: {problem}; write a *.ttf") from None
+    return found
 
 
 def _is_built_in(character: str) -> bool:

@@ -67,7 +67,8 @@ def alerts(world: World) -> list[Mail]:
 def drawn(mail: Mail) -> str:
     """Returns the texts that are drawn in Helvetica on the PDF of a receipt, a line for each."""
     found = re.findall(rb"\((.*)\) Tj", mail.attachment("*.pdf"))
-    return "\n".join(text.decode("cp1252") for text in found)
+    # Brackets in a text have a backslash.
+    return "\n".join(re.sub(rb"\\(.)", rb"\1", text).decode("cp1252") for text in found)
 
 
 def font(path: Path, characters: str) -> Path:
