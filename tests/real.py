@@ -285,6 +285,9 @@ def postgresql() -> Iterator[str]:
         process = in_the_foreground([*as_postgres, *start, *options])
         try:
             wait_for_port(port, process)
+            # It listens before it is ready, and a busy machine notices.
+            ready = [f"{binaries[-1]}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+            wait_until(lambda: subprocess.run(ready).returncode == 0, "PostgreSQL is ready")
             yield f"postgresql+psycopg://shop@127.0.0.1:{port}/postgres"
         finally:
             end(process)
