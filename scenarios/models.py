@@ -1,6 +1,6 @@
 """Databases of programs: how they are opened, and rows that workers process (SQLAlchemy).
 
-    with Worker(engine) as worker:
+    with working("sqlite:///shop.sqlite3", settings.path, Base.metadata) as worker:
         worker.recover(Notice, "unknown")
         while (notice := worker.claim(Notice, now)) is not None:
             ...                                  # send it
@@ -14,10 +14,11 @@ the rows; on SQLite there is one, and a second one is refused.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import types
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -36,12 +37,14 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
 
+from comms.errors import StateError
 from comms.lock import Lock
 from comms.setting_types import Check
+from comms.words import one_line
 
 WORKERS = 1000  # at most, on one database
 ADVISORY = 0x6D61696C  # the class of our locks in PostgreSQL; any number that no other program uses
@@ -171,7 +174,7 @@ class Worker:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.number = 1
+        self.number, self.engine = 1, engine
         self._lock: Lock | None = None
         self._taken: defaultdict[type[Job], deque[Any]] = defaultdict(deque)
         self._connection = engine.connect()
@@ -305,6 +308,23 @@ class Worker:
     def _unlocks(self, number: int) -> None:
         if self._lock is None:
             self._connection.scalar(select(func.pg_advisory_unlock(ADVISORY, number)))
+
+
+@contextlib.contextmanager
+def working(url: str, path: Callable[[str], Path], tables: MetaData) -> Iterator[Worker]:
+    """Opens a database as `connect` does, and yields a worker on it.
+
+    Raises StateError if there is a worker already, and for what the database refuses.
+    """
+    try:
+        engine = connect(url, path, tables)
+        try:
+            with Worker(engine) as worker:
+                yield worker
+        finally:
+            engine.dispose()
+    except StatementError as error:
+        raise StateError(f"{shown(url)}: {one_line(str(error.orig))}") from None
 
 
 @functools.cache

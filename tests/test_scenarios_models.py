@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import DeclarativeBase
 
 from comms.errors import StateError
-from scenarios.models import Job, Tries, TryColumns, Worker, connect, shown
+from scenarios.models import Job, Tries, TryColumns, Worker, connect, shown, working
 
 
 class Base(DeclarativeBase):
@@ -27,6 +28,14 @@ class Try(TryColumns, Base):
     """Attempts."""
 
     __tablename__ = "try"
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of this machine at which nobody answers."""
+    with socket.socket() as taken:  # bound but not listening, so that nobody else gets it
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture
@@ -125,6 +134,24 @@ def test_tries_are_counted_until_they_end(engine: Engine) -> None:
     assert (tries.attempts("a"), tries.attempts("b"), tries.attempts("c")) == (2, 1, 0)
     tries.end_attempt("a")
     assert tries.attempts("a") == 0
+
+
+def test_a_database_that_cannot_be_reached_is_an_error_in_one_line(closed_port: int) -> None:
+    url = f"postgresql+psycopg://shop:secret@127.0.0.1:{closed_port}/shop"
+    with pytest.raises(StateError, match=r"shop:\*\*\*@127.*connection failed") as caught:
+        with working(url, Path, Base.metadata):
+            pass
+    assert len(str(caught.value).splitlines()) == 1 and "secret" not in str(caught.value)
+
+
+def test_what_the_database_refuses_is_an_error(tmp_path: Path) -> None:
+    url = "sqlite:///tasks.sqlite3"
+    with pytest.raises(StateError, match=r"tasks\.sqlite3: no such table: absent"):
+        with working(url, lambda name: tmp_path / name, Base.metadata) as worker:
+            with worker.session() as db:
+                db.execute(text("SELECT * FROM absent"))
+    with working(url, lambda name: tmp_path / name, Base.metadata) as worker:
+        assert worker.number == 1, "the one before has let it go"
 
 
 def test_a_password_is_not_shown() -> None:

@@ -428,7 +428,7 @@ MISTAKES: dict[str, tuple[str, Any, dict[str, set[str]]]] = {
     "the PDF has no table": (
         f"{MODULE}_pdf.Paper._table",
         lambda self, pdf, order: None,
-        {"order-receipt": {"the total is in the text, the HTML and the PDF"}},
+        {"order-receipt": {"the total is in all three parts"}},
     ),
     "no mark": (
         "comms.compose.Message.add_header",

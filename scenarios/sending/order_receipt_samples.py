@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 SHOP, OWNER = "shop@yourco.test", "owner@yourco.test"
 BOOKS = "Yourco Books, 1 Main Street"
 TEMPLATES = Path(__file__).parent / "templates"
+RULES = {
+    "owner": OWNER,
+    "seller": BOOKS,
+    "sender": f"Yourco Books <{SHOP}>",
+    "templates": str(TEMPLATES),
+}
 
 
 def order(number: str, buyer: str, **changes: Any) -> dict[str, Any]:
@@ -69,6 +75,12 @@ def drawn(mail: Mail) -> str:
     found = re.findall(rb"\((.*)\) Tj", mail.attachment("*.pdf"))
     # Brackets in a text have a backslash.
     return "\n".join(re.sub(rb"\\(.)", rb"\1", text).decode("cp1252") for text in found)
+
+
+def places_of(words: str, mail: Mail) -> list[str]:
+    """Returns the parts of a receipt in which these words are."""
+    parts = {"text": mail.text, "HTML": mail.html, "PDF": drawn(mail)}
+    return [name for name, text in parts.items() if words in text]
 
 
 def font(path: Path, characters: str) -> Path:

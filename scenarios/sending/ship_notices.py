@@ -38,11 +38,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import StatementError
-
 from comms.clock import Clock
 from comms.compose import Message
-from comms.errors import StateError
 from comms.host import Host
 from comms.setting_types import (
     Count,
@@ -55,7 +52,7 @@ from comms.setting_types import (
     Seconds,
 )
 from comms.settings import Settings
-from scenarios.models import DatabaseUrl, Tries, Worker, connect, shown
+from scenarios.models import DatabaseUrl, Tries, working
 from scenarios.play import Claim, Program, Scenario, equal, sent
 from scenarios.sending.ship_notices_desk import Desk, rehearse
 from scenarios.sending.ship_notices_model import Base, Notice, Try, back
@@ -128,23 +125,17 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     compose = partial(notice, rules, Templates(rules.templates))
     if rules.dry_run:
         return rehearse(rules, compose, settings.path("ship-notices.samples"), host, clock)
-    engine = connect(rules.database, settings.path, Base.metadata)
-    try:
-        with Worker(engine) as worker:
-            desk = Desk(rules, settings, clock, host, worker, compose)
-            returns = Returns(settings, clock, host, worker, Tries(engine, Try))
-            left_out = desk.enlist()
-            for _ in clock.every(rules.poll):
-                # Of a worker that has died, it is unknown whether its last mail arrived.
-                worker.recover(Notice, "unknown")
-                returns.collect()
-                if not desk.send():
-                    break
-            return desk.report(*left_out)
-    except StatementError as error:
-        raise StateError(f"{shown(rules.database)}: {error.orig}") from None
-    finally:
-        engine.dispose()
+    with working(rules.database, settings.path, Base.metadata) as worker:
+        desk = Desk(rules, settings, clock, host, worker, compose)
+        returns = Returns(settings, clock, host, worker, Tries(worker.engine, Try))
+        left_out = desk.enlist()
+        for _ in clock.every(rules.poll):
+            # Of a worker that has died, it is unknown whether its last mail arrived.
+            worker.recover(Notice, "unknown")
+            returns.collect()
+            if not desk.send():
+                break
+        return desk.report(*left_out)
 
 
 @scenario.act("bulk-ship-notice")
