@@ -277,7 +277,9 @@ with rehearsed() as plain:
 @pytest.mark.parametrize("cut", drills.quick_at("smtp . nth 1", CUTS))
 def test_wherever_the_connection_is_cut_nobody_is_missing_or_served_twice(cut: str) -> None:
     with rehearsed(cut) as world:
-        run(world)
+        if run(world) not in CODES:  # half of what the server offers has no login: it is refused
+            world.clock.until(400)
+            run(world)
         found = statuses(world.folder)
         nobody_is_missing_or_served_twice(got(world), found)
         unknown = sum(status == "unknown" for status in found.values())
