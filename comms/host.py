@@ -22,6 +22,7 @@ from comms.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from wsgiref.types import WSGIApplication
 
 
 class ProcessLike(Protocol):
@@ -114,6 +115,14 @@ class Host(Protocol):
         """Writes one line to the program's log: what happened, and its details as key=value.
 
         Never raises: an event that cannot be logged has happened anyway.
+        """
+
+    def serve(
+        self, app: WSGIApplication, address: str, port: int
+    ) -> contextlib.AbstractContextManager[int]:
+        """Serves a web application (PEP 3333) within a block, and returns the port.
+
+        Raises OSError if nothing can listen there.
         """
 
 
@@ -259,14 +268,27 @@ class RealHost:
         facts = "".join(f" {key}={_quoted(value)}" for key, value in fields.items() if value != "")
         _write(self._err, f"{stamp} {level} {event}{facts}")
 
+    def serve(
+        self, app: WSGIApplication, address: str, port: int
+    ) -> contextlib.AbstractContextManager[int]:
+        """Serves a web application by comms.serving. Raises OSError."""
+        from comms.serving import serving  # few programs serve anything
+
+        return serving(
+            app, address, port, lambda error: self.log("web-error", "error", trouble=error)
+        )
+
 
 def _write(stream: TextIO, line: str) -> None:
     """Writes a line. A console that is gone, or a full disk, must not end what the program does."""
     try:
+        # With its end in one piece: the threads of a server may write at the same time.
+        line += "\n"
         try:
-            print(line, file=stream, flush=True)
+            print(line, end="", file=stream, flush=True)
         except UnicodeError:  # a console that cannot show every character
-            print(line.encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
+            line = line.encode("ascii", "backslashreplace").decode()
+            print(line, end="", file=stream, flush=True)
     except (OSError, ValueError):  # ValueError: it is closed
         pass
 
