@@ -9,8 +9,10 @@ changes it by cues:
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from fakes.suggest import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from wsgiref.types import WSGIApplication
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PAIRS = [low + high for high in _DIGITS for low in _DIGITS]
@@ -30,13 +33,15 @@ class Event:
     """Something that happened in the world, but not on the wire.
 
     A recording shows it between the records of the wire. `level` is "say" for a line of the
-    program's own output, "end" for its end by an exception, else the level of its log.
+    program's own output, "end" for its end by an exception, else the level of its log. `target` is
+    whom it was sent to, if it was.
     """
 
     at: float
     who: str
     text: str
     level: str = "info"
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,8 @@ class Host:
     Its commands, files and open ports are plain attributes, which a test sets. `ran` lists every
     command that was started, in order, and `inputs` what each of them read. `silent_ports` never
     answer, because a firewall drops what arrives. `names` are the addresses of names in DNS, and
-    `looked_up` lists every name that was asked for.
+    `looked_up` lists every name that was asked for. `site` is the web application that the program
+    serves, if it does; a `Browser` of the play visits it.
     """
 
     terminal = False  # a play is the same each time, also on a terminal
@@ -136,6 +142,7 @@ class Host:
         self.looked_up: list[str] = []
         # Where the names of the world's own servers lead; set by the world.
         self.leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None
+        self.site: WSGIApplication | None = None
         self._now = now
         self._record = record
         self._spend = spend
@@ -212,6 +219,20 @@ class Host:
         """Writes a line of the program's log. Empty fields are left out."""
         words = [event, *(f"{key}={value}" for key, value in fields.items() if value != "")]
         self._record(Event(self._now(), "program", " ".join(words), level))
+
+    @contextlib.contextmanager
+    def serve(self, app: WSGIApplication, address: str, port: int) -> Iterator[int]:
+        """Serves a web application within the block, to the browsers of the play.
+
+        Raises OSError if the program serves one already: a machine of a play has one site.
+        """
+        if self.site is not None:
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        self.site = app
+        try:
+            yield port
+        finally:
+            self.site = None
 
     # ── the play's side ──────────────────────────────────────────────────────
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
+    from fakes.browser import Browser
     from fakes.toc import Aim
     from fakes.webhook import Webhook
     from fakes.xmpp import Jabber
@@ -125,6 +126,7 @@ class World:
         self._shell.on_stop = self._population.close
         self._life = Life(self._shell, self._bridge, self._open, new_loop)
         self._folder: Path | None = None
+        self._browsers = 0  # that people have
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)
         self._check_program(source)
@@ -331,6 +333,17 @@ class World:
     def tell(self, who: str, text: str, level: str = "info") -> None:
         """Adds an event to the recording."""
         self._add_event(Event(self._time.now(), who, text, level))
+
+    def browser(self, person: str) -> Browser:
+        """Returns the web browser of a person; each one has its own address of the network."""
+        from fakes.browser import Browser
+
+        def record(text: str) -> None:
+            self._add_event(Event(self._time.now(), person, text, target="program"))
+
+        self._browsers += 1
+        address = f"198.51.100.{self._browsers}"  # an address for examples (RFC 5737)
+        return Browser(address, lambda: self.host.site, record)
 
     def _add_event(self, event: Event) -> None:
         # In a rehearsal, what the program has written before this event is handled first:

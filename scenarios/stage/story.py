@@ -74,6 +74,7 @@ def _event(position: int, event: Any) -> Beat:
         at=event.at,
         kind=kind,
         source=event.who,
+        target=getattr(event, "target", ""),
         text=first,
         detail=tuple(more),
         trouble="error" if event.level in ("error", "end") else "",
