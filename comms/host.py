@@ -268,15 +268,18 @@ class RealHost:
         facts = "".join(f" {key}={_quoted(value)}" for key, value in fields.items() if value != "")
         _write(self._err, f"{stamp} {level} {event}{facts}")
 
-    def serve(
-        self, app: WSGIApplication, address: str, port: int
-    ) -> contextlib.AbstractContextManager[int]:
-        """Serves a web application by comms.serving. Raises OSError."""
+    @contextlib.contextmanager
+    def serve(self, app: WSGIApplication, address: str, port: int) -> Iterator[int]:
+        """Serves a web application by comms.serving, and logs where. Raises OSError."""
         from comms.serving import serving  # few programs serve anything
 
-        return serving(
-            app, address, port, lambda error: self.log("web-error", "error", trouble=error)
-        )
+        def log(error: BaseException | None) -> None:
+            self.log("web-error", "error", trouble=error)
+
+        with serving(app, address, port, log) as number:
+            name = f"[{address}]" if ":" in address else address
+            self.log("serves", url=f"http://{name}:{number}/")
+            yield number
 
 
 def _write(stream: TextIO, line: str) -> None:

@@ -38,8 +38,8 @@ class _Handler(WSGIRequestHandler):
             self.requestline, self.request_version, self.command = "", "HTTP/1.0", ""
             self.send_error(414)
         elif self.parse_request():
-            stdin = cast("IO[bytes]", self.rfile)
-            handler = _Answer(stdin, self.wfile, self.get_stderr(), self.get_environ())
+            stdout = cast("IO[bytes]", self.wfile)
+            handler = _Answer(self.rfile, stdout, self.get_stderr(), self.get_environ())
             handler.request_handler = self  # type: ignore[attr-defined]
             handler.run(self.server.get_app())  # type: ignore[attr-defined]
 

@@ -60,6 +60,7 @@ COMPANIONS = {
     "_repair": "what is put right in a message before it is sent",
     "_returns": "mail that comes back to a program",
     "_samples": "people, mail and output that acts use",
+    "_web": "the pages that a program serves",
 }
 
 

@@ -98,6 +98,19 @@ def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
     return engine
 
 
+@contextlib.contextmanager
+def opened(url: str, path: Callable[[str], Path], tables: MetaData) -> Iterator[Engine]:
+    """Opens a database as `connect` does, for a block in which what goes wrong is a StateError."""
+    try:
+        engine = connect(url, path, tables)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+    except StatementError as error:
+        raise StateError(f"{shown(url)}: {one_line(str(error.orig))}") from None
+
+
 def _on_connect(connection: Any, record: object) -> None:
     # sqlite3 would begin transactions by itself, and too late; _on_begin does it instead.
     connection.isolation_level = None
@@ -312,19 +325,12 @@ class Worker:
 
 @contextlib.contextmanager
 def working(url: str, path: Callable[[str], Path], tables: MetaData) -> Iterator[Worker]:
-    """Opens a database as `connect` does, and yields a worker on it.
+    """Opens a database as `opened` does, and yields a worker on it.
 
     Raises StateError if there is a worker already, and for what the database refuses.
     """
-    try:
-        engine = connect(url, path, tables)
-        try:
-            with Worker(engine) as worker:
-                yield worker
-        finally:
-            engine.dispose()
-    except StatementError as error:
-        raise StateError(f"{shown(url)}: {one_line(str(error.orig))}") from None
+    with opened(url, path, tables) as engine, Worker(engine) as worker:
+        yield worker
 
 
 @functools.cache

@@ -89,7 +89,19 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _no_address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        host = ""
+    if host and port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65536:
+        return ""
+    return f"expected IP-ADDRESS:PORT, found {shown(value)}"
+
+
 SiteUrl = Annotated[str, Check(_no_site, '"https://accounts.example.org"')]
+ListenAddress = Annotated[str, Check(_no_address, '"127.0.0.1:8025"')]  # port 0: any that is free
 
 # ── secrets ──────────────────────────────────────────────────────────────────
 
@@ -257,10 +269,10 @@ def client() -> str:
 @contextmanager
 def served(app: Flask, listen: str, host: Host) -> Iterator[None]:
     """Serves the application at HOST:PORT within the block. Raises SettingsError if it cannot."""
-    address, _, port = listen.rpartition(":")
+    address, _, number = listen.rpartition(":")
     with ExitStack() as stack:
         try:
-            stack.enter_context(host.serve(app, address.strip("[]"), int(port)))
+            stack.enter_context(host.serve(app, address.strip("[]"), int(number)))
         except OSError as error:
             problem = f"{listen}: {error.strerror or error}"
             raise SettingsError(f"listen: {problem}; choose another port") from None

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from scenarios.processing import mail_to_jabber, mail_to_webhook, tickets
 from scenarios.receiving import mysql_by_mail
-from scenarios.sending import order_receipt, ship_notices
+from scenarios.sending import account_activation, order_receipt, ship_notices
 from scenarios.sending.order_receipt_samples import append, order
 from scenarios.sending.ship_notices_samples import shop
+from tests import visited
 from tests.drills import one_round
 
 NOBODY = {"host": "127.0.0.1", "port": 1, "tls": "none", "user": "a@b.test", "password": "secret"}
@@ -38,3 +39,7 @@ with tempfile.TemporaryDirectory() as folder:
     shop(Path(folder), [])
     settings = {"smtp": NOBODY, "pop3": NOBODY, "scenario": ship_notices.WORLD["scenario"]}
     assert one_round(ship_notices.__name__, settings, Path(folder)) == 0, "nobody is on the list"
+
+with tempfile.TemporaryDirectory() as folder:
+    settings = {"smtp": NOBODY, "scenario": account_activation.WORLD["scenario"]}
+    assert one_round(visited.__name__, settings, Path(folder)) == 0, "the pages are there anyway"

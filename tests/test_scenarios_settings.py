@@ -52,6 +52,8 @@ EXISTING: dict[str, dict[str, Any]] = {
     "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
     "order-receipt": {"templates": str(EXAMPLES)},
     "ship-notices": {"templates": str(EXAMPLES), "customers": str(EXAMPLES / "customers.csv")},
+    # A port that is free: those of the settings may be in use here.
+    "account-activation": {"templates": str(EXAMPLES), "listen": "127.0.0.1:0"},
 }
 
 # A value of each type, and values of the right type that mean nothing.

@@ -247,6 +247,25 @@ def test_the_url_of_a_site_has_no_path_and_is_encrypted(url: str, problem: str) 
     assert problem in found and bool(problem) == bool(found)
 
 
+@pytest.mark.parametrize(
+    ("listen", "good"),
+    [
+        ("127.0.0.1:8025", True),
+        ("[::1]:0", True),
+        ("0.0.0.0:80", True),
+        ("shop.test:80", False),
+        ("127.0.0.1", False),
+        ("127.0.0.1:65536", False),
+        ("127.0.0.1:-1", False),
+        ("127.0.0.1:²", False),
+        (":80", False),
+        ("", False),
+    ],
+)
+def test_an_address_to_listen_at_is_one_of_this_machine(listen: str, good: bool) -> None:
+    assert (web._no_address(listen) == "") == good
+
+
 # ── keys and tokens ──────────────────────────────────────────────────────────
 
 
