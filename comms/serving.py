@@ -33,7 +33,12 @@ class _Handler(WSGIRequestHandler):
     timeout = SILENCE
 
     def handle(self) -> None:
+        # Browsers open connections in advance, so a request begins with its first line.
         self.raw_requestline = self.rfile.readline(LINE + 1)
+        with self.server.working():  # type: ignore[attr-defined]
+            self._answer()
+
+    def _answer(self) -> None:
         if len(self.raw_requestline) > LINE:
             self.requestline, self.request_version, self.command = "", "HTTP/1.0", ""
             self.send_error(414)
@@ -73,6 +78,8 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
     ) -> None:
         self.on_error = on_error
         self._free = threading.Semaphore(THREADS)
+        self._at_work = 0  # requests that have begun
+        self._changed = threading.Condition()
         if ":" in address:
             self.address_family = socket.AF_INET6
         super().__init__((address, port), _Handler)
@@ -98,11 +105,22 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignores what ended a connection: the client has left, or was silent."""
 
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Counts a request that has begun."""
+        with self._changed:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._at_work -= 1
+                self._changed.notify_all()
+
     def finish_all(self) -> None:
-        """Waits until every request is answered, for a while."""
-        for _ in range(THREADS):
-            if not self._free.acquire(timeout=GRACE):
-                break
+        """Waits until every request that has begun is answered, for a while."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._at_work, GRACE)
 
 
 @contextlib.contextmanager

@@ -104,8 +104,7 @@ def test_an_exception_of_the_application_is_logged() -> None:
     assert 'error web-error trouble="no answer"' in said.getvalue()
 
 
-def test_a_client_that_says_nothing_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "GRACE", 0.01)
+def test_a_client_that_says_nothing_holds_up_nobody() -> None:
     with serving.serving(App(), "127.0.0.1", 0) as port:
         with socket.create_connection(("127.0.0.1", port), 10):
             assert spoken(port, b"GET / HTTP/1.0\r\n\r\n").endswith(b"hello")

@@ -63,9 +63,9 @@ if TYPE_CHECKING:
     from fakes import World
 
 WORLD: dict[str, Any] = {
-    "servers": ["smtp"],
+    "servers": ["smtp", "pop3"],  # with POP3, people can read their mail in `make live`
     "program": BOT,
-    "person": [{"address": BOT}],
+    "person": [{"address": BOT}, {"address": ANN}],
     "mail": {"relay": "keep"},
     "host": {"name": "web1.yourco.test"},
     "scenario": {"account-activation": SETTINGS},
