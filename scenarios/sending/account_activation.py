@@ -54,7 +54,7 @@ from scenarios.models import DatabaseUrl, Worker, opened
 from scenarios.play import Claim, Program, Scenario, equal, told
 from scenarios.sending.account_activation_desk import ACTIVATE, ALREADY, Desk, Postman
 from scenarios.sending.account_activation_model import Base
-from scenarios.sending.account_activation_samples import ANN, BOT, SETTINGS, Visitor, to
+from scenarios.sending.account_activation_samples import ANN, BOB, BOT, SETTINGS, Visitor, to
 from scenarios.sending.account_activation_web import pages
 from scenarios.templates import Templates
 from scenarios.web import ListenAddress, SiteUrl, Tokens, served, signing_keys
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 WORLD: dict[str, Any] = {
     "servers": ["smtp", "pop3"],  # with POP3, people can read their mail in `make live`
     "program": BOT,
-    "person": [{"address": BOT}, {"address": ANN}],
+    "person": [{"address": address} for address in (BOT, ANN, BOB)],
     "mail": {"relay": "keep"},
     "host": {"name": "web1.yourco.test"},
     "scenario": {"account-activation": SETTINGS},
