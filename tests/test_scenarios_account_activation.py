@@ -192,6 +192,28 @@ def test_a_form_that_is_sent_twice_is_one_request_and_one_click() -> None:
     assert len([one for one in world.events if one.text.startswith("activated")]) == 1
 
 
+def test_a_form_that_is_corrected_and_sent_again_is_another_request() -> None:
+    with visiting() as (world, _):
+        ann = Visitor(world, "Ann")
+
+        def corrects() -> None:
+            page = ann.open(f"{SITE}/sign-up")
+            for address in (BOB, ANN, ANN):  # the page is still there when she goes back
+                ann.browser.submit(page, name="Ann", address=address)
+
+        world.clock.at(10, corrects)
+    assert [mail.envelope.to for mail in world.mail.messages] == [[BOB], [ANN]]
+
+
+def test_a_program_that_is_to_stop_leaves_no_mail_in_doubt() -> None:
+    with World(account_activation.WORLD, rehearsal=True) as world:
+        Visitor(world, "Ann").signs_up(10, ANN)
+        world.clock.until(60)
+        world.clock.stopping = lambda: True  # type: ignore[method-assign]
+        play(world)
+        assert rows(world.folder, "SELECT status FROM asked") == [("waiting",)]
+
+
 def test_an_address_in_other_letters_is_the_same_person() -> None:
     with visiting() as (world, _):
         ann, eve = Visitor(world, "Ann"), Visitor(world, "Eve")

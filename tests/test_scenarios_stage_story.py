@@ -39,6 +39,7 @@ class Happens:
     text: str
     level: str = "info"
     at: float = 60.0
+    target: str = ""
 
 
 MAIL = b"From: A <a@x.test>\r\nTo: b@x.test\r\nSubject: Hello\r\n\r\nGood morning.\r\n"
@@ -239,3 +240,9 @@ def test_only_people_of_the_company_are_named_without_their_domain() -> None:
     acts = [Happens("ann@yourco.test", "calls"), Happens("ann@notyourco.test", "calls", at=99)]
     ours, stranger = (plain(line) for line in Teller().tell(story(acts)))
     assert ours.split()[1] == "ann" and stranger.split()[1] == "ann@notyourco.test"
+
+
+def test_what_a_browser_asks_for_at_a_moment_is_one_arrow_to_the_program() -> None:
+    asked = ["POST /sign-up: 303", 'GET /sent: 200 "Sent"']
+    [beat] = story(Happens("Ann", text, target="program") for text in asked)
+    assert (beat.source, beat.target, beat.text) == ("Ann", "program", "; ".join(asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,8 @@ class Desk:
         gets no more for a while, which the client is not told.
         """
         now, key = self._clock.time(), same(address)
+        # A form that was corrected, in a page that the browser still has, is another request.
+        form = f"{form} {hashlib.sha256(repr((address, name)).encode()).hexdigest()[:20]}"
         recent = select(func.count()).where(Asked.made > now - self._rules.window)
         with Session(self._engine) as db, db.begin():
             self._take_turns(db)
@@ -73,7 +76,7 @@ class Desk:
             last = db.scalar(signed_up.order_by(Asked.id.desc()).limit(1))
             active = db.get(Account, key)
             if repeated or mails >= self._rules.mails:
-                self._host.log("not-asked-again", form=form if repeated else "", address=address)
+                self._host.log("not-asked-again", address=address)
                 return True
             # A mail goes where the sign-up has said, however a later request writes the address.
             if not name and last is not None:
@@ -194,13 +197,14 @@ class Postman:
         try:
             # A mail is only marked when there is a session, so that a program which is killed
             # while it connects leaves none in doubt.
-            while self._rows(Asked.status == "waiting", Asked.due <= now):
+            due = (Asked.status == "waiting", Asked.due <= now)
+            while self._rows(*due) and not self._clock.stopping():
                 if session is None or not session.usable:
                     session = smtp.Session(self._server, self._clock, self._host)
                     self._pause = PAUSE
                 asked = self._worker.claim(Asked, now)
-                if asked is None or self._clock.stopping():
-                    break
+                if asked is None:
+                    break  # another worker was faster
                 self._settle(asked, self._sent(asked, session))
                 self._worker.store(asked)
         except (Unreachable, TryLater, Refused) as error:
@@ -213,9 +217,12 @@ class Postman:
                 session.close()
 
     def _sent(self, asked: Asked, session: smtp.Session) -> CommsError | None:
-        mail = self._compose(asked.address, asked.template, asked.token)
-        sender, _ = mail.envelope()
-        raw = mail.stamped(self._clock, self._host).to_bytes()
+        try:
+            mail = self._compose(asked.address, asked.template, asked.token)
+            raw = mail.stamped(self._clock, self._host).to_bytes()
+            sender, _ = mail.envelope()
+        except ValueError as error:
+            return Refused(str(error))
         try:
             return session.send(sender, [asked.address], raw)[asked.address]
         except Unreachable as error:

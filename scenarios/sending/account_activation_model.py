@@ -27,7 +27,7 @@ class Asked(Job, Base):
         Index("asked_client", "client", "made"),
     )
 
-    form: Mapped[str] = mapped_column(unique=True)  # the same form is one request
+    form: Mapped[str] = mapped_column(unique=True)  # its id, and what was filled in: one request
     key: Mapped[str]  # the address, as addresses are compared
     address: Mapped[str]  # as it was written at the sign-up
     name: Mapped[str]  # "" if nobody has signed up
