@@ -47,6 +47,7 @@ PAGES = Path(__file__).parent / "web_pages"
 KEY = 32  # characters of a key at least
 LARGEST = 65536  # bytes of a form
 ID = 20  # characters of the id of a form
+OPEN = "forms-from-anywhere"
 HEADERS = {
     # Nothing is loaded but our style sheet, no script runs, and no other site frames a page.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; "
@@ -207,10 +208,11 @@ def make_app(folder: Path, url: str, keys: Sequence[str], host: Host, proxies: i
         return Markup("").join(hidden.format(*field) for field in fields.items())
 
     app.add_template_global(form_fields)
+    app.extensions[OPEN] = set[str]()
 
     @app.before_request
     def check_origin() -> None:
-        if request.method in ("GET", "HEAD", "OPTIONS"):
+        if request.method in ("GET", "HEAD", "OPTIONS") or request.endpoint in app.extensions[OPEN]:
             return
         ours, theirs = session.get("csrf", ""), request.form.get("csrf", "")
         if not ours or not hmac.compare_digest(ours.encode(), theirs.encode()):
@@ -238,6 +240,11 @@ def make_app(folder: Path, url: str, keys: Sequence[str], host: Host, proxies: i
         return css
 
     return app
+
+
+def taken_from_anywhere(app: Flask, endpoint: str) -> None:
+    """Lets a view take forms that are not ours, because a token in them says enough."""
+    app.extensions[OPEN].add(endpoint)
 
 
 def page(template: str, status: int = 200, **values: Any) -> Response:

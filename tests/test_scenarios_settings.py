@@ -51,7 +51,11 @@ NAMES = [f"{page.name}.{key}" for page, key in SETTINGS]
 EXISTING: dict[str, dict[str, Any]] = {
     "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
     "order-receipt": {"templates": str(EXAMPLES)},
-    "ship-notices": {"templates": str(EXAMPLES), "customers": str(EXAMPLES / "customers.csv")},
+    "ship-notices": {
+        "templates": str(EXAMPLES),
+        "customers": str(EXAMPLES / "customers.csv"),
+        "listen": None,  # else it sends nothing
+    },
     # A port that is free: those of the settings may be in use here.
     "account-activation": {"templates": str(EXAMPLES), "listen": "127.0.0.1:0"},
 }

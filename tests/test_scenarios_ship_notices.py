@@ -242,6 +242,51 @@ def test_other_mail_stays_for_a_person(to: str, more: str, subject: str) -> None
         assert len(world.mail.inbox("returns@yourco.test")) == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "token", "body", "status"),
+    [
+        ("GET", "", {}, 200),
+        ("HEAD", "", {}, 200),
+        ("POST", "", {}, 400),
+        ("POST", "", {"List-Unsubscribe": "one-click"}, 400),
+        ("POST", "x", {"List-Unsubscribe": "One-Click"}, 404),
+        ("GET", "x", {}, 404),
+        ("PUT", "", {"List-Unsubscribe": "One-Click"}, 400),
+    ],
+)
+def test_only_a_click_on_a_link_of_ours_unsubscribes(
+    method: str, token: str, body: dict[str, str], status: int
+) -> None:
+    with World(ship_notices.WORLD, rehearsal=True) as world:
+        shop(world.folder, customers(1))
+        site = "http://127.0.0.1:8025"
+        run(world, site=site)
+        url = notices(world)[0].headers["list-unsubscribe"][1:].partition(">")[0]
+        assert notices(world)[0].headers["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
+        program, click = world.browser("mail-program"), {"List-Unsubscribe": "One-Click"}
+        found: list[int] = []
+
+        def clicks() -> None:
+            found.append(program.open(url + token, method, body).status)
+            with sqlite3.connect(world.folder / "ship-notices.sqlite3") as db:
+                found.append(db.execute("SELECT count(*) FROM suppressed").fetchone()[0])
+            db.close()
+            found.extend(program.open(url, "POST", click).status for _ in range(2))
+
+        world.clock.at(10, clicks)
+        run(world, site=site, listen="127.0.0.1:8025")
+        assert found == [status, 0, 200, 200]
+        shop(world.folder, [line.replace("1,", "9,", 1) for line in customers(1)])
+        run(world, site=site)
+        assert orders(world) == ["1"] and statuses(world.folder)["9"] == "suppressed"
+
+
+def test_a_page_without_a_site_is_a_mistake_in_the_settings() -> None:
+    with World(ship_notices.WORLD, rehearsal=True) as world:
+        with pytest.raises(SettingsError, match="listen: the page needs an address; write site"):
+            run(world, raising=True, listen="127.0.0.1:8025")
+
+
 # ── dry runs ─────────────────────────────────────────────────────────────────
 
 

@@ -1,12 +1,13 @@
 """Tell 500 customers that their product was shipped: each of them once, whatever happens.
 
-Introduction · SMTP, POP3 · try: make scenario NAME=ship-notices
-Needs: sqlalchemy, jinja2
+Introduction · SMTP, POP3, HTTP · try: make scenario NAME=ship-notices
+Needs: sqlalchemy, jinja2, flask
 
 The program reads a list of customers, composes every mail before it sends the first one, and sends
 them one by one over the same session. A database remembers what became of each notice, so that a
 run that was killed goes on where it was. What comes back, bounces and unsubscriptions, is collected
-over POP3. On PostgreSQL, several of these programs may share the work.
+over POP3; a second program, with `listen`, serves the page for one click. On PostgreSQL, several of
+these programs may share the work.
 
 [scenario.ship-notices]
 customers = "customers.csv"                  # columns: order, name, address, and more for templates
@@ -21,6 +22,8 @@ poll = 30                                    # seconds between rounds, while not
 give_up = 14400                              # seconds after which a mail is no longer tried
 dry_run = false                              # compose all mails, send none, write samples
 samples = 3                                  # files that a dry run writes
+site = "https://shop.yourco.test"            # optional: where customers unsubscribe by one click
+listen = "127.0.0.1:8025"                    # optional: serve that page, and send nothing
 
 Fault: smtp-421 -> breaks the first run sends two notices, and ends
 Fault: smtp . hang up after nth 7 -> breaks five sessions are enough
@@ -52,13 +55,15 @@ from comms.setting_types import (
     Seconds,
 )
 from comms.settings import Settings
-from scenarios.models import DatabaseUrl, Tries, working
+from scenarios.models import DatabaseUrl, Tries, opened, working
 from scenarios.play import Claim, Program, Scenario, equal, sent
 from scenarios.sending.ship_notices_desk import Desk, rehearse
 from scenarios.sending.ship_notices_model import Base, Notice, Try, back
 from scenarios.sending.ship_notices_returns import Returns
 from scenarios.sending.ship_notices_samples import BACK, SHOP, TEMPLATES, customers, notices, shop
+from scenarios.sending.ship_notices_web import headers, pages
 from scenarios.templates import Templates
+from scenarios.web import ListenAddress, SiteUrl, served
 
 if TYPE_CHECKING:
     from fakes import World
@@ -96,6 +101,12 @@ class Rules:
     give_up: Seconds = 14400
     dry_run: bool = False
     samples: CountOrZero = 3
+    site: SiteUrl = ""
+    listen: ListenAddress = ""
+
+    def __post_init__(self) -> None:
+        if self.listen and not self.site:
+            raise ValueError('listen: the page needs an address; write site = "https://…"')
 
 
 def notice(
@@ -104,16 +115,12 @@ def notice(
     """Returns the mail to one customer. Raises TemplateError."""
     mail = templates.mail("shipped", values, values.get("language", ""))
     returns = back(rules.returns, token)
-    headers = [
-        # RFC 3834 §5: the mark keeps vacation programs from answering.
-        ("Auto-Submitted", "auto-generated"),
-        ("List-Unsubscribe", f"<mailto:{returns}?subject=unsubscribe>"),
-    ]
+    # RFC 3834 §5: the mark keeps vacation programs from answering.
+    marks = [("Auto-Submitted", "auto-generated")]
+    marks += headers(rules.site, token, f"mailto:{returns}?subject=unsubscribe")
     id = f"<{token}@{returns.rpartition('@')[2]}>"
     text, html = mail.text, mail.html
-    return Message(
-        rules.sender, [address], mail.subject, text, html, headers=headers, message_id=id
-    )
+    return Message(rules.sender, [address], mail.subject, text, html, headers=marks, message_id=id)
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
@@ -125,6 +132,12 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     compose = partial(notice, rules, Templates(rules.templates))
     if rules.dry_run:
         return rehearse(rules, compose, settings.path("ship-notices.samples"), host, clock)
+    if rules.listen:
+        with opened(rules.database, settings.path, Base.metadata) as engine:
+            with served(pages(rules.site, engine, clock, host), rules.listen, host):
+                for _ in clock.every(rules.poll):
+                    pass
+        return 0
     with working(rules.database, settings.path, Base.metadata) as worker:
         desk = Desk(rules, settings, clock, host, worker, compose)
         returns = Returns(settings, clock, host, worker, Tries(worker.engine, Try))

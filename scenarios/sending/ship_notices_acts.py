@@ -137,6 +137,29 @@ def unsubscribe(world: World, program: Program) -> Iterator[Claim]:
     yield equal("both mails that came back are deleted", left, 0, shows=sent(world, "DELE"))
 
 
+@scenario.act("ship-one-click", book=False)
+def one_click(world: World, program: Program) -> Iterator[Claim]:
+    """One customer unsubscribes in the mail program; another one's filter opens all links."""
+    shop(world.folder, customers(3))
+    rules = {"site": "http://127.0.0.1:8025"}
+    world.clock.until(600)
+    program(scenario={"ship-notices": rules})
+    first, second = (world.browser(f"customer{n}") for n in (1, 2))
+    links = [mail.headers["list-unsubscribe"][1:].partition(">")[0] for mail in notices(world)]
+    post = {"List-Unsubscribe": "One-Click"}
+    world.clock.at(700, lambda: first.open(links[0], "POST", post))
+    world.clock.at(710, lambda: second.open(links[1]))
+    world.clock.until(800)
+    program(scenario={"ship-notices": {**rules, "listen": "127.0.0.1:8025"}})
+    shop(world.folder, [line.replace(",", "0,", 1) for line in customers(3)])
+    program(scenario={"ship-notices": rules})
+    gone = told(world, "unsubscribed")
+    yield equal("one click unsubscribes", len(gone), 1, shows=gone)
+    yield equal(
+        "the others are told of the next order", orders(world)[3:], ["20", "30"], notices(world)[3:]
+    )
+
+
 @scenario.act("ship-dry-run", book=False)
 def dry_run(world: World, program: Program) -> Iterator[Claim]:
     """The shop looks at samples before it sends anything."""
