@@ -342,7 +342,7 @@ class World:
             self._add_event(Event(self._time.now(), person, text, target="program"))
 
         self._browsers += 1
-        address = f"198.51.100.{self._browsers}"  # an address for examples (RFC 5737)
+        address = f"198.51.100.{self._browsers}"  # a network that is for examples only
         return Browser(address, lambda: self.host.site, record)
 
     def _add_event(self, event: Event) -> None:

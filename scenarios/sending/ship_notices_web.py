@@ -1,7 +1,8 @@
 """The page of ship-notices on which customers unsubscribe, by one click in their mail program.
 
-RFC 8058: the mail program sends a POST, without cookies, to the address in List-Unsubscribe. A GET
-must change nothing, because programs that check mails open every link; it shows a button.
+List-Unsubscribe-Post tells a mail program that it may send a POST, without cookies, to the address
+in List-Unsubscribe. A GET must change nothing, because programs that check mails open every link;
+it shows a button.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from scenarios.sending.ship_notices_model import Notice, Suppressed
 from scenarios.web import make_app, page, taken_from_anywhere
 
 PAGES = Path(__file__).parent / "pages"
-BODY = "List-Unsubscribe", "One-Click"  # what a mail program sends (RFC 8058 §3.1)
+BODY = "List-Unsubscribe", "One-Click"  # what a mail program sends
 PATH = "/unsubscribe"
 
 
