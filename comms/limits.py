@@ -23,6 +23,11 @@ class Limits:
         self._domain_pause = 1 / per_domain if per_domain else 0.0
         self._domains: dict[str, float] = {}  # when each may be sent to again
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self._pause or self._domain_pause)
+
     def count(self, domain: str, now: float) -> None:
         """Counts one that is sent now."""
         if self._pause:

@@ -8,7 +8,7 @@
         delivery.send()
     return delivery.report()
 
-A row is waiting, working, or what became of it: sent, refused by a server, given-up (no server has
+A row is waiting, taken (by a worker that will mark it), working, or what became of it: sent, refused by a server, given-up (no server has
 taken it for too long), flagged (it cannot be written), or unknown: the connection was lost, or the
 program killed, while the mail was being accepted. What is unknown is not sent again.
 """
@@ -35,8 +35,10 @@ PAUSE = 60.0  # seconds before a mail is tried again; it doubles after each atte
 LONGEST = 3600.0  # up to this
 DOUBLINGS = 16  # more would make no difference
 SHORT = 10.0  # seconds that a round waits for a rate; a longer wait ends it
+AHEAD = 100  # rows that are taken at once; each is still marked before it is sent
 SHOWN = 20  # rows that the report lists
 DONE = ("sent", "suppressed")  # outcomes that nobody needs to look at
+OTHERS = ("taken", "working")  # what another worker is sending right now is not ours to judge
 
 
 class MailRow(Job):
@@ -100,6 +102,7 @@ class Delivery(Generic[Row]):
                         self._send(row)
                         continue
                     self._store()
+                    self._worker.release(self._kind)
                     due = self._next_due(now)
                     if due is None or due > now + SHORT:
                         break
@@ -109,6 +112,7 @@ class Delivery(Generic[Row]):
                         break
         finally:
             self._store()
+            self._worker.release(self._kind)
             self._disconnect()
         return self._waiting() > 0
 
@@ -122,7 +126,10 @@ class Delivery(Generic[Row]):
         if self._limits.due > now:
             return None
         busy, done = self._limits.waiting(now), self._done
-        row = self._worker.claim(self._kind, now, self._kind.domain.not_in(busy), done=done)
+        # With a limit, which mail comes next depends on those that were sent.
+        ahead = 1 if self._limits.limited else AHEAD
+        others = (self._kind.domain.not_in(busy),) if busy else ()
+        row = self._worker.claim(self._kind, now, *others, done=done, ahead=ahead)
         self._done = None
         return row
 
@@ -218,8 +225,7 @@ class Delivery(Generic[Row]):
         Returns 0 if nobody needs to look at anything, else 1.
         """
         counts = select(self._kind.status, func.count()).group_by(self._kind.status)
-        # What another worker is sending right now is not ours to judge.
-        settled = self._kind.status.not_in((*DONE, "working"))
+        settled = self._kind.status.not_in((*DONE, *OTHERS))
         others = select(self._kind).where(settled).order_by(self._kind.id)
         with self._worker.session() as db:
             found = {row[0]: row[1] for row in db.execute(counts)}
@@ -232,7 +238,7 @@ class Delivery(Generic[Row]):
             name = " ".join(f"{key} {value}" for key, value in row.about.items())
             about = f"{name}, {row.address}: {row.status}"
             self._host.say(f"{about}: {row.error}" if row.error else about)
-        fine = sum(found.get(status, 0) for status in (*DONE, "working"))
+        fine = sum(found.get(status, 0) for status in (*DONE, *OTHERS))
         left = count - fine - len(rest)
         if left:
             self._host.say(f"and {left} more, in the table {self._noun}")
