@@ -8,9 +8,10 @@
         delivery.send()
     return delivery.report()
 
-A row is waiting, taken (by a worker that will mark it), working, or what became of it: sent, refused by a server, given-up (no server has
-taken it for too long), flagged (it cannot be written), or unknown: the connection was lost, or the
-program killed, while the mail was being accepted. What is unknown is not sent again.
+A row is waiting, taken (by a worker that has not begun it), working, or what became of it: sent,
+refused by a server, given-up (no server has taken it for too long), flagged (it cannot be written),
+or unknown: the connection was lost, or the program killed, while the mail was being accepted. What
+is unknown is not sent again.
 """
 
 from __future__ import annotations

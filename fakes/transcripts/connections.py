@@ -126,6 +126,8 @@ class OnSocket:
         context: ssl.SSLContext | None = None,
         clock: Rehearsal | None = None,
     ) -> None:
+        if clock is not None:
+            clock.connecting(address[1])
         self._socket = socket.create_connection(address, PATIENCE)
         self._context = context
         self._buffer = b""
