@@ -21,6 +21,10 @@ class Snapshot(Sequence[T]):
     def __init__(self, items: list[T], first: int = 0) -> None:
         self._items, self._first, self._length = items, first, len(items) - first
 
+    def is_of(self, items: list[T]) -> bool:
+        """Whether this is a look at that list itself."""
+        return self._items is items
+
     def __len__(self) -> int:
         return self._length
 

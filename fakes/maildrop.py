@@ -1,7 +1,8 @@
-"""A mailbox as POP3 serves it: mails in order, each with a unique id that is never used again.
+"""A mailbox: mails in order, each with a unique id that is never used again.
 
-What a session does costs the same however many mails there are: sums are kept while mails come and
-go, and a session reads a view of the list instead of a copy.
+POP3 serves the one that is INBOX; the other folders of IMAP are maildrops, too. What a session does
+costs the same however many mails there are: sums are kept while mails come and go, and a session
+reads a view of the list instead of a copy. What only IMAP needs is made when it is first used.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from fakes.arrivals import counted
+from fakes.flags import SEEN, Flags
 from fakes.history import Snapshot
 from fakes.mail import Envelope, Mail
 from fakes.wire.dots import dot_stuff, find_dotted
@@ -51,6 +54,11 @@ class Row:
         """The unique id of RFC 1939 §7: the same in every session, and never used again."""
         return f"{self.uid:08x}"
 
+    @property
+    def length(self) -> int:
+        """The size for IMAP: that of `raw`, to which no line end is added."""
+        return len(self.trace) + len(self.body)
+
     def served(self) -> bytes:
         """Returns the message below the trace as POP3 sends it, before dot-stuffing.
 
@@ -88,12 +96,54 @@ class Row:
 _REMOVED = Row(0, b"", b"", Mail(b"", Envelope("", ())))
 
 
+class Follower(Protocol):
+    """A session that has a maildrop selected. It is told of every change when it happens."""
+
+    def on_arrival(self) -> None:
+        """There are new mails."""
+
+    def on_removal(self, uids: Collection[int]) -> None:
+        """Mails were removed for good."""
+
+    def on_flags(self, uids: Collection[int], by: object) -> None:
+        """The flags of mails were changed by a session, or by another part of the program."""
+
+    def on_keywords(self) -> None:
+        """The maildrop has flags that it has never had before."""
+
+    def on_end(self) -> None:
+        """The folder was deleted or renamed."""
+
+
+class _Uids(Sequence[int]):
+    """The unique ids of rows, for a search."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, at: int) -> int:  # type: ignore[override]
+        return self._rows[at].uid
+
+
+def uids_of(rows: Sequence[Row]) -> Sequence[int]:
+    """Returns a view of the unique ids of rows, which copies nothing."""
+    return _Uids(rows)
+
+
 @dataclass(repr=False, slots=True)
 class Maildrop:
     """The mails of one mailbox, oldest first. `size` is the sum of their sizes in bytes.
 
-    While a session holds the maildrop, the rows that it has read stay as they are: a mail that
-    arrives is appended, and a removal builds a new list.
+    While a session of POP3 holds the maildrop, or one of IMAP follows it, the rows that it has read
+    stay as they are: a mail that arrives is appended, and a removal builds a new list.
+
+    \\Recent (RFC 3501 §2.3.2) is not a flag of a mail here: no session has been told of the mails
+    from `recent_from` on.
     """
 
     address: str
@@ -101,20 +151,46 @@ class Maildrop:
     next_uid: int = 1
     holder: object = None  # the session that has locked the maildrop (RFC 1939 §4)
     last_login: float = -math.inf  # seconds since the epoch
+    uidvalidity: int = 1  # RFC 3501 §2.3.1.1
+    use: str = ""  # such as \\Trash (RFC 6154 §2)
+    recent_from: int = 1  # a unique id
     _rows: list[Row] = field(default_factory=list)
     _first: int = 0  # rows at the front of the list that were removed
+    _flags: Flags | None = None
+    _followers: tuple[Follower, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Maildrop {self.address} {counted(len(self.rows), 'mail')}>"
 
     @property
     def rows(self) -> Snapshot[Row]:
-        """The mails that there are now. While a session holds the maildrop, they do not change."""
+        """The mails that there are now. While a session uses the maildrop, they do not change."""
         return Snapshot(self._rows, self._first)
 
     def copy(self) -> Maildrop:
-        """Returns a maildrop with the same mails, which no session holds."""
-        return Maildrop(self.address, self.size, self.next_uid, _rows=list(self.rows))
+        """Returns a maildrop with the same mails, which no session holds or follows."""
+        return Maildrop(
+            self.address,
+            self.size,
+            self.next_uid,
+            uidvalidity=self.uidvalidity,
+            use=self.use,
+            recent_from=self.recent_from,
+            _rows=list(self.rows),
+            _flags=self._flags.copy() if self._flags is not None else None,
+        )
+
+    def lacks(self, row: Row, rows: Snapshot[Row]) -> bool:
+        """Whether a row of an earlier `rows` was removed since."""
+        # Usually nothing was, and the list is the same one.
+        return not rows.is_of(self._rows) and self.find(row.uid) is None
+
+    def find(self, uid: int) -> Row | None:
+        """Returns the mail with a unique id, None if it is not there."""
+        at = bisect_left(self._rows, uid, self._first, key=lambda row: row.uid)
+        return self._rows[at] if at < len(self._rows) and self._rows[at].uid == uid else None
+
+    # ── mails that come and go ───────────────────────────────────────────────
 
     def append(self, trace: bytes, body: bytes, mail: Mail) -> None:
         """Adds a mail under the next unique id."""
@@ -122,18 +198,50 @@ class Maildrop:
         self._rows.append(row)
         self.size += row.size
         self.next_uid += 1
+        if self._flags is not None:
+            self._flags.arrived(row.uid)
+        for follower in self._followers:
+            follower.on_arrival()
 
-    def remove(self, uids: Collection[int]) -> None:
-        """Removes the mails with these unique ids, if they are there."""
-        if self.holder is not None or len(uids) > FEW:
+    def add(self, mails: Iterable[tuple[bytes, bytes, Mail, Collection[str]]]) -> list[int]:
+        """Adds mails with flags, as one change, and returns their unique ids.
+
+        Each is the trace, the body, the mail, and the flags. Raises TooManyKeywords.
+        """
+        mails = list(mails)
+        self.learn(flag for *_, flags in mails for flag in flags)
+        followers, self._followers = self._followers, ()  # they are told once
+        uids = []
+        for trace, body, mail, flags in mails:
+            uids.append(self.next_uid)
+            self.append(trace, body, mail)
+            if flags:
+                self.change([uids[-1]], flags, "+")
+        self._followers = followers
+        for follower in followers if uids else ():
+            follower.on_arrival()
+        return uids
+
+    def remove(self, uids: Collection[int]) -> list[int]:
+        """Removes the mails with these unique ids, if they are there, and returns which were."""
+        followers = self._followers
+        removed = [uid for uid in uids if self.find(uid) is not None] if followers else []
+        if self._flags is not None:
+            self._flags.forget(uids)
+        if len(uids) > FEW:
             self._rows, self._first = [row for row in self.rows if row.uid not in uids], 0
             self.size = sum(row.size for row in self._rows)
-            return
-        for uid in uids:
-            at = bisect_left(self._rows, uid, self._first, key=lambda row: row.uid)
-            if at < len(self._rows) and self._rows[at].uid == uid:
-                self.size -= self._rows[at].size
-                self._remove_at(at)
+        else:
+            if uids and (followers or self.holder is not None):
+                self._rows, self._first = self._rows[self._first :], 0
+            for uid in uids:
+                at = bisect_left(self._rows, uid, self._first, key=lambda row: row.uid)
+                if at < len(self._rows) and self._rows[at].uid == uid:
+                    self.size -= self._rows[at].size
+                    self._remove_at(at)
+        for follower in followers if removed else ():
+            follower.on_removal(removed)
+        return removed
 
     def _remove_at(self, at: int) -> None:
         if at != self._first:
@@ -149,4 +257,101 @@ class Maildrop:
 
     def clear(self) -> None:
         """Removes all mails. Unique ids go on counting."""
+        removed = [row.uid for row in self.rows] if self._followers else []
+        if self._flags is not None:
+            self._flags.forget([row.uid for row in self.rows])
         self._rows, self._first, self.size = [], 0, 0
+        for follower in self._followers if removed else ():
+            follower.on_removal(removed)
+
+    # ── flags ────────────────────────────────────────────────────────────────
+
+    def flags(self, uid: int) -> list[str]:
+        """Returns the flags of a mail, without \\Recent."""
+        return self._flags.of(uid) if self._flags is not None else []
+
+    @property
+    def keywords(self) -> list[str]:
+        """The flags in use that are not of the system, oldest first."""
+        return self._flags.keywords if self._flags is not None else []
+
+    @property
+    def modseq(self) -> int:
+        """The modification number of the last change (RFC 7162 §3.1)."""
+        return self._flags.highest if self._flags is not None else max(self.next_uid - 1, 1)
+
+    def modseq_of(self, uid: int) -> int:
+        """Returns the modification number of a mail."""
+        return self._flags.modseq(uid) if self._flags is not None else uid
+
+    def with_flag(self, flag: str) -> Collection[int]:
+        """Returns the unique ids of the mails with a flag. They change when the flags do."""
+        return self._flags.with_flag(flag.casefold()) if self._flags is not None else ()
+
+    @property
+    def recent(self) -> int:
+        """The number of mails of which no session has been told."""
+        rows = self.rows
+        return len(rows) - bisect_left(uids_of(rows), self.recent_from)
+
+    @property
+    def unseen(self) -> int:
+        """The number of mails without \\Seen."""
+        return len(self.rows) - len(self.with_flag(SEEN))
+
+    def first_unseen(self) -> int:
+        """Returns the index of the first mail without \\Seen, -1 if there is none."""
+        if self._flags is None:
+            return 0 if self.rows else -1
+        return self._flags.first_unseen(uids_of(self.rows))
+
+    def learn(self, flags: Iterable[str]) -> None:
+        """Makes flags known here, and tells those who follow. Raises TooManyKeywords."""
+        flags = list(flags)
+        if not flags:
+            return
+        if self._flags is None:
+            self._flags = Flags(self.next_uid - 1)
+        if self._flags.learn(flags):
+            for follower in self._followers:
+                follower.on_keywords()
+
+    def change(
+        self, uids: Iterable[int], flags: Collection[str], mode: str, by: object = None
+    ) -> list[int]:
+        """Sets (""), adds ("+") or removes ("-") flags of mails, for `by`.
+
+        Returns the unique ids of the mails whose flags have changed. Mails that are not there are
+        ignored. Raises TooManyKeywords.
+        """
+        if mode != "-":
+            self.learn(flags)
+        if self._flags is None:
+            return []
+        keys = {flag.casefold() for flag in flags}
+        present = (uid for uid in uids if self.find(uid) is not None)
+        changed = [uid for uid in present if self._flags.change(uid, keys, mode)]
+        for follower in self._followers if changed else ():
+            follower.on_flags(changed, by)
+        return changed
+
+    # ── sessions ─────────────────────────────────────────────────────────────
+
+    @property
+    def followers(self) -> tuple[Follower, ...]:
+        """The sessions that are told of changes."""
+        return self._followers
+
+    def follow(self, follower: Follower) -> None:
+        """Tells a session of each change from now on."""
+        self._followers = (*self._followers, follower)
+
+    def unfollow(self, follower: Follower) -> None:
+        """Ends that."""
+        self._followers = tuple(one for one in self._followers if one is not follower)
+
+    def end(self) -> None:
+        """The folder was deleted or renamed: tells those who follow."""
+        followers, self._followers = self._followers, ()
+        for follower in followers:
+            follower.on_end()

@@ -1,4 +1,4 @@
-"""The mail store under SMTP and POP3: who owns an address, the maildrops, and reports to senders.
+"""The mail store under SMTP, POP3 and IMAP: who owns an address, the mail, reports to senders.
 
 This is the servers' side. A test uses `world.mail` (fakes/world_mail.py), which builds on it.
 """
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from fakes.arrivals import counted
 from fakes.dsn import DeliveryStatus, build_report, requested
+from fakes.folders import USES, Folders
 from fakes.greylist import Greylist
 from fakes.keep import EVERYTHING, Keep
 from fakes.mail import Envelope, Mail, Recipient
@@ -71,6 +72,7 @@ class Mailstore:
 
     __slots__ = (
         "_first_uid",
+        "_folders",
         "_greylist",
         "_keep",
         "_maildrops",
@@ -78,6 +80,7 @@ class Mailstore:
         "_on_drop",
         "_pending",
         "_trap",
+        "_uidvalidity",
         "_unowned",
         "catch_all",
         "domains",
@@ -113,7 +116,9 @@ class Mailstore:
         self.on_acknowledged: Callable[..., None] = _nothing
         self._keep, self._on_drop = keep, on_drop
         self._greylist: Greylist | None = None
-        self._maildrops: dict[str, Maildrop] = {}
+        self._maildrops: dict[str, Maildrop] = {}  # the INBOX of each account
+        self._folders: dict[str, Folders] = {}  # of the accounts that needed more than that
+        self._uidvalidity = 0  # the last one that was given to a folder
         # Those that nobody owns, the one that got no mail for the longest time first.
         self._unowned: dict[str, None] = {}
         self._first_uid = 1  # of a new maildrop: no unique id of a dropped one may be used again
@@ -166,22 +171,62 @@ class Mailstore:
         """The maildrop of an account. It is created when it is first needed."""
         key = address.casefold()
         if key not in self._maildrops:
-            self._maildrops[key] = Maildrop(address, next_uid=self._first_uid)
+            self._maildrops[key] = Maildrop(
+                address,
+                next_uid=self._first_uid,
+                uidvalidity=self._next_uidvalidity(),
+                recent_from=self._first_uid,
+            )
         return self._maildrops[key]
 
-    def stored(self) -> tuple[Maildrop, ...]:
-        """Returns a copy of the maildrops. No session holds one of the copies."""
-        return tuple(maildrop.copy() for maildrop in self.maildrops)
+    def folders(self, address: str) -> Folders:
+        """The folders of an account. They are created when they are first needed."""
+        key, inbox = address.casefold(), self.maildrop(address)
+        found = self._folders.get(key)
+        if found is None or found.inbox is not inbox:
+            person = self.people.find(address)
+            names = person.folders if person is not None and person.folders is not None else USES
+            found = self._folders[key] = Folders(inbox, names, self._next_uidvalidity)
+        return found
 
-    def restore(self, stored: Iterable[Maildrop]) -> None:
-        """Puts maildrops of another world in the place of those with the same addresses."""
-        for maildrop in stored:
-            self._maildrops[maildrop.address.casefold()] = maildrop.copy()
+    def _next_uidvalidity(self) -> int:
+        # One counter for all, so that a folder that is made again differs (RFC 3501 §6.3.4).
+        self._uidvalidity += 1
+        return self._uidvalidity
+
+    def stored(self) -> tuple[Maildrop | Folders, ...]:
+        """Returns a copy of the maildrops and folders. No session uses one of the copies."""
+        return tuple(
+            self._copied(self._folders[key]) if key in self._folders else maildrop.copy()
+            for key, maildrop in self._maildrops.items()
+        )
+
+    def restore(self, stored: Iterable[Maildrop | Folders]) -> None:
+        """Puts mail of another world in the place of that of the same addresses."""
+        for one in stored:
+            if isinstance(one, Folders):
+                found = self._copied(one)
+                self._folders[found.inbox.address.casefold()], inbox = found, found.inbox
+                maildrops = [*found.maildrops]
+            else:
+                inbox = one.copy()
+                maildrops = [inbox]
+            self._maildrops[inbox.address.casefold()] = inbox
+            highest = max(maildrop.uidvalidity for maildrop in maildrops)
+            self._uidvalidity = max(self._uidvalidity, highest)
+
+    def _copied(self, folders: Folders) -> Folders:
+        return folders.copy(folders.inbox.copy(), self._next_uidvalidity)
 
     def full(self, owner: Person, size: int) -> bool:
-        """Whether `size` more bytes would exceed the quota of a maildrop."""
+        """Whether `size` more bytes would exceed the quota of an account."""
         quota = owner.quota
-        return quota is not None and self.maildrop(owner.address).size + size > quota
+        return quota is not None and self.size(owner.address) + size > quota
+
+    def size(self, address: str) -> int:
+        """Bytes of mail in all folders of an account."""
+        folders = self._folders.get(address.casefold())
+        return folders.size if folders is not None else self.maildrop(address).size
 
     def all_full(self, owners: list[Person], size: int) -> bool:
         """Whether that is so for the maildrops of all these people."""
@@ -192,13 +237,16 @@ class Mailstore:
         maildrop, uids = self.maildrop(address), {row.uid for row in rows}
         maildrop.remove(uids)
         if self.faults.reuse_uids and uids and not maildrop.rows:
-            maildrop.next_uid = 1
+            maildrop.next_uid = maildrop.recent_from = 1
             self.faults.on_reuse()
 
     def purge(self) -> None:
         """Empties all maildrops. Their unique ids go on counting."""
         for maildrop in self._maildrops.values():
             maildrop.clear()
+        for folders in self._folders.values():
+            for maildrop in folders.maildrops:
+                maildrop.clear()
 
     # ── delivery ─────────────────────────────────────────────────────────────
 
@@ -312,6 +360,7 @@ class Mailstore:
         oldest = list(islice(self._unowned, limit // 10 + 1))
         for key in oldest:
             del self._unowned[key]
+            self._folders.pop(key, None)
             self._first_uid = max(self._first_uid, self._maildrops.pop(key).next_uid)
         self._on_drop(
             f"catch_all: dropped {counted(len(oldest), 'maildrop')}, those that got no mail for "

@@ -14,7 +14,8 @@ class Person:
     """An account.
 
     `quota` is in bytes of mail. `login_delay` is in seconds between two POP3 logins; without it the
-    policy of the server holds. `contacts` maps bare JIDs to subscriptions: none, to, from or both.
+    policy of the server holds. `folders` are those of IMAP besides INBOX; without it, the usual
+    ones. `contacts` maps bare JIDs to subscriptions: none, to, from or both.
     """
 
     address: str
@@ -23,6 +24,7 @@ class Person:
     quota: int | None = None
     login_delay: int | None = None
     contacts: dict[str, Literal["none", "to", "from", "both"]] = field(default_factory=dict)
+    folders: tuple[str, ...] | None = None
 
 
 class People:

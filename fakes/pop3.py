@@ -16,12 +16,13 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server
+from fakes.history import Snapshot
 from fakes.maildrop import Row
 from fakes.mailstore import Mailstore
 from fakes.transcripts.mail import WORDS
@@ -53,6 +54,7 @@ BAD_ARGUMENT = Reply(False, "", "Bad argument")
 WRONG_STATE = Reply(False, "", "Not in this state")
 NO_SUCH_MESSAGE = Reply(False, "", "No such message")
 DELETED = Reply(False, "", "That message is marked as deleted")
+GONE = Reply(False, "", "That message was removed by another program")
 WRONG_CREDENTIALS = Reply(False, "AUTH", "Authentication failed")
 TLS_FIRST = Reply(False, "", "Say STLS first")
 IN_USE = Reply(False, "IN-USE", "Another session has this maildrop")
@@ -71,6 +73,8 @@ class Policy:
     # Refuse a mail with UTF-8 in its header to a client that has not sent UTF8 (RFC 6856 §5).
     # Real servers send it as it is.
     withhold_utf8: bool = False
+    # A message that RETR has sent is \Seen for IMAP, as on some real servers.
+    seen_by_retr: bool = False
     scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()
 
@@ -144,7 +148,7 @@ class Pop3(LineSession):
         self._utf8 = False
         # The maildrop at login time: message n is row n - 1. A mail that arrives during the session
         # is not among them.
-        self._rows: Sequence[Row] = ()
+        self._rows: Snapshot[Row] = Snapshot([])
         self._marked: set[int] = set()  # numbers of the messages marked as deleted
         self._left = (0, 0)  # number and size of the messages that are not marked
 
@@ -453,8 +457,11 @@ class Pop3(LineSession):
 
     def do_RETR(self, unit: Unit) -> None:
         _, row = self._message(unit)
+        self._check_there(row)
         self._check_utf8(row)
         self.note(uid=row.uid)
+        if self.policy.seen_by_retr:
+            self.store.maildrop(self.user).change([row.uid], ["\\Seen"], "+")
         # `OK._replace` takes three times as long, and a maildrop is fetched mail by mail.
         self._say(Reply(True, "", f"{row.size} octets"), "RFC 1939 §5", *row.stuffed())
 
@@ -464,6 +471,7 @@ class Pop3(LineSession):
             text = "Say: TOP, the number of a message, and of lines"
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §7")
         _, row = self._message(unit, number)
+        self._check_there(row)
         self._check_utf8(row)
         top = dot_stuff(_top(row.trace + row.served(), int(count)))
         self._say(OK._replace(text="The top of it"), "RFC 1939 §7", top)
@@ -508,6 +516,11 @@ class Pop3(LineSession):
         if at in self._marked:
             raise Refuse(DELETED, "RFC 1939 §5")
         return at, self._rows[at - 1]
+
+    def _check_there(self, row: Row) -> None:
+        """Raises Refuse if a session of IMAP has removed a message, which it may at any time."""
+        if self.store.maildrop(self.user).lacks(row, self._rows):
+            raise Refuse(GONE, "RFC 1939 §5")
 
     def _check_utf8(self, row: Row) -> None:
         withheld = self.policy.withhold_utf8 and "UTF8" not in self._off

@@ -4,6 +4,7 @@ world.mail.wait_for(subject="hello", to="bob@example.test")  # see fakes/arrival
 world.mail.inbox("alice@example.test")                      # the maildrop, as mails
 world.mail.deliver("alice@example.test", b"Subject: hi\\r\\n\\r\\n")
 world.mail.bounce(mail)                                     # a report to its sender
+world.mail.folder("alice@example.test", "Trash")            # as IMAP has it, with flags
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING
 from fakes.arrivals import Arrivals, counted
 from fakes.bridge import Bridge
 from fakes.dsn import DeliveryStatus
+from fakes.folders import Folders
 from fakes.mail import Envelope, Mail, Recipient, in_bytes
 from fakes.maildrop import Maildrop
 from fakes.mailstore import Mailstore
 from fakes.people import Person
+from fakes.world_folder import WorldFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,6 +142,45 @@ class WorldMail(Arrivals[Mail]):
         """
         return self._bridge.call(lambda: self._owned(address))
 
+    def folders(self, address: str) -> list[str]:
+        """The names of the folders of an account: INBOX first, then in order.
+
+        Raises LookupError like `inbox`.
+        """
+        return self._bridge.call(lambda: list(self._folders(address)))
+
+    def folder(self, address: str, name: str = "INBOX") -> WorldFolder:
+        """A folder, to look at and change what is in it.
+
+        Raises LookupError like `inbox`, or if the account has no such folder.
+        """
+
+        def find() -> Maildrop:
+            folders = self._folders(address)
+            found = folders.get(name)
+            if found is None:
+                raise LookupError(f"{address} has no folder {name!r}; it has {', '.join(folders)}")
+            return found
+
+        self._bridge.call(find)
+        return WorldFolder(name, find, self._bridge, self.store.now)
+
+    def subscribed(self, address: str) -> list[str]:
+        """The names of the folders to which an account is subscribed, in order."""
+        return self._bridge.call(lambda: sorted(self._folders(address).subscribed))
+
+    def idling(self, address: str, name: str = "INBOX") -> int:
+        """How many sessions of IMAP wait for news of a folder (IDLE). Raises LookupError."""
+
+        def count() -> int:
+            found = self._folders(address).find(name)
+            return sum(getattr(one, "is_idle", False) for one in found.followers)
+
+        return self._bridge.call(count)
+
+    def _folders(self, address: str) -> Folders:
+        return self.store.folders(self._owned(address).address)
+
     def _owned(self, address: str) -> Maildrop:
         """The one maildrop that an address reaches. Raises LookupError."""
         owners = self._owners(address)
@@ -215,6 +257,30 @@ class WorldMail(Arrivals[Mail]):
             return report
 
         return self._bridge.call(send)
+
+    def make_folder(self, address: str, name: str, use: str = "") -> WorldFolder:
+        """Makes a folder, and those that it is in. `use` is such as \\Trash (RFC 6154 §2).
+
+        Raises LookupError if that is not possible.
+        """
+        self._bridge.call(lambda: self._folders(address).create(name, use))
+        return self.folder(address, name)
+
+    def rename_folder(self, address: str, name: str, to: str) -> None:
+        """Renames a folder and all in it. Raises LookupError if that is not possible."""
+        self._bridge.call(lambda: self._folders(address).rename(name, to))
+
+    def delete_folder(self, address: str, name: str) -> None:
+        """Deletes a folder. Raises LookupError if that is not possible."""
+        self._bridge.call(lambda: self._folders(address).delete(name))
+
+    def subscribe(self, address: str, name: str) -> None:
+        """Subscribes to a folder. Raises LookupError if it does not exist."""
+        self._bridge.call(lambda: self._folders(address).subscribe(name))
+
+    def unsubscribe(self, address: str, name: str) -> None:
+        """Ends a subscription, if there is one."""
+        self._bridge.call(lambda: self._folders(address).unsubscribe(name))
 
     def append_to(self, path: Path) -> None:
         """Appends each message that SMTP accepts from now on to a text file (fakes/trap.py).

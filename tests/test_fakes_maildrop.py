@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Collection
 
 import pytest
 
@@ -98,3 +99,99 @@ def test_repr_says_how_many_mails_there_are() -> None:
     maildrop.append(b"", b"a", MAIL)
     assert repr(maildrop) == "<Maildrop alice@example.test 1 mail>"
     assert repr(maildrop.rows) == "[<Row 00000001 <Mail <> → : ''>>]"
+
+
+class Listener:
+    """A follower that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def on_arrival(self) -> None:
+        self.told.append("arrival")
+
+    def on_removal(self, uids: Collection[int]) -> None:
+        self.told.append(("removal", sorted(uids)))
+
+    def on_flags(self, uids: Collection[int], by: object) -> None:
+        self.told.append(("flags", list(uids), by))
+
+    def on_keywords(self) -> None:
+        self.told.append("keywords")
+
+    def on_end(self) -> None:
+        self.told.append("end")
+
+
+def with_mails(count: int) -> Maildrop:
+    maildrop = Maildrop("alice@example.test")
+    for number in range(count):
+        maildrop.append(b"", b"%d\r\n" % number, MAIL)
+    return maildrop
+
+
+def test_followers_are_told_of_each_change_once() -> None:
+    maildrop, listener = with_mails(3), Listener()
+    maildrop.follow(listener)
+    maildrop.append(b"", b"x\r\n", MAIL)
+    maildrop.add([(b"", b"x", MAIL, ["\\Seen"]), (b"", b"y", MAIL, ["Work"])])
+    maildrop.change([1, 2, 99], ["\\Seen"], "+", "a session")
+    maildrop.change([1], ["\\Seen"], "+", "a session")
+    maildrop.remove([2, 99])
+    maildrop.remove([2])
+    maildrop.clear()
+    maildrop.end()
+    maildrop.append(b"", b"x\r\n", MAIL)
+    assert listener.told == [
+        "arrival",
+        "keywords",
+        "arrival",
+        ("flags", [1, 2], "a session"),
+        ("removal", [2]),
+        ("removal", [1, 3, 4, 5, 6]),
+        "end",
+    ]
+
+
+@pytest.mark.parametrize("gone", [{1}, {2}, set(range(1, 90))])
+def test_a_follower_keeps_the_mails_that_it_has_seen(gone: set[int]) -> None:
+    maildrop, listener = with_mails(100), Listener()
+    maildrop.follow(listener)
+    seen, snapshot = maildrop.rows, list(maildrop.rows)
+    maildrop.remove(gone)
+    maildrop.append(b"", b"x\r\n", MAIL)
+    assert seen == snapshot
+    maildrop.unfollow(listener)
+    assert [row.uid for row in maildrop.rows] == [uid for uid in range(1, 102) if uid not in gone]
+
+
+def test_flags_belong_to_unique_ids_and_end_with_their_mails() -> None:
+    maildrop = with_mails(3)
+    assert (maildrop.unseen, maildrop.first_unseen()) == (3, 0)
+    assert maildrop.change([2], ["\\Seen"], "-") == []
+    maildrop.change([1, 3], ["\\SEEN"], "+")
+    assert [maildrop.flags(uid) for uid in (1, 2, 3)] == [["\\Seen"], [], ["\\Seen"]]
+    assert (maildrop.unseen, maildrop.first_unseen()) == (1, 1)
+    maildrop.remove([1])
+    assert (maildrop.unseen, set(maildrop.with_flag("\\Seen"))) == (1, {3})
+    maildrop.clear()
+    assert (maildrop.unseen, maildrop.first_unseen()) == (0, -1)
+
+
+def test_modification_numbers_rise_with_arrivals_and_changes() -> None:
+    maildrop = with_mails(2)
+    assert [maildrop.modseq_of(1), maildrop.modseq_of(2), maildrop.modseq] == [1, 2, 2]
+    maildrop.change([1], ["\\Seen"], "+")
+    maildrop.append(b"", b"x\r\n", MAIL)
+    assert [maildrop.modseq_of(uid) for uid in (1, 2, 3)] == [3, 2, 4]
+    assert maildrop.copy().modseq == 4
+
+
+def test_a_copy_has_the_flags_and_the_numbers() -> None:
+    maildrop = with_mails(2)
+    maildrop.uidvalidity, maildrop.recent_from = 5, 2
+    maildrop.change([1], ["Work"], "+")
+    copy = maildrop.copy()
+    maildrop.change([1], ["Work"], "-")
+    assert (copy.flags(1), copy.keywords, copy.uidvalidity) == (["Work"], ["Work"], 5)
+    assert (copy.recent_from, copy.next_uid) == (2, 3)

@@ -320,3 +320,42 @@ def test_repr_counts_maildrops_and_mails(store: Mailstore) -> None:
     assert repr(store) == "<Mailstore 0 maildrops, 0 mails>"
     store.accept(mail("all@example.test"))
     assert repr(store) == "<Mailstore 2 maildrops, 2 mails>"
+
+
+# ── folders ──────────────────────────────────────────────────────────────────
+
+
+def test_the_inbox_of_an_account_is_its_maildrop(store: Mailstore) -> None:
+    store.accept(mail(ALICE))
+    folders = store.folders(ALICE)
+    assert folders.inbox is store.maildrop(ALICE)
+    assert store.folders(ALICE.upper()) is folders
+    assert list(folders) == ["INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash"]
+    numbers = [folder.uidvalidity for folder in folders.maildrops]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_a_person_may_have_other_folders() -> None:
+    store = Mailstore(People([Person(ALICE, folders=("Work/Bills",))]))
+    assert list(store.folders(ALICE)) == ["INBOX", "Work", "Work/Bills"]
+
+
+def test_a_quota_counts_all_folders() -> None:
+    alice = Person(ALICE, quota=1000)
+    store = Mailstore(People([alice]))
+    store.folders(ALICE).find("Trash").append(b"", b"x" * 698 + b"\r\n", mail(ALICE))
+    assert store.size(ALICE) == 700
+    assert store.full(alice, 301) and not store.full(alice, 300)
+
+
+def test_folders_are_stored_and_restored(store: Mailstore) -> None:
+    store.accept(mail(ALICE, BOB))
+    store.folders(ALICE).find("Trash").append(b"", b"x\r\n", mail(ALICE))
+    other = Mailstore(store.people)
+    other.restore(store.stored())
+    assert len(other.folders(ALICE).find("Trash").rows) == 1
+    assert other.folders(ALICE).inbox is other.maildrop(ALICE)
+    before = {folder.uidvalidity for folder in other.folders(ALICE).maildrops}
+    assert other.folders(ALICE).create("new").uidvalidity not in before
+    store.purge()
+    assert store.size(ALICE) == 0 and other.size(ALICE) > 0

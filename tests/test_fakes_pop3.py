@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.history import Snapshot
 from fakes.maildrop import Row
 from fakes.pop3 import Pop3
 from fakes.transcripts.recorder import render
@@ -217,7 +218,8 @@ def test_an_empty_mail_and_one_that_begins_with_a_dot_are_complete() -> None:
     _, session = opened()
     session.receive(LOGIN)
     mail = session._rows[0].mail
-    session._rows = [Row(1, b"", b"", mail), Row(2, b"", b".first\r\n", mail)]
+    rows = [Row(1, b"", b"", mail), Row(2, b"", b".first\r\n", mail)]
+    session._rows = Snapshot(rows)
     assert ask(session, b"RETR 1\r\n") == b"+OK 0 octets\r\n.\r\n"
     assert ask(session, b"RETR 2\r\n") == b"+OK 8 octets\r\n..first\r\n.\r\n"
 
