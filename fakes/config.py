@@ -172,6 +172,8 @@ class Reader:
                             f"{address!r} is not an address",
                             remedy=f"write {key} = {_EXAMPLES[key]}",
                         )
+            if person.folders is not None:
+                self._check_folders(person.folders)
         for table, domains in (("mail", found.mail.domains), ("xmpp", found.xmpp.domains)):
             for domain in domains:
                 if not _DOMAIN.fullmatch(domain):
@@ -185,6 +187,17 @@ class Reader:
                 raise self.error(
                     "host.commands.run", "empty", remedy=f"write run = {_EXAMPLES['run']}"
                 )
+
+    def _check_folders(self, names: tuple[str, ...]) -> None:
+        from fakes.folders import FolderError, Folders
+        from fakes.maildrop import Maildrop
+
+        try:
+            Folders(Maildrop(""), names)
+        except FolderError as error:
+            raise self.error(
+                "person.folders", error.text, remedy='write folders = ["Work", "Work/Bills"]'
+            ) from None
 
     # ── tables ───────────────────────────────────────────────────────────────
 

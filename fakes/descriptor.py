@@ -54,7 +54,8 @@ class Server:
     that sets them, except `tls` and `off`, which the world sets. `words` and `cues` are what a
     transcript may write after `then:` and `cue:`, `secrets` are its kinds of secrets; each is
     called with the store and the text after the word. `login` is None for a server that a program
-    is not configured with, and then it has no table in `World.settings`.
+    is not configured with, and then it has no table in `World.settings`. Only worlds that name a
+    server which is `on_request`, or one of its ports, have it.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Server:
     secrets: Mapping[str, Callable[[Any, str], bytes]] = field(default_factory=dict)
     # (store, the program's person, the world's `program`) → the login in a settings file.
     login: Callable[[Any, Person, str], dict[str, str]] | None = _mail_login
-    by_name: bool = False  # only worlds that name it in `servers`, or one of its ports, have it
+    on_request: bool = False
 
     @property
     def switches(self) -> list[str]:
@@ -102,10 +103,10 @@ class Server:
 
 
 class _Deferred:
-    """A server of which no more is known so far than which worlds have it, and its table there."""
+    """A server of which only that is known so far which decides whether a world needs it."""
 
-    def __init__(self, name: str, module: str, table: str, by_name: bool) -> None:
-        self.name, self.table, self.by_name = name, table, by_name
+    def __init__(self, name: str, module: str, table: str, on_request: bool) -> None:
+        self.name, self.table, self.on_request = name, table, on_request
         self._module = module
 
     def __repr__(self) -> str:
@@ -114,14 +115,14 @@ class _Deferred:
     @cached_property
     def _server(self) -> Server:
         server: Server = importlib.import_module(self._module).SERVER
-        known = (self.name, self.table, self.by_name)
-        assert (server.name, server.table, server.by_name) == known, self._module
+        known = (self.name, self.table, self.on_request)
+        assert (server.name, server.table, server.on_request) == known, self._module
         return server
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
 
 
-def deferred(name: str, module: str, *, table: str = "", by_name: bool = False) -> Server:
+def deferred(name: str, module: str, *, table: str = "", on_request: bool = False) -> Server:
     """Returns the server that is SERVER in a module, which is imported when it is first needed."""
-    return cast(Server, _Deferred(name, module, table, by_name))
+    return cast(Server, _Deferred(name, module, table, on_request))

@@ -106,6 +106,41 @@ def _uidl_reused(world: Stage, met: Met) -> None:
     world.mail.store.faults.on_reuse = met
 
 
+def _uidvalidity_changes(world: Stage, met: Met) -> None:
+    """The INBOX of the program is restored from a backup: its unique ids mean nothing any more."""
+
+    def restore() -> None:
+        world.mail.folder(world.program.address).uidvalidity += 1000
+        world.mail.maildrop(world.program.address).end()
+        met()
+
+    world.clock.at(STRIKES_AT, restore)
+
+
+def _expunged_elsewhere(world: Stage, met: Met) -> None:
+    """Another program removes the oldest mail in the INBOX of the program."""
+
+    def remove() -> None:
+        inbox = world.mail.folder(world.program.address)
+        for mail in inbox.mails[:1]:
+            inbox.remove(mail.uid)
+            met()
+
+    world.clock.at(STRIKES_AT, remove)
+
+
+def _bye_in_idle(world: Stage, met: Met) -> None:
+    """The server ends each session that waits for news of the program's INBOX."""
+
+    def end() -> None:
+        for follower in world.mail.maildrop(world.program.address).followers:
+            if getattr(follower, "is_idle", False):
+                follower.on_end()
+                met()
+
+    world.clock.at(STRIKES_AT, end)
+
+
 def _clock_jump(world: Stage, met: Met) -> None:
     """The program's wall clock is set forward by an hour in the middle of the play."""
 
@@ -203,6 +238,9 @@ DRILLS: dict[str, str | Drill] = {
     "pop-in-use": Drill("pop-in-use", _in_use, ("pop3",)),
     "pop-long-line": Drill("pop-long-line", _long_line, ("pop3",)),
     "pop-uidl-reused": Drill("pop-uidl-reused", _uidl_reused, ("pop3",)),
+    "imap-uidvalidity-changes": Drill("imap-uidvalidity-changes", _uidvalidity_changes, ("imap",)),
+    "imap-expunged-elsewhere": Drill("imap-expunged-elsewhere", _expunged_elsewhere, ("imap",)),
+    "imap-bye-in-idle": Drill("imap-bye-in-idle", _bye_in_idle, ("imap",)),
     "duplicate-delivery": Drill("duplicate-delivery", _duplicate_delivery, ("pop3",)),
     "poison-mail": Drill("poison-mail", _poison_mail, ("pop3",)),
     "http-redirect": Drill("http-redirect", _http_redirect, ("webhook",)),

@@ -15,9 +15,11 @@ from fakes.faults import Drill, Fault, parse
 SERVERS: tuple[Server, ...] = (
     deferred("smtp", "fakes.smtp", table="mail"),
     deferred("pop3", "fakes.pop3", table="mail"),
+    # Not in every world: most need one way to read mail, and POP3 costs less.
+    deferred("imap", "fakes.imap.server", table="imap", on_request=True),
     deferred("toc", "fakes.toc.server", table="toc"),
     deferred("xmpp", "fakes.xmpp.server", table="xmpp"),
-    deferred("webhook", "fakes.webhook", table="webhook", by_name=True),
+    deferred("webhook", "fakes.webhook", table="webhook", on_request=True),
 )
 
 

@@ -239,5 +239,5 @@ SERVER = Server(
     words={"requests": lambda store, text: str(len(store.all))},
     secrets={"credentials": lambda store, scheme: b"secret"},
     login=None,
-    by_name=True,
+    on_request=True,
 )

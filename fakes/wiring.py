@@ -28,8 +28,10 @@ class Wiring:
         if ports:
             self._check_ports(every)
         names = config.servers
-        by_default = [server for server in every if ports or not server.by_name]
-        chosen = [one for one in every if one.name in names] if names is not None else by_default
+        if names is None:
+            chosen = [server for server in every if ports or not server.on_request]
+        else:
+            chosen = [server for server in every if server.name in names]
         if ports:
             wanted = set(ports)
             chosen = [one for one in chosen if wanted & {port.name for port in one.ports}]

@@ -560,20 +560,23 @@ class Parser:
         mentioned = {character for word in _words(self.module) for character in word}
         marks = [c for c in CHARACTERS if c in mentioned or self.kind]
         forms: tuple[str, ...] = ("{}", "{}a ", "a{}")
-        if self.kind == "Mail":  # it has many prefixes, and each attack takes long
+        if self.kind in ("Mail", "Source"):  # it has many prefixes, and each attack takes long
             forms = ("{}", "{}a ") if THOROUGH else ("{}",)
         shapes = (form.format(mark) for mark in marks for form in forms)
         units = list(dict.fromkeys([*PLAIN, *shapes, *words]))
         prefixes: tuple[str, ...] = ("",)
         if self.kind == "feed":
             prefixes = ("", STREAM, f"{STREAM}<a>", f"{STREAM}<a b='", f"{STREAM}<!--")
-        if self.kind == "Mail":
+        if self.kind == "Arguments":
+            prefixes = ("", " ", " (", ' ""', " a ", " 1 ", " 1 (", " BODY[HEADER.FIELDS (")
+        if self.kind in ("Mail", "Source"):
             prefixes = (
                 *("", "\r\n", *(f"{name}: " for name in FIELDS)),
                 "Content-Type: text/html\r\n\r\n",
                 f"{REPORT}message/delivery-status\r\n\r\nFinal-Recipient: ",
                 f"{REPORT}text/rfc822-headers\r\n\r\nMessage-ID: ",
                 f"{REPORT}message/rfc822\r\n\r\n",
+                "Content-Type: multipart/mixed; boundary=x\r\n\r\n",
                 "X-Failed-Recipients: a@b.c\r\nReturn-Path: <>\r\n\r\nmessage-id:<a@",
             )
         enough = 0.003 if self.kind else 0.001 if "._" in self.name else 0.0015
@@ -642,7 +645,8 @@ def _reads_when_made(value: type, module: types.ModuleType) -> bool:
 
 def _readers_of_values(found: Iterable[types.ModuleType]) -> Iterator[Parser]:
     """Yields what reads a mail or a stanza that was parsed already."""
-    for kind, make in (("Mail", _mail), ("Element", _element)):
+    makes = (("Mail", _mail), ("Element", _element), ("Source", _source), ("Arguments", _arguments))
+    for kind, make in makes:
         for package in PACKAGES:
             own = [item for module in found for item in _own(module)]
             own = [item for item in own if item[1].__module__.partition(".")[0] == package]
@@ -686,6 +690,14 @@ def _mail(package: str, text: str) -> Any:
         module = importlib.import_module("fakes.mail")
         return module.Mail(raw, module.Envelope("a@b.c", ()))
     return importlib.import_module("comms.read").read(raw)
+
+
+def _source(package: str, text: str) -> Any:
+    return importlib.import_module("fakes.imap.source").Source(text.encode("utf-8", "replace"))
+
+
+def _arguments(package: str, text: str) -> Any:
+    return importlib.import_module("fakes.imap.grammar").Arguments(text.encode() + b"\r\n")
 
 
 def _element(package: str, text: str) -> Any:

@@ -228,6 +228,10 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
         ),
         ({"person": [{"address": "a@b.c> x"}]}, "person.address: 'a@b.c> x' is not an address"),
         (
+            {"person": [{"address": "a@b.c", "folders": ["a//b"]}]},
+            'person.folders: A part of the name is empty; write folders = ["Work", "Work/Bills"]',
+        ),
+        (
             {"person": [{"address": "a@b.c", "aliases": ["sales"]}]},
             "person.aliases: 'sales' is not",
         ),

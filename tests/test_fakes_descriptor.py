@@ -32,7 +32,10 @@ def test_a_server_can_use_tls_if_its_policy_has_the_switch() -> None:
     assert replace(linechat.SERVER, policy=Policy).secure
     assert not linechat.SERVER.secure
     secure = {server.name: server.secure for server in SERVERS}
-    assert secure == {"smtp": True, "pop3": True, "toc": False, "xmpp": True, "webhook": False}
+    assert secure == {
+        **dict.fromkeys(("smtp", "pop3", "imap", "xmpp"), True),
+        **dict.fromkeys(("toc", "webhook"), False),
+    }
 
 
 def test_a_policy_takes_its_own_switches_and_ignores_the_others() -> None:

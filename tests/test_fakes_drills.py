@@ -8,6 +8,7 @@ from fakes.drills import DRILLS
 from fakes.faults import Drill, FaultError
 from fakes.servers import SERVERS, read_faults
 from fakes.world import World
+from tests.imap_raw import ALICE, MAIL, Raw, imap_world
 
 
 @pytest.mark.parametrize("name", DRILLS)
@@ -54,4 +55,39 @@ def test_a_mail_is_delivered_twice_to_the_program_only() -> None:
         world.mail.deliver(address, b"Subject: hi\r\n\r\n")
     assert len(world.mail.inbox("alice@example.test")) == 2, "alice is the program"
     assert len(world.mail.inbox("bob@example.test")) == 1
+    assert world.faults.unmet() == []
+
+
+def strike(world: World) -> None:
+    """Lets the time come at which a drill strikes."""
+    world.clock.until(60)
+    for _ in world.clock.every(30):
+        pass
+
+
+def test_a_restored_inbox_has_another_uidvalidity_and_ends_its_sessions() -> None:
+    world = imap_world(fault=["imap-uidvalidity-changes"])
+    client = Raw(world, select="INBOX")
+    before = world.mail.folder(ALICE).uidvalidity
+    strike(world)
+    assert world.mail.folder(ALICE).uidvalidity > before
+    assert client.ask("NOOP").startswith("* BYE ") and world.faults.unmet() == []
+
+
+def test_another_program_removes_the_oldest_mail() -> None:
+    world = imap_world(fault=["imap-expunged-elsewhere"])
+    for _ in range(2):
+        world.mail.deliver(ALICE, MAIL)
+    client = Raw(world, select="INBOX")
+    strike(world)
+    assert client.lines("NOOP") == ["* 1 EXPUNGE", "* 1 RECENT", "t OK"]
+    assert world.faults.unmet() == []
+
+
+def test_the_server_ends_a_session_that_waits() -> None:
+    world = imap_world(fault=["imap-bye-in-idle"])
+    client, other = Raw(world, select="INBOX"), Raw(world, 2, select="INBOX")
+    client.ask("IDLE")
+    strike(world)
+    assert client.news()[0].startswith("* BYE ") and other.status("NOOP") == "OK"
     assert world.faults.unmet() == []

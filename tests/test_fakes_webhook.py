@@ -233,4 +233,4 @@ def test_any_bytes_raise_nothing(pieces: list[bytes]) -> None:
 def test_it_remembers_as_many_requests_as_the_world_says() -> None:
     with World({**ALONE, "keep": {"arrivals": 0}}) as world:
         assert send(world) == 200 and list(world.webhook.all) == []
-    assert isinstance(world.webhook, Webhook) and SERVER.by_name
+    assert isinstance(world.webhook, Webhook) and SERVER.on_request

@@ -385,9 +385,10 @@ def _feed(session: Session, begin: bytes, raw: bytes) -> str:
     return f"{'closed' if session.closed else 'open'}, last answer: {last}"
 
 
-def _fake(protocol: str, begin: bytes = b"") -> Callable[[bytes], str]:
+def _fake(protocol: str, begin: bytes = b"", **config: object) -> Callable[[bytes], str]:
     def feed(raw: bytes) -> str:
-        world = World({"servers": [protocol], "person": [{"address": "romeo@example.test"}]})
+        person = {"address": "romeo@example.test"}
+        world = World({"servers": [protocol], "person": [person], **config})
         return _feed(world.core(protocol), begin, raw)
 
     return feed
@@ -438,6 +439,24 @@ FAKES = {
     "POP3 fake": Door(
         _fake("pop3", b"USER romeo@example.test\r\nPASS secret\r\n"),
         _COMMANDS | {"LIST": Input(b"", b"LIST\r\n"), "CAPA": Input(b"", b"CAPA\r\n")},
+    ),
+    "IMAP fake": Door(
+        _fake(
+            "imap",
+            b"a LOGIN romeo secret\r\nb APPEND INBOX {2+}\r\nhi\r\nc SELECT INBOX\r\n",
+            imap={"bad_commands": 0},
+        ),
+        _COMMANDS
+        | {
+            "NOOP with a tag": Input(b"", b"a NOOP\r\n"),
+            "literals": Input(b"a LIST (", b"{0+}\r\n ", b"\r\n"),
+            "literals of LOGIN": Input(b"a LOGIN ", b"{0+}\r\n ", b"\r\n"),
+            "APPEND": Input(b"", b"a APPEND INBOX {9+}\r\nSubject: \r\n"),
+            "STORE": Input(b"", b"a STORE 1 FLAGS (\\Seen)\r\na STORE 1 FLAGS ()\r\n"),
+            "COPY": Input(b"", b"a COPY 1 Trash\r\n"),
+            "SEARCH": Input(b"", b"a SEARCH NOT SEEN\r\n"),
+            "mailboxes": Input(b"", b"a CREATE a/a/a\r\na DELETE a/a\r\n"),
+        },
     ),
     "XMPP fake": Door(
         _fake("xmpp", login("romeo")),

@@ -1,0 +1,57 @@
+"""How the IMAP server is configured, and what it can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fakes import sasl
+
+# Capability → the commands that exist only with it, in the order in which CAPABILITY lists them.
+# All other commands always exist.
+BRINGS: dict[str, tuple[str, ...]] = {
+    "SASL-IR": (),  # RFC 4959
+    "ID": ("ID",),  # RFC 2971
+    "ENABLE": ("ENABLE",),  # RFC 5161
+    "IDLE": ("IDLE",),  # RFC 2177
+    "LITERAL+": (),  # RFC 7888
+    "STARTTLS": ("STARTTLS",),
+    "NAMESPACE": ("NAMESPACE",),  # RFC 2342
+    "UIDPLUS": ("UID_EXPUNGE",),  # RFC 4315
+    "UNSELECT": ("UNSELECT",),  # RFC 3691
+    "CHILDREN": (),  # RFC 3348
+    "MOVE": ("MOVE", "UID_MOVE"),  # RFC 6851
+    "SPECIAL-USE": (),  # RFC 6154
+    "CREATE-SPECIAL-USE": (),
+    "LIST-EXTENDED": (),  # RFC 5258
+    "ESEARCH": (),  # RFC 4731
+    "SORT": ("SORT", "UID_SORT"),  # RFC 5256
+    "THREAD=ORDEREDSUBJECT": (),
+    "THREAD=REFERENCES": (),
+    "CONDSTORE": (),  # RFC 7162
+    "QUOTA": ("GETQUOTA", "GETQUOTAROOT", "SETQUOTA"),  # RFC 9208
+    "QUOTA=RES-STORAGE": (),
+    "STATUS=SIZE": (),  # RFC 8438
+    "UTF8=ACCEPT": (),  # RFC 6855
+}
+BEFORE_LOGIN = ("SASL-IR", "ID", "ENABLE", "IDLE", "LITERAL+", "STARTTLS")
+# Strongest first. In clear, only those are allowed where TLS is required that do not send the
+# password.
+MECHANISMS = (*sasl.SCRAM, *sasl.MECHANISMS)
+CLEAR = frozenset({"PLAIN", "LOGIN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How this server is configured. `off` names capabilities that it does not have."""
+
+    tls: Literal["off", "optional", "required"] = "off"  # STARTTLS; required: before any login
+    size: int = 52_428_800  # bytes of a message that APPEND brings
+    # Failed commands in a row, the last of which ends the connection; 0: any number.
+    bad_commands: int = 20
+    preauth: str = ""  # the address of an account that is logged in from the start (PREAUTH)
+    literal_minus: bool = False  # LITERAL- instead of LITERAL+ (RFC 7888 §5)
+    # Accept UTF-8 in the header of a message from a client that has not enabled UTF8=ACCEPT, as
+    # real servers do. RFC 6855 §4 demands that it is refused.
+    lenient_utf8: bool = False
+    off: frozenset[str] = frozenset()

@@ -1,0 +1,20 @@
+"""What the world needs to know of the IMAP server: ports, policy, words of transcripts."""
+
+from __future__ import annotations
+
+from fakes.descriptor import Port, Server
+from fakes.imap.policy import Policy
+from fakes.imap.session import Imap
+from fakes.transcripts.mail import WORDS
+
+SERVER = Server(
+    name="imap",
+    session=Imap,
+    ports=(Port("imap", 1143), Port("imaps", 1993, tls=True)),
+    make=lambda core, runtime, mail, policy: core(runtime, mail.store, policy),
+    store="mail",
+    policy=Policy,
+    table="imap",
+    words=WORDS,
+    on_request=True,
+)

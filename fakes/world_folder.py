@@ -1,0 +1,147 @@
+"""One folder of an account, as a test sees it. `world.mail.folder(address, "Work")` is this.
+
+    work = world.mail.make_folder("alice@example.test", "Work")
+    uid = work.deliver(b"Subject: hi\r\n\r\n", flags=["\\Seen"])
+    work.flag(uid, "\\Flagged")
+    assert work.mails[0].flags == ["\\Seen", "\\Flagged"]
+    work.remove(uid)
+
+Sessions of IMAP that have the folder selected are told of each change, as they are of those that
+other sessions make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import TYPE_CHECKING
+
+from fakes.arrivals import counted
+from fakes.bridge import Bridge
+from fakes.mail import Envelope, Mail, in_bytes
+from fakes.maildrop import Maildrop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class StoredMail:
+    """A mail in a folder: its unique id, its bytes, its flags without \\\\Recent, its date.
+
+    `at` is in seconds since the epoch: the internal date of RFC 3501 §2.3.3. `mail` has the subject
+    and the text.
+    """
+
+    uid: int
+    raw: bytes
+    flags: list[str]
+    at: float
+    mail: Mail
+
+    def __repr__(self) -> str:
+        return f"<StoredMail {self.uid} {' '.join(self.flags)} {self.mail!r}>"
+
+
+class WorldFolder:
+    """A folder. All methods may be called from any thread."""
+
+    def __init__(
+        self, name: str, find: Callable[[], Maildrop], bridge: Bridge, now: Callable[[], float]
+    ) -> None:
+        """`find` returns the folder of that name, or raises LookupError."""
+        self.name = name
+        self._find, self._bridge, self._now = find, bridge, now
+
+    def __repr__(self) -> str:
+        return f"<WorldFolder {self.name} {counted(len(self), 'mail')}>"
+
+    # ── looking ──────────────────────────────────────────────────────────────
+
+    def __len__(self) -> int:
+        return self._bridge.call(lambda: len(self._find().rows))
+
+    def __iter__(self) -> Iterator[StoredMail]:
+        return iter(self.mails)
+
+    @property
+    def mails(self) -> list[StoredMail]:
+        """The mails that there are now, oldest first."""
+
+        def read() -> list[StoredMail]:
+            folder = self._find()
+            return [
+                StoredMail(row.uid, row.raw, folder.flags(row.uid), row.mail.at, row.mail)
+                for row in folder.rows
+            ]
+
+        return self._bridge.call(read)
+
+    @property
+    def flags(self) -> dict[int, list[str]]:
+        """The flags of each mail, by its unique id."""
+        return {one.uid: one.flags for one in self.mails}
+
+    @property
+    def uidvalidity(self) -> int:
+        """The number that says whether the unique ids are still the same."""
+        return self._bridge.call(lambda: self._find().uidvalidity)
+
+    @uidvalidity.setter
+    def uidvalidity(self, number: int) -> None:
+        # As after a restore: clients see it when they select the folder again.
+        self._bridge.call(lambda: setattr(self._find(), "uidvalidity", number))
+
+    # ── changing ─────────────────────────────────────────────────────────────
+
+    def deliver(
+        self,
+        message: bytes | EmailMessage,
+        flags: Collection[str] = (),
+        at: float | None = None,
+    ) -> int:
+        """Puts a message into the folder and returns its unique id.
+
+        It gets no trace lines, and is not among `world.mail.messages`. `at` is in seconds since the
+        epoch, now by default.
+        """
+        raw = message if isinstance(message, bytes) else in_bytes(message)
+
+        def put() -> int:
+            mail = Mail(raw, Envelope("", ()), self._now() if at is None else at)
+            (uid,) = self._find().add([(b"", raw, mail, flags)])
+            return uid
+
+        return self._bridge.call(put)
+
+    def flag(self, uid: int, *flags: str) -> None:
+        """Adds flags to a mail. Raises LookupError if it is not there."""
+        self._change(uid, flags, "+")
+
+    def unflag(self, uid: int, *flags: str) -> None:
+        """Removes flags of a mail. Raises LookupError if it is not there."""
+        self._change(uid, flags, "-")
+
+    def _change(self, uid: int, flags: Collection[str], mode: str) -> None:
+        def change() -> None:
+            folder = self._find()
+            self._check(folder, uid)
+            folder.change([uid], flags, mode)
+
+        self._bridge.call(change)
+
+    def remove(self, uid: int) -> None:
+        """Removes a mail, as another session might. Raises LookupError if it is not there."""
+
+        def remove() -> None:
+            folder = self._find()
+            self._check(folder, uid)
+            folder.remove([uid])
+
+        self._bridge.call(remove)
+
+    def _check(self, folder: Maildrop, uid: int) -> None:
+        if folder.find(uid) is None:
+            uids = ", ".join(str(row.uid) for row in folder.rows)
+            raise LookupError(f"{self.name} has no mail with the uid {uid}; it has: {uids or '-'}")
