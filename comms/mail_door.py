@@ -1,6 +1,6 @@
 """Commands that arrive by mail, and the receipts that go back.
 
-    rules = MailRules(pop3, smtp, "cly6ruct1yit2d@yourco.test", ("jeremy@yourco.test",))
+    rules = MailRules(mailbox, smtp, "cly6ruct1yit2d@yourco.test", ("jeremy@yourco.test",))
     door = MailDoor(rules, commands, clock, host)
     door.collect()                      # stores the commands; keeps, logs and deletes other mail
     commands.perform(door.report)       # puts the receipts into the outbox
@@ -26,9 +26,8 @@ from comms.compose import Message
 from comms.errors import SettingsError, StateError
 from comms.host import Host, OutcomeLike
 from comms.ledger import keys, message_id_key
-from comms.mailbox import Incoming, incoming
+from comms.mailbox import Incoming, incoming, open_mailbox
 from comms.outbox import Outbox
-from comms.pop3 import Mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read
 from comms.settings import Server
@@ -42,7 +41,7 @@ READING = 5.0  # seconds of computing that a mail may cost
 class MailRules:
     """Where commands arrive, who may send them, and where receipts come from."""
 
-    pop3: Server
+    mailbox: Server  # POP3 or IMAP
     smtp: Server
     inbox: str  # the secret address; mail to any other address is not a command
     admins: tuple[str, ...]
@@ -97,9 +96,9 @@ class MailDoor:
 
         Returns how many mails there were.
         """
-        server = self._rules.pop3
-        place = f"{server.user}@{server.host}"
-        with Mailbox(server, self._clock) as mailbox:
+        server = self._rules.mailbox
+        place = server.account
+        with open_mailbox(server, self._clock, self._host) as mailbox:
             count, _ = mailbox.count()
             if count:
                 self._host.say(f"{count} mails arrived.")
@@ -221,7 +220,7 @@ class MailDoor:
 def _default_sender(rules: MailRules) -> str:
     """The account's address, or robot@DOMAIN if that is the secret inbox."""
     domain = rules.inbox.rpartition("@")[2]
-    user = rules.smtp.user or rules.pop3.user or "robot"
+    user = rules.smtp.user or rules.mailbox.user or "robot"
     address = user if "@" in user else f"{user}@{domain}"
     return f"robot@{domain}" if same_address(rules.inbox, address) else address
 

@@ -1,6 +1,6 @@
 """Taking mail out of a mailbox without losing or repeating any, whatever the protocol.
 
-    with Mailbox(server, clock) as mailbox:                              # comms.pop3
+    with open_mailbox(server, clock, host) as mailbox:      # of comms.pop3 or comms.imap
         for mail in incoming(mailbox, attempts, "ops@mail.test", limit=1_000_000, host=host):
             ...                                                          # store it
 
@@ -17,13 +17,18 @@ not the fault of a mail, and does not count as one.
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
+from comms.clock import Clock
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
+
+if TYPE_CHECKING:
+    from comms.settings import Server
 
 _CRASHED = "the program has crashed on it"
 MAX_ATTEMPTS = 3  # after this many crashes on a mail, it should be kept without being read
@@ -43,13 +48,29 @@ class Entry:
 
 
 class Mailbox(Protocol):
-    """What `incoming` needs: sizes before contents, and deletions that can be committed."""
+    """What a program can do with its mailbox, whatever the protocol: it cannot tell which it is.
+
+    It is a context manager. The marked mails are removed when the block ends, even with an
+    exception, unless the session is out of step.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None: ...
 
     def entries(self) -> list[Entry]:
         """Returns all mails, oldest first."""
 
     def count(self) -> tuple[int, int]:
         """Returns the number of mails and their size in bytes."""
+
+    def unseen(self) -> int:
+        """Returns how many mails nobody has read: all of them, if the server does not know."""
 
     def header(self, entry: Entry) -> bytes:
         """Returns the header of a mail and the empty line after it."""
@@ -62,6 +83,23 @@ class Mailbox(Protocol):
 
     def commit(self) -> None:
         """Removes the marked mails now. Entries that were read before are then invalid."""
+
+    def close(self) -> None:
+        """Ends the session, as the end of a block does."""
+
+
+def open_mailbox(server: Server, clock: Clock, host: Host) -> Mailbox:
+    """Opens the mailbox of a [pop3] or [imap] server. Raises Unreachable, Refused, TryLater.
+
+    What an IMAP server wants its user to read is logged.
+    """
+    from comms import imap, pop3  # both need this module
+
+    if server.protocol == "imap":
+        return imap.Mailbox(
+            server, clock, lambda text: host.log("mailbox-alert", "warning", text=text)
+        )
+    return pop3.Mailbox(server, clock)
 
 
 class Attempts(Protocol):

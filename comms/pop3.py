@@ -265,6 +265,10 @@ class Mailbox:
             raise self._lost(_OddNumber(f"not a reply to STAT: {reply[:100]!r}"))
         return found[0], found[1]
 
+    def unseen(self) -> int:
+        """Returns the number of mails: POP3 does not know which of them were read."""
+        return self.count()[0]
+
     def close(self) -> None:
         """Ends the session: by QUIT, which removes the marked mails, or by cutting the connection.
 

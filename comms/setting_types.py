@@ -20,7 +20,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from comms import addresses
 from comms.compose import Message
@@ -146,6 +146,8 @@ def _host_and_port(value: str) -> str:
 
 NonEmpty = Annotated[T, Check(_empty)]  # a text with more than spaces, a list or a table
 Line = Annotated[str, Check(_line)]
+MailProtocol = Literal["pop3", "imap"] | None  # of a mailbox; None for the one with a table
+FolderName = Annotated[str, Check(_empty, '"Work"'), Check(_line)]  # of a mailbox
 HostName = Annotated[str, Check(_host_name, '"mail.example.org"')]
 HostAndPort = Annotated[str, Check(_host_and_port, '"127.0.0.1:80"')]
 Word = Annotated[str, Check(_word)]

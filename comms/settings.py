@@ -37,6 +37,7 @@ from comms.secrecy import masked
 from comms.setting_types import (
     Certificates,
     Check,
+    FolderName,
     HostName,
     JabberLogin,
     Line,
@@ -50,6 +51,7 @@ from comms.suggest import did_you_mean
 from comms.words import one_line
 
 T = TypeVar("T")
+INBOX = "INBOX"  # in any case of letters (RFC 3501 §5.1)
 PLAIN = 5  # characters of a value that is too short for a password, such as a port
 WORD = 200  # characters of a word in an error; the rest of it is not shown
 
@@ -57,14 +59,17 @@ WORD = 200  # characters of a word in an error; the rest of it is not shown
 PORTS: dict[str, dict[str, int]] = {
     "smtp": {"none": 25, "starttls": 587, "implicit": 465},
     "pop3": {"none": 110, "starttls": 110, "implicit": 995},
+    "imap": {"none": 143, "starttls": 143, "implicit": 993},
     "xmpp": {"none": 5222, "starttls": 5222, "implicit": 5223},
     "toc": {"none": 9898},
 }
+MAILBOXES = ("pop3", "imap")  # the protocols over which a program can read its mail
 TOC_PASSWORD = 400  # characters; each takes two bytes of a command of at most 2,041
 # Protocol → the ways to log in that the settings may name. `auto` is the strongest on offer.
 AUTH: dict[str, tuple[str, ...]] = {
     "smtp": ("auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"),
     "pop3": ("auto", "user", "apop", "plain"),
+    "imap": ("auto", "plain", "login", "cram-md5"),
     "xmpp": ("auto", "scram-sha-256", "scram-sha-1", "plain"),
     "toc": ("auto",),
 }
@@ -81,6 +86,7 @@ _SERVER_KEYS: dict[str, Any] = {
     "timeout": Timeout,
 }
 _PROTOCOL_KEYS: dict[str, dict[str, Any]] = {
+    "imap": {"folder": FolderName, "trash": FolderName},
     "xmpp": {"jid": JabberLogin},
     "toc": {"screen_name": ScreenName},
 }
@@ -105,6 +111,14 @@ class Server:
     timeout: float = 30.0
     jid: str = ""
     screen_name: str = ""
+    folder: str = INBOX  # of IMAP: where mail is read,
+    trash: str = ""  # and where it is moved to; "" removes it
+
+    @property
+    def account(self) -> str:
+        """What distinguishes this mailbox from others in what a program remembers of its mails."""
+        folder = "" if self.folder.upper() == INBOX else f"/{self.folder}"
+        return f"{self.user}@{self.host}{folder}"
 
     def masked(self, text: str) -> str:
         """Returns a text about this server without any form of the password."""
@@ -142,6 +156,20 @@ class Settings:
         server = Server(protocol, **values)
         self._check_login(server)
         return server
+
+    def mailbox(self, scenario: str, chosen: str | None = None) -> Server:
+        """Returns the server whose mailbox a program reads: [pop3] or [imap]. Raises SettingsError.
+
+        `chosen` is the program's setting `mailbox`; without it, there must be only one of them.
+        """
+        there = [name for name in MAILBOXES if name in self.tables]
+        if not chosen and len(there) > 1:
+            raise self._error(
+                f"scenario.{scenario}.mailbox",
+                'missing key, and there are both [pop3] and [imap]; write mailbox = "imap", '
+                'or "pop3"',
+            )
+        return self.server(chosen or next(iter(there), MAILBOXES[0]))
 
     def table(self, scenario: str, kind: type[T]) -> T:
         """Returns [scenario.NAME] as an instance of the dataclass `kind`. Raises SettingsError.
@@ -226,7 +254,11 @@ class Settings:
     # ── checks ───────────────────────────────────────────────────────────────
 
     def _check_login(self, server: Server) -> None:
-        """Checks what a chat network wants of an account. Raises SettingsError."""
+        """Checks what a network wants of an account. Raises SettingsError."""
+        if server.trash.upper() == server.folder.upper():
+            raise self._error(
+                "imap.trash", 'mail would be moved to where it is; write trash = "Trash"'
+            )
         if server.protocol == "xmpp" and not server.jid:
             text = server.user if "@" in server.user else f"{server.user}@{server.host}"
             with self._naming_the_file():

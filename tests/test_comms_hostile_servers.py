@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from comms import pop3, smtp
+from comms import imap, pop3, smtp
 from comms.clock import RealClock
 from comms.errors import CommsError, OddReply, Unreachable
 from comms.link import ANSWER, Link
@@ -78,6 +78,10 @@ def in_pop3(port: int, clock: RealClock, timeout: float) -> object:
     return pop3.Mailbox(server("pop3", port, timeout), clock)
 
 
+def in_imap(port: int, clock: RealClock, timeout: float) -> object:
+    return imap.Mailbox(server("imap", port, timeout), clock)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "first", "again"),
@@ -90,6 +94,11 @@ def in_pop3(port: int, clock: RealClock, timeout: float) -> object:
         (in_pop3, b"", b"x"),
         (in_pop3, b"+OK\r\n+OK\r\n", b"STLS\r\n"),
         (in_pop3, b"+OK", b" "),
+        (in_imap, b"", b"x"),
+        (in_imap, b"* OK\r\n", b"* OK [ALERT] x\r\n"),
+        (in_imap, b"* OK\r\n", b"+ \r\n"),
+        (in_imap, b"* OK\r\n", b"* 1 FETCH (UID {1}\r\n1)\r\n"),
+        (in_imap, b"* OK\r\n* CAPABILITY ", b"X "),
     ],
 )
 def test_a_flood_ends_after_the_limit_of_an_answer(
@@ -116,6 +125,8 @@ def test_a_flood_ends_after_the_limit_of_an_answer(
         (in_smtp, b"220 hello\r\n", b"250-X\r\n"),
         (in_pop3, b"", b"+"),
         (in_pop3, b"+OK\r\n+OK\r\n", b"X\r\n"),
+        (in_imap, b"", b"*"),
+        (in_imap, b"* OK\r\n", b"* 1 EXISTS\r\n"),
     ],
 )
 def test_an_answer_that_drips_ends_when_its_time_is_over(

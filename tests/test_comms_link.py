@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from comms import pop3, smtp, xmpp
+from comms import imap, pop3, smtp, xmpp
 from comms.clock import RealClock
 from comms.errors import Refused, TryLater, Unreachable
 from comms.link import Link, secure
@@ -157,9 +157,11 @@ LEFT = "the client left before the TLS handshake"
     [
         ("smtp", "implicit", TLS_FIRST, ""),  # if the greeting came first, no TLS is sent
         ("pop3", "implicit", TLS_FIRST, ""),
+        ("imap", "implicit", TLS_FIRST, ""),
         ("xmpp", "implicit", TLS_FIRST, TLS_ARRIVED),
         ("smtps", "starttls", MAYBE, LEFT),
         ("pop3s", "none", MAYBE, LEFT),
+        ("imaps", "none", MAYBE, LEFT),
         ("xmpps", "starttls", MAYBE, "clear text, but here a TLS handshake was due"),
     ],
 )
@@ -175,6 +177,7 @@ def test_a_client_at_the_wrong_port_and_the_server_say_what_happened(
         opened: dict[str, Callable[[], object]] = {
             "smtp": lambda: smtp.Session(server, clock, RecordingHost()),
             "pop3": lambda: pop3.Mailbox(server, clock),
+            "imap": lambda: imap.Mailbox(server, clock),
             "xmpp": lambda: xmpp.Client(server, clock, RecordingHost()),
         }
         with pytest.raises(Unreachable, match=re.escape(problem)):

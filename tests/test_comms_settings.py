@@ -60,6 +60,41 @@ def test_a_jabber_address_can_replace_the_host() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tables", "chosen", "protocol"),
+    [
+        (["pop3"], "", "pop3"),
+        (["imap"], "", "imap"),
+        (["imap", "smtp"], "", "imap"),
+        (["pop3", "imap"], "pop3", "pop3"),
+        (["pop3", "imap"], "imap", "imap"),
+    ],
+)
+def test_a_mailbox_is_read_over_the_protocol_that_is_chosen_or_there(
+    tables: list[str], chosen: str, protocol: str
+) -> None:
+    given = load({name: {"host": "mail.test"} for name in tables})
+    assert given.mailbox("tickets", chosen).protocol == protocol
+
+
+def test_without_a_choice_there_must_be_one_mailbox() -> None:
+    both = load({name: {"host": "mail.test"} for name in ("pop3", "imap")})
+    with pytest.raises(SettingsError, match=r"^settings: scenario\.tickets\.mailbox: missing key"):
+        both.mailbox("tickets")
+    with pytest.raises(SettingsError, match=r"^settings: imap: missing table; write \[imap\]"):
+        load({"pop3": {"host": "mail.test"}}).mailbox("tickets", "imap")
+    with pytest.raises(SettingsError, match=r"^settings: pop3: missing table; write \[pop3\]"):
+        load({}).mailbox("tickets")
+
+
+def test_an_account_is_named_with_its_folder_unless_that_is_the_inbox() -> None:
+    table = {"host": "mail.test", "user": "ops"}
+    for folder, account in (("INBOX", ""), ("inbox", ""), ("Work", "/Work")):
+        server = load({"imap": {**table, "folder": folder}}).server("imap")
+        assert server.account == f"ops@mail.test{account}"
+    assert load({"pop3": table}).server("pop3").account == "ops@mail.test"
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("[smtpp]\n", "smtpp: unknown table (did you mean 'smtp'?); known tables: smtp, pop3, "),
@@ -176,6 +211,10 @@ def test_a_settings_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None
         ("xmpp", {"jid": "a b@c"}, "xmpp.jid: 'a b@c' is not a Jabber address: "),
         ("xmpp", {"jid": "mail.test"}, 'xmpp.jid: "mail.test" is a server, not an account; write'),
         ("xmpp", {"user": ""}, "xmpp.jid: '@mail.test' is not a Jabber address"),
+        ("imap", {"folder": ""}, 'imap.folder: is empty; write folder = "Work"'),
+        ("imap", {"folder": "a\nb"}, 'imap.folder: "a\\nb" contains a control character; write'),
+        ("imap", {"trash": "inbox"}, "imap.trash: mail would be moved to where it is; write"),
+        ("imap", {"auth": "apop"}, "imap.auth: unknown value 'apop'; choose auto, plain, login"),
         ("toc", {"screen_name": " "}, 'toc.screen_name: is empty; write screen_name = "YourScr'),
         ("toc", {}, "toc.screen_name: missing key; write screen_name = "),
         ("toc", {"user": "bot"}, "toc.password: missing key; write password_file = "),
