@@ -51,10 +51,10 @@ def _places(recording: Sequence[Any]) -> Places:
 
 def _find(evidence: Any, recording: Sequence[Any], places: Places) -> Iterable[int]:
     """Returns where a piece of evidence is."""
-    for mark, protocol, carries in _CARRIES:
+    for mark, protocols, carries in _CARRIES:
         if hasattr(evidence, mark):
             sent = places.get(("mail", getattr(evidence, "queue_id", "")), [])
-            spoken = places.get(("protocol", protocol), [])
+            spoken = (n for name in protocols for n in places.get(("protocol", name), []))
             return [*sent, *(n for n in spoken if carries(recording[n], evidence))]
     # A command is an event of the host that runs it.
     text = f"runs: {' '.join(evidence)}" if isinstance(evidence, tuple) else evidence
@@ -82,11 +82,11 @@ def _carries_request(record: Any, post: Any) -> bool:
     return record.verb == post.method and bool(record.raw.endswith(post.body))
 
 
-# By the attribute that only they have, because a recording is duck-typed here, too; the protocol of
-# the records that may carry them.
+# By the attribute that only they have, because a recording is duck-typed here, too; the protocols
+# of the records that may carry them.
 _CARRIES = (
-    ("queue_id", "pop3", _carries_mail),
-    ("auto", "toc", _carries_im),
-    ("child_names", "xmpp", _carries_stanza),
-    ("query", "webhook", _carries_request),
+    ("queue_id", ("pop3", "imap"), _carries_mail),
+    ("auto", ("toc",), _carries_im),
+    ("child_names", ("xmpp",), _carries_stanza),
+    ("query", ("webhook",), _carries_request),
 )

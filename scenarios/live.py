@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,8 +108,11 @@ class _Clock(RealClock):
 def _servers(page: Page, settings: comms_settings.Settings) -> dict[str, str]:
     """Returns the address of each server that the program may use. Raises SettingsError."""
     found = {}
+    table = settings.tables.get("scenario", {}).get(page.name)
+    chosen = table.get("mailbox") if isinstance(table, Mapping) else None
+    not_chosen = [name for name in comms_settings.MAILBOXES if chosen and name != chosen]
     for protocol in (name.lower() for name in page.doc.protocols):
-        if protocol in settings.tables:
+        if protocol in settings.tables and protocol not in not_chosen:
             server = settings.server(protocol)
             found[protocol] = f"{server.host}:{server.port}" if server.host else "by DNS"
     return found

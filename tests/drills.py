@@ -25,7 +25,13 @@ from comms.link import Link
 from fakes.wire import Record
 
 # Units that may have taken effect when the connection is lost before their answer.
-EFFECTS = {("smtp", "."), ("pop3", "QUIT"), ("webhook", "POST")}
+EFFECTS = {
+    ("smtp", "."),
+    ("pop3", "QUIT"),
+    ("imap", "UID_STORE"),
+    ("imap", "UID_EXPUNGE"),
+    ("webhook", "POST"),
+}
 
 Case = TypeVar("Case")
 

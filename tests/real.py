@@ -359,7 +359,7 @@ DOVECOT_MAIL = """
 base_dir = {folder}/run
 state_dir = {folder}/run
 log_path = {folder}/dovecot.log
-protocols = pop3 lmtp
+protocols = imap pop3 lmtp
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{cert}
@@ -388,6 +388,15 @@ service pop3-login {{
     ssl = yes
   }}
 }}
+service imap-login {{
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+    ssl = yes
+  }}
+}}
 service lmtp {{
   inet_listener lmtp {{
     port = {lmtp}
@@ -412,6 +421,8 @@ class Mailboxes:
 
     pop3: int  # with STLS
     pop3s: int  # with TLS from the first byte
+    imap: int  # with STARTTLS
+    imaps: int  # with TLS from the first byte
     lmtp: int  # where mail is delivered
     place: Path
 
@@ -424,9 +435,9 @@ def dovecot_mail(
 
     `users` maps names to passwords, `aliases` further addresses to names.
     """
-    dovecot = need("dovecot", "dovecot-core dovecot-pop3d dovecot-lmtpd")
+    dovecot = need("dovecot", "dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd")
     need_root("Dovecot")
-    for service in ("pop3", "lmtp"):
+    for service in ("imap", "pop3", "lmtp"):
         if not Path(f"/usr/lib/dovecot/{service}").exists():
             pytest.fail(
                 f"Dovecot's {service} is not installed; run: apt-get install dovecot-{service}d",
@@ -442,7 +453,7 @@ def dovecot_mail(
             for name, user in boxes.items()
         ]
         (place / "users").write_text("".join(lines))
-        found = Mailboxes(free_port(), free_port(), free_port(), place)
+        found = Mailboxes(free_port(), free_port(), free_port(), free_port(), free_port(), place)
         (place / "dovecot.conf").write_text(
             DOVECOT_MAIL.format(
                 folder=place,
@@ -450,6 +461,8 @@ def dovecot_mail(
                 key=authority.key_file,
                 pop3=found.pop3,
                 pop3s=found.pop3s,
+                imap=found.imap,
+                imaps=found.imaps,
                 lmtp=found.lmtp,
             )
         )

@@ -1,5 +1,5 @@
-# apt-get install: postfix dovecot-core dovecot-pop3d dovecot-lmtpd mariadb-server mariadb-client
-# apt-get install: swaks curl fetchmail mpop getmail6
+# apt-get install: postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd
+# apt-get install: mariadb-server mariadb-client swaks curl fetchmail mpop getmail6
 """Receiving mail: our programs with real servers, and clients written by others with our fake.
 
 Postfix, Dovecot and MariaDB need root.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import email
+import imaplib
 import os
 import pwd
 import re
@@ -25,9 +26,11 @@ from typing import Any
 
 import pytest
 
-from comms.clock import RealClock
+from comms.clock import Clock, RealClock
 from comms.errors import Refused
-from comms.pop3 import Mailbox
+from comms.host import RealHost
+from comms.imap import Mailbox as ImapMailbox
+from comms.mailbox import Mailbox, open_mailbox
 from comms.settings import Server
 from fakes.transcripts.recorder import render
 from fakes.world import World
@@ -56,6 +59,7 @@ USERS = {MYSQL: "my secret", TICKETS: "tickets' secret", JEREMY: "jeremy's secre
 class Town:
     """A Postfix that delivers its mail to a Dovecot."""
 
+    protocol: str  # over which maildrops are read
     smtp: int
     boxes: Mailboxes
     authority: Authority
@@ -69,21 +73,26 @@ class Town:
         """Returns the mails in a maildrop, oldest first."""
         clock = RealClock()
         try:
-            with Mailbox(self.pop3(user), clock) as mailbox:
+            with self.opened(user, clock) as mailbox:
                 return [mailbox.fetch(entry) for entry in mailbox.entries()]
         finally:
             clock.close()
 
-    def pop3(self, user: str, **other: object) -> Server:
-        """Returns the settings of a maildrop."""
+    def opened(self, user: str, clock: Clock, **other: object) -> Mailbox:
+        """Opens a maildrop."""
         keys: dict[str, Any] = {
-            "port": self.boxes.pop3,
+            "port": self.port,
             "tls": "starttls",
             "ca_file": self.authority.ca_file,
             "user": user,
             "password": USERS[user],
         }
-        return Server("pop3", "localhost", **(keys | other))
+        return open_mailbox(Server(self.protocol, "localhost", **(keys | other)), clock, RealHost())
+
+    @property
+    def port(self) -> int:
+        """Where maildrops are read, with STARTTLS."""
+        return self.boxes.imap if self.protocol == "imap" else self.boxes.pop3
 
     def site(self, place: Path, user: str, table: str) -> Path:
         """Writes the settings of a program with this account and this table."""
@@ -92,7 +101,7 @@ class Town:
         common = f'host = "localhost"\nca_file = "{self.authority.ca_file}"\ntimeout = 20\n'
         servers = (
             f"[smtp]\n{common}port = {self.smtp}\n"
-            f"[pop3]\n{common}port = {self.boxes.pop3}\n"
+            f"[{self.protocol}]\n{common}port = {self.port}\n"
             f'user = "{user}"\npassword_file = "password"\n'
         )
         path = place / "site.toml"
@@ -100,8 +109,8 @@ class Town:
         return path
 
 
-@pytest.fixture
-def town() -> Iterator[Town]:
+@pytest.fixture(params=["pop3", "imap"])
+def town(request: pytest.FixtureRequest) -> Iterator[Town]:
     with folder() as place:
         authority = Authority(place)
         with dovecot_mail(USERS, authority, {INBOX: MYSQL}) as boxes:
@@ -111,7 +120,7 @@ def town() -> Iterator[Town]:
             with postfix(known, boxes.lmtp, by=by) as (server, postfix_authority, _):
                 both = authority.ca_file.read_text() + postfix_authority.ca_file.read_text()
                 authority.ca_file.write_text(both)
-                yield Town(server.port, boxes, authority)
+                yield Town(request.param, server.port, boxes, authority)
 
 
 PATIENCE = 60.0  # seconds until a program that does not say what is expected is killed
@@ -324,15 +333,20 @@ def test_mail_becomes_one_ticket_with_one_answer_and_a_reply_becomes_a_response(
 # ── our client with Dovecot ──────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("auth", ["auto", "user", "plain", "apop"])
+WAYS = [("pop3", auth) for auth in ("auto", "user", "plain", "apop")]
+WAYS += [("imap", auth) for auth in ("auto", "plain", "login", "cram-md5")]
+
+
+@pytest.mark.parametrize(("town", "auth"), WAYS, indirect=["town"])
 def test_client_fetches_mail_from_dovecot_by_each_mechanism(town: Town, auth: str) -> None:
     body = b"\r\n.dot\r\n..two\r\n" + b"x" * 5000 + b"\r\n"
     with smtplib.LMTP("127.0.0.1", town.boxes.lmtp) as lmtp:
         lmtp.sendmail(JEREMY, [INBOX], b"Subject: one\r\n" + body)
         lmtp.sendmail(JEREMY, [INBOX], b"Subject: two\r\n" + body)
     clock = RealClock()
-    for other in ({}, {"tls": "implicit", "port": town.boxes.pop3s}, {"tls": "none"}):
-        with Mailbox(town.pop3(MYSQL, auth=auth, **other), clock) as mailbox:
+    implicit = town.boxes.imaps if town.protocol == "imap" else town.boxes.pop3s
+    for other in ({}, {"tls": "implicit", "port": implicit}, {"tls": "none"}):
+        with town.opened(MYSQL, clock, auth=auth, **other) as mailbox:
             first, second = mailbox.entries()
             assert first.id != second.id
             assert mailbox.count()[0] == 2
@@ -341,12 +355,13 @@ def test_client_fetches_mail_from_dovecot_by_each_mechanism(town: Town, auth: st
                 assert len(raw) == entry.size
                 assert raw.startswith(mailbox.header(entry))
                 assert raw.endswith(body)
-    with Mailbox(town.pop3(MYSQL, auth=auth), clock) as mailbox:
+    with town.opened(MYSQL, clock, auth=auth) as mailbox:
+        assert mailbox.unseen() == 2, "fetched mails are as unread as before"
         mailbox.delete(mailbox.entries()[0])
-    with Mailbox(town.pop3(MYSQL, auth=auth), clock) as mailbox:
+    with town.opened(MYSQL, clock, auth=auth) as mailbox:
         assert [entry.id for entry in mailbox.entries()] == [second.id]
     with pytest.raises(Refused, match="Authentication failed"):
-        Mailbox(town.pop3(MYSQL, auth=auth, password="wrong"), clock)
+        town.opened(MYSQL, clock, auth=auth, password="wrong")
     clock.close()
 
 
@@ -366,10 +381,52 @@ def test_inbox_count_ends_with_the_exit_code_that_tells_what_dovecot_answered(
     assert done.returncode == 4
     assert "Authentication failed" in done.stderr
     assert "wrong" not in done.stderr
-    site.write_text(site.read_text().replace(f"port = {town.boxes.pop3}", "port = 1"))
+    site.write_text(site.read_text().replace(f"port = {town.port}", "port = 1"))
     done = count()
     assert done.returncode == 3
     assert "cannot be reached" in done.stderr
+
+
+@pytest.mark.parametrize("town", ["imap"], indirect=True)
+def test_only_our_own_mails_are_removed_and_only_when_nothing_is_in_doubt(town: Town) -> None:
+    with smtplib.LMTP("127.0.0.1", town.boxes.lmtp) as lmtp:
+        for number in range(5):
+            lmtp.sendmail(JEREMY, [INBOX], f"Subject: {number}\r\n\r\nhello\r\n".encode())
+    clock = RealClock()
+    person = imaplib.IMAP4("localhost", town.boxes.imap)
+    person.login(MYSQL, USERS[MYSQL])
+    person.select()
+    person.store("2", "+FLAGS", r"(\Deleted)")  # by a mail program, which has not removed it
+    with town.opened(MYSQL, clock) as mailbox:
+        first, third, fourth, _ = mailbox.entries()
+        mailbox.delete(first)
+        person.store("4", "+FLAGS", r"(\Deleted)")
+        person.expunge()  # the second and the fourth
+        with pytest.raises(Refused, match="is gone"):
+            mailbox.fetch(fourth)
+        mailbox.delete(fourth)
+        assert mailbox.fetch(third).endswith(b"\r\n\r\nhello\r\n")
+    with town.opened(MYSQL, clock) as mailbox:
+        assert isinstance(mailbox, ImapMailbox)
+        third, fifth = mailbox.entries()
+        # The session is cut between the mark and the removal.
+        mailbox._on_sets({third.number}, "STORE", "+FLAGS.SILENT", r"(\Deleted comms-handled)")
+        mailbox._link.abort()
+        mailbox._in_step = False
+    with town.opened(MYSQL, clock) as mailbox:
+        assert mailbox.entries() == [third, fifth], "it comes again, as over POP3"
+        mailbox.delete(third)
+    with town.opened(MYSQL, clock) as mailbox:
+        assert mailbox.entries() == [fifth]
+        person.create("Archive")
+    with town.opened(MYSQL, clock, trash="Archive") as mailbox:
+        mailbox.delete(fifth)
+    with town.opened(MYSQL, clock, folder="Archive") as mailbox:
+        assert mailbox.count() == (1, fifth.size)
+    with pytest.raises(Refused, match="refused the folder Wörk"):
+        town.opened(MYSQL, clock, folder="Wörk")
+    person.logout()
+    clock.close()
 
 
 # ── clients written by others, with our fake ─────────────────────────────────

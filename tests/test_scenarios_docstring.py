@@ -77,7 +77,7 @@ MISTAKES = {
         ("SMTP, POP3", "SMPT"),
         "unknown protocol 'SMPT' (did you mean 'SMTP'?); choose from MIME, SMTP, POP3",
     ),
-    "a protocol that does not exist here": (("POP3", "IMAP"), "unknown protocol 'IMAP'"),
+    "a protocol that does not exist here": (("POP3", "UUCP"), "unknown protocol 'UUCP'"),
     "no packages": (("sqlalchemy", ""), "cannot read 'Needs: '; write the names to import, as in:"),
     "a package with a version": (
         ("sqlalchemy", "sqlalchemy>=2"),

@@ -127,6 +127,8 @@ def test_a_program_uses_only_servers_whose_settings_are_read_before_it_runs(
         for path in page.sources()
         for name in re.findall(r"settings\.server\(\"(\w+)\"\)", path.read_text("utf-8"))
     }
+    if any("settings.mailbox(" in path.read_text("utf-8") for path in page.sources()):
+        used |= {"pop3", "imap"}
     assert used <= {protocol.lower() for protocol in page.doc.protocols}
 
 

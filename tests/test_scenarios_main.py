@@ -241,8 +241,8 @@ def test_out_keeps_transcript_mails_and_state(
             "--out: /dev/null/x cannot be written: ",
         ),
         (
-            ["run", "inbox-count", "--act", "4"],
-            "no act 4; choose from: 1 inbox-count, 2 inbox-count-",
+            ["run", "inbox-count", "--act", "5"],
+            "no act 5; choose from: 1 inbox-count, 2 inbox-count-",
         ),
         (["run", "inbox-count", "--act", "0"], "inbox-count has no act 0; choose from: 1 inbox"),
         (

@@ -10,7 +10,7 @@ import itertools
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ def rehearse(
     run: Any = mysql_by_mail.run,
     restarts: int = 1,
     until: float = 100,
+    config: Mapping[str, Any] = WORLD,
 ) -> World:
     """The world after these mails arrived and the program ran `restarts` times."""
-    with World(WORLD, rehearsal=True, faults=faults) as world:
+    with World(config, rehearsal=True, faults=faults) as world:
         for mail in mails:
             world.mail.deliver(INBOX, mail)
         world.clock.until(until)
@@ -274,13 +275,15 @@ def holds(found: tuple[int, int, list[str], list[str]]) -> None:
     assert receipts == 1 or (receipts == 0 and outbox == ["unknown"])
 
 
-def killed(at: int, folder: Path) -> tuple[int | None, list[str]]:
+def killed(
+    at: int, folder: Path, config: Mapping[str, Any] = WORLD
+) -> tuple[int | None, list[str]]:
     """Kills the program at this step and starts it again, twice.
 
     Returns the number of steps (None if it was killed), and the status of each command.
     """
     folder.mkdir()
-    with World({**WORLD, "tls": "off"}) as world:
+    with World({**config, "tls": "off"}) as world:
         world.mail.deliver(INBOX, REQUEST)
         world.mail.deliver(INBOX, STRANGER)
         table = live(world, folder)

@@ -30,7 +30,7 @@ from scenarios.sending.template_mailer import EXAMPLES
 from tests.command import run_command
 
 PAGES = catalogue.pages()
-SERVERS = {"SMTP": "smtp", "POP3": "pop3", "XMPP": "xmpp", "TOC": "toc"}
+SERVERS = {"SMTP": "smtp", "POP3": "pop3", "IMAP": "imap", "XMPP": "xmpp", "TOC": "toc"}
 
 
 def example(page: Page) -> Mapping[str, Any]:
@@ -283,9 +283,11 @@ SERVER_KEYS = (
     "timeout",
     "jid",
     "screen_name",
+    "folder",
+    "trash",
 )
 PROTOCOLS = {"smtp": "apache-alert", "pop3": "inbox-count", "xmpp": "jabber-hello"}
-PROTOCOLS["toc"] = "aim-hello"
+PROTOCOLS |= {"imap": "inbox-count", "toc": "aim-hello"}
 
 
 @pytest.mark.slow
@@ -297,7 +299,8 @@ def test_no_value_of_a_server_s_key_ends_in_a_traceback(
     page = catalogue.named(PROTOCOLS[protocol])
     is_number = key in ("port", "timeout")
     for wrong in [*TYPES.values(), *WRONG_NUMBERS, *WRONG_TEXTS]:
-        content = tables(page, closed_port)
+        chosen = {"mailbox": protocol} if protocol in settings.MAILBOXES else {}
+        content = tables(page, closed_port, **chosen)
         if key.startswith("password"):
             del content[protocol]["password"]
         content[protocol][key] = wrong

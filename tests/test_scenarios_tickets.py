@@ -7,6 +7,7 @@ import itertools
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,11 @@ def play(
     restarts: int = 1,
     until: float = 100,
     sender: str | None = None,
+    config: Mapping[str, Any] = WORLD,
     **table: Any,
 ) -> Played:
     """Delivers the mails, runs the program `restarts` times, and returns what is left."""
-    with World(WORLD, rehearsal=True, faults=faults) as world:
+    with World(config, rehearsal=True, faults=faults) as world:
         for mail in mails:
             world.mail.deliver(TICKETS, mail, sender=sender)
         world.clock.until(until)
@@ -519,13 +521,15 @@ def holds(found: tuple[int, int, list[str]]) -> None:
     )
 
 
-def killed(at: int, folder: Path) -> tuple[int | None, list[str]]:
+def killed(
+    at: int, folder: Path, config: Mapping[str, Any] = WORLD
+) -> tuple[int | None, list[str]]:
     """Kills the program at this step and starts it again, twice.
 
     Returns the number of steps (None if it was killed), and the status of each answer.
     """
     folder.mkdir()
-    with World({**WORLD, "tls": "off"}) as world:
+    with World({**config, "tls": "off"}) as world:
         world.mail.deliver(TICKETS, REQUEST)
         steps = drills.killed(at, MODULE, world.settings, folder)
         drills.start_again(MODULE, world.settings, folder)

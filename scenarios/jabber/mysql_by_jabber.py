@@ -1,6 +1,6 @@
 """Start, stop and restart MySQL by instant message: once per request, only for administrators.
 
-Listing 6.9 · XMPP, POP3, SMTP · try: make scenario NAME=mysql-by-jabber
+Listing 6.9 · XMPP, POP3, IMAP, SMTP · try: make scenario NAME=mysql-by-jabber
 
 A message is a command if an administrator's own account sent it just now and its whole text is
 start, stop, restart or status. The command is stored, run once, and answered with what really
@@ -19,6 +19,7 @@ confirm = ["stop"]                              # commands that must be confirme
 timeout = 60                                    # seconds that a command may take
 state = "mysql-by-jabber.sqlite3"
 inbox = "cly6ruct1yit2d@yourco.test"            # optional: take commands by mail, too
+mailbox = "imap"                                # optional: or "pop3"; else the one with a table
 mail_poll = 30                                  # seconds
 sender = "MySQL <bot@yourco.test>"              # optional: of receipts by mail
 
@@ -51,6 +52,7 @@ from comms.setting_types import (
     CommandLine,
     JabberAccount,
     MailAddress,
+    MailProtocol,
     NamedAddress,
     NonEmpty,
     Seconds,
@@ -97,6 +99,7 @@ class Rules:
     timeout: Seconds = 60
     state: StateFile = Path("mysql-by-jabber.sqlite3")
     inbox: MailAddress = ""
+    mailbox: MailProtocol = None
     mail_poll: Seconds = 30
     sender: NamedAddress = ""
 

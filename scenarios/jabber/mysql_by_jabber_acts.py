@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.state import State
 from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, scenario
-from scenarios.play import Claim, Program, equal, holds
+from scenarios.play import Claim, Program, equal, holds, sent
 
 if TYPE_CHECKING:
     from fakes import World
@@ -229,30 +229,32 @@ def server_away(world: World, program: Program) -> Iterator[Claim]:
     yield equal("nobody has to start it again", again, [])
 
 
-@scenario.act(
-    "mysql-two-doors",
-    book=False,
-    servers=["xmpp", "smtp", "pop3"],
-    person=[
+TWO_DOORS: dict[str, Any] = {
+    "servers": ["xmpp", "smtp", "pop3"],
+    "person": [
         {"address": BOT, "aliases": [INBOX], "contacts": dict.fromkeys(ADMINS, "both")},
         *({"address": address} for address in (*ADMINS, MALLORY)),
     ],
-    scenario={"mysql-by-jabber": {"inbox": INBOX, "sender": f"MySQL <{BOT}>"}},
-)
+    "scenario": {"mysql-by-jabber": {"inbox": INBOX, "sender": f"MySQL <{BOT}>"}},
+}
+
+
+def orders(world: World, sender: str, subject: str) -> None:
+    """Mails a command to the secret inbox."""
+    number = len(world.mail.messages)
+    head = f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: <{number}@phone.test>\r\n"
+    world.mail.deliver(INBOX, f"{head}\r\n\r\n".encode())
+
+
+@scenario.act("mysql-two-doors", book=False, **TWO_DOORS)
 def two_doors(world: World, program: Program) -> Iterator[Claim]:
     """A stop arrives by mail while a restart by message is running."""
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
     world.host.commands[RESTART].takes = 20
-
-    def mail(sender: str, subject: str) -> None:
-        number = len(world.mail.messages)
-        head = f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: <{number}@phone.test>\r\n"
-        world.mail.deliver(INBOX, f"{head}\r\n\r\n".encode())
-
     world.clock.at(29, lambda: jeremy.says(BOT, "restart"))
-    world.clock.at(29, lambda: mail(MALLORY, "Stop MySQL"))
-    world.clock.at(40, lambda: mail(MICHAEL, "Stop MySQL"))
-    world.clock.at(41, lambda: mail(MICHAEL, "halt"))
+    world.clock.at(29, lambda: orders(world, MALLORY, "Stop MySQL"))
+    world.clock.at(40, lambda: orders(world, MICHAEL, "Stop MySQL"))
+    world.clock.at(41, lambda: orders(world, MICHAEL, "halt"))
     world.clock.at(45, lambda: michael.says(BOT, "restart mysql"))
     world.clock.until(100)
     program()
@@ -280,3 +282,22 @@ def two_doors(world: World, program: Program) -> Iterator[Claim]:
     yield equal("mail is answered by mail", receipts, both, shows=world.mail.inbox(MICHAEL))
     answers = [mail.subject for mail in world.mail.messages if MALLORY in mail.envelope.to]
     yield equal("a stranger's mail is not answered", answers, [])
+
+
+@scenario.act(
+    "mysql-two-doors-imap", book=False, **(TWO_DOORS | {"servers": ["xmpp", "smtp", "imap"]})
+)
+def two_doors_imap(world: World, program: Program) -> Iterator[Claim]:
+    """The same two doors, but the mail is read over IMAP."""
+    jeremy = world.jabber.actor(JEREMY)
+    world.clock.at(29, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(40, lambda: orders(world, MICHAEL, "Stop MySQL"))
+    world.clock.until(100)
+    program()
+    ran = world.host.ran
+    yield equal("each door's command runs", ran, [RESTART, STOP], shows=ran)
+    yield equal("a message is answered", heard(jeremy), [TOLD], shows=[*jeremy.messages])
+    receipts = world.mail.inbox(MICHAEL)
+    subjects = [mail.subject for mail in receipts]
+    yield equal("a mail is answered", subjects, ["Re: Stop MySQL"], shows=receipts)
+    yield equal("the mailbox is empty", world.mail.inbox(BOT), [], shows=sent(world, "UID_EXPUNGE"))

@@ -47,8 +47,9 @@ class Desk:
         self._outbox = Outbox(state)
         self._mail = None
         if rules.inbox:
-            pop3, smtp = settings.server("pop3"), settings.server("smtp")
-            mail = MailRules(pop3, smtp, rules.inbox, rules.admins, rules.sender)
+            mailbox = settings.mailbox("mysql-by-jabber", rules.mailbox)
+            smtp = settings.server("smtp")
+            mail = MailRules(mailbox, smtp, rules.inbox, rules.admins, rules.sender)
             self._mail = MailDoor(mail, self.commands, clock, host, command=command)
         self._mail_poll, self._mail_due = rules.mail_poll, clock.monotonic()
 

@@ -1,6 +1,6 @@
 """Turn mail into tickets: one ticket for each mail, one answer for each ticket.
 
-Listing 6.5 · POP3, SMTP · try: make scenario NAME=tickets
+Listing 6.5 · POP3, IMAP, SMTP · try: make scenario NAME=tickets
 Needs: sqlalchemy
 
 Every thirty seconds the program collects its mail. A mail opens a ticket and is acknowledged, or is
@@ -9,6 +9,7 @@ the waiting answer are stored together, then the mail is deleted, then the answe
 get no answer. Mail that cannot be read is kept in a folder. Several instances may share a database.
 
 [scenario.tickets]
+mailbox = "imap"                             # optional: or "pop3"; else the one with a table
 poll = 30                                    # seconds
 database = "sqlite:///tickets.sqlite3"       # or postgresql+psycopg://…
 sender = "Tickets <tickets@yourco.test>"     # optional: of the answers; else the account
@@ -18,6 +19,10 @@ largest = 50000000                           # bytes; of a larger mail only the 
 
 Fault: pop-drop-before-quit -> all hold
 Fault: pop3 QUIT lost stored times 1 -> all hold
+Fault: imap UID EXPUNGE lost stored times 1 -> all hold
+Fault: imap UID STORE hang up times 1 -> all hold
+Fault: imap-uidvalidity-changes -> all hold
+Fault: imap UID FETCH nth 3 after 100 -> all hold
 Fault: pop-drop-in-retr -> all hold
 Fault: pop-dele-err -> all hold
 Fault: pop-in-use -> all hold
@@ -46,7 +51,14 @@ from comms.clock import Clock
 from comms.errors import StateError
 from comms.host import Host
 from comms.read import Mail
-from comms.setting_types import Count, CountOrZero, NamedAddress, Seconds, Word
+from comms.setting_types import (
+    Count,
+    CountOrZero,
+    MailProtocol,
+    NamedAddress,
+    Seconds,
+    Word,
+)
 from comms.settings import Settings
 from scenarios.models import DatabaseUrl, shown
 from scenarios.play import Claim, Program, Scenario, equal, sent
@@ -80,6 +92,7 @@ scenario = Scenario(WORLD, {"tickets": lambda world: len(stored_tickets(world.fo
 class Rules:
     """The settings."""
 
+    mailbox: MailProtocol = None
     poll: Seconds = 30
     database: DatabaseUrl = "sqlite:///tickets.sqlite3"
     sender: NamedAddress = ""
@@ -173,4 +186,9 @@ def ticket(world: World, program: Program) -> Iterator[Claim]:
     yield equal("no program is answered", answered, [])
     absent = tickets.get("erin@away.example")
     yield equal("a vacation notice opens no ticket", absent, None)
-    yield equal("the maildrop is empty", world.mail.inbox(TICKETS), [], shows=sent(world, "DELE"))
+    yield equal(
+        "the maildrop is empty",
+        world.mail.inbox(TICKETS),
+        [],
+        shows=sent(world, "DELE", "UID_EXPUNGE"),
+    )

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from scenarios.play import Claim, Program, equal, holds, told
-from scenarios.processing.tickets import scenario
+from scenarios.processing.tickets import scenario, ticket
 from scenarios.processing.tickets_samples import (
     CAROL,
     DAVE,
@@ -157,3 +157,11 @@ def template(world: World, program: Program) -> Iterator[Claim]:
     tickets = stored_tickets(world.folder)
     subjects = [ticket.subject for ticket in tickets if ticket.owner == CAROL]
     yield equal("both tickets are kept", subjects, ["One", "Two"], shows=opened(world, CAROL))
+
+
+@scenario.act("ticket-by-imap", book=False, servers=["smtp", "pop3", "imap"])
+def over_imap(world: World, program: Program) -> Iterator[Claim]:
+    """The same mail as in ticket-by-mail, but the program reads it over IMAP."""
+    yield from ticket(world, partial(program, scenario={"tickets": {"mailbox": "imap"}}))
+    spoken = {record.protocol for record in world.records} - {"smtp"}
+    yield equal("nothing is read over POP3", spoken, {"imap"})

@@ -27,8 +27,7 @@ from comms.errors import (
 )
 from comms.host import Host
 from comms.ledger import keys
-from comms.mailbox import MAX_ATTEMPTS, Incoming, incoming
-from comms.pop3 import Mailbox
+from comms.mailbox import MAX_ATTEMPTS, Incoming, incoming, open_mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read, with_any_sender
 from comms.settings import Settings
@@ -67,8 +66,8 @@ class Desk:
         belongs_to: Callable[[Mail, Session], Ticket | None],
     ) -> None:
         self._clock, self._host, self._belongs_to = clock, host, belongs_to
-        self._pop3, self._largest = settings.server("pop3"), rules.largest
-        self._place = f"{self._pop3.user}@{self._pop3.host}"
+        self._mailbox, self._largest = settings.mailbox("tickets", rules.mailbox), rules.largest
+        self._place = self._mailbox.account
         folder = settings.path("tickets.quarantine")
         self._quarantine = Quarantine(folder, max_files=5000, max_bytes=2_000_000_000)
         self._engine = connect(rules.database, settings.path, Base.metadata)
@@ -93,7 +92,7 @@ class Desk:
         """
         failure: CommsError | None = None
         try:
-            with Mailbox(self._pop3, self._clock) as mailbox:
+            with open_mailbox(self._mailbox, self._clock, self._host) as mailbox:
                 mails = incoming(
                     mailbox,
                     self._tries,

@@ -48,7 +48,8 @@ class Outbox:
     ) -> None:
         self._rules, self._settings, self._engine = rules, settings, engine
         self._clock, self._host = clock, host
-        self._smtp, pop3 = settings.server("smtp"), settings.server("pop3")
+        self._smtp = settings.server("smtp")
+        mailbox = settings.mailbox("tickets", rules.mailbox)
         self._sender = rules.sender or self._smtp.user
         try:
             own = addresses.parse_one(self._sender).key
@@ -58,7 +59,7 @@ class Outbox:
                 f"{settings.source}: scenario.tickets.sender: {error}; "
                 'write sender = "Tickets <tickets@example.org>"'
             ) from None
-        self.own = {own, pop3.user.casefold(), self._smtp.user.casefold()}
+        self.own = {own, mailbox.user.casefold(), self._smtp.user.casefold()}
 
     def acknowledge(self, db: Session, ticket: Ticket, mail: Mail) -> None:
         """Queues the acknowledgement, unless RFC 3834 or the daily limit forbids it."""

@@ -1,18 +1,20 @@
 """Count the mail in a mailbox, and delete none of it.
 
-Listing 6.3 · POP3 · try: make scenario NAME=inbox-count
+Listing 6.3 · POP3, IMAP · try: make scenario NAME=inbox-count
 
 The program looks into a mailbox once, and prints "You don't have any email!" or "N mails
-available.". If that fails, the exit code says why: 4 for a refused login, 3 for a server that
-cannot be reached.
+available.". Over IMAP it counts the mails that nobody has read, and they stay unread. If that
+fails, the exit code says why: 4 for a refused login, 3 for a server that cannot be reached.
 
 [scenario.inbox-count]
+mailbox = "imap"                     # optional: or "pop3"; else the one that has a table
 style = "block"                      # how the session is closed: by a `with` block, or "object"
 listing = false                      # true: also print number, size and id of each mail
 
 Fault: CAPA off -> all hold
 Fault: UIDL off -> all hold
 Fault: STAT split 1 -> all hold
+Fault: imap UID SEARCH split 1 -> all hold
 
 What goes wrong in the printed listing: every failure ends it with a stack trace.
 """
@@ -25,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from comms.clock import Clock
 from comms.host import Host
-from comms.pop3 import Mailbox
+from comms.mailbox import Mailbox, open_mailbox
+from comms.setting_types import MailProtocol
 from comms.settings import Settings
 from scenarios.play import Claim, Program, Scenario, equal, sent
 
@@ -45,6 +48,7 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings."""
 
+    mailbox: MailProtocol = None
     style: Literal["block", "object"] = "block"
     listing: bool = False
 
@@ -56,8 +60,7 @@ def answer(count: int) -> str:
 
 def report(mailbox: Mailbox, host: Host, listing: bool) -> None:
     """Prints how many mails there are, and if asked for, number, size and unique id of each."""
-    count, _ = mailbox.count()
-    host.say(answer(count))
+    host.say(answer(mailbox.unseen()))
     if listing:
         for entry in mailbox.entries():
             host.say(f"{entry.number}  {entry.size} bytes  {entry.id}")
@@ -66,12 +69,12 @@ def report(mailbox: Mailbox, host: Host, listing: bool) -> None:
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Counts once, and returns 0. Raises Unreachable, TryLater (mailbox in use) or Refused."""
     rules = settings.table("inbox-count", Rules)
-    server = settings.server("pop3")
+    server = settings.mailbox("inbox-count", rules.mailbox)
     if rules.style == "block":
-        with Mailbox(server, clock) as mailbox:
+        with open_mailbox(server, clock, host) as mailbox:
             report(mailbox, host, rules.listing)
     else:
-        mailbox = Mailbox(server, clock)
+        mailbox = open_mailbox(server, clock, host)
         try:
             report(mailbox, host, rules.listing)
         finally:

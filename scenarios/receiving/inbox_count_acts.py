@@ -86,3 +86,33 @@ def apop(world: World, program: Program) -> Iterator[Claim]:
     yield equal("a server without APOP exits with 4", code, 4, shows=ends(world)[-1:])
     wire = sent_by_clients(world)
     yield holds("the program never falls back to PASS", "PASS" not in wire, wire)
+
+
+@scenario.act("inbox-count-imap", servers=["pop3", "imap"])
+def over_imap(world: World, program: Program) -> Iterator[Claim]:
+    """The same mailbox over IMAP: one mail is read, then the server numbers all mails again."""
+    imap = {"inbox-count": {"mailbox": "imap"}}
+    for number in (1, 2, 3):
+        world.mail.deliver(RUBY, f"Subject: mail {number}\r\n\r\nHello.\r\n".encode())
+    folder = world.mail.folder(RUBY, "INBOX")
+    codes = [program(scenario=imap)]
+    first = folder.mails[0].uid
+    folder.flag(first, "\\Seen")  # a mail program has shown it
+    codes.append(program(scenario=imap))
+    codes.append(program(scenario={"inbox-count": {"mailbox": "pop3"}}))
+    lines = ["3 mails available.", "2 mails available.", "3 mails available."]
+    yield equal("over IMAP, unread mail is counted", world.said, lines, shows=world.said)
+    seen = [mail.uid for mail in folder if "\\Seen" in mail.flags]
+    yield equal("no mail becomes read by that", seen, [first])
+    folder.uidvalidity += 1
+    codes.append(program(scenario=imap))
+    yield equal(
+        "new numbers of the mails change nothing",
+        world.said[3:],
+        ["2 mails available."],
+        shows=world.said[3:],
+    )
+    yield equal("the exit code is 0", codes, [0, 0, 0, 0], shows=world.said)
+    yield equal("no mail is deleted", subjects(world), ["mail 1", "mail 2", "mail 3"])
+    code = program(imap={"folder": "Wörk"}, scenario=imap)
+    yield equal("a folder that is missing exits with 4", code, 4, shows=ends(world)[-1:])

@@ -1,6 +1,6 @@
 """Restart MySQL by mail, from a phone: once for each request, and only for administrators.
 
-Listing 6.4 · POP3, SMTP · try: make scenario NAME=mysql-by-mail
+Listing 6.4 · POP3, IMAP, SMTP · try: make scenario NAME=mysql-by-mail
 
 Every thirty seconds the program collects its mail. A mail is a command if an administrator wrote it
 to the secret inbox and its whole subject is `Restart MySQL` (or start, stop, status). The command
@@ -8,6 +8,7 @@ is stored, then the mail is deleted, then the command runs once, and its sender 
 other mail is kept in a folder, logged, deleted and not answered.
 
 [scenario.mysql-by-mail]
+mailbox = "imap"                                # optional: or "pop3"; else the one with a table
 inbox = "cly6ruct1yit2d@yourco.test"            # required: the secret address
 admins = ["jeremy@yourco.test"]                 # required
 sender = "MySQL <mysql@yourco.test>"            # optional: of receipts; else the account's address
@@ -23,6 +24,10 @@ state = "mysql-by-mail.sqlite3"                 # with the folder mysql-by-mail.
 
 Fault: pop-drop-before-quit -> all hold
 Fault: pop3 QUIT lost stored times 1 -> all hold
+Fault: imap UID EXPUNGE nth 2 lost stored -> all hold
+Fault: imap UID STORE hang up times 1 -> all hold
+Fault: imap-uidvalidity-changes -> all hold
+Fault: imap UID FETCH nth 3 after 100 -> all hold
 Fault: pop-drop-in-retr -> all hold
 Fault: pop-dele-err -> all hold
 Fault: pop-in-use -> all hold
@@ -53,6 +58,7 @@ from comms.mail_door import MailDoor, MailRules, sender_problem
 from comms.setting_types import (
     CommandLine,
     MailAddress,
+    MailProtocol,
     NamedAddress,
     NonEmpty,
     Seconds,
@@ -88,6 +94,7 @@ class Rules:
 
     inbox: MailAddress
     admins: NonEmpty[tuple[MailAddress, ...]]
+    mailbox: MailProtocol = None
     sender: NamedAddress = ""
     owner: MailAddress = ""
     poll: Seconds = 30
@@ -145,8 +152,8 @@ def poll(door: MailDoor, commands: Commands, host: Host) -> int:
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules = settings.table("mysql-by-mail", Rules)
-    pop3, smtp = settings.server("pop3"), settings.server("smtp")
-    mail = MailRules(pop3, smtp, rules.inbox, rules.admins, rules.sender, rules.fresh)
+    mailbox, smtp = settings.mailbox("mysql-by-mail", rules.mailbox), settings.server("smtp")
+    mail = MailRules(mailbox, smtp, rules.inbox, rules.admins, rules.sender, rules.fresh)
     rights = {admin.casefold(): ["*"] for admin in rules.admins}
     code = 0
     with State(rules.state) as state:
@@ -173,7 +180,12 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(70, lambda: world.mail.deliver(INBOX, forged))
     program()
     yield equal("MySQL is restarted once", world.host.ran, [RESTART], shows=world.host.ran)
-    yield equal("the maildrop is empty", world.mail.inbox(SENDER), [], shows=sent(world, "DELE"))
+    yield equal(
+        "the maildrop is empty",
+        world.mail.inbox(SENDER),
+        [],
+        shows=sent(world, "DELE", "UID_EXPUNGE"),
+    )
     receipts = world.mail.inbox(ADMINS[0])
     threads = [(mail.subject, mail.message["In-Reply-To"]) for mail in receipts]
     yield equal(

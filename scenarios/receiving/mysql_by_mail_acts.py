@@ -238,3 +238,32 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
         jeremy,
         shows=told(world, "unreachable"),
     )
+
+
+@scenario.act("mysql-by-imap", book=False, servers=["smtp", "imap"])
+def over_imap(world: World, program: Program) -> Iterator[Claim]:
+    """Over IMAP, people use the same mailbox; and a session is cut before the mail is removed."""
+    world.faults.arm("imap UID EXPUNGE lost unstored times 1")
+    inbox = world.mail.folder(SENDER)
+    world.mail.deliver(INBOX, request(sender=JEREMY, message_id="one@phone.test"))
+    # A person has marked this one as deleted, and so taken the request back.
+    world.mail.deliver(INBOX, request("stop mysql", JEREMY, message_id="two@phone.test"))
+    taken_back = inbox.mails[-1].uid
+    inbox.flag(taken_back, "\\Deleted")
+    world.clock.until(150)
+    program()
+    yield equal("MySQL is restarted once", world.host.ran, [RESTART], shows=restarted(world))
+    receipts = world.mail.inbox(ADMINS[0])
+    yield equal(
+        "Jeremy gets one receipt",
+        [mail.subject for mail in receipts],
+        ["Re: Restart MySQL"],
+        shows=receipts,
+    )
+    left = {mail.uid: mail.flags for mail in inbox}
+    yield equal(
+        "the program removes its own mails and nothing else",
+        left,
+        {taken_back: ["\\Deleted"]},
+        shows=told(world, "mailbox"),
+    )

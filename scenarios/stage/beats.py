@@ -15,6 +15,7 @@ PROGRAM = "program"  # the lane of the program that is rehearsed
 SERVERS = {
     "smtp": "mail server",
     "pop3": "maildrop",
+    "imap": "mailbox",
     "xmpp": "Jabber server",
     "toc": "AIM server",
     "webhook": "web server",

@@ -148,11 +148,12 @@ class Pop3(Replies):
             return self.beat(CLOSING, f"deletes {self._deleted}")
         if self._read:
             return self.beat(CLOSING, "")
-        there = f"{_mails(self._there)}, nothing new" if self._there else "nothing new"
+        there = f"{mails(self._there)}, nothing new" if self._there else "nothing new"
         return self.beat(LOOK, f"looks: {there}")
 
 
-def _mails(count: int) -> str:
+def mails(count: int) -> str:
+    """Returns a number of mails in words."""
     return f"{count} mail" if count == 1 else f"{count} mails"
 
 

@@ -23,6 +23,7 @@ from scenarios.stage.beats import (
     Reader,
 )
 from scenarios.stage.chat import Toc, Xmpp
+from scenarios.stage.imap import Imap
 from scenarios.stage.mail import Pop3, Smtp
 from scenarios.stage.repetition import without_repetition
 from scenarios.stage.web import Http
@@ -30,6 +31,7 @@ from scenarios.stage.web import Http
 READERS: dict[str, type[Reader]] = {
     "smtp": Smtp,
     "pop3": Pop3,
+    "imap": Imap,
     "xmpp": Xmpp,
     "toc": Toc,
     "webhook": Http,
