@@ -180,6 +180,7 @@ def test_processor_time_and_memory_of_a_process_are_read() -> None:
     assert memory(os.getpid()) > 1e6
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_mail_is_measured_on_a_server_in_its_own_process() -> None:
     row = Row("x", {OURS: cpu_of(floor("smtp"), mails(2, 1000), 2)}, [])
     (figure,) = run(row, rounds=1).figures[OURS]

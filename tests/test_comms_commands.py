@@ -267,6 +267,7 @@ def _race(path: Path, number: int, out: Any) -> None:
         out.put(len(done))
 
 
+@pytest.mark.slow
 def test_several_processes_on_one_state_start_a_command_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     out = context.Queue()

@@ -54,6 +54,7 @@ def test_other_characters_become_similar_ones(text: str, found: str) -> None:
     assert sms.plain(text) == found
 
 
+@pytest.mark.slow
 @given(st.text(max_size=50))
 def test_any_text_can_be_made_plain(text: str) -> None:
     plain = sms.plain(text)

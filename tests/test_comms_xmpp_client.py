@@ -852,6 +852,7 @@ def odd_stanzas(draw: st.DrawFn, depth: int = 3) -> Element:
     return element
 
 
+@pytest.mark.slow
 @given(st.lists(odd_stanzas(), max_size=6))
 def test_any_stanza_raises_only_errors_that_programs_expect(odd: list[Element]) -> None:
     def script(peer: Peer) -> None:

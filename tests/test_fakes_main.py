@@ -84,6 +84,7 @@ def test_it_serves_until_sigterm_and_shows_the_wire_with_secrets_masked(tmp_path
     assert not ready["ca"] or not Path(ready["ca"]).exists(), "its temporary files are removed"
 
 
+@pytest.mark.slow
 def test_a_signal_that_another_thread_receives_stops_it_too() -> None:
     """The system chooses the thread; the main thread's wait is then not interrupted."""
     process = subprocess.run(
@@ -96,6 +97,7 @@ def test_a_signal_that_another_thread_receives_stops_it_too() -> None:
     assert (process.returncode, process.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
     world = tmp_path / "world.toml"
     world.write_text(
@@ -117,6 +119,7 @@ def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_trap_appends_mail_for_any_address_and_serves_it_over_pop3(tmp_path: Path) -> None:
     file = tmp_path / "trap.txt"
     options = ("--smtp", "0", "--pop3", "0", "--tls", "off", "--trap", str(file))
@@ -131,6 +134,7 @@ def test_a_trap_appends_mail_for_any_address_and_serves_it_over_pop3(tmp_path: P
     assert "from <shop@x.test> to <ann@gmail.com>\nSubject: Order 1\n\nhi\n" in file.read_text()
 
 
+@pytest.mark.slow
 def test_aim_accounts_can_sign_on_and_no_password_is_shown() -> None:
     accounts = ("--aim", "Ops Bot:hun:ter2", "--aim", "bob:x")
     with serving("--toc", "0", *accounts, "--fault", "connect delay 0") as (ready, process):
@@ -150,6 +154,7 @@ def test_aim_accounts_can_sign_on_and_no_password_is_shown() -> None:
 # ── mistakes ─────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_a_port_that_is_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -262,6 +267,7 @@ def test_a_full_disk_under_stdout_is_one_line(
     assert capsys.readouterr().err.startswith(wanted)
 
 
+@pytest.mark.slow
 def test_with_closed_stdout_it_serves_and_ends_cleanly(tmp_path: Path) -> None:
     port_file = tmp_path / "ports.json"
     words = f"--smtp 0 --tls off --quiet --port-file {port_file}"

@@ -81,6 +81,7 @@ def test_a_console_block_shows_the_output_of_its_command(block: str) -> None:
     assert re.fullmatch(wanted, output), f"the document shows something else than:\n{output}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", PYTHON.values(), ids=PYTHON)
 def test_the_python_in_the_documents_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, code: str

@@ -165,6 +165,7 @@ def packages(path: Path) -> set[str]:
     return {module.split(".")[0] for module, _ in imports(path)}
 
 
+@pytest.mark.slow
 def test_folders_import_only_what_they_may() -> None:
     # comms and fakes check each other on the wire. Shared code would be wrong on both sides at
     # once, and every test would be green.
@@ -305,6 +306,7 @@ def checking_functions(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_test_checks_something() -> None:
     # A test that only runs code passes whatever the code returns.
     assert none_of(

@@ -88,6 +88,7 @@ MOST = 40  # lines of an act
 MOST_IN_ALL = 30  # lines of a scenario, for each of its acts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_a_story_fits_on_a_screen_and_leaves_nothing_out(
     page: Page, capsys: pytest.CaptureFixture[str]
@@ -111,6 +112,7 @@ def test_a_story_fits_on_a_screen_and_leaves_nothing_out(
 PRINTED = [(page, mended) for page in PAGES if page.book for mended in (0, *page.mends())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "mended"), PRINTED, ids=[f"{page.name}-{mended}" for page, mended in PRINTED]
 )
@@ -259,6 +261,7 @@ def test_the_readme_shows_all_fifteen_mistakes_in_their_words() -> None:
     assert sentences == mistakes.MISTAKES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", SHOWN, ids=lambda row: f"{row.number}-{row.act.name}")
 def test_the_command_of_the_readme_shows_the_mistake(row: Shown) -> None:
     played = as_printed(row.page, row.mended)
@@ -289,6 +292,7 @@ def broken_by_apache_alert() -> list[str]:
     return rehearsal.rehearse(page, page.acts()[0]).broken
 
 
+@pytest.mark.slow
 def test_a_monitor_that_mails_at_every_check_breaks_its_claims(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -143,6 +143,7 @@ def test_every_companion_suffix_is_in_use() -> None:
     assert [suffix for suffix in COMPANIONS if not any(s.endswith(suffix) for s in stems)] == []
 
 
+@pytest.mark.slow
 def test_a_page_without_mistakes_is_listed_and_played(room: Room) -> None:
     room.write("greet.py", PAGE)
     assert room.run("list").stdout == "greet  Greet the user · Listing 6.2 · SMTP\n"

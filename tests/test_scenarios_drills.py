@@ -76,6 +76,7 @@ def sent_twice(fault: Fault) -> bool:
 SAMPLED = first_middle_last(drills(), lambda fault: (fault.where, fault.nth))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", SAMPLED, ids=str)
 def test_the_monitor_goes_on_and_both_administrators_are_notified(fault: Fault) -> None:
     performance = rehearsal.rehearse(ALERT, CRASH, [str(fault)])

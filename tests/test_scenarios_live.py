@@ -45,6 +45,7 @@ def live(
     return start_command("run", "apache-alert", "--live", str(settings), *options)
 
 
+@pytest.mark.slow
 @pytest.mark.world(servers=["smtp"], tls="off")
 def test_a_live_run_goes_on_until_sigterm_and_exits_with_the_verdict(
     world: World, tmp_path: Path
@@ -67,6 +68,7 @@ def test_a_live_run_with_once_is_a_single_round(world: World, tmp_path: Path) ->
     assert not world.mail.messages
 
 
+@pytest.mark.slow
 @pytest.mark.world(servers=["smtp"], tls="off", faults=['AUTH reply "535 5.7.8 no"'])
 def test_a_live_run_goes_on_after_a_refused_login_and_logs_it(world: World, tmp_path: Path) -> None:
     process = live(world, tmp_path)

@@ -302,6 +302,7 @@ def test_a_server_may_say_when_to_come_again(value: str, pause: int) -> None:
         assert seconds == pytest.approx(pause, abs=1)
 
 
+@pytest.mark.slow
 def test_every_mail_of_the_collection_is_posted() -> None:
     raws = [path.read_bytes() for path in sorted(MAILS.glob("*.eml"))]
     with World(mail_to_webhook.WORLD, rehearsal=True) as world:

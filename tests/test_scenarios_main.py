@@ -68,6 +68,7 @@ def test_the_wire_and_the_claims_are_shown_if_asked_for(
     assert code == 2 and "--wire: unknown 'smpt' (did you mean 'smtp'?)" in err
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing_when_everything_is_as_expected(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_listing_can_be_played_with_a_mistake_mended(capsys: pytest.CaptureFix
     assert code == 2 and "write --as book" in err
 
 
+@pytest.mark.slow
 def test_both_ways_can_be_shown_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "run", "apache-alert", "--act", CRASH, "--diff")
     assert code == 0 and "from here they differ" in out
@@ -289,6 +291,7 @@ def test_unknown_words_are_exit_2_with_one_line(
     assert caught.value.code == 2 and text in err and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_rehearsal_needs_only_the_standard_library() -> None:
     code = (
         "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; "

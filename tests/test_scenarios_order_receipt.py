@@ -350,6 +350,7 @@ def with_text(field: str, text: str) -> dict[str, Any]:
     return {**order("9", "ann"), field: text}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", [*EXAMPLE.table(), *(f"item {key}" for key in BOOK)])
 def test_no_field_of_an_order_can_add_a_header(field: str) -> None:
     with World(order_receipt.WORLD, rehearsal=True) as world:

@@ -167,6 +167,7 @@ def test_after_the_last_event_the_claims_are_shown(
     assert capsys.readouterr().out.replace(f"{screen.NEXT}\n", "") == whole
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_story_without_a_traceback() -> None:
     keyboard, terminal = pty.openpty()
     process = subprocess.Popen(

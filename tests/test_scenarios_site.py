@@ -23,6 +23,7 @@ from tests.command import interrupt, read_until, run_command, start_command
 from tests.scripted import RecordingHost
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_program_with_exit_code_0(tmp_path: Path) -> None:
     process = start_command("live", "mysql-by-mail", "--out", str(tmp_path))
     assert process.stderr is not None
@@ -76,6 +77,7 @@ def test_the_settings_file_says_what_the_settings_of_the_world_are(page: catalog
 # ── what an act has left ─────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_what_an_act_left_is_served_to_a_jabber_client_until_ctrl_c() -> None:
     process = start_command("run", "jabber-hello", "--act", "jabber-hello", "--keep")
     shown = read_until(process, "In a mail program")

@@ -615,6 +615,7 @@ def test_four_instances_at_once_make_one_ticket_for_each_mail(tmp_path: Path) ->
         assert max(answers.values()) == 1 and len(answers) == 5
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.sampled_from(

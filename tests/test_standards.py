@@ -22,6 +22,7 @@ def standards() -> Standards:
 # ── the table of this project ────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_no_section_is_forgotten_and_no_citation_is_wrong(standards: Standards) -> None:
     assert not standards.errors, "\n".join(standards.errors)
 
@@ -86,6 +87,7 @@ def test_the_command_line_prints_the_named_document_only() -> None:
     assert "RFC" not in done.stdout.partition("\n")[2].partition("\n\n")[2]
 
 
+@pytest.mark.slow
 def test_an_unknown_document_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["RFC9999"]) == 2
     assert capsys.readouterr().err.startswith("RFC9999: unknown document; choose from RFC 5321")

@@ -17,6 +17,7 @@ def test_the_core_keeps_to_the_transcript(path: Path) -> None:
     play_on_core(load(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 def test_the_server_keeps_to_the_transcript(path: Path) -> None:
     play_on_socket(load(path))

@@ -45,11 +45,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from sqlalchemy.exc import StatementError
-
 from comms import replies
 from comms.clock import Clock
-from comms.errors import StateError
 from comms.host import Host
 from comms.http import Url
 from comms.read import Mail
@@ -68,7 +65,7 @@ from comms.setting_types import (
 )
 from comms.settings import Settings
 from comms.webhook import secret_problem
-from scenarios.models import DatabaseUrl, Tries, Worker, connect, shown
+from scenarios.models import DatabaseUrl, Tries, working
 from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.processing.mail_to_webhook_desk import Desk, rehearse
 from scenarios.processing.mail_to_webhook_model import Base, Post, Try
@@ -184,21 +181,16 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     rules = settings.table("mail-to-webhook", Rules)
     if rules.dry_run:
         return rehearse(rules, settings, clock, host, requests)
-    engine, code = connect(rules.database, settings.path, Base.metadata), 0
-    try:
-        with Worker(engine) as worker:
-            desk = Desk(rules, settings, clock, host, worker, requests, verdict)
-            desk.replay()
-            for _ in clock.every(rules.poll):
-                # A worker that died may have posted a mail or not. It is posted again.
-                worker.recover(Post, "waiting")
-                code = desk.collect(Tries(engine, Try))
-                desk.deliver()
-        return code or (1 if desk.died else 0)
-    except StatementError as error:
-        raise StateError(f"{shown(rules.database)}: {error.orig}") from None
-    finally:
-        engine.dispose()
+    code = 0
+    with working(rules.database, settings.path, Base.metadata) as worker:
+        desk = Desk(rules, settings, clock, host, worker, requests, verdict)
+        desk.replay()
+        for _ in clock.every(rules.poll):
+            # A worker that died may have posted a mail or not. It is posted again.
+            worker.recover(Post, "waiting")
+            code = desk.collect(Tries(worker.engine, Try))
+            desk.deliver()
+    return code or (1 if desk.died else 0)
 
 
 @scenario.act("mail-to-webhook")
