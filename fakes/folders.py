@@ -21,6 +21,7 @@ USES = {
     "Archive": "\\Archive",
 }
 LONGEST_NAME = 255  # bytes
+LEVELS = 100  # of a name; each of them is a folder
 
 
 class FolderError(LookupError):
@@ -203,7 +204,7 @@ class Folders:
 
 
 def _superiors(name: str) -> list[str]:
-    parts = name.split(DELIMITER)
+    parts = name.split(DELIMITER, LEVELS)
     return [DELIMITER.join(parts[:end]) for end in range(1, len(parts))]
 
 
@@ -211,6 +212,8 @@ def _check(name: str) -> None:
     """Raises FolderError for a name that a folder cannot have."""
     if not all(name.split(DELIMITER)):
         raise FolderError("CANNOT", "A part of the name is empty")
+    if name.count(DELIMITER) >= LEVELS:
+        raise FolderError("CANNOT", f"The name has more than {LEVELS} levels")
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
         raise FolderError("CANNOT", f"The name is longer than {LONGEST_NAME} bytes")
     if any(ord(character) < 32 or ord(character) == 127 for character in name):

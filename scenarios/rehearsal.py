@@ -216,9 +216,15 @@ def play(
     book: bool = False,
     mended: int = 0,
 ) -> Played:
-    """Plays acts of a page, and works out which claims should break. Raises FaultMisfit."""
+    """Plays acts of a page, and works out which claims should break.
+
+    A fault of a protocol is played in the acts that have a server for it. Raises FaultMisfit if
+    there is none.
+    """
+    needed = {name for fault in faults for name in protocols_of(fault)}
+    fitting = [act for act in acts if needed <= set(act.world.get("servers", needed))]
     performances = [
-        rehearse(page, act, faults, book, mended) for act in acts if act.book or not book
+        rehearse(page, act, faults, book, mended) for act in fitting or acts if act.book or not book
     ]
     return judge(page, performances, faults, book, mended)
 

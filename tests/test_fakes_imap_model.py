@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -45,7 +46,7 @@ class Account(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = imap_world()
+        self.world = imap_world(imap={"bad_commands": 0})
         self.smtp = self.world.core("smtp")
         self.smtp.receive(b"HELO client.example\r\n")
         self.clients = [Raw(self.world, number) for number in (1, 2)]
@@ -266,3 +267,4 @@ class Account(RuleBasedStateMachine):
 
 
 TestAccount = pytest.mark.slow(Account.TestCase)
+TestAccount.settings = settings(stateful_step_count=30, max_examples=60)  # each takes half a second

@@ -58,6 +58,7 @@ class Desk:
         self._compose, self._sender = compose, parse_one(rules.sender).address
         self._left_out = 0  # lines of the file
         server, place = settings.server("smtp"), (clock, host, worker)
+        self._server = f"{server.host}:{server.port}"  # in errors
         self._receipts = Delivery(Receipt, self._receipt, server, *place, give_up=rules.give_up)
         # A warning that the owner gets twice is better than one that is lost.
         self._alerts = Delivery(
@@ -68,7 +69,7 @@ class Desk:
         return self._sender, self._compose(checked(row.content), row.made)
 
     def _alert(self, row: Alert) -> tuple[str, Message]:
-        id = message_id(self._sender, f"{row.id} {row.made} {row.text}")
+        id = message_id(self._sender, f"alert {row.id} {row.made}")
         headers = [("Auto-Submitted", "auto-generated")]
         return self._sender, Message(
             self._rules.sender,
@@ -192,7 +193,8 @@ class Desk:
                 return
             said = []
             for row in db.scalars(bad.limit(LISTED).with_for_update(skip_locked=True)):
-                said.append(f"order {row.order}, {row.address}: {row.status}: {row.error}")
+                error = row.error.replace(self._server, "the mail server")
+                said.append(f"order {row.order}, {row.address}: {row.status}: {error}")
                 row.told = row.error
             for line in db.scalars(lines.limit(LISTED).with_for_update(skip_locked=True)):
                 said.append(line.text)

@@ -72,7 +72,8 @@ def alerts(world: World) -> list[Mail]:
 
 def drawn(mail: Mail) -> str:
     """Returns the texts that are drawn in Helvetica on the PDF of a receipt, a line for each."""
-    found = re.findall(rb"\((.*)\) Tj", mail.attachment("*.pdf"))
+    lines = mail.attachment("*.pdf").split(b"\n")
+    found = [line.partition(b"(")[2].rpartition(b") Tj")[0] for line in lines if b") Tj" in line]
     # Brackets in a text have a backslash.
     return "\n".join(re.sub(rb"\\(.)", rb"\1", text).decode("cp1252") for text in found)
 

@@ -10,6 +10,11 @@ from scenarios.stage.beats import CLOSING, LOOK, MAIL, WIRE, Beat, Reader, lines
 from scenarios.stage.mail import extract, mails, sender_of, subject
 
 OPENS = "opens the mailbox"
+CAPABILITIES = re.compile(r"\* CAPABILITY (.*)")
+EXISTS = re.compile(r"\* (\d+) EXISTS")
+FOUND = re.compile(r"\* E?SEARCH(.*)")
+EXPUNGED = re.compile(r"\* \d+ (EXPUNGE)")
+BODY = re.compile(rb"BODY\[[^]\r\n]*\] \{(\d+)\}\r\n")
 
 
 class Imap(Reader):
@@ -60,7 +65,7 @@ class Imap(Reader):
     def _answered(self, verb: str, record: Any) -> Iterator[Beat]:
         asked = lines(self._command)[0].partition(" ")[2]
         if verb == "CAPABILITY":
-            offers = " ".join(self._texts(r"\* CAPABILITY (.*)")).split()
+            offers = " ".join(self._texts(CAPABILITIES)).split()
             # Programs ask again after TLS and after the login. Only the first list is told.
             if not any(step.startswith(verb) for step in self.steps):
                 self.steps.append(f"{verb}: the server offers {', '.join(offers)}")
@@ -69,16 +74,16 @@ class Imap(Reader):
             self.steps.append(f"logs in as {record.person or 'a user'} by {how}")
         elif verb in ("SELECT", "EXAMINE"):
             self.steps.append(f"selects {asked.partition(' ')[2]}")
-            self._there = sum(map(int, self._texts(r"\* (\d+) EXISTS")))
+            self._there = sum(map(int, self._texts(EXISTS)))
         elif verb in ("FETCH", "UID_FETCH") and "BODY" in asked:
             yield from self._fetched(asked)
         elif verb in ("SEARCH", "UID_SEARCH"):
             yield from self.opening(OPENS)
-            found = " ".join(self._texts(r"\* E?SEARCH(.*)")).split()
+            found = " ".join(self._texts(FOUND)).split()
             keys = asked.partition("SEARCH ")[2]
             yield self.beat(WIRE, f"searches for {keys}: {mails(len(found))}")
         elif verb in ("EXPUNGE", "UID_EXPUNGE", "MOVE", "UID_MOVE"):
-            self._removed += len(self._texts(r"\* \d+ (EXPUNGE)"))
+            self._removed += len(self._texts(EXPUNGED))
         elif verb == "LOGOUT":
             yield from self.opening(OPENS)
             yield self._end()
@@ -87,7 +92,7 @@ class Imap(Reader):
         """Yields a beat for the mail in the responses, if there is one."""
         yield from self.opening(OPENS)
         for said in self._said:
-            literal = re.search(rb"BODY\[[^]]*\] \{(\d+)\}\r\n", said.shown())
+            literal = BODY.search(said.shown())
             if literal is None:
                 continue
             self._read += 1
@@ -96,9 +101,9 @@ class Imap(Reader):
             text = f"{what} {subject(raw)} from {sender_of(raw)}"
             yield self.beat(MAIL, text, detail=extract(raw))
 
-    def _texts(self, pattern: str) -> list[str]:
+    def _texts(self, pattern: re.Pattern[str]) -> list[str]:
         """Returns what a pattern finds in the responses, which may come in one record."""
-        found = [re.match(pattern, line) for said in self._said for line in lines(said)]
+        found = [pattern.match(line) for said in self._said for line in lines(said)]
         return [match[1] for match in found if match is not None]
 
     def _end(self) -> Beat:
