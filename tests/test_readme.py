@@ -63,17 +63,8 @@ def run(command: list[str], folder: Path, **more: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.rstrip("\n").split("\n"))
 
 
-# It plays several acts under each of their faults, which test_scenarios.py does, too.
-SLOW = "$ make faults NAME=apache-alert\n"
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(block, marks=pytest.mark.slow if block.startswith(SLOW) else (), id=name)
-        for name, block in CONSOLE.items()
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("block", CONSOLE.values(), ids=CONSOLE)
 def test_a_console_block_shows_the_output_of_its_command(block: str) -> None:
     command, _, shown = block.removeprefix("$ ").partition("\n")
     output = run(shlex.split(command), ROOT)

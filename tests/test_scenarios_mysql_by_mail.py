@@ -294,6 +294,7 @@ def killed(
     return steps, found[2]
 
 
+@pytest.mark.slow
 def test_killed_at_the_first_middle_or_last_step_the_command_starts_at_most_once(
     tmp_path: Path,
 ) -> None:

@@ -300,6 +300,7 @@ def killed(at: int, folder: Path) -> int | None:
     return steps
 
 
+@pytest.mark.slow
 def test_killed_at_the_first_middle_or_last_step_nobody_is_missing(tmp_path: Path) -> None:
     steps = killed(0, tmp_path / "whole")
     assert steps is not None and steps > 30

@@ -538,6 +538,7 @@ def killed(
     return steps, found[2]
 
 
+@pytest.mark.slow
 def test_killed_at_the_first_middle_or_last_step_a_mail_is_one_ticket(tmp_path: Path) -> None:
     steps, _ = killed(0, tmp_path / "whole")
     assert steps is not None
