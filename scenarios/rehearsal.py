@@ -221,7 +221,10 @@ def play(
     A fault of a protocol is played in the acts that have a server for it. Raises FaultMisfit if
     there is none.
     """
-    needed = {name for fault in faults for name in protocols_of(fault)}
+    try:
+        needed = {name for fault in faults for name in protocols_of(fault)}
+    except FaultError as error:
+        raise FaultMisfit(str(error)) from None
     fitting = [act for act in acts if needed <= set(act.world.get("servers", needed))]
     performances = [
         rehearse(page, act, faults, book, mended) for act in fitting or acts if act.book or not book
