@@ -200,7 +200,10 @@ def _limited(room: int, module: str, settings: Mapping[str, Any], folder: Path) 
 
 
 def together(count: int, module: str, settings: Mapping[str, Any], folder: Path) -> list[int]:
-    """Runs one round in each of several processes at the same time; returns their exit codes."""
+    """Runs one round in each of several processes at the same time; returns their exit codes.
+
+    Raises AssertionError if one of them does not end.
+    """
     processes = [
         _FORKS.Process(target=_exit_after_one_round, args=(module, settings, folder))
         for _ in range(count)
@@ -209,6 +212,10 @@ def together(count: int, module: str, settings: Mapping[str, Any], folder: Path)
         process.start()
     for process in processes:
         process.join(30)
+    stuck = [process for process in processes if process.is_alive()]
+    for process in stuck:
+        process.kill()
+    assert not stuck, f"{len(stuck)} of {count} programs have not ended after 30 s"
     return [process.exitcode for process in processes if process.exitcode is not None]
 
 

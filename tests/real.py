@@ -148,14 +148,16 @@ class Server:
 
 
 def in_the_foreground(command: Sequence[str]) -> subprocess.Popen[str]:
-    """Starts a server as the leader of a new session, which `end` ends as a whole."""
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    """Starts a server as the leader of a new session, which `end` ends as a whole.
+
+    Its output goes to a file: a pipe that is full and not read would stop the server.
+    """
+    with tempfile.NamedTemporaryFile("w") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        process.stdout = os.fdopen(os.open(output.name, os.O_RDONLY))  # for communicate()
+    return process
 
 
 def end(process: subprocess.Popen[str], seconds: float = 3.0) -> None:
