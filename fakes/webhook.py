@@ -138,14 +138,17 @@ def _parts(type: str, body: bytes) -> Iterator[tuple[dict[str, str], bytes]]:
         yield {name.lower(): value.strip() for name, _, value in pairs}, content
 
 
+_PARAMETER = re.compile(r';[ \t]*([\w-]+)=(?:"([^"]*)"|([^\s;"]+))')
+
+
 def _parameter(value: str, name: str) -> str | None:
     """Returns a parameter of a header field; None if it has none of this name."""
-    match = re.search(rf';[ \t]*{name}=(?:"([^"]*)"|([^\s;"]+))', value, re.I)
-    if match is None:
-        return None
-    text = match[1] if match[1] is not None else match[2]
-    # RFC 7578 §2: as browsers do, quotation marks and line breaks are percent-encoded.
-    return re.sub("%(22|0A|0D)", lambda hex: chr(int(hex[1], 16)), text)
+    for match in _PARAMETER.finditer(value):
+        if match[1].lower() == name:
+            text = match[2] if match[2] is not None else match[3]
+            # RFC 7578 §2: as browsers do, quotation marks and line breaks are percent-encoded.
+            return re.sub("%(22|0A|0D)", lambda hex: chr(int(hex[1], 16)), text)
+    return None
 
 
 @dataclass
