@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import select
 import shutil
 import signal
@@ -21,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+PATIENCE = 15.0  # seconds that a test waits for a client
+
 
 def need(command: str, package: str) -> str:
     """Returns the path of a program. Fails the test, naming the package, if it is not installed."""
@@ -30,6 +33,18 @@ def need(command: str, package: str) -> str:
     if found is None:
         pytest.fail(f"{command} is not installed; run: apt-get install {package}", pytrace=False)
     return found
+
+
+def need_npm(package: str) -> str:
+    """Returns the folder of npm's global packages. Fails the test if the package is not in it."""
+    root = Path(
+        subprocess.check_output([need("npm", "npm"), "root", "--global"], text=True).strip()
+    )
+    if not (root / package).is_dir():
+        pytest.fail(
+            f"{package} is not installed; run: npm install --global {package}", pytrace=False
+        )
+    return str(root)
 
 
 def need_root(why: str) -> None:
@@ -168,6 +183,45 @@ def end(process: subprocess.Popen[str], seconds: float = 3.0) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+class Screen:
+    """A program in a terminal of tmux."""
+
+    def __init__(self, folder: Path, command: list[str], env: dict[str, str]) -> None:
+        self._tmux = [need("tmux", "tmux"), "-S", str(folder / "tmux"), "-f", "/dev/null"]
+        words = ["env", *(f"{name}={value}" for name, value in env.items()), *command]
+        self._run("new-session", "-d", "-x", "160", "-y", "40", *words)
+        # tmux copies what the program writes into this pipe, so that a test can wait for a change
+        # of the screen instead of looking again and again.
+        os.mkfifo(folder / "screen")
+        self._changes = os.open(folder / "screen", os.O_RDWR)
+        self._run("pipe-pane", "-o", f"cat > {folder / 'screen'}")
+
+    def _run(self, *words: str) -> str:
+        command = [*self._tmux, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout
+
+    def presses(self, *keys: str) -> None:
+        """Presses keys, by tmux's names for them, such as C-u."""
+        self._run("send-keys", *keys)
+
+    def types(self, line: str) -> None:
+        """Types a line, and the Enter key."""
+        self._run("send-keys", "-l", line)
+        self._run("send-keys", "Enter")
+
+    def shows(self, pattern: str) -> None:
+        """Waits until the screen shows text that matches the pattern."""
+        while not re.search(pattern, screen := self._run("capture-pane", "-p")):
+            if not select.select([self._changes], [], [], PATIENCE)[0]:
+                pytest.fail(f"the screen never showed {pattern!r}:\n{screen}")
+            os.read(self._changes, 65536)
+
+    def close(self) -> None:
+        """Ends the program, if it has not ended by itself."""
+        self._run("kill-server")
+        os.close(self._changes)
 
 
 POSTFIX_MAIN = """

@@ -8,8 +8,6 @@ slixmpp knows channel binding by tls-unique only, which TLS 1.3 does not have.
 from __future__ import annotations
 
 import os
-import re
-import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +17,12 @@ import pytest
 
 from fakes import World
 from fakes.xmpp.jabber import Actor
-from tests.real import need
+from tests.real import PATIENCE, Screen, need
 
 pytestmark = pytest.mark.real
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 PEOPLE = [{"address": ALICE, "contacts": {BOB: "both"}}, {"address": BOB}]
-PATIENCE = 15.0  # seconds that a test waits for a client
 
 
 @contextmanager
@@ -159,41 +156,6 @@ def test_slixmpp_of_debian_logs_in_with_its_defaults_and_chats(tls: str) -> None
 
 
 # ── clients with a screen ────────────────────────────────────────────────────
-
-
-class Screen:
-    """A program in a terminal of tmux."""
-
-    def __init__(self, folder: Path, command: list[str], env: dict[str, str]) -> None:
-        self._tmux = [need("tmux", "tmux"), "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        words = ["env", *(f"{name}={value}" for name, value in env.items()), *command]
-        self._run("new-session", "-d", "-x", "160", "-y", "40", *words)
-        # tmux copies what the program writes into this pipe, so that a test can wait for a change
-        # of the screen instead of looking again and again.
-        os.mkfifo(folder / "screen")
-        self._changes = os.open(folder / "screen", os.O_RDWR)
-        self._run("pipe-pane", "-o", f"cat > {folder / 'screen'}")
-
-    def _run(self, *words: str) -> str:
-        command = [*self._tmux, *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout
-
-    def types(self, line: str) -> None:
-        """Types a line, and the Enter key."""
-        self._run("send-keys", "-l", line)
-        self._run("send-keys", "Enter")
-
-    def shows(self, pattern: str) -> None:
-        """Waits until the screen shows text that matches the pattern."""
-        while not re.search(pattern, screen := self._run("capture-pane", "-p")):
-            if not select.select([self._changes], [], [], PATIENCE)[0]:
-                pytest.fail(f"the screen never showed {pattern!r}:\n{screen}")
-            os.read(self._changes, 65536)
-
-    def close(self) -> None:
-        """Ends the program, if it has not ended by itself."""
-        self._run("kill-server")
-        os.close(self._changes)
 
 
 @contextmanager
