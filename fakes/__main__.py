@@ -122,8 +122,8 @@ def _parser() -> argparse.ArgumentParser:
         "--trap",
         metavar="FILE",
         type=Path,
-        help="take mail for any address, append it to this text file, and serve it over POP3 to "
-        "the first account (default trap@example.test, password trap)",
+        help="take mail for any address, append it to this text file, and serve it over POP3 and "
+        "IMAP to the first account (default trap@example.test, password trap)",
     )
     add("--port-file", metavar="FILE", type=Path, help="a file to write the JSON line to as well")
     add("--quiet", action="store_true", help="do not show the wire on stderr")

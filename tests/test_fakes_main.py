@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imaplib
 import io
 import json
 import poplib
@@ -120,9 +121,12 @@ def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_trap_appends_mail_for_any_address_and_serves_it_over_pop3(tmp_path: Path) -> None:
+def test_a_trap_appends_mail_for_any_address_and_serves_it(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "trap.txt"
-    options = ("--smtp", "0", "--pop3", "0", "--tls", "off", "--trap", str(file))
+    ports = ("--smtp", "0", "--pop3", "0", "--imap", "0")
+    options = (*ports, "--tls", "off", "--trap", str(file))
     with serving(*options) as (ready, _):
         with smtplib.SMTP(ready["smtp"][0], ready["smtp"][1], "client.example") as client:
             client.sendmail("shop@x.test", ["ann@gmail.com"], "Subject: Order 1\r\n\r\nhi\r\n")
@@ -131,6 +135,9 @@ def test_a_trap_appends_mail_for_any_address_and_serves_it_over_pop3(tmp_path: P
         maildrop.pass_("trap")
         assert b"Subject: Order 1" in maildrop.retr(1)[1]
         maildrop.quit()
+        with imaplib.IMAP4(ready["imap"][0], ready["imap"][1], timeout=20) as mailbox:
+            mailbox.login("trap@example.test", "trap")
+            assert mailbox.select() == ("OK", [b"1"])
     assert "from <shop@x.test> to <ann@gmail.com>\nSubject: Order 1\n\nhi\n" in file.read_text()
 
 

@@ -121,11 +121,13 @@ def test_a_text_message_goes_through_postfix_to_the_gateway(
     assert text.strip().endswith("FAILED: 98 %")
 
 
-def test_mail_reaches_a_trap_through_postfix_and_no_customer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
+def test_mail_reaches_a_trap_through_postfix_and_no_customer(tmp_path: Path, protocol: str) -> None:
     """Postfix passes everything on to the trap, as a relay of a test environment does."""
     customer, nobody = "ann@gmail.test", "nobody@trap.invalid"
     people = [{"address": "trap@yourco.test", "password": "trap"}]
-    config = {"servers": ["smtp", "pop3"], "tls": "off", "mail": {"trap": True}, "person": people}
+    servers = ["smtp", protocol]
+    config = {"servers": servers, "tls": "off", "mail": {"trap": True}, "person": people}
     with (
         World(config) as world,
         postfix((customer, nobody), world.address("smtp")[1]) as (server, authority, _),
@@ -134,7 +136,7 @@ def test_mail_reaches_a_trap_through_postfix_and_no_customer(tmp_path: Path) -> 
         site = tmp_path / "site.toml"
         site.write_text(
             f'[smtp]\nhost = "localhost"\nport = {server.port}\nca_file = "{authority.ca_file}"\n'
-            f'[pop3]\nhost = "127.0.0.1"\nport = {world.address("pop3")[1]}\ntls = "none"\n'
+            f'[{protocol}]\nhost = "127.0.0.1"\nport = {world.address(protocol)[1]}\ntls = "none"\n'
             'user = "trap"\npassword = "trap"\n[scenario.mail-trap]\nsender = "shop@yourco.test"\n'
             f'customers = ["{customer}"]\npatience = 30\n'
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from operator import itemgetter
+
 import pytest
 
 from fakes.wire import Record
 from scenarios import catalogue, rehearsal
+from scenarios.play import Act, merged
 from scenarios.sending.mail_trap import CUSTOMERS
 from tests.command import run_command
 from tests.drills import cuts, first_middle_last
 
 PAGE = catalogue.named("mail-trap")
-ACT, _, NO_TRAP, _ = PAGE.acts()
+ACT, OVER_IMAP, _, NO_TRAP, _ = PAGE.acts()
 
 
 @pytest.mark.slow
@@ -21,18 +25,21 @@ def test_on_fake_servers_in_real_time_the_mails_are_trapped() -> None:
     assert done.stdout.endswith("ann@gmail.test: trapped\nbob@aol.test: trapped\n")
 
 
-def recorded() -> list[Record]:
-    """What crosses the wire in the first act."""
-    recording = rehearsal.rehearse(PAGE, ACT).recording
-    return [item for item in recording if isinstance(item, Record)]
+def cuts_of(act: Act) -> list[tuple[Act, str]]:
+    """The places of an act where a connection can be cut."""
+    recording = rehearsal.rehearse(PAGE, act).recording
+    faults = cuts([item for item in recording if isinstance(item, Record)])
+    return [(act, fault) for fault in faults]
 
 
-CUTS = first_middle_last(cuts(recorded()), str)
+CUTS = [cut for act in (ACT, OVER_IMAP) for cut in first_middle_last(cuts_of(act), itemgetter(1))]
 
 
-@pytest.mark.parametrize("fault", CUTS)
-def test_wherever_a_connection_is_lost_the_program_says_that_not_all_is_well(fault: str) -> None:
-    performance = rehearsal.rehearse(PAGE, ACT, [fault])
+@pytest.mark.parametrize(("act", "fault"), CUTS)
+def test_wherever_a_connection_is_lost_the_program_says_that_not_all_is_well(
+    act: Act, fault: str
+) -> None:
+    performance = rehearsal.rehearse(PAGE, act, [fault])
     assert (performance.unmet, performance.tracebacks) == ([], [])
     texts = [event["text"] for event in performance.events]
     trapped = sum(text.endswith(": trapped") for text in texts)
@@ -42,9 +49,14 @@ def test_wherever_a_connection_is_lost_the_program_says_that_not_all_is_well(fau
         assert len(performance.mails) == 3
 
 
-@pytest.mark.parametrize("fault", ["RETR reset", "UIDL hang up before", "connect delay 3", ""])
+IMAP = {"servers": ["smtp", "imap"]}
+
+
+@pytest.mark.parametrize(
+    "fault", ["pop3 UIDL hang up before", "pop3 connect delay 3", "imap UID FETCH reset", ""]
+)
 def test_without_a_trap_no_customer_gets_a_mail(fault: str) -> None:
-    faults = [f"pop3 {fault}"] if fault else []
-    performance = rehearsal.rehearse(PAGE, NO_TRAP, faults)
+    world = merged(NO_TRAP.world, IMAP if fault.startswith("imap") else {})
+    performance = rehearsal.rehearse(PAGE, replace(NO_TRAP, world=world), [fault] if fault else [])
     to = {address for mail in performance.envelopes for address in mail.to}
     assert not to & set(CUSTOMERS)

@@ -1,22 +1,24 @@
 """Try out the mail of a shop without a mail to any customer: a trap takes it all.
 
-Section 6.1.1 · SMTP, POP3 · try: make scenario NAME=mail-trap
+Section 6.1.1 · SMTP, POP3, IMAP · try: make scenario NAME=mail-trap
 
 A trap is a mail server that accepts mail for every address, appends it to a text file and sends
 nothing. `python -m fakes --trap trap.txt` is one. Before the shop's mails, the program sends one to
-an address that cannot exist and looks for it over POP3: only a trap has it. If it is not there, no
-customer is written to, because the settings may be those of the real server.
+an address that cannot exist and looks for it over POP3 or IMAP: only a trap has it. If it is not
+there, no customer is written to, because the settings may be those of the real server.
 
 [scenario.mail-trap]
+mailbox = "imap"                     # optional: or "pop3"; else the one that has a table
 sender = "shop@yourco.test"          # required
 customers = ["ann@example.com"]      # required
 subject = "Your order has shipped"
 text = "It is on its way."
 patience = 5                         # seconds until a mail must be in the trap
 
-Fault: RETR split 1 -> all hold
+Fault: pop3 RETR split 1 -> all hold
+Fault: imap UID FETCH split 1 -> all hold
 Fault: smtp . nth 2 lost unstored -> breaks each mail is in the text file,
-    each of them as a whole, the program finds them over POP3, four mails are four messages
+    each of them as a whole, the program finds them in the trap, four mails are four messages
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ from comms import smtp
 from comms.clock import Clock
 from comms.compose import Message
 from comms.host import Host
-from comms.pop3 import Mailbox
+from comms.mailbox import open_mailbox
 from comms.read import read
-from comms.setting_types import Line, MailAddress, NonEmpty, SecondsOrZero
-from comms.settings import Settings
+from comms.setting_types import Line, MailAddress, MailProtocol, NonEmpty, SecondsOrZero
+from comms.settings import Server, Settings
 from scenarios.play import Claim, Program, Scenario, equal, sent
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Rules:
 
     sender: MailAddress
     customers: NonEmpty[tuple[MailAddress, ...]]
+    mailbox: MailProtocol = None
     subject: Line = "Your order has shipped"
     text: str = "It is on its way."
     patience: SecondsOrZero = 5
@@ -73,12 +76,12 @@ def send(mails: list[Message], settings: Settings, clock: Clock, host: Host) -> 
 
 
 def missing(
-    mails: list[Message], settings: Settings, clock: Clock, patience: float
+    mails: list[Message], server: Server, clock: Clock, host: Host, patience: float
 ) -> list[Message]:
-    """Returns the mails that are not in the trap's maildrop in time. Raises CommsError."""
+    """Returns the mails that are not in the trap's mailbox in time. Raises CommsError."""
     end = clock.monotonic() + patience
     while True:
-        with Mailbox(settings.server("pop3"), clock) as mailbox:
+        with open_mailbox(server, clock, host) as mailbox:
             found = {read(mailbox.fetch(entry)).message_id for entry in mailbox.entries()}
         lost = [mail for mail in mails if mail.message_id not in found]
         if not lost or clock.monotonic() >= end or clock.stopping():
@@ -90,9 +93,10 @@ def missing(
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Sends the mails if the server is a trap. Returns 0 if all are in it, else 1."""
     rules = settings.table("mail-trap", Rules)
+    mailbox = settings.mailbox("mail-trap", rules.mailbox)
     probe = Message(rules.sender, [NOBODY], "Is this a trap?", "").stamped(clock, host)
     send([probe], settings, clock, host)
-    if missing([probe], settings, clock, rules.patience):
+    if missing([probe], mailbox, clock, host, rules.patience):
         host.say("this is not a trap; nothing was sent to the customers")
         return 1
     mails = [
@@ -100,7 +104,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         for customer in rules.customers
     ]
     send(mails, settings, clock, host)
-    lost = missing(mails, settings, clock, rules.patience)
+    lost = missing(mails, mailbox, clock, host, rules.patience)
     for mail in mails:
         host.say(f"{mail.to[0]}: {'not in the trap' if mail in lost else 'trapped'}")
     return 1 if lost else 0
@@ -127,4 +131,4 @@ def trap(world: World, program: Program) -> Iterator[Claim]:
     )
     yield equal("nothing leaves", [mail.envelope.to for mail in world.mail.relayed], [])
     said = [f"{address}: trapped" for address in CUSTOMERS]
-    yield equal("the program finds them over POP3", (code, world.said), (0, said), world.said)
+    yield equal("the program finds them in the trap", (code, world.said), (0, said), world.said)

@@ -1,4 +1,4 @@
-"""Further acts of mail-trap: a real server in the trap's place, a full disk, and a careless app."""
+"""Further acts of mail-trap: over IMAP, with a careless app, without a trap, on a full disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from comms.link import Link
 from scenarios.play import Claim, Program, equal, sent
-from scenarios.sending.mail_trap import CUSTOMERS, lines_of, scenario
+from scenarios.sending.mail_trap import CUSTOMERS, TRAP, lines_of, scenario, trap
 
 if TYPE_CHECKING:
     from fakes import World
@@ -29,6 +29,14 @@ CARELESS = [
     (SENT, "250"),
     (b"QUIT\r\n", "221"),
 ]
+
+
+@scenario.act("mail-trap-imap", servers=["smtp", "imap"])
+def over_imap(world: World, program: Program) -> Iterator[Claim]:
+    """The same over IMAP, where the testers read what is in the trap, too."""
+    yield from trap(world, program)
+    seen = [mail.mail.subject for mail in world.mail.folder(TRAP) if "\\Seen" in mail.flags]
+    yield equal("to the testers every mail is unread", seen, [], shows=sent(world, "UID_FETCH"))
 
 
 @scenario.act("mail-trap-careless-app")
