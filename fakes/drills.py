@@ -133,10 +133,8 @@ def _bye_in_idle(world: Stage, met: Met) -> None:
     """The server ends each session that waits for news of the program's INBOX."""
 
     def end() -> None:
-        for follower in world.mail.maildrop(world.program.address).followers:
-            if getattr(follower, "is_idle", False):
-                follower.on_end()
-                met()
+        if world.mail.end_idling(world.program.address):
+            met()
 
     world.clock.at(STRIKES_AT, end)
 

@@ -20,7 +20,7 @@ from fakes.bridge import Bridge
 from fakes.dsn import DeliveryStatus
 from fakes.folders import Folders
 from fakes.mail import Envelope, Mail, Recipient, in_bytes
-from fakes.maildrop import Maildrop
+from fakes.maildrop import Follower, Maildrop
 from fakes.mailstore import Mailstore
 from fakes.people import Person
 from fakes.world_folder import WorldFolder
@@ -172,11 +172,22 @@ class WorldMail(Arrivals[Mail]):
     def idling(self, address: str, name: str = "INBOX") -> int:
         """How many sessions of IMAP wait for news of a folder (IDLE). Raises LookupError."""
 
-        def count() -> int:
-            found = self._folders(address).find(name)
-            return sum(getattr(one, "is_idle", False) for one in found.followers)
+        return self._bridge.call(lambda: len(self._idlers(address, name)))
 
-        return self._bridge.call(count)
+    def end_idling(self, address: str, name: str = "INBOX") -> int:
+        """Ends the sessions that `idling` counts, as a server that restarts, and counts them."""
+
+        def end() -> int:
+            idlers = self._idlers(address, name)
+            for follower in idlers:
+                follower.on_end()
+            return len(idlers)
+
+        return self._bridge.call(end)
+
+    def _idlers(self, address: str, name: str) -> list[Follower]:
+        followers = self._folders(address).find(name).followers
+        return [one for one in followers if getattr(one, "is_idle", False)]
 
     def _folders(self, address: str) -> Folders:
         return self.store.folders(self._owned(address).address)

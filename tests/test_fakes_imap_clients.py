@@ -131,6 +131,19 @@ def test_imapclient_reads_moves_and_idles(world: World) -> None:
     assert len(world.mail.folder(ALICE, "Entwürfe/Alt")) == 1
 
 
+@in_clear
+def test_imapclient_is_told_when_the_server_ends_its_idle(world: World) -> None:
+    host, port = world.address("imap")
+    client = imapclient.IMAPClient(host, port=port, ssl=False, timeout=5)
+    client.login("alice", "secret")
+    client.select_folder("INBOX")
+    client.idle()
+    assert world.mail.end_idling(ALICE) == 1
+    assert client.idle_check(timeout=5)[0][0] == b"BYE"
+    assert world.mail.idling(ALICE) == 0
+    client.shutdown()
+
+
 # ── imap-tools ───────────────────────────────────────────────────────────────
 
 
