@@ -58,9 +58,12 @@ SLACK = 1 << 16  # bytes by which a mail may exceed its stated size
 CHUNK = 1 << 16  # bytes of one read
 STEPS = 5  # challenges of one login; no mechanism has more, and a server may go on for ever
 TEXT = 300  # characters of a server's text that are shown
+RENEW = 28 * 60.0  # seconds after which IDLE is begun again (RFC 2177 §3: before 29 minutes)
 ALERTS = 10  # texts for the user that one session may show
 UIDS = 2**32 - 1  # the largest UID, and the largest UIDVALIDITY (RFC 3501 §9)
 HANDLED = "comms-handled"  # the keyword of mails that we have marked as deleted
+# Before Python 3.14, imaplib does not know this command.
+imaplib.Commands.setdefault("IDLE", ("AUTH", "SELECTED"))
 # What every server must be able to do, and the codes that say that it will not (RFC 5530 §3).
 REQUIRED = ("the connection", "UID FETCH", "UID SEARCH", "UID STORE", "UID EXPUNGE", "EXPUNGE")
 PERMANENT = ("NOPERM", "CANNOT", "EXPIRED", "PRIVACYREQUIRED", "CONTACTADMIN", "NONEXISTENT")
@@ -95,6 +98,8 @@ class _Client(imaplib.IMAP4):
         self.limit = ANSWER  # bytes of an answer, and of a literal in it
         self.answer = ("", "")  # how the last command ended: OK, NO or BAD, and the text
         self.on_fetch: Callable[[dict[str, Value]], None] = _ignore
+        self.arrived = False  # whether mail has come since the last command was sent
+        self._count = 0  # mails in the folder, as far as the server has told
         self._alert, self._alerts = alert, 0
         self._buffer = bytearray()
         self._pieces: list[Piece] = []  # of an answer to FETCH that is not complete yet
@@ -184,6 +189,7 @@ class _Client(imaplib.IMAP4):
         # What came unasked after the last answer is not an answer to this command.
         self.untagged_responses.clear()
         self._pieces.clear()
+        self.arrived = False
         return super()._command(name, *args)  # type: ignore[misc]
 
     def _command_complete(self, name: str, tag: bytes) -> Any:
@@ -203,6 +209,13 @@ class _Client(imaplib.IMAP4):
                 except ValueError as error:
                     raise _OutOfStep(f"not an answer to FETCH: {error}") from None
                 self.on_fetch(items)
+        elif kind == "EXISTS":
+            # Some servers repeat the number, which is no news.
+            count = number(data, UIDS) if isinstance(data, bytes) else None
+            self.arrived = self.arrived or (count or 0) > self._count
+            self._count = self._count if count is None else count
+        elif kind == "EXPUNGE":
+            self._count -= 1
         elif kind in KEPT:
             super()._append_untagged(kind, data)  # type: ignore[misc]
 
@@ -213,6 +226,28 @@ class _Client(imaplib.IMAP4):
     def ask_capabilities(self) -> None:
         """Asks again: what a server offers depends on TLS and on the login (RFC 3501 §6.1.1)."""
         self._get_capabilities()
+
+    def await_mail(self, wait: Callable[[], bool]) -> None:
+        """Lets the server tell what happens (IDLE, RFC 2177), until mail arrives.
+
+        `wait` waits for something to read, and returns False if it is time to end.
+        """
+        tag = self._command("IDLE")
+        ready = False
+        while not ready and self.tagged_commands[tag] is None:
+            ready = self._get_response() is None
+        while ready and not self.arrived and wait():
+            self.link.expect(self.limit + SLACK)  # each line has the time of an answer
+            self._get_response()
+            if "BYE" in self.untagged_responses or self.tagged_commands[tag] is not None:
+                ready = False  # the server has ended it
+            else:
+                self.untagged_responses.clear()  # some say every two minutes that they are there
+        if ready:
+            self.send(b"DONE\r\n")
+        self._command_complete("IDLE", tag)
+        if not ready and self.answer[0] == "OK":
+            raise _OutOfStep("the server has ended IDLE, which only a client may do")
 
     def numbers(self, code: str) -> list[int]:
         """Returns the numbers of a response, such as those of SEARCH. Raises ConnectionError."""
@@ -351,6 +386,30 @@ class Mailbox:
     def unseen(self) -> int:
         r"""Returns how many mails nobody has read (\Seen). Raises Unreachable, Refused."""
         return len(self._search("UNSEEN", "UNDELETED"))
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether the server has IDLE, which `wait` needs."""
+        return "IDLE" in self._client.capabilities
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until mail arrives (IDLE), at most that long; returns whether any has arrived.
+
+        Mail that has arrived since the last answer counts, too. Returns False before the time is
+        over after 28 minutes, because a server may take more for inactivity, and when the program
+        is asked to stop. Raises Unreachable, Refused, TryLater.
+        """
+        client, clock = self._client, self._clock
+        end = clock.monotonic() + min(seconds, RENEW)
+
+        def more() -> bool:
+            left = end - clock.monotonic()
+            if left <= 0 or clock.stopping():  # even if a server tells something all the time
+                return False
+            return bool(client.unread) or clock.wait(self._link, clock.time() + left, or_stop=True)
+
+        self._run("IDLE", lambda: client.await_mail(more))
+        return client.arrived
 
     def close(self) -> None:
         """Removes the noted mails and logs out, or cuts the connection if it is out of step.

@@ -781,3 +781,97 @@ def test_only_our_mails_are_removed_at_any_server(off: list[str]) -> None:
             mailbox.delete(mailbox.entries()[0])
         assert "\\Deleted" in folder.flags[2], "it is another's"
         assert (3 in folder.flags) == bool(off)
+
+
+# ── waiting for mail ─────────────────────────────────────────────────────────
+
+
+def test_a_wait_ends_when_mail_arrives_and_not_when_mail_goes() -> None:
+    with rehearsal() as world, opened(world) as mailbox:
+        folder = world.mail.folder(ALICE)
+        world.clock.until(4000)
+        world.clock.at(5, lambda: folder.remove(1))
+        world.clock.at(7, lambda: folder.flag(2, "\\Seen"))
+        world.clock.at(10, lambda: world.mail.deliver(ALICE, MAIL))
+        assert mailbox.wait(60) and world.clock.elapsed == 10
+        assert [entry.number for entry in mailbox.entries()] == [2, 3]
+        folder.deliver(MAIL)
+        assert mailbox.wait(60) and world.clock.elapsed == 10, "it had come before the wait"
+        assert not mailbox.wait(60) and world.clock.elapsed == 70
+        assert len(mailbox.entries()) == 3, "the session goes on"
+
+
+def test_a_long_wait_is_renewed_before_the_server_takes_it_for_inactivity() -> None:
+    with rehearsal() as world, opened(world) as mailbox:
+        world.clock.until(10_000)
+        for minutes in (28, 56, 84):
+            assert not mailbox.wait(10_000)
+            assert world.clock.elapsed == minutes * 60
+        assert verbs(world)[-6:] == ["IDLE", "DONE"] * 3
+
+
+def test_a_wait_ends_with_the_play_and_with_the_session() -> None:
+    with rehearsal() as world, opened(world) as mailbox:
+        world.clock.until(30)
+        assert not mailbox.wait(60) and world.clock.elapsed == 30
+    with rehearsal(("imap-bye-in-idle",)) as world, opened(world) as mailbox:
+        world.clock.until(300)
+        with pytest.raises(Unreachable, match="not available any more"):
+            mailbox.wait(60)
+        assert world.clock.elapsed == 45
+
+
+LOSSES = ["IDLE hang up before", "IDLE after 3", "IDLE hang up after", "DONE hang up before"]
+
+
+@pytest.mark.parametrize("fault", [*LOSSES, "DONE after 3"])
+def test_a_wait_whose_link_is_lost_is_an_error(fault: str) -> None:
+    with rehearsal((f"imap {fault}",)) as world, opened(world) as mailbox:
+        world.clock.until(100)
+        with pytest.raises(Unreachable):
+            mailbox.wait(60)
+
+
+IDLES = b"IMAP4rev1 IDLE"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"TAG NO not now\r\n", Refused),
+        (b"TAG NO [UNAVAILABLE] later\r\n", TryLater),
+        (b"TAG OK that was quick\r\n", Unreachable),
+        (b"+ idling\r\nTAG OK that was quick\r\n", Unreachable),
+        (b"* BYE gone\r\n", Unreachable),
+        (b"+ idling\r\n* BYE gone\r\n", Unreachable),
+        (b"+ idling\r\n* 3", Unreachable),
+    ],
+)
+def test_a_server_that_does_not_wait_is_an_error(
+    clock: JumpingClock, answer: bytes, error: type[CommsError]
+) -> None:
+    with Peer(selected((b"IDLE", answer), capabilities=IDLES)) as peer:
+        mailbox = Mailbox(server(peer), clock)
+        assert mailbox.can_wait
+        with pytest.raises(error):
+            mailbox.wait(60)
+        mailbox._link.abort()
+
+
+def test_only_a_larger_number_of_mails_is_news(clock: JumpingClock) -> None:
+    repeated = b"* 2 EXISTS\r\n+ idling\r\n* OK Still here\r\n* 2 EXISTS\r\n* x EXISTS\r\n"
+    gone = b"* 1 EXPUNGE\r\n* 1 EXISTS\r\n"
+    done = (b"", b"A4 OK waited\r\n")  # DONE, which has no tag
+    script = selected((b"IDLE", repeated + gone), done, BYE, capabilities=IDLES)
+    with Peer(script) as peer, Mailbox(server(peer), clock) as mailbox:
+        began = clock.monotonic()
+        assert not mailbox.wait(60) and clock.monotonic() - began > 59
+
+
+def test_a_wait_ends_although_the_server_never_stops_telling(clock: JumpingClock) -> None:
+    told = b"+ idling\r\n" + b"* OK Still here\r\n" * 10_000
+    done = (b"", b"A4 OK waited\r\n")  # DONE, which has no tag
+    script = selected((b"IDLE", told), done, BYE, capabilities=IDLES)
+    with Peer(script) as peer, Mailbox(server(peer), clock) as mailbox:
+        clock.stop()
+        assert not mailbox.wait(60)

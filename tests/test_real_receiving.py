@@ -188,7 +188,8 @@ def request(number: int, sender: str = JEREMY, body: str = "now, please") -> byt
 def mysql_site(town: Town, place: Path, db: MariaDb, admins: list[str]) -> Path:
     table = (
         f'[scenario.mysql-by-mail]\ninbox = "{INBOX}"\nadmins = {admins}\n'
-        f'sender = "MySQL <{MYSQL}>"\npoll = 0.2\n'
+        # Over IMAP, Dovecot tells when mail arrives.
+        f'sender = "MySQL <{MYSQL}>"\npoll = {600 if town.protocol == "imap" else 0.2}\n'
         f'restart = ["{db.restart[0]}"]\nstate = "ops.sqlite3"\n'
     )
     return town.site(place, MYSQL, table)

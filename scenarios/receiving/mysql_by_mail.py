@@ -2,10 +2,11 @@
 
 Listing 6.4 · POP3, IMAP, SMTP · try: make scenario NAME=mysql-by-mail
 
-Every thirty seconds the program collects its mail. A mail is a command if an administrator wrote it
-to the secret inbox and its whole subject is `Restart MySQL` (or start, stop, status). The command
-is stored, then the mail is deleted, then the command runs once, and its sender gets a receipt. All
-other mail is kept in a folder, logged, deleted and not answered.
+Every thirty seconds the program collects its mail, and over IMAP as soon as mail arrives. A mail is
+a command if an administrator wrote it to the secret inbox and its whole subject is `Restart MySQL`
+(or start, stop, status). The command is stored, then the mail is deleted, then the command runs
+once, and its sender gets a receipt. All other mail is kept in a folder, logged, deleted and not
+answered.
 
 [scenario.mysql-by-mail]
 mailbox = "imap"                                # optional: or "pop3"; else the one with a table
@@ -27,6 +28,7 @@ Fault: pop3 QUIT lost stored times 1 -> all hold
 Fault: imap UID EXPUNGE nth 2 lost stored -> all hold
 Fault: imap UID STORE hang up times 1 -> all hold
 Fault: imap-uidvalidity-changes -> all hold
+Fault: imap-bye-in-idle -> all hold
 Fault: imap UID FETCH nth 3 after 100 -> all hold
 Fault: pop-drop-in-retr -> all hold
 Fault: pop-dele-err -> all hold
@@ -52,6 +54,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
 from comms.commands import Commands, Verb
+from comms.doorbell import Doorbell
 from comms.errors import CommsError, Refused, RefusedNow, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.mail_door import MailDoor, MailRules, sender_problem
@@ -165,8 +168,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         commands.recover(door.report)
         commands.perform(door.report)
         door.send()
-        for _ in clock.every(rules.poll):
-            code = poll(door, commands, host)
+        with Doorbell(mailbox, clock, host) as doorbell:
+            for _ in doorbell.every(rules.poll):
+                code = poll(door, commands, host)
     return code
 
 

@@ -267,3 +267,26 @@ def over_imap(world: World, program: Program) -> Iterator[Claim]:
         {taken_back: ["\\Deleted"]},
         shows=told(world, "mailbox"),
     )
+
+
+@scenario.act("mysql-by-imap-at-once", book=False, servers=["smtp", "imap"])
+def at_once(world: World, program: Program) -> Iterator[Claim]:
+    """Over IMAP the server tells when mail arrives, until it ends the session at 00:45."""
+    world.faults.arm("imap-bye-in-idle")
+    arrivals = (40, 50, 100)
+    for number, seconds in enumerate(arrivals):
+        mail = request(sender=JEREMY, message_id=f"{number}@phone.test")
+        world.clock.at(seconds, partial(world.mail.deliver, INBOX, mail))
+    world.clock.until(150)
+    program()
+    yield equal("each request is obeyed once", world.host.ran, [RESTART] * 3, restarted(world))
+    late = [at - arrival for at, arrival in zip(restarts(world), arrivals, strict=False)]
+    prompt = [seconds < 1 for seconds in late]
+    yield equal(
+        "it is obeyed at once, unless the connection that waits was lost",
+        prompt,
+        [True, False, True],
+        restarted(world),
+    )
+    lost = told(world, "doorbell")
+    yield equal("the lost connection is logged", len(lost), 1, shows=lost)

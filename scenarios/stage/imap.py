@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from scenarios.stage.beats import CLOSING, LOOK, MAIL, WIRE, Beat, Reader, lines
+from scenarios.stage.beats import CLOSING, LOOK, MAIL, UPKEEP, WIRE, Beat, Reader, lines
 from scenarios.stage.mail import extract, mails, sender_of, subject
 
 OPENS = "opens the mailbox"
@@ -28,6 +28,7 @@ class Imap(Reader):
         self._command: Any = None  # that has not been answered yet
         self._said: list[Any] = []  # the responses without a tag since then
         self._there = self._read = self._removed = 0
+        self._waits = False  # the session has waited for mail
 
     def read(self, record: Any) -> Iterator[Beat]:
         if record.direction == "C":
@@ -35,7 +36,13 @@ class Imap(Reader):
                 self._command, self._said = record, []
             return
         first, *_ = lines(record)
+        idles = self._command is not None and self._command.verb == "IDLE"
         if first.startswith("+"):
+            if idles:
+                yield from self._idles()
+            return
+        if idles and (found := EXISTS.match(first)):
+            yield self.beat(WIRE, f"new mail: {found[1]} in the mailbox", to_client=True)
             return
         if not first.startswith("* "):
             yield from self._ended(record, first)
@@ -47,6 +54,15 @@ class Imap(Reader):
                 yield from self._refused("connects", first)
             elif not self.steps and not self._there:
                 self.steps.append(f"the server greets: {first[2:]}")
+
+    def _idles(self) -> Iterator[Beat]:
+        """The session begins to wait, which is told once: it does so again and again."""
+        if self._waits:
+            yield self.beat(UPKEEP, "waits for mail")
+            return
+        self._waits = True
+        yield from self.opening(OPENS)
+        yield self.beat(WIRE, "waits for mail")
 
     def _ended(self, record: Any, answer: str) -> Iterator[Beat]:
         """Reads the last response to a command."""
@@ -109,7 +125,7 @@ class Imap(Reader):
     def _end(self) -> Beat:
         if self._removed:
             return self.beat(CLOSING, f"removes {self._removed}")
-        if self._read:
+        if self._read or self._waits:
             return self.beat(CLOSING, "")
         there = f"{mails(self._there)}, nothing new" if self._there else "nothing new"
         return self.beat(LOOK, f"looks: {there}")
