@@ -160,7 +160,7 @@ NOBODY: dict[str, Any] = {
 }  # getmail refuses to deliver mail as root
 
 
-def test_getmail_fetches_moves_waits_and_deletes(fake: World) -> None:
+def test_getmail_lists_fetches_moves_waits_and_deletes(fake: World) -> None:
     fake.folder.chmod(0o755)
     with folder("nobody") as place:
         for name in ("cur", "new", "tmp"):
@@ -172,7 +172,7 @@ def test_getmail_fetches_moves_waits_and_deletes(fake: World) -> None:
         )
         box = f"[destination]\ntype = Maildir\npath = {place}/box/\n[options]\ndelete = true\n"
         (place / "moves").write_text(f"{retriever}move_on_delete = Archive\n{box}")
-        (place / "deletes").write_text(f'{retriever}mailboxes = ("INBOX", "Archive")\n{box}')
+        (place / "deletes").write_text(f"{retriever}mailboxes = ALL\n{box}")
         for path in (place / "box", *place.rglob("*")):
             shutil.chown(path, **NOBODY)
         getmail = [need("getmail", "getmail6"), "--getmaildir", str(place), "--rcfile"]
