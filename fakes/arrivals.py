@@ -6,6 +6,8 @@
     world.jabber.wait_for_n(2)                               # exactly two messages, as a list
     im = await world.aim.arrival(timeout=1)                  # `wait_for`, for a test on a loop
     world.mail.assert_none(within=0.1)                       # nothing arrives for 0.1 seconds
+    mark = world.mail.mark()                                 # what comes later:
+    world.mail.wait_for(since=mark)                          # the only mail since then
 
 A failure is an AssertionError that says what was expected, for how long, and what did arrive. More
 arrivals than expected are a failure too, because a program that sends everything twice is wrong.
@@ -32,6 +34,7 @@ class _Query(Generic[T]):
 
     predicate: Callable[[T], bool] | None
     wanted: Mapping[str, str]
+    since: int  # the position of the first arrival that counts
 
     @property
     def is_empty(self) -> bool:
@@ -46,7 +49,7 @@ class _Search(Generic[T]):
 
     def __init__(self, record: Arrivals[T], n: int, query: _Query[T]) -> None:
         self._record, self._n, self._query = record, n, query
-        self._position = 0  # in the record's history: what comes before has been tested
+        self._position = query.since  # in the record's history: what comes before has been tested
         self._clears = 0
         self._found: list[T] = []
 
@@ -96,13 +99,13 @@ class Arrivals(Generic[T]):
         self._counted: History[T] = History() if counts else self._arrivals
         self._clears = 0  # how often `clear` was called
         self._on_drop: Callable[[str], None] | None = None
-        self._noun = noun
+        self.noun = noun
         self._counts = counts or _everything
         self._counted_noun = counted_noun or noun
         self._criteria = criteria or {}
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {counted(len(self.all), self._noun)}>"
+        return f"<{type(self).__name__} {counted(len(self.all), self.noun)}>"
 
     def add_arrival(self, *arrivals: T) -> None:
         """Records what arrives and wakes the tests that wait. Called on the loop's thread.
@@ -117,7 +120,7 @@ class Arrivals(Generic[T]):
             self._counted.extend(filter(self._counts, arrivals))
         if self._on_drop is not None and self._arrivals.dropped:
             self._on_drop(
-                f"of the {self._noun}s that have arrived, only the last are remembered, because "
+                f"of the {self.noun}s that have arrived, only the last are remembered, because "
                 f"keep.arrivals is {self._arrivals.limit:,}"
             )
             self._on_drop = None  # once is enough
@@ -132,6 +135,14 @@ class Arrivals(Generic[T]):
     def all_that_count(self) -> Snapshot[T]:
         """Everything so far that a wait without a predicate counts."""
         return self._bridge.call(self._counted.snapshot)
+
+    def mark(self) -> int:
+        """Returns a mark of this moment, for the `since` of waits that count what comes later."""
+        return self._bridge.call(lambda: self._arrivals.end)
+
+    def since(self, mark: int) -> list[T]:
+        """Everything that has arrived since a mark."""
+        return self._bridge.call(lambda: self._arrivals.since(mark))
 
     def clear(self) -> None:
         """Forgets what has arrived so far, so that later waits count from zero."""
@@ -160,15 +171,17 @@ class Arrivals(Generic[T]):
         self,
         predicate: Callable[[T], bool] | None = None,
         timeout: float = TIMEOUT,
+        since: int = 0,
         **wanted: str,
     ) -> T:
         """Waits for one arrival and returns it.
 
-        With a predicate or keywords, only the arrivals that fit all of them count. Raises
-        AssertionError if the arrival does not come in time, or if there is more than one.
+        With a predicate or keywords, only the arrivals that fit all of them count; with `since`,
+        only those after that mark. Raises AssertionError if the arrival does not come in time, or
+        if there is more than one.
         """
         __tracebackhide__ = True  # pytest shows the line of the test instead
-        query = self._query(predicate, wanted, "wait_for")
+        query = self._query(predicate, wanted, since, "wait_for")
         found = self._bridge.wait_until(_Search(self, 1, query), timeout)
         return self._exactly(1, query, timeout, found)[0]
 
@@ -177,6 +190,7 @@ class Arrivals(Generic[T]):
         n: int,
         predicate: Callable[[T], bool] | None = None,
         timeout: float = TIMEOUT,
+        since: int = 0,
         **wanted: str,
     ) -> list[T]:
         """Waits for n arrivals and returns them, oldest first.
@@ -186,7 +200,7 @@ class Arrivals(Generic[T]):
         """
         __tracebackhide__ = True
         _check_number(n, predicate, "wait_for")
-        query = self._query(predicate, wanted, "wait_for_n")
+        query = self._query(predicate, wanted, since, "wait_for_n")
         found = self._bridge.wait_until(_Search(self, n, query), timeout)
         return self._exactly(n, query, timeout, found)
 
@@ -194,11 +208,12 @@ class Arrivals(Generic[T]):
         self,
         predicate: Callable[[T], bool] | None = None,
         timeout: float = TIMEOUT,
+        since: int = 0,
         **wanted: str,
     ) -> T:
         """Like `wait_for`, for a test that runs on a loop."""
         __tracebackhide__ = True
-        query = self._query(predicate, wanted, "arrival")
+        query = self._query(predicate, wanted, since, "arrival")
         found = await self._bridge.until(_Search(self, 1, query), timeout)
         return self._exactly(1, query, timeout, found)[0]
 
@@ -207,12 +222,13 @@ class Arrivals(Generic[T]):
         n: int,
         predicate: Callable[[T], bool] | None = None,
         timeout: float = TIMEOUT,
+        since: int = 0,
         **wanted: str,
     ) -> list[T]:
         """Like `wait_for_n`, for a test that runs on a loop."""
         __tracebackhide__ = True
         _check_number(n, predicate, "arrival")
-        query = self._query(predicate, wanted, "arrival_n")
+        query = self._query(predicate, wanted, since, "arrival_n")
         found = await self._bridge.until(_Search(self, n, query), timeout)
         return self._exactly(n, query, timeout, found)
 
@@ -220,6 +236,7 @@ class Arrivals(Generic[T]):
         self,
         predicate: Callable[[T], bool] | None = None,
         within: float = 0.0,
+        since: int = 0,
         **wanted: str,
     ) -> None:
         """Raises AssertionError if there is an arrival, now or within the next `within` seconds.
@@ -227,7 +244,7 @@ class Arrivals(Generic[T]):
         With a predicate or keywords, only the arrivals that fit count.
         """
         __tracebackhide__ = True
-        query = self._query(predicate, wanted, "assert_none")
+        query = self._query(predicate, wanted, since, "assert_none")
         look = _Search(self, 1, query)
         found = self._bridge.wait_until(look, within) if within else self._bridge.call(look)
         if found:
@@ -239,7 +256,11 @@ class Arrivals(Generic[T]):
     # ── looking ──────────────────────────────────────────────────────────────
 
     def _query(
-        self, predicate: Callable[[T], bool] | None, wanted: Mapping[str, str], method: str
+        self,
+        predicate: Callable[[T], bool] | None,
+        wanted: Mapping[str, str],
+        since: int,
+        method: str,
     ) -> _Query[T]:
         """Returns what a wait is for. Raises TypeError for keywords that do not exist."""
         __tracebackhide__ = True
@@ -250,7 +271,7 @@ class Arrivals(Generic[T]):
                 raise TypeError(f"{method} has no keyword {name!r}; it has: {known}")
             if not isinstance(value, str):
                 raise TypeError(f"{method}: {name} must be a text, not {value!r}")
-        return _Query(predicate, dict(wanted))
+        return _Query(predicate, dict(wanted), since)
 
     def _fits(self, arrival: T, query: _Query[T]) -> bool:
         if query.is_empty:
@@ -269,14 +290,15 @@ class Arrivals(Generic[T]):
         __tracebackhide__ = True
         expected = self._name(n, query)
         if found is None:
-            everything = self.all
+            everything = self.since(query.since)
             number = sum(1 for arrival in everything if self._fits(arrival, query))
             reasons = {}
             if query.wanted:  # a predicate alone cannot say why
                 reasons = {at: self._misfits(one, query) for at, one in enumerate(everything)}
             raise AssertionError(
                 f"expected {expected} within {timeout:g} s, but {number or 'none'} arrived; "
-                f"everything that arrived:\n{_listing(everything, reasons)}"
+                f"{_nearest(everything, reasons)}everything that arrived:\n"
+                f"{_listing(everything, reasons)}"
             )
         if len(found) > n:
             raise AssertionError(
@@ -289,7 +311,7 @@ class Arrivals(Generic[T]):
         if query.is_empty:
             noun, fits = self._counted_noun, ""
         else:
-            noun, fits = self._noun, " that fits" if n <= 1 else " that fit"
+            noun, fits = self.noun, " that fits" if n <= 1 else " that fit"
             fits += "".join(f" {name}={text!r}" for name, text in query.wanted.items())
             if query.wanted and query.predicate is not None:
                 fits += " and the predicate"
@@ -309,11 +331,23 @@ def _listing(
     arrivals: Iterable[object], reasons: Mapping[int, list[str]] = MappingProxyType({})
 ) -> str:
     """One line for each arrival, with the reasons why it does not fit."""
-    lines = []
-    for at, arrival in enumerate(arrivals):
-        why = f": {'; '.join(reasons[at])}" if reasons.get(at) else ""
-        lines.append(f"{arrival}{why}".replace("\r", r"\r").replace("\n", r"\n"))
+    lines = [_line(arrival, reasons.get(at, [])) for at, arrival in enumerate(arrivals)]
     return "\n".join(f"  {line}" for line in lines or ["(nothing)"])
+
+
+def _line(arrival: object, reasons: Sequence[str]) -> str:
+    why = f": {'; '.join(reasons)}" if reasons else ""
+    return f"{arrival}{why}".replace("\r", r"\r").replace("\n", r"\n")
+
+
+def _nearest(arrivals: Sequence[object], reasons: Mapping[int, list[str]]) -> str:
+    """Names the arrival that almost fits, the latest of them; "" unless there is a choice."""
+    wrong = {at: why for at, why in reasons.items() if why}
+    fewest = min(map(len, wrong.values()), default=0)
+    nearest = [at for at, why in wrong.items() if len(why) == fewest]
+    if len(wrong) < 2 or len(nearest) == len(wrong):
+        return ""
+    return f"the nearest: {_line(arrivals[nearest[-1]], wrong[nearest[-1]])}; "
 
 
 def _check_predicate(predicate: object, method: str) -> None:

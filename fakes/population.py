@@ -152,6 +152,11 @@ class Population:
             host.commands[command.run] = Command(command.takes, command.output, command.code)
         return host
 
+    def arrivals(self) -> list[Arrivals[Any]]:
+        """Returns the records of what has arrived, without parts that nobody has used."""
+        used = [name for name in ("aim", "jabber", "webhook") if name in self.__dict__]
+        return [self.mail, *(getattr(self, name) for name in used)]
+
     def stored(self) -> Stored:
         """Returns a copy of what the servers store for their users. See World.stored."""
         return {name: store.stored() for name, store in self._stores(self.__dict__).items()}

@@ -1,96 +1,270 @@
-"""The pytest plugin: a `world` fixture, and the wire's transcripts next to each failure.
+"""The pytest plugin: worlds as fixtures, and what happened in them next to each failure.
 
     def test_something(world):
         smtplib.SMTP(*world.address("smtp")).sendmail(…)
         assert world.mail.wait_for(to="bob@example.test", text="hello")
 
-The world runs in real time. A marker configures it, with keys of the world file, arguments of
-`World`, or both: `@pytest.mark.world(tls="off", faults=["RCPT reset"])`.
+| fixture | what it is |
+|---|---|
+| `world` | a World that serves during the test |
+| `session_world` | one World for all tests of the run: cheaper, and they share it |
+| `world_factory` | makes further worlds: `world_factory({"tls": "off"})` |
+| `inbox` | an Inbox: an account of its own for each test, in the world that the test uses |
+| `smtp_server`, `pop3_server`, … | the host and port of a server of that world |
+| `webhook` | what was posted to the web server of that world |
+
+The world that a test uses is `session_world` if the test asks for it, and `world` if not.
+
+Worlds run in real time. The marker `@pytest.mark.world(tls="off", faults=["RCPT reset"])`
+configures `world`, with keys of the world file, arguments of `World`, or both. The markers of a
+module, a class and a function are merged, the nearest last: tables key by key, and any other value
+as a whole. In the ini file, `fakes_world = tests/world.toml` is a world file for all of them, and
+`fakes_fixture = mail_world` renames `world`, if another plugin has that name.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Iterator, Mapping
-from typing import Any
+import tomllib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from fakes.inbox import Inbox
+from fakes.servers import SERVERS
 from fakes.transcripts.recorder import render
 from fakes.wire import Record
 from fakes.world import World, on_start
 
+if TYPE_CHECKING:
+    from fakes.webhook import Webhook
+
 # `servers` is a key of the world file, too, and that is what a test needs.
 _OPTIONS = set(inspect.signature(World).parameters) - {"config", "servers"}
+FOLD = 12  # lines of one unit on the wire that a failure shows
 
 
 _WIRES = pytest.StashKey["_Wires"]()
+_DEFAULTS = pytest.StashKey[Mapping[str, Any]]()
+
+
+class ServerAddress(NamedTuple):
+    """Where a server listens: `smtplib.SMTP(*smtp_server)`."""
+
+    host: str
+    port: int
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the keys of the ini file."""
+    parser.addini("fakes_world", "a world file for the worlds of all tests", type="paths")
+    parser.addini("fakes_fixture", "the name of the fixture `world`", default="world")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker, and begins to notice worlds."""
+    """Registers the marker and the fixtures, and begins to notice worlds."""
     config.addinivalue_line(
         "markers",
         "world(config, faults=…, rehearsal=…, tls=…): configures the fixture `world`, "
         "with arguments of World and keys of the world file",
     )
+    config.stash[_DEFAULTS] = _read(config.getini("fakes_world"))
     wires = config.stash[_WIRES] = _Wires()
     on_start.append(wires.add)
+    # pytest looks for fixtures in modules, and these have names that are not known before.
+    fixtures = ModuleType("fakes_fixtures")
+    for server in SERVERS:
+        name = f"{server.name}_server"
+        setattr(fixtures, name, pytest.fixture(name=name)(_address(server.name)))
+    name = config.getini("fakes_fixture")
+    setattr(fixtures, name, pytest.fixture(name=name)(_world_of_a_test))
+    config.pluginmanager.register(fixtures)
 
 
-@pytest.fixture
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def _read(paths: list[Path]) -> dict[str, Any]:
+    """Returns the world file of the ini file. Raises UsageError."""
+    found: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = _merged(found, tomllib.loads(path.read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise pytest.UsageError(f"fakes_world: {path}: {error}") from None
+    return found
+
+
+# ── fixtures ─────────────────────────────────────────────────────────────────
+
+
+def _world_of_a_test(request: pytest.FixtureRequest) -> Iterator[World]:
     """A world whose servers run during the test.
 
     An exception in a fake fails the test, and so does a fault that was armed and never met.
     """
-    marker = request.node.get_closest_marker("world")
-    with _world(*marker.args, **marker.kwargs) if marker else World() as world:
+    given = _Given(request.config.stash[_DEFAULTS])
+    for marker in reversed(list(request.node.iter_markers("world"))):
+        given = given.and_then(*marker.args, **marker.kwargs)
+    with given.with_servers(request.fixturenames).world() as world:
         yield world
 
 
-def _world(config: Mapping[str, Any] | None = None, /, **keywords: Any) -> World:
-    """Returns a world; keywords that are not arguments of World are keys of the world file."""
-    options = {name: keywords.pop(name) for name in _OPTIONS if name in keywords}
-    if isinstance(options.get("host"), Mapping):  # the table [host], not an interface
-        keywords["host"] = options.pop("host")
-    return World({**(config or {}), **keywords}, **options)
+@pytest.fixture(scope="session")
+def session_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world whose servers run during all tests. `inbox` keeps the mail of tests apart."""
+    with World(request.config.stash[_DEFAULTS]) as world:
+        yield world
 
 
-# ── the wire beside a failure ────────────────────────────────────────────────
+@pytest.fixture
+def world_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
+    """Makes worlds whose servers run until the test ends; takes what the marker takes."""
+    with ExitStack() as worlds:
+
+        def make(config: Mapping[str, Any] | None = None, /, **keywords: Any) -> World:
+            given = _Given(request.config.stash[_DEFAULTS]).and_then(config, **keywords)
+            return worlds.enter_context(given.world())
+
+        yield make
+
+
+@pytest.fixture
+def inbox(request: pytest.FixtureRequest) -> Inbox:
+    """An account of the test's own."""
+    world = _used(request)
+    domain = world.mail.store.domains[0]
+    names = (f"inbox-{number}@{domain}" for number in count(1))
+    address = next(name for name in names if world.people.find(name) is None)
+    return Inbox(world, address, world.add_person(address).password)
+
+
+@pytest.fixture
+def webhook(request: pytest.FixtureRequest) -> Webhook:
+    """What was posted to the web server, and what it answers."""
+    return _used(request).webhook
+
+
+def _address(server: str) -> Callable[[pytest.FixtureRequest], ServerAddress]:
+    def address(request: pytest.FixtureRequest) -> ServerAddress:
+        return ServerAddress(*_used(request).address(server))
+
+    address.__doc__ = f"Where {server.upper()} listens."
+    return address
+
+
+def _used(request: pytest.FixtureRequest) -> World:
+    """Returns the world that a test uses."""
+    shared = "session_world" in request.fixturenames
+    name = "session_world" if shared else request.config.getini("fakes_fixture")
+    world: World = request.getfixturevalue(name)
+    return world
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A world file and arguments of World, as markers give them."""
+
+    file: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def and_then(self, file: Mapping[str, Any] | None = None, /, **keywords: Any) -> _Given:
+        """Merges a marker. Keywords that are not arguments of World are keys of the world file."""
+        if not isinstance(file, Mapping | None):
+            raise TypeError(f'world takes a mapping first, not {file!r}; or write servers=["smtp"]')
+        arguments = {name: keywords.pop(name) for name in _OPTIONS if name in keywords}
+        if isinstance(arguments.get("host"), Mapping):  # the table [host], not an interface
+            keywords["host"] = arguments.pop("host")
+        merged = _merged(_merged(self.file, file or {}), keywords)
+        return _Given(merged, {**self.arguments, **arguments})
+
+    def with_servers(self, fixtures: list[str]) -> _Given:
+        """Adds the servers that a test's fixtures need, such as `imap_server` or `webhook`."""
+        needed = [
+            server.name
+            for server in SERVERS
+            if server.name in fixtures or f"{server.name}_server" in fixtures
+        ]
+        if not needed:
+            return self
+        usual = [server.name for server in SERVERS if not server.on_request]
+        servers = dict.fromkeys([*self.file.get("servers", usual), *needed])
+        return _Given({**self.file, "servers": list(servers)}, self.arguments)
+
+    def world(self) -> World:
+        """Raises WorldError and FaultError."""
+        return World(self.file, **self.arguments)
+
+
+def _merged(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns both: tables merged key by key, any other value from `inner` if it is in both."""
+    merged = dict(outer)
+    for key, value in inner.items():
+        known = merged.get(key)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(known, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+# ── what happened, beside a failure ──────────────────────────────────────────
+
+
+class _Since(NamedTuple):
+    """What is older than a test: how many entries of the recording, and marks of arrivals."""
+
+    entries: int = 0
+    marks: Mapping[int, int] = MappingProxyType({})
 
 
 class _Wires:
-    """What crossed the wire during one test, in every world that served meanwhile.
+    """What arrived and crossed the wire during one test, in every world that served meanwhile.
 
     A world may be in a fixture of any name and scope, or in the test itself. Of one that is older
-    than the test and outlives it, only what crossed during the test is shown.
+    than the test and outlives it, only what happened during the test is shown.
     """
 
     def __init__(self) -> None:
-        self._since: dict[World, int] = {}  # world → entries that are older than the test
+        self._since: dict[World, _Since] = {}
 
     def add(self, world: World) -> None:
         """A world begins to serve during the test."""
-        self._since[world] = 0
+        self._since[world] = _Since()
 
     def next_test(self) -> None:
         """Another test begins: worlds that have ended are forgotten."""
         worlds = [world for world in self._since if world.running]
-        self._since = {world: len(world.recording) for world in worlds}
+        self._since = {
+            world: _Since(
+                len(world.recording), {id(record): record.mark() for record in world.arrivals}
+            )
+            for world in worlds
+        }
 
     def sections(self) -> Iterator[tuple[str, str]]:
-        """Yields a title and a transcript, with secrets masked, for each world."""
+        """Yields titles and texts for each world: what arrived, then the wire, secrets masked."""
         shown = {}
         for world, since in self._since.items():
             # What an older world needs explained when it ends may have happened long ago.
-            entries = world.recording[since if world.running else 0 :]
-            if entries or not since:
-                shown[world] = entries
-        for number, entries in enumerate(shown.values(), 1):
+            from_here = since if world.running else _Since()
+            entries = world.recording[from_here.entries :]
+            if entries or not since.entries:
+                shown[world] = (from_here.marks, entries)
+        for number, (world, (marks, entries)) in enumerate(shown.items(), 1):
             which = f" (world {number} of {len(shown)})" if len(shown) > 1 else ""
+            arrived = [
+                f"{record.noun}: {one}"
+                for record in world.arrivals
+                for one in record.since(marks.get(id(record), 0))
+            ]
+            if arrived:
+                yield f"what arrived{which}", "".join(f"{line}\n" for line in arrived)
             records = any(isinstance(entry, Record) for entry in entries)
-            text = render(entries) if records else "(nothing)\n"
+            text = render(entries, fold=FOLD) if records else "(nothing)\n"
             yield f"what crossed the wire{which}", text
 
 
@@ -111,7 +285,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Adds the transcripts to the report of a failure: of the test, its set-up, its tear-down."""
+    """Adds what happened to the report of a failure: of the test, its set-up, its tear-down."""
     report = yield
     if report.failed:
         report.sections.extend(item.config.stash[_WIRES].sections())

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
+    from fakes.arrivals import Arrivals
     from fakes.browser import Browser
     from fakes.toc import Aim
     from fakes.webhook import Webhook
@@ -161,6 +162,20 @@ class World:
     def host(self) -> Host:
         """The machine that the program under test runs on."""
         return self._population.host
+
+    @property
+    def arrivals(self) -> list[Arrivals[Any]]:
+        """The records of what has arrived, of mail and of what else this world has used so far."""
+        return self._bridge.call(self._population.arrivals)
+
+    def add_person(self, address: str, password: str = "secret", **account: Any) -> Person:
+        """Opens an account for mail and Jabber; `account` are further fields of Person.
+
+        Raises ValueError if the address has one already.
+        """
+        person = Person(address, password, **account)
+        self._bridge.call(lambda: self.people.add(person))
+        return person
 
     @property
     def servers(self) -> Mapping[str, Server]:

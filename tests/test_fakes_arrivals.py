@@ -345,3 +345,19 @@ def test_mail_jabber_and_aim_are_waited_for_in_the_same_way() -> None:
         assert isinstance(record, Arrivals)
         with pytest.raises(AssertionError, match="but 1 arrived"):
             record.assert_none()
+
+
+def test_a_miss_names_the_arrival_that_almost_fits() -> None:
+    reasons = {
+        "who": lambda text, wanted: "" if text[0] == wanted else f"who is {text[0]}",
+        "what": lambda text, wanted: "" if text[1] == wanted else f"what is {text[1]}",
+    }
+    record: Arrivals[str] = Arrivals(Bridge(), "word", criteria=reasons)
+    record.add_arrival("ay", "by", "bz")
+    with pytest.raises(AssertionError, match=r"; the nearest: bz: what is z; everything that"):
+        record.wait_for(who="b", what="x", timeout=0)
+    record.clear()
+    record.add_arrival("az", "bz")
+    with pytest.raises(AssertionError) as missed:
+        record.wait_for(who="c", what="x", timeout=0)
+    assert "nearest" not in str(missed.value), "none is nearer than the other"

@@ -153,3 +153,143 @@ def test_every_failure_shows_the_wire_of_each_world_that_served(pytester: pytest
     last = "ERROR at teardown of test_last"
     assert "UnmetFault" in reports[last]
     assert greeted(last)[:2] == ["shared-set-up", "of-a-test-that-passes"], "the whole recording"
+
+
+def run(pytester: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
+    pytester.makepyfile(tests)
+    return pytester.runpytest_inprocess(
+        "-p", "fakes.pytest_plugin", "-p", "no:asyncio", "-p", "no:xdist", *options
+    )
+
+
+SEND = """
+import imaplib, json, poplib, smtplib, urllib.request
+import pytest
+
+def send(server, to, subject="hi"):
+    with smtplib.SMTP(*server, local_hostname="client.example") as client:
+        client.sendmail("carol@example.org", [to], f"Subject: {subject}\\r\\n\\r\\nhello\\r\\n")
+"""
+
+FIXTURES = """
+@pytest.mark.parametrize("n", [1, 2])
+def test_each_test_has_an_inbox_of_its_own(session_world, smtp_server, inbox, n):
+    assert inbox.address == f"inbox-{n}@example.test"
+    send(smtp_server, inbox.address)
+    send(smtp_server, "alice@example.test", "hi")
+    assert inbox.wait_for(subject="hi").text == "hello\\n"
+    assert len(inbox.mails) == 1
+    inbox.assert_none(subject="another")
+
+def test_the_inbox_can_be_read(inbox, smtp_server, pop3_server):
+    send(smtp_server, inbox.address)
+    inbox.wait_for_n(1)
+    client = poplib.POP3(*pop3_server)
+    client.user(inbox.address)
+    client.pass_(inbox.password)
+    assert client.stat()[0] == 1
+    client.quit()
+
+def test_servers_that_are_asked_for(imap_server, webhook, world):
+    assert imap_server == world.address("imap") and imap_server.port
+    host, port = world.address("webhook")
+    urllib.request.urlopen(f"http://{host}:{port}/in", b"x").close()
+    assert webhook.wait_for(path="/in").body == b"x"
+
+def test_several_worlds(world, world_factory):
+    other = world_factory({"mail": {"domains": ["other.test"]}}, tls="off",
+                          person=[{"address": "dora@other.test"}])
+    send(other.address("smtp"), "dora@other.test")
+    other.mail.wait_for()
+    world.mail.assert_none()
+
+def test_mails_since_a_mark(world, smtp_server):
+    send(smtp_server, "bob@example.test")
+    world.mail.wait_for()
+    mark = world.mail.mark()
+    world.mail.assert_none(since=mark)
+    send(smtp_server, "bob@example.test", "later")
+    assert world.mail.wait_for(since=mark).subject == "later"
+"""
+
+
+def test_fixtures_for_servers_inboxes_and_further_worlds(pytester: pytest.Pytester) -> None:
+    run(pytester, SEND + FIXTURES).assert_outcomes(passed=6)
+
+
+MARKERS = """
+pytestmark = pytest.mark.world(mail={"size": 1000, "lenient": True}, tls="off")
+
+@pytest.mark.world(servers=["smtp"])
+class TestMerged:
+    @pytest.mark.world(mail={"size": 5}, faults=["RCPT reply '450 4.2.0 later'"])
+    def test_all_of_them_hold(self, world):
+        assert (world.tls, list(world.servers)) == ("off", ["smtp"])
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="client.example") as client:
+            assert client.ehlo()[1].endswith(b"SIZE 5") or b"SIZE 5" in client.ehlo()[1]
+            assert client.docmd("MAIL FROM: <a@b.test>")[0] == 250
+            assert client.docmd("RCPT TO:<bob@example.test>")[0] == 450
+
+@pytest.mark.world("smtp")
+def test_a_text_is_no_configuration(world):
+    pass
+"""
+
+
+def test_markers_of_a_module_a_class_and_a_function_are_merged(pytester: pytest.Pytester) -> None:
+    result = run(pytester, SEND + MARKERS)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*TypeError: world takes a mapping first, not 'smtp'; or write *"])
+
+
+RENAMED = """
+@pytest.fixture
+def world():
+    return "the earth"
+
+def test_both(world, mail_world, smtp_server, inbox):
+    assert world == "the earth" and smtp_server == mail_world.address("smtp")
+    assert mail_world.mail.store.domains == ("shop.test",)
+    assert inbox.address == "inbox-1@shop.test"
+"""
+
+
+def test_the_ini_file_renames_the_fixture_and_names_a_world_file(
+    pytester: pytest.Pytester,
+) -> None:
+    ini = "[pytest]\nfakes_fixture = mail_world\nfakes_world = shop.toml\n"
+    pytester.makefile(".ini", pytest=ini)
+    pytester.makefile(".toml", shop='person = [{ address = "dora@shop.test" }]\ntls = "off"\n')
+    run(pytester, SEND + RENAMED).assert_outcomes(passed=1)
+
+
+def test_a_world_file_that_cannot_be_read_is_one_line(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".ini", pytest="[pytest]\nfakes_world = shop.toml\n")
+    result = run(pytester, "def test_one(): pass")
+    result.stderr.fnmatch_lines(["ERROR: fakes_world: *shop.toml: *No such file*"])
+
+
+FOLDED = """
+def test_fails(world, smtp_server):
+    long = "".join(f"line {n}\\\\n" for n in range(100))
+    with smtplib.SMTP(*smtp_server, local_hostname="client.example") as client:
+        client.sendmail("carol@example.org", ["bob@example.test"], f"Subject: hi\\\\n\\\\n{long}")
+    assert world.mail.wait_for(subject="hello", to="bob@*", timeout=0)
+"""
+
+
+def test_a_failure_shows_what_arrived_before_the_wire_which_is_folded(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(pytester, SEND + FOLDED.replace("\\\\", "\\"))
+    result.stdout.fnmatch_lines(
+        [
+            "*what arrived*",
+            "mail: *carol@example.org*bob@example.test*hi*",
+            "*what crossed the wire*",
+            "C: line 8",
+            "# and * more lines",
+            "S: 250 2.0.0 Queued as *",
+        ]
+    )
+    assert "line 50" not in result.stdout.str()

@@ -25,9 +25,13 @@ def render(
     given: str = "",
     *,
     masked: bool = True,
+    fold: int = 0,
     servers: Iterable[Server] = SERVERS,
 ) -> str:
-    """Returns a recording as a transcript; `given` is the world file that it was made in."""
+    """Returns a recording as a transcript; `given` is the world file that it was made in.
+
+    With `fold`, a unit of more lines than that is cut, and a comment says how many are left out.
+    """
     records = [one for one in recording if isinstance(one, Record)]
     names, talks = _names(records)
     faults = list(dict.fromkeys(record.fault for record in records if record.fault))
@@ -44,7 +48,10 @@ def render(
             lines.append(f"clock: {record.at - clock:g}")
             clock = record.at
         prefix = f"{names[record.session]} " if names[record.session] else ""
-        lines += [prefix + line for line in lines_of(record, masked, servers)]
+        unit = list(lines_of(record, masked, servers))
+        if fold and len(unit) > fold:
+            unit[fold - 1 :] = [f"# and {len(unit) - fold + 1} more lines"]
+        lines += [line if line.startswith("# ") else prefix + line for line in unit]
     return "\n".join(lines) + "\n"
 
 
