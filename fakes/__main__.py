@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from fakes import certificates
 from fakes.config import WorldError
+from fakes.control import Control, is_local
 from fakes.descriptor import Port
 from fakes.faults import FaultError
 from fakes.host import Event
@@ -35,6 +36,7 @@ from fakes.world import World
 
 PORTS: tuple[Port, ...] = tuple(port for server in SERVERS for port in server.ports)
 USAGE = 2  # exit code
+ASKED_FOR = 1000  # mails, stanzas and IMs each that the control API can be asked for
 _OF_A_BYTE = b"abcdefghijklmnopqrstuvwxyz234567" * 8  # the character of a token for each byte
 
 
@@ -43,9 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_standard_files()
     options = _parser().parse_args(arguments)
     try:
-        with _world(options) as world:
+        watch = _Watch(options.quiet)
+        with _world(options, watch) as world:
             if options.trap is not None:
                 _trap(world, options.trap)
+            if options.control is not None:
+                watch.control = Control(world, _control_token(options))
+                world.serve("control", watch.control.session, options.control)
             return _serve(world, options)
     except (WorldError, FaultError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -125,12 +131,52 @@ def _parser() -> argparse.ArgumentParser:
         help="take mail for any address, append it to this text file, and serve it over POP3 and "
         "IMAP to the first account (default trap@example.test, password trap)",
     )
+    add(
+        "--control",
+        metavar="PORT",
+        type=_port,
+        help="serve the control API by HTTP (fakes/README.md), for tests in other languages",
+    )
+    add(
+        "--control-token-env",
+        metavar="NAME",
+        help="the environment variable with the token that the control API asks for",
+    )
     add("--port-file", metavar="FILE", type=Path, help="a file to write the JSON line to as well")
     add("--quiet", action="store_true", help="do not show the wire on stderr")
     return parser
 
 
-def _world(options: argparse.Namespace) -> World:
+class _Watch:
+    """What is done with each record and event as it happens."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._show = _show_warning if quiet else _show
+        self.control: Control | None = None
+
+    def __call__(self, one: Record | Event) -> None:
+        self._show(one)
+        if self.control is not None:
+            self.control.watch(one)
+
+
+def _control_token(options: argparse.Namespace) -> str:
+    """Returns the token of the control API, "" without one. Raises WorldError."""
+    name = options.control_token_env
+    if name is None:
+        if not is_local(options.host):
+            raise WorldError(
+                f"--control: everybody who can reach {options.host} could use it; name the "
+                "environment variable with a token: --control-token-env NAME"
+            )
+        return ""
+    token = os.environ.get(name, "")
+    if not token:
+        raise WorldError(f"--control-token-env: {name} is not set; set it to a long random text")
+    return token
+
+
+def _world(options: argparse.Namespace, watch: _Watch) -> World:
     """Returns the world that the options describe. Raises WorldError and FaultError."""
     config = _read(options.world) if options.world is not None else {}
     for text in options.user:
@@ -157,7 +203,10 @@ def _world(options: argparse.Namespace) -> World:
     }
     keep = config.get("keep", {})
     if isinstance(keep, dict):
-        config["keep"] = {**dataclasses.asdict(FOR_MONTHS), **keep}
+        kept = dataclasses.asdict(FOR_MONTHS)
+        if options.control is not None:
+            kept["arrivals"] = ASKED_FOR
+        config["keep"] = {**kept, **keep}
     config["tls"] = options.tls or config.get("tls", "optional")
     if not certificates.available() and config["tls"] in ("optional", "required"):
         _without_tls(options, config["tls"], named)
@@ -169,8 +218,8 @@ def _world(options: argparse.Namespace) -> World:
         host=options.host,
         ports=ports,
         token=_token,
-        watch=_show_warning if options.quiet else _show,
-        records=not options.quiet,
+        watch=watch,
+        records=not options.quiet or options.control is not None,
         source=str(options.world or "world"),
     )
 

@@ -102,7 +102,7 @@ class Arrivals(Generic[T]):
         self.noun = noun
         self._counts = counts or _everything
         self._counted_noun = counted_noun or noun
-        self._criteria = criteria or {}
+        self.criteria = criteria or {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {counted(len(self.all), self.noun)}>"
@@ -143,6 +143,34 @@ class Arrivals(Generic[T]):
     def since(self, mark: int) -> list[T]:
         """Everything that has arrived since a mark."""
         return self._bridge.call(lambda: self._arrivals.since(mark))
+
+    def numbered(self, since: int = 0) -> list[tuple[int, T]]:
+        """What has arrived since a mark, each with its number in order of arrival."""
+
+        def read() -> list[tuple[int, T]]:
+            first = max(since, self._arrivals.dropped)
+            return list(enumerate(self._arrivals.since(since), first))
+
+        return self._bridge.call(read)
+
+    def misfits(self, arrival: T, wanted: Mapping[str, str]) -> list[str]:
+        """Why an arrival does not fit these keywords of waits; [] if it fits all of them."""
+        reasons = [self.criteria[name](arrival, text) for name, text in wanted.items()]
+        return [reason for reason in reasons if reason]
+
+    def miss(self, n: int, seconds: float, wanted: Mapping[str, str], since: int = 0) -> str:
+        """What a wait for n arrivals says that has failed after that many seconds."""
+        query = self._query(None, wanted, since, "wait_for_n")
+        found = [one for one in self.since(since) if self._fits(one, query)]
+        try:
+            self._exactly(n, query, seconds, found if len(found) >= n else None)
+        except AssertionError as miss:
+            return str(miss)
+        return ""
+
+    def on_change(self, look: Callable[[], bool]) -> None:
+        """Calls `look` on the loop's thread, now and after each change, until it returns true."""
+        self._bridge.call(lambda: self._bridge.add_waiter(lambda: look() or None))
 
     def clear(self) -> None:
         """Forgets what has arrived so far, so that later waits count from zero."""
@@ -266,8 +294,8 @@ class Arrivals(Generic[T]):
         __tracebackhide__ = True
         _check_predicate(predicate, method)
         for name, value in wanted.items():
-            if name not in self._criteria:
-                known = ", ".join(["predicate", *self._criteria])
+            if name not in self.criteria:
+                known = ", ".join(["predicate", *self.criteria])
                 raise TypeError(f"{method} has no keyword {name!r}; it has: {known}")
             if not isinstance(value, str):
                 raise TypeError(f"{method}: {name} must be a text, not {value!r}")
@@ -280,10 +308,10 @@ class Arrivals(Generic[T]):
 
     def _misfits(self, arrival: T, query: _Query[T]) -> list[str]:
         """Why an arrival does not fit, a reason for each keyword; [] if it fits."""
-        reasons = [self._criteria[name](arrival, text) for name, text in query.wanted.items()]
-        if query.predicate is not None and not any(reasons) and not query.predicate(arrival):
+        reasons = self.misfits(arrival, query.wanted)
+        if query.predicate is not None and not reasons and not query.predicate(arrival):
             reasons.append("the predicate returns false")
-        return [reason for reason in reasons if reason]
+        return reasons
 
     def _exactly(self, n: int, query: _Query[T], timeout: float, found: list[T] | None) -> list[T]:
         """Returns `found` if it is n arrivals. Raises AssertionError for fewer (None) or more."""

@@ -102,7 +102,7 @@ class Bridge:
                     "use `await …arrival(…)`, or run this in a thread (asyncio.to_thread)"
                 )
             return found
-        future = self.call(lambda: self._waiter(check))
+        future = self.call(lambda: self.add_waiter(check))
         try:
             # Without a loop, nothing can change while this thread waits.
             timeout = timeout if self.loop is not None else 0
@@ -113,7 +113,7 @@ class Bridge:
 
     async def until(self, check: Callable[[], T | None], timeout: float) -> T | None:
         """Like `wait_until`, for a test that runs on a loop."""
-        future = self.call(lambda: self._waiter(check))
+        future = self.call(lambda: self.add_waiter(check))
         # A wrapped future is done only at the loop's next turn, too late for a timeout of 0.
         if future.done():
             return future.result()  # type: ignore[return-value]
@@ -124,7 +124,7 @@ class Bridge:
             self.call(lambda: self._forget(future))
             return None
 
-    def _waiter(self, check: Callable[[], T | None]) -> concurrent.futures.Future[object]:
+    def add_waiter(self, check: Callable[[], T | None]) -> concurrent.futures.Future[object]:
         """Adds a waiter. Its future is done at once if there is something already."""
         future: concurrent.futures.Future[object] = concurrent.futures.Future()
         self._waiters.append(_Waiter(check, future))

@@ -424,9 +424,9 @@ class World:
 
         return self._bridge.call(cut)
 
-    def serve(self, name: str, core: Callable[[], Session]) -> tuple[str, int]:
-        """Opens a port for cores of another kind, and returns its address."""
-        listener = Listener(name, core, self._interface, protocol=core().protocol)
+    def serve(self, name: str, core: Callable[[], Session], port: int = 0) -> tuple[str, int]:
+        """Opens a port for cores of another kind, and returns its address. Raises OSError."""
+        listener = Listener(name, core, self._interface, port, protocol=core().protocol)
         self._bridge.call(lambda: self._shell.listen(listener))
         return listener.address
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import imaplib
 import io
 import json
@@ -12,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +85,25 @@ def test_it_serves_until_sigterm_and_shows_the_wire_with_secrets_masked(tmp_path
     assert "smtp-1 C: QUIT".lower() in wire.lower()
     assert "{cram-md5 carol}" in wire and "hunter2" not in wire
     assert not ready["ca"] or not Path(ready["ca"]).exists(), "its temporary files are removed"
+
+
+@pytest.mark.slow
+def test_the_control_api_waits_for_mail_and_streams_the_wire() -> None:
+    with serving("--smtp", "0", "--control", "0", "--tls", "off", "--quiet") as (ready, process):
+        host, port = ready["control"]
+        stream = http.client.HTTPConnection(host, port, timeout=20)
+        stream.request("GET", "/wire")
+        wire = stream.getresponse()
+        with smtplib.SMTP(ready["smtp"][0], ready["smtp"][1], "client.example") as client:
+            client.sendmail("carol@shop.test", ["bob@example.test"], "Subject: hi\r\n\r\n")
+        with urllib.request.urlopen(f"http://{host}:{port}/mails/wait?subject=hi") as answer:
+            assert json.load(answer)["mails"][0]["envelope"]["to"] == ["bob@example.test"]
+        while b"RCPT" not in wire.readline().upper():
+            pass
+        process.send_signal(signal.SIGTERM)
+        _, shown = process.communicate(timeout=30)
+        stream.close()
+    assert (process.returncode, shown) == (0, "")
 
 
 @pytest.mark.slow
@@ -229,6 +250,16 @@ def test_a_port_that_is_in_use_is_named() -> None:
             "clock-jump: this world runs on real",
         ),
         (["--smtp", "0", "--fault", "STARTTLS off", "--fault", "RCPT off"], "", "not a capability"),
+        (
+            ["--smtp", "0", "--control", "0", "--host", "0.0.0.0"],
+            "",
+            "--control: everybody who can reach 0.0.0.0 could use it; name the environment",
+        ),
+        (
+            ["--smtp", "0", "--control", "0", "--control-token-env", "NO_SUCH_VARIABLE"],
+            "",
+            "--control-token-env: NO_SUCH_VARIABLE is not set; set it to",
+        ),
     ],
 )
 def test_a_mistake_ends_with_2_and_one_line_that_says_what_to_write(

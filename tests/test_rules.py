@@ -340,6 +340,7 @@ def test_a_test_without_a_check_is_recognised(tmp_path: Path, body: str, found: 
 TESTED_WITH_OTHERS = {
     "comms/xmpp/__init__.py": "test_comms_xmpp_outbox.py",
     "fakes/imap/base.py": "test_fakes_imap_session.py",
+    "fakes/inbox.py": "test_fakes_pytest_plugin.py",
     "fakes/sasl/context.py": "test_fakes_sasl_simple.py",
     "fakes/toc/server.py": "test_fakes_toc.py",
     "fakes/xmpp/extensions/ping.py": "test_fakes_xmpp_extensions.py",

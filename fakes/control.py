@@ -1,0 +1,427 @@
+"""The control API: a world by HTTP, for tests in other languages. `python -m fakes --control PORT`.
+
+    curl localhost:1080/mails/wait?subject=hi          # the only such mail, once it is there
+    curl localhost:1080/faults -d 'RCPT nth 2 reset'
+    curl localhost:1080/wire                           # everything on the wire, as it happens
+
+It answers JSON, and an error is {"error": TEXT}. The names of fields and the rules of waiting are
+those of `world.mail` in Python. fakes/README.md lists the paths.
+
+Only programs on this machine may use it, or those that know the token. A page of a web browser may
+not, unless it came from here: it could send requests on behalf of any site.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from fakes.arrivals import Arrivals
+from fakes.faults import FaultError
+from fakes.http import Http, Request, Response
+from fakes.mail import Mail
+from fakes.transcripts.recorder import wire_lines
+from fakes.wire import Record, Runtime, Unit
+from fakes.world import World
+
+ROOM = 1 << 26  # bytes of a body: a mail with its attachments
+TIMEOUT = 5.0  # seconds that a request waits by default
+LONGEST = 600.0  # seconds that it may wait
+STREAMED = 1 << 20  # bytes that a stream may have unsent before it is ended
+
+_WAITING = ("n", "timeout", "since")  # the parameters of a wait that are no criteria
+
+
+class Mistake(Exception):
+    """A request that cannot be served: the status, and what to do instead."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass
+class Wait:
+    """An answer that is not there yet.
+
+    `check` returns it as soon as it is; after `seconds`, `late` returns what is said instead.
+    """
+
+    seconds: float
+    check: Callable[[], Response | None]
+    late: Callable[[], Response]
+
+
+class Stream:
+    """An answer without end."""
+
+
+class Control:
+    """What the control API does to a world. All of it runs on the loop's thread."""
+
+    def __init__(self, world: World, token: str = "") -> None:
+        self.world = world
+        self.runtime = Runtime(world.runtime.now, world.runtime.token)  # no faults, no records
+        self._token = token
+        self._streams: dict[ControlSession, None] = {}
+
+    def session(self) -> ControlSession:
+        """Returns a core for one connection."""
+        return ControlSession(self)
+
+    def serve(self, request: Request) -> Response | Wait | Stream:
+        """Returns what to answer."""
+        try:
+            self._check(request)
+            return self._route(request)
+        except Mistake as mistake:
+            return _json({"error": str(mistake)}, mistake.status)
+
+    def _check(self, request: Request) -> None:
+        """Raises Mistake if the client may not use this."""
+        host = request.headers.get("host", "")
+        if self._token:
+            given = request.headers.get("authorization", "")
+            if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+                raise Mistake(401, "say who you are: Authorization: Bearer TOKEN")
+        elif not is_local(host):
+            # A name that a foreign page has made to mean this machine.
+            raise Mistake(403, f"this machine is not called {host!r}; use localhost or 127.0.0.1")
+        origin = request.headers.get("origin", "")
+        if origin and urlsplit(origin).netloc != host:
+            raise Mistake(403, f"pages of {origin} may not use this")
+
+    def _route(self, request: Request) -> Response | Wait | Stream:
+        found = False
+        for pattern, methods in _ROUTES.items():
+            match = re.fullmatch(pattern, urlsplit(request.target).path)
+            if match is None:
+                continue
+            found = True
+            if request.method in methods:
+                arguments = [unquote(part) for part in match.groups()]
+                result = methods[request.method](self, request, *arguments)
+                return result if isinstance(result, Response | Wait | Stream) else _json(result)
+        if found:
+            raise Mistake(405, f"{request.method} has no meaning here")
+        paths = ", ".join(pattern.replace("([^/]+)", "…") for pattern in _ROUTES)
+        raise Mistake(404, f"there is nothing at {request.path}; there are {paths}")
+
+    # ── the world ────────────────────────────────────────────────────────────
+
+    def show_world(self, request: Request) -> object:
+        """Where the servers listen, and who has an account."""
+        world = self.world
+        return {
+            "servers": {name: list(address) for name, address in world.listeners.items()},
+            "people": [person.address for person in world.people],
+            "tls": world.tls,
+            "faults": [str(armed.fault) for armed in world.faults.armed],
+        }
+
+    def add_person(self, request: Request) -> object:
+        """Opens an account."""
+        wanted = _object(request)
+        if not isinstance(wanted.get("address"), str) or "@" not in wanted["address"]:
+            raise Mistake(400, 'say: {"address": "dora@example.test", "password": "secret"}')
+        password = wanted.get("password", "secret")
+        if set(wanted) - {"address", "password"} or not isinstance(password, str):
+            raise Mistake(400, "an account has an address and a password, both texts")
+        try:
+            person = self.world.add_person(wanted["address"], password)
+        except ValueError as error:
+            raise Mistake(409, str(error)) from None
+        return _json({"address": person.address}, 201)
+
+    # ── mail ─────────────────────────────────────────────────────────────────
+
+    def list_mails(self, request: Request) -> object:
+        """The mails that have arrived and fit, and a mark of this moment."""
+        record = self.world.mail
+        query = dict(request.query)
+        since = _number(query, "since", 0)
+        return {
+            "mails": [
+                mail_as_json(number, mail)
+                for number, mail in record.numbered(since)
+                if not _misfits(record, mail, query)
+            ],
+            "mark": record.mark(),
+        }
+
+    def wait_for_mails(self, request: Request) -> Wait:
+        """Waits for n mails that fit, and no more."""
+        record = self.world.mail
+        query = dict(request.query)
+        n, since = _number(query, "n", 1), _number(query, "since", 0)
+        seconds = _seconds(query)
+        for name in _WAITING:
+            query.pop(name, None)
+        _known(query, record)
+
+        def fitting() -> list[tuple[int, Mail]]:
+            numbered = record.numbered(since)
+            return [one for one in numbered if not _misfits(record, one[1], query)]
+
+        def check() -> Response | None:
+            found = fitting()
+            if len(found) < n or (n == 0 and not found):
+                return None
+            if len(found) > n:
+                return late()
+            return _json({"mails": [mail_as_json(*one) for one in found], "mark": record.mark()})
+
+        def late() -> Response:
+            found = fitting()
+            if n == 0 and not found:
+                return _json({"mails": [], "mark": record.mark()})
+            return _json({"error": record.miss(n, seconds, query, since)}, 404)
+
+        return Wait(seconds, check, late)
+
+    def show_mail(self, request: Request, number: str) -> object:
+        """One mail."""
+        return mail_as_json(int(number), self._mail(number))
+
+    def show_raw_mail(self, request: Request, number: str) -> Response:
+        """One mail as it was sent."""
+        raw = self._mail(number).raw
+        return Response(200, raw.decode("latin-1"), "message/rfc822", "latin-1", _SEALED)
+
+    def _mail(self, number: str) -> Mail:
+        for known, mail in self.world.mail.numbered(0):
+            if number.isdecimal() and known == int(number):
+                return mail
+        raise Mistake(404, f"there is no mail {number}; GET /mails lists them")
+
+    def deliver(self, request: Request) -> object:
+        """Puts a mail into a maildrop without SMTP."""
+        query = dict(request.query)
+        to, sender = query.pop("to", ""), query.pop("sender", None)
+        if not to or query:
+            raise Mistake(400, "say: POST /mails?to=alice@example.test, with the mail as the body")
+        try:
+            mail = self.world.mail.deliver(to, request.body, sender)
+        except LookupError as error:
+            raise Mistake(404, str(error)) from None
+        return _json(mail_as_json(self.world.mail.mark() - 1, mail), 201)
+
+    def purge(self, request: Request) -> object:
+        """Forgets what has arrived, and empties all maildrops."""
+        self.world.mail.purge()
+        return {"mark": self.world.mail.mark()}
+
+    def show_inbox(self, request: Request, address: str) -> object:
+        """What is in a maildrop."""
+        try:
+            mails = self.world.mail.inbox(address)
+        except LookupError as error:
+            raise Mistake(404, str(error)) from None
+        return {"mails": [mail_as_json(None, mail) for mail in mails]}
+
+    def list_messages(self, request: Request) -> object:
+        """What has arrived by Jabber, AIM and HTTP, each as a text."""
+        records = [record for record in self.world.arrivals if record is not self.world.mail]
+        return {record.noun: [str(one) for one in record.all] for record in records}
+
+    # ── faults ───────────────────────────────────────────────────────────────
+
+    def list_faults(self, request: Request) -> object:
+        """The faults that are armed."""
+        return {"faults": [str(armed.fault) for armed in self.world.faults.armed]}
+
+    def arm(self, request: Request) -> object:
+        """Arms faults, written in the fault grammar."""
+        try:
+            self.world.faults.arm(request.body.decode().strip())
+        except (FaultError, UnicodeDecodeError) as error:
+            raise Mistake(400, str(error)) from None
+        return self.list_faults(request)
+
+    def disarm(self, request: Request) -> object:
+        """Removes all faults."""
+        self.world.faults.disarm()
+        return self.list_faults(request)
+
+    # ── the wire ─────────────────────────────────────────────────────────────
+
+    def watch(self, one: object) -> None:
+        """Sends a record to all streams, secrets masked; ignores events."""
+        if self._streams and isinstance(one, Record):
+            text = "".join(f"data: {line}\n" for line in wire_lines(one))
+            for session in list(self._streams):
+                session.stream(f"{text}\n".encode())
+
+    def show_wire(self, request: Request) -> Stream:
+        """Everything that crosses the wire from now on, as server-sent events."""
+        return Stream()
+
+    def follow(self, session: ControlSession) -> None:
+        """A session wants the stream."""
+        self._streams[session] = None
+
+    def forget(self, session: ControlSession) -> None:
+        """A session has ended."""
+        self._streams.pop(session, None)
+
+
+class ControlSession(Http):
+    """One connection. While an answer is awaited, the next request waits, too."""
+
+    protocol: ClassVar[str] = "control"
+    room: ClassVar[int] = ROOM
+
+    def __init__(self, control: Control) -> None:
+        super().__init__(control.runtime, lambda request: Response(500))
+        self._control = control
+        self._awaited: Wait | None = None
+        self._streaming = False
+
+    def next_unit(self) -> Unit | None:
+        return None if self._awaited is not None or self._streaming else super().next_unit()
+
+    def do_GET(self, unit: Unit) -> None:
+        result = self._control.serve(unit.content)
+        if isinstance(result, Response):
+            self._respond(result)
+        elif isinstance(result, Wait):
+            self._awaited = result
+            self.timers.at("wait", self.runtime.now() + result.seconds, self._too_late)
+            self._control.world.mail.on_change(self._look)
+        else:
+            self._streaming = True
+            self._control.follow(self)
+            head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close"
+            self.send(f"{head}\r\nCache-Control: no-store\r\n\r\n: the wire\n\n".encode())
+
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+
+    def _look(self) -> bool:
+        """Answers if there is an answer now. Returns whether this was the last look."""
+        if self._awaited is None:
+            return True
+        response = self._awaited.check()
+        if response is not None:
+            self._answer(response)
+        return response is not None
+
+    def _too_late(self) -> None:
+        if self._awaited is not None:
+            self._answer(self._awaited.late())
+
+    def _answer(self, response: Response) -> None:
+        self._awaited = None
+        self.timers.cancel("wait")
+        self._respond(response)
+
+    def stream(self, data: bytes) -> None:
+        """Sends a part of a stream; ends it if nobody reads."""
+        if self.output.pending > STREAMED:
+            self.close()
+        else:
+            self.send(data)
+
+    def abandoned(self) -> None:
+        self._awaited = None
+        self._control.forget(self)
+
+
+# ── JSON ─────────────────────────────────────────────────────────────────────
+
+# What a mail contains must not run, wherever it is shown.
+_SEALED = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+
+
+def mail_as_json(number: int | None, mail: Mail) -> dict[str, Any]:
+    """Returns a mail with the names of its attributes. `id` is its number in order of arrival."""
+    envelope = mail.envelope
+    return {
+        **({} if number is None else {"id": number}),
+        "at": mail.at,
+        "envelope": {"sender": envelope.sender, "to": envelope.to, "login": envelope.login},
+        "subject": mail.subject,
+        "sender": mail.sender,
+        "to": mail.to,
+        "cc": mail.cc,
+        "text": mail.text,
+        "html": mail.html,
+        "links": mail.links(),
+        "codes": mail.codes(),
+        "attachments": [
+            {"name": one.name, "type": one.type, "size": len(one.content)}
+            for one in mail.attachments
+        ],
+    }
+
+
+def _json(value: object, status: int = 200) -> Response:
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    # A mail may hold what is no text in UTF-8.
+    text = text.encode("utf-8", "replace").decode()
+    return Response(status, text, "application/json", headers={"X-Content-Type-Options": "nosniff"})
+
+
+def _object(request: Request) -> dict[str, Any]:
+    try:
+        found = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise Mistake(400, "the body is not JSON") from None
+    if not isinstance(found, dict):
+        raise Mistake(400, 'the body is not an object, such as {"address": "dora@example.test"}')
+    return found
+
+
+def _misfits(record: Arrivals[Mail], mail: Mail, query: Mapping[str, str]) -> list[str]:
+    criteria = {name: text for name, text in query.items() if name not in _WAITING}
+    _known(criteria, record)
+    return record.misfits(mail, criteria)
+
+
+def _known(query: Iterable[str], record: Arrivals[Mail]) -> None:
+    for name in query:
+        if name not in record.criteria:
+            known = ", ".join([*record.criteria, *_WAITING])
+            raise Mistake(400, f"unknown parameter {name!r}; there are {known}")
+
+
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise Mistake(400, f"{name}: {text!r} is not a number")
+    return int(text)
+
+
+def _seconds(query: Mapping[str, str]) -> float:
+    text = query.get("timeout", str(TIMEOUT))
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise Mistake(400, f"timeout: {text!r} is not a number of seconds")
+    return min(float(text), LONGEST)
+
+
+def is_local(host: str) -> bool:
+    """Whether a Host field, or an address to listen on, is this machine's loopback."""
+    try:
+        name = host if host.count(":") > 1 and host[0] != "[" else urlsplit(f"//{host}").hostname
+        return name == "localhost" or ip_address(name or "").is_loopback
+    except ValueError:
+        return False
+
+
+_ROUTES: dict[str, dict[str, Callable[..., object]]] = {
+    "/world": {"GET": Control.show_world},
+    "/people": {"POST": Control.add_person},
+    "/people/([^/]+)/inbox": {"GET": Control.show_inbox},
+    "/mails": {"GET": Control.list_mails, "POST": Control.deliver, "DELETE": Control.purge},
+    "/mails/wait": {"GET": Control.wait_for_mails},
+    "/mails/([^/]+)": {"GET": Control.show_mail},
+    "/mails/([^/]+)/raw": {"GET": Control.show_raw_mail},
+    "/messages": {"GET": Control.list_messages},
+    "/faults": {"GET": Control.list_faults, "POST": Control.arm, "DELETE": Control.disarm},
+    "/wire": {"GET": Control.show_wire},
+}

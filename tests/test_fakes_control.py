@@ -1,0 +1,249 @@
+"""The control API: a world by HTTP, for tests in other languages."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import smtplib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from fakes.control import STREAMED, Control
+from fakes.world import World
+
+
+@dataclass
+class Client:
+    """Asks the control API of a world."""
+
+    address: tuple[str, int]
+    world: World
+    control: Control
+
+    def ask(
+        self, method: str, path: str, body: str | bytes = b"", **headers: str
+    ) -> tuple[int, Any]:
+        """Returns the status and the decoded answer."""
+        connection = http.client.HTTPConnection(*self.address, timeout=10)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.headers.get_content_type() == "application/json":
+                return answer.status, json.loads(text)
+            return answer.status, text
+        finally:
+            connection.close()
+
+    def send(self, subject: str, to: str = "bob@example.test") -> None:
+        with smtplib.SMTP(*self.world.address("smtp"), local_hostname="shop.example") as smtp:
+            smtp.sendmail("shop@example.org", [to], f"Subject: {subject}\r\n\r\nhello\r\n")
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    control: list[Control] = []
+
+    def watch(one: object) -> None:
+        for each in control:
+            each.watch(one)
+
+    with World({"tls": "off"}, watch=watch) as world:
+        control.append(Control(world))
+        yield Client(world.serve("control", control[0].session), world, control[0])
+
+
+def test_it_says_where_the_servers_are_and_who_has_an_account(client: Client) -> None:
+    status, found = client.ask("GET", "/world")
+    assert status == 200
+    assert found["servers"]["smtp"] == list(client.world.address("smtp"))
+    assert found["people"][0] == "alice@example.test"
+    body = '{"address": "dora@example.test", "password": "x"}'
+    assert client.ask("POST", "/people", body) == (201, {"address": "dora@example.test"})
+    assert client.ask("GET", "/world")[1]["people"][-1] == "dora@example.test"
+    assert client.ask("POST", "/people", body)[0] == 409
+
+
+def test_mails_are_listed_with_the_names_that_they_have_in_python(client: Client) -> None:
+    client.send("first")
+    status, found = client.ask("GET", "/mails?subject=first")
+    assert status == 200 and found["mark"] == 1
+    (mail,) = found["mails"]
+    assert mail["envelope"] == {
+        "sender": "shop@example.org",
+        "to": ["bob@example.test"],
+        "login": "",
+    }
+    assert (mail["id"], mail["subject"], mail["text"]) == (0, "first", "hello\n")
+    assert client.ask("GET", "/mails/0")[1] == mail
+    assert client.ask("GET", "/mails/0/raw")[1] == b"Subject: first\r\n\r\nhello\r\n"
+    assert client.ask("GET", "/mails?subject=second")[1]["mails"] == []
+    assert client.ask("GET", "/mails?since=1")[1]["mails"] == []
+    (stored,) = client.ask("GET", "/people/bob%40example.test/inbox")[1]["mails"]
+    assert stored["subject"] == "first"
+
+
+def test_a_mail_can_be_delivered_and_everything_forgotten(client: Client) -> None:
+    status, mail = client.ask(
+        "POST", "/mails?to=alice@example.test", b"Subject: hi\r\n\r\n\xff\r\n"
+    )
+    assert (status, mail["subject"], mail["id"]) == (201, "hi", 0)
+    assert client.world.mail.inbox("alice@example.test")[0].subject == "hi"
+    assert client.ask("DELETE", "/mails") == (200, {"mark": 1})
+    assert client.ask("GET", "/mails")[1] == {"mails": [], "mark": 1}
+    assert client.world.mail.inbox("alice@example.test") == []
+
+
+def test_a_wait_is_answered_when_the_mail_comes(client: Client) -> None:
+    answers: list[tuple[int, Any]] = []
+    path = "/mails/wait?subject=Order+*&to=bob@example.test&timeout=60"
+    thread = threading.Thread(target=lambda: answers.append(client.ask("GET", path)))
+    thread.start()
+    client.send("another")
+    client.send("Order 7")
+    thread.join(30)
+    ((status, found),) = answers
+    assert status == 200
+    assert [mail["subject"] for mail in found["mails"]] == ["Order 7"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("n=2&timeout=0", 200, ""),
+        ("n=1&timeout=0", 404, "expected one mail, but 2 arrived"),
+        ("n=3&timeout=0", 404, "expected 3 mails within 0 s, but 2 arrived"),
+        ("subject=x&timeout=0.01", 404, "within 0.01 s, but none arrived; everything that arrived"),
+        ("n=0&timeout=0", 404, "expected no mail"),
+        ("n=0&subject=x&timeout=0", 200, ""),
+        ("n=0&since=2&timeout=0.01", 200, ""),
+        ("n=1&since=1&timeout=0", 200, ""),
+        ("sbject=x", 400, "unknown parameter 'sbject'; there are subject, to, sender, text, n, "),
+        ("n=-1", 400, "n: '-1' is not a number"),
+        ("timeout=soon", 400, "timeout: 'soon' is not a number of seconds"),
+    ],
+)
+def test_a_wait_counts_as_in_python(client: Client, query: str, status: int, said: str) -> None:
+    client.send("first")
+    client.send("second")
+    found = client.ask("GET", f"/mails/wait?{query}")
+    assert found[0] == status, found
+    assert said in found[1].get("error", ""), found
+
+
+def test_a_client_that_leaves_while_it_waits_is_forgotten(client: Client) -> None:
+    with socket.create_connection(client.address) as waiting:
+        waiting.sendall(b"GET /mails/wait?subject=never HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while not client.world.call(lambda: client.world.mail._bridge._waiters):
+            pass
+    client.send("later")
+    client.ask("GET", "/world")
+    assert client.world.call(lambda: client.world.mail._bridge._waiters) == []
+
+
+def test_faults_are_armed_from_outside_and_removed(client: Client) -> None:
+    armed = {"faults": ['smtp RCPT reply "450 4.2.0 later"']}
+    assert client.ask("POST", "/faults", 'RCPT reply "450 4.2.0 later"') == (200, armed)
+    assert client.ask("GET", "/faults") == (200, armed)
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        client.send("refused")
+    assert client.ask("DELETE", "/faults") == (200, {"faults": []})
+    client.send("accepted")
+    status, found = client.ask("POST", "/faults", "RCTP reset")
+    assert status == 400 and "did you mean" in found["error"]
+
+
+def test_the_wire_is_streamed_with_secrets_masked(client: Client) -> None:
+    with socket.create_connection(client.address, timeout=10) as stream:
+        stream.sendall(b"GET /wire HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        reader = stream.makefile("rb")
+        while reader.readline() != b": the wire\n":
+            pass
+        with smtplib.SMTP(*client.world.address("smtp"), local_hostname="shop.example") as smtp:
+            smtp.login("alice@example.test", "secret")
+        seen = b""
+        while b"QUIT" not in seen:
+            seen += reader.readline()
+    assert b"data: smtp-" in seen and b"{cram-md5 alice@example.test" in seen
+    assert b"secret" not in seen
+
+
+def test_a_stream_that_nobody_reads_is_ended(client: Client) -> None:
+    session = client.control.session()
+    session.receive(b"GET /wire HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    session.stream(b"x" * (STREAMED + 1))
+    assert not session.closed
+    session.stream(b"one more")
+    assert session.closed
+
+
+def test_what_arrives_by_other_protocols_is_listed(client: Client) -> None:
+    world = client.world
+    world.aim.actor("alice").signs_on()
+    world.aim.actor("bob").signs_on()
+    world.aim.actor("alice").says("bob", "hi")
+    found = client.ask("GET", "/messages")[1]
+    assert any("hi" in text for text in found["IM"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("GET", "/", "", 404, "there is nothing at /; there are /world, /people, "),
+        ("PUT", "/mails", "", 405, "PUT has no meaning here"),
+        ("GET", "/mails/7", "", 404, "there is no mail 7"),
+        ("GET", "/mails/x/raw", "", 404, "there is no mail x"),
+        ("POST", "/mails", "hi", 400, "say: POST /mails?to="),
+        ("POST", "/mails?to=nobody@example.test", "hi", 404, "unknown address nobody@"),
+        ("GET", "/people/nobody%40example.test/inbox", "", 404, "unknown address nobody@"),
+        ("POST", "/people", "hi", 400, "the body is not JSON"),
+        ("POST", "/people", "[" * 100_000, 400, "the body is not JSON"),
+        ("POST", "/people", "[]", 400, "the body is not an object"),
+        ("POST", "/people", '{"address": "dora"}', 400, "say: {"),
+        ("POST", "/people", '{"address": "d@b.test", "x": 1}', 400, "an address and a password"),
+        ("POST", "/faults", b"\xff", 400, "utf-8"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(
+    client: Client, method: str, path: str, body: str, status: int, said: str
+) -> None:
+    found = client.ask(method, path, body)
+    assert found[0] == status, found
+    assert said in found[1]["error"], found
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:99"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "["}, 403),
+        ({"Host": "localhost", "Origin": "http://localhost"}, 200),
+        ({"Host": "localhost", "Origin": "http://evil.example"}, 403),
+        ({"Host": "localhost", "Origin": "null"}, 403),
+    ],
+)
+def test_pages_of_other_sites_may_not_use_it(
+    client: Client, headers: dict[str, str], status: int
+) -> None:
+    assert client.ask("GET", "/world", **headers)[0] == status
+
+
+def test_with_a_token_it_is_needed_and_sufficient() -> None:
+    with World({"servers": ["smtp"], "tls": "off"}) as world:
+        control = Control(world, token="long and random")
+        client = Client(world.serve("control", control.session), world, control)
+        assert client.ask("GET", "/world")[0] == 401
+        assert client.ask("GET", "/world", Authorization="Bearer wrong")[0] == 401
+        answer = client.ask(
+            "GET", "/world", Authorization="Bearer long and random", Host="ci.example"
+        )
+        assert answer[0] == 200
