@@ -65,9 +65,9 @@ class Mailstore:
     """All mail of a world. Everything here is called on the loop's thread.
 
     `domains` are those whose mail ends here; the first one completes addresses without a domain.
-    In `catch_all` domains every address exists, each with its own maildrop. With `trap`, every
-    address of any domain reaches the first account. `keep` limits what is stored; `on_drop` is
-    called with a sentence when something is dropped.
+    In `catch_all` domains ("*": in all) every address exists, each with its own maildrop. With
+    `trap`, every address of any domain reaches the first account. `keep` limits what is stored;
+    `on_drop` is called with a sentence when something is dropped.
     """
 
     __slots__ = (
@@ -134,8 +134,10 @@ class Mailstore:
 
     def is_local(self, domain: str) -> bool:
         """Whether mail for this domain ends here."""
-        domain = domain.casefold()
-        return domain in self.domains or domain in self.catch_all
+        return domain.casefold() in self.domains or self._catches_all(domain)
+
+    def _catches_all(self, domain: str) -> bool:
+        return "*" in self.catch_all or domain.casefold() in self.catch_all
 
     def owners(self, address: str) -> list[Person] | None:
         """The people whose maildrops an address reaches.
@@ -149,7 +151,7 @@ class Mailstore:
         if not self.is_local(domain):
             return None
         owners = self.people.reached_by(address)
-        if not owners and domain.casefold() in self.catch_all:
+        if not owners and self._catches_all(domain):
             return [Person(address.casefold())]
         return owners
 

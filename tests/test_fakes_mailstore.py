@@ -87,6 +87,13 @@ def test_each_address_of_a_catch_all_domain_has_its_own_maildrop(store: Mailstor
     assert subjects(store, "other@hooks.test") == []
 
 
+def test_a_star_catches_the_addresses_of_all_domains() -> None:
+    store = Mailstore(People([Person(ALICE)]), catch_all=["*"])
+    assert store.is_local("elsewhere.test")
+    store.accept(mail("customer@elsewhere.test", ALICE))
+    assert subjects(store, "customer@elsewhere.test") == subjects(store, ALICE) == ["hello"]
+
+
 def test_a_maildrop_that_two_recipients_reach_gets_one_copy(store: Mailstore) -> None:
     store.accept(mail(ALICE, "sales@example.test"))
     assert delivered_to(store, ALICE) == [ALICE]

@@ -1,0 +1,133 @@
+"""How do I …? Questions of people who test programs that send mail, each answered by a test.
+
+Only the public parts of `fakes` are used, so that the tests can be copied.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from email.message import EmailMessage
+
+import aiosmtplib
+import pytest
+
+from fakes import World
+from fakes.inbox import Inbox
+from fakes.pytest_plugin import ServerAddress
+
+
+def send(server: tuple[str, int], *to: str, subject: str = "hi", text: str = "hello\n") -> None:
+    """What the program under test does."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "shop@example.org", ", ".join(to), subject
+    mail.set_content(text)
+    with smtplib.SMTP(*server, local_hostname="shop.example") as client:
+        client.send_message(mail)
+
+
+def test_how_do_i_wait_for_the_one_mail_without_sleeping(world: World) -> None:
+    send(world.address("smtp"), "bob@example.test", subject="Order 7")
+    mail = world.mail.wait_for(subject="Order *", to="bob@example.test")
+    assert mail.text == "hello\n"
+
+
+def test_how_do_i_make_sure_that_nothing_is_sent(world: World) -> None:
+    world.mail.assert_none(to="bob@example.test")
+
+
+def test_how_do_i_count_only_what_comes_after_the_first_step(world: World) -> None:
+    send(world.address("smtp"), "bob@example.test")
+    mark = world.mail.mark()
+    send(world.address("smtp"), "bob@example.test", subject="second")
+    assert world.mail.wait_for(since=mark).subject == "second"
+
+
+def test_how_do_i_get_the_link_or_the_code_out_of_a_sign_up_mail(world: World) -> None:
+    text = "Your code is 482 913.\nOr click https://shop.example/confirm?t=1 to confirm.\n"
+    send(world.address("smtp"), "bob@example.test", text=text)
+    mail = world.mail.wait_for()
+    assert mail.links() == ["https://shop.example/confirm?t=1"]
+    assert mail.codes() == ["482913"]
+
+
+@pytest.mark.world(mail={"catch_all": ["*"]})
+def test_how_do_i_accept_mail_for_customers_of_any_domain(world: World) -> None:
+    send(world.address("smtp"), "anybody@anywhere.example")
+    assert world.mail.inbox("anybody@anywhere.example")[0].subject == "hi"
+
+
+def test_how_do_i_keep_tests_apart_that_share_one_server(
+    session_world: World, smtp_server: ServerAddress, inbox: Inbox
+) -> None:
+    send(smtp_server, inbox.address)
+    assert inbox.wait_for(subject="hi").envelope.to == [inbox.address]
+
+
+@pytest.mark.world(faults=['RCPT arg "bob@*" nth 1 reply "451 4.3.0 try again later"'])
+def test_how_do_i_refuse_one_recipient_once(world: World) -> None:
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        send(world.address("smtp"), "bob@example.test")
+    send(world.address("smtp"), "bob@example.test")
+    world.mail.wait_for()
+
+
+@pytest.mark.world(faults=[". lost stored nth 1"])
+def test_how_do_i_lose_the_connection_after_the_mail_was_accepted(world: World) -> None:
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        send(world.address("smtp"), "bob@example.test")
+    world.mail.wait_for()  # a program that simply tries again has sent two
+
+
+def test_how_do_i_play_an_outage(world: World) -> None:
+    world.close_port("smtp")
+    with pytest.raises(ConnectionRefusedError):
+        send(world.address("smtp"), "bob@example.test")
+    world.open_port("smtp")
+    send(world.address("smtp"), "bob@example.test")
+
+
+def test_how_do_i_arm_a_fault_in_the_middle_of_a_test(world: World) -> None:
+    send(world.address("smtp"), "bob@example.test")
+    world.faults.arm("MAIL reply '421 4.3.2 going down'")
+    with pytest.raises(smtplib.SMTPSenderRefused):
+        send(world.address("smtp"), "bob@example.test")
+
+
+def test_how_do_i_send_a_bounce_to_the_program(world: World) -> None:
+    sent = world.mail.deliver("bob@example.test", b"Subject: hi\r\n\r\n", "alice@example.test")
+    world.mail.bounce(sent, status="5.1.1", text="no such mailbox")
+    (report,) = world.mail.inbox("alice@example.test")
+    assert report.envelope.sender == ""
+    assert report.message.get_content_type() == "multipart/report"
+
+
+def test_how_do_i_put_a_mail_into_a_mailbox_that_the_program_reads(world: World) -> None:
+    world.mail.deliver("alice@example.test", b"Subject: restart mysql\r\n\r\n")
+    assert [mail.subject for mail in world.mail.inbox("alice@example.test")] == ["restart mysql"]
+
+
+@pytest.mark.world(mail={"login": "required"}, tls="required")
+def test_how_do_i_demand_tls_and_a_login(world: World) -> None:
+    context = ssl.create_default_context(cafile=world.ca_file)
+    with smtplib.SMTP("localhost", world.address("smtp")[1], "shop.example") as client:
+        client.starttls(context=context)
+        client.login("alice@example.test", "secret")
+        client.sendmail("alice@example.test", ["bob@example.test"], "Subject: hi\r\n\r\n")
+    assert world.mail.wait_for().envelope.protocol == "ESMTPSA"
+
+
+@pytest.mark.world(faults=["smtp tls certificate expired"])
+def test_how_do_i_show_a_certificate_that_has_expired(world: World) -> None:
+    context = ssl.create_default_context(cafile=world.ca_file)
+    with smtplib.SMTP("localhost", world.address("smtp")[1], "shop.example") as client:
+        with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+            client.starttls(context=context)
+
+
+async def test_how_do_i_use_it_with_asyncio(world: World) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "shop@example.org", "bob@example.test", "hi"
+    host, port = world.address("smtp")
+    await aiosmtplib.send(mail, hostname=host, port=port, start_tls=False)
+    assert (await world.mail.arrival()).subject == "hi"
