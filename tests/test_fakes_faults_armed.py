@@ -130,7 +130,7 @@ def test_an_unknown_place_is_refused_with_the_nearest_one(
 def test_a_place_of_two_servers_needs_the_protocol() -> None:
     pop3 = Places(frozenset({"quit", "connect", "tls"}))
     faults = Faults(vocabulary={"smtp": Smtp.vocabulary(), "pop3": pop3})
-    message = "smtp and pop3 both have a place 'quit'; name the protocol: smtp QUIT reset"
+    message = "smtp and pop3 have a place 'quit'; name the protocol: smtp QUIT reset"
     with pytest.raises(FaultError, match=message):
         faults.arm("QUIT reset")
     faults.arm("pop3 QUIT reset")

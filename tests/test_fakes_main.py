@@ -214,7 +214,7 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (
             ["--toc", "0", "--smtp", "0", "--fault", "connect reset"],
             "",
-            "smtp and toc both have a place 'connect'",
+            "smtp and toc have a place 'connect'",
         ),
         (["--smtp", "0", "--fault", "smtp RCTP reset"], "", "did you mean 'rcpt'"),
         (["--smtp", "0", "--world", "no-such-file.toml"], "", "cannot be read"),

@@ -151,8 +151,9 @@ class Faults:
         if not having:
             raise self._unknown_place(fault)
         if len(having) > 1:
+            names = f"{', '.join(having[:-1])} and {having[-1]}"
             raise FaultError(
-                f"{fault}: {' and '.join(having)} both have a place {fault.where!r}; "
+                f"{fault}: {names} have a place {fault.where!r}; "
                 f"name the protocol: {having[0]} {fault}"
             )
         _check_place(fault, self.vocabulary[having[0]])
