@@ -28,6 +28,7 @@ from fakes.descriptor import Port
 from fakes.faults import FaultError
 from fakes.host import Event
 from fakes.keep import FOR_MONTHS
+from fakes.people import Person
 from fakes.servers import SERVERS
 from fakes.suggest import nearest
 from fakes.transcripts.recorder import wire_lines
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _world(options, watch) as world:
             if options.trap is not None:
                 _trap(world, options.trap)
+            for folder in options.preload:
+                _preload(world, folder)
             if options.control is not None:
                 watch.control = Control(world, _control_token(options))
                 world.serve("control", watch.control.session, options.control)
@@ -141,6 +144,14 @@ def _parser() -> argparse.ArgumentParser:
         "--control-token-env",
         metavar="NAME",
         help="the environment variable with the token that the control API asks for",
+    )
+    add(
+        "--preload",
+        metavar="FOLDER",
+        type=Path,
+        action="append",
+        default=[],
+        help="deliver FOLDER/ADDRESS/*.eml before anything is served",
     )
     add("--port-file", metavar="FILE", type=Path, help="a file to write the JSON line to as well")
     add("--quiet", action="store_true", help="do not show the wire on stderr")
@@ -235,6 +246,24 @@ def _trap(world: World, path: Path) -> None:
         ) from None
 
 
+def _preload(world: World, folder: Path) -> None:
+    """Delivers the mails in a folder, in the order of their names. Raises WorldError."""
+    try:
+        mails = [(path, path.read_bytes()) for path in sorted(folder.glob("*/*.eml"))]
+    except OSError as error:
+        raise WorldError(f"--preload: {error.filename}: {error.strerror}") from None
+    if not mails:
+        raise WorldError(
+            f"--preload: {folder}: no mails; put them into folders that are named after accounts: "
+            f"{folder}/alice@example.test/first.eml"
+        )
+    for path, raw in mails:
+        try:
+            world.mail.deliver(path.parent.name, raw)
+        except LookupError as error:
+            raise WorldError(f"--preload: {path}: {error}") from None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -296,6 +325,8 @@ def _serve(world: World, options: argparse.Namespace) -> int:
                 ) from None
         try:
             print(line, flush=True)
+            if sys.stdout is not None and sys.stdout.isatty():
+                print(_explained(world), flush=True)
         except OSError as error:
             raise WorldError(
                 f"stdout: cannot be written: {error.strerror}; write the line to a file with "
@@ -304,6 +335,23 @@ def _serve(world: World, options: argparse.Namespace) -> int:
         stop.recv(1)
     world.faults.disarm()  # whether a fault was met is a question for tests
     return 0
+
+
+def _explained(world: World) -> str:
+    """Returns what a person at a terminal needs to know."""
+    width = max(map(len, world.listeners), default=0)
+    lines = [f"  {name:{width}}  {host} {port}" for name, (host, port) in world.listeners.items()]
+    lines.append("")
+    usual = Person("").password  # any other is not shown
+    for person in world.people:
+        known = f" (password {usual})" if person.password == usual else ""
+        lines.append(f"  {person.address}{known}")
+    if "smtp" in world.listeners:
+        host, port = world.listeners["smtp"]
+        to = next(iter(world.people)).address
+        command = f"curl smtp://{host}:{port} --mail-from you@example.org --mail-rcpt {to} -T -"
+        lines += ["", f"  Try: printf 'Subject: hi\\n\\nhello\\n' | {command}"]
+    return "\n".join([*lines, "", "  Ctrl-C ends it.", ""])
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import http.client
 import imaplib
 import io
 import json
+import os
 import poplib
+import pty
 import signal
 import smtplib
 import socket
@@ -104,6 +106,40 @@ def test_the_control_api_waits_for_mail_and_streams_the_wire() -> None:
         _, shown = process.communicate(timeout=30)
         stream.close()
     assert (process.returncode, shown) == (0, "")
+
+
+@pytest.mark.slow
+def test_mails_are_delivered_before_it_serves(tmp_path: Path) -> None:
+    (tmp_path / "bob@example.test").mkdir()
+    for name in ("2", "1"):
+        (tmp_path / "bob@example.test" / f"{name}.eml").write_text(f"Subject: {name}\n\nhi\n")
+    options = ("--pop3", "0", "--preload", str(tmp_path), "--tls", "off")
+    with serving(*options) as (ready, _):
+        client = poplib.POP3(*ready["pop3"])
+        client.user("bob")
+        client.pass_("secret")
+        assert client.stat()[0] == 2 and b"Subject: 1" in client.retr(1)[1]
+        client.quit()
+
+
+@pytest.mark.slow
+def test_at_a_terminal_it_says_what_a_person_needs() -> None:
+    terminal, other = pty.openpty()
+    command = [sys.executable, "-m", "fakes", "--smtp", "0", "--tls", "off", "--quiet"]
+    process = subprocess.Popen(command, cwd=HERE, stdout=other, stderr=other)
+    os.close(other)
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        shown = b""
+        while b"Ctrl-C" not in shown:
+            shown += screen.read(1000)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    lines = shown.decode().splitlines()
+    address, port = json.loads(lines[0])["smtp"]
+    assert f"  smtp  {address} {port}" in lines
+    assert "  bob@example.test (password secret)" in lines
+    (hint,) = [line.removeprefix("  Try: ") for line in lines if "Try: " in line]
+    assert f"curl smtp://{address}:{port} " in hint
 
 
 @pytest.mark.slow
@@ -250,6 +286,11 @@ def test_a_port_that_is_in_use_is_named() -> None:
             "clock-jump: this world runs on real",
         ),
         (["--smtp", "0", "--fault", "STARTTLS off", "--fault", "RCPT off"], "", "not a capability"),
+        (
+            ["--smtp", "0", "--preload", "/nonexistent"],
+            "",
+            "--preload: /nonexistent: no mails; put them into folders that are named after",
+        ),
         (
             ["--smtp", "0", "--control", "0", "--host", "0.0.0.0"],
             "",
