@@ -6,13 +6,19 @@ object of this class at all. Counting, as STATUS does, does not look at each mai
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable
+from itertools import islice
+from typing import TypeVar
+
+from fakes.rows import HasUid, Seen
 
 SYSTEM = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 SEEN, DELETED = "\\seen", "\\deleted"
 _CANONICAL = {flag.casefold(): flag for flag in SYSTEM}
 KEYWORDS = 100  # of one folder
+
+T = TypeVar("T", bound=HasUid)
 
 
 class TooManyKeywords(Exception):
@@ -124,14 +130,14 @@ class Flags:
         for uid in gone & self._changed.keys():
             del self._changed[uid]
 
-    def first_unseen(self, uids: Sequence[int]) -> int:
+    def first_unseen(self, rows: Seen[T]) -> int:
         """Returns the index of the first of all mails that is not seen, -1 if all are."""
-        seen, start = self._with[SEEN], bisect_left(uids, self._unseen_from)
-        for at in range(start, len(uids)):
-            if uids[at] not in seen:
+        seen, start = self._with[SEEN], rows.at(self._unseen_from)
+        for at, row in enumerate(islice(rows, start, None), start):
+            if row.uid not in seen:
                 # What was looked at once is not looked at again, until it is unseen.
-                self._unseen_from = uids[at]
+                self._unseen_from = row.uid
                 return at
-        if uids:
-            self._unseen_from = uids[-1] + 1
+        if rows:
+            self._unseen_from = rows[-1].uid + 1
         return -1

@@ -12,24 +12,19 @@ T = TypeVar("T")
 class Snapshot(Sequence[T]):
     """The items that there were at one moment, read-only. It is equal to a list of them.
 
-    It shares a list that only grows, and remembers how long that was. `first` is the index of the
-    first item that counts.
+    It shares a list that only grows, and remembers how long that was.
     """
 
-    __slots__ = ("_first", "_items", "_length")
+    __slots__ = ("_items", "_length")
 
-    def __init__(self, items: list[T], first: int = 0) -> None:
-        self._items, self._first, self._length = items, first, len(items) - first
-
-    def is_of(self, items: list[T]) -> bool:
-        """Whether this is a look at that list itself."""
-        return self._items is items
+    def __init__(self, items: list[T]) -> None:
+        self._items, self._length = items, len(items)
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[T]:
-        return islice(self._items, self._first, self._first + self._length)
+        return islice(self._items, self._length)
 
     @overload
     def __getitem__(self, at: int) -> T: ...
@@ -37,8 +32,8 @@ class Snapshot(Sequence[T]):
     def __getitem__(self, at: slice) -> list[T]: ...
     def __getitem__(self, at: int | slice) -> T | list[T]:
         if isinstance(at, int) and 0 <= at < self._length:  # most often, and three times as fast
-            return self._items[self._first + at]
-        where = range(self._first, self._first + self._length)[at]
+            return self._items[at]
+        where = range(self._length)[at]
         return self._items[where] if isinstance(where, int) else [self._items[n] for n in where]
 
     def __eq__(self, other: object) -> bool:

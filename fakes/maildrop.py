@@ -2,25 +2,24 @@
 
 POP3 serves the one that is INBOX; the other folders of IMAP are maildrops, too. What a session does
 costs the same however many mails there are: sums are kept while mails come and go, and a session
-reads a view of the list instead of a copy. What only IMAP needs is made when it is first used.
+reads a view of the rows instead of a copy. What only IMAP needs is made when it is first used.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from fakes.arrivals import counted
 from fakes.flags import SEEN, Flags
-from fakes.history import Snapshot
-from fakes.mail import Envelope, Mail
+from fakes.mail import Mail
+from fakes.rows import Rows, Seen
 from fakes.wire.dots import dot_stuff, find_dotted
 
-FEW = 64  # rows; removing more than that at once builds a new list instead
+FEW = 64  # rows; of more than that, those that stay are put into a new list
 _BARE_LF_BEFORE_DOT = re.compile(rb"(?<!\r)\n(?=\.)")
 
 
@@ -92,10 +91,6 @@ class Row:
             return False
 
 
-# Takes the place of a row that was removed, so that its mail is not kept in memory.
-_REMOVED = Row(0, b"", b"", Mail(b"", Envelope("", ())))
-
-
 class Follower(Protocol):
     """A session that has a maildrop selected. It is told of every change when it happens."""
 
@@ -115,32 +110,11 @@ class Follower(Protocol):
         """The folder was deleted or renamed."""
 
 
-class _Uids(Sequence[int]):
-    """The unique ids of rows, for a search."""
-
-    __slots__ = ("_rows",)
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, at: int) -> int:  # type: ignore[override]
-        return self._rows[at].uid
-
-
-def uids_of(rows: Sequence[Row]) -> Sequence[int]:
-    """Returns a view of the unique ids of rows, which copies nothing."""
-    return _Uids(rows)
-
-
 @dataclass(repr=False, slots=True)
 class Maildrop:
     """The mails of one mailbox, oldest first. `size` is the sum of their sizes in bytes.
 
-    While a session of POP3 holds the maildrop, or one of IMAP follows it, the rows that it has read
-    stay as they are: a mail that arrives is appended, and a removal builds a new list.
+    The rows that a session has read stay as they are, whatever arrives or is removed.
 
     \\Recent (RFC 3501 §2.3.2) is not a flag of a mail here: no session has been told of the mails
     from `recent_from` on.
@@ -154,8 +128,7 @@ class Maildrop:
     uidvalidity: int = 1  # RFC 3501 §2.3.1.1
     use: str = ""  # such as \\Trash (RFC 6154 §2)
     recent_from: int = 1  # a unique id
-    _rows: list[Row] = field(default_factory=list)
-    _first: int = 0  # rows at the front of the list that were removed
+    _rows: Rows[Row] = field(default_factory=Rows)
     _flags: Flags | None = None
     _followers: tuple[Follower, ...] = ()
 
@@ -163,9 +136,9 @@ class Maildrop:
         return f"<Maildrop {self.address} {counted(len(self.rows), 'mail')}>"
 
     @property
-    def rows(self) -> Snapshot[Row]:
-        """The mails that there are now. While a session uses the maildrop, they do not change."""
-        return Snapshot(self._rows, self._first)
+    def rows(self) -> Seen[Row]:
+        """The mails that there are now. What is returned does not change."""
+        return self._rows.seen()
 
     def copy(self) -> Maildrop:
         """Returns a maildrop with the same mails, which no session holds or follows."""
@@ -176,19 +149,17 @@ class Maildrop:
             uidvalidity=self.uidvalidity,
             use=self.use,
             recent_from=self.recent_from,
-            _rows=list(self.rows),
+            _rows=Rows(self.rows),
             _flags=self._flags.copy() if self._flags is not None else None,
         )
 
-    def lacks(self, row: Row, rows: Snapshot[Row]) -> bool:
+    def lacks(self, row: Row, rows: Seen[Row]) -> bool:
         """Whether a row of an earlier `rows` was removed since."""
-        # Usually nothing was, and the list is the same one.
         return not rows.is_of(self._rows) and self.find(row.uid) is None
 
     def find(self, uid: int) -> Row | None:
         """Returns the mail with a unique id, None if it is not there."""
-        at = bisect_left(self._rows, uid, self._first, key=lambda row: row.uid)
-        return self._rows[at] if at < len(self._rows) and self._rows[at].uid == uid else None
+        return self.rows.find(uid)
 
     # ── mails that come and go ───────────────────────────────────────────────
 
@@ -229,38 +200,22 @@ class Maildrop:
         if self._flags is not None:
             self._flags.forget(uids)
         if len(uids) > FEW:
-            self._rows, self._first = [row for row in self.rows if row.uid not in uids], 0
-            self.size = sum(row.size for row in self._rows)
+            self._rows = Rows(row for row in self.rows if row.uid not in uids)
+            self.size = sum(row.size for row in self.rows)
         else:
-            if uids and (followers or self.holder is not None):
-                self._rows, self._first = self._rows[self._first :], 0
             for uid in uids:
-                at = bisect_left(self._rows, uid, self._first, key=lambda row: row.uid)
-                if at < len(self._rows) and self._rows[at].uid == uid:
-                    self.size -= self._rows[at].size
-                    self._remove_at(at)
+                if self.find(uid) is not None:
+                    self.size -= self._rows.remove(self.rows.at(uid)).size
         for follower in followers if removed else ():
             follower.on_removal(removed)
         return removed
-
-    def _remove_at(self, at: int) -> None:
-        if at != self._first:
-            del self._rows[at]
-            return
-        # The oldest mail goes first in most programs. If the list closed the gap each time, moving
-        # 100,000 rows would take a third of the time of DELE and QUIT.
-        self._rows[at] = _REMOVED
-        self._first += 1
-        if self._first > FEW:
-            del self._rows[: self._first]
-            self._first = 0
 
     def clear(self) -> None:
         """Removes all mails. Unique ids go on counting."""
         removed = [row.uid for row in self.rows] if self._followers else []
         if self._flags is not None:
             self._flags.forget([row.uid for row in self.rows])
-        self._rows, self._first, self.size = [], 0, 0
+        self._rows, self.size = Rows(), 0
         for follower in self._followers if removed else ():
             follower.on_removal(removed)
 
@@ -292,7 +247,7 @@ class Maildrop:
     def recent(self) -> int:
         """The number of mails of which no session has been told."""
         rows = self.rows
-        return len(rows) - bisect_left(uids_of(rows), self.recent_from)
+        return len(rows) - rows.at(self.recent_from)
 
     @property
     def unseen(self) -> int:
@@ -303,7 +258,7 @@ class Maildrop:
         """Returns the index of the first mail without \\Seen, -1 if there is none."""
         if self._flags is None:
             return 0 if self.rows else -1
-        return self._flags.first_unseen(uids_of(self.rows))
+        return self._flags.first_unseen(self.rows)
 
     def learn(self, flags: Iterable[str]) -> None:
         """Makes flags known here, and tells those who follow. Raises TooManyKeywords."""

@@ -22,9 +22,9 @@ from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server
-from fakes.history import Snapshot
 from fakes.maildrop import Row
 from fakes.mailstore import Mailstore
+from fakes.rows import Rows, Seen
 from fakes.transcripts.mail import WORDS
 from fakes.wire import Refuse, Rule, Runtime, Secret, Unit, rule
 from fakes.wire.dots import dot_stuff
@@ -148,7 +148,7 @@ class Pop3(LineSession):
         self._utf8 = False
         # The maildrop at login time: message n is row n - 1. A mail that arrives during the session
         # is not among them.
-        self._rows: Snapshot[Row] = Snapshot([])
+        self._rows: Seen[Row] = Rows[Row]().seen()
         self._marked: set[int] = set()  # numbers of the messages marked as deleted
         self._left = (0, 0)  # number and size of the messages that are not marked
 

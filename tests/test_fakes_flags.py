@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fakes.flags import KEYWORDS, SEEN, Flags, TooManyKeywords
+from fakes.rows import Rows
 
 
 def test_flags_are_set_added_and_removed() -> None:
@@ -60,18 +63,19 @@ def test_removed_mails_are_forgotten() -> None:
 
 
 def test_the_first_unseen_mail_is_found_again_after_changes() -> None:
-    flags, uids = Flags(), [2, 3, 5, 8]
-    assert flags.first_unseen(uids) == 0
+    flags, rows = Flags(), Rows(SimpleNamespace(uid=uid) for uid in (2, 3, 5, 8))
+    assert flags.first_unseen(rows.seen()) == 0
     for uid in (2, 3):
         flags.change(uid, {SEEN}, "+")
-    assert flags.first_unseen(uids) == 2
+    assert flags.first_unseen(rows.seen()) == 2
     for uid in (5, 8):
         flags.change(uid, {SEEN}, "+")
-    assert flags.first_unseen(uids) == -1
-    assert flags.first_unseen([*uids, 9]) == 4
+    assert flags.first_unseen(rows.seen()) == -1
+    rows.append(SimpleNamespace(uid=9))
+    assert flags.first_unseen(rows.seen()) == 4
     flags.change(3, {SEEN}, "-")
-    assert flags.first_unseen(uids) == 1
-    assert flags.first_unseen([]) == -1
+    assert flags.first_unseen(rows.seen()) == 1
+    assert flags.first_unseen(Rows[SimpleNamespace]().seen()) == -1
 
 
 def test_a_copy_does_not_change_with_the_original() -> None:

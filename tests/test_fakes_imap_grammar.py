@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.imap.grammar import Arguments, BadCommand, SequenceSet, write_numbers
+from fakes.rows import Rows
 from tests.imap_values import arguments
 
 
@@ -116,11 +118,11 @@ def test_a_set_is_resolved_without_its_members() -> None:
 
 
 def test_a_set_selects_what_is_there() -> None:
-    uids = [3, 5, 8, 4_000_000_000]
-    assert list(SequenceSet(((4, 4294967295), (1, 3))).select(uids)) == [0, 1, 2, 3]
-    assert list(SequenceSet(((0, 4294967295),)).select(uids)) == [3]  # 4294967295:*
-    assert list(SequenceSet(((6, 7),)).select(uids)) == []
-    assert list(SequenceSet(((1, 0),)).select([])) == []
+    rows = Rows(SimpleNamespace(uid=uid) for uid in (3, 5, 8, 4_000_000_000)).seen()
+    assert list(SequenceSet(((4, 4294967295), (1, 3))).select(rows)) == [0, 1, 2, 3]
+    assert list(SequenceSet(((0, 4294967295),)).select(rows)) == [3]  # 4294967295:*
+    assert list(SequenceSet(((6, 7),)).select(rows)) == []
+    assert list(SequenceSet(((1, 0),)).select(Rows[SimpleNamespace]().seen())) == []
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.history import Snapshot
 from fakes.maildrop import Row
 from fakes.pop3 import Pop3
+from fakes.rows import Rows
 from fakes.transcripts.recorder import render
 from fakes.wire import Facts, Record, TlsFacts, Want
 from fakes.wire.lines import LONGEST_LINE
@@ -219,7 +219,7 @@ def test_an_empty_mail_and_one_that_begins_with_a_dot_are_complete() -> None:
     session.receive(LOGIN)
     mail = session._rows[0].mail
     rows = [Row(1, b"", b"", mail), Row(2, b"", b".first\r\n", mail)]
-    session._rows = Snapshot(rows)
+    session._rows = Rows(rows).seen()
     assert ask(session, b"RETR 1\r\n") == b"+OK 0 octets\r\n.\r\n"
     assert ask(session, b"RETR 2\r\n") == b"+OK 8 octets\r\n..first\r\n.\r\n"
 

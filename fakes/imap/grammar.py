@@ -12,11 +12,12 @@ Positions are those in the bytes of the command, so that spans of passwords can 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
+
+from fakes.rows import HasUid, Seen
 
 NESTED_MOST = 32  # parentheses
 LARGEST = 2**32 - 1  # of a number
@@ -30,6 +31,7 @@ SYSTEM_FLAGS = {
 }
 
 T = TypeVar("T")
+R = TypeVar("R", bound=HasUid)
 
 _ATOM = re.compile(rb'[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
 _TAG = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')
@@ -86,14 +88,14 @@ class SequenceSet:
         """Returns the largest number in the set, `star` for `*`."""
         return max(number or star for pair in self.ranges for number in pair)
 
-    def select(self, numbers: Sequence[int]) -> Iterator[int]:
-        """Yields the indices of those of the ascending numbers that are in the set, ascending.
+    def select(self, rows: Seen[R]) -> Iterator[int]:
+        """Yields the indices of the rows whose unique ids are in the set, ascending.
 
-        `*` is the last of the numbers. It costs time for what is found and for the ranges, not for
-        the numbers. What does not exist is left out (RFC 3501 §6.4.8).
+        `*` is the last of them. It costs time for what is found and for the ranges, not for the
+        rows. What does not exist is left out (RFC 3501 §6.4.8).
         """
-        for low, high in self.resolve(numbers[-1] if numbers else 0):
-            yield from range(bisect_left(numbers, low), bisect_right(numbers, high))
+        for low, high in self.resolve(rows[-1].uid if rows else 0):
+            yield from range(rows.at(low), rows.at(high + 1))
 
     def write(self) -> bytes:
         """Returns the set as the client may have written it."""

@@ -76,7 +76,7 @@ class ImapMessages(ImapMailboxes):
         """Returns the indices of the messages in a set. Raises Refuse for a number too large."""
         view = self._selected()
         if by_uid:
-            return list(numbers.select(view.uids))
+            return list(numbers.select(view.rows))
         count = len(view.rows)
         # RFC 3501 §9: a number is that of a message that exists.
         if numbers.largest(count or 1) > count:
@@ -334,7 +334,7 @@ class ImapMessages(ImapMailboxes):
         found: Expunge = self._read(unit)
         view = self._writable()
         deleted = view.folder.with_flag("\\Deleted")
-        uids = (view.uids[at] for at in found.numbers.select(view.uids))
+        uids = (view.rows[at].uid for at in found.numbers.select(view.rows))
         view.folder.remove({uid for uid in uids if uid in deleted})
         self._ok("Done", "RFC 4315 §2.1")
 

@@ -6,12 +6,13 @@ The numbers of messages are those of the moment at which the session was last to
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator
 
 from fakes.flags import SYSTEM
 from fakes.imap.writing import write_flags
-from fakes.maildrop import Maildrop, Row, uids_of
+from fakes.maildrop import Maildrop, Row
+from fakes.rows import Seen
 
 RECENT = "\\Recent"
 
@@ -34,7 +35,6 @@ class View:
         "read_only",
         "removed",
         "rows",
-        "uids",
         "with_modseq",
     )
 
@@ -45,8 +45,7 @@ class View:
         self.with_modseq = False  # what is told about flags has modification numbers (RFC 7162)
         self.is_idle = False  # the client waits for news
         self.ended = False  # the folder was deleted or renamed
-        self.rows: Sequence[Row] = ()
-        self.uids: Sequence[int] = ()
+        self.rows: Seen[Row] = folder.rows
         self.removed: set[int] = set()  # unique ids of mails that are still in `rows`
         self._flagged: dict[int, None] = {}  # unique ids of mails whose flags have changed
         self._keywords = self._arrived = False
@@ -92,8 +91,7 @@ class View:
 
     def number(self, uid: int) -> int:
         """Returns the message number of a unique id, 0 if the session knows none."""
-        at = bisect_left(self.uids, uid)
-        return at + 1 if at < len(self.uids) and self.uids[at] == uid else 0
+        return self.rows.at(uid) + 1 if self.rows.find(uid) is not None else 0
 
     def flags(self, uid: int) -> list[str]:
         """Returns the flags of a mail, with \\Recent."""
@@ -112,11 +110,9 @@ class View:
     def recent(self) -> int:
         """The number of recent mails."""
         if self.read_only:
-            return len(self.uids) - bisect_left(self.uids, self.folder.recent_from)
-        return sum(
-            bisect_right(self.uids, high) - bisect_left(self.uids, low)
-            for low, high in zip(*self._recent, strict=True)
-        )
+            return len(self.rows) - self.rows.at(self.folder.recent_from)
+        ranges = zip(*self._recent, strict=True)
+        return sum(self.rows.at(high + 1) - self.rows.at(low) for low, high in ranges)
 
     @property
     def flag_names(self) -> list[str]:
@@ -177,7 +173,6 @@ class View:
     def _refresh(self) -> None:
         folder = self.folder
         self.rows = folder.rows
-        self.uids = uids_of(self.rows)
         self.removed, self._arrived = set(), False
         if not self.read_only and folder.recent_from < folder.next_uid:
             first, last = self._recent

@@ -1,0 +1,88 @@
+"""Rows in blocks: like a list, and what was seen of it never changes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from fakes.rows import BLOCK, Rows, Seen
+from tests.growth import FACTOR_MOST, factor
+
+
+@dataclass(eq=False)
+class One:
+    """A row."""
+
+    uid: int
+
+
+def uids(seen: Seen[One]) -> list[int]:
+    return [one.uid for one in seen]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_are_like_a_list_and_what_was_seen_stays(seed: int) -> None:
+    random_ = random.Random(seed)
+    rows, model = Rows[One](), list[int]()
+    seen: list[tuple[Seen[One], list[int]]] = []
+    for uid in range(1, 5 * BLOCK, 2):
+        if model and random_.random() < 0.4:
+            at = random_.choice([0, len(model) - 1, random_.randrange(len(model))])
+            assert rows.remove(at).uid == model.pop(at)
+        else:
+            rows.append(One(uid))
+            model.append(uid)
+        if random_.random() < 0.02:
+            seen.append((rows.seen(), list(model)))
+        if not random_.randrange(700):
+            while model:
+                assert rows.remove(-1 % len(model)).uid == model.pop()
+    for now, then in (*seen, (rows.seen(), model)):
+        assert uids(now) == [now[at].uid for at in range(len(now))] == then
+        assert [now.at(uid) for uid in then] == list(range(len(then)))
+        assert all(now.at(uid - 1) == at for at, uid in enumerate(then))
+        assert now.at(10 * BLOCK) == len(then) and now.find(10 * BLOCK) is None
+
+
+def test_rows_begin_with_those_of_another_list() -> None:
+    rows = Rows(One(uid) for uid in range(2 * BLOCK + 1))
+    seen = rows.seen()
+    assert (len(seen), seen[-1].uid, uids(seen)[5:7]) == (2 * BLOCK + 1, 2 * BLOCK, [5, 6])
+    assert [one.uid for one in seen[BLOCK : BLOCK + 2]] == [BLOCK, BLOCK + 1]
+    assert seen == list(seen) and seen != list(seen)[1:] and repr(seen[:1]) == "[One(uid=0)]"
+    with pytest.raises(IndexError):
+        seen[2 * BLOCK + 1]
+
+
+def test_a_look_knows_whether_something_was_removed_since() -> None:
+    rows = Rows([One(1)])
+    seen = rows.seen()
+    rows.append(One(2))
+    assert seen.is_of(rows)
+    rows.remove(1)
+    assert not seen.is_of(rows) and uids(seen) == [1]
+
+
+def test_blocks_of_which_little_is_left_become_one() -> None:
+    rows = Rows(One(uid) for uid in range(10 * BLOCK))
+    for at in range(10 * BLOCK - 20):
+        rows.remove(at % (len(rows.seen()) - 1))
+    assert len(rows.seen()) == 20 and len(rows.blocks) <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
+def test_removing_costs_nearly_the_same_however_many_rows_there_are(where: float) -> None:
+    def prepared(size: int) -> object:
+        rows = Rows(One(uid) for uid in range(size))
+
+        def run() -> None:
+            for _ in range(100):
+                rows.seen()
+                rows.remove(int(where * (len(rows.seen()) - 1)))
+
+        return run
+
+    assert factor(prepared, 12_500) < 3 <= FACTOR_MOST  # type: ignore[arg-type]
