@@ -17,7 +17,7 @@ from itertools import accumulate, chain, islice
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar, overload
 
-BLOCK = 512  # rows
+BLOCK = 2048  # rows
 
 
 class HasUid(Protocol):

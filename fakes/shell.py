@@ -155,6 +155,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0  # what `_timer` was set for, in seconds since the epoch
         self._paused = False  # whether reading is paused
+        self._full = False  # whether the client has to read before more is written
         self._transport: asyncio.Transport
 
     def __repr__(self) -> str:
@@ -205,6 +206,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.finished = True  # nothing more can be written
+        self.session.answering = None
         with self.guard:
             self.session.eof()
             self.session.written()
@@ -212,6 +214,13 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self.shell.unregister(self)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._flush_on()
 
     # ── bytes in both directions ─────────────────────────────────────────────
 
@@ -250,6 +259,8 @@ class Connection(asyncio.Protocol):
         """Writes the core's output, then does what it asks for."""
         session = self.session
         while not self.finished:
+            if self._full and session.answering is not None:
+                return  # a long answer is made while the client reads
             plain = session.take()
             if not plain:
                 break

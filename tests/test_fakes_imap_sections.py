@@ -76,7 +76,7 @@ def test_a_partial_is_what_there_is_of_it() -> None:
     assert fetch("BODY[TEXT]<1.2>", SIMPLE) == b"od"
     assert fetch("BODY[TEXT]<2.99>", SIMPLE) == b"dy"
     (item,) = read_items(arguments("BODY[TEXT]<9.1>"))
-    assert write_item(Source(SIMPLE), item) == b'BODY[TEXT]<9> ""'
+    assert b"".join(write_item(Source(SIMPLE), item)) == b'BODY[TEXT]<9> ""'
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,6 @@ def test_other_items_are_refused(text: str) -> None:
 def test_an_item_is_written_with_its_label() -> None:
     source = Source(SIMPLE)
     (size, text, header) = read_items(arguments("(RFC822.SIZE BODY[TEXT] BODY[2])"))
-    assert write_item(source, size) == b"RFC822.SIZE 18"
-    assert write_item(source, text) == b"BODY[TEXT] {4}\r\nbody"
-    assert write_item(source, header) == b'BODY[2] ""'
+    assert b"".join(write_item(source, size)) == b"RFC822.SIZE 18"
+    assert b"".join(write_item(source, text)) == b"BODY[TEXT] {4}\r\nbody"
+    assert b"".join(write_item(source, header)) == b'BODY[2] ""'

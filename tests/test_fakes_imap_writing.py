@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 
 from fakes.imap.writing import (
+    in_writes,
     write_date_time,
     write_flags,
     write_literal,
     write_name,
     write_string,
 )
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_pieces_become_writes_of_a_size(size: int) -> None:
+    pieces = [b"ab", b"", b"cdefghij", b"k"]
+    writes = list(in_writes(pieces, size))
+    assert b"".join(writes) == b"abcdefghijk"
+    assert {len(write) for write in writes[:-1]} <= {size} and len(writes[-1]) <= size
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ import struct
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
 from comms.link import Link
 from fakes.clock import START
 from fakes.faults import UnmetFault
+from fakes.imap.messages import ImapMessages
 from fakes.smtp import Smtp
 from fakes.wire import Unit
 from fakes.world import World
@@ -215,6 +217,31 @@ def test_a_client_that_reads_nothing_is_reset_and_others_are_served(
                 slow.sendall(b"NOOP\r\n")
         with dial(world, "pop3") as link:
             assert read_until(link, b"\r\n").startswith(b"+OK")
+
+
+def test_a_long_answer_is_made_while_the_client_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    fetched = ImapMessages._fetched
+
+    def counting(self: ImapMessages, number: int, *others: Any) -> list[bytes]:
+        made.append(number)
+        return fetched(self, number, *others)
+
+    monkeypatch.setattr(ImapMessages, "_fetched", counting)
+    with World({"servers": ["imap"]}) as world, dial(world, "imap") as link:
+        inbox = world.mail.folder("alice@example.test")
+        for _ in range(24):
+            inbox.deliver(b"x" * 1_000_000)
+        link.sendall(b"a LOGIN alice secret\r\nb SELECT INBOX\r\n")
+        read_until(link, b"Selected\r\n")
+        link.sendall(b"c FETCH 1:* BODY.PEEK[]\r\n")
+        read = len(link.recv(1))
+        len(inbox)  # asks the thread of the server, which has made all that it can by then
+        assert 0 < len(made) < 20, "the socket buffers of both sides hold a few megabytes"
+        link.shutdown(socket.SHUT_WR)
+        while more := link.recv(1 << 20):
+            read += len(more)
+        assert read > 24_000_000 and made == list(range(1, 25))
 
 
 def test_a_cut_from_outside_ends_every_connection() -> None:

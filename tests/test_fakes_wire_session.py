@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import pytest
@@ -258,6 +258,57 @@ def test_input_waits_while_too_much_output_is_unread() -> None:
     assert PENDING <= session.output.pending < PENDING + 1000
     assert session.buffer, "the rest waits"
     assert drain(session).count(b"romeo: ") == 5000, "and is handled as output is read"
+
+
+class Counts(LineChat):
+    """Its handler of GO answers with ten lines of half of what may be unread."""
+
+    verbs: ClassVar[dict[str, Rule]] = {**LineChat.verbs, "GO": rule("NEW KNOWN", "§2")}
+
+    def do_GO(self, unit: Unit) -> None:
+        def lines() -> Iterator[None]:
+            for number in range(10):
+                self.send(b"%d" % number + b"x" * (PENDING // 2))
+                yield
+
+        self.go_on(lines())
+
+
+def counted(output: bytes) -> str:
+    return output.replace(b"x", b"").decode()
+
+
+def test_a_long_answer_is_made_as_it_is_read_and_other_units_wait() -> None:
+    session = opened(Counts)
+    session.receive(b"GO\r\nSAY juliet hi\r\n")
+    assert session.output.pending <= 1.5 * PENDING and session.in_flight
+    session.receive(b"x" * (BACKLOG + 1))
+    assert session.backlogged, "the shell is to stop reading"
+    assert counted(session.take()) == "01" and not session.exhausted
+    assert counted(drain(session)) == "23456789what?\r\n"
+    assert not session.backlogged
+
+
+def test_a_fault_knows_the_whole_of_a_long_answer() -> None:
+    session = opened(Counts)
+    answer = session.capture(lambda: session.handle(Unit(b"GO\r\n", "GO")))
+    assert len(answer.messages) == 10 and drain(session) == b""
+
+
+def test_who_sends_nothing_more_still_gets_a_long_answer_and_those_to_what_waited() -> None:
+    session = opened(Counts)
+    session.receive(b"GO\r\nSAY juliet hi\r\n")
+    session.eof()
+    assert not session.closed
+    assert counted(drain(session)) == "0123456789what?\r\n" and session.closed
+
+
+@pytest.mark.parametrize("end", [Session.close, Session.stall])
+def test_a_long_answer_ends_with_the_session(end: Callable[[Session], None]) -> None:
+    session = opened(Counts)
+    session.receive(b"GO\r\n")
+    end(session)
+    assert counted(drain(session)) == "01"
 
 
 def test_the_rest_of_a_long_unit_is_read() -> None:

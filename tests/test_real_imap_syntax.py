@@ -159,7 +159,7 @@ def test_every_kept_mail_is_fetched_as_from_dovecot() -> None:
     for (name, mail), response in zip(mails.items(), responses, strict=True):
         theirs = pairs(values(response)[3])
         source = Source(mail)
-        ours = pairs(values(b" ".join(write_item(source, item) for item in items)))
+        ours = pairs(values(b" ".join(b"".join(write_item(source, item)) for item in items)))
         assert ours.keys() == theirs.keys()
         for item, value in ours.items():
             if value != theirs[item] and not (item in WITHOUT_PARTS and not value):

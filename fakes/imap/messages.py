@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fakes.flags import TooManyKeywords
-from fakes.imap.base import ANNOUNCED, BAD, NO, Reply
+from fakes.imap.base import ANNOUNCED, BAD, BATCH, NO, Reply
 from fakes.imap.commands import Append, Copy, Expunge, Fetch, Sort, Store, Thread
 from fakes.imap.grammar import Arguments, BadCommand, SequenceSet, write_numbers
 from fakes.imap.mailboxes import ImapMailboxes
@@ -15,7 +15,7 @@ from fakes.imap.search import Search, find, write_result
 from fakes.imap.sections import Item, write_item
 from fakes.imap.source import Source
 from fakes.imap.view import View
-from fakes.imap.writing import write_date_time
+from fakes.imap.writing import in_writes, write_date_time
 from fakes.mail import Envelope, Mail
 from fakes.maildrop import Maildrop, Row
 from fakes.wire import Refuse, Unit
@@ -23,6 +23,7 @@ from fakes.wire import Refuse, Unit
 READ_ONLY = Reply("NO", "", "The mailbox was selected read-only")
 LIMIT = Reply("NO", "LIMIT", "Too many keywords")
 OVER_QUOTA = Reply("NO", "OVERQUOTA", "Not enough room")
+PIECE = 1 << 20  # bytes of a write: more of a large answer is made when the client has read that
 GONE = "EXPUNGEISSUED"
 SEEN = ("\\Seen",)
 
@@ -111,12 +112,27 @@ class ImapMessages(ImapMailboxes):
                 items.append(Item("MODSEQ"))
             modseq = view.folder.modseq_of
             chosen = [at for at in chosen if modseq(view.rows[at].uid) > since]
-        rows = [view.rows[at] for at in chosen]
-        gone = any(row.uid in view.removed for row in rows)
-        numbered = ((at + 1, row) for at, row in zip(chosen, rows, strict=True))
-        self._send_all((self._fetched(*one, items) for one in numbered), "RFC 3501 §7.4.2")
+        self.go_on(self._fetched_all(chosen, items))
+
+    def _fetched_all(self, chosen: list[int], items: list[Item]) -> Iterator[None]:
+        view = self._selected()
+        batch: list[bytes] = []
+        size = 0
+        for at in chosen:
+            pieces = self._fetched(at + 1, view.rows[at], items)
+            batch += pieces
+            size += sum(map(len, pieces))
+            if size > BATCH:
+                for write in in_writes(batch, PIECE):
+                    self.send(write, "RFC 3501 §7.4.2")
+                    yield
+                batch, size = [], 0
+        if batch:
+            self.send(b"".join(batch), "RFC 3501 §7.4.2")
+        gone = any(view.rows[at].uid in view.removed for at in chosen)
         text = "Some of them were removed" if gone else "Done"
         self._ok(text, "RFC 3501 §6.4.5", GONE if gone else "")
+        yield
 
     def _use_modseq(self, since: int | None, asked: bool = False) -> None:
         if since is None and not asked:
@@ -125,15 +141,19 @@ class ImapMessages(ImapMailboxes):
             raise Refuse(BAD._replace(text="CONDSTORE is off"), "RFC 7162 §3.1")
         self.enable_modseq()
 
-    def _fetched(self, number: int, row: Row, items: list[Item]) -> bytes:
-        """Returns a FETCH response. Reading a message sets \\Seen (RFC 3501 §6.4.5)."""
+    def _fetched(self, number: int, row: Row, items: list[Item]) -> list[bytes]:
+        """Returns the pieces of a FETCH response. Reading a message sets \\Seen (RFC 3501 §6.4.5).
+
+        A message is a piece of its own, so that it is not copied.
+        """
         view = self._selected()
         shows_flags = False
         if not view.read_only and any(item.sets_seen for item in items):
             shows_flags = bool(view.folder.change([row.uid], SEEN, "+", view))
         source: Source | None = None
-        parts = []
+        parts: list[bytes] = []
         for item in items:
+            parts.append(b" " if parts else b"* %d FETCH (" % number)
             if item.name == "UID":
                 parts.append(b"UID %d" % row.uid)
             elif item.name == "FLAGS":
@@ -147,10 +167,11 @@ class ImapMessages(ImapMailboxes):
                 parts.append(b"MODSEQ (%d)" % view.folder.modseq_of(row.uid))
             else:
                 source = source or Source(row.raw)
-                parts.append(write_item(source, item))
+                parts += write_item(source, item)
         if shows_flags:
-            parts.append(view.flags_item(row.uid))
-        return b"%d FETCH (%b)" % (number, b" ".join(parts))
+            parts.append(b" " + view.flags_item(row.uid))
+        parts.append(b")\r\n")
+        return parts
 
     def _flags_item(self, uid: int) -> bytes:
         view = self._selected()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fakes.imap.grammar import Arguments, BadCommand
 from fakes.imap.source import Part, Source
 from fakes.imap.structure import body, body_structure, envelope
-from fakes.imap.writing import write_literal
+from fakes.imap.writing import literal_pieces
 
 MACROS = {
     "ALL": ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"),
@@ -141,8 +141,8 @@ def _read_partial(arguments: Arguments) -> tuple[int, int] | None:
 # ── answering ────────────────────────────────────────────────────────────────
 
 
-def write_item(source: Source, item: Item) -> bytes:
-    """Returns label, space and value, for every item that the mail itself answers.
+def write_item(source: Source, item: Item) -> list[bytes]:
+    """Returns the pieces of label, space and value, for every item that the mail itself answers.
 
     Those are all but FLAGS, UID, INTERNALDATE and MODSEQ.
     """
@@ -152,8 +152,10 @@ def write_item(source: Source, item: Item) -> bytes:
         value = b"%d" % len(source.raw)
     else:
         found = _content(source, item)
-        value = b'""' if found is None else write_literal(found)
-    return item.label + b" " + value
+        if found is not None:
+            return [item.label + b" ", *literal_pieces(found)]
+        value = b'""'
+    return [item.label + b" " + value]
 
 
 _STRUCTURES = {"BODY": body, "BODYSTRUCTURE": body_structure, "ENVELOPE": envelope}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from fakes.imap.grammar import DAY, EPOCH, MONTHS
@@ -31,7 +31,29 @@ def write_name(name: bytes, *, utf8: bool = False) -> bytes:
 
 def write_literal(value: bytes) -> bytes:
     """Returns a literal. NUL, which a literal may not hold, becomes 0x80 (RFC 3501 §4.3.1)."""
-    return b"{%d}\r\n%b" % (len(value), value.replace(b"\0", b"\x80"))
+    return b"".join(literal_pieces(value))
+
+
+def literal_pieces(value: bytes) -> tuple[bytes, bytes]:
+    """Returns the announcement of a literal, and its content, which is usually no copy."""
+    return b"{%d}\r\n" % len(value), value.replace(b"\0", b"\x80")
+
+
+def in_writes(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yields what the pieces are together in writes of about that size."""
+    batch: list[bytes] = []
+    missing = size
+    for piece in pieces:
+        at = 0
+        while len(piece) - at >= missing:
+            batch.append(piece[at : at + missing])
+            yield b"".join(batch)
+            at, missing = at + missing, size
+            batch = []
+        batch.append(piece[at:])
+        missing -= len(piece) - at
+    if batch:
+        yield b"".join(batch)
 
 
 def write_flags(flags: Iterable[str]) -> bytes:

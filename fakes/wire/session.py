@@ -6,7 +6,7 @@ The shell (`shell.py` with sockets, `transcripts/` without) calls `opened`, `rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, ClassVar
@@ -116,10 +116,12 @@ class Session:
         self.current: Record | Unit | None = None
         self.heard = 0.0  # when the last unit was handled, in seconds since the epoch
         self.on_output: Callable[[], None] = lambda: None  # set by the shell
+        self.answering: Iterator[object] | None = None  # the rest of a long answer: see `go_on`
         self._after_write: list[Callable[[], None]] = []
         self._captured: Answer | None = None
         self._delayed = False  # a fault delays a unit: input waits
         self._stalled = False
+        self._no_more_input = False  # the client sends nothing more, and still reads
 
     def __repr__(self) -> str:
         words = [type(self).__name__, str(self.facts.number), self.state, self.user]
@@ -162,6 +164,10 @@ class Session:
 
     def eof(self) -> None:
         """The client will send nothing more, or the connection is lost."""
+        if self.answering is not None:
+            self._no_more_input = True
+            return
+        self._no_more_input = False
         if self.buffer and not self.closed and not self._stalled:
             left = bytes(self.buffer)
             fields = {"remark": TLS_IN_CLEAR} if left.startswith(b"\x16\x03") else {}
@@ -176,15 +182,19 @@ class Session:
 
     def take(self) -> bytes:
         """Returns the next write, b"" if there is none."""
-        if self.buffer and not self.output:
-            # Input may have been held back because too much output was waiting.
+        if self._held_back and not self.output:
             self._pump()
         return self.output.take()
 
     @property
     def exhausted(self) -> bool:
         """Whether another `take` would find nothing to return, to handle or to end."""
-        return not (self.buffer or self.output.pending or self.output.chunk)
+        return not (self._held_back or self.output.pending or self.output.chunk)
+
+    @property
+    def _held_back(self) -> bool:
+        """Whether there may be something to do that waits because there is much output."""
+        return bool(self.buffer) or self.answering is not None or self._no_more_input
 
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
@@ -218,7 +228,7 @@ class Session:
     @property
     def has_output(self) -> bool:
         """Whether the shell has something to write or to do."""
-        return bool(self.output) or self.wants is not None
+        return bool(self.output) or self.wants is not None or self.answering is not None
 
     @property
     def in_flight(self) -> bool:
@@ -233,7 +243,7 @@ class Session:
     @property
     def backlogged(self) -> bool:
         """Whether the shell should stop reading until the input so far is handled."""
-        return self._delayed and len(self.buffer) > BACKLOG
+        return (self._delayed or self.answering is not None) and len(self.buffer) > BACKLOG
 
     # ── what a protocol defines ──────────────────────────────────────────────
 
@@ -323,10 +333,22 @@ class Session:
         self.wants = want
         self.buffer.clear()
         self.timers.clear()
-        self._delayed = False
+        self._delayed, self.answering = False, None
         self.abandoned()
         self._event("closes" if want is Want.CLOSE else "resets")
         self.on_output()
+
+    def go_on(self, rest: Iterator[object]) -> None:
+        """Sends the rest of a long answer: each step of `rest` sends a piece of it.
+
+        The next step is taken when the client has read most of what came before it. Until the end,
+        no other unit is handled.
+        """
+        if self._captured is None:
+            self.answering = rest
+            return
+        for _ in rest:  # a fault has to know the whole answer
+            pass
 
     def start_tls(self) -> None:
         """Asks for TLS. Bytes pipelined after the command in clear are dropped, never handled."""
@@ -408,8 +430,14 @@ class Session:
             and self.wants is None
             and self.output.pending < PENDING
         ):
+            if self.answering is not None:
+                if next(self.answering, self) is self:
+                    self.answering = None
+                continue
             unit = self.next_unit()
             if unit is None:
+                if self._no_more_input:
+                    self.eof()
                 return
             fault = self._fault_at(unit.verb, unit.arg)
             self.current = unit if self.runtime.record is None else self._recorded(unit, fault)
@@ -467,7 +495,7 @@ class Session:
 
     def stall(self) -> None:
         """Goes on reading and never reacts again. No timer ends this."""
-        self._stalled = True
+        self._stalled, self.answering = True, None
         self.buffer.clear()
         self.timers.clear()
 
