@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+import secrets
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -272,11 +273,16 @@ class Mailbox:
     """
 
     def __init__(
-        self, server: Server, clock: Clock, alert: Callable[[str], None] = lambda text: None
+        self,
+        server: Server,
+        clock: Clock,
+        alert: Callable[[str], None] = lambda text: None,
+        token: Callable[[int], str] = secrets.token_hex,
     ) -> None:
+        """`token` returns a random text of at least that many characters, for logins."""
         self.server = server
         self._name = f"{server.host}:{server.port}"
-        self._clock, self._alert = clock, alert
+        self._clock, self._alert, self._token = clock, alert, token
         self._in_step = True  # no answer is outstanding, and every line was understood
         self._marked: set[int] = set()  # UIDs
         self._validity = 0  # UIDVALIDITY; 0 if the server has no lasting UIDs
@@ -489,15 +495,17 @@ class Mailbox:
                 f"{self._name}: a line break or NUL in user or password could add a command; "
                 "nothing was sent"
             )
-        offered = {name for name in ("PLAIN", "CRAM-MD5") if f"AUTH={name}" in client.capabilities}
+        known = (*sasl.SCRAM, "PLAIN", "CRAM-MD5")
+        offered = {name for name in known if f"AUTH={name}" in client.capabilities}
         # RFC 3501 §6.2.3: LOGIN must not be sent then. It has no charset, so it is for ASCII only.
         if "LOGINDISABLED" not in client.capabilities and (user + password).isascii():
             offered.add("LOGIN")
         # CRAM-MD5 hides the password on a connection in clear text. Inside TLS it only has the
-        # disadvantage that the server must store the password itself.
-        strongest = (
-            ["PLAIN", "CRAM-MD5", "LOGIN"] if self._link.tls else ["CRAM-MD5", "LOGIN", "PLAIN"]
-        )
+        # disadvantage that the server must store the password itself. SCRAM never has it.
+        strongest = ["PLAIN", "CRAM-MD5", "LOGIN"]
+        if self._link.tls is None:
+            strongest = ["CRAM-MD5", "LOGIN", "PLAIN"]
+        strongest = [*sasl.SCRAM, *strongest]
         wanted = strongest if self.server.auth == "auto" else [self.server.auth.upper()]
         way = next((name for name in wanted if name in offered), None)
         if way is None:
@@ -511,7 +519,8 @@ class Mailbox:
             # imaplib quotes the password, but not the user.
             self._run(what, lambda: client.login(quoted(user), password))
             return
-        responder = sasl.MECHANISMS[way](user, password)
+        nonce = self._token(24) if way in sasl.SCRAM else ""
+        responder = sasl.responder(way, user, password, nonce)
         steps = 0
 
         def respond(challenge: bytes) -> bytes:
@@ -522,6 +531,8 @@ class Mailbox:
             return responder(challenge)
 
         self._run(what, lambda: client.authenticate(way, respond))
+        if isinstance(responder, sasl.Scram):
+            responder.require_proof(self._name)
 
     def _select(self) -> None:
         client = self._client

@@ -96,9 +96,11 @@ def open_mailbox(server: Server, clock: Clock, host: Host) -> Mailbox:
     from comms import imap, pop3  # both need this module
 
     if server.protocol == "imap":
-        return imap.Mailbox(
-            server, clock, lambda text: host.log("mailbox-alert", "warning", text=text)
-        )
+
+        def alert(text: str) -> None:
+            host.log("mailbox-alert", "warning", text=text)
+
+        return imap.Mailbox(server, clock, alert, host.token)
     return pop3.Mailbox(server, clock)
 
 

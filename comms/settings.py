@@ -69,7 +69,7 @@ TOC_PASSWORD = 400  # characters; each takes two bytes of a command of at most 2
 AUTH: dict[str, tuple[str, ...]] = {
     "smtp": ("auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"),
     "pop3": ("auto", "user", "apop", "plain"),
-    "imap": ("auto", "plain", "login", "cram-md5"),
+    "imap": ("auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"),
     "xmpp": ("auto", "scram-sha-256", "scram-sha-1", "plain"),
     "toc": ("auto",),
 }

@@ -109,10 +109,17 @@ class Config:
     switches: dict[str, dict[str, Any]] = field(default_factory=dict)  # table → policy switches
 
     def policy(self, server: Server) -> dict[str, Any]:
-        """Returns the values that the file has for a server's policy."""
+        """Returns the values that the file has for a server's policy.
+
+        What the table [mail] says counts for IMAP, too, unless the table [imap] says otherwise.
+        """
         off = self.off.get(server.name)
         names = frozenset(off) if off else _NOTHING  # shared, because an empty set takes 216 bytes
-        return {**self.switches.get(server.table, {}), "off": names}
+        tables = (server.store, server.table)
+        switches = {
+            key: value for name in tables for key, value in self.switches.get(name, {}).items()
+        }
+        return {**switches, "off": names}
 
 
 class Reader:

@@ -104,6 +104,9 @@ PLAIN = base64.b64encode(b"\0alice\0secret").decode()
     [
         (b"AUTH=PLAIN AUTH=CRAM-MD5", "auto", True, ["AUTHENTICATE PLAIN"]),
         (b"AUTH=CRAM-MD5", "auto", True, ["AUTHENTICATE CRAM-MD5"]),
+        (b"AUTH=PLAIN AUTH=SCRAM-SHA-1", "auto", True, ["AUTHENTICATE SCRAM-SHA-1"]),
+        (b"AUTH=SCRAM-SHA-1 AUTH=SCRAM-SHA-256", "auto", False, ["AUTHENTICATE SCRAM-SHA-256"]),
+        (b"AUTH=PLAIN AUTH=SCRAM-SHA-1", "scram-sha-256", False, []),
         (b"", "auto", True, ['LOGIN "alice" "secret"']),
         (b"AUTH=PLAIN AUTH=CRAM-MD5", "auto", False, ["AUTHENTICATE CRAM-MD5"]),
         (b"AUTH=PLAIN", "auto", False, ['LOGIN "alice" "secret"']),
@@ -136,7 +139,7 @@ def test_the_strongest_way_to_log_in_is_taken_and_no_other(
             return
         tag, _, command = peer.expect(b"\r\n").partition(b" ")
         if command.startswith(b"AUTH"):
-            peer.send(b"+ " if b"PLAIN" in command else b"+ PDFAeD4=")
+            peer.send(b"+ PDFAeD4=" if b"CRAM-MD5" in command else b"+ ")
             peer.send(b"\r\n")
             peer.expect(b"\r\n")
         peer.send(refused.replace(b"TAG", tag))
@@ -737,15 +740,31 @@ def verbs(world: World) -> list[str]:
     return [record.verb for record in world.records if record.direction == "C"]
 
 
-@pytest.mark.parametrize("auth", ["auto", "plain", "login", "cram-md5"])
+AUTH = ["auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"]
+
+
+@pytest.mark.parametrize("auth", AUTH)
 @pytest.mark.parametrize("encrypted", ["off", "optional", "required"])
 def test_each_way_to_log_in_works(auth: str, encrypted: str) -> None:
-    with rehearsal(tls=encrypted) as world, opened(world, auth=auth) as mailbox:
+    world_ = rehearsal(tls=encrypted, mail={"scram": True})
+    with world_ as world, opened(world, auth=auth) as mailbox:
         first, second = mailbox.entries()
         assert mailbox.fetch(first).endswith(MAIL) and len(mailbox.fetch(first)) == first.size
         assert mailbox.header(second).endswith(b"Subject: one\r\n\r\n")
         assert ("STARTTLS" in verbs(world)) == (encrypted != "off")
         assert ("LOGIN" in verbs(world)) == (auth == "login")
+
+
+def test_auto_is_scram_and_the_server_has_to_prove_that_it_knows_the_password() -> None:
+    with rehearsal(mail={"scram": True}) as world, opened(world):
+        [login] = [record for record in world.records if record.verb == "AUTHENTICATE"]
+        assert login.fields["mechanism"] == "SCRAM-SHA-256"
+    # It accepts whatever the client sends. Its last word, the proof, is missing.
+    faults = ('imap AUTHENTICATE reply "OK Welcome"',)
+    with rehearsal(faults, mail={"scram": True}) as world:
+        with pytest.raises(Refused, match="never proved that it knows the password"):
+            opened(world)
+        assert "SELECT" not in verbs(world)
 
 
 @pytest.mark.parametrize("flaw", ["expired", "other-name", "self-signed"])

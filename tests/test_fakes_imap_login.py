@@ -52,7 +52,7 @@ def test_a_password_in_utf_8_is_taken_in_quotes_and_in_a_literal(form: str) -> N
 
 
 def test_where_tls_is_required_no_password_is_sent_in_clear() -> None:
-    client = Raw(imap_world(tls="required"))
+    client = Raw(imap_world(tls="required", mail={"scram": True}))
     listed = client.greeting.decode().replace("]", " ").split()
     assert "LOGINDISABLED" in listed and "AUTH=PLAIN" not in listed
     assert "AUTH=CRAM-MD5" in listed and "AUTH=SCRAM-SHA-256" in listed
@@ -87,9 +87,17 @@ def test_cram_md5_checks_the_digest() -> None:
     assert client.send(encoded(f"alice {digest}").encode() + b"\r\n").startswith(b"t OK")
 
 
+def test_what_is_set_for_mail_counts_for_imap_unless_its_own_table_says_otherwise() -> None:
+    mail = {"size": 1000, "scram": True}
+    policy = Raw(imap_world(mail=mail, imap={"size": 2000})).session.policy
+    assert (policy.size, policy.scram) == (2000, True)
+    assert Raw(imap_world(mail=mail)).session.policy.size == 1000
+    assert b"SCRAM" not in Raw(imap_world()).greeting
+
+
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
 def test_the_last_word_of_scram_is_a_challenge_with_an_empty_answer(algorithm: str) -> None:
-    client = Raw(imap_world())
+    client = Raw(imap_world(mail={"scram": True}))
     bare = "n=alice,r=abc"
     name = {"sha1": "SCRAM-SHA-1", "sha256": "SCRAM-SHA-256"}[algorithm]
     first = base64.b64decode(client.ask(f"AUTHENTICATE {name} {encoded('n,,' + bare)}")[2:])

@@ -15,7 +15,7 @@ from fakes.imap.base import (
     Reply,
 )
 from fakes.imap.commands import Authenticate, Enable, Id, Login
-from fakes.imap.policy import BEFORE_LOGIN, BRINGS, CLEAR, MECHANISMS
+from fakes.imap.policy import BEFORE_LOGIN, BRINGS, CLEAR
 from fakes.sasl.context import prepare
 from fakes.wire import Refuse, Unit
 
@@ -87,7 +87,7 @@ class ImapLogin(ImapBase):
         return self.policy.tls == "required" and self.tls is None
 
     def _mechanisms(self) -> list[str]:
-        return [name for name in MECHANISMS if name not in self._off]
+        return sasl.offered(self.policy.scram, self._off)
 
     def do_NOOP(self, unit: Unit) -> None:
         self._read(unit)

@@ -35,9 +35,8 @@ BRINGS: dict[str, tuple[str, ...]] = {
     "UTF8=ACCEPT": (),  # RFC 6855
 }
 BEFORE_LOGIN = ("SASL-IR", "ID", "ENABLE", "IDLE", "LITERAL+", "STARTTLS")
-# Strongest first. In clear, only those are allowed where TLS is required that do not send the
-# password.
-MECHANISMS = (*sasl.SCRAM, *sasl.MECHANISMS)
+MECHANISMS = tuple(sasl.offered(True, frozenset()))
+# Where TLS is required, these are not allowed before it: they send the password.
 CLEAR = frozenset({"PLAIN", "LOGIN"})
 
 
@@ -54,4 +53,5 @@ class Policy:
     # Accept UTF-8 in the header of a message from a client that has not enabled UTF8=ACCEPT, as
     # real servers do. RFC 6855 §4 demands that it is refused.
     lenient_utf8: bool = False
+    scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()
