@@ -369,7 +369,9 @@ def test_an_algorithm_that_is_off_is_unknown() -> None:
 def test_modification_numbers_are_told_once_they_were_asked_for() -> None:
     world, client = selected(2)
     assert "MODSEQ" not in client.ask("STORE 1 +FLAGS \\Seen").replace("HIGHEST", "")
+    # RFC 7162 §3.1: the first command that asks for them is told the highest one.
     assert client.lines("FETCH 1:2 MODSEQ") == [
+        "* OK [HIGHESTMODSEQ 3] The highest modification number",
         "* 1 FETCH (MODSEQ (3))",
         "* 2 FETCH (MODSEQ (2))",
         "t OK",
@@ -386,6 +388,8 @@ def test_modification_numbers_are_told_once_they_were_asked_for() -> None:
     assert world.mail.folder(ALICE).flags[1] == ["\\Flagged", "\\Seen"]
     assert "\\Flagged" not in world.mail.folder(ALICE).flags[2]
     assert "HIGHESTMODSEQ 6" in client.ask("STATUS INBOX (HIGHESTMODSEQ)")
+    assert client.lines("ENABLE CONDSTORE") == ["* ENABLED CONDSTORE", "t OK"]
+    assert client.ask("SELECT INBOX (CONDSTORE)").count("HIGHESTMODSEQ") == 1
 
 
 def test_without_condstore_modification_numbers_are_unknown() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.imap.reader import TOO_LONG, Command, Literal, Reader
+from fakes.imap.reader import TOO_LONG, Announced, Command, Reader
 
 
 def read(
@@ -39,7 +39,7 @@ def test_a_literal_and_the_line_after_it_belong_to_the_command() -> None:
 def test_the_literal_is_announced_before_its_bytes_are_read() -> None:
     reader = Reader()
     reader.feed(b"a APPEND x (\\Seen) ~{4}\r\n")
-    announced = Literal(b"a APPEND x (\\Seen) ~{4}\r\n", 4, 4, is_sync=True, is_binary=True)
+    announced = Announced(b"a APPEND x (\\Seen) ~{4}\r\n", 4, 4, is_sync=True, is_binary=True)
     assert reader.next() == announced == reader.next()
     reader.accept()
     assert reader.next() is None
@@ -84,7 +84,7 @@ def test_what_is_buffered_of_an_endless_line_is_bounded() -> None:
 def test_an_unfinished_command_is_forgotten_on_reset() -> None:
     reader = Reader()
     reader.feed(b"a LOGIN {3+}\r\nx")
-    assert isinstance(reader.next(), Literal)
+    assert isinstance(reader.next(), Announced)
     reader.accept()
     assert reader.next() is None
     reader.reset()

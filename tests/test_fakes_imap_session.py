@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakes.imap.base import LITERALS, LITERALS_BEFORE_LOGIN
 from fakes.imap.commands import ARGUMENTS
-from fakes.imap.policy import BRINGS
+from fakes.imap.policy import BRINGS, NEEDS
 from fakes.imap.session import Imap
 from fakes.transcripts.recorder import render
 from fakes.wire import Facts, TlsFacts, Want
@@ -156,6 +156,7 @@ def test_what_is_switched_off_is_not_listed(capability: str) -> None:
         client = Raw(imap_world(tls="optional", **config))
         listed = client.ask("CAPABILITY").split() + client.send(LOGIN).decode().split()
         assert capability not in listed
+        assert not {name for name, other in NEEDS.items() if other == capability} & {*listed}
     assert capability in Raw(imap_world(tls="optional")).greeting.decode().split() + (
         selected()[1].ask("CAPABILITY").split()
     )
@@ -180,6 +181,9 @@ def test_what_is_switched_off_is_not_listed(capability: str) -> None:
         (b"a UID\r\n", b"a BAD"),
         (b"a UID NOOP\r\n", b"a BAD"),
         (b"a UID BANANA\r\n", b"a BAD"),
+        (b"a .\r\n", b"a BAD"),
+        (b"a DONE\r\n", b"a BAD Unknown"),
+        (b"a UID_FETCH 1 UID\r\n", b"a BAD Unknown"),
         (b"a \xff\r\n", b"a BAD"),
         (b"a NOOP\nb NOOP\r\n", b"a BAD"),
         (b"a LOGIN alice  secret\r\n", b"a BAD"),
@@ -218,17 +222,20 @@ def test_too_many_bad_commands_in_a_row_end_the_session() -> None:
     ("line", "answer"),
     [
         (b"a BANANA {5}\r\n", b"a BAD Unknown command\r\n"),
+        (b"a UID_FETCH {5}\r\n", b"a BAD Unknown command\r\n"),
         (b"a LOGIN {5}\r\n", b"a BAD You are logged in\r\n"),
         (b"a APPEND none {5}\r\n", b"a NO [TRYCREATE] No such mailbox: none\r\n"),
         (b"a APPEND INBOX (\\Recent) {5}\r\n", b"a BAD "),
         (b'a APPEND INBOX "1-Jan-2026" {5}\r\n', b"a BAD "),
         (b"a APPEND INBOX {1001}\r\n", b"a NO [TOOBIG] The message is too big\r\n"),
+        (b"a APPEND INBOX {900}\r\n", b"a NO [OVERQUOTA] Not enough room\r\n"),
         (b"a SELECT {65537}\r\n", b"a BAD [TOOBIG] The literal is too big\r\n"),
         (b"a SELECT {99999999999999999999}\r\n", b"a BAD [TOOBIG] The literal is too big\r\n"),
     ],
 )
 def test_a_literal_that_is_refused_is_never_asked_for(line: bytes, answer: bytes) -> None:
-    _, client = selected(imap={"size": 1000})
+    person = [{"address": ALICE, "quota": 950}]
+    _, client = selected(imap={"size": 1000}, person=person)
     found = client.send(line)
     assert found.startswith(answer) and found.endswith(b"\r\n")
     assert client.send(b"b NOOP\r\n") == b"b OK Done\r\n"

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from fakes.folders import Folders
 from fakes.imap.commands import ARGUMENTS
 from fakes.imap.grammar import Arguments, BadCommand
 from fakes.imap.names import decode_name
-from fakes.imap.policy import BRINGS, MECHANISMS, Policy
-from fakes.imap.reader import Command, Literal, Reader
+from fakes.imap.policy import BRINGS, MECHANISMS, NEEDS, Policy
+from fakes.imap.reader import Announced, Command, Reader
 from fakes.imap.view import View
 from fakes.mailstore import Mailstore
 from fakes.wire import Refuse, Runtime, Secret, Unit
@@ -39,6 +39,7 @@ class Reply(NamedTuple):
 
 
 BAD = Reply("BAD", "", "Bad command")
+UNKNOWN = Reply("BAD", "", "Unknown command")
 NO = Reply("NO", "", "Cannot do that")
 NO_MECHANISM = Reply("NO", "", "No such mechanism")
 WRONG_CREDENTIALS = Reply("NO", "AUTHENTICATIONFAILED", "Authentication failed")
@@ -71,6 +72,7 @@ class ImapBase(LineSession):
         self.store = store
         self.policy = policy or Policy()
         off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
+        off |= {one for one, other in NEEDS.items() if other in off}
         self._off = off | {name.removeprefix("AUTH=") for name in off if name[:5] == "AUTH="}
         # A capability that is off removes its commands.
         self._missing = {verb for name in self._off for verb in BRINGS.get(name, ())}
@@ -92,7 +94,7 @@ class ImapBase(LineSession):
             return self._next_line()
         while True:
             found = self._reader.next()
-            if isinstance(found, Literal):
+            if isinstance(found, Announced):
                 problem = self._problem_of(found)
                 if problem is None:
                     return self._literal_unit(found)
@@ -118,7 +120,7 @@ class ImapBase(LineSession):
             return Unit(line, "DONE")
         return Unit(line, "", refusal=Refuse(BAD._replace(text="Expected DONE"), "RFC 2177 §3"))
 
-    def _literal_unit(self, announced: Literal) -> Unit:
+    def _literal_unit(self, announced: Announced) -> Unit:
         # Not `so_far` each time: copying all that came before takes quadratic time.
         raw = self._reader.read_since(self._in_records)
         is_secret = _SECRET.match(announced.line)
@@ -130,7 +132,7 @@ class ImapBase(LineSession):
     def do_literal(self, unit: Unit) -> None:
         """A literal is announced that is not refused."""
         announced = self._reader.next()
-        assert isinstance(announced, Literal)
+        assert isinstance(announced, Announced)
         self._reader.accept()
         if announced.is_sync:
             self.send(b"+ Ready for the literal\r\n", "RFC 3501 §7.5")
@@ -165,16 +167,18 @@ class ImapBase(LineSession):
             refusal = Refuse(BAD._replace(text=str(refusal)), "RFC 3501 §2.2.1")
         end = command.raw.find(b"\r\n", arguments.at)
         arg = command.raw[arguments.at + 1 : end].decode("utf-8", "surrogateescape")
+        if verb in self.verbs and not _name_of(verb):
+            return Unit(raw, "", secrets=secrets, refusal=Refuse(UNKNOWN, "RFC 3501 §6"))
         name = verb.replace(" ", "_")
         content = _Parsed(self._tag, arguments)
         return Unit(raw, name, arg, secrets, content=content, refusal=refusal)
 
-    def _problem_of(self, announced: Literal) -> Refuse | None:
+    def _problem_of(self, announced: Announced) -> Refuse | None:
         """Why a literal is refused before it is sent, None if it is not."""
         arguments = Arguments(announced.line)
         try:
             arguments.tag()
-            verb = arguments.verb().replace(" ", "_")
+            verb = _name_of(arguments.verb())
         except BadCommand as error:
             return _refusal(error)
         row = self.verbs.get(verb)
@@ -189,20 +193,20 @@ class ImapBase(LineSession):
         if verb == "APPEND":
             so_far = self._reader.so_far()
             message = self.message_announced(
-                Arguments(so_far.raw, so_far.literals, self.utf8, arguments.at)
+                Arguments(so_far.raw, so_far.literals, self.utf8, arguments.at), announced.size
             )
-            if isinstance(message, Refuse):
+            if message is not False:
                 return message
-            if message:
-                too_big = announced.size > self.policy.size
-                return Refuse(TOO_BIG, "RFC 7888 §4") if too_big else None
         most = LITERALS_BEFORE_LOGIN if self.state == self.unauthenticated else LITERALS
         if announced.total > most:
             return Refuse(Reply("BAD", "TOOBIG", "The literal is too big"), "RFC 7888 §4")
         return None
 
-    def message_announced(self, arguments: Arguments) -> bool | Refuse:
-        """Whether the announced literal is the message of APPEND, or why it is refused."""
+    def message_announced(self, arguments: Arguments, size: int) -> Refuse | Literal[False] | None:
+        """Why the announced message of APPEND is refused; False if the literal is not the message.
+
+        `size` is that of the literal.
+        """
         raise NotImplementedError
 
     # ── dispatch ─────────────────────────────────────────────────────────────
@@ -225,7 +229,7 @@ class ImapBase(LineSession):
         return verb not in self._missing
 
     def unknown(self, unit: Unit) -> Refuse:
-        return Refuse(BAD._replace(text="Unknown command"), "RFC 3501 §6")
+        return Refuse(UNKNOWN, "RFC 3501 §6")
 
     def wrong_state(self, unit: Unit) -> Refuse:
         text = "Select a mailbox first"
@@ -400,6 +404,14 @@ class ImapBase(LineSession):
 
 def _refusal(error: BadCommand) -> Refuse:
     return Refuse(Reply(error.status, error.code, error.text), "RFC 3501 §9")
+
+
+def _name_of(verb: str) -> str:
+    """Returns the name of a command in the table, "" if it is none.
+
+    Others in the table are no commands, such as `.` and DONE, and no client may write `UID_FETCH`.
+    """
+    return verb.replace(" ", "_") if verb in ARGUMENTS else ""
 
 
 def _tag_of(raw: bytes) -> str:

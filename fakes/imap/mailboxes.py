@@ -60,14 +60,14 @@ class ImapMailboxes(ImapLogin):
     def _select(self, unit: Unit, *, read_only: bool) -> None:
         section = f"RFC 3501 §6.3.{2 if read_only else 1}"
         found: Select = self._read(unit)
-        if found.condstore:
-            if "CONDSTORE" in self._off:
-                raise Refuse(BAD._replace(text="Unknown parameter"), "RFC 7162 §3.1.8")
-            self.enable_modseq()
+        if found.condstore and "CONDSTORE" in self._off:
+            raise Refuse(BAD._replace(text="Unknown parameter"), "RFC 7162 §3.1.8")
         if self.view is not None:
             self._leave()
             self._untagged(b"OK [CLOSED] The mailbox before is closed", section="RFC 7162 §3.2.11")
         self.state = "AUTHENTICATED"  # a failed SELECT leaves nothing selected (RFC 3501 §6.3.1)
+        if found.condstore:
+            self.enable_modseq()
         folder = self._folder(found.name, section)
         self.view = view = View(folder, read_only, self._on_news)
         view.with_modseq = self._modseq
@@ -87,12 +87,13 @@ class ImapMailboxes(ImapLogin):
         yield b"OK [UIDVALIDITY %d] Unique ids are valid" % folder.uidvalidity
         yield b"OK [UIDNEXT %d] The next unique id" % folder.next_uid
         if "CONDSTORE" not in self._off:
-            yield b"OK [HIGHESTMODSEQ %d] The highest modification number" % folder.modseq
+            yield _highest(folder)
 
     def enable_modseq(self) -> None:
-        self._modseq = True
-        if self.view is not None:
+        if self.view is not None and not self._modseq:
+            self._untagged(_highest(self.view.folder), section="RFC 7162 §3.1")
             self.view.with_modseq = True
+        self._modseq = True
 
     def do_CHECK(self, unit: Unit) -> None:
         self._read(unit)
@@ -299,6 +300,10 @@ class ImapMailboxes(ImapLogin):
             return None
         used = -(-self.store.size(self.user) // 1024)
         return b'QUOTA "" (STORAGE %d %d)' % (used, person.quota // 1024)
+
+
+def _highest(folder: Maildrop) -> bytes:
+    return b"OK [HIGHESTMODSEQ %d] The highest modification number" % folder.modseq
 
 
 def _ordered(names: set[str] | dict[str, bool]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from fakes.flags import TooManyKeywords
-from fakes.imap.base import ANNOUNCED, BAD, BATCH, NO, Reply
+from fakes.imap.base import ANNOUNCED, BAD, BATCH, NO, TOO_BIG, Reply
 from fakes.imap.commands import Append, Copy, Expunge, Fetch, Sort, Store, Thread
 from fakes.imap.grammar import Arguments, BadCommand, SequenceSet, write_numbers
 from fakes.imap.mailboxes import ImapMailboxes
@@ -382,7 +383,7 @@ class ImapMessages(ImapMailboxes):
         code = "" if "UIDPLUS" in self._off else f"APPENDUID {folder.uidvalidity} {uid}"
         self._ok("Stored", section, code)
 
-    def message_announced(self, arguments: Arguments) -> bool | Refuse:
+    def message_announced(self, arguments: Arguments, size: int) -> Refuse | Literal[False] | None:
         """Reads APPEND up to its message, so that what is refused anyway is not sent."""
         section = "RFC 3501 §6.3.11"
         if ANNOUNCED.match(arguments.raw, arguments.at + 1):
@@ -401,9 +402,12 @@ class ImapMessages(ImapMailboxes):
             return Refuse(Reply(error.status, error.code, error.text), section)
         try:
             self._folder(name, section, "TRYCREATE")
+            if size > self.policy.size:
+                raise Refuse(TOO_BIG, "RFC 7888 §4")
+            self._check_room(size)
         except Refuse as refusal:
             return refusal
-        return True
+        return None
 
 
 def _header(raw: bytes) -> bytes:

@@ -34,6 +34,8 @@ BRINGS: dict[str, tuple[str, ...]] = {
     "STATUS=SIZE": (),  # RFC 8438
     "UTF8=ACCEPT": (),  # RFC 6855
 }
+# What cannot be there without another one (RFC 9208 §3.1.1, RFC 6154 §3).
+NEEDS = {"QUOTA=RES-STORAGE": "QUOTA", "CREATE-SPECIAL-USE": "SPECIAL-USE"}
 BEFORE_LOGIN = ("SASL-IR", "ID", "ENABLE", "IDLE", "LITERAL+", "STARTTLS")
 MECHANISMS = tuple(sasl.offered(True, frozenset()))
 # Where TLS is required, these are not allowed before it: they send the password.

@@ -2,7 +2,7 @@
 
     reader = Reader(session.buffer)
     found = reader.next()
-    if isinstance(found, Literal): ...   # the server has to decide about it first
+    if isinstance(found, Announced): ...   # the server has to decide about it first
     if isinstance(found, Command): ...   # a complete command
 
 The time is proportional to the bytes, however they are split. The memory is bounded: the line
@@ -24,7 +24,7 @@ _LONGEST_ANNOUNCEMENT = 26  # bytes, a `~` included
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class Announced:
     """A literal is announced, and its bytes have not been read yet. The server must decide.
 
     Call `Reader.accept()`, after sending `+ …` if `is_sync` is true, or `Reader.refuse(…)` with the
@@ -65,7 +65,7 @@ class Reader:
         self._scanned = 0  # bytes of the buffer that are known not to contain the end of the line
         self._line_size = 0  # bytes of the command without the contents of literals
         self._first_line = b""
-        self._announced: Literal | None = None
+        self._announced: Announced | None = None
         self._missing = 0  # bytes of the literal that have not been read
         self._literal_size = 0  # bytes of all literals so far
         self._problem: object = None
@@ -75,7 +75,7 @@ class Reader:
         """Appends what the client has sent."""
         self.buffer += data
 
-    def next(self) -> Command | Literal | None:
+    def next(self) -> Command | Announced | None:
         """Returns the next command, a literal to decide about, or None if more input is needed."""
         if self._is_complete:
             return self._taken()
@@ -152,14 +152,14 @@ class Reader:
         if self._problem is None:
             self._raw += self.buffer[: max(0, min(size, self.longest_line - self._line_size))]
 
-    def _take_line(self, size: int) -> Literal | None:
+    def _take_line(self, size: int) -> Announced | None:
         """Takes a line off the buffer. Returns the literal that it ends with."""
         self._keep(size)
         announced = _ANNOUNCED.search(self.buffer, max(0, size - _LONGEST_ANNOUNCEMENT), size)
         literal = None
         if announced is not None and announced.end() == size:
             start, count = announced.start(), int(announced[1])
-            literal = Literal(
+            literal = Announced(
                 self._first_line or bytes(self.buffer[:size]),
                 count,
                 self._literal_size + count,

@@ -99,9 +99,9 @@ def _skip_word(arguments: Arguments, word: bytes) -> bool:
 
 def _read_charset(arguments: Arguments) -> None:
     charset = arguments.astring()
+    arguments.space()
     if charset.upper().decode("latin-1") not in CHARSETS:
         raise BadCommand("Unknown charset", f"BADCHARSET ({' '.join(CHARSETS)})", "NO")
-    arguments.space()
 
 
 _TAKES = {"NOT": 1, "OR": 2}  # how many keys
