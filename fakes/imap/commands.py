@@ -334,7 +334,7 @@ def _fetch(arguments: Arguments) -> Fetch:
     arguments.space()
     items = read_items(arguments)
     changed_since = None
-    if arguments.skip(b" "):  # RFC 7162 §3.1.4.1
+    if arguments.skip(b" "):  # RFC 7162 §3.1.4
         changed_since = arguments.nested(lambda: _since(arguments, "CHANGEDSINCE", least=1))
     arguments.end()
     return Fetch(numbers, items, changed_since)

@@ -278,7 +278,7 @@ class ImapMailboxes(ImapLogin):
         quota = self._quota()
         if found.root or quota is None:
             raise Refuse(NO._replace(code="NONEXISTENT", text="No such quota root"), "RFC 9208 §4")
-        self._untagged(quota, section="RFC 9208 §5.1")
+        self._untagged(quota, section="RFC 9208 §4.2.1")
         self._ok("Done", "RFC 9208 §4.1.2")
 
     def do_GETQUOTAROOT(self, unit: Unit) -> None:
@@ -287,7 +287,7 @@ class ImapMailboxes(ImapLogin):
         shown = write_name(encode_name(name, utf8=self.utf8), utf8=self.utf8)
         quota = self._quota()
         lines = [b"QUOTAROOT " + shown] if quota is None else [b'QUOTAROOT %b ""' % shown, quota]
-        self._untagged(*lines, section="RFC 9208 §5.2")
+        self._untagged(*lines, section="RFC 9208 §4.2.2")
         self._ok("Done", "RFC 9208 §4.1.3")
 
     def do_SETQUOTA(self, unit: Unit) -> None:
