@@ -68,6 +68,9 @@ record:  ## write what a run prints into tests/stories: NAME=apache-alert, or al
 faults:  ## every scenario (or NAME=…) under each fault it lists and each drill it knows
 	@$(PY) -m scenarios faults $(call option,,NAME)
 
+doors:  ## every act that reads mail, over POP3 and over IMAP
+	@$(PY) -m scenarios doors
+
 live:  ## a scenario's program on fake servers in real time, until Ctrl-C: NAME=mysql-by-mail
 	@$(PY) -m scenarios live \
 	  $(or $(call option,,NAME),$(error say which: make live NAME=mysql-by-mail)) \
@@ -115,6 +118,7 @@ worst: $(VENV)/complete  ## processor time for the worst inputs of each door; DO
 soak: $(VENV)/complete  ## memory under load; N=1000000 NOTICES=1000000 for hours of it
 	@N='$(N)' SEED='$(SEED)' KEPT='$(KEPT)' $(VENV)/bin/python -m tests.soak
 	@NOTICES='$(NOTICES)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_notices
+	@$(VENV)/bin/python -m tests.soak_doors
 
 rfc:  ## which sections of each RFC and XEP are implemented, and where
 	@$(PY) -m tests.standards
@@ -123,5 +127,5 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@$(PYTHON) .ci/venv.py $(VENV)
 	@touch $(VENV)/complete
 
-.PHONY: help scenario scenarios report record faults live fakes test check lint types tests coverage \
-  test-real bench bench-peers worst soak rfc
+.PHONY: help scenario scenarios report record faults doors live fakes test check lint types tests \
+  coverage test-real bench bench-peers worst soak rfc

@@ -6,6 +6,7 @@
     python -m scenarios live NAME
     python -m scenarios record NAME
     python -m scenarios faults [NAME]
+    python -m scenarios doors
 
 The exit code of a rehearsal is 0 if everything is as expected, 1 if not, 2 for a wrong option or a
 mistake in a page, and 70 for a bug.
@@ -29,7 +30,7 @@ from typing import NoReturn
 
 from comms.errors import SettingsError
 from comms.suggest import did_you_mean
-from scenarios import catalogue, matrix, output, rehearsal, screen, site
+from scenarios import catalogue, doors, matrix, output, rehearsal, screen, site
 from scenarios.catalogue import Page
 from scenarios.errors import OWN_FAULT, ROOT, USAGE, UsageError, unwritable
 from scenarios.live import run_live
@@ -138,6 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     faults.add_argument("name", metavar="NAME", nargs="?")
     faults.set_defaults(do=_faults)
+
+    doors_ = words.add_parser(
+        "doors", help="rehearse every act that reads mail over POP3 and over IMAP"
+    )
+    doors_.set_defaults(do=_doors)
     return parser
 
 
@@ -362,6 +368,17 @@ def _table(pages: list[Page], act: str | None) -> int:
         code = max(code, played.exit_code)
     screen.show(matrix.LEGEND)
     return code
+
+
+def _doors(options: argparse.Namespace) -> int:
+    acts = doors.acts()
+    for page in {page.name: page for page, _ in acts}.values():
+        _ensure_packages(page)
+    rows = list(doors.play(acts))
+    for line in doors.lines(rows):
+        screen.show(line)
+    screen.show(doors.LEGEND)
+    return max(row.exit_code for row in rows)
 
 
 # ── what the commands share ──────────────────────────────────────────────────

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from comms import settings
+from fakes.wire import Record
 from fakes.world import World
-from scenarios import catalogue, rehearsal
-from scenarios.play import Act, merged
+from scenarios import catalogue, doors, rehearsal
+from scenarios.play import Act
 from scenarios.processing import tickets
 from scenarios.processing.tickets_samples import CAROL, TICKETS, customer_mail
 from scenarios.receiving import mysql_by_mail
@@ -27,47 +27,50 @@ SERVERS = {"servers": ["smtp", "imap"]}
 MYSQL, DESK = mysql_by_mail.WORLD | SERVERS, tickets.WORLD | SERVERS
 MAILS = (by_mail.REQUEST, by_mail.STRANGER)
 LETTERS = (desk.REQUEST, customer_mail("second", "dave@customer.test"))
-# Acts about POP3 itself: how a session ends, how APOP logs in, which answers of POP3 are lost.
-ABOUT_POP3 = {
-    "inbox-count",
-    "inbox-count-object",
-    "apop-login",
-    "mysql-cut-before-quit",
-    "ticket-session-broken",
-}
-ACTS = [
-    (page, act)
-    for page in map(catalogue.named, ("mysql-by-mail", "tickets", "mysql-by-jabber"))
-    for act in page.acts()
-    if "pop3" in act.world["servers"] and act.name not in ABOUT_POP3
-]
+TWO_DOORS = next((page, act) for page, act in doors.acts() if act.name == "mysql-two-doors")
+OVER_BOTH = [(page, act) for page, act in doors.acts() if doors.doors(act) == doors.DOORS]
 
 
 @pytest.mark.slow  # an act of each page over IMAP is played with all acts
-@pytest.mark.parametrize(("page", "act"), ACTS, ids=[act.name for _, act in ACTS])
+@pytest.mark.parametrize(("page", "act"), OVER_BOTH, ids=[act.name for _, act in OVER_BOTH])
 def test_every_claim_holds_over_imap_too(page: catalogue.Page, act: Act) -> None:
-    over = {"servers": [name for name in act.world["servers"] if name != "pop3"] + ["imap"]}
-    over["scenario"] = {page.name: {"mailbox": "imap"}}  # type: ignore[assignment]
-    performance = rehearsal.rehearse(page, replace(act, world=merged(act.world, over)))
+    performance = rehearsal.rehearse(page, doors.through(page, act, "imap"))
     assert performance.broken == [] and performance.protocols.isdisjoint({"pop3"})
 
 
 # ── cut at every unit, killed at every step ──────────────────────────────────
-
-MYSQL_CUTS = [
-    cut
-    for cut in drills.cuts(by_mail.rehearse(*MAILS, until=30, config=MYSQL).records)
-    if cut.startswith("imap")
-]
-DESK_CUTS = [
-    cut
-    for cut in drills.cuts(desk.play(*LETTERS, until=30, config=DESK).records)
-    if cut.startswith("imap")
-]
+#
+# Here at the first, the middle and the last one. `make soak` does the same at all of them
+# (tests/soak_doors.py), as the tests of these programs do over POP3.
 
 
-@pytest.mark.parametrize("fault", drills.quick_at("imap UID_EXPUNGE nth 1", MYSQL_CUTS))
-def test_wherever_the_connection_is_cut_the_command_runs_once(fault: str) -> None:
+def cuts(records: Iterable[Record], door: str = "imap") -> list[str]:
+    return [cut for cut in drills.cuts(records) if cut.startswith(door)]
+
+
+def records_of_two_doors(door: str = "imap") -> list[Record]:
+    page, act = TWO_DOORS
+    recording = rehearsal.rehearse(page, doors.through(page, act, door)).recording
+    return [entry for entry in recording if isinstance(entry, Record)]
+
+
+def some(found: list[str]) -> list[str]:
+    """Returns the cuts at the first, the middle and the last unit."""
+    places = list(dict.fromkeys(map(drills.place, found)))
+    chosen = {places[0], places[len(places) // 2], places[-1]}
+    return [cut for cut in found if drills.place(cut) in chosen]
+
+
+def mysql_cuts() -> list[str]:
+    return cuts(by_mail.rehearse(*MAILS, until=30, config=MYSQL).records)
+
+
+def desk_cuts() -> list[str]:
+    return cuts(desk.play(*LETTERS, until=30, config=DESK).records)
+
+
+def command_runs_once(fault: str) -> None:
+    """A command by mail runs once, and is answered once, however the connection is cut."""
     world = by_mail.rehearse(*MAILS, faults=(fault,), config=MYSQL)
     assert world.host.ran == [RESTART]
     receipts = [mail for mail in world.mail.messages if mail.envelope.sender == SENDER]
@@ -76,25 +79,58 @@ def test_wherever_the_connection_is_cut_the_command_runs_once(fault: str) -> Non
     assert world.mail.maildrop(SENDER).rows == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", DESK_CUTS)
-def test_wherever_the_connection_is_cut_a_mail_is_one_ticket(fault: str) -> None:
+def mail_is_one_ticket(fault: str) -> None:
     played = desk.play(*LETTERS, faults=(fault,), config=DESK)
     subjects = sorted(subject for _, subject, _ in played.tickets)
     assert subjects == ["The printer is on fire", "second"]
     assert played.left == 0 and not played.kept and played.answers == ["sent", "sent"]
 
 
+def orders_of_both_doors_run_once(fault: str, door: str = "imap") -> None:
+    page, act = TWO_DOORS
+    performance = rehearsal.rehearse(page, doors.through(page, act, door), [fault])
+    assert performance.unmet == []
+    ran = Counter(event["text"] for event in performance.events if event["text"][:5] == "runs:")
+    assert sorted(ran.values()) == [1, 2], "a stop by mail, and a restart by each of two messages"
+    assert {*performance.broken} <= {"mail is answered by mail"}, "not yet, if the link was cut"
+
+
+QUICK = "imap UID_EXPUNGE nth 1 hang up within"
+
+
+def test_a_command_runs_once_if_the_connection_is_lost_while_its_mail_is_removed() -> None:
+    command_runs_once(QUICK)
+
+
 @pytest.mark.slow
-def test_killed_at_any_step_the_command_starts_at_most_once(tmp_path: Path) -> None:
-    seen: Counter[str] = Counter()
-    for at in itertools.count(1):
-        steps, status = by_mail.killed(at, tmp_path / str(at), MYSQL)
-        seen[str(status)] += 1
-        if steps is not None:
-            break
-    assert at > 50, "the program has that many steps"
-    assert seen["['unknown']"] and seen["['done']"] > seen["['unknown']"]
+def test_wherever_the_connection_is_cut_the_command_runs_once() -> None:
+    for fault in some(mysql_cuts()):
+        command_runs_once(fault)
+
+
+@pytest.mark.slow
+def test_wherever_the_connection_is_cut_a_mail_is_one_ticket() -> None:
+    for fault in some(desk_cuts()):
+        mail_is_one_ticket(fault)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", doors.DOORS)
+def test_wherever_the_connection_is_cut_an_order_runs_once(door: str) -> None:
+    found = cuts(records_of_two_doors(door), door)
+    # Over POP3 at every unit.
+    for fault in some(found) if door == "imap" else found:
+        orders_of_both_doors_run_once(fault, door)
+
+
+@pytest.mark.slow
+def test_killed_at_the_first_middle_or_last_step_the_command_starts_at_most_once(
+    tmp_path: Path,
+) -> None:
+    steps, _ = by_mail.killed(0, tmp_path / "whole", MYSQL)
+    assert steps is not None
+    for at in (1, steps // 2, steps):
+        assert by_mail.killed(at, tmp_path / str(at), MYSQL)[0] is None, "it was killed"
 
 
 @pytest.mark.slow
