@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from comms import mailbox, pop3, replies, smtp
+from comms import imap, mailbox, pop3, replies, smtp
 from comms.clock import Interrupted, RealClock
 from comms.commands import normalized
 from comms.compose import Message
@@ -273,6 +273,23 @@ def read_retrieved(raw: bytes) -> str:
     return _with_client((*_LOGIN, b"+OK\r\n" + raw, b"+OK\r\n"), _retr)
 
 
+def _imap(port: int, clock: RealClock) -> None:
+    with imap.Mailbox(_server("imap", port), clock) as folder:
+        folder.entries()
+
+
+# imaplib asks for capabilities at once. It counts its commands: A0, A1, …
+_IMAP_LOGIN = (
+    *(b"* OK x\r\n", b"* CAPABILITY IMAP4rev1\r\nA0 OK x\r\n", b"A1 OK x\r\n"),
+    *(b"* CAPABILITY IMAP4rev1\r\nA2 OK x\r\n", b"* OK [UIDVALIDITY 1] x\r\nA3 OK x\r\n"),
+)
+
+
+def read_fetched(raw: bytes) -> str:
+    """Reads bytes that an IMAP server has sent after UID FETCH."""
+    return _with_client((*_IMAP_LOGIN, raw + b"A4 OK x\r\n", b"A5 OK x\r\n"), _imap)
+
+
 def read_greeting(raw: bytes) -> str:
     """Reads bytes with which an SMTP server has begun."""
 
@@ -358,6 +375,20 @@ CLIENTS = {
             "no end": Input(b"", b"\r\n."),
         },
     ),
+    "IMAP client, UID FETCH": Door(
+        read_fetched,
+        {
+            "mails": Input(b"", b"* 1 FETCH (UID 1 RFC822.SIZE 1 FLAGS ())\r\n"),
+            "flags": Input(b"* 1 FETCH (UID 1 FLAGS (", b"a ", b"))\r\n"),
+            "parentheses": Input(b"* 1 FETCH (X ", b"(", b"\r\n"),
+            "quotes": Input(b"* 1 FETCH (X (", b'"" ', b"))\r\n"),
+            "literals": Input(b"* 1 FETCH (X (", b"{0}\r\n ", b"))\r\n"),
+            "a literal": Input(b"* 1 FETCH (X {3000000}\r\n", b"x", b")\r\n"),
+            "unasked": Input(b"", b"* OK x\r\n"),
+            "numbers": Input(b"* SEARCH", b" 1", b"\r\n"),
+            "empty lines": Input(b"", b"\r\n"),
+        },
+    ),
     "SMTP client": Door(
         read_greeting,
         {
@@ -411,6 +442,18 @@ def read_test_mail(raw: bytes) -> str:
     return f"read: {len(found[4])} links, {len(found[5])} codes"
 
 
+def read_over_imap(raw: bytes) -> str:
+    """Asks the IMAP fake for everything about a mail that does not return the mail itself."""
+    world = World({"servers": ["imap"], "person": [{"address": "romeo@example.test"}]})
+    world.mail.store.maildrop("romeo@example.test").append(b"", raw, Mail(raw, Envelope("", ())))
+    asks = (
+        b"a LOGIN romeo secret\r\nb SELECT INBOX\r\n"
+        b"c FETCH 1 (ENVELOPE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (a)] BODY.PEEK[9]<0.1>)\r\n"
+        b"d SEARCH TEXT nowhere\r\ne SORT (SUBJECT FROM) UTF-8 ALL\r\n"
+    )
+    return _feed(world.core("imap"), asks, b"f THREAD REFERENCES UTF-8 ALL\r\n")
+
+
 _MAIL_BEGIN = b"EHLO c.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<romeo@example.test>\r\nDATA\r\n"
 _COMMANDS = {
     "empty lines": Input(b"", b"\r\n"),
@@ -456,6 +499,22 @@ FAKES = {
             "COPY": Input(b"", b"a COPY 1 Trash\r\n"),
             "SEARCH": Input(b"", b"a SEARCH NOT SEEN\r\n"),
             "mailboxes": Input(b"", b"a CREATE a/a/a\r\na DELETE a/a\r\n"),
+        },
+    ),
+    "IMAP fake, a mail": Door(
+        read_over_imap,
+        {
+            "headers": Input(b"", b"a:\n"),
+            "addresses": Input(b"To: ", b"a@b,", b"\r\n\r\n"),
+            "comments": Input(b"To: ", b"(", b"\r\n\r\n"),
+            "References": Input(b"References: ", b"<a@b>", b"\r\n\r\n"),
+            "encoded words": Input(b"Subject: ", b"=?utf-8?q?b?= ", b"\r\n\r\n"),
+            "parameters": Input(b"Content-Type: a/b", b"; a*0*=b", b"\r\n\r\n"),
+            "parts": _parts(b"\n"),
+            "messages": Input(b"", b"Content-Type: message/rfc822\n\n"),
+            "boundaries": Input(b"", b"Content-Type: multipart/a; boundary=a\n\n--a\n"),
+            "line feeds": Input(b"", b"\n"),
+            "base64": Input(b"Content-Transfer-Encoding: base64\r\n\r\n", b"AAAA\r\n"),
         },
     ),
     "XMPP fake": Door(
