@@ -23,6 +23,7 @@ FOLDERS = ("INBOX", "Trash")
 FLAGS = ("\\Seen", "\\Deleted", "Work")
 SESSIONS = st.sampled_from([0, 1])
 NUMBERS = st.integers(1, 4)
+FETCHED = re.compile(r"\* (\d+) FETCH \(UID (\d+) FLAGS \((.*)\)\)")
 
 
 @dataclass(eq=False)
@@ -54,6 +55,7 @@ class Account(RuleBasedStateMachine):
         # The model.
         self.stored: dict[str, list[Stored]] = {name: [] for name in FOLDERS}
         self.sessions = [Selected(), Selected()]
+        self.recent: dict[tuple[str, int], int] = {}  # folder and uid → the session that was told
         self.pop3: Session | None = None
         self.pop3_saw: list[Stored] = []
         self.pop3_marked: set[int] = set()
@@ -136,11 +138,18 @@ class Account(RuleBasedStateMachine):
         session = self.sessions[number]
         if not session.known:
             return
-        lines = self.clients[number].lines("FETCH 1:* (UID)")
-        found = [line for line in lines if " FETCH (UID" in line]
-        assert found == [
-            f"* {at} FETCH (UID {mail.uid})" for at, mail in enumerate(session.known, 1)
+        lines = self.clients[number].lines("FETCH 1:* (UID FLAGS)")
+        found = [match for line in lines if (match := FETCHED.fullmatch(line))]
+        assert [(int(match[1]), int(match[2])) for match in found] == [
+            (at, mail.uid) for at, mail in enumerate(session.known, 1)
         ]
+        for mail, match in zip(session.known, found, strict=True):
+            flags = {*match[3].split()}
+            if self.is_there(number, mail):
+                assert flags - {"\\Recent"} == mail.flags
+            if "\\Recent" in flags:
+                owner = self.recent.setdefault((session.folder, mail.uid), number)
+                assert owner == number, "a mail is recent in one session only"
         assert not any("EXPUNGE" in line.split()[2:3] for line in lines), "RFC 3501 §7.4.1"
         if all(self.is_there(number, mail) for mail in session.known):
             self.told(number)  # nothing was removed, so that arrivals may be told
@@ -214,6 +223,12 @@ class Account(RuleBasedStateMachine):
         self.pop3_saw, self.pop3_marked = list(self.stored["INBOX"]), set()
 
     @precondition(lambda self: self.pop3 is not None)
+    @rule()
+    def another_session_of_pop3_is_refused(self) -> None:
+        answer = ask(self.world.core("pop3"), b"USER alice\r\nPASS secret\r\n")
+        assert b"-ERR [IN-USE]" in answer
+
+    @precondition(lambda self: self.pop3 is not None)
     @rule(at=NUMBERS)
     def pop3_reads_and_marks(self, at: int) -> None:
         assert self.pop3 is not None
@@ -266,5 +281,11 @@ class Account(RuleBasedStateMachine):
         assert not any(folder.followers for folder in followed)
 
 
-TestAccount = pytest.mark.slow(Account.TestCase)
-TestAccount.settings = settings(stateful_step_count=30, max_examples=60)  # each takes half a second
+class AccountAtLength(Account):
+    """The same, for longer."""
+
+
+TestAccount = Account.TestCase
+TestAccount.settings = settings(stateful_step_count=10, max_examples=3)
+TestAccountAtLength = pytest.mark.slow(AccountAtLength.TestCase)
+TestAccountAtLength.settings = settings(stateful_step_count=30, max_examples=100)
