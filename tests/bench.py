@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests import bench_growth, bench_scaling, bench_toc
+from tests import bench_growth, bench_imap, bench_scaling, bench_toc
 from tests.bench_clients import (
     Work,
     connections,
@@ -268,6 +268,7 @@ CHAIN = [
 GROUPS: Mapping[str, list[Row] | list[Callable[[], None]]] = {
     "smtp": SMTP,
     "pop3": POP3,
+    "imap": bench_imap.ROWS,
     "xmpp": XMPP,
     "import": IMPORT,
     "start": START,

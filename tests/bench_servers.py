@@ -77,7 +77,7 @@ def ours(loop: str = "asyncio", faults: Iterable[str] = ()) -> Server:
         with folder() as place:
             (place / "world.toml").write_text(WORLD)
             command = ["-m", "fakes", "--quiet", "--tls", "off", "--world", f"{place}/world.toml"]
-            kinds = ("smtp", "pop3", "xmpp")
+            kinds = ("smtp", "pop3", "imap", "xmpp")
             command += [word for kind in kinds for word in (f"--{kind}", "0")]
             command += [word for fault in faults for word in ("--fault", fault)]
             with process(command, loop) as started:
@@ -138,7 +138,7 @@ def dovecot() -> Iterator[Running]:
         with installed("Dovecot"):
             authority = Authority(stack.enter_context(folder()))
             boxes = stack.enter_context(dovecot_mail({USER: PASSWORD}, authority))
-        ports = {"pop3": boxes.pop3, "lmtp": boxes.lmtp}
+        ports = {"pop3": boxes.pop3, "imap": boxes.imap, "lmtp": boxes.lmtp}
         yield Running(0, ports, boxes.place / USER)
 
 
