@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import imaplib
 import re
-import secrets
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -277,9 +276,9 @@ class Mailbox:
         server: Server,
         clock: Clock,
         alert: Callable[[str], None] = lambda text: None,
-        token: Callable[[int], str] = secrets.token_hex,
+        token: Callable[[int], str] | None = None,
     ) -> None:
-        """`token` returns a random text of at least that many characters, for logins."""
+        """`token` returns random characters, which SCRAM needs; without it, that is not used."""
         self.server = server
         self._name = f"{server.host}:{server.port}"
         self._clock, self._alert, self._token = clock, alert, token
@@ -495,7 +494,7 @@ class Mailbox:
                 f"{self._name}: a line break or NUL in user or password could add a command; "
                 "nothing was sent"
             )
-        known = (*sasl.SCRAM, "PLAIN", "CRAM-MD5")
+        known = (*(sasl.SCRAM if self._token else ()), "PLAIN", "CRAM-MD5")
         offered = {name for name in known if f"AUTH={name}" in client.capabilities}
         # RFC 3501 §6.2.3: LOGIN must not be sent then. It has no charset, so it is for ASCII only.
         if "LOGINDISABLED" not in client.capabilities and (user + password).isascii():
@@ -519,7 +518,7 @@ class Mailbox:
             # imaplib quotes the password, but not the user.
             self._run(what, lambda: client.login(quoted(user), password))
             return
-        nonce = self._token(24) if way in sasl.SCRAM else ""
+        nonce = self._token(24) if self._token and way in sasl.SCRAM else ""
         responder = sasl.responder(way, user, password, nonce)
         steps = 0
 

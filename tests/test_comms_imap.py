@@ -147,7 +147,7 @@ def test_the_strongest_way_to_log_in_is_taken_and_no_other(
     with Peer(script, tls=tls[0]) as peer:
         keys = {"tls": "implicit", "ca_file": tls[1]} if encrypted else {}
         with pytest.raises(Refused) as refusal:
-            Mailbox(server(peer, auth=auth, **keys), clock)
+            Mailbox(server(peer, auth=auth, **keys), clock, token=lambda length: "x" * length)
     assert "secret" not in str(refusal.value)
     assert ("offers no way to log in" in str(refusal.value)) == (not sent)
     if not encrypted:
@@ -733,7 +733,8 @@ def rehearsal(faults: tuple[str, ...] = (), **config: Any) -> Iterator[World]:
 
 def opened(world: World, **keys: Any) -> Mailbox:
     table = {**world.settings["imap"], **keys}
-    return Mailbox(settings.load({"imap": table}, world.folder).server("imap"), world.clock)
+    server_ = settings.load({"imap": table}, world.folder).server("imap")
+    return Mailbox(server_, world.clock, token=world.host.token)
 
 
 def verbs(world: World) -> list[str]:
