@@ -273,9 +273,10 @@ class Rehearsal:
                 return f"{missing} bytes that the client wrote were never handled"
             standing.append((link, connection))
         for link, connection in standing:
+            # First, because a long answer is only made while the client reads.
+            link.pump()
             if connection.session.has_output and not connection.finished:
                 return "a fake has output that it never wrote"
-            link.pump()
             if connection.bytes_out != link.bytes_in and not link.ended:
                 missing = connection.bytes_out - link.bytes_in
                 return f"{missing} bytes that the fake wrote never arrived"

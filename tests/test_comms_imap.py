@@ -776,6 +776,15 @@ def test_an_invalid_certificate_is_refused_before_the_login(flaw: str) -> None:
         assert not {"LOGIN", "AUTHENTICATE"} & {*verbs(world)}
 
 
+def test_a_mail_that_is_larger_than_the_buffers_of_the_sockets_is_fetched() -> None:
+    # The server makes the rest of its answer when this has been read, and the clock waits for both.
+    raw = MAIL + b"x" * 6_000_000
+    with rehearsal() as world:
+        world.mail.deliver(ALICE, raw)
+        with opened(world) as mailbox:
+            assert mailbox.fetch(mailbox.entries()[-1]).endswith(raw)
+
+
 def test_a_mail_that_is_fetched_stays_unread() -> None:
     with rehearsal() as world:
         with opened(world) as mailbox:
