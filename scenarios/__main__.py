@@ -371,10 +371,9 @@ def _table(pages: list[Page], act: str | None) -> int:
 
 
 def _doors(options: argparse.Namespace) -> int:
-    acts = doors.acts()
-    for page in {page.name: page for page, _ in acts}.values():
+    for page in doors.pages():
         _ensure_packages(page)
-    rows = list(doors.play(acts))
+    rows = list(doors.play(doors.acts()))
     for line in doors.lines(rows):
         screen.show(line)
     screen.show(doors.LEGEND)

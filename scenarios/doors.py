@@ -54,14 +54,15 @@ class Row:
         return FAILED if broken or strayed else 0
 
 
+def pages() -> list[Page]:
+    """Returns the scenarios whose programs can read mail through both doors."""
+    return [page for page in catalogue.pages() if {"POP3", "IMAP"} <= {*page.doc.protocols}]
+
+
 def acts() -> list[tuple[Page, Act]]:
-    """Returns the acts in which a program reads mail that can do so through both doors."""
+    """Returns the acts of these scenarios in which mail can be read."""
     return [
-        (page, act)
-        for page in catalogue.pages()
-        if {"POP3", "IMAP"} <= {*page.doc.protocols}
-        for act in page.acts()
-        if {*DOORS} & {*act.world["servers"]}
+        (page, act) for page in pages() for act in page.acts() if {*DOORS} & {*act.world["servers"]}
     ]
 
 
