@@ -118,6 +118,15 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="an AIM account",
     )
+    add("--irc-name", metavar="NAME", help="the name of the IRC server")
+    add("--irc-password", metavar="PASSWORD", help="what IRC clients must send by PASS")
+    add(
+        "--irc-oper",
+        metavar="NAME:PASSWORD",
+        action="append",
+        default=[],
+        help="an operator of the IRC network",
+    )
     add("--world", metavar="FILE.toml", type=Path, help="a file with all this and more")
     add(
         "--tls",
@@ -192,14 +201,19 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
     config = _read(options.world) if options.world is not None else {}
     for text in options.user:
         address, colon, password = text.partition(":")
-        if not colon or "@" not in address:
-            raise WorldError(f"--user: {text!r} is not an account; write NAME@DOMAIN:PASSWORD")
+        if not colon or not address:
+            raise WorldError(
+                f"--user: {text!r} is not an account; write NAME@DOMAIN:PASSWORD, or NAME:PASSWORD"
+            )
+        if "@" not in address:
+            address = f"{address}@{_first_domain(options, config)}"
         _append(config, "person", {"address": address, "password": password})
     for text in options.aim:
         name, colon, password = text.partition(":")
         if not colon:
             raise WorldError(f"--aim: {text!r} is not an account; write 'SCREEN NAME:PASSWORD'")
         _append(config, "aim", {"screen_name": name, "password": password})
+    _set_irc(options, config)
     mail = config.get("mail", {})
     if isinstance(mail, dict):  # else the world reports the mistake
         domains = {"domains": options.domain} if options.domain else {}
@@ -233,6 +247,32 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
         records=not options.quiet or options.control is not None,
         source=str(options.world or "world"),
     )
+
+
+def _first_domain(options: argparse.Namespace, config: dict[str, Any]) -> str:
+    """The domain of accounts that are named without one."""
+    mail = config.get("mail", {})
+    domains = [*options.domain, *(mail.get("domains", ()) if isinstance(mail, dict) else ())]
+    people = config.get("person", [])
+    for person in people if isinstance(people, list) else ():
+        if isinstance(person, dict) and "@" in str(person.get("address", "")):
+            domains.append(str(person["address"]).rpartition("@")[2])
+    return str(domains[0]) if domains else "example.test"
+
+
+def _set_irc(options: argparse.Namespace, config: dict[str, Any]) -> None:
+    """Adds the options of the IRC server to its table. Raises WorldError."""
+    for text in options.irc_oper:
+        if not text.partition(":")[2]:
+            raise WorldError(f"--irc-oper: {text!r} is not an operator; write NAME:PASSWORD")
+    given = {
+        "name": options.irc_name,
+        "password": options.irc_password,
+        "oper": options.irc_oper,
+    }
+    table = config.get("irc", {})
+    if isinstance(table, dict) and any(given.values()):  # else the world reports the mistake
+        config["irc"] = {**table, **{key: value for key, value in given.items() if value}}
 
 
 def _trap(world: World, path: Path) -> None:

@@ -51,6 +51,10 @@ class Stage(Protocol):
         """fakes.xmpp.jabber.Jabber; a world without an XMPP server has one too."""
 
     @property
+    def irc(self) -> Any:
+        """fakes.irc.network.Irc."""
+
+    @property
     def webhook(self) -> Any:
         """fakes.webhook.Webhook."""
 
@@ -195,6 +199,46 @@ def _require(world: Stage, protocol: str) -> None:
         raise FaultError(f"this drill needs a server of {protocol}; this world has: {servers}")
 
 
+def _irc_netsplit(world: Stage, met: Met) -> None:
+    """The people on IRC are on the other side of a split for half a minute."""
+
+    def split() -> None:
+        if world.irc.netsplit():
+            met()
+
+    _require(world, "irc")
+    world.clock.at(STRIKES_AT, split)
+    world.clock.at(STRIKES_AT + 30.0, world.irc.netjoin)
+
+
+def _irc_ghost(world: Stage, met: Met) -> None:
+    """The program's connection is lost, and the server keeps its nick until the ping timeout."""
+    _on_irc(world, met, lambda nick: world.irc.ghost(nick))
+
+
+def _irc_killed(world: Stage, met: Met) -> None:
+    """An operator ends the program's session."""
+    _on_irc(world, met, lambda nick: world.irc.kill(nick, "drill"))
+
+
+def _irc_kicked(world: Stage, met: Met) -> None:
+    """The program is removed from each of its channels."""
+    _on_irc(world, met, lambda nick: world.irc.kick_everywhere(nick))
+
+
+def _on_irc(world: Stage, met: Met, strike: Callable[[str], object]) -> None:
+    """Strikes the program's user in the middle of the play. Raises FaultError without IRC."""
+    _require(world, "irc")
+
+    def cue() -> None:
+        nick = world.irc.nick_of(world.program.address)
+        if nick:
+            strike(nick)
+            met()
+
+    world.clock.at(STRIKES_AT, cue)
+
+
 def _http_redirect(world: Stage, met: Met) -> None:
     """The first request is sent on to another path of the same server (RFC 9110 §15.4.8)."""
     _answer(world, met, 307, {"Location": "/moved"})
@@ -228,6 +272,11 @@ DRILLS: dict[str, str | Drill] = {
     "pop-drop-before-quit": "pop3 QUIT hang up before times 1",
     "pop-drop-in-retr": "pop3 RETR after 100 times 1",
     "pop-dele-err": 'pop3 DELE reply "-ERR [SYS/TEMP] Cannot mark it now" times 1',
+    "irc-throttled": (
+        'irc connect reply "ERROR :Closing link: (unknown@127.0.0.1) [Throttled: Reconnecting too '
+        'fast]" times 2'
+    ),
+    "irc-sasl-gone": "irc sasl off",
     "http-503": 'webhook POST reply "503 Service Unavailable" times 2',
     "http-406": 'webhook POST reply "406 Not Acceptable" times 1',
     "http-timeout": "webhook POST stall times 1",
@@ -241,6 +290,10 @@ DRILLS: dict[str, str | Drill] = {
     "imap-bye-in-idle": Drill("imap-bye-in-idle", _bye_in_idle, ("imap",)),
     "duplicate-delivery": Drill("duplicate-delivery", _duplicate_delivery, ("pop3",)),
     "poison-mail": Drill("poison-mail", _poison_mail, ("pop3",)),
+    "irc-netsplit": Drill("irc-netsplit", _irc_netsplit, ("irc",)),
+    "irc-ghost": Drill("irc-ghost", _irc_ghost, ("irc",)),
+    "irc-killed": Drill("irc-killed", _irc_killed, ("irc",)),
+    "irc-kicked": Drill("irc-kicked", _irc_kicked, ("irc",)),
     "http-redirect": Drill("http-redirect", _http_redirect, ("webhook",)),
     "http-redirect-inside": Drill("http-redirect-inside", _http_redirect_inside, ("webhook",)),
     "http-429": Drill("http-429", _http_429, ("webhook",)),

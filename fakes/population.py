@@ -20,6 +20,8 @@ from fakes.wire import Runtime
 from fakes.world_mail import WorldMail
 
 if TYPE_CHECKING:
+    from fakes.irc import Irc
+    from fakes.irc import Policy as IrcPolicy
     from fakes.toc import Aim
     from fakes.webhook import Webhook
     from fakes.xmpp import Jabber, Policy
@@ -61,13 +63,14 @@ class Population:
         add_event: Callable[[Event], None],
         spend: Callable[[float], None],
         jabber_policy: Policy | None = None,
+        irc_policy: IrcPolicy | None = None,
         served: Collection[str] = (),
         leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None,
         source: str,
     ) -> None:
         self._config, self._runtime, self._bridge, self._tell = config, runtime, bridge, tell
         self._add_event, self._spend, self._leads_here = add_event, spend, leads_here
-        self._jabber_policy, self._source = jabber_policy, source
+        self._jabber_policy, self._irc_policy, self._source = jabber_policy, irc_policy, source
         try:
             self.people = People(config.person or (Person(name) for name in DEFAULT_PEOPLE))
         except ValueError as error:
@@ -108,6 +111,22 @@ class Population:
             raise self._wrong("aim", error) from None
         self._limit(aim)
         return aim
+
+    @cached_property
+    def irc(self) -> Irc:
+        """All of IRC."""
+        from fakes.irc import Irc
+
+        irc = Irc(
+            self._runtime,
+            self.people,
+            self._irc_policy,
+            domain=self.mail.store.domains[0],
+            bridge=self._bridge,
+            tell=self._tell,
+        )
+        self._limit(irc)
+        return irc
 
     @cached_property
     def jabber(self) -> Jabber:
@@ -179,6 +198,8 @@ class Population:
         """Makes sessions end silently from now on. Called on the loop's thread at the end."""
         if "jabber" in self.__dict__:
             self.jabber.close()
+        if "irc" in self.__dict__:
+            self.irc.close()
 
     def _limit(self, arrivals: Arrivals[Any]) -> None:
         """Applies the limit of what is kept."""

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from fakes.arrivals import Arrivals
     from fakes.browser import Browser
+    from fakes.irc import Irc
     from fakes.toc import Aim
     from fakes.webhook import Webhook
     from fakes.xmpp import Jabber
@@ -109,7 +110,7 @@ class World:
         self.faults.on_armed = self._on_armed
         tokens = token or Tokens("server")
         self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.taker(records))
-        xmpp = self.servers.get("xmpp")
+        xmpp, irc = self.servers.get("xmpp"), self.servers.get("irc")
         self._population = Population(
             self.config,
             self.runtime,
@@ -118,6 +119,7 @@ class World:
             add_event=self._add_event,
             spend=self._time.advance,
             jabber_policy=self._wiring.policy(xmpp) if xmpp else None,
+            irc_policy=self._wiring.policy(irc) if irc else None,
             served=self.servers,
             leads_here=self._leads_here,
             source=source,
@@ -147,6 +149,11 @@ class World:
     def aim(self) -> Aim:
         """All of AIM: accounts, who is online, IMs, and users who act without a client."""
         return self._population.aim
+
+    @property
+    def irc(self) -> Irc:
+        """All of IRC: users, channels, messages, and people who act without a client."""
+        return self._population.irc
 
     @property
     def jabber(self) -> Jabber:

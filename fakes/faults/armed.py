@@ -205,5 +205,6 @@ def _matches(pattern: str, arg: str) -> bool:
 
 
 def _same_login(wanted: str, user: str) -> bool:
-    user = user.casefold()
-    return wanted.casefold() in (user, user.partition("@")[0])
+    """Whether a user has the wanted name. It may have several, a line each."""
+    names = user.casefold().split("\n")
+    return any(wanted.casefold() in (name, name.partition("@")[0]) for name in names)

@@ -93,6 +93,7 @@ class Context:
     identity: Callable[[str], str] | None = None
     anonymous: Callable[[], str] = lambda: ""
     salt: Callable[[str], bytes] = invented_salt
+    longest: int = 255  # bytes of a part of PLAIN; servers take at least these (RFC 4616 §2)
     iterations: int = 4096
 
     def authenticate(self, login: str, password: str) -> str:

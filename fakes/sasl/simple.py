@@ -15,7 +15,7 @@ from fakes.sasl.context import (
     hmac_key,
 )
 
-_LONGEST = 255  # bytes of a name or password, characters of a trace
+_LONGEST = 255  # characters of a trace
 
 
 def plain(context: Context) -> Steps:
@@ -24,8 +24,10 @@ def plain(context: Context) -> Steps:
     parts = response.split(b"\0")
     if len(parts) != 3 or not parts[1] or not parts[2]:
         raise Malformed("PLAIN wants [authzid] NUL authcid NUL password (RFC 4616 section 2)")
-    if max(map(len, parts)) > _LONGEST:
-        raise Malformed("PLAIN takes at most 255 octets per part (RFC 4616 section 2)")
+    if max(map(len, parts)) > context.longest:
+        raise Malformed(
+            f"PLAIN takes at most {context.longest} octets per part (RFC 4616 section 2)"
+        )
     authzid, authcid, password = (decode_text(part) for part in parts)
     address = context.authenticate(authcid, password)
     # RFC 4616 §2: the server authenticates first, and then authorizes.

@@ -1,0 +1,102 @@
+"""The secrets in what clients send, and what a transcript writes in their place.
+
+`PASS {irc-password server}`, `OPER root {irc-oper root}`, `NS IDENTIFY {irc-account alice}`; with
+`wrong` after the name, the secret is a wrong one. A response of SASL is labelled as everywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+from fakes import sasl
+from fakes.irc.lines import decode
+from fakes.wire import Secret
+
+if TYPE_CHECKING:
+    from fakes.irc.network import Irc
+
+# What comes before a password. Everything after it, up to the next space or the end, is hidden.
+_TAGS_AND_SOURCE = rb"(?:@\S*\s+)?(?::\S*\s+)?\s*"
+_SERVICE = rb"(?:NS|NICKSERV|PRIVMSG\s+NickServ|NOTICE\s+NickServ)\s+:?\s*"
+_PASS = re.compile(rb"%b(PASS)\s+:?" % _TAGS_AND_SOURCE, re.I)
+_OPER = re.compile(rb"%b(OPER)\s+(\S+)\s+:?" % _TAGS_AND_SOURCE, re.I)
+_IDENTIFY = re.compile(
+    rb"%b%b(IDENTIFY)\s+:?(?:(\S+)\s+:?)??(?=\S+\s*$)" % (_TAGS_AND_SOURCE, _SERVICE), re.I
+)
+_GHOST = re.compile(rb"%b%b(GHOST)\s+(\S+)\s+:?(?=\S)" % (_TAGS_AND_SOURCE, _SERVICE), re.I)
+_AUTHENTICATE = re.compile(rb"%b(AUTHENTICATE)\s+:?" % _TAGS_AND_SOURCE, re.I)
+FRAGMENT = "unfinished"
+
+
+def secrets_in(
+    raw: bytes, network: Irc, exchange: sasl.Exchange | None, nick: str
+) -> tuple[Secret, ...]:
+    """Returns the secret spans of a line. `nick` is who sends it."""
+    end = len(raw.rstrip(b"\r\n"))
+    if (match := _AUTHENTICATE.match(raw)) and exchange is not None:
+        return _response(raw, match.end(), end, network, exchange)
+    if match := _PASS.match(raw):
+        right = decode(raw[match.end() : end]) == network.policy.password
+        return _labelled(match.end(), end, "irc-password server", right)
+    if match := _OPER.match(raw):
+        name, given = decode(match[2]), decode(raw[match.end() : end])
+        return _labelled(match.end(), end, f"irc-oper {name}", network.is_oper(name, given))
+    for pattern, default in ((_IDENTIFY, nick), (_GHOST, nick)):
+        if match := pattern.match(raw):
+            name, given = decode(match[2] or default.encode()), decode(raw[match.end() : end])
+            person = network.people.find(name)
+            right = person is not None and person.password == given
+            return _labelled(match.end(), end, f"irc-account {name or '-'}", right)
+    return ()
+
+
+def secrets_in_fragment(raw: bytes) -> tuple[Secret, ...]:
+    """Returns the secret spans of a line that never became complete."""
+    for pattern in (_AUTHENTICATE, _PASS, _OPER, _IDENTIFY, _GHOST):
+        match = pattern.match(raw)
+        if match and match.end() < len(raw):
+            return (Secret(match.end(), len(raw), FRAGMENT),)
+    return ()
+
+
+def _labelled(start: int, end: int, label: str, right: bool) -> tuple[Secret, ...]:
+    text = re.sub(r"[^!-z|~]", "?", label.partition(" ")[2]) or "?"
+    kind = label.partition(" ")[0]
+    return (Secret(start, end, f"{kind} {text}{'' if right else ' wrong'}"),) if start < end else ()
+
+
+def _response(
+    raw: bytes, start: int, end: int, network: Irc, exchange: sasl.Exchange
+) -> tuple[Secret, ...]:
+    encoded = raw[start:end]
+    if encoded in (b"+", b"*", b""):
+        return ()
+    try:
+        response = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        return (Secret(start, end, "not base64"),)
+    name, challenge = exchange.name, exchange.challenge
+    label = sasl.label(exchange.mechanism, response, network.people, name, challenge)
+    return (Secret(start, end, label),)
+
+
+def unmasked(network: Irc, label: str) -> bytes:
+    """Returns what a label stands for. Raises ValueError for an account that does not exist."""
+    kind, _, rest = label.partition(" ")
+    name, _, wrong = rest.partition(" ")
+    if wrong:
+        return b"wrong"
+    if kind == "irc-password":
+        return network.policy.password.encode()
+    if kind == "irc-oper":
+        return network.oper_password(name).encode()
+    person = network.people.find(name)
+    if person is None:
+        raise ValueError(f"unknown account {name!r}; write a name of this world")
+    return person.password.encode()
+
+
+SECRETS = dict.fromkeys(("irc-password", "irc-oper", "irc-account"), unmasked)
