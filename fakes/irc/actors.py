@@ -126,18 +126,18 @@ class Person(Client, Arrivals[Message]):
 
     def _say(self, verb: str, target: str, text: str, tags: dict[str, str]) -> None:
         def say() -> None:
-            from fakes.irc.commands import COMMANDS  # which needs this module
+            from fakes.irc.commands import OF_PERSONS  # which needs this module
 
-            COMMANDS[verb](self, Command(verb, (target, text), tags, f"{target} :{text}"))
+            OF_PERSONS[verb](self, Command(verb, (target, text), tags, f"{target} :{text}"))
 
         what = "says to" if verb == "PRIVMSG" else "notices"
         self._run(f"{what} {target}: {text}", say)
 
     def _act(self, what: str, verb: str, *parameters: str) -> None:
         def act() -> None:
-            from fakes.irc.commands import COMMANDS
+            from fakes.irc.commands import OF_PERSONS
 
-            COMMANDS[verb](self, Command(verb, parameters))
+            OF_PERSONS[verb](self, Command(verb, parameters))
 
         self._run(what, act)
 

@@ -64,7 +64,7 @@ def challenge_in(received: bytes) -> bytes:
     stamp = re.fullmatch(rb"\+OK [^<>]*(<[^<>][^<>@]*@[^<>]+>)[^<>]*\r\n", received)
     if stamp:
         return stamp[1]
-    match = re.fullmatch(rb"(?:334|\+) (\S+)\r\n", received)
+    match = re.fullmatch(rb"(?:334|\+|AUTHENTICATE) (\S+)\r\n", received)
     try:
         return base64.b64decode(match[1]) if match else b""
     except ValueError:

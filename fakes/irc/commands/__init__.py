@@ -24,6 +24,6 @@ COMMANDS: dict[str, Callable[[Client, Command], None]] = {
     **messages.COMMANDS,
     **queries.COMMANDS,
     **services.COMMANDS,
-    # A person who acts by cues changes its nick here; a connection does it in its session.
-    "NICK": messages.nick,
 }
+# A connection changes its nick in its session, because that may complete the registration.
+OF_PERSONS = {**COMMANDS, "NICK": messages.nick}

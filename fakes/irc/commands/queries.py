@@ -184,6 +184,8 @@ def send_isupport(client: Client, off: Collection[str]) -> None:
         for token in TOKENS
         if token.partition("=")[0] not in off
     ]
+    if client.policy.utf8only:
+        tokens.append("UTF8ONLY")
     for start in range(0, len(tokens), PER_LINE):
         line = tokens[start : start + PER_LINE]
         client.numeric(5, *line, text="are supported by this server")
