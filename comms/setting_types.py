@@ -228,6 +228,22 @@ ScreenName = Annotated[
 ]
 
 
+def _no_nick(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]*", value):
+        return ""
+    return f"{shown(value)} is not a nick: it begins with a letter, and has no spaces"
+
+
+def _no_channel(value: str) -> str:
+    if re.fullmatch(r"[#&+!][^\s,\x00-\x1f]*(?: [^\s,:\x00-\x1f][^\s,\x00-\x1f]*)?", value):
+        return ""
+    return f"{shown(value)} is not a channel, or a channel, a space and its key"
+
+
+Nick = Annotated[str, Check(_no_nick, '"bot"')]  # of IRC
+IrcChannel = Annotated[str, Check(_no_channel, '"#ops"')]
+
+
 # ── the web ──────────────────────────────────────────────────────────────────
 
 

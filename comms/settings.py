@@ -39,9 +39,12 @@ from comms.setting_types import (
     Check,
     FolderName,
     HostName,
+    IrcChannel,
     JabberLogin,
     Line,
+    Nick,
     NonEmpty,
+    ReadableFile,
     ScreenName,
     Timeout,
     between,
@@ -62,6 +65,7 @@ PORTS: dict[str, dict[str, int]] = {
     "imap": {"none": 143, "starttls": 143, "implicit": 993},
     "xmpp": {"none": 5222, "starttls": 5222, "implicit": 5223},
     "toc": {"none": 9898},
+    "irc": {"none": 6667, "implicit": 6697},
 }
 MAILBOXES = ("pop3", "imap")  # the protocols over which a program can read its mail
 TOC_PASSWORD = 400  # characters; each takes two bytes of a command of at most 2,041
@@ -72,6 +76,7 @@ AUTH: dict[str, tuple[str, ...]] = {
     "imap": ("auto", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"),
     "xmpp": ("auto", "scram-sha-256", "scram-sha-1", "plain"),
     "toc": ("auto",),
+    "irc": ("auto", "scram-sha-256", "plain", "external"),
 }
 _SERVER_KEYS: dict[str, Any] = {
     "host": HostName,
@@ -89,6 +94,12 @@ _PROTOCOL_KEYS: dict[str, dict[str, Any]] = {
     "imap": {"folder": FolderName, "trash": FolderName},
     "xmpp": {"jid": JabberLogin},
     "toc": {"screen_name": ScreenName},
+    "irc": {
+        "nick": Nick,
+        "server_password": str,
+        "channels": tuple[IrcChannel, ...],
+        "certificate": ReadableFile,
+    },
 }
 
 
@@ -113,6 +124,10 @@ class Server:
     screen_name: str = ""
     folder: str = INBOX  # of IMAP: where mail is read,
     trash: str = ""  # and where it is moved to; "" removes it
+    nick: str = ""  # of IRC
+    server_password: str = field(default="", repr=False)
+    channels: tuple[str, ...] = ()  # to be in; a key follows after a space
+    certificate: Path | None = None  # with its key, for a login by `external`
 
     @property
     def account(self) -> str:
@@ -122,7 +137,7 @@ class Server:
 
     def masked(self, text: str) -> str:
         """Returns a text about this server without any form of the password."""
-        return masked(text, self.password)
+        return masked(text, self.password, self.server_password)
 
 
 @dataclass(frozen=True)
@@ -147,7 +162,9 @@ class Settings:
         if "host" not in values and "jid" not in values:
             raise self._error(f"{protocol}.host", 'missing key; write host = "mail.example.org"')
         ports = PORTS[protocol]
-        tls = values.setdefault("tls", "starttls" if "starttls" in ports else "none")
+        # The best that the protocol has; what a client need not negotiate comes second.
+        default = next(way for way in ("starttls", "implicit", "none") if way in ports)
+        tls = values.setdefault("tls", default)
         values.setdefault("host", "")
         values.setdefault("port", ports[tls])
         values["password"] = self._password(protocol, values)
@@ -265,6 +282,8 @@ class Settings:
                 convert(
                     "xmpp.jid", text, JabberLogin, f"write jid = {example_as_toml(JabberLogin)}"
                 )
+        if server.protocol == "irc":
+            self._check_irc(server)
         if server.protocol == "toc":
             remedy = f"write screen_name = {example_as_toml(ScreenName)}"
             if not server.screen_name and not server.user.strip():
@@ -284,6 +303,21 @@ class Settings:
                     "toc.password",
                     f"it has more than {TOC_PASSWORD} characters; choose another password",
                 )
+
+    def _check_irc(self, server: Server) -> None:
+        if not server.nick:
+            raise self._error("irc.nick", f"missing key; write nick = {example_as_toml(Nick)}")
+        if any(ord(character) < 32 for character in server.server_password):
+            raise self._error(
+                "irc.server_password",
+                "the password contains a control character; write it on one line",
+            )
+        if server.auth == "external" and server.certificate is None:
+            raise self._error(
+                "irc.certificate",
+                'missing key, and auth is external; write certificate = "bot.pem", '
+                "a file with the certificate and its key",
+            )
 
     @contextlib.contextmanager
     def _naming_the_file(self, secrets: Collection[str] = ()) -> Iterator[None]:
@@ -370,7 +404,7 @@ def _secrets(protocol: str, table: object) -> list[str]:
         misplaced = key in ("port", "timeout", "tls", "auth") and not (
             len(str(value)) <= PLAIN or value in choices or did_you_mean(str(value), choices)
         )
-        if key.startswith("password") or misplaced:
+        if key.startswith(("password", "server_password")) or misplaced:
             found += _shown_forms(value)
     return found
 
