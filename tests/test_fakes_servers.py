@@ -98,7 +98,7 @@ import sys
 from fakes import World
 
 def imported():
-    names = ("smtp", "pop3", "toc", "xmpp", "webhook", "confirmations", "html_text")
+    names = ("smtp", "pop3", "toc", "xmpp", "irc", "webhook", "confirmations", "html_text")
     return " ".join(name for name in names if f"fakes.{name}" in sys.modules)
 
 print(imported())

@@ -338,9 +338,20 @@ def test_a_test_without_a_check_is_recognised(tmp_path: Path, body: str, found: 
 # Modules without a test file of their own → the file that tests them. Write a test file if a module
 # gets decisions of its own.
 TESTED_WITH_OTHERS = {
+    "comms/irc/messages.py": "test_comms_irc_client.py",
     "comms/xmpp/__init__.py": "test_comms_xmpp_outbox.py",
     "fakes/imap/base.py": "test_fakes_imap_session.py",
     "fakes/inbox.py": "test_fakes_pytest_plugin.py",
+    "fakes/irc/actors.py": "test_fakes_irc_network.py",
+    "fakes/irc/capabilities.py": "test_fakes_irc_session.py",
+    "fakes/irc/channels.py": "test_fakes_irc_network.py",
+    "fakes/irc/commands/joining.py": "test_fakes_irc_session.py",
+    "fakes/irc/commands/messages.py": "test_fakes_irc_network.py",
+    "fakes/irc/commands/modes.py": "test_fakes_irc_session.py",
+    "fakes/irc/commands/queries.py": "test_fakes_irc_network.py",
+    "fakes/irc/commands/services.py": "test_fakes_irc_masks.py",
+    "fakes/irc/server.py": "test_fakes_irc_network.py",
+    "fakes/irc/users.py": "test_fakes_irc_network.py",
     "fakes/sasl/context.py": "test_fakes_sasl_simple.py",
     "fakes/toc/server.py": "test_fakes_toc.py",
     "fakes/xmpp/extensions/ping.py": "test_fakes_xmpp_extensions.py",

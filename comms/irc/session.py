@@ -246,11 +246,11 @@ class Session:
         try:
             for command in commands:
                 self.pay()
-                label = self._host.token(8)
-                self.send(f"@label={label} {command}" if labelled else command)
-                first = False
                 if labelled:
-                    waiting.add(label)
+                    waiting.add(label := self._host.token(8))
+                    command = f"@label={label} {command}"
+                self.send(command)
+                first = False
             if not labelled:
                 waiting.add(token := self._host.token(8))
                 self.send(f"PING :{token}")

@@ -521,6 +521,7 @@ class IrcSession(wire.Session):
         if fault is None:
             self._welcome()
         else:
+            self._event("fault", fault=str(fault))
             effects.apply(fault, self, self._welcome)
 
     def _welcome(self) -> None:
