@@ -51,7 +51,7 @@ def test_a_refusal_of_a_person_raises_its_numeric() -> None:
         (lambda: bob.parts("#none"), "403"),
     ]:
         with pytest.raises(LookupError, match=f"^.?{numeric} "):
-            act()
+            act()  # type: ignore[no-untyped-call]
     with pytest.raises(LookupError, match="no account 'ann'"):
         ann.logs_in()
     with pytest.raises(LookupError, match="cannot be a nick"):

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 from comms.backoff import Backoff
 from comms.callbacks import call
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, Unreachable
+from comms.errors import CommsError, Refused, Unknown, Unreachable
 from comms.host import Host
 from comms.irc.lines import CTCP, LINE, Line, check_word, pieces, readable
 from comms.irc.messages import Message
@@ -188,8 +188,7 @@ class Client:
         check_word("channel", channel)
         if key:
             check_word("key", key)
-        session = self._required()
-        session.confirm([f"JOIN {channel} {key}".rstrip()], _NOT_JOINED)
+        self._join(self._required(), channel, key)
         self._channels[channel] = key
 
     def leave(self, channel: str, why: str = "") -> None:
@@ -263,9 +262,16 @@ class Client:
         while session.inbox:
             self._handle(session, session.inbox.popleft())
 
-    def _join_again(self, session: Session, name: str, key: str) -> None:
+    def _join(self, session: Session, name: str, key: str) -> None:
         try:
             session.confirm([f"JOIN {name} {key}".rstrip()], _NOT_JOINED)
+        except Unknown as error:
+            # Whether we were inside when the connection was lost makes no difference.
+            raise Unreachable(str(error)) from None
+
+    def _join_again(self, session: Session, name: str, key: str) -> None:
+        try:
+            self._join(session, name, key)
         except Refused as error:
             self._host.log("irc-not-joined", "warning", channel=name, trouble=error)
 

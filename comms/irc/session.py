@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -235,14 +236,14 @@ class Session:
         self._credited = now
 
     def confirm(self, commands: list[str], errors: frozenset[str]) -> None:
-        """Sends commands, and waits until the server has handled them.
+        """Sends commands with one target, and waits until the server has handled them.
 
         Raises Refused if it answers one of them with one of these numerics, Unreachable if the
         first was not sent, Unknown if the connection was lost afterwards.
         """
         labelled = "labeled-response" in self.capabilities and "batch" in self.capabilities
         waiting = set()
-        first = True
+        start, first = len(self.inbox), True
         try:
             for command in commands:
                 self.pay()
@@ -254,29 +255,46 @@ class Session:
             if not labelled:
                 waiting.add(token := self._host.token(8))
                 self.send(f"PING :{token}")
-            self._await_answers(waiting, errors)
+            target = "" if labelled else commands[0].split()[1]
+            refusal = self._await_answers(waiting, errors, target, start)
         except Unreachable as error:
             if first:
                 raise
             raise Unknown(f"{error}; the last message may have arrived or not") from None
-
-    def _await_answers(self, waiting: set[str], errors: frozenset[str]) -> None:
-        refusal: Line | None = None
-        until = self._clock.monotonic() + self._server.timeout
-        for line in self.receive_for(until):
-            label = line.tags.get("label", "")
-            if line.verb in errors:
-                refusal = refusal or line
-            waiting.discard(label)
-            if line.verb == "PONG":
-                waiting.discard(line[-1])
-            if not waiting:
-                break
         if refusal is not None:
             words = " ".join(refusal.parameters[1:])
             raise Refused(self._masked(f"{self.where}: {refusal.verb} {words}"))
         if waiting:
             raise Unknown(f"{self.where} does not answer; the last message may have arrived or not")
+
+    def _await_answers(
+        self, waiting: set[str], errors: frozenset[str], target: str, start: int
+    ) -> Line | None:
+        """Waits for answers with these labels, or the answer to this PING, and removes them.
+
+        Returns the first that is an error: one with a label of ours, or one about the target. The
+        answers may have come already, after the first `start` lines of the inbox.
+        """
+        ours, batches = frozenset(waiting), dict[str, str]()  # batch → label
+        refusal: Line | None = None
+        until = self._clock.monotonic() + self._server.timeout
+        come = list(itertools.islice(self.inbox, start, None))
+        for line in itertools.chain(come, self.receive_for(until)):
+            label = line.tags.get("label", "") or batches.get(line.tags.get("batch", ""), "")
+            about = self.support.fold(line[1]) == self.support.fold(target)
+            if line.verb in errors and (about if target else label in ours):
+                refusal = refusal or line
+            if line.verb == "BATCH" and line[0].startswith("+") and label in ours:
+                batches[line[0][1:]] = label
+            elif line.verb == "BATCH" and line[0][1:] in batches:
+                waiting.discard(batches[line[0][1:]])
+            elif line.verb == "PONG":
+                waiting.discard(line[-1])
+            elif "batch" not in line.tags:
+                waiting.discard(label)
+            if not waiting:
+                break
+        return refusal
 
     # ── receiving ────────────────────────────────────────────────────────────
 

@@ -137,7 +137,7 @@ class Irc(Arrivals[Message]):
         return self._users.get(self.fold(nick), user) is user
 
     def rename(self, user: User, nick: str) -> None:
-        """Gives a free nick to a user, and tells everybody who shares a channel with it."""
+        """Assigns a free nick to a user, and tells everybody who shares a channel with it."""
         line = Line(user.source, "NICK", (), nick, tags=self.tags_of(user))
         told = self.sharers(user) if user.since else []
         self.release(user)
@@ -244,7 +244,7 @@ class Irc(Arrivals[Message]):
             self._tell_sharers(user, "ACCOUNT", (account or "*",), None, "account-notify")
 
     def set_away(self, user: User, text: str | None) -> None:
-        """Sets what a user who is away says, None for one who is there."""
+        """Sets what a user who is away says, None for a user who is there."""
         user.away = text
         for other in self.sharers(user):
             if other is not user:
@@ -431,7 +431,7 @@ class Irc(Arrivals[Message]):
     def netjoin(self) -> None:
         """Ends a split: people come back into their channels, and have their modes again.
 
-        Somebody else may have taken a nick meanwhile; then its owner does not come back.
+        Another user may have taken a nick meanwhile; then its owner does not come back.
         """
 
         def join() -> None:
@@ -449,7 +449,7 @@ class Irc(Arrivals[Message]):
         self._bridge.call(join)
 
     def restore(self, channel: Channel, user: User, letters: Iterable[str]) -> None:
-        """The server gives a member its modes again."""
+        """The server sets the modes of a member again."""
         member = channel.member(user)
         new = [letter for letter in "ov" if member and letter in letters]
         new = [letter for letter in new if member and letter not in member.modes]

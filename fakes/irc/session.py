@@ -406,7 +406,7 @@ class IrcSession(wire.Session):
         self._say_cap("LIST", text=" ".join(self.negotiation.active))
 
     def do_CAP_REQ(self, unit: Unit) -> None:
-        """Asks for capabilities, or with - before the name gives them back; all or nothing."""
+        """Asks for capabilities, or with - before the name returns them; all or nothing."""
         self.negotiation.open |= self.state == "NEW"
         text = " ".join(unit.content.parameters[1:])
         self._say_cap("ACK" if self.negotiation.request(text) else "NAK", text=text)
