@@ -278,6 +278,8 @@ class Client:
     def _lost(self) -> None:
         """Drops the session and schedules the next attempt."""
         session, self._session = self._session, None
+        # Who is who must be told again: others may have these nicks by then.
+        self.people = People(lambda name: name)
         if session is not None:
             if session.online_since and (self._clock.monotonic() - session.online_since > STEADY):
                 self._backoff.succeeded()

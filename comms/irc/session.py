@@ -39,6 +39,7 @@ WANTED = (
     "account-notify account-tag batch cap-notify chghost echo-message extended-join "
     "labeled-response message-tags multi-prefix sasl server-time"
 ).split()
+_REFUSALS = r"denied|password|banned|\b[dgkz]-?lined"
 _IN_USE = ("433", "437")
 _LOGIN_FAILED = ("902", "904", "905", "906", "907")
 
@@ -334,10 +335,13 @@ class Session:
         return None
 
     def _on_error(self, line: Line) -> None:
-        """The server ends the connection. Raises Unreachable."""
+        """The server ends the connection. Raises Unreachable, or Refused if it does not want us."""
         text = line[-1]
         self.is_throttled = bool(re.search("throttl|too fast|too many", text, re.I))
-        raise Unreachable(self._masked(f"{self.where}: {text}"))
+        # ngircd and InspIRCd say in no other way that the password is wrong, or that we are banned.
+        is_refusal = not self._registered and re.search(_REFUSALS, text, re.I)
+        error = Refused if is_refusal and not self.is_throttled else Unreachable
+        raise error(self._masked(f"{self.where}: {text}"))
 
     def _is_over(self, until: float | None) -> bool:
         return self._clock.stopping() if until is None else self._clock.monotonic() >= until

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fakes.descriptor import Port, Server
+from fakes.irc import actors
 from fakes.irc.masks import SECRETS
 from fakes.irc.network import Irc
 from fakes.irc.policy import Policy
@@ -28,6 +29,12 @@ def split(text: str, form: str) -> list[str]:
     return words
 
 
+def _acts(network: Irc, text: str, form: str, act: Callable[..., object]) -> None:
+    """A cue whose first word is the nick of who acts."""
+    nick, *words = split(text, form)
+    act(network.person(nick), *words)
+
+
 def _says(network: Irc, text: str) -> None:
     """`cue: irc-says ann #ops hello`."""
     nick, target, words = split(text, "NICK TARGET TEXT")
@@ -41,17 +48,17 @@ def _kicks(network: Irc, text: str) -> None:
 
 def _sets(network: Irc, text: str) -> None:
     """`cue: irc-sets ann #ops +o bot`."""
-    nick, *words = text.split()
-    network.person(nick).sets(*words)
+    nick, target, modes = split(text, "NICK TARGET MODES")
+    network.person(nick).sets(target, *modes.split())
 
 
 CUES: dict[str, Callable[[Irc, str], object]] = {
-    "irc-joins": lambda irc, text: irc.person(text.split()[0]).joins(*split(text, "NICK #C")[1:]),
-    "irc-parts": lambda irc, text: irc.person(text.split()[0]).parts(*split(text, "NICK #C")[1:]),
+    "irc-joins": lambda irc, text: _acts(irc, text, "NICK CHANNEL", actors.Person.joins),
+    "irc-parts": lambda irc, text: _acts(irc, text, "NICK CHANNEL", actors.Person.parts),
     "irc-says": _says,
     "irc-sets": _sets,
-    "irc-becomes": lambda irc, text: irc.person(text.split()[0]).becomes(text.split()[1]),
-    "irc-away": lambda irc, text: irc.person(text.split()[0]).goes_away(),
+    "irc-becomes": lambda irc, text: _acts(irc, text, "NICK NICK", actors.Person.becomes),
+    "irc-away": lambda irc, text: irc.person(text).goes_away(),
     "irc-logs-in": lambda irc, text: irc.person(text).logs_in(),
     "irc-quits": lambda irc, text: irc.person(text).quits(),
     "irc-kicks": _kicks,
@@ -66,7 +73,7 @@ CUES: dict[str, Callable[[Irc, str], object]] = {
 WORDS: dict[str, Callable[[Irc, str], str]] = {
     "irc-users": lambda irc, _: ", ".join(irc.users),
     "irc-members": lambda irc, text: " ".join(
-        [text.split()[0], *irc.channel(text.split()[0]).members]
+        [text.partition(" ")[0], *irc.channel(text.partition(" ")[0]).members]
     ),
     "irc-messages": lambda irc, _: str(len(irc.messages)),
 }
