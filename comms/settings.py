@@ -398,7 +398,8 @@ def _secrets(protocol: str, table: object) -> list[str]:
     """
     if not isinstance(table, Mapping):
         return _shown_forms(table) if len(str(table)) > PLAIN else []
-    choices = (*PORTS.get(protocol, ()), *AUTH.get(protocol, ()))
+    # A word of another protocol is a mistake, but no password.
+    choices = {word for words in (*PORTS.values(), *AUTH.values()) for word in words}
     found = []
     for key, value in table.items():
         misplaced = key in ("port", "timeout", "tls", "auth") and not (

@@ -215,6 +215,27 @@ def test_aim_accounts_can_sign_on_and_no_password_is_shown() -> None:
     assert roasted("hun:ter2") not in wire
 
 
+@pytest.mark.slow
+def test_irc_has_options_of_its_own_and_no_password_is_shown() -> None:
+    options = ["--irc-name", "hub.test", "--irc-password", "sesame", "--irc-oper", "root:toor"]
+    accounts = ["--user", "carol:hunter2", "--domain", "shop.test"]
+    with serving("--irc", "0", *options, *accounts) as (ready, process):
+        assert set(ready) == {"ready", "irc", "ca"}
+        with socket.create_connection((ready["irc"][0], ready["irc"][1])) as client:
+            client.sendall(
+                b"PASS sesame\r\nNICK bot\r\nUSER bot 0 * :A bot\r\nOPER root toor\r\n"
+                b"NS IDENTIFY carol hunter2\r\nQUIT\r\n"
+            )
+            with client.makefile("rb") as answers:
+                text = answers.read().decode()
+        process.send_signal(signal.SIGTERM)
+        _, wire = process.communicate(timeout=30)
+    assert ":hub.test 381 bot" in text and ":hub.test 900 bot" in text
+    for shown in ("{irc-password server}", "{irc-oper root}", "{irc-account carol}"):
+        assert shown in wire
+    assert not any(secret in wire for secret in ("sesame", "toor", "hunter2"))
+
+
 # ── mistakes ─────────────────────────────────────────────────────────────────
 
 
@@ -246,6 +267,8 @@ def test_a_port_that_is_in_use_is_named() -> None:
             "error: world: person: A@b.test is in this world twice",
         ),
         (["--toc", "0", "--aim", "carol"], "", "SCREEN NAME:PASSWORD"),
+        (["--irc", "0", "--irc-oper", "root"], "", "is not an operator; write NAME:PASSWORD"),
+        (["--irc", "0", "--user", "carol"], "", "NAME@DOMAIN:PASSWORD, or NAME:PASSWORD"),
         (["--toc", "0", "--aim", "a:b", "--aim", "A:c"], "", "A is in this world twice"),
         (
             ["--toc", "0", "--smtp", "0", "--fault", "connect reset"],
