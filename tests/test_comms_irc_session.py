@@ -87,7 +87,7 @@ def test_a_ping_is_answered_in_the_registration(clock: JumpingClock) -> None:
 def test_another_nick_is_taken_if_ours_is_in_use(clock: JumpingClock) -> None:
     def script(peer: Peer) -> None:
         peer.expect(b"USER ")
-        for nick, numeric in (("bot", "433"), ("bot_", "437"), ("bot__", "433")):
+        for nick, numeric in (("bot", "433"), ("bot_", "437"), ("bot__", "432")):
             send(peer, f":s {numeric} * {nick} :in use")
             peer.expect(b"NICK ")
         peer.expect(b"\r\n")

@@ -226,3 +226,13 @@ def test_inside_tls_and_in_real_time() -> None:
             assert world.irc.user("bot").secure
         clock.close()
         assert heard[0].text == "psst" and host
+
+
+def test_a_wait_without_a_limit_ends_with_the_play(world: World) -> None:
+    ann = world.irc.person("ann")
+    ann.joins("#ops")
+    world.clock.at(300, lambda: ann.says("#ops", "there?"))
+    with online(world, "#ops") as bot:
+        bot.on_message(lambda message: message.reply("yes"))
+        bot.wait()
+    assert [one.text for one in ann.hears] == ["yes"]

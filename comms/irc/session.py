@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import itertools
 import re
 from collections import deque
@@ -119,6 +120,9 @@ class Session:
             "465": "we are banned",
         }
         while (line := self._receive(until)) is not None:
+            if line.verb == "432" and self.nick != self._server.nick:
+                # It is our nick with a _, which has become too long.
+                line = dataclasses.replace(line, verb="433")
             if line.verb in refused:
                 raise Refused(self._masked(f"{self.where}: {refused[line.verb]}: {line[-1]}"))
             if line.verb == "005":
@@ -387,7 +391,8 @@ class Session:
             if self._clock.wait(self._link, wait_until, or_stop=until is None):
                 return True
             now = self._clock.monotonic()
-            if until is None and self._clock.stopping():
+            # In a rehearsal, a wait also returns early when the play is over.
+            if until is None and (now < due - MOMENT or self._clock.stopping()):
                 return False
             if now >= due - MOMENT:
                 if self._asked is not None:

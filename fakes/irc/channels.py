@@ -68,6 +68,11 @@ class Channel:
         """The users, in order of arrival."""
         return list(self._members)
 
+    @property
+    def invitations(self) -> list[str]:
+        """The nicks of those who are invited and have not joined yet."""
+        return [user.nick for user in self.invited]
+
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._members.values()))
 

@@ -420,7 +420,7 @@ class IrcSession(wire.Session):
         """Tells the client that the server offers a capability from now on, or no longer."""
         if not there:
             self.negotiation.active.pop(capability, None)
-        if "cap-notify" in self.negotiation or not there:
+        if "cap-notify" in self.negotiation:
             written = self.negotiation.written(capability) if there else capability
             self._say_cap("NEW" if there else "DEL", text=written)
 
