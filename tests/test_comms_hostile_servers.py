@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 from comms import imap, pop3, smtp
 from comms.clock import RealClock
 from comms.errors import CommsError, OddReply, Unreachable
+from comms.irc import session as irc
 from comms.link import ANSWER, Link
 from comms.mailbox import Entry
 from comms.settings import Server
@@ -82,10 +84,26 @@ def in_imap(port: int, clock: RealClock, timeout: float) -> object:
     return imap.Mailbox(server("imap", port, timeout), clock)
 
 
+def in_irc(port: int, clock: RealClock, timeout: float) -> object:
+    session = irc.Session(
+        dataclasses.replace(server("irc", port, timeout), nick="bot"), clock, HOST
+    )
+    try:
+        session.register()
+    finally:
+        session.close()
+    return session
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "first", "again"),
     [
+        (in_irc, b"", b"x"),
+        (in_irc, b"", b"\r\n"),
+        (in_irc, b"", b":s NOTICE * :x\r\n"),
+        (in_irc, b":s 001 bot :Hi\r\n", b":s 372 bot :x\r\n"),
+        (in_irc, b":s CAP * LS * :", b"x "),
         (in_smtp, b"", b"220-more\r\n"),
         (in_smtp, b"", b"220-" + b"x" * 60_000 + b"\r\n"),
         (in_smtp, b"220 hello\r\n", b"250-X\r\n"),
@@ -120,6 +138,8 @@ def test_a_flood_ends_after_the_limit_of_an_answer(
 @pytest.mark.parametrize(
     ("client", "first", "again"),
     [
+        (in_irc, b"", b":"),
+        (in_irc, b"", b":s NOTICE * :x\r\n"),
         (in_smtp, b"", b"220-more\r\n"),
         (in_smtp, b"", b"2"),
         (in_smtp, b"220 hello\r\n", b"250-X\r\n"),

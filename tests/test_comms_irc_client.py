@@ -305,3 +305,19 @@ def test_a_target_that_cannot_be_one_is_refused_before_anything_is_sent(
             with pytest.raises(ValueError, match="channel: "):
                 client.join(target)
     assert b"PRIVMSG" not in peer.received[0] and b"JOIN" not in peer.received[0]
+
+
+def test_a_server_that_sends_without_end_is_left_when_the_time_is_over(
+    clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flood(peer: Peer) -> None:
+        with pytest.raises(OSError, match=r".*"):
+            while True:
+                peer.send(b":ann!a@b PRIVMSG bot :x\r\n" * 100)
+
+    monkeypatch.setattr("comms.irc.client.STOPPING", 0.05)
+    heard: list[Message] = []
+    with online(clock, without_capabilities(flood)) as (client, _):
+        client.on_message(heard.append)
+        client.wait(0.05)
+    assert heard

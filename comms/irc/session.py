@@ -128,7 +128,8 @@ class Session:
             if line.verb == "005":
                 self.support.learn(line.parameters[1:-1])
             yield line
-        raise Unreachable(f"{self.where} does not complete the registration")
+        seconds = f"{self._server.timeout:g} s"
+        raise Unreachable(f"{self.where} is too slow: no registration within {seconds}")
 
     def _negotiate(self, until: float, nicks: Iterator[str]) -> None:
         """Asks for capabilities, logs in, and reads up to the welcome."""
