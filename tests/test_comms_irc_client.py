@@ -307,6 +307,7 @@ def test_a_target_that_cannot_be_one_is_refused_before_anything_is_sent(
     assert b"PRIVMSG" not in peer.received[0] and b"JOIN" not in peer.received[0]
 
 
+@pytest.mark.slow
 def test_a_server_that_sends_without_end_is_left_when_the_time_is_over(
     clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

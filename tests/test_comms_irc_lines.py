@@ -36,6 +36,7 @@ def test_what_a_line_offers() -> None:
     assert parse(b":irc.example.test NOTICE x").nick == ""
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_read(raw: bytes) -> None:
     line = parse(raw.replace(b"\n", b""))

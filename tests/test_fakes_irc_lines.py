@@ -42,6 +42,7 @@ def test_any_bytes_can_be_read(raw: bytes) -> None:
     assert encode(decode(raw)) == raw
 
 
+@pytest.mark.slow
 @given(WORD, st.lists(WORD, max_size=5), st.text("a: é\udcff", max_size=9), VALUE)
 def test_what_the_server_writes_is_read_as_it_was(
     verb: str, words: list[str], text: str, value: str

@@ -192,6 +192,7 @@ def test_a_client_on_a_socket_meets_a_person() -> None:
         assert world.settings["irc"]["nick"] == "alice"
 
 
+@pytest.mark.slow
 def test_the_port_inside_tls_is_secure() -> None:
     import ssl
 

@@ -94,6 +94,7 @@ def test_the_answer_is_the_same_for_input_in_pieces_of_equal_size(size: int) -> 
     assert answers(pieces) == answers([DIALOGUE])
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 900), max_size=6))
 def test_the_answer_is_the_same_for_input_in_pieces_of_any_sizes(ends: list[int]) -> None:
     cuts = [0, *sorted({min(end, len(DIALOGUE)) for end in ends}), len(DIALOGUE)]

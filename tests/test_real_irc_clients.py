@@ -12,8 +12,7 @@ import pytest
 
 from fakes import World
 from fakes.irc import Person
-from tests.real import end, in_the_foreground, need, wait_until
-from tests.test_real_xmpp_clients import Screen
+from tests.real import Screen, end, in_the_foreground, need, wait_until
 
 pytestmark = pytest.mark.real
 
