@@ -173,7 +173,7 @@ class Population:
 
     def arrivals(self) -> list[Arrivals[Any]]:
         """Returns the records of what has arrived, without parts that nobody has used."""
-        used = [name for name in ("aim", "jabber", "webhook") if name in self.__dict__]
+        used = [name for name in ("aim", "irc", "jabber", "webhook") if name in self.__dict__]
         return [self.mail, *(getattr(self, name) for name in used)]
 
     def stored(self) -> Stored:
