@@ -16,6 +16,9 @@ WORD = 75  # characters of the longest encoded word, delimiters included (RFC 20
 # The longest charset label is shorter, and a language tag follows it (RFC 2231 §5).
 _BEGIN = re.compile(r"=\?([^?\s*=]{1,60})(?:\*[^?\s]{0,60})?\?([bBqQ])\?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Control characters, surrogates, separators of lines and paragraphs, and the bidirectional controls
+# that make people see text in another order than programs.
+_UNSAFE = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
 
 
 def raw_text(text: str, charset: str = "") -> str:
@@ -131,14 +134,4 @@ def one_line(text: str) -> str:
 
     The result is safe in a header, in a log and on a terminal.
     """
-    return "".join(c if _is_safe(c) else " " for c in text).strip()
-
-
-def _is_safe(character: str) -> bool:
-    code = ord(character)
-    if code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000:
-        return False
-    if code in (0x2028, 0x2029):  # line and paragraph separator
-        return False
-    # Bidirectional controls make people see text in another order than programs.
-    return not (0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069)
+    return _UNSAFE.sub(" ", text).strip()

@@ -82,6 +82,7 @@ class Delivery(Generic[Row]):
         """
         self._kind, self._compose, self._server = kind, compose, server
         self._noun = str(kind.__tablename__)  # type: ignore[attr-defined]
+        self._count = select(func.count()).where(kind.status == "waiting")
         self._clock, self._host, self._worker = clock, host, worker
         self._limits, self._longest, self._give_up = limits or Limits(), session, give_up
         self._unknown = "waiting" if repeat else "unknown"
@@ -95,8 +96,10 @@ class Delivery(Generic[Row]):
 
         Raises the error of a server that has been away for too long.
         """
+        if not (waiting := self._waiting()):
+            return False  # most rounds of a program that waits for something to send
         try:
-            with Progress(self._waiting(), self._noun, self._clock, self._host) as self._progress:
+            with Progress(waiting, self._noun, self._clock, self._host) as self._progress:
                 while not self._clock.stopping():
                     now = self._clock.time()
                     if self._session is not None and (row := self._claimed(now)) is not None:
@@ -118,9 +121,8 @@ class Delivery(Generic[Row]):
         return self._waiting() > 0
 
     def _waiting(self) -> int:
-        waiting = select(func.count()).where(self._kind.status == "waiting")
         with self._worker.session() as db:
-            return db.scalar(waiting) or 0
+            return db.scalar(self._count) or 0
 
     def _claimed(self, now: float) -> Row | None:
         """Marks the next mail and stores the last one, in one transaction."""
