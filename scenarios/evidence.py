@@ -9,44 +9,52 @@ from typing import Any
 from scenarios.errors import PageError
 from scenarios.play import Act, Claim
 
-
-def located(claim: Claim, recording: Sequence[Any], act: Act) -> Claim:
-    """Returns the claim with the positions of its evidence.
-
-    Raises PageError if a part of it is not in the recording.
-    """
-    items: set[int] = set()
-    places = _places(recording) if claim.shows else {}
-    for evidence in claim.shows:
-        found = list(_find(evidence, recording, places))
-        if not found:
-            raise PageError(
-                act.file,
-                f"act {act.name}: {claim.text}: not in the recording: {evidence!r}; "
-                "write shows=[a mail, message, record or event of this act]",
-            )
-        items.update(found)
-    return replace(claim, items=tuple(sorted(items)), until=len(recording))
-
-
 Places = dict[tuple[str, object], list[int]]
 
 
-def _places(recording: Sequence[Any]) -> Places:
-    """Returns where each record and event is: itself, of a protocol, of a mail, or by its text.
+class Evidence:
+    """Finds the evidence for the claims of one act in its recording, which only grows."""
 
-    An act may have hundreds of mails: looking through the recording for each would take too long.
-    """
-    places: Places = {}
-    for position, item in enumerate(recording):
-        keys: list[tuple[str, object]] = [("itself", id(item))]
-        if hasattr(item, "direction"):
-            keys += [("protocol", item.protocol), ("mail", item.fields.get("queue_id"))]
-        else:
-            keys.append(("text", item.text))
-        for key in keys:
-            places.setdefault(key, []).append(position)
-    return places
+    def __init__(self, act: Act) -> None:
+        self._act = act
+        self._places: Places = {}
+        self._looked_at = 0  # records and events
+
+    def located(self, claim: Claim, recording: Sequence[Any]) -> Claim:
+        """Returns the claim with the positions of its evidence.
+
+        Raises PageError if a part of it is not in the recording.
+        """
+        items: set[int] = set()
+        if claim.shows:
+            self._look_at_more(recording)
+        for evidence in claim.shows:
+            found = list(_find(evidence, recording, self._places))
+            if not found:
+                raise PageError(
+                    self._act.file,
+                    f"act {self._act.name}: {claim.text}: not in the recording: {evidence!r}; "
+                    "write shows=[a mail, message, record or event of this act]",
+                )
+            items.update(found)
+        return replace(claim, items=tuple(sorted(items)), until=len(recording))
+
+    def _look_at_more(self, recording: Sequence[Any]) -> None:
+        """Notes where each record and event is: itself, of a protocol, of a mail, or by its text.
+
+        An act may have hundreds of mails and thousands of records: to look through the recording
+        for each mail, or again for each claim, would take too long.
+        """
+        for position in range(self._looked_at, len(recording)):
+            item = recording[position]
+            keys: list[tuple[str, object]] = [("itself", id(item))]
+            if hasattr(item, "direction"):
+                keys += [("protocol", item.protocol), ("mail", item.fields.get("queue_id"))]
+            else:
+                keys.append(("text", item.text))
+            for key in keys:
+                self._places.setdefault(key, []).append(position)
+        self._looked_at = len(recording)
 
 
 def _find(evidence: Any, recording: Sequence[Any], places: Places) -> Iterable[int]:

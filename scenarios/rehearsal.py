@@ -26,7 +26,7 @@ from fakes.wire import Record
 from fakes.world import World, WorldError
 from scenarios.catalogue import Page
 from scenarios.errors import FAILED, OWN_FAULT, PageError, UsageError
-from scenarios.evidence import located
+from scenarios.evidence import Evidence
 from scenarios.mistakes import Made, made
 from scenarios.play import Act, Claim, Program, merged
 
@@ -197,10 +197,11 @@ def _claims(act: Act, world: World, program: Program) -> list[Claim]:
     Raises PageError if there are none, or if one is shown by what has not happened.
     """
     played: object = act.play(world, program)
-    claims = []
+    claims, evidence = [], Evidence(act)
     for claim in played if isinstance(played, Iterator) else []:
         # The recording goes on after the claim, so the positions are looked up now.
-        claims.append(located(claim, world.recording, act) if isinstance(claim, Claim) else claim)
+        is_claim = isinstance(claim, Claim)
+        claims.append(evidence.located(claim, world.recording) if is_claim else claim)
     if not claims or not all(isinstance(claim, Claim) for claim in claims):
         problem = "yields something else than claims" if claims else "makes no claims"
         raise PageError(

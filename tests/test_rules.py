@@ -113,7 +113,7 @@ def source(path: Path) -> Source:
                 found.writes.append((node.lineno, "".join(newlines)))
         elif isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in typing_only:
             found.imports += ((name, id(node) in top_level) for name in _imported(node))
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        elif isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
             typing_only.update(map(id, ast.walk(node)))
         waiting += ((child, within) for child in ast.iter_child_nodes(node))
     return found

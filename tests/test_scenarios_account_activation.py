@@ -110,14 +110,6 @@ def killed(at: int, folder: Path, then: int) -> int | None:
 
 
 @pytest.mark.slow
-def test_killed_at_the_first_middle_or_last_step_nobody_is_missing(tmp_path: Path) -> None:
-    steps = killed(0, tmp_path / "whole", 0)
-    assert steps is not None and steps > 20
-    for number, at in enumerate((1, steps // 2, steps)):
-        assert killed(at, tmp_path / str(at), 1 + 4 * number) is None, "it was killed"
-
-
-@pytest.mark.slow
 def test_killed_at_any_step_nobody_is_missing_or_mailed_twice(tmp_path: Path) -> None:
     at = 1
     while killed(at, tmp_path / str(at), at) is None:

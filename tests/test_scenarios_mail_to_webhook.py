@@ -222,14 +222,6 @@ def killed(at: int, folder: Path) -> int | None:
 
 
 @pytest.mark.slow
-def test_killed_at_the_first_middle_or_last_step_nothing_is_lost(tmp_path: Path) -> None:
-    steps = killed(0, tmp_path / "whole")
-    assert steps is not None and steps > 30
-    for at in (1, steps // 2, steps):
-        assert killed(at, tmp_path / str(at)) is None, "it was killed"
-
-
-@pytest.mark.slow
 def test_killed_at_any_step_nothing_is_lost(tmp_path: Path) -> None:
     at = 1
     while killed(at, tmp_path / str(at)) is None:

@@ -348,7 +348,7 @@ def test_the_extra_that_installs_a_package_is_found_in_the_metadata(
 @pytest.mark.parametrize(
     ("name", "packages", "extras"),
     [
-        ("tickets", "sqlalchemy", "tickets"),
+        pytest.param("tickets", "sqlalchemy", "tickets", marks=pytest.mark.slow),
         # fpdf is what fpdf2 is imported as; the package of that name is an older one.
         ("order-receipt", "sqlalchemy, jinja2, fpdf", "tickets,templates,receipts"),
     ],

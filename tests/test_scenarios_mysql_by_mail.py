@@ -295,16 +295,6 @@ def killed(
 
 
 @pytest.mark.slow
-def test_killed_at_the_first_middle_or_last_step_the_command_starts_at_most_once(
-    tmp_path: Path,
-) -> None:
-    steps, _ = killed(0, tmp_path / "whole")
-    assert steps is not None
-    for at in (1, steps // 2, steps):
-        assert killed(at, tmp_path / str(at))[0] is None, "it was killed"
-
-
-@pytest.mark.slow
 def test_killed_at_any_step_the_command_starts_at_most_once_and_is_reported(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     for at in itertools.count(1):
@@ -360,6 +350,7 @@ def test_a_commit_that_fails_loses_nothing(at: int, monkeypatch: pytest.MonkeyPa
     assert len(receipts) == 1 or state["outbox"] == ["unknown"]
 
 
+@pytest.mark.slow  # the process that forks the programs has to start
 def test_two_instances_at_once_run_each_command_once(tmp_path: Path) -> None:
     with World({**WORLD, "tls": "off"}) as world:
         for number in range(5):

@@ -47,6 +47,14 @@ def _example(path: Path, name: str) -> Mapping[str, Any]:
 SETTINGS = [(page, key) for page in PAGES for key in example(page)]
 NAMES = [f"{page.name}.{key}" for page, key in SETTINGS]
 
+
+def settings_of_type(*types: type) -> pytest.MarkDecorator:
+    """Runs a test for each setting whose example is of one of these types."""
+    found = [(page, key) for page, key in SETTINGS if type(example(page)[key]) in types]
+    names = [f"{page.name}.{key}" for page, key in found]
+    return pytest.mark.parametrize(("page", "key"), found, ids=names)
+
+
 # Settings that name files which must exist.
 EXISTING: dict[str, dict[str, Any]] = {
     "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
@@ -158,20 +166,17 @@ def test_a_value_of_another_type_is_one_line_that_names_the_key(
         assert_names(error, page, key)
 
 
-@pytest.mark.parametrize(("page", "key"), SETTINGS, ids=NAMES)
+@settings_of_type(int, float)
 def test_a_wrong_number_is_one_line_that_names_the_key(
     page: Page, key: str, tmp_path: Path, closed_port: int
 ) -> None:
-    value = example(page)[key]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
     for wrong in WRONG_NUMBERS:
         error = outcome(page, tables(page, closed_port, **{key: wrong}), tmp_path)
         assert_names(error, page, key)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "key"), SETTINGS, ids=NAMES)
+@settings_of_type(str, list, dict)
 def test_no_text_in_any_setting_ends_in_a_traceback(
     page: Page, key: str, tmp_path: Path, closed_port: int
 ) -> None:
@@ -181,10 +186,8 @@ def test_no_text_in_any_setting_ends_in_a_traceback(
             changed: Any = wrong
         elif isinstance(value, list):
             changed = [wrong]
-        elif isinstance(value, dict):
-            changed = {wrong: next(iter(value.values()), "x")}
         else:
-            return
+            changed = {wrong: next(iter(value.values()), "x")}
         error = outcome(page, tables(page, closed_port, **{key: changed}), tmp_path)
         # A folder may exist, and lack a file: then the error names the file.
         if error and not error.startswith(str(tmp_path)):
@@ -215,13 +218,10 @@ def test_an_address_without_an_at_sign_is_named(
         assert "alice" in error and "@" in error.partition("; ")[2]
 
 
-@pytest.mark.parametrize(("page", "key"), SETTINGS, ids=NAMES)
+@settings_of_type(str)
 def test_an_empty_value_is_refused_where_it_means_nothing(
     page: Page, key: str, tmp_path: Path, closed_port: int
 ) -> None:
-    value = example(page)[key]
-    if not isinstance(value, str):
-        return
     error = outcome(page, tables(page, closed_port, **{key: ""}), tmp_path)
     # Of a mail, everything may be empty but the sender; and nobody listens by default.
     if (page.name, key) in {

@@ -539,14 +539,6 @@ def killed(
 
 
 @pytest.mark.slow
-def test_killed_at_the_first_middle_or_last_step_a_mail_is_one_ticket(tmp_path: Path) -> None:
-    steps, _ = killed(0, tmp_path / "whole")
-    assert steps is not None
-    for at in (1, steps // 2, steps):
-        assert killed(at, tmp_path / str(at))[0] is None, "it was killed"
-
-
-@pytest.mark.slow
 def test_killed_at_any_step_a_mail_is_one_ticket_with_at_most_one_answer(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     for at in itertools.count(1):
