@@ -14,8 +14,10 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -108,6 +110,36 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+# ── reports ──────────────────────────────────────────────────────────────────
+
+
+def _report_less(config: pytest.Config) -> None:
+    """Lets a process of pytest-xdist report of a test only what anybody is shown.
+
+    It would send that a test begins, how its set-up, its call and its teardown went, and that it
+    ends. To write and to read what nobody is shown took longer than most tests: 0.7 ms of 2.5.
+    """
+    for plugin in config.pluginmanager.get_plugins():
+        if send := getattr(plugin, "sendevent", None):
+            plugin.sendevent = partial(_send_what_is_shown, send)
+
+
+def _send_what_is_shown(send: Callable[..., None], name: str, **content: Any) -> None:
+    """Sends an event of pytest-xdist, unless it says only that all is well before or after a test.
+
+    Every call is reported, and so is whatever failed, was skipped, or has printed something.
+    """
+    report = content.get("data") if name == "testreport" else None
+    if name in ("logstart", "logfinish") or (
+        report
+        and report["when"] != "call"
+        and report["outcome"] == "passed"
+        and not report["sections"]
+    ):
+        return
+    send(name, **content)
+
+
 # ── the working tree ─────────────────────────────────────────────────────────
 
 ROOT = Path(__file__).parent.parent
@@ -136,7 +168,9 @@ def _is_worker(config: pytest.Config) -> bool:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Notes what differs from the last commit before the first test runs."""
-    if not _is_worker(session.config):
+    if _is_worker(session.config):
+        _report_less(session.config)
+    else:
         session.config.stash[TREE_BEFORE] = _tree()
 
 

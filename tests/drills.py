@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,11 @@ EFFECTS = {
 Case = TypeVar("Case")
 
 
+def three_of(found: Sequence[Case]) -> list[Case]:
+    """Returns the first, the middle and the last one; fewer if there are no three."""
+    return [found[at] for at in sorted({0, len(found) // 2, len(found) - 1})]
+
+
 def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -> list[Any]:
     """Marks as slow the cases of all steps but the first, the middle and the last one.
 
@@ -45,7 +50,7 @@ def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -
     """
     found = list(cases)
     steps = list(dict.fromkeys(map(step, found)))
-    quick = {steps[0], steps[len(steps) // 2], steps[-1]}
+    quick = set(three_of(steps))
     rows = [case if isinstance(case, tuple) else (case,) for case in found]  # as parametrize does
     marks = [() if step(case) in quick else (pytest.mark.slow,) for case in found]
     return [pytest.param(*row, marks=mark) for row, mark in zip(rows, marks, strict=True)]

@@ -13,6 +13,36 @@ def test_that_hangs():
     threading.Event().wait()
 """
 
+REPORTED = """
+import pytest
+
+@pytest.fixture
+def before():
+    raise ValueError
+
+@pytest.fixture
+def after():
+    print("printed before")
+    yield
+    raise ValueError
+
+def test_passes():
+    pass
+
+def test_fails():
+    assert False
+
+def test_wrong_before(before):
+    pass
+
+def test_wrong_after(after):
+    pass
+
+@pytest.mark.skip(reason="to see it")
+def test_skipped():
+    pass
+"""
+
 
 @pytest.mark.slow
 def test_a_test_that_hangs_ends_the_process_and_shows_where(
@@ -28,3 +58,15 @@ def test_a_test_that_hangs_ends_the_process_and_shows_where(
     done = pytester.runpytest_subprocess("-p", "no:fakes", "-p", "no:xdist")
     assert done.ret != 0
     done.stderr.fnmatch_lines(["Timeout (0:00:00.100000)!", "*in test_that_hangs"])
+
+
+@pytest.mark.slow
+def test_whatever_goes_wrong_before_or_after_a_test_in_a_worker_is_reported(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makeconftest("from tests.conftest import pytest_sessionstart\n")
+    pytester.makepyfile(REPORTED)
+    done = pytester.runpytest_subprocess("-p", "no:fakes", "-n", "1", "-rA")
+    done.assert_outcomes(passed=2, failed=1, errors=2, skipped=1)
+    done.stdout.fnmatch_lines(["*printed before*"])

@@ -45,6 +45,7 @@ FAULTS = [
     for case in drills.first_middle_last(((page, fault) for fault in page.doc.faults), str)
 ]
 FAULT_NAMES = [f"{page.name}: {fault}" for page in PAGES for fault, _ in page.doc.faults]
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 _rehearsed: dict[str, rehearsal.Performance] = {}
 _printed: dict[tuple[str, int], rehearsal.Played] = {}
 
@@ -146,34 +147,46 @@ def test_each_mistake_that_breaks_a_claim_is_marked_in_the_listing(page: Page) -
                             assert f"mistake {mistake}" in text[int(line) - 1]
 
 
+def acts_for(page: Page, fault: str) -> list[Act]:
+    """Returns the acts of a page that are played under a fault.
+
+    CI plays all. Elsewhere, it is the first, the middle and the last one of those that have a
+    server for the fault: all acts under all faults take as long as all other slow tests together.
+    """
+    needed = rehearsal.protocols_of(fault)
+    fitting = [act for act in page.acts() if needed <= set(act.world.get("servers", needed))]
+    return fitting if THOROUGH else drills.three_of(fitting)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "fault"), FAULTS, ids=FAULT_NAMES)
 def test_every_listed_fault_has_the_listed_outcome(page: Page, fault: tuple[str, str]) -> None:
-    played = rehearsal.play(page, page.acts(), [fault[0]])
+    text, outcome = fault
+    played = rehearsal.play(page, acts_for(page, text), [text])
+    if played.unmet or outcome != "all hold":  # it takes the act that meets it, or breaks
+        played = rehearsal.play(page, page.acts(), [text])
     assert (played.broken, played.unmet) == (played.expected, [])
-    assert (fault[1] == "all hold") == (not played.broken)
+    assert (outcome == "all hold") == (not played.broken)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "act"), ACTS, ids=[act.name for _, act in ACTS])
-def test_a_rehearsal_is_the_same_twice_in_one_process(page: Page, act: Act) -> None:
-    first, second = first_rehearsal(page, act), rehearsal.rehearse(page, act)
-    assert first.transcript == second.transcript
-    assert first.mails == second.mails
-    assert [str(item) for item in first.recording] == [str(item) for item in second.recording]
-
-
-@pytest.mark.slow
-def test_a_rehearsal_is_the_same_in_two_processes_with_other_hash_seeds(tmp_path: Path) -> None:
+def test_a_rehearsal_is_the_same_in_another_process_order_and_hash_seed(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     # This process has a seed that the environment names, or a random one.
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     command = [sys.executable, "-m", "scenarios", "run", "all", "--quiet", "--out", str(there)]
     environment = {**os.environ, "PYTHONHASHSEED": seed}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    # Played in reverse order, and the first act of each page once more at the end: if a rehearsal
+    # left something in the process for the next one, of another act or its own, it would show.
+    rehearsed = {
+        act.name: rehearsal.rehearse(page, act)
+        for page in reversed(PAGES)
+        for act in reversed([*page.acts(), page.acts()[0]])
+    }
     results = []
     for page in PAGES:
-        played = rehearsal.judge(page, [first_rehearsal(page, act) for act in page.acts()], [])
+        played = rehearsal.judge(page, [rehearsed[act.name] for act in page.acts()], [])
         results.append((here / page.name, played))
         output.keep(played, here / page.name, as_printed(page) if page.book else None)
         output.keep_index(results[-1:], here / page.name)
