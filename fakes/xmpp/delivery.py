@@ -15,6 +15,7 @@ Resources with a negative priority get nothing that is sent to the bare address.
 from __future__ import annotations
 
 from fakes.xmpp.addresses import Jid
+from fakes.xmpp.extension import Extensions
 from fakes.xmpp.offline import Offline
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.sessions import Account, Resource
@@ -49,9 +50,10 @@ TABLE: dict[tuple[str, str, str, str], str] = {
 class Delivery:
     """Delivers messages to the accounts of one service."""
 
-    def __init__(self, environment: Environment, offline: Offline) -> None:
+    def __init__(self, environment: Environment, offline: Offline, extensions: Extensions) -> None:
         self._environment = environment
         self._offline = offline
+        self._extensions = extensions
 
     def receive(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
         """Handles a message for an address of this server. Raises StanzaError."""
@@ -61,9 +63,10 @@ class Delivery:
             case = ("absent", "-", "full" if to.resource else "bare", type)
             self._act(self._choose(case), account, [], stanza)
             return
+        stanza = self._extensions.stamp_message(account, stanza)
         target = account.resources.get(to.resource) if to.resource else None
         if target is not None:
-            target.deliver(stanza)  # all cells in the rows `match` are D
+            self._deliver(account, [target], stanza)  # all cells in the rows `match` are D
             return
         available = list(account.available())
         wanting = [resource for resource in available if resource.priority >= 0]
@@ -97,11 +100,13 @@ class Delivery:
             raise StanzaError("service-unavailable")
         if action == "O" and account is not None:
             self._offline.store(account, stanza)
-        elif action in ("D", "A"):
-            for resource in wanting:
-                resource.deliver(stanza)
-        elif action == "M":
-            highest = max(resource.priority for resource in wanting)
-            for resource in wanting:
-                if resource.priority == highest:
-                    resource.deliver(stanza)
+        elif account is not None and action in ("D", "A", "M"):
+            if action == "M":
+                highest = max(resource.priority for resource in wanting)
+                wanting = [resource for resource in wanting if resource.priority == highest]
+            self._deliver(account, wanting, stanza)
+
+    def _deliver(self, account: Account, resources: list[Resource], stanza: Stanza) -> None:
+        for resource in resources:
+            resource.deliver(stanza)
+        self._extensions.message_delivered(account, stanza, resources)

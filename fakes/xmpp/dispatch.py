@@ -74,6 +74,8 @@ class Dispatcher:
             if stanza.kind == "iq":
                 self._check_iq(resource, stanza)
             self._extensions.check_outgoing(resource, stanza, to)
+            if stanza.kind == "message":
+                self._extensions.message_sent(resource, stanza)
             if stanza.kind == "presence":
                 part = self._subscriptions if stanza.type in STIMULI else self._presence
                 part.send(resource, stanza, to)

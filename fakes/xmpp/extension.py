@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree.ElementTree import Element
 
+from fakes.wire import Rule, Unit
 from fakes.xmpp.addresses import Jid, prepare_domain
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.requests import Answers
@@ -15,6 +16,20 @@ from fakes.xmpp.stanzas import Stanza
 
 if TYPE_CHECKING:
     from fakes.xmpp.service import Service
+    from fakes.xmpp.stream import Xmpp
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A row of the legality table of streams that an extension adds.
+
+    `tag` is the name of an element of the first level, or of the payload of an IQ get or set.
+    `secret` is the local name of a child of it whose text transcripts must not show.
+    """
+
+    tag: str
+    rule: Rule
+    secret: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,8 @@ class Extension:
     name: ClassVar[str] = ""
     section: ClassVar[str] = ""  # the document that specifies it
     subdomain: ClassVar[str] = ""
+    optional: ClassVar[bool] = False  # off, unless the policy names it in `on`
+    verbs: ClassVar[Mapping[str, Verb]] = {}  # what `handle` handles; all names must differ
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -91,9 +108,34 @@ class Extension:
         """Another node at which disco#info of the domain answers the same; "" if there is none."""
         return ""
 
+    def node_information(self, node: str) -> Information | None:
+        """What disco#info of the domain returns at a node; None if the node is not known here."""
+        return None
+
+    def node_items(self, node: str, to: Jid) -> Iterable[dict[str, str | None]] | None:
+        """What disco#items of the domain lists at a node; None if the node is not known here."""
+        return None
+
+    def login_features(self) -> Iterable[Element]:
+        """The elements that a stream offers before login."""
+        return ()
+
     def stream_features(self) -> Iterable[Element]:
         """The elements that a stream offers after login."""
         return ()
+
+    # ── what it does on a stream ─────────────────────────────────────────────
+
+    def handle(self, stream: Xmpp, unit: Unit) -> None:
+        """Handles a unit of a verb in `verbs`. Raises Refuse and StanzaError."""
+        raise NotImplementedError(self.name)
+
+    def keeps_session(self, resource: Resource) -> bool:
+        """Called when a connection is lost. True keeps its session, which must get an outlet."""
+        return False
+
+    def session_ends(self, resource: Resource) -> None:
+        """Called after a session has ended, for whatever reason."""
 
     # ── what it controls ─────────────────────────────────────────────────────
 
@@ -107,6 +149,18 @@ class Extension:
     def withholds_presence(self, account: Account, contact: Jid) -> bool:
         """Whether the account's presence must not reach the contact."""
         return False
+
+    def stamp_message(self, account: Account, stanza: Stanza) -> Stanza:
+        """Called for every message for an account; returns it, changed or not."""
+        return stanza
+
+    def message_sent(self, resource: Resource, stanza: Stanza) -> None:
+        """Called with every message that a client has sent, and that was not refused here."""
+
+    def message_delivered(
+        self, account: Account, stanza: Stanza, resources: Sequence[Resource]
+    ) -> None:
+        """Called with every message that was delivered to resources of an account."""
 
     def forget(self, account: Account) -> None:
         """Called when an account is deleted, to delete what is stored for it."""
@@ -132,29 +186,38 @@ class Extension:
         return False
 
 
+# The hooks that stanzas pass. Only the extensions that override one of these are called.
+_HOOKS = (
+    "keeps_session",
+    "session_ends",
+    "check_outgoing",
+    "accepts_incoming",
+    "withholds_presence",
+    "stamp_message",
+    "message_sent",
+    "message_delivered",
+)
+
+
 class Extensions:
     """The extensions of one service. Those that are switched off are passed over."""
 
     def __init__(self, environment: Environment, domains: tuple[str, ...]) -> None:
         self._environment = environment
         self._domains = domains
-        self._all: list[Extension] = []
-        # Every stanza passes the hooks, so only the extensions that override a hook are called.
-        self._checking: list[Extension] = []
-        self._accepting: list[Extension] = []
-        self._withholding: list[Extension] = []
+        self._all: dict[str, Extension] = {}  # by name
+        self._hooked: dict[str, list[Extension]] = {hook: [] for hook in _HOOKS}
         self._services: dict[str, Extension] = {}  # by domain
 
     def add(self, extension: Extension) -> None:
         """Adds an extension. Raises ValueError if another serves the same subdomain."""
-        self._all.append(extension)
+        self._all[extension.name] = extension
         kind = type(extension)
-        if kind.check_outgoing is not Extension.check_outgoing:
-            self._checking.append(extension)
-        if kind.accepts_incoming is not Extension.accepts_incoming:
-            self._accepting.append(extension)
-        if kind.withholds_presence is not Extension.withholds_presence:
-            self._withholding.append(extension)
+        if extension.optional:
+            self._environment.optional.add(extension.name)
+        for hook, extensions in self._hooked.items():
+            if getattr(kind, hook) is not getattr(Extension, hook):
+                extensions.append(extension)
         for domain in self._domains if extension.subdomain else ():
             served = prepare_domain(f"{extension.subdomain}.{domain}")
             if served in self._services:
@@ -166,10 +229,22 @@ class Extensions:
             if served not in self._domains:
                 self._services[served] = extension
 
+    def check_optional(self) -> None:
+        """Raises ValueError if the policy switches on what is not an optional extension."""
+        optional = self._environment.optional
+        for name in self._environment.policy.on:
+            if name not in optional:
+                known = ", ".join(sorted(optional))
+                raise ValueError(f"on: unknown extension {name!r}; optional extensions: {known}")
+
     @property
     def active(self) -> list[Extension]:
         """The extensions that are not switched off."""
-        return [extension for extension in self._all if self._environment.offers(extension.name)]
+        return [one for one in self._all.values() if self._environment.offers(one.name)]
+
+    def named(self, name: str) -> Extension:
+        """The extension of this name, switched off or not. Raises KeyError."""
+        return self._all[name]
 
     def service_at(self, domain: str) -> Extension | None:
         """The extension that serves a domain; None if there is none."""
@@ -187,39 +262,68 @@ class Extensions:
             and self._environment.offers(extension.name)
         }
 
+    def _active(self, hook: str) -> list[Extension]:
+        """The active extensions that override a hook."""
+        # Most servers have none for most hooks, and this runs for every stanza.
+        hooked = self._hooked[hook]
+        return [one for one in hooked if self._environment.offers(one.name)] if hooked else hooked
+
     def check_outgoing(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         """Raises StanzaError if an extension refuses what a client sends."""
-        for extension in self._checking:
-            if self._environment.offers(extension.name):
-                extension.check_outgoing(resource, stanza, to)
+        for extension in self._active("check_outgoing"):
+            extension.check_outgoing(resource, stanza, to)
 
     def accept_incoming(self, account: Account, stanza: Stanza) -> bool:
         """Whether every extension accepts a stanza for an account. Raises StanzaError."""
-        # Not `all` and `any` here: this runs for every stanza, and a generator takes longer.
-        for extension in self._accepting:
-            on = self._environment.offers(extension.name)
-            if on and not extension.accepts_incoming(account, stanza):
+        for extension in self._active("accepts_incoming"):
+            if not extension.accepts_incoming(account, stanza):
                 return False
         return True
 
     def withhold_presence(self, account: Account, contact: Jid) -> bool:
         """Whether an extension keeps the account's presence from the contact."""
-        for extension in self._withholding:
-            on = self._environment.offers(extension.name)
-            if on and extension.withholds_presence(account, contact):
+        for extension in self._active("withholds_presence"):
+            if extension.withholds_presence(account, contact):
                 return True
         return False
 
+    def stamp_message(self, account: Account, stanza: Stanza) -> Stanza:
+        """Returns a message for an account as the extensions have changed it."""
+        for extension in self._active("stamp_message"):
+            stanza = extension.stamp_message(account, stanza)
+        return stanza
+
+    def message_sent(self, resource: Resource, stanza: Stanza) -> None:
+        """Tells the extensions about a message of a client."""
+        for extension in self._active("message_sent"):
+            extension.message_sent(resource, stanza)
+
+    def message_delivered(
+        self, account: Account, stanza: Stanza, resources: Sequence[Resource]
+    ) -> None:
+        """Tells the extensions which resources have got a message."""
+        for extension in self._active("message_delivered"):
+            extension.message_delivered(account, stanza, resources)
+
+    def keep_session(self, resource: Resource) -> bool:
+        """Whether an extension keeps a session whose connection is lost."""
+        return any(one.keeps_session(resource) for one in self._active("keeps_session"))
+
+    def session_ends(self, resource: Resource) -> None:
+        """Tells the extensions that a session has ended."""
+        for extension in self._active("session_ends"):
+            extension.session_ends(resource)
+
     def stored(self) -> dict[str, dict[str, Any]]:
         """Returns what each extension stores, by its name."""
-        return {extension.name: extension.stored for extension in self._all}
+        return {name: extension.stored for name, extension in self._all.items()}
 
     def restore(self, stored: dict[str, dict[str, Any]]) -> None:
         """Adds what another server's extensions have stored."""
-        for extension in self._all:
-            extension.stored.update(stored.get(extension.name, {}))
+        for name, extension in self._all.items():
+            extension.stored.update(stored.get(name, {}))
 
     def forget(self, account: Account) -> None:
         """Has all extensions delete what they store for an account, switched off or not."""
-        for extension in self._all:
+        for extension in self._all.values():
             extension.forget(account)

@@ -45,6 +45,8 @@ def _before_login(service: Service, tls: TlsFacts | None) -> Iterator[Element]:
         name = f"{{{CHANNEL_BINDING}}}channel-binding"
         bindings = (element(name, {"type": type}) for type in tls.bindings)
         yield element(f"{{{CHANNEL_BINDING}}}sasl-channel-binding", {}, *bindings)
+    for extension in service.extensions.active:
+        yield from extension.login_features()
 
 
 def _after_login(service: Service) -> Iterator[Element]:

@@ -218,7 +218,6 @@ class Jabber(Arrivals[Stanza]):
         def cut() -> int:
             sessions = self._sessions(address)
             for resource in sessions:
-                self.service.unbind(resource)
                 resource.outlet.cut(want)
             return len(sessions)
 
@@ -357,7 +356,9 @@ class Actor(Arrivals[Stanza]):
 
     def cut(self, want: Want) -> None:
         """Called when the connection is cut."""
-        self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            self.jabber.service.disconnected(session)
 
     def _send_presence(self, to: str, type: str, report: str) -> None:
         presence = build_stanza("presence", to=to, type=type)

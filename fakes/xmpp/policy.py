@@ -49,6 +49,8 @@ class Policy:
     resources: int = 100  # sessions per account
     offline: int = 100  # stored messages per account
     attempts: int = 4  # failed logins per stream
+    # Optional extensions that the server has.
+    on: tuple[str, ...] = ()
     off: frozenset[str] = frozenset()
 
 
@@ -58,8 +60,11 @@ class Environment:
     def __init__(self, runtime: Runtime, policy: Policy) -> None:
         self.runtime = runtime
         self.policy = policy
+        self.optional: set[str] = set()  # names that the policy must switch on
 
     def offers(self, name: str) -> bool:
         """Whether a feature, mechanism or extension is on: not switched off by policy or fault."""
-        faults = self.runtime.faults
-        return name not in self.policy.off and not (faults.armed and faults.lacks("xmpp", name))
+        policy, faults = self.policy, self.runtime.faults
+        if name in policy.off or (name in self.optional and name not in policy.on):
+            return False
+        return not (faults.armed and faults.lacks("xmpp", name))

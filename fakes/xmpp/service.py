@@ -74,7 +74,7 @@ class Service:
             self.requests,
             self.presence,
             self.subscriptions,
-            Delivery(environment, offline),
+            Delivery(environment, offline, self.extensions),
         )
         self.router.deliver = self.dispatcher.deliver
         roster = RosterRequests(environment, pushes, self.subscriptions)
@@ -84,6 +84,7 @@ class Service:
             self.extensions.add(extension)
             answers = extension.answers()
             self.requests.register(extension.name, answers, extension.subdomain)
+        self.extensions.check_optional()
         self.accounts.add_contacts()
 
     def is_here(self, address: Jid) -> bool:
@@ -125,7 +126,13 @@ class Service:
         if self._closed:
             return
         self.router.turn(lambda: self.presence.unavailable(resource))
+        self.extensions.session_ends(resource)
         self.logged_out(account.address)
+
+    def disconnected(self, resource: Resource) -> None:
+        """Ends a session whose connection is lost, unless an extension keeps it."""
+        if self._closed or not self.extensions.keep_session(resource):
+            self.unbind(resource)
 
     def logged_out(self, address: str) -> None:
         """Deletes an anonymous account that has no session left (XEP-0175 §3)."""

@@ -6,7 +6,7 @@ test. A session whose stream is lost may get another outlet later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -44,10 +44,13 @@ class Resource:
     directed: dict[str, None] = field(default_factory=dict)
     lang: str = ""
     extension_data: dict[str, Any] = field(default_factory=dict)  # by the extension's name
+    # An extension may hold stanzas back; False: this one must not be sent now.
+    gate: Callable[[Stanza], bool] | None = None
 
     def deliver(self, stanza: Stanza) -> None:
         """Sends a stanza to this resource."""
-        self.outlet.deliver(stanza)
+        if self.gate is None or self.gate(stanza):
+            self.outlet.deliver(stanza)
 
 
 @dataclass(eq=False)

@@ -16,11 +16,12 @@ dispatch.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Protocol
 from xml.etree.ElementTree import Element
 
 from fakes import sasl as mechanisms
-from fakes.wire import Facts, Refuse, Rule, Runtime, Secret, Session, Unit, Want, rule
+from fakes.wire import Facts, Handler, Refuse, Rule, Runtime, Secret, Session, Unit, Want, rule
 from fakes.xmpp import binding, sasl
 from fakes.xmpp.addresses import parse_or_none
 from fakes.xmpp.extensions import EXTENSIONS
@@ -40,12 +41,30 @@ from fakes.xmpp.refusals import (
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Splitter
-from fakes.xmpp.stanzas import Stanza, StanzaError, from_plain
+from fakes.xmpp.stanzas import Stanza, StanzaError, from_plain, parse_stanza
 from fakes.xmpp.units import FOREIGN, foreign, read_unit, stanza_unit
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
 BIND_ATTEMPTS = 6  # failed attempts at binding (RFC 6120 §7.7.3: 5 to 10)
+
+# The verbs that extensions add: by the names of their elements, and by themselves.
+_ADDED = {
+    verb.tag: (name, verb.secret, extension.name)
+    for extension in EXTENSIONS
+    for name, verb in extension.verbs.items()
+}
+_OWNERS = {name: owner for name, _, owner in _ADDED.values()}
+
+
+class Observer(Protocol):
+    """What an extension wants to know about the stanzas of a stream after binding."""
+
+    def received(self) -> None:
+        """A stanza of the client was handled."""
+
+    def sent(self, stanza: Stanza) -> None:
+        """A stanza was sent to the client."""
 
 
 class Xmpp(Session):
@@ -66,6 +85,7 @@ class Xmpp(Session):
         "presence": rule("LOGIN BOUND", "RFC 6120 §8.2.2"),
         "error": rule("OPEN SASL LOGIN BOUND", "RFC 6120 §4.9.1"),
         "close": rule("OPEN SASL LOGIN BOUND", "RFC 6120 §4.4"),
+        **{name: verb.rule for one in EXTENSIONS for name, verb in one.verbs.items()},
     }
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {"STARTTLS", *sasl.OFFERED, *FEATURES, *(extension.name for extension in EXTENSIONS)}
@@ -77,9 +97,11 @@ class Xmpp(Session):
         self.policy: Policy = service.policy
         self.domain = service.domains[0]  # the one that the client speaks to
         self.resource: Resource | None = None
+        self.observer: Observer | None = None
         self._splitter = Splitter(self.policy.stanza)
         self._login = sasl.Login(service)
         self._header_sent = False
+        self._over = False  # the stream has ended, not only its connection
         self._claimed = ""  # the bare address in the client's last header, "" without one
         self._lang = ""
         self._bind_failures = 0
@@ -116,7 +138,7 @@ class Xmpp(Session):
         plain = self._splitter.next_plain(self.buffer)
         if plain is not None:
             self._rest_has_come()
-            self._unit = unit = stanza_unit(plain.raw, from_plain(plain))
+            self._unit = unit = stanza_unit(plain.raw, from_plain(plain), self._verb_of)
             return unit
         # Another protocol does not begin like XML.
         begin = b"" if self.buffer.startswith(b"<") else bytes(self.buffer[:FOREIGN])
@@ -128,10 +150,21 @@ class Xmpp(Session):
                 self.timers.at("rest", due, lambda: self.end("connection-timeout", "half a stanza"))
             return None
         self._rest_has_come()
-        self._unit = unit = read_unit(piece, self._login)
+        self._unit = unit = read_unit(piece, self._login, self._verb_of)
         if piece.kind == "error" and (remark := foreign(begin)):
             unit.fields = {**unit.fields, "remark": remark}
         return unit
+
+    def _verb_of(self, tag: str) -> tuple[str, str]:
+        """The verb of an extension that is on, and the name of its secret child."""
+        verb, secret, owner = _ADDED.get(tag, ("", "", ""))
+        return (verb, secret) if verb and self.service.offers(owner) else ("", "")
+
+    def handler(self, verb: str) -> Handler:
+        owner = _OWNERS.get(verb)
+        if owner is None:
+            return super().handler(verb)
+        return partial(self.service.extensions.named(owner).handle, self)
 
     def _rest_has_come(self) -> None:
         if self._awaits_rest:
@@ -148,6 +181,8 @@ class Xmpp(Session):
             super().handle(unit)
         except StanzaError as error:
             self.refused(Refuse(error))
+        if self.observer is not None and isinstance(unit.content, Stanza):
+            self.observer.received()
 
     def wrong_state(self, unit: Unit) -> Refuse:
         return wrong_state(unit.verb, self.state)
@@ -163,10 +198,10 @@ class Xmpp(Session):
                 # The error goes to the client's own address, whatever `from` it has sent.
                 sender = self.resource.jid.text if self.resource is not None else None
                 answer = self._unit.content.replace(sender=sender).error(reply)
-                self.send(answer.to_bytes(), section or "RFC 6120 §8.3")
+                self.send_stanza(answer, section or "RFC 6120 §8.3")
         elif isinstance(reply, SaslFailure):
             self.state = "OPEN"
-            self._send_element(reply.element(), section)
+            self.send_element(reply.element(), section)
             # RFC 6120 §6.4.5: the stream stays open for another try, but not for ever
             if not self._login.fail(reply):
                 error = StreamError("policy-violation", "too many failed logins")
@@ -183,6 +218,9 @@ class Xmpp(Session):
         refusal = None if text.lstrip().startswith("<") else named_in_fault(text, verb)
         if refusal is None:
             self.send(text.encode())
+            # A client counts every stanza that it gets, this one too.
+            if self.observer is not None and (stanza := _stanza_or_none(text)) is not None:
+                self.observer.sent(stanza)
         else:
             section = "RFC 6120 §4.9.3" if isinstance(refusal, StreamError) else ""
             self.refused(Refuse(refusal, section))
@@ -192,7 +230,7 @@ class Xmpp(Session):
     def deliver(self, stanza: Stanza) -> None:
         """Sends a stanza to the client."""
         if not self.closed:
-            self.send(stanza.to_bytes())
+            self.send_stanza(stanza)
 
     def end(self, condition: str, text: str = "") -> None:
         """Ends the stream with a stream error."""
@@ -203,15 +241,27 @@ class Xmpp(Session):
         self.close(want)
 
     def abandoned(self) -> None:
-        """Ends the session, or forgets an anonymous user who has not bound a resource."""
-        if self.resource is not None:
+        """Ends the session, or forgets an anonymous user who has not bound a resource.
+
+        A session whose connection was lost may go on: an extension may keep it.
+        """
+        if self.resource is not None and self._over:
             self.service.unbind(self.resource)
+        elif self.resource is not None:
+            self.service.disconnected(self.resource)
         elif self.user:
             self.service.logged_out(self.user)
 
     # ── writing ──────────────────────────────────────────────────────────────
 
-    def _send_element(self, sent: Element, section: str) -> None:
+    def send_stanza(self, stanza: Stanza, section: str = "") -> None:
+        """Sends a stanza, and tells the observer."""
+        self.send(stanza.to_bytes(), section)
+        if self.observer is not None:
+            self.observer.sent(stanza)
+
+    def send_element(self, sent: Element, section: str) -> None:
+        """Sends an element that is not a stanza."""
         self.send(serialize(sent).encode(), section)
 
     def _send_header(self, version: str, section: str) -> None:
@@ -230,8 +280,9 @@ class Xmpp(Session):
         if not self._header_sent:
             self._send_header("1.0", "RFC 6120 §4.9.1.2")
         if error is not None:
-            self._send_element(error, section)
+            self.send_element(error, section)
         self.send(b"</stream:stream>", "RFC 6120 §4.4")
+        self._over = True
         self.close()
 
     # ── the header ───────────────────────────────────────────────────────────
@@ -253,7 +304,7 @@ class Xmpp(Session):
         self.state = "LOGIN" if self.user else "OPEN"
         if version:
             offered = features(self.service, self.tls, logged_in=bool(self.user))
-            self._send_element(offered, "RFC 6120 §4.3.2")
+            self.send_element(offered, "RFC 6120 §4.3.2")
 
     def _check_claimed(self, user: str, text: str = "") -> None:
         """RFC 6120 §6.4.6: inside TLS the header must not claim another address. Raises Refuse."""
@@ -266,7 +317,7 @@ class Xmpp(Session):
         """Starts TLS, or refuses it and ends the stream (RFC 6120 §5.4.2.2)."""
         if not may_start_tls(self.service, self.tls):
             raise Refuse(TlsFailure(), "RFC 6120 §5.4.2.2")
-        self._send_element(element(f"{{{TLS}}}proceed"), "RFC 6120 §5.4.2.3")
+        self.send_element(element(f"{{{TLS}}}proceed"), "RFC 6120 §5.4.2.3")
         self.start_tls()
 
     # ── login ────────────────────────────────────────────────────────────────
@@ -301,13 +352,13 @@ class Xmpp(Session):
             raise Refuse(sasl.failure(error), "RFC 6120 §6.5") from None
         if challenge is not None:
             self.state = "SASL"
-            self._send_element(sasl.challenge_element(challenge), "RFC 6120 §6.4.3")
+            self.send_element(sasl.challenge_element(challenge), "RFC 6120 §6.4.3")
             return
         exchange = self._login.exchange
         assert exchange is not None
         self._check_claimed(exchange.user, "the header said another address")
         self.note(user=exchange.user, mechanism=exchange.mechanism)
-        self._send_element(sasl.success_element(exchange.data), "RFC 6120 §6.4.6")
+        self.send_element(sasl.success_element(exchange.data), "RFC 6120 §6.4.6")
         self.user, self.state = exchange.user, "AGAIN"
         self._login.drop()
         self._restart()
@@ -326,18 +377,23 @@ class Xmpp(Session):
             if self._bind_failures >= BIND_ATTEMPTS:
                 self.end("policy-violation", "too many tries at binding")
             return
-        self.resource.lang = self._lang
+        self.attach(self.resource)
+        self.send(binding.bound(stanza, self.resource).to_bytes(), "RFC 6120 §7.6.1")
+
+    def attach(self, resource: Resource) -> None:
+        """Makes this stream the connection of a session: the state is BOUND from now on."""
+        self.resource = resource
+        resource.lang = self._lang
         self.state = "BOUND"
         self.timers.cancel("login")
-        self.note(jid=self.resource.jid.text)
-        self.send(binding.bound(stanza, self.resource).to_bytes(), "RFC 6120 §7.6.1")
+        self.note(jid=resource.jid.text)
 
     def do_session(self, unit: Unit) -> None:
         """Answers the request for a session, which means nothing (RFC 6121 Appendix E)."""
         binding.check_id(unit.content)
         if not self.service.offers("session"):
             raise StanzaError("service-unavailable")
-        self.send(unit.content.result().to_bytes(), "RFC 6121 Appendix E")
+        self.send_stanza(unit.content.result(), "RFC 6121 Appendix E")
 
     # ── stanzas ──────────────────────────────────────────────────────────────
 
@@ -365,3 +421,11 @@ class Xmpp(Session):
 
     # RFC 6120 §4.9.1.1: after a stream error of the client nothing is left but the end
     do_error = do_close
+
+
+def _stanza_or_none(text: str) -> Stanza | None:
+    """Reads what a fault sends; None if it is not one stanza."""
+    try:
+        return parse_stanza(text)
+    except ValueError:
+        return None

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from fakes.wire import Refuse, Unit
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from fakes.wire import Refuse, Secret, Unit
 from fakes.xmpp.markup import BIND, SASL, SESSION, STREAMS, TLS, local_name, namespace
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.refusals import TOO_BIG, StreamError
 from fakes.xmpp.sasl import Login
 from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
+
+# The name of an element → the verb of an extension and the name of its secret child, or "" twice.
+VerbOf: TypeAlias = Callable[[str], tuple[str, str]]
 
 _VERBS = {
     f"{{{SASL}}}auth": "auth",
@@ -31,8 +38,8 @@ _FOREIGN = {
 FOREIGN = max(map(len, _FOREIGN))  # bytes that `foreign` needs
 
 
-def read_unit(piece: Piece, login: Login) -> Unit:
-    """Recognises a piece.
+def read_unit(piece: Piece, login: Login, verb_of: VerbOf) -> Unit:
+    """Recognises a piece; `verb_of` knows the verbs of extensions.
 
     The content of a unit is the stanza, the piece, or for `auth` and `response` the mechanism and
     the response. A unit without a verb is not legal in any state: its refusal ends the stream.
@@ -50,9 +57,9 @@ def read_unit(piece: Piece, login: Login) -> Unit:
             # RFC 6120 §4.8.5: a stanza with a prefix is never passed on as it is
             text = "stanzas are written without a prefix"
             return _refused(piece.raw, StreamError("bad-namespace-prefix", text))
-        return stanza_unit(piece.raw, from_piece(piece))
-    verb = _VERBS.get(piece.name)
-    if verb is None:
+        return stanza_unit(piece.raw, from_piece(piece), verb_of)
+    verb = _VERBS.get(piece.name) or verb_of(piece.name)[0]
+    if not verb:
         return _refused(raw, _unsupported(piece))
     if verb in ("auth", "response"):
         empty = raw[piece.tag_end - 2] == ord("/")
@@ -75,15 +82,23 @@ def _refused(raw: bytes, error: StreamError) -> Unit:
     return Unit(raw, "", refusal=Refuse(error, "RFC 6120 §4.9.3"))
 
 
-def stanza_unit(raw: bytes, stanza: Stanza) -> Unit:
+def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
     """Returns the unit of a stanza that was sent as `raw`."""
     if stanza.kind != "iq":
         return Unit(raw, stanza.kind, stanza.to or "", content=stanza)
     space = namespace(stanza.payload)
-    verb = "iq"
-    if stanza.type == "set":
-        verb = {BIND: "bind", SESSION: "session"}.get(space, "iq")
-    return Unit(raw, verb, space, content=stanza)
+    verb, secret = verb_of(stanza.payload) if stanza.type in ("get", "set") else ("", "")
+    if stanza.type == "set" and not verb:
+        verb = {BIND: "bind", SESSION: "session"}.get(space, "")
+    secrets = _texts(raw, secret) if secret else ()
+    return Unit(raw, verb or "iq", space, secrets, content=stanza)
+
+
+def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
+    """The spans of the texts of all elements with this local name."""
+    pattern = rb"<(?:[\w.-]+:)?%b\b[^>]*>([^<]+)<" % name.encode()
+    found = (match for match in re.finditer(pattern, raw))
+    return tuple(Secret(match.start(1), match.end(1), name) for match in found)
 
 
 def _unsupported(piece: Piece) -> StreamError:

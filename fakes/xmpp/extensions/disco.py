@@ -49,12 +49,24 @@ class Disco(Extension):
 
     def _domain_info(self, request: Request) -> Iterable[Element]:
         node = request.payload.get("node")
-        nodes = [extension.info_node() for extension in self.service.extensions.active]
+        active = self.service.extensions.active
+        for extension in active if node is not None else ():
+            found = extension.node_information(node or "")
+            if found is not None:
+                _check(request, node_exists=True)
+                return _info(found, node)
+        nodes = [extension.info_node() for extension in active]
         _check(request, node is None or node in nodes)
         return _info(domain_information(self.service), node)
 
     def _domain_items(self, request: Request) -> Iterable[Element]:
-        _check(request, request.payload.get("node") is None)
+        node = request.payload.get("node")
+        for extension in self.service.extensions.active if node is not None else ():
+            items = extension.node_items(node or "", request.to)
+            if items is not None:
+                _check(request, node_exists=True)
+                return _items(items, node)
+        _check(request, node is None)
         return _items({"jid": served} for served in self._services(request))
 
     def _services(self, request: Request) -> Iterable[str]:
@@ -122,6 +134,6 @@ def _info(found: Information, node: str | None = None) -> list[Element]:
     return [element(f"{{{INFO}}}query", {"node": node}, *children)]
 
 
-def _items(items: Iterable[dict[str, str | None]]) -> list[Element]:
+def _items(items: Iterable[dict[str, str | None]], node: str | None = None) -> list[Element]:
     children = (element(f"{{{ITEMS}}}item", item) for item in items)
-    return [element(f"{{{ITEMS}}}query", {}, *children)]
+    return [element(f"{{{ITEMS}}}query", {"node": node}, *children)]
