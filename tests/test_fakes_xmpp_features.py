@@ -45,8 +45,16 @@ def test_channel_binding_is_offered_with_the_types_that_the_connection_has() -> 
 
 def test_after_the_login_a_resource_can_be_bound() -> None:
     service = world().jabber.service
-    assert offered(service, CLEAR, logged_in=True) == ["bind", "session", "ver", "sub", "c"]
-    names = ["session", "rosterver", "pre-approval", "caps"]
+    assert offered(service, CLEAR, logged_in=True) == [
+        "bind",
+        "session",
+        "ver",
+        "sub",
+        "c",
+        "sm",
+        "csi",
+    ]
+    names = ["session", "rosterver", "pre-approval", "caps", "client-state", "stream-management"]
     bare = world(off={"xmpp": names}).jabber.service
     assert offered(bare, CLEAR, logged_in=True) == ["bind"]
 

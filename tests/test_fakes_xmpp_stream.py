@@ -38,6 +38,14 @@ UNITS = {
     "iq": b"<iq type='get' id='1' to='example.test'><ping xmlns='urn:xmpp:ping'/></iq>",
     "message": b"<message to='example.test' type='error'/>",
     "presence": b"<presence to='example.test'/>",
+    "enable": b"<enable xmlns='urn:xmpp:sm:3'/>",
+    "resume": b"<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>",
+    "r": b"<r xmlns='urn:xmpp:sm:3'/>",
+    "a": b"<a xmlns='urn:xmpp:sm:3' h='0'/>",
+    "active": b"<active xmlns='urn:xmpp:csi:0'/>",
+    "inactive": b"<inactive xmlns='urn:xmpp:csi:0'/>",
+    "register": b"<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>",
+    "legacy-login": b"<iq type='get' id='1'><query xmlns='jabber:iq:auth'/></iq>",
     "error": b"<stream:error/>",
     "close": b"</stream:stream>",
 }
@@ -68,7 +76,8 @@ BY_POSITION = {"stream", "error", "close"}
 
 def client_in(state: str) -> Client:
     """A client whose stream is in this state."""
-    client = Client(world(tls="optional"))
+    on = ["registration", "legacy-login"]
+    client = Client(world(tls="optional", xmpp={"on": on}))
     client.says(LEADS[state])
     assert client.core.state == state
     return client

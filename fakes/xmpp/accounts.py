@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fakes import directory
-from fakes.people import People
+from fakes.people import People, Person
 from fakes.xmpp.addresses import Jid, jid, parse_or_none, prepare_domain
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.subscriptions import MIRROR, SUBSCRIPTION
@@ -54,6 +54,18 @@ class Accounts:
         where = jid(address or "x")
         account = self._known.find(where.bare)
         return account.resources.get(where.resource) if account is not None else None
+
+    def open(self, address: Jid, password: str) -> bool:
+        """Opens an account for a person who was not here; False if the address has one."""
+        if self.find(address) is not None:
+            return False
+        self.gone.discard(address.bare)
+        person = self.people.find(address.bare)
+        if person is None:
+            self.people.add(Person(address.bare, password))
+        else:
+            person.password = password  # of an account that was deleted
+        return self.find(address) is not None
 
     def open_anonymous(self, domain: str, token: Callable[[int], str]) -> Account:
         """Opens an account under a new UUID (XEP-0175 §3); `token` is the source of randomness."""

@@ -307,7 +307,10 @@ class Extensions:
 
     def keep_session(self, resource: Resource) -> bool:
         """Whether an extension keeps a session whose connection is lost."""
-        return any(one.keeps_session(resource) for one in self._active("keeps_session"))
+        kept = False
+        for extension in self._active("keeps_session"):
+            kept = extension.keeps_session(resource) or kept
+        return kept
 
     def session_ends(self, resource: Resource) -> None:
         """Tells the extensions that a session has ended."""

@@ -45,6 +45,8 @@ class Policy:
     plus_on_tls13: bool = False
     # Offer the mechanism ANONYMOUS.
     anonymous: bool = False
+    # Give each message for an account an id of the account's own (XEP-0359).
+    stanza_ids: bool = False
     stanza: int = 1 << 18  # bytes of one stanza
     resources: int = 100  # sessions per account
     offline: int = 100  # stored messages per account

@@ -13,8 +13,6 @@ class RosterPushes:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        # Part of each version: a client may have kept a version of another world.
-        self.mark = f"{int(environment.runtime.now()):x}"
 
     def push(self, account: Account, item: Item) -> None:
         """Sends an item, as a new version, to all interested resources of its account."""
@@ -37,4 +35,4 @@ class RosterPushes:
 
     def version_text(self, number: int) -> str | None:
         """A version as clients see it; None if this server has no roster versions."""
-        return f"{self.mark}-{number}" if self._environment.offers("rosterver") else None
+        return str(number) if self._environment.offers("rosterver") else None

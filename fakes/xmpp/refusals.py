@@ -40,7 +40,7 @@ class StreamError:
 
     condition: str
     text: str = ""
-    extra: str = ""  # the name of an element that is more exact than the condition
+    extra: Element | str = ""  # an element, or its name, that is more exact than the condition
 
     def element(self) -> Element:
         """Builds the `<stream:error/>` element."""
@@ -103,10 +103,14 @@ def named_in_fault(text: str, verb: str) -> Refusal | None:
     return None
 
 
-def _describe(whole: Element, space: str, condition: str, text: str, extra: str = "") -> Element:
+def _describe(
+    whole: Element, space: str, condition: str, text: str, extra: Element | str = ""
+) -> Element:
     whole.append(element(f"{{{space}}}{condition}"))
     if text:
         whole.append(element(f"{{{space}}}text", {LANG: "en"}, text=text))
-    if extra:
+    if isinstance(extra, Element):
+        whole.append(extra)
+    elif extra:
         whole.append(element(extra))
     return whole

@@ -67,9 +67,8 @@ class RosterRequests:
 
     def _known_version(self, roster: Roster, version: str | None) -> int | None:
         """The version that a client has; None if pushes cannot bring it up to date."""
-        mark, _, digits = (version or "").partition("-")
-        is_number = digits.isascii() and digits.isdigit() and len(digits) <= 12
-        if mark != self._pushes.mark or not is_number:
+        digits = version or ""
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
             return None
         # Once the list of removals is full, older ones have been forgotten.
         oldest = min(roster.removed.values()) if len(roster.removed) == ITEMS else 0

@@ -7,7 +7,7 @@ prefixes in it stand for the content namespace (RFC 6120 §4.8.5). A stanza is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -65,11 +65,20 @@ class StanzaError(Exception):
     """Raised by whatever handles a stanza, to answer it with an error. The stream stays open.
 
     `type` is the error type; by default that of the condition in RFC 6120 §8.3.3.
-    `extra` are application-specific elements (RFC 6120 §8.3.4).
+    `extra` are application-specific elements (RFC 6120 §8.3.4). Without `repeats`, the answer does
+    not repeat the content, because there is a password in it.
     """
 
-    def __init__(self, condition: str, text: str = "", *extra: Element, type: str = "") -> None:
+    def __init__(
+        self,
+        condition: str,
+        text: str = "",
+        *extra: Element,
+        type: str = "",
+        repeats: bool = True,
+    ) -> None:
         super().__init__(condition)
+        self.repeats = repeats
         self.condition = condition
         self.text = text
         self.extra = extra
@@ -218,7 +227,7 @@ class Stanza:
     def error(self, error: StanzaError) -> Stanza:
         """Builds the answer of type error (RFC 6120 §8.3.1).
 
-        It has the same kind and id, the addresses exchanged, and repeats the content.
+        It has the same kind and id, the addresses exchanged, and repeats the content if it may.
         """
         # An iq without an id is answered with an empty one, as Prosody and ejabberd do.
         id = self.id if self.id is not None or self.kind != "iq" else ""
@@ -227,8 +236,8 @@ class Stanza:
             to=self.sender,
             sender=self.to,
             id=id,
-            content=self.content + serialize(error.element()).encode(),
-            child_names=(*self.child_names, f"{{{CLIENT}}}error"),
+            content=(self.content if error.repeats else b"") + serialize(error.element()).encode(),
+            child_names=(*(self.child_names if error.repeats else ()), f"{{{CLIENT}}}error"),
         )
 
 
@@ -274,6 +283,16 @@ def with_child(stanza: Stanza, child: Element, **changes: Any) -> Stanza:
     """Returns a copy with one more child, and with other values for the fields in `changes`."""
     content = stanza.content + serialize(child).encode()
     return stanza.replace(content=content, child_names=(*stanza.child_names, child.tag), **changes)
+
+
+def without_children(stanza: Stanza, unwanted: Callable[[Element], bool]) -> Stanza:
+    """Returns a copy without some of the children."""
+    kept = [child for child in stanza.element if not unwanted(child)]
+    content = escape(stanza.element.text or "") + "".join(
+        serialize(child) + escape(child.tail or "") for child in kept
+    )
+    names = tuple(child.tag for child in kept)
+    return stanza.replace(content=content.encode(), child_names=names, extra_attributes="")
 
 
 _LANG = LANG[1:]  # as the parser names it
@@ -332,11 +351,7 @@ def _extra_attributes(piece: Piece) -> str:
 
 def _reserialize(stanza: Stanza) -> Stanza:
     """Serializes the content again, so that no prefix stands for the content namespace."""
-    tree = stanza.element
-    content = escape(tree.text or "") + "".join(
-        serialize(child) + escape(child.tail or "") for child in tree
-    )
-    return stanza.replace(content=content.encode(), extra_attributes="")
+    return without_children(stanza, lambda child: False)
 
 
 def parse_stanza(text: str | bytes) -> Stanza:

@@ -100,6 +100,7 @@ class Xmpp(Session):
         self.observer: Observer | None = None
         self._splitter = Splitter(self.policy.stanza)
         self._login = sasl.Login(service)
+        self.id = ""  # of the last header that was sent
         self._header_sent = False
         self._over = False  # the stream has ended, not only its connection
         self._claimed = ""  # the bare address in the client's last header, "" without one
@@ -185,7 +186,9 @@ class Xmpp(Session):
             self.observer.received()
 
     def wrong_state(self, unit: Unit) -> Refuse:
-        return wrong_state(unit.verb, self.state)
+        # An IQ of an extension is refused like any other.
+        is_stanza = unit.verb in _OWNERS and isinstance(unit.content, Stanza)
+        return wrong_state("iq" if is_stanza else unit.verb, self.state)
 
     def refused(self, refusal: Refuse) -> None:
         """Sends a refusal; a TLS failure or a stream error ends the stream too."""
@@ -214,6 +217,9 @@ class Xmpp(Session):
 
         See `refusals.named_in_fault`.
         """
+        # To the client, a stanza that a fault answers is handled.
+        if self.observer is not None and self._unit and isinstance(self._unit.content, Stanza):
+            self.observer.received()
         verb = self._unit.verb if self._unit is not None else ""
         refusal = None if text.lstrip().startswith("<") else named_in_fault(text, verb)
         if refusal is None:
@@ -266,7 +272,8 @@ class Xmpp(Session):
 
     def _send_header(self, version: str, section: str) -> None:
         # RFC 6120 §4.7.3: the id of every stream is new
-        header = serialize_header(self.domain, self.runtime.token(20), self._claimed, version)
+        self.id = self.runtime.token(20)
+        header = serialize_header(self.domain, self.id, self._claimed, version)
         self._header_sent = True
         self.send(header, section)
 
@@ -362,6 +369,10 @@ class Xmpp(Session):
         self.user, self.state = exchange.user, "AGAIN"
         self._login.drop()
         self._restart()
+
+    def login_failed(self) -> bool:
+        """Counts a failed login that was not by SASL; returns whether another try is allowed."""
+        return self._login.fail(SaslFailure("not-authorized"))
 
     # ── binding ──────────────────────────────────────────────────────────────
 

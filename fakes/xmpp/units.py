@@ -95,10 +95,12 @@ def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
 
 
 def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
-    """The spans of the texts of all elements with this local name."""
+    """The spans of the texts of all elements with this local name, which are passwords."""
+    user = re.search(rb"<(?:[\w.-]+:)?username\b[^>]*>([^<]+)<", raw)
+    label = f"pass {user[1].decode('utf-8', 'replace')}" if user else "pass"
     pattern = rb"<(?:[\w.-]+:)?%b\b[^>]*>([^<]+)<" % name.encode()
-    found = (match for match in re.finditer(pattern, raw))
-    return tuple(Secret(match.start(1), match.end(1), name) for match in found)
+    found = re.finditer(pattern, raw)
+    return tuple(Secret(match.start(1), match.end(1), label) for match in found)
 
 
 def _unsupported(piece: Piece) -> StreamError:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.blocking import Blocking
 from fakes.xmpp.extensions.caps import Caps
+from fakes.xmpp.extensions.carbons import Carbons
+from fakes.xmpp.extensions.client_state import ClientState
+from fakes.xmpp.extensions.commands import Commands
 from fakes.xmpp.extensions.disco import Disco
 from fakes.xmpp.extensions.last import Last
+from fakes.xmpp.extensions.legacy_login import LegacyLogin
 from fakes.xmpp.extensions.ping import Ping
 from fakes.xmpp.extensions.private import Private
+from fakes.xmpp.extensions.registration import Registration
+from fakes.xmpp.extensions.stanza_ids import StanzaIds
+from fakes.xmpp.extensions.stream_management import StreamManagement
 from fakes.xmpp.extensions.time import Time
 from fakes.xmpp.extensions.vcard import VCard
 from fakes.xmpp.extensions.version import Version
@@ -23,4 +30,12 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     VCard,
     Private,
     Blocking,
+    StanzaIds,
+    Carbons,
+    StreamManagement,
+    # After it, so that what is held back gets into the queue of a session that is kept.
+    ClientState,
+    Commands,
+    Registration,
+    LegacyLogin,
 )
