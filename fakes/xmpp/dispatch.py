@@ -135,7 +135,8 @@ class Dispatcher:
 
     def _to_service(self, extension: Extension, to: Jid, stanza: Stanza) -> None:
         """Hands a stanza for a subdomain to the extension that serves it."""
-        if _asks(stanza) and self._requests.answer(stanza, to, subdomain=extension.subdomain):
+        answered_here = _asks(stanza) and not extension.forwards_requests(to)
+        if answered_here and self._requests.answer(stanza, to, subdomain=extension.subdomain):
             return
         if extension.receive(stanza, to):
             return

@@ -40,6 +40,7 @@ class Information:
     type: str
     name: str = ""
     features: tuple[str, ...] = ()
+    forms: tuple[Element, ...] = ()  # of more about it (XEP-0128)
 
 
 class Extension:
@@ -175,6 +176,10 @@ class Extension:
     def items(self, to: Jid) -> Iterable[dict[str, str | None]]:
         """What disco#items lists for an address of the subdomain, as attributes of each item."""
         return ()
+
+    def forwards_requests(self, to: Jid) -> bool:
+        """Whether even an IQ that could be answered here goes to `receive`."""
+        return False
 
     def receive(self, stanza: Stanza, to: Jid) -> bool:
         """Handles a stanza for an address of the subdomain; returns False if it is not accepted.

@@ -25,6 +25,7 @@ from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza, parse_stanza
 from fakes.xmpp.subscriptions import PENDING_IN
 
+ROOMS = "http://jabber.org/protocol/muc"
 TELL = Callable[[str, str], None]
 
 
@@ -312,6 +313,14 @@ class Actor(Arrivals[Stanza]):
         message = build_stanza("message", to=to, type=type, children=[body])
         self._come_online()
         self._send(message, f"says to {to}: {text}")
+
+    def joins(self, room: str, nick: str, password: str = "") -> None:
+        """Enters a chat room under a nick (XEP-0045 §7.2)."""
+        inside = [element(f"{{{ROOMS}}}password", text=password)] if password else []
+        x = element(f"{{{ROOMS}}}x", {}, *inside)
+        presence = build_stanza("presence", to=f"{room}/{nick}", children=[x])
+        self._come_online()
+        self._send(presence, f"enters {room} as {nick}")
 
     def asks(self, address: str) -> None:
         """Asks to see the presence of an address."""

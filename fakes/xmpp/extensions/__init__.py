@@ -14,6 +14,7 @@ from fakes.xmpp.extensions.legacy_login import LegacyLogin
 from fakes.xmpp.extensions.ping import Ping
 from fakes.xmpp.extensions.private import Private
 from fakes.xmpp.extensions.registration import Registration
+from fakes.xmpp.extensions.rooms import Rooms
 from fakes.xmpp.extensions.stanza_ids import StanzaIds
 from fakes.xmpp.extensions.stream_management import StreamManagement
 from fakes.xmpp.extensions.time import Time
@@ -36,6 +37,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     # After it, so that what is held back gets into the queue of a session that is kept.
     ClientState,
     Commands,
+    Rooms,
     Registration,
     LegacyLogin,
 )

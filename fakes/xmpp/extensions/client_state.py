@@ -75,7 +75,7 @@ class ClientState(Extension):
             resource.gate = gate.passes
 
     def keeps_session(self, resource: Resource) -> bool:
-        # XEP-0352 §5.1: a session that is resumed is active, and nothing is lost meanwhile.
+        # XEP-0352 §5.2: a session that is resumed is active, and nothing is lost meanwhile.
         self._activate(resource)
         return False
 

@@ -97,7 +97,9 @@ class Disco(Extension):
             raise StanzaError("item-not-found")
         features = {INFO, ITEMS, *found.features}
         sorted_features = tuple(sorted(features))
-        return _info(Information(found.category, found.type, found.name, sorted_features))
+        return _info(
+            Information(found.category, found.type, found.name, sorted_features, found.forms)
+        )
 
     def _service_items(self, request: Request) -> Iterable[Element]:
         _check(request, request.payload.get("node") is None)
@@ -130,7 +132,7 @@ def _info(found: Information, node: str | None = None) -> list[Element]:
     identity: dict[str, str | None] = {"category": found.category, "type": found.type}
     identity["name"] = found.name or None
     features = (element(f"{{{INFO}}}feature", {"var": feature}) for feature in found.features)
-    children = (element(f"{{{INFO}}}identity", identity), *features)
+    children = (element(f"{{{INFO}}}identity", identity), *features, *found.forms)
     return [element(f"{{{INFO}}}query", {"node": node}, *children)]
 
 
