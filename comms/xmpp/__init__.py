@@ -3,8 +3,9 @@
 Reading order: `addresses`, `stream` (XML without a socket), `payloads` (messages without a body),
 `stanzas` (values, and which messages to obey), `about` (questions about the client), `login` and
 `session` (TLS, login, binding; `srv` finds the server), `roster`, `inbox` (what has arrived),
-`keeper`, `questions` and `connection` (one account kept online), `dispatch` (what a stanza does),
-`client` (what a program calls), and `outbox` (messages that wait until they can be sent).
+`keeper`, `resumption`, `questions` and `connection` (one account kept online), `rooms`, `dispatch`
+(what a stanza does), `client` (what a program calls), and `outbox` (messages that wait until they
+can be sent).
 """
 
 from typing import TYPE_CHECKING

@@ -34,6 +34,8 @@ from comms.xmpp.connection import Connection
 from comms.xmpp.dispatch import Dispatcher
 from comms.xmpp.inbox import Inbox, take
 from comms.xmpp.questions import Questions
+from comms.xmpp.resumption import Resumption
+from comms.xmpp.rooms import Room
 from comms.xmpp.roster import Contact, Roster, roster_set
 from comms.xmpp.session import Session
 from comms.xmpp.stanzas import ROSTER, Message, Presence
@@ -51,7 +53,9 @@ class Client:
     `accept_subscriptions` says whose requests to see our presence are granted at once: nobody's
     (False), everybody's (True), or those of the given addresses. The others wait in
     `subscription_requests`. With `delayed`, the program also gets messages that were stored while
-    it was offline.
+    it was offline. With `resume`, a session goes on after the connection was lost, and what was
+    sent arrives exactly once; of what cannot arrive any more, the program learns by
+    `returned_messages`, with the error `unacknowledged` (XEP-0198).
 
     Raises Unreachable, TryLater or Refused if the first attempt to connect fails. The many methods
     are the program's whole vocabulary; what they do is in `Connection` and `Dispatcher`.
@@ -65,6 +69,7 @@ class Client:
         *,
         accept_subscriptions: bool | Collection[str] = False,
         delayed: bool = False,
+        resume: bool = False,
     ) -> None:
         self.server = server
         self.roster = Roster()
@@ -91,6 +96,8 @@ class Client:
             greet=self._greet,
             handle=self._dispatcher.handle,
             lost=self._lost,
+            unacknowledged=self._dispatcher.unacknowledged,
+            resumption=Resumption() if resume else None,
         )
         # A filter gets every stanza and returns it, changed or not, or None to drop it.
         self.incoming = self._connection.incoming
@@ -220,6 +227,38 @@ class Client:
         """
         return self._connection.request(query, timeout or self.server.timeout)
 
+    # ── chat rooms ───────────────────────────────────────────────────────────
+
+    def join(self, room: str | Jid, nick: str, password: str = "", wait: float = 30.0) -> Room:
+        """Enters a chat room (XEP-0045). After a reconnection, the client enters it again.
+
+        Raises Refused or TryLater if the room does not let us in, TryLater if it does not answer,
+        Unreachable, and ValueError for an impossible address or nick.
+        """
+        address = Jid.of(room).bare
+        Jid.parse(f"{address}/{nick}")  # raises ValueError
+        joined = Room(address, nick, self.send, self._host)
+        joined.password = password
+        self._dispatcher.joined[address] = joined
+        try:
+            joined.enter()
+            self._connection.attend(
+                lambda: joined.joined or joined.refusal is not None,
+                self._clock.time() + wait,
+                for_answer=True,
+            )
+            if not joined.joined:
+                raise joined.refusal or TryLater(f"{address} has not answered within {wait:g} s")
+        except BaseException:
+            del self._dispatcher.joined[address]
+            raise
+        return joined
+
+    def leave(self, room: Room) -> None:
+        """Leaves a chat room, for good."""
+        self._dispatcher.joined.pop(room.jid, None)
+        room.leave()
+
     # ── the contact list ─────────────────────────────────────────────────────
 
     def subscribed_to(self, who: str | Jid) -> bool:
@@ -348,9 +387,13 @@ class Client:
             self._host.log("jabber-no-roster", "warning", trouble=str(error))
         self._dispatcher.log_left_out()
         self.send(self._status)
+        for room in self._dispatcher.joined.values():
+            room.enter()
 
     def _lost(self) -> None:
         """Marks every contact as unavailable: without a session, nobody's presence is known."""
+        for room in self._dispatcher.joined.values():
+            room.lost()
         for bare in self.roster.forget_presence():
             self._inbox.presence[bare] = Presence(bare, "unavailable")
 

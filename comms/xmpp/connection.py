@@ -21,6 +21,7 @@ from comms.xmpp.addresses import Jid
 from comms.xmpp.inbox import Inbox
 from comms.xmpp.keeper import Keeper
 from comms.xmpp.questions import Questions
+from comms.xmpp.resumption import Resumption
 from comms.xmpp.session import Redirected, ResourceTaken, Session, account
 from comms.xmpp.stanzas import IQ, MESSAGE
 
@@ -42,7 +43,8 @@ class Connection:
 
     `greet` is called with each new session, before the program can use it; `handle` with each
     stanza that arrives and passes the filters, and the bytes that it had; `lost` after a session
-    has been lost.
+    has been lost. With a `resumption`, a session goes on after the loss of its connection; if it
+    cannot, `unacknowledged` is called with each stanza that may not have arrived.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class Connection:
         greet: Callable[[Session], None],
         handle: Callable[[Element, int], None],
         lost: Callable[[], None],
+        unacknowledged: Callable[[Element], None] = lambda element: None,
+        resumption: Resumption | None = None,
     ) -> None:
         self.incoming: list[Filter] = []
         self.outgoing: list[Filter] = []
@@ -63,6 +67,7 @@ class Connection:
         self._server, self._clock, self._host = server, clock, host
         self._inbox, self._questions = inbox, questions
         self._greet, self._handle, self._on_lost = greet, handle, lost
+        self._unacknowledged, self._resumption = unacknowledged, resumption
         self._account = account(server).bare
         self._keeper = Keeper(clock, host, server.timeout)
         self._over: CommsError | None = None  # why no further attempt to connect is made
@@ -103,11 +108,25 @@ class Connection:
     def _connect_to(self, place: srv.Place | None) -> None:
         self._over, self._greeted = None, False
         session = Session(
-            self._server, self._clock, self._host, place=place, new_resource=self._new_resource
+            self._server,
+            self._clock,
+            self._host,
+            place=place,
+            new_resource=self._new_resource,
+            resumption=self._resumption,
         )
         self._new_resource = False
         self.session, self._account = session, session.jid.bare
         self._keeper.heard()
+        if session.resumed:
+            self._host.log("jabber-resumed", jid=str(session.jid))
+            self._greeted = True
+            self._keeper.backoff.succeeded()
+            return
+        if self._resumption is not None:
+            self._on_lost()
+        for element in session.lost:
+            self._unacknowledged(element)
         try:
             self._greet(session)
         except BaseException as error:
@@ -136,6 +155,8 @@ class Connection:
         )
         if session is not None:
             session.close(self._filter_and_handle)
+        if self._resumption is not None:
+            self._resumption.forget()
 
     def required(self) -> Session:
         """Returns the session. Raises the reason why there is none."""
@@ -151,7 +172,8 @@ class Connection:
         self._error = error
         if session is not None:
             session.link.abort()
-        self._on_lost()
+        if self._resumption is None or not self._resumption.id:
+            self._on_lost()
         # A session that is lost while it is being greeted is reported by `connect`.
         if self._greeted:
             self._retry_later(error)
@@ -205,10 +227,12 @@ class Connection:
         session = self.required()
         try:
             if passed is not None:
-                session.send_bytes(data)
+                session.send_kept(passed, data)
         except CommsError as error:
             self._lose(error)
-            raise
+            # What is kept is sent again when the session goes on, or reported if it does not.
+            if self._resumption is None or not self._resumption.id or self._over is not None:
+                raise
 
     def request(self, query: Element, timeout: float) -> Element:
         """Sends an IQ of type get or set and returns the result.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 from comms.callbacks import call
@@ -13,6 +14,7 @@ from comms.xmpp import about, payloads, stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.inbox import Inbox
 from comms.xmpp.questions import Questions
+from comms.xmpp.rooms import Room
 from comms.xmpp.roster import Roster
 from comms.xmpp.stanzas import IQ, MESSAGE, PRESENCE, ROOM_USER, ROSTER, Message
 from comms.xmpp.stream import split_tag
@@ -47,6 +49,7 @@ class Dispatcher:
         self.accepted: bool | frozenset[Jid] = False  # whose requests to see us are granted at once
         self.refusals: dict[Jid, CommsError | None] = {}  # whose authorisation is awaited → refusal
         self.rooms: dict[Jid, None] = {}  # chat rooms seen; a dict keeps the order of arrival
+        self.joined: dict[Jid, Room] = {}  # the rooms that the program has entered
         self.queries: dict[str, QueryHandler] = {}  # namespace → the program's handler
         self.returned: dict[str, Message] = {}  # id → a message of ours that has come back
         self._about = about.answers(clock.time, lambda: self.queries)
@@ -79,6 +82,10 @@ class Dispatcher:
             self._host.log("message-returned", "warning", by=sender, trouble=message.error)
             self._returned(message)
             return
+        room = self._room_of(message.sender)
+        if room is not None and message.kind == "groupchat":
+            room.on_message(message)
+            return
         reason = stanzas.reason_to_ignore(message, self._own(), self.rooms, self._delayed)
         if reason:
             if message.text.strip() or message.unreadable:
@@ -91,6 +98,22 @@ class Dispatcher:
         self._inbox.put(message, size)
         if message.id and element.find(_REQUEST) is not None:
             self._acknowledge(message)
+
+    def _room_of(self, sender: Jid | None) -> Room | None:
+        return self.joined.get(sender.bare) if self.joined and sender is not None else None
+
+    def unacknowledged(self, element: Element) -> None:
+        """Reports a stanza of ours of which the server has never said that it has arrived."""
+        if element.tag != MESSAGE or element.get("type") == "error":
+            return
+        self._host.log("message-unacknowledged", "warning", to=element.get("to", ""))
+        returned = Element(MESSAGE, {"type": "error", "id": element.get("id", "")})
+        returned.set("from", element.get("to", ""))
+        try:
+            message = stanzas.read_message(returned, self._clock.time())
+        except ValueError:
+            return
+        self._returned(replace(message, error="unacknowledged"))
 
     def _returned(self, message: Message) -> None:
         """Keeps a message that has come back, for the program, and for an outbox that sent it."""
@@ -112,6 +135,9 @@ class Dispatcher:
         sender = presence.sender
         if sender is None:
             return
+        room = self._room_of(sender)
+        if room is not None:
+            room.on_presence(element, sender)
         if element.find(f"{{{ROOM_USER}}}x") is not None:
             if len(self.rooms) >= ROOMS:
                 del self.rooms[next(iter(self.rooms))]

@@ -22,6 +22,7 @@ from comms.link import MAYBE_TLS, Link, client_context, secure
 from comms.xmpp import srv, stanzas
 from comms.xmpp.addresses import Jid, ascii_domain
 from comms.xmpp.login import Login
+from comms.xmpp.resumption import SM, Resumption
 from comms.xmpp.stream import (
     FOOTER,
     STREAM_ERRORS,
@@ -79,7 +80,8 @@ class Session:
     """A stream that is ready for stanzas. `jid` is our full address.
 
     `place` is where the server has sent us, if not where the settings say. With `new_resource`, the
-    resource of the settings is not asked for. Raises Unreachable, TryLater, Refused or
+    resource of the settings is not asked for. With a `resumption`, the earlier session goes on if
+    the server still has it, and then `resumed` is true. Raises Unreachable, TryLater, Refused or
     SettingsError.
     """
 
@@ -91,8 +93,12 @@ class Session:
         *,
         place: srv.Place | None = None,
         new_resource: bool = False,
+        resumption: Resumption | None = None,
     ) -> None:
         self.server = server
+        self.resumed = False
+        self.lost: list[Element] = []  # stanzas of an earlier session that nobody has acknowledged
+        self._resumption = resumption
         self.account = account(server)
         self.jid = self.account
         self._clock, self._host = clock, host
@@ -109,7 +115,9 @@ class Session:
                 features = self._start_tls(features)
             self._log_in(features)
             self.features = self._restart()
-            self._bind(new_resource)
+            if not self._resumes():
+                self._bind(new_resource)
+                self._enable_resumption()
             self._logged_in = True
             self.link.expect(None)  # from now on the server may send at any time
         except Malformed as error:
@@ -142,6 +150,21 @@ class Session:
         """Writes a stanza that is XML already, as `send`."""
         self._write(stanza)
 
+    def send_kept(self, element: Element, stanza: bytes) -> None:
+        """Writes a stanza, and keeps it until the server has acknowledged it."""
+        resumption = self._managed
+        if resumption is None:
+            self._write(stanza)
+            return
+        asks = resumption.sent(element, stanza)
+        self._write(stanza + (f"<r xmlns='{SM}'/>".encode() if asks else b""))
+
+    @property
+    def _managed(self) -> Resumption | None:
+        """The resumption, if the server counts stanzas, too."""
+        resumption = self._resumption
+        return resumption if resumption is not None and resumption.active else None
+
     @property
     def size(self) -> int:
         """The bytes of the element that was received last."""
@@ -152,13 +175,31 @@ class Session:
 
         Raises Unreachable, or Refused for a stream error after which another attempt is pointless.
         """
-        try:
-            event = self._next(until)
-        except Malformed as error:
-            self._fail(error)
-        if isinstance(event, Header):
-            self._fail(Malformed("bad-format", f"{self._name} opens its stream twice"))
-        return event if isinstance(event, Element) else None
+        while True:
+            try:
+                event = self._next(until)
+                if isinstance(event, Element) and self._counted(event):
+                    continue
+            except Malformed as error:
+                self._fail(error)
+            if isinstance(event, Header):
+                self._fail(Malformed("bad-format", f"{self._name} opens its stream twice"))
+            return event if isinstance(event, Element) else None
+
+    def _counted(self, element: Element) -> bool:
+        """Counts a stanza; returns whether the element is only about the count (XEP-0198 §4)."""
+        resumption = self._managed
+        if resumption is None:
+            return False
+        if element.tag == f"{{{SM}}}r":
+            self._write(f"<a xmlns='{SM}' h='{resumption.handled}'/>".encode())
+            return True
+        if element.tag == f"{{{SM}}}a":
+            resumption.acknowledge(element.get("h", ""))
+            return True
+        if element.tag in (stanzas.MESSAGE, stanzas.PRESENCE, stanzas.IQ):
+            resumption.received()
+        return False
 
     def close(self, take: Callable[[Element, int], None] = lambda element, size: None) -> None:
         """Closes the stream. Everything written arrives first. Never raises.
@@ -169,6 +210,10 @@ class Session:
             return
         try:
             if not self._ended:
+                resumption = self._managed
+                if resumption is not None and self._logged_in:
+                    # What has arrived here must not be delivered again elsewhere.
+                    self._write(f"<a xmlns='{SM}' h='{resumption.handled}'/>".encode())
                 self._write(FOOTER)
                 until = self._clock.time() + GOODBYE
                 # RFC 6120 §4.4: the other side may send stanzas until it closes the stream, too.
@@ -260,6 +305,43 @@ class Session:
             receive=self._element,
         )
         login.run(features, encrypted=self.link.tls is not None)
+
+    def _resumes(self) -> bool:
+        """Goes on with the earlier session, if there is one and the server has it (XEP-0198 §5)."""
+        resumption = self._resumption
+        if resumption is None:
+            return False
+        if not resumption.id or resumption.jid is None:
+            self.lost = resumption.forget()
+            return False
+        if self.features.find(f"{{{SM}}}sm") is None:
+            self.lost = resumption.forget()
+            return False
+        id, jid = resumption.id, resumption.jid
+        self.send(Element(f"{{{SM}}}resume", {"previd": id, "h": str(resumption.handled)}))
+        answer = self._element(f"{{{SM}}}resumed", f"{{{SM}}}failed")
+        if answer.tag == f"{{{SM}}}failed":
+            if answer.get("h") is not None:
+                resumption.acknowledge(answer.get("h", ""))
+            self.lost = resumption.forget()
+            return False
+        resumption.acknowledge(answer.get("h", ""))
+        self.jid, self.resumed = jid, True
+        for data in resumption.again():
+            self._write(data)
+        return True
+
+    def _enable_resumption(self) -> None:
+        resumption = self._resumption
+        if resumption is None:
+            return
+        if self.features.find(f"{{{SM}}}sm") is None:
+            return
+        self.send(Element(f"{{{SM}}}enable", {"resume": "true"}))
+        answer = self._element(f"{{{SM}}}enabled", f"{{{SM}}}failed")
+        if answer.tag == f"{{{SM}}}enabled":
+            may_resume = answer.get("resume") in ("true", "1")
+            resumption.begin(answer.get("id", "") if may_resume else "", self.jid)
 
     def _bind(self, new_resource: bool) -> None:
         """Binds a resource (RFC 6120 §7).

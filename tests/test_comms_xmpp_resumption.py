@@ -1,0 +1,180 @@
+"""XEP-0198 on the client's side: counting, and a client that goes on after a cut."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from comms.settings import load
+from comms.xmpp import Client, Jid, resumption, stanzas
+from comms.xmpp.resumption import EVERY, MODULO, Resumption
+from comms.xmpp.stream import Malformed
+from fakes.wire import Record, Want
+from fakes.world import World
+
+BOT, THEM = "bot@example.test", "them@example.test"
+JID = Jid.parse(f"{BOT}/here")
+
+
+def begun() -> Resumption:
+    found = Resumption()
+    found.begin("id", JID)
+    return found
+
+
+def test_what_is_acknowledged_is_not_sent_again() -> None:
+    found = begun()
+    asks = [found.sent(Element(str(n)), str(n).encode()) for n in range(1, 8)]
+    assert asks == [n % EVERY == 0 for n in range(1, 8)]
+    found.acknowledge("5")
+    found.acknowledge("5")
+    assert list(found.again()) == [b"6", b"7"]
+    assert [element.tag for element in found.forget()] == ["6", "7"]
+    assert not found.active and list(found.again()) == []
+
+
+def test_counts_begin_again_after_the_greatest() -> None:
+    found = begun()
+    found.handled = found._acknowledged = MODULO - 1
+    found.received()
+    found.sent(Element("a"), b"a")
+    found.acknowledge("0")
+    assert found.handled == 0 and list(found.again()) == []
+
+
+@pytest.mark.parametrize("h", ["2", "", "x", "-1", str(MODULO), "9" * 11])
+def test_a_count_that_cannot_be_is_refused(h: str) -> None:
+    found = begun()
+    found.sent(Element("a"), b"a")
+    with pytest.raises(Malformed):
+        found.acknowledge(h)
+
+
+def test_a_server_that_acknowledges_nothing_does_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resumption, "KEPT", 2)
+    found = begun()
+    found.sent(Element("a"), b"a")
+    found.sent(Element("a"), b"a")
+    with pytest.raises(Malformed, match="not acknowledged"):
+        found.sent(Element("a"), b"a")
+
+
+# ── on our server ────────────────────────────────────────────────────────────
+
+
+def rehearsal(*faults: str, **config: Any) -> World:
+    base: dict[str, Any] = {
+        "servers": ["xmpp"],
+        "program": BOT,
+        "person": [{"address": BOT, "contacts": {THEM: "both"}}, {"address": THEM}],
+    }
+    return World({**base, **config}, rehearsal=True, faults=faults)
+
+
+def client(world: World, **options: Any) -> Client:
+    server = load(world.settings, world.folder).server("xmpp")
+    return Client(server, world.clock, world.host, resume=True, **options)
+
+
+def wait_online(world: World, jabber: Client) -> None:
+    """Looks again and again, as a program does, until the client is online again."""
+    for _ in range(100):
+        world.clock.advance(10)
+        jabber.received_messages()
+        if jabber.connected:
+            return
+    raise AssertionError("the client does not reconnect")
+
+
+def events(world: World) -> list[str]:
+    return [event.text.split()[0] for event in world.recording if hasattr(event, "text")]
+
+
+def test_after_a_cut_the_session_goes_on_and_each_message_arrives_once() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        for text in ("one", "two"):
+            jabber.send(stanzas.message(Jid.parse(THEM), text))
+        jid = jabber.jid
+        world.cut("xmpp")
+        them.says(BOT, "hello")
+        jabber.received_messages()
+        wait_online(world, jabber)
+        assert jabber.jid == jid
+        jabber.send(stanzas.message(Jid.parse(THEM), "three"))
+        them.says(BOT, "again")
+        got = [message.text for message in jabber.received_messages()]
+        assert [stanza.body for stanza in them.messages] == ["one", "two", "three"]
+        # "hello" was taken by one of the looks before.
+        assert got == ["again"]
+        resumed = [entry for entry in world.recording if isinstance(entry, Record)]
+        assert any(b"<resumed" in record.raw for record in resumed)
+        assert sum(b"jabber:iq:roster" in record.raw for record in resumed) == 2
+
+
+def test_a_message_that_was_lost_with_the_connection_is_sent_again() -> None:
+    # The server is cut off before it has handled the message.
+    with rehearsal("message reset times 1") as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        jabber.send(stanzas.message(Jid.parse(THEM), "one"))
+        jabber.received_messages()
+        wait_online(world, jabber)
+        assert [stanza.body for stanza in them.messages] == ["one"]
+        assert jabber.returned_messages() == []
+
+
+def test_what_cannot_arrive_any_more_is_reported() -> None:
+    with rehearsal("message reset times 1") as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        jabber.send(stanzas.message(Jid.parse(THEM), "one"))
+        jabber.received_messages()
+        world.jabber.end(BOT)  # the server forgets the session
+        wait_online(world, jabber)
+        [returned] = jabber.returned_messages()
+        assert (returned.error, str(returned.sender)) == ("unacknowledged", THEM)
+        assert them.messages == []
+
+
+def test_messages_of_the_server_arrive_once_wherever_the_connection_is_cut() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        got: list[str] = []
+        for number in range(6):
+            them.says(BOT, str(number))
+            if number % 2:
+                got += [message.text for message in jabber.received_messages()]
+            world.jabber.cut(BOT, Want.CLOSE)
+            them.says(BOT, f"{number}, away")
+            for _ in range(100):
+                world.clock.advance(10)
+                got += [message.text for message in jabber.received_messages()]
+                if jabber.connected:
+                    break
+        assert got == [text for n in range(6) for text in (str(n), f"{n}, away")]
+
+
+def test_a_session_that_is_closed_leaves_nothing_unacknowledged() -> None:
+    with rehearsal() as world:
+        with client(world) as jabber:
+            world.jabber.actor(THEM).says(BOT, "hello")
+            assert [message.text for message in jabber.received_messages()] == ["hello"]
+        assert world.jabber.offline(BOT) == [] and world.jabber.sessions(BOT) == []
+
+
+def test_where_the_server_cannot_resume_the_client_works_as_ever() -> None:
+    with rehearsal(off={"xmpp": ["stream-management"]}) as world, client(world) as jabber:
+        world.cut("xmpp")
+        jabber.received_messages()
+        wait_online(world, jabber)
+        world.jabber.actor(THEM).says(BOT, "hello")
+        assert [message.text for message in jabber.received_messages()] == ["hello"]
+        raw = b"".join(entry.raw for entry in world.recording if isinstance(entry, Record))
+        assert not re.search(rb"urn:xmpp:sm:3", raw)
