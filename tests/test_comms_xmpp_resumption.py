@@ -21,7 +21,7 @@ JID = Jid.parse(f"{BOT}/here")
 
 def begun() -> Resumption:
     found = Resumption()
-    found.begin("id", JID)
+    found.begin("id", JID, 0.0)
     return found
 
 

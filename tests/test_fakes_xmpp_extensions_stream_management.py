@@ -86,6 +86,7 @@ def test_after_a_cut_each_stanza_arrives_exactly_once(heard: int) -> None:
     client, answer = resumed(place, id, heard)
     assert f"<resumed {SM} previd='{id}' h='1'/>".encode() in answer
     assert bodies(answer) == ["one", "two", "three"][max(heard - 1, 0) :]
+    assert answer.count(b"<delay") == len(bodies(answer)), "sent before, as real servers say, too"
     say(place, "four")
     assert bodies(client.hears()) == ["four"] and count(client) == 1
 

@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 import trustme
@@ -27,6 +28,7 @@ from comms.errors import CommsError, Refused, TryLater
 from comms.host import RealHost
 from comms.settings import Server
 from comms.xmpp import Client, Jid, Message, keeper, stanzas
+from comms.xmpp.rooms import MUC
 from comms.xmpp.session import Session
 from scenarios.book.jabber_simple import JabberSimple
 from tests.real import (
@@ -66,7 +68,7 @@ c2s_require_encryption = false
 authentication = "internal_hashed"
 log = {{ debug = "{log}" }}
 modules_enabled = {{ "roster"; "saslauth"; "tls"; "disco"; "ping"; "version"; "offline";
-    "carbons"; "presence"; "message"; "iq"; "c2s"; "posix"; "private"; "vcard" }}
+    "carbons"; "presence"; "message"; "iq"; "c2s"; "posix"; "private"; "vcard"; "smacks" }}
 modules_disabled = {{ "s2s" }}
 VirtualHost "{domain}"
     ssl = {{ certificate = "{chain}"; key = "{key}" }}
@@ -100,6 +102,7 @@ modules:
   mod_ping: {{}}
   mod_version: {{}}
   mod_carboncopy: {{}}
+  mod_stream_mgmt: {{}}
   mod_muc: {{host: "rooms.{domain}"}}
 """
 
@@ -539,3 +542,72 @@ def test_killed_program_reports_after_its_restart_that_the_outcome_is_unknown(
             jeremy.client.send(stanzas.message(BOT, "help"))
             assert jeremy.next_message().text == "You may say: restart"
             assert database.pid == after, "the command is not run again"
+
+
+# ── rooms and resumption ─────────────────────────────────────────────────────
+
+
+def test_in_a_room_the_bot_hears_who_may_speak_for_whom(jabber: Jabber, clock: RealClock) -> None:
+    address = Jid.parse(f"ops@rooms.{DOMAIN}")
+    with (
+        Client(jabber.server(JEREMY), clock, RealHost()) as jeremy,
+        Client(jabber.server(MALLORY), clock, RealHost()) as mallory,
+        Client(jabber.server(BOT), clock, RealHost()) as bot,
+    ):
+        owner = jeremy.join(address, "jeremy")
+        query = Element(f"{{{MUC}#owner}}query")
+        SubElement(query, "{jabber:x:data}x", {"type": "submit"})
+        jeremy.request(stanzas.iq("set", query, address))
+        room = bot.join(address, "bot")
+        guest = mallory.join(address, "boss")
+        owner.say("restart")
+        guest.say("restart now")
+        heard = []
+
+        def has_heard() -> bool:
+            bot.received_messages()
+            heard.extend(room.received_messages())
+            return len(heard) == 2
+
+        wait_until(has_heard, "two messages")
+        assert {(said.nick, said.text, said.affiliation) for said in heard} == {
+            ("jeremy", "restart", "owner"),
+            ("boss", "restart now", "none"),
+        }
+        room.say("done")
+        answers: list[str] = []
+
+        def has_answer() -> bool:
+            jeremy.received_messages()
+            answers.extend(said.text for said in owner.received_messages())
+            return "done" in answers
+
+        wait_until(has_answer, "the answer")
+        with pytest.raises(Refused, match="conflict"):
+            mallory.join(f"ops@rooms.{DOMAIN}", "jeremy")
+
+
+def test_a_session_goes_on_after_a_cut_and_nothing_is_lost_or_doubled(
+    jabber: Jabber, clock: RealClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "FIRST_PAUSE", 0.1)
+    with (
+        Client(jabber.server(JEREMY), clock, RealHost()) as jeremy,
+        Client(jabber.server(BOT), clock, RealHost(), resume=True) as bot,
+    ):
+        jid = bot.jid
+        got: list[str] = []
+        for number in range(4):
+            session = bot._connection.session
+            assert session is not None
+            jeremy.send(stanzas.message(jid, str(number)))
+            session.link.shutdown(socket.SHUT_RDWR)
+            bot.received_messages()
+
+            def has_got(number: int = number) -> bool:
+                got.extend(message.text for message in bot.received_messages())
+                return len(got) > number
+
+            wait_until(has_got, f"message {number}")
+            assert bot.jid == jid
+        assert got == ["0", "1", "2", "3"]

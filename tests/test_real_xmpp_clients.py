@@ -245,3 +245,22 @@ def test_profanity_logs_in_by_scram_sees_its_contact_and_chats(policy: str, serv
         assert world.jabber.roster(ALICE)["carol@example.test"].ask
         screen.types("/quit")
         wait_until_alice_has_left(bob)
+
+
+def test_profanity_enters_a_room_and_talks_in_it() -> None:
+    room = "hall@conference.example.test"
+    with served("off") as (world, bob), profanity(world, "disable") as screen:
+        screen.shows(r"logged in successfully, online")
+        screen.types(f"/join {room} nick alice")
+        world.jabber.wait_for(lambda stanza: (stanza.to or "").startswith(f"{room}/"))
+        screen.shows(r"Room|room|hall")
+        screen.types("/room accept")  # the configuration of a new room
+        world.jabber.wait_for(lambda stanza: stanza.payload.endswith("muc#owner}query"))
+        bob.joins(room, "bob")
+        screen.types("hello from profanity")
+        world.jabber.wait_for(lambda stanza: stanza.body == "hello from profanity")
+        bob.says(room, "hello, profanity", "groupchat")
+        screen.shows(r"bob.*hello, profanity")
+        bob.wait_for(lambda stanza: stanza.body == "hello from profanity")
+        screen.types("/leave")
+        bob.wait_for(lambda stanza: stanza.type == "unavailable" and "alice" in str(stanza.sender))

@@ -76,7 +76,7 @@ class Client:
         self._clock, self._host = clock, host
         self._inbox = Inbox(host)
         self._status = stanzas.presence()
-        questions = Questions()
+        questions, resumption = Questions(), Resumption()
         self._dispatcher = Dispatcher(
             self.roster,
             self._inbox,
@@ -86,6 +86,7 @@ class Client:
             own=lambda: self.jid,
             send=self.send,
             delayed=delayed,
+            since=lambda: resumption.since,
         )
         self._connection = Connection(
             server,
@@ -97,7 +98,7 @@ class Client:
             handle=self._dispatcher.handle,
             lost=self._lost,
             unacknowledged=self._dispatcher.unacknowledged,
-            resumption=Resumption() if resume else None,
+            resumption=resumption if resume else None,
         )
         # A filter gets every stanza and returns it, changed or not, or None to drop it.
         self.incoming = self._connection.incoming

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from xml.etree.ElementTree import Element
@@ -31,7 +32,8 @@ class Dispatcher:
     """Handles the stanzas of one account.
 
     `own` returns our full address, `send` writes an answer. With `delayed`, messages that were
-    stored before they arrived are handed out, too.
+    stored before they arrived are handed out, too. `since` returns when a session that goes on
+    after a cut has begun: what was sent to it later only waited for the connection.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Dispatcher:
         own: Callable[[], Jid],
         send: Callable[[Element], None],
         delayed: bool,
+        since: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.accepted: bool | frozenset[Jid] = False  # whose requests to see us are granted at once
         self.refusals: dict[Jid, CommsError | None] = {}  # whose authorisation is awaited → refusal
@@ -55,7 +58,7 @@ class Dispatcher:
         self._about = about.answers(clock.time, lambda: self.queries)
         self._roster, self._inbox, self._questions = roster, inbox, questions
         self._clock, self._host = clock, host
-        self._own, self._send, self._delayed = own, send, delayed
+        self._own, self._send, self._delayed, self._since = own, send, delayed, since
 
     def handle(self, element: Element, size: int) -> None:
         """Handles one stanza, which arrived in `size` bytes.
@@ -76,7 +79,10 @@ class Dispatcher:
             pass
 
     def _message(self, element: Element, size: int) -> None:
-        message = stanzas.read_message(element, self._clock.time())
+        now = self._clock.time()
+        message = stanzas.read_message(element, now)
+        if message.delayed and message.at >= self._since():
+            message = replace(message, delayed=False, at=min(message.at, now))
         if message.kind == "error":
             sender = str(message.sender or "")
             self._host.log("message-returned", "warning", by=sender, trouble=message.error)

@@ -6,6 +6,7 @@ outlives the connections of one client. Both sides count stanzas modulo 2³².
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
@@ -26,20 +27,22 @@ class Resumption:
         self.id = ""  # of the session; "" if it cannot be resumed
         self.jid: Jid | None = None
         self.active = False  # the server counts, too
+        self.since: float = math.inf  # when the session began, in seconds since the epoch
         self.handled = 0  # stanzas of the server
         self._acknowledged = 0  # stanzas of ours that the server has handled
         self._waiting: deque[tuple[Element, bytes]] = deque()
 
-    def begin(self, id: str, jid: Jid) -> None:
+    def begin(self, id: str, jid: Jid, now: float) -> None:
         """Stream management is on. What waited before has been taken by `forget`."""
         self.id, self.jid, self.active = id, jid, True
+        self.since = math.floor(now)  # the times in stamps are in whole seconds
         self.handled = self._acknowledged = 0
         self._waiting.clear()
 
     def forget(self) -> list[Element]:
         """The session is over. Returns the stanzas that were not acknowledged, oldest first."""
         lost = [element for element, _ in self._waiting]
-        self.id, self.jid, self.active = "", None, False
+        self.id, self.jid, self.active, self.since = "", None, False, math.inf
         self._waiting.clear()
         return lost
 

@@ -341,7 +341,8 @@ class Session:
         answer = self._element(f"{{{SM}}}enabled", f"{{{SM}}}failed")
         if answer.tag == f"{{{SM}}}enabled":
             may_resume = answer.get("resume") in ("true", "1")
-            resumption.begin(answer.get("id", "") if may_resume else "", self.jid)
+            id = answer.get("id", "") if may_resume else ""
+            resumption.begin(id, self.jid, self._clock.time())
 
     def _bind(self, new_resource: bool) -> None:
         """Binds a resource (RFC 6120 §7).

@@ -16,10 +16,11 @@ from xml.etree.ElementTree import Element
 from fakes.wire import Refuse, Unit, Want, rule
 from fakes.xmpp.extension import Extension, Verb
 from fakes.xmpp.markup import STANZA_ERRORS, element
+from fakes.xmpp.offline import delay
 from fakes.xmpp.refusals import StreamError
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
-from fakes.xmpp.stanzas import Stanza, StanzaError
+from fakes.xmpp.stanzas import Stanza, StanzaError, with_child
 
 if TYPE_CHECKING:
     from fakes.xmpp.stream import Xmpp
@@ -44,7 +45,8 @@ class Managed:
         self.wait = 0  # seconds for another connection; 0 if the client did not ask for it
         self.handled = 0  # stanzas of the client
         self.acknowledged = 0  # stanzas that the client has handled
-        self.queue: deque[Stanza] = deque()  # those that it has not
+        # Those that it has not, and when they were sent.
+        self.queue: deque[tuple[float, Stanza]] = deque()
         self._requested = False  # an acknowledgement, and it has not come yet
         self._service = service
 
@@ -53,7 +55,7 @@ class Managed:
 
     def sent(self, stanza: Stanza) -> None:
         stream = self.stream
-        self.queue.append(stanza)
+        self.queue.append((self._service.runtime.now(), stanza))
         if stream is None:
             return
         if len(self.queue) > QUEUE:
@@ -80,13 +82,16 @@ class Managed:
         waiting, self.queue = self.queue, deque()
         self._requested = False
         stream.observer = self
-        for stanza in waiting:
+        for at, stanza in waiting:
+            if stanza.kind == "message" and not stanza.delayed:
+                # As Prosody and ejabberd do: when it was sent first (XEP-0203).
+                stanza = with_child(stanza, delay(self.resource.jid.domain, at))
             stream.send_stanza(stanza, "XEP-0198 §5")
 
     # ── the outlet of a session without a stream ─────────────────────────────
 
     def deliver(self, stanza: Stanza) -> None:
-        self.queue.append(stanza)
+        self.queue.append((self._service.runtime.now(), stanza))
         if len(self.queue) > QUEUE:
             self._service.unbind(self.resource)
 
@@ -203,7 +208,7 @@ class StreamManagement(Extension):
             if len(self._ended) > ENDED:
                 del self._ended[next(iter(self._ended))]
         waiting, managed.queue = managed.queue, deque()
-        for stanza in waiting:
+        for _, stanza in waiting:
             self._redirect(resource, stanza)
 
     def _redirect(self, resource: Resource, stanza: Stanza) -> None:
