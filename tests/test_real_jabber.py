@@ -602,7 +602,7 @@ def test_a_session_goes_on_after_a_cut_and_nothing_is_lost_or_doubled(
             assert session is not None
             jeremy.send(stanzas.message(jid, str(number)))
             session.link.shutdown(socket.SHUT_RDWR)
-            bot.received_messages()
+            got.extend(message.text for message in bot.received_messages())
 
             def has_got(number: int = number) -> bool:
                 got.extend(message.text for message in bot.received_messages())
