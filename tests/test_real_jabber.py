@@ -606,7 +606,7 @@ def test_a_session_goes_on_after_a_cut_and_nothing_is_lost_or_doubled(
 
             def has_got(number: int = number) -> bool:
                 got.extend(message.text for message in bot.received_messages())
-                return len(got) > number
+                return len(got) > number and bot.connected
 
             wait_until(has_got, f"message {number}")
             assert bot.jid == jid
