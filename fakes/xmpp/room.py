@@ -150,6 +150,9 @@ class Occupant:
     bare: str
     role: str
     sessions: dict[str, Stanza] = field(default_factory=dict)  # full address → last presence
+    # The presence that others see, with the real address or without, and what it was made from:
+    # each user who enters gets that of everybody.
+    shown: dict[bool, tuple[Any, Stanza]] = field(default_factory=dict)
 
     @property
     def presence(self) -> Stanza:

@@ -245,7 +245,7 @@ class Rooms(Extension):
         route = self.service.router.route
         others = [other for other in room.occupants.values() if other is not occupant]
         sees = room.sees_addresses(occupant)
-        self._route_all(self._presence_of(room, other, sees).replace(to=full) for other in others)
+        self._route_all(self._shown(room, other, sees).replace(to=full) for other in others)
         if tell_others:
             self._show(room, occupant, but=full)
         if room.config.whois == "anyone":
@@ -339,6 +339,15 @@ class Rooms(Extension):
             sender=f"{room.address}/{occupant.nick}",
             to=None,
         )
+
+    def _shown(self, room: Room, occupant: Occupant, sees: bool) -> Stanza:
+        """The current presence of an occupant, made again only if something has changed."""
+        current = occupant.presence
+        made_from = (current, occupant.nick, occupant.role, room.affiliation(occupant.bare))
+        known = occupant.shown.get(sees)
+        if known is None or known[0] != made_from:
+            known = occupant.shown[sees] = (made_from, self._presence_of(room, occupant, sees))
+        return known[1]
 
     def _show(
         self,
