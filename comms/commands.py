@@ -10,6 +10,11 @@ This module neither reads nor sends messages. A door (mail_door.py, a chat progr
 the messages, makes sure who sent them, and answers them in `report(db, order, outcome)`, which is
 called when a command has ended.
 
+An order is (sender, command, message). The same message again, over whatever door, runs nothing.
+The same command by another message of the same sender soon afterwards, such as a mail and a chat
+message that was sent in doubt, is asked about: it runs if the sender repeats it with a random word.
+So must commands that are marked as dangerous.
+
 An accepted command is started at most once. A command that was started and never finished is
 reported as that, and is not run again. The end of a command and what `report` stores (such as an
 answer in an outbox) commit together.
@@ -18,8 +23,9 @@ answer in an outbox) commit together.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from comms import words
@@ -36,12 +42,16 @@ TAIL_LINES = 20  # of a command's output, in a receipt by mail
 TAIL_CHARACTERS = 1000  # of a command's output, in a chat message
 FRESH = 86400.0  # seconds after which an accepted command that has not run is too old
 CONFIRM = 60.0  # seconds in which a command may be confirmed
+KEPT = 400 * 86400.0  # seconds for which the ledger knows a message again
 UNKNOWN_COMMAND = "unknown command"  # begins the outcome of a command that does not exist
+QUESTION = "not run yet: "  # begins the outcome of a command that must be confirmed
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit (
     at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, verdict TEXT NOT NULL,
     detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS confirmation (
+    who TEXT PRIMARY KEY, verb TEXT NOT NULL, phrase TEXT NOT NULL, until REAL NOT NULL);
 """
 
 Report = Callable[[sqlite3.Connection, "Order", OutcomeLike], None]
@@ -51,12 +61,16 @@ Report = Callable[[sqlite3.Connection, "Order", OutcomeLike], None]
 class Verb:
     """What a command runs: a command line without a shell, its target, and its timeout in seconds.
 
-    Commands with the same target never run at the same time.
+    Instead of a command line it may be a function, which must not raise. Commands with the same
+    target never run at the same time. `confirm` is for what a slip must not do. `repeatable` is for
+    what only looks, so that doing it twice need not be asked about.
     """
 
-    command: tuple[str, ...]
+    command: tuple[str, ...] | Callable[[Order], OutcomeLike]
     target: str
     timeout: float = 60.0
+    confirm: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,8 @@ class Commands:
     """The commands of one program.
 
     `rights` maps a sender, as the door has verified it, to the verbs that it may use; `*` allows
-    all. `fresh` is how long an accepted command may wait for the program, in seconds.
+    all. `fresh` is how long an accepted command may wait for the program, in seconds. `again` is
+    how long after a command another message with it is asked about; 0 for never.
     """
 
     def __init__(
@@ -97,15 +112,18 @@ class Commands:
         clock: Clock,
         host: Host,
         fresh: float = FRESH,
+        again: float = 0.0,
     ) -> None:
         self.state = state
-        self.fresh = fresh
+        self.fresh, self.again = fresh, again
         self.verbs = dict(verbs)
         self.rights = {who: frozenset(allowed) for who, allowed in rights.items()}
         self.ledger = Ledger(state)
         self._clock, self._host = clock, host
+        self._forget_due = clock.monotonic()
         with state.transaction() as db:
-            db.execute(_SCHEMA)
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
 
     def allowed(self, who: str) -> list[str]:
         """Returns the verbs that a sender may use; `help` shows them."""
@@ -147,26 +165,30 @@ class Commands:
         settings may have changed. What is too old is reported as that. Who has lost a right gets no
         report, like every stranger. When the program is asked to stop, the rest stays accepted.
         """
+        self._forget()
         done = []
         for entry in self.ledger.entries("intended"):
             if self._clock.stopping():
                 break
-            if self._dropped(entry, report) or not self.ledger.begin(entry.id, self._clock.time()):
+            order = self._confirmed(entry)
+            if self._dropped(order, entry, report) or self._asked(order, entry, report):
+                continue
+            if not self.ledger.begin(entry.id, self._clock.time()):
                 continue  # another command is running on its target; this one waits
-            order = _order(entry)
             verb = self.verbs.get(order.verb)
             outcome: OutcomeLike
-            if verb is not None:
-                outcome = self._host.run(verb.command, verb.timeout)
-            else:
+            if verb is None:
                 outcome = self._unknown_command(order)
+            elif callable(verb.command):
+                outcome = verb.command(order)
+            else:
+                outcome = self._host.run(verb.command, verb.timeout)
             self._finish(order, outcome, "done" if outcome.code == 0 else "failed", report)
             done.append((order, outcome))
         return done
 
-    def _dropped(self, entry: Entry, report: Report) -> bool:
+    def _dropped(self, order: Order, entry: Entry, report: Report) -> bool:
         """Ends a command that may not run any more; returns whether it was one."""
-        order = _order(entry)
         # The clock may have been set back, so a command from the future is as old as it is far.
         age = abs(self._clock.time() - entry.intended)
         if order.who not in self.rights or (
@@ -181,6 +203,63 @@ class Commands:
             return True
         return False
 
+    # ── commands that must be sent twice ─────────────────────────────────────
+
+    def _confirmed(self, entry: Entry) -> Order:
+        """Returns an order; if it is the phrase that was asked for, the one that it confirms.
+
+        A phrase works once and for its sender only. Any other message from the same sender
+        withdraws the question, so that neither an old message nor a guess can answer it.
+        """
+        order = _order(entry)
+        asked = self.state.rows(
+            "SELECT verb, phrase, until FROM confirmation WHERE who = ?", order.who
+        )
+        if not asked:
+            return order
+        verb, phrase, until = str(asked[0][0]), asked[0][1], self.state.value(asked[0][2], 0.0)
+        with self.state.transaction() as db:
+            db.execute("DELETE FROM confirmation WHERE who = ?", (order.who,))
+            if order.verb != phrase or entry.intended > until or verb not in self.verbs:
+                return order
+            # Stored, so that a crash from here on does not ask again.
+            facts = {**order.facts, "confirmed": True}
+            self.ledger.change(db, entry.id, self.verbs[verb].target, verb, facts)
+        return replace(order, verb=verb, facts=facts)
+
+    def _asked(self, order: Order, entry: Entry, report: Report) -> bool:
+        """Asks whether a command is meant, if it must be confirmed; returns whether it has."""
+        verb = self.verbs.get(order.verb)
+        if verb is None or order.facts.get("confirmed") is True:
+            return False
+        before = None if verb.repeatable else self.ledger.before(entry, order.who, self.again)
+        if before is None and not verb.confirm:
+            return False
+        seconds = self.state.value(order.facts.get("within", CONFIRM), 0.0)
+        phrase, why = f"{order.verb} {self._host.token(4)}", f"to {order.verb}"
+        if before is not None:
+            ago = abs(entry.intended - before.intended)
+            status = {"intended": "waiting", "begun": "running"}.get(before.status, before.status)
+            why = f"you ordered this {ago:.0f} s ago (it is {status}); to {order.verb} again"
+        row = (order.who, order.verb, phrase, self._clock.time() + seconds)
+        with self.state.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO confirmation VALUES (?, ?, ?, ?)", row)
+        question = f"{QUESTION}{why}, send within {seconds:.0f} s: {phrase}"
+        self._finish(order, Outcome(None, "", 0.0, question), "asked", report)
+        return True
+
+    def _forget(self) -> None:
+        """Removes what is very old from the ledger, daily, and records what and until when."""
+        if self._clock.monotonic() < self._forget_due:
+            return
+        self._forget_due = self._clock.monotonic() + 86400
+        last = self._clock.time() - KEPT
+        with self.state.transaction() as db:
+            if count := self.ledger.forget(db, last):
+                until = datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds")
+                self.note(db, "the ledger", f"{count} commands", "forgotten", f"until {until}")
+                self._host.log("forgotten", commands=count, until=until)
+
     def recover(self, report: Report) -> list[Order]:
         """Reports the commands that were running when the program died. Raises StateError.
 
@@ -193,6 +272,8 @@ class Commands:
         for order in left:
             self._finish(order, Outcome(None, "", 0.0, reason), "unknown", report)
         return left
+
+    # ── how commands end ─────────────────────────────────────────────────────
 
     def _unknown_command(self, order: Order) -> Outcome:
         known = self.allowed(order.who)
@@ -215,7 +296,7 @@ class Commands:
                 self._report(db, order, outcome, report)
         self._host.log(
             "command",
-            "info" if status == "done" else "error",
+            "info" if status in ("done", "asked") else "error",
             what=order.verb,
             who=order.who,
             status=status,
@@ -266,36 +347,6 @@ class Commands:
         """Returns (who, what, verdict, detail) of every request, oldest first."""
         rows = self.state.rows("SELECT who, what, verdict, detail FROM audit ORDER BY rowid")
         return [(str(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in rows]
-
-
-class Confirmations:
-    """Commands that must be sent twice, so that a slip runs nothing. Pure; kept in memory only.
-
-    The sender must repeat such a command within `seconds`, followed by a random word: neither an
-    old message nor another person's can confirm it.
-    """
-
-    def __init__(
-        self, verbs: Collection[str], token: Callable[[int], str], seconds: float = CONFIRM
-    ) -> None:
-        self.seconds = seconds
-        self._verbs, self._token = frozenset(verbs), token
-        # sender → (command, the phrase that confirms it, until when)
-        self._open: dict[str, tuple[str, str, float]] = {}
-
-    def check(self, who: str, verb: str, now: float) -> tuple[str, str]:
-        """Returns (the command that may run now, the phrase that must be sent first).
-
-        One of the two is empty. Any other message from the same sender withdraws its request.
-        """
-        asked, phrase, until = self._open.pop(who, ("", "", 0.0))
-        if asked and verb == phrase and now <= until:
-            return asked, ""
-        if verb not in self._verbs:
-            return verb, ""
-        phrase = f"{verb} {self._token(4)}"
-        self._open[who] = verb, phrase, now + self.seconds
-        return "", phrase
 
 
 def describe(order: Order, outcome: OutcomeLike, host: str) -> str:

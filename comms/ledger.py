@@ -152,6 +152,25 @@ class Ledger:
             )
             return cursor.rowcount == 1
 
+    def change(
+        self,
+        db: sqlite3.Connection,
+        entry: int,
+        target: str,
+        what: str,
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Replaces what an intent is, such as a phrase by the command that it confirms."""
+        row = (target, what, json.dumps(facts), entry)
+        db.execute("UPDATE ledger SET target = ?, what = ?, facts = ? WHERE id = ?", row)
+
+    def forget(self, db: sqlite3.Connection, before: float) -> int:
+        """Removes the entries that ended before this time; returns how many there were.
+
+        A message that one of them was known by is unknown again.
+        """
+        return db.execute("DELETE FROM ledger WHERE ended < ?", (before,)).rowcount
+
     def end(
         self,
         db: sqlite3.Connection,
@@ -170,6 +189,24 @@ class Ledger:
         """Returns the entry that is known by this key."""
         found = self._entries("JOIN ledger_key ON entry = id WHERE key = ?", key)
         return found[0] if found else None
+
+    def before(self, entry: Entry, who: str, seconds: float) -> Entry | None:
+        """Returns the last order of the same command by the same person before this entry.
+
+        It counts until that many seconds after it has ended. One that was never run, or has failed,
+        does not count: the person has been told, and is right to repeat it.
+        """
+        if not seconds:
+            return None
+        found = self._entries(
+            "WHERE id < ? AND what = ? AND status IN ('intended', 'begun', 'done', 'unknown') "
+            "AND (ended IS NULL OR ? - ended <= ?) ORDER BY id DESC",
+            entry.id,
+            entry.what,
+            entry.intended,
+            seconds,
+        )
+        return next((other for other in found if other.facts.get("who") == who), None)
 
     def entries(self, status: str) -> list[Entry]:
         """Returns the entries with a status, in the order in which they were intended."""

@@ -2,6 +2,9 @@
 
     rules = MailRules(mailbox, smtp, "cly6ruct1yit2d@yourco.test", ("jeremy@yourco.test",))
     door = MailDoor(rules, commands, clock, host)
+    door.recover()                      # what was accepted before the program ended
+    for _ in clock.every(30):
+        door.work()                     # the four steps of a round, which a program may also take:
     door.collect()                      # stores the commands; keeps, logs and deletes other mail
     commands.perform(door.report)       # puts the receipts into the outbox
     door.send()
@@ -23,7 +26,16 @@ from comms import addresses, replies
 from comms.clock import Clock, Interrupted
 from comms.commands import Commands, Order, Refusal, describe, normalized
 from comms.compose import Message
-from comms.errors import SettingsError, StateError
+from comms.errors import (
+    CommsError,
+    Refused,
+    RefusedNow,
+    SettingsError,
+    StateError,
+    TryLater,
+    Unknown,
+    Unreachable,
+)
 from comms.host import Host, OutcomeLike
 from comms.ledger import keys, message_id_key
 from comms.mailbox import Incoming, incoming, open_mailbox
@@ -35,6 +47,7 @@ from comms.settings import Server
 LIMIT = 1_000_000  # bytes of a mail that may be a command
 FRESH = 86400.0  # seconds
 READING = 5.0  # seconds of computing that a mail may cost
+CONFIRM = 900.0  # seconds in which a command may be confirmed by mail, which may be slow
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,35 @@ class MailDoor:
         self.sender = rules.sender or _default_sender(rules)
         self.outbox = Outbox(self._state)
         self.quarantine = Quarantine(self._state.path.with_suffix(".refused"))
+
+    # ── a round ──────────────────────────────────────────────────────────────
+
+    def recover(self) -> None:
+        """Reports what a crash left running, and runs what was accepted. Raises StateError.
+
+        To be called before the first round: a mail that crashed the program may do so again.
+        """
+        self._commands.recover(self.report)
+        self._commands.perform(self.report)
+        self.send()
+
+    def work(self) -> int:
+        """Collects the mail, runs the commands, sends the receipts. Raises Refused, StateError.
+
+        Returns 0, or the exit code of the error that kept the mail from being collected.
+        """
+        failure: CommsError | None = None
+        try:
+            self.collect()
+        except (Unreachable, TryLater, Refused, Unknown) as error:
+            self._host.log("mailbox", "warning", trouble=error)
+            failure = error
+        # A mail server that is down must not delay the commands that were accepted before.
+        self._commands.perform(self.report)
+        self.send()
+        if isinstance(failure, Refused) and not isinstance(failure, RefusedNow):
+            raise failure  # a wrong password does not become right by waiting
+        return failure.exit_code if failure else 0
 
     # ── in ───────────────────────────────────────────────────────────────────
 
@@ -149,7 +191,7 @@ class MailDoor:
             self._refuse(arrived.raw, mail, reason)
             return
         thread = [mail.message_id, mail.subject, *mail.references]
-        facts = {"door": "mail", "to": mail.sender.address, "mail": thread}
+        facts = {"door": "mail", "to": mail.sender.address, "mail": thread, "within": CONFIRM}
         ledger = self._commands.ledger
         if by_id := message_id_key(mail):
             if ledger.find(by_id) and not any(ledger.find(key) for key in known_by):

@@ -16,7 +16,6 @@ from comms.clock import RealClock
 from comms.commands import (
     AUDIT_ROWS,
     Commands,
-    Confirmations,
     Order,
     Refusal,
     Verb,
@@ -33,6 +32,7 @@ from fakes.world import World
 VERBS = {
     "restart mysql": Verb(("restart",), "mysql", 10),
     "stop mysql": Verb(("stop",), "mysql", 10),
+    "drop mysql": Verb(("stop",), "mysql", 10, confirm=True),
     "status": Verb(("status",), "other"),
 }
 RIGHTS = {"jeremy": ["*"], "michael": ["status"]}
@@ -191,67 +191,173 @@ def test_a_receipt_has_the_last_twenty_lines() -> None:
     assert lines[-1] == "| 99" and len(lines) == 23
 
 
-# ── confirmation ─────────────────────────────────────────────────────────────
+# ── confirmation, and the same command by another message ────────────────────
 
 
-class Words:
-    """Random words, in a known order."""
+class Talk:
+    """What people send, and what they are told."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, desk: Desk, again: float = 0.0) -> None:
+        self.desk, self.sent = desk, 0
+        self.again = again
+        self.reopen()
 
-    def __call__(self, length: int) -> str:
-        self.count += 1
-        return f"w{self.count:0{length - 1}d}"
+    def reopen(self) -> None:
+        """What a restart of the program does."""
+        world = self.desk.world
+        rights = {"jeremy": ["*"], "michael": ["*"]}
+        self.commands = Commands(
+            self.desk.state, VERBS, rights, world.clock, world.host, again=self.again
+        )
+
+    def says(self, who: str, text: str, at: float | None = None, key: str = "") -> str:
+        """Sends a command at a time; returns what the report says."""
+        if at is not None:
+            clock = self.desk.world.clock
+            clock.jump(1767571200 + at - clock.time())
+        self.sent += 1
+        self.desk.reported.clear()
+        self.commands.accept(who, text, [key or f"key {self.sent}"])
+        self.commands.perform(self.desk.report)
+        return "".join(error for _, _, error in self.desk.reported)
+
+    @property
+    def ran(self) -> int:
+        return len(self.desk.world.host.ran)
 
 
-@pytest.fixture
-def confirmations() -> Confirmations:
-    return Confirmations(["stop mysql"], Words(), seconds=60)
+def phrase(question: str) -> str:
+    return question.rpartition(" s: ")[2]
 
 
-def test_a_command_that_needs_no_confirmation_runs_at_once(confirmations: Confirmations) -> None:
-    assert confirmations.check("jeremy", "restart mysql", 0) == ("restart mysql", "")
-    assert confirmations.check("jeremy", "", 0) == ("", "")
+def test_a_command_that_needs_no_confirmation_runs_at_once(desk: Desk) -> None:
+    talk = Talk(desk)
+    assert talk.says("jeremy", "stop mysql") == "" and talk.ran == 1
+    assert talk.says("jeremy", "stop mysql") == "" and talk.ran == 2, "without a window"
 
 
-def test_a_dangerous_command_runs_after_its_phrase_was_repeated(
-    confirmations: Confirmations,
-) -> None:
-    assert confirmations.check("jeremy", "stop mysql", 0) == ("", "stop mysql w001")
-    assert confirmations.check("jeremy", "stop mysql w001", 60) == ("stop mysql", "")
-    assert confirmations.check("jeremy", "stop mysql w001", 60) == ("stop mysql w001", ""), (
-        "a phrase confirms once; then it is an unknown command"
-    )
+def test_a_dangerous_command_runs_once_after_its_phrase_was_repeated(desk: Desk) -> None:
+    talk = Talk(desk)
+    question = talk.says("jeremy", "Drop MySQL", 0)
+    assert "to drop mysql, send within 60 s: drop mysql " in question and talk.ran == 0
+    talk.reopen()
+    assert talk.says("jeremy", phrase(question), 60) == "" and talk.ran == 1
+    assert "unknown command" in talk.says("jeremy", phrase(question), 60) and talk.ran == 1
+    audit = [(what, verdict) for _, what, verdict, _ in talk.commands.audit()]
+    assert ("drop mysql", "asked") in audit and ("drop mysql", "done") in audit
 
 
 @pytest.mark.parametrize(
-    ("who", "text", "now"),
+    ("who", "text", "at"),
     [
-        ("michael", "stop mysql w001", 1),
-        ("jeremy", "stop mysql w002", 1),
-        ("jeremy", "stop mysql w001", 61),
-        ("jeremy", "w001", 1),
+        ("michael", "{}", 1),
+        ("jeremy", "drop mysql", 1),
+        ("jeremy", "drop mysql 0000", 1),
+        ("jeremy", "{}", 61),
+        ("jeremy", "{} ", 3600),
+        ("jeremy", "yes", 1),
     ],
 )
 def test_another_sender_word_or_time_confirms_nothing(
-    confirmations: Confirmations, who: str, text: str, now: float
+    desk: Desk, who: str, text: str, at: float
 ) -> None:
-    confirmations.check("jeremy", "stop mysql", 0)
-    assert confirmations.check(who, text, now) == (text, "")
+    talk = Talk(desk)
+    question = talk.says("jeremy", "drop mysql", 0)
+    talk.says(who, text.format(phrase(question)), at)
+    assert talk.ran == 0
 
 
-def test_another_message_withdraws_the_request(confirmations: Confirmations) -> None:
-    confirmations.check("jeremy", "stop mysql", 0)
-    confirmations.check("jeremy", "restart mysql", 1)
-    assert confirmations.check("jeremy", "stop mysql w001", 2) == ("stop mysql w001", "")
+def test_another_message_withdraws_the_request(desk: Desk) -> None:
+    talk = Talk(desk)
+    question = talk.says("jeremy", "drop mysql", 0)
+    talk.says("jeremy", "status", 1)
+    assert "unknown command" in talk.says("jeremy", phrase(question), 2) and talk.ran == 1
 
 
-def test_each_request_has_its_own_word(confirmations: Confirmations) -> None:
-    assert confirmations.check("jeremy", "stop mysql", 0)[1] == "stop mysql w001"
-    assert confirmations.check("michael", "stop mysql", 0)[1] == "stop mysql w002"
-    assert confirmations.check("jeremy", "stop mysql", 1)[1] == "stop mysql w003"
-    assert confirmations.check("michael", "stop mysql w002", 2) == ("stop mysql", "")
+def test_each_request_has_its_own_word(desk: Desk) -> None:
+    talk = Talk(desk)
+    questions = [talk.says(who, "drop mysql", 0) for who in ("jeremy", "michael", "jeremy")]
+    assert len({*map(phrase, questions)}) == 3
+    assert talk.says("michael", phrase(questions[1]), 1) == "" and talk.ran == 1
+
+
+def test_a_confirmed_command_is_not_asked_about_again_after_a_crash(desk: Desk) -> None:
+    talk = Talk(desk)
+    question = talk.says("jeremy", "drop mysql", 0)
+    talk.commands.accept("jeremy", phrase(question), ["confirmed"])
+    (entry,) = talk.commands.ledger.entries("intended")
+    assert talk.commands._confirmed(entry).verb == "drop mysql"  # and then it is killed
+    talk.reopen()
+    talk.commands.perform(desk.report)
+    assert talk.ran == 1
+
+
+@pytest.mark.parametrize(
+    ("who", "text", "at", "asked"),
+    [
+        ("jeremy", "restart mysql", 40, True),
+        ("jeremy", " RESTART\nmysql", 62, True),
+        ("jeremy", "restart mysql", 63, False),
+        ("jeremy", "stop mysql", 40, False),
+        ("michael", "restart mysql", 40, False),
+    ],
+)
+def test_the_same_command_by_another_message_is_asked_about(
+    desk: Desk, who: str, text: str, at: float, asked: bool
+) -> None:
+    talk = Talk(desk, again=60)
+    assert talk.says("jeremy", "restart mysql", 0) == ""
+    answer = talk.says(who, text, at)
+    assert talk.ran == (1 if asked else 2)
+    if asked:
+        assert answer.startswith(f"not run yet: you ordered this {at} s ago (it is done); ")
+        assert talk.says(who, phrase(answer), at + 1) == "" and talk.ran == 2
+
+
+def test_only_what_may_have_been_done_is_asked_about(desk: Desk) -> None:
+    talk = Talk(desk, again=60)
+    desk.world.host.commands["restart",].code = 1
+    talk.says("jeremy", "restart mysql", 0)
+    talk.says("jeremy", "restart mysql", 10)
+    assert talk.ran == 2, "one that has failed may be repeated at once"
+    order = talk.commands.accept("jeremy", "stop mysql", ["a"])
+    assert talk.commands.ledger.begin(order.id, 0.0)
+    assert "(it is running)" in talk.says("jeremy", "stop mysql", 900)
+    talk.commands.recover(desk.report)
+    assert "(it is unknown)" in talk.says("jeremy", "stop mysql", 900) and talk.ran == 2
+
+
+def test_what_only_looks_is_not_asked_about(desk: Desk) -> None:
+    talk = Talk(desk, again=60)
+    talk.commands.verbs["status"] = Verb(("status",), "other", repeatable=True)
+    assert talk.says("jeremy", "status", 0) == talk.says("jeremy", "status", 1) == ""
+    assert talk.ran == 2
+
+
+def test_a_clock_that_is_set_back_asks_rather_than_runs(desk: Desk) -> None:
+    talk = Talk(desk, again=60)
+    talk.says("jeremy", "restart mysql", 7200)
+    assert "not run yet" in talk.says("jeremy", "restart mysql", 0) and talk.ran == 1
+
+
+def test_the_ledger_says_what_it_forgot_and_until_when(desk: Desk) -> None:
+    talk = Talk(desk)
+    talk.says("jeremy", "restart mysql", 0, key="old")
+    with pytest.raises(Refusal, match="received before"):
+        talk.says("jeremy", "restart mysql", 399 * 86400, key="old")
+    desk.world.clock.jump(2 * 86400)
+    talk.reopen()
+    talk.commands.perform(desk.report)
+    assert talk.commands.ledger.find("old") is None
+    audit = talk.commands.audit()[-1]
+    assert audit == ("the ledger", "1 commands", "forgotten", "until 2026-01-06T00:00:00+00:00")
+
+
+def test_a_command_may_be_a_function(desk: Desk) -> None:
+    talk = Talk(desk)
+    talk.commands.verbs["ask"] = Verb(lambda order: Outcome(0, order.who, 1.0), "", 1.0)
+    talk.commands.accept("jeremy", "ask", ["1"])
+    assert [outcome.output for _, outcome in talk.commands.perform(desk.report)] == ["jeremy"]
 
 
 # ── several processes ────────────────────────────────────────────────────────

@@ -437,7 +437,7 @@ def test_an_order_is_obeyed_once_however_often_it_is_said_again(stanzas: list[st
 @pytest.mark.parametrize(
     ("stanzas", "times"),
     [
-        ([order("restart", "a1"), order("restart", "a2")], 2),
+        ([order("restart", "a1"), order("status", "a2"), order("restart", "a3")], 1),
         ([order("restrat", "a1"), order("restart", "a2", REPLACE.format("a1"))], 1),
         ([order("restart", "a2", REPLACE.format("a1"))], 1),
         ([order("restart", "a1", REPLACE.format("a1"))], 1),
@@ -449,12 +449,26 @@ def test_an_order_is_obeyed_once_however_often_it_is_said_again(stanzas: list[st
             ],
             1,
         ),
-        ([order("restart", "").replace(" id=''", "")] * 2, 2),
+        ([order("restart", "").replace(" id=''", "")] * 2, 1),
     ],
 )
 def test_another_order_or_a_mended_one_is_obeyed(stanzas: list[str], times: int) -> None:
     world, heard = talked(*stanzas)
     assert world.host.ran == [RESTART] * times and heard.count(TOLD) == times
+
+
+@pytest.mark.parametrize("second", ["restart", " Restart MySQL "])
+def test_the_same_order_by_another_message_is_asked_about(second: str) -> None:
+    world, heard = talked(order("restart", "a1"), order(second, "a2"))
+    assert world.host.ran == [RESTART] and heard[0] == TOLD
+    assert heard[1].startswith("Not run yet: you ordered this 9 s ago (it is done); ")
+
+
+def test_what_was_asked_about_may_be_corrected_and_is_not_asked_again() -> None:
+    stop = order("stop", "a1")
+    world, heard = talked(stop, stop, order("restart", "a2", REPLACE.format("a1")))
+    assert world.host.ran == [RESTART]
+    assert [text.partition(",")[0] for text in heard] == ["Not run yet: to stop", TOLD]
 
 
 def test_an_order_is_known_after_a_restart_of_the_program(tmp_path: Path) -> None:

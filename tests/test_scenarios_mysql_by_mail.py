@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,28 @@ def test_a_command_that_was_received_before_is_not_run_again() -> None:
 
 def test_two_mails_without_date_and_id_are_two_commands_unless_fetched_twice() -> None:
     plain = b"From: jeremy@yourco.test\r\nSubject: Restart MySQL\r\n\r\n"
-    assert rehearse(plain, plain).host.ran == [RESTART, RESTART]
+    table = {**WORLD["scenario"]["mysql-by-mail"], "again": 0}
+    config = {**WORLD, "scenario": {"mysql-by-mail": table}}
+    assert rehearse(plain, plain, config=config).host.ran == [RESTART, RESTART]
     assert rehearse(plain, faults=("pop3 QUIT lost unstored times 3",)).host.ran == [RESTART]
+
+
+def test_the_same_command_by_another_mail_runs_if_it_is_repeated_with_the_word() -> None:
+    with World(WORLD, rehearsal=True) as world:
+        for number, at in enumerate((10, 40)):
+            mail = request(message_id=f"{number}@phone.test")
+            world.clock.at(at, partial(world.mail.deliver, INBOX, mail))
+
+        def repeat() -> None:
+            question = world.mail.inbox(ADMINS[0])[-1].text
+            assert "you ordered this 30 s ago (it is done)" in question
+            world.mail.deliver(INBOX, request(question.rpartition("900 s: ")[2].strip()))
+
+        world.clock.at(200, repeat)
+        world.clock.until(300)
+        loaded = settings.load(world.settings, world.folder)
+        mysql_by_mail.run(world.clock, loaded, world.host)
+        assert world.host.ran == [RESTART] * 2 and len(world.mail.inbox(ADMINS[0])) == 3
 
 
 def test_a_receipt_ignores_reply_to() -> None:
@@ -249,6 +270,7 @@ def live(world: World, folder: Path) -> dict[str, Any]:
     table = {
         **world.settings["scenario"]["mysql-by-mail"],
         "restart": ["mktemp", "-p", str(started)],
+        "again": 0,
     }
     return {**world.settings, "scenario": {"mysql-by-mail": table}}
 

@@ -16,6 +16,7 @@ start = []
 stop = []
 status = []
 confirm = ["stop"]                              # commands that must be confirmed
+again = 300                                     # seconds in which the same command is asked about
 timeout = 60                                    # seconds that a command may take
 state = "mysql-by-jabber.sqlite3"
 inbox = "cly6ruct1yit2d@yourco.test"            # optional: take commands by mail, too
@@ -45,7 +46,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from comms.clock import Clock
-from comms.commands import LONGEST, TAIL_CHARACTERS, UNKNOWN_COMMAND, Order, Verb, normalized
+from comms.commands import (
+    LONGEST,
+    QUESTION,
+    TAIL_CHARACTERS,
+    UNKNOWN_COMMAND,
+    Order,
+    Verb,
+    normalized,
+)
 from comms.host import Host, OutcomeLike
 from comms.mail_door import sender_problem
 from comms.setting_types import (
@@ -56,6 +65,7 @@ from comms.setting_types import (
     NamedAddress,
     NonEmpty,
     Seconds,
+    SecondsOrZero,
     StateFile,
 )
 from comms.settings import Settings
@@ -96,6 +106,7 @@ class Rules:
     stop: CommandLine = ()
     status: CommandLine = ()
     confirm: tuple[Literal["start", "stop", "restart", "status"], ...] = ("stop",)
+    again: SecondsOrZero = 300
     timeout: Seconds = 60
     state: StateFile = Path("mysql-by-jabber.sqlite3")
     inbox: MailAddress = ""
@@ -114,9 +125,11 @@ class Rules:
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""
-        names = ("start", "stop", "restart", "status")
-        lines = {name: getattr(self, name) for name in names}
-        return {name: Verb(line, "mysql", self.timeout) for name, line in lines.items() if line}
+        return {
+            name: Verb(line, "mysql", self.timeout, name in self.confirm, name == "status")
+            for name in ("start", "stop", "restart", "status")
+            if (line := getattr(self, name))
+        }
 
 
 def command(text: str) -> str:
@@ -128,6 +141,8 @@ def answer(order: Order, outcome: OutcomeLike) -> str:
     """Returns what really happened, in the words of the chapter where it has any."""
     if outcome.error.startswith(UNKNOWN_COMMAND):
         return "Invalid command!" + outcome.error.removeprefix(UNKNOWN_COMMAND)
+    if outcome.error.startswith(QUESTION):
+        return outcome.error[:1].upper() + outcome.error[1:]
     tail = outcome.output.strip()[-TAIL_CHARACTERS:]
     if outcome.code == 0:
         tail = tail if order.verb == "status" else ""
@@ -136,7 +151,7 @@ def answer(order: Order, outcome: OutcomeLike) -> str:
     return f"MySQL was not told to {order.verb}, or did not obey: {why}.\n{tail}".rstrip()
 
 
-def handle(message: Message, desk: Desk, now: float) -> None:
+def handle(message: Message, desk: Desk) -> None:
     """Handles one message: stores its command, which runs later, or answers. Raises StateError."""
     # A text of any length may be quoted in an answer, which must fit into one message.
     sender, verb = str(message.sender and message.sender.bare), command(message.text)[:LONGEST]
@@ -155,13 +170,8 @@ def handle(message: Message, desk: Desk, now: float) -> None:
         desk.say(message, text)
     elif known and verb in ("help", "?"):
         desk.say(message, f"You may say: {', '.join(desk.commands.allowed(sender))}")
-    else:
-        confirmed, phrase = desk.confirmations.check(sender, verb, now) if known else (verb, "")
-        if phrase:
-            seconds = desk.confirmations.seconds
-            desk.say(message, f"To {verb} MySQL, say within {seconds:.0f} s: {phrase}")
-        elif verb:
-            desk.accept(sender, confirmed, message)
+    elif verb:
+        desk.accept(sender, verb, message)
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
@@ -176,7 +186,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         with Client(server, clock, host, accept_subscriptions=rules.admins, delayed=True) as jabber:
             for _ in clock.every(rules.poll):
                 for message in jabber.received_messages():
-                    handle(message, desk, clock.monotonic())
+                    handle(message, desk)
                 desk.work(jabber)
     return 0
 
@@ -193,8 +203,8 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(30, lambda: michael.says(BOT, " Restart\n"))
     notice = f"<message from='yourco.test' to='{BOT}'><body>Maintenance at noon.</body></message>"
     world.clock.at(40, lambda: world.jabber.inject(notice))
-    world.clock.at(60, lambda: jeremy.says(BOT, "restart mysql"))
-    world.clock.until(90)
+    world.clock.at(400, lambda: jeremy.says(BOT, "restart mysql"))
+    world.clock.until(430)
     code = program()
     yield equal(
         "each command runs once, in any case of letters",

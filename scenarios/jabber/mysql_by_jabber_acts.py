@@ -37,7 +37,8 @@ def refusals(world: World, sender: str) -> list[str]:
     return [event.text for event in world.events if event.text.startswith(start)]
 
 
-@scenario.act("jabber-not-a-command")
+# Without the window in which a command is asked about, each of these messages would run.
+@scenario.act("jabber-not-a-command", scenario={"mysql-by-jabber": {"again": 0}})
 def not_a_command(world: World, program: Program) -> Iterator[Claim]:
     """The text `restart` arrives in many forms; only two of them are commands."""
     jeremy = world.jabber.actor(JEREMY)
@@ -120,8 +121,8 @@ def confirm(world: World, program: Program) -> Iterator[Claim]:
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
 
     def repeat(person: Any) -> None:
-        asked = [text for text in heard(jeremy) if "say within 60 s: " in text]
-        person.says(BOT, asked[-1].partition("say within 60 s: ")[2] if asked else "yes")
+        asked = [text for text in heard(jeremy) if "send within 60 s: " in text]
+        person.says(BOT, asked[-1].partition("send within 60 s: ")[2] if asked else "yes")
 
     world.clock.at(10, lambda: jeremy.says(BOT, "help"))
     world.clock.at(20, lambda: jeremy.says(BOT, "stop"))
@@ -235,7 +236,7 @@ TWO_DOORS: dict[str, Any] = {
         {"address": BOT, "aliases": [INBOX], "contacts": dict.fromkeys(ADMINS, "both")},
         *({"address": address} for address in (*ADMINS, MALLORY)),
     ],
-    "scenario": {"mysql-by-jabber": {"inbox": INBOX, "sender": f"MySQL <{BOT}>"}},
+    "scenario": {"mysql-by-jabber": {"inbox": INBOX, "sender": f"MySQL <{BOT}>", "confirm": []}},
 }
 
 
@@ -282,6 +283,49 @@ def two_doors(world: World, program: Program) -> Iterator[Claim]:
     yield equal("mail is answered by mail", receipts, both, shows=world.mail.inbox(MICHAEL))
     answers = [mail.subject for mail in world.mail.messages if MALLORY in mail.envelope.to]
     yield equal("a stranger's mail is not answered", answers, [])
+
+
+@scenario.act("mysql-order-in-doubt", book=False, **TWO_DOORS)
+def in_doubt(world: World, program: Program) -> Iterator[Claim]:
+    """Jeremy mails an order, and as nothing seems to happen, says it by message, too."""
+    jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
+
+    def repeat(person: Any) -> None:
+        asked = [text for text in heard(jeremy) if "send within 60 s: " in text]
+        person.says(BOT, asked[-1].partition("send within 60 s: ")[2] if asked else "yes")
+
+    world.clock.at(29, lambda: orders(world, JEREMY, "Restart MySQL"))
+    world.clock.at(50, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(60, lambda: repeat(michael))
+    world.clock.at(70, lambda: michael.says(BOT, "restart"))
+    world.clock.at(80, lambda: repeat(jeremy))
+    world.clock.at(90, lambda: repeat(jeremy))
+    world.clock.at(500, lambda: jeremy.says(BOT, "restart"))
+    world.clock.until(520)
+    program()
+    texts = heard(jeremy)
+    question = "Not run yet: you ordered this 21 s ago (it is done); to restart again, send within"
+    yield equal(
+        "the second door asks",
+        [text.startswith(question) for text in texts[:1]],
+        [True],
+        shows=jeremy.messages[:1],
+    )
+    ran = world.host.ran
+    yield equal("the order runs again only if it is meant", ran, [RESTART] * 4, shows=ran)
+    yield equal(
+        "the word works once, and a later order is a new one",
+        [text.partition("!")[0] for text in texts[1:]],
+        [TOLD, "Invalid command", TOLD],
+        shows=jeremy.messages[1:],
+    )
+    others = [text.partition("!")[0] for text in heard(michael)]
+    yield equal(
+        "another administrator's order is his own",
+        others,
+        ["Invalid command", TOLD],
+        shows=michael.messages,
+    )
 
 
 @scenario.act(

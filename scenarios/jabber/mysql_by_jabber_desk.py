@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
-from comms.commands import Commands, Confirmations, Order, Refusal
+from comms.commands import Commands, Order, Refusal
 from comms.errors import CommsError
 from comms.host import Host, OutcomeLike
 from comms.mail_door import MailDoor, MailRules
@@ -41,9 +41,7 @@ class Desk:
     ) -> None:
         self._clock, self._host, self._answer = clock, host, answer
         rights = {str(Jid.parse(admin)): ["*"] for admin in rules.admins}
-        self.commands = Commands(state, rules.verbs(), rights, clock, host)
-        offered = set(rules.confirm) & set(self.commands.verbs)
-        self.confirmations = Confirmations(offered, host.token)
+        self.commands = Commands(state, rules.verbs(), rights, clock, host, again=rules.again)
         self._outbox = Outbox(state)
         self._mail = None
         if rules.inbox:
@@ -60,6 +58,10 @@ class Desk:
         correction of it is a command like any other.
         """
         known_by = _keys(message) if verb in self.commands.verbs else []
+        # What it corrects was asked about, and so has done nothing either.
+        known_by = [
+            key for key in known_by if key in message.keys or not self.commands.ledger.find(key)
+        ]
         try:
             self.commands.accept(sender, verb, known_by, _facts(message))
         except Refusal as refusal:
@@ -72,7 +74,7 @@ class Desk:
         """
         ledger, keys = self.commands.ledger, _keys(message)
         entry = next(filter(None, map(ledger.find, keys)), None)
-        if entry is None:
+        if entry is None or entry.status == "asked":
             return ""
         with self.commands.state.transaction() as db:
             for key in keys:

@@ -5,7 +5,8 @@ Listing 6.4 · POP3, IMAP, SMTP · try: make scenario NAME=mysql-by-mail
 Every thirty seconds the program collects its mail, and over IMAP as soon as mail arrives. A mail is
 a command if an administrator wrote it to the secret inbox and its whole subject is `Restart MySQL`
 (or start, stop, status). The command is stored, then the mail is deleted, then the command runs
-once, and its sender gets a receipt. All other mail is kept in a folder, logged, deleted and not
+once, and its sender gets a receipt. The same command in another mail soon afterwards runs if the
+sender repeats it with a random word. All other mail is kept in a folder, logged, deleted and not
 answered.
 
 [scenario.mysql-by-mail]
@@ -21,6 +22,7 @@ stop = []
 status = []
 timeout = 60                                    # seconds that a command may take
 fresh = 86400                                   # seconds: an older mail is refused, as a replay
+again = 60                                      # seconds in which the same command is asked about
 state = "mysql-by-mail.sqlite3"                 # with the folder mysql-by-mail.refused beside it
 
 Fault: pop-drop-before-quit -> all hold
@@ -55,7 +57,6 @@ from typing import TYPE_CHECKING, Any
 from comms.clock import Clock
 from comms.commands import Commands, Verb
 from comms.doorbell import Doorbell
-from comms.errors import CommsError, Refused, RefusedNow, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.mail_door import MailDoor, MailRules, sender_problem
 from comms.setting_types import (
@@ -65,6 +66,7 @@ from comms.setting_types import (
     NamedAddress,
     NonEmpty,
     Seconds,
+    SecondsOrZero,
     StateFile,
 )
 from comms.settings import Settings
@@ -107,6 +109,7 @@ class Rules:
     status: CommandLine = ()
     timeout: Seconds = 60
     fresh: Seconds = 86400
+    again: SecondsOrZero = 60
     state: StateFile = Path("mysql-by-mail.sqlite3")
 
     def __post_init__(self) -> None:
@@ -127,29 +130,10 @@ class Rules:
             "status": self.status,
         }
         return {
-            f"{name} mysql": Verb(line, "mysql", self.timeout)
+            f"{name} mysql": Verb(line, "mysql", self.timeout, repeatable=name == "status")
             for name, line in lines.items()
             if line
         }
-
-
-def poll(door: MailDoor, commands: Commands, host: Host) -> int:
-    """Collects the mail, runs the commands, sends the receipts. Raises Refused, StateError.
-
-    Returns 0, or the exit code of the error that kept the mail from being collected.
-    """
-    failure: CommsError | None = None
-    try:
-        door.collect()
-    except (Unreachable, TryLater, Refused, Unknown) as error:
-        host.log("mailbox", "warning", trouble=error)
-        failure = error
-    # A mail server that is down must not delay the commands that were accepted before.
-    commands.perform(door.report)
-    door.send()
-    if isinstance(failure, Refused) and not isinstance(failure, RefusedNow):
-        raise failure  # a wrong password does not become right by waiting
-    return failure.exit_code if failure else 0
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
@@ -161,16 +145,13 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     code = 0
     with State(rules.state) as state:
         state.lock()
-        commands = Commands(state, rules.verbs(), rights, clock, host)
+        commands = Commands(state, rules.verbs(), rights, clock, host, again=rules.again)
         refused = partial(alarm, rules.owner, state, clock, host)
         door = MailDoor(mail, commands, clock, host, refused=refused)
-        # First what was accepted before: a mail that crashes us may do so again.
-        commands.recover(door.report)
-        commands.perform(door.report)
-        door.send()
+        door.recover()
         with Doorbell(mailbox, clock, host) as doorbell:
             for _ in doorbell.every(rules.poll):
-                code = poll(door, commands, host)
+                code = door.work()
     return code
 
 

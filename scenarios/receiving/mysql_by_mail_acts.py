@@ -269,7 +269,12 @@ def over_imap(world: World, program: Program) -> Iterator[Claim]:
     )
 
 
-@scenario.act("mysql-by-imap-at-once", book=False, servers=["smtp", "imap"])
+@scenario.act(
+    "mysql-by-imap-at-once",
+    book=False,
+    servers=["smtp", "imap"],
+    scenario={"mysql-by-mail": {"again": 0}},  # each of these requests is meant
+)
 def at_once(world: World, program: Program) -> Iterator[Claim]:
     """Over IMAP the server tells when mail arrives, until it ends the session at 00:45."""
     world.faults.arm("imap-bye-in-idle")
