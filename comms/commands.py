@@ -22,8 +22,9 @@ answer in an outbox) commit together.
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +43,7 @@ TAIL_LINES = 20  # of a command's output, in a receipt by mail
 TAIL_CHARACTERS = 1000  # of a command's output, in a chat message
 FRESH = 86400.0  # seconds after which an accepted command that has not run is too old
 CONFIRM = 60.0  # seconds in which a command may be confirmed
+NAMES = re.compile("[a-z0-9_]{1,64}")
 KEPT = 400 * 86400.0  # seconds for which the ledger knows a message again
 UNKNOWN_COMMAND = "unknown command"  # begins the outcome of a command that does not exist
 QUESTION = "not run yet: "  # begins the outcome of a command that must be confirmed
@@ -99,9 +101,11 @@ def normalized(text: str) -> str:
 class Commands:
     """The commands of one program.
 
-    `rights` maps a sender, as the door has verified it, to the verbs that it may use; `*` allows
-    all. `fresh` is how long an accepted command may wait for the program, in seconds. `again` is
-    how long after a command another message with it is asked about; 0 for never.
+    A word in capitals in a verb stands for a name: `restart NAME` is `restart` and any word that
+    `NAMES` matches. `rights` maps a sender, as the door has verified it, to the verbs that it may
+    use; `*` allows all. `fresh` is how long an accepted command may wait for the program, in
+    seconds. `again` is how long after a command another message with it is asked about; 0 for
+    never.
     """
 
     def __init__(
@@ -130,6 +134,29 @@ class Commands:
         mine = self.rights.get(who, frozenset())
         return [verb for verb in self.verbs if "*" in mine or verb in mine]
 
+    def find(self, text: str) -> Verb | None:
+        """Returns what a command in its standard form runs, None if it is unknown."""
+        return self.verbs.get(self._form(text))
+
+    def _form(self, text: str) -> str:
+        """Returns the verb that a command is a form of: of `restart web`, `restart NAME`."""
+        if text in self.verbs:
+            return text
+        given = text.split()
+        for verb in self.verbs:
+            wanted = verb.split()
+            if len(wanted) == len(given) and all(
+                NAMES.fullmatch(word) if want.isupper() else want == word
+                for want, word in zip(wanted, given, strict=True)
+            ):
+                return verb
+        return ""
+
+    def _may(self, who: str, text: str) -> bool:
+        """Returns whether a sender may use a command; an unknown one does nothing."""
+        form = self._form(text)
+        return not form or form in self.allowed(who)
+
     def accept(
         self,
         who: str,
@@ -146,16 +173,46 @@ class Commands:
         verb = normalized(text)[:LONGEST]
         if who not in self.rights:
             raise Refusal("a stranger")
-        if verb in self.verbs and verb not in self.allowed(who):
+        if not self._may(who, verb):
             raise Refusal(f"{who} may not {verb}")
-        target = self.verbs[verb].target if verb in self.verbs else ""
-        stored = {"who": who, **(facts or {})}
         with self.state.transaction() as db:
-            entry = self.ledger.intend(db, known_by, target, verb, stored, self._clock.time())
-            if entry is not None:
-                self.note(db, who, verb, "accepted")
-        if entry is None:
+            order = self._intend(db, who, verb, known_by, facts or {})
+        if order is None:
             raise Refusal("received before")
+        return order
+
+    def accept_lines(
+        self, who: str, lines: Sequence[str], known_by: Iterable[str], facts: Mapping[str, Any]
+    ) -> None:
+        """Stores the commands of one message, all or none. Raises Refusal, StateError.
+
+        Each has its number and how many there are in its facts, as `line` and `lines`. One that the
+        sender may not use is reported as that among the others.
+        """
+        if who not in self.rights:
+            raise Refusal("a stranger")
+        known_by = list(known_by)
+        with self.state.transaction() as db:
+            for number, text in enumerate(lines, 1):
+                known = known_by if number == 1 else [f"{key}#{number}" for key in known_by]
+                stored = {**facts, "line": number, "lines": len(lines)}
+                if not self._intend(db, who, normalized(text)[:LONGEST], known, stored):
+                    raise Refusal("received before")
+
+    def _intend(
+        self,
+        db: sqlite3.Connection,
+        who: str,
+        verb: str,
+        known_by: Iterable[str],
+        facts: Mapping[str, Any],
+    ) -> Order | None:
+        found, stored = self.find(verb), {"who": who, **facts}
+        target = found.target if found else ""
+        entry = self.ledger.intend(db, known_by, target, verb, stored, self._clock.time())
+        if entry is None:
+            return None
+        self.note(db, who, verb, "accepted")
         return Order(entry, verb, who, stored)
 
     def perform(self, report: Report) -> list[tuple[Order, OutcomeLike]]:
@@ -175,7 +232,7 @@ class Commands:
                 continue
             if not self.ledger.begin(entry.id, self._clock.time()):
                 continue  # another command is running on its target; this one waits
-            verb = self.verbs.get(order.verb)
+            verb = self.find(order.verb)
             outcome: OutcomeLike
             if verb is None:
                 outcome = self._unknown_command(order)
@@ -191,11 +248,12 @@ class Commands:
         """Ends a command that may not run any more; returns whether it was one."""
         # The clock may have been set back, so a command from the future is as old as it is far.
         age = abs(self._clock.time() - entry.intended)
-        if order.who not in self.rights or (
-            order.verb in self.verbs and order.verb not in self.allowed(order.who)
-        ):
-            reason = f"{order.who} may not {order.verb or 'do this'} any more"
-            self._finish(order, Outcome(None, "", 0.0, reason), "refused", None)
+        if order.who not in self.rights or not self._may(order.who, order.verb):
+            # Of several lines, the others are reported, and so is this one.
+            told = report if "line" in order.facts and order.who in self.rights else None
+            known = ", ".join(self.allowed(order.who))
+            reason = f"{order.who} may not {order.verb or 'do this'}; allowed: {known or 'nothing'}"
+            self._finish(order, Outcome(None, "", 0.0, reason), "refused", told)
             return True
         if age > self.fresh:
             reason = f"stale: it was accepted {age:.0f} s ago, and was not run; send it again"
@@ -220,16 +278,17 @@ class Commands:
         verb, phrase, until = str(asked[0][0]), asked[0][1], self.state.value(asked[0][2], 0.0)
         with self.state.transaction() as db:
             db.execute("DELETE FROM confirmation WHERE who = ?", (order.who,))
-            if order.verb != phrase or entry.intended > until or verb not in self.verbs:
+            found = self.find(verb)
+            if order.verb != phrase or entry.intended > until or found is None:
                 return order
             # Stored, so that a crash from here on does not ask again.
             facts = {**order.facts, "confirmed": True}
-            self.ledger.change(db, entry.id, self.verbs[verb].target, verb, facts)
+            self.ledger.change(db, entry.id, found.target, verb, facts)
         return replace(order, verb=verb, facts=facts)
 
     def _asked(self, order: Order, entry: Entry, report: Report) -> bool:
         """Asks whether a command is meant, if it must be confirmed; returns whether it has."""
-        verb = self.verbs.get(order.verb)
+        verb = self.find(order.verb)
         if verb is None or order.facts.get("confirmed") is True:
             return False
         before = None if verb.repeatable else self.ledger.before(entry, order.who, self.again)

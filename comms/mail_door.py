@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -56,7 +57,7 @@ class MailRules:
 
     mailbox: Server  # POP3 or IMAP
     smtp: Server
-    inbox: str  # the secret address; mail to any other address is not a command
+    inbox: str  # the secret address of all; with `addressed` of the door, others are possible
     admins: tuple[str, ...]
     sender: str = ""  # of receipts; by default the account's address, but never the secret one
     fresh: float = FRESH  # a mail whose Date is further from now, in seconds, is a replay
@@ -79,8 +80,11 @@ class MailRules:
 class MailDoor:
     """Takes commands from a secret inbox and sends receipts.
 
-    `command` turns a subject into a command, in the program's own names for its verbs. `refused` is
-    called with the door and the reason for every mail that is not a command.
+    `commands_in` returns the commands in a mail, in the program's own names for its verbs; without
+    it, the subject is one. Several commands get one receipt. `addressed` returns why a mail is not
+    addressed to a secret inbox, or ""; without it, there is one inbox for all. `answer` makes the
+    text of a receipt. `refused` is called with the door and the reason for every mail that is not a
+    command.
     """
 
     def __init__(
@@ -90,12 +94,15 @@ class MailDoor:
         clock: Clock,
         host: Host,
         *,
-        command: Callable[[str], str] = lambda subject: subject,
+        commands_in: Callable[[Mail], Sequence[str]] = lambda mail: [mail.subject],
+        addressed: Callable[[Mail], str] | None = None,
+        answer: Callable[[Order, OutcomeLike, str], str] = describe,
         refused: Callable[[MailDoor, str], None] = lambda door, reason: None,
     ) -> None:
         self._rules, self._commands = rules, commands
         self._clock, self._host = clock, host
-        self._command, self._on_refused = command, refused
+        self._commands_in, self._answer, self._on_refused = commands_in, answer, refused
+        self._addressed = addressed or self._to_the_inbox
         self._state = commands.state
         commands.fresh = min(commands.fresh, rules.fresh)
         self.sender = rules.sender or _default_sender(rules)
@@ -160,9 +167,8 @@ class MailDoor:
         """Returns why this mail is not from an administrator to the secret inbox, or ""."""
         if why := replies.automatic(mail):
             return f"automatic: {why}"
-        # The envelope recipient, as our server recorded it: anybody can write a To field.
-        if not any(same_address(self._rules.inbox, to) for to in replies.delivered_to(mail)):
-            return "wrong inbox"
+        if problem := self._addressed(mail):
+            return problem
         if mail.sender is None or not mail.is_strict:
             return "not one sender: needs one From field with one address, and no field twice"
         if not any(same_address(admin, mail.sender.address) for admin in self._rules.admins):
@@ -173,6 +179,11 @@ class MailDoor:
         if abs(self._clock.time() - sent.timestamp()) > self._rules.fresh:
             return "stale: its Date is too far from now"
         return ""
+
+    def _to_the_inbox(self, mail: Mail) -> str:
+        # The envelope recipient, as our server recorded it: anybody can write a To field.
+        matches = [same_address(self._rules.inbox, to) for to in replies.delivered_to(mail)]
+        return "" if any(matches) else "wrong inbox"
 
     def _take(self, arrived: Incoming, place: str) -> None:
         """Stores a command, or puts the mail into quarantine. Raises StateError."""
@@ -190,7 +201,7 @@ class MailDoor:
             self._note_bounce(mail)
             self._refuse(arrived.raw, mail, reason)
             return
-        thread = [mail.message_id, mail.subject, *mail.references]
+        thread = [mail.message_id, masked(mail, mail.subject), *mail.references]
         facts = {"door": "mail", "to": mail.sender.address, "mail": thread, "within": CONFIRM}
         ledger = self._commands.ledger
         if by_id := message_id_key(mail):
@@ -199,7 +210,12 @@ class MailDoor:
                 return
             known_by = (*known_by, by_id)
         try:
-            self._commands.accept(mail.sender.key, self._command(mail.subject), known_by, facts)
+            # A secret address that is written in the mail must not come back in the receipt.
+            texts = [masked(mail, text) for text in self._commands_in(mail)]
+            if len(texts) == 1:
+                self._commands.accept(mail.sender.key, texts[0], known_by, facts)
+            else:
+                self._commands.accept_lines(mail.sender.key, texts, known_by, facts)
         except Refusal as refusal:
             self._refuse(arrived.raw, mail, refusal.reason)
 
@@ -210,7 +226,7 @@ class MailDoor:
         )
         self.quarantine.keep(raw, self._clock.time(), known=known)
         sender = mail.sender.address if mail.sender else "nobody"
-        self._commands.refuse(sender, mail.subject, reason)
+        self._commands.refuse(sender, masked(mail, mail.subject), reason)
         self._on_refused(self, reason)
 
     def _note_bounce(self, mail: Mail) -> None:
@@ -233,9 +249,14 @@ class MailDoor:
         It goes to the authorised address, in the thread of the request, and never to a Reply-To. If
         the request makes that impossible, the receipt is a plain mail without the thread.
         """
+        text = self._answer(order, outcome, self._host.name)
+        if "lines" in order.facts:
+            text = self._transcript(db, order, text)
+            if not text:
+                return  # until the last line has ended
         message_id, subject, *references = order.facts["mail"]
         request = Mail(b"", subject=subject, message_id=message_id, references=tuple(references))
-        receipt = self._receipt(request, order, describe(order, outcome, self._host.name))
+        receipt = self._receipt(request, order, text)
         try:
             receipt.to_bytes()
         except Exception as error:
@@ -246,6 +267,17 @@ class MailDoor:
         # A bounce is believed only if it names a receipt that is on record.
         self._commands.ledger.add_key(db, order.id, f"receipt:{receipt.message_id}")
         self._state.remember(db, f"unreachable {order.who}", None)
+
+    def _transcript(self, db: sqlite3.Connection, order: Order, text: str) -> str:
+        """Stores what is said of one line; returns that of all lines when each has ended."""
+        first = order.id - order.facts["line"]  # the lines of one mail have ids in a row
+        key = f"transcript {first}"
+        said = {**(self._state.recall(key, {}) or {}), str(order.facts["line"]): text}
+        if len(said) < order.facts["lines"]:
+            self._state.remember(db, key, said)
+            return ""
+        self._state.remember(db, key, None)
+        return "\n".join(said[number] for number in sorted(said, key=int))
 
     def _receipt(self, request: Mail, order: Order, text: str) -> Message:
         receipt = replies.reply(request, order.facts["to"], self.sender, text)
@@ -292,3 +324,17 @@ def same_address(secret: str, given: str) -> bool:
     """Compares two addresses without case, in a time that does not depend on where they differ."""
     given_bytes = given.strip().casefold().encode("utf-8", "replace")
     return hmac.compare_digest(secret.casefold().encode(), given_bytes)
+
+
+def masked(mail: Mail, text: str) -> str:
+    """Returns a text without the addresses that the mail was delivered to.
+
+    Of an address with a plus sign, what is after it is not left in either.
+    """
+    for address in replies.delivered_to(mail):
+        local, _, domain = address.strip().rpartition("@")
+        _, plus, detail = local.partition("+")
+        for secret in (f"{local}@{domain}", f"{plus}{detail}", detail if len(detail) > 7 else ""):
+            if len(secret) > 1:
+                text = re.sub(re.escape(secret), "[...]", text, flags=re.I)
+    return text

@@ -157,7 +157,10 @@ class State:
         )
 
     def remember(self, db: sqlite3.Connection, key: str, value: Any) -> None:
-        """Stores a JSON value under a key, in an open transaction."""
+        """Stores a JSON value under a key, in an open transaction; None removes the key."""
+        if value is None:
+            db.execute("DELETE FROM memory WHERE key = ?", (key,))
+            return
         db.execute(
             "INSERT OR REPLACE INTO memory (key, value) VALUES (?, ?)", (key, json.dumps(value))
         )

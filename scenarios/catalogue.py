@@ -37,6 +37,7 @@ CHAPTER = (
     "Introduction",
     "Listing 6.3",
     "Listing 6.4",
+    "Section 6.1.2",
     "Listing 6.5",
     "Section 6.1.3",
     "Listing 6.6",
@@ -49,7 +50,6 @@ CHAPTER = (
 NOT_SECTIONS = {"book", "stage"}
 COMPANIONS = {
     "_acts": "further acts",
-    "_alarm": "the warnings that the owner of a program gets",
     "_dialogue": "what a program says to a server, and how it reads the answers",
     "_desk": "parts of a program that would not fit on its page",
     "_input": "a file that an operator hands to a program, and how it is read",

@@ -198,6 +198,7 @@ ADDRESSES = {
     "apache-alert": ("admins", "sender"),
     "compose-message": ("sender", "to", "cc", "bcc", "reply_to"),
     "mysql-by-mail": ("inbox", "admins", "sender", "owner"),
+    "secret-inbox": ("inbox", "admins", "sender", "owner"),
     "mysql-by-jabber": ("admins", "inbox", "sender"),
     "tickets": ("sender",),
     "template-mailer": ("sender", "redirect"),

@@ -48,7 +48,9 @@ class Desk:
             mailbox = settings.mailbox("mysql-by-jabber", rules.mailbox)
             smtp = settings.server("smtp")
             mail = MailRules(mailbox, smtp, rules.inbox, rules.admins, rules.sender)
-            self._mail = MailDoor(mail, self.commands, clock, host, command=command)
+            self._mail = MailDoor(
+                mail, self.commands, clock, host, commands_in=lambda mail: [command(mail.subject)]
+            )
         self._mail_poll, self._mail_due = rules.mail_poll, clock.monotonic()
 
     def accept(self, sender: str, verb: str, message: Message) -> None:

@@ -54,6 +54,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comms.alarm import alarm
 from comms.clock import Clock
 from comms.commands import Commands, Verb
 from comms.doorbell import Doorbell
@@ -72,7 +73,6 @@ from comms.setting_types import (
 from comms.settings import Settings
 from comms.state import State
 from scenarios.play import Claim, Program, Scenario, equal, holds, sent
-from scenarios.receiving.mysql_by_mail_alarm import alarm
 from scenarios.receiving.mysql_by_mail_samples import ADMINS, INBOX, RESTART, SENDER, request
 
 if TYPE_CHECKING:

@@ -1,0 +1,169 @@
+"""Give each administrator a secret inbox for commands, and change it when it is known to others.
+
+Section 6.1.2 · POP3, IMAP, SMTP · try: make scenario NAME=secret-inbox
+
+A mail is a command if it was delivered to the inbox of the administrator that it is from. The
+address has a secret of 103 bits. The program makes it, mails it to its owner with two links, and
+keeps only its digest. One link changes the inbox as planned: the old one works a little longer, for
+mail that is under way. The other one is for an inbox that is known to others: it ends at once. Mail
+to an inbox that has ended is counted and not answered, and the owner of the program is warned.
+
+[scenario.secret-inbox]
+inbox = "ops+*@yourco.test"            # required: the star becomes the secret
+admins = ["jeremy@yourco.test"]        # required
+sender = "Ops <ops@yourco.test>"       # required: of receipts; links lead to it, in this mailbox
+owner = "owner@yourco.test"            # optional: is warned of refusals, hourly
+mailbox = "imap"                       # optional: or "pop3"; else the one with a table
+poll = 30                              # seconds
+overlap = 604800                       # seconds that an inbox works after a planned change
+again = 60                             # seconds in which the same command is asked about
+timeout = 60                           # seconds that a command may take
+state = "secret-inbox.sqlite3"         # with the folder secret-inbox.refused beside it
+commands = { "restart web" = ["systemctl", "restart", "nginx"] }    # required
+
+Fault: pop-drop-before-quit -> all hold
+Fault: pop3 QUIT lost stored times 1 -> all hold
+Fault: pop-in-use -> all hold
+Fault: pop-uidl-reused -> all hold
+Fault: duplicate-delivery -> all hold
+Fault: smtp connect refuse times 1 -> all hold
+Fault: poison-mail -> all hold
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comms.alarm import alarm
+from comms.clock import Clock
+from comms.commands import Commands, Verb
+from comms.host import Host
+from comms.inboxes import BITS, pattern_problem
+from comms.mail_door import MailDoor, MailRules
+from comms.setting_types import (
+    CommandLine,
+    MailAddress,
+    MailProtocol,
+    NamedAddress,
+    NonEmpty,
+    Seconds,
+    SecondsOrZero,
+    StateFile,
+)
+from comms.settings import Settings
+from comms.state import State
+from scenarios.play import Claim, Program, Scenario, equal, holds, told
+from scenarios.receiving.secret_inbox_desk import Desk
+from scenarios.receiving.secret_inbox_samples import (
+    JEREMY,
+    MICHAEL,
+    OPS,
+    PEOPLE,
+    RESTART,
+    SETTINGS,
+    mails,
+    secret,
+    seen,
+)
+
+if TYPE_CHECKING:
+    from fakes import World
+
+WORLD: dict[str, Any] = {
+    "servers": ["smtp", "pop3"],
+    "program": OPS,
+    "person": [{"address": address} for address in PEOPLE],
+    "host": {"name": "web1.yourco.test", "commands": [{"run": RESTART, "takes": 1}]},
+    "scenario": {"secret-inbox": SETTINGS},
+}
+scenario = Scenario(WORLD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """The settings. Times are in seconds."""
+
+    inbox: NonEmpty[str]
+    admins: NonEmpty[tuple[MailAddress, ...]]
+    sender: NamedAddress
+    commands: NonEmpty[dict[NonEmpty[str], NonEmpty[CommandLine]]]
+    owner: MailAddress = ""
+    mailbox: MailProtocol = None
+    poll: Seconds = 30
+    overlap: SecondsOrZero = 604800
+    again: SecondsOrZero = 60
+    timeout: Seconds = 60
+    state: StateFile = Path("secret-inbox.sqlite3")
+
+    def __post_init__(self) -> None:
+        if problem := pattern_problem(self.inbox):
+            raise ValueError(f"inbox: {problem}")
+
+    def verbs(self) -> dict[str, Verb]:
+        """Returns the commands, all on one target, so that none overlap."""
+        return {name: Verb(line, "", self.timeout) for name, line in self.commands.items()}
+
+
+def run(clock: Clock, settings: Settings, host: Host) -> int:
+    """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
+    rules = settings.table("secret-inbox", Rules)
+    mailbox, smtp = settings.mailbox("secret-inbox", rules.mailbox), settings.server("smtp")
+    admins = tuple(admin.casefold() for admin in rules.admins)
+    code = 0
+    with State(rules.state) as state:
+        state.lock()
+        desk = Desk(rules.inbox, rules.overlap, state, clock, host)
+        verbs, rights = rules.verbs() | desk.verbs(), {admin: ["*"] for admin in admins}
+        commands = Commands(state, verbs, rights, clock, host, again=rules.again)
+        mail = MailRules(mailbox, smtp, "", rules.admins, rules.sender)
+        door = desk.door = MailDoor(
+            mail,
+            commands,
+            clock,
+            host,
+            commands_in=desk.commands_in,
+            addressed=desk.objection,
+            refused=partial(alarm, rules.owner, state, clock, host),
+        )
+        desk.hand_out(admins)
+        host.say(f"Each inbox has a secret of {BITS:.0f} bits.")
+        door.recover()
+        for _ in clock.every(rules.poll):
+            code = door.work()
+    return code
+
+
+@scenario.act("secret-inbox")
+def inboxes(world: World, program: Program) -> Iterator[Claim]:
+    """Jeremy orders by his inbox; others guess, use another's inbox, or the program's address."""
+    world.clock.at(60, lambda: mails(world, secret(world, JEREMY), JEREMY, "Restart web"))
+    guesses = [OPS.replace("@", f"+{word}@") for word in ("restart", "jeremy", "0" * 20)]
+    for number, to in enumerate((OPS, *guesses)):
+        world.clock.at(100 + number, partial(mails, world, to, JEREMY, "Restart web"))
+    world.clock.at(160, lambda: mails(world, secret(world, MICHAEL), JEREMY, "Restart web"))
+    world.clock.at(170, lambda: mails(world, secret(world, JEREMY), "eve@evil.example", "Restart"))
+    world.clock.until(220)
+    program()
+    issued = [mail for mail in world.mail.messages if "Your inbox" in mail.subject]
+    owners = sorted(mail.envelope.to for mail in issued)
+    yield equal("each administrator gets an inbox", owners, [[JEREMY], [MICHAEL]], shows=issued)
+    entropy = world.said[:1]
+    wanted = ["Each inbox has a secret of 103 bits."]
+    yield equal("the entropy is shown", entropy, wanted, shows=entropy)
+    ran = world.host.ran
+    yield equal("only mail to the sender's own inbox is obeyed", ran, [RESTART], shows=ran)
+    refused = told(world, "refused")
+    yield holds("each other mail is logged", len(refused) >= 6, refused, shows=refused)
+    receipts = [mail.subject for mail in world.mail.inbox(JEREMY)[1:]]
+    yield equal("only the command is answered", receipts, ["Re: Restart web"])
+    leaks = [
+        text
+        for text in seen(world, issued)
+        for who in (JEREMY, MICHAEL)
+        if secret(world, who).partition("@")[0] in text
+    ]
+    yield holds("the secrets are in no reply, log or output", not leaks, leaks)

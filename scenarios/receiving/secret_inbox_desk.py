@@ -1,0 +1,119 @@
+"""The desk of secret-inbox: it hands out inboxes, changes them, and says which mail is for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from comms import addresses, replies
+from comms.clock import Clock
+from comms.commands import Order, Verb, normalized
+from comms.compose import Message
+from comms.host import Host, Outcome
+from comms.inboxes import ACTIONS, Inboxes, Issued
+from comms.mail_door import MailDoor
+from comms.read import Mail
+from comms.state import State
+
+NOTICE = """\
+Send your commands to this address, and tell it to nobody:
+
+  {address}
+
+Only mail from {who} to it is obeyed; a command is the subject.
+
+To change the address as planned (this one works for another {overlap}), open
+
+  {rotate}
+
+If it may be known to others, end it at once with
+
+  {lost}
+
+and send the mail that opens as it is. Each link works once.
+"""
+
+
+class Desk:
+    """The inboxes of one run. `door` must be set before the first mail."""
+
+    door: MailDoor
+
+    def __init__(
+        self, pattern: str, overlap: float, state: State, clock: Clock, host: Host
+    ) -> None:
+        self._inboxes = Inboxes(state, pattern, clock, host)
+        self._overlap, self._state = overlap, state
+        self._clock, self._host = clock, host
+
+    def verbs(self) -> dict[str, Verb]:
+        """Returns what the links order, which may also be sent to a secret inbox."""
+        overlaps = {"rotate": self._overlap, "lost": 0.0}
+        return {
+            f"{verb} inbox": Verb(partial(self._change, overlaps[word]), "inbox", repeatable=True)
+            for word, verb in ACTIONS.items()
+        }
+
+    def hand_out(self, admins: Iterable[str]) -> None:
+        """Makes an inbox for each administrator who has none, and mails it. Raises StateError."""
+        owners = self._inboxes.owners()
+        for who in admins:
+            if who not in owners:
+                self._issue(who, 0.0)
+
+    def _change(self, overlap: float, order: Order) -> Outcome:
+        self._issue(order.who, overlap)
+        until = f"works for another {_days(overlap)}" if overlap else "has ended"
+        return Outcome(0, f"The new inbox comes in a mail of its own. The old one {until}.\n")
+
+    def _issue(self, who: str, overlap: float) -> None:
+        """Makes an inbox and queues the mail with it, in one transaction."""
+        now = self._clock.time()
+        with self._state.transaction() as db:
+            issued = self._inboxes.issue(db, who, overlap)
+            self.door.outbox.put(self._notice(issued), now, at_least_once=True, db=db)
+        self._host.log("inbox", who=who, number=issued.id, overlap=overlap)
+
+    def _notice(self, issued: Issued) -> Message:
+        to = addresses.parse_one(self.door.sender).address
+        text = NOTICE.format(
+            address=issued.address,
+            who=issued.who,
+            overlap=_days(self._overlap),
+            rotate=self._inboxes.link("rotate", issued, to),
+            lost=self._inboxes.link("lost", issued, to),
+        )
+        marks = [("Auto-Submitted", "auto-generated")]
+        notice = Message(
+            self.door.sender, [issued.who], "Your inbox for commands", text, headers=marks
+        )
+        return notice.stamped(self._clock, self._host)
+
+    # ── mail ─────────────────────────────────────────────────────────────────
+
+    def objection(self, mail: Mail) -> str:
+        """Returns why a mail is neither for the inbox of its sender nor a link of his, or ""."""
+        inbox = self._inboxes.find(replies.delivered_to(mail))
+        if inbox is None:
+            if normalized(mail.subject).split(" ")[0] not in ACTIONS:
+                return "wrong inbox"
+            return "" if self._linked(mail) else "a link that is not ours"
+        if not inbox.open:
+            count = self._inboxes.count_refused(inbox)
+            self._host.log("inbox-revoked", "warning", number=inbox.id, who=inbox.who, mails=count)
+            return "a revoked inbox"
+        mine = mail.sender is not None and mail.sender.key == inbox.who
+        return "" if mine else "the inbox of another administrator"
+
+    def commands_in(self, mail: Mail) -> list[str]:
+        """Returns the command in a mail: its subject, or what a link orders."""
+        action = self._linked(mail)
+        return [f"{ACTIONS[action]} inbox" if action else mail.subject]
+
+    def _linked(self, mail: Mail) -> str:
+        who = mail.sender.key if mail.sender is not None else ""
+        return self._inboxes.signed(normalized(mail.subject), who)
+
+
+def _days(seconds: float) -> str:
+    return f"{seconds / 86400:.0f} days" if seconds >= 2 * 86400 else f"{seconds / 3600:.1f} hours"
