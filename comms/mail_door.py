@@ -18,10 +18,11 @@ import contextlib
 import hmac
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from comms import addresses, replies
 from comms.clock import Clock, Interrupted
@@ -81,10 +82,11 @@ class MailDoor:
     """Takes commands from a secret inbox and sends receipts.
 
     `commands_in` returns the commands in a mail, in the program's own names for its verbs; without
-    it, the subject is one. Several commands get one receipt. `addressed` returns why a mail is not
+    it, the subject is one. Several commands get one receipt. `facts_in` returns what else of a mail
+    a command needs, with keys that begin with an underscore. `addressed` returns why a mail is not
     addressed to a secret inbox, or ""; without it, there is one inbox for all. `answer` makes the
-    text of a receipt. `refused` is called with the door and the reason for every mail that is not a
-    command.
+    text of a receipt; one that is not `threaded` has no subject, as phones want it. `refused` is
+    called with the door and the reason for every mail that is not a command.
     """
 
     def __init__(
@@ -95,13 +97,16 @@ class MailDoor:
         host: Host,
         *,
         commands_in: Callable[[Mail], Sequence[str]] = lambda mail: [mail.subject],
+        facts_in: Callable[[Mail], Mapping[str, Any]] = lambda mail: {},
         addressed: Callable[[Mail], str] | None = None,
         answer: Callable[[Order, OutcomeLike, str], str] = describe,
+        threaded: bool = True,
         refused: Callable[[MailDoor, str], None] = lambda door, reason: None,
     ) -> None:
         self._rules, self._commands = rules, commands
         self._clock, self._host = clock, host
         self._commands_in, self._answer, self._on_refused = commands_in, answer, refused
+        self._facts_in, self._threaded = facts_in, threaded
         self._addressed = addressed or self._to_the_inbox
         self._state = commands.state
         commands.fresh = min(commands.fresh, rules.fresh)
@@ -202,7 +207,13 @@ class MailDoor:
             self._refuse(arrived.raw, mail, reason)
             return
         thread = [mail.message_id, masked(mail, mail.subject), *mail.references]
-        facts = {"door": "mail", "to": mail.sender.address, "mail": thread, "within": CONFIRM}
+        facts: dict[str, Any] = {
+            "door": "mail",
+            "to": mail.sender.address,
+            "mail": thread,
+            "within": CONFIRM,
+        }
+        facts |= self._facts_in(mail)
         ledger = self._commands.ledger
         if by_id := message_id_key(mail):
             if ledger.find(by_id) and not any(ledger.find(key) for key in known_by):
@@ -280,6 +291,10 @@ class MailDoor:
         return "\n".join(said[number] for number in sorted(said, key=int))
 
     def _receipt(self, request: Mail, order: Order, text: str) -> Message:
+        if not self._threaded:
+            marks = [("Auto-Submitted", "auto-replied")]
+            short = Message(self.sender, [order.facts["to"]], text=text, headers=marks)
+            return short.stamped(self._clock, self._host)
         receipt = replies.reply(request, order.facts["to"], self.sender, text)
         return receipt.stamped(self._clock, self._host)
 

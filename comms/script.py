@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from comms.read import Mail
+
 MOST = 20  # commands of one mail
 WRONG = 3  # lines in a row that are no commands; what follows is not read
 STOP_WORDS = frozenset(
@@ -39,6 +41,17 @@ def lines(text: str, is_command: Callable[[str], bool] = lambda line: True) -> l
         if wrong == WRONG:
             break
     return found
+
+
+def from_mail(mail: Mail, is_command: Callable[[str], bool] = lambda line: True) -> list[str]:
+    """Returns the commands of a mail: the subject if it is one, or else those of the text.
+
+    Never both: a command that is in the subject and in the text would run twice. Without any, the
+    subject is returned, so that its sender learns what would have been a command.
+    """
+    if is_command(mail.subject):
+        return [mail.subject]
+    return lines(mail.text, is_command) or [mail.subject]
 
 
 def _ends(line: str) -> bool:

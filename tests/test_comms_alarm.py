@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ def warned(folder: Path, *reasons: tuple[float, str], owner: str = OWNER) -> lis
         for at, reason in reasons:
             world.clock.jump(start + at - world.clock.time())
             alarm(owner, state, world.clock, world.host, door, reason)
-        rows = state.rows("SELECT data FROM outbox ORDER BY id")
-    return [bytes(row[0]).decode().partition("\r\n\r\n")[2] for row in rows]  # type: ignore[arg-type]
+        rows: list[Any] = state.rows("SELECT data FROM outbox ORDER BY id")
+    return [str(row[0], "ascii").partition("\r\n\r\n")[2] for row in rows]
 
 
 def test_the_first_refusal_warns_and_later_ones_wait_for_an_hour(tmp_path: Path) -> None:

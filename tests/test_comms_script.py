@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comms import script
+from comms.read import read
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,20 @@ def test_a_mail_has_at_most_twenty_commands() -> None:
 def test_a_hostile_line_takes_no_time_that_grows_with_its_square() -> None:
     assert script.lines("on " + "x" * 200_000 + " wrote") == ["on " + "x" * 200_000 + " wrote"]
     assert len(script.lines("-" * 500_000 + "x")) == 1
+
+
+@pytest.mark.parametrize(
+    ("mail", "commands"),
+    [
+        ("Subject: go\n\ngo\n", ["go"]),
+        ("Subject: Re: hello\n\ngo\ngo\n", ["go", "go"]),
+        ("\ngo\n", ["go"]),
+        ("Subject: hello\n\n> go\n", ["hello"]),
+        ("Content-Type: text/html\n\n<p>go</p><p>go</p><p>-- </p><p>go</p>", ["go", "go"]),
+        ("Content-Transfer-Encoding: base64\n\nZ28K\n", ["go"]),
+    ],
+)
+def test_the_subject_is_the_command_or_else_the_lines_are_and_never_both(
+    mail: str, commands: list[str]
+) -> None:
+    assert script.from_mail(read(mail.encode()), lambda line: line == "go") == commands

@@ -199,6 +199,8 @@ ADDRESSES = {
     "compose-message": ("sender", "to", "cc", "bcc", "reply_to"),
     "mysql-by-mail": ("inbox", "admins", "sender", "owner"),
     "secret-inbox": ("inbox", "admins", "sender", "owner"),
+    "services-by-mail": ("inbox", "admins", "sender", "owner"),
+    "phone-command": ("inbox", "phones", "sender", "owner"),
     "mysql-by-jabber": ("admins", "inbox", "sender"),
     "tickets": ("sender",),
     "template-mailer": ("sender", "redirect"),

@@ -1,0 +1,205 @@
+"""Obey text messages from phones: one command each, answered within 160 characters.
+
+Section 6.1.2 · POP3, IMAP, SMTP · try: make scenario NAME=phone-command
+
+A phone's text message comes as a mail from its carrier's gateway: without a subject, in base64 or
+HTML only, with a footer below. Its first line is the command, or a short form of one; if there is
+no text, the subject is. What came cut or in parts is not obeyed: the phone is asked to send it
+again. Answers are text messages, too: plain, of the phones' alphabet, and never in two parts.
+
+[scenario.phone-command]
+inbox = "cly6ruct1yit2d@yourco.test"          # required: the secret address
+phones = ["5550100123@sms.acme.test"]         # required: addresses at the carriers' gateways
+commands = { "restart web" = ["systemctl", "restart", "nginx"] }    # required
+short = { r = "restart web" }                 # optional: short forms
+sender = "services@yourco.test"               # optional: of answers; else the account's address
+owner = "owner@yourco.test"                   # optional: is warned of refusals, hourly
+mailbox = "imap"                              # optional: or "pop3"; else the one with a table
+poll = 30                                     # seconds
+timeout = 60                                  # seconds that a command may take
+again = 60                                    # seconds in which the same command is asked about
+state = "phone-command.sqlite3"               # with the folder phone-command.refused beside it
+
+Fault: pop-drop-before-quit -> all hold
+Fault: pop3 QUIT lost stored times 1 -> all hold
+Fault: pop-in-use -> all hold
+Fault: pop-uidl-reused -> all hold
+Fault: duplicate-delivery -> all hold
+Fault: poison-mail -> all hold
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comms import script, sms
+from comms.alarm import alarm
+from comms.clock import Clock
+from comms.commands import QUESTION, UNKNOWN_COMMAND, Commands, Order, Verb, normalized
+from comms.host import Host, OutcomeLike
+from comms.mail_door import MailDoor, MailRules, sender_problem
+from comms.read import Mail
+from comms.setting_types import (
+    CommandLine,
+    MailAddress,
+    MailProtocol,
+    NonEmpty,
+    Seconds,
+    SecondsOrZero,
+    StateFile,
+)
+from comms.settings import Settings
+from comms.state import State
+from scenarios.play import Claim, Program, Scenario, equal, holds
+from scenarios.receiving.phone_command_samples import (
+    ANN,
+    BOB,
+    INBOX,
+    RESTART,
+    SENDER,
+    SETTINGS,
+    STATUS,
+    TEXTS,
+    texts,
+)
+
+if TYPE_CHECKING:
+    from fakes import World
+
+WORLD: dict[str, Any] = {
+    "servers": ["smtp", "pop3"],
+    "program": SENDER,
+    "person": [
+        {"address": SENDER, "aliases": [INBOX]},
+        *({"address": address} for address in (ANN, BOB)),
+    ],
+    "mail": {"relay": "keep"},
+    "host": {
+        "name": "web1",
+        "commands": [
+            {"run": RESTART, "takes": 2},
+            {"run": STATUS, "output": "nginx “active” since …\n" * 20, "takes": 1},
+        ],
+    },
+    "scenario": {"phone-command": SETTINGS},
+}
+scenario = Scenario(WORLD)
+LONGEST = 30  # characters of a command: a question quotes it twice, and must fit into 160
+PARTS = "in parts"  # instead of a command: the message is not all there
+# `1/2 `, `(2/3)` and `Page 1 of 2`, and a text that somewhere on its way was cut.
+_PART = re.compile(
+    r"\(?(?:page |part |msg )?[0-9]{1,2} ?(?:/|of) ?[0-9]{1,2}\)?[:.]?(?: .*|$)", re.I
+)
+_CUT = re.compile(r".*(?:\.\.\.|…|\[more\]|-->|>>)", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """The settings. Times are in seconds."""
+
+    inbox: MailAddress
+    phones: NonEmpty[tuple[MailAddress, ...]]
+    commands: NonEmpty[dict[NonEmpty[str], NonEmpty[CommandLine]]]
+    short: dict[NonEmpty[str], str] = field(default_factory=dict)
+    sender: MailAddress = ""
+    owner: MailAddress = ""
+    mailbox: MailProtocol = None
+    poll: Seconds = 30
+    timeout: Seconds = 60
+    again: SecondsOrZero = 60
+    state: StateFile = Path("phone-command.sqlite3")
+
+    def __post_init__(self) -> None:
+        if problem := sender_problem(self.sender, self.inbox):
+            raise ValueError(problem)
+        for name in self.commands:
+            if name != normalized(name)[:LONGEST] or sms.plain(name) != name:
+                raise ValueError(
+                    f"commands: {name[:40]!r} is not in lower case, or does not fit into an "
+                    f"answer; write at most {LONGEST} characters, as in restart web"
+                )
+        for word, name in self.short.items():
+            if name not in self.commands:
+                raise ValueError(f"short: {word[:40]!r} stands for {name[:40]!r}, not a command")
+
+    def verbs(self) -> dict[str, Verb]:
+        """Returns the commands, all on one target, so that none overlap."""
+        return {name: Verb(line, "", self.timeout) for name, line in self.commands.items()}
+
+
+def command(mail: Mail, short: dict[str, str]) -> str:
+    """Returns the command of a text message: its first line, without a footer and short forms."""
+    lines = script.lines(mail.text)
+    text = (lines[0] if lines else mail.subject).strip()
+    if _PART.fullmatch(text) or _CUT.fullmatch(text):
+        return PARTS
+    text = normalized(text).rstrip(".!")  # phones write sentences
+    return short.get(text, text)
+
+
+def answer(order: Order, outcome: OutcomeLike, host: str) -> str:
+    """Returns one text message about the outcome, with as much of the output as fits."""
+    if order.verb == PARTS:
+        said = "not run: your message came in parts, or cut. Send a shorter one again."
+    elif outcome.error.startswith((QUESTION, UNKNOWN_COMMAND)):
+        return sms.cut(sms.plain(outcome.error))  # without the host, so that the word fits
+    elif outcome.code == 0:
+        said = f"{order.verb}: done. {outcome.output}"
+    else:
+        why = outcome.error or f"exit status {outcome.code}"
+        said = f"{order.verb}: FAILED, {why}. {outcome.output}"
+    return sms.cut(sms.plain(f"{host}: {' '.join(said.split())}").strip())
+
+
+def run(clock: Clock, settings: Settings, host: Host) -> int:
+    """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
+    rules = settings.table("phone-command", Rules)
+    mailbox, smtp = settings.mailbox("phone-command", rules.mailbox), settings.server("smtp")
+    mail = MailRules(mailbox, smtp, rules.inbox, rules.phones, rules.sender)
+    rights = {phone.casefold(): ["*"] for phone in rules.phones}
+    code = 0
+    with State(rules.state) as state:
+        state.lock()
+        commands = Commands(state, rules.verbs(), rights, clock, host, again=rules.again)
+        door = MailDoor(
+            mail,
+            commands,
+            clock,
+            host,
+            commands_in=lambda mail: [command(mail, rules.short)],
+            answer=answer,
+            threaded=False,
+            refused=partial(alarm, rules.owner, state, clock, host),
+        )
+        door.recover()
+        for _ in clock.every(rules.poll):
+            code = door.work()
+    return code
+
+
+@scenario.act("phone-command")
+def phones(world: World, program: Program) -> Iterator[Claim]:
+    """Ann's phone sends the same command in every form that carriers know."""
+    for number, raw in enumerate(TEXTS.values()):
+        world.clock.at(120 * number + 15, partial(world.mail.deliver, INBOX, raw))
+    world.clock.until(120 * len(TEXTS))
+    program()
+    began = world.clock.now() - world.clock.elapsed
+    runs = {
+        int(event.at - began - 15) // 120: event
+        for event in world.events
+        if event.text.startswith("runs: ")
+    }
+    for number, name in enumerate(TEXTS):
+        yield equal(f"obeyed: {name}", number in runs, True, shows=runs.get(number, ()))
+    answers = texts(world, ANN)
+    wanted = ["web1: restart web: done."] * len(TEXTS)
+    yield equal("each is answered", answers, wanted, shows=world.mail.inbox(ANN))
+    subjects = [mail.message["Subject"] for mail in world.mail.inbox(ANN)]
+    plain = all(not subject for subject in subjects)
+    yield holds("answers have no subject", plain, subjects, shows=world.mail.inbox(ANN))

@@ -1,0 +1,177 @@
+"""Further acts of services-by-mail: what is done already, what hangs, lists, hostile mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from scenarios.play import Claim, Program, equal, holds, told
+from scenarios.receiving.services_by_mail import scenario
+from scenarios.receiving.services_by_mail_samples import (
+    ACTIVE,
+    ANN,
+    BACKUP,
+    BOB,
+    JEREMY,
+    MICHAEL,
+    SENDER,
+    STOP,
+    mails,
+)
+
+if TYPE_CHECKING:
+    from fakes import World
+
+
+def answers(world: World, who: str) -> list[str]:
+    """The texts that a person got from the program."""
+    return [mail.text.replace("\r\n", "\n") for mail in world.mail.inbox(who)]
+
+
+def phrase(world: World, who: str) -> str:
+    """The phrase that the program has last asked for."""
+    asked = [text for text in answers(world, who) if "send within 900 s: " in text]
+    return asked[-1].partition("send within 900 s: ")[2].split("\n")[0] if asked else "yes"
+
+
+@scenario.act("services-state")
+def state(world: World, program: Program) -> Iterator[Claim]:
+    """A service runs already, a stop must be confirmed and then hangs, and a name is mistyped."""
+    world.host.commands[ACTIVE].code = 0
+    world.host.commands[STOP].takes = 1000
+    world.clock.at(10, lambda: mails(world, JEREMY, "Start web"))
+    world.clock.at(70, lambda: mails(world, JEREMY, "stop web"))
+    world.clock.at(130, lambda: mails(world, MICHAEL, phrase(world, JEREMY)))
+    world.clock.at(190, lambda: mails(world, JEREMY, phrase(world, JEREMY)))
+    world.clock.at(400, lambda: mails(world, JEREMY, "restart wbe"))
+    world.clock.until(460)
+    program()
+    texts, inbox = answers(world, JEREMY), world.mail.inbox(JEREMY)
+    already = ["nginx is already running; nothing was done" in text for text in texts[:1]]
+    yield equal("what is done already is said", already, [True], shows=inbox[:1])
+    ran = [command for command in world.host.ran if command != ACTIVE]
+    yield equal("a stop runs once it is confirmed by its sender", ran, [STOP], shows=ran)
+    hung = ["still running after 60 s, and ended" in text for text in texts[2:3]]
+    yield equal("a stop that hangs is ended, and said", hung, [True], shows=inbox[2:3])
+    meant = ["did you mean 'restart web'?" in text for text in texts[3:]]
+    yield equal("an unknown service gets a suggestion", meant, [True], shows=inbox[3:])
+
+
+@scenario.act("services-job", scenario={"services-by-mail": {"job_timeout": 30}})
+def job(world: World, program: Program) -> Iterator[Claim]:
+    """A backup runs, is ordered again in doubt, fails, and hangs."""
+    backup = world.host.commands[BACKUP]
+    backup.output = "".join(f"file {number}\n" for number in range(100))
+
+    def changes(code: int, takes: float) -> None:
+        backup.code, backup.takes = code, takes
+
+    world.clock.at(10, lambda: mails(world, JEREMY, "run backup"))
+    world.clock.at(60, lambda: mails(world, JEREMY, "run backup"))
+    world.clock.at(200, lambda: changes(1, 5))
+    world.clock.at(210, lambda: mails(world, JEREMY, "run backup"))
+    world.clock.at(260, lambda: changes(0, 1000))
+    world.clock.at(270, lambda: mails(world, JEREMY, "run backup"))
+    world.clock.until(400)
+    program()
+    ran = world.host.ran
+    yield equal("an order in doubt is asked about", ran, [BACKUP] * 3, shows=ran)
+    texts, inbox = answers(world, JEREMY), world.mail.inbox(JEREMY)
+    output = [text.count("| file ") for text in texts[:1]]
+    yield equal("the end of the output is returned", output, [20], shows=inbox[:1])
+    asked = ["not run yet: you ordered this " in text for text in texts[1:2]]
+    yield equal("the question says why", asked, [True], shows=inbox[1:2])
+    ended = ["failed with exit status 1", "still running after 30 s, and ended"]
+    found = [end in text for end, text in zip(ended, texts[2:], strict=False)]
+    yield equal("a failure and a hang are said", found, [True, True], shows=inbox[2:])
+
+
+@scenario.act("services-list")
+def lists(world: World, program: Program) -> Iterator[Claim]:
+    """Jeremy writes to the list; Michael, the moderator, approves it, and does so twice."""
+    text = "The web is down on Sunday\nFrom ten to twelve.\n\nJeremy"
+    more = "Bcc: victim@evil.example\r\nCc: victim@evil.example\r\nReply-To: eve@evil.example\r\n"
+    world.clock.at(10, lambda: mails(world, JEREMY, "mail staff", text, more))
+    world.clock.at(20, lambda: mails(world, JEREMY, "mail all@evil.example", text))
+
+    def approve(who: str) -> None:
+        questions = [text for text in answers(world, MICHAEL) if "approve " in text]
+        word = questions[0].partition("approve ")[2].split()[0] if questions else "none"
+        mails(world, who, f"approve {word}")
+
+    world.clock.at(60, partial(approve, JEREMY))
+    world.clock.at(90, lambda: mails(world, MICHAEL, "approve guess0000000"))
+    world.clock.at(120, partial(approve, MICHAEL))
+    world.clock.at(300, partial(approve, MICHAEL))
+    world.clock.until(360)
+    program()
+    sent = [mail for mail in world.mail.messages if mail.subject == "The web is down on Sunday"]
+    to = [mail.envelope.to for mail in sent]
+    yield equal("each of the list gets the mail once", to, [[ANN], [BOB]], shows=sent)
+    bodies = {mail.text.replace("\r\n", "\n").strip() for mail in sent}
+    yield equal("as it was written", bodies, {"From ten to twelve.\n\nJeremy"}, shows=sent)
+    leaked = [mail.raw for mail in sent if b"evil" in mail.raw or b"jeremy@" in mail.raw]
+    yield equal("nothing of the request's header is in it", leaked, [])
+    relayed = [mail.envelope.to for mail in world.mail.relayed]
+    yield equal("no other address gets anything", relayed, [])
+    refused = [event for event in told(world, "refused") if "may not approve" in event.text]
+    yield holds("only the moderator may approve", refused, refused, shows=refused)
+    words = [text for text in answers(world, MICHAEL) if "no mail with this word waits" in text]
+    yield equal("a wrong word and a used one send nothing", len(words), 2)
+
+
+# What looks like a command, or has more in it; nothing of it may run.
+HOSTILE = (
+    "restart web; reboot",
+    "restart web && reboot",
+    "restart web | sh",
+    "restart $(reboot)",
+    "restart `reboot`",
+    "restart web\x00reboot",
+    "restart ../../bin/sh",
+    "restart --now",
+    "restart -H evil.example web",
+    "restart nginx",
+    "restart web.service",
+    "restart web web",
+    "restart",
+    "web restart",
+    "restart wеb",  # with a Cyrillic letter
+    "restart\u200b web",
+    "run backup --delete",
+    "run /usr/local/bin/backup",
+    "run ../backup",
+    "mail ann@yourco.test",
+    "mail staff, eve@evil.example",
+    "approve",
+    "approve ' OR 1=1 --",
+    "help",
+)
+
+
+@scenario.act("services-hostile")
+def hostile(world: World, program: Program) -> Iterator[Claim]:
+    """Jeremy's account is in other hands, which try what the commands have in them."""
+    for number, text in enumerate(HOSTILE):
+        subject = text if text.isascii() else "in the text"
+        world.clock.at(number + 1, partial(mails, world, JEREMY, subject, f"{text}\n"))
+    world.clock.until(60)
+    program()
+    yield equal("nothing runs", world.host.ran, [])
+    texts, inbox = answers(world, JEREMY), world.mail.inbox(JEREMY)
+    told_so = [text for text in texts if "unknown command" in text]
+    yield equal("each is answered as unknown", len(told_so), len(HOSTILE), shows=inbox)
+
+
+@scenario.act("services-imap", servers=["smtp", "imap"])
+def over_imap(world: World, program: Program) -> Iterator[Claim]:
+    """The same over IMAP."""
+    world.clock.at(10, lambda: mails(world, JEREMY, text="run backup\nstatus web\nthanks\nx"))
+    world.clock.until(60)
+    program()
+    ran = world.host.ran
+    wanted = [BACKUP, ("systemctl", "status", "nginx")]
+    yield equal("each command of the mail runs", ran, wanted, shows=ran)
+    yield equal("one mail answers", len(answers(world, JEREMY)), 1, shows=world.mail.inbox(JEREMY))
+    yield equal("the mailbox is empty", world.mail.inbox(SENDER), [])

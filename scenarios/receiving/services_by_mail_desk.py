@@ -1,0 +1,125 @@
+"""The desk of services-by-mail: what its commands do, and the mails that wait for a moderator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from comms.clock import Clock
+from comms.commands import Order, Verb
+from comms.compose import Message
+from comms.host import Host, Outcome, OutcomeLike
+from comms.mail_door import MailDoor, masked
+from comms.read import Mail
+from comms.state import State
+
+if TYPE_CHECKING:
+    from scenarios.receiving.services_by_mail import Rules
+
+TEXT = 20_000  # characters of a mail for a list
+DRAFTS = 50  # that wait for a moderator; the oldest one makes room
+
+
+class Desk:
+    """The commands of one run. `door` must be set before the first mail."""
+
+    door: MailDoor
+
+    def __init__(self, rules: Rules, state: State, clock: Clock, host: Host) -> None:
+        self._rules, self._state = rules, state
+        self._clock, self._host = clock, host
+
+    def verbs(self) -> dict[str, Verb]:
+        """Returns what may be ordered. Commands about the same service or job never overlap."""
+        rules = self._rules
+        verbs = {
+            f"{action} {name}": Verb(
+                partial(self._control, action, unit),
+                name,
+                rules.timeout,
+                confirm=action == "stop",
+                repeatable=action == "status",
+            )
+            for name, unit in rules.services.items()
+            for action in ("start", "stop", "restart", "status")
+        }
+        for name, line in rules.jobs.items():
+            verbs[f"run {name}"] = Verb(line, name, rules.job_timeout)
+        for name in rules.lists:
+            verbs[f"mail {name}"] = Verb(partial(self._draft, name), "", repeatable=True)
+        if rules.lists:
+            verbs["approve NAME"] = Verb(self._approve, "")
+        return verbs
+
+    def rights(self) -> dict[str, list[str]]:
+        """Returns who may use which commands; only moderators may approve."""
+        rules = self._rules
+        limited = {who.casefold(): list(allowed) for who, allowed in rules.rights.items()}
+        everything = [verb for verb in self.verbs() if verb != "approve NAME"]
+        rights = {
+            who: limited.get(who, everything) for who in (who.casefold() for who in rules.admins)
+        }
+        for who in map(str.casefold, rules.moderators):
+            rights[who] = [*rights.get(who, []), "approve NAME"]
+        return rights
+
+    def facts(self, mail: Mail) -> Mapping[str, Any]:
+        """Returns the text of a mail for a list, without what may not be seen."""
+        if mail.subject.casefold().split()[:1] != ["mail"]:
+            return {}
+        subject, _, text = mail.text.strip().partition("\n")
+        return {"_subject": masked(mail, subject)[:200], "_text": masked(mail, text)[:TEXT]}
+
+    # ── services ─────────────────────────────────────────────────────────────
+
+    def _control(self, action: str, unit: str, order: Order) -> OutcomeLike:
+        """Does something to a service, or says that it is already done."""
+        if action in ("start", "stop"):
+            active = self._host.run(("systemctl", "is-active", unit), self._rules.timeout).code == 0
+            if active == (action == "start"):
+                state = "running" if active else "stopped"
+                return Outcome(0, f"{unit} is already {state}; nothing was done\n")
+        return self._host.run(("systemctl", action, unit), self._rules.timeout)
+
+    # ── mails to a list ──────────────────────────────────────────────────────
+
+    def _draft(self, name: str, order: Order) -> Outcome:
+        """Stores a mail, and asks the moderators."""
+        subject, text = order.facts.get("_subject", ""), order.facts.get("_text", "")
+        if not subject.strip() or not text.strip():
+            what = "the first line of the text is the subject, the lines after it are the mail"
+            return Outcome(None, "", 0.0, f"not sent: {what}")
+        word, now = self._host.token(12), self._clock.time()
+        draft = {"list": name, "who": order.who, "subject": subject, "text": text}
+        drafts = {**(self._state.recall("drafts", {}) or {}), word: draft}
+        with self._state.transaction() as db:
+            self._state.remember(db, "drafts", dict([*drafts.items()][-DRAFTS:]))
+            for moderator in self._rules.moderators:
+                question = (
+                    f"{order.who} has written to the list {name}. To send this, write to your "
+                    f"inbox for commands with the subject: approve {word}\n\n"
+                    f"Subject: {subject}\n\n{text}\n"
+                )
+                self._put(db, moderator, f"To be approved: {subject}", question, now)
+        return Outcome(0, "It waits for a moderator.\n")
+
+    def _approve(self, order: Order) -> Outcome:
+        """Sends a mail that waits, once, to each address of its list."""
+        word = order.verb.split()[1]
+        drafts = dict(self._state.recall("drafts", {}) or {})
+        draft = drafts.pop(word, None)
+        if draft is None or draft["list"] not in self._rules.lists:
+            return Outcome(None, "", 0.0, "no mail with this word waits")
+        people, now = self._rules.lists[draft["list"]], self._clock.time()
+        with self._state.transaction() as db:
+            self._state.remember(db, "drafts", drafts)
+            for address in people:
+                self._put(db, address, draft["subject"], draft["text"], now)
+        return Outcome(0, f"It goes to {len(people)} addresses.\n")
+
+    def _put(self, db: Any, to: str, subject: str, text: str, now: float) -> None:
+        # From the program, in plain text: nothing of the header of a request is in it.
+        marks = [("Auto-Submitted", "auto-generated")]
+        message = Message(self.door.sender, [to], subject, text, headers=marks)
+        self.door.outbox.put(message.stamped(self._clock, self._host), now, db=db)

@@ -1,0 +1,272 @@
+"""services-by-mail and phone-command: cut at every unit, killed at every step, on a full disk.
+
+Each case is a mail, or two, and the commands that they must start, each of them once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from comms import settings, sms
+from comms.commands import Order
+from comms.errors import CommsError, StateError
+from comms.host import Outcome
+from comms.read import read
+from comms.state import State
+from fakes.world import World
+from scenarios.receiving import phone_command, services_by_mail
+from scenarios.receiving import phone_command_samples as phones
+from scenarios.receiving import services_by_mail_samples as services
+from tests import drills
+
+PASSWORD = "canary-p4ssw0rd"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A page, what arrives, and what must run."""
+
+    page: ModuleType
+    arrive: Callable[[World], None]
+    ran: tuple[tuple[str, ...], ...]
+    person: str  # who must be answered
+    commands: Callable[[str], dict[str, Any]]  # the settings in which a command makes a file
+
+    @property
+    def name(self) -> str:
+        return self.page.__name__.rpartition(".")[2].replace("_", "-")
+
+    @property
+    def account(self) -> str:
+        return str(self.page.WORLD["program"])
+
+
+def _two_commands(world: World) -> None:
+    services.mails(world, services.JEREMY, text="run backup\nrestart web\n")
+    services.mails(world, "eve@evil.example", "run backup")
+
+
+def _one_text(world: World) -> None:
+    world.mail.deliver(phones.INBOX, phones.text("r", "Message-ID: <1@acme.test>\r\n"))
+    world.mail.deliver(phones.INBOX, phones.text("r", sender="eve@evil.example"))
+
+
+CASES = [
+    Case(
+        services_by_mail,
+        _two_commands,
+        (services.BACKUP, ("systemctl", "restart", "nginx")),
+        services.JEREMY,
+        lambda folder: {"jobs": {"backup": ["mktemp", "-p", folder]}},
+    ),
+    Case(
+        phone_command,
+        _one_text,
+        (phones.RESTART,),
+        phones.ANN,
+        lambda folder: {
+            "commands": {"restart web": ["mktemp", "-p", folder]},
+            "short": {"r": "restart web"},
+        },
+    ),
+]
+
+
+def rehearse(
+    case: Case, *faults: str, until: float = 100, config: Mapping[str, Any] | None = None
+) -> World:
+    """The world after the mails of a case arrived, and the program was started again if it died."""
+    with World(config or case.page.WORLD, rehearsal=True, faults=faults) as world:
+        case.arrive(world)
+        world.clock.until(until)
+        loaded = settings.load(world.settings, world.folder)
+        try:
+            case.page.run(world.clock, loaded, world.host)
+        except CommsError:
+            world.clock.until(world.clock.elapsed + until)
+            case.page.run(world.clock, loaded, world.host)
+        world.faults.disarm()
+    return world
+
+
+def cuts(case: Case, only: str = "") -> Iterator[Any]:
+    """The cuts of a case over POP3, the first, middle and last of them quick, or over IMAP."""
+    servers = ["smtp", "imap"] if only else ["smtp", "pop3"]
+    config = {**case.page.WORLD, "servers": servers}
+    found = list(drills.cuts(rehearse(case, until=30, config=config).records))
+    if only:
+        places = list(dict.fromkeys(drills.place(cut) for cut in found if cut.startswith(only)))
+        chosen = {places[0], places[len(places) // 2], places[-1]}
+        found = [cut for cut in found if drills.place(cut) in chosen]
+    within = [cut for cut in found if cut.endswith("hang up within")]
+    quick = () if only else (within[0], within[len(within) // 2], within[-1])
+    for cut in found:
+        marks = () if cut in quick else (pytest.mark.slow,)
+        yield pytest.param(case, cut, config, marks=marks, id=f"{case.name} {only} {cut}")
+
+
+ROWS = [row for case in CASES for only in ("", "imap") for row in cuts(case, only)]
+
+
+@pytest.mark.parametrize(("case", "fault", "config"), ROWS)
+def test_wherever_the_connection_is_cut_each_command_runs_once(
+    case: Case, fault: str, config: Mapping[str, Any]
+) -> None:
+    world = rehearse(case, fault, config=config)
+    assert tuple(world.host.ran) == case.ran
+    assert len(world.mail.inbox(case.person)) <= 1 and world.mail.inbox(case.account) == []
+    # Without an answer, one is on record that may have arrived.
+    sent = [mail for mail in world.mail.messages if mail.envelope.sender == case.account]
+    assert {to for mail in sent for to in mail.envelope.to} <= {case.person}
+    assert sent or fault.startswith("smtp"), fault
+
+
+# ── killed, on a full disk, two at once ──────────────────────────────────────
+
+
+def live(case: Case, world: World, folder: Path) -> dict[str, Any]:
+    """Settings with a command that creates a file each time it is started."""
+    started = folder / "started"
+    started.mkdir(parents=True)
+    table = {**world.settings["scenario"][case.name], **case.commands(str(started))}
+    return {**world.settings, "scenario": {case.name: table}}
+
+
+def settled(case: Case, world: World, folder: Path) -> str:
+    """Checks what is there in the end; returns the status of each command."""
+    with State(folder / f"{case.name}.sqlite3") as state:
+        ledger = [str(row[0]) for row in state.rows("SELECT status FROM ledger ORDER BY id")]
+        left = state.rows("SELECT 1 FROM memory WHERE key LIKE 'transcript%'")
+        lost = state.rows("SELECT 1 FROM outbox_recipient WHERE status = 'unknown'")
+    # There is no systemctl here: what it should have done has failed, and is on record.
+    assert len(ledger) == len(case.ran) and {*ledger} <= {"done", "unknown", "failed"}
+    started = len(list((folder / "started").iterdir()))
+    assert started == 1 if ledger[0] == "done" else started <= 1
+    answers = len(world.mail.inbox(case.person))
+    assert answers == 1 or (answers == 0 and lost), "all commands of a mail have one answer"
+    assert not left and world.mail.inbox(case.account) == []
+    return ledger[0]
+
+
+NAMED = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@pytest.mark.slow
+@NAMED
+def test_killed_at_any_step_a_command_starts_at_most_once_and_is_answered(
+    case: Case, tmp_path: Path
+) -> None:
+    seen: Counter[str] = Counter()
+    for at in itertools.count(1):
+        folder = tmp_path / str(at)
+        with World({**case.page.WORLD, "tls": "off"}) as world:
+            table = live(case, world, folder)
+            case.arrive(world)
+            steps = drills.killed(at, case.page.__name__, table, folder)
+            drills.start_again(case.page.__name__, table, folder)
+            seen[settled(case, world, folder)] += 1
+        if steps is not None:
+            break
+    assert at > 50 and seen["unknown"] and seen["done"] > seen["unknown"], seen
+
+
+@pytest.mark.slow
+@NAMED
+def test_on_a_full_disk_nothing_is_lost_or_done_twice(case: Case, tmp_path: Path) -> None:
+    codes: Counter[int] = Counter()
+    for room in range(0, 200_000, 8192):
+        folder = tmp_path / str(room)
+        with World({**case.page.WORLD, "tls": "off"}) as world:
+            table = live(case, world, folder)
+            case.arrive(world)
+            code = drills.on_full_disk(room, case.page.__name__, table, folder)
+            codes[code] += 1
+            drills.start_again(case.page.__name__, table, folder)
+            settled(case, world, folder)
+        if code == 0:
+            break
+    assert codes[StateError.exit_code] > 3 and codes[0] == 1, codes
+
+
+@pytest.mark.slow
+@NAMED
+def test_two_instances_at_once_run_each_command_once(case: Case, tmp_path: Path) -> None:
+    with World({**case.page.WORLD, "tls": "off"}) as world:
+        table = live(case, world, tmp_path)
+        case.arrive(world)
+        codes = drills.together(4, case.page.__name__, table, tmp_path)
+        assert 0 in codes and {*codes} <= {0, StateError.exit_code}
+        drills.start_again(case.page.__name__, table, tmp_path)
+        assert settled(case, world, tmp_path) == "done"
+
+
+# ── secrets, and settings ────────────────────────────────────────────────────
+
+
+@NAMED
+def test_neither_password_nor_inbox_is_in_any_output(case: Case) -> None:
+    people = [{**one, "password": PASSWORD} for one in case.page.WORLD["person"]]
+    config = {**case.page.WORLD, "person": people}
+    world = rehearse(case, "smtp connect refuse times 1", config=config)
+    texts = [
+        mail.raw.decode() for mail in world.mail.messages if mail.envelope.sender == case.account
+    ]
+    texts += [*world.said, *(event.text for event in world.events if event.who == "program")]
+    inbox = services.INBOX.partition("@")[0]
+    assert len(texts) > 3 and not [text for text in texts if PASSWORD in text or inbox in text]
+
+
+@pytest.mark.parametrize(
+    ("page", "change", "problem"),
+    [
+        (services_by_mail, {"services": {"we b": "nginx"}}, "services: 'we b' is not one word"),
+        (services_by_mail, {"services": {}}, "services: is empty"),
+        (services_by_mail, {"jobs": {"X": ["x"]}}, "jobs: 'X' is not one word"),
+        (services_by_mail, {"moderators": []}, "moderators: nobody may approve"),
+        (services_by_mail, {"moderators": ["x@y.test"]}, "moderators: not all are administrators"),
+        (services_by_mail, {"sender": services.INBOX}, "would show the secret address"),
+        (phone_command, {"commands": {"x" * 31: ["x"]}}, "commands: 'x+' is not in lower case, or"),
+        (phone_command, {"commands": {"Go": ["x"]}}, "commands: 'Go' is not in lower case"),
+        (phone_command, {"short": {"r": "reboot"}}, "short: 'r' stands for 'reboot'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    page: ModuleType, change: dict[str, Any], problem: str
+) -> None:
+    name = page.__name__.rpartition(".")[2].replace("_", "-")
+    table = {**page.WORLD["scenario"][name], **change}
+    with pytest.raises(CommsError, match=problem):
+        settings.load({"scenario": {name: table}}).table(name, page.Rules)
+
+
+# ── what phones send, and read ───────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", phones.TEXTS)
+def test_a_text_message_has_one_command(name: str) -> None:
+    mail = read(phones.TEXTS[name])
+    assert phone_command.command(mail, phones.SETTINGS["short"]) == "restart web"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (Outcome(0, "ok\n"), "web1: go: done. ok"),
+        (Outcome(0, "“ok” – “fine”…"), 'web1: go: done. "ok" - "fine"...'),
+        (Outcome(3, "no"), "web1: go: FAILED, exit status 3. no"),
+        (Outcome(None, "", 1.0, "still running after 1 s, and ended"), "web1: go: FAILED, still"),
+        (Outcome(0, "\n".join("€" * 500)), "web1: go: done. € €"),
+        (Outcome(0, "\x1b[31m\0漢字" * 500), "web1: go: done. ?[31m???"),
+    ],
+)
+def test_an_answer_is_one_text_message(outcome: Outcome, text: str) -> None:
+    answer = phone_command.answer(Order(1, "go", phones.ANN, {}), outcome, "web1")
+    assert answer.startswith(text) and sms.size(answer) <= sms.LONGEST and "\n" not in answer
