@@ -1,0 +1,45 @@
+"""The people of autoresponder, its texts, and what is written to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fakes import World
+    from fakes.mail import Mail
+
+ROBOT = "robot@yourco.test"
+INFO, SALES, JEREMY = "info@yourco.test", "sales@yourco.test", "jeremy@yourco.test"
+ANN = "ann@customer.test"
+PEOPLE: list[dict[str, Any]] = [
+    {"address": ROBOT, "aliases": [INFO, SALES, JEREMY]},
+    {"address": ANN},
+]
+TEXTS = Path(__file__).parent / "texts"
+
+
+def prepared() -> dict[str, Any]:
+    """The settings of the acts."""
+    answers = {INFO: str(TEXTS / "info.txt"), SALES: str(TEXTS / "sales.txt")}
+    return {"answers": answers, "away": {JEREMY: str(TEXTS / "away.txt")}}
+
+
+def writes(
+    world: World,
+    to: str,
+    sender: str,
+    subject: str,
+    more: str = "",
+    envelope: str | None = None,
+) -> None:
+    """Sends a mail; `more` are further header lines, `envelope` is its sender if it differs."""
+    number = len(world.mail.messages)
+    head = f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\n"
+    head += f"Message-ID: <{number}@customer.test>\r\n{more}"
+    world.mail.deliver(to, f"{head}\r\nHello.\r\n".encode(), sender=envelope)
+
+
+def answers(world: World, who: str) -> list[Mail]:
+    """The answers that an address got."""
+    return [mail for mail in world.mail.inbox(who) if mail.subject.startswith("Auto:")]
