@@ -190,7 +190,7 @@ def mysql_site(town: Town, place: Path, db: MariaDb, admins: list[str]) -> Path:
         f'[scenario.mysql-by-mail]\ninbox = "{INBOX}"\nadmins = {admins}\n'
         # Over IMAP, Dovecot tells when mail arrives.
         f'sender = "MySQL <{MYSQL}>"\npoll = {600 if town.protocol == "imap" else 0.2}\n'
-        f'restart = ["{db.restart[0]}"]\nstate = "ops.sqlite3"\n'
+        f'restart = ["{db.restart[0]}"]\nstate = "ops.sqlite3"\nagain = 0\n'
     )
     return town.site(place, MYSQL, table)
 

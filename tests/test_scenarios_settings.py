@@ -26,6 +26,7 @@ from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from scenarios import catalogue
 from scenarios.catalogue import Page
+from scenarios.processing.autoresponder_samples import prepared
 from scenarios.sending.template_mailer import EXAMPLES
 from tests.command import run_command
 
@@ -59,6 +60,7 @@ def settings_of_type(*types: type) -> pytest.MarkDecorator:
 EXISTING: dict[str, dict[str, Any]] = {
     "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
     "order-receipt": {"templates": str(EXAMPLES)},
+    "autoresponder": prepared(),
     "ship-notices": {
         "templates": str(EXAMPLES),
         "customers": str(EXAMPLES / "customers.csv"),
