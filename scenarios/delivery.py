@@ -64,7 +64,7 @@ class Delivery(Generic[Row]):
     def __init__(
         self,
         kind: type[Row],
-        compose: Callable[[Row], tuple[str, Message]],
+        compose: Callable[[Row], tuple[str, Message | bytes]],
         server: Server,
         clock: Clock,
         host: Host,
@@ -75,7 +75,8 @@ class Delivery(Generic[Row]):
         give_up: float = 14400,
         repeat: bool = False,
     ) -> None:
-        """`compose` returns the envelope's sender and the mail; a ValueError flags the row.
+        """`compose` returns the envelope's sender and the mail, composed now or as it was stored;
+        a ValueError flags the row.
 
         A session is used for that many mails. After `give_up` seconds a mail is no longer tried.
         With `repeat`, a mail whose outcome is unknown is sent again.
@@ -115,9 +116,11 @@ class Delivery(Generic[Row]):
                     elif not self._connected():
                         break
         finally:
-            self._store()
-            self._worker.release(self._kind)
-            self._disconnect()
+            try:
+                self._store()
+                self._worker.release(self._kind)
+            finally:
+                self._disconnect()
         return self._waiting() > 0
 
     def _waiting(self) -> int:
@@ -157,7 +160,8 @@ class Delivery(Generic[Row]):
         assert self._session is not None
         try:
             sender, mail = self._compose(row)
-            raw = mail.stamped(self._clock, self._host).to_bytes()
+            if isinstance(mail, Message):
+                mail = mail.stamped(self._clock, self._host).to_bytes()
         except ValueError as error:
             self._settle(row, "flagged", str(error))
             return
@@ -169,7 +173,7 @@ class Delivery(Generic[Row]):
         self._limits.count(row.domain, self._clock.time())
         failure: CommsError | None
         try:
-            failure = self._session.send(sender, [row.address], raw)[row.address]
+            failure = self._session.send(sender, [row.address], mail)[row.address]
         except Unreachable as error:
             failure = error  # lost before the final dot: nothing was sent
         self._mails += 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import types
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
@@ -79,16 +81,16 @@ def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
     `path` makes a relative SQLite file absolute. The caller disposes of the engine.
     """
     where = make_url(url)
-    sqlite = where.get_backend_name() == "sqlite"
-    if sqlite and where.database and where.database != ":memory:":
+    is_sqlite = where.get_backend_name() == "sqlite"
+    if is_sqlite and where.database and where.database != ":memory:":
         where = where.set(database=str(path(where.database)))
     engine = create_engine(where)
-    if sqlite:
+    if is_sqlite:
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
     try:
         with engine.begin() as db:
-            if not sqlite:
+            if not is_sqlite:
                 # Two programs that start at once must not both create them.
                 db.execute(select(func.pg_advisory_xact_lock(ADVISORY)))
             tables.create_all(db)
@@ -148,8 +150,13 @@ class Tries:
 
     def begin_attempt(self, key: str) -> None:
         """Counts a try that begins."""
+        table = inspect(self._table).local_table
+        # In one statement: another worker may be counting the same mail.
+        insert: Any = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        first = insert(table).values(key=key, tries=1)
+        more = {"tries": table.c.tries + 1}
         with Session(self._engine) as db, db.begin():
-            db.merge(self._table(key=key, tries=1 + self.attempts(key)))
+            db.execute(first.on_conflict_do_update(index_elements=["key"], set_=more))
 
     def end_attempt(self, key: str) -> None:
         """Forgets the tries of a mail that was finished."""
@@ -311,6 +318,23 @@ class Worker:
                 if number != self.number:
                     self._unlocks(number)
         return count
+
+    @contextlib.contextmanager
+    def only_one(self, what: str) -> Iterator[bool]:
+        """Yields whether this worker does something alone; no other one begins it in the block."""
+        digest = hashlib.sha256(what.encode()).digest()
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        if self._lock is not None:
+            yield True
+            return
+        with self._connection.begin():
+            alone = bool(self._connection.scalar(select(func.pg_try_advisory_lock(key))))
+        try:
+            yield alone
+        finally:
+            if alone:
+                with self._connection.begin():
+                    self._connection.scalar(select(func.pg_advisory_unlock(key)))
 
     def _locks(self, number: int) -> bool:
         """Locks the number of a worker, unless one that lives has it."""
