@@ -50,6 +50,8 @@ CHAPTER = (
 NOT_SECTIONS = {"book", "stage"}
 COMPANIONS = {
     "_acts": "further acts",
+    "_agents": "what people do with what a program has stored",
+    "_alarm": "the warnings that the owner of a program gets",
     "_dialogue": "what a program says to a server, and how it reads the answers",
     "_desk": "parts of a program that would not fit on its page",
     "_input": "a file that an operator hands to a program, and how it is read",
@@ -57,7 +59,9 @@ COMPANIONS = {
     "_outbox": "answers that wait to be sent",
     "_pdf": "a document that is attached to a mail",
     "_push": "a second program, chosen by a setting",
+    "_quotes": "what a reply quotes, and how it is told from the reply",
     "_repair": "what is put right in a message before it is sent",
+    "_replies": "the addresses for replies",
     "_returns": "mail that comes back to a program",
     "_samples": "people, mail and output that acts use",
     "_web": "the pages that a program serves",

@@ -104,6 +104,13 @@ def _no_address(value: str) -> str:
 SiteUrl = Annotated[str, Check(_no_site, '"https://accounts.example.org"')]
 ListenAddress = Annotated[str, Check(_no_address, '"127.0.0.1:8025"')]  # port 0: any that is free
 
+
+def is_private(listen: str, site: str) -> bool:
+    """Returns whether pages can be seen on this machine only, and not through a proxy either."""
+    hosts = listen.rpartition(":")[0].strip("[]"), urlsplit(site).hostname or ""
+    return all(map(_is_loopback, hosts))
+
+
 # ── secrets ──────────────────────────────────────────────────────────────────
 
 

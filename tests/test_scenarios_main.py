@@ -319,6 +319,8 @@ Provides-Extra: templates
 Requires-Dist: jinja2<4,>=3.1; extra == "templates"
 Provides-Extra: receipts
 Requires-Dist: fpdf2<3,>=2.8; extra == "receipts"
+Provides-Extra: web
+Requires-Dist: flask<4,>=3.1; extra == "web"
 Provides-Extra: test
 Requires-Dist: comms-and-fakes[tickets,tls]; extra == "test"
 Requires-Dist: pytz; python_version < "3.12" and extra == "test"
@@ -348,7 +350,12 @@ def test_the_extra_that_installs_a_package_is_found_in_the_metadata(
 @pytest.mark.parametrize(
     ("name", "packages", "extras"),
     [
-        pytest.param("tickets", "sqlalchemy", "tickets", marks=pytest.mark.slow),
+        pytest.param(
+            "tickets",
+            "sqlalchemy, jinja2, flask",
+            "tickets,templates,web",
+            marks=pytest.mark.slow,
+        ),
         # fpdf is what fpdf2 is imported as; the package of that name is an older one.
         ("order-receipt", "sqlalchemy, jinja2, fpdf", "tickets,templates,receipts"),
     ],

@@ -68,6 +68,7 @@ EXISTING: dict[str, dict[str, Any]] = {
     },
     # A port that is free: those of the settings may be in use here.
     "account-activation": {"templates": str(EXAMPLES), "listen": "127.0.0.1:0"},
+    "tickets": {"templates": None, "login": None, "listen": "127.0.0.1:0"},
 }
 
 # A value of each type, and values of the right type that mean nothing.

@@ -26,7 +26,7 @@ from scenarios import models
 from scenarios.book import tickets as book
 from scenarios.processing import tickets, tickets_desk
 from scenarios.processing.tickets import WORLD
-from scenarios.processing.tickets_desk import without_quotation
+from scenarios.processing.tickets_quotes import without_quotation
 from scenarios.processing.tickets_samples import CAROL, TICKETS, customer_mail
 from tests import drills
 from tests.test_scenarios_mysql_by_mail import ROWS

@@ -37,8 +37,8 @@ from scenarios.processing.tickets_desk import (
     READING,
     READING_SPEED,
     without_numbers,
-    without_quotation,
 )
+from scenarios.processing.tickets_quotes import without_quotation
 from tests.bare_core import drain
 from tests.scripted import Peer, RecordingHost
 from tests.toc_raw import Raw

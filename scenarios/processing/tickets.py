@@ -1,21 +1,28 @@
 """Turn mail into tickets: one ticket for each mail, one answer for each ticket.
 
-Listing 6.5 · POP3, IMAP, SMTP · try: make scenario NAME=tickets
-Needs: sqlalchemy
+Listing 6.5 · POP3, IMAP, SMTP, HTTP · try: make scenario NAME=tickets, make tickets
+Needs: sqlalchemy, jinja2, flask
 
 Every thirty seconds the program collects its mail. A mail opens a ticket and is acknowledged, or is
-a response to the ticket that it belongs to; a closed ticket opens again. The ticket, the mail and
-the waiting answer are stored together, then the mail is deleted, then the answer is sent. Programs
-get no answer. Mail that cannot be read is kept in a folder. Several instances may share a database.
+a response to the ticket that it belongs to; a closed ticket opens again. What a mail becomes is
+stored as a whole, then the mail is deleted, then the answer is sent. Programs get no answer. Mail
+that cannot be read is kept in a folder. On web pages, agents read, answer, close, merge and split
+tickets. On PostgreSQL, several of these programs may share the work.
 
 [scenario.tickets]
 mailbox = "imap"                             # optional: or "pop3"; else the one with a table
 poll = 30                                    # seconds
 database = "sqlite:///tickets.sqlite3"       # or postgresql+psycopg://…
 sender = "Tickets <tickets@yourco.test>"     # optional: of the answers; else the account
-template = "answer.txt"                      # optional: with $number, $subject and $owner in it
+reply_to = "tickets+*@yourco.test"           # optional: each ticket has an address for replies
+templates = "templates"                      # optional: folder with your ticket-created.txt
 answers = 10                                 # per day and address
 largest = 50000000                           # bytes; of a larger mail only the header is a ticket
+reopen = 30                                  # days; later, a mail to a closed ticket opens another
+listen = "127.0.0.1:8026"                    # optional: where the pages are
+site = "http://127.0.0.1:8026"               # what people type to see them
+login = "tickets.login"                      # optional: file with NAME:HASH of each agent
+secret = "tickets.secret"                    # file with the key that signs; made if missing
 
 Fault: pop-drop-before-quit -> all hold
 Fault: pop3 QUIT lost stored times 1 -> all hold
@@ -39,40 +46,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from comms.clock import Clock
-from comms.errors import StateError
 from comms.host import Host
 from comms.read import Mail
+from comms.replies import bounce, delivered_to
 from comms.setting_types import (
     Count,
     CountOrZero,
+    Folder,
     MailProtocol,
     NamedAddress,
+    ReadableFile,
     Seconds,
-    Word,
+    StateFile,
 )
 from comms.settings import Settings
-from scenarios.models import DatabaseUrl, shown
+from scenarios.models import DatabaseUrl, Worker, opened
 from scenarios.play import Claim, Program, Scenario, equal, sent
+from scenarios.processing.tickets_agents import Agents
 from scenarios.processing.tickets_desk import Desk
-from scenarios.processing.tickets_model import Answer, Letter, Ticket
+from scenarios.processing.tickets_model import Answer, Base, Letter, Participant, Ticket
+from scenarios.processing.tickets_outbox import Outbox
+from scenarios.processing.tickets_replies import ReplyPattern, same_token, token_of
 from scenarios.processing.tickets_samples import (
     CAROL,
     DAVE,
     HTML,
     TICKETS,
     customer_mail,
-    opened,
+    made_for,
     stored_tickets,
 )
+from scenarios.processing.tickets_web import serve_pages
+from scenarios.web import ListenAddress, SiteUrl, is_private
 
 if TYPE_CHECKING:
     from fakes import World
@@ -96,49 +111,65 @@ class Rules:
     poll: Seconds = 30
     database: DatabaseUrl = "sqlite:///tickets.sqlite3"
     sender: NamedAddress = ""
-    template: Word = ""
+    reply_to: ReplyPattern = ""
+    templates: Folder | None = None
     answers: CountOrZero = 10
     largest: Count = 50_000_000
+    reopen: CountOrZero = 30
+    listen: ListenAddress = ""
+    site: SiteUrl = "http://127.0.0.1:8026"
+    login: ReadableFile | None = None
+    secret: StateFile = Path("tickets.secret")
+
+    def __post_init__(self) -> None:
+        if self.listen and not self.login and not is_private(self.listen, self.site):
+            raise ValueError("listen: other machines can read all tickets; write login")
 
 
-def belongs_to(mail: Mail, db: Session) -> Ticket | None:
+def belongs_to(mail: Mail, rules: Rules, db: Session) -> Ticket | None:
     """Returns the ticket that a mail responds to, if any.
 
-    Three signs count: it refers to a mail of ours, whose Message-ID only its recipient knows; to a
-    mail of the same sender; or it names the number of a ticket that its sender has written to.
-    Guessing a number or quoting a stranger's mail is not enough.
+    These signs count, in this order: it was sent to the ticket's own address for replies; it refers
+    to a mail of ours, whose Message-ID only its recipients know; its sender takes part in the
+    ticket, and it refers to a mail of the ticket or names its number. Guessing a number or quoting
+    a stranger's mail is not enough.
     """
+    to = (address.address for address in (*mail.to, *mail.cc))
+    for number, token in filter(
+        None, (token_of(rules.reply_to, one) for one in (*delivered_to(mail), *to))
+    ):
+        ticket = db.get(Ticket, number)
+        if ticket is not None and same_token(ticket.token, token):
+            return ticket
     sender = mail.sender.key if mail.sender else ""
-    for message_id in (*mail.in_reply_to, *reversed(mail.references)):
-        ours = db.scalar(select(Answer).where(Answer.message_id == message_id))
-        if ours is not None:
-            return ours.ticket
-        theirs = select(Letter).where(Letter.message_id == message_id, Letter.sender == sender)
-        letter = db.scalar(theirs)
-        if letter is not None:
-            return letter.ticket
-    number = re.search(r"\[#(\d{1,9})\]", mail.subject)
-    ticket = db.get(Ticket, int(number[1])) if number else None
-    if ticket is not None and sender in {letter.sender for letter in ticket.letters}:
-        return ticket
-    return None
+    report = bounce(mail)
+    bounced = (report.message_id,) if report else ()
+    for message_id in (*bounced, *mail.in_reply_to, *reversed(mail.references)):
+        ours = select(Ticket).join(Answer).where(Answer.message_id == message_id)
+        theirs = select(Ticket).join(Letter).where(Letter.message_id == message_id)
+        theirs = theirs.join(Participant).where(Participant.key == sender)
+        ticket = db.scalar(ours) or db.scalar(theirs)
+        if ticket is not None:
+            return ticket
+    found = re.search(r"\[#(\d{1,9})\]", mail.subject)
+    takes_part = found and db.get(Participant, (int(found[1]), sender))
+    return db.get(Ticket, takes_part.ticket_id) if takes_part else None
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Makes tickets until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules = settings.table("tickets", Rules)
     code = 0
-    try:
-        with Desk(rules, settings, clock, host, belongs_to) as desk:
-            desk.outbox.recover()
-            # First the answers that wait: a mail that crashes us may do so again.
-            desk.outbox.send()
-            for _ in clock.every(rules.poll):
-                code = desk.work()
-    except StatementError as error:
-        # A full disk, a damaged file, a server that is gone. The text of the error itself would
-        # quote the mail, and the URL as it is written a password.
-        raise StateError(f"{shown(rules.database)}: {error.orig}") from None
+    with ExitStack() as stack:
+        engine = stack.enter_context(opened(rules.database, settings.path, Base.metadata))
+        worker = stack.enter_context(Worker(engine))
+        outbox = Outbox(rules, settings, worker, clock, host)
+        desk = Desk(rules, settings, worker, outbox, clock, host, belongs_to)
+        stack.enter_context(serve_pages(rules, Agents(engine, outbox, clock, host), clock, host))
+        # First the answers that wait: a mail that crashes us may do so again.
+        outbox.send()
+        for _ in clock.every(rules.poll):
+            code = desk.work()
     return code
 
 
@@ -160,10 +191,10 @@ def ticket(world: World, program: Program) -> Iterator[Claim]:
         tickets.setdefault(row.owner, []).append((row.subject, row.text))
     carols = [("The printer is on fire", "Please help.\n")]
     made = tickets.get(CAROL)
-    yield equal("Carol's mail makes one ticket", made, carols, shows=opened(world, CAROL))
+    yield equal("Carol's mail makes one ticket", made, carols, shows=made_for(world, CAROL))
     daves = [("Café closed?", "Is the Café closed?\n")]
     made = tickets.get(DAVE)
-    yield equal("Dave's ticket is readable", made, daves, shows=opened(world, DAVE))
+    yield equal("Dave's ticket is readable", made, daves, shows=made_for(world, DAVE))
     answers = world.mail.inbox(CAROL)
     subjects = [re.sub(r" \[#\d+\]$", "", mail.subject) for mail in answers]
     yield equal(

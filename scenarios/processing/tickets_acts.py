@@ -1,10 +1,10 @@
-"""Further acts of tickets: responses, and the acknowledgement from a template."""
+"""Further acts of tickets: failures, threads, templates, and what agents do on the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scenarios.play import Claim, Program, equal, holds, told
 from scenarios.processing.tickets import scenario, ticket
@@ -12,9 +12,11 @@ from scenarios.processing.tickets_samples import (
     CAROL,
     DAVE,
     TICKETS,
+    Agent,
     close_tickets,
     customer_mail,
-    opened,
+    made_for,
+    message_id,
     stored_responses,
     stored_tickets,
 )
@@ -22,6 +24,7 @@ from scenarios.processing.tickets_samples import (
 if TYPE_CHECKING:
     from fakes import World
 
+SUBJECT = "The printer is on fire"
 EVE, MALLORY = "eve@evil.example", "mallory@evil.example"
 REPLY = (
     "Water did not help.\r\n\r\n"
@@ -44,14 +47,16 @@ def answer_fails(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(250)
     program(supervised=True)
     owners = [ticket.owner for ticket in stored_tickets(world.folder)]
-    yield equal("Carol's mail makes one ticket", owners.count(CAROL), 1, shows=opened(world, CAROL))
+    yield equal(
+        "Carol's mail makes one ticket", owners.count(CAROL), 1, shows=made_for(world, CAROL)
+    )
     answers = world.mail.inbox(CAROL)
     yield equal("Carol gets one answer", len(answers), 1, shows=answers)
     yield equal(
         "Dave's mail, which came later, makes one, too",
         owners.count(DAVE),
         1,
-        shows=opened(world, DAVE),
+        shows=made_for(world, DAVE),
     )
 
 
@@ -71,9 +76,9 @@ def session_broken(world: World, program: Program) -> Iterator[Claim]:
     program(supervised=True)
     found = [(ticket.owner, ticket.subject) for ticket in stored_tickets(world.folder)]
     carols = found.count((CAROL, "The printer is on fire"))
-    yield equal("Carol's mail makes one ticket", carols, 1, shows=opened(world, CAROL))
+    yield equal("Carol's mail makes one ticket", carols, 1, shows=made_for(world, CAROL))
     longs = found.count((DAVE, "A long line"))
-    yield equal("a mail with a long line makes one, too", longs, 1, shows=opened(world, DAVE)[:1])
+    yield equal("a mail with a long line makes one, too", longs, 1, shows=made_for(world, DAVE)[:1])
     broken = [record.session for record in world.records if "delay" in str(record.fault)]
     verbs = [record.verb for record in world.records if record.session in broken]
     ends = verbs[verbs.index("RETR") + 1 :] if "RETR" in verbs else verbs
@@ -91,8 +96,7 @@ def threads(world: World, program: Program) -> Iterator[Claim]:
             world.mail.deliver(TICKETS, reply)
 
     first = customer_mail()
-    message_id = first.split(b"Message-ID: ")[1].split(b"\r\n")[0].decode()
-    refers = f"References: {message_id}\r\n"
+    refers = f"References: {message_id(first)}\r\n"
     eve = customer_mail("Re: [#1]", f"Eve <{EVE}>", "Let me in.")
     mallory = customer_mail("Hello", f"Mallory <{MALLORY}>", more=refers)
     deliver = partial(partial, world.mail.deliver, TICKETS)
@@ -121,7 +125,7 @@ def threads(world: World, program: Program) -> Iterator[Claim]:
         "strangers get tickets of their own",
         strangers,
         [EVE, MALLORY],
-        shows=[*opened(world, EVE), *opened(world, MALLORY)],
+        shows=[*made_for(world, EVE), *made_for(world, MALLORY)],
     )
     yield equal(
         "a reply is not acknowledged",
@@ -131,32 +135,173 @@ def threads(world: World, program: Program) -> Iterator[Claim]:
     )
 
 
-@scenario.act("ticket-ack-template", book=False, scenario={"tickets": {"template": "ack.txt"}})
+@scenario.act("ticket-ack-template", book=False)
 def template(world: World, program: Program) -> Iterator[Claim]:
-    """The acknowledgement is made from a file; then the file asks for an unknown value."""
-    file = world.folder / "ack.txt"
-    file.write_text("Dear $owner,\nwe call it $subject.\n", "utf-8", newline="\n")
-    world.clock.at(10, lambda: world.mail.deliver(TICKETS, customer_mail("One")))
-    unknown = "Dear $owner, your priority is $priority.\n"
-    world.clock.at(200, lambda: file.write_text(unknown, "utf-8", newline="\n"))
-    world.clock.at(210, lambda: world.mail.deliver(TICKETS, customer_mail("Two")))
-    world.clock.until(400)
-    program()
+    """The acknowledgement is made from a file, in Carol's language; then it asks for too much."""
+    folder = world.folder / "acks"
+    folder.mkdir()
+    for name, text in (
+        ("ticket-created.txt", "Subject: Got it\n\nDear {{ owner }},\nwe call it {{ subject }}.\n"),
+        ("ticket-created.de.txt", "Subject: Angekommen\n\nHallo {{ owner }}!\n"),
+    ):
+        (folder / name).write_text(text, "utf-8", newline="\n")
+    ours = {"tickets": {"templates": str(folder)}}
+    german = customer_mail("Zwei", more="Content-Language: de-AT\r\n")
+    world.mail.deliver(TICKETS, customer_mail("One"))
+    world.mail.deliver(TICKETS, german)
+    world.clock.until(100)
+    program(scenario=ours)
+    unknown = "Subject: Got it\n\nYour priority is {{ priority }}.\n"
+    (folder / "ticket-created.txt").write_text(unknown, "utf-8", newline="\n")
+    world.mail.deliver(TICKETS, customer_mail("Three"))
+    world.clock.until(200)
+    program(scenario=ours)
     answers = world.mail.inbox(CAROL)
-    texts = [mail.text.replace("\r\n", "\n") for mail in answers]
-    filled = [f"Dear {CAROL},\nwe call it One.\n"]
+    texts = [(mail.subject, mail.text.replace("\r\n", "\n")) for mail in answers]
+    filled = [("Got it", f"Dear {CAROL},\nwe call it One.\n")]
     yield equal("the template is filled in", texts[:1], filled, shows=answers[:1])
-    starts = [text.partition("\n")[0] for text in texts[1:]]
-    plain = ["A new ticket has been created for you."]
+    translated = [("Angekommen", f"Hallo {CAROL}!\n")]
+    yield equal("it is in the mail's language", texts[1:2], translated, shows=answers[1:2])
+    starts = [text.partition("\n")[0] for _, text in texts[2:]]
     yield equal(
         "a template that cannot be filled in is replaced by the plain text",
         starts,
-        plain,
-        shows=answers[1:],
+        ["A new ticket has been created for you."],
+        shows=answers[2:],
     )
     tickets = stored_tickets(world.folder)
     subjects = [ticket.subject for ticket in tickets if ticket.owner == CAROL]
-    yield equal("both tickets are kept", subjects, ["One", "Two"], shows=opened(world, CAROL))
+    yield equal(
+        "all tickets are kept", subjects, ["One", "Zwei", "Three"], shows=made_for(world, CAROL)
+    )
+
+
+REPLIES = {"listen": "127.0.0.1:8026", "reply_to": "tickets+*@yourco.test"}
+PAGES: dict[str, Any] = {"scenario": {"tickets": REPLIES}}
+
+
+def answer_to(world: World, text: str, **more: str) -> None:
+    """Carol answers the last mail that she got, by its Reply-To."""
+    for mail in world.mail.inbox(CAROL)[-1:]:
+        to, cc = str(mail.message["Reply-To"]), more.get("cc", "")
+        head = f"From: {more.get('sender', CAROL)}\r\nTo: {to}\r\n"
+        head += f"Cc: {cc}\r\n" if cc else ""
+        raw = f"{head}Subject: {more.get('subject', 'Re:')}\r\n\r\n{text}\r\n"
+        world.mail.deliver(to, raw.encode())
+
+
+@scenario.act("ticket-web-view", book=False, **PAGES)
+def web_view(world: World, program: Program) -> Iterator[Claim]:
+    """Agnes, an agent, reads Carol's ticket in her browser, answers it, and closes it."""
+    agnes, eve = Agent(world, "Agnes"), Agent(world, "Eve")
+    script = "<script>alert(1)</script>"
+    first = customer_mail(f"{script} fire", text=script)
+    world.mail.deliver(TICKETS, first)
+    listed = agnes.opens(60, "/tickets?q=fire")
+    shown = agnes.opens(70, "/tickets/1")
+    missing = agnes.opens(71, "/tickets/7")
+    foreign = eve.posts(80, "/tickets/1/answer", {"text": "Pay here.", "form": "a" * 20})
+    agnes.fills_in(90, "/tickets/1", "answer", text="Water helps.")
+    world.clock.at(130, lambda: answer_to(world, "It did. Thanks!"))
+    last = agnes.opens(170, "/tickets/1")
+    agnes.fills_in(180, "/tickets/1", "close")
+    world.clock.until(200)
+    program()
+    found = [f"{script} fire" in page.text for page in listed + shown]
+    logged = told(world, "GET /tickets")
+    seen = bool(found) and all(found)
+    yield holds("list and ticket show what Carol wrote", seen, found, shows=logged)
+    html = [page.html for page in listed + shown]
+    inert = bool(html) and not any("<script>" in one for one in html)
+    yield holds("no script of hers is part of a page", inert, html)
+    codes = [page.status for page in missing + foreign]
+    refused = told(world, "GET /tickets/7") + told(world, "POST /tickets/1/answer: 400")
+    yield equal(
+        "an unknown ticket and a foreign form are refused", codes, [404, 400], shows=refused
+    )
+    answers = [mail for mail in world.mail.inbox(CAROL) if "Water helps." in mail.text]
+    threads = [mail.message["In-Reply-To"] for mail in answers]
+    ids = [message_id(first)]
+    yield equal("Carol gets the answer in her thread", threads, ids, shows=answers)
+    both = ["It did. Thanks!" in page.text for page in last]
+    seen = bool(both) and all(both)
+    yield holds("her next mail is in the ticket", seen, both, shows=told(world, "response "))
+    closed = [ticket.closed for ticket in stored_tickets(world.folder)]
+    yield equal("the ticket is closed", closed, [1], shows=told(world, "agent "))
+
+
+@scenario.act("ticket-reply-token", book=False, **PAGES)
+def reply_token(world: World, program: Program) -> Iterator[Claim]:
+    """Carol writes from home and lets Dave take part; Mallory guesses at the token."""
+    agnes = Agent(world, "Agnes")
+    world.mail.deliver(TICKETS, customer_mail())
+    elsewhere = {"sender": "carol@home.example", "subject": "from home", "cc": DAVE}
+    world.clock.at(60, lambda: answer_to(world, "I am at home now.", **elsewhere))
+    guessed = customer_mail("Hello", f"Mallory <{MALLORY}>")
+    wrong = TICKETS.replace("@", f"+1-{'a' * 20}@")
+    world.clock.at(70, lambda: world.mail.deliver(wrong, guessed))
+    agnes.fills_in(110, "/tickets/1", "answer", text="We come to you.")
+    by_dave = customer_mail("Re: [#1]", f"Dave <{DAVE}>", "I let them in.")
+    world.clock.at(160, lambda: world.mail.deliver(TICKETS, by_dave))
+    world.clock.until(250)
+    program()
+    owners = [ticket.owner for ticket in stored_tickets(world.folder)]
+    made = made_for(world, MALLORY)
+    yield equal(
+        "only who knows the token writes to the ticket", owners, [CAROL, MALLORY], shows=made
+    )
+    texts = [response.text for response in stored_responses(world.folder)]
+    wanted = ["I am at home now.\n", "I let them in.\n"]
+    yield equal(
+        "her mail from elsewhere is a response, and so is Dave's, who takes part by her Cc",
+        texts,
+        wanted,
+        shows=told(world, "response "),
+    )
+    answers = [mail for mail in world.mail.messages if "We come to you." in mail.text]
+    to = sorted(mail.envelope.to[0] for mail in answers)
+    wanted = [CAROL, "carol@home.example", DAVE]
+    yield equal("all who take part get the answer", to, wanted, shows=answers)
+
+
+@scenario.act("ticket-merge-split", book=False, **PAGES)
+def merge_split(world: World, program: Program) -> Iterator[Claim]:
+    """Carol writes twice about one fire, and Agnes merges the tickets; then about an invoice."""
+    agnes = Agent(world, "Agnes")
+    world.mail.deliver(TICKETS, customer_mail("Fire"))
+    world.mail.deliver(TICKETS, customer_mail("Smoke", text="It smokes, too."))
+    agnes.fills_in(60, "/tickets/2", "merge", into="#1")
+    # She answers #2, which is in #1 now.
+    world.clock.at(70, lambda: answer_to(world, "Where is my invoice?"))
+    agnes.fills_in(130, "/tickets/1", "split")
+    world.clock.until(150)
+    program()
+    rows = [(one.id, one.subject, one.closed) for one in stored_tickets(world.folder)]
+    wanted = [(1, "Fire", 0), (2, "Smoke", 1), (3, "Fire", 0)]
+    done = told(world, "agent ")
+    yield equal("two are one ticket, and the question is another one", rows, wanted, shows=done)
+    texts = [(one.ticket, one.text) for one in stored_responses(world.folder)]
+    yield equal("the merged mail is a response", texts, [(1, "It smokes, too.\n")], shows=done[:1])
+
+
+@scenario.act("ticket-reopens", book=False, scenario={"tickets": {"reopen": 1}})
+def reopens(world: World, program: Program) -> Iterator[Claim]:
+    """A ticket is closed. Carol writes within a day; it is closed again, and she writes later."""
+    first = customer_mail()
+    refers = f"References: {message_id(first)}\r\n"
+    world.mail.deliver(TICKETS, first)
+    world.clock.at(60, lambda: close_tickets(world.folder))
+    world.clock.at(70, lambda: world.mail.deliver(TICKETS, customer_mail("Soon", more=refers)))
+    world.clock.at(1500, lambda: close_tickets(world.folder))
+    late = customer_mail("Late", more=refers)
+    world.clock.at(100_000, lambda: world.mail.deliver(TICKETS, late))
+    world.clock.until(100_100)
+    program(scenario={"tickets": {"poll": 1000}})
+    rows = [(one.subject, one.closed) for one in stored_tickets(world.folder)]
+    soon = stored_responses(world.folder)
+    yield equal("within a day it opens again", len(soon), 1, shows=told(world, "response "))
+    made = made_for(world, CAROL)
+    yield equal("later, another ticket is made", rows, [(SUBJECT, 1), ("Late", 0)], shows=made)
 
 
 @scenario.act("ticket-by-imap", book=False, servers=["smtp", "pop3", "imap"])

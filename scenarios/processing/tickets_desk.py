@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from comms import addresses, header, replies
+from comms import addresses, header
 from comms.addresses import Address
 from comms.clock import Clock, Interrupted
+from comms.compose import Message
 from comms.errors import (
     CommsError,
     Refused,
@@ -30,18 +30,20 @@ from comms.ledger import keys
 from comms.mailbox import MAX_ATTEMPTS, Incoming, incoming, open_mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read, with_any_sender
+from comms.replies import automatic, automatic_reply
 from comms.settings import Settings
-from scenarios.models import Tries, connect
+from scenarios.models import Tries, Worker
 from scenarios.processing.tickets_model import (
     Attachment,
-    Base,
     Letter,
+    Participant,
     Response,
     Seen,
     Ticket,
     Try,
 )
-from scenarios.processing.tickets_outbox import Outbox
+from scenarios.processing.tickets_outbox import DAY, Outbox
+from scenarios.processing.tickets_quotes import without_quotation
 
 if TYPE_CHECKING:
     from scenarios.processing.tickets import Rules
@@ -50,70 +52,65 @@ ATTACHMENTS = 100  # stored separately for one mail; the mail itself is stored a
 SUBJECT = 200  # characters of a ticket's subject
 HEADER = 1 << 16  # bytes of a mail that cannot be read, in which its From is looked for
 ADDRESS = 1000  # characters of it
+PARTICIPANTS = 20  # of a ticket: each gets the answers
+MERGES = 100  # of one ticket into the next, and so on
+TOKEN = 20  # characters
 READING = 5.0  # seconds of computing that any mail may cost,
 READING_SPEED = 1_000_000  # and bytes for which it may cost one second more
 
 
 class Desk:
-    """The work of one run of the program. `belongs_to` finds the ticket that a mail responds to."""
+    """The incoming mail of one worker. `belongs_to` finds the ticket that a mail responds to."""
 
     def __init__(
         self,
         rules: Rules,
         settings: Settings,
+        worker: Worker,
+        outbox: Outbox,
         clock: Clock,
         host: Host,
-        belongs_to: Callable[[Mail, Session], Ticket | None],
+        belongs_to: Callable[[Mail, Rules, Session], Ticket | None],
     ) -> None:
         self._clock, self._host, self._belongs_to = clock, host, belongs_to
-        self._mailbox, self._largest = settings.mailbox("tickets", rules.mailbox), rules.largest
+        self._mailbox, self._rules = settings.mailbox("tickets", rules.mailbox), rules
         self._place = self._mailbox.account
         folder = settings.path("tickets.quarantine")
         self._quarantine = Quarantine(folder, max_files=5000, max_bytes=2_000_000_000)
-        self._engine = connect(rules.database, settings.path, Base.metadata)
-        self._tries = Tries(self._engine, Try)
-        self.outbox = Outbox(rules, settings, self._engine, clock, host)
-
-    def __enter__(self) -> Desk:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
-        self._engine.dispose()  # closes the pooled connections
+        self._worker, self._outbox = worker, outbox
+        self._tries = Tries(worker.engine, Try)
 
     def work(self) -> int:
-        """Takes the new mail, then sends the answers that are due. Raises Refused, StateError.
+        """Takes the new mail, then sends what is due. Raises Refused, StateError.
 
         Returns 0, or the exit code of the error that kept the mail from being collected.
         """
         failure: CommsError | None = None
         try:
-            with open_mailbox(self._mailbox, self._clock, self._host) as mailbox:
-                mails = incoming(
-                    mailbox,
-                    self._tries,
-                    self._place,
-                    self._largest,
-                    self._host,
-                    self._clock.stopping,
-                )
-                # Closed at once after an error, while the attempts can still be stored.
-                with contextlib.closing(mails):
-                    for item in mails:
-                        self._take(item)
+            # Another worker that is at the same mailbox takes all of it.
+            with self._worker.only_one(self._place) as alone:
+                if alone:
+                    self._take_all()
         except (Unreachable, TryLater, Refused, Unknown) as error:
-            self._host.log("mailbox", "warning", trouble=error)
+            # Some other program reads the mailbox right now, or one that was killed still seems to.
+            in_use = "[IN-USE]" in str(error).upper()
+            self._host.log("mailbox", "info" if in_use else "warning", trouble=error)
             failure = error
-        self.outbox.send()
+        self._outbox.send()
         if isinstance(failure, Refused) and not isinstance(failure, RefusedNow):
             raise failure  # a wrong password does not become right by waiting
         return failure.exit_code if failure else 0
 
     # ── taking ───────────────────────────────────────────────────────────────
+
+    def _take_all(self) -> None:
+        with open_mailbox(self._mailbox, self._clock, self._host) as mailbox:
+            largest, stopping = self._rules.largest, self._clock.stopping
+            mails = incoming(mailbox, self._tries, self._place, largest, self._host, stopping)
+            # Closed at once after an error, while the attempts can still be stored.
+            with contextlib.closing(mails):
+                for item in mails:
+                    self._take(item)
 
     def _take(self, item: Incoming) -> None:
         """Files a mail, or keeps it as a file; no mail may block the next one."""
@@ -181,71 +178,111 @@ class Desk:
         """
         mail = replace(mail, text=note or mail.text)
         try:
-            with Session(self._engine) as db, db.begin():
+            with Session(self._worker.engine) as db, db.begin():
                 # A known Message-ID alone is not enough: devices and scripts use one for all mail.
                 known_by = keys(mail, self._place, item.entry.id)
                 if any(db.get(Seen, key) for key in known_by):
                     self._host.log("known", mail=item.entry.id)
                     return
                 db.add_all(Seen(key=key) for key in known_by)
-                ticket = self._belongs_to(mail, db)
-                if ticket is not None:
-                    self._respond(ticket, mail, item)
+                ticket = self._belongs_to(mail, self._rules, db)
+                ticket = locked(ticket, db) if ticket is not None else None
+                if ticket is not None and not self._is_over(ticket):
+                    self._respond(db, ticket, mail, item)
                 elif why := self._no_ticket(mail):
                     self._keep(item, why)
                 else:
-                    self._open(db, mail, item, acknowledged)
+                    self._open(db, mail, item, acknowledged, ticket)
         except IntegrityError:
             # Another instance has stored one of the keys in the meantime.
             self._host.log("known", mail=item.entry.id)
+
+    def _is_over(self, ticket: Ticket) -> bool:
+        """Returns whether a ticket was closed too long ago to be opened again."""
+        return ticket.closed and self._clock.time() - ticket.changed > self._rules.reopen * DAY
 
     def _no_ticket(self, mail: Mail) -> str:
         """Why a mail opens no ticket, or "": it has no sender, or a program or we wrote it."""
         if mail.sender is None:
             return "not one sender"
-        return (
-            "it is our own" if mail.sender.key in self.outbox.own else replies.automatic_reply(mail)
-        )
+        return "it is our own" if self._outbox.is_ours(mail.sender) else automatic_reply(mail)
 
-    def _open(self, db: Session, mail: Mail, item: Incoming, acknowledged: bool) -> None:
+    def _open(
+        self, db: Session, mail: Mail, item: Incoming, acknowledged: bool, before: Ticket | None
+    ) -> None:
         assert mail.sender is not None
+        now = self._clock.time()
         ticket = Ticket(
             owner=mail.sender.address,
             subject=without_numbers(mail.subject)[:SUBJECT] or "(no subject)",
             text=mail.text,
-            opened=self._clock.time(),
+            opened=now,
+            changed=now,
+            token=self._host.token(TOKEN),
+            follows=before.id if before else None,
         )
         db.add(ticket)
         db.flush()  # numbers the ticket
-        ticket.letters.append(_letter(mail, item))
+        ticket.letters.append(_letter(mail, item, now))
+        self._take_part(ticket, mail)
         if acknowledged:
-            self.outbox.acknowledge(db, ticket, mail)
+            self._outbox.acknowledge(db, ticket, mail)
         self._host.log("ticket", ticket=ticket.id, sender=mail.sender.address)
 
-    def _respond(self, ticket: Ticket, mail: Mail, item: Incoming) -> None:
+    def _respond(self, db: Session, ticket: Ticket, mail: Mail, item: Incoming) -> None:
         sender = mail.sender.address if mail.sender else ""
-        automatic = replies.automatic(mail)
-        ticket.letters.append(_letter(mail, item))
-        # A person's response opens a closed ticket again; a program's does not.
-        ticket.closed = ticket.closed and bool(automatic)
+        why, now = automatic(mail), self._clock.time()
+        letter = _letter(mail, item, now)
+        ticket.letters.append(letter)
+        if not why:
+            # A person's response opens a closed ticket again; a program's does not.
+            ticket.closed = False
+            self._take_part(ticket, mail)
+        ticket.changed = now
+        db.flush()  # numbers the letter
         ticket.responses.append(
             Response(
+                letter_id=letter.id,
                 sender=sender,
                 text=mail.text,
                 new_text=without_quotation(mail.text),
-                at=self._clock.time(),
-                automatic=automatic,
+                at=now,
+                automatic=why,
             )
         )
         self._host.log("response", ticket=ticket.id, sender=sender)
 
+    def _take_part(self, ticket: Ticket, mail: Mail) -> None:
+        """Lets the sender of a mail, and the people it was sent to, take part in its ticket."""
+        known = {one.key for one in ticket.participants}
+        for address in (*([mail.sender] if mail.sender else []), *mail.to, *mail.cc):
+            full = len(ticket.participants) >= PARTICIPANTS
+            if address.key in known or full or self._outbox.is_ours(address):
+                continue
+            if address is not mail.sender and not _can_be_written_to(address.address):
+                continue
+            known.add(address.key)
+            ticket.participants.append(Participant(key=address.key, address=address.address))
 
-def _letter(mail: Mail, item: Incoming) -> Letter:
+
+def _can_be_written_to(address: str) -> bool:
+    try:
+        Message(address, [address]).to_bytes()
+        return True
+    except ValueError:
+        return False
+
+
+def _letter(mail: Mail, item: Incoming, at: float) -> Letter:
     """The mail itself, with its attachments stored separately."""
     return Letter(
         message_id=mail.message_id,
-        sender=mail.sender.address.casefold() if mail.sender else "",
+        sender=mail.sender.key if mail.sender else "",
+        at=at,
         raw=item.raw,
+        # Stored, so that no page reads a mail: it could take long, or break what reads it.
+        html=mail.html,
+        has_html=bool(mail.html),
         attachments=[
             Attachment(name=file.name, type=file.type, content=file.content)
             for file in mail.attachments[:ATTACHMENTS]
@@ -273,68 +310,13 @@ def without_numbers(subject: str) -> str:
     return "".join(piece.rstrip() for piece in re.split(r"\[#[0-9]+\]", subject)).strip()
 
 
-# The line that mail programs put before what they quote: "On 5 Jan 2026, Ann <a@x.example> wrote:".
-# It can be wrapped, so that up to this many lines are one attribution.
-ATTRIBUTION_LINES = 4
-ATTRIBUTION_LENGTH = 500  # characters
-_WROTE = re.compile(
-    r"\b(?:wrote|writes|schrieb|schreibt|[ée]crit|escribi[óo]|escribe|escreveu|ha scritto|scrive"
-    r"|schreef|skrev|skrifaði|kirjoitti|napsal|napísal|napisa[łl]|pisze|írta|yazdı|scris|rašė)\b"
-    r"|написал|пишет|έγραψε|写道|寫道|のメッセージ|작성",
-    re.I,
-)
-_WHEN = re.compile(
-    r"[0-9]{1,2}[:.h][0-9]{2}|\b[0-9]{4}\b|[0-9]{1,2}[./-][0-9]{1,2}[./-]"
-    r"|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\byesterday\b"
-    r"|\b(?:mon|diens|donners|frei|sams|sonn)tag\b|\bmittwoch\b",
-    re.I,
-)
-_ENDING = " \t\r\xa0\u200e\u200f\u202a\u202b\u202c"  # spaces, and marks of Hebrew and Arabic text
-_ADDRESS = re.compile(r"[^\s<>@]{1,100}@[^\s<>@]{1,100}")
-_BEGINS = re.compile(r"(?:On|Am|Le|El|Il|Em|Op|Den|Dne|Dňa|W dniu|În|Στις|Pe)\s", re.I)
-
-
-def without_quotation(text: str) -> str:
-    """Returns a reply without the mail that it quotes at its end; when in doubt, all of it.
-
-    Lines with `>` after another line with a colon were pasted, unless that line says who wrote them
-    and when.
-    """
-    lines = text.rstrip().split("\n")
-    end = len(lines)
-    while end and (not lines[end - 1].strip() or lines[end - 1].startswith(">")):
-        end -= 1
-    if end == len(lines) or not any(line.startswith(">") for line in lines[end:]):
-        return text
-    if end and lines[end - 1].rstrip(_ENDING).endswith((":", "：")):
-        begin = _attribution(lines, end)
-        if begin == end:
-            return text
-        end = begin
-    return "\n".join(lines[:end]).rstrip() + "\n"
-
-
-def _is_name_and_verb(line: str) -> bool:
-    """Returns whether a line is an attribution as short as "Ann Lee wrote:"."""
-    *names, verb = line.rstrip(" :：").split() or [""]
-    is_name = 0 < len(names) <= 4 and all(name[:1].isupper() for name in names)
-    return is_name and _WROTE.fullmatch(verb) is not None
-
-
-def _attribution(lines: list[str], end: int) -> int:
-    """Returns where the attribution that ends before `end` begins; `end` if there is none."""
-    for begin in range(end - 1, max(end - 1 - ATTRIBUTION_LINES, -1), -1):
-        if not lines[begin].strip():
+def locked(ticket: Ticket, db: Session) -> Ticket:
+    """Locks a ticket, or the one into which it was merged, and returns it."""
+    for _ in range(MERGES):
+        if ticket.merged_into is None:
+            # An agent may be closing or merging it right now.
+            db.refresh(ticket, with_for_update=True)
+        if ticket.merged_into is None:
             break
-        whole = " ".join(line.strip() for line in lines[begin:end])
-        if len(whole) > ATTRIBUTION_LENGTH:
-            break
-        wrote, when, who = _WROTE.search(whole), _WHEN.search(whole), _ADDRESS.search(whole)
-        if _BEGINS.match(whole) and wrote and (when or who):
-            return begin
-        # Without such a first word, it must say more to be recognised.
-        first_line = begin == 0 or not lines[begin - 1].strip()
-        short = begin == end - 1 and _is_name_and_verb(whole)
-        if first_line and (short or (who and (wrote or when))):
-            return begin
-    return end
+        ticket = db.get_one(Ticket, ticket.merged_into)
+    return ticket

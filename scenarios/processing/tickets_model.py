@@ -1,10 +1,11 @@
-"""The tables of tickets, by SQLAlchemy. The mail program writes them; a web page may read them."""
+"""The tables of tickets, by SQLAlchemy."""
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from scenarios.delivery import MailRow
 from scenarios.models import TryColumns
 
 
@@ -16,18 +17,36 @@ class Ticket(Base):
     """A ticket. Its owner opened it with a first mail; it has many responses."""
 
     __tablename__ = "ticket"
+    __table_args__ = (Index("ticket_changed", "closed", "changed"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     owner: Mapped[str]  # the address that wrote the first mail
     subject: Mapped[str]
     text: Mapped[str]
     opened: Mapped[float]
+    changed: Mapped[float]  # when the last mail came or went, or an agent did something
     closed: Mapped[bool] = mapped_column(default=False)
+    token: Mapped[str]  # who knows it may write to the ticket: it is in the address for replies
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
+    follows: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))  # the one before it
     responses: Mapped[list[Response]] = relationship(
-        back_populates="ticket", order_by="Response.id"
+        back_populates="ticket", order_by="Response.at, Response.id"
     )
-    letters: Mapped[list[Letter]] = relationship(back_populates="ticket", order_by="Letter.id")
+    letters: Mapped[list[Letter]] = relationship(
+        back_populates="ticket", order_by="Letter.at, Letter.id"
+    )
     answers: Mapped[list[Answer]] = relationship(back_populates="ticket", order_by="Answer.id")
+    participants: Mapped[list[Participant]] = relationship(order_by="Participant.key")
+
+
+class Participant(Base):
+    """A person who takes part in a ticket: its owner, or whom a mail of it was sent to."""
+
+    __tablename__ = "participant"
+
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)  # the address, case folded
+    address: Mapped[str]
 
 
 class Response(Base):
@@ -37,6 +56,7 @@ class Response(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
+    letter_id: Mapped[int] = mapped_column(ForeignKey("letter.id"), unique=True)
     sender: Mapped[str]
     text: Mapped[str]
     new_text: Mapped[str] = mapped_column("said")
@@ -54,7 +74,10 @@ class Letter(Base):
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
     message_id: Mapped[str] = mapped_column(index=True)
     sender: Mapped[str]  # case folded
+    at: Mapped[float]
     raw: Mapped[bytes] = mapped_column(deferred=True)
+    html: Mapped[str | None] = mapped_column(deferred=True)
+    has_html: Mapped[bool] = mapped_column(default=False)
     ticket: Mapped[Ticket] = relationship(back_populates="letters")
     attachments: Mapped[list[Attachment]] = relationship(
         back_populates="letter", order_by="Attachment.id"
@@ -75,31 +98,38 @@ class Attachment(Base):
 
 
 class Seen(Base):
-    """A key of a received mail. Keys are unique, so that only one instance stores a mail."""
+    """A key of a received mail, or of a form that an agent has sent.
+
+    Keys are unique, so that only one instance stores a mail, and a double click answers once.
+    """
 
     __tablename__ = "seen"
 
     key: Mapped[str] = mapped_column(primary_key=True)
 
 
-class Answer(Base):
-    """A mail of ours.
-
-    `status` is waiting, sending, sent, refused, given-up, or unknown, which is never sent again.
-    """
+class Answer(MailRow, Base):
+    """A mail of ours to one address; an agent's answer to several people has as many rows."""
 
     __tablename__ = "answer"
+    __table_args__ = (
+        UniqueConstraint("message_id", "address"),
+        Index("answer_due", "status", "due", "id"),
+        Index("answer_limit", "address", "made"),
+    )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
-    message_id: Mapped[str] = mapped_column(unique=True)
-    address: Mapped[str]
-    data: Mapped[bytes] = mapped_column(deferred=True)
-    made: Mapped[float]
-    due: Mapped[float] = mapped_column(index=True)
-    tries: Mapped[int] = mapped_column(default=0)
-    status: Mapped[str] = mapped_column(default="waiting", index=True)
+    message_id: Mapped[str] = mapped_column(index=True)
+    agent: Mapped[str] = mapped_column(default="")  # who wrote it; "" for an acknowledgement
+    text: Mapped[str]
+    envelope: Mapped[str] = mapped_column(default="")  # its sender; "" is the null sender
+    data: Mapped[bytes]
     ticket: Mapped[Ticket] = relationship(back_populates="answers")
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What the mail is called in the log."""
+        return {"to": self.address}
 
 
 class Try(TryColumns, Base):

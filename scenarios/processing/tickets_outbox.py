@@ -1,166 +1,165 @@
-"""The acknowledgements of tickets: whether to answer, with which text, and how they are sent.
+"""The mails that tickets sends: acknowledgements, and the answers of agents.
 
-The outbox is a table of the tickets' database, and not comms.outbox, because an answer must commit
-together with its ticket.
+They are rows of the tickets' database, and not in comms.outbox, because a mail must commit together
+with what it is about.
 """
 
 from __future__ import annotations
 
-import string
+import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from comms import addresses, replies, smtp
+from comms import addresses, replies
+from comms.addresses import Address
 from comms.clock import Clock
 from comms.compose import Message
-from comms.errors import CommsError, Refused, SettingsError, TryLater, Unknown, Unreachable
+from comms.errors import Refused, SettingsError, TryLater, Unreachable
 from comms.host import Host
 from comms.read import Mail
 from comms.settings import Settings
+from scenarios.delivery import LONGEST, Delivery
+from scenarios.models import Worker
 from scenarios.processing.tickets_model import Answer, Ticket
+from scenarios.processing.tickets_replies import reply_address, token_of
+from scenarios.templates import Rendered, TemplateError, Templates
 
 if TYPE_CHECKING:
     from scenarios.processing.tickets import Rules
 
 DAY = 86400.0  # seconds
-PAUSE = 60.0  # seconds before the second try to send an answer; it doubles with every try,
-LONGEST = 3600.0  # up to this
 GIVE_UP = 5 * DAY  # after this no try is made any more
-
-ANSWER = """A new ticket has been created for you.
-
---------------------------------------------------
-Ticket: #$number
-Subject: $subject
---------------------------------------------------
-
-To add to it, answer this mail. Thanks!
-"""
+THREAD = 20  # references that a mail repeats
+TEMPLATE = "ticket-created"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Outbox:
-    """The answers of one run. `own` are the addresses that must never be answered."""
+    """The mails of one worker."""
 
     def __init__(
-        self, rules: Rules, settings: Settings, engine: Engine, clock: Clock, host: Host
+        self, rules: Rules, settings: Settings, worker: Worker, clock: Clock, host: Host
     ) -> None:
-        self._rules, self._settings, self._engine = rules, settings, engine
-        self._clock, self._host = clock, host
-        self._smtp = settings.server("smtp")
-        mailbox = settings.mailbox("tickets", rules.mailbox)
-        self._sender = rules.sender or self._smtp.user
+        self._rules, self._worker, self._clock, self._host = rules, worker, clock, host
+        smtp = settings.server("smtp")
+        self._sender = rules.sender or smtp.user
         try:
-            own = addresses.parse_one(self._sender).key
+            self._address = addresses.parse_one(self._sender)
             Message(self._sender, ["you@example.org"]).to_bytes()
         except ValueError as error:
             raise SettingsError(
                 f"{settings.source}: scenario.tickets.sender: {error}; "
                 'write sender = "Tickets <tickets@example.org>"'
             ) from None
-        self.own = {own, mailbox.user.casefold(), self._smtp.user.casefold()}
+        mailbox = settings.mailbox("tickets", rules.mailbox)
+        self.own = {self._address.key, mailbox.user.casefold(), smtp.user.casefold()}
+        self._templates, self._plain = Templates(rules.templates or TEMPLATES), Templates(TEMPLATES)
+        self._delivery = Delivery(Answer, _stored, smtp, clock, host, worker, give_up=GIVE_UP)
+
+    def is_ours(self, address: Address) -> bool:
+        """Returns whether mail to an address comes to us."""
+        return address.key in self.own or bool(token_of(self._rules.reply_to, address.key)[1])
+
+    # ── writing ──────────────────────────────────────────────────────────────
 
     def acknowledge(self, db: Session, ticket: Ticket, mail: Mail) -> None:
         """Queues the acknowledgement, unless RFC 3834 or the daily limit forbids it."""
         to, now = replies.reply_address(mail), self._clock.time()
         lately = select(func.count()).select_from(Answer)
         lately = lately.where(
-            Answer.address == to.casefold(), Answer.made > now - DAY, Answer.made <= now
+            Answer.address == to.casefold(),
+            Answer.agent == "",
+            Answer.made > now - DAY,
+            Answer.made <= now,
         )
-        why = replies.unanswerable(mail, self.own)
+        ours = {to.casefold()} if token_of(self._rules.reply_to, to)[1] else set()
+        why = replies.unanswerable(mail, self.own | ours)
         if not why and (db.scalar(lately) or 0) >= self._rules.answers:
             why = f"{self._rules.answers} answers in a day are enough"
         if why:
             self._host.log("unanswered", ticket=ticket.id, reason=why)
             return
-        subject = f"Ticket Created! :: {ticket.subject} [#{ticket.id}]"
-        message = replies.reply(mail, to, self._sender, self._text(ticket), subject)
-        message = message.stamped(self._clock, self._host)
+        content = self._content(ticket, mail)
+        message = replies.reply(mail, to, self._sender, content.text, content.subject)
+        message = dataclasses.replace(message, html=content.html)
         try:
-            data = message.to_bytes()
+            # RFC 3834 §3: the null sender, so that no bounce comes back.
+            self._queue(ticket, message, [to], "", "")
         except ValueError as error:
             # An address that cannot be written, for example. The ticket is kept anyway.
             self._host.log("unanswered", "warning", ticket=ticket.id, reason=error)
-            return
-        ticket.answers.append(
-            Answer(
-                message_id=message.message_id,
-                address=to.casefold(),
-                data=data,
-                made=now,
-                due=now,
+
+    def answer(self, ticket: Ticket, text: str, agent: str) -> list[str]:
+        """Queues an agent's answer to all who take part, in their thread. Returns their addresses.
+
+        Raises ValueError if it cannot be written.
+        """
+        thread = [letter.message_id for letter in ticket.letters]
+        thread += [answer.message_id for answer in ticket.answers if answer.agent]
+        thread = [message_id for message_id in dict.fromkeys(thread) if message_id][-THREAD:]
+        headers = [("In-Reply-To", thread[-1]), ("References", " ".join(thread))] if thread else []
+        owner, others = ticket.owner, [one.address for one in ticket.participants]
+        others = [address for address in others if address.casefold() != owner.casefold()]
+        subject = f"Re: {replies.base_subject(ticket.subject)} [#{ticket.id}]"
+        mail = Message(self._sender, [owner], subject, text, cc=others, headers=headers)
+        self._queue(ticket, mail, [owner, *others], agent, self._address.address)
+        return [owner, *others]
+
+    def _queue(
+        self, ticket: Ticket, message: Message, to: list[str], agent: str, envelope: str
+    ) -> None:
+        reply_to = reply_address(self._rules.reply_to, ticket.id, ticket.token)
+        message.reply_to = [reply_to] if reply_to else []
+        message, now = message.stamped(self._clock, self._host), self._clock.time()
+        data = message.to_bytes()
+        for address in to:
+            ticket.answers.append(
+                Answer(
+                    message_id=message.message_id,
+                    address=address.casefold() if not agent else address,
+                    domain=address.rpartition("@")[2].casefold(),
+                    agent=agent,
+                    text=message.text or "",
+                    envelope=envelope,
+                    data=data,
+                    made=now,
+                    due=now,
+                )
             )
-        )
 
-    def _text(self, ticket: Ticket) -> str:
-        """The acknowledgement's text: the template, or the plain text if it cannot be filled in."""
+    def _content(self, ticket: Ticket, mail: Mail) -> Rendered:
+        """The acknowledgement, or our own if the operator's template cannot be filled in."""
         values = {"number": ticket.id, "subject": ticket.subject, "owner": ticket.owner}
-        file = self._rules.template
-        if file:
-            try:
-                template = self._settings.path(file).read_text("utf-8")
-                return string.Template(template).substitute(values)
-            except (OSError, ValueError, KeyError) as error:
-                trouble = f"{type(error).__name__} {error}"
-                self._host.log("template", "warning", file=file, trouble=trouble)
-        return string.Template(ANSWER).substitute(values)
+        # RFC 3282: what the mail is written in, or what its author reads.
+        wanted = mail.get("content-language") or mail.get("accept-language")
+        language = wanted.replace(";", ",").partition(",")[0].strip()
+        try:
+            return self._templates.mail(TEMPLATE, values, language)
+        except TemplateError as error:
+            text = str(error).removeprefix(f"{self._rules.templates}/")
+            self._host.log("template", "warning", trouble=text)
+            return self._plain.mail(TEMPLATE, values)
 
-    def recover(self) -> None:
-        """Marks as unknown what a dead program was sending; it may have arrived, so it stays."""
-        with Session(self._engine) as db, db.begin():
-            sending = update(Answer).where(Answer.status == "sending")
-            db.execute(sending.values(status="unknown"))
+    # ── sending ──────────────────────────────────────────────────────────────
 
     def send(self) -> None:
-        """Sends the answers that are due, each at most once."""
-        now = self._clock.time()
+        """Sends the mails that are due, each at most once."""
+        # Of a worker that has died, it is unknown whether its last mail arrived.
+        if count := self._worker.recover(Answer, "unknown"):
+            self._host.log("answers-unknown", "warning", count=count)
         # No pause is longer than the longest: what is due later was put by a wrong clock.
-        when = or_(Answer.due <= now, Answer.due > now + LONGEST)
-        due = select(Answer.id).where(Answer.status == "waiting", when)
-        with Session(self._engine) as db:
-            numbers = list(db.scalars(due.order_by(Answer.id)))
-        session: smtp.Session | None = None
+        now = self._clock.time()
+        late = update(Answer).where(Answer.status == "waiting", Answer.due > now + LONGEST)
+        with self._worker.session() as db, db.begin():
+            db.execute(late.values(due=now))
         try:
-            for number in numbers:
-                if session is None or not session.usable:
-                    session = smtp.Session(self._smtp, self._clock, self._host)
-                self._send_one(number, session)
+            self._delivery.send()
         except (Unreachable, TryLater, Refused) as error:
             self._host.log("answers-wait", "warning", trouble=error)
-        finally:
-            if session is not None:
-                session.close()
-
-    def _send_one(self, number: int, session: smtp.Session) -> None:
-        # Marked before it is sent, and settled afterwards: a crash in between leaves the mark.
-        with Session(self._engine) as db, db.begin():
-            waiting = update(Answer).where(Answer.id == number, Answer.status == "waiting")
-            marked = db.execute(waiting.values(status="sending").returning(Answer.id)).first()
-            if marked is None:
-                return  # another instance is sending it
-            answer = db.get_one(Answer, number)
-            address, data = answer.address, answer.data
-        failure: CommsError | None
-        try:
-            # RFC 3834 §3: the null sender, so that no bounce comes back.
-            failure = session.send("", [address], data)[address]
-        except Unreachable as error:
-            failure = error  # lost before the final dot: nothing was sent
-        with Session(self._engine) as db, db.begin():
-            answer, now = db.get_one(Answer, number), self._clock.time()
-            answer.tries += 1
-            answer.due = now + min(PAUSE * 2 ** (answer.tries - 1), LONGEST)
-            answer.status = _status(failure, now - answer.made)
-            self._host.log(f"answer-{answer.status}", to=address, trouble=failure or "")
 
 
-def _status(failure: CommsError | None, age: float) -> str:
-    """The status of an answer after a try."""
-    if failure is None:
-        return "sent"
-    if isinstance(failure, Refused):
-        return "refused"
-    if isinstance(failure, Unknown):
-        return "unknown"
-    return "given-up" if age > GIVE_UP else "waiting"
+def _stored(answer: Answer) -> tuple[str, bytes]:
+    return answer.envelope, answer.data

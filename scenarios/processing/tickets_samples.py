@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,9 +13,11 @@ from scenarios.play import told
 
 if TYPE_CHECKING:
     from fakes import World
+    from fakes.browser import Page
     from fakes.host import Event
 
 TICKETS = "tickets@yourco.test"
+SITE = "http://127.0.0.1:8026"
 CAROL, DAVE = "carol@customer.test", "dave@customer.test"
 
 # Dave's program names a charset that does not exist, and sends HTML only.
@@ -42,6 +45,49 @@ def customer_mail(
     return f"{head}\r\n{text}\r\n".encode()
 
 
+def message_id(mail: bytes) -> str:
+    """Returns the Message-ID of a mail."""
+    return mail.split(b"Message-ID: ")[1].split(b"\r\n")[0].decode()
+
+
+# ── agents ───────────────────────────────────────────────────────────────────
+
+
+class Agent:
+    """A person who works on tickets in a browser. Each method is a cue.
+
+    Times are in seconds after the beginning.
+    """
+
+    def __init__(self, world: World, name: str) -> None:
+        self.browser = world.browser(name)
+        self._world = world
+
+    def opens(self, at: float, path: str) -> list[Page]:
+        """Opens a page; returns a list that will have it."""
+        return self._does(at, lambda: self.browser.open(f"{SITE}{path}"))
+
+    def posts(self, at: float, path: str, fields: dict[str, str]) -> list[Page]:
+        """Sends a form that is on no page of the program."""
+        return self._does(at, lambda: self.browser.open(f"{SITE}{path}", "POST", fields))
+
+    def fills_in(self, at: float, path: str, act: str, **fields: str) -> list[Page]:
+        """Opens a page, fills in its last form for something, and sends it."""
+
+        def submit() -> Page:
+            page = self.browser.open(f"{SITE}{path}")
+            actions = [form.action.rpartition("/")[2] for form in page.forms]
+            places = [place for place, action in enumerate(actions) if action == act]
+            return self.browser.submit(page, places[-1], **fields) if places else page
+
+        return self._does(at, submit)
+
+    def _does(self, at: float, act: Callable[[], Page]) -> list[Page]:
+        answers: list[Page] = []
+        self._world.clock.at(at, lambda: answers.append(act()))
+        return answers
+
+
 # ── the database ─────────────────────────────────────────────────────────────
 # Read without the model: the printed listing has fewer tables and columns.
 
@@ -64,7 +110,7 @@ class StoredResponse(NamedTuple):
     new_text: str
 
 
-def opened(world: World, owner: str) -> list[Event]:
+def made_for(world: World, owner: str) -> list[Event]:
     """The log lines about tickets that were opened for a customer, as evidence."""
     return [event for event in told(world, "ticket ") if event.text.endswith(f"sender={owner}")]
 

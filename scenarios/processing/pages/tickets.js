@@ -1,0 +1,43 @@
+"use strict";
+
+// What others change is loaded again, every two seconds while the page is looked at.
+async function refresh() {
+  const part = document.querySelector("[data-live]");
+  if (!part || document.hidden) return;
+  const answer = await fetch(location.href);
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelector("[data-live]");
+  if (!fresh || fresh.dataset.version === part.dataset.version) return;
+  const at = links().indexOf(document.activeElement);
+  part.dataset.version = fresh.dataset.version;
+  part.replaceChildren(...fresh.childNodes);
+  if (at >= 0) links()[Math.min(at, links().length - 1)]?.focus();
+}
+
+function links() {
+  return [...document.querySelectorAll(".tickets a")];
+}
+
+// If the program is away, the page stays as it is.
+setInterval(() => refresh().catch(() => {}), 2000);
+
+document.addEventListener("keydown", (event) => {
+  const writes = event.target.matches("input, textarea");
+  if (event.key === "Enter" && event.ctrlKey && event.target.form) {
+    event.target.form.requestSubmit();
+  }
+  if (event.key === "Escape" && writes) event.target.blur();
+  if (writes || event.ctrlKey || event.altKey || event.metaKey) return;
+  const field = { "/": "#q", "a": "#text" }[event.key];
+  const step = { "j": 1, "k": -1 }[event.key];
+  if (field && document.querySelector(field)) {
+    event.preventDefault();
+    document.querySelector(field).focus();
+  } else if (step && links().length) {
+    const at = links().indexOf(document.activeElement) + step;
+    links()[Math.max(0, Math.min(at, links().length - 1))].focus();
+  } else if (event.key === "u") {
+    location.href = "/tickets";
+  }
+});
