@@ -76,6 +76,9 @@ live:  ## a scenario's program on fake servers in real time, until Ctrl-C: NAME=
 	  $(or $(call option,,NAME),$(error say which: make live NAME=mysql-by-mail)) \
 	  $(call option,--out,OUT)
 
+tickets:  ## tickets with sample mail, on http://127.0.0.1:8026/, until Ctrl-C
+	@$(PY) -m scenarios live tickets $(call option,--out,OUT)
+
 fakes:  ## the servers, on their default ports, until Ctrl-C
 	@$(PY) -m fakes
 
@@ -127,5 +130,5 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@$(PYTHON) .ci/venv.py $(VENV)
 	@touch $(VENV)/complete
 
-.PHONY: help scenario scenarios report record faults doors live fakes test check lint types tests \
-  coverage test-real bench bench-peers worst soak rfc
+.PHONY: help scenario scenarios report record faults doors live tickets fakes test check lint types \
+  tests coverage test-real bench bench-peers worst soak rfc

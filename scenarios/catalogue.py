@@ -139,6 +139,14 @@ class Page:
             raise PageError(self.path, 'no acts; write @scenario.act("name") above a function')
         return scenario.acts
 
+    def trial(self) -> Callable[[Any], dict[str, Any]] | None:
+        """Returns the function `trial` of the samples, None if there is none.
+
+        It gets the world of `make live`, in which it may let things happen, and returns settings.
+        """
+        samples = self.path.with_name(f"{self.path.stem}_samples.py")
+        return getattr(_imported(samples), "trial", None) if samples.exists() else None
+
     def breaks_as_written(self) -> dict[str | tuple[str, int], dict[str, Mistake]]:
         """Imports the printed listing and returns its BREAKS. Raises PageError without one."""
         assert self.book is not None, "nothing was printed for this page"

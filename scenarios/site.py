@@ -28,7 +28,7 @@ from scenarios import screen
 from scenarios.catalogue import Page
 from scenarios.errors import PageError, unwritable
 from scenarios.live import run_live
-from scenarios.play import Act
+from scenarios.play import Act, merged
 from scenarios.rehearsal import Performance
 
 
@@ -57,7 +57,8 @@ def live(page: Page, folder: Path | None) -> int:
     act = page.acts()[0]
     try:
         with World(_in_real_time(act), source="WORLD") as world:
-            file = _write(page, world, folder)
+            trial = page.trial()
+            file = _write(page, world, folder, trial(world) if trial else {})
             for line in (*_warnings(), *_addresses(world)):
                 screen.show(line)
             screen.show(f"settings: {file}")
@@ -101,9 +102,9 @@ def _in_real_time(act: Act) -> dict[str, Any]:
     return {"tls": "optional" if available() else "off", **act.world}
 
 
-def _write(page: Page, world: World, folder: Path | None) -> Path:
+def _write(page: Page, world: World, folder: Path | None, more: Mapping[str, Any]) -> Path:
     """Writes the settings file; the program keeps its state beside it. Raises UsageError."""
-    settings = world.settings
+    settings = merged(world.settings, more)
     # A person may look at the servers for longer than a test does.
     for table in settings.values():
         if "timeout" in table:

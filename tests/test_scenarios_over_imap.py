@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from comms import settings
+from comms.errors import StateError
 from fakes.wire import Record
 from fakes.world import World
 from scenarios import catalogue, doors, rehearsal
@@ -156,13 +157,13 @@ def test_killed_at_the_first_middle_or_last_step_a_mail_is_one_ticket(tmp_path: 
 
 
 @pytest.mark.slow
-def test_four_instances_at_once_make_one_ticket_for_each_mail(tmp_path: Path) -> None:
+def test_of_four_instances_at_once_on_sqlite_one_works(tmp_path: Path) -> None:
     with World({**DESK, "tls": "off"}) as world:
         for number in range(5):
             world.mail.deliver(TICKETS, customer_mail(f"number {number}"))
         for _ in range(4):
             codes = drills.together(4, tickets.__name__, world.settings, tmp_path)
-            assert set(codes) <= {0, 3, 4}, codes
+            assert set(codes) <= {0, 3, 4, StateError.exit_code}, codes
         assert world.mail.inbox(TICKETS) == []
         found = desk.rows(tmp_path, "SELECT subject FROM ticket ORDER BY subject")
         assert [row[0] for row in found] == [f"number {number}" for number in range(5)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scenarios.play import told
 
@@ -86,6 +88,59 @@ class Agent:
         answers: list[Page] = []
         self._world.clock.at(at, lambda: answers.append(act()))
         return answers
+
+
+# ── make tickets ─────────────────────────────────────────────────────────────
+
+PAUSE = 4.0  # seconds between two mails
+PICTURE = "https://tracker.example/pixel.gif"  # which must not be loaded
+LETTER = f"""From: Dave <{DAVE}>
+To: {TICKETS}
+Cc: Carol <{CAROL}>
+Subject: =?utf-8?q?Is_the_Caf=C3=A9_closed=3F?=
+Message-ID: <cafe@dave.test>
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/html; charset=utf-8
+
+<h2 style="color: #0b6">Is the Caf\u00e9 closed?</h2><p>There is a <b>sign</b>. <script>alert(1)
+</script><img src="{PICTURE}" alt="(a picture)"></p>
+--b
+Content-Type: text/plain
+Content-Disposition: attachment; filename="sign.txt"
+
+Back soon
+--b--
+""".replace("\n", "\r\n").encode()
+
+
+def samples() -> list[bytes]:
+    """Returns mails as customers write them. The last one answers the first."""
+    first = customer_mail(text="It is the one on the second floor.\r\nPlease help!")
+    reply = customer_mail(
+        "Re: The printer is on fire",
+        text="Water did not help.\r\n\r\nOn Monday, Tickets wrote:\r\n> A new ticket",
+        more=f"In-Reply-To: {message_id(first)}\r\n",
+    )
+    script = customer_mail(
+        "<script>alert(1)</script>", "Eve <eve@evil.example>", "<b>Let me in</b>"
+    )
+    return [first, LETTER, script, reply]
+
+
+def trial(world: World) -> dict[str, Any]:
+    """Lets sample mails arrive in `make tickets`, one by one, and returns settings for it."""
+
+    def deliver() -> None:
+        for mail in samples():
+            world.mail.deliver(TICKETS, mail)
+            time.sleep(PAUSE)
+
+    threading.Thread(target=deliver, daemon=True).start()
+    table = {"listen": "127.0.0.1:8026", "reply_to": "tickets+*@yourco.test", "poll": 1}
+    return {"scenario": {"tickets": table}}
 
 
 # ── the database ─────────────────────────────────────────────────────────────
