@@ -105,7 +105,8 @@ Content-Type: multipart/mixed; boundary=b
 --b
 Content-Type: text/html; charset=utf-8
 
-<h2 style="color: #0b6">Is the Caf\u00e9 closed?</h2><p>There is a <b>sign</b>. <script>alert(1)
+<h2 style="color: #0b6">Is the Caf\u00e9 closed?</h2>
+<iframe src="{PICTURE}"></iframe><p>There is a <b>sign</b>. <script>alert(1)
 </script><img src="{PICTURE}" alt="(a picture)"></p>
 --b
 Content-Type: text/plain
