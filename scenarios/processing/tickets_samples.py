@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -133,13 +132,10 @@ def samples() -> list[bytes]:
 
 def trial(world: World) -> dict[str, Any]:
     """Lets sample mails arrive in `make tickets`, one by one, and returns settings for it."""
-
-    def deliver() -> None:
-        for mail in samples():
-            world.mail.deliver(TICKETS, mail)
-            time.sleep(PAUSE)
-
-    threading.Thread(target=deliver, daemon=True).start()
+    for number, mail in enumerate(samples()):
+        timer = threading.Timer(number * PAUSE, world.mail.deliver, (TICKETS, mail))
+        timer.daemon = True
+        timer.start()
     table = {"listen": "127.0.0.1:8026", "reply_to": "tickets+*@yourco.test", "poll": 1}
     return {"scenario": {"tickets": table}}
 
