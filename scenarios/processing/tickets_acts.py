@@ -148,13 +148,13 @@ def template(world: World, program: Program) -> Iterator[Claim]:
     ours = {"tickets": {"templates": str(folder)}}
     german = customer_mail("Zwei", more="Content-Language: de-AT\r\n")
     world.mail.deliver(TICKETS, customer_mail("One"))
-    world.mail.deliver(TICKETS, german)
-    world.clock.until(100)
+    world.clock.at(70, lambda: world.mail.deliver(TICKETS, german))
+    world.clock.until(170)
     program(scenario=ours)
     unknown = "Subject: Got it\n\nYour priority is {{ priority }}.\n"
     (folder / "ticket-created.txt").write_text(unknown, "utf-8", newline="\n")
     world.mail.deliver(TICKETS, customer_mail("Three"))
-    world.clock.until(200)
+    world.clock.until(270)
     program(scenario=ours)
     answers = world.mail.inbox(CAROL)
     texts = [(mail.subject, mail.text.replace("\r\n", "\n")) for mail in answers]
@@ -269,12 +269,13 @@ def merge_split(world: World, program: Program) -> Iterator[Claim]:
     """Carol writes twice about one fire, and Agnes merges the tickets; then about an invoice."""
     agnes = Agent(world, "Agnes")
     world.mail.deliver(TICKETS, customer_mail("Fire"))
-    world.mail.deliver(TICKETS, customer_mail("Smoke", text="It smokes, too."))
-    agnes.fills_in(60, "/tickets/2", "merge", into="#1")
+    smoke = customer_mail("Smoke", text="It smokes, too.")
+    world.clock.at(70, lambda: world.mail.deliver(TICKETS, smoke))
+    agnes.fills_in(140, "/tickets/2", "merge", into="#1")
     # She answers #2, which is in #1 now.
-    world.clock.at(70, lambda: answer_to(world, "Where is my invoice?"))
-    agnes.fills_in(130, "/tickets/1", "split")
-    world.clock.until(150)
+    world.clock.at(150, lambda: answer_to(world, "Where is my invoice?"))
+    agnes.fills_in(250, "/tickets/1", "split")
+    world.clock.until(270)
     program()
     rows = [(one.id, one.subject, one.closed) for one in stored_tickets(world.folder)]
     wanted = [(1, "Fire", 0), (2, "Smoke", 1), (3, "Fire", 0)]
@@ -290,9 +291,9 @@ def reopens(world: World, program: Program) -> Iterator[Claim]:
     first = customer_mail()
     refers = f"References: {message_id(first)}\r\n"
     world.mail.deliver(TICKETS, first)
-    world.clock.at(60, lambda: close_tickets(world.folder))
-    world.clock.at(70, lambda: world.mail.deliver(TICKETS, customer_mail("Soon", more=refers)))
-    world.clock.at(1500, lambda: close_tickets(world.folder))
+    world.clock.at(2500, lambda: close_tickets(world.folder))
+    world.clock.at(2510, lambda: world.mail.deliver(TICKETS, customer_mail("Soon", more=refers)))
+    world.clock.at(4500, lambda: close_tickets(world.folder))
     late = customer_mail("Late", more=refers)
     world.clock.at(100_000, lambda: world.mail.deliver(TICKETS, late))
     world.clock.until(100_100)
