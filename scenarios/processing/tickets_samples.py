@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -57,7 +58,8 @@ def message_id(mail: bytes) -> str:
 class Agent:
     """A person who works on tickets in a browser. Each method is a cue.
 
-    Times are in seconds after the beginning.
+    Times are in seconds after the beginning. In paths and fields, @1 is the number of Carol's first
+    ticket.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -66,22 +68,28 @@ class Agent:
 
     def opens(self, at: float, path: str) -> list[Page]:
         """Opens a page; returns a list that will have it."""
-        return self._does(at, lambda: self.browser.open(f"{SITE}{path}"))
+        return self._does(at, lambda: self.browser.open(self._numbered(f"{SITE}{path}")))
 
     def posts(self, at: float, path: str, fields: dict[str, str]) -> list[Page]:
         """Sends a form that is on no page of the program."""
-        return self._does(at, lambda: self.browser.open(f"{SITE}{path}", "POST", fields))
+        return self._does(
+            at, lambda: self.browser.open(self._numbered(f"{SITE}{path}"), "POST", fields)
+        )
 
     def fills_in(self, at: float, path: str, act: str, **fields: str) -> list[Page]:
         """Opens a page, fills in its last form for something, and sends it."""
 
         def submit() -> Page:
-            page = self.browser.open(f"{SITE}{path}")
+            page = self.browser.open(self._numbered(f"{SITE}{path}"))
             actions = [form.action.rpartition("/")[2] for form in page.forms]
             places = [place for place, action in enumerate(actions) if action == act]
-            return self.browser.submit(page, places[-1], **fields) if places else page
+            numbered = {name: self._numbered(value) for name, value in fields.items()}
+            return self.browser.submit(page, places[-1], **numbered) if places else page
 
         return self._does(at, submit)
+
+    def _numbered(self, text: str) -> str:
+        return numbered(self._world, text)
 
     def _does(self, at: float, act: Callable[[], Page]) -> list[Page]:
         answers: list[Page] = []
@@ -179,6 +187,12 @@ def stored_responses(folder: Path) -> list[StoredResponse]:
         return []
     rows = _rows(folder, "SELECT ticket_id, text, said FROM response ORDER BY id")
     return [StoredResponse(*row) for row in rows]
+
+
+def numbered(world: World, text: str) -> str:
+    """Returns a text with the numbers of Carol's tickets in the places of @1, @2 and so on."""
+    ids = [ticket.id for ticket in stored_tickets(world.folder) if ticket.owner == CAROL]
+    return re.sub(r"@([0-9])", lambda found: str([0, *ids, 0, 0, 0][int(found[1])]), text)
 
 
 def close_tickets(folder: Path) -> None:
