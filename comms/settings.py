@@ -403,7 +403,7 @@ def _secrets(protocol: str, table: object) -> list[str]:
     found = []
     for key, value in table.items():
         misplaced = key in ("port", "timeout", "tls", "auth") and not (
-            len(str(value)) <= PLAIN or value in choices or did_you_mean(str(value), choices)
+            len(str(value)) <= PLAIN or str(value) in choices or did_you_mean(str(value), choices)
         )
         if key.startswith(("password", "server_password")) or misplaced:
             found += _shown_forms(value)

@@ -51,7 +51,6 @@ NOT_SECTIONS = {"book", "stage"}
 COMPANIONS = {
     "_acts": "further acts",
     "_agents": "what people do with what a program has stored",
-    "_alarm": "the warnings that the owner of a program gets",
     "_dialogue": "what a program says to a server, and how it reads the answers",
     "_desk": "parts of a program that would not fit on its page",
     "_input": "a file that an operator hands to a program, and how it is read",

@@ -120,11 +120,14 @@ def test_sources_secrets_and_words_are_in_the_report(page: str) -> None:
     assert all(f"<dt>{word}</dt>" in page for word in WORDS)
 
 
+TICKETS = "acts agents desk model outbox quotes replies samples web".split()
+
+
 def test_the_sources_are_the_page_its_companions_and_the_listing() -> None:
     page = catalogue.named("tickets")
     assert [path.name for path in page.sources()] == [
         "tickets.py",
-        *(f"tickets_{part}.py" for part in ("acts", "desk", "model", "outbox", "samples")),
+        *(f"tickets_{part}.py" for part in TICKETS),
     ]
     assert [path.name for path in page.sources(book=True)] == [
         *("tickets.py", "net_pop3.py", "net_smtp.py", "tmail.py"),
