@@ -10,6 +10,7 @@ import gc
 import math
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,10 @@ settings.register_profile("dev", max_examples=30, deadline=None, database=None)
 settings.register_profile("few", max_examples=30, deadline=None, database=None, derandomize=True)
 settings.register_profile("ci", max_examples=400, deadline=None, database=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# A job in the background of a shell ignores Ctrl-C, and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # ── temporary folders ────────────────────────────────────────────────────────
 

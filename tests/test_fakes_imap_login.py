@@ -80,9 +80,10 @@ def test_login_asks_for_name_and_password() -> None:
     assert client.send(encoded("secret").encode() + b"\r\n").startswith(b"t OK")
 
 
-def test_cram_md5_checks_the_digest() -> None:
+@pytest.mark.parametrize("space", ["", " "])  # mutt sends a space with nothing after it
+def test_cram_md5_checks_the_digest(space: str) -> None:
     client = Raw(imap_world())
-    challenge = base64.b64decode(client.ask("AUTHENTICATE CRAM-MD5").removeprefix("+ "))
+    challenge = base64.b64decode(client.ask(f"AUTHENTICATE CRAM-MD5{space}").removeprefix("+ "))
     digest = hmac.new(b"secret", challenge, hashlib.md5).hexdigest()
     assert client.send(encoded(f"alice {digest}").encode() + b"\r\n").startswith(b"t OK")
 

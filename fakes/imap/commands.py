@@ -187,7 +187,8 @@ def _authenticate(arguments: Arguments) -> Authenticate:
     arguments.space()
     mechanism = arguments.keyword()
     initial, start = None, arguments.at
-    if arguments.skip(b" "):  # RFC 4959 §3
+    # RFC 4959 §3. A space with nothing after it, as mutt sends it, is no response for Dovecot, too.
+    if arguments.skip(b" ") and not arguments.at_end():
         start = arguments.at
         initial = arguments.base64()
     secret = (start, arguments.at)
