@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from fakes.irc.network import Irc
 
 # What comes before a password. Everything after it, up to the next space or the end, is hidden.
-_TAGS_AND_SOURCE = rb"(?:@\S*\s+)?(?::\S*\s+)?\s*"
-_SERVICE = rb"(?:NS|NICKSERV|PRIVMSG\s+NickServ|NOTICE\s+NickServ)\s+:?\s*"
-_PASS = re.compile(rb"%b(PASS)\s+:?" % _TAGS_AND_SOURCE, re.I)
-_OPER = re.compile(rb"%b(OPER)\s+(\S+)\s+:?" % _TAGS_AND_SOURCE, re.I)
+# Spaces are never given back (`++`): many of them, and no password, would take quadratic time.
+_TAGS_AND_SOURCE = rb"(?:@\S*\s++)?(?::\S*\s++)?\s*+"
+_SERVICE = rb"(?:NS|NICKSERV|PRIVMSG\s++NickServ|NOTICE\s++NickServ)\s++:?\s*+"
+_PASS = re.compile(rb"%b(PASS)\s++:?" % _TAGS_AND_SOURCE, re.I)
+_OPER = re.compile(rb"%b(OPER)\s++(\S+)\s++:?" % _TAGS_AND_SOURCE, re.I)
 _IDENTIFY = re.compile(
-    rb"%b%b(IDENTIFY)\s+:?(?:(\S+)\s+:?)??(?=\S+\s*$)" % (_TAGS_AND_SOURCE, _SERVICE), re.I
+    rb"%b%b(IDENTIFY)\s++:?(?:(\S+)\s++:?)??(?=\S+\s*$)" % (_TAGS_AND_SOURCE, _SERVICE), re.I
 )
-_GHOST = re.compile(rb"%b%b(GHOST)\s+(\S+)\s+:?(?=\S)" % (_TAGS_AND_SOURCE, _SERVICE), re.I)
-_AUTHENTICATE = re.compile(rb"%b(AUTHENTICATE)\s+:?" % _TAGS_AND_SOURCE, re.I)
+_GHOST = re.compile(rb"%b%b(GHOST)\s++(\S+)\s++:?(?=\S)" % (_TAGS_AND_SOURCE, _SERVICE), re.I)
+_AUTHENTICATE = re.compile(rb"%b(AUTHENTICATE)\s++:?" % _TAGS_AND_SOURCE, re.I)
 FRAGMENT = "unfinished"
 
 
@@ -44,12 +45,11 @@ def secrets_in(
     if match := _OPER.match(raw):
         name, given = decode(match[2]), decode(raw[match.end() : end])
         return _labelled(match.end(), end, f"irc-oper {name}", network.is_oper(name, given))
-    for pattern, default in ((_IDENTIFY, nick), (_GHOST, nick)):
-        if match := pattern.match(raw):
-            name, given = decode(match[2] or default.encode()), decode(raw[match.end() : end])
-            person = network.people.find(name)
-            right = person is not None and person.password == given
-            return _labelled(match.end(), end, f"irc-account {name or '-'}", right)
+    if match := _IDENTIFY.match(raw) or _GHOST.match(raw):
+        name, given = decode(match[2] or nick.encode()), decode(raw[match.end() : end])
+        person = network.people.find(name)
+        right = person is not None and person.password == given
+        return _labelled(match.end(), end, f"irc-account {name or '-'}", right)
     return ()
 
 
