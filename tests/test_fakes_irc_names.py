@@ -60,3 +60,8 @@ def test_a_mask_of_stars_and_question_marks_matches_as_in_a_shell(mask: str, nam
         return bool(name) and mask[0] in ("?", name[0]) and by_hand(mask[1:], name[1:])
 
     assert matches(mask, name) is by_hand(fold(mask), fold(name))
+
+
+def test_many_stars_do_not_multiply_the_time() -> None:
+    assert matches("*a" * 30, "a" * 80)
+    assert not matches("*a" * 30 + "b", "a" * 80)  # a pattern would try each star at each place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 NICK_LENGTH, CHANNEL_LENGTH, KEY_LENGTH, USER_LENGTH = 30, 64, 23, 9  # bytes
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -50,14 +49,24 @@ def full_mask(mask: str) -> str:
     return f"{nick or '*'}!{user or '*'}@{host or '*'}"
 
 
-@cache
-def _pattern(mask: str) -> re.Pattern[str]:
-    # Neighbouring stars are one, because each of them would be tried at each place.
-    parts = re.split(r"([*?])", re.sub(r"\*[*]+", "*", mask))
-    known = {"*": ".*", "?": "."}
-    return re.compile("".join(known.get(part, re.escape(part)) for part in parts), re.S)
-
-
 def matches(mask: str, name: str, casemapping: str = "rfc1459") -> bool:
     """Whether a name is matched by a mask with * and ?."""
-    return bool(_pattern(fold(mask, casemapping)).fullmatch(fold(name, casemapping)))
+    return _fits(fold(mask, casemapping), fold(name, casemapping))
+
+
+def _fits(mask: str, name: str) -> bool:
+    # Only the last star may have to take more: the shortest that an earlier one can take leaves
+    # the most for what follows. So many stars do not multiply the time, as they do in a pattern.
+    at, star, taken = 0, -1, 0  # in the mask, the last star there, where the name goes on after it
+    place = 0
+    while place < len(name):
+        if mask[at : at + 1] == "*":
+            star, taken, at = at, place, at + 1
+        elif at < len(mask) and mask[at] in ("?", name[place]):
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            taken += 1
+            at, place = star + 1, taken
+        else:
+            return False
+    return not mask[at:].strip("*")
