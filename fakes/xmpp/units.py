@@ -16,6 +16,10 @@ from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
 # The name of an element → the verb of an extension and the name of its secret child, or "" twice.
 VerbOf: TypeAlias = Callable[[str], tuple[str, str]]
 
+# The start of an element, its local name, and the text that follows. It stops at the next "<", and
+# gives nothing back (`++`), so that each byte of a stanza is read once.
+_TEXT = re.compile(rb"<(?:[\w.-]++:)?([\w.-]++)[^<>]*+>([^<]++)(?=<)")
+
 _VERBS = {
     f"{{{SASL}}}auth": "auth",
     f"{{{SASL}}}response": "response",
@@ -96,11 +100,11 @@ def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
 
 def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
     """The spans of the texts of all elements with this local name, which are passwords."""
-    user = re.search(rb"<(?:[\w.-]+:)?username\b[^>]*>([^<]+)<", raw)
-    label = f"pass {user[1].decode('utf-8', 'replace')}" if user else "pass"
-    pattern = rb"<(?:[\w.-]+:)?%b\b[^>]*>([^<]+)<" % name.encode()
-    found = re.finditer(pattern, raw)
-    return tuple(Secret(match.start(1), match.end(1), label) for match in found)
+    found = list(_TEXT.finditer(raw))
+    users = [match[2].decode("utf-8", "replace") for match in found if match[1] == b"username"]
+    label = f"pass {users[0]}" if users else "pass"
+    secrets = (match.span(2) for match in found if match[1] == name.encode())
+    return tuple(Secret(start, end, label) for start, end in secrets)
 
 
 def _unsupported(piece: Piece) -> StreamError:
