@@ -36,19 +36,20 @@ def secret(world: World, who: str, number: int = -1) -> str:
 
     If the mail with it has not come, it is one that nobody has.
     """
-    return _read(world, who, number, r"(ops\+[a-z0-9]+@yourco\.test)") or "ops+none@yourco.test"
+    found = re.search(r"ops\+[a-z0-9]+@yourco\.test", _notice(world, who, number))
+    return found[0] if found else "ops+none@yourco.test"
 
 
 def link(world: World, who: str, action: str, number: int = -1) -> str:
     """The subject of the mail that a link opens."""
-    found = _read(world, who, number, rf"mailto:{re.escape(OPS)}\?subject=({action}\S+)")
-    return unquote(found) or f"{action} 1 none"
+    text = _notice(world, who, number)
+    found = re.search(rf"mailto:{re.escape(OPS)}\?subject=({action}\S+)", text)
+    return unquote(found[1]) if found else f"{action} 1 none"
 
 
-def _read(world: World, who: str, number: int, pattern: str) -> str:
+def _notice(world: World, who: str, number: int) -> str:
     texts = notices(world, who)
-    found = re.search(pattern, texts[number]) if texts else None
-    return found[1] if found else ""
+    return texts[number] if texts else ""
 
 
 def mails(world: World, to: str, sender: str, subject: str, more: str = "") -> None:
