@@ -92,17 +92,19 @@ def pieces(text: str, room: int) -> Iterator[str]:
     They end at line ends, else at a space, else between two characters.
     """
     for line in re.split(r"[\r\n]+", text.replace("\0", "")):
-        rest = line.encode("utf-8", "replace")
-        while len(rest) > room:
-            end = rest.rfind(b" ", 1, room + 1)
+        raw, start = line.encode("utf-8", "replace"), 0
+        # An index, because a copy of the rest for each piece would take quadratic time.
+        while len(raw) - start > room:
+            end = following = raw.rfind(b" ", start + 1, start + room + 1)
             if end > 0:
-                piece, rest = rest[:end], rest[end + 1 :]
+                following += 1  # the space is in no piece
             else:
-                end = room
+                end = start + room
                 # The bytes after the first one of a character begin with the bits 10.
-                while end > 1 and rest[end] & 0xC0 == 0x80:
+                while end > start + 1 and raw[end] & 0xC0 == 0x80:
                     end -= 1
-                piece, rest = rest[:end], rest[end:]
-            yield piece.decode("utf-8", "ignore")
-        if rest:
-            yield rest.decode("utf-8", "ignore")
+                following = end
+            yield raw[start:end].decode("utf-8", "ignore")
+            start = following
+        if start < len(raw):
+            yield raw[start:].decode("utf-8", "ignore")
