@@ -125,7 +125,11 @@ class Rules:
                 )
         for word, name in self.short.items():
             if name not in self.commands:
-                raise ValueError(f"short: {word[:40]!r} stands for {name[:40]!r}, not a command")
+                # Either of the two settings may be the wrong one, so the message names both.
+                raise ValueError(
+                    f"commands: {name[:40]!r}, which the short form {word[:40]!r} stands for, is "
+                    "missing; add it, or change short"
+                )
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands, all on one target, so that none overlap."""

@@ -95,6 +95,7 @@ WORLD: dict[str, Any] = {
     "scenario": {"services-by-mail": SETTINGS},
 }
 scenario = Scenario(WORLD)
+EXAMPLES = {"services": "web", "jobs": "backup", "lists": "staff"}  # names that an error shows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,10 @@ class Rules:
         for key in ("services", "jobs", "lists"):
             for name in getattr(self, key):
                 if not NAMES.fullmatch(name):
-                    raise ValueError(f"{key}: {name[:60]!r} is not one word of a-z, 0-9 and _")
+                    raise ValueError(
+                        f"{key}: {name[:60]!r} is not one word of a-z, 0-9 and _; write one, as "
+                        f"in {EXAMPLES[key]}"
+                    )
         admins = {*map(str.casefold, self.admins)}
         if not {*map(str.casefold, self.moderators)} <= admins:
             raise ValueError("moderators: not all are administrators; add them to admins")
