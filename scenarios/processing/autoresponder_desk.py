@@ -118,7 +118,9 @@ class Desk:
                 text = files[address].read_bytes()[:TEXT].decode("utf-8")
                 answer = self._answer(mail, address, to, text)
             except (OSError, UnicodeDecodeError) as error:
-                self._host.log("no-text", "error", file=files[address].name, trouble=error)
+                # The text of an OSError has the whole path, which is another one in each folder.
+                trouble = getattr(error, "strerror", None) or "not a text file in UTF-8"
+                self._host.log("no-text", "error", file=files[address].name, trouble=trouble)
                 arrived.leave_on_server = True  # until the file is there again
                 return
             except ValueError as error:  # no mail can go there
