@@ -25,6 +25,7 @@ from fakes.world import World
 from scenarios.receiving import phone_command, services_by_mail
 from scenarios.receiving import phone_command_samples as phones
 from scenarios.receiving import services_by_mail_samples as services
+from scenarios.receiving.services_by_mail_acts import HOSTILE
 from tests import drills
 
 PASSWORD = "canary-p4ssw0rd"
@@ -235,7 +236,7 @@ def test_neither_password_nor_inbox_is_in_any_output(case: Case) -> None:
         (services_by_mail, {"sender": services.INBOX}, "would show the secret address"),
         (phone_command, {"commands": {"x" * 31: ["x"]}}, "commands: 'x+' is not in lower case, or"),
         (phone_command, {"commands": {"Go": ["x"]}}, "commands: 'Go' is not in lower case"),
-        (phone_command, {"short": {"r": "reboot"}}, "short: 'r' stands for 'reboot'"),
+        (phone_command, {"short": {"r": "reboot"}}, "commands: 'reboot', which .* 'r' stands for"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(
@@ -245,6 +246,42 @@ def test_settings_that_cannot_work_are_refused(
     table = {**page.WORLD["scenario"][name], **change}
     with pytest.raises(CommsError, match=problem):
         settings.load({"scenario": {name: table}}).table(name, page.Rules)
+
+
+# ── hostile commands ─────────────────────────────────────────────────────────
+
+# Beyond those of the act services-hostile, whose story has to fit on a screen.
+MORE_HOSTILE = (
+    "help",
+    "approve ' OR 1=1 --",
+    "restart nginx",
+    "restart --now",
+    "restart web && reboot",
+    "restart `reboot`",
+    "restart ../../bin/sh",
+    "restart web.service",
+    "restart web web",
+    "restart",
+    "web restart",
+    "restart\u200b web",
+    "run /usr/local/bin/backup",
+    "run ../backup",
+    "mail ann@yourco.test",
+    "approve",
+)
+
+
+@pytest.mark.parametrize("text", (*HOSTILE, *MORE_HOSTILE))
+def test_a_command_with_more_in_it_is_unknown_and_nothing_runs(text: str) -> None:
+    with World(services_by_mail.WORLD, rehearsal=True) as world:
+        subject = text if text.isascii() else "in the text"
+        services.mails(world, services.JEREMY, subject, f"{text}\n")
+        world.clock.until(30)
+        loaded = settings.load(world.settings, world.folder)
+        services_by_mail.run(world.clock, loaded, world.host)
+        assert world.host.ran == []
+        [answer] = world.mail.inbox(services.JEREMY)
+        assert "unknown command" in answer.text
 
 
 # ── what phones send, and read ───────────────────────────────────────────────

@@ -126,10 +126,13 @@ def two(world: World, program: Program) -> Iterator[Claim]:
     writes(world, HELP, SERVICE, "Hello")
     writes(world, SERVICE, HELP, "Hello")
     # The account of the other program, at whichever server the act has for mailboxes.
-    account = {door: {"user": OTHER} for door in ("pop3", "imap") if door in world.settings}
+    account = {"user": OTHER}
     for _ in range(5):
         program(once=True, scenario={"autoresponder": ours})
-        program(once=True, scenario={"autoresponder": theirs}, **account)
+        if "imap" in world.settings:
+            program(once=True, imap=account, scenario={"autoresponder": theirs})
+        else:
+            program(once=True, pop3=account, scenario={"autoresponder": theirs})
     sent = [mail for mail in world.mail.messages if mail.subject.startswith("Auto:")]
     to = sorted(mail.envelope.to for mail in sent)
     yield equal("each answers the first mail only", to, [[HELP], [SERVICE]], shows=sent)

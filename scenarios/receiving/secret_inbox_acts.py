@@ -1,8 +1,9 @@
-"""Further acts of secret-inbox: planned changes, lost inboxes, wrong links, leaks, IMAP."""
+"""Further acts of secret-inbox: guesses, planned changes, lost inboxes, links, leaks, IMAP."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from comms.state import State
@@ -23,8 +24,24 @@ from scenarios.receiving.secret_inbox_samples import (
 
 if TYPE_CHECKING:
     from fakes import World
+    from fakes.host import Event
 
 RESTART_WEB = "Restart web"
+
+
+@scenario.act("secret-inbox-guess")
+def guess(world: World, program: Program) -> Iterator[Claim]:
+    """Orders come to the program's own address, and to inboxes that are guessed."""
+    guesses = [OPS.replace("@", f"+{word}@") for word in ("restart", "jeremy", "0" * 20)]
+    for number, to in enumerate((OPS, *guesses)):
+        world.clock.at(100 + number, partial(mails, world, to, JEREMY, RESTART_WEB))
+    world.clock.until(150)
+    program()
+    yield equal("nothing runs", world.host.ran, [])
+    refused = told(world, "refused")
+    yield holds("each is logged", len(refused) >= 4, refused, shows=refused)
+    receipts = [mail.subject for mail in world.mail.inbox(JEREMY)[1:]]
+    yield equal("none is answered", receipts, [])
 
 
 @scenario.act("secret-inbox-rotate")
@@ -58,7 +75,8 @@ def lost(world: World, program: Program) -> Iterator[Claim]:
     """Jeremy's phone is stolen, so he ends his inbox; the thief goes on ordering."""
     old = 0
     world.clock.at(60, lambda: mails(world, OPS, JEREMY, link(world, JEREMY, "lost")))
-    for at in (120, 180, 240, 3900):
+    orders = (125, 126, 3900)
+    for at in orders:
         world.clock.at(at, lambda: mails(world, secret(world, JEREMY, old), JEREMY, RESTART_WEB))
     world.clock.at(300, lambda: mails(world, secret(world, JEREMY), JEREMY, RESTART_WEB))
     world.clock.until(4000)
@@ -71,8 +89,8 @@ def lost(world: World, program: Program) -> Iterator[Claim]:
     with State(world.folder / "secret-inbox.sqlite3") as state:
         refused = [row[0] for row in state.rows("SELECT refused FROM inbox WHERE revoked")]
     counted = told(world, "inbox-revoked")
-    four = [count for count in refused if int(str(count)) >= 4]
-    yield holds("each of his mails is counted", four, refused, shows=counted)
+    all_counted = [count for count in refused if int(str(count)) >= len(orders)]
+    yield holds("each of his mails is counted", all_counted, refused, shows=counted)
     alarms = world.mail.inbox(OWNER)
     texts = [mail.text for mail in alarms]
     warned = any("- a revoked inbox: " in text for text in texts)
@@ -80,30 +98,48 @@ def lost(world: World, program: Program) -> Iterator[Claim]:
     yield equal("the owner is warned once an hour", len(texts), 2, shows=alarms)
 
 
+def refusals(world: World) -> tuple[list[int], list[Event]]:
+    """How many links were refused, and mails to a wrong inbox; and what was logged of them."""
+    refused = told(world, "refused")
+    reasons = [event.text.partition("reason=")[2].strip('"') for event in refused]
+    counts = [reasons.count(reason) for reason in ("a link that is not ours", "wrong inbox")]
+    return counts, refused
+
+
 @scenario.act("secret-inbox-links")
 def links(world: World, program: Program) -> Iterator[Claim]:
-    """Links are forged, bent, used by another person, used twice, and used when they are old."""
-    world.clock.at(60, lambda: mails(world, OPS, JEREMY, "rotate 1 " + "0" * 32))
-    world.clock.at(61, lambda: mails(world, OPS, JEREMY, "lost 1"))
-    world.clock.at(62, lambda: mails(world, OPS, MICHAEL, link(world, JEREMY, "rotate")))
-    world.clock.at(63, lambda: mails(world, OPS, "eve@evil.example", link(world, JEREMY, "lost")))
+    """Links are forged, bent, and used by another person."""
+    world.clock.at(65, lambda: mails(world, OPS, JEREMY, "rotate 1 " + "0" * 32))
+    world.clock.at(66, lambda: mails(world, OPS, JEREMY, "lost 1"))
+    world.clock.at(67, lambda: mails(world, OPS, MICHAEL, link(world, JEREMY, "rotate")))
+    world.clock.at(68, lambda: mails(world, OPS, "eve@evil.example", link(world, JEREMY, "lost")))
 
     def bent() -> None:
         mails(world, OPS, JEREMY, link(world, JEREMY, "rotate").replace("rotate", "lost"))
         mails(world, OPS, MICHAEL, link(world, JEREMY, "rotate").replace(" 1 ", " 2 "))
         mails(world, OPS, JEREMY, f"Re: {link(world, JEREMY, 'rotate')}")
 
-    world.clock.at(64, bent)
-    world.clock.at(200, lambda: mails(world, OPS, JEREMY, link(world, JEREMY, "rotate")))
-    world.clock.at(300, lambda: mails(world, OPS, JEREMY, link(world, JEREMY, "rotate", 0)))
-    world.clock.at(301, lambda: mails(world, OPS, JEREMY, link(world, JEREMY, "lost", 0)))
-    world.clock.until(400)
+    world.clock.at(69, bent)
+    world.clock.until(150)
     program()
-    refused = told(world, "refused")
-    reasons = [event.text.partition("reason=")[2].strip('"') for event in refused]
-    counts = [reasons.count(reason) for reason in ("a link that is not ours", "wrong inbox")]
-    all_refused = counts[0] >= 8 and counts[1] >= 1
+    counts, refused = refusals(world)
+    all_refused = counts[0] >= 6 and counts[1] >= 1
     yield holds("wrong links are refused", all_refused, counts, shows=refused)
+    found = [len(notices(world, who)) for who in (JEREMY, MICHAEL)]
+    yield equal("no inbox is changed", found, [1, 1], shows=told(world, "inbox who"))
+    yield equal("nothing runs", world.host.ran, [])
+
+
+@scenario.act("secret-inbox-old-links")
+def old_links(world: World, program: Program) -> Iterator[Claim]:
+    """Jeremy changes his inbox by a link, and uses the links of the mail with the old one again."""
+    world.clock.at(60, lambda: mails(world, OPS, JEREMY, link(world, JEREMY, "rotate")))
+    world.clock.at(130, lambda: mails(world, OPS, JEREMY, link(world, JEREMY, "rotate", 0)))
+    world.clock.at(131, lambda: mails(world, OPS, JEREMY, link(world, JEREMY, "lost", 0)))
+    world.clock.until(200)
+    program()
+    counts, refused = refusals(world)
+    yield holds("old links are refused", counts[0] >= 2, counts, shows=refused)
     found = [len(notices(world, who)) for who in (JEREMY, MICHAEL)]
     yield equal("the right one works, once", found, [2, 1], shows=told(world, "inbox who"))
     yield equal("nothing runs", world.host.ran, [])
@@ -118,11 +154,11 @@ def leaks(world: World, program: Program) -> Iterator[Claim]:
         more = f"{field}: {inbox}\r\n"
         mails(world, to or inbox, sender, subject.format(inbox), more)
 
-    world.clock.at(60, lambda: written(OPS, JEREMY, RESTART_WEB, "To"))
-    world.clock.at(61, lambda: written(OPS, JEREMY, RESTART_WEB, "Cc"))
-    world.clock.at(62, lambda: written(OPS, JEREMY, RESTART_WEB, "Delivered-To"))
-    world.clock.at(90, lambda: written("", JEREMY, "status {}", "Reply-To"))
-    world.clock.at(91, lambda: written("", "eve@evil.example", "to {}", "Reply-To"))
+    world.clock.at(65, lambda: written(OPS, JEREMY, RESTART_WEB, "To"))
+    world.clock.at(66, lambda: written(OPS, JEREMY, RESTART_WEB, "Cc"))
+    world.clock.at(67, lambda: written(OPS, JEREMY, RESTART_WEB, "Delivered-To"))
+    world.clock.at(70, lambda: written("", JEREMY, "status {}", "Reply-To"))
+    world.clock.at(71, lambda: written("", "eve@evil.example", "to {}", "Reply-To"))
     world.clock.at(150, lambda: written("", JEREMY, RESTART_WEB, "Bcc"))
     world.clock.until(200)
     program()

@@ -37,25 +37,35 @@ def phrase(world: World, who: str) -> str:
 
 @scenario.act("services-state")
 def state(world: World, program: Program) -> Iterator[Claim]:
-    """A service runs already, a stop must be confirmed and then hangs, and a name is mistyped."""
+    """A service runs already, and the name of one is mistyped."""
     world.host.commands[ACTIVE].code = 0
-    world.host.commands[STOP].takes = 1000
     world.clock.at(10, lambda: mails(world, JEREMY, "Start web"))
-    world.clock.at(70, lambda: mails(world, JEREMY, "stop web"))
-    world.clock.at(130, lambda: mails(world, MICHAEL, phrase(world, JEREMY)))
-    world.clock.at(190, lambda: mails(world, JEREMY, phrase(world, JEREMY)))
-    world.clock.at(400, lambda: mails(world, JEREMY, "restart wbe"))
-    world.clock.until(460)
+    world.clock.at(70, lambda: mails(world, JEREMY, "restart wbe"))
+    world.clock.until(130)
     program()
     texts, inbox = answers(world, JEREMY), world.mail.inbox(JEREMY)
     already = ["nginx is already running; nothing was done" in text for text in texts[:1]]
     yield equal("what is done already is said", already, [True], shows=inbox[:1])
+    meant = ["did you mean 'restart web'?" in text for text in texts[1:]]
+    yield equal("an unknown service gets a suggestion", meant, [True], shows=inbox[1:])
+    yield equal("only the state is asked for", world.host.ran, [ACTIVE])
+
+
+@scenario.act("services-stop")
+def stop(world: World, program: Program) -> Iterator[Claim]:
+    """A stop must be confirmed, which Michael cannot do for Jeremy, and then hangs."""
+    world.host.commands[ACTIVE].code = 0
+    world.host.commands[STOP].takes = 1000
+    world.clock.at(10, lambda: mails(world, JEREMY, "stop web"))
+    world.clock.at(70, lambda: mails(world, MICHAEL, phrase(world, JEREMY)))
+    world.clock.at(130, lambda: mails(world, JEREMY, phrase(world, JEREMY)))
+    world.clock.until(340)
+    program()
+    texts, inbox = answers(world, JEREMY), world.mail.inbox(JEREMY)
     ran = [command for command in world.host.ran if command != ACTIVE]
     yield equal("a stop runs once it is confirmed by its sender", ran, [STOP], shows=ran)
-    hung = ["still running after 60 s, and ended" in text for text in texts[2:3]]
-    yield equal("a stop that hangs is ended, and said", hung, [True], shows=inbox[2:3])
-    meant = ["did you mean 'restart web'?" in text for text in texts[3:]]
-    yield equal("an unknown service gets a suggestion", meant, [True], shows=inbox[3:])
+    hung = ["still running after 60 s, and ended" in text for text in texts[1:]]
+    yield equal("a stop that hangs is ended, and said", hung, [True], shows=inbox[1:])
 
 
 @scenario.act("services-job", scenario={"services-by-mail": {"job_timeout": 30}})
@@ -93,7 +103,7 @@ def lists(world: World, program: Program) -> Iterator[Claim]:
     text = "The web is down on Sunday\nFrom ten to twelve.\n\nJeremy"
     more = "Bcc: victim@evil.example\r\nCc: victim@evil.example\r\nReply-To: eve@evil.example\r\n"
     world.clock.at(10, lambda: mails(world, JEREMY, "mail staff", text, more))
-    world.clock.at(20, lambda: mails(world, JEREMY, "mail all@evil.example", text))
+    world.clock.at(20, lambda: mails(world, JEREMY, "mail all@evil.example"))
 
     def approve(who: str) -> None:
         questions = [text for text in answers(world, MICHAEL) if "approve " in text]
@@ -121,47 +131,33 @@ def lists(world: World, program: Program) -> Iterator[Claim]:
     yield equal("a wrong word and a used one send nothing", len(words), 2)
 
 
-# What looks like a command, or has more in it; nothing of it may run.
+# What looks like a command, or has more in it; nothing of it may run. The tests have more of it.
 HOSTILE = (
     "restart web; reboot",
-    "restart web && reboot",
     "restart web | sh",
     "restart $(reboot)",
-    "restart `reboot`",
     "restart web\x00reboot",
-    "restart ../../bin/sh",
-    "restart --now",
     "restart -H evil.example web",
-    "restart nginx",
-    "restart web.service",
-    "restart web web",
-    "restart",
-    "web restart",
     "restart wеb",  # with a Cyrillic letter
-    "restart\u200b web",
     "run backup --delete",
-    "run /usr/local/bin/backup",
-    "run ../backup",
-    "mail ann@yourco.test",
     "mail staff, eve@evil.example",
-    "approve",
-    "approve ' OR 1=1 --",
-    "help",
 )
 
 
 @scenario.act("services-hostile")
 def hostile(world: World, program: Program) -> Iterator[Claim]:
     """Jeremy's account is in other hands, which try what the commands have in them."""
-    for number, text in enumerate(HOSTILE):
-        subject = text if text.isascii() else "in the text"
-        world.clock.at(number + 1, partial(mails, world, JEREMY, subject, f"{text}\n"))
+    for number, text in enumerate(HOSTILE[:2]):
+        world.clock.at(number + 1, partial(mails, world, JEREMY, text))
+    for at in range(2, len(HOSTILE), 3):  # a mail ends after three lines that are no commands
+        lines = "\n".join(HOSTILE[at : at + 3])
+        world.clock.at(at + 1, partial(mails, world, JEREMY, text=lines))
     world.clock.until(60)
     program()
     yield equal("nothing runs", world.host.ran, [])
     texts, inbox = answers(world, JEREMY), world.mail.inbox(JEREMY)
-    told_so = [text for text in texts if "unknown command" in text]
-    yield equal("each is answered as unknown", len(told_so), len(HOSTILE), shows=inbox)
+    told_so = sum(text.count("unknown command") for text in texts)
+    yield equal("each is answered as unknown", told_so, len(HOSTILE), shows=inbox)
 
 
 @scenario.act("services-imap", servers=["smtp", "imap"])
