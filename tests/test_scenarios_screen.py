@@ -180,18 +180,23 @@ def test_ctrl_c_ends_a_story_without_a_traceback() -> None:
         preexec_fn=lambda: os.login_tty(terminal),  # so that Ctrl-C reaches the process
     )
     os.close(terminal)
-    shown = b""
-    while screen.NEXT.encode() not in shown:
-        shown += os.read(keyboard, 4096)
-    os.write(keyboard, b"\x03")
-    after = b""
-    with contextlib.suppress(OSError):  # raised when nobody has the terminal any more
-        # A terminal reads all the time; a program may wait until it has.
-        while select.select([keyboard], [], [], 20)[0]:
-            after += os.read(keyboard, 4096)
-    assert process.wait(20) == 130
-    assert b"Traceback" not in after, "the terminal shows ^C"
-    os.close(keyboard)
+    try:
+        shown = b""
+        while screen.NEXT.encode() not in shown:
+            shown += os.read(keyboard, 4096)
+        os.write(keyboard, b"\x03")
+        after = b""
+        with contextlib.suppress(OSError):  # raised when nobody has the terminal any more
+            # A terminal reads all the time; a program may wait until it has.
+            while select.select([keyboard], [], [], 20)[0]:
+                after += os.read(keyboard, 4096)
+        assert process.wait(20) == 130
+        assert b"Traceback" not in after, "the terminal shows ^C"
+    finally:
+        # If it still runs, another test would be blamed for the process that is left.
+        process.kill()
+        process.wait()
+        os.close(keyboard)
 
 
 def test_without_a_terminal_there_is_nobody_to_press_enter(
