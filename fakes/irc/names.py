@@ -56,7 +56,7 @@ def matches(mask: str, name: str, casemapping: str = "rfc1459") -> bool:
 
 def _fits(mask: str, name: str) -> bool:
     # Only the last star may have to take more: the shortest that an earlier one can take leaves
-    # the most for what follows. So many stars do not multiply the time, as they do in a pattern.
+    # the most for what follows. Stars do not multiply the time, as they do in a pattern.
     at, star, taken = 0, -1, 0  # in the mask, the last star there, where the name goes on after it
     place = 0
     while place < len(name):

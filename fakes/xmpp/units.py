@@ -17,7 +17,7 @@ from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
 VerbOf: TypeAlias = Callable[[str], tuple[str, str]]
 
 # The start of an element, its local name, and the text that follows. It stops at the next "<", and
-# gives nothing back (`++`), so that each byte of a stanza is read once.
+# keeps what it has read (`++`), so that each byte of a stanza is read once.
 _TEXT = re.compile(rb"<(?:[\w.-]++:)?([\w.-]++)[^<>]*+>([^<]++)(?=<)")
 
 _VERBS = {
