@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -305,13 +304,11 @@ def in_doubt(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(570)
     program()
     texts = heard(jeremy)
-    question = (
-        r"Not run yet: you ordered this \d+ s ago \(it is done\); to restart again, send within"
-    )
+    question = "Not run yet: you ordered this", " ago (it is done); to restart again, send within"
     yield equal(
         "the second door asks",
-        [bool(re.match(question, text)) for text in texts[:1]],
-        [True],
+        [part in text for text in texts[:1] for part in question],
+        [True, True],
         shows=jeremy.messages[:1],
     )
     ran = world.host.ran
