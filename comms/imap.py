@@ -35,11 +35,10 @@ from __future__ import annotations
 
 import imaplib
 import re
-import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from comms import sasl
+from comms import mailbox, sasl
 from comms.clock import Clock
 from comms.errors import CommsError, OddReply, Refused, RefusedNow, TryLater, Unknown, Unreachable
 from comms.imap_syntax import Piece, Value, fetched, folder_name, quoted, uid_sets
@@ -264,7 +263,7 @@ class _Client(imaplib.IMAP4):
         return found
 
 
-class Mailbox:
+class Mailbox(mailbox.Mailbox):
     r"""A folder, with the login done. `alert` is called with each text that its user should see.
 
     Mails that others have marked as \Deleted are not in it. Raises Unreachable, Refused, or
@@ -301,24 +300,6 @@ class Mailbox:
         except BaseException:
             link.close()
             raise
-
-    def __enter__(self) -> Mailbox:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-            return
-        # The first error is the interesting one, so a second one must not replace it.
-        try:
-            self.close()
-        except CommsError as second:
-            error.add_note(f"and closing the mailbox: {second}")
 
     # ── what every mailbox can do (comms.mailbox) ────────────────────────────
 

@@ -24,7 +24,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol, Self
 
 from comms.clock import Clock
-from comms.errors import Refused, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 
 if TYPE_CHECKING:
@@ -51,17 +51,26 @@ class Mailbox(Protocol):
     """What a program can do with its mailbox, whatever the protocol: it cannot tell which it is.
 
     It is a context manager. The marked mails are removed when the block ends, even with an
-    exception, unless the session is out of step.
+    exception, unless the session is out of step. The clients inherit what is written here.
     """
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: types.TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        # The first error is the interesting one, so a second one must not replace it.
+        try:
+            self.close()
+        except CommsError as second:
+            error.add_note(f"and closing the mailbox: {second}")
 
     def entries(self) -> list[Entry]:
         """Returns all mails, oldest first."""

@@ -25,14 +25,13 @@ import contextlib
 import hashlib
 import poplib
 import re
-import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from comms import sasl
+from comms import mailbox, sasl
 from comms.clock import Clock
-from comms.errors import CommsError, OddReply, Refused, RefusedNow, TryLater, Unknown, Unreachable
+from comms.errors import OddReply, Refused, RefusedNow, TryLater, Unknown, Unreachable
 from comms.link import ANSWER, MAYBE_TLS, Link, client_context, secure
 from comms.mailbox import Entry
 from comms.numbers import number
@@ -155,7 +154,7 @@ class _Client(poplib.POP3):
             yield found.removeprefix(b".")
 
 
-class Mailbox:
+class Mailbox(mailbox.Mailbox):
     """A maildrop, with the login done.
 
     Raises Unreachable, Refused, or TryLater if it is locked or the server is busy.
@@ -187,24 +186,6 @@ class Mailbox:
         except BaseException:
             link.close()
             raise
-
-    def __enter__(self) -> Mailbox:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-            return
-        # The first error is the interesting one, so a second one must not replace it.
-        try:
-            self.close()
-        except CommsError as second:
-            error.add_note(f"and closing the mailbox: {second}")
 
     # ── what every mailbox can do (comms.mailbox) ────────────────────────────
 

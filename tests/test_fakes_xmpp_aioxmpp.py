@@ -13,7 +13,7 @@ import pytest
 from fakes import World
 
 if sys.version_info >= (3, 12):
-    pytest.skip("aioxmpp does not run on this Python", allow_module_level=True)
+    pytest.skip("aioxmpp runs on no Python after 3.11; use that one", allow_module_level=True)
 
 import aiosasl
 import aioxmpp
