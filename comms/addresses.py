@@ -17,14 +17,15 @@ from comms import words
 # RFC 5322 §3.2.3 atext, with the characters beyond ASCII that RFC 6532 §3.2 adds. U+FFFD is what
 # undecodable bytes become (comms.header), so it is not allowed.
 _TEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\xa0\ud800-\udfff\ufffd])"
+# Possessive (`++`): an atom never ends earlier, and the positions to go back to would take memory.
 _TOKEN = re.compile(
     r"(?P<space>[ \t]+)"
-    r'|"(?P<quoted>(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*)"'
+    r'|"(?P<quoted>(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*+)"'
     r"|(?P<literal>\[[!-Z^-~]*\])"
-    rf"|(?P<atom>{_TEXT}+)"
+    rf"|(?P<atom>{_TEXT}++)"
     r"|(?P<special>[<>@,;:.(])"
 )
-_DOT_ATOM = re.compile(rf"{_TEXT}+(?:\.{_TEXT}+)*")
+_DOT_ATOM = re.compile(rf"{_TEXT}++(?:\.{_TEXT}++)*+")
 _BARE = re.compile(rf"{_DOT_ATOM.pattern}@{_DOT_ATOM.pattern}")  # the most frequent form
 _COMMENT = re.compile(r"[()\\]")
 _SHOWN = 200  # characters of a wrong field that an error repeats
