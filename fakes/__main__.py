@@ -127,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="an operator of the IRC network",
     )
+    add(
+        "--accept-any",
+        choices=["logins", "recipients", "both"],
+        help="take any login to the mail servers, mail for any address, or both",
+    )
     add("--world", metavar="FILE.toml", type=Path, help="a file with all this and more")
     add(
         "--tls",
@@ -218,7 +223,10 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
     if isinstance(mail, dict):  # else the world reports the mistake
         domains = {"domains": options.domain} if options.domain else {}
         trap = {"trap": True} if options.trap is not None else {}
-        config["mail"] = {**mail, **domains, **trap}
+        both = ["logins", "recipients"]
+        named_ones = both if options.accept_any == "both" else [options.accept_any]
+        accept_any = {"accept_any": named_ones} if options.accept_any else {}
+        config["mail"] = {**mail, **domains, **trap, **accept_any}
     if options.trap is not None and "person" not in config:
         _append(config, "person", {"address": "trap@example.test", "password": "trap"})
     named = {

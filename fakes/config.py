@@ -27,6 +27,8 @@ T = TypeVar("T")
 _NOTHING: frozenset[str] = frozenset()
 # Limits that 0 does not switch off.
 _MAIL_LIMITS = ("mail.size", "mail.recipients", "mail.bad_logins")
+# Logins to a mail server in which the password never crosses the wire.
+_CHALLENGES = frozenset({"APOP", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"})
 _LIMITS = (*_MAIL_LIMITS, "xmpp.stanza", "xmpp.resources", "xmpp.attempts", "toc.command")
 Signed = NewType("Signed", int)  # a number that may be negative; all others may not
 
@@ -51,6 +53,7 @@ class MailTable:
     domains: tuple[str, ...] = ()
     catch_all: tuple[str, ...] = ()
     trap: bool = False  # mail for any address reaches the first account, and no other
+    accept_any: tuple[Literal["logins", "recipients"], ...] = ()  # "recipients": catch_all = ["*"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Config:
         """
         off = self.off.get(server.name)
         names = frozenset(off) if off else _NOTHING  # shared, because an empty set takes 216 bytes
+        if "logins" in self.mail.accept_any and server.store == "mail":
+            names |= _CHALLENGES  # their answers say nothing without the password
         tables = (server.store, server.table)
         switches = {
             key: value for name in tables for key, value in self.switches.get(name, {}).items()
@@ -350,6 +355,7 @@ _EXAMPLES = {
 
 
 def _list_form(name: str, inner: Any) -> tuple[str, str]:
-    if inner is not str:
+    if dataclasses.is_dataclass(inner):
         return "a list of tables", f"[[{name}]]"
-    return "a list of strings", '["one", "two"]'
+    one, two, *_ = typing.get_args(inner) or ("one", "two")
+    return "a list of strings", f'["{one}", "{two}"]'

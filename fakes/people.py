@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
+
+_LOGIN = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}(?:@[^\s@\x00-\x1f\x7f]{1,255})?")
 
 
 @dataclass(slots=True)
@@ -28,11 +31,16 @@ class Person:
 
 
 class People:
-    """The accounts of a world. Addresses are compared without regard to case."""
+    """The accounts of a world. Addresses are compared without regard to case.
 
-    __slots__ = ("_by_address", "_by_alias")
+    Where `any_login` is a domain, every login to the mail servers is right, whatever its password;
+    a name without a domain is in that one.
+    """
+
+    __slots__ = ("_by_address", "_by_alias", "any_login")
 
     def __init__(self, people: Iterable[Person] = ()) -> None:
+        self.any_login = ""
         self._by_address: dict[str, Person] = {}
         self._by_alias: dict[str, list[Person]] = {}
         for person in people:
@@ -77,6 +85,19 @@ class People:
             if address.partition("@")[0] == key
         ]
         return found[0] if len(found) == 1 else None
+
+    def for_login(self, login: str, password: str) -> Person | None:
+        """The person whose password this login must have.
+
+        Where every login is right, that is this password. No account is opened: the names that
+        clients invent would fill the memory.
+        """
+        person = self.find(login)
+        if not self.any_login or not _LOGIN.fullmatch(login):
+            return person
+        local, _, domain = login.partition("@")
+        address = f"{local}@{domain or self.any_login}"
+        return Person(person.address if person is not None else address, password)
 
     def reached_by(self, address: str) -> list[Person]:
         """The people who get mail to this address.

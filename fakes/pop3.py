@@ -205,7 +205,7 @@ class Pop3(LineSession):
         secret = match["secret"].decode("utf-8", "replace")
         if match["verb"].upper() == b"PASS":
             name = self._name or "nobody"
-            account = self.store.people.find(name)
+            account = self.store.people.for_login(name, secret)
             right = account is not None and secret == account.password
             return (_labelled(start, end, "pass", name, right),)
         name, _, digest = secret.partition(" ")
@@ -292,9 +292,9 @@ class Pop3(LineSession):
         self._say(SEND_PASS, "RFC 1939 §7")
 
     def do_PASS(self, unit: Unit) -> None:
-        account = self.store.people.find(self._name)
+        account = self.store.people.for_login(self._name, unit.arg)
         # Unknown users take the same path and the same time: nobody learns which names exist.
-        password = account.password.encode() if account else b"\0"
+        password = account.password.encode("utf-8", "surrogateescape") if account else b"\0"
         right = hmac.compare_digest(password, unit.arg.encode("utf-8", "surrogateescape"))
         self._log_in(account.address if account is not None and right else None, "RFC 1939 §7")
 

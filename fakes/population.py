@@ -76,10 +76,13 @@ class Population:
         except ValueError as error:
             raise self._wrong("person", error) from None
         domains = config.mail.domains or _domains(self.people)
+        accept_any = config.mail.accept_any
+        if "logins" in accept_any:
+            self.people.any_login = domains[0]
         store = Mailstore(
             self.people,
             domains=domains,
-            catch_all=config.mail.catch_all,
+            catch_all=("*",) if "recipients" in accept_any else config.mail.catch_all,
             trap=config.mail.trap,
             now=runtime.now,
             keep=config.keep,

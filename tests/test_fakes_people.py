@@ -61,3 +61,25 @@ def test_people_are_listed_in_the_order_in_which_they_were_added() -> None:
     assert addresses(list(people)) == ["b@one.test", "a@one.test"]
     assert repr(people) == "<People b@one.test, a@one.test>"
     assert repr(People()) == "<People (none)>"
+
+
+def test_where_any_login_is_right_no_account_is_opened() -> None:
+    people = People([Person("Alice@one.test", "secret")])
+    assert people.for_login("alice", "wrong") is people.find("alice")
+    people.any_login = "one.test"
+    for login, address in (
+        ("alice", "Alice@one.test"),
+        ("ALICE@one.test", "Alice@one.test"),
+        ("apikey", "apikey@one.test"),
+        ("carol@two.test", "carol@two.test"),
+    ):
+        person = people.for_login(login, "any")
+        assert person is not None and (person.address, person.password) == (address, "any")
+    assert [person.password for person in people] == ["secret"]
+
+
+@pytest.mark.parametrize("login", ["", "a b", "a\r\nb", "@one.test", "a@b@c", "x" * 65])
+def test_a_login_that_could_be_no_address_is_not_right_anywhere(login: str) -> None:
+    people = People([Person("alice@one.test")])
+    people.any_login = "one.test"
+    assert people.for_login(login, "any") is None

@@ -5,6 +5,8 @@ Only the public parts of `fakes` are used, so that the tests can be copied.
 
 from __future__ import annotations
 
+import imaplib
+import poplib
 import smtplib
 import ssl
 from email.message import EmailMessage
@@ -55,6 +57,21 @@ def test_how_do_i_get_the_link_or_the_code_out_of_a_sign_up_mail(world: World) -
 def test_how_do_i_accept_mail_for_customers_of_any_domain(world: World) -> None:
     send(world.address("smtp"), "anybody@anywhere.example")
     assert world.mail.inbox("anybody@anywhere.example")[0].subject == "hi"
+
+
+@pytest.mark.world(servers=["smtp", "pop3", "imap"], mail={"accept_any": ["logins", "recipients"]})
+def test_how_do_i_accept_any_login(world: World) -> None:
+    with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as smtp:
+        smtp.login("apikey", "SG.1234")
+        smtp.sendmail("shop@example.org", "carol@anywhere.example", "Subject: hi\r\n\r\nHi\r\n")
+    pop3 = poplib.POP3(*world.address("pop3"))
+    pop3.user("carol@anywhere.example")
+    pop3.pass_("anything")
+    assert pop3.stat()[0] == 1
+    pop3.quit()
+    with imaplib.IMAP4(*world.address("imap")) as imap:
+        imap.login("carol@anywhere.example", "something else")
+        assert imap.select() == ("OK", [b"1"])
 
 
 def test_how_do_i_keep_tests_apart_that_share_one_server(

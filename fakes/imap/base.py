@@ -388,7 +388,7 @@ class ImapBase(LineSession):
         if end <= done:
             return ()
         name = user.decode("utf-8", "replace")
-        account = self.store.people.find(name)
+        account = self.store.people.for_login(name, password.decode("utf-8", "replace"))
         right = account is not None and account.password.encode() == raw[start:end] == password
         return (Secret(start - done, end - done, f"pass {name}{'' if right else ' wrong'}"),)
 

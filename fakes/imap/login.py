@@ -152,11 +152,14 @@ class ImapLogin(ImapBase):
         found: Login = self._read(unit)
         if self._needs_tls():
             raise Refuse(TLS_FIRST, "RFC 2595 §3.2")
-        account = self.store.people.find(found.user.decode("utf-8", "replace"))
+        password = found.password.decode("utf-8", "surrogateescape")
+        account = self.store.people.for_login(found.user.decode("utf-8", "replace"), password)
         # Unknown users take the same path and the same time: nobody learns which names exist.
-        expected = prepare(account.password).encode() if account is not None else b"\0"
-        given = prepare(found.password.decode("utf-8", "surrogateescape"))
-        right = hmac.compare_digest(expected, given.encode("utf-8", "surrogateescape"))
+        expected, given = (
+            prepare(text).encode("utf-8", "surrogateescape")
+            for text in (account.password if account is not None else "\0", password)
+        )
+        right = hmac.compare_digest(expected, given)
         if account is None or not right:
             raise Refuse(WRONG_CREDENTIALS, "RFC 5530 §3")
         self._log_in(account.address, "RFC 3501 §6.2.3")

@@ -32,6 +32,9 @@ class Accounts(Protocol):
     def find(self, login: str) -> Account | None:
         """The account with this login (an address or its local part), or None."""
 
+    def for_login(self, login: str, password: str) -> Account | None:
+        """The same, unless any login is right: then an account with this password."""
+
 
 class SaslError(Exception):
     """A failed exchange. `reason` may be shown to the client: it contains no secret."""
@@ -101,7 +104,7 @@ class Context:
 
         Raises WrongCredentials.
         """
-        account = self.accounts.find(login)
+        account = self.accounts.for_login(login, password)
         expected = prepare(account.password).encode() if account else b"\0"
         # Compare even for an unknown user, so that neither the answer nor its time shows that.
         right = hmac.compare_digest(expected, prepare(password).encode())

@@ -35,10 +35,11 @@ def label(
         user, _, proof = rest.partition("\0")
     else:
         user, _, proof = text.rpartition(" ")
-    account = accounts.find(user)
     if mechanism == "CRAM-MD5":
+        account = accounts.find(user)
         expected = cram_md5_digest(account, challenge).decode()
     else:
+        account = accounts.for_login(user, proof)
         expected = account.password if account else ""
     right = account is not None and proof == expected
     return f"{kind} {user}{'' if right else ' wrong'}"
