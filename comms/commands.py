@@ -15,6 +15,9 @@ The same command by another message of the same sender soon afterwards, such as 
 message that was sent in doubt, is asked about: it runs if the sender repeats it with a random word.
 So must commands that are marked as dangerous.
 
+The commands of one message run in their order. If it is stored so, they stop at the first one that
+was not done, and the others are reported as that.
+
 An accepted command is started at most once. A command that was started and never finished is
 reported as that, and is not run again. The end of a command and what `report` stores (such as an
 answer in an outbox) commit together.
@@ -22,9 +25,10 @@ answer in an outbox) commit together.
 
 from __future__ import annotations
 
+import functools
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -38,12 +42,13 @@ from comms.state import State
 from comms.suggest import did_you_mean
 
 AUDIT_ROWS = 10_000  # that are kept
-LONGEST = 200  # characters of a command
+LONGEST = 200  # characters of a command; a longer one is unknown
 TAIL_LINES = 20  # of a command's output, in a receipt by mail
 TAIL_CHARACTERS = 1000  # of a command's output, in a chat message
 FRESH = 86400.0  # seconds after which an accepted command that has not run is too old
 CONFIRM = 60.0  # seconds in which a command may be confirmed
 NAMES = re.compile("[a-z0-9_]{1,64}")
+_PLACES = re.compile(r"\b[A-Z]{2,}\b|\*")  # for names, in verbs and rights
 KEPT = 400 * 86400.0  # seconds for which the ledger knows a message again
 UNKNOWN_COMMAND = "unknown command"  # begins the outcome of a command that does not exist
 QUESTION = "not run yet: "  # begins the outcome of a command that must be confirmed
@@ -98,14 +103,48 @@ def normalized(text: str) -> str:
     return " ".join(words.one_line(text).casefold().split())
 
 
+def names(verb: str, text: str) -> tuple[str, ...]:
+    """Returns the names that a command has where its verb has words in capitals.
+
+    Of `restart web`, which is a form of `restart NAME`, it is `("web",)`.
+    """
+    found = _pattern(verb).fullmatch(text)
+    return found.groups() if found else ()
+
+
+def is_offered(right: str, verbs: Collection[str]) -> bool:
+    """Returns whether a right is for one of these verbs, or for some of the commands of one."""
+    example = _PLACES.sub("x", right)
+    return right in ("*", *verbs) or any(_pattern(verb).fullmatch(example) for verb in verbs)
+
+
+@functools.cache  # the verbs and rights of the settings
+def _pattern(form: str) -> re.Pattern[str]:
+    """Returns what matches the commands of a verb, or those that a right is for."""
+    name = NAMES.pattern
+    places = {"*": "[a-z0-9_]{0,64}", "NAMES": f"({name}(?: ?, ?{name}){{0,15}})"}
+    pattern, end = "", 0
+    for place in _PLACES.finditer(form):
+        pattern += re.escape(form[end : place.start()]) + places.get(place[0], f"({name})")
+        end = place.end()
+    return re.compile(pattern + re.escape(form[end:]))
+
+
+def _standard(text: str) -> str:
+    """Returns a command as it is stored. What is cut is marked, so that it is no other command."""
+    text = normalized(text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 class Commands:
     """The commands of one program.
 
     A word in capitals in a verb stands for a name: `restart NAME` is `restart` and any word that
-    `NAMES` matches. `rights` maps a sender, as the door has verified it, to the verbs that it may
-    use; `*` allows all. `fresh` is how long an accepted command may wait for the program, in
-    seconds. `again` is how long after a command another message with it is asked about; 0 for
-    never.
+    the pattern `NAMES` matches, and the word `NAMES` for several with commas between them. `rights`
+    maps a sender, as the door has verified it, to the verbs that it may use; `*` allows all. A
+    right may be for some commands of a verb: `restart web`, or `restart test_*`. `fresh` is how
+    long an accepted command may wait for the program, in seconds. `again` is how long after a
+    command another message with it is asked about; 0 for never.
     """
 
     def __init__(
@@ -130,9 +169,14 @@ class Commands:
                 db.execute(statement)
 
     def allowed(self, who: str) -> list[str]:
-        """Returns the verbs that a sender may use; `help` shows them."""
+        """Returns the verbs that a sender may use, or the part of one; `help` shows them."""
         mine = self.rights.get(who, frozenset())
-        return [verb for verb in self.verbs if "*" in mine or verb in mine]
+        verbs = [verb for verb in self.verbs if "*" in mine or verb in mine]
+        return verbs + sorted(
+            right
+            for right in mine
+            if right not in ("*", *self.verbs) and is_offered(right, self.verbs)
+        )
 
     def find(self, text: str) -> Verb | None:
         """Returns what a command in its standard form runs, None if it is unknown."""
@@ -142,20 +186,15 @@ class Commands:
         """Returns the verb that a command is a form of: of `restart web`, `restart NAME`."""
         if text in self.verbs:
             return text
-        given = text.split()
-        for verb in self.verbs:
-            wanted = verb.split()
-            if len(wanted) == len(given) and all(
-                NAMES.fullmatch(word) if want.isupper() else want == word
-                for want, word in zip(wanted, given, strict=True)
-            ):
-                return verb
-        return ""
+        return next((verb for verb in self.verbs if _pattern(verb).fullmatch(text)), "")
 
     def _may(self, who: str, text: str) -> bool:
         """Returns whether a sender may use a command; an unknown one does nothing."""
         form = self._form(text)
-        return not form or form in self.allowed(who)
+        return not form or any(
+            right in ("*", form) or _pattern(right).fullmatch(text)
+            for right in self.rights.get(who, ())
+        )
 
     def accept(
         self,
@@ -170,7 +209,7 @@ class Commands:
         refused. An unknown command from a sender with rights is accepted too: running it has no
         effect, and its report lists the commands that the sender may use.
         """
-        verb = normalized(text)[:LONGEST]
+        verb = _standard(text)
         if who not in self.rights:
             raise Refusal("a stranger")
         if not self._may(who, verb):
@@ -187,7 +226,8 @@ class Commands:
         """Stores the commands of one message, all or none. Raises Refusal, StateError.
 
         Each has its number and how many there are in its facts, as `line` and `lines`. One that the
-        sender may not use is reported as that among the others.
+        sender may not use is reported as that among the others. If the facts have a true `stop`,
+        those after one that was not done do not run.
         """
         if who not in self.rights:
             raise Refusal("a stranger")
@@ -196,7 +236,7 @@ class Commands:
             for number, text in enumerate(lines, 1):
                 known = known_by if number == 1 else [f"{key}#{number}" for key in known_by]
                 stored = {**facts, "line": number, "lines": len(lines)}
-                if not self._intend(db, who, normalized(text)[:LONGEST], known, stored):
+                if not self._intend(db, who, _standard(text), known, stored):
                     raise Refusal("received before")
 
     def _intend(
@@ -227,6 +267,8 @@ class Commands:
         for entry in self.ledger.entries("intended"):
             if self._clock.stopping():
                 break
+            if self._stopped(_order(entry), report):
+                continue
             order = self._confirmed(entry)
             if self._dropped(order, entry, report) or self._asked(order, entry, report):
                 continue
@@ -243,6 +285,23 @@ class Commands:
             self._finish(order, outcome, "done" if outcome.code == 0 else "failed", report)
             done.append((order, outcome))
         return done
+
+    def _stopped(self, order: Order, report: Report) -> bool:
+        """Ends a command if one before it in its message was not done; returns whether it was one.
+
+        This comes before all that looks at the command: a stopped one withdraws no question.
+        """
+        line = order.facts.get("line", 1)
+        if line == 1 or order.facts.get("stop") is not True:
+            return False
+        # The lines of one message have ids in a row.
+        before = self.ledger.not_done(order.id - line + 1, order.id - 1)
+        if before is None:
+            return False
+        if before.status not in ("intended", "begun"):  # else both wait
+            reason = f"not run, because this was not done: {before.what}"
+            self._finish(order, Outcome(None, "", 0.0, reason), "skipped", report)
+        return True
 
     def _dropped(self, order: Order, entry: Entry, report: Report) -> bool:
         """Ends a command that may not run any more; returns whether it was one."""
@@ -270,6 +329,8 @@ class Commands:
         withdraws the question, so that neither an old message nor a guess can answer it.
         """
         order = _order(entry)
+        if order.facts.get("line", 1) > 1:
+            return order  # its message has withdrawn the question already, or has led to it
         asked = self.state.rows(
             "SELECT verb, phrase, until FROM confirmation WHERE who = ?", order.who
         )

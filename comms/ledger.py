@@ -208,6 +208,13 @@ class Ledger:
         )
         return next((other for other in found if other.facts.get("who") == who), None)
 
+    def not_done(self, first: int, last: int) -> Entry | None:
+        """Returns the first of the entries with these ids that is not `done`."""
+        found = self._entries(
+            "WHERE id BETWEEN ? AND ? AND status != 'done' ORDER BY id", first, last
+        )
+        return found[0] if found else None
+
     def entries(self, status: str) -> list[Entry]:
         """Returns the entries with a status, in the order in which they were intended."""
         return self._entries("WHERE status = ? ORDER BY id", status)

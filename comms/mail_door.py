@@ -85,8 +85,9 @@ class MailDoor:
     it, the subject is one. Several commands get one receipt. `facts_in` returns what else of a mail
     a command needs, with keys that begin with an underscore. `addressed` returns why a mail is not
     addressed to a secret inbox, or ""; without it, there is one inbox for all. `answer` makes the
-    text of a receipt; one that is not `threaded` has no subject, as phones want it. `refused` is
-    called with the door and the reason for every mail that is not a command.
+    text of a receipt; one that is not `threaded` has no subject, as phones want it. With `stop`,
+    the commands of a mail after one that was not done do not run. `refused` is called with the door
+    and the reason for every mail that is not a command.
     """
 
     def __init__(
@@ -101,12 +102,13 @@ class MailDoor:
         addressed: Callable[[Mail], str] | None = None,
         answer: Callable[[Order, OutcomeLike, str], str] = describe,
         threaded: bool = True,
+        stop: bool = False,
         refused: Callable[[MailDoor, str], None] = lambda door, reason: None,
     ) -> None:
         self._rules, self._commands = rules, commands
         self._clock, self._host = clock, host
         self._commands_in, self._answer, self._on_refused = commands_in, answer, refused
-        self._facts_in, self._threaded = facts_in, threaded
+        self._facts_in, self._threaded, self._stop = facts_in, threaded, stop
         self._addressed = addressed or self._to_the_inbox
         self._state = commands.state
         commands.fresh = min(commands.fresh, rules.fresh)
@@ -212,6 +214,7 @@ class MailDoor:
             "to": mail.sender.address,
             "mail": thread,
             "within": CONFIRM,
+            "stop": self._stop,
         }
         facts |= self._facts_in(mail)
         ledger = self._commands.ledger

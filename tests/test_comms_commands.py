@@ -20,6 +20,8 @@ from comms.commands import (
     Refusal,
     Verb,
     describe,
+    is_offered,
+    names,
     normalized,
 )
 from comms.errors import StateError
@@ -325,6 +327,95 @@ def test_only_what_may_have_been_done_is_asked_about(desk: Desk) -> None:
     assert "(it is running)" in talk.says("jeremy", "stop mysql", 900)
     talk.commands.recover(desk.report)
     assert "(it is unknown)" in talk.says("jeremy", "stop mysql", 900) and talk.ran == 2
+
+
+def test_a_question_is_not_withdrawn_by_the_next_line_of_its_own_message(desk: Desk) -> None:
+    talk = Talk(desk)
+    talk.commands.accept_lines("jeremy", ["drop mysql", "status"], ["one"], {})
+    talk.commands.perform(desk.report)
+    (question,) = [error for verb, _, error in desk.reported if verb == "drop mysql"]
+    assert desk.world.host.ran == [("status",)]
+    assert talk.says("jeremy", phrase(question), 1) == "" and talk.ran == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "outcome"),
+    [
+        ("restart mysql", "failed"),
+        ("drop mysql", "asked"),
+        ("reboot", "failed"),
+    ],
+)
+def test_the_lines_after_one_that_was_not_done_do_not_run_if_they_shall_stop(
+    desk: Desk, first: str, outcome: str
+) -> None:
+    talk = Talk(desk)
+    desk.world.host.commands["restart",].code = 1
+    for stop, ran in ((True, 0), (False, 1)):
+        desk.world.host.ran.clear()
+        lines = ["stop mysql", first, "status", "status"]
+        talk.commands.accept_lines("jeremy", lines, [f"stop {stop}"], {"stop": stop})
+        talk.commands.perform(desk.report)
+        assert desk.world.host.ran.count(("status",)) == 2 * ran
+    rows = talk.commands.state.rows("SELECT status FROM ledger ORDER BY id")
+    status = [str(row[0]) for row in rows]
+    assert status == ["done", outcome, *["skipped"] * 2, "done", outcome, *["done"] * 2]
+    assert ("status", None, f"not run, because this was not done: {first}") in desk.reported
+
+
+FORM = "create index NAME on NAME.NAME (NAMES)"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("create index i on shop.orders (a, b,c)", ("i", "shop", "orders", "a, b,c")),
+        ("create index i on shop.orders (a)", ("i", "shop", "orders", "a")),
+        ("create index i on shop.orders ()", ()),
+        ("create index i on shop.orders (a) -- x", ()),
+        ("create index i on shopxorders (a)", ()),
+        (f"create index {'x' * 65} on shop.orders (a)", ()),
+        ("create index i on shop.orders (a); drop", ()),
+    ],
+)
+def test_the_names_of_a_command_are_where_its_verb_has_capitals(
+    text: str, found: tuple[str, ...]
+) -> None:
+    assert names(FORM, text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("create index i on shop.orders (a)", True),
+        ("create index i on test_1.orders (a)", True),
+        ("create index i on crm.orders (a)", False),
+        ("show tables in crm", False),
+        ("show tables in shop", True),
+        ("show databases", True),
+    ],
+)
+def test_a_right_may_be_for_some_commands_of_a_verb(desk: Desk, text: str, may: bool) -> None:
+    verbs = {form: Verb(("status",), "") for form in (FORM, "show tables in NAME")}
+    verbs["show databases"] = Verb(("status",), "")
+    rights = ["show databases", "create index NAME on shop.NAME (NAMES)", "show tables in shop"]
+    rights += ["create index * on test_*.* (NAMES)", "gone"]
+    commands = Commands(desk.state, verbs, {"ann": rights}, desk.world.clock, desk.world.host)
+    assert commands.allowed("ann") == [*sorted(rights[:1]), rights[3], rights[1], rights[2]]
+    assert [is_offered(right, verbs) for right in rights] == [True] * 4 + [False]
+    if may:
+        commands.accept("ann", text, [text])
+    else:
+        with pytest.raises(Refusal, match="may not"):
+            commands.accept("ann", text, [text])
+
+
+def test_a_command_that_is_too_long_is_not_the_command_that_its_beginning_is(desk: Desk) -> None:
+    verbs = {"drop index NAME on NAME.NAME": Verb(("stop",), "")}
+    commands = Commands(desk.state, verbs, RIGHTS, desk.world.clock, desk.world.host)
+    commands.accept("jeremy", f"drop index {'i' * 64} on {'d' * 60}.{'t' * 64}", ["long"])
+    commands.perform(desk.report)
+    assert desk.world.host.ran == [] and "unknown command" in desk.reported[0][2]
 
 
 def test_what_only_looks_is_not_asked_about(desk: Desk) -> None:
