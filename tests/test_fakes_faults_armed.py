@@ -35,6 +35,22 @@ def test_nth_and_times_choose_the_occurrences(
     assert [bool(faults.meet("smtp", "MAIL")) for _ in range(5)] == struck
 
 
+def test_a_probability_strikes_the_same_units_each_time_and_others_with_another_seed() -> None:
+    def struck(condition: str) -> list[int]:
+        faults = Faults({"smtp": Smtp.vocabulary()}, protocols(), DRILLS)
+        faults.arm(f"MAIL probability 0.25 {condition} reset")
+        return [number for number in range(400) if faults.meet("smtp", "MAIL")]
+
+    assert struck("") == struck("") != struck("seed 1")
+    assert 60 <= len(struck("")) <= 140
+    assert struck("times 3") and len(struck("times 3")) == 3
+
+
+def test_an_optional_fault_need_not_be_met(faults: Faults) -> None:
+    faults.arm("RCPT reset optional", "MAIL reset")
+    assert [str(fault) for fault in faults.unmet()] == ["smtp MAIL reset"]
+
+
 def test_without_conditions_every_argument_and_every_user_matches(faults: Faults) -> None:
     faults.arm("RCPT reset")
     assert faults.meet("smtp", "RCPT")

@@ -59,6 +59,12 @@ def test_a_tls_handshake_can_hang_up_reset_or_stall() -> None:
         ({"refuse": True}, "refuse does not apply to 'rcpt'; write connect refuse"),
         ({"certificate": "expired"}, "certificate does not apply to 'rcpt'; write tls certificate"),
         ({"where": "tls", "delay": 3.0}, "delay does not apply to tls; write hang up, reset"),
+        ({"reset": True, "probability": 1.5}, "probability: 1.5 is not possible; write a number"),
+        ({"reset": True, "probability": math.nan}, "probability: nan is not possible"),
+        ({"reset": True, "probability": 0.0}, "probability: 0.0 is not possible"),
+        ({"reset": True, "probability": 0.5, "nth": 1}, "nth and probability exclude each other"),
+        ({"reset": True, "seed": 1}, "seed: it needs a probability; write probability 0.1 seed 2"),
+        ({"off": True, "probability": 0.5}, "probability does not apply to off"),
         ({"where": "connect", "off": True}, "off does not apply to connect; name a command or"),
     ],
     ids=str,
@@ -96,6 +102,19 @@ def test_the_text_of_a_fault_is_read_as_the_same_fault(
 ) -> None:
     fault = Fault("RCPT", "smtp", arg, user, nth, times, **failure)
     assert read_faults(str(fault)) == [fault]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RCPT probability 0.05 seed 7 reset times 2 optional",
+        "RCPT probability 1e-06 stall",
+        'RCPT arg 451+*@fail.test reply "451 4.3.0 later" optional',
+    ],
+)
+def test_a_text_is_read_and_written_again(text: str) -> None:
+    (fault,) = read_faults(text)
+    assert str(fault) == text
 
 
 def test_a_table_of_a_world_file_describes_the_same_fault() -> None:

@@ -89,6 +89,28 @@ def test_how_do_i_refuse_one_recipient_once(world: World) -> None:
     world.mail.wait_for()
 
 
+@pytest.mark.world(
+    faults=['RCPT arg "451+*@fail.test" reply "451 4.3.0 later" optional'],
+    mail={"catch_all": ["*"]},
+)
+def test_how_do_i_have_an_address_that_is_always_refused(world: World) -> None:
+    send(world.address("smtp"), "bob@fail.test")
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        send(world.address("smtp"), "451+bob@fail.test")
+
+
+@pytest.mark.world(faults=['. probability 0.2 seed 4 reply "451 4.3.0 try again later"'])
+def test_how_do_i_refuse_a_fifth_of_the_mails(world: World) -> None:
+    refused = 0
+    for _ in range(20):
+        try:
+            send(world.address("smtp"), "bob@example.test")
+        except smtplib.SMTPDataError:
+            refused += 1
+    assert 1 <= refused <= 9  # the same ones each time
+    assert len(world.mail.inbox("bob@example.test")) == 20 - refused
+
+
 @pytest.mark.world(faults=[". lost stored nth 1"])
 def test_how_do_i_lose_the_connection_after_the_mail_was_accepted(world: World) -> None:
     with pytest.raises(smtplib.SMTPServerDisconnected):

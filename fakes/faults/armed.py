@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -22,6 +24,15 @@ class _Armed:
     fault: Fault
     seen: int = 0  # matching units so far
     met: int = 0  # how often it struck
+
+    def strikes(self) -> bool:
+        """Whether the fault strikes the unit that was seen last."""
+        if self.fault.probability is None:
+            return self.seen in _window(self.fault)
+        # Drawn from the fault and the number of the unit, so that nothing else changes it.
+        drawn = hashlib.sha256(f"{self.fault} {self.seen}".encode()).digest()
+        struck = int.from_bytes(drawn[:8], "big") < self.fault.probability * 2**64
+        return struck and self.met < (self.fault.times or math.inf)
 
 
 @dataclass(slots=True)
@@ -93,7 +104,7 @@ class Faults:
             # Every matching unit counts, also one that an earlier fault takes: `nth 2` means the
             # second RCPT, whatever happened to the first.
             armed.seen += 1
-            if hit is None and armed.seen in _window(fault):
+            if armed.strikes() and hit is None:
                 hit = armed
         if hit is None:
             return None
@@ -127,7 +138,9 @@ class Faults:
 
     def unmet(self) -> list[Fault | Drill]:
         """Returns what never struck. A test that arms a fault and never meets it tests nothing."""
-        faults: list[Fault | Drill] = [armed.fault for armed in self.armed if not armed.met]
+        faults: list[Fault | Drill] = [
+            armed.fault for armed in self.armed if not armed.met and not armed.fault.optional
+        ]
         return faults + [drill for drill, met in self.drills.items() if not met]
 
     def _placed(self, fault: Fault) -> Fault:

@@ -1,10 +1,11 @@
 """The text form of faults, for tests, transcripts, world files and `FAULT=`.
 
-    [PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N]
+    [PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N] [optional]
 
     RCPT arg assaf* reply "451 4.3.0 try later" times 2
     smtp . lost stored
     smtp connect delay 30
+    RETR probability 0.01 seed 7 reset
 
 A semicolon separates faults, unless it is inside quotes. Double and single quotes are the same.
 """
@@ -19,8 +20,17 @@ from typing import Any
 from fakes.faults.value import KINDS, Drill, Fault, FaultError
 from fakes.suggest import nearest
 
-FORM = "[PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N]"
-_CONDITIONS: dict[str, type] = {"arg": str, "user": str, "nth": int, "times": int}
+FORM = "[PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N] [optional]"
+# Besides `nth`, `probability P [seed N]` says which units a fault strikes.
+_CONDITIONS: dict[str, type | tuple[str, ...]] = {
+    "arg": str,
+    "user": str,
+    "nth": int,
+    "probability": float,
+    "seed": int,
+    "times": int,
+    "optional": (),
+}
 _HANG_UP = ("before", "within", "after")
 
 
@@ -98,9 +108,10 @@ def _fault(
             rest.popleft()
         if word not in keywords or word == "hang":
             if list(values)[-1:] == ["reply"]:
-                # Whatever follows belongs to the reply, except for `times N`.
+                # Whatever follows belongs to the reply, except for `times N` and `optional`.
                 after = list(rest)
-                end = -2 if after[-2:-1] == ["times"] else len(after)
+                end = len(after) - (after[-1:] == ["optional"])
+                end -= 2 if after[:end][-2:-1] == ["times"] else 0
                 reply = " ".join([values["reply"], word, *after[:end]])
                 raise FaultError(f'{text!r}: the reply is not in quotes; write reply "{reply}"')
             hint = nearest(word, [*keywords - {"hang", "hang_up"}, "hang up"])
@@ -145,5 +156,6 @@ def _value(text: str, word: str, rest: deque[str]) -> object:
         return int(value) if kind is int else float(value)
     except ValueError:
         raise FaultError(
-            f"{text!r}: {word} expects a number, found {value!r}; write {word} 2"
+            f"{text!r}: {word} expects a number, found {value!r}; "
+            f"write {word} {0.1 if word == 'probability' else 2}"
         ) from None

@@ -53,9 +53,11 @@ class Fault:
 
     `where` names the place: a command, a capability (with `off`), `connect`, `tls`, or `.` for the
     end of the message data. `arg` is a glob that the command's argument, or the address in it, must
-    match. `nth` counts matching units from 1, `times` how often it strikes. `after` is in bytes of
-    the answer before encryption, `delay` in seconds of the world's clock, `split` in bytes per
-    write. Each fault describes exactly one failure. Raises FaultError.
+    match. `nth` counts matching units from 1, `times` how often it strikes. With a `probability`
+    from 0 to 1 it strikes that part of the units: the same ones for the same `seed`. `after` is in
+    bytes of the answer before encryption, `delay` in seconds of the world's clock, `split` in bytes
+    per write. An `optional` fault need not be met. Each fault describes exactly one failure. Raises
+    FaultError.
     """
 
     where: str
@@ -75,6 +77,9 @@ class Fault:
     lost: Literal["", "stored", "unstored"] = ""
     off: bool = False
     certificate: Literal["", "expired", "other-name", "self-signed"] = ""
+    probability: float | None = None
+    seed: int | None = None
+    optional: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "where", self.where.replace(" ", "_").casefold())
@@ -94,6 +99,15 @@ class Fault:
             value = getattr(self, name)
             if value is not None and not least <= value < math.inf:  # nan is in no range
                 raise FaultError(f"{name}: {value} is not possible; write a number from {least} up")
+        if self.probability is None:
+            if self.seed is not None:
+                raise FaultError("seed: it needs a probability; write probability 0.1 seed 2")
+        elif not 0 < self.probability <= 1:
+            raise FaultError(
+                f"probability: {self.probability} is not possible; write a number from 0 to 1"
+            )
+        elif self.nth is not None:
+            raise FaultError("nth and probability exclude each other; write one of them")
 
     def _check_kind(self, kind: str) -> None:
         """Raises FaultError if a value, or the place, does not belong to this kind of failure."""
@@ -108,6 +122,8 @@ class Fault:
             raise FaultError(
                 f"{kind} does not apply to tls; write hang up, reset, stall or certificate"
             )
+        if self.probability is not None and kind in ("off", "refuse"):
+            raise FaultError(f"probability does not apply to {kind}; write reply, reset or another")
         if self.where == "connect" and kind in ("off", "lost"):
             raise FaultError(f"{kind} does not apply to connect; name a command or a capability")
 
@@ -123,6 +139,8 @@ class Fault:
         words += ["arg", _quoted(self.arg)] if self.arg else []
         words += ["user", _quoted(self.user)] if self.user else []
         words += ["nth", str(self.nth)] if self.nth else []
+        words += ["probability", repr(self.probability)] if self.probability is not None else []
+        words += ["seed", str(self.seed)] if self.seed is not None else []
         value = getattr(self, self.kind)
         words.append(self.kind.replace("_", " "))
         if self.kind == "reply":
@@ -131,6 +149,7 @@ class Fault:
             # repr of a float is exact, so that the text is read as the same fault.
             words.append(repr(value).removesuffix(".0") if isinstance(value, float) else str(value))
         words += ["times", str(self.times)] if self.times else []
+        words += ["optional"] if self.optional else []
         return " ".join(word for word in words if word)
 
 
