@@ -1,8 +1,9 @@
-# apt-get install: curl ruby
+# apt-get install: curl ruby php-cli default-jdk-headless golang-go
 """The control API from other languages: the examples of fakes/README.md, as they stand there."""
 
 from __future__ import annotations
 
+import os
 import re
 import smtplib
 import subprocess
@@ -17,25 +18,35 @@ from tests.real import need
 pytestmark = pytest.mark.real
 
 README = (Path(__file__).parent.parent / "fakes" / "README.md").read_text("utf-8")
-PROGRAMS = {  # language → command, package, what the example prints
-    "sh": (["sh", "-c"], "curl", '"subject": "Order 7"'),
-    "js": (["node", "--input-type=module", "-e"], "nodejs", "Order 7 [ 'https://shop.example/7' ]"),
-    "ruby": (["ruby", "-e"], "ruby", "Order 7"),
+PROGRAMS = {  # language → command for a file, package, what the example prints
+    "sh": (["sh"], "curl", '"subject": "Order 7"'),
+    "js": (["node"], "nodejs", "Order 7 [ 'https://shop.example/7' ]"),
+    "ruby": (["ruby"], "ruby", "Order 7"),
+    "php": (["php"], "php-cli", "Order 7"),
+    "java": (["java"], "default-jdk-headless", '"subject": "Order 7"'),
+    "go": (["go", "run"], "golang-go", "Order 7"),
 }
 
 
 @pytest.mark.parametrize("language", PROGRAMS)
-def test_the_example_of_the_readme_finds_the_mail(language: str) -> None:
+def test_the_example_of_the_readme_finds_the_mail(language: str, tmp_path: Path) -> None:
     command, package, printed = PROGRAMS[language]
     need(package if package == "curl" else command[0], package)
     (example,) = re.findall(rf"```{language}\n(.*?)```", README, re.S)
+    file = tmp_path / f"wait.{'mjs' if language == 'js' else language}"
     with World({"servers": ["smtp"], "tls": "off"}) as world:
         port = world.serve("control", Control(world).session)[1]
-        example = example.replace("localhost:1080", f"localhost:{port}")
+        file.write_text(example.replace("localhost:1080", f"localhost:{port}"))
         with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as client:
             mail = "Subject: Order 7\r\n\r\nSee https://shop.example/7\r\n"
             client.sendmail("shop@example.org", ["bob@example.test"], mail)
-        done = subprocess.run([*command, example], capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [*command, file],
+            env=os.environ | {"GOCACHE": str(tmp_path / "go")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         world.faults.disarm()
     assert (done.returncode, done.stderr) == (0, "")
     assert printed in done.stdout
