@@ -343,24 +343,8 @@ _SEALED = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sand
 
 def mail_as_json(number: int | None, mail: Mail) -> dict[str, Any]:
     """Returns a mail with the names of its attributes. `id` is its number in order of arrival."""
-    envelope = mail.envelope
-    return {
-        **({} if number is None else {"id": number}),
-        "at": mail.at,
-        "envelope": {"sender": envelope.sender, "to": envelope.to, "login": envelope.login},
-        "subject": mail.subject,
-        "sender": mail.sender,
-        "to": mail.to,
-        "cc": mail.cc,
-        "text": mail.text,
-        "html": mail.html,
-        "links": mail.links(),
-        "codes": mail.codes(),
-        "attachments": [
-            {"name": one.name, "type": one.type, "size": len(one.content)}
-            for one in mail.attachments
-        ],
-    }
+    known = {} if number is None else {"id": number}
+    return {**known, "at": mail.at, **mail.as_dict()}
 
 
 def _json(value: object, status: int = 200) -> Response:

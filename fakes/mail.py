@@ -6,6 +6,7 @@ mail.to, mail.cc, mail.headers
 mail.links(), mail.codes()             # what a sign-up mail carries
 mail.attachment("*.pdf"), mail.attachments
 mail.envelope.sender, mail.envelope.to
+mail.as_dict(), mail.raw               # to compare with what it was last time
 """
 
 from __future__ import annotations
@@ -258,6 +259,34 @@ class Mail:
                 f"the attachments are: {names or '(none)'}{hint}"
             )
         return found[0].content
+
+    # ── the whole ────────────────────────────────────────────────────────────
+
+    def as_dict(self) -> dict[str, Any]:
+        """The mail as values of JSON, without what differs from one run to the next.
+
+        That is all that a reader sees, and the envelope: no dates, ids or boundaries. Two mails
+        that were written in the same way are equal.
+        """
+        return {
+            "envelope": {
+                "sender": self.envelope.sender,
+                "to": self.envelope.to,
+                "login": self.envelope.login,
+            },
+            "subject": self.subject,
+            "sender": self.sender,
+            "to": self.to,
+            "cc": self.cc,
+            "text": self.text,
+            "html": self.html,
+            "links": self.links(),
+            "codes": self.codes(),
+            "attachments": [
+                {"name": one.name, "type": one.type, "size": len(one.content)}
+                for one in self.attachments
+            ],
+        }
 
     # ── parts ────────────────────────────────────────────────────────────────
 

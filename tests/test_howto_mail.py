@@ -6,6 +6,7 @@ Only the public parts of `fakes` are used, so that the tests can be copied.
 from __future__ import annotations
 
 import imaplib
+import json
 import poplib
 import smtplib
 import ssl
@@ -51,6 +52,16 @@ def test_how_do_i_get_the_link_or_the_code_out_of_a_sign_up_mail(world: World) -
     mail = world.mail.wait_for()
     assert mail.links() == ["https://shop.example/confirm?t=1"]
     assert mail.codes() == ["482913"]
+
+
+def test_how_do_i_compare_a_mail_with_what_it_was_last_time(world: World) -> None:
+    kept = """{"envelope": {"sender": "shop@example.org", "to": ["bob@example.test"], "login": ""},
+        "subject": "hi", "sender": "shop@example.org", "to": ["bob@example.test"], "cc": [],
+        "text": "hello\\n", "html": "", "links": [], "codes": [], "attachments": []}"""
+    send(world.address("smtp"), "bob@example.test")
+    mail = world.mail.wait_for()
+    assert mail.as_dict() == json.loads(kept)  # has no Date and no Message-ID
+    assert mail.raw.endswith(b"\r\n\r\nhello\r\n")  # what an .eml file holds
 
 
 @pytest.mark.world(mail={"catch_all": ["*"]})
