@@ -15,6 +15,7 @@ inbox = "cly6ruct1yit2d@yourco.test"            # required: the secret address
 admins = ["jeremy@yourco.test"]                 # required
 sender = "MySQL <mysql@yourco.test>"            # optional: of receipts; else the account's address
 owner = "owner@yourco.test"                     # optional: is warned of refusals, hourly
+rights = { "jeremy@yourco.test" = ["status mysql"] }    # optional: by default all
 poll = 30                                       # seconds
 restart = ["systemctl", "restart", "mariadb"]   # the command lines of the commands on offer
 start = []
@@ -50,28 +51,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comms.alarm import alarm
 from comms.clock import Clock
-from comms.commands import Commands, Verb
-from comms.doorbell import Doorbell
+from comms.commands import Verb
 from comms.host import Host
-from comms.mail_door import MailDoor, MailRules, sender_problem
-from comms.setting_types import (
-    CommandLine,
-    MailAddress,
-    MailProtocol,
-    NamedAddress,
-    NonEmpty,
-    Seconds,
-    SecondsOrZero,
-    StateFile,
-)
+from comms.mail_program import AdminRules, MailProgram
+from comms.setting_types import CommandLine, StateFile
 from comms.settings import Settings
-from comms.state import State
 from scenarios.play import Claim, Program, Scenario, equal, holds, sent
 from scenarios.receiving.mysql_by_mail_samples import ADMINS, INBOX, RESTART, SENDER, request
 
@@ -93,33 +81,23 @@ WORLD: dict[str, Any] = {
 scenario = Scenario(WORLD)
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The settings. Times are in seconds."""
+@dataclass(frozen=True, kw_only=True)
+class Rules(AdminRules):
+    """The settings, further to those that all programs with commands by mail have."""
 
-    inbox: MailAddress
-    admins: NonEmpty[tuple[MailAddress, ...]]
-    mailbox: MailProtocol = None
-    sender: NamedAddress = ""
-    owner: MailAddress = ""
-    poll: Seconds = 30
     restart: CommandLine = RESTART
     start: CommandLine = ()
     stop: CommandLine = ()
     status: CommandLine = ()
-    timeout: Seconds = 60
-    fresh: Seconds = 86400
-    again: SecondsOrZero = 60
     state: StateFile = Path("mysql-by-mail.sqlite3")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.verbs():
             raise ValueError(
                 "restart: no command has a command line; "
                 'write restart = ["systemctl", "restart", "mariadb"]'
             )
-        if problem := sender_problem(self.sender, self.inbox):
-            raise ValueError(problem)
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""
@@ -139,20 +117,10 @@ class Rules:
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules = settings.table("mysql-by-mail", Rules)
-    mailbox, smtp = settings.mailbox("mysql-by-mail", rules.mailbox), settings.server("smtp")
-    mail = MailRules(mailbox, smtp, rules.inbox, rules.admins, rules.sender, rules.fresh)
-    rights = {admin.casefold(): ["*"] for admin in rules.admins}
-    code = 0
-    with State(rules.state) as state:
-        state.lock()
-        commands = Commands(state, rules.verbs(), rights, clock, host, again=rules.again)
-        refused = partial(alarm, rules.owner, state, clock, host)
-        door = MailDoor(mail, commands, clock, host, refused=refused)
-        door.recover()
-        with Doorbell(mailbox, clock, host) as doorbell:
-            for _ in doorbell.every(rules.poll):
-                code = door.work()
-    return code
+    verbs = rules.verbs()
+    with MailProgram("mysql-by-mail", rules, settings, clock, host) as program:
+        program.offer(verbs, rules.granted(verbs))
+        return program.obey()
 
 
 @scenario.act("mysql-by-mail")

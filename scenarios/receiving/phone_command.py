@@ -17,6 +17,7 @@ owner = "owner@yourco.test"                   # optional: is warned of refusals,
 mailbox = "imap"                              # optional: or "pop3"; else the one with a table
 poll = 30                                     # seconds
 timeout = 60                                  # seconds that a command may take
+fresh = 86400                                 # seconds: an older mail is refused, as a replay
 again = 60                                    # seconds in which the same command is asked about
 state = "phone-command.sqlite3"               # with the folder phone-command.refused beside it
 
@@ -38,23 +39,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms import script, sms
-from comms.alarm import alarm
 from comms.clock import Clock
-from comms.commands import QUESTION, UNKNOWN_COMMAND, Commands, Order, Verb, normalized
+from comms.commands import QUESTION, UNKNOWN_COMMAND, Order, normalized
 from comms.host import Host, OutcomeLike
-from comms.mail_door import MailDoor, MailRules, sender_problem
+from comms.mail_program import CommonRules, MailProgram, command_lines
 from comms.read import Mail
-from comms.setting_types import (
-    CommandLine,
-    MailAddress,
-    MailProtocol,
-    NonEmpty,
-    Seconds,
-    SecondsOrZero,
-    StateFile,
-)
+from comms.setting_types import CommandLine, MailAddress, NonEmpty, StateFile
 from comms.settings import Settings
-from comms.state import State
 from scenarios.play import Claim, Program, Scenario, equal, holds
 from scenarios.receiving.phone_command_samples import (
     ANN,
@@ -99,24 +90,17 @@ _CUT = re.compile(r".*(?:\.\.\.|…|\[more\]|-->|>>)", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
-    """The settings. Times are in seconds."""
+class Rules(CommonRules):
+    """The settings, further to those that all programs with commands by mail have."""
 
-    inbox: MailAddress
     phones: NonEmpty[tuple[MailAddress, ...]]
     commands: NonEmpty[dict[NonEmpty[str], NonEmpty[CommandLine]]]
     short: dict[NonEmpty[str], str] = field(default_factory=dict)
     sender: MailAddress = ""
-    owner: MailAddress = ""
-    mailbox: MailProtocol = None
-    poll: Seconds = 30
-    timeout: Seconds = 60
-    again: SecondsOrZero = 60
     state: StateFile = Path("phone-command.sqlite3")
 
     def __post_init__(self) -> None:
-        if problem := sender_problem(self.sender, self.inbox):
-            raise ValueError(problem)
+        super().__post_init__()
         for name in self.commands:
             if name != normalized(name)[:LONGEST] or sms.plain(name) != name:
                 raise ValueError(
@@ -130,10 +114,6 @@ class Rules:
                     f"commands: {name[:40]!r}, which the short form {word[:40]!r} stands for, is "
                     "missing; add it, or change short"
                 )
-
-    def verbs(self) -> dict[str, Verb]:
-        """Returns the commands, all on one target, so that none overlap."""
-        return {name: Verb(line, "", self.timeout) for name, line in self.commands.items()}
 
 
 def command(mail: Mail, short: dict[str, str]) -> str:
@@ -163,27 +143,16 @@ def answer(order: Order, outcome: OutcomeLike, host: str) -> str:
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules = settings.table("phone-command", Rules)
-    mailbox, smtp = settings.mailbox("phone-command", rules.mailbox), settings.server("smtp")
-    mail = MailRules(mailbox, smtp, rules.inbox, rules.phones, rules.sender)
     rights = {phone.casefold(): ["*"] for phone in rules.phones}
-    code = 0
-    with State(rules.state) as state:
-        state.lock()
-        commands = Commands(state, rules.verbs(), rights, clock, host, again=rules.again)
-        door = MailDoor(
-            mail,
-            commands,
-            clock,
-            host,
+    with MailProgram("phone-command", rules, settings, clock, host) as program:
+        program.offer(
+            command_lines(rules.commands, rules.timeout),
+            rights,
             commands_in=lambda mail: [command(mail, rules.short)],
             answer=answer,
             threaded=False,
-            refused=partial(alarm, rules.owner, state, clock, host),
         )
-        door.recover()
-        for _ in clock.every(rules.poll):
-            code = door.work()
-    return code
+        return program.obey()
 
 
 @scenario.act("phone-command")

@@ -13,9 +13,11 @@ inbox = "ops+*@yourco.test"            # required: the star becomes the secret
 admins = ["jeremy@yourco.test"]        # required
 sender = "Ops <ops@yourco.test>"       # required: of receipts; links lead to it, in this mailbox
 owner = "owner@yourco.test"            # optional: is warned of refusals, hourly
+rights = { "jeremy@yourco.test" = ["restart web"] }    # optional: by default all
 mailbox = "imap"                       # optional: or "pop3"; else the one with a table
 poll = 30                              # seconds
 overlap = 604800                       # seconds that an inbox works after a planned change
+fresh = 86400                          # seconds: an older mail is refused, as a replay
 again = 60                             # seconds in which the same command is asked about
 timeout = 60                           # seconds that a command may take
 state = "secret-inbox.sqlite3"         # with the folder secret-inbox.refused beside it
@@ -33,29 +35,16 @@ Fault: poison-mail -> all hold
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comms.alarm import alarm
 from comms.clock import Clock
-from comms.commands import Commands, Verb
 from comms.host import Host
 from comms.inboxes import BITS, pattern_problem
-from comms.mail_door import MailDoor, MailRules
-from comms.setting_types import (
-    CommandLine,
-    MailAddress,
-    MailProtocol,
-    NamedAddress,
-    NonEmpty,
-    Seconds,
-    SecondsOrZero,
-    StateFile,
-)
+from comms.mail_program import AdminRules, MailProgram, command_lines
+from comms.setting_types import CommandLine, NamedAddress, NonEmpty, SecondsOrZero, StateFile
 from comms.settings import Settings
-from comms.state import State
 from scenarios.play import Claim, Program, Scenario, equal, holds, told
 from scenarios.receiving.secret_inbox_desk import Desk
 from scenarios.receiving.secret_inbox_samples import (
@@ -84,57 +73,38 @@ scenario = Scenario(WORLD)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
-    """The settings. Times are in seconds."""
+class Rules(AdminRules):
+    """The settings, further to those that all programs with commands by mail have."""
 
     inbox: NonEmpty[str]
-    admins: NonEmpty[tuple[MailAddress, ...]]
-    sender: NamedAddress
+    sender: NamedAddress = field()  # without a default here
     commands: NonEmpty[dict[NonEmpty[str], NonEmpty[CommandLine]]]
-    owner: MailAddress = ""
-    mailbox: MailProtocol = None
-    poll: Seconds = 30
     overlap: SecondsOrZero = 604800
-    again: SecondsOrZero = 60
-    timeout: Seconds = 60
     state: StateFile = Path("secret-inbox.sqlite3")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if problem := pattern_problem(self.inbox):
             raise ValueError(f"inbox: {problem}")
-
-    def verbs(self) -> dict[str, Verb]:
-        """Returns the commands, all on one target, so that none overlap."""
-        return {name: Verb(line, "", self.timeout) for name, line in self.commands.items()}
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules = settings.table("secret-inbox", Rules)
-    mailbox, smtp = settings.mailbox("secret-inbox", rules.mailbox), settings.server("smtp")
-    admins = tuple(admin.casefold() for admin in rules.admins)
-    code = 0
-    with State(rules.state) as state:
-        state.lock()
-        desk = Desk(rules.inbox, rules.overlap, state, clock, host)
-        verbs, rights = rules.verbs() | desk.verbs(), {admin: ["*"] for admin in admins}
-        commands = Commands(state, verbs, rights, clock, host, again=rules.again)
-        mail = MailRules(mailbox, smtp, "", rules.admins, rules.sender)
-        door = desk.door = MailDoor(
-            mail,
-            commands,
-            clock,
-            host,
+    with MailProgram("secret-inbox", rules, settings, clock, host) as program:
+        desk = Desk(rules.inbox, rules.overlap, program)
+        verbs = command_lines(rules.commands, rules.timeout)
+        rights = rules.granted(verbs)
+        # A right to fewer commands is still one to change one's own inbox.
+        program.offer(
+            verbs | desk.verbs(),
+            {who: [*allowed, *desk.verbs()] for who, allowed in rights.items()},
             commands_in=desk.commands_in,
             addressed=desk.objection,
-            refused=partial(alarm, rules.owner, state, clock, host),
         )
-        desk.hand_out(admins)
+        desk.hand_out(rights)
         host.say(f"Each inbox has a secret of {BITS:.0f} bits.")
-        door.recover()
-        for _ in clock.every(rules.poll):
-            code = door.work()
-    return code
+        return program.obey()
 
 
 @scenario.act("secret-inbox")

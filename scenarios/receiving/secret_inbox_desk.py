@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from functools import partial
 
 from comms import addresses, replies
-from comms.clock import Clock
 from comms.commands import Order, Verb, normalized
 from comms.compose import Message
-from comms.host import Host, Outcome
+from comms.host import Outcome
 from comms.inboxes import ACTIONS, Inboxes, Issued
-from comms.mail_door import MailDoor
+from comms.mail_program import MailProgram
 from comms.read import Mail
-from comms.state import State
 
 NOTICE = """\
 Send your commands to this address, and tell it to nobody:
@@ -35,16 +33,12 @@ and send the mail that opens as it is. Each link works once.
 
 
 class Desk:
-    """The inboxes of one run. `door` must be set before the first mail."""
+    """The inboxes of one run of a program."""
 
-    door: MailDoor
-
-    def __init__(
-        self, pattern: str, overlap: float, state: State, clock: Clock, host: Host
-    ) -> None:
-        self._inboxes = Inboxes(state, pattern, clock, host)
-        self._overlap, self._state = overlap, state
-        self._clock, self._host = clock, host
+    def __init__(self, pattern: str, overlap: float, program: MailProgram) -> None:
+        self._program, self._overlap = program, overlap
+        self._state, self._clock, self._host = program.state, program.clock, program.host
+        self._inboxes = Inboxes(program.state, pattern, program.clock, program.host)
 
     def verbs(self) -> dict[str, Verb]:
         """Returns what the links order, which may also be sent to a secret inbox."""
@@ -71,11 +65,11 @@ class Desk:
         now = self._clock.time()
         with self._state.transaction() as db:
             issued = self._inboxes.issue(db, who, overlap)
-            self.door.outbox.put(self._notice(issued), now, at_least_once=True, db=db)
+            self._program.door.outbox.put(self._notice(issued), now, at_least_once=True, db=db)
         self._host.log("inbox", who=who, number=issued.id, overlap=overlap)
 
     def _notice(self, issued: Issued) -> Message:
-        to = addresses.parse_one(self.door.sender).address
+        to = addresses.parse_one(self._program.door.sender).address
         text = NOTICE.format(
             address=issued.address,
             who=issued.who,
@@ -85,7 +79,7 @@ class Desk:
         )
         marks = [("Auto-Submitted", "auto-generated")]
         notice = Message(
-            self.door.sender, [issued.who], "Your inbox for commands", text, headers=marks
+            self._program.door.sender, [issued.who], "Your inbox for commands", text, headers=marks
         )
         return notice.stamped(self._clock, self._host)
 

@@ -22,6 +22,7 @@ rights = { "jeremy@yourco.test" = ["status web"] }    # optional
 poll = 30                                       # seconds
 timeout = 60                                    # seconds that a service may take
 job_timeout = 3600                              # seconds that a job may take
+fresh = 86400                                   # seconds: an older mail is refused, as a replay
 again = 60                                      # seconds in which the same command is asked about
 state = "services-by-mail.sqlite3"              # with the folder services-by-mail.refused beside it
 
@@ -37,29 +38,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comms.alarm import alarm
 from comms.clock import Clock
-from comms.commands import NAMES, Commands, normalized
+from comms.commands import NAMES
 from comms.host import Host
-from comms.mail_door import MailDoor, MailRules, sender_problem
-from comms.script import from_mail
-from comms.setting_types import (
-    CommandLine,
-    MailAddress,
-    MailProtocol,
-    NamedAddress,
-    NonEmpty,
-    Seconds,
-    SecondsOrZero,
-    StateFile,
-    Word,
-)
+from comms.mail_program import AdminRules, MailProgram
+from comms.setting_types import CommandLine, MailAddress, NonEmpty, Seconds, StateFile, Word
 from comms.settings import Settings
-from comms.state import State
 from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.receiving.services_by_mail_desk import Desk
 from scenarios.receiving.services_by_mail_samples import (
@@ -99,28 +86,18 @@ EXAMPLES = {"services": "web", "jobs": "backup", "lists": "staff"}  # names that
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
-    """The settings. Times are in seconds."""
+class Rules(AdminRules):
+    """The settings, further to those that all programs with commands by mail have."""
 
-    inbox: MailAddress
-    admins: NonEmpty[tuple[MailAddress, ...]]
     services: NonEmpty[dict[NonEmpty[str], Word]]
-    sender: NamedAddress = ""
-    owner: MailAddress = ""
-    mailbox: MailProtocol = None
     jobs: dict[NonEmpty[str], NonEmpty[CommandLine]] = field(default_factory=dict)
     lists: dict[NonEmpty[str], NonEmpty[tuple[MailAddress, ...]]] = field(default_factory=dict)
     moderators: tuple[MailAddress, ...] = ()
-    rights: dict[MailAddress, tuple[str, ...]] = field(default_factory=dict)
-    poll: Seconds = 30
-    timeout: Seconds = 60
     job_timeout: Seconds = 3600
-    again: SecondsOrZero = 60
     state: StateFile = Path("services-by-mail.sqlite3")
 
     def __post_init__(self) -> None:
-        if problem := sender_problem(self.sender, self.inbox):
-            raise ValueError(problem)
+        super().__post_init__()
         for key in ("services", "jobs", "lists"):
             for name in getattr(self, key):
                 if not NAMES.fullmatch(name):
@@ -138,30 +115,15 @@ class Rules:
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules = settings.table("services-by-mail", Rules)
-    mailbox, smtp = settings.mailbox("services-by-mail", rules.mailbox), settings.server("smtp")
-    code = 0
-    with State(rules.state) as state:
-        state.lock()
-        desk = Desk(rules, state, clock, host)
-        commands = Commands(state, desk.verbs(), desk.rights(), clock, host, again=rules.again)
-
-        def is_command(line: str) -> bool:
-            return commands.find(normalized(line)) is not None
-
-        mail = MailRules(mailbox, smtp, rules.inbox, rules.admins, rules.sender)
-        door = desk.door = MailDoor(
-            mail,
-            commands,
-            clock,
-            host,
-            commands_in=partial(from_mail, is_command=is_command),
+    with MailProgram("services-by-mail", rules, settings, clock, host) as program:
+        desk = Desk(rules, program)
+        program.offer(
+            desk.verbs(),
+            desk.rights(),
+            commands_in=program.commands_in,
             facts_in=desk.facts,
-            refused=partial(alarm, rules.owner, state, clock, host),
         )
-        door.recover()
-        for _ in clock.every(rules.poll):
-            code = door.work()
-    return code
+        return program.obey()
 
 
 @scenario.act("services-by-mail")

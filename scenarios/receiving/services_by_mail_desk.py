@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from comms.clock import Clock
 from comms.commands import Order, Verb
 from comms.compose import Message
-from comms.host import Host, Outcome, OutcomeLike
-from comms.mail_door import MailDoor, masked
+from comms.host import Outcome, OutcomeLike
+from comms.mail_door import masked
+from comms.mail_program import MailProgram
 from comms.read import Mail
-from comms.state import State
 
 if TYPE_CHECKING:
     from scenarios.receiving.services_by_mail import Rules
@@ -22,13 +21,11 @@ DRAFTS = 50  # that wait for a moderator; the oldest one makes room
 
 
 class Desk:
-    """The commands of one run. `door` must be set before the first mail."""
+    """The commands of one run of a program."""
 
-    door: MailDoor
-
-    def __init__(self, rules: Rules, state: State, clock: Clock, host: Host) -> None:
-        self._rules, self._state = rules, state
-        self._clock, self._host = clock, host
+    def __init__(self, rules: Rules, program: MailProgram) -> None:
+        self._rules, self._program = rules, program
+        self._state, self._clock, self._host = program.state, program.clock, program.host
 
     def verbs(self) -> dict[str, Verb]:
         """Returns what may be ordered. Commands about the same service or job never overlap."""
@@ -54,15 +51,12 @@ class Desk:
 
     def rights(self) -> dict[str, list[str]]:
         """Returns who may use which commands; only moderators may approve."""
-        rules = self._rules
-        limited = {who.casefold(): list(allowed) for who, allowed in rules.rights.items()}
-        everything = [verb for verb in self.verbs() if verb != "approve NAME"]
-        rights = {
-            who: limited.get(who, everything) for who in (who.casefold() for who in rules.admins)
+        verbs = [verb for verb in self.verbs() if verb != "approve NAME"]
+        moderators = {*map(str.casefold, self._rules.moderators)}
+        return {
+            who: [*allowed, *(["approve NAME"] if who in moderators else [])]
+            for who, allowed in self._rules.granted(verbs).items()
         }
-        for who in map(str.casefold, rules.moderators):
-            rights[who] = [*rights.get(who, []), "approve NAME"]
-        return rights
 
     def facts(self, mail: Mail) -> Mapping[str, Any]:
         """Returns the text of a mail for a list, without what may not be seen."""
@@ -121,5 +115,5 @@ class Desk:
     def _put(self, db: Any, to: str, subject: str, text: str, now: float) -> None:
         # From the program, in plain text: nothing of the header of a request is in it.
         marks = [("Auto-Submitted", "auto-generated")]
-        message = Message(self.door.sender, [to], subject, text, headers=marks)
-        self.door.outbox.put(message.stamped(self._clock, self._host), now, db=db)
+        message = Message(self._program.door.sender, [to], subject, text, headers=marks)
+        self._program.door.outbox.put(message.stamped(self._clock, self._host), now, db=db)
