@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -167,6 +167,18 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="deliver FOLDER/ADDRESS/*.eml before anything is served",
     )
+    add(
+        "--ca-dir",
+        metavar="FOLDER",
+        type=Path,
+        help="keep the authority of the certificates here, so that clients can go on trusting it",
+    )
+    add(
+        "--settings",
+        metavar="FILE",
+        type=Path,
+        help="write the settings of a program that uses these servers, such as a scenario's",
+    )
     add("--port-file", metavar="FILE", type=Path, help="a file to write the JSON line to as well")
     add("--quiet", action="store_true", help="do not show the wire on stderr")
     return parser
@@ -254,6 +266,7 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
         watch=watch,
         records=not options.quiet or options.control is not None,
         source=str(options.world or "world"),
+        ca_folder=options.ca_dir.absolute() if options.ca_dir is not None else None,
     )
 
 
@@ -363,14 +376,10 @@ def _serve(world: World, options: argparse.Namespace) -> int:
     line = json.dumps({"ready": True, **where, "ca": ca})
     # Before anybody is told: who reads that the servers are up may end them at once.
     with _stop_signals() as stop:
+        if options.settings is not None:
+            _write("--settings", options.settings, _as_toml(world.settings), 0o600)
         if options.port_file is not None:
-            try:
-                options.port_file.write_text(line + "\n", "utf-8", newline="\n")
-            except OSError as error:
-                raise WorldError(
-                    f"--port-file: {options.port_file}: {error.strerror}; name a file in a folder "
-                    "that exists and can be written"
-                ) from None
+            _write("--port-file", options.port_file, line + "\n")
         try:
             print(line, flush=True)
             if sys.stdout is not None and sys.stdout.isatty():
@@ -383,6 +392,27 @@ def _serve(world: World, options: argparse.Namespace) -> int:
         stop.recv(1)
     world.faults.disarm()  # whether a fault was met is a question for tests
     return 0
+
+
+def _write(option: str, path: Path, text: str, mode: int = 0o666) -> None:
+    """Writes a file, which has these permissions if it is new. Raises WorldError."""
+    try:
+        path.touch(mode)
+        path.write_text(text, "utf-8", newline="\n")
+    except OSError as error:
+        raise WorldError(
+            f"{option}: {path}: {error.strerror}; name a file in a folder that exists and can be "
+            "written"
+        ) from None
+
+
+def _as_toml(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns tables of texts, numbers and lists as a settings file."""
+    tables = []
+    for name, table in settings.items():
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+        tables += ["\n".join([f"[{name}]", *lines, ""])] if lines else []
+    return "\n".join(tables)
 
 
 def _explained(world: World) -> str:

@@ -35,13 +35,25 @@ class ServerContext(ssl.SSLContext):
     end_point = b""
 
 
+def _load(certificate: Path, key: Path) -> Any:
+    """Returns an authority that was kept in two files."""
+    if not available():
+        raise WorldError(REMEDY)
+    import trustme
+
+    return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+
+
 class Authority:
     """A world's certificate authority, for servers with the given names and for localhost.
 
-    It is made when it is first used, because most worlds never need it.
+    It is made when it is first used, because most worlds never need it. With `kept`, a folder, it
+    is the one that was kept there, or is kept there from now on: a client that trusts it need not
+    be told again.
     """
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], kept: Path | None = None) -> None:
+        self._kept = kept
         self._names = [*dict.fromkeys(names), "localhost", "127.0.0.1", "::1"]
         self._contexts: dict[str, ServerContext] = {}
         # The loop and a test may ask at once, and must get certificates of the same authority.
@@ -49,7 +61,25 @@ class Authority:
 
     @cached_property
     def _ca(self) -> Any:
-        return self._new()
+        if self._kept is None:
+            return self._new()
+        certificate, key = self._kept / "ca.pem", self._kept / "ca-key.pem"
+        try:
+            return _load(certificate, key) if key.exists() else self._keep(certificate, key)
+        except (OSError, ValueError) as error:
+            text = error.strerror if isinstance(error, OSError) else "is not a key of an authority"
+            raise WorldError(
+                f"{self._kept}: {text}; name a folder that can be written, or remove ca.pem and "
+                "ca-key.pem from it"
+            ) from None
+
+    def _keep(self, certificate: Path, key: Path) -> Any:
+        authority = self._new()
+        certificate.parent.mkdir(parents=True, exist_ok=True)
+        certificate.write_bytes(authority.cert_pem.bytes())
+        key.touch(mode=0o600)
+        key.write_bytes(authority.private_key_pem.bytes())
+        return authority
 
     @cached_property
     def _untrusted_ca(self) -> Any:

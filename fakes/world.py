@@ -66,6 +66,7 @@ class World:
     record and event instead of keeping them in `recording`. With `records=False`, no record is made
     of what crosses the wire, which is 15 % of what an SMTP mail costs, and only events are watched
     or kept. `servers` are the available servers. `loop` is asyncio or uvloop (see fakes/loops.py).
+    In `ca_folder`, the authority of the certificates is kept for the next world.
 
     A world keeps everything that happens. A mail costs its size and about 3.5 KiB, a fetch of it
     its size and 1 KiB, a Jabber message 1.3 KiB. With `watch`, a mail that is stored costs 1.2 KiB
@@ -90,6 +91,7 @@ class World:
         servers: Iterable[Server] = SERVERS,
         source: str = "world",
         loop: str | None = None,
+        ca_folder: Path | None = None,
     ) -> None:
         every = tuple(servers)
         self.config = Reader(every, source).read(config or {})
@@ -129,6 +131,7 @@ class World:
         self._shell.on_stop = self._population.close
         self._life = Life(self._shell, self._bridge, self._open, new_loop)
         self._folder: Path | None = None
+        self._ca_folder = ca_folder
         self._browsers = 0  # that people have
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)
@@ -307,10 +310,10 @@ class World:
 
         Raises WorldError if trustme is not installed.
         """
-        path = self.folder / "ca.pem"
-        if path.exists():
-            return path
-        return self._bridge.call(lambda: self._authority).write(self.folder)
+        folder = self._ca_folder or self.folder
+        if self._ca_folder is None and (folder / "ca.pem").exists():
+            return folder / "ca.pem"
+        return self._bridge.call(lambda: self._authority).write(folder)
 
     @cached_property
     def _authority(self) -> certificates.Authority:
@@ -318,7 +321,8 @@ class World:
         domains = [*self.mail.store.domains]
         if "xmpp" in self.servers:
             domains += self.jabber.service.domains
-        return certificates.Authority([self.mail.store.host, *domains, *self.web_names])
+        names = [self.mail.store.host, *domains, *self.web_names]
+        return certificates.Authority(names, self._ca_folder)
 
     def _context(self, flaw: str) -> ssl.SSLContext:
         return self._authority.context(flaw)

@@ -17,12 +17,16 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from comms.clock import RealClock
+from comms.host import RealHost
+from comms.settings import load
+from comms.smtp import Session
 from fakes.__main__ import main
 from tests.toc_raw import RawOnSocket, roasted
 
@@ -175,6 +179,29 @@ def test_the_world_file_and_the_faults_take_effect(tmp_path: Path) -> None:
         (said,) = process.communicate(timeout=30)[1].splitlines()
         assert said.startswith("dora@shop.test: dropped 1 mail, ")
         assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_the_authority_is_kept_and_the_settings_are_those_of_a_program(tmp_path: Path) -> None:
+    folder, file = tmp_path / "ca", tmp_path / "site.toml"
+    options = ("--smtp", "0", "--ca-dir", str(folder), "--settings", str(file))
+    known = set()
+    for _ in range(2):
+        with serving(*options) as (ready, _):
+            assert ready["ca"] == str(folder / "ca.pem")
+            known.add((folder / "ca.pem").read_bytes())
+            server = load(file, warn=pytest.fail).server("smtp")
+            with closing(RealClock()) as clock, Session(server, clock, RealHost()) as session:
+                raw = b"Subject: hi\r\n\r\nhello\r\n"
+                session.send("alice@example.test", ["bob@example.test"], raw)
+    assert len(known) == 1
+    assert {path.stat().st_mode & 0o777 for path in (file, folder / "ca-key.pem")} == {0o600}
+    (folder / "ca-key.pem").write_text("no key")
+    done = subprocess.run(
+        [sys.executable, "-m", "fakes", *options], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {folder}: is not a key of an authority; name a folder")
 
 
 @pytest.mark.slow
