@@ -132,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=["logins", "recipients", "both"],
         help="take any login to the mail servers, mail for any address, or both",
     )
+    add(
+        "--component-host",
+        metavar="DOMAIN:SECRET",
+        action="append",
+        default=[],
+        help="a domain that a component may serve (XEP-0114)",
+    )
     add("--world", metavar="FILE.toml", type=Path, help="a file with all this and more")
     add(
         "--tls",
@@ -231,6 +238,7 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
             raise WorldError(f"--aim: {text!r} is not an account; write 'SCREEN NAME:PASSWORD'")
         _append(config, "aim", {"screen_name": name, "password": password})
     _set_irc(options, config)
+    _set_components(options, config)
     mail = config.get("mail", {})
     if isinstance(mail, dict):  # else the world reports the mistake
         domains = {"domains": options.domain} if options.domain else {}
@@ -294,6 +302,21 @@ def _set_irc(options: argparse.Namespace, config: dict[str, Any]) -> None:
     table = config.get("irc", {})
     if isinstance(table, dict) and any(given.values()):  # else the world reports the mistake
         config["irc"] = {**table, **{key: value for key, value in given.items() if value}}
+
+
+def _set_components(options: argparse.Namespace, config: dict[str, Any]) -> None:
+    """Adds the domains of components to the table of the XMPP server. Raises WorldError."""
+    given = {}
+    for text in options.component_host:
+        domain, _, secret = text.partition(":")
+        if not domain or not secret:
+            # The text is not repeated, because it may be the secret.
+            raise WorldError("--component-host: not a domain and a secret; write DOMAIN:SECRET")
+        given[domain] = secret
+    table = config.get("xmpp", {})
+    known = table.get("components", {}) if isinstance(table, dict) else None
+    if given and isinstance(known, dict):  # else the world reports the mistake
+        config["xmpp"] = {**table, "components": {**known, **given}}
 
 
 def _trap(world: World, path: Path) -> None:

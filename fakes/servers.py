@@ -19,6 +19,8 @@ SERVERS: tuple[Server, ...] = (
     deferred("imap", "fakes.imap.server", table="imap", on_request=True),
     deferred("toc", "fakes.toc.server", table="toc"),
     deferred("xmpp", "fakes.xmpp.server", table="xmpp"),
+    # Components connect to a port of the XMPP server.
+    deferred("component", "fakes.xmpp.component", on_request=True),
     deferred("irc", "fakes.irc.server", table="irc", on_request=True),
     deferred("webhook", "fakes.webhook", table="webhook", on_request=True),
 )

@@ -113,6 +113,8 @@ class World:
         tokens = token or Tokens("server")
         self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.taker(records))
         xmpp, irc = self.servers.get("xmpp"), self.servers.get("irc")
+        if xmpp is None and "component" in self.servers:  # which is another port of that server
+            xmpp = next((one for one in every if one.name == "xmpp"), None)
         self._population = Population(
             self.config,
             self.runtime,

@@ -34,7 +34,7 @@ def test_a_server_can_use_tls_if_its_policy_has_the_switch() -> None:
     secure = {server.name: server.secure for server in SERVERS}
     assert secure == {
         **dict.fromkeys(("smtp", "pop3", "imap", "xmpp"), True),
-        **dict.fromkeys(("toc", "irc", "webhook"), False),
+        **dict.fromkeys(("toc", "irc", "component", "webhook"), False),
     }
 
 

@@ -169,6 +169,10 @@ class Extension:
 
     # ── what it serves at its subdomain ──────────────────────────────────────
 
+    def domains(self) -> Iterable[str]:
+        """Other domains that it serves now in the same way, wherever they are."""
+        return ()
+
     def information(self, to: Jid) -> Information | None:
         """What disco#info returns for an address of the subdomain; None if it does not exist."""
         return None if to.local else Information("component", "generic", self.name)
@@ -201,6 +205,7 @@ _HOOKS = (
     "stamp_message",
     "message_sent",
     "message_delivered",
+    "domains",
 )
 
 
@@ -254,18 +259,22 @@ class Extensions:
     def service_at(self, domain: str) -> Extension | None:
         """The extension that serves a domain; None if there is none."""
         extension = self._services.get(domain)
-        if extension is None or not self._environment.offers(extension.name):
-            return None
-        return extension
+        if extension is None:
+            return next((one for one in self._active("domains") if domain in one.domains()), None)
+        return extension if self._environment.offers(extension.name) else None
 
     def services_of(self, domain: str) -> dict[str, Extension]:
         """The services at subdomains of a domain: the domain of each, and its extension."""
-        return {
+        own = {
             served: extension
             for served, extension in self._services.items()
             if served == prepare_domain(f"{extension.subdomain}.{domain}")
             and self._environment.offers(extension.name)
         }
+        for extension in self._active("domains"):
+            below = (one for one in extension.domains() if one.endswith(f".{domain}"))
+            own |= dict.fromkeys(below, extension)
+        return own
 
     def _active(self, hook: str) -> list[Extension]:
         """The active extensions that override a hook."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fakes.wire import Runtime
@@ -51,6 +51,8 @@ class Policy:
     resources: int = 100  # sessions per account
     offline: int = 100  # stored messages per account
     attempts: int = 4  # failed logins per stream
+    # The domains of components, and the secret of each (XEP-0114).
+    components: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
     # Optional extensions that the server has.
     on: tuple[str, ...] = ()
     off: frozenset[str] = frozenset()

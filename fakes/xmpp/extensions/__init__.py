@@ -8,6 +8,7 @@ from fakes.xmpp.extensions.caps import Caps
 from fakes.xmpp.extensions.carbons import Carbons
 from fakes.xmpp.extensions.client_state import ClientState
 from fakes.xmpp.extensions.commands import Commands
+from fakes.xmpp.extensions.components import Components
 from fakes.xmpp.extensions.disco import Disco
 from fakes.xmpp.extensions.last import Last
 from fakes.xmpp.extensions.legacy_login import LegacyLogin
@@ -40,4 +41,6 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Rooms,
     Registration,
     LegacyLogin,
+    # After the services at subdomains, so that a component cannot have the name of one.
+    Components,
 )
