@@ -66,6 +66,7 @@ PORTS: dict[str, dict[str, int]] = {
     "xmpp": {"none": 5222, "starttls": 5222, "implicit": 5223},
     "toc": {"none": 9898},
     "irc": {"none": 6667, "implicit": 6697},
+    "component": {"none": 5347},  # of a Jabber server, for programs that serve a domain
 }
 MAILBOXES = ("pop3", "imap")  # the protocols over which a program can read its mail
 TOC_PASSWORD = 400  # characters; each takes two bytes of a command of at most 2,041
@@ -77,6 +78,7 @@ AUTH: dict[str, tuple[str, ...]] = {
     "xmpp": ("auto", "scram-sha-256", "scram-sha-1", "plain"),
     "toc": ("auto",),
     "irc": ("auto", "scram-sha-256", "plain", "external"),
+    "component": ("auto",),
 }
 _SERVER_KEYS: dict[str, Any] = {
     "host": HostName,
@@ -100,6 +102,7 @@ _PROTOCOL_KEYS: dict[str, dict[str, Any]] = {
         "channels": tuple[IrcChannel, ...],
         "certificate": ReadableFile,
     },
+    "component": {"domain": HostName},
 }
 
 
@@ -128,6 +131,7 @@ class Server:
     server_password: str = field(default="", repr=False)
     channels: tuple[str, ...] = ()  # to be in; a key follows after a space
     certificate: Path | None = None  # with its key, for a login by `external`
+    domain: str = ""  # that a component serves
 
     @property
     def account(self) -> str:
@@ -284,6 +288,14 @@ class Settings:
                 )
         if server.protocol == "irc":
             self._check_irc(server)
+        if server.protocol == "component":
+            if not server.domain:
+                raise self._error(
+                    "component.domain", 'missing key; write domain = "aim.example.org"'
+                )
+            if not server.password:
+                remedy = 'write password_file = "password"'
+                raise self._error("component.password", f"missing key; {remedy}")
         if server.protocol == "toc":
             remedy = f"write screen_name = {example_as_toml(ScreenName)}"
             if not server.screen_name and not server.user.strip():

@@ -28,6 +28,7 @@ from comms.errors import CommsError, Refused, TryLater
 from comms.host import RealHost
 from comms.settings import Server
 from comms.xmpp import Client, Jid, Message, keeper, stanzas
+from comms.xmpp.component import Component
 from comms.xmpp.rooms import MUC
 from comms.xmpp.session import Session
 from scenarios.book.jabber_simple import JabberSimple
@@ -52,6 +53,7 @@ BOT, JEREMY, MICHAEL, MALLORY = (
 )
 UNKNOWN = f"nobody@{DOMAIN}"
 PASSWORD = "inpractice, ünïcode"
+GATEWAY, SECRET = Jid.parse(f"gateway.{DOMAIN}"), "secret-of-the-gateway"
 START = 60.0  # seconds that a server may take to start
 
 PROSODY_CONFIG = """
@@ -63,6 +65,7 @@ c2s_ports = {{ {port} }}
 c2s_direct_tls_ports = {{ {tls_port} }}
 c2s_direct_tls_ssl = {{ certificate = "{chain}"; key = "{key}" }}
 s2s_ports = {{ }}
+component_ports = {{ {component_port} }}
 allow_unencrypted_plain_auth = true
 c2s_require_encryption = false
 authentication = "internal_hashed"
@@ -73,6 +76,8 @@ modules_disabled = {{ "s2s" }}
 VirtualHost "{domain}"
     ssl = {{ certificate = "{chain}"; key = "{key}" }}
 Component "rooms.{domain}" "muc"
+Component "gateway.{domain}"
+    component_secret = "{secret}"
 """
 EJABBERD_CONFIG = """
 hosts: ["{domain}"]
@@ -95,6 +100,12 @@ listen:
     tls: true
     access: all
     shaper: none
+  - port: {component_port}
+    ip: "127.0.0.1"
+    module: ejabberd_service
+    hosts:
+      "gateway.{domain}":
+        password: "{secret}"
 modules:
   mod_roster: {{versioning: true}}
   mod_disco: {{}}
@@ -117,6 +128,12 @@ class Jabber:
     ca_file: Path
     log: Path
     scram: tuple[str, ...]  # the mechanisms that it offers besides PLAIN
+    component_port: int
+
+    def component(self, password: str = SECRET) -> Server:
+        """Returns the settings of a component on it."""
+        place = ("component", "127.0.0.1", self.component_port, "none")
+        return Server(*place, password=password, domain=str(GATEWAY))
 
     def server(
         self, account: Jid, tls: str = "starttls", auth: str = "auto", resource: str = ""
@@ -153,9 +170,11 @@ def prosody(folder: Path, before: Jabber | None = None) -> Iterator[Jabber]:
     config, log = folder / "prosody.cfg.lua", folder / "prosody.log"
     if before is None:
         ca_file, chain, key = certificates(folder)
-        port, tls_port = free_port(), free_port()
+        port, tls_port, component_port = free_port(), free_port(), free_port()
         config.write_text(
             PROSODY_CONFIG.format(
+                component_port=component_port,
+                secret=SECRET,
                 folder=folder,
                 port=port,
                 tls_port=tls_port,
@@ -175,11 +194,13 @@ def prosody(folder: Path, before: Jabber | None = None) -> Iterator[Jabber]:
             )
     else:
         port, tls_port, ca_file = before.port, before.tls_port, before.ca_file
+        component_port = before.component_port
     process = in_the_foreground([daemon, "--config", str(config), "-F"])
     try:
         wait_for_port(port, process, START)
         wait_for_port(tls_port, process, START)
-        yield Jabber("prosody", port, tls_port, ca_file, log, ("scram-sha-1",))
+        scram = ("scram-sha-1",)
+        yield Jabber("prosody", port, tls_port, ca_file, log, scram, component_port)
     finally:
         end(process, 20)
 
@@ -193,11 +214,19 @@ def ejabberd(folder: Path) -> Iterator[Jabber]:
     erl = need("erl", "ejabberd")
     need("ejabberdctl", "ejabberd")
     ca_file, chain, key = certificates(folder)
-    port, tls_port = free_port(), free_port()
+    port, tls_port, component_port = free_port(), free_port(), free_port()
     config, log = folder / "ejabberd.yml", folder / "ejabberd.log"
     log.touch()
     config.write_text(
-        EJABBERD_CONFIG.format(port=port, tls_port=tls_port, chain=chain, key=key, domain=DOMAIN)
+        EJABBERD_CONFIG.format(
+            port=port,
+            tls_port=tls_port,
+            component_port=component_port,
+            secret=SECRET,
+            chain=chain,
+            key=key,
+            domain=DOMAIN,
+        )
     )
     registrations = [
         f'ejabberd_auth:try_register(<<"{account.local}">>, <<"{DOMAIN}">>, <<"{PASSWORD}"/utf8>>)'
@@ -226,7 +255,8 @@ def ejabberd(folder: Path) -> Iterator[Jabber]:
         # It listens before it has read its certificates; this line of the log is the last.
         started = "is started in the node"
         wait_until(lambda: started in log.read_text(errors="replace"), started, START)
-        yield Jabber("ejabberd", port, tls_port, ca_file, log, ("scram-sha-256",))
+        scram = ("scram-sha-256",)
+        yield Jabber("ejabberd", port, tls_port, ca_file, log, scram, component_port)
     finally:
         end(process, 30)
 
@@ -611,3 +641,57 @@ def test_a_session_goes_on_after_a_cut_and_nothing_is_lost_or_doubled(
             wait_until(has_got, f"message {number}")
             assert bot.jid == jid
         assert got == ["0", "1", "2", "3"]
+
+
+# ── a component ──────────────────────────────────────────────────────────────
+
+
+def test_a_component_sends_receives_and_may_not_write_another_domain(
+    jabber: Jabber, clock: RealClock
+) -> None:
+    got: list[Element] = []
+
+    def handle(stanza: Element) -> bool:
+        got.append(stanza)
+        return False
+
+    def wait_for(done: Callable[[], object]) -> None:
+        deadline = clock.time() + 20
+        while not done():
+            assert clock.time() < deadline, "not so after 20 s"
+            component.wait(clock.time() + 0.05)
+
+    with Client(jabber.server(JEREMY), clock, RealHost()) as jeremy:
+        jeremy.send(stanzas.message(Jid.parse(f"bob@{GATEWAY}"), "too early"))
+        until(clock, jeremy, lambda: any(one.error for one in jeremy.returned_messages()))
+        with Component(jabber.component(), clock, RealHost(), handle) as component:
+            component.send(stanzas.message(JEREMY, "hello"), f"bob@{GATEWAY}/aim")
+            seen: list[Message] = []
+
+            def has_seen() -> bool:
+                seen.extend(jeremy.received_messages())
+                return bool(seen)
+
+            until(clock, jeremy, has_seen)
+            assert [(str(one.sender), one.text) for one in seen] == [
+                (f"bob@{GATEWAY}/aim", "hello")
+            ]
+            jeremy.send(seen[0].reply("hello yourself"))
+            wait_for(lambda: got)
+            assert got[0].findtext("{jabber:client}body") == "hello yourself"
+            disco = Element("{http://jabber.org/protocol/disco#info}query")
+            query = stanzas.iq("get", disco, Jid.parse(DOMAIN))
+            assert component.request(query).get("type") == "result"
+            ping = stanzas.iq("get", Element(f"{{{stanzas.PING}}}ping"))
+            assert component.request(ping).get("type") == "result", "it may ping itself"
+            forged = stanzas.message(JEREMY, "I am the bot")
+            forged.set("from", str(BOT))
+            component._connection.send(forged)
+            with pytest.raises(Refused, match="invalid-from"):
+                wait_for(lambda: False)
+        assert jeremy.received_messages() == []
+
+
+def test_a_component_with_the_wrong_secret_is_refused(jabber: Jabber, clock: RealClock) -> None:
+    with pytest.raises(Refused, match="not-authorized"):
+        Component(jabber.component("guess"), clock, RealHost(), lambda stanza: False)

@@ -60,7 +60,9 @@ class Connection:
         lost: Callable[[], None],
         unacknowledged: Callable[[Element], None] = lambda element: None,
         resumption: Resumption | None = None,
+        open_session: type[Session] = Session,
     ) -> None:
+        self._open_session = open_session
         self.incoming: list[Filter] = []
         self.outgoing: list[Filter] = []
         self.session: Session | None = None
@@ -107,7 +109,7 @@ class Connection:
 
     def _connect_to(self, place: srv.Place | None) -> None:
         self._over, self._greeted = None, False
-        session = Session(
+        session = self._open_session(
             self._server,
             self._clock,
             self._host,

@@ -52,7 +52,7 @@ CANDIDATES = 10  # addresses of a domain that are tried
 _ERROR = f"{{{STREAMS}}}error"
 # Stream errors after which another attempt is pointless. `conflict` is among them because two
 # clients with the same resource would disconnect each other for ever (RFC 6120 §4.9.3.3).
-_FINAL = frozenset(
+FINAL = frozenset(
     "conflict host-gone host-unknown invalid-from invalid-namespace not-authorized "
     "unsupported-encoding unsupported-feature unsupported-version".split()
 )
@@ -85,6 +85,8 @@ class Session:
     SettingsError.
     """
 
+    final = FINAL  # the stream errors after which another attempt is pointless
+
     def __init__(
         self,
         server: Server,
@@ -108,16 +110,7 @@ class Session:
         self._condition = ""  # of the stream error that has ended the stream
         self.link = self._connect(place)
         try:
-            if server.tls == "implicit":
-                secure(self._name, self.account.domain, self._upgrade)
-            features = self._restart()
-            if server.tls == "starttls":
-                features = self._start_tls(features)
-            self._log_in(features)
-            self.features = self._restart()
-            if not self._resumes():
-                self._bind(new_resource)
-                self._enable_resumption()
+            self._open(new_resource)
             self._logged_in = True
             self.link.expect(None)  # from now on the server may send at any time
         except Malformed as error:
@@ -226,6 +219,19 @@ class Session:
             self.link.close()
 
     # ── opening ──────────────────────────────────────────────────────────────
+
+    def _open(self, new_resource: bool) -> None:
+        """Does everything between the connection and the first stanza."""
+        if self.server.tls == "implicit":
+            secure(self._name, self.account.domain, self._upgrade)
+        features = self._restart()
+        if self.server.tls == "starttls":
+            features = self._start_tls(features)
+        self._log_in(features)
+        self.features = self._restart()
+        if not self._resumes():
+            self._bind(new_resource)
+            self._enable_resumption()
 
     def _connect(self, place: srv.Place | None) -> Link:
         server = self.server
@@ -476,7 +482,7 @@ class Session:
                 return Redirected(f"{self._name} ended the stream: {condition} ({text})", place)
             if self.link.tls is None:
                 text += ", which is not trusted without TLS; if it is right, write that as host"
-        kind = Refused if condition in _FINAL else Unreachable
+        kind = Refused if condition in self.final else Unreachable
         text = self.server.masked(text)
         return kind(f"{self._name} ended the stream: {condition}" + (f" ({text})" if text else ""))
 
@@ -493,7 +499,9 @@ class Session:
 
 
 def account(server: Server) -> Jid:
-    """Returns the account in the settings. Raises SettingsError."""
+    """Returns the account in the settings, or the domain of a component. Raises SettingsError."""
+    if server.protocol == "component":
+        return Jid.parse(server.domain)
     text = server.jid or (server.user if "@" in server.user else f"{server.user}@{server.host}")
     try:
         jid = Jid.parse(text)

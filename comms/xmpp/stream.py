@@ -24,6 +24,7 @@ from comms.errors import Unreachable
 
 STREAMS = "http://etherx.jabber.org/streams"
 CLIENT = "jabber:client"
+ACCEPT = "jabber:component:accept"  # XEP-0114
 XML = "http://www.w3.org/XML/1998/namespace"
 LANG = f"{{{XML}}}lang"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
@@ -135,10 +136,19 @@ class _Cutter:
 
 
 class _Tags(dict[str, str]):
-    """The tag for each name from expat, in which a space follows the namespace."""
+    """The tag for each name from expat, in which a space follows the namespace.
+
+    Stanzas are in the namespace `content`, and get that of clients.
+    """
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self._content = content
 
     def __missing__(self, name: str) -> str:
         namespace, space, local = name.rpartition(" ")
+        if namespace == self._content:
+            namespace = CLIENT
         self[name] = tag = f"{{{namespace}}}{local}" if space else local
         return tag
 
@@ -146,10 +156,12 @@ class _Tags(dict[str, str]):
 class Reader:
     """Reads what the other side sends on one stream.
 
-    After a restart of the stream (after TLS, after the login) a new Reader is necessary.
+    After a restart of the stream (after TLS, after the login) a new Reader is necessary. `content`
+    is the namespace of the stanzas on this stream; the elements have that of clients in any case.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, content: str = CLIENT) -> None:
+        self._content = content
         self._buffer = bytearray()
         self._cutter = _Cutter()
         self._head = b""  # the header as received; each new parser needs it
@@ -264,7 +276,7 @@ class Reader:
         self._since_renewal = 0
         self._since_clearing = 0
         self._names: dict[str, str] = {}
-        self._tags = _Tags()
+        self._tags = _Tags(self._content)
         parser = xml.parsers.expat.ParserCreate("UTF-8", " ", intern=self._names)
         if hasattr(parser, "SetReparseDeferralEnabled"):
             # Otherwise expat 2.6 and newer may hold back an element that has arrived completely.
