@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from comms import addresses, replies
+from comms import addresses, bounces, replies
 from comms.clock import Clock, Interrupted
 from comms.commands import Commands, Order, Refusal, describe, normalized
 from comms.compose import Message
@@ -49,6 +49,7 @@ from comms.settings import Server
 LIMIT = 1_000_000  # bytes of a mail that may be a command
 FRESH = 86400.0  # seconds
 READING = 5.0  # seconds of computing that a mail may cost
+KEY = 40  # characters of the key that signs return paths
 CONFIRM = 900.0  # seconds in which a command may be confirmed by mail, which may be slow
 
 
@@ -62,6 +63,8 @@ class MailRules:
     admins: tuple[str, ...]
     sender: str = ""  # of receipts; by default the account's address, but never the secret one
     fresh: float = FRESH  # a mail whose Date is further from now, in seconds, is a replay
+    returns: str = ""  # a pattern such as mysql+*@yourco.test: a return path for each receipt
+    owner: str = ""  # who is told when receipts do not reach an administrator
 
     def __post_init__(self) -> None:
         """Checks what every receipt needs, so that none fails later. Raises SettingsError."""
@@ -114,6 +117,8 @@ class MailDoor:
         commands.fresh = min(commands.fresh, rules.fresh)
         self.sender = rules.sender or _default_sender(rules)
         self.outbox = Outbox(self._state)
+        self.reachability = bounces.Reachability(self._state, clock, host)
+        self._paths = self._return_paths() if rules.returns else None
         self.quarantine = Quarantine(self._state.path.with_suffix(".refused"))
 
     # ── a round ──────────────────────────────────────────────────────────────
@@ -205,7 +210,7 @@ class MailDoor:
                 return
             mail, reason, known_by = Mail(arrived.raw), f"it cannot be read: {error}", ()
         if reason or mail.sender is None:
-            self._note_bounce(mail)
+            self._note_returned(mail)
             self._refuse(arrived.raw, mail, reason)
             return
         thread = [mail.message_id, masked(mail, mail.subject), *mail.references]
@@ -243,17 +248,47 @@ class MailDoor:
         self._commands.refuse(sender, masked(mail, mail.subject), reason)
         self._on_refused(self, reason)
 
-    def _note_bounce(self, mail: Mail) -> None:
-        """Remembers that a receipt did not arrive, if the bounce names one that we sent."""
-        report = replies.bounce(mail)
-        if not report or not report.failed:
-            return
-        order = self._commands.ledger.find(f"receipt:{report.message_id}")
-        if order is not None:  # else the bounce is forged, or for another mail
-            who = str(order.facts["who"])
+    def _return_paths(self) -> bounces.ReturnPaths:
+        key = self._state.recall("return path key", "")
+        if key is None:
+            key = self._host.token(KEY)
             with self._state.transaction() as db:
-                self._state.remember(db, f"unreachable {who}", self._clock.time())
-            self._host.log("unreachable", "warning", who=who)
+                self._state.remember(db, "return path key", key)
+        return bounces.ReturnPaths(self._rules.returns, str(key))
+
+    def _note_returned(self, mail: Mail) -> None:
+        """Notes that a receipt did not arrive, and tells the owner once. Anybody may report that.
+
+        So with return paths, only the token of one is believed; without, only the Message-ID of a
+        receipt, which is random as well, but which a report need not quote.
+        """
+        if self._paths is not None:
+            back = bounces.returned(mail, self._paths)
+            key = f"receipt of {back.number}" if back else ""
+        else:
+            found, report = bounces.verdict(mail), bounces.report(mail)
+            back = bounces.Returned(0, *found) if found and report else None
+            key = f"receipt:{report.message_id}" if report else ""
+        order = self._commands.ledger.find(key) if back else None
+        if back is None or order is None:
+            return
+        who = str(order.facts["who"])
+        with self._state.transaction() as db:
+            if self.reachability.note(db, who, back) and self._rules.owner not in ("", who):
+                self._tell_owner(db, who, back)
+
+    def _tell_owner(self, db: sqlite3.Connection, who: str, back: bounces.Returned) -> None:
+        what = "There is no such mailbox" if back.kind == "hard" else "A receipt was refused"
+        message = Message(
+            sender=self.sender,
+            to=[self._rules.owner],
+            subject=f"Receipts do not reach {who}",
+            text=f"{what}: {back.reason}\n\nCommands of {who} are obeyed as before. You get no "
+            "other mail about it until a receipt has arrived.\n",
+            headers=[("Auto-Submitted", "auto-generated")],
+        )
+        message = message.stamped(self._clock, self._host)
+        self.outbox.put(message, self._clock.time(), at_least_once=True, db=db)
 
     # ── out ──────────────────────────────────────────────────────────────────
 
@@ -277,10 +312,12 @@ class MailDoor:
             self._host.log("plain-receipt", "warning", who=order.who, trouble=error)
             text = f"> {normalized(order.verb)}\n{outcome.error or f'exit status {outcome.code}'}\n"
             receipt = self._receipt(Mail(b"", subject="your command"), order, text)
-        self.outbox.put(receipt, self._clock.time(), db=db)
-        # A bounce is believed only if it names a receipt that is on record.
-        self._commands.ledger.add_key(db, order.id, f"receipt:{receipt.message_id}")
-        self._state.remember(db, f"unreachable {order.who}", None)
+        path = self._paths.address(order.id) if self._paths else None
+        self.outbox.put(receipt, self._clock.time(), db=db, envelope_sender=path)
+        # A bounce is believed only if it is about a receipt that is on record.
+        key = f"receipt of {order.id}" if self._paths else f"receipt:{receipt.message_id}"
+        self._commands.ledger.add_key(db, order.id, key)
+        self.reachability.sent(db, order.who)
 
     def _transcript(self, db: sqlite3.Connection, order: Order, text: str) -> str:
         """Stores what is said of one line; returns that of all lines when each has ended."""

@@ -29,6 +29,7 @@ from comms.mail_door import FRESH, MailDoor, MailRules, sender_problem
 from comms.read import Mail
 from comms.script import from_mail
 from comms.setting_types import (
+    AddressPattern,
     MailAddress,
     MailProtocol,
     NamedAddress,
@@ -48,7 +49,8 @@ class CommonRules:
 
     inbox: MailAddress  # the secret address
     sender: NamedAddress = ""  # of receipts; by default the account's address
-    owner: MailAddress = ""  # is warned of refused mail, hourly
+    returns: AddressPattern = ""  # with it, each receipt has a return path for itself
+    owner: MailAddress = ""  # is warned of refused mail, hourly, and of receipts that came back
     mailbox: MailProtocol = None  # by default the one with a table
     poll: Seconds = 30
     timeout: Seconds = 60  # that a command may take
@@ -134,7 +136,8 @@ class MailProgram:
             self.state, verbs, rights, self.clock, self.host, again=rules.again
         )
         inbox = "" if "addressed" in door else rules.inbox
-        mail = MailRules(self._mailbox, self._smtp, inbox, tuple(rights), rules.sender, rules.fresh)
+        servers, who = (self._mailbox, self._smtp), (inbox, tuple(rights), rules.sender)
+        mail = MailRules(*servers, *who, rules.fresh, rules.returns, rules.owner)
         refused = partial(alarm, rules.owner, self.state, self.clock, self.host)
         self.door = MailDoor(mail, self.commands, self.clock, self.host, refused=refused, **door)
 

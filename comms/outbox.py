@@ -101,19 +101,20 @@ class Outbox:
         at: float,
         at_least_once: bool = False,
         db: sqlite3.Connection | None = None,
-        null_sender: bool = False,
+        envelope_sender: str | None = None,
     ) -> None:
         """Adds a stamped message, which is due at once.
 
-        With `db`, in the caller's open transaction. With `null_sender`, the envelope has none, so
-        that nothing comes back (RFC 3834 §3). Raises ValueError if the message is not valid.
+        With `db`, in the caller's open transaction. `envelope_sender` is where bounces go, by
+        default to the sender; with "" nothing comes back (RFC 3834 §3). Raises ValueError if the
+        message is not valid.
         """
         if db is None:
             with self._state.transaction() as own:
-                self.put(message, at, at_least_once, own, null_sender)
+                self.put(message, at, at_least_once, own, envelope_sender)
             return
         sender, recipients = message.envelope()
-        sender = "" if null_sender else sender
+        sender = sender if envelope_sender is None else envelope_sender
         row = (message.message_id, sender, message.to_bytes(), at, at_least_once)
         id = db.execute(
             "INSERT INTO outbox (message_id, sender, data, made, again) VALUES (?, ?, ?, ?, ?)", row

@@ -2,7 +2,6 @@
 
     reason = unanswerable(mail, own=["tickets@yourco.test"])      # "" if it may be answered
     answer = reply(mail, reply_address(mail), sender="tickets@yourco.test", text="Thanks!\\n")
-    report = bounce(mail)                   # what a delivery report says, None if it is not one
 
 Only the fields that our own server has added are believed: those above the first Received. The
 sender of the mail could have written all the others.
@@ -11,12 +10,9 @@ sender of the mail could have written all the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from comms import addresses, header
 from comms.compose import Message
-from comms.header import MESSAGE_ID
 from comms.read import AMBIGUOUS, Mail
 
 # Local parts that do not belong to people (RFC 3834 §2 names the first kinds).
@@ -154,10 +150,15 @@ def automatic_reply(mail: Mail) -> str:
             return f"it has {known}"
         if value.startswith(_ANSWER_VALUES.get(known, ("\n",))):
             return f"it has {known}: {value[:40]}"
-    if mail.sender is not None and _MAILER_DAEMON.fullmatch(_local_part(mail)):
+    if mail.sender is not None and is_mailer_daemon(mail):
         return f"{mail.sender.address} sends delivery reports only"
     keywords = _auto_submitted(mail)
     return "Auto-Submitted: auto-replied" if "auto-replied" in keywords else ""
+
+
+def is_mailer_daemon(mail: Mail) -> bool:
+    """Returns whether the sender is a mail server itself, which anybody can claim."""
+    return _MAILER_DAEMON.fullmatch(_local_part(mail)) is not None
 
 
 def _local_part(mail: Mail) -> str:
@@ -267,135 +268,3 @@ def base_subject(subject: str) -> str:
     """Returns the subject without `Re:`, in the forms that several languages use."""
     prefix = r"^(?:\s*(?:re|aw|sv|antw|ref)(?:\[\d+\])?\s*:)+\s*"
     return re.sub(prefix, "", subject, flags=re.I).strip()
-
-
-# ── delivery reports ─────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class RecipientStatus:
-    """What a delivery report says about one recipient (RFC 3464 §2.3).
-
-    The action decides what happened, even if the status contradicts it.
-    """
-
-    address: str
-    action: str  # failed, delayed, delivered, relayed, expanded
-    status: str = ""  # as in RFC 3463: 5.1.1
-    diagnostic: str = ""
-
-
-@dataclass(frozen=True)
-class Bounce:
-    """A delivery report. `message_id` is that of the mail it is about, "" if it does not say."""
-
-    recipients: tuple[RecipientStatus, ...]
-    message_id: str = ""
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """The addresses that the mail will not reach. A delay is not a failure."""
-        return tuple(item.address for item in self.recipients if item.action == "failed")
-
-
-def bounce(mail: Mail) -> Bounce | None:
-    """Returns what a delivery report says; None if this is not one.
-
-    Anybody can write such a report. A program should check that it has sent the mail with that
-    Message-ID.
-    """
-    recipients: list[RecipientStatus] = []
-    original = ""
-    for attachment in mail.attachments:
-        if attachment.type in ("message/delivery-status", "message/global-delivery-status"):
-            recipients += _recipients(attachment.content)
-        elif attachment.type in (
-            "message/rfc822",
-            "text/rfc822-headers",
-            "message/global",
-            "message/global-headers",
-        ):
-            original = original or _message_id(attachment.content)
-    return Bounce(tuple(recipients), original) if recipients else _older_bounce(mail)
-
-
-_ONCE = ("final-recipient", "original-recipient", "action")  # in a group
-_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}  # by the class of the status
-
-
-def _recipients(content: bytes) -> list[RecipientStatus]:
-    """Parses the fields of a delivery status (RFC 3464 §2.1).
-
-    There should be a group for each recipient, and an empty line between two of them. If there is
-    none, a field of which the group has one already begins another group.
-    """
-    groups: list[dict[str, str]] = []
-    at = 0
-    while at < len(content):
-        fields, after = header.split(content, at)
-        # A line that is not a field ends a group, too, and is left out.
-        at = after if after > at else content.find(b"\n", at) + 1 or len(content)
-        group: dict[str, str] = {}
-        for field, raw in fields:
-            name = field.casefold()
-            if name in _ONCE and name in group:
-                groups.append(group)
-                group = {}
-            group.setdefault(name, header.text_of(field, raw))
-        groups.append(group)
-    found: list[RecipientStatus] = []
-    without_action: list[str] = []
-    for group in groups:
-        listed = _addresses_of(group)
-        status = group.get("status", "").split(" ")[0].strip()
-        action = group.get("action", "").strip().split(" ")[0].casefold()
-        action = action or (_ACTIONS.get(status[:1], "") if listed else "")
-        if not action:
-            # Some programs name all the recipients, and then what happened to them.
-            without_action += listed
-            continue
-        for address in dict.fromkeys(
-            [*without_action, *(listed or ([] if without_action else [""]))]
-        ):
-            found.append(
-                RecipientStatus(
-                    address, action, status, " ".join(group.get("diagnostic-code", "").split())
-                )
-            )
-        without_action = []
-    return found
-
-
-def _addresses_of(group: Mapping[str, str]) -> list[str]:
-    value = group.get("final-recipient") or group.get("original-recipient") or ""
-    address = value.partition(";")[2] or value
-    return [item.strip().strip("<>").strip() for item in address.split(",") if item.strip()]
-
-
-_QUOTED_ID = re.compile(
-    rb"^[> ]{0,4}message-id:[ \t]*(?:\r?\n[ \t]{1,9})?(<[^\r\n<> ]{1,900}>)", re.I | re.M
-)
-
-
-def _message_id(content: bytes) -> str:
-    """Returns the first Message-ID that a text quotes."""
-    for match in _QUOTED_ID.finditer(content):
-        if found := MESSAGE_ID.fullmatch(match[1].decode("ascii", "replace")):
-            return found[0]
-    return ""
-
-
-def _older_bounce(mail: Mail) -> Bounce | None:
-    """Parses reports that are older than RFC 3464.
-
-    Exim names the recipients in a header, qmail in its text. Both quote the mail.
-    """
-    listed = (value.replace(",", " ").split() for value in mail.get_all("x-failed-recipients"))
-    failed = [address for values in listed for address in values]
-    if not failed and return_path(mail) == "" and mail.text.lstrip().startswith("Hi. "):
-        failed = re.findall(r"^<([^<>@\s]{1,250}@[^<>@\s]{1,250})>:[ \t]{0,9}$", mail.text, re.M)
-    if not failed:
-        return None
-    valid = [address for address in failed if addresses.is_address(address)]
-    statuses = tuple(RecipientStatus(address, "failed") for address in valid)
-    return Bounce(statuses, _message_id(mail.raw[header.split(mail.raw)[1] :]))

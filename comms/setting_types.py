@@ -30,6 +30,8 @@ T = TypeVar("T")
 YEARS = 10**9  # seconds, about 31 years: the operating system cannot wait much longer
 DAY = 86400  # seconds
 SCREEN_NAME = 100  # characters; AIM's own have 16, but addresses were screen names, too
+LOCAL_PART = 64  # characters of an address before the @ (RFC 5321 §4.5.3.1.1)
+PATTERN = 30  # characters that a program puts there for a star
 SHOWN = 60  # characters of a wrong value that an error quotes
 NAME = 253  # characters of the longest host name, which DNS writes as 255 bytes
 # What no line of a protocol, command line or file name can contain.
@@ -218,7 +220,18 @@ def _longer_than_a_screen_name(value: str) -> str:
     return f"a screen name has at most {SCREEN_NAME} characters, found {shown(value)}"
 
 
+def _no_address_pattern(value: str) -> str:
+    # With as much for the star as programs put there: a number, a sign and a token.
+    filled = value.replace("*", "1" * PATTERN) if value.count("*") == 1 else ""
+    if "*" not in value.partition("@")[0] or not addresses.is_address(filled):
+        return f"{shown(value)} is not an address with one * before the @"
+    if len(filled.rpartition("@")[0]) > LOCAL_PART:
+        return f"{shown(value)} is too long with a number and a token in it"
+    return ""
+
+
 MailAddress = Annotated[str, Check(_mail_address, '"you@example.org"')]
+AddressPattern = Annotated[str, Check(_no_address_pattern, '"robot+*@example.org"')]
 NamedAddress = Annotated[str, Check(_named_address, '"Your Name <you@example.org>"')]
 JabberAddress = Annotated[str, Check(_jabber_address, '"you@example.org"')]
 JabberAccount = Annotated[str, Check(_jabber_account, '"you@example.org"')]  # no resource

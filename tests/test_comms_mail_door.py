@@ -180,3 +180,45 @@ def test_a_receipt_that_cannot_be_composed_becomes_a_plain_one(
     [(_, outcome)] = door._commands.perform(door.report)
     assert outcome.code == 0 and len(door.outbox.waiting()) == 1
     assert door._commands.recover(door.report) == []
+
+
+# ── receipts that come back ──────────────────────────────────────────────────
+
+REPORT = (
+    "To: {to}\r\nFrom: MAILER-DAEMON@mx.example\r\nMIME-Version: 1.0\r\n"
+    'Content-Type: multipart/report; boundary="b"\r\n\r\n'
+    "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+    f"Final-Recipient: rfc822; {ADMIN}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+    "--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {id}\r\n\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize("returns", ["", "mysql+*@yourco.test"])
+@pytest.mark.parametrize("owner", ["owner@yourco.test", ADMIN, ""])
+def test_only_the_token_of_a_receipt_proves_that_it_came_back(
+    tmp_path: Path, returns: str, owner: str
+) -> None:
+    clock, host = JumpingClock(), RecordingHost()
+    servers = Server("pop3", "x.test", 110), Server("smtp", "x.test", 25)
+    sender = "mysql@yourco.test"
+    rules = MailRules(*servers, INBOX, (ADMIN,), sender, returns=returns, owner=owner)
+    with State(tmp_path / "state") as state:
+        verbs = {"restart": Verb(("true",), "mysql")}
+        commands = Commands(state, verbs, {ADMIN: ["*"]}, clock, host)
+        door = MailDoor(rules, commands, clock, host)
+        commands.accept(ADMIN, "restart", ["1"], {"to": ADMIN, "mail": ["<1@x.test>", "restart"]})
+        commands.perform(door.report)
+        (row,) = state.rows("SELECT message_id, sender FROM outbox")
+        message_id, path = map(str, row)
+        forged = [(sender, "<guessed@x.test>"), (path.replace("@", "0@"), "<guessed@x.test>")]
+        if returns:
+            forged += [(sender, message_id), (path.replace("+b1", "+b2"), message_id)]
+        for to, id in forged:
+            door._note_returned(read(REPORT.format(to=to, id=id).encode()))
+        assert door.reachability.since(ADMIN) is None
+        for _ in range(2):
+            door._note_returned(read(REPORT.format(to=path, id=message_id).encode()))
+        assert door.reachability.since(ADMIN) is not None
+        told = [to for _, to in door.outbox.waiting() if to != ADMIN]
+        assert told == ([owner] if owner not in ("", ADMIN) else []), "once"
+    clock.close()

@@ -1,4 +1,4 @@
-"""Answers: which mails get one, to which address, with which headers; and delivery reports."""
+"""Answers: which mails get one, to which address, with which headers."""
 
 from __future__ import annotations
 
@@ -271,127 +271,9 @@ def test_the_base_subject_has_no_prefix(subject: str, base: str) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_asked_about(raw: bytes) -> None:
     found = read(raw)
-    replies.bounce(found)
     why_not = replies.unanswerable(found, ["us@us.test"])
     if found.sender is None:
         assert why_not == "it does not have exactly one From with exactly one address"
     else:
         answer = replies.reply(found, found.sender.address, "us@us.test", "hi")
         assert ("Auto-Submitted", "auto-replied") in answer.headers
-
-
-# ── delivery reports ─────────────────────────────────────────────────────────
-
-REPORT = (
-    "From: MAILER-DAEMON@mx.example\r\nMIME-Version: 1.0\r\n"
-    'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
-    "--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n"
-    "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
-    "Reporting-MTA: dns; mx.example\r\nArrival-Date: now\r\n\r\n{groups}\r\n"
-    "--b\r\nContent-Type: {kind}\r\n\r\nMessage-ID: <ours@us.test>\r\nSubject: x\r\n\r\n"
-    "--b--\r\n"
-)
-
-
-def group(address: str, action: str, status: str, more: str = "") -> str:
-    return (
-        f"Original-Recipient: rfc822; {address}\r\nFinal-Recipient: rfc822; <{address}>\r\n"
-        f"Action: {action}\r\nStatus: {status}\r\n{more}\r\n"
-    )
-
-
-def report(groups: str, kind: str = "message/rfc822") -> replies.Bounce | None:
-    return replies.bounce(read(REPORT.format(groups=groups, kind=kind).encode()))
-
-
-def test_the_action_of_each_recipient_decides() -> None:
-    found = report(
-        group("a@x.example", "failed", "4.2.2", "Diagnostic-Code: smtp; 452\r\n full\r\n")
-        + group("b@x.example", "Delayed", "4.4.1")
-        + group("c@x.example", "delivered", "2.0.0")
-    )
-    assert found is not None
-    assert found.failed == ("a@x.example",), (
-        "failed is final, whatever the status (RFC 3464 §2.3.3)"
-    )
-    assert [item.action for item in found.recipients] == ["failed", "delayed", "delivered"]
-    first = found.recipients[0]
-    assert (first.status, first.diagnostic) == ("4.2.2", "smtp; 452 full")
-
-
-@pytest.mark.parametrize(
-    "kind", ["message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"]
-)
-def test_the_mail_that_a_report_is_about_is_found_in_each_form(kind: str) -> None:
-    found = report(group("a@x.example", "failed", "5.1.1"), kind)
-    assert found is not None and found.message_id == "<ours@us.test>"
-
-
-ONE = "Final-Recipient: rfc822; one@x.example\r\n"
-TWO = "Final-Recipient: rfc822; two@x.example\r\n"
-FAILED = "Action: failed\r\nStatus: 5.1.1\r\n"
-
-
-@pytest.mark.parametrize(
-    "groups",
-    [
-        ONE + FAILED + TWO + FAILED,
-        ONE + TWO + FAILED,  # what happened is said once
-        "Action: failed\r\n" + ONE + "Action: failed\r\n" + TWO,
-        ONE + "Status: 5.1.1\r\n\r\n" + TWO + "Status: 5.7.1 (refused)\r\n",  # no action
-        f"Original-{ONE[6:]}{ONE}{FAILED}Original-{TWO[6:]}{TWO}{FAILED}",
-        "Final-Recipient: rfc822; one@x.example, two@x.example\r\n" + FAILED,
-        ONE + FAILED + " \r\n" + TWO + FAILED,
-        "Reporting-MTA: dns; a\r\n" + ONE + FAILED + "junk\r\n" + TWO + FAILED,
-        ONE.replace("rfc822; ", "")
-        + FAILED
-        + "\r\n\r\n\r\n"
-        + TWO
-        + FAILED.replace("failed", "FAILED (x)"),
-    ],
-)
-def test_every_recipient_in_a_report_is_found(groups: str) -> None:
-    found = report(groups)
-    assert found is not None and found.failed == ("one@x.example", "two@x.example")
-
-
-EXIM = (
-    b"Return-Path: <>\r\nReceived: from a by b; now\r\n"
-    b"From: Mail Delivery System <Mailer-Daemon@mx.example>\r\n"
-    b"X-Failed-Recipients: a@x.example, b@x.example\r\n\r\n"
-    b"bounced\r\n\r\nMessage-ID: <ours@us.test>\r\n"
-)
-QMAIL = (
-    b"Return-Path: <>\r\nReceived: from a by b; now\r\nFrom: MAILER-DAEMON@mx.example\r\n\r\n"
-    b"Hi. This is the qmail-send program at mx.example.\r\n\r\n"
-    b"<a@x.example>:\r\nSorry, no mailbox here.\r\n\r\n"
-    b"--- Below this line is a copy of the message.\r\n\r\nMessage-ID: <ours@us.test>\r\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("raw", "failed"),
-    [
-        (EXIM, ("a@x.example", "b@x.example")),
-        (QMAIL, ("a@x.example",)),
-        (QMAIL.replace(b"This is the qmail-send program", b"The MTA program"), ("a@x.example",)),
-    ],
-)
-def test_reports_of_exim_and_qmail_are_read(raw: bytes, failed: tuple[str, ...]) -> None:
-    found = replies.bounce(read(raw))
-    assert found is not None
-    assert (found.failed, found.message_id) == (failed, "<ours@us.test>")
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"From: a@x.y\r\n\r\nHi. This is the lunch menu\r\n<a@x.example>:\r\n",
-        b"Content-Type: multipart/report\r\n\r\n",
-        b"Content-Type: multipart/report; boundary=b\r\n\r\n"
-        b"--b\r\nContent-Type: message/delivery-status\r\n\r\nAction\r\n",
-    ],
-)
-def test_other_mail_is_not_a_report(raw: bytes) -> None:
-    assert replies.bounce(read(raw)) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from comms import replies
+from comms import bounces
 from comms.read import read
 from fakes.dsn import decode_xtext
 from fakes.wire import Facts
@@ -47,7 +47,7 @@ def test_an_unknown_recipient_is_rejected_by_default() -> None:
 
 
 def test_an_unknown_recipient_bounces_where_the_policy_says_so() -> None:
-    found = replies.bounce(read(report(bouncing(FROM_CAROL, TO_UNKNOWN))))
+    found = bounces.report(read(report(bouncing(FROM_CAROL, TO_UNKNOWN))))
     assert found is not None
     assert (found.failed, found.message_id) == (("eve@example.test",), "<m1@example.org>")
     assert found.recipients[0].status == "5.1.1"
@@ -107,7 +107,7 @@ def test_a_success_is_reported_only_when_notify_asks_for_it(
     to: str, notify: str, action: str
 ) -> None:
     world = bouncing(FROM_CAROL, f"RCPT TO:<{to}>{notify}")
-    found = [replies.bounce(read(raw)) for raw in reports(world)]
+    found = [bounces.report(read(raw)) for raw in reports(world)]
     assert [bounce.recipients[0].action for bounce in found if bounce] == (
         [action] if action else []
     )
@@ -117,7 +117,7 @@ def test_a_success_is_reported_only_when_notify_asks_for_it(
 def test_one_report_names_all_failed_recipients_and_the_others_get_the_mail() -> None:
     to = ("RCPT TO:<x@example.test>", f"RCPT TO:<{ALICE}>", "RCPT TO:<y@example.test>")
     world = bouncing(FROM_CAROL, *to)
-    found = replies.bounce(read(report(world)))
+    found = bounces.report(read(report(world)))
     assert found is not None and found.failed == ("x@example.test", "y@example.test")
     assert len(world.mail.inbox(ALICE)) == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from comms import replies
+from comms import bounces
 from comms.read import read
 from fakes.keep import Keep
 from fakes.mail import Envelope, Mail, Recipient
@@ -202,7 +202,7 @@ def test_a_mail_that_fits_only_some_maildrops_is_accepted_and_bounces_for_the_ot
     assert answers[-1].startswith("250")  # RFC 5321 §4.2: one reply for all recipients
     assert len(world.mail.inbox(BOB)) == 1 and world.mail.inbox(ALICE) == []
     report = world.mail.wait_for(lambda mail: mail.envelope.to == [CAROL])
-    found = replies.bounce(read(report.raw))
+    found = bounces.report(read(report.raw))
     assert found is not None and found.failed == (ALICE,) and found.recipients[0].status == "5.2.2"
 
 

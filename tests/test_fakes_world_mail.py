@@ -8,7 +8,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from comms import replies
+from comms import bounces, replies
 from comms.read import read
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
@@ -143,7 +143,7 @@ def test_a_report_can_be_sent_about_any_mail() -> None:
         mail, far, action="delayed", status="4.4.1", text="no answer from host"
     )
     assert report is not None and "Delayed" in report.subject
-    found = replies.bounce(read(report.raw))
+    found = bounces.report(read(report.raw))
     assert found is not None and found.failed == () and found.recipients[0].action == "delayed"
     assert world.mail.messages == [mail, report]
     assert len(world.mail.inbox(ALICE)) == 1

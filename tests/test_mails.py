@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from comms import replies
+from comms import bounces, replies
 from comms.read import Mail, read
 
 FOLDER = Path(__file__).parent / "mails"
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "mails"
 
 def found(mail: Mail, what: str) -> Any:
     """Returns what a mail says about one of the columns of the table."""
-    report = replies.bounce(mail)
+    report = bounces.report(mail)
     values = {
         "text": mail.text.strip(),
         "subject": mail.subject,

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from comms import imap, mailbox, pop3, replies, smtp
+from comms import bounces, imap, mailbox, pop3, replies, smtp
 from comms.clock import Interrupted, RealClock
 from comms.commands import normalized
 from comms.compose import Message
@@ -79,7 +79,7 @@ def read_mail(raw: bytes) -> str:
         with clock.limit(READING + len(raw) / READING_SPEED):
             mail = with_any_sender(read(raw))
             replies.unanswerable(mail)
-            replies.bounce(mail)
+            bounces.report(mail)
     except Interrupted:
         return "interrupted"
     finally:

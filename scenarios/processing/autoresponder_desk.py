@@ -165,7 +165,7 @@ class Desk:
                 row = (to.casefold(), address, now)
                 db.execute("INSERT INTO answered (who, address, at) VALUES (?, ?, ?)", row)
                 # RFC 3834 §3: the null sender, so that no bounce comes back.
-                self._outbox.put(answer, now, db=db, null_sender=True)
+                self._outbox.put(answer, now, db=db, envelope_sender="")
         who = mail.sender.address if mail.sender else "nobody"
         if reason:
             self._host.log("silent", who=who, address=address, reason=reason)

@@ -55,11 +55,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from comms.bounces import report
 from comms.clock import Clock
 from comms.host import Host
 from comms.read import Mail
-from comms.replies import bounce, delivered_to
+from comms.replies import delivered_to
 from comms.setting_types import (
+    AddressPattern,
     Count,
     CountOrZero,
     Folder,
@@ -76,7 +78,7 @@ from scenarios.processing.tickets_agents import Agents
 from scenarios.processing.tickets_desk import Desk
 from scenarios.processing.tickets_model import Answer, Base, Letter, Participant, Ticket
 from scenarios.processing.tickets_outbox import Outbox
-from scenarios.processing.tickets_replies import ReplyPattern, same_token, token_of
+from scenarios.processing.tickets_replies import same_token, token_of
 from scenarios.processing.tickets_samples import (
     CAROL,
     DAVE,
@@ -111,7 +113,7 @@ class Rules:
     poll: Seconds = 30
     database: DatabaseUrl = "sqlite:///tickets.sqlite3"
     sender: NamedAddress = ""
-    reply_to: ReplyPattern = ""
+    reply_to: AddressPattern = ""
     templates: Folder | None = None
     answers: CountOrZero = 10
     largest: Count = 50_000_000
@@ -142,8 +144,8 @@ def belongs_to(mail: Mail, rules: Rules, db: Session) -> Ticket | None:
         if ticket is not None and same_token(ticket.token, token):
             return ticket
     sender = mail.sender.key if mail.sender else ""
-    report = bounce(mail)
-    bounced = (report.message_id,) if report else ()
+    about = report(mail)
+    bounced = (about.message_id,) if about else ()
     for message_id in (*bounced, *mail.in_reply_to, *reversed(mail.references)):
         ours = select(Ticket).join(Answer).where(Answer.message_id == message_id)
         theirs = select(Ticket).join(Letter).where(Letter.message_id == message_id)

@@ -7,14 +7,15 @@ a command if an administrator wrote it to the secret inbox and its whole subject
 (or start, stop, status). The command is stored, then the mail is deleted, then the command runs
 once, and its sender gets a receipt. The same command in another mail soon afterwards runs if the
 sender repeats it with a random word. All other mail is kept in a folder, logged, deleted and not
-answered.
+answered. If receipts to an administrator bounce, the owner is told once.
 
 [scenario.mysql-by-mail]
 mailbox = "imap"                                # optional: or "pop3"; else the one with a table
 inbox = "cly6ruct1yit2d@yourco.test"            # required: the secret address
 admins = ["jeremy@yourco.test"]                 # required
 sender = "MySQL <mysql@yourco.test>"            # optional: of receipts; else the account's address
-owner = "owner@yourco.test"                     # optional: is warned of refusals, hourly
+returns = "mysql+*@yourco.test"                 # optional: each receipt has a return path
+owner = "owner@yourco.test"                     # optional: is warned of refusals and bounces
 rights = { "jeremy@yourco.test" = ["status mysql"] }    # optional: by default all
 poll = 30                                       # seconds
 restart = ["systemctl", "restart", "mariadb"]   # the command lines of the commands on offer

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 JEREMY = "Jeremy <jeremy@yourco.test>"
 EVE = "eve@evil.example"
 QUOTED = f"> From: {JEREMY}\r\n> Subject: Restart MySQL\r\n"
+# A delivery report that anybody could write.
+FORGED = (
+    "From: MAILER-DAEMON@mx.example\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
+    'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+    "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+    "Reporting-MTA: dns; mx.example\r\n\r\n"
+    "Final-Recipient: rfc822; {who}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+    "--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
+    "Message-ID: {message_id}\r\nSubject: Restart MySQL\r\n\r\n--b--\r\n"
+)
 LOOKALIKE = '"Jeremy <jeremy@yourco.test>" <eve@evil.example>'
 
 # What arrives in the secret inbox, and whether it is a command. A search through the raw text is
@@ -193,22 +203,13 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
         body=f"From: {JEREMY}\r\nSubject: Restart MySQL",
     )
     automatic = "Auto-Submitted: auto-replied\r\n"
-    forged = (
-        b"From: MAILER-DAEMON@mx.example\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
-        b'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
-        b"--b\r\nContent-Type: message/delivery-status\r\n\r\n"
-        b"Reporting-MTA: dns; mx.example\r\n\r\n"
-        b"Final-Recipient: rfc822; michael@yourco.test\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
-        b"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
-        b"Message-ID: <guessed@db1.yourco.test>\r\n"
-        b"From: Jeremy <jeremy@yourco.test>\r\nSubject: Restart MySQL\r\n\r\n--b--\r\n"
-    )
+    forged = FORGED.format(message_id="<guessed@db1.yourco.test>", who="michael@yourco.test")
     for at, mail, envelope in (
         (10, request(sender=JEREMY), None),
         (100, bounce, ""),
         (130, request("Re: Restart MySQL", JEREMY, automatic), None),
         (160, request(sender=JEREMY, more=automatic), None),
-        (190, forged, ""),
+        (190, forged.encode(), ""),
     ):
         world.clock.at(at, partial(world.mail.deliver, INBOX, mail, sender=envelope))
     world.clock.until(400)
@@ -230,14 +231,106 @@ def bounces(world: World, program: Program) -> Iterator[Claim]:
     yield equal(
         "the bounce of the receipt arrives, and another one", len(returned), 2, shows=returned
     )
-    marked = {event.text for event in world.events if event.text.startswith("unreachable")}
-    jeremy = {"unreachable who=jeremy@yourco.test"}
+    marked = [event.text.split()[1] for event in told(world, "unreachable")]
     yield equal(
         "Jeremy is marked as unreachable, Michael is not",
         marked,
-        jeremy,
+        ["who=jeremy@yourco.test"],
         shows=told(world, "unreachable"),
     )
+
+
+OWNER = "owner@yourco.test"
+
+
+@scenario.act(
+    "receipt-returned",
+    book=False,
+    person=[
+        {"address": SENDER, "aliases": [INBOX]},
+        *({"address": address} for address in (*ADMINS, OWNER)),
+    ],
+    scenario={"mysql-by-mail": {"returns": "mysql+*@yourco.test", "owner": OWNER, "poll": 14400}},
+)
+def returned(world: World, program: Program) -> Iterator[Claim]:
+    """Receipts to Jeremy are delayed, come back, and arrive again; reports on Michael's are forged.
+
+    The program looks for mail every four hours, so that the act is short.
+    """
+    looks = 4 * 3600.0
+
+    def asks(at: float, admin: str) -> None:
+        mail = request(sender=admin, message_id=f"{at}@phone.test")
+        world.clock.at(at * looks, lambda: world.mail.deliver(INBOX, mail))
+
+    def reports(at: float, action: str, status: str, text: str) -> None:
+        def report() -> None:
+            receipt = world.mail.inbox(ADMINS[0])[-1]
+            world.mail.bounce(receipt, action=action, status=status, text=text)
+
+        world.clock.at(at * looks, report)
+
+    def forges(at: float, change: str) -> None:
+        """Reports on Michael's receipt, to a return path that has been changed."""
+
+        def forge() -> None:
+            receipt = world.mail.inbox(ADMINS[1])[-1]
+            path = receipt.envelope.sender
+            wrong = {
+                "no token": SENDER,
+                "another number": path.replace("+b", "+b1", 1),
+                "another token": path.replace("@", "0@"),
+            }[change]
+            report = FORGED.format(message_id=receipt.message["Message-ID"], who=ADMINS[1])
+            world.mail.deliver(wrong, report.encode(), sender="")
+
+        world.clock.at(at * looks, forge)
+
+    gone = "550 5.1.1 no such mailbox"
+    asks(0.5, ADMINS[0])
+    reports(1.5, "delayed", "4.4.1", "connection timed out")
+    reports(2.5, "failed", "5.1.1", gone)
+    asks(3.5, ADMINS[0])
+    reports(4.5, "failed", "4.2.2", "452 4.2.2 mailbox full")
+    asks(5.5, ADMINS[1])
+    for at, change in ((6.5, "no token"), (7.5, "another number"), (8.5, "another token")):
+        forges(at, change)
+    asks(10.5, ADMINS[0])  # this receipt arrives
+    asks(42.5, ADMINS[0])
+    reports(43.5, "failed", "5.0.0", gone)
+    world.clock.until(45 * looks)
+    program()
+    receipts = [*world.mail.inbox(ADMINS[0]), *world.mail.inbox(ADMINS[1])]
+    paths = [mail.envelope.sender for mail in receipts]
+    own = len({*paths}) == len(paths) and all(path.startswith("mysql+b") for path in paths)
+    yield holds("each receipt has a return path for itself", own, paths, shows=receipts)
+    delayed = told(world, "mail-delayed")
+    yield equal("a delay is logged, and changes nothing", len(delayed), 1, shows=delayed)
+    marked = [event.text.split()[1:3] for event in told(world, "unreachable")]
+    yield equal(
+        "Jeremy is unreachable twice, and Michael never",
+        marked,
+        [[f"who={ADMINS[0]}", "kind=hard"]] * 2,
+        shows=told(world, "unreachable"),
+    )
+    again = [event.text.split()[1:3] for event in told(world, "mail-returned")]
+    yield equal(
+        "a full mailbox is told apart",
+        again,
+        [[f"who={ADMINS[0]}", "kind=soft"]],
+        shows=told(world, "mail-returned"),
+    )
+    warnings = world.mail.inbox(OWNER)
+    yield equal(
+        "the owner is told once each time",
+        [mail.subject for mail in warnings],
+        [f"Receipts do not reach {ADMINS[0]}"] * 2,
+        shows=warnings,
+    )
+    ended = told(world, "reachable")
+    yield equal("it has ended after five days without a report", len(ended), 1, shows=ended)
+    yield equal("each request is obeyed once", len(world.host.ran), 5, shows=restarted(world))
+    yield equal("the maildrop is empty", world.mail.inbox(SENDER), [])
 
 
 @scenario.act("mysql-by-imap", book=False, servers=["smtp", "imap"])

@@ -13,7 +13,8 @@ phones = ["5550100123@sms.acme.test"]         # required: addresses at the carri
 commands = { "restart web" = ["systemctl", "restart", "nginx"] }    # required
 short = { r = "restart web" }                 # optional: short forms
 sender = "services@yourco.test"               # optional: of answers; else the account's address
-owner = "owner@yourco.test"                   # optional: is warned of refusals, hourly
+returns = "services+*@yourco.test"            # optional: each receipt has a return path
+owner = "owner@yourco.test"                   # optional: is warned of refusals and bounces
 mailbox = "imap"                              # optional: or "pop3"; else the one with a table
 poll = 30                                     # seconds
 timeout = 60                                  # seconds that a command may take

@@ -12,7 +12,8 @@ to an inbox that has ended is counted and not answered, and the owner of the pro
 inbox = "ops+*@yourco.test"            # required: the star becomes the secret
 admins = ["jeremy@yourco.test"]        # required
 sender = "Ops <ops@yourco.test>"       # required: of receipts; links lead to it, in this mailbox
-owner = "owner@yourco.test"            # optional: is warned of refusals, hourly
+returns = "ops+*@yourco.test"          # optional: each receipt has a return path
+owner = "owner@yourco.test"            # optional: is warned of refusals and bounces
 rights = { "jeremy@yourco.test" = ["restart web"] }    # optional: by default all
 mailbox = "imap"                       # optional: or "pop3"; else the one with a table
 poll = 30                              # seconds

@@ -12,7 +12,8 @@ one mail each. Each administrator may use what `rights` says, or everything if i
 inbox = "cly6ruct1yit2d@yourco.test"            # required: the secret address
 admins = ["jeremy@yourco.test"]                 # required
 sender = "Services <services@yourco.test>"      # optional: of receipts; else the account's address
-owner = "owner@yourco.test"                     # optional: is warned of refusals, hourly
+returns = "services+*@yourco.test"              # optional: each receipt has a return path
+owner = "owner@yourco.test"                     # optional: is warned of refusals and bounces
 mailbox = "imap"                                # optional: or "pop3"; else the one with a table
 services = { web = "nginx" }                    # required: name in commands = unit of systemd
 jobs = { backup = ["/usr/local/bin/backup"] }   # optional: name in `run NAME` = command line

@@ -12,7 +12,7 @@ import re
 
 from sqlalchemy import select
 
-from comms import replies
+from comms import bounces, replies
 from comms.clock import Clock, Interrupted
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
@@ -85,13 +85,9 @@ def _token(mail: Mail) -> str:
 
 def _meaning(mail: Mail) -> tuple[str, str]:
     """Returns what a mail makes of its notice, and why; ("", "") if it is neither of the two."""
-    bounce = replies.bounce(mail)
-    if bounce is not None:
-        failed = [one for one in bounce.recipients if one.action == "failed"]
-        if not failed:
-            return "", ""  # a delay
-        _, _, text = failed[0].diagnostic.rpartition("; ")  # it begins with a type: "smtp; 550 …"
-        return "bounced", text or failed[0].status
+    if found := bounces.verdict(mail):
+        kind, reason = found
+        return ("bounced", reason) if kind in ("hard", "soft") else ("", "")
     if "unsubscribe" in mail.subject.casefold() and not replies.automatic_reply(mail):
         return "unsubscribed", "the customer has unsubscribed"
     return "", ""
