@@ -256,6 +256,7 @@ smtpd_sasl_path = private/auth
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_recipient_restrictions = reject_unlisted_recipient, permit_mynetworks, reject
 maximal_queue_lifetime = 1h
+recipient_delimiter = +
 """
 POSTFIX_MASTER = """
 {port} inet n - n - - smtpd

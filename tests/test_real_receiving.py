@@ -191,6 +191,7 @@ def mysql_site(town: Town, place: Path, db: MariaDb, admins: list[str]) -> Path:
         # Over IMAP, Dovecot tells when mail arrives.
         f'sender = "MySQL <{MYSQL}>"\npoll = {600 if town.protocol == "imap" else 0.2}\n'
         f'restart = ["{db.restart[0]}"]\nstate = "ops.sqlite3"\nagain = 0\n'
+        f'returns = "mysql+*@yourco.test"\nowner = "{JEREMY}"\n'
     )
     return town.site(place, MYSQL, table)
 
@@ -277,12 +278,18 @@ def test_mails_that_are_not_commands_do_nothing_and_are_logged(town: Town, tmp_p
         program.until("mail-sent")
         assert db.restarts == 1
         log = program.until("refused")
-        assert f"unreachable who={GONE}" in log
+        # Dovecot says 550 5.1.1, and Postfix reports it to the return path of this receipt.
+        assert f"unreachable who={GONE} kind=hard" in log
         assert "automatic" in log
         assert (db.restarts, db.ask("SELECT 1")) == (1, "1")
         assert program.end() == 0
         assert len(list((tmp_path / "ops.refused").glob("*.eml"))) == len(rows) + 1
-        assert town.inbox(MYSQL) == town.inbox(JEREMY) == []
+        warnings = [email.message_from_bytes(raw) for raw in wait_for_mails(town, JEREMY, 2)]
+        assert [str(mail["Subject"]).partition(" on ")[0] for mail in warnings] == [
+            "Commands were refused",
+            f"Receipts do not reach {GONE}",
+        ]
+        assert town.inbox(MYSQL) == []
         assert INBOX not in program.log
 
 
