@@ -136,8 +136,10 @@ class MailProgram:
             self.state, verbs, rights, self.clock, self.host, again=rules.again
         )
         inbox = "" if "addressed" in door else rules.inbox
-        servers, who = (self._mailbox, self._smtp), (inbox, tuple(rights), rules.sender)
-        mail = MailRules(*servers, *who, rules.fresh, rules.returns, rules.owner)
+        admins, more = tuple(rights), {"returns": rules.returns, "owner": rules.owner}
+        mail = MailRules(
+            self._mailbox, self._smtp, inbox, admins, rules.sender, rules.fresh, **more
+        )
         refused = partial(alarm, rules.owner, self.state, self.clock, self.host)
         self.door = MailDoor(mail, self.commands, self.clock, self.host, refused=refused, **door)
 

@@ -16,7 +16,7 @@ admins = ["jeremy@yourco.test"]                 # required
 sender = "MySQL <mysql@yourco.test>"            # optional: of receipts; else the account's address
 returns = "mysql+*@yourco.test"                 # optional: each receipt has a return path
 owner = "owner@yourco.test"                     # optional: is warned of refusals and bounces
-rights = { "jeremy@yourco.test" = ["status mysql"] }    # optional: by default all
+rights = { "jeremy@yourco.test" = ["restart mysql"] }   # optional: by default all
 poll = 30                                       # seconds
 restart = ["systemctl", "restart", "mariadb"]   # the command lines of the commands on offer
 start = []
