@@ -31,6 +31,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from comms import words
@@ -70,7 +71,8 @@ class Verb:
 
     Instead of a command line it may be a function, which must not raise. Commands with the same
     target never run at the same time. `confirm` is for what a slip must not do. `repeatable` is for
-    what only looks, so that doing it twice need not be asked about.
+    what only looks, so that doing it twice need not be asked about. In a room, where others hear
+    and are heard, a command must be `public`; and if there are `doors`, it must come over one.
     """
 
     command: tuple[str, ...] | Callable[[Order], OutcomeLike]
@@ -78,6 +80,13 @@ class Verb:
     timeout: float = 60.0
     confirm: bool = False
     repeatable: bool = False
+    public: bool = False
+    doors: tuple[str, ...] = ()
+
+    def open_to(self, place: Mapping[str, Any]) -> bool:
+        """Whether it may be given where an order with these facts comes from."""
+        in_room = bool(place.get("room"))
+        return (self.public or not in_room) and (not self.doors or place.get("door") in self.doors)
 
 
 @dataclass(frozen=True)
@@ -168,15 +177,23 @@ class Commands:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
 
-    def allowed(self, who: str) -> list[str]:
-        """Returns the verbs that a sender may use, or the part of one; `help` shows them."""
+    def allowed(self, who: str, place: Mapping[str, Any] = MappingProxyType({})) -> list[str]:
+        """Returns the verbs that a sender may use, or the part of one; `help` shows them.
+
+        `place` are the facts of the order: its door, and the room where it was given.
+        """
         mine = self.rights.get(who, frozenset())
         verbs = [verb for verb in self.verbs if "*" in mine or verb in mine]
-        return verbs + sorted(
+        narrower = sorted(
             right
             for right in mine
             if right not in ("*", *self.verbs) and is_offered(right, self.verbs)
         )
+        return [text for text in (*verbs, *narrower) if self._is_open(text, place)]
+
+    def _is_open(self, text: str, place: Mapping[str, Any]) -> bool:
+        verb = self.find(text)
+        return verb is None or verb.open_to(place)
 
     def find(self, text: str) -> Verb | None:
         """Returns what a command in its standard form runs, None if it is unknown."""
@@ -188,12 +205,15 @@ class Commands:
             return text
         return next((verb for verb in self.verbs if _pattern(verb).fullmatch(text)), "")
 
-    def _may(self, who: str, text: str) -> bool:
+    def may(self, who: str, text: str, place: Mapping[str, Any] = MappingProxyType({})) -> bool:
         """Returns whether a sender may use a command; an unknown one does nothing."""
         form = self._form(text)
-        return not form or any(
-            right in ("*", form) or _pattern(right).fullmatch(text)
-            for right in self.rights.get(who, ())
+        return not form or (
+            self.verbs[form].open_to(place)
+            and any(
+                right in ("*", form) or _pattern(right).fullmatch(text)
+                for right in self.rights.get(who, ())
+            )
         )
 
     def accept(
@@ -212,7 +232,7 @@ class Commands:
         verb = _standard(text)
         if who not in self.rights:
             raise Refusal("a stranger")
-        if not self._may(who, verb):
+        if not self.may(who, verb, facts or {}):
             raise Refusal(f"{who} may not {verb}")
         with self.state.transaction() as db:
             order = self._intend(db, who, verb, known_by, facts or {})
@@ -307,10 +327,10 @@ class Commands:
         """Ends a command that may not run any more; returns whether it was one."""
         # The clock may have been set back, so a command from the future is as old as it is far.
         age = abs(self._clock.time() - entry.intended)
-        if order.who not in self.rights or not self._may(order.who, order.verb):
+        if order.who not in self.rights or not self.may(order.who, order.verb, order.facts):
             # Of several lines, the others are reported, and so is this one.
             told = report if "line" in order.facts and order.who in self.rights else None
-            known = ", ".join(self.allowed(order.who))
+            known = ", ".join(self.allowed(order.who, order.facts))
             reason = f"{order.who} may not {order.verb or 'do this'}; allowed: {known or 'nothing'}"
             self._finish(order, Outcome(None, "", 0.0, reason), "refused", told)
             return True
@@ -396,7 +416,7 @@ class Commands:
     # ── how commands end ─────────────────────────────────────────────────────
 
     def _unknown_command(self, order: Order) -> Outcome:
-        known = self.allowed(order.who)
+        known = self.allowed(order.who, order.facts)
         meant = did_you_mean(order.verb, known)
         return Outcome(None, "", 0.0, f"{UNKNOWN_COMMAND}{meant}; you may say: {', '.join(known)}")
 

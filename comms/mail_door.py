@@ -90,7 +90,8 @@ class MailDoor:
     addressed to a secret inbox, or ""; without it, there is one inbox for all. `answer` makes the
     text of a receipt; one that is not `threaded` has no subject, as phones want it. With `stop`,
     the commands of a mail after one that was not done do not run. `refused` is called with the door
-    and the reason for every mail that is not a command.
+    and the reason for every mail that is not a command. `person` returns who has an address, as the
+    rights name that person.
     """
 
     def __init__(
@@ -107,11 +108,13 @@ class MailDoor:
         threaded: bool = True,
         stop: bool = False,
         refused: Callable[[MailDoor, str], None] = lambda door, reason: None,
+        person: Callable[[str], str] = lambda address: address,
     ) -> None:
         self._rules, self._commands = rules, commands
         self._clock, self._host = clock, host
         self._commands_in, self._answer, self._on_refused = commands_in, answer, refused
         self._facts_in, self._threaded, self._stop = facts_in, threaded, stop
+        self._person = person
         self._addressed = addressed or self._to_the_inbox
         self._state = commands.state
         commands.fresh = min(commands.fresh, rules.fresh)
@@ -231,10 +234,11 @@ class MailDoor:
         try:
             # A secret address that is written in the mail must not come back in the receipt.
             texts = [masked(mail, text) for text in self._commands_in(mail)]
+            who = self._person(mail.sender.key)
             if len(texts) == 1:
-                self._commands.accept(mail.sender.key, texts[0], known_by, facts)
+                self._commands.accept(who, texts[0], known_by, facts)
             else:
-                self._commands.accept_lines(mail.sender.key, texts, known_by, facts)
+                self._commands.accept_lines(who, texts, known_by, facts)
         except Refusal as refusal:
             self._refuse(arrived.raw, mail, refusal.reason)
 

@@ -31,6 +31,7 @@ from comms.irc.lines import CTCP, LINE, Line, check_word, pieces, readable
 from comms.irc.messages import Message
 from comms.irc.people import People
 from comms.irc.session import Session
+from comms.irc.support import Support
 from comms.link import STOPPING
 
 if TYPE_CHECKING:
@@ -157,6 +158,11 @@ class Client:
     def account(self) -> str:
         """The account to which we have logged in, "" if there is none."""
         return self._session.account if self._session is not None else ""
+
+    def fold(self, name: str) -> str:
+        """Returns the form of a nick, a channel or an account in which equal names are the same."""
+        support = self._session.support if self._session is not None else Support()
+        return support.fold(name)
 
     def present(self, channel: str) -> list[str]:
         """The nicks in one of our channels."""

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from comms.clock import Clock
-from comms.errors import CommsError, SettingsError, Unreachable
+from comms.errors import CommsError, SettingsError, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.toc.buddies import Buddy, BuddyList
 from comms.toc.connection import Connection
@@ -256,6 +256,12 @@ class Client:
             )
         certain = True
         # Split everything first: a text that cannot be split is not sent in part.
-        for piece in list(split_message(text, limit)):
-            certain &= session.request(head + quote(piece) + tail, codes)
+        for number, piece in enumerate(list(split_message(text, limit))):
+            try:
+                certain &= session.request(head + quote(piece) + tail, codes)
+            except (Unreachable, TryLater) as error:
+                if number == 0:
+                    raise
+                # Who sends everything again would say the first part twice.
+                raise Unknown(f"{error}; the first {number} messages have been sent") from None
         return certain

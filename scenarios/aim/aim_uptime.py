@@ -31,6 +31,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from comms.bots.aim import Aim
+from comms.bots.bot import Bot
+from comms.bots.network import Heard
 from comms.clock import Clock
 from comms.host import Host, OutcomeLike
 from comms.setting_types import (
@@ -43,8 +46,6 @@ from comms.setting_types import (
     between,
 )
 from comms.settings import Settings
-from comms.toc.buddies import Buddy
-from comms.toc.client import Client
 from comms.toc.markup import Html
 from comms.toc.messages import normalize
 from scenarios.aim.aim_uptime_push import push
@@ -132,25 +133,18 @@ class Outputs:
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Answers until stopped, or watches the disks. Raises CommsError."""
     rules = settings.table("aim-uptime", Rules)
-    client = Client(settings.server("toc"), clock, host)
-    outputs = Outputs(rules, clock, host)
+    aim, outputs = Aim(settings.server("toc"), clock, host), Outputs(rules, clock, host)
     if rules.push:
-        return push(client, outputs, rules, clock, host)
+        return push(aim.client, outputs, rules, clock, host)
     admins = {normalize(name) for name in rules.admins}
 
-    @client.on_im
-    def answer(message: Html, buddy: Buddy, auto_response: bool) -> None:
-        if auto_response:
-            return
-        if buddy.name not in admins:
-            host.log("not-answered", "warning", who=buddy)
-            return
-        buddy.send_im(outputs.answer(message.text), auto_response=True)
-        host.log("answered", to=buddy)
+    def answer(heard: Heard) -> str:
+        if heard.who in admins:
+            return outputs.answer(heard.text)
+        host.log("not-answered", "warning", who=heard.name)
+        return ""
 
-    with client:
-        client.connect()
-        client.wait()
+    Bot([aim], answer, clock, host).run()
     return 0
 
 

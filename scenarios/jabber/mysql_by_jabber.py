@@ -45,18 +45,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from comms.bots.jabber import Jabber
+from comms.bots.mail import Mail
+from comms.bots.network import Network
+from comms.bots.orders import Orders
 from comms.clock import Clock
 from comms.commands import (
-    LONGEST,
     QUESTION,
     TAIL_CHARACTERS,
     UNKNOWN_COMMAND,
+    Commands,
     Order,
     Verb,
     normalized,
 )
 from comms.host import Host, OutcomeLike
-from comms.mail_door import sender_problem
+from comms.mail_door import MailRules, sender_problem
 from comms.setting_types import (
     CommandLine,
     JabberAccount,
@@ -70,8 +74,7 @@ from comms.setting_types import (
 )
 from comms.settings import Settings
 from comms.state import State
-from comms.xmpp import Client, Message
-from scenarios.jabber.mysql_by_jabber_desk import Desk
+from comms.xmpp import Jid
 from scenarios.play import Claim, Program, Scenario, equal, holds
 
 if TYPE_CHECKING:
@@ -151,43 +154,35 @@ def answer(order: Order, outcome: OutcomeLike) -> str:
     return f"MySQL was not told to {order.verb}, or did not obey: {why}.\n{tail}".rstrip()
 
 
-def handle(message: Message, desk: Desk) -> None:
-    """Handles one message: stores its command, which runs later, or answers. Raises StateError."""
-    # A text of any length may be quoted in an answer, which must fit into one message.
-    sender, verb = str(message.sender and message.sender.bare), command(message.text)[:LONGEST]
-    known = sender in desk.commands.rights
-    if message.unreadable:
-        desk.commands.refuse(sender, "", message.unreadable)
-        if known:
-            desk.say(message, message.unreadable)
-    elif known and (before := desk.done_before(message)):
-        desk.commands.refuse(sender, verb, "its message was received before, or corrects one")
-        text = f"That is already done: {before}. To run a command again, say it in a new message."
-        desk.say(message, text)
-    elif known and message.delayed:
-        desk.commands.refuse(sender, verb, "sent while the program was away")
-        text = f"You said this while I was away: {verb}. If it still holds, say it again."
-        desk.say(message, text)
-    elif known and verb in ("help", "?"):
-        desk.say(message, f"You may say: {', '.join(desk.commands.allowed(sender))}")
-    elif verb:
-        desk.accept(sender, verb, message)
-
-
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys and answers until stopped. Raises CommsError."""
     rules = settings.table("mysql-by-jabber", Rules)
     with State(rules.state) as state:
         state.lock()
-        desk = Desk(rules, settings, state, clock, host, command, answer)
-        # What was accepted before must not wait for a server that is away.
-        desk.recover()
+        rights = {str(Jid.parse(admin)): ["*"] for admin in rules.admins}
+        commands = Commands(state, rules.verbs(), rights, clock, host, again=rules.again)
         server = settings.server("xmpp")
-        with Client(server, clock, host, accept_subscriptions=rules.admins, delayed=True) as jabber:
-            for _ in clock.every(rules.poll):
-                for message in jabber.received_messages():
-                    handle(message, desk)
-                desk.work(jabber)
+        networks: list[Network] = [Jabber(server, clock, host, state, contacts=rules.admins)]
+        if rules.inbox:
+            mailbox, smtp = (
+                settings.mailbox("mysql-by-jabber", rules.mailbox),
+                settings.server("smtp"),
+            )
+            mail = MailRules(mailbox, smtp, rules.inbox, rules.admins, rules.sender)
+            networks.append(
+                Mail(
+                    mail,
+                    commands,
+                    clock,
+                    host,
+                    poll=rules.mail_poll,
+                    commands_in=lambda mail: [command(mail.subject)],
+                )
+            )
+        orders = Orders(commands, networks, clock, host, answer=answer, command=command)
+        # What was accepted before must not wait for a server that is away.
+        orders.recover()
+        orders.run(rules.poll)
     return 0
 
 
