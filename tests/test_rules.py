@@ -338,6 +338,10 @@ def test_a_test_without_a_check_is_recognised(tmp_path: Path, body: str, found: 
 # Modules without a test file of their own → the file that tests them. Write a test file if a module
 # gets decisions of its own.
 TESTED_WITH_OTHERS = {
+    "comms/bots/aim.py": "test_comms_bots_bot.py",
+    "comms/bots/irc.py": "test_comms_bots_bot.py",
+    "comms/bots/jabber.py": "test_comms_bots_bot.py",
+    "comms/bots/mail.py": "test_comms_bots_impostors.py",
     "comms/irc/messages.py": "test_comms_irc_client.py",
     "comms/xmpp/__init__.py": "test_comms_xmpp_outbox.py",
     "fakes/imap/base.py": "test_fakes_imap_session.py",

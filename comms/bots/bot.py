@@ -33,15 +33,19 @@ class Bot:
         limits: Limits | None = None,
         prefixes: Collection[str] = (),
     ) -> None:
-        self._company = Company(networks, clock, host, limits, prefixes)
+        self.company = Company(networks, clock, host, limits, prefixes)
         self._answer, self._clock, self._host = answer, clock, host
 
     def run(self) -> None:
         """Answers until stopped. Raises CommsError if no network can be used."""
-        with self._company:
+        with self.company:
             for _ in self._clock.every(LOOK):
-                for heard in self._company.heard():
-                    self._hear(heard)
+                self.look()
+
+    def look(self) -> None:
+        """Answers what was said since the last look."""
+        for heard in self.company.heard():
+            self._hear(heard)
 
     def _hear(self, heard: Heard) -> None:
         # Nobody waits any more for an answer to what was said while we were away.

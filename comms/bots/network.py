@@ -244,12 +244,10 @@ def addressed(heard: Heard, prefixes: Iterable[str] = ()) -> str | None:
     """Returns what was said to us; None for what people in a room say to each other.
 
     In a room it begins with our name, as in `bot: uptime`, or with one of these prefixes, which
-    stay.
+    stay. To us alone, it may.
     """
-    if not heard.room:
-        return heard.text
     text = heard.text.lstrip()
     own = heard.network.own_name(heard.room)
-    if own and (match := re.match(rf"@?{re.escape(own)}(?:[:,]\s*|\s+)", text, re.I)):
+    if own and (match := re.match(rf"@?{re.escape(own)}[:,]\s*", text, re.I)):
         return text[match.end() :]
-    return text if text.casefold().startswith(tuple(prefixes)) else None
+    return text if not heard.room or text.casefold().startswith(tuple(prefixes)) else None

@@ -25,6 +25,22 @@ from comms.host import Host, OutcomeLike
 HELP = ("help", "?")
 
 
+def known_by(accounts: Mapping[str, Mapping[str, str]]) -> Callable[[Network, str], str]:
+    """Returns a function that finds the person who has an account on a network, "" for a stranger.
+
+    `accounts` maps each person to the names of networks and the accounts there.
+    """
+
+    def person(network: Network, who: str) -> str:
+        for name, mine in accounts.items():
+            account = mine.get(network.name, "")
+            if account and network.normalize(account) == who:
+                return name
+        return ""
+
+    return person
+
+
 class Orders:
     """The commands of one bot.
 
@@ -45,7 +61,7 @@ class Orders:
         limits: Limits | None = None,
     ) -> None:
         self.commands = commands
-        self._company = Company(networks, clock, host, limits)
+        self.company = Company(networks, clock, host, limits)
         self._clock, self._host = clock, host
         self._answer, self._command, self._person = answer, command, person
 
@@ -56,19 +72,23 @@ class Orders:
 
     def run(self, poll: float) -> None:
         """Obeys and answers until stopped, with a look every `poll` seconds. Raises CommsError."""
-        with self._company:
+        with self.company:
             for _ in self._clock.every(poll):
-                for heard in self._company.heard():
-                    self.hear(heard)
-                self.commands.perform(self._report)
-                self._flush()
+                self.look()
+
+    def look(self) -> None:
+        """Takes in what was said, runs what was accepted, and says what waits."""
+        for heard in self.company.heard():
+            self.hear(heard)
+        self.commands.perform(self._report)
+        self._flush()
 
     def hear(self, heard: Heard) -> None:
         """Handles one message: stores its command, which runs later, or answers. Raises StateError.
 
         A text of any length may be quoted in an answer, which must fit into one message.
         """
-        who = (self._person(heard.network, heard.who) if heard.who else "") or ""
+        who = self._person(heard.network, heard.who) if heard.who else ""
         verb = self._command(heard.text)[:LONGEST]
         facts = {"door": heard.network.name, "room": heard.room, **heard.to}
         if who not in self.commands.rights:
@@ -140,7 +160,7 @@ class Orders:
     def _report(self, db: sqlite3.Connection, order: Order, outcome: OutcomeLike) -> None:
         """Stores the answer for the command's own network, in the transaction that ends it."""
         door = order.facts["door"]
-        network = self._company.named(door)
+        network = self.company.named(door)
         if network is not None:
             network.report(db, order, outcome, self._answer, self._clock.time())
         else:  # the settings had it when the command was accepted
@@ -148,8 +168,8 @@ class Orders:
             self._host.log("unanswered", "warning", to=order.facts["to"], trouble=trouble)
 
     def _flush(self) -> None:
-        for network in self._company.networks:
-            if not self._company.is_online(network):
+        for network in self.company.networks:
+            if not self.company.is_online(network):
                 continue
             for result in network.flush(self._clock.time()):
                 level = "info" if result.status == "sent" else "warning"
