@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,7 +97,7 @@ def test_a_handler_that_fails_and_one_that_is_silent_do_not_end_it() -> None:
             return str(1 / int(heard.text))
 
         for at, text in enumerate(("silence", "0", "1"), 3):
-            world.clock.at(at, lambda text=text: mallory.says("OpsBot", text))
+            world.clock.at(at, functools.partial(mallory.says, "OpsBot", text))
         play(world, "aim", said=said)
         assert [im.text for im in mallory.heard] == ["1.0"]
 
@@ -114,6 +115,7 @@ def test_a_long_answer_on_a_channel_goes_to_the_asker() -> None:
         assert others[-1][1] == f"… ({30 - LINES + 1} lines more)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "answered"),
     [
@@ -138,6 +140,7 @@ def test_odd_texts_on_a_channel(text: str, answered: str | None) -> None:
         assert [said[: len(answered or "")] for said in found] == ([answered] if answered else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drill", ["irc-netsplit", "irc-ghost", "irc-killed", "irc-kicked"])
 def test_after_a_drill_it_is_there_again(drill: str) -> None:
     with rehearsal(drill) as world:
@@ -149,6 +152,7 @@ def test_after_a_drill_it_is_there_again(drill: str) -> None:
         assert [message.text for message in ann.hears] == ["-|there?"]
 
 
+@pytest.mark.slow
 def test_a_nick_that_is_taken_is_another_one_and_it_answers_to_that() -> None:
     with rehearsal() as world:
         thief = world.irc.person("bot")
@@ -161,6 +165,7 @@ def test_a_nick_that_is_taken_is_another_one_and_it_answers_to_that() -> None:
         assert [message.text for message in ann.hears] == ["-|hello"]
 
 
+@pytest.mark.slow
 def test_a_room_that_throws_it_out_is_entered_again_and_a_ban_is_not_fought() -> None:
     with rehearsal() as world:
         boss, admin = opened(world), "http://jabber.org/protocol/muc#admin"
@@ -179,6 +184,7 @@ def test_a_room_that_throws_it_out_is_entered_again_and_a_ban_is_not_fought() ->
         assert 3 <= len(refused) <= 5 and "forbidden" in refused[0]
 
 
+@pytest.mark.slow
 def test_an_answer_that_cannot_be_said_is_logged() -> None:
     with rehearsal("toc toc_send_im reply 901") as world:
         mallory = world.aim.actor("Mallory")
@@ -188,6 +194,7 @@ def test_an_answer_that_cannot_be_said_is_logged() -> None:
         assert len(log(world, "not-said network=aim to=Mallory")) == 1
 
 
+@pytest.mark.slow
 def test_who_is_there() -> None:
     with rehearsal() as world:
         jeremy, aim = world.jabber.actor(JEREMY), world.aim.actor("Jeremy Admin")
@@ -221,7 +228,7 @@ def test_who_is_there() -> None:
                 line.hears("next")
                 bot.look()
                 world.clock.wait(None, world.clock.time() + 2)
-        assert found == dict.fromkeys(found, [False, True])
+        assert found == {name: [False, True] for name in found}
 
 
 # ── two bots ─────────────────────────────────────────────────────────────────
@@ -271,7 +278,7 @@ def bot_that_trusts_the_other(world: World, own: str, state: State, names: set[s
         "aim": Aim(site.server("toc"), clock, host, state),
         "jabber": Jabber(site.server("xmpp"), clock, host, state),
         "irc": Irc(site.server("irc"), clock, host, state),
-        "mail": Mail(rules, commands, clock, host, poll=5),
+        "mail": Mail(rules, commands, clock, host, poll=20),
     }
     chosen = [network for name, network in known.items() if name in names]
     return Orders(commands, chosen, clock, host, answer=answer, limits=Limits(messages=5))

@@ -1,4 +1,4 @@
-"""Who is obeyed, and who only looks like it: nicks, look-alikes, members of rooms, relays, ghosts."""
+"""Who is obeyed, and who only looks like it: nicks, look-alikes, rooms, relays, ghosts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fakes import World
 from tests.bots import (
     BOT,
     CHANNEL,
+    INBOX,
     JEREMY,
     MALLORY,
     RESTART,
@@ -138,7 +139,7 @@ IRC: list[tuple[str, bool, Acts]] = [
     (
         "an operator of the channel",
         False,
-        lambda world: (world.irc.person("mallory").joins(CHANNEL), irc("mallory says")(world)),
+        irc("mallory joins", "mallory says", "mallory says restart"),
     ),
     (
         "his own message, to somebody else",
@@ -256,8 +257,8 @@ def aim(name: str, text: str = "restart", auto: bool = False) -> Acts:
     return lambda world: later(world, lambda: world.aim.actor(name).says("OpsBot", text, auto=auto))
 
 
-def mail(sender: str, *place: str, extra: str = "") -> Acts:
-    return lambda world: later(world, lambda: mails(world, sender, "restart", *place, extra=extra))
+def mail(sender: str, to: str = INBOX, extra: str = "") -> Acts:
+    return lambda world: later(world, lambda: mails(world, sender, "restart", to, extra))
 
 
 AIM: list[tuple[str, bool, Acts]] = [
