@@ -192,7 +192,7 @@ class Commands:
         return [text for text in (*verbs, *narrower) if self._is_open(text, place)]
 
     def _is_open(self, text: str, place: Mapping[str, Any]) -> bool:
-        verb = self.find(text)
+        verb = self.find(_PLACES.sub("x", text))
         return verb is None or verb.open_to(place)
 
     def find(self, text: str) -> Verb | None:

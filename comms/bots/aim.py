@@ -1,7 +1,7 @@
 """AIM, over TOC, as a network for bots.
 
-The server vouches for the screen name, but TOC has no TLS: whoever can change what is on the wire
-can say anything in anybody's name.
+The server vouches for the screen name, but TOC has no TLS: everyone who can change what is on the
+wire can say anything in anybody's name.
 """
 
 from __future__ import annotations
