@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import ssl
 import threading
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,9 @@ class Authority:
         self._kept = kept
         self._names = [*dict.fromkeys(names), "localhost", "127.0.0.1", "::1"]
         self._contexts: dict[str, ServerContext] = {}
+        # Of servers that verify each other: own names, flaw, whether as a client.
+        self._peer_contexts: dict[tuple[tuple[str, ...], str, bool], ServerContext] = {}
+        self._peers = ""  # the authorities that these servers trust
         # The loop and a test may ask at once, and must get certificates of the same authority.
         self._lock = threading.Lock()
 
@@ -120,20 +124,56 @@ class Authority:
                 self._contexts[flaw] = self._make(flaw)
             return self._contexts[flaw]
 
+    def trust(self, *authorities: str) -> None:
+        """Adds authorities, in PEM, whose certificates servers of this world accept from others."""
+        with self._lock:
+            self._peers += "".join(authorities)
+            self._peer_contexts.clear()
+
+    def peer_context(self, names: tuple[str, ...], flaw: str, client: bool) -> ServerContext:
+        """The context of a server with these names, for a connection with another server.
+
+        Certificates are verified if there are authorities to trust. Without, the connection is
+        only encrypted.
+        """
+        with self._lock:
+            key = (names, flaw, client)
+            if key not in self._peer_contexts:
+                self._peer_contexts[key] = self._make_for_peers(*key)
+            return self._peer_contexts[key]
+
+    def _make_for_peers(self, names: tuple[str, ...], flaw: str, client: bool) -> ServerContext:
+        purpose = ssl.PROTOCOL_TLS_CLIENT if client else ssl.PROTOCOL_TLS_SERVER
+        context = ServerContext(purpose)
+        if flaw == "self-signed":
+            self._load_self_signed(context)
+        else:
+            self._issue(context, flaw, names)
+        if self._peers:
+            context.load_verify_locations(cadata=self._peers)
+            # A client may have no certificate. If it has one, it must be good.
+            context.verify_mode = ssl.CERT_REQUIRED if client else ssl.CERT_OPTIONAL
+        elif client:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
     def _make(self, flaw: str) -> ServerContext:
         context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         # XEP-0368 §3. A client that asks for no protocol, or for another, is served anyway.
         context.set_alpn_protocols(["xmpp-client"])
         pem = (
-            self._load_self_signed(context) if flaw == "self-signed" else self._issue(context, flaw)
+            self._load_self_signed(context)
+            if flaw == "self-signed"
+            else self._issue(context, flaw, self._names)
         )
         # RFC 5929 §4.1: the hash is that of the certificate's signature. trustme signs by SHA-256.
         context.end_point = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).digest()
         return context
 
-    def _issue(self, context: ServerContext, flaw: str) -> bytes:
+    def _issue(self, context: ServerContext, flaw: str, names: Iterable[str]) -> bytes:
         """Loads a certificate issued by the authority and returns it."""
-        names = ["other.example"] if flaw == "other-name" else self._names
+        names = ["other.example"] if flaw == "other-name" else names
         first_day, last_day = (-20, -10) if flaw == "expired" else (-1, 365)
         now = datetime.datetime.now(datetime.UTC)
         certificate = self._ca.issue_cert(

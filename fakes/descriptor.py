@@ -55,7 +55,8 @@ class Server:
     transcript may write after `then:` and `cue:`, `secrets` are its kinds of secrets; each is
     called with the store and the text after the word. `login` is None for a server that a program
     is not configured with, and then it has no table in `World.settings`. Only worlds that name a
-    server which is `on_request`, or one of its ports, have it.
+    server which is `on_request`, or one of its ports, have it. A server that
+    `verifies` speaks with other servers, which show each other certificates of their domains.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Server:
     # (store, the program's person, the world's `program`) → the login in a settings file.
     login: Callable[[Any, Person, str], dict[str, str]] | None = _mail_login
     on_request: bool = False
+    verifies: bool = False
 
     @property
     def switches(self) -> list[str]:

@@ -152,6 +152,29 @@ class Population:
         return jabber
 
     @cached_property
+    def neighbours(self) -> dict[str, Jabber]:
+        """Further XMPP servers of this world, by their domains."""
+        policy = self._jabber_policy
+        return {domain: self._neighbour(domain) for domain in policy.neighbours} if policy else {}
+
+    def _neighbour(self, domain: str) -> Jabber:
+        from fakes.xmpp import Jabber
+
+        try:
+            jabber = Jabber(
+                self._runtime,
+                self.people,
+                policy=self._jabber_policy and self._jabber_policy.of_neighbour(),
+                domains=[domain],
+                bridge=self._bridge,
+                tell=self._tell,
+            )
+        except ValueError as error:
+            raise self._wrong("xmpp.neighbours", error) from None
+        self._limit(jabber)
+        return jabber
+
+    @cached_property
     def webhook(self) -> Webhook:
         """All requests to the web server."""
         from fakes.webhook import Webhook
@@ -201,6 +224,8 @@ class Population:
         """Makes sessions end silently from now on. Called on the loop's thread at the end."""
         if "jabber" in self.__dict__:
             self.jabber.close()
+            for neighbour in self.neighbours.values():
+                neighbour.close()
         if "irc" in self.__dict__:
             self.irc.close()
 

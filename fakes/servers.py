@@ -21,6 +21,7 @@ SERVERS: tuple[Server, ...] = (
     deferred("xmpp", "fakes.xmpp.server", table="xmpp"),
     # Components connect to a port of the XMPP server.
     deferred("component", "fakes.xmpp.component", on_request=True),
+    deferred("xmpp-server", "fakes.xmpp.incoming", table="xmpp", on_request=True),
     deferred("irc", "fakes.irc.server", table="irc", on_request=True),
     deferred("webhook", "fakes.webhook", table="webhook", on_request=True),
 )

@@ -14,6 +14,7 @@ import contextlib
 import socket
 import ssl
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from typing import cast
 
 from fakes.bridge import Bridge
 from fakes.certificates import ServerContext
-from fakes.wire import Facts, Runtime, Session, TlsFacts, Want
+from fakes.wire import Destination, Facts, Runtime, Session, TlsFacts, Want
 
 OUTPUT = 1 << 23  # bytes that may wait for a slow reader; beyond that, the connection is reset
 LINGER = 2.0  # real seconds that a closed connection waits for the client to close too
@@ -30,16 +31,19 @@ ERRORS = 100  # exceptions that are kept
 TLS_RECORDS = (b"\x14", b"\x15", b"\x16", b"\x17")  # the first byte of each (RFC 8446 §5.1)
 CLEAR_IN_TLS = "clear text, but here a TLS handshake was due"
 LEFT_BEFORE_TLS = "the client left before the TLS handshake: it may have waited for clear text"
+DIALLING = 10.0  # real seconds that a connection to another server may take
 SESSIONS = 1000  # per listener; the next one is told that the server is crowded
 
 
 class Tls:
-    """The server's side of TLS over two memory buffers."""
+    """One side of TLS over two memory buffers: the client's if there is a `server` to verify."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, server: str = "") -> None:
         self._context = context
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._object = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=not server, server_hostname=server or None
+        )
         self.established = False
         self.ended = False
 
@@ -82,12 +86,16 @@ class Tls:
             unique = self._object.get_channel_binding("tls-unique")
             if unique:
                 bindings["tls-unique"] = unique
-        return TlsFacts(version, cipher[0] if cipher else "", bindings)
+        # Without verification, or without a certificate of the other side, it is empty.
+        other = self._object.getpeercert() or {}
+        alternatives = cast("tuple[tuple[str, str], ...]", other.get("subjectAltName", ()))
+        names = tuple(value for kind, value in alternatives if kind == "DNS")
+        return TlsFacts(version, cipher[0] if cipher else "", bindings, names)
 
 
 @dataclass(slots=True)
 class Listener:
-    """A port where sessions of one kind are served."""
+    """A port where sessions of one kind are served, or a connection of ours to another server."""
 
     name: str  # as in the options of `python -m fakes`: smtp, submission, smtps, pop3 …
     core: Callable[[], Session]
@@ -98,6 +106,8 @@ class Listener:
     reserved: socket.socket | None = None  # while the port is closed: bound, does not listen
     socket: socket.socket | None = None  # None while the port is closed
     connections: int = 0  # open now
+    names: tuple[str, ...] = ()  # of the server, among servers that verify each other
+    other: str = ""  # the server that we connect to
 
     @property
     def address(self) -> tuple[str, int]:
@@ -253,7 +263,12 @@ class Connection(asyncio.Protocol):
             session.close(Want.RESET if fault.reset else Want.CLOSE)
             return
         self._tls_stalled = fault is not None and fault.stall
-        self.tls = Tls(self.shell.context(fault.certificate if fault is not None else ""))
+        flaw = fault.certificate if fault is not None else ""
+        other, names = self.listener.other, self.listener.names
+        context = self.shell.peer_context(names, flaw, bool(other)) if names else None
+        self.tls = Tls(context or self.shell.context(flaw), other)
+        if other:
+            self._decrypt(self.tls, b"")  # the client speaks first
 
     def flush(self) -> None:
         """Writes the core's output, then does what it asks for."""
@@ -362,6 +377,70 @@ class Connection(asyncio.Protocol):
         self.shell.notify()
 
 
+class Pipe(asyncio.Transport):
+    """One end of a connection between two servers of a rehearsal, without a socket."""
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__()
+        self._shell = shell
+        self._connection: Connection | None = None
+        self._other: Pipe
+        self._written = self._closed = False
+
+    @classmethod
+    def pair(cls, shell: Shell) -> tuple[Pipe, Pipe]:
+        """Returns the two ends of a new connection."""
+        ends = cls(shell), cls(shell)
+        ends[0]._other, ends[1]._other = ends[1], ends[0]
+        return ends
+
+    def attach(self, connection: Connection) -> None:
+        """Begins: the connection is established."""
+        self._connection = connection
+        connection.connection_made(self)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._later(lambda connection: connection.data_received(bytes(data)))
+
+    def write_eof(self) -> None:
+        if not self._written:
+            self._written = True
+            self._later(lambda connection: connection.eof_received())
+            # Nobody waits for the rest of what the other side may still send.
+            self.close()
+
+    def close(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        for end in (self, self._other):
+            if not end._closed:
+                end._closed = True
+                self._shell.pipes.append(end._lost)
+        self._shell._flush_soon()
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        """Does nothing: what is written here is read at once."""
+
+    resume_reading = pause_reading
+
+    def _lost(self) -> None:
+        if self._connection is not None:
+            self._connection.connection_lost(None)
+
+    def _later(self, act: Callable[[Connection], object]) -> None:
+        def run() -> None:
+            other = self._other._connection
+            if other is not None and not other.lost:
+                act(other)
+
+        self._shell.pipes.append(run)
+        self._shell._flush_soon()
+
+
 def _nothing() -> None:
     """What a callback of a Shell does until it is set."""
 
@@ -371,6 +450,7 @@ class Shell:
 
     __slots__ = (
         "_accepting",
+        "_flushing",
         "_loop",
         "_sessions",
         "_timer",
@@ -383,6 +463,8 @@ class Shell:
         "listeners",
         "on_activity",
         "on_stop",
+        "peer_context",
+        "pipes",
         "running",
         "runtime",
         "to_flush",
@@ -407,7 +489,12 @@ class Shell:
         self.errors: list[Exception] = []  # raised by cores; the world raises them at its end
         self.on_activity: Callable[[], None] = _nothing
         self.on_stop: Callable[[], None] = _nothing  # before the connections are closed
+        # The same for servers that verify each other: own names, flaw, whether as a client.
+        self.peer_context: Callable[[tuple[str, ...], str, bool], ssl.SSLContext]
         self.to_flush: dict[Connection, None] = {}  # their cores may have output
+        # In a rehearsal: what happens next on connections between servers of this world.
+        self.pipes: deque[Callable[[], object]] = deque()
+        self._flushing = False
         # The connections whose cores are at work, the innermost last; None for a service.
         self.running: list[Connection | None] = []
         self.guard = Guard(self)  # for the timers of services
@@ -429,6 +516,7 @@ class Shell:
         self._loop = loop
         if not self.virtual:
             self.runtime.later = self._later
+        self.runtime.connect = self.connect
         self._plan()
 
     # ── listeners ────────────────────────────────────────────────────────────
@@ -530,6 +618,43 @@ class Shell:
         while self.connections:  # closed transports report in the next turns of the loop
             await asyncio.sleep(0)
 
+    # ── connections to other servers ─────────────────────────────────────────
+
+    def connect(self, session: Session, to: Destination) -> None:
+        """Lets a core speak to another server. If it cannot be reached, the session is over."""
+        host, port = to.address
+        link = Listener("link", lambda: session, host, port, names=to.names, other=to.domain)
+        if not self.virtual:
+            task = self.loop.create_task(self._dial(link))
+            self._accepting[task] = None
+            task.add_done_callback(self._accepting.pop)
+            return
+        # A rehearsal needs no sockets between its own servers, and so no barrier.
+        found = [one for one in self.listeners.values() if one.address == to.address and one.socket]
+        if found:
+            ends = Pipe.pair(self)
+            for end, listener in zip(ends, (found[0], link), strict=True):
+                self.pipes.append(partial(end.attach, Connection(self, listener)))
+        else:
+            self.pipes.append(partial(self._unreachable, session))
+        self._flush_soon()
+
+    async def _dial(self, link: Listener) -> None:
+        family = socket.AF_INET6 if ":" in link.host else socket.AF_INET
+        raw = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        raw.setblocking(False)
+        try:
+            connected = self.loop.sock_connect(raw, link.address)
+            await asyncio.wait_for(connected, DIALLING)
+            await self.loop.create_connection(lambda: Connection(self, link), sock=raw)
+        except (TimeoutError, OSError):
+            raw.close()
+            self._unreachable(link.core())
+
+    def _unreachable(self, session: Session) -> None:
+        with self.guard:
+            session.close(Want.RESET)
+
     # ── connections ──────────────────────────────────────────────────────────
 
     def register(self, connection: Connection, peer: str) -> Facts:
@@ -559,18 +684,33 @@ class Shell:
     def schedule_flush(self, connection: Connection) -> None:
         """A core has output: an answer, or something that another session sent to its client."""
         self.to_flush[connection] = None
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if not self.running:
             self.loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Writes the output of all cores that may have some."""
-        while self.to_flush:
-            connection = next(iter(self.to_flush))
-            del self.to_flush[connection]
-            try:
-                connection.flush()
-            except Exception as error:
-                self.failed(connection, error)
+        if self._flushing:  # what a pipe carries may cause more output
+            return
+        self._flushing = True
+        try:
+            while self.to_flush or self.pipes:
+                if self.to_flush:
+                    self._flush_one()
+                else:
+                    self.pipes.popleft()()
+        finally:
+            self._flushing = False
+
+    def _flush_one(self) -> None:
+        connection = next(iter(self.to_flush))
+        del self.to_flush[connection]
+        try:
+            connection.flush()
+        except Exception as error:
+            self.failed(connection, error)
 
     def failed(self, connection: Connection | None, error: Exception) -> None:
         """Keeps an exception, with the session and unit that caused it, and drops the client."""

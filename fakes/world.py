@@ -131,6 +131,7 @@ class World:
         self.people, self.mail = self._population.people, self._population.mail
         self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
         self._shell.on_stop = self._population.close
+        self._shell.peer_context = lambda *key: self._authority.peer_context(*key)
         self._life = Life(self._shell, self._bridge, self._open, new_loop)
         self._folder: Path | None = None
         self._ca_folder = ca_folder
@@ -324,7 +325,16 @@ class World:
         if "xmpp" in self.servers:
             domains += self.jabber.service.domains
         names = [self.mail.store.host, *domains, *self.web_names]
-        return certificates.Authority(names, self._ca_folder)
+        authority = certificates.Authority(names, self._ca_folder)
+        if "xmpp-server" in self.servers:
+            policy = self.jabber.service.policy
+            if policy.neighbours:
+                authority.trust(authority.pem.decode())
+            if policy.peer_ca:
+                from pathlib import Path
+
+                authority.trust(Path(policy.peer_ca).read_text())
+        return authority
 
     def _context(self, flaw: str) -> ssl.SSLContext:
         return self._authority.context(flaw)
@@ -523,11 +533,49 @@ class World:
 
     def _listen(self, server: Server, port: Port, number: int) -> None:
         core = self._core(server, port)
-        self._shell.listen(
-            Listener(port.name, core, self._interface, number, port.tls, server.name)
-        )
+        listener = Listener(port.name, core, self._interface, number, port.tls, server.name)
+        if server.verifies:
+            listener.names = self.jabber.service.domains
+        self._shell.listen(listener)
+        if server.verifies:
+            self._open_neighbours(server)
         if not self.rehearsal and self.faults.may_refuse(server.name):
             self._refuse(server.name)
+
+    def _open_neighbours(self, server: Server) -> None:
+        """Opens a port for each neighbour, and tells all servers of this world where they are."""
+        stores = {**self._population.neighbours}
+        for domain, jabber in stores.items():
+            core = partial(server.core, self.runtime, jabber, jabber.service.policy)
+            name = f"{server.name} {domain}"
+            listener = Listener(name, core, self._interface, protocol=server.name)
+            listener.names = jabber.service.domains
+            self._shell.listen(listener)
+        addresses = {
+            name: listener.address
+            for listener in self._shell.listeners.values()
+            for name in listener.names
+        }
+        for jabber in (self.jabber, *stores.values()):
+            jabber.links.meet(addresses)
+
+    def neighbour(self, domain: str) -> Jabber:
+        """Another XMPP server of this world, as `xmpp.neighbours` names it. Raises LookupError."""
+        found = self._population.neighbours
+        if domain not in found:
+            known = ", ".join(found) or "none"
+            raise LookupError(
+                f"no neighbour {domain!r}{nearest(domain, found)}; there are: {known}"
+            )
+        return found[domain]
+
+    def link(self, other: World) -> None:
+        """Lets the XMPP servers of two worlds find and verify each other."""
+        for here, there in ((self, other), (other, self)):
+            domains, address = there.jabber.service.domains, there.address("xmpp-server")
+            here.jabber.links.meet(dict.fromkeys(domains, address), recorded=True)
+            if "off" not in (here.tls, there.tls):
+                here._authority.trust(there._authority.pem.decode())
 
     def _stage(self, drill: Drill, met: Callable[[], None]) -> None:
         """Begins to play a drill; `met` is to be called when it has happened."""

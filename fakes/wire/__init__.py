@@ -11,7 +11,16 @@ Reading order: `unit` (units and records), `table` (the legality table), `sessio
 fault does).
 """
 
-from fakes.wire.session import BACKLOG, PENDING, Facts, Handler, Runtime, Session, TlsFacts
+from fakes.wire.session import (
+    BACKLOG,
+    PENDING,
+    Destination,
+    Facts,
+    Handler,
+    Runtime,
+    Session,
+    TlsFacts,
+)
 from fakes.wire.table import Rule, rule
 from fakes.wire.timers import Timers
 from fakes.wire.unit import Record, Refuse, Secret, Unit
@@ -20,6 +29,7 @@ from fakes.wire.want import Want
 __all__ = [
     "BACKLOG",
     "PENDING",
+    "Destination",
     "Facts",
     "Handler",
     "Record",

@@ -46,10 +46,25 @@ class Runtime:
     # Runs the rest of long work in another turn of the event loop. None: there is no loop that
     # others wait for, as in a rehearsal, and the work is done at once.
     later: Callable[[Callable[[], None]], None] | None = None
+    # Connects a core to another server. None: there are no sockets.
+    connect: Callable[[Session, Destination], None] | None = None
     timers: Timers = field(init=False)  # the services' timers, which outlive connections
 
     def __post_init__(self) -> None:
         self.timers = Timers(self.now)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Another server that a core wants to speak to.
+
+    `domain` is whom the certificate of that server must name, and `names` are those that our own
+    must have.
+    """
+
+    address: tuple[str, int]
+    domain: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,7 @@ class TlsFacts:
     bindings: Mapping[str, bytes] = field(
         default_factory=dict
     )  # channel binding type → data (RFC 5929)
+    names: tuple[str, ...] = ()  # of the other side, by a certificate that was verified
 
 
 class Session:

@@ -48,7 +48,7 @@ class Dispatcher:
         self._subscriptions = subscriptions
         self._delivery = delivery
         self.other_domains: set[str] = set()  # domains of other servers, played by a test
-        # Called with every stanza that a client sends, as it is stamped.
+        # Called with every stanza that a client or another server sends, as it is stamped.
         self.on_client_stanza: Callable[[Stanza], None] = lambda stanza: None
 
     # ── from a client ────────────────────────────────────────────────────────
@@ -84,7 +84,7 @@ class Dispatcher:
             else:
                 self._router.pass_on(stanza)
         except StanzaError as error:
-            if _may_be_answered(stanza):
+            if stanza.may_be_answered:
                 answer = stanza.error(error)
                 if to is None and stanza.to is not None:
                     # RFC 6120 §8.3.1 (2): an error never comes from a malformed address
@@ -107,6 +107,11 @@ class Dispatcher:
             text = "a get or set holds exactly one element (RFC 6120 section 8.2.3)"
             raise StanzaError("bad-request", text)
 
+    def from_server(self, stanza: Stanza) -> None:
+        """Handles a stanza from another server, which has proved that it may send it."""
+        self.on_client_stanza(stanza)
+        self._router.route(stanza)
+
     # ── from the router ──────────────────────────────────────────────────────
 
     def deliver(self, stanza: Stanza, asker: Resource | None = None) -> None:
@@ -120,9 +125,10 @@ class Dispatcher:
                 extension = self._extensions.service_at(to.domain)
                 if extension is not None:
                     self._to_service(extension, to, stanza)
-                elif to.domain not in self.other_domains:
-                    # RFC 6120 §10.4.3; there are no links to other servers
-                    raise StanzaError("remote-server-not-found")
+                elif not (
+                    self._extensions.send_away(stanza, to) or to.domain in self.other_domains
+                ):
+                    raise StanzaError("remote-server-not-found")  # RFC 6120 §10.4.3
             elif not to.local:
                 self._to_domain(to, stanza)
             else:
@@ -130,7 +136,7 @@ class Dispatcher:
         except StanzaError as error:
             if asker is not None:
                 asker.deliver(stanza.error(error).replace(to=asker.jid.text))
-            elif _may_be_answered(stanza) and stanza.sender:
+            elif stanza.may_be_answered and stanza.sender:
                 self._router.route(stanza.error(error))
 
     def _to_service(self, extension: Extension, to: Jid, stanza: Stanza) -> None:
@@ -189,11 +195,6 @@ class Dispatcher:
 def _asks(stanza: Stanza) -> bool:
     """Whether the stanza is an IQ that wants an answer."""
     return stanza.kind == "iq" and stanza.type in ("get", "set")
-
-
-def _may_be_answered(stanza: Stanza) -> bool:
-    """RFC 6120 §8.3.1, §8.2.3: errors and results are never answered with an error."""
-    return stanza.type != "error" and (stanza.kind != "iq" or stanza.type != "result")
 
 
 def _shares(account: Account, target: Resource | None, stanza: Stanza) -> bool:

@@ -163,6 +163,13 @@ class Extension:
     ) -> None:
         """Called with every message that was delivered to resources of an account."""
 
+    def sends_away(self, stanza: Stanza, to: Jid) -> bool:
+        """Called for every stanza for a domain that is not served here; True if it was taken.
+
+        Raises StanzaError.
+        """
+        return False
+
     def forget(self, account: Account) -> None:
         """Called when an account is deleted, to delete what is stored for it."""
         self.stored.pop(account.address, None)
@@ -206,6 +213,7 @@ _HOOKS = (
     "message_sent",
     "message_delivered",
     "domains",
+    "sends_away",
 )
 
 
@@ -318,6 +326,10 @@ class Extensions:
         """Tells the extensions which resources have got a message."""
         for extension in self._active("message_delivered"):
             extension.message_delivered(account, stanza, resources)
+
+    def send_away(self, stanza: Stanza, to: Jid) -> bool:
+        """Whether an extension takes a stanza to another server. Raises StanzaError."""
+        return any(extension.sends_away(stanza, to) for extension in self._active("sends_away"))
 
     def keep_session(self, resource: Resource) -> bool:
         """Whether an extension keeps a session whose connection is lost."""

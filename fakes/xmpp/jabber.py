@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
@@ -24,6 +25,9 @@ from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza, parse_stanza
 from fakes.xmpp.subscriptions import PENDING_IN
+
+if TYPE_CHECKING:
+    from fakes.xmpp.extensions.server_to_server import ServerToServer
 
 ROOMS = "http://jabber.org/protocol/muc"
 TELL = Callable[[str, str], None]
@@ -223,6 +227,11 @@ class Jabber(Arrivals[Stanza]):
             return len(sessions)
 
         return self._bridge.call(cut)
+
+    @property
+    def links(self) -> ServerToServer:
+        """Where other servers are, and which of them are denied."""
+        return cast("ServerToServer", self.service.extensions.named("server-to-server"))
 
     def close(self) -> None:
         """Makes sessions end silently from now on.

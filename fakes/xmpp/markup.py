@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 
 CLIENT = "jabber:client"
 SERVER = "jabber:server"
+DIALBACK = "jabber:server:dialback"
 STREAMS = "http://etherx.jabber.org/streams"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 STANZA_ERRORS = "urn:ietf:params:xml:ns:xmpp-stanzas"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from fakes.wire import Runtime
@@ -47,6 +47,14 @@ class Policy:
     anonymous: bool = False
     # Give each message for an account an id of the account's own (XEP-0359).
     stanza_ids: bool = False
+    # Other servers: where each domain's server listens, as HOST:PORT.
+    peers: dict[str, str] = field(default_factory=dict)
+    # A file with certificates of authorities, by which other servers are verified.
+    peer_ca: str = ""
+    # Domains for which the world has further servers, each a server to itself.
+    neighbours: tuple[str, ...] = ()
+    # Domains of other servers with which nothing is exchanged.
+    denied: tuple[str, ...] = ()
     stanza: int = 1 << 18  # bytes of one stanza
     resources: int = 100  # sessions per account
     offline: int = 100  # stored messages per account
@@ -56,6 +64,10 @@ class Policy:
     # Optional extensions that the server has.
     on: tuple[str, ...] = ()
     off: frozenset[str] = frozenset()
+
+    def of_neighbour(self) -> Policy:
+        """The same for a neighbour, without what is about this server's own peers."""
+        return replace(self, peers={}, neighbours=(), denied=())
 
 
 class Environment:

@@ -48,7 +48,7 @@ class Service:
         self.runtime = runtime
         self.policy = policy or Policy()
         self.started = runtime.now()
-        self._closed = False
+        self.closed = False
         environment = Environment(runtime, self.policy)
         self.offers = environment.offers
         self.accounts = Accounts(people, domains)
@@ -123,7 +123,7 @@ class Service:
         if account.resources.get(resource.jid.resource) is not resource:
             return
         del account.resources[resource.jid.resource]
-        if self._closed:
+        if self.closed:
             return
         self.router.turn(lambda: self.presence.unavailable(resource))
         self.extensions.session_ends(resource)
@@ -131,7 +131,7 @@ class Service:
 
     def disconnected(self, resource: Resource) -> None:
         """Ends a session whose connection is lost, unless an extension keeps it."""
-        if self._closed or not self.extensions.keep_session(resource):
+        if self.closed or not self.extensions.keep_session(resource):
             self.unbind(resource)
 
     def logged_out(self, address: str) -> None:
@@ -142,7 +142,7 @@ class Service:
 
     def close(self) -> None:
         """Makes sessions end silently from now on, because the whole world ends."""
-        self._closed = True
+        self.closed = True
         self.router.clear()
 
     # ── accounts ─────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ DEPTH = 128  # nested elements, the stream's own included
 RENEWED = 1 << 20  # bytes after which a busy parser is discarded too
 _SPACE = b" \t\r\n"
 _NAME = re.compile(rb"<([^\s/>]++)")
+_SERVER_SCOPE = re.compile(rb"(\sxmlns\s*=\s*['\"])jabber:server(['\"])")
 _TAG = re.compile(rb"<([^\s/>]++)[^>\"']*+(?:\"[^\"]*+\"[^>\"']*+|'[^']*+'[^>\"']*+)*+>")
 
 
@@ -44,8 +45,9 @@ class Splitter:
     of the buffer, so that `position - _base` is an offset.
     """
 
-    def __init__(self, limit: int = LIMIT, depth: int = DEPTH) -> None:
+    def __init__(self, limit: int = LIMIT, depth: int = DEPTH, scope: str = CLIENT) -> None:
         self._limit = limit
+        self._scope = scope  # the content namespace
         self._max_depth = depth
         self.restart()
 
@@ -104,6 +106,8 @@ class Splitter:
         del buffer[:end]
         self._base += end
         self._fed -= end
+        if piece.kind == "open" and self.default_namespace == self._scope == SERVER:
+            self._read_as_client_content()
         return piece
 
     # ── feeding the parser ───────────────────────────────────────────────────
@@ -145,6 +149,18 @@ class Splitter:
             self._fail(parser.CurrentByteIndex - self._base, stop.condition, stop.text)
         del self._buffer
         return True
+
+    def _read_as_client_content(self) -> None:
+        """RFC 6120 §4.8.3: what another server sends is read as if it were for a client.
+
+        So its elements have the names that all of this server knows. What follows the header is
+        parsed again.
+        """
+        if not self._empty_root:
+            self._header = _SERVER_SCOPE.sub(rb"\1jabber:client\2", self._header, count=1)
+            self._ready.clear()
+            self._parser, self._fed = None, 0
+            self._may_be_plain = self._prefixes.keys() <= {"db"}
 
     def _skip_space(self, buffer: bytearray) -> None:
         """Drops white space before a piece: it is only a keep-alive (RFC 6120 §4.6.1)."""

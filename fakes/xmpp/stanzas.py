@@ -218,6 +218,11 @@ class Stanza:
 
     # ── answering it ─────────────────────────────────────────────────────────
 
+    @property
+    def may_be_answered(self) -> bool:
+        """RFC 6120 §8.3.1, §8.2.3: errors and results are never answered with an error."""
+        return self.type != "error" and (self.kind != "iq" or self.type != "result")
+
     def result(self, *children: Element | Written) -> Stanza:
         """Builds the answer of type result to an iq (RFC 6120 §8.2.3)."""
         return build_stanza(

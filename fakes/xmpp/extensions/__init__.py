@@ -16,6 +16,7 @@ from fakes.xmpp.extensions.ping import Ping
 from fakes.xmpp.extensions.private import Private
 from fakes.xmpp.extensions.registration import Registration
 from fakes.xmpp.extensions.rooms import Rooms
+from fakes.xmpp.extensions.server_to_server import ServerToServer
 from fakes.xmpp.extensions.stanza_ids import StanzaIds
 from fakes.xmpp.extensions.stream_management import StreamManagement
 from fakes.xmpp.extensions.time import Time
@@ -43,4 +44,5 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     LegacyLogin,
     # After the services at subdomains, so that a component cannot have the name of one.
     Components,
+    ServerToServer,
 )
