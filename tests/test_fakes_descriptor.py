@@ -33,7 +33,7 @@ def test_a_server_can_use_tls_if_its_policy_has_the_switch() -> None:
     assert not linechat.SERVER.secure
     secure = {server.name: server.secure for server in SERVERS}
     assert secure == {
-        **dict.fromkeys(("smtp", "pop3", "imap", "xmpp"), True),
+        **dict.fromkeys(("smtp", "pop3", "imap", "xmpp", "xmpp-server"), True),
         **dict.fromkeys(("toc", "irc", "component", "webhook"), False),
     }
 

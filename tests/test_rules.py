@@ -363,6 +363,7 @@ TESTED_WITH_OTHERS = {
     "fakes/xmpp/pieces.py": "test_fakes_xmpp_splitter.py",
     "fakes/xmpp/policy.py": "test_fakes_xmpp_jabber.py",
     "fakes/xmpp/server.py": "test_fakes_xmpp_jabber.py",
+    "fakes/xmpp/server_stream.py": "test_fakes_xmpp_incoming.py",
 }
 
 

@@ -1,6 +1,6 @@
 """Dialback: a server proves its domain by being reachable there (XEP-0220, XEP-0185).
 
-The server that wants to send (originating) gives a key to the one that receives. That one connects
+The server that wants to send (originating) sends a key to the one that receives. That one connects
 to where the originating domain is known to be, and asks whether the key is good. An impostor can
 send a key, but the question never reaches it.
 """

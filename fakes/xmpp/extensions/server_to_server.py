@@ -31,7 +31,7 @@ class ServerToServer(Extension):
     """The links of one server."""
 
     name = "server-to-server"
-    section = "RFC 6120 §10.4"
+    section = "XEP-0220"
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)

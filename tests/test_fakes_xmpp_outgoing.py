@@ -1,0 +1,138 @@
+"""How this server connects to another one, which a test plays, on a core without sockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes import World
+from fakes.wire import Destination, Facts, Session, TlsFacts, Want
+from fakes.xmpp.jabber import Actor
+
+ALICE = "alice@example.test"
+STREAM = "xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server'"
+HEADER = (
+    f"<stream:stream {STREAM} xmlns:db='jabber:server:dialback' from='far.test' id='i1'{{}}>"
+)
+TLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+EXTERNAL = f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
+VALID = "<db:result from='far.test' to='example.test' type='valid'/>"
+
+
+class Far:
+    """The server of far.test, to which alice has just sent a message."""
+
+    def __init__(self, tls: str = "optional") -> None:
+        self.sessions: list[Session] = []
+        config = {"servers": ["xmpp", "xmpp-server"], "tls": tls}
+        peers = {"peers": {"far.test": "127.0.0.1:5269"}}
+        self.world = World({**config, "xmpp": peers}, rehearsal=True)
+        self.world.runtime.connect = self._connect
+        self.alice: Actor = self.world.jabber.actor(ALICE)
+        self.alice.says("bob@far.test", "hello")
+        self.core = self.sessions[0]
+        self.core.opened(Facts(1))
+        assert "to='far.test'" in self.hears()
+
+    def _connect(self, session: Session, to: Destination) -> None:
+        assert (to.domain, to.names) == ("far.test", ("example.test",))
+        self.sessions.append(session)
+
+    def hears(self) -> str:
+        heard = b""
+        while more := self.core.take():
+            heard += more
+        return heard.decode()
+
+    def says(self, text: str) -> str:
+        self.core.receive(text.encode())
+        return self.hears()
+
+    def offers(self, *features: str) -> str:
+        inside = "".join(features)
+        header = HEADER.format(" version='1.0'")
+        return self.says(f"{header}<stream:features>{inside}</stream:features>")
+
+    @property
+    def conditions(self) -> list[str]:
+        return [message.condition for message in self.alice.messages]
+
+
+def test_a_server_without_version_is_asked_at_once() -> None:
+    far = Far()
+    assert "<db:result from='example.test' to='far.test'>" in far.says(HEADER.format(""))
+    assert "hello" in far.says(VALID)
+    far.alice.says("bob@far.test", "again")
+    assert "again" in far.hears()
+
+
+def test_tls_comes_before_dialback_and_forgets_what_was_in_clear() -> None:
+    far = Far()
+    assert far.offers(TLS, EXTERNAL) == TLS
+    far.core.receive(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + VALID.encode())
+    assert far.core.wants is Want.START_TLS
+    far.core.wants = None
+    far.core.secured(TlsFacts("TLSv1.3"))
+    assert "to='far.test'" in far.hears()
+    assert "<db:result" in far.offers()
+
+
+@pytest.mark.parametrize("answer", ["success", "failure"])
+def test_a_certificate_is_offered_first_and_dialback_follows_a_failure(answer: str) -> None:
+    far = Far("off")
+    assert "mechanism='EXTERNAL'>ZXhhbXBsZS50ZXN0<" in far.offers(EXTERNAL)
+    heard = far.says(f"<{answer} xmlns='{SASL}'/>")
+    if answer == "failure":
+        assert "<db:result" in heard
+    else:
+        assert "hello" in far.offers(EXTERNAL)
+
+
+def test_tls_that_was_stripped_sends_nothing_where_tls_is_required() -> None:
+    far = Far("required")
+    assert "<unsupported-feature " in far.offers(EXTERNAL)
+    assert far.conditions == ["remote-server-timeout"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "condition"),
+    [("invalid", "internal-server-error"), ("error", "remote-server-timeout")],
+)
+def test_who_is_not_believed_gets_the_stanzas_back(answer: str, condition: str) -> None:
+    far = Far("off")
+    far.offers()
+    far.says(VALID.replace("valid", answer))
+    assert far.conditions == [condition]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        VALID.replace("far.test", "evil.test"),
+        VALID.replace("example.test", "other.test"),
+        "<db:verify from='far.test' to='example.test' id='x' type='valid'/>",
+    ],
+)
+def test_an_answer_to_what_was_not_asked_is_ignored(answer: str) -> None:
+    far = Far("off")
+    far.offers()
+    assert far.says(answer) == ""
+    assert "hello" in far.says(VALID)
+
+
+def test_a_stanza_on_our_own_stream_ends_it() -> None:
+    far = Far("off")
+    far.offers()
+    far.says(VALID)
+    forged = "<message from='boss@far.test' to='alice@example.test'><body>stop</body></message>"
+    assert "<not-authorized " in far.says(forged)
+    assert [one.body for one in far.world.jabber.messages] == ["hello"]
+
+
+def test_a_server_that_closes_before_it_believes_us_costs_no_stanza() -> None:
+    far = Far("off")
+    far.offers()
+    far.says("</stream:stream>")
+    assert far.conditions == ["remote-server-timeout"]
+    far.alice.says("bob@far.test", "hello")
+    assert len(far.sessions) == 2
