@@ -10,9 +10,7 @@ from fakes.xmpp.jabber import Actor
 
 ALICE = "alice@example.test"
 STREAM = "xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server'"
-HEADER = (
-    f"<stream:stream {STREAM} xmlns:db='jabber:server:dialback' from='far.test' id='i1'{{}}>"
-)
+HEADER = f"<stream:stream {STREAM} xmlns:db='jabber:server:dialback' from='far.test' id='i1'{{}}>"
 TLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 EXTERNAL = f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
