@@ -41,15 +41,18 @@ _WORST: tuple[Kind, ...] = ("hard", "soft", "delayed", "delivered")
 
 
 class ReturnPaths:
-    """The envelope senders of one program: its pattern with a number and a token for the star."""
+    """The envelope senders of one program: its pattern with a number and a token for the star.
 
-    def __init__(self, pattern: str, key: str) -> None:
+    The first key signs, and those after it are still accepted.
+    """
+
+    def __init__(self, pattern: str, *keys: str) -> None:
         self._before, _, self._after = pattern.partition("*")
-        self._key = key.encode()
+        self._keys = [key.encode() for key in keys]
 
     def address(self, number: int) -> str:
         """Returns the envelope sender of the mail with this number."""
-        return f"{self._before}b{number}-{self._token(number)}{self._after}"
+        return f"{self._before}b{number}-{_token(self._keys[0], number)}{self._after}"
 
     def number(self, mail: Mail) -> int | None:
         """Returns the number of the mail that this one was returned for; None if it was for none.
@@ -63,13 +66,16 @@ class ReturnPaths:
                 continue
             detail = key[len(before) : len(key) - len(after)]
             found = re.fullmatch(r"b([1-9][0-9]{0,11})-([0-9a-f]{1,40})", detail)
-            if found and hmac.compare_digest(self._token(int(found[1])), found[2]):
-                return int(found[1])
+            number = int(found[1]) if found else 0
+            tokens = [_token(key, number) for key in self._keys] if found else []
+            if found and any(hmac.compare_digest(token, found[2]) for token in tokens):
+                return number
         return None
 
-    def _token(self, number: int) -> str:
-        text = f"return path\0{number}".encode()
-        return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:TOKEN]
+
+def _token(key: bytes, number: int) -> str:
+    text = f"return path\0{number}".encode()
+    return hmac.new(key, text, hashlib.sha256).hexdigest()[:TOKEN]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ mailbox = "imap"                             # optional: or "pop3"; else the one
 poll = 30                                    # seconds
 database = "sqlite:///tickets.sqlite3"       # or postgresql+psycopg://…
 sender = "Tickets <tickets@yourco.test>"     # optional: of the answers; else the account
-reply_to = "tickets+*@yourco.test"           # optional: each ticket has an address for replies
+reply_to = "tickets+*@yourco.test"           # optional: addresses for replies, and return paths
 templates = "templates"                      # optional: folder with your ticket-created.txt
 answers = 10                                 # per day and address
 largest = 50000000                           # bytes; of a larger mail only the header is a ticket
@@ -145,6 +145,8 @@ def belongs_to(mail: Mail, rules: Rules, db: Session) -> Ticket | None:
             return ticket
     sender = mail.sender.key if mail.sender else ""
     about = report(mail)
+    if about and rules.reply_to:
+        return None  # of a real report, the return path says what it is about
     bounced = (about.message_id,) if about else ()
     for message_id in (*bounced, *mail.in_reply_to, *reversed(mail.references)):
         ours = select(Ticket).join(Answer).where(Answer.message_id == message_id)

@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from fakes import World
 
 SUBJECT = "The printer is on fire"
+# A delivery report that anybody could write.
+FORGED = (
+    "From: MAILER-DAEMON@mx.example\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
+    'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+    "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+    "Reporting-MTA: dns; mx.example\r\n\r\n"
+    "Final-Recipient: rfc822; {who}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+    "--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
+    "Message-ID: {message_id}\r\nSubject: x\r\n\r\n--b--\r\n"
+)
 EVE, MALLORY = "eve@evil.example", "mallory@evil.example"
 REPLY = (
     "Water did not help.\r\n\r\n"
@@ -325,3 +335,47 @@ def over_imap(world: World, program: Program) -> Iterator[Claim]:
     yield from ticket(world, partial(program, scenario={"tickets": {"mailbox": "imap"}}))
     spoken = {record.protocol for record in world.records} - {"smtp"}
     yield equal("nothing is read over POP3", spoken, {"imap"})
+
+
+GONE = "550 5.1.1 no such mailbox"
+
+
+@scenario.act("ticket-answer-returned", book=False, **PAGES)
+def answer_returned(world: World, program: Program) -> Iterator[Claim]:
+    """Carol's mailbox is removed before she reads the last answer; Mallory forges two reports."""
+    agnes = Agent(world, "Agnes")
+    world.mail.deliver(TICKETS, customer_mail())
+
+    def reports(action: str, text: str) -> None:
+        for mail in world.mail.inbox(CAROL)[-1:]:
+            world.mail.bounce(mail, action=action, status="", text=text)
+
+    def forges(change: str) -> None:
+        for mail in world.mail.inbox(CAROL)[-1:]:
+            wrong = {"no token": TICKETS, "another": mail.envelope.sender.replace("+b", "+b1")}
+            forged = FORGED.format(message_id=mail.message["Message-ID"], who=CAROL)
+            world.mail.deliver(wrong[change], forged.encode(), sender="")
+
+    agnes.fills_in(60, "/tickets/@1", "answer", text="Water helps.")
+    world.clock.at(70, lambda: reports("delayed", "timed out"))
+    world.clock.at(100, lambda: forges("no token"))
+    world.clock.at(110, lambda: forges("another"))
+    before = agnes.opens(140, "/tickets/@1")
+    agnes.fills_in(150, "/tickets/@1", "answer", text="Does it burn still?", close="1")
+    world.clock.at(220, lambda: reports("failed", GONE))
+    after = agnes.opens(280, "/tickets/@1")
+    world.clock.until(290)
+    program()
+    answers = [mail for mail in world.mail.inbox(CAROL) if not mail.message["Auto-Submitted"]]
+    paths = {mail.envelope.sender for mail in answers}
+    own = len(paths) == 2 and all(path.startswith("tickets+b") for path in paths)
+    yield holds("each answer has a return path for itself", own, paths, shows=answers)
+    texts = [page.text.count("came back") for page in before]
+    kept = told(world, "kept ")
+    yield equal("a delay and forged reports change nothing", texts, [0], shows=kept)
+    yield equal("forged reports are kept", len(kept), 2, shows=kept)
+    shown = [GONE in page.text for page in after]
+    back = told(world, "answer-returned ")
+    yield equal("Agnes sees that her answer came back", shown, [True], shows=back)
+    closed = [one.closed for one in stored_tickets(world.folder) if one.owner == CAROL]
+    yield equal("the ticket is open again", closed, [0], shows=told(world, "response "))

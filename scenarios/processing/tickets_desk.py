@@ -185,10 +185,13 @@ class Desk:
                     self._host.log("known", mail=item.entry.id)
                     return
                 db.add_all(Seen(key=key) for key in known_by)
-                ticket = self._belongs_to(mail, self._rules, db)
+                answer = self._outbox.returned(mail, db)
+                ticket = answer.ticket if answer else self._belongs_to(mail, self._rules, db)
                 ticket = locked(ticket, db) if ticket is not None else None
-                if ticket is not None and not self._is_over(ticket):
+                if ticket is not None and (answer or not self._is_over(ticket)):
                     self._respond(db, ticket, mail, item)
+                    if answer and answer.returned:
+                        ticket.closed = False  # the customer has not read how it ended
                 elif why := self._no_ticket(mail):
                     self._keep(item, why)
                 else:

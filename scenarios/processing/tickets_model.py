@@ -124,7 +124,18 @@ class Answer(MailRow, Base):
     text: Mapped[str]
     envelope: Mapped[str] = mapped_column(default="")  # its sender; "" is the null sender
     data: Mapped[bytes]
+    # Why it came back. Not a status: the worker that has sent it may be about to store that.
+    returned: Mapped[str] = mapped_column(default="")
     ticket: Mapped[Ticket] = relationship(back_populates="answers")
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, as agents read it."""
+        if self.returned:
+            return f"came back ({self.returned})"
+        return (
+            f"{self.status} ({self.error})" if self.error and self.status != "sent" else self.status
+        )
 
     @property
     def about(self) -> dict[str, object]:

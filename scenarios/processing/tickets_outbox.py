@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from comms import addresses, replies
+from comms import addresses, bounces, replies
 from comms.addresses import Address
+from comms.bounces import ReturnPaths
 from comms.clock import Clock
 from comms.compose import Message
 from comms.errors import Refused, SettingsError, TryLater, Unreachable
@@ -26,6 +27,7 @@ from scenarios.models import Worker
 from scenarios.processing.tickets_model import Answer, Ticket
 from scenarios.processing.tickets_replies import reply_address, token_of
 from scenarios.templates import Rendered, TemplateError, Templates
+from scenarios.web import signing_keys
 
 if TYPE_CHECKING:
     from scenarios.processing.tickets import Rules
@@ -57,7 +59,11 @@ class Outbox:
         mailbox = settings.mailbox("tickets", rules.mailbox)
         self.own = {self._address.key, mailbox.user.casefold(), smtp.user.casefold()}
         self._templates, self._plain = Templates(rules.templates or TEMPLATES), Templates(TEMPLATES)
-        self._delivery = Delivery(Answer, _stored, smtp, clock, host, worker, give_up=GIVE_UP)
+        pattern = rules.reply_to
+        keys = signing_keys(rules.secret, host) if pattern else []
+        self._paths = ReturnPaths(pattern, *keys) if keys else None
+        compose = self._with_envelope
+        self._delivery = Delivery(Answer, compose, smtp, clock, host, worker, give_up=GIVE_UP)
 
     def is_ours(self, address: Address) -> bool:
         """Returns whether mail to an address comes to us."""
@@ -160,6 +166,22 @@ class Outbox:
         except (Unreachable, TryLater, Refused) as error:
             self._host.log("answers-wait", "warning", trouble=error)
 
+    def _with_envelope(self, answer: Answer) -> tuple[str, bytes]:
+        if answer.envelope and self._paths is not None:
+            return self._paths.address(answer.id), answer.data
+        return answer.envelope, answer.data
 
-def _stored(answer: Answer) -> tuple[str, bytes]:
-    return answer.envelope, answer.data
+    # ── what comes back ──────────────────────────────────────────────────────
+
+    def returned(self, mail: Mail, db: Session) -> Answer | None:
+        """Returns the answer to whose return path a mail was sent, and notes there if it failed.
+
+        An absence notice comes to a return path, too.
+        """
+        number = self._paths.number(mail) if self._paths else None
+        answer = db.get(Answer, number) if number is not None else None
+        found = bounces.verdict(mail) if answer else None
+        if answer and found and found[0] in ("hard", "soft"):
+            answer.returned = found[1] or found[0]
+            self._host.log("answer-returned", "warning", to=answer.address, kind=found[0])
+        return answer

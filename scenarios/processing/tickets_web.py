@@ -116,7 +116,7 @@ def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Hos
 
     def conversation(number: int, problem: str = "", text: str = "") -> Response:
         ticket, entries, merged = looked_up(number)
-        states = [(answer.id, answer.status) for one in entries for answer in one.answers]
+        states = [(answer.id, answer.outcome) for one in entries for answer in one.answers]
         version = _version(ticket.changed, ticket.closed, states)
         values = {"ticket": ticket, "entries": entries, "merged": merged, "version": version}
         code = 400 if problem else 200
@@ -266,5 +266,5 @@ def _entry_as_json(entry: Entry) -> dict[str, Any]:
         files = [{"id": file.id, "name": file.name} for file in entry.letter.attachments]
         found |= {"mail": entry.letter.id, "attachments": files, "automatic": entry.automatic}
     else:
-        found["to"] = {answer.address: answer.status for answer in entry.answers}
+        found["to"] = {answer.address: answer.outcome for answer in entry.answers}
     return found
