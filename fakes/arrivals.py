@@ -107,6 +107,8 @@ class Arrivals(Generic[T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {counted(len(self.all), self.noun)}>"
 
+    # ── for the servers ──────────────────────────────────────────────────────
+
     def add_arrival(self, *arrivals: T) -> None:
         """Records what arrives and wakes the tests that wait. Called on the loop's thread.
 
@@ -125,24 +127,6 @@ class Arrivals(Generic[T]):
             )
             self._on_drop = None  # once is enough
         self._bridge.changed()
-
-    @property
-    def all(self) -> Sequence[T]:
-        """Everything that has arrived so far."""
-        return self._bridge.call(self._arrivals.snapshot)
-
-    @property
-    def all_that_count(self) -> Snapshot[T]:
-        """Everything so far that a wait without a predicate counts."""
-        return self._bridge.call(self._counted.snapshot)
-
-    def mark(self) -> int:
-        """Returns a mark of this moment, for the `since` of waits that count what comes later."""
-        return self._bridge.call(lambda: self._arrivals.end)
-
-    def since(self, mark: int) -> list[T]:
-        """Everything that has arrived since a mark."""
-        return self._bridge.call(lambda: self._arrivals.since(mark))
 
     def numbered(self, since: int = 0) -> list[tuple[int, T]]:
         """What has arrived since a mark, each with its number in order of arrival."""
@@ -172,16 +156,6 @@ class Arrivals(Generic[T]):
         """Calls `look` on the loop's thread, now and after each change, until it returns true."""
         self._bridge.call(lambda: self._bridge.add_waiter(lambda: look() or None))
 
-    def clear(self) -> None:
-        """Forgets what has arrived so far, so that later waits count from zero."""
-
-        def forget() -> None:
-            self._arrivals.clear()
-            self._counted.clear()
-            self._clears += 1
-
-        self._bridge.call(forget)
-
     def remember(self, limit: int, on_drop: Callable[[str], None] | None = None) -> None:
         """Keeps only about that many arrivals from now on, the last ones.
 
@@ -193,7 +167,35 @@ class Arrivals(Generic[T]):
             self._counted.clear()
         self._on_drop = on_drop if limit else None
 
-    # ── waiting ──────────────────────────────────────────────────────────────
+    # ── for tests ────────────────────────────────────────────────────────────
+
+    @property
+    def all(self) -> Sequence[T]:
+        """Everything that has arrived so far."""
+        return self._bridge.call(self._arrivals.snapshot)
+
+    @property
+    def all_that_count(self) -> Snapshot[T]:
+        """Everything so far that a wait without a predicate counts."""
+        return self._bridge.call(self._counted.snapshot)
+
+    def mark(self) -> int:
+        """Returns a mark of this moment, for the `since` of waits that count what comes later."""
+        return self._bridge.call(lambda: self._arrivals.end)
+
+    def since(self, mark: int) -> list[T]:
+        """Everything that has arrived since a mark."""
+        return self._bridge.call(lambda: self._arrivals.since(mark))
+
+    def clear(self) -> None:
+        """Forgets what has arrived so far, so that later waits count from zero."""
+
+        def forget() -> None:
+            self._arrivals.clear()
+            self._counted.clear()
+            self._clears += 1
+
+        self._bridge.call(forget)
 
     def wait_for(
         self,

@@ -234,7 +234,7 @@ class Host:
         finally:
             self.site = None
 
-    # ── the play's side ──────────────────────────────────────────────────────
+    # ── for tests ────────────────────────────────────────────────────────────
 
     def add(self, name: str, args: tuple[str, ...] = (), state: str = "S") -> Process:
         """Adds a process to the table and returns it. No event is recorded."""

@@ -118,15 +118,15 @@ class _read_once(Generic[T]):
     """
 
     def __init__(self, read: Callable[[Mail], T]) -> None:
-        self._read = read
+        self.read = read
         self.__doc__ = read.__doc__
 
     def __get__(self, mail: Mail, kind: type[Mail]) -> T:
         if mail._known is None:
             mail._known = {}
-        name = self._read.__name__
+        name = self.read.__name__
         if name not in mail._known:
-            mail._known[name] = self._read(mail)
+            mail._known[name] = self.read(mail)
         found: T = mail._known[name]
         return found
 

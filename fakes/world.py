@@ -28,7 +28,7 @@ from fakes.faults import Drill, Fault, FaultError, Faults, UnmetFault
 from fakes.host import Event, Host, Tokens
 from fakes.life import Life
 from fakes.loops import loop_factory
-from fakes.people import Person
+from fakes.people import People, Person
 from fakes.population import Population, Stored
 from fakes.recording import Recording, without_ports
 from fakes.servers import SERVERS
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fakes.irc import Irc
     from fakes.toc import Aim
     from fakes.webhook import Webhook
+    from fakes.world_mail import WorldMail
     from fakes.xmpp import Jabber
 
 __all__ = ["World", "WorldError"]
@@ -76,6 +77,12 @@ class World:
     On leaving, exceptions raised inside a fake are raised, and a fault that nothing has met is an
     UnmetFault. Raises WorldError and FaultError for a configuration that cannot be used.
     """
+
+    people: People
+    mail: WorldMail
+    faults: Faults
+    runtime: Runtime
+    rehearsal: bool
 
     def __init__(
         self,
