@@ -43,6 +43,7 @@ CHAPTER = (
     "Listing 6.6",
     "Table 6.1",
     "Listing 6.7",
+    "Section 6.2.1",
     "Listing 6.8",
     "Section 6.2.2",
     "Listing 6.9",

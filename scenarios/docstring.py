@@ -19,7 +19,7 @@ from typing import Any
 from comms.suggest import did_you_mean
 from scenarios.errors import PageError
 
-PROTOCOLS = ("MIME", "SMTP", "POP3", "IMAP", "XMPP", "TOC", "HTTP")
+PROTOCOLS = ("MIME", "SMTP", "POP3", "IMAP", "XMPP", "TOC", "IRC", "HTTP")
 FACTS = "Listing 6.2 · SMTP · try: make scenario NAME=apache-alert"
 # The words after `#` that say why a setting's value is only an example.
 REQUIRED, OPTIONAL = "required", "optional"

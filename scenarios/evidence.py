@@ -81,6 +81,10 @@ def _carries_im(record: Any, im: Any) -> bool:
     return record.at == im.at and text in record.raw.replace(b"\\", b"")
 
 
+def _carries_line(record: Any, message: Any) -> bool:
+    return record.verb == message.verb and message.raw in record.raw
+
+
 def _carries_stanza(record: Any, stanza: Any) -> bool:
     parts = (stanza.content, (stanza.id or "").encode(), (stanza.type or "").encode())
     return record.verb == stanza.kind and all(part in record.raw for part in parts)
@@ -95,6 +99,7 @@ def _carries_request(record: Any, post: Any) -> bool:
 _CARRIES = (
     ("queue_id", ("pop3", "imap"), _carries_mail),
     ("auto", ("toc",), _carries_im),
+    ("account", ("irc",), _carries_line),
     ("child_names", ("xmpp",), _carries_stanza),
     ("query", ("webhook",), _carries_request),
 )

@@ -49,7 +49,7 @@ def run_live(
             host.log("runs", scenario=page.name, **servers, ends="Ctrl-C or SIGTERM")
 
     # A mail client waits for each reply, a chat client for what others do.
-    chats = not {"XMPP", "TOC"}.isdisjoint(page.doc.protocols)
+    chats = not {"XMPP", "TOC", "IRC"}.isdisjoint(page.doc.protocols)
     clock = _Clock(say_that_it_runs, chats)
     interrupted = False
 

@@ -162,6 +162,8 @@ def rehearse(
         performance.stored = world.stored
         sent = [stanza.to or "" for stanza in world.jabber.messages]
         names = [to.partition("/")[0] for to in sent] + [im.to for im in world.aim.ims]
+        if "irc" in world.servers:  # otherwise nobody has asked for that network
+            names += [message.target for message in world.irc.messages]
         performance.messages = dict(Counter(names))
         performance.commands = len(world.host.ran)
         performance.counts = {what: count(world) for what, count in act.counts.items()}

@@ -142,6 +142,10 @@ def _addresses(world: World) -> Iterator[str]:
     if "toc" in world.listeners:
         for account in world.aim.known:
             yield f"account: {account.screen_name}, password {account.password}"
+    if "irc" in world.listeners:
+        for person in world.people:
+            name = person.address.partition("@")[0]
+            yield f"account: {name} on IRC, password {person.password}"
     for name in world.web_names:
         yield f"web server: http://{name}/ (only for the program)"
 

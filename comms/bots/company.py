@@ -49,11 +49,11 @@ class Flood:
     def is_over(self, heard: Heard) -> bool:
         """Counts a message; whether there were too many before it."""
         sender = heard.who or f"{heard.room}/{heard.name}"
-        over = self._counts((heard.network.name, f"from {sender}"), self._limits.messages)
-        if heard.room or not heard.who:
-            place = (heard.network.name, f"in {heard.room}")
-            over = self._counts(place, self._limits.in_place) or over
-        return over
+        if self._counts((heard.network.name, f"from {sender}"), self._limits.messages):
+            return True  # and it does not use up what others may say in that place
+        place = (heard.network.name, f"in {heard.room}")
+        is_shared = heard.room or not heard.who
+        return bool(is_shared and self._counts(place, self._limits.in_place))
 
     def _counts(self, key: tuple[str, str], most: int) -> bool:
         now = self._clock.monotonic()

@@ -257,13 +257,14 @@ class Client:
         self._rejoins.clear()
         self._kicked.clear()
         fold = session.support.fold
+        # Before our nick changes, by which the server knows whose mode this is.
+        bot = session.support.value("BOT")
+        if bot:
+            session.send(f"MODE {session.nick} +{bot}")
         if fold(session.nick) != fold(self.server.nick):
             if session.account and fold(session.account) == fold(self.server.nick):
                 session.send(f"PRIVMSG NickServ :GHOST {self.server.nick}")
             session.send(f"NICK {self.server.nick}")
-        bot = session.support.value("BOT")
-        if bot:
-            session.send(f"MODE {session.nick} +{bot}")
         for name, key in list(self._channels.items()):
             self._join_again(session, name, key)
         while session.inbox:

@@ -18,6 +18,7 @@ SERVERS = {
     "imap": "mailbox",
     "xmpp": "Jabber server",
     "toc": "AIM server",
+    "irc": "IRC server",
     "webhook": "web server",
 }
 

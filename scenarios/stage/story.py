@@ -24,6 +24,7 @@ from scenarios.stage.beats import (
 )
 from scenarios.stage.chat import Toc, Xmpp
 from scenarios.stage.imap import Imap
+from scenarios.stage.irc import Irc
 from scenarios.stage.mail import Pop3, Smtp
 from scenarios.stage.repetition import without_repetition
 from scenarios.stage.web import Http
@@ -34,6 +35,7 @@ READERS: dict[str, type[Reader]] = {
     "imap": Imap,
     "xmpp": Xmpp,
     "toc": Toc,
+    "irc": Irc,
     "webhook": Http,
 }
 
