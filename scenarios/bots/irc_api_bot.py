@@ -133,4 +133,4 @@ def api(world: World, program: Program) -> Iterator[Claim]:
     )
     # Others read the line with its source before it.
     longest = max((len(record.raw) for record in said), default=0) + len(f":{SOURCE} ")
-    yield holds("every line fits into 512 bytes", longest <= 512, longest)
+    yield holds("every line fits into 512 bytes", longest <= 512, longest, shows=said)
