@@ -5,7 +5,8 @@ Reading order: `addresses`, `stream` (XML without a socket), `payloads` (message
 `session` (TLS, login, binding; `srv` finds the server), `roster`, `inbox` (what has arrived),
 `keeper`, `resumption`, `questions` and `connection` (one account kept online), `rooms`, `dispatch`
 (what a stanza does), `client` (what a program calls), and `outbox` (messages that wait until they
-can be sent). `component` is a program that serves a domain of its own.
+can be sent). `forms` and `adhoc` are commands that a client shows as forms. `component` is a
+program that serves a domain of its own.
 """
 
 from typing import TYPE_CHECKING

@@ -373,6 +373,18 @@ class Client:
         """
         self._dispatcher.queries[namespace] = handler
 
+    def on_node(self, handler: Callable[[Element], Element | None]) -> None:
+        """Registers a function that answers disco (XEP-0030) at nodes of ours.
+
+        It gets the query and returns the content of the result, None for a node that it does not
+        know.
+        """
+        self._dispatcher.nodes.append(handler)
+
+    def is_room(self, who: Jid) -> bool:
+        """Returns whether an address belongs to a chat room, so that it stands for many users."""
+        return who.bare in self._dispatcher.rooms or who.bare in self._dispatcher.joined
+
     # ── inside ───────────────────────────────────────────────────────────────
 
     def _greet(self, session: Session) -> None:

@@ -54,6 +54,7 @@ class Dispatcher:
         self.rooms: dict[Jid, None] = {}  # chat rooms seen; a dict keeps the order of arrival
         self.joined: dict[Jid, Room] = {}  # the rooms that the program has entered
         self.queries: dict[str, QueryHandler] = {}  # namespace → the program's handler
+        self.nodes: list[QueryHandler] = []  # the program's answers to disco at nodes
         self.returned: dict[str, Message] = {}  # id → a message of ours that has come back
         self._about = about.answers(clock.time, lambda: self.queries)
         self._roster, self._inbox, self._questions = roster, inbox, questions
@@ -192,11 +193,20 @@ class Dispatcher:
             self._reply(element, self._answer(element, self.queries[namespace]))
         elif namespace in self._about and kind == "get":
             try:
-                self._reply(element, stanzas.result(element, self._about[namespace](element[0])))
+                self._reply(element, stanzas.result(element, self._described(element, namespace)))
             except LookupError:
                 self._send(stanzas.error(element, "item-not-found"))
         else:
             self._send(stanzas.error(element, "service-unavailable"))
+
+    def _described(self, query: Element, namespace: str) -> Element | None:
+        """Returns what we say about ourselves. Raises LookupError if there is no such node."""
+        if query[0].get("node"):
+            answers = (call(self._host, node, query)[1] for node in self.nodes)
+            found: Element | None = next(filter(lambda one: one is not None, answers), None)
+            if found is not None:
+                return found
+        return self._about[namespace](query[0])
 
     def _reply(self, query: Element, answer: Element) -> None:
         """Sends an answer; if it is too long to be sent, an error. Without one, they would wait."""
