@@ -53,6 +53,7 @@ COMPANIONS = {
     "_acts": "further acts",
     "_agents": "what people do with what a program has stored",
     "_dialogue": "what a program says to a server, and how it reads the answers",
+    "_databases": "the databases that a program administers",
     "_desk": "parts of a program that would not fit on its page",
     "_input": "a file that an operator hands to a program, and how it is read",
     "_model": "database tables",
