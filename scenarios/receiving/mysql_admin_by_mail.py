@@ -17,6 +17,7 @@ database = "mysql+pymysql://db1/?read_default_file=/etc/robot.cnf"  # required: 
 databases = ["shop", "test_*"]             # required: which may be administered
 rights = { "jeremy@yourco.test" = ["show index in shop.*"] }    # optional: by default all
 sender = "MySQL <mysql@yourco.test>"       # optional: of receipts; else the account's address
+returns = "mysql+*@yourco.test"            # optional: each receipt has a return path
 owner = "owner@yourco.test"                # optional: is warned of refusals, hourly
 mailbox = "imap"                           # optional: or "pop3"; else the one with a table
 after_error = "stop"                       # or "go on" with the next command of the mail
