@@ -128,14 +128,9 @@ def test_an_impostor_that_connects_in_the_name_of_another_is_refused() -> None:
     """The key is verified where the domain is known to be, and there nobody knows it."""
     with World(config(), rehearsal=True) as world:
         evil = world.neighbour("evil.test")
-        # It claims to be the server of partner.test, which it is not.
-        evil.service.domains += ("partner.test",)
-        evil.service.accounts.domains += ("partner.test",)
-        eve = evil.actor(ANN)
-        eve.says(ALICE, "restart")
+        evil.inject(f"<message from='{ANN}' to='{ALICE}'><body>restart</body></message>")
         world.clock.settle()
-        assert [one.condition for one in eve.messages] == ["internal-server-error"]
-        assert world.jabber.messages == []
+        assert world.jabber.messages == world.neighbour("partner.test").messages == []
         assert verbs(world) == ["stream", "result", "stream", "verify"]
 
 

@@ -118,7 +118,7 @@ class Xmpp(Reader):
             arrow = "to" if from_client else "from"
             yield self.beat(
                 MESSAGE,
-                f"message {arrow} {_bare(other)}{mark}: {_quoted(body)}",
+                f"message {arrow} {_bare(other)}{mark}: {quoted(body)}",
                 to_client=not from_client,
                 about="" if from_client else _bare(other),
             )
@@ -182,7 +182,7 @@ def _short(element: Any) -> str:
     words = [text.strip() for text in element.itertext() if text.strip()]
     namespace = name.strip("{").removeprefix("jabber:client")
     where = f" ({namespace})" if namespace else ""
-    return f"<{local}>{where}{' ' + _quoted(' '.join(words)) if words else ''}"
+    return f"<{local}>{where}{' ' + quoted(' '.join(words)) if words else ''}"
 
 
 def _shown(stanza: Any) -> str:
@@ -195,7 +195,7 @@ def _bare(jid: str) -> str:
     return jid.partition("/")[0]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return f'"{text}"'
 
 
@@ -227,7 +227,7 @@ class Toc(Reader):
             body, _, mark = body.rpartition('"')
             body = unmarked(body.removeprefix('"').replace("\\", ""))
             auto = " (auto-response)" if "auto" in mark else ""
-            yield self.beat(MESSAGE, f"message to {to}{auto}: {_quoted(body)}")
+            yield self.beat(MESSAGE, f"message to {to}{auto}: {quoted(body)}")
         elif verb in ("toc_get_status", "toc_noop"):
             if not self.steps:
                 yield self.beat(UPKEEP, "checks that the connection is alive")
@@ -246,7 +246,7 @@ class Toc(Reader):
             sender, auto, *more = rest.split(":", 3 if name == "IM_IN2" else 2)
             body = unmarked(more[-1])
             mark = " (auto-response)" if auto == "T" else ""
-            text = f"message from {sender}{mark}: {_quoted(body)}"
+            text = f"message from {sender}{mark}: {quoted(body)}"
             yield self.beat(MESSAGE, text, to_client=True, about=sender)
         elif name == "ERROR":
             yield from self.opening("signs on", ONLINE)

@@ -27,6 +27,7 @@ from scenarios.stage.imap import Imap
 from scenarios.stage.irc import Irc
 from scenarios.stage.mail import Pop3, Smtp
 from scenarios.stage.repetition import without_repetition
+from scenarios.stage.servers import Servers
 from scenarios.stage.web import Http
 
 READERS: dict[str, type[Reader]] = {
@@ -34,6 +35,7 @@ READERS: dict[str, type[Reader]] = {
     "pop3": Pop3,
     "imap": Imap,
     "xmpp": Xmpp,
+    "xmpp-server": Servers,
     "toc": Toc,
     "irc": Irc,
     "webhook": Http,
