@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scenarios.jabber.federation import ANN, BOT, EVE, MALLORY, STATUS, WORLD, scenario
@@ -86,7 +87,8 @@ def alike(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(60)
     program()
     people = [f"ann@evil.test/{ANN}", f"ann@{LOOK_ALIKE}/play", nick]
-    yield equal("each one is refused by the whole address", refused(world)[:3], people)
+    shown = [event for event in world.events if event.text.startswith("refused ")]
+    yield equal("each one is refused by the whole address", refused(world)[:3], people, shows=shown)
     yield equal("a forged copy is not taken for Ann's message", ANN in refused(world), False)
     yield equal("no command runs", world.host.ran, [])
     yield equal("nobody is answered", [*other_ann.messages, *twin.messages, *eve.messages], [])
@@ -110,7 +112,7 @@ def denied(world: World, program: Program) -> Iterator[Claim]:
         evil.actor(EVE),
     )
     for at, person in ((10, bob), (20, carl), (30, eve)):
-        world.clock.at(at, lambda person=person: person.says(BOT, "status"))
+        world.clock.at(at, partial(person.says, BOT, "status"))
     world.clock.until(40)
     program()
     yield equal("people of a domain are answered", len(carl.messages), 1, shows=carl.messages)

@@ -41,7 +41,7 @@ def broken(world: World, program: Program) -> Iterator[Claim]:
 
 @scenario.act("jabber-tls-stripped", book=False, tls="optional", off={"xmpp": ["STARTTLS"]})
 def stripped(world: World, program: Program) -> Iterator[Claim]:
-    """Somebody on the way has removed the offer of TLS."""
+    """An attacker on the way has removed the offer of TLS."""
     code = program()
     error = world.events[-1].text
     yield holds(
@@ -55,7 +55,7 @@ def stripped(world: World, program: Program) -> Iterator[Claim]:
 
 @scenario.act("jabber-tls-bad-certificate", book=False)
 def bad_certificate(world: World, program: Program) -> Iterator[Claim]:
-    """The certificate has expired, is somebody else's, or nobody has signed it."""
+    """The certificate has expired, is for another name, or nobody has signed it."""
     for flaw in ("expired", "other-name", "self-signed"):
         world.faults.arm(f"xmpp tls certificate {flaw} times 1")
         code = program()
@@ -75,7 +75,12 @@ def plain_in_clear(world: World, program: Program) -> Iterator[Claim]:
     """The server has no TLS and wants the password as it is; so do the settings."""
     code = program()
     error = ends(world)[-1:]
-    yield holds("the program wants encryption", code == 4 and "encrypted" in error[0].text, error)
+    yield holds(
+        "the program wants encryption",
+        code == 4 and "encrypted" in error[0].text,
+        error,
+        shows=error,
+    )
     yield equal("it does not even connect", sent(world, "stream"), [])
     code = program(xmpp={"tls": "starttls", "host": "localhost"})
     error = ends(world)[-1:]
