@@ -3,6 +3,7 @@
     curl localhost:1080/mails/wait?subject=hi          # the only such mail, once it is there
     curl localhost:1080/faults -d 'RCPT nth 2 reset'
     curl localhost:1080/wire                           # everything on the wire, as it happens
+    http://localhost:1080/                             # a page to look at all of it (console/)
 
 It answers JSON, and an error is {"error": TEXT}. The names of fields and the rules of waiting are
 those of `world.mail` in Python. fakes/README.md lists the paths.
@@ -16,9 +17,12 @@ from __future__ import annotations
 import hmac
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -26,7 +30,7 @@ from fakes.arrivals import Arrivals
 from fakes.faults import FaultError
 from fakes.http import Http, Request, Response
 from fakes.mail import Mail
-from fakes.transcripts.recorder import wire_lines
+from fakes.transcripts.recorder import lines_of, wire_lines
 from fakes.wire import Record, Runtime, Unit
 from fakes.world import World
 
@@ -34,6 +38,10 @@ ROOM = 1 << 26  # bytes of a body: a mail with its attachments
 TIMEOUT = 5.0  # seconds that a request waits by default
 LONGEST = 600.0  # seconds that it may wait
 STREAMED = 1 << 20  # bytes that a stream may have unsent before it is ended
+# The page shows that many records which came before it was opened, each at most that long, and of
+# every record at most that many lines and characters of a line.
+REMEMBERED, SHORT = 200, 4096
+LINES, WIDTH = 100, 1000
 
 _WAITING = ("n", "timeout", "since")  # the parameters of a wait that are no criteria
 # The host of a Host field, RFC 9110 §7.2: an IPv6 address in brackets, or something else. urlsplit
@@ -61,8 +69,12 @@ class Wait:
     late: Callable[[], Response]
 
 
+@dataclass
 class Stream:
-    """An answer without end."""
+    """An answer without end: what `form` returns of each record, those of `before` first."""
+
+    form: Callable[[Record], bytes]
+    before: Iterable[Record] = ()
 
 
 class Control:
@@ -72,7 +84,8 @@ class Control:
         self.world = world
         self.runtime = Runtime(world.runtime.now, world.runtime.token)  # no faults, no records
         self._token = token
-        self._streams: dict[ControlSession, None] = {}
+        self._streams: dict[ControlSession, Stream] = {}
+        self._last: deque[Record] = deque(maxlen=REMEMBERED)
 
     def session(self) -> ControlSession:
         """Returns a core for one connection."""
@@ -81,14 +94,20 @@ class Control:
     def serve(self, request: Request) -> Response | Wait | Stream:
         """Returns what to answer."""
         try:
-            self._check(request)
-            return self._route(request)
+            page = _PAGES.get(request.path) if request.method == "GET" else None
+            self._check(request, is_secret=page is None)
+            return _file(*page) if page is not None else self._route(request)
         except Mistake as mistake:
             return _json({"error": str(mistake)}, mistake.status)
 
-    def _check(self, request: Request) -> None:
-        """Raises Mistake if the client may not use this."""
+    def _check(self, request: Request, is_secret: bool) -> None:
+        """Raises Mistake if the client may not use this.
+
+        The files of the page need no token: a browser could not send it, and they hold no secret.
+        """
         host = request.headers.get("host", "")
+        if self._token and not is_secret:
+            return
         if self._token:
             given = request.headers.get("authorization", "")
             if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
@@ -256,18 +275,26 @@ class Control:
 
     def watch(self, one: object) -> None:
         """Sends a record to all streams, secrets masked; ignores events."""
-        if self._streams and isinstance(one, Record):
-            text = "".join(f"data: {line}\n" for line in wire_lines(one))
-            for session in list(self._streams):
-                session.stream(f"{text}\n".encode())
+        if not isinstance(one, Record):
+            return
+        if len(one.raw) <= SHORT:
+            self._last.append(one)
+        for session, stream in list(self._streams.items()):
+            session.stream(stream.form(one))
 
     def show_wire(self, request: Request) -> Stream:
         """Everything that crosses the wire from now on, as server-sent events."""
-        return Stream()
+        return Stream(_as_lines)
 
-    def follow(self, session: ControlSession) -> None:
-        """A session wants the stream."""
-        self._streams[session] = None
+    def show_units(self, request: Request) -> Stream:
+        """The same as JSON, after the last that came before."""
+        return Stream(_as_unit, tuple(self._last))
+
+    def follow(self, session: ControlSession, stream: Stream) -> None:
+        """A session wants a stream."""
+        for record in stream.before:
+            session.stream(stream.form(record))
+        self._streams[session] = stream
 
     def forget(self, session: ControlSession) -> None:
         """A session has ended."""
@@ -299,9 +326,9 @@ class ControlSession(Http):
             self._control.world.mail.on_change(self._look)
         else:
             self._streaming = True
-            self._control.follow(self)
             head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close"
             self.send(f"{head}\r\nCache-Control: no-store\r\n\r\n: the wire\n\n".encode())
+            self._control.follow(self, result)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
@@ -333,6 +360,46 @@ class ControlSession(Http):
     def abandoned(self) -> None:
         self._awaited = None
         self._control.forget(self)
+
+
+# ── the page and its stream ──────────────────────────────────────────────────
+
+_PAGES = {  # path → file, type
+    "/": ("index.html", "text/html"),
+    "/console.js": ("console.js", "text/javascript"),
+    "/console.css": ("console.css", "text/css"),
+}
+# It loads nothing from elsewhere, and so does a mail in a frame, to which this applies, too.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src data:; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+
+
+def _file(name: str, type: str) -> Response:
+    text = (files("fakes") / "console" / name).read_text("utf-8")
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(200, text, f"{type}; charset=utf-8", headers=headers)
+
+
+def _as_lines(record: Record) -> bytes:
+    return ("".join(f"data: {line}\n" for line in wire_lines(record)) + "\n").encode()
+
+
+def _as_unit(record: Record) -> bytes:
+    lines = list(islice(lines_of(record), LINES + 1)) or [f"({record.verb})"]
+    if len(lines) > LINES:
+        lines[LINES:] = ["…"]
+    unit = {
+        "at": record.at,
+        "protocol": record.protocol,
+        "session": f"{record.protocol}-{record.session}",
+        "direction": record.direction,
+        "lines": [line if len(line) <= WIDTH else line[:WIDTH] + "…" for line in lines],
+        "section": record.section,
+        "fault": record.fault,
+    }
+    return f"data: {json.dumps(unit)}\n\n".encode()
 
 
 # ── JSON ─────────────────────────────────────────────────────────────────────
@@ -422,4 +489,5 @@ _ROUTES: dict[re.Pattern[str], dict[str, Callable[..., object]]] = {
         "DELETE": Control.disarm,
     },
     re.compile("/wire"): {"GET": Control.show_wire},
+    re.compile("/units"): {"GET": Control.show_units},
 }

@@ -194,7 +194,7 @@ def test_what_arrives_by_other_protocols_is_listed(client: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "said"),
     [
-        ("GET", "/", "", 404, "there is nothing at /; there are /world, /people, "),
+        ("GET", "/nothing", "", 404, "there is nothing at /nothing; there are /world, /people, "),
         ("PUT", "/mails", "", 405, "PUT has no meaning here"),
         ("GET", "/mails/7", "", 404, "there is no mail 7"),
         ("GET", "/mails/x/raw", "", 404, "there is no mail x"),
@@ -255,3 +255,44 @@ def test_with_a_token_it_is_needed_and_sufficient() -> None:
             "GET", "/world", Authorization="Bearer long and random", Host="ci.example"
         )
         assert answer[0] == 200
+
+
+# ── the page ─────────────────────────────────────────────────────────────────
+
+
+def test_the_files_of_the_page_need_no_token_and_everything_else_does(client: Client) -> None:
+    client.control._token = "t"
+    for path, type in (
+        ("/", b"<!doctype html>"),
+        ("/console.js", b"//"),
+        ("/console.css", b":root"),
+    ):
+        status, text = client.ask("GET", path)
+        assert status == 200 and text.startswith(type)
+    for path in ("/units", "/mails", "/world", "/console.txt"):
+        assert client.ask("GET", path)[0] == 401
+    assert client.ask("POST", "/")[0] == 401
+
+
+def test_the_units_are_those_before_and_those_from_now_on_without_secrets(client: Client) -> None:
+    with smtplib.SMTP(*client.world.address("smtp"), local_hostname="shop.example") as smtp:
+        smtp.ehlo()
+        smtp.docmd("AUTH PLAIN AGFsaWNlAHNlY3JldA==")
+        with socket.create_connection(client.address, timeout=10) as follower:
+            follower.sendall(b"GET /units HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            reader = follower.makefile("r", encoding="utf-8", newline="\n")
+            units: list[dict[str, Any]] = []
+
+            def read_until(text: str) -> None:
+                while not units or not units[-1]["lines"][0].startswith(text):
+                    line = reader.readline()
+                    units.extend([json.loads(line[6:])] if line.startswith("data: ") else [])
+
+            read_until("S: 235")
+            smtp.sendmail("a@example.test", "bob@example.test", ("x" * 990 + "\r\n") * 200)
+            read_until("S: 250 2.0.0 Queued")
+    lines = [line for unit in units for line in unit["lines"]]
+    assert "C: AUTH PLAIN {plain alice}" in lines and not [one for one in lines if "AGFs" in one]
+    (content,) = [unit for unit in units if unit["lines"][0].startswith("C: xxx")]
+    assert len(content["lines"]) == 101 and content["lines"][-1] == "…"
+    assert content["protocol"] == "smtp" and content["direction"] == "C"
