@@ -72,6 +72,8 @@ class Bridge:
 
     def changed(self) -> None:
         """Checks what the waiters wait for. Called on the loop's thread after every change."""
+        if not self._waiters:
+            return
         for check, future in list(self._waiters):
             if future.done():
                 continue

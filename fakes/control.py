@@ -349,6 +349,7 @@ class ControlSession(Http):
         self._awaited = None
         self.timers.cancel("wait")
         self._respond(response)
+        self.look_again()
 
     def stream(self, data: bytes) -> None:
         """Sends a part of a stream; ends it if nobody reads."""

@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
                 self.session.receive(data)
             else:
                 self._decrypt(self.tls, data)
-            if self.session.backlogged and not self._paused:
+            if self.session.buffer and self.session.backlogged and not self._paused:
                 self._paused = True
                 self._transport.pause_reading()
         self.bytes_in += len(data)

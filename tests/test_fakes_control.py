@@ -146,6 +146,21 @@ def test_a_client_that_leaves_while_it_waits_is_forgotten(client: Client) -> Non
     assert client.world.call(lambda: client.world.mail._bridge._waiters) == []
 
 
+def test_a_request_behind_one_that_waits_is_answered_after_it(client: Client) -> None:
+    both = b"".join(
+        b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: %b\r\n\r\n" % (path, connection)
+        for path, connection in ((b"/mails/wait?subject=x", b"keep-alive"), (b"/world", b"close"))
+    )
+    with socket.create_connection(client.address, timeout=10) as waiting:
+        waiting.sendall(both)
+        while not client.world.call(lambda: client.world.mail._bridge._waiters):
+            pass
+        client.send("x")
+        answers = waiting.makefile("rb").read()
+    first, second = answers.split(b"HTTP/1.1 200")[1:]
+    assert b'"subject": "x"' in first and b'"servers"' in second
+
+
 def test_faults_are_armed_from_outside_and_removed(client: Client) -> None:
     armed = {"faults": ['smtp RCPT reply "450 4.2.0 later"']}
     assert client.ask("POST", "/faults", 'RCPT reply "450 4.2.0 later"') == (200, armed)

@@ -136,6 +136,7 @@ class Session:
         self._after_write: list[Callable[[], None]] = []
         self._captured: Answer | None = None
         self._delayed = False  # a fault delays a unit: input waits
+        self._waits = False  # the rest of the input, or of an answer, until output is written
         self._stalled = False
         self._no_more_input = False  # the client sends nothing more, and still reads
 
@@ -198,19 +199,15 @@ class Session:
 
     def take(self) -> bytes:
         """Returns the next write, b"" if there is none."""
-        if self._held_back and not self.output:
+        if self._waits and not self.output.pending:
+            self._waits = False
             self._pump()
         return self.output.take()
 
     @property
     def exhausted(self) -> bool:
         """Whether another `take` would find nothing to return, to handle or to end."""
-        return not (self._held_back or self.output.pending or self.output.chunk)
-
-    @property
-    def _held_back(self) -> bool:
-        """Whether there may be something to do that waits because there is much output."""
-        return bool(self.buffer) or self.answering is not None or self._no_more_input
+        return not (self._waits or self.output.pending or self.output.chunk)
 
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
@@ -366,6 +363,10 @@ class Session:
         for _ in rest:  # a fault has to know the whole answer
             pass
 
+    def look_again(self) -> None:
+        """There may be a next unit after all. It is looked for once the output is written."""
+        self._waits = True
+
     def start_tls(self) -> None:
         """Asks for TLS. Bytes pipelined after the command in clear are dropped, never handled."""
         self.wants = Want.START_TLS
@@ -437,15 +438,12 @@ class Session:
     # ── the one place where units, faults and records meet ───────────────────
 
     def _pump(self) -> None:
-        # Unread output must not pile up: a client that pipelines ten thousand RETRs and reads
-        # nothing gets the rest of its answers when `take` has drained some.
-        while (
-            not self.closed
-            and not self._stalled
-            and not self._delayed
-            and self.wants is None
-            and self.output.pending < PENDING
-        ):
+        while not self.closed and not self._stalled and not self._delayed and self.wants is None:
+            # Unread output must not pile up: a client that pipelines ten thousand RETRs and reads
+            # nothing gets the rest of its answers when `take` has drained some.
+            if self.output.pending >= PENDING:
+                self._waits = True
+                return
             if self.answering is not None:
                 if next(self.answering, self) is self:
                     self.answering = None
@@ -455,7 +453,7 @@ class Session:
                 if self._no_more_input:
                     self.eof()
                 return
-            fault = self._fault_at(unit.verb, unit.arg)
+            fault = self._fault_at(unit.verb, unit.arg) if self.runtime.faults.armed else None
             self.current = unit if self.runtime.record is None else self._recorded(unit, fault)
             if fault is None:
                 self.handle(unit)
