@@ -230,9 +230,9 @@ class Mailstore:
         folders = self._folders.get(address.casefold())
         return folders.size if folders is not None else self.maildrop(address).size
 
-    def all_full(self, owners: list[Person], size: int) -> bool:
-        """Whether that is so for the maildrops of all these people."""
-        return all(self.full(owner, size) for owner in owners)
+    def with_room(self, owners: Iterable[Person], size: int) -> list[Person]:
+        """Those of these people whose quota has room for `size` more bytes."""
+        return [owner for owner in owners if owner.quota is None or not self.full(owner, size)]
 
     def remove(self, address: str, rows: Iterable[Row]) -> None:
         """Removes rows from a maildrop for good. Rows that it no longer holds are ignored."""
@@ -265,6 +265,7 @@ class Mailstore:
         for recipient in mail.envelope.recipients:
             address = recipient.address
             owners = self.owners(address)
+            reached = self.with_room(owners or (), size)
             action, status, reply = "delivered", "2.1.5", "250 2.1.5 Recipient OK"
             if owners is None:
                 action = "relayed"
@@ -272,12 +273,11 @@ class Mailstore:
             elif not owners and address.casefold() != "postmaster":
                 reply = f"550 5.1.1 No such mailbox here: <{address}>"
                 action, status = "failed", "5.1.1"
-            elif owners and self.all_full(owners, size):
+            elif owners and not reached:
                 action, status, reply = "failed", "5.2.2", "552 5.2.2 Mailbox full"
             else:
-                for owner in owners:
-                    if not self.full(owner, size):
-                        copies.setdefault(owner.address, address)
+                for owner in reached:
+                    copies.setdefault(owner.address, address)
             statuses.append(DeliveryStatus(recipient, action, status, reply))
         return Plan(statuses, copies)
 

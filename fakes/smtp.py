@@ -51,6 +51,7 @@ class Reply(NamedTuple):
 # The replies, by name. `_replace(text=…)` returns one with another text.
 BYE = Reply(221, "2.0.0", "Bye")
 OK = Reply(250, "2.0.0", "OK")
+QUEUED = Reply(250, "2.0.0", "Queued as %s")
 SENDER_OK = Reply(250, "2.1.0", "Sender OK")
 RECIPIENT_OK = Reply(250, "2.1.5", "Recipient OK")
 AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
@@ -436,7 +437,7 @@ class Smtp(LineSession):
             text = f"No such mailbox here: <{recipient}>"
             raise Refuse(NO_SUCH_MAILBOX._replace(text=text), "RFC 5321 §3.3")
         size = int(self._params.get("SIZE") or 0)
-        if self.store.all_full(owners, size):
+        if not self.store.with_room(owners, size):
             raise Refuse(MAILBOX_FULL, "RFC 1870 §6.4")
 
     def _check_greylist(self, recipient: str) -> None:
@@ -536,8 +537,8 @@ class Smtp(LineSession):
         self.store.accept(mail, plan)
         self._forget_transaction()
         self.note(queue_id=mail.queue_id)
-        queued = Reply(250, "2.0.0", f"Queued as {mail.queue_id}")
-        self.send(_encode(queued, self._enhanced), "RFC 5321 §6.1")
+        queued = _encoded(QUEUED, self._enhanced) % mail.queue_id.encode()
+        self.send(queued, "RFC 5321 §6.1")
         # 250 means stored (RFC 5321 §6.1). A test may see the mail once the client can know.
         self.when_written(lambda: self.store.acknowledged(mail))
 
