@@ -224,6 +224,7 @@ class Extensions:
         self._environment = environment
         self._domains = domains
         self._all: dict[str, Extension] = {}  # by name
+        # Those that override a hook, and that the policy has on.
         self._hooked: dict[str, list[Extension]] = {hook: [] for hook in _HOOKS}
         self._services: dict[str, Extension] = {}  # by domain
 
@@ -233,7 +234,8 @@ class Extensions:
         kind = type(extension)
         if extension.optional:
             self._environment.optional.add(extension.name)
-        for hook, extensions in self._hooked.items():
+        allowed = self._environment.allows(extension.name)
+        for hook, extensions in self._hooked.items() if allowed else ():
             if getattr(kind, hook) is not getattr(Extension, hook):
                 extensions.append(extension)
         for domain in self._domains if extension.subdomain else ():
@@ -286,9 +288,11 @@ class Extensions:
 
     def _active(self, hook: str) -> list[Extension]:
         """The active extensions that override a hook."""
-        # Most servers have none for most hooks, and this runs for every stanza.
-        hooked = self._hooked[hook]
-        return [one for one in hooked if self._environment.offers(one.name)] if hooked else hooked
+        # This runs five times for every message, and nearly always no fault is armed.
+        hooked, environment = self._hooked[hook], self._environment
+        if not environment.runtime.faults.armed:
+            return hooked
+        return [one for one in hooked if not environment.lacks(one.name)]
 
     def check_outgoing(self, resource: Resource, stanza: Stanza, to: Jid | None) -> None:
         """Raises StanzaError if an extension refuses what a client sends."""

@@ -80,7 +80,14 @@ class Environment:
 
     def offers(self, name: str) -> bool:
         """Whether a feature, mechanism or extension is on: not switched off by policy or fault."""
-        policy, faults = self.policy, self.runtime.faults
-        if name in policy.off or (name in self.optional and name not in policy.on):
-            return False
-        return not (faults.armed and faults.lacks("xmpp", name))
+        return self.allows(name) and not self.lacks(name)
+
+    def allows(self, name: str) -> bool:
+        """Whether the policy has it on. That never changes."""
+        policy = self.policy
+        return name not in policy.off and (name not in self.optional or name in policy.on)
+
+    def lacks(self, name: str) -> bool:
+        """Whether a fault has switched it off. A fault may be armed at any time."""
+        faults = self.runtime.faults
+        return bool(faults.armed) and faults.lacks("xmpp", name)

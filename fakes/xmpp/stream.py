@@ -138,7 +138,8 @@ class Xmpp(Session):
     def next_unit(self) -> Unit | None:
         plain = self._splitter.next_plain(self.buffer)
         if plain is not None:
-            self._rest_has_come()
+            if self._awaits_rest:
+                self._rest_has_come()
             self._unit = unit = stanza_unit(plain.raw, from_plain(plain), self._verb_of)
             return unit
         # Another protocol does not begin like XML.
@@ -150,7 +151,8 @@ class Xmpp(Session):
                 due = self.runtime.now() + REST_TIME
                 self.timers.at("rest", due, lambda: self.end("connection-timeout", "half a stanza"))
             return None
-        self._rest_has_come()
+        if self._awaits_rest:
+            self._rest_has_come()
         self._unit = unit = read_unit(piece, self._login, self._verb_of)
         if piece.kind == "error" and (remark := foreign(begin)):
             unit.fields = {**unit.fields, "remark": remark}
@@ -168,9 +170,8 @@ class Xmpp(Session):
         return partial(self.service.extensions.named(owner).handle, self)
 
     def _rest_has_come(self) -> None:
-        if self._awaits_rest:
-            self._awaits_rest = False
-            self.timers.cancel("rest")
+        self._awaits_rest = False
+        self.timers.cancel("rest")
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
         return sasl.secrets_of_half(raw)

@@ -57,17 +57,21 @@ class Carbons(Extension):
 
     def message_sent(self, resource: Resource, stanza: Stanza) -> None:
         account = resource.account
+        if len(account.resources) <= 1:
+            return
         # A message to oneself is delivered to all clients, or copied to them below.
         to_self = stanza.to is None or stanza.to.partition("/")[0] == account.address
-        if not to_self and len(account.resources) > 1 and is_eligible(stanza):
+        if not to_self and is_eligible(stanza):
             self._copy(account, "sent", stanza, (resource,))
 
     def message_delivered(
         self, account: Account, stanza: Stanza, resources: Sequence[Resource]
     ) -> None:
+        if len(account.resources) <= len(resources):
+            return
         # §6.1: rooms send private messages to each client that is in them
         private = ROOM_USER in stanza.child_names and not _is_invitation(stanza)
-        if len(account.resources) > len(resources) and is_eligible(stanza) and not private:
+        if is_eligible(stanza) and not private:
             self._copy(account, "received", stanza, resources)
 
     def _copy(

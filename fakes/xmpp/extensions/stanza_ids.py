@@ -29,7 +29,8 @@ class StanzaIds(Extension):
         return (SID,)
 
     def stamp_message(self, account: Account, stanza: Stanza) -> Stanza:
-        stanza = without_ids_of(stanza, account.address)
+        if STANZA_ID in stanza.child_names:
+            stanza = without_ids_of(stanza, account.address)
         if not self.service.policy.stanza_ids or stanza.type == "error":
             return stanza
         return with_id(stanza, account.address, self.service.runtime.token(16))
