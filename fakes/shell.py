@@ -310,7 +310,7 @@ class Connection(asyncio.Protocol):
         if not raw or self.finished:
             return
         # A single answer may be as large as a mail; what already waits must not grow without end.
-        if self._transport.get_write_buffer_size() > OUTPUT:
+        if self._full and self._transport.get_write_buffer_size() > OUTPUT:
             self._end(Want.RESET)
             return
         self.bytes_out += len(raw)

@@ -396,7 +396,8 @@ class Smtp(LineSession):
 
     def do_MAIL(self, unit: Unit) -> None:
         sender, params = self._path("FROM:", unit)
-        self._check_params(params, MAIL_PARAMETERS)
+        if params:
+            self._check_params(params, MAIL_PARAMETERS)
         if not sender.isascii() and "SMTPUTF8" not in params:
             raise Refuse(UTF8_SENDER, "RFC 6531 §3.5")
         size = int(params.get("SIZE") or 0)
@@ -410,7 +411,8 @@ class Smtp(LineSession):
     def do_RCPT(self, unit: Unit) -> None:
         self._attempts += 1
         recipient, params = self._path("TO:", unit)
-        self._check_params(params, RCPT_PARAMETERS)
+        if params:
+            self._check_params(params, RCPT_PARAMETERS)
         if not recipient.isascii() and "SMTPUTF8" not in self._params:
             raise Refuse(UTF8_RECIPIENT, "RFC 6531 §3.5")
         if len(self._recipients) >= self.policy.recipients:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Everything beyond ASCII may be in an address (RFC 6531 §3.3). The sets name what is not in them,
 # because `re` compiles that without a table of 65,536 characters. Each table took milliseconds, and
@@ -29,6 +30,7 @@ _FULL = re.compile(
 _SPECIAL = re.compile(r"<(|postmaster)>(?: (.*))?", re.I | re.S)
 
 
+@lru_cache(128)  # most programs write to few addresses
 def parse_path(text: str, *, null: bool) -> tuple[str, str]:
     """Splits `<address> parameters` into the address and the parameters.
 
