@@ -106,6 +106,7 @@ class Config:
     mail: MailTable = MailTable()
     xmpp: JabberTable = JabberTable()
     keep: Keep = EVERYTHING
+    manners: dict[str, str] = field(default_factory=dict)  # server → whose manners it has
     fault: tuple[str | Fault, ...] = ()  # a text, or a table with the fields of a fault
     off: dict[str, tuple[str, ...]] = field(default_factory=dict)  # server → capabilities
     scenario: dict[str, Any] = field(default_factory=dict)  # not checked: the program's settings
@@ -124,7 +125,8 @@ class Config:
         switches = {
             key: value for name in tables for key, value in self.switches.get(name, {}).items()
         }
-        return {**switches, "off": names}
+        manners = server.manners[self.manners[server.name]] if server.name in self.manners else {}
+        return {**manners, **switches, "off": names}
 
 
 class Reader:
@@ -147,6 +149,8 @@ class Reader:
                 found.scenario = dict(self._table(name, value))
             elif name == "off":
                 found.off = self._off(value)
+            elif name == "manners":
+                found.manners = self._manners(value)
             elif name in tables:
                 self._read_switches(found, name, value, hints.get(name))
             else:
@@ -251,6 +255,15 @@ class Reader:
                     )
         return found
 
+    def _manners(self, value: object) -> dict[str, str]:
+        known = {server.name: server for server in self._servers if server.manners}
+        found = {}
+        for name, choice in self._table("manners", value).items():
+            if name not in known:
+                raise self._unknown_key("manners", name, known)
+            found[name] = self._choice(f"manners.{name}", choice, list(known[name].manners))
+        return found
+
     def _table(self, name: str, value: object, header: str = "") -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             remedy = f"write {header or f'[{name}]'}"
@@ -316,11 +329,11 @@ class Reader:
             )
         return float(value) if kind is float else value
 
-    def _choice(self, name: str, value: object, choices: list[str]) -> object:
+    def _choice(self, name: str, value: object, choices: list[str]) -> str:
         if value not in choices:
             hint = nearest(value, choices) if isinstance(value, str) else ""
             raise self.error(name, f"unknown value {value!r}{hint}", choices)
-        return value
+        return str(value)
 
     def _wrong_type(self, name: str, value: object, form: tuple[str, str]) -> WorldError:
         wanted, example = form

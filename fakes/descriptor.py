@@ -57,6 +57,7 @@ class Server:
     is not configured with, and then it has no table in `World.settings`. Only worlds that name a
     server which is `on_request`, or one of its ports, have it. A server that
     `verifies` speaks with other servers, which show each other certificates of their domains.
+    `manners` are the switches with which it behaves as a real server does, by that server's name.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Server:
     login: Callable[[Any, Person, str], dict[str, str]] | None = _mail_login
     on_request: bool = False
     verifies: bool = False
+    manners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def switches(self) -> list[str]:

@@ -31,7 +31,9 @@ from comms.xmpp import Client, Jid, Message, keeper, stanzas
 from comms.xmpp.component import Component
 from comms.xmpp.rooms import MUC
 from comms.xmpp.session import Session
+from fakes import World
 from scenarios.book.jabber_simple import JabberSimple
+from tests import xmpp_manners
 from tests.real import (
     MariaDb,
     end,
@@ -308,6 +310,26 @@ def until(clock: RealClock, jabber: Client, done: Callable[[], object]) -> None:
     while not done():
         assert clock.time() < deadline, "not so after 20 s"
         jabber.wait(clock.time() + 0.05)
+
+
+# ── what the standards leave open ────────────────────────────────────────────
+
+
+def test_our_server_has_the_manners_of_this_one(jabber: Jabber) -> None:
+    people = [
+        {"address": str(one), "password": PASSWORD} for one in (BOT, JEREMY, MICHAEL, MALLORY)
+    ]
+    manners = {"xmpp": jabber.name}
+    config = {"servers": ["xmpp"], "person": people, "tls": "off", "manners": manners}
+    with World(config) as world:
+        ours = xmpp_manners.Server(world.address("xmpp"), DOMAIN, PASSWORD)
+        real = xmpp_manners.Server(("127.0.0.1", jabber.port), DOMAIN, PASSWORD)
+        for question in xmpp_manners.QUESTIONS:
+            # ejabberd's processes run side by side: under load, an answer may come too late once.
+            found, wanted = [question(real)], question(ours)
+            while found[-1] != wanted and len(found) < 3:
+                found.append(question(real))
+            assert found[-1] == wanted, (question.__name__, found)
 
 
 # ── the client ───────────────────────────────────────────────────────────────

@@ -81,8 +81,13 @@ class Delivery:
         """The action of a cell: the first one, unless a switch takes the other."""
         cell, policy = TABLE[case], self._environment.policy
         absent = case[0] == "absent"
+        if case[2:] == ("nomatch", "normal") and policy.missing_resource == "other":
+            case = (*case[:2], "bare", "normal")
+            cell = TABLE[case]
         if absent and policy.unknown_recipient == "silent":
             return "S"
+        if absent and case[-1] == "headline":
+            return "E" if policy.unknown_recipient_headline == "error" else "S"
         on_error = policy.unknown_recipient if absent else policy.missing_resource
         takes_other = {
             "O/E": not self._environment.offers("offline"),

@@ -33,10 +33,19 @@ class Policy:
     iq_without_id: Literal["push", "refuse"] = "push"
     # A normal message for an account with several resources: to the most available, or to all.
     several_resources: Literal["most", "all"] = "most"
-    # A normal or groupchat message for a resource that is not connected.
-    missing_resource: Literal["error", "silent"] = "error"
+    # A headline for an unknown user.
+    unknown_recipient_headline: Literal["silent", "error"] = "silent"
+    # A normal or groupchat message for a resource that is not connected. With "other", a normal one
+    # goes where it would go without the resource.
+    missing_resource: Literal["error", "silent", "other"] = "error"
     # A headline for a resource that is not connected.
     missing_resource_headline: Literal["silent", "error"] = "silent"
+    # Roster pushes: to the resources that have asked for the roster, or to all.
+    roster_pushes: Literal["interested", "all"] = "interested"
+    # Acknowledge a subscription request with unavailable presence, before it is answered.
+    acknowledge_requests: bool = False
+    # Say of presence that is shown later when it was sent (XEP-0203).
+    delay_presence: bool = False
     # Refuse an iq to a resource whose presence the sender may not see.
     strict_iq: bool = False
     # Offer SCRAM-*-PLUS inside TLS 1.3, too. Most clients bind by tls-unique only, which TLS 1.3

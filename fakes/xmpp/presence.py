@@ -62,7 +62,10 @@ class Presence:
         """RFC 6121 §4.2.2, §4.4.2: tells the contacts, and all resources of the account itself."""
         account = resource.account
         first = resource.presence is None
-        resource.presence, resource.priority = stanza, _priority(stanza)
+        shown = stanza
+        if self._environment.policy.delay_presence:
+            shown = with_child(stanza, delay(account.jid.domain, self._environment.runtime.now()))
+        resource.presence, resource.priority = shown, _priority(stanza)
         self._broadcast(resource, stanza)
         for other in account.available():
             other.deliver(stanza.replace(to=account.address if first else other.jid.text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.roster import Item, query, removal
 from fakes.xmpp.sessions import Account, Resource
@@ -18,13 +20,18 @@ class RosterPushes:
         """Sends an item, as a new version, to all interested resources of its account."""
         account.roster.mark_changed(item)
         shown = item.to_xml()
-        for resource in account.interested():
+        for resource in self._receivers(account):
             self.push_to(resource, shown, item.version)
 
     def push_removal(self, account: Account, contact: str) -> None:
         """Tells all interested resources that an item has been removed."""
-        for resource in account.interested():
+        for resource in self._receivers(account):
             self.push_to(resource, removal(contact), account.roster.version)
+
+    def _receivers(self, account: Account) -> Iterable[Resource]:
+        if self._environment.policy.roster_pushes == "all":
+            return list(account.resources.values())
+        return account.interested()
 
     def push_to(self, resource: Resource, item: str, version: int) -> None:
         """Sends one item, which is XML, to one resource."""

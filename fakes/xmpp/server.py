@@ -6,6 +6,7 @@ from fakes.descriptor import Port, Server
 from fakes.people import Person
 from fakes.xmpp.codec import CUES, WORDS, Stanzas
 from fakes.xmpp.jabber import Jabber
+from fakes.xmpp.manners import MANNERS
 from fakes.xmpp.policy import Policy
 from fakes.xmpp.stream import Xmpp
 
@@ -23,6 +24,7 @@ SERVER = Server(
     policy=Policy,
     table="xmpp",
     codec=Stanzas,
+    manners=MANNERS,
     words=WORDS,
     cues=CUES,
     login=_login,

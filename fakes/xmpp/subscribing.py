@@ -43,8 +43,10 @@ class Subscriptions:
 
     def receive(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
         """Handles a stimulus for an address of this server: the `in` rows. Raises StanzaError."""
+        policy = self._environment.policy
+        if stanza.type == "subscribe" and policy.acknowledge_requests:
+            self._acknowledge(account, to, stanza)
         if account is None:
-            policy = self._environment.policy
             if stanza.type == "subscribe" and policy.subscribe_unknown == "error":
                 raise StanzaError("item-not-found")
             return
@@ -56,6 +58,13 @@ class Subscriptions:
         room = contact in account.roster.items or len(account.roster.items) < 2 * ITEMS
         if room and contact != account.address:
             self._apply("in", account, account.roster.item(contact), stanza)
+
+    def _acknowledge(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
+        """Says that a request has arrived, even for an unknown user (RFC 6121 §3.1.3)."""
+        asker = jid(stanza.sender or "").bare
+        if account is None or account.roster.state(asker) not in FROM:
+            gone = build_stanza("presence", type="unavailable", sender=to.bare, to=asker)
+            self._router.route(gone)
 
     def remove(self, account: Account, contact: str) -> None:
         """RFC 6121 §2.5.2: removes an item, and ends every subscription and request with it.
