@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from scenarios.processing import mail_to_jabber, mail_to_webhook, tickets
-from scenarios.receiving import mysql_by_mail
+from scenarios.receiving import mysql_admin_by_mail, mysql_by_mail
 from scenarios.sending import account_activation, order_receipt, ship_notices
 from scenarios.sending.order_receipt_samples import append, order
 from scenarios.sending.ship_notices_samples import shop
@@ -21,7 +21,7 @@ from tests.drills import one_round
 
 NOBODY = {"host": "127.0.0.1", "port": 1, "tls": "none", "user": "a@b.test", "password": "secret"}
 
-for page in (mail_to_webhook, mysql_by_mail, tickets):
+for page in (mail_to_webhook, mysql_admin_by_mail, mysql_by_mail, tickets):
     with tempfile.TemporaryDirectory() as folder:
         settings = {"smtp": NOBODY, "pop3": NOBODY, "scenario": page.WORLD["scenario"]}
         assert one_round(page.__name__, settings, Path(folder)) != 0, "nobody answers"
