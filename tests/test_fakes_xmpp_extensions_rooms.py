@@ -8,10 +8,11 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from fakes import World
-from fakes.xmpp.extensions import rooms
-from fakes.xmpp.extensions.rooms import ADMIN, MUC, OCCUPANT, OWNER, USER, Rooms
+from fakes.xmpp.extensions.rooms import Rooms
 from fakes.xmpp.extensions.stanza_ids import SID
 from fakes.xmpp.jabber import Actor
+from fakes.xmpp.muc import hall
+from fakes.xmpp.muc.names import ADMIN, MUC, OCCUPANT, OWNER, USER
 from fakes.xmpp.stanzas import Stanza
 from tests.xmpp_raw import bound, world
 
@@ -262,7 +263,7 @@ def test_a_nick_is_needed() -> None:
 
 
 def test_rooms_are_not_opened_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "ROOMS", 1)
+    monkeypatch.setattr(hall, "ROOMS", 1)
     play = Play().opened()
     play.juliet.joins("other@conference.example.test", "juliet")
     assert conditions(play.juliet) == ["not-allowed"]

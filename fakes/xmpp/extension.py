@@ -15,6 +15,7 @@ from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza
 
 if TYPE_CHECKING:
+    from fakes.xmpp.room import Occupant, Room
     from fakes.xmpp.service import Service
     from fakes.xmpp.stream import Xmpp
 
@@ -163,6 +164,13 @@ class Extension:
     ) -> None:
         """Called with every message that was delivered to resources of an account."""
 
+    def room_features(self) -> Iterable[str]:
+        """The features that disco#info of a room, and of the service for rooms, lists."""
+        return ()
+
+    def said_in_room(self, room: Room, occupant: Occupant, message: Stanza) -> None:
+        """Called with every message for all in a room, as the room sends it. Raises StanzaError."""
+
     def sends_away(self, stanza: Stanza, to: Jid) -> bool:
         """Called for every stanza for a domain that is not served here; True if it was taken.
 
@@ -213,6 +221,7 @@ _HOOKS = (
     "message_sent",
     "message_delivered",
     "domains",
+    "said_in_room",
     "sends_away",
 )
 
@@ -330,6 +339,11 @@ class Extensions:
         """Tells the extensions which resources have got a message."""
         for extension in self._active("message_delivered"):
             extension.message_delivered(account, stanza, resources)
+
+    def said_in_room(self, room: Room, occupant: Occupant, message: Stanza) -> None:
+        """Tells the extensions about a message for all in a room. Raises StanzaError."""
+        for extension in self._active("said_in_room"):
+            extension.said_in_room(room, occupant, message)
 
     def send_away(self, stanza: Stanza, to: Jid) -> bool:
         """Whether an extension takes a stanza to another server. Raises StanzaError."""

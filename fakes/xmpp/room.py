@@ -18,6 +18,8 @@ from fakes.xmpp.stanzas import Stanza, StanzaError
 CONFIG = "http://jabber.org/protocol/muc#roomconfig"
 INFO = "http://jabber.org/protocol/muc#roominfo"
 
+_STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
+
 # From the least to the most (XEP-0045 §5).
 AFFILIATIONS = ("outcast", "none", "member", "admin", "owner")
 ROLES = ("none", "visitor", "participant", "moderator")
@@ -251,6 +253,20 @@ class Room:
         history.append((at, message))
         while len(history) > self.config.history:
             history.popleft()
+
+    def said(self, id: str) -> Stanza | None:
+        """The message of the history to which the room has given this id (XEP-0359)."""
+        for _, message in self.kept.history:
+            for child in message.element.findall(_STANZA_ID):
+                if child.get("id") == id and child.get("by") == self.address:
+                    return message
+        return None
+
+    def unsay(self, message: Stanza) -> None:
+        """Removes a message from the history."""
+        kept = [entry for entry in self.kept.history if entry[1] is not message]
+        self.kept.history.clear()
+        self.kept.history.extend(kept)
 
     def recent(self, wish: Element | None, now: float) -> Iterator[tuple[float, Stanza]]:
         """The history that a new occupant gets; `wish` is its `<history/>` (§7.2.14)."""

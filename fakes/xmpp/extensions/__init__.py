@@ -12,9 +12,11 @@ from fakes.xmpp.extensions.components import Components
 from fakes.xmpp.extensions.disco import Disco
 from fakes.xmpp.extensions.last import Last
 from fakes.xmpp.extensions.legacy_login import LegacyLogin
+from fakes.xmpp.extensions.moderation import Moderation
 from fakes.xmpp.extensions.ping import Ping
 from fakes.xmpp.extensions.private import Private
 from fakes.xmpp.extensions.registration import Registration
+from fakes.xmpp.extensions.retraction import Retraction
 from fakes.xmpp.extensions.rooms import Rooms
 from fakes.xmpp.extensions.server_to_server import ServerToServer
 from fakes.xmpp.extensions.stanza_ids import StanzaIds
@@ -40,6 +42,8 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     ClientState,
     Commands,
     Rooms,
+    Retraction,
+    Moderation,
     Registration,
     LegacyLogin,
     # After the services at subdomains, so that a component cannot have the name of one.
