@@ -14,7 +14,7 @@ option = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 
 # A misspelled variable is an error: make itself would ignore it in silence.
 KNOWN = NAME ACT FAULT AS DIFF LIVE STEP KEEP OUT WIRE CLAIMS MENDED K SEED SERVER PYTHON VENV \
-  GROUP BEFORE DOORS N KEPT NOTICES PARTS
+  GROUP BEFORE DOORS N KEPT NOTICES POINTS PARTS
 GIVEN = $(foreach any-variable,$(.VARIABLES),$(if $(findstring command \
   line,$(origin $(any-variable))),$(any-variable)))
 UNKNOWN = $(firstword $(filter-out $(KNOWN) MAKEOVERRIDES -%,$(GIVEN)))
@@ -122,6 +122,7 @@ soak: $(VENV)/complete  ## memory under load; N=1000000 NOTICES=1000000 for hour
 	@N='$(N)' SEED='$(SEED)' KEPT='$(KEPT)' $(VENV)/bin/python -m tests.soak
 	@NOTICES='$(NOTICES)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_notices
 	@$(VENV)/bin/python -m tests.soak_doors
+	@POINTS='$(POINTS)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_tickets
 
 rfc:  ## which sections of each RFC and XEP are implemented, and where
 	@$(PY) -m tests.standards

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,6 +145,10 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
     around(RealHost, "run")
     around(subprocess, "Popen")
     around(Path, "rename")
+    if "postgresql" in str(settings):
+        from psycopg import Connection
+
+        around(Connection, "commit")
     clock = RealClock()
     with open(os.devnull, "w") as nowhere:
         host = RealHost(nowhere, nowhere)
@@ -164,6 +169,13 @@ _FORKS.set_forkserver_preload(
         "scenarios.sending.template_mailer",
     ]
 )
+
+
+def forked(target: Callable[..., None], args: tuple[Any, ...]) -> ForkServerProcess:
+    """Starts a function in a process that may die."""
+    process = _FORKS.Process(target=target, args=args)
+    process.start()
+    return process
 
 
 def killed(

@@ -1,12 +1,13 @@
 """tickets on a real PostgreSQL with several workers, and its pages in a real browser."""
 
-# apt-get install: postgresql chromium
+# apt-get install: postgresql chromium postfix dovecot-imapd dovecot-lmtpd
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from fakes import World
 from scenarios.processing import tickets
 from scenarios.processing.tickets_samples import CAROL, DAVE, LETTER, TICKETS, customer_mail
 from tests import drills, visited_tickets
+from tests.killed_workers import Kills, street
 from tests.real import free_port, need, postgresql, wait_for_port
 from tests.test_real_account_activation import CONTRAST
 
@@ -117,6 +119,20 @@ def test_two_workers_on_one_mailbox_make_one_ticket_of_each_mail(
         answers = sorted(mail.subject for mail in world.mail.inbox(CAROL))
         wanted = sorted(f"Ticket Created! :: {subject} [#{number}]" for number, subject in found)
         assert answers == wanted, "one answer each"
+
+
+@pytest.mark.real
+def test_killed_at_seeded_points_while_postfix_delivers_each_mail_is_one_ticket(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The seed is printed, so that what was found can be played again."""
+    seed = int(os.environ.get("SEED") or random.randrange(10**6))
+    with street(emptied(server)) as town:
+        kills = Kills(town, seed, workers=2, folder=tmp_path)
+        kills.play(points=4)
+    assert kills.killed > 0
+    with capsys.disabled():
+        print(f"\nSEED={seed}: {kills.killed} killed, {kills.sent} mails, unknown: {kills.unknown}")
 
 
 @pytest.mark.real
