@@ -204,6 +204,7 @@ def test_the_html_of_a_mail_is_in_a_sandbox_that_loads_nothing(shop: Site) -> No
     assert '<iframe sandbox loading="lazy"' in client.get("/tickets/2").text
     answer = client.get("/mails/2/html")
     policy = answer.headers["Content-Security-Policy"]
+    assert 'src="data:image/png;base64,iVBOR' in answer.text and "cid:" not in answer.text
     assert policy.startswith("sandbox; default-src 'none'") and "script-src" not in policy
     assert "http" not in policy
     assert not re.search(r"<(iframe|link|meta|base)\b", answer.text, re.I)
@@ -332,6 +333,61 @@ def test_an_answer_is_a_body_and_never_a_header_and_is_sent_once() -> None:
         assert_harmless(shown)
         assert "Closed" in shown.text and f"Bcc: {DAVE}" in shown.text
         assert made.world.events[-1].text.startswith("agent agent=agent did=answers")
+
+
+def test_of_two_agents_who_answer_at_once_the_second_one_reads_first() -> None:
+    with site() as made:
+        agnes, bert = made.client(), made.client()
+        pages = {agent: agent.get("/tickets/1").text for agent in (agnes, bert)}
+        fields = {
+            agent: dict(re.findall(r'name="(csrf|form|seen)" value="(\w+)"', text))
+            for agent, text in pages.items()
+        }
+        answered = agnes.post("/tickets/1/answer", data={**fields[agnes], "text": "Water helps."})
+        assert answered.status_code == 303
+        for seen in (fields[bert]["seen"], "", "-1", "x" * 5000, SCRIPT):
+            late = bert.post(
+                "/tickets/1/answer", data={**fields[bert], "seen": seen, "text": "Try sand."}
+            )
+            assert late.status_code == 400 and "Water helps." in late.text
+            assert_harmless(late)
+        assert "There is another mail now" in late.text and "Try sand." in late.text
+        again = dict(re.findall(r'name="(csrf|form|seen)" value="(\w+)"', late.text))
+        done = bert.post("/tickets/1/answer", data={**again, "text": "Or sand."})
+        assert done.status_code == 303
+        with Session(made.engine) as db:
+            texts = list(db.scalars(select(Answer.text).where(Answer.agent != "")))
+        assert texts == ["Water helps.\n", "Or sand.\n"]
+
+
+@pytest.mark.slow
+def test_a_mail_shows_its_own_pictures_and_no_other_files() -> None:
+    pieces = [
+        ("image/png", "<a@x>", "image/png"),
+        ("image/svg+xml", "<b@x>", None),
+        ("text/html", "<c@x>", None),
+        ("image/gif", "", None),
+        ('image/png"onload="x', "<e@x>", "image/png"),  # what is after the name does not count
+    ]
+    shown = "".join(f'<img src="cid:{id.strip("<>") or "d@x"}">' for _, id, _ in pieces)
+    shown += '<img src="CID:a%40x"><img src="cid:missing@x">' + '<img src="cid:a@x">' * 3
+    parts = [f"Content-Type: text/html\r\n\r\n{shown}"]
+    for type, id, _ in pieces:
+        content = "AAAA" * (500_000 if type == "image/png" else 1)
+        head = f"Content-Type: {type}\r\nContent-ID: {id}\r\nContent-Disposition: inline\r\n"
+        parts.append(f"{head}Content-Transfer-Encoding: base64\r\n\r\n{content}")
+    body = "".join(f"--b\r\n{part}\r\n" for part in parts) + "--b--"
+    kind = "MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=b\r\n"
+    with World(tickets.WORLD, rehearsal=True) as world:
+        world.mail.deliver(TICKETS, customer_mail(text=body, more=kind))
+        loaded = settings.load(world.settings, world.folder)
+        tickets.run(world.clock, loaded, world.host)
+        url = "sqlite:///tickets.sqlite3"
+        with opened(url, loaded.path, Base.metadata) as engine, Worker(engine) as worker:
+            text = Site(world, engine, worker).client().get("/mails/1/html").text
+    # It has 1.5 million bytes, and may be shown until there are five million.
+    assert text.count('src="data:image/png;base64,AAAA') == 4 and text.count("data:") == 4
+    assert 'src="cid:b@x"' in text and 'src="cid:c@x"' in text and 'src="cid:a@x"' in text
 
 
 def test_forms_of_a_merged_ticket_are_refused() -> None:

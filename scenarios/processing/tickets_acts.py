@@ -356,24 +356,24 @@ def answer_returned(world: World, program: Program) -> Iterator[Claim]:
             forged = FORGED.format(message_id=mail.message["Message-ID"], who=CAROL)
             world.mail.deliver(wrong[change], forged.encode(), sender="")
 
-    agnes.fills_in(60, "/tickets/@1", "answer", text="Water helps.")
-    world.clock.at(70, lambda: reports("delayed", "timed out"))
-    world.clock.at(100, lambda: forges("no token"))
-    world.clock.at(110, lambda: forges("another"))
-    before = agnes.opens(140, "/tickets/@1")
-    agnes.fills_in(150, "/tickets/@1", "answer", text="Does it burn still?", close="1")
-    world.clock.at(220, lambda: reports("failed", GONE))
-    after = agnes.opens(280, "/tickets/@1")
-    world.clock.until(290)
+    agnes.fills_in(260, "/tickets/@1", "answer", text="Water helps.")
+    world.clock.at(290, lambda: reports("delayed", "timed out"))
+    world.clock.at(320, lambda: forges("no token"))
+    world.clock.at(330, lambda: forges("another"))
+    before = agnes.opens(400, "/tickets/@1")
+    agnes.fills_in(410, "/tickets/@1", "answer", text="Does it burn still?", close="1")
+    world.clock.at(450, lambda: reports("failed", GONE))
+    after = agnes.opens(520, "/tickets/@1")
+    world.clock.until(530)
     program()
     answers = [mail for mail in world.mail.inbox(CAROL) if not mail.message["Auto-Submitted"]]
     paths = {mail.envelope.sender for mail in answers}
     own = len(paths) == 2 and all(path.startswith("tickets+b") for path in paths)
     yield holds("each answer has a return path for itself", own, paths, shows=answers)
     texts = [page.text.count("came back") for page in before]
-    kept = told(world, "kept ")
+    kept = [event for event in told(world, "kept ") if "sender is null" in event.text]
     yield equal("a delay and forged reports change nothing", texts, [0], shows=kept)
-    yield equal("forged reports are kept", len(kept), 2, shows=kept)
+    yield holds("forged reports are kept", len(kept) >= 2, kept, shows=kept)
     shown = [GONE in page.text for page in after]
     back = told(world, "answer-returned ")
     yield equal("Agnes sees that her answer came back", shown, [True], shows=back)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import ColumnElement, Engine, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
@@ -30,6 +31,9 @@ from scenarios.processing.tickets_model import (
 from scenarios.processing.tickets_outbox import Outbox
 
 PAGE = 25  # tickets
+# Pictures that are shown within the HTML of a mail (RFC 2392). SVG is left out: it is a document.
+SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp")
+PICTURES = 5_000_000  # bytes of them in one mail
 STATES = ("open", "closed", "all")
 NUMBER = re.compile(r"\[?#([0-9]{1,9})\]?")  # a search for one ticket
 
@@ -98,10 +102,32 @@ class Agents:
             _ = [one.address for one in ticket.participants]  # loaded while the session lasts
         return ticket, entries, merged
 
-    def letter(self, number: int, column: str) -> Any:
-        """Returns the `raw` or the `html` of a mail; None if there is none."""
+    def raw(self, number: int) -> bytes | None:
+        """Returns a mail as it came; None if there is none."""
         with Session(self._engine) as db, db.begin():
-            return db.scalar(select(getattr(Letter, column)).where(Letter.id == number))
+            return db.scalar(select(Letter.raw).where(Letter.id == number))
+
+    def html(self, number: int) -> str | None:
+        """Returns the HTML of a mail with its own pictures in it; None if there is none."""
+        with Session(self._engine) as db, db.begin():
+            letter = db.get(Letter, number)
+            if letter is None or not letter.html:
+                return None
+            left, pictures = PICTURES, dict[str, Attachment]()
+            for file in letter.attachments:
+                if file.content_id and file.type in SHOWN:
+                    pictures.setdefault(file.content_id, file)
+
+            def data(found: re.Match[str]) -> str:
+                nonlocal left
+                file = pictures.get(unquote(found[1]))
+                # The HTML may show one picture very often.
+                if file is None or len(file.content) > left:
+                    return found[0]
+                left -= len(file.content)
+                return f"data:{file.type};base64,{b64encode(file.content).decode()}"
+
+            return re.sub(r"""\bcid:([^\s"'<>)]{1,250})""", data, letter.html, flags=re.I)
 
     def attachment(self, number: int) -> tuple[str, bytes] | None:
         """Returns name and content of an attachment; None if there is none."""
@@ -111,10 +137,23 @@ class Agents:
 
     # ── doing ────────────────────────────────────────────────────────────────
 
-    def answer(self, number: int, text: str, agent: str, form: str, close: bool = False) -> None:
-        """Sends an answer to all who take part, and closes the ticket. Raises Impossible."""
+    def answer(
+        self,
+        number: int,
+        text: str,
+        agent: str,
+        form: str,
+        close: bool = False,
+        seen: str | None = None,
+    ) -> None:
+        """Sends an answer to all who take part, and closes the ticket. Raises Impossible.
+
+        `seen` is the number of mails that its author has read: two agents may write at once.
+        """
         with self._changed(number, form, agent, "answers") as (_, ticket):
             self._not_merged(ticket)
+            if seen is not None and seen != str(len(_conversation(ticket))):
+                raise Impossible("There is another mail now. Please read it, then send again.")
             try:
                 self._outbox.answer(ticket, text, agent)
             except ValueError as error:

@@ -287,7 +287,9 @@ def _letter(mail: Mail, item: Incoming, at: float) -> Letter:
         html=mail.html,
         has_html=bool(mail.html),
         attachments=[
-            Attachment(name=file.name, type=file.type, content=file.content)
+            Attachment(
+                name=file.name, type=file.type, content=file.content, content_id=file.content_id
+            )
             for file in mail.attachments[:ATTACHMENTS]
         ],
     )

@@ -94,6 +94,7 @@ class Attachment(Base):
     name: Mapped[str]
     type: Mapped[str]
     content: Mapped[bytes] = mapped_column(deferred=True)
+    content_id: Mapped[str] = mapped_column(default="")  # by which the HTML of the mail shows it
     letter: Mapped[Letter] = relationship(back_populates="attachments")
 
 

@@ -101,6 +101,9 @@ class Agent:
 
 PAUSE = 4.0  # seconds between two mails
 PICTURE = "https://tracker.example/pixel.gif"  # which must not be loaded
+PHOTO = """\
+iVBORw0KGgoAAAANSUhEUgAAADAAAAAQCAIAAADfzGvmAAAAMklEQVR42mM4oGAwqBADEP9/cWCQ
+oFEHUeIg5Hilhfiog0YdNOqgUQeNltRD2UGDCgEAw/hktwrO03cAAAAASUVORK5CYII="""  # a sign of 48 by 16 pixels
 LETTER = f"""From: Dave <{DAVE}>
 To: {TICKETS}
 Cc: Carol <{CAROL}>
@@ -110,11 +113,23 @@ MIME-Version: 1.0
 Content-Type: multipart/mixed; boundary=b
 
 --b
+Content-Type: multipart/related; boundary=r
+
+--r
 Content-Type: text/html; charset=utf-8
 
 <h2 style="color: #0b6">Is the Caf\u00e9 closed?</h2>
-<iframe src="{PICTURE}"></iframe><p>There is a <b>sign</b>. <script>alert(1)
-</script><img src="{PICTURE}" alt="(a picture)"></p>
+<iframe src="{PICTURE}"></iframe><p>There is a <b>sign</b>:
+<img src="cid:sign@dave.test" alt="(a sign)"><script>alert(1)</script>
+<img src="{PICTURE}" alt="(a picture)"></p>
+--r
+Content-Type: image/png; name="photo.png"
+Content-ID: <sign@dave.test>
+Content-Disposition: inline; filename="photo.png"
+Content-Transfer-Encoding: base64
+
+{PHOTO}
+--r--
 --b
 Content-Type: text/plain
 Content-Disposition: attachment; filename="sign.txt"

@@ -135,7 +135,7 @@ def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Hos
 
     @app.get("/mails/<int(max=999999999):number>/html")
     def mail_html(number: int) -> Response:
-        html = agents.letter(number, "html") or abort(404)
+        html = agents.html(number) or abort(404)
         # Under another name, an element means nothing; and to replace a name takes little time.
         response = make_response(CONNECTS.sub(r"\1x-\2", html))
         response.headers["Content-Security-Policy"] = MAIL_POLICY
@@ -145,7 +145,7 @@ def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Hos
 
     @app.get("/mails/<int(max=999999999):number>.eml")
     def mail_raw(number: int) -> Response:
-        raw = agents.letter(number, "raw")
+        raw = agents.raw(number)
         return _file(f"mail-{number}.eml", abort(404) if raw is None else raw)
 
     @app.get("/attachments/<int(max=999999999):number>")
@@ -169,7 +169,8 @@ def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Hos
                 text = _clean(request.form.get("text", "").replace("\r\n", "\n")).strip()
                 if not text:
                     raise Impossible("Please write something.")
-                agents.answer(number, f"{text}\n", agent, form, "close" in request.form)
+                close, seen = "close" in request.form, request.form.get("seen")
+                agents.answer(number, f"{text}\n", agent, form, close, seen)
             elif act == "merge":
                 goes_on_at = _number(request.form.get("into", "").strip().removeprefix("#"))
                 agents.merge(number, goes_on_at, agent, form)

@@ -12,6 +12,9 @@ async function refresh() {
   const at = links().indexOf(document.activeElement);
   part.dataset.version = fresh.dataset.version;
   part.replaceChildren(...fresh.childNodes);
+  // Who sees the new mail may answer it.
+  const seen = document.querySelector("[name=seen]");
+  if (seen) seen.value = fresh.dataset.seen;
   if (at >= 0) links()[Math.min(at, links().length - 1)]?.focus();
 }
 
