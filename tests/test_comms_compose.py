@@ -61,11 +61,13 @@ def message_from(raw: bytes) -> Message:
 # ── any message ──────────────────────────────────────────────────────────────
 
 
-lines = st.text(
-    st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=120
-).map(str.strip)
+lines = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), max_size=120).map(
+    str.strip
+)
 texts = st.text(
-    st.characters(codec="utf-8", exclude_characters="\r\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
+    st.characters(
+        exclude_categories=["Cs"], exclude_characters="\r\0\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+    ),
     max_size=300,
 ).map(lambda text: text.rstrip("\n") + "\n")
 addresses = st.sampled_from(

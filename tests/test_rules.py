@@ -276,6 +276,25 @@ def test_stage_imports_neither_comms_nor_fakes() -> None:
 # ── what tests must do ───────────────────────────────────────────────────────
 
 TESTS = sorted((ROOT / "tests").glob("test_*.py"))
+
+
+def test_every_test_with_a_real_server_or_a_browser_is_marked() -> None:
+    # Where these markers are left out, the files are not even read (conftest.py).
+    marked = re.compile(r"pytest\.mark\.(real|browser)\b")
+    assert none_of(
+        f"{named(path)}: {node.name}: mark it as real, or as browser"
+        for path in TESTS
+        if path.name.startswith("test_real_")
+        and not re.search(
+            r"^pytestmark = pytest\.mark\.(real|browser)$", path.read_text("utf-8"), re.M
+        )
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not marked.search(" ".join(map(ast.unparse, node.decorator_list)))
+    )
+
+
 # These fail by themselves: they raise TranscriptError where a server deviates from the dialogue.
 PLAYERS = {"play_on_core", "play_on_socket"}
 

@@ -15,6 +15,7 @@ import math
 import socket
 import tomllib
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from scenarios import catalogue
 from scenarios.catalogue import Page
 from scenarios.processing.autoresponder_samples import prepared
 from scenarios.sending.template_mailer import EXAMPLES
+from tests import drills
 from tests.command import run_command
 
 PAGES = catalogue.pages()
@@ -157,7 +159,15 @@ def test_the_example_of_every_docstring_is_accepted(tmp_path: Path, closed_port:
         assert outcome(page, tables(page, closed_port), tmp_path) == "", page.name
 
 
-@pytest.mark.parametrize(("page", "key"), SETTINGS, ids=NAMES)
+# In `make test`, three settings of each page.
+SOME_QUICK = [
+    case
+    for page in PAGES
+    for case in drills.first_middle_last([(page, key) for key in example(page)], itemgetter(1))
+]
+
+
+@pytest.mark.parametrize(("page", "key"), SOME_QUICK, ids=NAMES)
 def test_a_value_of_another_type_is_one_line_that_names_the_key(
     page: Page, key: str, tmp_path: Path, closed_port: int
 ) -> None:
