@@ -286,6 +286,18 @@ def test_only_status_is_answered_with_its_output() -> None:
             {"admins": ["a@x.test"], "restrat": []},
             "did you mean 'restart'",
         ),
+        (
+            "mysql-by-jabber",
+            mysql_by_jabber.Rules,
+            {"admins": ["a@x.test"], "mail": {"eve@x.test": "eve@mail.test"}},
+            "mail: not all are administrators",
+        ),
+        (
+            "mysql-by-jabber",
+            mysql_by_jabber.Rules,
+            {"admins": ["a@x.test", "b@x.test"], "mail": {"a@x.test": "B@x.test"}},
+            "mail: two administrators have one address",
+        ),
         ("jabber-hello", jabber_hello.Rules, {}, "write to ="),
         ("jabber-hello", jabber_hello.Rules, {"to": "a@x.test", "listen": "telepathy"}, "listen"),
         ("jabber-hello", jabber_hello.Rules, {"to": "a@x.test", "poll": -1}, "poll"),

@@ -22,6 +22,7 @@ state = "mysql-by-jabber.sqlite3"
 inbox = "cly6ruct1yit2d@yourco.test"            # optional: take commands by mail, too
 mailbox = "imap"                                # optional: or "pop3"; else the one with a table
 mail_poll = 30                                  # seconds
+mail = { "jeremy@yourco.test" = "jeremy@mail.test" }    # optional: who writes from another address
 sender = "MySQL <bot@yourco.test>"              # optional: of receipts by mail
 
 A message that the program has received, and has not stored yet when it is killed, is lost: the
@@ -41,7 +42,7 @@ and old messages; `Restart` is invalid; it claims success in any case; and it lo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,6 +116,7 @@ class Rules:
     inbox: MailAddress = ""
     mailbox: MailProtocol = None
     mail_poll: Seconds = 30
+    mail: dict[JabberAccount, MailAddress] = field(default_factory=dict)
     sender: NamedAddress = ""
 
     def __post_init__(self) -> None:
@@ -125,6 +127,16 @@ class Rules:
             )
         if problem := sender_problem(self.sender, self.inbox):
             raise ValueError(problem)
+        if not {*map(Jid.parse, self.mail)} <= {*map(Jid.parse, self.admins)}:
+            raise ValueError("mail: not all are administrators; add them to admins")
+        if len(self.addresses()) < len({*map(Jid.parse, self.admins)}):
+            raise ValueError("mail: two administrators have one address; write another one")
+
+    def addresses(self) -> dict[str, str]:
+        """Returns each administrator's Jabber account, by the address that their mail is from."""
+        mail = {Jid.parse(account): address for account, address in self.mail.items()}
+        accounts = map(Jid.parse, self.admins)
+        return {mail.get(jid, str(jid)).casefold(): str(jid) for jid in accounts}
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""
@@ -168,7 +180,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
                 settings.mailbox("mysql-by-jabber", rules.mailbox),
                 settings.server("smtp"),
             )
-            mail = MailRules(mailbox, smtp, rules.inbox, rules.admins, rules.sender)
+            people = rules.addresses()
+            mail = MailRules(mailbox, smtp, rules.inbox, tuple(people), rules.sender)
             networks.append(
                 Mail(
                     mail,
@@ -177,6 +190,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
                     host,
                     poll=rules.mail_poll,
                     commands_in=lambda mail: [command(mail.subject)],
+                    # One person, whichever way: the same order in doubt is asked about.
+                    person=lambda address: people.get(address.casefold(), ""),
                 )
             )
         orders = Orders(commands, networks, clock, host, answer=answer, command=command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.state import State
 from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, scenario
-from scenarios.play import Claim, Program, equal, holds, sent
+from scenarios.play import Claim, Program, equal, holds, sent, told
 
 if TYPE_CHECKING:
     from fakes import World
@@ -326,6 +326,42 @@ def in_doubt(world: World, program: Program) -> Iterator[Claim]:
         ["Invalid command", TOLD],
         shows=michael.messages,
     )
+
+
+OTHER = "jeremy@mail.test"
+ONE_PERSON = {
+    **TWO_DOORS,
+    "person": [*TWO_DOORS["person"], {"address": OTHER}],
+    "scenario": {
+        "mysql-by-jabber": {**TWO_DOORS["scenario"]["mysql-by-jabber"], "mail": {JEREMY: OTHER}}
+    },
+}
+
+
+@scenario.act("mysql-one-person", book=False, **ONE_PERSON)
+def one_person(world: World, program: Program) -> Iterator[Claim]:
+    """Jeremy's mail comes from another address than his Jabber account; he orders by both."""
+    jeremy = world.jabber.actor(JEREMY)
+    world.clock.at(29, lambda: orders(world, OTHER, "Restart MySQL"))
+    world.clock.at(40, lambda: orders(world, JEREMY, "Stop MySQL"))
+    world.clock.at(100, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(120, lambda: jeremy.says(BOT, "stop"))
+    world.clock.at(140, lambda: orders(world, OTHER, "Stop MySQL"))
+    world.clock.until(200)
+    program()
+    ran = world.host.ran
+    yield equal("each order runs once", ran, [RESTART, STOP], shows=ran)
+    texts = heard(jeremy)
+    asked = ["Not run yet: you ordered this" in text for text in texts]
+    yield equal("by message he is asked", asked, [True, False], shows=jeremy.messages)
+    receipts = world.mail.inbox(OTHER)
+    asked = ["not run yet: you ordered this" in mail.text for mail in receipts]
+    yield equal("and by mail", asked, [False, True], shows=receipts)
+    refused = [event for event in told(world, "refused") if "a stranger" in event.text]
+    yield holds("his Jabber account is no mail address", len(refused) >= 1, refused, shows=refused)
+    with State(world.folder / "mysql-by-jabber.sqlite3") as state:
+        rows = state.rows("SELECT DISTINCT who FROM audit WHERE verdict = 'accepted'")
+    yield equal("the ledger has one person", [str(who) for (who,) in rows], [JEREMY])
 
 
 @scenario.act(
