@@ -124,6 +124,9 @@ soak: $(VENV)/complete  ## memory under load; N=1000000 NOTICES=1000000 for hour
 	@$(VENV)/bin/python -m tests.soak_doors
 	@POINTS='$(POINTS)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_tickets
 
+conform: $(VENV)/complete  ## probes for each RFC, at ours and others, or SERVER=smtp://HOST:PORT
+	@$(VENV)/bin/python -m tests.conform_servers $(call option,,SERVER)
+
 rfc:  ## which sections of each RFC and XEP are implemented, and where
 	@$(PY) -m tests.standards
 
@@ -132,4 +135,4 @@ $(VENV)/complete: pyproject.toml .ci/venv.py
 	@touch $(VENV)/complete
 
 .PHONY: help scenario scenarios report record faults doors live tickets fakes test check lint types \
-  tests coverage test-real bench bench-peers worst soak rfc
+  tests coverage test-real bench bench-peers worst soak rfc conform

@@ -81,6 +81,7 @@ def test_what_happens_is_shown_without_reload_and_by_keys(page: Page, world: Wor
     expect(page.locator("#shown h2")).to_have_text("Order 7 <b>")
     page.get_by_role("button", name="source").press("Enter")
     expect(page.locator("#shown pre")).to_contain_text("Content-Type: text/html")
+    assert page.url.endswith("/")  # it was never left
 
 
 def test_a_mail_runs_nothing_and_loads_nothing(page: Page, world: World) -> None:

@@ -1,0 +1,33 @@
+# apt-get install: postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd prosody
+"""The probes of tests/tables/conform.txt at servers that others wrote: what it says they answer."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.conform import TABLE, Probe, Target, play, read
+from tests.conform_servers import SERVERS
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SERVERS if name != "ejabberd"]
+)  # it starts slowly
+def test_a_server_answers_as_the_table_says(name: str) -> None:
+    probes = read(TABLE.read_text("utf-8"))
+
+    def differs(row: tuple[Probe, Target]) -> str:
+        probe, target = row
+        answer, known = play(probe, target), probe.others.get(name, "")
+        right = re.search(known, answer) if known else not answer
+        return "" if right else f"{probe.section}: {probe.title}: {answer or 'as it must'}"
+
+    with SERVERS[name]() as targets, ThreadPoolExecutor(4) as pool:
+        rows = [
+            (one, target) for target in targets for one in probes if one.protocol == target.protocol
+        ]
+        assert [found for found in pool.map(differs, rows) if found] == []
