@@ -98,10 +98,10 @@ types: $(VENV)/complete
 
 tests: $(VENV)/complete
 	$(call begins,tests)
-	@$(PYTEST) $(PARALLEL) -m 'not real and not browser'
+	@$(PYTEST) $(PARALLEL) -m 'not soak and not real and not browser'
 
 coverage: $(VENV)/complete  ## lines and branches of the fakes' cores that no test reaches (aim: 98 %)
-	@$(COVERAGE) run -m pytest -m 'not real and not browser'; status=$$?; \
+	@$(COVERAGE) run -m pytest -m 'not soak and not real and not browser'; status=$$?; \
 	  $(COVERAGE) report --omit="$$($(SHELLS))" && exit $$status
 
 test-real: $(VENV)/complete  ## against real servers (needs root for Postfix, and Debian's packages)
@@ -118,10 +118,11 @@ bench-peers:  ## install the servers that `make bench` compares ours with (needs
 worst: $(VENV)/complete  ## processor time for the worst inputs of each door; DOORS='mail xmpp'
 	@$(VENV)/bin/python -m tests.worst_inputs $(DOORS)
 
-soak: $(VENV)/complete  ## memory under load; N=1000000 NOTICES=1000000 for hours of it
+soak: $(VENV)/complete  ## memory under load (N=1000000 NOTICES=1000000), then tests of all there is
 	@N='$(N)' SEED='$(SEED)' KEPT='$(KEPT)' $(VENV)/bin/python -m tests.soak
 	@NOTICES='$(NOTICES)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_notices
-	@$(VENV)/bin/python -m tests.soak_doors
+	@HYPOTHESIS_PROFILE=soak $(PYTEST) $(PARALLEL) -m 'not real and not browser' \
+	  --hypothesis-seed=$(or $(SEED),$(shell date +%s))
 	@POINTS='$(POINTS)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_tickets
 
 conform: $(VENV)/complete  ## probes for each RFC, at ours and others, or SERVER=smtp://HOST:PORT

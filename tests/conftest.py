@@ -25,11 +25,12 @@ from hypothesis import settings
 
 pytest_plugins = ["fakes.pytest_plugin", "pytester"]
 
-# Few examples in `make test`, because there are many such tests. CI tries many, the same each time,
-# on one Python version; on the others it tries few.
+# Few examples in `make test`, because there are many such tests. CI tries more, the same each time,
+# on one Python version; on the others it tries few. `make soak` tries very many, others each time.
 settings.register_profile("dev", max_examples=30, deadline=None, database=None)
 settings.register_profile("few", max_examples=30, deadline=None, database=None, derandomize=True)
-settings.register_profile("ci", max_examples=400, deadline=None, database=None, derandomize=True)
+settings.register_profile("ci", max_examples=100, deadline=None, database=None, derandomize=True)
+settings.register_profile("soak", max_examples=2000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # A job in the background of a shell ignores Ctrl-C, and so would every program that a test starts.
@@ -113,6 +114,15 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the files of real servers if no test of theirs is to run.
+
+    Browsers, databases and clients are imported there, and each process would do it.
+    """
+    unwanted = "not real and not browser" in config.option.markexpr
+    return True if unwanted and collection_path.name.startswith("test_real_") else None
 
 
 # ── reports ──────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ from comms.errors import CommsError
 from comms.host import RealHost
 from comms.link import Link
 from fakes.wire import Record
+from tests.thorough import THOROUGH
 
 # Units that may have taken effect when the connection is lost before their answer.
 EFFECTS = {
@@ -45,9 +46,7 @@ def three_of(found: Sequence[Case]) -> list[Case]:
 def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -> list[Any]:
     """Marks as slow the cases of all steps but the first, the middle and the last one.
 
-    `make test` cuts the link of mysql-by-mail over SMTP at every step, and the other links at these
-    three; `make check` cuts every link at every step. Steps are told apart by what the function
-    `step` returns.
+    Steps are told apart by what the function `step` returns.
     """
     found = list(cases)
     steps = list(dict.fromkeys(map(step, found)))
@@ -58,10 +57,38 @@ def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -
 
 
 def quick_at(unit: str, cuts: Iterable[str]) -> list[Any]:
-    """Marks as slow the cuts at all units but this one, which is written as by `place`."""
-    return [
-        pytest.param(cut, marks=() if place(cut) == unit else (pytest.mark.slow,)) for cut in cuts
-    ]
+    """Marks all cuts but those at this unit, which is written as by `place`: see `marks`."""
+    found = list(cuts)
+    quick = {cut for cut in found if place(cut) == unit}
+    return [pytest.param(cut, marks=mark) for cut, mark in marks(found, quick, protocol(unit))]
+
+
+def marks(
+    cuts: Sequence[str], quick: Container[str], whole: str = "smtp"
+) -> list[tuple[str, list[pytest.MarkDecorator]]]:
+    """Returns each cut with its mark: none if it is quick, else `slow` or `soak`.
+
+    Slow are the cuts at every unit of one protocol, and at the first, the middle and the last unit
+    of each other one. The rest is left to `make soak`.
+    """
+    units: dict[str, dict[str, None]] = {}
+    for cut in cuts:
+        units.setdefault(protocol(cut), {})[place(cut)] = None
+    slow: set[str] = set()
+    for name, found in units.items():
+        slow.update(found if name == whole else three_of([*found]))
+
+    def mark(cut: str) -> list[pytest.MarkDecorator]:
+        if cut in quick:
+            return []
+        return [pytest.mark.slow if place(cut) in slow else pytest.mark.soak]
+
+    return [(cut, mark(cut)) for cut in cuts]
+
+
+def protocol(cut: str) -> str:
+    """Returns the protocol of a cut, or of a place: `smtp`."""
+    return cut.partition(" ")[0]
 
 
 def place(cut: str) -> str:
@@ -156,6 +183,20 @@ def perish(at: int, module: str, settings: Mapping[str, Any], folder: Path, step
         code = run(Once(clock), comms_settings.load(settings, folder), host)
     steps.write_text(str(taken))
     os._exit(code)
+
+
+def each_step(kill: Callable[[int], int | None], whole: bool = False) -> int:
+    """Kills a program at its first, its middle and its last step, or at the whole of its steps.
+
+    In `make soak`, all are killed at the whole. `kill` is like `killed`. Returns the number of
+    steps.
+    """
+    steps = kill(0)
+    assert steps is not None, "with 0, nothing is killed"
+    every = range(1, steps + 1)
+    for at in every if whole or THOROUGH else three_of(every):
+        assert kill(at) is None, f"it is not killed at step {at} of {steps}"
+    return steps
 
 
 _FORKS = multiprocessing.get_context("forkserver")

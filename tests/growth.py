@@ -28,7 +28,6 @@ import inspect
 import itertools
 import math
 import operator
-import os
 import pkgutil
 import re
 import signal
@@ -42,6 +41,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from tests.thorough import THOROUGH
+
 PACKAGES = ("comms", "scenarios", "fakes")
 FAULTY = "scenarios.book"  # the printed listings, which are kept with their mistakes
 FACTOR, MOST = 8, 24  # eight times the input may cost at most that many times as much
@@ -51,10 +52,8 @@ LEAST = 0.000375  # seconds; what takes less counts as this
 WORTH = 0.002  # seconds; what takes less is not measured, but repeated with more input
 LONGEST = 0.3  # seconds; if a run takes longer, no larger input is tried
 FIRST, LARGEST = 250, 16_000  # characters: the sizes with which an attack is tried
-# CI searches thoroughly, on one Python version, as it tries more examples of Hypothesis there.
-# Elsewhere, units of a few characters are repeated about a thousand times at most: in a pattern, or
-# in a loop of Python, that is enough to see quadratic time.
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+# Units of a few characters are repeated about a thousand times at most, unless the search is to be
+# thorough: in a pattern, or in a loop of Python, that is enough to see quadratic time.
 ENOUGH, FEW = LARGEST if THOROUGH else 4_000, 3  # characters: of an attack, of a unit
 TINY = 4  # characters: where to begin if the first size takes far too long
 LIMIT = 250_000  # characters: a larger input is not tried

@@ -25,27 +25,20 @@ from scenarios.sending import apache_alert
 from scenarios.sending.apache_alert import Rules
 from scenarios.stage.story import story
 from tests import drills
+from tests.thorough import THOROUGH
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "scenarios" / "book"
 PAGES = catalogue.pages()
 ACTS = [(page, act) for page in PAGES for act in page.acts()]
-# In `make test`, the acts that show most: a page's first, its middle and its last one.
+# In `make test`, the first act of each page: it shows most.
 SAMPLED = [
-    case
+    pytest.param(page, act, marks=pytest.mark.slow if nth else ())
     for page in PAGES
-    for case in drills.first_middle_last(
-        ((page, act) for act in page.acts()), lambda case: case[1].name
-    )
+    for nth, act in enumerate(page.acts())
 ]
-FAULTS = [
-    case
-    for page in PAGES
-    if page.doc.faults
-    for case in drills.first_middle_last(((page, fault) for fault in page.doc.faults), str)
-]
+FAULTS = [(page, fault) for page in PAGES for fault in page.doc.faults]
 FAULT_NAMES = [f"{page.name}: {fault}" for page in PAGES for fault, _ in page.doc.faults]
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 _rehearsed: dict[str, rehearsal.Performance] = {}
 _printed: dict[tuple[str, int], rehearsal.Played] = {}
 
@@ -150,8 +143,8 @@ def test_each_mistake_that_breaks_a_claim_is_marked_in_the_listing(page: Page) -
 def acts_for(page: Page, fault: str) -> list[Act]:
     """Returns the acts of a page that are played under a fault.
 
-    CI plays all. Elsewhere, it is the first, the middle and the last one of those that have a
-    server for the fault: all acts under all faults take as long as all other slow tests together.
+    `make soak` plays all. Elsewhere, it is the first, the middle and the last one of those that
+    have a server for the fault: all acts under all faults would take as long as all other tests.
     """
     needed = rehearsal.protocols_of(fault)
     fitting = [act for act in page.acts() if needed <= set(act.world.get("servers", needed))]
@@ -162,8 +155,9 @@ def acts_for(page: Page, fault: str) -> list[Act]:
 @pytest.mark.parametrize(("page", "fault"), FAULTS, ids=FAULT_NAMES)
 def test_every_listed_fault_has_the_listed_outcome(page: Page, fault: tuple[str, str]) -> None:
     text, outcome = fault
-    played = rehearsal.play(page, acts_for(page, text), [text])
-    if played.unmet or outcome != "all hold":  # it takes the act that meets it, or breaks
+    chosen = acts_for(page, text) if outcome == "all hold" else page.acts()
+    played = rehearsal.play(page, chosen, [text])
+    if played.unmet:  # it takes the act that meets it
         played = rehearsal.play(page, page.acts(), [text])
     assert (played.broken, played.unmet) == (played.expected, [])
     assert (outcome == "all hold") == (not played.broken)
@@ -260,13 +254,14 @@ class Shown(NamedTuple):
 
 def shown_mistakes() -> list[Shown]:
     readme = (ROOT / "scenarios" / "README.md").read_text("utf-8")
+    pages = {page.name: page for page in PAGES}
     part = readme.partition("| the mistake |")[2].partition("\n\n")[0]
     rows = []
     for number, sentence, words, claim in re.findall(
         r"^\| (\d+)\.(.*?) \| `(.*?)` \| (.*?) \|", part, re.M
     ):
         options = dict(word.split("=") for word in words.split())
-        page = catalogue.named(options["NAME"])
+        page = pages[options["NAME"]]
         (act,) = (act for act in page.acts() if act.name == options["ACT"])
         mended = int(options.get("MENDED", "0"))
         rows.append(Shown(int(number), sentence, page, act, mended, claim))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from scenarios.processing.autoresponder_samples import (
     writes,
 )
 from tests import drills
+from tests.thorough import THOROUGH
 
 MODULE = autoresponder.__name__
 PASSWORD = "canary-p4ssw0rd"
@@ -119,19 +119,15 @@ def rehearse(*faults: str, until: float = 100, config: Mapping[str, Any] = WORLD
 
 
 def cuts(servers: list[str]) -> Iterator[Any]:
-    """Over POP3 at every unit, three of them quick; over IMAP at the first, middle and last."""
+    """At every unit: three of them quick, with POP3; in `make soak` most of those with IMAP."""
     config = {**WORLD, "servers": servers}
     found = list(drills.cuts(rehearse(until=30, config=config).records))
-    quick: tuple[str, ...] = ()
+    within = [cut for cut in found if cut.endswith("hang up within")]
     if "imap" in servers:
-        places = list(dict.fromkeys(drills.place(cut) for cut in found if cut.startswith("imap")))
-        chosen = {places[0], places[len(places) // 2], places[-1]}
-        found = [cut for cut in found if drills.place(cut) in chosen]
+        rows = drills.marks([cut for cut in found if cut.startswith("imap")], ())
     else:
-        within = [cut for cut in found if cut.endswith("hang up within")]
-        quick = (within[0], within[len(within) // 2], within[-1])
-    for cut in found:
-        marks = () if cut in quick else (pytest.mark.slow,)
+        rows = drills.marks(found, drills.three_of(within))
+    for cut, marks in rows:
         yield pytest.param(cut, config, marks=marks, id=f"{servers[1]} {cut}")
 
 
@@ -173,15 +169,17 @@ def settled(world: World, folder: Path) -> int:
 @pytest.mark.slow
 def test_killed_at_any_step_each_mail_gets_at_most_one_answer(tmp_path: Path) -> None:
     seen: Counter[int] = Counter()
-    for at in itertools.count(1):
+
+    def killed(at: int) -> int | None:
         folder = tmp_path / str(at)
         for world, table in prepare(folder):
             steps = drills.killed(at, MODULE, table, folder)
             drills.start_again(MODULE, table, folder)
             seen[settled(world, folder)] += 1
-        if steps is not None:
-            break
-    assert at > 50 and seen[2] > seen[1] > 0, seen
+        return steps
+
+    assert drills.each_step(killed) > 50
+    assert seen[2] > seen[1] > 0 or not THOROUGH, seen
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ Each case is a mail, or two, and the commands that they must start, each of them
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from scenarios.receiving import phone_command_samples as phones
 from scenarios.receiving import services_by_mail_samples as services
 from scenarios.receiving.services_by_mail_acts import HOSTILE
 from tests import drills
+from tests.thorough import THOROUGH
 
 PASSWORD = "canary-p4ssw0rd"
 
@@ -120,14 +120,12 @@ def cuts(case: Case, only: str = "") -> Iterator[Any]:
     servers = ["smtp", "imap"] if only else ["smtp", "pop3"]
     config = {**case.page.WORLD, "servers": servers}
     found = list(drills.cuts(rehearse(case, until=30, config=config).records))
-    if only:
-        places = list(dict.fromkeys(drills.place(cut) for cut in found if cut.startswith(only)))
-        chosen = {places[0], places[len(places) // 2], places[-1]}
-        found = [cut for cut in found if drills.place(cut) in chosen]
     within = [cut for cut in found if cut.endswith("hang up within")]
-    quick = () if only else (within[0], within[len(within) // 2], within[-1])
-    for cut in found:
-        marks = () if cut in quick else (pytest.mark.slow,)
+    if only:
+        rows = drills.marks([cut for cut in found if cut.startswith(only)], ())
+    else:
+        rows = drills.marks(found, drills.three_of(within))
+    for cut, marks in rows:
         yield pytest.param(case, cut, config, marks=marks, id=f"{case.name} {only} {cut}")
 
 
@@ -186,7 +184,8 @@ def test_killed_at_any_step_a_command_starts_at_most_once_and_is_answered(
     case: Case, tmp_path: Path
 ) -> None:
     seen: Counter[str] = Counter()
-    for at in itertools.count(1):
+
+    def killed(at: int) -> int | None:
         folder = tmp_path / str(at)
         with World({**case.page.WORLD, "tls": "off"}) as world:
             table = live(case, world, folder)
@@ -194,9 +193,10 @@ def test_killed_at_any_step_a_command_starts_at_most_once_and_is_answered(
             steps = drills.killed(at, case.page.__name__, table, folder)
             drills.start_again(case.page.__name__, table, folder)
             seen[settled(case, world, folder)] += 1
-        if steps is not None:
-            break
-    assert at > 50 and seen["unknown"] and seen["done"] > seen["unknown"], seen
+        return steps
+
+    assert drills.each_step(killed) > 50
+    assert (seen["unknown"] and seen["done"] > seen["unknown"]) or not THOROUGH, seen
 
 
 @pytest.mark.slow

@@ -223,10 +223,7 @@ def killed(at: int, folder: Path) -> int | None:
 
 @pytest.mark.slow
 def test_killed_at_any_step_nothing_is_lost(tmp_path: Path) -> None:
-    at = 1
-    while killed(at, tmp_path / str(at)) is None:
-        at += 1
-    assert at > 30
+    assert drills.each_step(lambda at: killed(at, tmp_path / str(at))) > 30
 
 
 @pytest.mark.slow

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from operator import itemgetter
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from scenarios import catalogue, rehearsal
 from scenarios.play import Act, merged
 from scenarios.sending.mail_trap import CUSTOMERS
 from tests.command import run_command
-from tests.drills import cuts, first_middle_last
+from tests.drills import cuts, marks, three_of
 
 PAGE = catalogue.named("mail-trap")
 ACT, OVER_IMAP, _, NO_TRAP, _ = PAGE.acts()
@@ -25,14 +26,15 @@ def test_on_fake_servers_in_real_time_the_mails_are_trapped() -> None:
     assert done.stdout.endswith("ann@gmail.test: trapped\nbob@aol.test: trapped\n")
 
 
-def cuts_of(act: Act) -> list[tuple[Act, str]]:
+def cuts_of(act: Act) -> Iterator[Any]:
     """The places of an act where a connection can be cut."""
     recording = rehearsal.rehearse(PAGE, act).recording
-    faults = cuts([item for item in recording if isinstance(item, Record)])
-    return [(act, fault) for fault in faults]
+    found = list(cuts([item for item in recording if isinstance(item, Record)]))
+    for fault, mark in marks(found, three_of(found)):
+        yield pytest.param(act, fault, marks=mark)
 
 
-CUTS = [cut for act in (ACT, OVER_IMAP) for cut in first_middle_last(cuts_of(act), itemgetter(1))]
+CUTS = [case for act in (ACT, OVER_IMAP) for case in cuts_of(act)]
 
 
 @pytest.mark.parametrize(("act", "fault"), CUTS)

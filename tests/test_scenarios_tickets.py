@@ -461,10 +461,13 @@ def test_two_printed_programs_answer_each_other_without_end() -> None:
 # ── the order of effects ─────────────────────────────────────────────────────
 
 PLAIN = play(REQUEST, customer_mail("second", "dave@customer.test"), until=30)
+CUTS = list(drills.cuts(PLAIN.records))
+WITHIN = [cut for cut in CUTS if cut.endswith("hang up within")]
 
 
 @pytest.mark.parametrize(
-    "fault", drills.first_middle_last(drills.cuts(PLAIN.records), drills.place)
+    "fault",
+    [pytest.param(cut, marks=marks) for cut, marks in drills.marks(CUTS, drills.three_of(WITHIN))],
 )
 def test_wherever_the_connection_is_cut_a_mail_is_one_ticket_with_at_most_one_answer(
     fault: str,
@@ -541,12 +544,14 @@ def killed(
 @pytest.mark.slow
 def test_killed_at_any_step_a_mail_is_one_ticket_with_at_most_one_answer(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
-    for at in itertools.count(1):
+
+    def kill(at: int) -> int | None:
         steps, status = killed(at, tmp_path / str(at))
         seen[str(status)] += 1
-        if steps is not None:
-            break
-    assert at > 40 and seen["['sent']"] > seen["['unknown']"] > 0
+        return steps
+
+    assert drills.each_step(kill, whole=True) > 40
+    assert seen["['sent']"] > seen["['unknown']"] > 0
 
 
 def killed_while_answering(at: int, folder: Path) -> int | None:
@@ -568,19 +573,8 @@ def killed_while_answering(at: int, folder: Path) -> int | None:
 
 
 @pytest.mark.slow
-def test_killed_at_the_first_middle_or_last_step_an_agent_answers_once(tmp_path: Path) -> None:
-    steps = killed_while_answering(0, tmp_path / "whole")
-    assert steps is not None
-    for at in (1, steps // 2, steps):
-        assert killed_while_answering(at, tmp_path / str(at)) is None, "it was killed"
-
-
-@pytest.mark.slow
 def test_killed_at_any_step_an_agent_answers_once(tmp_path: Path) -> None:
-    at = 1
-    while killed_while_answering(at, tmp_path / str(at)) is None:
-        at += 1
-    assert at > 20
+    assert drills.each_step(lambda at: killed_while_answering(at, tmp_path / str(at))) > 20
 
 
 @pytest.mark.slow
