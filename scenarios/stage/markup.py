@@ -16,10 +16,11 @@ class Markup(str):
 
 def escape(text: str) -> Markup:
     """Returns text as HTML. What no reader can see is shown as an escape."""
-    if not text.isprintable():
+    text = text.replace("\r\n", "\n")
+    if not text.replace("\n", "").replace("\t", "").isprintable():  # few texts
         text = "".join(
             c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
-            for c in text.replace("\r\n", "\n")
+            for c in text
         )
     return Markup(html.escape(text))
 
