@@ -21,7 +21,12 @@ from comms.host import Outcome
 from comms.read import read
 from comms.state import State
 from fakes.world import World
-from scenarios.receiving import mysql_admin_by_mail, phone_command, services_by_mail
+from scenarios.receiving import (
+    mysql_admin_by_mail,
+    phone_command,
+    phone_command_desk,
+    services_by_mail,
+)
 from scenarios.receiving import mysql_admin_by_mail_samples as admin
 from scenarios.receiving import phone_command_samples as phones
 from scenarios.receiving import services_by_mail_samples as services
@@ -310,7 +315,7 @@ def test_a_command_with_more_in_it_is_unknown_and_nothing_runs(text: str) -> Non
 @pytest.mark.parametrize("name", phones.TEXTS)
 def test_a_text_message_has_one_command(name: str) -> None:
     mail = read(phones.TEXTS[name])
-    assert phone_command.command(mail, phones.SETTINGS["short"]) == "restart web"  # type: ignore[arg-type]
+    assert phone_command_desk.command(mail, phones.SETTINGS["short"]) == "restart web"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -325,5 +330,5 @@ def test_a_text_message_has_one_command(name: str) -> None:
     ],
 )
 def test_an_answer_is_one_text_message(outcome: Outcome, text: str) -> None:
-    answer = phone_command.answer(Order(1, "go", phones.ANN, {}), outcome, "web1")
+    answer = phone_command_desk.answer(Order(1, "go", phones.ANN, {}), outcome, "web1")
     assert answer.startswith(text) and sms.size(answer) <= sms.LONGEST and "\n" not in answer

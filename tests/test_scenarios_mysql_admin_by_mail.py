@@ -83,6 +83,7 @@ def test_a_long_answer_is_cut_and_says_so_and_each_name_is_one_line(world: World
     [
         (b"this is no database" * 100, "sqlite:///databases"),
         (b"", f"mysql+pymysql://robot:{PASSWORD}@127.0.0.1:1/"),
+        (b"", f"mysql+pymysql://robot:{PASSWORD}@127.0.0.1:1/?charset=nosuch"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_an_answer(

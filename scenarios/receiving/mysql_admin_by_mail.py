@@ -55,10 +55,12 @@ from scenarios.receiving.mysql_admin_by_mail_samples import (
     EVE,
     INBOX,
     JEREMY,
+    MAIL,
     MICHAEL,
     OWNER,
     SENDER,
     SETTINGS,
+    TRANSCRIPT,
     answers,
     databases,
     indexes,
@@ -105,38 +107,6 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             stop=rules.after_error == "stop",
         )
         return program.obey()
-
-
-MAIL = """\
-# the new test server
-Create database test_2
-> drop database test_2
-CREATE INDEX by_customer ON shop.orders (customer, placed)
-show index in shop.orders
-show databases
---\x20
-Jeremy
-drop database shop
-"""
-TRANSCRIPT = """\
-> create database test_2
-db1.yourco.test: done in 0.0 s
-
-> create index by_customer on shop.orders (customer, placed)
-db1.yourco.test: done in 0.0 s
-
-> show index in shop.orders
-db1.yourco.test: done in 0.0 s
-
-| primary key (id)
-| by_customer (customer, placed)
-
-> show databases
-db1.yourco.test: done in 0.0 s
-
-| shop
-| test_2
-"""
 
 
 @scenario.act("mysql-admin-by-mail")

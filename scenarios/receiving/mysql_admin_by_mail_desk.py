@@ -50,8 +50,11 @@ def carry_out(form: str, databases: Databases, clock: Clock, order: Order) -> Ou
         return Outcome(0, output, clock.monotonic() - began)
     except NotDone as error:
         problem = str(error)
-    except (SQLAlchemyError, OSError) as error:
+    # A driver raises what it likes, and the mail is answered anyway.
+    except Exception as error:
         problem = one_line(str(error.orig if isinstance(error, DBAPIError) else error))[:300]
+        if not isinstance(error, SQLAlchemyError):
+            problem = f"{type(error).__name__}: {problem}"
         if not connected:
             problem = f"the database does not answer, and nothing was done: {problem}"
         elif isinstance(error, DBAPIError) and error.connection_invalidated:

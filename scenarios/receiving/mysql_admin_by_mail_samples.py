@@ -35,6 +35,36 @@ CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT, placed TEXT, "order"
 CREATE TABLE "order" (id INTEGER PRIMARY KEY, "group" TEXT);
 CREATE TABLE "Line Items" (id INTEGER PRIMARY KEY);
 """
+MAIL = """\
+# the new test server
+Create database test_2
+> drop database test_2
+CREATE INDEX by_customer ON shop.orders (customer, placed)
+show index in shop.orders
+show databases
+--\x20
+Jeremy
+drop database shop
+"""
+TRANSCRIPT = """\
+> create database test_2
+db1.yourco.test: done in 0.0 s
+
+> create index by_customer on shop.orders (customer, placed)
+db1.yourco.test: done in 0.0 s
+
+> show index in shop.orders
+db1.yourco.test: done in 0.0 s
+
+| primary key (id)
+| by_customer (customer, placed)
+
+> show databases
+db1.yourco.test: done in 0.0 s
+
+| shop
+| test_2
+"""
 HOSTILE = 'x" AS y; DROP TABLE orders; --'  # the name of a database that is there
 
 

@@ -102,16 +102,10 @@ class Rules(AdminRules):
 
     def verbs(self) -> dict[str, Verb]:
         """Returns the commands that have a command line."""
-        lines = {
-            "restart": self.restart,
-            "start": self.start,
-            "stop": self.stop,
-            "status": self.status,
-        }
         return {
             f"{name} mysql": Verb(line, "mysql", self.timeout, repeatable=name == "status")
-            for name, line in lines.items()
-            if line
+            for name in ("restart", "start", "stop", "status")
+            if (line := getattr(self, name))
         }
 
 

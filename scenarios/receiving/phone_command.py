@@ -32,22 +32,21 @@ Fault: poison-mail -> all hold
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comms import script, sms
+from comms import sms
 from comms.clock import Clock
-from comms.commands import QUESTION, UNKNOWN_COMMAND, Order, normalized
-from comms.host import Host, OutcomeLike
+from comms.commands import normalized
+from comms.host import Host
 from comms.mail_program import CommonRules, MailProgram, command_lines
-from comms.read import Mail
 from comms.setting_types import CommandLine, MailAddress, NonEmpty, StateFile
 from comms.settings import Settings
 from scenarios.play import Claim, Program, Scenario, equal, holds
+from scenarios.receiving.phone_command_desk import LONGEST, answer, command
 from scenarios.receiving.phone_command_samples import (
     ANN,
     BOB,
@@ -81,13 +80,6 @@ WORLD: dict[str, Any] = {
     "scenario": {"phone-command": SETTINGS},
 }
 scenario = Scenario(WORLD)
-LONGEST = 30  # characters of a command: a question quotes it twice, and must fit into 160
-PARTS = "in parts"  # instead of a command: the message is not all there
-# `1/2 `, `(2/3)` and `Page 1 of 2`, and a text that somewhere on its way was cut.
-_PART = re.compile(
-    r"\(?(?:page |part |msg )?[0-9]{1,2} ?(?:/|of) ?[0-9]{1,2}\)?[:.]?(?: .*|$)", re.I
-)
-_CUT = re.compile(r".*(?:\.\.\.|…|\[more\]|-->|>>)", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,30 +107,6 @@ class Rules(CommonRules):
                     f"commands: {name[:40]!r}, which the short form {word[:40]!r} stands for, is "
                     "missing; add it, or change short"
                 )
-
-
-def command(mail: Mail, short: dict[str, str]) -> str:
-    """Returns the command of a text message: its first line, without a footer and short forms."""
-    lines = script.lines(mail.text)
-    text = (lines[0] if lines else mail.subject).strip()
-    if _PART.fullmatch(text) or _CUT.fullmatch(text):
-        return PARTS
-    text = normalized(text).rstrip(".!")  # phones write sentences
-    return short.get(text, text)
-
-
-def answer(order: Order, outcome: OutcomeLike, host: str) -> str:
-    """Returns one text message about the outcome, with as much of the output as fits."""
-    if order.verb == PARTS:
-        said = "not run: your message came in parts, or cut. Send a shorter one again."
-    elif outcome.error.startswith((QUESTION, UNKNOWN_COMMAND)):
-        return sms.cut(sms.plain(outcome.error))  # without the host, so that the word fits
-    elif outcome.code == 0:
-        said = f"{order.verb}: done. {outcome.output}"
-    else:
-        why = outcome.error or f"exit status {outcome.code}"
-        said = f"{order.verb}: FAILED, {why}. {outcome.output}"
-    return sms.cut(sms.plain(f"{host}: {' '.join(said.split())}").strip())
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:

@@ -118,12 +118,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     rules = settings.table("services-by-mail", Rules)
     with MailProgram("services-by-mail", rules, settings, clock, host) as program:
         desk = Desk(rules, program)
-        program.offer(
-            desk.verbs(),
-            desk.rights(),
-            commands_in=program.commands_in,
-            facts_in=desk.facts,
-        )
+        verbs, rights = desk.verbs(), desk.rights()
+        program.offer(verbs, rights, commands_in=program.commands_in, facts_in=desk.facts)
         return program.obey()
 
 
