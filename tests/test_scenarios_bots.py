@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from comms.errors import SettingsError
 from comms.settings import load
+from comms.state import State
+from fakes import World
 from fakes.wire import Record
 from scenarios import catalogue
-from scenarios.bots import irc_api_bot
+from scenarios.bots import irc_api_bot, many_networks
 from scenarios.bots.irc_api_bot_desk import Reference
+from scenarios.bots.many_networks_desk import NAMES
 from scenarios.rehearsal import Performance, rehearse
 from tests import drills
 
@@ -144,3 +152,96 @@ def test_a_connection_that_is_cut_at_any_unit_says_nothing_twice() -> None:
         performance = rehearse(API, act, [cut])
         assert max(Counter(notices(performance)).values(), default=0) <= 1, cut
         assert performance.tracebacks == [], cut
+
+
+# ── many-networks ────────────────────────────────────────────────────────────
+
+JEREMY = {"jeremy": {"aim": "SysAdmin"}}
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({}, "people: missing key"),
+        ({"people": {"jeremy": {"icq": "1"}}}, "icq"),
+        ({"people": {"a": {"irc": "x"}, "b": {"irc": "X"}}}, "'X' is both a and b"),
+        ({"people": {"a": {"jabber": "yourco.test"}}}, "not a bare Jabber address"),
+        ({"people": {"a": {"jabber": "a@yourco.test/x"}}}, "not a bare Jabber address"),
+        ({"people": JEREMY, "rooms": ["ops@x@y"]}, "rooms"),
+        ({"people": JEREMY, "sure": ["reboot"]}, "sure: unknown command 'reboot'"),
+        ({"people": JEREMY, "public": ["reboot"]}, "public: unknown command"),
+        ({"people": JEREMY, "inbox": "secret"}, "inbox"),
+    ],
+)
+def test_wrong_settings_of_many_networks_are_named(table: Mapping[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        load({"scenario": {"many-networks": table}}).table("many-networks", many_networks.Rules)
+
+
+def test_without_any_network_the_settings_are_wrong(tmp_path: Path) -> None:
+    table = {"people": JEREMY, "state": str(tmp_path / "x.sqlite3")}
+    with (
+        World({"servers": []}, rehearsal=True) as world,
+        pytest.raises(SettingsError, match="no network"),
+    ):
+        many_networks.run(
+            world.clock, load({"scenario": {"many-networks": table}}, tmp_path), world.host
+        )
+
+
+def test_what_changes_something_is_not_ordered_by_mail() -> None:
+    verbs = many_networks.Rules(JEREMY).verbs()
+    assert verbs["restart"].doors == ("aim", "jabber", "irc") and not verbs["restart"].public
+    assert verbs["uptime"].doors == () and verbs["uptime"].public
+
+
+class Killed(BaseException):
+    """Ends the program as SIGKILL would."""
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_an_order_runs_and_is_answered_at_most_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original, outcomes = State.transaction, set()
+    for step in itertools.count(1):
+        taken = 0
+
+        def passes(step: int = step) -> None:
+            nonlocal taken
+            taken += 1
+            if taken == step:
+                raise Killed
+
+        @contextlib.contextmanager
+        def transaction(self: State, passes: Callable[[], None] = passes) -> Iterator[Any]:
+            passes()
+            with original(self) as db:
+                yield db
+            passes()
+
+        config = {**many_networks.WORLD, "servers": ["toc"]}
+        config["scenario"] = {"many-networks": {"people": JEREMY}}
+        with World(config, rehearsal=True) as world:
+            admin = world.aim.actor("SysAdmin")
+            settings = load(world.settings, world.folder)
+            world.clock.at(3, partial(admin.says, "OpsBot", "restart"))
+            world.clock.until(6)
+            with monkeypatch.context() as patch, contextlib.suppress(Killed):
+                patch.setattr(State, "transaction", transaction)
+                many_networks.run(world.clock, settings, world.host)
+            died = taken >= step
+            world.clock.until(world.clock.elapsed + 6)
+            many_networks.run(world.clock, settings, world.host)
+            texts = [im.text for im in admin.heard]
+            assert len(world.host.ran) <= 1 and len(texts) <= 1, (step, world.host.ran, texts)
+            outcomes.add((len(world.host.ran), tuple(text[:20] for text in texts)))
+            if not died:
+                assert texts == ["restart: mariadb: restart"]
+                break
+    assert step > 10
+    assert (1, ("it was started, and ",)) in outcomes, outcomes
+
+
+def test_what_a_network_is_called_is_its_name() -> None:
+    assert {name: kind.name for name, kind in NAMES.items()} == {name: name for name in NAMES}

@@ -78,9 +78,10 @@ class Orders:
 
     def look(self) -> None:
         """Takes in what was said, runs what was accepted, and says what waits."""
-        for heard in self.company.heard():
-            self.hear(heard)
-        self.commands.perform(self._report)
+        self._take_in()
+        if self.commands.perform(self._report):
+            # That took time. What is said on a link that was lost meanwhile would be in doubt.
+            self._take_in()
         self._flush()
 
     def hear(self, heard: Heard) -> None:
@@ -115,6 +116,10 @@ class Orders:
             self._accept(heard, who, verb, facts)
 
     # ── inside ───────────────────────────────────────────────────────────────
+
+    def _take_in(self) -> None:
+        for heard in self.company.heard():
+            self.hear(heard)
 
     def _help(self, who: str, facts: Mapping[str, Any]) -> str:
         return f"You may say: {', '.join(self.commands.allowed(who, facts)) or 'nothing'}"

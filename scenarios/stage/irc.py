@@ -18,6 +18,7 @@ class Irc(Reader):
     """A connection to an IRC server. What only keeps it going is folded away."""
 
     nick = ""
+    leaves = False  # the program has said QUIT
 
     def read(self, record: Any) -> Iterator[Beat]:
         match = _LINE.match(" ".join(lines(record)))
@@ -32,6 +33,7 @@ class Irc(Reader):
             yield from self._news(str(source or "").partition("!")[0], verb.upper(), parameters)
 
     def _command(self, verb: str, parameters: list[str]) -> Iterator[Beat]:
+        self.leaves = verb == "QUIT"
         if verb in _QUIET or (verb == "NICK" and not self.nick):
             if self.nick:
                 yield self.beat(UPKEEP, verb)
@@ -69,7 +71,7 @@ class Irc(Reader):
         elif verb in _HAPPENS and not own:
             text = " ".join([nick, _HAPPENS[verb], *parameters[:1]])
             yield self.beat(WIRE, text, to_client=True, about=nick)
-        elif verb in ("KICK", "ERROR"):
+        elif verb in ("KICK", "ERROR") and not self.leaves:
             yield self.beat(WIRE, " ".join([verb, *parameters]), to_client=True)
         elif self.nick:
             yield self.beat(UPKEEP, verb, to_client=True)
