@@ -40,8 +40,8 @@ def down(world: World, program: Program) -> Iterator[Claim]:
     heard = heard_everywhere(world)
     counts = {place: len(found) for place, found in heard.items()}
     others = {place: count for place, count in counts.items() if place != "aim"}
-    found = [*heard["jabber"], *heard["irc"], *heard["channel"], *heard["mail"]]
-    wanted = dict.fromkeys(("jabber", "room", "irc", "channel", "mail"), 2)
+    found = [*heard["jabber"], *heard["irc"], *heard["mail"]]
+    wanted = dict.fromkeys(("jabber", "room", "irc", "mail"), 2)
     yield equal("the others answer while AIM is down", others, wanted, shows=found)
     yield equal("AIM answers when it is there again", counts["aim"], 1, shows=heard["aim"])
     away = told(world, "network-away network=aim")
@@ -70,7 +70,7 @@ def people(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(120)
     program(irc=IRC)
     ran = world.host.ran
-    yield equal("one order is run once, whoever says it where", ran, [RESTART], shows=ran)
+    yield equal("one order is run once, wherever it is repeated", ran, [RESTART], shows=ran)
     heard = heard_everywhere(world)
     asked = [stanza.body for stanza in heard["jabber"]]
     question = "not run yet: you ordered this 20 s ago (it is done); to restart again, send within"
@@ -80,12 +80,12 @@ def people(world: World, program: Program) -> Iterator[Claim]:
         asked,
         shows=heard["jabber"],
     )
-    channel = [message.text for message in heard["channel"]]
+    channel = [message.text for message in heard["irc"]]
     yield equal(
         "a channel is no place for it",
         channel,
         ["You may not restart here. You may say: uptime"],
-        shows=heard["channel"],
+        shows=heard["irc"],
     )
     refused = told(world, "refused")
     words = [event.text.split(" what=")[0].partition("who=")[2] for event in refused]
@@ -110,12 +110,12 @@ def limits(world: World, program: Program) -> Iterator[Claim]:
     yield equal("Jabber gets every line in one message", jabber, [rows], shows=heard["jabber"])
     mail = ["/srv/volume-89" in mail.text for mail in heard["mail"]]
     yield equal("a mail has the end of it", mail, [True], shows=heard["mail"])
-    channel = [message.text for message in heard["channel"]]
-    wanted = ["jeremy: that is long; I send it to you alone"]
-    yield equal("the channel is spared", channel, wanted, shows=heard["channel"])
-    last = [message.text for message in heard["irc"]][7::8]
-    more = [text.startswith("… (") for text in last]
-    yield equal("IRC gets eight lines", (len(heard["irc"]), more), (16, [True, True]), heard["irc"])
+    first, *others = heard["irc"]
+    spared = (first.target, first.text)
+    wanted = (CHANNEL, "jeremy: that is long; I send it to you alone")
+    yield equal("the channel is spared", spared, wanted, shows=first)
+    counts = {one.target: len(others) for one in others}
+    yield equal("IRC gets eight lines", counts, {"jeremy": 8}, shows=others)
 
 
 @scenario.act("many-networks-restart")
