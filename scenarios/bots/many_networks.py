@@ -23,7 +23,7 @@ state = "many-networks.sqlite3"
 A mail only shows that its sender knows the secret address, so commands of `sure` are not taken by
 mail. The channels are those of [irc].
 
-Fault: irc-throttled -> all hold
+Fault: irc-throttled -> breaks it is not tried again
 Fault: irc NOTICE split 1 -> all hold
 Fault: pop-in-use -> all hold
 Fault: xmpp-domain-sender -> all hold
@@ -52,7 +52,7 @@ from comms.setting_types import (
 from comms.settings import Settings
 from comms.state import State
 from scenarios.bots.many_networks_desk import NAMES, networks_of, problem_of
-from scenarios.bots.many_networks_samples import ask_everywhere, heard_everywhere, world_of_all
+from scenarios.bots.many_networks_samples import ALL, ask_everywhere, heard_everywhere, world_of_all
 from scenarios.play import Claim, Program, Scenario, equal
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     return 0
 
 
-@scenario.act("many-networks")
+@scenario.act("many-networks", **ALL)
 def everywhere(world: World, program: Program) -> Iterator[Claim]:
     """Jeremy asks the same on every network, and in a room and a channel."""
     ask_everywhere(world, "uptime", start=10)
