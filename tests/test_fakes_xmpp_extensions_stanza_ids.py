@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fakes import World
+from tests.test_fakes_xmpp_extensions_rooms import ROOM, Play
 from tests.xmpp_raw import world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -43,3 +44,11 @@ def test_without_the_extension_content_is_left_alone() -> None:
     place = world(off={"xmpp": ["stanza-ids"]}, xmpp={"stanza_ids": True})
     forged = f"<stanza-id xmlns='{SID}' by='{JULIET}' id='forged'/>"
     assert received(place, f"<body>x</body>{forged}") == [(JULIET, "forged")]
+
+
+def test_a_message_of_a_room_has_the_rooms_id_only() -> None:
+    """The account archives no rooms (XEP-0313 §5.1.1), and clients take the id that they find."""
+    play = Play(xmpp={"stanza_ids": True}).opened()
+    play.romeo.says(ROOM, "hello", type="groupchat")
+    found = play.romeo.messages[-1].element.findall(f"{{{SID}}}stanza-id")
+    assert [one.get("by") for one in found] == [ROOM]

@@ -31,7 +31,9 @@ class StanzaIds(Extension):
     def stamp_message(self, account: Account, stanza: Stanza) -> Stanza:
         if STANZA_ID in stanza.child_names:
             stanza = without_ids_of(stanza, account.address)
-        if not self.service.policy.stanza_ids or stanza.type == "error":
+        # What a room sends has the id of the room.
+        kept = stanza.type not in ("error", "groupchat")
+        if not (self.service.policy.stanza_ids and kept):
             return stanza
         return with_id(stanza, account.address, self.service.runtime.token(16))
 
