@@ -338,6 +338,38 @@ def test_mail_becomes_one_ticket_with_one_answer_and_a_reply_becomes_a_response(
         assert town.inbox(TICKETS) == []
 
 
+# ── the autoresponder ────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("town", ["imap"], indirect=True)
+def test_two_autoresponders_answer_a_mail_of_each_other_once_and_fall_silent(
+    town: Town, tmp_path: Path
+) -> None:
+    """A service and a person who is away; each writes to the address of the other one."""
+    (tmp_path / "text").write_text("Thank you.\n")
+    tables = {
+        TICKETS: f'[scenario.autoresponder]\nanswers = {{ "{TICKETS}" = "../text" }}\n',
+        JEREMY: f'[scenario.autoresponder]\naway = {{ "{JEREMY}" = "../text" }}\n',
+    }
+    with contextlib.ExitStack() as stack:
+        programs = {}
+        for user, table in tables.items():
+            place = tmp_path / user
+            place.mkdir()
+            site = town.site(place, user, f"{table}poll = 0.2\n")
+            programs[user] = stack.enter_context(live("autoresponder", site))
+        for sender, to in ((JEREMY, TICKETS), (TICKETS, JEREMY)):
+            head = f"From: {sender}\r\nTo: {to}\r\nSubject: Hello\r\nMessage-ID: <{to}>\r\n"
+            town.submit(sender, to, f"{head}\r\nHello.\r\n".encode())
+            programs[to].until(f"answer-sent to={sender}")
+            log = programs[sender].until("silent")
+            assert f"silent who={to} address={sender}" in log and "sender is null" in log
+        assert [program.end() for program in programs.values()] == [0, 0]
+        logs = [program.log for program in programs.values()]
+        assert [log.count("answer-sent") for log in logs] == [1, 1]
+        assert town.inbox(TICKETS) == town.inbox(JEREMY) == []
+
+
 # ── our client with Dovecot ──────────────────────────────────────────────────
 
 

@@ -79,6 +79,15 @@ def test_a_header_that_the_sender_wrote_says_nothing() -> None:
         (JEREMY, f"<{ANN}>", f"From: {ANN}", "it does not name the person who is away"),
         (JEREMY, f"<{ANN}>", f"From: {ANN}\r\nTo: J <{JEREMY}>", ""),
         (JEREMY, f"<{ANN}>", f"From: {ANN}\r\nTo: x@y.test\r\nCc: {JEREMY.upper()}", ""),
+        (JEREMY, f"<{ANN}>", f"From: {ANN}\r\nTo: x@y.test\r\nBcc: {JEREMY}", ""),
+        (JEREMY, f"<{ANN}>", f"From: {ANN}\r\nTo: x@y.test\r\nResent-To: J <{JEREMY}>", ""),
+        (JEREMY, f"<{ANN}>", f"From: {ANN}\r\nResent-Cc: x@y.test, {JEREMY}", ""),
+        (
+            JEREMY,
+            f"<{ANN}>",
+            f"From: {ANN}\r\nX-To: {JEREMY}",
+            "it does not name the person who is away",
+        ),
     ],
 )
 def test_who_gets_an_answer(address: str, path: str, header: str, reason: str) -> None:

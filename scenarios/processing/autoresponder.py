@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms import replies
+from comms.addresses import parse_list_leniently
 from comms.clock import Clock
 from comms.host import Host
 from comms.read import Mail
@@ -72,6 +73,7 @@ WORLD: dict[str, Any] = {
     "scenario": {"autoresponder": prepared()},
 }
 scenario = Scenario(WORLD)
+NAMED = ("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +117,16 @@ def objection(mail: Mail, address: str, rules: Rules) -> str:
         return reason
     if replies.return_path(mail) is None:
         return "our server has not recorded its envelope sender"
-    if address in rules.away:
+    if address in rules.away and address.casefold() not in named_in(mail):
         # RFC 3834 §2: a person answers only what was written to the person.
-        named = {one.key for one in (*mail.to, *mail.cc)}
-        if address.casefold() not in named:
-            return "it does not name the person who is away"
+        return "it does not name the person who is away"
     return ""
+
+
+def named_in(mail: Mail) -> set[str]:
+    """Returns the addresses in all fields that RFC 3834 §2 lists, in lower case."""
+    fields = [value for name in NAMED for value in mail.get_all(name)]
+    return {one.key for value in fields for one in parse_list_leniently(value)[0]}
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ PEOPLE: list[dict[str, Any]] = [
     {"address": ROBOT, "aliases": [INFO, SALES, JEREMY]},
     {"address": ANN},
 ]
+PAUSE = 3.0  # seconds between two mails of `make live`
 TEXTS = Path(__file__).parent / "texts"
 
 
@@ -38,6 +40,18 @@ def writes(
     head = f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\n"
     head += f"Message-ID: <{number}@customer.test>\r\n{more}"
     world.mail.deliver(to, f"{head}\r\nHello.\r\n".encode(), sender=envelope)
+
+
+def trial(world: World) -> dict[str, Any]:
+    """Lets Ann write to each address in `make live`, and a mailing list to one of them."""
+    mails = [(INFO, ANN, ""), (SALES, ANN, ""), (JEREMY, ANN, "")]
+    mails += [(INFO, "news@list.example", "List-Id: <news.list.example>\r\n")]
+    for number, (to, sender, more) in enumerate(mails):
+        args = (world, to, sender, f"Hello {to.partition('@')[0]}", more)
+        timer = threading.Timer(PAUSE * number, writes, args)
+        timer.daemon = True
+        timer.start()
+    return {"scenario": {"autoresponder": {"poll": 1}}}
 
 
 def answers(world: World, who: str) -> list[Mail]:
