@@ -421,6 +421,23 @@ def test_a_database_that_cannot_be_used_is_closed_too(monkeypatch: pytest.Monkey
     assert [engine.pool.checkedin() for engine in engines] == [0]
 
 
+def test_a_clock_that_jumps_loses_nothing_and_answers_once() -> None:
+    """A day forward, a week back, and ten years forward, while an answer waits."""
+    with World(WORLD, rehearsal=True) as world:
+        loaded = settings.load(world.settings, world.folder)
+        for number, jump in enumerate((86_400, -7 * 86_400, 10 * 365 * 86_400)):
+            world.mail.deliver(TICKETS, customer_mail(f"before jump {number}"))
+            world.close_port("smtp")  # so that the answer waits until a time of the wrong clock
+            tickets.run(world.clock, loaded, world.host)
+            world.clock.jump(jump)
+            world.open_port("smtp")
+            world.clock.until(world.clock.elapsed + 200)
+            tickets.run(world.clock, loaded, world.host)
+        played = Played(world)
+    assert len(played.tickets) == 3 and played.left == 0
+    assert played.answers == ["sent"] * 3 and played.answered == [CAROL] * 3
+
+
 # ── mail loops ───────────────────────────────────────────────────────────────
 
 ROBOTS = ("one@robots.test", "two@robots.test")
