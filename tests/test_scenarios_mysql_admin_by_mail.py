@@ -18,7 +18,13 @@ from fakes.world import World
 from scenarios.receiving import mysql_admin_by_mail as page
 from scenarios.receiving.mysql_admin_by_mail_databases import ROWS, Databases
 from scenarios.receiving.mysql_admin_by_mail_desk import OFFERED, verbs
-from scenarios.receiving.mysql_admin_by_mail_samples import JEREMY, SETTINGS, answers, mails
+from scenarios.receiving.mysql_admin_by_mail_samples import (
+    JEREMY,
+    SETTINGS,
+    answers,
+    mails,
+    trial,
+)
 
 PASSWORD = "canary-p4ssw0rd"
 ODD = """
@@ -105,6 +111,13 @@ def test_a_mail_goes_on_after_an_error_if_the_settings_say_so(world: World) -> N
     page.run(world.clock, settings.load(site, world.folder), world.host)
     [answer] = answers(world, JEREMY)
     assert "there is no database nowhere" in answer and "| shop\n" in answer
+
+
+def test_the_live_form_has_databases_to_try(world: World) -> None:
+    live = trial(world)["scenario"]["mysql-admin-by-mail"]
+    site = {**world.settings, "scenario": {"mysql-admin-by-mail": SETTINGS | live}}
+    settings.load(site, world.folder).table("mysql-admin-by-mail", page.Rules)
+    assert "orders\n" in order(world, "show tables in shop", live["database"]).output
 
 
 @pytest.mark.parametrize(

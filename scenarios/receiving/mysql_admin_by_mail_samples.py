@@ -81,7 +81,8 @@ def prepare(folder: Path) -> None:
 def trial(world: World) -> dict[str, Any]:
     """Makes the databases for `make live`."""
     prepare(world.folder)
-    return {"database": f"sqlite:///{world.folder / 'databases'}"}
+    table = {"database": f"sqlite:///{world.folder / 'databases'}", "poll": 1}
+    return {"scenario": {"mysql-admin-by-mail": table}}
 
 
 def databases(folder: Path) -> list[str]:
