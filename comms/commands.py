@@ -395,9 +395,12 @@ class Commands:
         self._forget_due = self._clock.monotonic() + 86400
         last = self._clock.time() - KEPT
         with self.state.transaction() as db:
-            if count := self.ledger.forget(db, last):
+            if forgotten := self.ledger.forget(db, last):
+                count = sum(forgotten.values())
                 until = datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds")
-                self.note(db, "the ledger", f"{count} commands", "forgotten", f"until {until}")
+                what = ", ".join(f"{what} ({many})" for what, many in forgotten.items())
+                detail = f"until {until}: {what}"
+                self.note(db, "the ledger", f"{count} commands", "forgotten", detail)
                 self._host.log("forgotten", commands=count, until=until)
 
     def recover(self, report: Report) -> list[Order]:

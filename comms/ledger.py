@@ -164,12 +164,17 @@ class Ledger:
         row = (target, what, json.dumps(facts), entry)
         db.execute("UPDATE ledger SET target = ?, what = ?, facts = ? WHERE id = ?", row)
 
-    def forget(self, db: sqlite3.Connection, before: float) -> int:
-        """Removes the entries that ended before this time; returns how many there were.
+    def forget(self, db: sqlite3.Connection, before: float) -> dict[str, int]:
+        """Removes the entries that ended before this time; returns how many there were of what.
 
         A message that one of them was known by is unknown again.
         """
-        return db.execute("DELETE FROM ledger WHERE ended < ?", (before,)).rowcount
+        rows = self._state.rows(
+            "SELECT what, count(*) FROM ledger WHERE ended < ? GROUP BY what ORDER BY 2 DESC, 1",
+            before,
+        )
+        db.execute("DELETE FROM ledger WHERE ended < ?", (before,))
+        return {str(what): self._state.value(count, 0) for what, count in rows}
 
     def end(
         self,

@@ -434,14 +434,17 @@ def test_a_clock_that_is_set_back_asks_rather_than_runs(desk: Desk) -> None:
 def test_the_ledger_says_what_it_forgot_and_until_when(desk: Desk) -> None:
     talk = Talk(desk)
     talk.says("jeremy", "restart mysql", 0, key="old")
+    talk.says("jeremy", "status", 0)
+    talk.says("michael", "restart mysql", 0)
     with pytest.raises(Refusal, match="received before"):
         talk.says("jeremy", "restart mysql", 399 * 86400, key="old")
     desk.world.clock.jump(2 * 86400)
     talk.reopen()
     talk.commands.perform(desk.report)
     assert talk.commands.ledger.find("old") is None
-    audit = talk.commands.audit()[-1]
-    assert audit == ("the ledger", "1 commands", "forgotten", "until 2026-01-06T00:00:00+00:00")
+    *who, detail = talk.commands.audit()[-1]
+    assert who == ["the ledger", "3 commands", "forgotten"]
+    assert detail == "until 2026-01-06T00:00:00+00:00: restart mysql (2), status (1)"
 
 
 def test_a_command_may_be_a_function(desk: Desk) -> None:
