@@ -16,7 +16,7 @@ from comms import words
 
 # RFC 5322 §3.2.3 atext, with the characters beyond ASCII that RFC 6532 §3.2 adds. U+FFFD is what
 # undecodable bytes become (comms.header), so it is not allowed.
-_TEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\xa0\ud800-\udfff\ufffd])"
+_TEXT = r"[^\x00-\x20\"(),.:;<>@\[\\\]\x7f-\xa0\ud800-\udfff\ufffd]"
 # Possessive (`++`): an atom never ends earlier, and the positions to go back to would take memory.
 _TOKEN = re.compile(
     r"(?P<space>[ \t]+)"
@@ -25,7 +25,9 @@ _TOKEN = re.compile(
     rf"|(?P<atom>{_TEXT}++)"
     r"|(?P<special>[<>@,;:.(])"
 )
-_DOT_ATOM = re.compile(rf"{_TEXT}++(?:\.{_TEXT}++)*+")
+# Up to Python 3.11.4, a possessive repeat of a group goes on in the middle of what did not match,
+# unless the group fails before another repeat begins in it.
+_DOT_ATOM = re.compile(rf"{_TEXT}++(?:\.{_TEXT}{_TEXT}*+)*+")
 _BARE = re.compile(rf"{_DOT_ATOM.pattern}@{_DOT_ATOM.pattern}")  # the most frequent form
 _COMMENT = re.compile(r"[()\\]")
 _SHOWN = 200  # characters of a wrong field that an error repeats
@@ -173,7 +175,7 @@ def _addr_spec(text: str) -> str:
         return text
     local, _, domain = text.rpartition("@")
     quoted = f"{_quoted(local)}@{domain}"
-    dots = re.fullmatch(rf"(?:{_TEXT}|\.)+", local) is not None
+    dots = re.fullmatch(rf"(?:{_TEXT}|\.)++", local) is not None
     return quoted if dots and is_address(quoted) else ""
 
 

@@ -87,7 +87,7 @@ def test_parse_one_accepts_neither_several_addresses_nor_a_group(text: str) -> N
 
 def test_is_address_accepts_an_addr_spec_only() -> None:
     assert is_address("a@b")
-    for text in ("A <a@b>", " a@b", "a@b, c@d"):
+    for text in ("A <a@b>", " a@b", "a@b, c@d", "a.@b", ".a@b", "a@b.", "a@.b"):
         assert not is_address(text)
 
 

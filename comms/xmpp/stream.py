@@ -38,7 +38,7 @@ RENEW = 1 << 24  # bytes after which the parser is replaced, because it keeps ev
 _SPACE = b" \t\r\n"
 _TAG_MARK = re.compile(rb"[\"'>]")
 # The start tag of an element that has an end tag, too.
-_START_TAG = re.compile(rb"<([^\s<>/'\"!?]++)(?:[^<>'\"]++|'[^'<]*+'|\"[^\"<]*+\")*+(?<!/)>")
+_START_TAG = re.compile(rb"<([^\s<>/'\"!?]++)(?:[^<>'\"]++|'[^'<]*+'|\"[^\"<]*+\")*(?<!/)>")
 _NAME = re.compile(r"[^\W\d][\w.-]*")
 # XML 1.0 §2.2 lists what is allowed, for which `re` would compile a large table.
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

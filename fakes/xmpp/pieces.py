@@ -36,18 +36,21 @@ class Piece:
     raw: bytes = b""
 
 
+# Only the repeats of single characters are possessive (`*+`) here: up to Python 3.11.4, that of a
+# group goes on in the middle of what did not match. There is one way only to repeat each group, so
+# going back takes no time.
 # What the pattern leaves to the parser, in text and in values: control characters, bytes that are
 # never in UTF-8, and U+F000 to U+FFFF, because some of these are no characters.
 _OTHERS = rb"\x00-\x08\x0b\x0c\x0e-\x1f\xef\xf5-\xff"
-_TEXT = rb"[^<>&%b]*+(?:&(?:amp|lt|gt|quot|apos);[^<>&%b]*+)*+" % (_OTHERS, _OTHERS)
+_TEXT = rb"[^<>&%b]*+(?:&(?:amp|lt|gt|quot|apos);[^<>&%b]*+)*" % (_OTHERS, _OTHERS)
 _VALUE = rb"(?:'[^'<&\t\n\r%b]*+'|\"[^\"<&\t\n\r%b]*+\")" % (_OTHERS, _OTHERS)
 # Not one of the namespaces that XML reserves.
 _SPACE = rb"(?!.http://www\.w3\.org/)(?:'[\w:/.#+-]++'|\"[\w:/.#+-]++\")"
-_CHILD = rb"<([A-Za-z][\w.-]*+)(?: xmlns=%b)?+(?: id=%b)?+(?:/>|>%b</\6>)"
-_ATTRIBUTES = rb"((?: (?:from|to|type|xml:lang)=%b)*+)" % _VALUE
+_CHILD = rb"<([A-Za-z][\w.-]*+)(?: xmlns=%b)?(?: id=%b)?(?:/>|>%b</\6>)"
+_ATTRIBUTES = rb"((?: (?:from|to|type|xml:lang)=%b)*)" % _VALUE
 _PLAIN = re.compile(
-    rb"<(message|presence|iq)%b(?: id=(%b))?+%b" % (_ATTRIBUTES, _VALUE, _ATTRIBUTES)
-    + rb"(?:/>|>((?:%b)*+)</\1>)" % (_CHILD % (_SPACE, _VALUE, _TEXT))
+    rb"<(message|presence|iq)%b(?: id=(%b)%b)?" % (_ATTRIBUTES, _VALUE, _ATTRIBUTES)
+    + rb"(?:/>|>((?:%b)*)</\1>)" % (_CHILD % (_SPACE, _VALUE, _TEXT))
 )
 _ATTRIBUTE = re.compile(r" ([a-z:]+)=(?:'([^']*)'|\"([^\"]*)\")")
 _START = re.compile(r"<([A-Za-z][\w.-]*)(?: xmlns=['\"]([^'\"]*))?", re.ASCII)
@@ -93,9 +96,10 @@ def plain_stanza(buffer: bytearray, limit: int) -> PlainStanza | None:
     if match is None:
         return None
     raw, kind, before, id, after, content = match.group(0, 1, 2, 3, 4, 5)
-    read = _read if len(before) + len(after) < _SHORT else _read.__wrapped__
+    written = before + after if after else before
+    read = _read if len(written) < _SHORT else _read.__wrapped__
     try:
-        attributes = read(before + after)
+        attributes = read(written)
         if attributes is None:
             return None
         type, to, sender, lang = attributes

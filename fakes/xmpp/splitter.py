@@ -25,7 +25,7 @@ RENEWED = 1 << 20  # bytes after which a busy parser is discarded too
 _SPACE = b" \t\r\n"
 _NAME = re.compile(rb"<([^\s/>]++)")
 _SERVER_SCOPE = re.compile(rb"(\sxmlns\s*=\s*['\"])jabber:server(['\"])")
-_TAG = re.compile(rb"<([^\s/>]++)[^>\"']*+(?:\"[^\"]*+\"[^>\"']*+|'[^']*+'[^>\"']*+)*+>")
+_TAG = re.compile(rb"<([^\s/>]++)[^>\"']*+(?:\"[^\"]*+\"[^>\"']*+|'[^']*+'[^>\"']*+)*>")
 
 
 class _Stop(Exception):
