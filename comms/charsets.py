@@ -250,7 +250,7 @@ def _segment(raw: bytes, charset: bytes) -> str:
 
 def _euc_jp(raw: bytes) -> str:
     """Decodes EUC-JP with the characters of codepage 932."""
-    pieces = re.split(rb"((?:\x8e[\xa1-\xdf]|\x8f[\xa1-\xfe]{2})+)", raw)
+    pieces = re.split(rb"((?:\x8e[\xa1-\xdf]|\x8f[\xa1-\xfe]{2})++)", raw)
     return "".join(
         piece.decode("euc_jp", "replace") if number % 2 else _jis_pairs(piece)
         for number, piece in enumerate(pieces)
@@ -259,7 +259,7 @@ def _euc_jp(raw: bytes) -> str:
 
 def _jis_pairs(raw: bytes) -> str:
     """Decodes pairs of bytes of JIS X 0208, both with the highest bit set, and ASCII."""
-    converted = re.sub(rb"(?:[\xa1-\xfe]{2})+", lambda match: _shifted(match[0]), raw)
+    converted = re.sub(rb"(?:[\xa1-\xfe]{2})++", lambda match: _shifted(match[0]), raw)
     return converted.decode("cp932", "replace")
 
 

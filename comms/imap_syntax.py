@@ -65,7 +65,7 @@ def uid_sets(uids: Iterable[int]) -> Iterator[str]:
 # BODY[HEADER.FIELDS ("To")]<0>. The section stops at another bracket, so that a search takes
 # linear time.
 _TOKEN = re.compile(
-    rb'(?P<mark>[()])|"(?P<text>(?:[^"\\]|\\.)*)"'
+    rb'(?P<mark>[()])|"(?P<text>(?:[^"\\]|\\.)*+)"'
     rb"|(?P<atom>[^\s()\"\[]*\[[^\[\]]*\](?:<[0-9]+>)?|[^\s()\"]+)"
 )
 _LITERAL = re.compile(rb"~?\{[0-9]+\}$")

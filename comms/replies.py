@@ -266,5 +266,5 @@ def forward(mail: Mail, sender: str, to: list[str], text: str = "") -> Message:
 
 def base_subject(subject: str) -> str:
     """Returns the subject without `Re:`, in the forms that several languages use."""
-    prefix = r"^(?:\s*(?:re|aw|sv|antw|ref)(?:\[\d+\])?\s*:)+\s*"
+    prefix = r"^(?:\s*(?:re|aw|sv|antw|ref)(?:\[\d+\])?\s*:)++\s*"
     return re.sub(prefix, "", subject, flags=re.I).strip()

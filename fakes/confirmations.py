@@ -159,7 +159,7 @@ _ADDRESS = re.compile(
 )
 # Words and numbers with the punctuation that holds them together: 2026-11-30, 10:15, G-482913.
 _RUN = re.compile(r"[A-Za-z0-9]+(?:(?:[-/._]|(?<=[0-9])[,:'’](?=[0-9]))[A-Za-z0-9]+)*")
-_GROUPS = re.compile(r"(?<![A-Za-z0-9])[0-9]+(?:[ \t][0-9]+)+")
+_GROUPS = re.compile(r"(?<![A-Za-z0-9])[0-9]++(?:[ \t][0-9][0-9]*+)++")
 _GROUPED = {(3, 3), (4, 4), (2, 2, 2), (3, 3, 3), *((1,) * n for n in range(4, 9))}
 _LETTERED = re.compile(r"(?=[A-Za-z0-9-]{4,20}$)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 _DECORATION = " \t*_`'\"“”„«»‘’()[]|>•·-–—【】「」:="

@@ -15,7 +15,7 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[ \t]*(.*)", re.S)
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,80})\?([bBqQ])\?([^?]*)\?=")
 # A quoted string, a comment, an address in angle brackets, or a separator.
 _TOKEN = re.compile(
-    r'"(?:[^"\\]|\\.)*"?|\((?:[^()\\]|\\.|\([^()]*\))*\)?|<[^<>]*>?|[,;:]|[^",;:<(]+', re.S
+    r'"(?:[^"\\]|\\.)*+"?|\((?:[^()\\]++|\\.|\([^()]*+\))*\)?|<[^<>]*>?|[,;:]|[^",;:<(]+', re.S
 )
 # These are codecs of Python, but no charsets, and decoding punycode takes quadratic time.
 # What programs send under these names is a larger charset, which contains the one that is named.

@@ -26,7 +26,7 @@ from fakes.mail import Envelope, Mail, Recipient
 _TIME = "%Y-%m-%d %H:%M:%S"
 _MARKER = re.compile(rb"^(>*)(\* Message (?:begins|ends)\b)", re.M)
 _QUOTED = re.compile(rb"^>(>*\* Message (?:begins|ends)\b)", re.M)
-_PATH = re.compile(r'<(?:"(?:[^"\\]|\\.)*"@)?[^<>"]*>')
+_PATH = re.compile(r'<(?:"(?:[^"\\]|\\.)*+"@)?[^<>"]*>')
 _BEGINS = re.compile(r"\* Message begins (.{19}) from (.*?) to (<.*)", re.S)
 _ENDS = "* Message ends"
 

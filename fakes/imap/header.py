@@ -11,7 +11,7 @@ from collections.abc import Iterator
 _NAME = re.compile(rb"([^:\r\n \t]+)[ \t]*:")
 _SPACES = re.compile(rb"[ \t\r\n]+")
 _COMMENT_MARK = re.compile(rb"[()]|\\.?", re.S)
-_QUOTED = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.S)
+_QUOTED = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.S)
 _ESCAPE = re.compile(rb"\\(.)|\r?\n", re.S)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fakes.imap.addresses import read_addresses
 from fakes.imap.subjects import M, Message, Subject, decode_value
 
-_MESSAGE_ID = re.compile(rb'<((?:[^<>"\s]|"(?:[^"\\<>]|\\.)*")+)>')
+_MESSAGE_ID = re.compile(rb'<((?:[^<>"\s]++|"(?:[^"\\<>]|\\.)*")+)>')
 _SPACES = re.compile(r"[ \t\r\n]+")
 _BLOB = r"\[[^\[\]]*\] *"
 _BLOBS = re.compile(_BLOB)

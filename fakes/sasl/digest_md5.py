@@ -18,7 +18,7 @@ import re
 from fakes.sasl.context import Context, Malformed, Steps, WrongCredentials
 
 _DIRECTIVE = re.compile(
-    rb'[ \t\r\n]*([A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t\r\n]*(?:,|$)', re.S
+    rb'[ \t\r\n]*([A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*+)"|([^\s",]+))[ \t\r\n]*(?:,|$)', re.S
 )
 _REQUIRED = ("username", "nonce", "cnonce", "nc", "digest-uri", "response")
 _AUTH = b"auth"  # the quality of protection: authentication only

@@ -36,7 +36,7 @@ from fakes.sasl.context import (
 _GS2_HEADER = re.compile(rb"(n|y|p=([A-Za-z0-9.-]+)),(?:a=([^,]+))?,")
 _FIRST_BARE = re.compile(rb"n=([^,]*),r=([!-+\--~]+)(?:,.*)?", re.S)
 _FINAL = re.compile(
-    rb"(c=([A-Za-z0-9+/=]+),r=([!-+\--~]+)(?:,[A-Za-oq-z]=[^,]*)*),p=([A-Za-z0-9+/=]+)"
+    rb"(c=([A-Za-z0-9+/=]+),r=([!-+\--~]+)(?:,[A-Za-oq-z]=[^,]*+)*+),p=([A-Za-z0-9+/=]+)"
 )
 
 

@@ -28,10 +28,10 @@ class Word(NamedTuple):
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _WORD = re.compile(
-    r'"((?:[^"\\]|\\.)*)"'
-    r"|\{((?:[^}\\]|\\.)*)\}"
+    r'"((?:[^"\\]|\\.)*+)"'
+    r"|\{((?:[^}\\]|\\.)*+)\}"
     # A quote or brace opens only at the start of a word; a backslash at the very end is itself.
-    r'|((?:[^\\ \t\r\n"{]|\\.|\\\Z)(?:[^\\ \t\r\n]|\\.|\\\Z)*)',
+    r'|((?:[^\\ \t\r\n"{]|\\.|\\\Z)(?:[^\\ \t\r\n]|\\.|\\\Z)*+)',
     re.S,
 )
 _ESCAPED = re.compile(r"\\(.)", re.S)

@@ -25,7 +25,7 @@ OFFERED = (
     "DIGEST-MD5",
     "ANONYMOUS",
 )
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _HALF_RESPONSE = re.compile(rb"<(?:auth|response)\b[^>]*+(?:>([^<]*))?")
 
 
