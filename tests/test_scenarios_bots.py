@@ -20,7 +20,7 @@ from comms.state import State
 from fakes import World
 from fakes.wire import Record
 from scenarios import catalogue
-from scenarios.bots import irc_api_bot, many_networks
+from scenarios.bots import irc_api_bot, lookup_bot, many_networks
 from scenarios.bots.irc_api_bot_desk import Reference
 from scenarios.bots.many_networks_desk import NAMES
 from scenarios.rehearsal import Performance, rehearse
@@ -245,3 +245,55 @@ def test_killed_at_any_step_an_order_runs_and_is_answered_at_most_once(
 
 def test_what_a_network_is_called_is_its_name() -> None:
     assert {name: kind.name for name, kind in NAMES.items()} == {name: name for name in NAMES}
+
+
+# ── lookup-bot ───────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "values"),
+    [
+        ("# the intranet\nAnn\t1\n", "the intranet", {"ann": "1"}),
+        ("Ann\t1\r\n Bob Smith \t 2\t3 \n", "t.tsv", {"ann": "1", "bob smith": "2\t3"}),
+        ("no tab\n\n\t\n", "t.tsv", {"": ""}),
+        ("", "t.tsv", {}),
+    ],
+)
+def test_a_table_is_read(tmp_path: Path, text: str, source: str, values: Mapping[str, str]) -> None:
+    (tmp_path / "t.tsv").write_text(text, "utf-8", newline="")
+    assert lookup_bot.read(tmp_path / "t.tsv") == (source, values)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({}, "tables: missing key"),
+        ({"tables": {}}, "tables"),
+        ({"tables": {"phone": "none.tsv"}}, "none.tsv"),
+        ({"tables": {"phone": "t.tsv"}, "commands": {"dns": []}}, "commands"),
+        ({"tables": {"phone": "t.tsv"}, "timeout": 0}, "timeout"),
+    ],
+)
+def test_wrong_settings_of_lookup_bot_are_named(
+    tmp_path: Path, table: Mapping[str, Any], words: str
+) -> None:
+    (tmp_path / "t.tsv").touch()
+    with pytest.raises(SettingsError, match=words):
+        load({"scenario": {"lookup-bot": table}}, tmp_path).table("lookup-bot", lookup_bot.Rules)
+
+
+@pytest.mark.slow
+def test_a_question_is_answered_at_most_once_wherever_the_connection_is_cut() -> None:
+    page = catalogue.named("lookup-bot")
+    act = next(act for act in page.acts() if act.name == "lookup-nearest")
+    records = [item for item in rehearse(page, act).recording if isinstance(item, Record)]
+    # Of the four ways to lose it, each unit meets at least one.
+    for cut in list(drills.cuts(records))[::3]:
+        performance = rehearse(page, act, [cut])
+        sent = Counter(
+            record.raw
+            for record in performance.recording
+            if isinstance(record, Record) and record.verb == "toc_send_im"
+        )
+        assert max(sent.values(), default=0) <= 1, cut
+        assert performance.tracebacks == [], cut
