@@ -25,7 +25,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comms.bots.aim import Aim
 from comms.bots.bot import Bot
@@ -38,7 +38,7 @@ from comms.host import Host
 from comms.setting_types import CommandLine, Count, NonEmpty, ReadableFile, Seconds
 from comms.settings import Settings
 from comms.words import one_line
-from scenarios.bots.lookup_bot_samples import HOSTS, PHONES, WORLD
+from scenarios.bots.lookup_bot_samples import HOSTS, OFFICE, PHONES
 from scenarios.play import Claim, Program, Scenario, equal
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 NEAR = 3  # names that are suggested
 LONGEST = 100  # characters of a question
+WORLD: dict[str, Any] = OFFICE
 scenario = Scenario(WORLD)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 PHONES = "# https://intranet.yourco.test/phones\nJeremy\t4711\nMichael\t4712\nJerry\t4713\n"
 HOSTS = "web1\t192.0.2.11, rack 3\nweb2\t192.0.2.12, rack 3\ndb1\t192.0.2.21, rack 4\n"
-WORLD: dict[str, Any] = {
+OFFICE: dict[str, Any] = {
     "servers": ["toc", "xmpp"],
     "program": "bot@yourco.test",
     "person": [{"address": f"{name}@yourco.test"} for name in ("bot", "bob")],
