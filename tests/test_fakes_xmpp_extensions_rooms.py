@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -13,7 +15,8 @@ from fakes.xmpp.extensions.stanza_ids import SID
 from fakes.xmpp.jabber import Actor
 from fakes.xmpp.muc import hall
 from fakes.xmpp.muc.names import ADMIN, MUC, OCCUPANT, OWNER, USER
-from fakes.xmpp.stanzas import Stanza
+from fakes.xmpp.stanzas import Stanza, build_stanza
+from tests.growth import FACTOR, FACTOR_MOST, factor
 from tests.xmpp_raw import bound, world
 
 ROOM = "hall@conference.example.test"
@@ -674,3 +677,21 @@ def test_who_has_an_account_closed_loses_what_it_was_in_rooms() -> None:
     play.world.jabber.remove(J)
     assert listed(play.romeo, "affiliation='admin'") == []
     assert list(play.nicks()) == ["romeo"]
+
+
+@pytest.mark.slow
+def test_a_message_for_ten_thousand_costs_as_much_as_for_each() -> None:
+    def full(size: int) -> Callable[[], object]:
+        play = Play().opened()
+        extension = play.world.jabber.service.extensions.named("rooms")
+        assert isinstance(extension, Rooms)
+        room = extension._find(ROOM)
+        assert room is not None
+        play.world.jabber.service.dispatcher.other_domains.add("far.test")
+        for number in range(size):  # to enter one after the other would cost the square
+            sender = f"u{number}@far.test/x"
+            room.enter(f"u{number}", f"u{number}@far.test", build_stanza("presence", sender=sender))
+        return partial(play.romeo.says, ROOM, "hello", "groupchat")
+
+    found = factor(full, 10_000 // FACTOR)
+    assert found <= FACTOR_MOST, f"eight times the occupants cost {found:.1f} times as much"
