@@ -717,3 +717,24 @@ def test_a_component_sends_receives_and_may_not_write_another_domain(
 def test_a_component_with_the_wrong_secret_is_refused(jabber: Jabber, clock: RealClock) -> None:
     with pytest.raises(Refused, match="not-authorized"):
         Component(jabber.component("guess"), clock, RealHost(), lambda stanza: False)
+
+
+# ── is this server private? ──────────────────────────────────────────────────
+
+
+def test_private_server_finds_what_a_real_server_keeps(jabber: Jabber, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    (tmp_path / "password").chmod(0o600)
+    site = tmp_path / "site.toml"
+    table = (
+        f'jid = "{BOT}"\nhost = "127.0.0.1"\nport = {jabber.port}\nca_file = "{jabber.ca_file}"\n'
+        'tls = "starttls"\npassword_file = "password"\n'
+    )
+    rules = f'team = ["{MICHAEL}"]\nreport = "always"\noutside = "probe@nowhere.invalid"\n'
+    site.write_text(f"[xmpp]\n{table}[scenario.private-server]\n{rules}")
+    command = [sys.executable, "-m", "scenarios", "run", "private-server", "--live", str(site)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.count("kept: ")) == (0, 5), done.stdout + done.stderr
+    with Person(jabber.server(MICHAEL), delayed=True) as michael:
+        message = michael.next_message()
+        assert message.text == "Every promise is kept." and message.delayed

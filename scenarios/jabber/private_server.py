@@ -20,6 +20,7 @@ Fault: xmpp-delayed -> all hold
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +31,7 @@ from comms.errors import CommsError, Refused
 from comms.host import Host
 from comms.setting_types import JabberAddress, NonEmpty
 from comms.settings import Settings
-from comms.xmpp import Client, Jid, stanzas
+from comms.xmpp import Client, Jid, Message, stanzas
 from scenarios.play import Claim, Program, Scenario, equal, sent
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 INFO = "http://jabber.org/protocol/disco#info"
 REGISTER = "jabber:iq:register"
+# How servers say that they have no way to another domain, or none that is allowed.
+CLOSED = re.compile(r"\b(remote-server-not-found|not-allowed)\b")
+PATIENCE, LOOK = 5.0, 0.2  # seconds
 STORES = "msgoffline"  # XEP-0160 §4: messages for those who are away are kept
 
 BOT, JEREMY, MICHAEL = "bot@yourco.test", "jeremy@yourco.test", "michael@yourco.test"
@@ -80,13 +84,25 @@ def features(jabber: Client) -> set[str]:
     return {one.get("var", "") for one in answer.iter(f"{{{INFO}}}feature")}
 
 
-def promises(jabber: Client, rules: Rules) -> Iterator[tuple[str, bool]]:
+def comes_back(jabber: Client, clock: Clock, address: Jid) -> bool:
+    """Whether a message to an address is returned as an error, within `PATIENCE` seconds."""
+    returned: list[Message] = []
+    jabber.on_error(returned.append)
+    jabber.send(stanzas.message(address, "Is anybody here?", "chat"))
+    deadline = clock.time() + PATIENCE
+    while not returned and clock.time() < deadline:
+        jabber.wait(clock.time() + LOOK)
+    return any(message.sender == address for message in returned)
+
+
+def promises(jabber: Client, clock: Clock, rules: Rules) -> Iterator[tuple[str, bool]]:
     """Tries each promise; yields what it is, and whether it is kept. Raises CommsError."""
     can = features(jabber)
     yield "strangers cannot open accounts", REGISTER not in can
-    nobody = refusal(jabber, f"{rules.unknown}@{jabber.jid.domain}")
-    yield "an unknown user is an error", "service-unavailable" in nobody
-    yield "no other server is reached", "remote-server-not-found" in refusal(jabber, rules.outside)
+    # A ping would not do: many servers answer it for an account, whether it exists or not.
+    nobody = Jid(rules.unknown, jabber.jid.domain)
+    yield "a message to nobody comes back", comes_back(jabber, clock, nobody)
+    yield "no other server is reached", CLOSED.search(refusal(jabber, rules.outside)) is not None
     yield "messages for those who are away are kept", STORES in can
 
 
@@ -97,7 +113,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     if server.tls == "none":
         raise Refused('xmpp: the connection would not be encrypted; write tls = "starttls"')
     with Client(server, clock, host) as jabber:
-        found = [("the connection is encrypted", True), *promises(jabber, rules)]
+        found = [("the connection is encrypted", True), *promises(jabber, clock, rules)]
         for promise, kept in found:
             host.say(f"{'kept' if kept else 'BROKEN'}: {promise}")
         broken = [promise for promise, kept in found if not kept]
