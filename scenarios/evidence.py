@@ -100,6 +100,6 @@ _CARRIES = (
     ("queue_id", ("pop3", "imap"), _carries_mail),
     ("auto", ("toc",), _carries_im),
     ("account", ("irc",), _carries_line),
-    ("child_names", ("xmpp",), _carries_stanza),
+    ("child_names", ("xmpp", "component"), _carries_stanza),
     ("query", ("webhook",), _carries_request),
 )

@@ -27,6 +27,7 @@ from comms.errors import CommsError, SettingsError
 from comms.host import RealHost
 from scenarios import catalogue
 from scenarios.catalogue import Page
+from scenarios.jabber.im_templates import EXAMPLES as INSTANT
 from scenarios.processing.autoresponder_samples import prepared
 from scenarios.sending.template_mailer import EXAMPLES
 from tests import drills
@@ -61,6 +62,7 @@ def settings_of_type(*types: type) -> pytest.MarkDecorator:
 # Settings that name files which must exist.
 EXISTING: dict[str, dict[str, Any]] = {
     "template-mailer": {"mails": str(EXAMPLES / "mails.toml"), "templates": str(EXAMPLES)},
+    "im-templates": {"messages": str(INSTANT / "messages.toml"), "templates": str(INSTANT)},
     "order-receipt": {"templates": str(EXAMPLES)},
     "autoresponder": prepared(),
     "ship-notices": {
@@ -128,6 +130,8 @@ def tables(page: Page, port: int, **changes: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         SERVERS[protocol]: dict(login) for protocol in page.doc.protocols if protocol in SERVERS
     }
+    component = {"domain": "aim.example.test", "password": "secret"}
+    found["component"] = {"host": "127.0.0.1", "port": port, **component}
     table = {**example(page), **EXISTING.get(page.name, {}), **changes}
     for optional in ("template", "tcp", "pidfile", "attach", "preview", "ca_file", "font"):
         if optional not in changes:

@@ -148,7 +148,10 @@ class Component(Session):
     def deliver(self, stanza: Stanza) -> None:
         """Sends a stanza to the component."""
         if not self.closed:
-            self.send(stanza.to_bytes())
+            raw = stanza.to_bytes()
+            # A user who registers with a gateway sends it a password.
+            hidden = raw.find(b"<password") if stanza.kind == "iq" else -1
+            self.send(raw, visible=(0, hidden) if hidden >= 0 else None)
 
     def _send_header(self) -> None:
         self.id = self.runtime.token(20)

@@ -159,9 +159,12 @@ class Xmpp(Session):
         return unit
 
     def _verb_of(self, tag: str) -> tuple[str, str]:
-        """The verb of an extension that is on, and the name of its secret child."""
+        """The verb of an extension that is on, and the name of its secret child.
+
+        The child is secret even if the extension is off: a gateway may be asked the same.
+        """
         verb, secret, owner = _ADDED.get(tag, ("", "", ""))
-        return (verb, secret) if verb and self.service.offers(owner) else ("", "")
+        return (verb if verb and self.service.offers(owner) else "", secret)
 
     def handler(self, verb: str) -> Handler:
         owner = _OWNERS.get(verb)

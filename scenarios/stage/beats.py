@@ -17,6 +17,7 @@ SERVERS = {
     "pop3": "maildrop",
     "imap": "mailbox",
     "xmpp": "Jabber server",
+    "component": "Jabber server",
     "xmpp-server": "Jabber server",
     "toc": "AIM server",
     "irc": "IRC server",

@@ -135,6 +135,7 @@ class Xmpp(Reader):
 
 
 _OPENING = {
+    "handshake",
     "features", "auth", "challenge", "response", "success", "starttls", "proceed", "stream"
 }  # fmt: skip
 _PRESENCE = {

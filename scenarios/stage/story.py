@@ -35,6 +35,7 @@ READERS: dict[str, type[Reader]] = {
     "pop3": Pop3,
     "imap": Imap,
     "xmpp": Xmpp,
+    "component": Xmpp,
     "xmpp-server": Servers,
     "toc": Toc,
     "irc": Irc,

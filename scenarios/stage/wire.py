@@ -123,7 +123,7 @@ def decoded(record: Any) -> list[str]:
     left out.
     """
     text = record.shown().decode("utf-8", "backslashreplace").removesuffix("\r\n")
-    if record.protocol == "xmpp":
+    if record.protocol in ("xmpp", "component"):
         return _xml(text)
     lines = [_printable(line) for line in text.replace("\r\n", "\n").split("\n")]
     if record.protocol == "toc" and record.raw[:1] == b"*" and len(record.raw) >= 6:

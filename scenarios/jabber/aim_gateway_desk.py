@@ -1,0 +1,355 @@
+"""The users of aim-gateway: registrations (XEP-0100 §4.1 to 4.3), and who is signed on to AIM."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element, SubElement
+
+from comms.clock import Clock
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.host import Host
+from comms.settings import Server
+from comms.state import State
+from comms.toc.client import Client as Aim
+from comms.toc.markup import Html
+from comms.toc.messages import normalize
+from comms.xmpp import Jid, about, stanzas
+from comms.xmpp.component import Component
+from comms.xmpp.stanzas import IQ, MESSAGE, PRESENCE, STANZA_ERRORS
+from comms.xmpp.stream import CLIENT
+
+REGISTER = "jabber:iq:register"
+QUERY = f"{{{REGISTER}}}query"
+GROUP = "Jabber"  # of buddies that a user adds
+SHOWS = {"available": "", "away": "away", "idle": "xa"}
+USERS = 1000  # that may be registered
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS registrations (
+    jid TEXT PRIMARY KEY, screen_name TEXT NOT NULL, password TEXT NOT NULL)
+"""
+
+
+@dataclass
+class User:
+    """A user who is registered, and perhaps signed on to AIM."""
+
+    jid: Jid
+    server: Server
+    aim: Aim | None = None
+    devices: set[str] = field(default_factory=set)  # resources that are online
+    shown: dict[str, str] = field(default_factory=dict)  # contact → the status that was sent
+    offered: set[str] = field(default_factory=set)  # contacts that have asked to be one
+
+
+class Desk:
+    """All users of the gateway. `component` is set once it is connected."""
+
+    component: Component
+
+    def __init__(
+        self, state: State, aim: Server, domains: Collection[str], clock: Clock, host: Host
+    ) -> None:
+        self._state, self._aim, self._clock, self._host = state, aim, clock, host
+        self._domains = {Jid.parse(domain).domain for domain in domains}
+        self._users: dict[Jid, User] = {}
+        self._greets = False
+        with state.transaction() as db:
+            db.execute(_SCHEMA)
+        rows = state.rows("SELECT jid, screen_name, password FROM registrations ORDER BY jid")
+        for jid, name, password in rows:
+            self._add(Jid.parse(str(jid)), str(name), str(password))
+
+    def greet(self) -> None:
+        """A connection to the Jabber server begins: who is online is asked for at the next tick."""
+        self._greets = True
+
+    def tick(self) -> None:
+        """Takes in what has come from AIM, and shows who has changed."""
+        if self._greets:
+            self._greets = False
+            for user in self._users.values():
+                self._send(stanzas.presence(user.jid, "probe"))
+        for user in list(self._users.values()):
+            if user.aim is None:
+                continue
+            try:
+                user.aim.wait(0)
+            except CommsError as error:
+                self._signed_off(user, str(error))
+            else:
+                self._show_contacts(user)
+
+    def close(self) -> None:
+        """Signs everybody off, because the gateway ends."""
+        for user in self._users.values():
+            self._signed_off(user, "the gateway ends")
+
+    # ── what users send ──────────────────────────────────────────────────────
+
+    def handle(self, stanza: Element) -> bool:
+        """Handles a stanza for the gateway or for one of the contacts."""
+        who, to = Jid.parse(stanza.get("from", "")), Jid.parse(stanza.get("to", ""))
+        if stanza.get("type") == "error":
+            return True  # an error is never answered
+        if stanza.tag == IQ:
+            return not to.local and self._asked(stanza, who)
+        user = self._users.get(who.bare)
+        if user is None:
+            if stanza.get("type") == "subscribe":
+                # An error about presence does not reach every client; this does.
+                self._send(stanzas.presence(who.bare, "unsubscribed"), to.bare)
+            elif stanza.tag == MESSAGE and stanza.get("type", "normal") in ("chat", "normal"):
+                self._return(stanza, "registration-required", "auth")
+        elif stanza.tag == PRESENCE and to.local:
+            self._contact_presence(user, stanza, contact_name(to))
+        elif stanza.tag == PRESENCE:
+            self._own_presence(user, stanza, who)
+        elif stanza.tag == MESSAGE:
+            self._message(user, stanza, to)
+        return True
+
+    def _asked(self, query: Element, who: Jid) -> bool:
+        """Answers disco and registration; returns whether that was asked."""
+        content = query[0].tag if len(query) else ""
+        if content == f"{{{about.INFO}}}query" and query.get("type") == "get":
+            found = Element(content)
+            identity = {"category": "gateway", "type": "aim", "name": "AIM"}
+            SubElement(found, f"{{{about.INFO}}}identity", identity)
+            for feature in (about.INFO, REGISTER):
+                SubElement(found, f"{{{about.INFO}}}feature", {"var": feature})
+            self._send(stanzas.result(query, found))
+        elif content != QUERY:
+            return False
+        elif who.domain not in self._domains or not who.is_account:
+            self._host.log("registration-refused", "warning", who=str(who))
+            self._send(stanzas.error(query, "forbidden", "auth"))
+        elif query.get("type") == "get":
+            self._send(stanzas.result(query, self._form(who)))
+        elif query[0].find(f"{{{REGISTER}}}remove") is not None:
+            self._unregister(query, who)
+        else:
+            self._register(query, who)
+        return True
+
+    def _form(self, who: Jid) -> Element:
+        form = Element(QUERY)
+        text = "Write your AIM screen name and your password."
+        SubElement(form, f"{{{REGISTER}}}instructions").text = text
+        user = self._users.get(who.bare)
+        if user is not None:
+            SubElement(form, f"{{{REGISTER}}}registered")
+        name = SubElement(form, f"{{{REGISTER}}}username")
+        name.text = user.server.screen_name if user is not None else None
+        SubElement(form, f"{{{REGISTER}}}password")  # never the one that we know
+        return form
+
+    def _register(self, query: Element, who: Jid) -> None:
+        """Tries the screen name and the password, and keeps them if AIM takes them."""
+        name = (query[0].findtext(f"{{{REGISTER}}}username") or "").strip()
+        password = query[0].findtext(f"{{{REGISTER}}}password") or ""
+        before = self._users.get(who.bare)
+        if not normalize(name) or not password or (before is None and len(self._users) >= USERS):
+            self._send(stanzas.error(query, "not-acceptable", "modify"))
+            return
+        user = User(who.bare, self._account(name, password))
+        try:
+            aim = Aim(user.server, self._clock, self._host)
+            aim.connect()
+        except (TryLater, Unreachable) as error:
+            self._host.log("aim-away", "warning", who=str(who.bare), trouble=error)
+            self._send(stanzas.error(query, "remote-server-timeout", "wait"))
+            return
+        except (CommsError, ValueError) as error:  # AIM does not take them (XEP-0100 §4.1.2)
+            self._host.log("registration-refused", "warning", who=str(who), trouble=error)
+            self._send(stanzas.error(query, "not-acceptable", "modify"))
+            return
+        if before is not None:
+            self._signed_off(before, "registered again")
+        with self._state.transaction() as db:
+            row = (str(user.jid), name, password)
+            db.execute("INSERT OR REPLACE INTO registrations VALUES (?, ?, ?)", row)
+        self._users[user.jid] = user
+        self._host.log("registered", who=str(user.jid), screen_name=name)
+        self._send(stanzas.result(query))
+        self._send(stanzas.presence(user.jid, "subscribe"))
+        user.devices.add(who.resource)
+        self._signed_on(user, aim)
+
+    def _unregister(self, query: Element, who: Jid) -> None:
+        user = self._users.pop(who.bare, None)
+        if user is None:
+            self._send(stanzas.error(query, "registration-required", "auth"))
+            return
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM registrations WHERE jid = ?", (str(user.jid),))
+        self._send(stanzas.result(query))
+        contacts = [contact_address(name, self.component) for name in user.offered]
+        self._signed_off(user, "unregistered")
+        for sender in (*contacts, self.component.domain):
+            for kind in ("unsubscribe", "unsubscribed"):
+                self._send(stanzas.presence(user.jid, kind), sender)
+        self._host.log("unregistered", who=str(user.jid))
+
+    # ── presence (XEP-0100 §4.4 to 4.7) ──────────────────────────────────────
+
+    def _own_presence(self, user: User, presence: Element, who: Jid) -> None:
+        """Handles presence for the gateway: the user comes, goes, or asks to see it."""
+        kind = presence.get("type")
+        if kind == "subscribe":
+            self._send(stanzas.presence(user.jid, "subscribed"))
+            self._show_gateway(user)
+        elif kind == "unsubscribe":
+            self._send(stanzas.presence(user.jid, "unsubscribed"))
+        elif kind == "probe":
+            self._show_gateway(user)
+        elif kind is None:
+            user.devices.add(who.resource)
+            if user.aim is None:
+                self._sign_on(user)
+        elif kind == "unavailable":
+            user.devices.discard(who.resource)
+            if not user.devices or not who.resource:
+                self._signed_off(user, "the user is offline")
+
+    def _contact_presence(self, user: User, presence: Element, name: str) -> None:
+        """Handles presence for a contact: the user adds or removes it, or asks for its status."""
+        kind, address = presence.get("type"), contact_address(name, self.component)
+        if kind not in ("subscribe", "unsubscribe", "probe"):
+            return
+        if user.aim is None:
+            if kind == "subscribe":
+                self._send(stanzas.presence(user.jid, "unsubscribed"), address)
+            return
+        try:
+            if kind == "subscribe":
+                user.aim.buddy_list.add_buddy(GROUP, name)
+                user.offered.add(name)
+                self._send(stanzas.presence(user.jid, "subscribed"), address)
+            elif kind == "unsubscribe":
+                for group, buddies in list(user.aim.buddy_list.groups.items()):
+                    if any(buddy.name == name for buddy in buddies):
+                        user.aim.buddy_list.remove_buddy(group, name)
+                user.offered.discard(name)
+                self._send(stanzas.presence(user.jid, "unsubscribed"), address)
+        except (CommsError, ValueError) as error:
+            self._host.log("contact-not-changed", "warning", who=str(user.jid), trouble=error)
+            self._send(stanzas.presence(user.jid, "unsubscribed"), address)
+            return
+        user.shown.pop(name, None)
+        self._show_contacts(user)
+
+    def _sign_on(self, user: User) -> None:
+        try:
+            aim = Aim(user.server, self._clock, self._host)
+            aim.connect()
+        except (CommsError, ValueError) as error:
+            self._host.log("aim-not-signed-on", "warning", who=str(user.jid), trouble=error)
+            text = "AIM has refused the password; register again."
+            refused = isinstance(error, Refused)
+            status = text if refused else "AIM cannot be reached."
+            self._send(stanzas.presence(user.jid, "unavailable", text=status))
+            return
+        self._signed_on(user, aim)
+
+    def _signed_on(self, user: User, aim: Aim) -> None:
+        user.aim = aim
+
+        @aim.on_im
+        def hear(message: Html, buddy: object, auto_response: bool) -> None:
+            address = contact_address(normalize(str(buddy)), self.component)
+            self._send(stanzas.message(user.jid, message.text), address)
+
+        self._show_gateway(user)
+        self._show_contacts(user)
+
+    def _signed_off(self, user: User, why: str) -> None:
+        aim, user.aim = user.aim, None
+        if aim is None:
+            return
+        aim.disconnect()
+        self._host.log("aim-signed-off", who=str(user.jid), trouble=why)
+        for name, status in user.shown.items():
+            if status != "offline":
+                sender = contact_address(name, self.component)
+                self._send(stanzas.presence(user.jid, "unavailable"), sender)
+        user.shown.clear()
+        user.devices.clear()
+        self._show_gateway(user)
+
+    def _show_gateway(self, user: User) -> None:
+        kind = "unavailable" if user.aim is None else ""
+        self._send(stanzas.presence(user.jid, kind))
+
+    def _show_contacts(self, user: User) -> None:
+        """Sends what has changed. A buddy of AIM that is new asks to be a contact, once."""
+        assert user.aim is not None
+        for buddies in list(user.aim.buddy_list.groups.values()):
+            for buddy in buddies:
+                name, address = buddy.name, contact_address(buddy.name, self.component)
+                if name not in user.offered:
+                    user.offered.add(name)
+                    self._send(stanzas.presence(user.jid, "subscribe"), address)
+                if user.shown.get(name, "offline") != buddy.status:
+                    user.shown[name] = buddy.status
+                    kind = "unavailable" if buddy.status == "offline" else ""
+                    show = SHOWS.get(buddy.status, "")
+                    self._send(stanzas.presence(user.jid, kind, show), address)
+
+    # ── messages (XEP-0100 §4.8) ─────────────────────────────────────────────
+
+    def _message(self, user: User, message: Element, to: Jid) -> None:
+        text = message.findtext(f"{{{CLIENT}}}body") or ""
+        if message.get("type", "normal") not in ("chat", "normal") or not text.strip():
+            return  # a sign that the user types, say
+        if not to.local:
+            self._return(message, "service-unavailable", "cancel")
+        elif user.aim is None:
+            self._return(message, "recipient-unavailable", "wait")
+        else:
+            try:
+                user.aim.send_im(contact_name(to), text)
+            except Refused:  # AIM's error 901: nobody of that name is online
+                self._return(message, "recipient-unavailable", "wait")
+            except TryLater:
+                self._return(message, "resource-constraint", "wait")
+            except (Unreachable, Unknown) as error:
+                self._host.log("im-in-doubt", "warning", who=str(user.jid), trouble=error)
+                self._return(message, "remote-server-timeout", "wait")
+            except ValueError:
+                self._return(message, "not-acceptable", "modify")
+
+    # ── inside ───────────────────────────────────────────────────────────────
+
+    def _add(self, jid: Jid, name: str, password: str) -> None:
+        self._users[jid] = User(jid, self._account(name, password))
+
+    def _account(self, name: str, password: str) -> Server:
+        return dataclasses.replace(self._aim, screen_name=name, user="", password=password)
+
+    def _return(self, stanza: Element, condition: str, kind: str) -> None:
+        """Returns a message with an error (RFC 6120 §8.3)."""
+        error = Element(stanza.tag, {"type": "error", "to": stanza.get("from", "")})
+        if stanza.get("id"):
+            error.set("id", stanza.get("id", ""))
+        inside = SubElement(error, f"{{{CLIENT}}}error", {"type": kind})
+        SubElement(inside, f"{{{STANZA_ERRORS}}}{condition}")
+        self._send(error, stanza.get("to", ""))
+
+    def _send(self, stanza: Element, sender: Jid | str = "") -> None:
+        """Sends a stanza, if the server can be reached. Presence is asked for again later."""
+        try:
+            self.component.send(stanza, sender)
+        except (CommsError, ValueError) as error:
+            self._host.log("not-sent", "warning", to=stanza.get("to", ""), trouble=error)
+
+
+def contact_address(name: str, component: Component) -> Jid:
+    """Returns the address of a screen name (XEP-0100 §6.2), with XEP-0106's escape of an @."""
+    return Jid(normalize(name).replace("@", "\\40"), component.domain.domain)
+
+
+def contact_name(address: Jid) -> str:
+    """Returns the screen name that an address stands for, as AIM compares it."""
+    return normalize(address.local.replace("\\40", "@").replace("\\20", ""))
