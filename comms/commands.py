@@ -279,8 +279,8 @@ class Commands:
         """Runs the accepted commands one after the other, oldest first. Raises StateError.
 
         Whether a command may run is decided again: the program may have been away for long, and the
-        settings may have changed. What is too old is reported as that. Who has lost a right gets no
-        report, like every stranger. When the program is asked to stop, the rest stays accepted.
+        settings may have changed. What is too old is reported as that. Who has lost all rights gets
+        no report, like every stranger. When the program is asked to stop, the rest stays accepted.
         """
         self._forget()
         done = []

@@ -235,10 +235,7 @@ class MailDoor:
             # A secret address that is written in the mail must not come back in the receipt.
             texts = [masked(mail, text) for text in self._commands_in(mail)]
             who = self._person(mail.sender.key)
-            if len(texts) == 1:
-                self._commands.accept(who, texts[0], known_by, facts)
-            else:
-                self._commands.accept_lines(who, texts, known_by, facts)
+            self._commands.accept_lines(who, texts, known_by, facts)
         except Refusal as refusal:
             self._refuse(arrived.raw, mail, refusal.reason)
 
@@ -303,7 +300,7 @@ class MailDoor:
         the request makes that impossible, the receipt is a plain mail without the thread.
         """
         text = self._answer(order, outcome, self._host.name)
-        if "lines" in order.facts:
+        if order.facts.get("lines", 1) > 1:
             text = self._transcript(db, order, text)
             if not text:
                 return  # until the last line has ended

@@ -61,6 +61,21 @@ def test_rights_that_cannot_be_meant_are_refused(rights: dict[str, Any], problem
             program.offer(VERBS, rules.granted(VERBS))
 
 
+def test_an_administrator_is_told_what_they_may_not_order() -> None:
+    with World(WORLD, rehearsal=True) as world:
+        head = f"From: {BOB}\r\nSubject: Restart web\r\nMessage-ID: <1@phone.test>\r\n"
+        world.mail.deliver(INBOX, f"{head}\r\n".encode())
+        world.clock.until(10)
+        rules, site = loaded(world, rights={BOB: ["status web"]})
+        with MailProgram("obey", rules, site, world.clock, world.host) as program:
+            program.offer(VERBS, rules.granted(VERBS))
+            program.obey()
+            audit = [(what, verdict) for _, what, verdict, _ in program.commands.audit()]
+        assert world.host.ran == [] and ("restart web", "refused") in audit
+        [answer] = world.mail.inbox(BOB)
+        assert f"{BOB} may not restart web; allowed: status web" in answer.text
+
+
 def test_a_program_obeys_each_as_far_as_they_may_and_alone() -> None:
     with World(WORLD, rehearsal=True) as world:
         for number, who in enumerate((ANN, BOB)):

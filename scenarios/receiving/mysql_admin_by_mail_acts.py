@@ -94,7 +94,6 @@ def rights(world: World, program: Program) -> Iterator[Claim]:
     )
     may_not = ("create index m on test_m.orders (id)", "show tables in shop", "drop database shop")
     for number, line in enumerate((*may, *may_not)):
-        # In a mail of two lines, because one that is refused stops the others.
         text = f"show databases\n{line}"
         world.clock.at(10 + 60 * number, partial(mails, world, MICHAEL, text))
     for number, line in enumerate(("show tables in payroll", "create database mysql")):
