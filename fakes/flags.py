@@ -38,10 +38,10 @@ class Flags:
         """`arrived` is the unique id of the last mail so far."""
         self._names = dict(_CANONICAL)
         self._with: dict[str, set[int]] = {key: set() for key in _CANONICAL}
-        self.highest = max(arrived, 1)
+        self.highest = arrived + 1  # an empty folder has 1, so that its first mail is a change
         # A mail whose flags were never changed has its unique id plus an offset, which is one more
         # for each change before its arrival: (the first unique id, its offset), ascending.
-        self._offsets = [(0, 0)]
+        self._offsets = [(0, 1)]
         self._changed: dict[int, int] = {}
         self._unseen_from = 0  # no mail with a smaller unique id is unseen
 
@@ -74,7 +74,7 @@ class Flags:
         """Returns the modification number of a mail."""
         if uid in self._changed:
             return self._changed[uid]
-        return max(uid + self._offsets[bisect_right(self._offsets, (uid, 1 << 64)) - 1][1], 1)
+        return uid + self._offsets[bisect_right(self._offsets, (uid, 1 << 64)) - 1][1]
 
     def learn(self, flags: Iterable[str]) -> bool:
         """Adds keywords that are new here, and returns whether there were any.

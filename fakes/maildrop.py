@@ -233,11 +233,11 @@ class Maildrop:
     @property
     def modseq(self) -> int:
         """The modification number of the last change (RFC 7162 §3.1)."""
-        return self._flags.highest if self._flags is not None else max(self.next_uid - 1, 1)
+        return self._flags.highest if self._flags is not None else self.next_uid
 
     def modseq_of(self, uid: int) -> int:
         """Returns the modification number of a mail."""
-        return self._flags.modseq(uid) if self._flags is not None else uid
+        return self._flags.modseq(uid) if self._flags is not None else uid + 1
 
     def with_flag(self, flag: str) -> Collection[int]:
         """Returns the unique ids of the mails with a flag. They change when the flags do."""

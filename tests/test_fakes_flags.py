@@ -41,16 +41,16 @@ def test_a_folder_has_a_limit_of_keywords_and_learns_all_or_none() -> None:
 
 def test_each_change_has_a_higher_modification_number() -> None:
     flags = Flags(3)  # three mails have arrived
-    assert [flags.modseq(uid) for uid in (1, 2, 3)] == [1, 2, 3]
+    assert [flags.modseq(uid) for uid in (1, 2, 3)] == [2, 3, 4]
     flags.change(2, {SEEN}, "+")
     flags.arrived(4)
     flags.arrived(5)
     flags.change(4, {SEEN}, "+")
     flags.arrived(6)
-    assert [flags.modseq(uid) for uid in range(1, 7)] == [1, 4, 3, 7, 6, 8]
-    assert flags.highest == 8
+    assert [flags.modseq(uid) for uid in range(1, 7)] == [2, 5, 4, 8, 7, 9]
+    assert flags.highest == 9
     flags.change(4, {SEEN}, "+")
-    assert flags.highest == 8, "nothing has changed"
+    assert flags.highest == 9, "nothing has changed"
 
 
 def test_removed_mails_are_forgotten() -> None:

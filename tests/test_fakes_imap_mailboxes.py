@@ -35,7 +35,7 @@ def test_select_describes_the_mailbox() -> None:
         "* OK [UNSEEN 2] The first one",
         f"* OK [UIDVALIDITY {number}] Unique ids are valid",
         "* OK [UIDNEXT 3] The next unique id",
-        "* OK [HIGHESTMODSEQ 3] The highest modification number",
+        "* OK [HIGHESTMODSEQ 4] The highest modification number",
         "t OK",
     ]
     world.mail.folder(ALICE).flag(2, "\\Seen")

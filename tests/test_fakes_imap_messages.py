@@ -371,23 +371,23 @@ def test_modification_numbers_are_told_once_they_were_asked_for() -> None:
     assert "MODSEQ" not in client.ask("STORE 1 +FLAGS \\Seen").replace("HIGHEST", "")
     # RFC 7162 §3.1: the first command that asks for them is told the highest one.
     assert client.lines("FETCH 1:2 MODSEQ") == [
-        "* OK [HIGHESTMODSEQ 3] The highest modification number",
-        "* 1 FETCH (MODSEQ (3))",
-        "* 2 FETCH (MODSEQ (2))",
+        "* OK [HIGHESTMODSEQ 4] The highest modification number",
+        "* 1 FETCH (MODSEQ (4))",
+        "* 2 FETCH (MODSEQ (3))",
         "t OK",
     ]
     assert client.lines("STORE 2 +FLAGS \\Seen")[0] == (
-        "* 2 FETCH (FLAGS (\\Seen \\Recent) MODSEQ (4))"
+        "* 2 FETCH (FLAGS (\\Seen \\Recent) MODSEQ (5))"
     )
-    assert client.lines("STORE 2 +FLAGS.SILENT \\Draft")[0] == "* 2 FETCH (MODSEQ (5))"
-    assert client.lines("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 3)")[:-1] == [
-        "* 2 FETCH (UID 2 FLAGS (\\Seen \\Draft \\Recent) MODSEQ (5))"
+    assert client.lines("STORE 2 +FLAGS.SILENT \\Draft")[0] == "* 2 FETCH (MODSEQ (6))"
+    assert client.lines("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 4)")[:-1] == [
+        "* 2 FETCH (UID 2 FLAGS (\\Seen \\Draft \\Recent) MODSEQ (6))"
     ]
-    assert client.status("STORE 1:2 (UNCHANGEDSINCE 3) +FLAGS \\Flagged") == "OK [MODIFIED 2]"
+    assert client.status("STORE 1:2 (UNCHANGEDSINCE 4) +FLAGS \\Flagged") == "OK [MODIFIED 2]"
     assert client.status("UID STORE 2 (UNCHANGEDSINCE 1) +FLAGS \\Flagged") == "OK [MODIFIED 2]"
     assert world.mail.folder(ALICE).flags[1] == ["\\Flagged", "\\Seen"]
     assert "\\Flagged" not in world.mail.folder(ALICE).flags[2]
-    assert "HIGHESTMODSEQ 6" in client.ask("STATUS INBOX (HIGHESTMODSEQ)")
+    assert "HIGHESTMODSEQ 7" in client.ask("STATUS INBOX (HIGHESTMODSEQ)")
     assert client.lines("ENABLE CONDSTORE") == ["* ENABLED CONDSTORE", "t OK"]
     assert client.ask("SELECT INBOX (CONDSTORE)").count("HIGHESTMODSEQ") == 1
 

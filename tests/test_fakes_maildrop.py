@@ -180,11 +180,20 @@ def test_flags_belong_to_unique_ids_and_end_with_their_mails() -> None:
 
 def test_modification_numbers_rise_with_arrivals_and_changes() -> None:
     maildrop = with_mails(2)
-    assert [maildrop.modseq_of(1), maildrop.modseq_of(2), maildrop.modseq] == [1, 2, 2]
+    assert [maildrop.modseq_of(1), maildrop.modseq_of(2), maildrop.modseq] == [2, 3, 3]
     maildrop.change([1], ["\\Seen"], "+")
     maildrop.append(b"", b"x\r\n", MAIL)
-    assert [maildrop.modseq_of(uid) for uid in (1, 2, 3)] == [3, 2, 4]
-    assert maildrop.copy().modseq == 4
+    assert [maildrop.modseq_of(uid) for uid in (1, 2, 3)] == [4, 3, 5]
+    assert maildrop.copy().modseq == 5
+
+
+def test_the_first_mail_of_an_empty_folder_is_a_change() -> None:
+    for flags in ([], ["Work"]):
+        maildrop = Maildrop("a@b.c")
+        maildrop.learn(flags)
+        empty = maildrop.modseq
+        maildrop.append(b"", b"x\r\n", MAIL)
+        assert maildrop.modseq_of(1) == maildrop.modseq > empty > 0
 
 
 def test_a_copy_has_the_flags_and_the_numbers() -> None:
