@@ -227,6 +227,7 @@ def test_too_many_bad_commands_in_a_row_end_the_session() -> None:
         (b"a APPEND none {5}\r\n", b"a NO [TRYCREATE] No such mailbox: none\r\n"),
         (b"a APPEND INBOX (\\Recent) {5}\r\n", b"a BAD "),
         (b'a APPEND INBOX "1-Jan-2026" {5}\r\n', b"a BAD "),
+        (b"a APPEND INBOX {0}\r\n", b"a NO The message is empty\r\n"),
         (b"a APPEND INBOX {1001}\r\n", b"a NO [TOOBIG] The message is too big\r\n"),
         (b"a APPEND INBOX {900}\r\n", b"a NO [OVERQUOTA] Not enough room\r\n"),
         (b"a SELECT {65537}\r\n", b"a BAD [TOOBIG] The literal is too big\r\n"),

@@ -23,6 +23,7 @@ from fakes.wire import Refuse, Unit
 
 READ_ONLY = Reply("NO", "", "The mailbox was selected read-only")
 LIMIT = Reply("NO", "LIMIT", "Too many keywords")
+EMPTY = Reply("NO", "", "The message is empty")
 OVER_QUOTA = Reply("NO", "OVERQUOTA", "Not enough room")
 PIECE = 1 << 20  # bytes of a write: more of a large answer is made when the client has read that
 GONE = "EXPUNGEISSUED"
@@ -369,7 +370,7 @@ class ImapMessages(ImapMailboxes):
         start, end = found.message
         raw = unit.content.arguments.raw[start:end]
         if not raw:
-            raise Refuse(NO._replace(text="The message is empty"), section)
+            raise Refuse(EMPTY, section)
         if found.is_utf8 and not self.utf8:
             raise Refuse(BAD._replace(text="Enable UTF8=ACCEPT first"), "RFC 6855 §4")
         strict = not (self.policy.lenient_utf8 or self.utf8)
@@ -402,6 +403,8 @@ class ImapMessages(ImapMailboxes):
             return Refuse(Reply(error.status, error.code, error.text), section)
         try:
             self._folder(name, section, "TRYCREATE")
+            if not size:
+                raise Refuse(EMPTY, section)
             if size > self.policy.size:
                 raise Refuse(TOO_BIG, "RFC 7888 §4")
             self._check_room(size)
