@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import types
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol, Self
@@ -157,13 +157,15 @@ def incoming(
     limit: int,
     host: Host,
     stopping: Callable[[], bool] = lambda: False,
+    skip: Container[str] = (),
 ) -> Generator[Incoming, None, None]:
     """Yields each mail, and deletes it after the loop's body. Raises CommsError.
 
     `account` distinguishes mailboxes in the keys of `attempts`. Mails larger than `limit` bytes
-    come as their header only. As soon as `stopping()`, no further mail is taken.
+    come as their header only. As soon as `stopping()`, no further mail is taken. The mails whose
+    ids are in `skip` are left where they are, and not fetched.
     """
-    new, begun = _sorted(mailbox, attempts, account)
+    new, begun = _sorted(mailbox, attempts, account, skip)
     for _, key, entry in new:
         if stopping():
             return
@@ -172,7 +174,7 @@ def incoming(
         # A mail that has ended a session before may end this one, too, and with it the pending
         # deletions would be lost. So commit them first. That changes the numbers of the entries.
         mailbox.commit()
-        _, begun = _sorted(mailbox, attempts, account)
+        _, begun = _sorted(mailbox, attempts, account, skip)
     for _, key, entry in begun:
         if stopping():
             return
@@ -183,13 +185,17 @@ def incoming(
 _Listed = list[tuple[int, str, Entry]]
 
 
-def _sorted(mailbox: Mailbox, attempts: Attempts, account: str) -> tuple[_Listed, _Listed]:
+def _sorted(
+    mailbox: Mailbox, attempts: Attempts, account: str, skip: Container[str]
+) -> tuple[_Listed, _Listed]:
     """Returns (attempts, key, entry) of the new mails, and of those that were begun before.
 
     New mails are sorted by age, the others by their number of attempts, lost ones included.
     """
     listed = []
     for entry in mailbox.entries():
+        if entry.id and entry.id in skip:
+            continue
         key = f"{account}/{entry.id or entry.number}"
         earlier = attempts.attempts(key) + attempts.attempts(_lost(key))
         listed.append((earlier, key, entry))

@@ -93,7 +93,7 @@ def play(chosen: Iterable[tuple[Page, Act]], which: Collection[str] = DOORS) -> 
 
 def lines(rows: Iterable[Row]) -> Iterator[str]:
     """Yields the table, and what the acts that have one door only are about."""
-    yield f"{'':30}{'POP3':8}IMAP"
+    yield f"{'':34}{'POP3':8}IMAP"
     page = ""
     for row in rows:
         if row.page.name != page:
@@ -101,7 +101,7 @@ def lines(rows: Iterable[Row]) -> Iterator[str]:
             yield f"{page} · {row.page.doc.section}"
         cells = "".join(f"{_mark(row.cells.get(door)):8}" for door in DOORS)
         about = ABOUT[row.act.name][1] if row.act.name in ABOUT else ""
-        yield f"    {row.act.name:26}{cells}{about}".rstrip()
+        yield f"    {row.act.name:30}{cells}{about}".rstrip()
         for door, cell in row.cells.items():
             for claim in cell.broken:
                 yield from textwrap.wrap(f"{door}: {claim}", 92, initial_indent=" " * 8)
@@ -110,7 +110,8 @@ def lines(rows: Iterable[Row]) -> Iterator[str]:
         for page in catalogue.pages()
         if "POP3" in page.doc.protocols and "IMAP" not in page.doc.protocols
     ]
-    yield f"over POP3 only: {', '.join(others)}"
+    if others:
+        yield f"over POP3 only: {', '.join(others)}"
 
 
 def _mark(cell: Performance | None) -> str:

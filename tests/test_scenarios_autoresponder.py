@@ -155,9 +155,11 @@ def test_wherever_the_connection_is_cut_each_mail_gets_one_answer(
     assert len(subjects) + lost >= 2 and world.mail.inbox(ROBOT) == []
 
 
-def prepare(folder: Path) -> Iterator[tuple[World, dict[str, Any]]]:
+def prepare(
+    folder: Path, config: Mapping[str, Any] = WORLD
+) -> Iterator[tuple[World, dict[str, Any]]]:
     folder.mkdir()
-    with World({**WORLD, "tls": "off"}) as world:
+    with World({**config, "tls": "off"}) as world:
         writes(world, INFO, ANN, "Hours?")
         writes(world, SALES, ANN, "Prices?")
         writes(world, INFO, ANN, "Away", "Auto-Submitted: auto-replied\r\n")
@@ -175,19 +177,25 @@ def settled(world: World, folder: Path) -> int:
     return len(subjects)
 
 
+def killed(at: int, folder: Path, config: Mapping[str, Any] = WORLD) -> tuple[int | None, int]:
+    """Kills the program at this step, and lets it run again."""
+    for world, table in prepare(folder, config):
+        steps = drills.killed(at, MODULE, table, folder)
+        drills.start_again(MODULE, table, folder)
+        arrived = settled(world, folder)
+    return steps, arrived
+
+
 @pytest.mark.slow
 def test_killed_at_any_step_each_mail_gets_at_most_one_answer(tmp_path: Path) -> None:
     seen: Counter[int] = Counter()
 
-    def killed(at: int) -> int | None:
-        folder = tmp_path / str(at)
-        for world, table in prepare(folder):
-            steps = drills.killed(at, MODULE, table, folder)
-            drills.start_again(MODULE, table, folder)
-            seen[settled(world, folder)] += 1
+    def kill(at: int) -> int | None:
+        steps, arrived = killed(at, tmp_path / str(at))
+        seen[arrived] += 1
         return steps
 
-    assert drills.each_step(killed) > 50
+    assert drills.each_step(kill) > 50
     assert seen[2] > seen[1] > 0 or not THOROUGH, seen
 
 

@@ -183,6 +183,16 @@ def settled(case: Case, world: World, folder: Path) -> str:
 NAMED = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
+def killed(case: Case, at: int, folder: Path, config: Mapping[str, Any]) -> tuple[int | None, str]:
+    """Kills the program at this step, and lets it run again."""
+    with World({**config, "tls": "off"}) as world:
+        table = live(case, world, folder)
+        case.arrive(world)
+        steps = drills.killed(at, case.page.__name__, table, folder)
+        drills.start_again(case.page.__name__, table, folder)
+        return steps, settled(case, world, folder)
+
+
 @pytest.mark.slow
 @NAMED
 def test_killed_at_any_step_a_command_starts_at_most_once_and_is_answered(
@@ -190,17 +200,12 @@ def test_killed_at_any_step_a_command_starts_at_most_once_and_is_answered(
 ) -> None:
     seen: Counter[str] = Counter()
 
-    def killed(at: int) -> int | None:
-        folder = tmp_path / str(at)
-        with World({**case.page.WORLD, "tls": "off"}) as world:
-            table = live(case, world, folder)
-            case.arrive(world)
-            steps = drills.killed(at, case.page.__name__, table, folder)
-            drills.start_again(case.page.__name__, table, folder)
-            seen[settled(case, world, folder)] += 1
+    def kill(at: int) -> int | None:
+        steps, status = killed(case, at, tmp_path / str(at), case.page.WORLD)
+        seen[status] += 1
         return steps
 
-    assert drills.each_step(killed) > 50
+    assert drills.each_step(kill) > 50
     assert (seen["unknown"] and seen["done"] > seen["unknown"]) or not THOROUGH, seen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,15 @@ def test_automatic_mail_is_marked() -> None:
     assert "\nAutomatic: " in page.telling(read(bounce()), 2000)[0]
 
 
-def rehearsed(mails: list[bytes], *faults: str, until: float = 600, **rules: Any) -> World:
+def rehearsed(
+    mails: list[bytes],
+    *faults: str,
+    until: float = 600,
+    config: Mapping[str, Any] = page.WORLD,
+    **rules: Any,
+) -> World:
     """Lets the program run; the users are online, and the mails there from the beginning."""
-    with World(page.WORLD, rehearsal=True, faults=faults) as world:
+    with World(config, rehearsal=True, faults=faults) as world:
         online(world)
         for mail in mails:
             world.mail.deliver(OPS, mail)
@@ -270,7 +277,11 @@ PLAIN = rehearsed(BOTH, until=60)
 
 @pytest.mark.parametrize("cut", drills.quick_at("xmpp message nth 2", drills.cuts(PLAIN.records)))
 def test_wherever_the_connection_is_cut_each_user_is_told_of_each_mail(cut: str) -> None:
-    with World(page.WORLD, rehearsal=True, faults=[cut]) as world:
+    each_user_is_told(cut)
+
+
+def each_user_is_told(cut: str, config: Mapping[str, Any] = page.WORLD) -> None:
+    with World(config, rehearsal=True, faults=[cut]) as world:
         online(world)
         for mail in BOTH:
             world.mail.deliver(OPS, mail)
@@ -280,10 +291,10 @@ def test_wherever_the_connection_is_cut_each_user_is_told_of_each_mail(cut: str)
         check(world)
 
 
-def killed(at: int, folder: Path) -> int | None:
+def killed(at: int, folder: Path, config: Mapping[str, Any] = page.WORLD) -> int | None:
     """Kills the program at this step, and lets it run again."""
     folder.mkdir()
-    with World({**page.WORLD, "tls": "off"}) as world:
+    with World({**config, "tls": "off"}) as world:
         online(world)
         for mail in BOTH:
             world.mail.deliver(OPS, mail)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +159,9 @@ def run(world: World, **rules: Any) -> int:
         return error.exit_code
 
 
-def play(*faults: str) -> World:
+def play(*faults: str, config: Mapping[str, Any] = mail_to_webhook.WORLD) -> World:
     """Runs the program twice, with two mails; returns the world."""
-    with World(mail_to_webhook.WORLD, rehearsal=True, faults=faults) as world:
+    with World(config, rehearsal=True, faults=faults) as world:
         for number in (1, 2):
             world.mail.deliver(HOOK, mail(number))
         for hours in (1, 2):
@@ -209,10 +210,10 @@ def here(world: World, **changes: Any) -> dict[str, Any]:
     return {**world.settings, "scenario": {NAME: rules}}
 
 
-def killed(at: int, folder: Path) -> int | None:
+def killed(at: int, folder: Path, config: Mapping[str, Any] = mail_to_webhook.WORLD) -> int | None:
     """Kills the program at this step, and lets it run again."""
     folder.mkdir()
-    with World({**mail_to_webhook.WORLD, "tls": "off"}) as world:
+    with World({**config, "tls": "off"}) as world:
         for number in (1, 2):
             world.mail.deliver(HOOK, mail(number))
         steps = drills.killed(at, MODULE, here(world), folder)

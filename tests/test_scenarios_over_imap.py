@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from comms import settings
 from comms.errors import StateError
+from comms.state import State
 from fakes.wire import Record
 from fakes.world import World
 from scenarios import catalogue, doors, rehearsal
-from scenarios.play import Act
-from scenarios.processing import tickets
+from scenarios.jabber import mysql_by_jabber, mysql_by_jabber_acts
+from scenarios.play import Act, merged
+from scenarios.processing import autoresponder, mail_to_jabber, mail_to_webhook, tickets
 from scenarios.processing.tickets_samples import CAROL, TICKETS, customer_mail
-from scenarios.receiving import mysql_by_mail
+from scenarios.receiving import mysql_by_mail, secret_inbox
 from scenarios.receiving.mysql_by_mail_samples import INBOX, RESTART, SENDER
+from scenarios.sending import ship_notices
 from tests import drills
+from tests import test_scenarios_autoresponder as answering
+from tests import test_scenarios_commands_by_mail as by_command
+from tests import test_scenarios_mail_to_jabber as to_jabber
+from tests import test_scenarios_mail_to_webhook as to_webhook
 from tests import test_scenarios_mysql_by_mail as by_mail
+from tests import test_scenarios_secret_inbox as secret
+from tests import test_scenarios_ship_notices as shipping
 from tests import test_scenarios_tickets as desk
 from tests.thorough import THOROUGH
 
-SERVERS = {"servers": ["smtp", "imap"]}
-MYSQL, DESK = mysql_by_mail.WORLD | SERVERS, tickets.WORLD | SERVERS
+
+def over_imap(world: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the world of a page with IMAP instead of POP3."""
+    servers = ["imap" if name == "pop3" else name for name in world["servers"]]
+    return {**world, "servers": servers}
+
+
+MYSQL, DESK = over_imap(mysql_by_mail.WORLD), over_imap(tickets.WORLD)
 MAILS = (by_mail.REQUEST, by_mail.STRANGER)
 LETTERS = (desk.REQUEST, customer_mail("second", "dave@customer.test"))
 TWO_DOORS = next((page, act) for page, act in doors.acts() if act.name == "mysql-two-doors")
@@ -107,7 +123,133 @@ def orders_of_both_doors_run_once(fault: str, door: str = "imap") -> None:
     assert {*performance.broken} <= {"mail is answered by mail"}, "not yet, if the link was cut"
 
 
+def killed_with_two_doors(at: int, folder: Path) -> int | None:
+    """Kills mysql-by-jabber at this step, while it obeys a mail, and lets it run again."""
+    folder.mkdir()
+    (folder / "started").mkdir()
+    world_of = over_imap(merged(mysql_by_jabber.WORLD, mysql_by_jabber_acts.TWO_DOORS))
+    with World({**world_of, "tls": "off"}) as world:
+        person = mysql_by_jabber_acts.MICHAEL
+        mysql_by_jabber_acts.orders(world, person, "Restart MySQL")
+        mysql_by_jabber_acts.orders(world, mysql_by_jabber_acts.MALLORY, "Restart MySQL")
+        command = ["mktemp", "-p", str(folder / "started")]
+        rules = {**world.settings["scenario"]["mysql-by-jabber"], "restart": command}
+        table = {**world.settings, "scenario": {"mysql-by-jabber": rules}}
+        steps = drills.killed(at, mysql_by_jabber.__name__, table, folder)
+        drills.start_again(mysql_by_jabber.__name__, table, folder)
+        with State(folder / "mysql-by-jabber.sqlite3") as state:
+            ledger = [str(row[0]) for row in state.rows("SELECT status FROM ledger")]
+            lost = state.rows("SELECT 1 FROM outbox_recipient WHERE status = 'unknown'")
+        started = len(list((folder / "started").iterdir()))
+        assert ledger in (["done"], ["unknown"])
+        assert started == 1 if ledger == ["done"] else started <= 1, "at most once; else reported"
+        receipts = len(world.mail.inbox(person))
+        assert receipts == 1 or (receipts == 0 and lost)
+        assert world.mail.inbox(mysql_by_jabber.BOT) == []
+    return steps
+
+
+def answers_once(fault: str) -> None:
+    answering.test_wherever_the_connection_is_cut_each_mail_gets_one_answer(
+        fault, over_imap(autoresponder.WORLD)
+    )
+
+
+def each_command_runs_once(case: by_command.Case, fault: str) -> None:
+    by_command.test_wherever_the_connection_is_cut_each_command_runs_once(
+        case, fault, over_imap(case.page.WORLD)
+    )
+
+
+def nobody_is_notified_twice(fault: str) -> None:
+    world, found = shipping.play(2, fault, config=over_imap(ship_notices.WORLD))
+    shipping.nobody_is_missing_or_notified_twice(Counter(shipping.orders(world)), found)
+
+
+def _cuts_of_webhook() -> list[str]:
+    played = to_webhook.play(config=over_imap(mail_to_webhook.WORLD))
+    return cuts(record for record in played.records if record.session <= 3)
+
+
+# Program → all ways to cut its sessions of IMAP, and what must hold after each of them.
+CUTS: dict[str, tuple[Callable[[], list[str]], Callable[[str], None]]] = {
+    "mysql-by-mail": (mysql_cuts, command_runs_once),
+    "tickets": (desk_cuts, mail_is_one_ticket),
+    "mysql-by-jabber": (lambda: cuts(records_of_two_doors()), orders_of_both_doors_run_once),
+    "autoresponder": (
+        lambda: cuts(answering.rehearse(until=30, config=over_imap(autoresponder.WORLD)).records),
+        answers_once,
+    ),
+    "secret-inbox": (
+        lambda: secret.IMAP_CUTS,
+        lambda fault: secret.holds(secret.rehearse(fault, config=secret.IMAP)),
+    ),
+    **{
+        case.name: (
+            partial(
+                lambda case: cuts(
+                    by_command.rehearse(case, until=30, config=over_imap(case.page.WORLD)).records
+                ),
+                case,
+            ),
+            partial(each_command_runs_once, case),
+        )
+        for case in by_command.CASES
+    },
+    "mail-to-jabber": (
+        lambda: cuts(
+            to_jabber.rehearsed(
+                to_jabber.BOTH, until=60, config=over_imap(mail_to_jabber.WORLD)
+            ).records
+        ),
+        lambda fault: to_jabber.each_user_is_told(fault, over_imap(mail_to_jabber.WORLD)),
+    ),
+    "mail-to-webhook": (
+        _cuts_of_webhook,
+        lambda fault: to_webhook.play(fault, config=over_imap(mail_to_webhook.WORLD)) and None,
+    ),
+    "ship-notices": (
+        lambda: cuts(shipping.play(2, config=over_imap(ship_notices.WORLD))[0].records),
+        nobody_is_notified_twice,
+    ),
+}
+# Program → kills it at a step over IMAP, and checks what must hold; returns the number of steps,
+# or None if it was killed.
+KILLS: dict[str, Callable[[int, Path], int | None]] = {
+    "mysql-by-mail": lambda at, folder: by_mail.killed(at, folder, MYSQL)[0],
+    "tickets": lambda at, folder: desk.killed(at, folder, DESK)[0],
+    "mysql-by-jabber": killed_with_two_doors,
+    "autoresponder": lambda at, folder: answering.killed(
+        at, folder, over_imap(autoresponder.WORLD)
+    )[0],
+    "secret-inbox": lambda at, folder: secret.killed(at, folder, over_imap(secret_inbox.WORLD))[0],
+    **{
+        case.name: partial(
+            lambda case, at, folder: by_command.killed(
+                case, at, folder, over_imap(case.page.WORLD)
+            )[0],
+            case,
+        )
+        for case in by_command.CASES
+    },
+    "mail-to-jabber": lambda at, folder: to_jabber.killed(
+        at, folder, over_imap(mail_to_jabber.WORLD)
+    ),
+    "mail-to-webhook": lambda at, folder: to_webhook.killed(
+        at, folder, over_imap(mail_to_webhook.WORLD)
+    ),
+    "ship-notices": lambda at, folder: shipping.killed(at, folder, over_imap(ship_notices.WORLD)),
+}
+# These programs only read; the two tables name all others (the tests compare them).
+READERS = {"inbox-count", "mail-trap"}
 QUICK = "imap UID_EXPUNGE nth 1 hang up within"
+# Their own tests cut them over IMAP.
+WITH_TESTS = {"autoresponder", "secret-inbox", *(case.name for case in by_command.CASES)}
+
+
+def test_every_program_that_receives_is_cut_and_killed_over_imap() -> None:
+    names = {page.name for page in doors.pages()}
+    assert CUTS.keys() | READERS == KILLS.keys() | READERS == names
 
 
 def test_a_command_runs_once_if_the_connection_is_lost_while_its_mail_is_removed() -> None:
@@ -115,32 +257,25 @@ def test_a_command_runs_once_if_the_connection_is_lost_while_its_mail_is_removed
 
 
 @pytest.mark.slow
-def test_wherever_the_connection_is_cut_the_command_runs_once() -> None:
-    for fault in some(mysql_cuts()):
-        command_runs_once(fault)
+@pytest.mark.parametrize("name", CUTS.keys() - WITH_TESTS)
+def test_over_imap_nothing_is_lost_or_done_twice_wherever_the_connection_is_cut(name: str) -> None:
+    found, check = CUTS[name]
+    for fault in some(found()):
+        check(fault)
 
 
 @pytest.mark.slow
-def test_wherever_the_connection_is_cut_a_mail_is_one_ticket() -> None:
-    for fault in some(desk_cuts()):
-        mail_is_one_ticket(fault)
+def test_over_pop3_an_order_of_two_doors_runs_once_wherever_the_connection_is_cut() -> None:
+    for fault in some(cuts(records_of_two_doors("pop3"), "pop3")):
+        orders_of_both_doors_run_once(fault, "pop3")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", doors.DOORS)
-def test_wherever_the_connection_is_cut_an_order_runs_once(door: str) -> None:
-    for fault in some(cuts(records_of_two_doors(door), door)):
-        orders_of_both_doors_run_once(fault, door)
-
-
-@pytest.mark.slow
-def test_killed_at_any_step_the_command_starts_at_most_once(tmp_path: Path) -> None:
-    assert drills.each_step(lambda at: by_mail.killed(at, tmp_path / str(at), MYSQL)[0]) > 50
-
-
-@pytest.mark.slow
-def test_killed_at_any_step_a_mail_is_one_ticket(tmp_path: Path) -> None:
-    assert drills.each_step(lambda at: desk.killed(at, tmp_path / str(at), DESK)[0]) > 40
+@pytest.mark.parametrize("name", KILLS)
+def test_over_imap_nothing_is_lost_or_done_twice_wherever_the_program_is_killed(
+    name: str, tmp_path: Path
+) -> None:
+    assert drills.each_step(lambda at: KILLS[name](at, tmp_path / str(at))) > 30
 
 
 # ── others in the same mailbox ───────────────────────────────────────────────

@@ -113,9 +113,11 @@ def prepared(tmp_path: Path) -> Iterator[tuple[World, dict[str, Any], Path]]:
     yield from prepare(tmp_path / "whole")
 
 
-def prepare(folder: Path) -> Iterator[tuple[World, dict[str, Any], Path]]:
+def prepare(
+    folder: Path, config: Mapping[str, Any] = WORLD
+) -> Iterator[tuple[World, dict[str, Any], Path]]:
     folder.mkdir()
-    with World({**WORLD, "tls": "off"}) as world:
+    with World({**config, "tls": "off"}) as world:
         table = live(world, folder)
         drills.start_again(MODULE, table, folder, rounds=1)
         mails(world, OPS, JEREMY, link(world, JEREMY, "lost", 0))
@@ -138,18 +140,25 @@ def settled(world: World, folder: Path) -> str:
     return " ".join(status)
 
 
+def killed(at: int, folder: Path, config: Mapping[str, Any] = WORLD) -> tuple[int | None, str]:
+    """Kills the program at this step, and lets it run again."""
+    for world, table, _ in prepare(folder, config):
+        steps = drills.killed(at, MODULE, table, folder)
+        drills.start_again(MODULE, table, folder)
+        status = settled(world, folder)
+    return steps, status
+
+
 @pytest.mark.slow
 def test_killed_at_any_step_an_inbox_is_changed_at_most_once(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
 
-    def killed(at: int) -> int | None:
-        for world, table, folder in prepare(tmp_path / str(at)):
-            steps = drills.killed(at, MODULE, table, folder)
-            drills.start_again(MODULE, table, folder)
-            seen[settled(world, folder)] += 1
+    def kill(at: int) -> int | None:
+        steps, status = killed(at, tmp_path / str(at))
+        seen[status] += 1
         return steps
 
-    assert drills.each_step(killed) > 50
+    assert drills.each_step(kill) > 50
     if THOROUGH:
         assert seen["done done"] and seen["unknown done"] and seen["done unknown"], seen
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -120,9 +121,11 @@ def statuses(folder: Path) -> dict[str, str]:
     return found
 
 
-def play(count: int, *faults: str, **rules: Any) -> tuple[World, dict[str, str]]:
+def play(
+    count: int, *faults: str, config: Mapping[str, Any] = ship_notices.WORLD, **rules: Any
+) -> tuple[World, dict[str, str]]:
     """Runs the program twice. Returns the world, and what became of the notices."""
-    with World(ship_notices.WORLD, rehearsal=True, faults=faults) as world:
+    with World(config, rehearsal=True, faults=faults) as world:
         shop(world.folder, customers(count))
         world.clock.until(4000)
         run(world, **rules)
@@ -147,11 +150,11 @@ def nobody_is_missing_or_notified_twice(got: Counter[str], found: dict[str, str]
     assert all(got[order] or status == "unknown" for order, status in found.items())
 
 
-def killed(at: int, folder: Path) -> int | None:
+def killed(at: int, folder: Path, config: Mapping[str, Any] = ship_notices.WORLD) -> int | None:
     """Kills the program at this step, and lets it run again."""
     folder.mkdir()
     shop(folder, customers(2))
-    with World({**ship_notices.WORLD, "tls": "off"}) as world:
+    with World({**config, "tls": "off"}) as world:
         steps = drills.killed(at, MODULE, world.settings, folder, CODES)
         drills.start_again(MODULE, world.settings, folder, 1, CODES)
         got, found = Counter(orders(world)), statuses(folder)

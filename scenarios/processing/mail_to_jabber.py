@@ -1,6 +1,6 @@
 """Tell Jabber users what is in the mail: no mail is lost, and nobody is told of one twice.
 
-Section 6.1.3 · POP3, XMPP · try: make scenario NAME=mail-to-jabber
+Section 6.1.3 · POP3, IMAP, XMPP · try: make scenario NAME=mail-to-jabber
 
 Every thirty seconds the program collects its mail, and sends each user a message with From, To,
 Subject and text. A mail is deleted when the Jabber server has the message for each user: it answers
@@ -9,6 +9,7 @@ killed is repeated, with the same id.
 
 [scenario.mail-to-jabber]
 users = ["jeremy@yourco.test"]      # required: each is told of every mail
+mailbox = "imap"                    # optional: or "pop3"; else the one with a table
 poll = 30                           # seconds
 limit = 2000                        # characters of a mail's text that are told; the rest is cut
 automatic = "tell"                  # mails that programs wrote: "tell", or "keep" without telling
@@ -49,7 +50,7 @@ from comms.addresses import Address
 from comms.clock import Clock
 from comms.host import Host
 from comms.read import Mail
-from comms.setting_types import JabberAccount, NonEmpty, Seconds, StateFile, between
+from comms.setting_types import JabberAccount, MailProtocol, NonEmpty, Seconds, StateFile, between
 from comms.settings import Settings
 from comms.state import State
 from comms.xmpp import Client, stanzas
@@ -84,6 +85,7 @@ class Rules:
     """The settings."""
 
     users: NonEmpty[tuple[JabberAccount, ...]]
+    mailbox: MailProtocol = None
     poll: Seconds = 30
     limit: Annotated[int, between(1, 5000)] = 2000
     automatic: Literal["tell", "keep"] = "tell"
@@ -125,9 +127,10 @@ def _cut(text: str) -> str:
 def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Tells until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules, code = settings.table("mail-to-jabber", Rules), 0
+    mailbox = settings.mailbox("mail-to-jabber", rules.mailbox)
     with State(rules.state) as state:
         state.lock()
-        desk = Desk(rules, settings.server("pop3"), state, clock, host, telling)
+        desk = Desk(rules, mailbox, state, clock, host, telling)
         server = settings.server("xmpp")
         with Client(server, clock, host, accept_subscriptions=rules.users) as jabber:
             for _ in clock.every(rules.poll):

@@ -14,9 +14,7 @@ from comms.clock import Clock, Interrupted
 from comms.errors import CommsError, Refused, RefusedNow, StateError
 from comms.host import Host
 from comms.ledger import Entry, Ledger, keys
-from comms.mailbox import Entry as Listed
-from comms.mailbox import Incoming, incoming
-from comms.pop3 import Mailbox
+from comms.mailbox import Incoming, incoming, open_mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read
 from comms.settings import Server
@@ -56,31 +54,19 @@ class _Message:
     tries: int
 
 
-class _Unseen(Mailbox):
-    """A mailbox without the mails that are being told: they need not be fetched again."""
-
-    def __init__(self, server: Server, clock: Clock, told: set[str]) -> None:
-        super().__init__(server, clock)
-        self._told = told
-
-    def entries(self) -> list[Listed]:
-        """Returns the others, oldest first."""
-        return [entry for entry in super().entries() if entry.id not in self._told]
-
-
 class Desk:
     """The work of one run. `telling` makes the text of a message of a mail."""
 
     def __init__(
         self,
         rules: Rules,
-        pop3: Server,
+        server: Server,
         state: State,
         clock: Clock,
         host: Host,
         telling: Telling,
     ) -> None:
-        self._rules, self._pop3, self._state = rules, pop3, state
+        self._rules, self._server, self._state = rules, server, state
         self._clock, self._host, self._telling = clock, host, telling
         self._users = [str(Jid.parse(user)) for user in rules.users]
         self._ledger = Ledger(state)
@@ -129,10 +115,11 @@ class Desk:
     # ── mail ─────────────────────────────────────────────────────────────────
 
     def _collect(self, jabber: Client) -> None:
-        place, stopping = f"{self._pop3.user}@{self._pop3.host}", self._clock.stopping
-        told = {entry.facts.get("uid", "") for entry in self._ledger.entries("intended")} - {""}
-        with _Unseen(self._pop3, self._clock, told) as mailbox:
-            mails = incoming(mailbox, self._ledger, place, LARGEST, self._host, stopping)
+        place, stopping = self._server.account, self._clock.stopping
+        # Those that are being told need not be fetched again.
+        told = {entry.facts.get("uid", "") for entry in self._ledger.entries("intended")}
+        with open_mailbox(self._server, self._clock, self._host) as mailbox:
+            mails = incoming(mailbox, self._ledger, place, LARGEST, self._host, stopping, told)
             with contextlib.closing(mails):
                 for arrived in mails:
                     try:

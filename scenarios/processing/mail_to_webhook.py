@@ -1,6 +1,6 @@
 """Turn mail into HTTP requests, so that a web application can receive it.
 
-Section 6.1.3 · POP3, HTTP · try: make scenario NAME=mail-to-webhook
+Section 6.1.3 · POP3, IMAP, HTTP · try: make scenario NAME=mail-to-webhook
 Needs: sqlalchemy
 
 The program collects the mail of a whole domain. A mail to my_token_1234@hooks.yourco.test is posted
@@ -11,6 +11,7 @@ least once, each time as the same event. What is refused, or has no mapping, wai
 [scenario.mail-to-webhook]
 map = { "*@hooks.yourco.test" = "https://app.yourco.test/in" }  # required: recipient to URL
 recipients = ["x-original-to", "delivered-to", "to"]  # where they are looked for; also cc, body
+mailbox = "imap"                              # optional: or "pop3"; else the one with a table
 secret = "whsec_YXQgbGVhc3QgMjQgYnl0ZXMsIHJhbmRvbQ=="  # optional: signs requests
 ca_file = "ca.pem"                            # optional: of an authority of your own
 allow = ["10.1.0.0/16"]                       # optional: private networks that are posted to
@@ -57,6 +58,7 @@ from comms.setting_types import (
     Count,
     CountOrZero,
     Line,
+    MailProtocol,
     Network,
     NonEmpty,
     Seconds,
@@ -111,6 +113,7 @@ class Rules:
 
     map: NonEmpty[dict[NonEmpty[Line], WebAddress]]
     recipients: NonEmpty[tuple[Place, ...]] = ("x-original-to", "delivered-to", "to")
+    mailbox: MailProtocol = None
     secret: Secret = field(default="", repr=False)
     ca_file: Certificates | None = None
     allow: tuple[Network, ...] = ()

@@ -17,9 +17,8 @@ from comms.errors import CommsError, Refused, RefusedNow, TryLater, Unknown, Unr
 from comms.host import Host
 from comms.http import Answer, Client
 from comms.ledger import keys
-from comms.mailbox import Incoming, incoming
+from comms.mailbox import Incoming, incoming, open_mailbox
 from comms.numbers import number
-from comms.pop3 import Mailbox
 from comms.read import Mail, read
 from comms.settings import Settings
 from comms.webhook import form, signed
@@ -55,8 +54,7 @@ class Desk:
     ) -> None:
         self._rules, self._clock, self._host, self._worker = rules, clock, host, worker
         self._requests, self._verdict = requests, verdict
-        self._pop3 = settings.server("pop3")
-        self._place = f"{self._pop3.user}@{self._pop3.host}"
+        self._server = settings.mailbox("mail-to-webhook", rules.mailbox)
         self._client = client(rules, clock, host)
         self.died = 0  # posts that became dead letters
 
@@ -68,9 +66,10 @@ class Desk:
         Returns 0, or the exit code of the error that kept the mail from being collected.
         """
         try:
-            with Mailbox(self._pop3, self._clock) as mailbox:
-                largest, stopping = self._rules.largest, self._clock.stopping
-                mails = incoming(mailbox, tries, self._place, largest, self._host, stopping)
+            with open_mailbox(self._server, self._clock, self._host) as mailbox:
+                place, largest = self._server.account, self._rules.largest
+                stopping = self._clock.stopping
+                mails = incoming(mailbox, tries, place, largest, self._host, stopping)
                 # Closed at once after an error, while the attempts can still be stored.
                 with contextlib.closing(mails):
                     for item in mails:
@@ -295,7 +294,8 @@ def _pause(answer: Answer, now: float) -> float:
 
 def rehearse(rules: Rules, settings: Settings, clock: Clock, host: Host, requests: Requests) -> int:
     """Says what would be posted where. Posts, stores and deletes nothing. Raises CommsError."""
-    with Mailbox(settings.server("pop3"), clock) as mailbox:
+    server = settings.mailbox("mail-to-webhook", rules.mailbox)
+    with open_mailbox(server, clock, host) as mailbox:
         for entry in mailbox.entries():
             try:
                 raw = mailbox.fetch(entry, rules.largest)

@@ -1,19 +1,20 @@
 """Tell 500 customers that their product was shipped: each of them once, whatever happens.
 
-Introduction · SMTP, POP3, HTTP · try: make scenario NAME=ship-notices
+Introduction · SMTP, POP3, IMAP, HTTP · try: make scenario NAME=ship-notices
 Needs: sqlalchemy, jinja2, flask
 
 The program reads a list of customers, composes every mail before it sends the first one, and sends
 them one by one over the same session. A database remembers what became of each notice, so that a
 run that was killed goes on where it was. What comes back, bounces and unsubscriptions, is collected
-over POP3; a second program, with `listen`, serves the page for one click. On PostgreSQL, several of
-these programs may share the work.
+over POP3 or IMAP; a second program, with `listen`, serves the page for one click. On PostgreSQL,
+several of these programs may share the work.
 
 [scenario.ship-notices]
 customers = "customers.csv"                  # columns: order, name, address, and more for templates
 templates = "templates"                      # folder with shipped.txt, and shipped.html
 sender = "Shop <shop@yourco.test>"           # required
-returns = "returns@yourco.test"              # required: the mailbox that is read over POP3
+returns = "returns@yourco.test"              # required: the mailbox to which they come back
+mailbox = "imap"                             # optional: or "pop3"; else the one with a table
 database = "sqlite:///ship-notices.sqlite3"  # or postgresql+psycopg://…
 rate = 0                                     # mails per second and worker; 0: no limit
 domain_rate = 0                              # the same, to each domain
@@ -50,6 +51,7 @@ from comms.setting_types import (
     FilePath,
     Folder,
     MailAddress,
+    MailProtocol,
     NamedAddress,
     Rate,
     Seconds,
@@ -93,6 +95,7 @@ class Rules:
     templates: Folder = Path("templates")
     sender: NamedAddress
     returns: MailAddress
+    mailbox: MailProtocol = None
     database: DatabaseUrl = "sqlite:///ship-notices.sqlite3"
     rate: Rate = 0
     domain_rate: Rate = 0
@@ -140,7 +143,8 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         return 0
     with working(rules.database, settings.path, Base.metadata) as worker:
         desk = Desk(rules, settings, clock, host, worker, compose)
-        returns = Returns(settings, clock, host, worker, Tries(worker.engine, Try))
+        mailbox = settings.mailbox("ship-notices", rules.mailbox)
+        returns = Returns(mailbox, clock, host, worker, Tries(worker.engine, Try))
         left_out = desk.enlist()
         for _ in clock.every(rules.poll):
             # Of a worker that has died, it is unknown whether its last mail arrived.

@@ -16,10 +16,9 @@ from comms import bounces, replies
 from comms.clock import Clock, Interrupted
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
-from comms.mailbox import Incoming, incoming
-from comms.pop3 import Mailbox
+from comms.mailbox import Incoming, incoming, open_mailbox
 from comms.read import Mail, read, with_any_sender
-from comms.settings import Settings
+from comms.settings import Server
 from scenarios.models import Tries, Worker
 from scenarios.sending.ship_notices_model import Notice, Suppressed, suppress
 
@@ -31,16 +30,16 @@ class Returns:
     """The mailbox to which notices come back."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, host: Host, worker: Worker, tries: Tries
+        self, server: Server, clock: Clock, host: Host, worker: Worker, tries: Tries
     ) -> None:
-        self._pop3 = settings.server("pop3")
+        self._server = server
         self._clock, self._host, self._worker, self._tries = clock, host, worker, tries
 
     def collect(self) -> None:
         """Takes what has come. A mailbox that cannot be read is logged: notices go out anyway."""
-        place, stopping = f"{self._pop3.user}@{self._pop3.host}", self._clock.stopping
+        place, stopping = self._server.account, self._clock.stopping
         try:
-            with Mailbox(self._pop3, self._clock) as mailbox:
+            with open_mailbox(self._server, self._clock, self._host) as mailbox:
                 mails = incoming(mailbox, self._tries, place, LARGEST, self._host, stopping)
                 with contextlib.closing(mails):
                     for item in mails:
