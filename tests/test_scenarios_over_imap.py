@@ -24,6 +24,7 @@ from scenarios.processing.tickets_samples import CAROL, TICKETS, customer_mail
 from scenarios.receiving import mysql_by_mail, secret_inbox
 from scenarios.receiving.mysql_by_mail_samples import INBOX, RESTART, SENDER
 from scenarios.sending import ship_notices
+from scenarios.sending.ship_notices_samples import orders
 from tests import drills
 from tests import test_scenarios_autoresponder as answering
 from tests import test_scenarios_commands_by_mail as by_command
@@ -163,7 +164,11 @@ def each_command_runs_once(case: by_command.Case, fault: str) -> None:
 
 def nobody_is_notified_twice(fault: str) -> None:
     world, found = shipping.play(2, fault, config=over_imap(ship_notices.WORLD))
-    shipping.nobody_is_missing_or_notified_twice(Counter(shipping.orders(world)), found)
+    shipping.nobody_is_missing_or_notified_twice(Counter(orders(world)), found)
+
+
+def both_mails_are_posted(fault: str) -> None:
+    to_webhook.play(fault, config=over_imap(mail_to_webhook.WORLD))
 
 
 def _cuts_of_webhook() -> list[str]:
@@ -206,7 +211,7 @@ CUTS: dict[str, tuple[Callable[[], list[str]], Callable[[str], None]]] = {
     ),
     "mail-to-webhook": (
         _cuts_of_webhook,
-        lambda fault: to_webhook.play(fault, config=over_imap(mail_to_webhook.WORLD)) and None,
+        both_mails_are_posted,
     ),
     "ship-notices": (
         lambda: cuts(shipping.play(2, config=over_imap(ship_notices.WORLD))[0].records),
