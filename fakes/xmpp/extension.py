@@ -83,6 +83,12 @@ class Extension:
     subdomain: ClassVar[str] = ""
     optional: ClassVar[bool] = False  # off, unless the policy names it in `on`
     verbs: ClassVar[Mapping[str, Verb]] = {}  # what `handle` handles; all names must differ
+    hooks: ClassVar[tuple[str, ...]] = ()  # those of `_HOOKS` that it overrides
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        base = Extension
+        cls.hooks = tuple(one for one in _HOOKS if getattr(cls, one) is not getattr(base, one))
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -240,13 +246,11 @@ class Extensions:
     def add(self, extension: Extension) -> None:
         """Adds an extension. Raises ValueError if another serves the same subdomain."""
         self._all[extension.name] = extension
-        kind = type(extension)
         if extension.optional:
             self._environment.optional.add(extension.name)
         allowed = self._environment.allows(extension.name)
-        for hook, extensions in self._hooked.items() if allowed else ():
-            if getattr(kind, hook) is not getattr(Extension, hook):
-                extensions.append(extension)
+        for hook in extension.hooks if allowed else ():
+            self._hooked[hook].append(extension)
         for domain in self._domains if extension.subdomain else ():
             served = prepare_domain(f"{extension.subdomain}.{domain}")
             if served in self._services:

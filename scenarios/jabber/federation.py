@@ -124,7 +124,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
 
 @scenario.act("federation", book=False)
 def linked(world: World, program: Program) -> Iterator[Claim]:
-    """Ann asks from another server; so do a colleague of hers and a stranger, who may not."""
+    """Ann asks from another server; so does Eve, who may not."""
     ann = world.neighbour("partner.test").actor(ANN)
     eve = world.neighbour("evil.test").actor(EVE)
     world.clock.at(5, ann.comes)
