@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.imap.grammar import BadCommand
-from fakes.imap.search import Key, find, read_search, write_result
+from fakes.imap.search import Key, Search, find, read_search, write_result
+from fakes.imap.subjects import Subject
 from tests.imap_messages import Numbered, mailbox, message
 from tests.imap_values import arguments
 
@@ -103,6 +104,23 @@ def search(text: str | bytes, messages: list[Numbered] = MESSAGES) -> list[int]:
 )
 def test_a_program_finds_messages(text: str, found: list[int]) -> None:
     assert search(text) == found
+
+
+PIECES = [b"a", b"A", b"s", b" ", b"\r\n ", b"\r\n\t", b"=?utf-8?q?a_s?=", b"\xe4", b"\x0b", b"="]
+PIECES += [letter.encode() for letter in "\u017f\u212a\u00df"]  # ASCII without case: s, k, ss
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=6).map(b"".join),
+    st.lists(st.sampled_from(["a", "s", " ", "ss", "k", "ä", "\x0b", "="]), max_size=4).map(
+        "".join
+    ),
+)
+def test_no_field_is_passed_over_that_has_the_text(value: bytes, text: str) -> None:
+    subject = message(b"Subject: " + value + b"\r\nTo: x\r\n\r\n", 1)
+    matches = any(text in one for one in Subject(subject).header(b"subject"))
+    found = find(Search(Key("HEADER", (b"subject", text))), [subject])
+    assert bool(found) == matches
 
 
 def test_an_empty_mailbox_has_nothing_to_find() -> None:

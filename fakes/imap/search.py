@@ -268,7 +268,12 @@ def _compile_simple(key: Key, last_number: int, last_uid: int) -> Matches:
     if name == "HEADER":
         field_name, text = arguments
         assert isinstance(field_name, bytes) and isinstance(text, str)
-        return lambda subject: any(text in value for value in subject.header(field_name))
+        # Words, because the space between them may be a line end in the raw header.
+        words = [word.encode() for word in text.split() if word.isascii()]
+        longest = max(words, key=len, default=b"")
+        return lambda subject: (
+            subject.may_have(longest) and any(text in value for value in subject.header(field_name))
+        )
     (argument,) = arguments or (None,)
     if isinstance(argument, int):
         return _compile_number(name, argument)

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from fakes.imap.dates import Sent, read_date
 from fakes.imap.header import Scanner, read_fields, unfold
-from fakes.imap.source import Part, Source
+from fakes.imap.source import Part, Source, find_empty_line
 from fakes.mail_header import decode_bytes, decode_words
 
 
@@ -58,6 +58,16 @@ class Subject:
         self._headers: list[str] | None = None
         self._bodies: list[str] | None = None
         self._sent: tuple[Sent | None] | None = None
+
+    def may_have(self, word: bytes) -> bool:
+        """Whether a word, ASCII in lower case, may be in a field. False for nearly all mails.
+
+        It is in the raw header, unless that has encoded words or other characters than ASCII. To
+        look there takes a fifth of the time that it takes to read the fields.
+        """
+        raw = self.message.source.raw
+        head = raw[: find_empty_line(raw, 0)[0]]
+        return word in head.lower() or b"=?" in head or not head.isascii()
 
     def raw_header(self, name: bytes) -> list[bytes]:
         """Returns the raw values of a field; the name is in lower case."""
