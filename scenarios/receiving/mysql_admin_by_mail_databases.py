@@ -48,15 +48,16 @@ def _no_server(url: str) -> str:
     """Returns why no databases can be administered at this URL, or ""."""
     try:
         found = make_url(url)
+        name = found.get_backend_name()
+        if name not in ("mysql", "mariadb", "sqlite"):
+            return f"{name} has not been tried"
         found.get_dialect().import_dbapi()
     except ArgumentError:
         # The text of the error could quote a password.
         return "it is not the URL of a database that SQLAlchemy can open"
     except ImportError as error:
         return f"its driver is not installed: {error}"
-    if found.get_backend_name() not in ("mysql", "mariadb", "sqlite"):
-        return f"{found.get_backend_name()} has not been tried"
-    return "" if found.database or found.get_backend_name() != "sqlite" else "it has no folder"
+    return "" if found.database or name != "sqlite" else "it has no folder"
 
 
 def _no_name(pattern: str) -> str:
