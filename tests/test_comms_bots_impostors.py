@@ -298,3 +298,25 @@ def test_only_who_a_network_vouches_for_is_obeyed(network: str, obeyed: bool, ac
         obey(world, 25, network, public=True)
         wanted = [RESTART] if obeyed else []
         assert world.host.ran == wanted, [event.text for event in world.events]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stays", [True, False])
+def test_an_answer_is_for_the_account_that_has_asked_not_for_its_nick(stays: bool) -> None:
+    # Jeremy leaves while his command runs, and a stranger takes his nick.
+    with World(WORLD, rehearsal=True) as world:
+        jeremy, mallory = world.irc.person("jeremy"), world.irc.person("mallory")
+        world.host.commands[RESTART].takes = 10
+        for person in (jeremy, mallory):
+            person.joins(CHANNEL)
+        world.clock.at(3, jeremy.logs_in)
+        world.clock.at(4, lambda: jeremy.says("bot", "restart"))
+        if not stays:
+            world.clock.at(8, lambda: jeremy.becomes("jez"))
+            world.clock.at(9, lambda: mallory.becomes("jeremy"))
+        obey(world, 30, "irc", public=True)
+        assert world.host.ran == [RESTART]
+        assert [one.text for one in jeremy.hears] == (["restart: 0"] if stays else [])
+        assert list(mallory.hears) == []
+        given_up = [e for e in world.events if e.text.startswith("answer-given-up")]
+        assert len(given_up) == (not stays)

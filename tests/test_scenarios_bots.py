@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -23,6 +25,7 @@ from scenarios import catalogue
 from scenarios.bots import irc_api_bot, lookup_bot, many_networks
 from scenarios.bots.irc_api_bot_desk import Reference
 from scenarios.bots.many_networks_desk import NAMES
+from scenarios.play import merged
 from scenarios.rehearsal import Performance, rehearse
 from tests import drills
 
@@ -297,3 +300,21 @@ def test_a_question_is_answered_at_most_once_wherever_the_connection_is_cut() ->
         )
         assert max(sent.values(), default=0) <= 1, cut
         assert performance.tracebacks == [], cut
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["irc-api-bot", "lookup-bot", "many-networks"])
+def test_what_a_trial_lets_happen_works_in_real_time(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A world of `make live` has no cues.
+    timers: list[threading.Timer] = []
+    monkeypatch.setattr(threading.Timer, "start", timers.append)
+    page = catalogue.named(name)
+    trial = page.trial()
+    assert trial is not None
+    with World({**page.acts()[0].world, "tls": "off"}) as world:
+        settings = load(merged(world.settings, trial(world)), world.folder)
+        module = importlib.import_module(page.module)
+        assert settings.table(name, module.Rules)
+    assert len(timers) >= 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from comms.bots.network import Heard, Network, printable
 from comms.clock import Clock
+from comms.errors import Refused
 from comms.host import Host
 from comms.irc import Client, Message
 from comms.irc.lines import pieces
@@ -43,7 +44,7 @@ class Irc(Network):
 
     def _hear(self, message: Message) -> None:
         who = self.normalize(message.account)
-        to = {"to": message.where, "nick": message.nick, "room": message.channel}
+        to = {"to": message.where, "nick": message.nick, "room": message.channel, "account": who}
         self._heard.append(Heard(self, who, message.nick, message.text, to, room=message.channel))
 
     def connect(self) -> None:
@@ -60,12 +61,20 @@ class Irc(Network):
     def say(self, to: Mapping[str, Any], text: str) -> None:
         lines = [line for line in pieces(printable(text), PIECE) if line.strip()]
         receiver, nick = str(to["to"]), str(to.get("nick", ""))
+        if not to.get("room") and self._is_another(nick, str(to.get("account", ""))):
+            raise Refused(f"{nick} is another user now, and the answer is not for that one")
         if to.get("room") and nick and len(lines) > ROOM_LINES:
             self.client.notice(receiver, f"{nick}: that is long; I send it to you alone")
             receiver = nick
         if len(lines) > LINES:
             lines[LINES - 1 :] = [MORE.format(len(lines) - LINES + 1)]
         self.client.notice(receiver, "\n".join(lines))
+
+    def _is_another(self, nick: str, account: str) -> bool:
+        """Whether a nick, by which a user with this account has asked, has another owner now."""
+        people = self.client.people
+        known = bool(account) and people.tells and people.shares(nick)
+        return known and self.normalize(people.account(nick)) != account
 
     def present(self, who: str) -> bool:
         """Whether a user whose account we know is in one of our channels."""

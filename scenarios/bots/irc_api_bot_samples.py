@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 CHANNEL = "#dev"
@@ -11,6 +12,8 @@ def trial(world: Any) -> dict[str, Any]:
     """Lets Ann ask twice, and returns the channel to be in."""
     ann = world.irc.person("ann")
     ann.joins(CHANNEL)
-    world.clock.at(5, lambda: ann.says(CHANNEL, "api str.split"))
-    world.clock.at(10, lambda: ann.says(CHANNEL, "api more textwrap.wrap"))
+    for seconds, text in ((5.0, "api str.split"), (10.0, "api more textwrap.wrap")):
+        timer = threading.Timer(seconds, ann.says, (CHANNEL, text))
+        timer.daemon = True
+        timer.start()
     return {"irc": {"channels": [CHANNEL]}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 PHONES = "# https://intranet.yourco.test/phones\nJeremy\t4711\nMichael\t4712\nJerry\t4713\n"
@@ -30,7 +31,9 @@ def trial(world: Any) -> dict[str, Any]:
     for name, text in tables.items():
         (world.folder / f"{name}.tsv").write_text(text, newline="\n")
     ann = world.aim.actor("Ann")
-    world.clock.at(5, lambda: ann.says("LookupBot", "phone jeremy"))
-    world.clock.at(8, lambda: ann.says("LookupBot", "jermey"))
+    for seconds, text in ((5.0, "phone jeremy"), (8.0, "jermey")):
+        timer = threading.Timer(seconds, ann.says, ("LookupBot", text))
+        timer.daemon = True
+        timer.start()
     paths = {name: str(world.folder / f"{name}.tsv") for name in tables}
     return {"scenario": {"lookup-bot": {"tables": paths}}}

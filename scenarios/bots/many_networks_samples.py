@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import Any
 
 BOT, JEREMY, MALLORY = (f"{name}@yourco.test" for name in ("bot", "jeremy", "mallory"))
@@ -97,5 +98,17 @@ def heard_everywhere(world: Any) -> dict[str, list[Any]]:
 
 def trial(world: Any) -> dict[str, Any]:
     """Lets Jeremy ask everywhere while `make live` runs, and returns the channel."""
-    ask_everywhere(world, "uptime", start=5, apart=3)
+    open_room(world)
+    irc = world.irc.person("jeremy")
+    irc.joins(CHANNEL)
+    irc.logs_in()
+    says = (
+        (world.aim.actor("SysAdmin").says, "OpsBot", "uptime"),
+        (world.jabber.actor(JEREMY).says, BOT, "uptime"),
+        (irc.says, CHANNEL, "bot: uptime"),
+    )
+    for number, (say, to, text) in enumerate(says, 2):
+        timer = threading.Timer(number * 3.0, say, (to, text))
+        timer.daemon = True
+        timer.start()
     return {"irc": {"channels": [CHANNEL]}, **ALL}
