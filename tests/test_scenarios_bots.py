@@ -309,7 +309,7 @@ def test_what_a_trial_lets_happen_works_in_real_time(
 ) -> None:
     # A world of `make live` has no cues.
     timers: list[threading.Timer] = []
-    monkeypatch.setattr(threading.Timer, "start", timers.append)
+    monkeypatch.setattr(threading.Timer, "start", lambda timer: timers.append(timer))
     page = catalogue.named(name)
     trial = page.trial()
     assert trial is not None
