@@ -28,6 +28,7 @@ from tests.growth import (
 
 # These make a pattern from what the person wrote who runs the program, or who wrote the test.
 WRITTEN_WHILE_RUNNING = {
+    "comms.commands",  # the forms of commands
     "comms.replies",  # prefixes of subjects
     "comms.secrecy",  # passwords
     "fakes.smtp",  # a table of parameters
