@@ -21,6 +21,7 @@ from scenarios.play import Claim, Program, equal, holds, sent, told
 if TYPE_CHECKING:
     from fakes import World
 
+ADDRESSES = f"from='{ROMEO}' to='{GATE}'"
 NAME, TYBALT, NURSE = "Romeo My Romeo", "tybalt@aim.yourco.test", "nurse@aim.yourco.test"
 
 
@@ -141,6 +142,8 @@ def errors(world: World, program: Program) -> Iterator[Claim]:
     romeo.comes()
     world.clock.at(10, lambda: registers(romeo, NAME, "secret"))
     world.clock.at(12, lambda: romeo.accepts(GATE))
+    # Some servers acknowledge the gateway's request like this, which does not mean that he left.
+    world.clock.at(15, lambda: world.jabber.inject(f"<presence type='unavailable' {ADDRESSES}/>"))
     world.clock.at(20, lambda: romeo.says(JULIET, "Art thou there?"))  # she is not
     world.clock.at(21, lambda: romeo.says(GATE, "help"))
     composing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"

@@ -209,8 +209,9 @@ class Desk:
             if user.aim is None:
                 self._sign_on(user)
         elif kind == "unavailable":
+            # From the account as a whole it only acknowledges a request (RFC 6121 §3.1.3).
             user.devices.discard(who.resource)
-            if not user.devices or not who.resource:
+            if not user.devices:
                 self._signed_off(user, "the user is offline")
 
     def _contact_presence(self, user: User, presence: Element, name: str) -> None:

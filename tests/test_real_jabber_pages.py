@@ -1,0 +1,208 @@
+# apt-get install: prosody ejabberd
+"""Pages of the Jabber section on servers written by others: a private Prosody and ejabberd."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, fromstring
+
+import pytest
+
+from comms import settings
+from comms.clock import RealClock
+from comms.errors import Refused, TryLater
+from comms.host import RealHost
+from comms.xmpp import Client, Jid, stanzas
+from comms.xmpp.adhoc import COMMAND, COMMANDS
+from fakes import World
+from scenarios.jabber.aim_gateway_samples import REGISTER
+from scenarios.jabber.custom_extension import MYSQL
+from scenarios.jabber.custom_extension_samples import command, form
+from scenarios.jabber.im_menu import MENUS
+from scenarios.jabber.traffic_filter import CARD
+from tests.test_real_jabber import (
+    BOT,
+    GATEWAY,
+    JEREMY,
+    MALLORY,
+    PASSWORD,
+    SECRET,
+    Jabber,
+    jabber,
+    until,
+)
+
+pytestmark = pytest.mark.real
+
+__all__ = ["jabber"]  # a fixture
+
+HERE = Jid.parse(f"{BOT}/page")
+
+
+@contextlib.contextmanager
+def deployed(page: str, tables: dict[str, Any], folder: Path) -> Iterator[None]:
+    """Runs the program of a page until the end of the block. It must end with exit code 0."""
+    clock, codes = RealClock(), list[int]()
+    run = importlib.import_module(f"scenarios.jabber.{page}").run
+    loaded = settings.load(tables, folder)
+    with (folder / "out").open("w") as out:
+        host = RealHost(out=out, err=out)
+        thread = threading.Thread(
+            target=lambda: codes.append(run(clock, loaded, host)), daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            clock.stop()
+            thread.join(20)
+            clock.close()
+    assert codes == [0], (folder / "out").read_text()
+
+
+def account(on: Jabber) -> dict[str, Any]:
+    """The settings of the bot."""
+    place = {"host": "127.0.0.1", "port": on.port, "ca_file": str(on.ca_file)}
+    return {**place, "jid": str(HERE), "password": PASSWORD}
+
+
+@contextlib.contextmanager
+def person(on: Jabber, who: Jid, clock: RealClock) -> Iterator[Client]:
+    with Client(on.server(who), clock, RealHost(), accept_subscriptions=True) as client:
+        yield client
+
+
+def asks(client: Client, content: str, kind: str = "get", to: Jid = HERE) -> Element:
+    """Asks until somebody is there to answer."""
+    for _ in range(100):
+        try:
+            return client.request(stanzas.iq(kind, fromstring(content), to))
+        except (Refused, TryLater) as error:
+            if "service-unavailable" not in str(error) and "remote-server" not in str(error):
+                raise
+            client.wait(client._clock.time() + 0.1)
+    raise AssertionError("nobody answers")
+
+
+def hears(client: Client, clock: RealClock, count: int = 1) -> list[str]:
+    """Waits for messages."""
+    texts: list[str] = []
+
+    def enough() -> bool:
+        texts.extend(message.text for message in client.received_messages())
+        return len(texts) >= count
+
+    until(clock, client, enough)
+    return texts
+
+
+@pytest.fixture
+def clock() -> Iterator[RealClock]:
+    clock = RealClock()
+    yield clock
+    clock.close()
+
+
+def test_custom_extension_is_a_form_and_a_namespace(
+    jabber: Jabber, clock: RealClock, tmp_path: Path
+) -> None:
+    page = {"admins": [str(JEREMY)], "restart": ["true"], "state_of": ["true"]}
+    tables = {"xmpp": account(jabber), "scenario": {"custom-extension": page}}
+    with (
+        deployed("custom_extension", tables, tmp_path),
+        person(jabber, JEREMY, clock) as jeremy,
+        person(jabber, MALLORY, clock) as mallory,
+    ):
+        state = asks(jeremy, f"<mysql xmlns='{MYSQL}'/>")
+        assert state[0].get("state") == "running"
+        items = f"<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>"
+        assert [item.get("node") for item in asks(jeremy, items)[0]] == ["mysql"]
+        shown = asks(jeremy, command(), "set").find(COMMAND)
+        assert shown is not None
+        filled = command(form(action="restart"), sessionid=shown.get("sessionid", ""))
+        done = asks(jeremy, filled, "set")
+        assert done.findtext(f".//{{{COMMANDS}}}note") == "MySQL told to restart."
+        with pytest.raises(Refused, match="item-not-found"):
+            asks(mallory, command(), "set")
+
+
+def test_im_menu_and_traffic_filter_answer(
+    jabber: Jabber, clock: RealClock, tmp_path: Path
+) -> None:
+    menu = {"operator": str(MALLORY), "menus": MENUS, "poll": 0.1}
+    orders = {"orders": {"7": f"paid with {CARD}"}}
+    with person(jabber, JEREMY, clock) as jeremy:
+        with deployed(
+            "im_menu", {"xmpp": account(jabber), "scenario": {"im-menu": menu}}, tmp_path
+        ):
+            asks(jeremy, "<ping xmlns='urn:xmpp:ping'/>")
+            jeremy.send(stanzas.message(HERE, "hello"))
+            jeremy.send(stanzas.message(HERE, "1"))
+            texts = hears(jeremy, clock, 2)
+            assert [text.partition("\n")[0] for text in texts] == [
+                "Welcome to YourCo.",
+                "1 Where is my order",
+            ]
+        tables = {"xmpp": account(jabber), "scenario": {"traffic-filter": orders}}
+        with deployed("traffic_filter", tables, tmp_path):
+            asks(jeremy, "<ping xmlns='urn:xmpp:ping'/>")
+            jeremy.send(stanzas.message(HERE, "order 7"))
+            assert hears(jeremy, clock) == ["Order 7: paid with [card]"]
+
+
+def test_the_gateway_carries_messages_both_ways_and_forgets(
+    jabber: Jabber, clock: RealClock, tmp_path: Path
+) -> None:
+    names = [{"screen_name": "JeremyOnAim"}, {"screen_name": "Juliet"}]
+    component = {"host": "127.0.0.1", "port": jabber.component_port, "domain": str(GATEWAY)}
+    contact = Jid.parse(f"juliet@{GATEWAY}")
+    with World({"servers": ["toc"], "tls": "off", "aim": names}) as world:
+        host, port = world.address("toc")
+        tables = {
+            "component": {**component, "password": SECRET},
+            "toc": {"host": host, "port": port, "screen_name": "unused", "password": "unused"},
+            "scenario": {"aim-gateway": {"domains": [JEREMY.domain], "poll": 0.1}},
+        }
+        juliet = world.aim.actor("Juliet")
+        juliet.signs_on()
+        with deployed("aim_gateway", tables, tmp_path), person(jabber, JEREMY, clock) as jeremy:
+            query = Element(f"{{{REGISTER}}}query")
+            for name, text in (("username", "JeremyOnAim"), ("password", "secret")):
+                SubElement(query, f"{{{REGISTER}}}{name}").text = text
+            wait = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+            assert asks(jeremy, wait, to=GATEWAY)[0][0].get("category") == "gateway"
+            jeremy.request(stanzas.iq("set", query, GATEWAY))
+            jeremy.send(stanzas.message(contact, "Art thou there?"))
+            assert juliet.wait_for().text == "Art thou there?"
+            juliet.says("jeremyonaim", "Ay me!")
+            assert hears(jeremy, clock) == ["Ay me!"]
+            jeremy.add(contact)
+            until(clock, jeremy, lambda: jeremy.roster.presence(contact).show == "available")
+            remove = f"<query xmlns='{REGISTER}'><remove/></query>"
+            asks(jeremy, remove, "set", GATEWAY)
+            jeremy.send(stanzas.message(contact, "And now?"))
+            until(clock, jeremy, lambda: any(one.error for one in jeremy.returned_messages()))
+            assert "jeremyonaim" not in [name.lower() for name in world.aim.online]
+            jeremy.remove(contact)
+
+
+def test_templates_become_messages(jabber: Jabber, clock: RealClock, tmp_path: Path) -> None:
+    from scenarios.jabber.im_templates import EXAMPLES, run
+
+    row = f'to = "xmpp:{JEREMY}"\ntemplate = "shipped"\nname = "J"\norder = 7\nparcel = "P"\n'
+    (tmp_path / "messages.toml").write_text(f"[[message]]\n{row}", "utf-8", newline="\n")
+    page = {"messages": "messages.toml", "templates": str(EXAMPLES), "wait": 0.2}
+    tables = {"xmpp": account(jabber), "scenario": {"im-templates": page}}
+    loaded = settings.load(tables, tmp_path)
+    check: Callable[..., int] = run
+    with person(jabber, JEREMY, clock) as jeremy, (tmp_path / "out").open("w") as out:
+        host = RealHost(out=out, err=out)
+        other = RealClock()
+        assert [check(other, loaded, host), check(other, loaded, host)] == [0, 0]
+        other.close()
+        assert hears(jeremy, clock) == ["Hello J, your order 7 was shipped today.\nYour parcel: P"]
