@@ -45,6 +45,7 @@ def order(world: World) -> None:
     world.clock.until(30)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_an_order_runs_once_at_most_and_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -72,7 +72,8 @@ def test_whatever_is_pressed_a_call_is_in_a_menu_or_with_the_operator(keys: list
 RECORDS = [one for one in rehearsal.rehearse(PAGE, ACT).recording if isinstance(one, Record)]
 
 
-@pytest.mark.parametrize("fault", drills.first_middle_last(drills.cuts(RECORDS), drills.place))
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", drills.cuts(RECORDS))
 def test_a_cut_connection_ends_no_call(fault: str) -> None:
     performance = rehearsal.rehearse(PAGE, ACT, [fault])
     assert performance.tracebacks == [] and performance.unmet == []
