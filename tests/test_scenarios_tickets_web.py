@@ -241,6 +241,8 @@ ACTS = {
     "reopen": {},
     "merge": {"into": "2"},
     "split": {"letter": "4"},
+    "take": {},
+    "leave": {},
 }
 
 
@@ -388,6 +390,30 @@ def test_a_mail_shows_its_own_pictures_and_no_other_files() -> None:
     # It has 1.5 million bytes, and may be shown until there are five million.
     assert text.count('src="data:image/png;base64,AAAA') == 4 and text.count("data:") == 4
     assert 'src="cid:b@x"' in text and 'src="cid:c@x"' in text and 'src="cid:a@x"' in text
+
+
+def test_an_agent_takes_a_ticket_and_leaves_it(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.login"
+    hashed = generate_password_hash("canary", "pbkdf2:sha256:1")
+    file.write_text(f"agnes:{hashed}\nbert:{hashed}\n")
+    with site(login=str(file)) as made:
+        client = made.client()
+
+        def does(act: str, who: str, **fields: str) -> str:
+            headers = basic(who, "canary")
+            text = client.get("/tickets/1", headers=headers).text
+            form = dict(re.findall(r'name="(csrf|form|seen)" value="(\w+)"', text))
+            client.post(f"/tickets/1/{act}", data={**form, **fields}, headers=headers)
+            found = client.get("/tickets/1.json", headers=headers).json
+            return str(found and found["agent"])
+
+        assert does("answer", "bert", text="Water helps.") == "bert", "who answers works on it"
+        assert does("answer", "agnes", text="Or sand.") == "bert"
+        assert does("take", "agnes") == "agnes"
+        page = client.get("/tickets/1", headers=basic("bert", "canary")).text
+        assert "agnes works on it" in page and "Take it" in page
+        assert "· agnes" in client.get("/tickets", headers=basic("bert", "canary")).text
+        assert does("leave", "agnes") == ""
 
 
 def test_forms_of_a_merged_ticket_are_refused() -> None:

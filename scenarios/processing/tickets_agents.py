@@ -158,7 +158,13 @@ class Agents:
                 self._outbox.answer(ticket, text, agent)
             except ValueError as error:
                 raise Impossible(f"No mail can be written to them: {error}") from None
-            ticket.closed = close
+            ticket.closed, ticket.agent = close, ticket.agent or agent
+
+    def assign(self, number: int, mine: bool, agent: str, form: str) -> None:
+        """Notes that an agent works on a ticket, or that nobody does. Raises Impossible."""
+        with self._changed(number, form, agent, "takes" if mine else "leaves") as (_, ticket):
+            self._not_merged(ticket)
+            ticket.agent = agent if mine else ""
 
     def close(self, number: int, closed: bool, agent: str, form: str) -> None:
         """Closes a ticket, or opens it again. Raises Impossible."""

@@ -26,6 +26,7 @@ class Ticket(Base):
     opened: Mapped[float]
     changed: Mapped[float]  # when the last mail came or went, or an agent did something
     closed: Mapped[bool] = mapped_column(default=False)
+    agent: Mapped[str] = mapped_column(default="")  # who works on it; "" for nobody yet
     token: Mapped[str]  # who knows it may write to the ticket: it is in the address for replies
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
     follows: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))  # the one before it

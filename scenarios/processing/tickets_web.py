@@ -119,6 +119,7 @@ def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Hos
         states = [(answer.id, answer.outcome) for one in entries for answer in one.answers]
         version = _version(ticket.changed, ticket.closed, states)
         values = {"ticket": ticket, "entries": entries, "merged": merged, "version": version}
+        values["agent"] = g.agent
         code = 400 if problem else 200
         return page("ticket.html", code, problem=problem, text=text, **values)
 
@@ -160,7 +161,9 @@ def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Hos
 
     # ── doing ────────────────────────────────────────────────────────────────
 
-    @app.post("/tickets/<int(max=999999999):number>/<any(answer, close, reopen, merge, split):act>")
+    acts = "any(answer, close, reopen, merge, split, take, leave)"
+
+    @app.post(f"/tickets/<int(max=999999999):number>/<{acts}:act>")
     def change(number: int, act: str) -> Response | Redirect:
         form, agent, text = form_id(), g.agent, ""
         goes_on_at = number
@@ -177,6 +180,8 @@ def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Hos
             elif act == "split":
                 letter = _number(request.form.get("letter", ""))
                 goes_on_at = agents.split(number, letter, agent, form)
+            elif act in ("take", "leave"):
+                agents.assign(number, act == "take", agent, form)
             else:
                 agents.close(number, act == "close", agent, form)
         except Impossible as error:
@@ -257,7 +262,7 @@ def _time(seconds: float) -> str:
 
 
 def _as_json(ticket: Ticket) -> dict[str, Any]:
-    names = "id owner subject text opened changed closed merged_into follows".split()
+    names = "id owner subject text opened changed closed agent merged_into follows".split()
     return {name: getattr(ticket, name) for name in names}
 
 
