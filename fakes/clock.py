@@ -254,7 +254,7 @@ class Rehearsal:
         All inputs are checked before any output, because handling one input may write to any
         client: a client that was found complete could have data in flight again a moment later.
         """
-        if self._shell.to_flush or self._shell.pipes:
+        if self._shell.to_flush or self._shell.pipes or self._shell.paced:
             return "a fake has output that it never wrote"
         standing = []
         for ends, link in list(self._links.items()):

@@ -283,7 +283,8 @@ class Connection(asyncio.Protocol):
                 break
             if session.paced:
                 # A `split` fault: without a turn of the loop, the kernel would join the writes.
-                self.shell.loop.call_soon(self._flush_on)
+                self.shell.paced += 1
+                self.shell.loop.call_soon(self._flush_next)
                 return
         if session.wants is Want.START_TLS:
             session.wants = None
@@ -299,6 +300,10 @@ class Connection(asyncio.Protocol):
         if self._paused and not session.backlogged and not self.finished:
             self._paused = False
             self._transport.resume_reading()
+
+    def _flush_next(self) -> None:
+        self.shell.paced -= 1
+        self._flush_on()
 
     def _flush_on(self) -> None:
         with self.guard:
@@ -462,6 +467,7 @@ class Shell:
         "listeners",
         "on_activity",
         "on_stop",
+        "paced",
         "peer_context",
         "pipes",
         "running",
@@ -495,6 +501,7 @@ class Shell:
         # deque: an empty one takes 760 bytes, of the 25 thousand that a world takes.
         self.pipes: list[Callable[[], object]] = []
         self._flushing = False
+        self.paced = 0  # connections whose next write waits for another turn of the loop
         # The connections whose cores are at work, the innermost last; None for a service.
         self.running: list[Connection | None] = []
         self.guard = Guard(self)  # for the timers of services

@@ -21,9 +21,6 @@ class Retraction(Extension):
     name = "retraction"
     section = "XEP-0424"
 
-    def domain_features(self) -> Iterable[str]:
-        return (FEATURE,)
-
     def room_features(self) -> Iterable[str]:
         return (FEATURE,)
 
