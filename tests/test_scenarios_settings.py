@@ -34,7 +34,7 @@ from tests import drills
 from tests.command import run_command
 
 PAGES = catalogue.pages()
-SERVERS = {"SMTP": "smtp", "POP3": "pop3", "IMAP": "imap", "XMPP": "xmpp", "TOC": "toc"}
+SERVERS = {name: name.lower() for name in ("SMTP", "POP3", "IMAP", "XMPP", "TOC", "IRC")}
 
 
 def example(page: Page) -> Mapping[str, Any]:
@@ -130,6 +130,8 @@ def tables(page: Page, port: int, **changes: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         SERVERS[protocol]: dict(login) for protocol in page.doc.protocols if protocol in SERVERS
     }
+    if "irc" in found:
+        found["irc"]["nick"] = "bot"
     component = {"domain": "aim.example.test", "password": "secret"}
     found["component"] = {"host": "127.0.0.1", "port": port, **component}
     table = {**example(page), **EXISTING.get(page.name, {}), **changes}
@@ -145,7 +147,8 @@ def outcome(page: Page, content: dict[str, Any], folder: Path) -> str:
 
     Any exception that is not a CommsError is a failure of the test.
     """
-    # A file that an example names.
+    # Files that examples name.
+    (folder / "phones.tsv").write_bytes(b"name\tphone\nann\t1\n")
     (folder / "message.eml").write_bytes(b"From: ann@example.test\r\n\r\nHello.\r\n")
     with contextlib.closing(RealClock()) as clock, (folder / "out").open("w") as out:
         try:
