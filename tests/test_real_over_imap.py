@@ -18,6 +18,7 @@ import pytest
 
 from fakes.world import World
 from scenarios.processing import autoresponder, mail_to_jabber, mail_to_webhook
+from scenarios.processing.mail_to_jabber_samples import OPS
 from scenarios.processing.mail_to_webhook_samples import HOOK, mail
 from scenarios.receiving import secret_inbox
 from scenarios.sending import ship_notices
@@ -113,7 +114,7 @@ def test_mail_to_jabber_tells_each_user_of_each_mail(dovecot: Dovecot, tmp_path:
     with World({**over_imap(mail_to_jabber.WORLD), "tls": "off"}) as world:
         to_jabber.online(world)
         for one in to_jabber.BOTH:
-            world.mail.deliver(to_jabber.OPS, one)
+            world.mail.deliver(OPS, one)
         table = dovecot.instead(world, account, world.settings)
         drills.start_again(to_jabber.MODULE, table, tmp_path)
         to_jabber.check(world)
