@@ -70,9 +70,9 @@ class Splitter:
 
     def next_plain(self, buffer: bytearray) -> PlainStanza | None:
         """Takes the next piece if it is a plain stanza; returns None if not, or if incomplete."""
-        if self._fed or not self._may_be_plain or self._over:
+        if not buffer or self._fed or not self._may_be_plain or self._over:
             return None
-        if buffer and buffer[0] in _SPACE:
+        if buffer[0] in _SPACE:
             self._skip_space(buffer)
         plain = plain_stanza(buffer, self._limit)
         if plain is not None:
