@@ -201,6 +201,32 @@ def test_what_is_not_in_the_grammar_is_bad_and_the_session_goes_on(
     assert client.status("NOOP") == "OK"
 
 
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        (b"t SELECT {65537}\r\n", b"t BAD [TOOBIG]"),
+        (b"t APPEND INBOX {999999999}\r\n", b"t NO [TOOBIG]"),
+        (b"t SELECT " + b"x" * 1_000_000 + b"\r\n", b"t BAD Line too long"),
+        (b"t STATUS &AOk (MESSAGES)\r\n", b"t NO [CANNOT]"),
+        (b"t CREATE &!!-\r\n", b"t NO [CANNOT]"),
+        (b"t FETCH 1 (FLAGS\r\n", b"t BAD "),
+        (b"t SEARCH ((ALL)\r\n", b"t BAD "),
+        (b't SELECT "\xc3\xa9"\r\n', b"t BAD 8-bit data"),
+        (b"t EXPUNGE\r\n", b"t NO "),
+    ],
+)
+def test_bad_input_is_answered_and_both_this_and_other_sessions_are_served(
+    line: bytes, answer: bytes
+) -> None:
+    world, client = selected()
+    other = Raw(world, 2, select="INBOX")
+    client.ask("EXAMINE INBOX")
+    assert client.send(line).startswith(answer)
+    assert other.status("STORE 1 +FLAGS (\\Flagged)") == "OK"
+    assert client.status("SELECT INBOX") == "OK [READ-WRITE]"
+    assert "\\Flagged" in client.ask("FETCH 1 FLAGS")
+
+
 def test_too_many_bad_commands_in_a_row_end_the_session() -> None:
     _, client = selected()
     for _ in range(19):
