@@ -222,7 +222,7 @@ def test_out_keeps_transcript_mails_and_state(
         ),
         (
             ["run", "mysql"],
-            "'mysql' begins several names; choose from: mysql-by-mail, mysql-by-jabber\n",
+            "'mysql' begins several names; choose from: mysql-by-mail, mysql-admin-by-mail, ",
         ),
         (["run", ""], "unknown scenario ''; choose from: compose-message, apache-alert, "),
         (["run", "apache-alert", "--fault", "RCTP reset"], "did you mean 'rcpt'"),
