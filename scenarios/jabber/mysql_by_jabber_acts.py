@@ -361,7 +361,8 @@ def one_person(world: World, program: Program) -> Iterator[Claim]:
     yield holds("his Jabber account is no mail address", len(refused) >= 1, refused, shows=refused)
     with State(world.folder / "mysql-by-jabber.sqlite3") as state:
         rows = state.rows("SELECT DISTINCT who FROM audit WHERE verdict = 'accepted'")
-    yield equal("the ledger has one person", [str(who) for (who,) in rows], [JEREMY])
+    people, orders_of_one = [str(who) for (who,) in rows], told(world, "command what=")
+    yield equal("the ledger has one person", people, [JEREMY], shows=orders_of_one)
 
 
 @scenario.act(
