@@ -118,5 +118,5 @@ def _checked(service: Service) -> Iterable[tuple[str, str]]:
                 f'such as "gateway.{service.domains[0]}"'
             )
         if not secret:
-            raise ValueError(f'components: {domain} has an empty secret; write "{domain}" = "…"')
+            raise ValueError(f'components: {domain} has an empty secret; write "{domain}" = "word"')
         yield domain, secret
