@@ -6,7 +6,7 @@ and parameters is in `smtp_syntax.py`.
 
 Where RFC 5321 leaves a choice: a bare LF does not end a line, and is kept in content; a content
 line may have any length; a command line over 2,048 bytes is refused; mail for another domain is
-accepted and shown to the test as relayed.
+accepted and shown to the test as relayed. What real servers choose is in `mail_manners.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import ClassVar, Literal, NamedTuple
 from fakes import sasl
 from fakes.descriptor import Port, Server
 from fakes.mail import NO_PARAMETERS, Envelope, Mail, Recipient
+from fakes.mail_manners import SMTP_MANNERS
 from fakes.mailstore import Mailstore
 from fakes.people import Person
 from fakes.smtp_syntax import (
@@ -68,6 +69,7 @@ TOO_MANY_RECIPIENTS = Reply(
 GREYLISTED = Reply(450, "4.2.0", "Greylisted, come back later")
 MAILBOX_FULL = Reply(452, "4.2.2", "Mailbox full")
 NO_STORAGE = Reply(452, "4.3.1", "Insufficient system storage")
+NOTHING_QUEUED = Reply(458, "", "Unable to queue messages")
 LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 ANSWER_TOO_LONG = Reply(500, "5.5.6", "Authentication exchange line too long")
 UNKNOWN_VERB = Reply(500, "5.5.2", "Command not recognised")
@@ -106,6 +108,32 @@ class Policy:
     bad_logins: int = 10
     lenient: bool = False  # accept spaces after the colon of MAIL FROM: and RCPT TO:
     greylist: float = 0.0  # seconds from a first attempt to its acceptance; 0: no greylisting
+    bare_addresses: bool = False  # accept MAIL FROM:a@b.c, which RFC 5321 §4.1.2 forbids
+    raw_utf8: bool = False  # accept UTF-8 in an address without SMTPUTF8, against RFC 6531 §3.1
+    # A bare LF ends a line, and content ends at LF.LF, too, against RFC 5321 §2.3.8.
+    bare_lf: bool = False
+    auth_535: bool = False  # for bad base64 and unknown mechanisms, too, against RFC 4954 §4
+    data_without_recipients: Literal["503", "554"] = "503"  # RFC 5321 §3.3 allows both
+    # What EHLO lists (RFC 5321 §4.1.1.1), in this order. What it can list, and is not here, is off.
+    ehlo: tuple[
+        Literal[
+            "PIPELINING",
+            "SIZE",
+            "8BITMIME",
+            "SMTPUTF8",
+            "ENHANCEDSTATUSCODES",
+            "DSN",
+            "CHUNKING",
+            "BINARYMIME",
+            "STARTTLS",
+            "AUTH",
+            "EXPN",
+            "HELP",
+            "VRFY",
+            "ETRN",
+        ],
+        ...,
+    ] = ()
     hang_up_on_http: bool = False  # at a command of HTTP (RFC 5321 §7.8)
     scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()
@@ -128,6 +156,7 @@ EXTENSIONS = {  # in the order in which EHLO lists them
     "CHUNKING": Extension(verb="BDAT"),  # RFC 3030 §2
     "BINARYMIME": Extension(needs="CHUNKING"),  # RFC 3030 §3
 }
+_LISTED = frozenset({*EXTENSIONS, "STARTTLS", "AUTH", "EXPN", "HELP"})
 _VERBS = {one.verb: name for name, one in EXTENSIONS.items() if one.verb}
 _HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "OPTIONS", "CONNECT"})
 _IN_TRANSACTION = "READY MAIL RCPT CHUNKS BROKEN"
@@ -182,6 +211,10 @@ class Smtp(LineSession):
         self.helo = ""
         self.esmtp = False
         self._off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
+        if self.policy.ehlo:
+            self._off |= _LISTED.difference(self.policy.ehlo)
+        if self.policy.bare_lf:
+            self.bare_lf = True
         self._enhanced = "ENHANCEDSTATUSCODES" not in self._off
         self._failed_logins = 0
         self._rejecting = False  # greeted with 554: only QUIT is accepted (RFC 5321 §3.1)
@@ -224,6 +257,8 @@ class Smtp(LineSession):
         if state == "DATA":
             return self._next_content()
         if self.buffer[0] in b"bB" and self._takes_chunks():
+            if self.bare_lf:
+                self.end_line()
             chunk = _CHUNK.match(self.buffer)
             if chunk is not None:
                 return self._next_chunk(chunk)
@@ -300,10 +335,16 @@ class Smtp(LineSession):
         if self.policy.hang_up_on_http and unit.verb in _HTTP_METHODS:
             self._say(SHUTTING, "RFC 5321 §7.8")
             self.close()
+        if unit.verb == "ETRN" and "ETRN" in self.policy.ehlo:
+            return Refuse(NOTHING_QUEUED, "RFC 1985 §5.3")
         return Refuse(UNKNOWN_VERB, "RFC 5321 §4.2.4")
 
     def wrong_state(self, unit: Unit) -> Refuse:
-        if unit.verb in ("DATA", "BDAT") and self.state == "MAIL" and self._attempts:
+        if (
+            unit.verb in ("DATA", "BDAT")
+            and self.state == "MAIL"
+            and (self._attempts or self.policy.data_without_recipients == "554")
+        ):
             return Refuse(NO_VALID_RECIPIENTS, "RFC 5321 §3.3")
         if self.state == "START":
             return Refuse(BAD_SEQUENCE._replace(text="Send EHLO first"), "RFC 5321 §4.1.4")
@@ -354,7 +395,7 @@ class Smtp(LineSession):
     def do_EHLO(self, unit: Unit) -> None:
         self._hello(unit)
         self.esmtp = True
-        lines = [f"{self.store.host} greets {self.helo}", *self._capabilities()]
+        lines = [f"{self.store.host} greets {self.helo}", *self._listed()]
         self._say(Reply(250, "", "\n".join(lines)), "RFC 5321 §4.1.1.1")
 
     def do_HELO(self, unit: Unit) -> None:
@@ -368,6 +409,15 @@ class Smtp(LineSession):
             raise Refuse(BAD_SYNTAX._replace(text=text), "RFC 5321 §4.1.1.1")
         self.helo = unit.arg.strip()
         self._forget_transaction()  # RFC 5321 §4.1.4: a second greeting ends the transaction
+
+    def _listed(self) -> Iterable[str]:
+        """What EHLO lists, in the order of the policy."""
+        order = self.policy.ehlo
+        if not order:
+            return self._capabilities()
+        lines = {line.partition(" ")[0]: line for line in self._capabilities()}
+        lines |= {name: name for name in ("VRFY", "ETRN") if name not in self._off}
+        return [lines[name] for name in order if name in lines]
 
     def _capabilities(self) -> Iterable[str]:
         for name in EXTENSIONS:
@@ -398,7 +448,7 @@ class Smtp(LineSession):
         sender, params = self._path("FROM:", unit)
         if params:
             self._check_params(params, MAIL_PARAMETERS)
-        if not sender.isascii() and "SMTPUTF8" not in params:
+        if not (sender.isascii() or "SMTPUTF8" in params or self.policy.raw_utf8):
             raise Refuse(UTF8_SENDER, "RFC 6531 §3.5")
         size = int(params.get("SIZE") or 0)
         if size > self.policy.size:
@@ -413,7 +463,7 @@ class Smtp(LineSession):
         recipient, params = self._path("TO:", unit)
         if params:
             self._check_params(params, RCPT_PARAMETERS)
-        if not recipient.isascii() and "SMTPUTF8" not in self._params:
+        if not (recipient.isascii() or "SMTPUTF8" in self._params or self.policy.raw_utf8):
             raise Refuse(UTF8_RECIPIENT, "RFC 6531 §3.5")
         if len(self._recipients) >= self.policy.recipients:
             raise Refuse(TOO_MANY_RECIPIENTS, "RFC 5321 §4.5.3.1.10")
@@ -459,6 +509,8 @@ class Smtp(LineSession):
         path = text[len(keyword) :]
         if self.policy.lenient:
             path = path.lstrip(" ")
+        if self.policy.bare_addresses and path[:1] not in ("", " ", "<"):
+            path = "<{}>{}{}".format(*path.partition(" "))
         try:
             address, rest = parse_path(path, null=keyword == "FROM:")
         except ValueError as error:
@@ -648,7 +700,8 @@ class Smtp(LineSession):
         if not mechanism:
             raise Refuse(BAD_SYNTAX._replace(text="Say: AUTH mechanism"), "RFC 4954 §4")
         if mechanism not in self._mechanisms():
-            raise Refuse(UNKNOWN_MECHANISM, "RFC 4954 §4")
+            reply = WRONG_CREDENTIALS if self.policy.auth_535 else UNKNOWN_MECHANISM
+            raise Refuse(reply, "RFC 4954 §4")
         if space and mechanism not in sasl.TAKES_INITIAL_RESPONSE:
             text = f"{mechanism} takes no initial response"
             raise Refuse(BAD_SYNTAX._replace(text=text), "RFC 4954 §4")
@@ -668,7 +721,7 @@ class Smtp(LineSession):
             return Refuse(WRONG_CREDENTIALS, "RFC 4954 §6")
         if isinstance(error, sasl.SaslError):
             return Refuse(BAD_SYNTAX._replace(text=error.reason), "RFC 4954 §4")
-        return Refuse(BAD_BASE64, "RFC 4954 §4")
+        return Refuse(WRONG_CREDENTIALS if self.policy.auth_535 else BAD_BASE64, "RFC 4954 §4")
 
     def cancelled(self) -> Refuse:
         return Refuse(CANCELLED, "RFC 4954 §4")
@@ -711,4 +764,5 @@ SERVER = Server(
     policy=Policy,
     table="mail",
     words=WORDS,
+    manners=SMTP_MANNERS,
 )

@@ -406,3 +406,28 @@ def test_a_login_that_is_cut_off_is_not_shown(sent: bytes, secret: bytes) -> Non
     session.receive(EHLO + sent)
     session.eof()
     assert secret not in b"".join(record.shown() for record in world.records)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_a_bare_lf_ends_lines_of_commands_and_content_where_the_world_says_so(size: int) -> None:
+    world = World({"mail": {"bare_lf": True}}, rehearsal=True)
+    _, session = opened(world)
+    content = b"DATA\nSubject: a\r\n\n.b\n..c\r\n.\n"
+    chunk = b"BDAT 6 LAST\na\n\r\nb\n"
+    sent = (EHLO + MAIL + RCPT).replace(b"\r", b"") + content + MAIL + RCPT + chunk + b"QUIT\n"
+    for at in range(0, len(sent), size):
+        session.receive(sent[at : at + size])
+    assert drain(session).endswith(b"221 2.0.0 Bye\r\n")
+    assert [mail.raw for mail in world.mail.messages] == [
+        b"Subject: a\r\n\r\nb\r\n.c\r\n",
+        b"a\n\r\nb\n",
+    ]
+
+
+def test_what_the_world_lists_is_what_ehlo_lists() -> None:
+    order = ["VRFY", "ETRN", "AUTH", "SIZE"]
+    _, session = opened(World({"mail": {"ehlo": order, "size": 9}}, rehearsal=True))
+    listed = ask(session, EHLO).split(b"\r\n")[1:-1]
+    assert listed == [b"250-VRFY", b"250-ETRN", b"250-AUTH CRAM-MD5 PLAIN LOGIN", b"250 SIZE 9"]
+    assert ask(session, b"ETRN example.test\r\n").startswith(b"458 ")
+    assert ask(session, MAIL.replace(b">", b"> BODY=8BITMIME")).startswith(b"555 ")

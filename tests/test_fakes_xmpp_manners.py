@@ -56,7 +56,8 @@ def test_a_switch_wins_over_manners() -> None:
     [
         ({"xmpp": "prosodi"}, r"manners\.xmpp: unknown value 'prosodi' \(did you mean 'prosody'"),
         ({"xmpp": 1}, r"manners\.xmpp: unknown value 1; choose from prosody, ejabberd"),
-        ({"smtp": "postfix"}, r"manners\.smtp: unknown key; known keys: xmpp"),
+        ({"smtp": "prosody"}, r"manners\.smtp: unknown value 'prosody'; choose from postfix"),
+        ({"toc": "aim"}, r"manners\.toc: unknown key; known keys: smtp, .*xmpp"),
         ("prosody", r"manners: expected a table, found 'prosody'; write \[manners\]"),
     ],
 )

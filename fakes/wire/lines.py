@@ -49,6 +49,7 @@ class LineSession(Session):
     unauthenticated: ClassVar[str] = ""
     challenge_prefix: ClassVar[bytes] = b"+ "
     auth_section: ClassVar[str] = ""
+    bare_lf = False  # a bare LF ends a line, too, and is handled as CRLF
 
     def __init__(
         self, runtime: Runtime, accounts: sasl.Accounts | None = None, host: str = "localhost"
@@ -92,6 +93,8 @@ class LineSession(Session):
         The buffer stays bounded: an endless line is discarded as it arrives, and reported as too
         long (`too_long`) when its end comes.
         """
+        if self.bare_lf:
+            self.end_line()
         end = self.buffer.find(b"\r\n", self._scanned)
         if end < 0:
             # The last byte may be the CR of a CRLF that has not arrived completely.
@@ -103,6 +106,21 @@ class LineSession(Session):
         self._report(len(line), limit)
         return line
 
+    def end_line(self) -> None:
+        """Makes a bare LF that ends the next line a CRLF."""
+        end = self.buffer.find(b"\n", self._scanned)
+        if end >= 0 and self.buffer[max(0, end - 1) : end] != b"\r":
+            self.buffer[end:end] = b"\r"
+
+    def _end_lines(self) -> None:
+        """Makes each bare LF in content a CRLF, up to the final dot; lines may not follow it."""
+        start = max(0, self._scanned - 1)
+        if start and self.buffer.startswith(b"\n", start):
+            start -= 1  # its CR
+        dot = _ANY_FINAL_DOT.search(self.buffer, start)
+        end = dot.end() if dot is not None else len(self.buffer)
+        self.buffer[start:end] = _BARE_LF.sub(b"\r\n", self.buffer[start:end])
+
     def next_dotted(self, limit: int) -> Content | None:
         """Takes content up to the line that is a single dot, and removes the dots added for it.
 
@@ -110,6 +128,8 @@ class LineSession(Session):
         body of one message for another message (RFC 5321 §2.3.8, §4.1.1.4). `limit` counts bytes
         without the added dots, as RFC 1870 §5 does; `too_long` says whether there are more.
         """
+        if self.bare_lf:
+            self._end_lines()
         if self._dotted < 0:
             self._dotted = find_dotted(self.buffer, self._scanned)
         end = self._end_of_content() if self._dotted >= 0 else -1
@@ -293,3 +313,5 @@ class LineSession(Session):
 
 
 _AUTH_COMMAND = re.compile(rb"(?:\S+ )?AUTH(?:ENTICATE)? +\S+ ", re.I)
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_ANY_FINAL_DOT = re.compile(rb"(?:\A|\n)\.\r?\n")

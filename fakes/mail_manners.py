@@ -1,0 +1,42 @@
+"""What real mail servers do where ours follow the RFCs, as bundles of switches.
+
+Each was measured on that server, and tests/test_real_conform.py compares them: the rows of
+tests/tables/conform.txt say what each server answers. A switch in the world file wins over a
+bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+Manners = Mapping[str, Mapping[str, Any]]
+
+SMTP_MANNERS: Manners = MappingProxyType(
+    {
+        # 3.7.11
+        "postfix": {
+            "lenient": True,  # RFC 5321 §3.3
+            "bare_addresses": True,  # RFC 5321 §4.1.2
+            "raw_utf8": True,  # RFC 6531 §3.1
+            "bare_lf": True,  # RFC 5321 §2.3.8
+            "auth_535": True,  # RFC 4954 §4
+            "data_without_recipients": "554",  # RFC 5321 §3.3
+            "size": 10_240_000,  # RFC 1870 §6.1
+            "ehlo": (  # RFC 5321 §4.1.1.1
+                "PIPELINING",
+                "SIZE",
+                "VRFY",
+                "ETRN",
+                "STARTTLS",
+                "AUTH",
+                "ENHANCEDSTATUSCODES",
+                "8BITMIME",
+                "DSN",
+                "SMTPUTF8",
+                "CHUNKING",
+            ),
+        },
+    }
+)
