@@ -40,3 +40,19 @@ SMTP_MANNERS: Manners = MappingProxyType(
         },
     }
 )
+
+POP3_MANNERS: Manners = MappingProxyType(
+    {
+        # 2.3.19
+        "dovecot": {
+            "bad_commands_before_login": 3,  # RFC 1939 §3
+            "several_sessions": True,  # RFC 1939 §4
+            "capa_without_logins": True,  # RFC 2449 §5
+            "extra_arguments": True,  # RFC 1939 §5
+            "ignore_initial_response": True,  # RFC 5034 §4
+            "bare_lf": True,  # RFC 1939 §3
+            "wrong_login_text": "Authentication failed.",
+            "seen_by_retr": True,
+        },
+    }
+)

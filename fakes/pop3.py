@@ -7,7 +7,7 @@ Where the RFCs leave a choice: a message is sent byte for byte as it is stored, 
 characters included, except that a bare LF before a dot is sent as CRLF; UTF-8 in a header is sent
 to clients that did not ask for it, too; a line over 255 bytes is refused, and the session goes on;
 so it does after a wrong password; USER accepts any name; APOP is offered to users who may also use
-PASS (`off` takes either away).
+PASS (`off` takes either away). What real servers choose is in `mail_manners.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server
+from fakes.mail_manners import POP3_MANNERS
 from fakes.maildrop import Row
 from fakes.mailstore import Mailstore
 from fakes.rows import Rows, Seen
@@ -48,6 +49,7 @@ BYE = Reply(True, "", "Bye")
 SEND_PASS = Reply(True, "", "Now the password")
 READY_FOR_TLS = Reply(True, "", "Begin TLS negotiation")
 CROWDED = Reply(False, "SYS/TEMP", "Too many connections, try later")
+TOO_MANY_COMMANDS = Reply(False, "", "Too many bad commands")
 UNKNOWN_VERB = Reply(False, "", "Unknown command")
 LINE_TOO_LONG = Reply(False, "", "Line too long")
 BAD_ARGUMENT = Reply(False, "", "Bad argument")
@@ -75,6 +77,15 @@ class Policy:
     withhold_utf8: bool = False
     # A message that RETR has sent is \Seen for IMAP, as on some real servers.
     seen_by_retr: bool = False
+    # Commands before the login that do not exist there, in a row, the last of which ends the
+    # connection; 0: any number. RFC 1939 §3 only says that they are -ERR.
+    bad_commands_before_login: int = 0
+    several_sessions: bool = False  # a maildrop may be open more than once, against RFC 1939 §4
+    capa_without_logins: bool = False  # after the login, CAPA lists no logins (RFC 2449 §5, §6.3)
+    extra_arguments: bool = False  # ignore what follows a command without arguments (RFC 1939 §5)
+    ignore_initial_response: bool = False  # where the server begins, against RFC 5034 §4
+    bare_lf: bool = False  # a bare LF ends a line, too, against RFC 1939 §3
+    wrong_login_text: str = WRONG_CREDENTIALS.text  # after -ERR [AUTH]
     scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()
 
@@ -143,6 +154,9 @@ class Pop3(LineSession):
         self._off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
         # A capability that is off removes its verbs.
         self._missing = {verb for name in self._off for verb in self.brings.get(name, ())}
+        if self.policy.bare_lf:
+            self.bare_lf = True
+        self._bad_commands = 0  # in a row, before the login
         self._stamp = ""  # the timestamp of the greeting; "" where APOP is off
         self._name = ""  # the argument of USER
         self._utf8 = False
@@ -225,7 +239,10 @@ class Pop3(LineSession):
     # ── dispatch ─────────────────────────────────────────────────────────────
 
     def handle(self, unit: Unit) -> None:
+        bad = self._bad_commands
         super().handle(unit)
+        if bad and bad == self._bad_commands:
+            self._bad_commands = 0
         if self.state == "NAMED" and unit.verb != "USER":
             # RFC 1939 §7: PASS is only valid immediately after USER.
             self.state, self._name = "AUTHORIZATION", ""
@@ -245,13 +262,26 @@ class Pop3(LineSession):
         return verb != "AUTH" or bool(self._mechanisms())
 
     def unknown(self, unit: Unit) -> Refuse:
+        self._count_bad(UNKNOWN_VERB)
         return Refuse(UNKNOWN_VERB, "RFC 1939 §3")
 
     def wrong_state(self, unit: Unit) -> Refuse:
         text = "Say USER first" if unit.verb == "PASS" else "Log in first"
         if self.state == "TRANSACTION":
             text = "You are logged in"
-        return Refuse(WRONG_STATE._replace(text=text), "RFC 1939 §3")
+        reply = WRONG_STATE._replace(text=text)
+        if unit.verb != "PASS":
+            self._count_bad(reply)
+        return Refuse(reply, "RFC 1939 §3")
+
+    def _count_bad(self, reply: Reply) -> None:
+        """Ends the connection, with this reply, if that was one bad command too many."""
+        if self.policy.bad_commands_before_login and not self.user:
+            self._bad_commands += 1
+            if self._bad_commands == self.policy.bad_commands_before_login:
+                self._say(reply, "RFC 1939 §3")
+                self._say(TOO_MANY_COMMANDS)
+                self.close()
 
     def refused(self, refusal: Refuse) -> None:
         if self.state == "AUTH":
@@ -311,9 +341,9 @@ class Pop3(LineSession):
     def _log_in(self, address: str | None, section: str) -> None:
         """Opens the maildrop of an authenticated user (None: the login failed). Raises Refuse."""
         if address is None:
-            raise Refuse(WRONG_CREDENTIALS, "RFC 3206 §5")
+            raise self._wrong_login()
         drop = self.store.maildrop(address)
-        if drop.holder is not None:
+        if drop.holder is not None and not self.policy.several_sessions:
             raise Refuse(IN_USE, "RFC 2449 §8.1.2")
         if self.runtime.now() < drop.last_login + self._delay(address):
             raise Refuse(TOO_SOON, "RFC 2449 §8.1.1")
@@ -352,6 +382,9 @@ class Pop3(LineSession):
             text = f"Say AUTH and one of: {' '.join(self._mechanisms())}"
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 5034 §4")
         if space and mechanism not in sasl.TAKES_INITIAL_RESPONSE:
+            if self.policy.ignore_initial_response:
+                self.begin_exchange(mechanism, None)
+                return
             text = f"{mechanism} takes no initial response"
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 5034 §4")
         encoded = initial.encode("utf-8", "surrogateescape")
@@ -363,9 +396,13 @@ class Pop3(LineSession):
 
     def rejected(self, error: binascii.Error | sasl.SaslError) -> Refuse:
         if isinstance(error, sasl.WrongCredentials):
-            return Refuse(WRONG_CREDENTIALS, "RFC 3206 §5")
+            return self._wrong_login()
         text = error.reason if isinstance(error, sasl.SaslError) else "Cannot decode base64"
         return Refuse(BAD_ARGUMENT._replace(text=text), "RFC 5034 §4")
+
+    def _wrong_login(self) -> Refuse:
+        reply = WRONG_CREDENTIALS._replace(text=self.policy.wrong_login_text)
+        return Refuse(reply, "RFC 3206 §5")
 
     def cancelled(self) -> Refuse:
         text = "Authentication cancelled"
@@ -380,6 +417,8 @@ class Pop3(LineSession):
     def _capabilities(self) -> Iterable[str]:
         """The same before and after the login, except STLS, which ends with it (RFC 2449 §5)."""
         may_log_in = self.policy.tls != "required" or self.tls is not None
+        if self.user and self.policy.capa_without_logins:
+            may_log_in = False
         may_start_tls = self.policy.tls != "off" and self.tls is None
         lines = {
             "USER": "USER" if may_log_in else "",
@@ -535,6 +574,8 @@ class Pop3(LineSession):
         words = unit.arg.split(" ") if unit.arg else []
         undecodable = _UNDECODABLE.search(unit.arg)
         if len(words) != count or not all(words) or undecodable:
+            if not count and self.policy.extra_arguments:
+                return []
             wants = ("no argument", "one argument", "two arguments")[count]
             text = f"{unit.verb} takes {wants}"
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §3")
@@ -573,4 +614,5 @@ SERVER = Server(
     policy=Policy,
     table="mail",
     words=WORDS,
+    manners=POP3_MANNERS,
 )

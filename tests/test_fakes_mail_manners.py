@@ -11,7 +11,7 @@ from fakes import World
 from tests.conform import TABLE, Probe, Target, play, read
 
 PROBES = read(TABLE.read_text("utf-8"))
-SERVERS = {"smtp": "Postfix"}
+SERVERS = {"smtp": "Postfix", "pop3": "Dovecot"}
 each_protocol = pytest.mark.parametrize("protocol", SERVERS)
 
 

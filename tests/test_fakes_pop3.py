@@ -61,7 +61,7 @@ STREAM = b"".join(DIALOGUE)
 
 
 def opened(
-    world: World | None = None, mails: int = 2, mail: dict[str, bool] | None = None
+    world: World | None = None, mails: int = 2, mail: dict[str, object] | None = None
 ) -> tuple[World, Pop3]:
     """Returns a world and a core that is connected; alice has that many mails."""
     world = world or World({"servers": ["pop3"], "tls": "off", "mail": mail or {}}, rehearsal=True)
@@ -481,3 +481,26 @@ def messages_removed_with(fault: str) -> int:
     removed = sum(int(record.fields.get("removed", 0)) for record in records)
     assert len(world.mail.inbox(ALICE)) == 2 - removed, fault
     return removed
+
+
+def test_commands_that_do_not_exist_end_the_connection_where_the_world_says_so() -> None:
+    _, session = opened(mail={"bad_commands_before_login": 2})
+    assert ask(session, b"STAT\r\nCAPA\r\nSTAT\r\n").endswith(b"-ERR Log in first\r\n")
+    assert ask(session, b"PASS x\r\n" * 3 + b"STAT\r\n").count(b"-ERR") == 4
+    assert ask(session, b"NONSENSE\r\nCAPA\r\n") == (
+        b"-ERR Unknown command\r\n-ERR Too many bad commands\r\n"
+    )
+    assert session.closed
+
+
+def test_a_second_session_sees_the_same_mails_where_the_world_says_so() -> None:
+    world, session = opened(mail={"several_sessions": True})
+    other = world.core("pop3")
+    other.opened(Facts(2))
+    login = b"USER alice\r\nPASS secret\r\n"
+    assert ask(session, login).endswith(ask(other, login)[-40:])
+    assert ask(session, b"DELE 1\r\nQUIT\r\n").endswith(b"+OK Bye\r\n")
+    assert ask(other, b"STAT\r\nRETR 1\r\n").count(b"+OK 2 ") == 1
+    assert ask(other, b"RETR 1\r\n").startswith(b"-ERR That message was removed")
+    assert ask(other, b"DELE 1\r\nDELE 2\r\nQUIT\r\n").endswith(b"+OK Bye\r\n")
+    assert world.mail.inbox(ALICE) == []
