@@ -87,7 +87,9 @@ class Rules:
         for key in ("public", "sure", "confirm"):
             for name in getattr(self, key):
                 if name not in self.commands:
-                    known = ", ".join(self.commands)
+                    known = ", ".join(
+                        one if one.isprintable() else repr(one) for one in self.commands
+                    )
                     raise ValueError(f"{key}: unknown command {name!r}; choose from: {known}")
         if problem := problem_of(self.people, self.rooms):
             raise ValueError(problem)

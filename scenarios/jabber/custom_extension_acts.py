@@ -86,9 +86,8 @@ def in_form(world: World, program: Program) -> Iterator[Claim]:
 
 @scenario.act("custom-extension-wrong-forms")
 def wrong_forms(world: World, program: Program) -> Iterator[Claim]:
-    """Forms arrive that nobody was shown, that are cancelled, too old, wrong, or huge."""
-    jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
-    restart = form(action="restart", really="0")
+    """Forms arrive that do not fit the one that was shown, or are huge."""
+    jeremy = world.jabber.actor(JEREMY)
     wrong: dict[str, str] = {
         "other": form(action="drop database", really="0"),
         "none": "",
@@ -101,53 +100,69 @@ def wrong_forms(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(10, lambda: asks(world, jeremy, "form", command(), "set"))
     for number, (id, content) in enumerate(wrong.items(), 11):
         world.clock.at(number, partial(submits, world, jeremy, id, "form", content))
-    known = command(restart, sessionid="guess")
-    world.clock.at(30, lambda: asks(world, jeremy, "guess", known, "set"))
-    world.clock.at(
-        31,
-        lambda: asks(
-            world, michael, "stolen", command(restart, sessionid=session(jeremy, "form")), "set"
-        ),
-    )
-    world.clock.at(32, lambda: asks(world, jeremy, "action", command(action="drop"), "set"))
-    world.clock.at(33, lambda: asks(world, jeremy, "back", command(action="prev"), "set"))
-    world.clock.at(34, lambda: submits(world, jeremy, "prev", "form", "", action="prev"))
-    world.clock.at(35, lambda: submits(world, jeremy, "cancel", "form", "", action="cancel"))
-    world.clock.at(36, lambda: submits(world, jeremy, "late", "form", restart))
-    world.clock.at(37, lambda: asks(world, jeremy, "node", command(node="postgres"), "set"))
-    world.clock.at(38, lambda: asks(world, jeremy, "get", command(), "get"))
-    world.clock.at(40, lambda: asks(world, jeremy, "old", command(), "set"))
-    world.clock.at(700, lambda: submits(world, jeremy, "expired", "old", restart))
-    world.clock.until(720)
+    world.clock.until(30)
     code = program()
     found = {id: note(jeremy, id)[1] for id in wrong}
     shows = [found for id in wrong for found in answers(jeremy, id)]
     wanted = dict.fromkeys(wrong, "bad-payload")
     yield equal("what does not fit the form is refused", found, wanted, shows=shows)
-    others = ("guess", "action", "back", "prev", "late", "node", "get", "expired")
-    found = {id: note(jeremy, id)[1] for id in others}
+    yield equal("nothing runs, and the program goes on", (world.host.ran, code), ([], 0))
+
+
+@scenario.act("custom-extension-sessions")
+def sessions(world: World, program: Program) -> Iterator[Claim]:
+    """Forms arrive that nobody was shown, of another user, cancelled, or too old."""
+    jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
+    restart = form(action="restart", really="0")
+
+    def steals() -> None:
+        stolen = command(restart, sessionid=session(jeremy, "form"))
+        asks(world, michael, "stolen", stolen, "set")
+
+    world.clock.at(10, lambda: asks(world, jeremy, "form", command(), "set"))
+    guess = command(restart, sessionid="guess")
+    world.clock.at(30, lambda: asks(world, jeremy, "guess", guess, "set"))
+    world.clock.at(31, steals)
+    world.clock.at(35, lambda: submits(world, jeremy, "cancel", "form", "", action="cancel"))
+    world.clock.at(36, lambda: submits(world, jeremy, "late", "form", restart))
+    world.clock.at(40, lambda: asks(world, jeremy, "old", command(), "set"))
+    world.clock.at(700, lambda: submits(world, jeremy, "expired", "old", restart))
+    world.clock.until(720)
+    code = program()
+    wanted = {"guess": "bad-sessionid", "late": "bad-sessionid", "expired": "session-expired"}
+    found = {id: note(jeremy, id)[1] for id in wanted}
+    shows = [found for id in wanted for found in answers(jeremy, id)]
+    yield equal("each error says what is wrong", found, wanted, shows=shows)
+    stolen, shows = note(michael, "stolen"), answers(michael, "stolen")
+    wrong = ("error", "bad-sessionid")
+    yield equal("another administrator cannot submit it", stolen, wrong, shows=shows)
+    status = answer(jeremy, "cancel").element[0].get("status")
+    yield equal("a form can be cancelled", status, "canceled", shows=answers(jeremy, "cancel"))
+    yield equal("nothing runs, and the program goes on", (world.host.ran, code), ([], 0))
+
+
+@scenario.act("custom-extension-wrong-orders")
+def wrong_orders(world: World, program: Program) -> Iterator[Claim]:
+    """Orders arrive that are no step of the form, or for another command."""
+    jeremy = world.jabber.actor(JEREMY)
+    world.clock.at(10, lambda: asks(world, jeremy, "form", command(), "set"))
+    world.clock.at(32, lambda: asks(world, jeremy, "action", command(action="drop"), "set"))
+    world.clock.at(33, lambda: asks(world, jeremy, "back", command(action="prev"), "set"))
+    world.clock.at(34, lambda: submits(world, jeremy, "prev", "form", "", action="prev"))
+    world.clock.at(37, lambda: asks(world, jeremy, "node", command(node="postgres"), "set"))
+    world.clock.at(38, lambda: asks(world, jeremy, "get", command(), "get"))
+    world.clock.until(60)
+    code = program()
     wanted = {
-        "guess": "bad-sessionid",
         "action": "malformed-action",
         "back": "bad-action",
         "prev": "bad-action",
-        "late": "bad-sessionid",
         "node": "item-not-found",
         "get": "bad-request",
-        "expired": "session-expired",
     }
-    shows = [found for id in others for found in answers(jeremy, id)]
+    found = {id: note(jeremy, id)[1] for id in wanted}
+    shows = [found for id in wanted for found in answers(jeremy, id)]
     yield equal("each error says what is wrong", found, wanted, shows=shows)
-    stolen = note(michael, "stolen")
-    yield equal(
-        "another administrator cannot submit it",
-        stolen,
-        ("error", "bad-sessionid"),
-        shows=answers(michael, "stolen"),
-    )
-    cancelled = answers(jeremy, "cancel")
-    status = answer(jeremy, "cancel").element[0].get("status")
-    yield equal("a form can be cancelled", status, "canceled", shows=cancelled)
     yield equal("nothing runs, and the program goes on", (world.host.ran, code), ([], 0))
 
 

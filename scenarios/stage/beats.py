@@ -64,6 +64,7 @@ OPENING = "opening"  # a connection up to the login; told once, then a part of w
 ONLINE = "online"  # the same for a connection that lasts; always told
 CLOSING = "closing"  # the end of a connection, a part of what came before
 UPKEEP = "upkeep"  # what the protocol needs and nobody would tell; a part of what came before
+PROOF = "proof"  # a step in which a server proves its domain; told once in a run
 LOOK = "look"  # a session that moved nothing
 MAIL = "mail"
 MESSAGE = "message"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from scenarios.stage.beats import MESSAGE, UPKEEP, WIRE, Beat, Reader, lines
+from scenarios.stage.beats import MESSAGE, ONLINE, PROOF, UPKEEP, WIRE, Beat, Reader, lines
 from scenarios.stage.chat import parsed, quoted
 
 _DOMAINS = re.compile(r"\b(from|to|type)=['\"]([^'\"]*)")
@@ -36,7 +36,10 @@ class Servers(Reader):
         tag = name[1] if name else ""
         from_other = record.direction == "C"
         if tag in ("result", "verify"):
-            yield self._tells(self._dialback(tag, given, from_other), from_other)
+            # After the first one, who says who it is says enough, if it is true.
+            proves = given.get("type") == "valid" or (tag == "verify" and from_other)
+            words = self._dialback(tag, given, from_other)
+            yield self._tells(words, from_other, kind=PROOF if proves else ONLINE)
         elif tag == "message" and from_other:
             stanza = parsed(record)
             body = "" if stanza is None else stanza.findtext("{jabber:client}body") or ""
