@@ -128,9 +128,12 @@ class MailProgram:
         rules = self._rules
         for right in {right for allowed in rights.values() for right in allowed}:
             if not is_offered(right, verbs):
+                names = [
+                    name if name.isprintable() and len(name) < 80 else shown(name) for name in verbs
+                ]
                 raise SettingsError(
                     f"{self._source}: scenario.{self._name}.rights: {shown(right)} allows nothing; "
-                    f"choose from: {', '.join(verbs)}"
+                    f"choose from: {', '.join(names)}"
                 )
         self.commands = Commands(
             self.state, verbs, rights, self.clock, self.host, again=rules.again
