@@ -117,6 +117,18 @@ class Host(Protocol):
         Never raises: an event that cannot be logged has happened anyway.
         """
 
+    def notify(self, state: str) -> None:
+        """Reports a state such as READY=1 to the supervisor, if one waits for it (sd_notify(3)).
+
+        Never raises.
+        """
+
+    def reload_asked(self) -> bool:
+        """Returns whether SIGHUP has arrived since the last call.
+
+        Until the first call, SIGHUP ends the program.
+        """
+
     def serve(
         self, app: WSGIApplication, address: str, port: int
     ) -> contextlib.AbstractContextManager[int]:
@@ -173,6 +185,7 @@ class RealHost:
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
         self.name = socket.gethostname()
         self._out, self._err = out or sys.stdout, err or sys.stderr
+        self._hears_hangups = self._hung_up = False
 
     @property
     def terminal(self) -> bool:
@@ -267,6 +280,36 @@ class RealHost:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         facts = "".join(f" {key}={_quoted(value)}" for key, value in fields.items() if value != "")
         _write(self._err, f"{stamp} {level} {event}{facts}")
+
+    def notify(self, state: str) -> None:
+        """Sends a state to the socket of the environment's NOTIFY_SOCKET. Never raises."""
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        # Other addresses are those of virtual machines.
+        if address[:1] not in ("/", "@") or not hasattr(socket, "AF_UNIX"):
+            return
+        if state == "RELOADING=1":  # systemd wants to know which of several reloads this is
+            state += f"\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
+        with (
+            contextlib.suppress(OSError, ValueError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link,
+        ):
+            link.settimeout(GRACE)
+            # A name that begins with @ is in no file system: it begins with NUL (unix(7)).
+            link.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
+
+    def reload_asked(self) -> bool:
+        """Returns whether SIGHUP has arrived since the last call; False on Windows."""
+        if not self._hears_hangups and hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._hang_up)
+            self._hears_hangups = True
+        # Not in one statement: a signal between reading and writing would be lost.
+        if not self._hung_up:
+            return False
+        self._hung_up = False
+        return True
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        self._hung_up = True
 
     @contextlib.contextmanager
     def serve(self, app: WSGIApplication, address: str, port: int) -> Iterator[int]:

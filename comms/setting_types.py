@@ -12,6 +12,7 @@ program can define its own in the same way: `Annotated[int, Check(problem, "8080
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import json
 import os
@@ -318,8 +319,20 @@ def _no_certificates(path: Path) -> str:
     return ""
 
 
+def _no_module(name: str) -> str:
+    try:
+        if re.fullmatch(r"\w+(?:\.\w+)*", name) and importlib.util.find_spec(name) is not None:
+            return ""
+    except (ImportError, ValueError):  # a package before the dot does not exist, or is a module
+        pass
+    return f"unknown module {shown(name)}"
+
+
 FilePath = Annotated[Path, Check(_folder, '"file"')]  # need not exist
 Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 StateFile = Annotated[Path, Check(_folder, '"state.sqlite3"'), Check(_no_place)]
 ReadableFile = Annotated[Path, Check(_unreadable, '"file"')]
 Certificates = Annotated[Path, Check(_no_certificates, '"ca.pem"')]
+Module = Annotated[
+    str, Check(_no_module, '"json"')
+]  # of Python; packages before a dot are imported

@@ -114,7 +114,8 @@ class Host:
     """A machine of the world.
 
     Its commands, files and open ports are plain attributes, which a test sets. `ran` lists every
-    command that was started, in order, and `inputs` what each of them read. `silent_ports` never
+    command that was started, in order, and `inputs` what each of them read. `notified` has what the
+    program has reported to its supervisor, such as READY=1. `silent_ports` never
     answer, because a firewall drops what arrives. `names` are the addresses of names in DNS, and
     `looked_up` lists every name that was asked for. `site` is the web application that the program
     serves, if it does; a `Browser` of the play visits it.
@@ -135,6 +136,7 @@ class Host:
         self.commands: dict[tuple[str, ...], Command] = {}
         self.ran: list[tuple[str, ...]] = []
         self.inputs: list[bytes] = []
+        self.notified: list[str] = []
         self.files: dict[Path, str] = {}
         self.open_ports: set[int] = set()
         self.silent_ports: set[int] = set()
@@ -151,6 +153,7 @@ class Host:
         self._table = [Process(1, 0, "init", ("/sbin/init",)), self._own]
         self._names = {"init"}  # of all processes so far, running or not
         self._hides_processes = False
+        self._hung_up = False
 
     def __repr__(self) -> str:
         return f"<Host {self.name} {', '.join(process.name for process in self._table)}>"
@@ -219,6 +222,16 @@ class Host:
         """Writes a line of the program's log. Empty fields are left out."""
         words = [event, *(f"{key}={value}" for key, value in fields.items() if value != "")]
         self._record(Event(self._now(), "program", " ".join(words), level))
+
+    def notify(self, state: str) -> None:
+        """Reports a state to the supervisor."""
+        self.notified.append(state)
+        self._happens(f"the program reports {state}")
+
+    def reload_asked(self) -> bool:
+        """Whether the program got SIGHUP since the last call."""
+        found, self._hung_up = self._hung_up, False
+        return found
 
     @contextlib.contextmanager
     def serve(self, app: WSGIApplication, address: str, port: int) -> Iterator[int]:
@@ -289,6 +302,11 @@ class Host:
             self._happens(f"{name} dies")
 
         return cue
+
+    def hangs_up(self) -> None:
+        """The program gets SIGHUP, which asks it to reload. It is a cue itself."""
+        self._hung_up = True
+        self._happens("the program gets SIGHUP")
 
     def hides_processes(self, hidden: bool = True) -> Callable[[], None]:
         """Returns the cue that hides the process table, or shows it again."""

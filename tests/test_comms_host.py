@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import select
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -220,3 +222,38 @@ def test_a_file_without_end_and_a_pipe_are_not_read_for_ever(tmp_path: Path) -> 
     os.mkfifo(tmp_path / "pipe")
     assert RealHost().read(tmp_path / "pipe") == ""
     assert len(RealHost().read(Path("/dev/zero"))) < 1_000_000
+
+
+@pytest.mark.parametrize("where", ["file", "abstract"])
+def test_a_state_is_reported_to_the_supervisor(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{tmp_path}/n" if where == "file" else f"@{tmp_path.name}-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(name.replace("@", "\0"))
+        supervisor.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        RealHost().notify("READY=1")
+        assert supervisor.recv(100) == b"READY=1"
+        RealHost().notify("RELOADING=1")
+        state, since = supervisor.recv(100).split(b"\n")
+        assert state == b"RELOADING=1" and since[:15] == b"MONOTONIC_USEC=" and since[15:].isdigit()
+
+
+@pytest.mark.parametrize("name", ["", "/no/such/socket", "/" + "x" * 500, "vsock:2:1", "relative"])
+def test_without_a_supervisor_nothing_is_reported(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", name)
+    assert RealHost().notify("READY=1") is None  # type: ignore[func-returns-value]
+
+
+def test_sighup_asks_for_one_reload() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        host = RealHost()
+        assert not host.reload_asked()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert [host.reload_asked(), host.reload_asked()] == [True, False]
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -25,6 +25,7 @@ ACCEPTED: list[tuple[Any, list[Any]]] = [
     (types.SecondsOrZero, [0, 0.5, 1e9]),
     (types.Timeout, [0.02, 86400]),
     (types.Count, [1, 50_000_000]),
+    (types.Module, ["json", "os.path", "comms.backoff"]),
     (types.CountOrZero, [0, 7]),
     (NonEmpty[str], ["x", " x "]),
     (NonEmpty[tuple[str, ...]], [("x",)]),
@@ -44,6 +45,10 @@ ACCEPTED: list[tuple[Any, list[Any]]] = [
     (types.ScreenName, ["Old Friend"]),
 ]
 REFUSED: list[tuple[Any, object, str]] = [
+    *(
+        (types.Module, name, f'unknown module "{name}"')
+        for name in ("", "jsn", "jsn.decoder", "json.decodr", "math.x", "os; import this", ".os")
+    ),
     (types.Seconds, 0, "expected more than 0 seconds, found 0"),
     (types.Seconds, -0.5, "expected more than 0 seconds, found -0.5"),
     (types.Seconds, math.nan, "expected more than 0 seconds, found nan"),

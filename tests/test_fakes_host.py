@@ -166,6 +166,17 @@ def test_what_the_program_prints_and_logs_is_recorded(machine: Machine) -> None:
     ]
 
 
+def test_what_the_program_reports_to_its_supervisor_is_recorded(machine: Machine) -> None:
+    machine.host.notify("READY=1")
+    machine.host.hangs_up()
+    assert machine.host.notified == ["READY=1"]
+    assert [machine.host.reload_asked(), machine.host.reload_asked()] == [True, False]
+    assert [event[2] for event in machine.recorded] == [
+        "the program reports READY=1",
+        "the program gets SIGHUP",
+    ]
+
+
 # ── tokens ───────────────────────────────────────────────────────────────────
 
 

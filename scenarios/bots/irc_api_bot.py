@@ -21,7 +21,6 @@ Fault: irc NOTICE split 1 -> all hold
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from comms.bots.irc import Irc
 from comms.bots.network import Heard
 from comms.clock import Clock
 from comms.host import Host
-from comms.setting_types import Count, NonEmpty, Seconds
+from comms.setting_types import Count, Module, NonEmpty, Seconds
 from comms.settings import Settings
 from scenarios.bots.irc_api_bot_desk import Reference
 from scenarios.play import Claim, Program, Scenario, equal, holds, sent
@@ -59,14 +58,9 @@ scenario = Scenario(WORLD)
 class Rules:
     """The settings."""
 
-    modules: NonEmpty[tuple[str, ...]] = ("json", "pathlib", "re", "textwrap")
+    modules: NonEmpty[tuple[Module, ...]] = ("json", "pathlib", "re", "textwrap")
     questions: Count = 5
     within: Seconds = 60
-
-    def __post_init__(self) -> None:
-        for name in self.modules:
-            if not re.fullmatch(r"\w+(?:\.\w+)*", name) or importlib.util.find_spec(name) is None:
-                raise ValueError(f'modules: unknown module {name!r}; write modules = ["json"]')
 
 
 def answer(heard: Heard, reference: Reference) -> str:
