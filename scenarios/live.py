@@ -105,13 +105,22 @@ class _Clock(RealClock):
             notify()
 
 
+def tables(page: Page) -> list[str]:
+    """Returns the tables of the servers that a program may use.
+
+    A Jabber program is a client, or a component, which has a table of its own.
+    """
+    names = [name.lower() for name in page.doc.protocols]
+    return [*names, "component"] if "xmpp" in names else names
+
+
 def _servers(page: Page, settings: comms_settings.Settings) -> dict[str, str]:
     """Returns the address of each server that the program may use. Raises SettingsError."""
     found = {}
     table = settings.tables.get("scenario", {}).get(page.name)
     chosen = table.get("mailbox") if isinstance(table, Mapping) else None
     not_chosen = [name for name in comms_settings.MAILBOXES if chosen and name != chosen]
-    for protocol in (name.lower() for name in page.doc.protocols):
+    for protocol in tables(page):
         if protocol in settings.tables and protocol not in not_chosen:
             server = settings.server(protocol)
             found[protocol] = f"{server.host}:{server.port}" if server.host else "by DNS"

@@ -63,6 +63,11 @@ def quick_at(unit: str, cuts: Iterable[str]) -> list[Any]:
     return [pytest.param(cut, marks=mark) for cut, mark in marks(found, quick, protocol(unit))]
 
 
+def none_quick(cuts: Iterable[str], whole: str) -> list[Any]:
+    """Marks all cuts, every unit of the protocol `whole` as slow: see `marks`."""
+    return [pytest.param(cut, marks=mark) for cut, mark in marks([*cuts], (), whole)]
+
+
 def marks(
     cuts: Sequence[str], quick: Container[str], whole: str = "smtp"
 ) -> list[tuple[str, list[pytest.MarkDecorator]]]:

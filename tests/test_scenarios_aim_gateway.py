@@ -32,8 +32,7 @@ def test_a_screen_name_is_an_address_and_back(name: str, local: str) -> None:
 RECORDS = [one for one in rehearsal.rehearse(PAGE, ACT).recording if isinstance(one, Record)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", drills.cuts(RECORDS))
+@pytest.mark.parametrize("fault", drills.none_quick(drills.cuts(RECORDS), "component"))
 def test_a_cut_link_carries_nothing_twice_and_ends_no_gateway(fault: str) -> None:
     performance = rehearsal.rehearse(PAGE, ACT, [fault])
     assert performance.tracebacks == []

@@ -18,7 +18,7 @@ from comms.host import Host
 from comms.settings import Settings
 from fakes.world import World
 from scenarios import catalogue
-from scenarios.live import run_live
+from scenarios.live import run_live, tables
 from tests.command import handlers_restored, run_command, start_command
 from tests.scripted import RecordingHost
 
@@ -131,7 +131,7 @@ def test_a_program_uses_only_servers_whose_settings_are_read_before_it_runs(
     }
     if any("settings.mailbox(" in path.read_text("utf-8") for path in page.sources()):
         used |= {"pop3", "imap"}
-    assert used <= {protocol.lower() for protocol in page.doc.protocols}
+    assert used <= {*tables(page)}
 
 
 @pytest.mark.world(servers=["smtp"], tls="off")

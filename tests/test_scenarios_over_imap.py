@@ -47,6 +47,11 @@ MYSQL, DESK = over_imap(mysql_by_mail.WORLD), over_imap(tickets.WORLD)
 MAILS = (by_mail.REQUEST, by_mail.STRANGER)
 LETTERS = (desk.REQUEST, customer_mail("second", "dave@customer.test"))
 TWO_DOORS = next((page, act) for page, act in doors.acts() if act.name == "mysql-two-doors")
+NETWORKS = next(
+    (page, doors.through(page, act, "imap"))
+    for page, act in doors.acts()
+    if act.name == "many-networks"
+)
 # Each act through the doors that it does not name itself.
 OTHER = [
     (page, act, door)
@@ -150,6 +155,16 @@ def killed_with_two_doors(at: int, folder: Path) -> int | None:
     return steps
 
 
+def records_of_networks() -> list[Record]:
+    recording = rehearsal.rehearse(*NETWORKS).recording
+    return [entry for entry in recording if isinstance(entry, Record)]
+
+
+def everything_is_answered_once(fault: str) -> None:
+    performance = rehearsal.rehearse(*NETWORKS, [fault])
+    assert (performance.unmet, performance.broken) == ([], [])
+
+
 def answers_once(fault: str) -> None:
     answering.test_wherever_the_connection_is_cut_each_mail_gets_one_answer(
         fault, over_imap(autoresponder.WORLD)
@@ -181,6 +196,7 @@ CUTS: dict[str, tuple[Callable[[], list[str]], Callable[[str], None]]] = {
     "mysql-by-mail": (mysql_cuts, command_runs_once),
     "tickets": (desk_cuts, mail_is_one_ticket),
     "mysql-by-jabber": (lambda: cuts(records_of_two_doors()), orders_of_both_doors_run_once),
+    "many-networks": (lambda: cuts(records_of_networks()), everything_is_answered_once),
     "autoresponder": (
         lambda: cuts(answering.rehearse(until=30, config=over_imap(autoresponder.WORLD)).records),
         answers_once,
@@ -247,6 +263,7 @@ KILLS: dict[str, Callable[[int, Path], int | None]] = {
 }
 # These programs only read; the two tables name all others (the tests compare them).
 READERS = {"inbox-count", "mail-trap"}
+SHARED = {"many-networks"}  # not killed here: its mail goes through the door of mysql-by-jabber
 QUICK = "imap UID_EXPUNGE nth 1 hang up within"
 # Their own tests cut them over IMAP.
 WITH_TESTS = {"autoresponder", "secret-inbox", *(case.name for case in by_command.CASES)}
@@ -254,7 +271,7 @@ WITH_TESTS = {"autoresponder", "secret-inbox", *(case.name for case in by_comman
 
 def test_every_program_that_receives_is_cut_and_killed_over_imap() -> None:
     names = {page.name for page in doors.pages()}
-    assert CUTS.keys() | READERS == KILLS.keys() | READERS == names
+    assert CUTS.keys() | READERS == KILLS.keys() | READERS | SHARED == names
 
 
 def test_a_command_runs_once_if_the_connection_is_lost_while_its_mail_is_removed() -> None:

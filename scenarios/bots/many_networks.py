@@ -1,6 +1,6 @@
 """Put one bot on AIM, Jabber, IRC and mail at once, with one list of people for all of them.
 
-Section 6.2.1 · TOC, XMPP, IRC, POP3, SMTP · try: make scenario NAME=many-networks
+Section 6.2.1 · TOC, XMPP, IRC, POP3, IMAP, SMTP · try: make scenario NAME=many-networks
 
 The bot is written once, and is on every network that the settings file has a table for. A person
 has an account on each; what one has ordered on one network is known on the others. An answer goes
@@ -17,6 +17,7 @@ again = 300                          # seconds in which the same command is aske
 timeout = 60                         # seconds that a command may take
 rooms = ["ops@conference.yourco.test"]     # optional: chat rooms of Jabber to be in
 inbox = "cly6ruct1yit2d@yourco.test"       # optional: take commands by mail, too
+mailbox = "imap"                           # optional: or "pop3"; else the one with a table
 mail_poll = 30                             # seconds
 state = "many-networks.sqlite3"
 
@@ -44,6 +45,7 @@ from comms.host import Host, OutcomeLike
 from comms.setting_types import (
     CommandLine,
     MailAddress,
+    MailProtocol,
     NonEmpty,
     Seconds,
     SecondsOrZero,
@@ -80,13 +82,15 @@ class Rules:
     timeout: Seconds = 60
     rooms: tuple[str, ...] = ()
     inbox: MailAddress = ""
+    mailbox: MailProtocol = None
     mail_poll: Seconds = 30
     state: StateFile = Path("many-networks.sqlite3")
 
     def __post_init__(self) -> None:
-        for key in ("public", "sure", "confirm"):
+        for key, usual in (("public", ("uptime",)), ("sure", ("restart",)), ("confirm", ())):
             for name in getattr(self, key):
-                if name not in self.commands:
+                # Who has other commands need not say that the usual ones are not public.
+                if name not in self.commands and name not in usual:
                     known = ", ".join(
                         one if one.isprintable() else repr(one) for one in self.commands
                     )

@@ -88,8 +88,15 @@ def people(world: World, program: Program) -> Iterator[Claim]:
     )
     refused = told(world, "refused")
     words = [event.text.split(" what=")[0].partition("who=")[2] for event in refused]
-    wanted = ["sysadmln", MALLORY, "irc:jeremy", "mallory", MALLORY, "jeremy", JEREMY]
+    wanted = ["sysadmln", MALLORY, "irc:jeremy", "mallory", MALLORY, "jeremy"]
     yield equal("everybody who was not obeyed is logged", words, wanted, shows=refused)
+    answers = world.mail.inbox(JEREMY)
+    yield holds(
+        "by mail, Jeremy is told that he may not restart there",
+        len(answers) == 1 and "may not" in answers[0].text,
+        [mail.text for mail in answers],
+        shows=answers,
+    )
     silent = len(mallory.hears) + len(world.aim.actor("SysAdmln").heard)
     yield equal("no stranger is answered", silent + len(world.mail.inbox(MALLORY)), 0)
 

@@ -65,7 +65,7 @@ def networks_of(
         found.append(Irc(settings.server("irc"), clock, host, state))
     if rules.inbox:
         admins = tuple(accounts["mail"] for accounts in known if "mail" in accounts)
-        mailbox = settings.mailbox("many-networks")
+        mailbox = settings.mailbox("many-networks", rules.mailbox)
         door = MailRules(mailbox, settings.server("smtp"), rules.inbox, admins)
         mail = Mail(
             door,
