@@ -56,3 +56,21 @@ POP3_MANNERS: Manners = MappingProxyType(
         },
     }
 )
+
+IMAP_MANNERS: Manners = MappingProxyType(
+    {
+        # 2.3.19
+        "dovecot": {
+            "lenient_syntax": True,  # RFC 3501 §9
+            "bare_lf": True,  # RFC 3501 §2.2
+            "bad_commands_before_login": 3,
+            "ignore_initial_response": True,  # RFC 4959 §3
+            "starttls_pipelined": "hang-up",  # RFC 3501 §6.2.1
+            "empty_enabled": False,  # RFC 5161 §3.1
+            "examine_permits": True,  # RFC 3501 §6.3.2
+            "rename_inbox": False,  # RFC 3501 §6.3.5
+            "store_answers": "changed",  # RFC 3501 §6.4.6
+            "lenient_utf8": True,  # RFC 6855 §4
+        },
+    }
+)

@@ -9,9 +9,10 @@ import pytest
 
 from fakes import World
 from tests.conform import TABLE, Probe, Target, play, read
+from tests.imap_raw import ALICE, LOGIN, Raw, imap_world, selected
 
 PROBES = read(TABLE.read_text("utf-8"))
-SERVERS = {"smtp": "Postfix", "pop3": "Dovecot"}
+SERVERS = {"smtp": "Postfix", "pop3": "Dovecot", "imap": "Dovecot"}
 each_protocol = pytest.mark.parametrize("protocol", SERVERS)
 
 
@@ -43,3 +44,59 @@ def test_with_manners_ours_differs_from_the_rfcs_as_that_server_does(protocol: s
 @each_protocol
 def test_manners_change_nothing_else(protocol: str) -> None:
     assert differences(protocol, lambda known: not known) == []
+
+
+# ── what the table cannot ask ────────────────────────────────────────────────
+
+DOVECOT = {"imap": "dovecot"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_a_bare_lf_ends_lines_of_imap_and_leaves_literals_alone(size: int) -> None:
+    world = imap_world(imap={"bare_lf": True})
+    client = Raw(world)
+    sent = LOGIN.replace(b"\r", b"") + b"a APPEND INBOX {5+}\na\n\nb\n\nb IDLE\nDONE\nc LOGOUT\r\n"
+    answer = b"".join(client.send(sent[at : at + size]) for at in range(0, len(sent), size))
+    assert [mail.raw for mail in world.mail.folder(ALICE).mails] == [b"a\n\nb\n"]
+    assert b"\r\n+ idling\r\nb OK " in answer and b"\r\nc OK " in answer
+
+
+def test_what_comes_with_starttls_never_runs_and_dovecot_hangs_up() -> None:
+    for manners in ({}, DOVECOT):
+        client = Raw(imap_world(manners=manners, tls="optional"))
+        assert client.send(b"a STARTTLS\r\nb NOOP\r\n") == b"a OK Begin TLS negotiation\r\n"
+        assert client.session.closed == bool(manners)
+
+
+def test_under_examine_dovecot_moves_mails_and_ignores_flags() -> None:
+    world, client = selected(2, manners=DOVECOT)
+    client.ask("EXAMINE INBOX")
+    assert client.lines("STORE 1 +FLAGS (\\Deleted)") == ["t OK"]
+    assert client.lines("EXPUNGE") == ["t OK"]
+    assert client.lines("MOVE 1 Trash")[1:] == ["* 1 EXPUNGE", "t OK"]
+    assert len(world.mail.folder(ALICE, "Trash").mails) == 1
+    assert client.status("RENAME inbox Old") == "NO [CANNOT]"
+
+
+def test_dovecot_answers_store_for_what_has_changed() -> None:
+    _, client = selected(2, manners=DOVECOT)
+    client.ask("STORE 1 +FLAGS (\\Seen)")
+    assert client.lines("STORE 1:2 +FLAGS (\\Seen)") == [
+        "* 2 FETCH (FLAGS (\\Seen \\Recent))",
+        "t OK",
+    ]
+
+
+def test_spaces_at_the_end_and_any_escape_are_lenient_syntax() -> None:
+    _, client = selected(1, imap={"lenient_syntax": True})
+    assert client.lines('STATUS "\\I\\NBOX" (MESSAGES)  ') == [
+        '* STATUS "INBOX" (MESSAGES 1)',
+        "t OK",
+    ]
+    assert client.status("EXPUNGE all") == "OK"
+    assert client.status("FETCH 1 FLAGS x") == "BAD"
+
+
+def test_a_switch_wins_over_manners() -> None:
+    client = Raw(imap_world(manners=DOVECOT, imap={"bad_commands_before_login": 0}))
+    assert [client.status("NONSENSE") for _ in range(4)] == ["BAD"] * 4

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from fakes.folders import Folders
 from fakes.imap.commands import ARGUMENTS
-from fakes.imap.grammar import Arguments, BadCommand
+from fakes.imap.grammar import Arguments, BadCommand, LenientArguments
 from fakes.imap.names import decode_name
 from fakes.imap.policy import BRINGS, MECHANISMS, NEEDS, Policy
 from fakes.imap.reader import Announced, Command, Reader
@@ -83,6 +83,10 @@ class ImapBase(LineSession):
         self._pending: Command | None = None  # APPEND, whose message was a unit of its own
         self._tag = ""  # of the command that is being handled; "": there is none, as in a greeting
         self._bad_in_a_row = 0
+        self._bad_before_login = 0
+        self._arguments = LenientArguments if self.policy.lenient_syntax else Arguments
+        if self.policy.bare_lf:
+            self.bare_lf = self._reader.bare_lf = True
 
     # ── units ────────────────────────────────────────────────────────────────
 
@@ -153,7 +157,7 @@ class ImapBase(LineSession):
     def _unit(self, command: Command) -> Unit:
         raw, secrets = command.raw[self._in_records :], self._secrets(command)
         self._in_records = 0
-        arguments = Arguments(command.raw, command.literals, self.utf8)
+        arguments = self._arguments(command.raw, command.literals, self.utf8)
         self._tag = ""
         try:
             tag = arguments.tag()
@@ -193,7 +197,8 @@ class ImapBase(LineSession):
         if verb == "APPEND":
             so_far = self._reader.so_far()
             message = self.message_announced(
-                Arguments(so_far.raw, so_far.literals, self.utf8, arguments.at), announced.size
+                self._arguments(so_far.raw, so_far.literals, self.utf8, arguments.at),
+                announced.size,
             )
             if message is not False:
                 return message
@@ -247,6 +252,11 @@ class ImapBase(LineSession):
         if self.ending:
             return
         reply = refusal.reply
+        if reply.status == "BAD" and not self.user and refusal.section != self.auth_section:
+            self._bad_before_login += 1
+            if self._bad_before_login == self.policy.bad_commands_before_login:
+                self._bye("Too many bad commands")
+                return
         self._answer(reply.status, reply.code, reply.text, refusal.section)
         if reply.status != "BAD":
             self._bad_in_a_row = 0
@@ -282,6 +292,9 @@ class ImapBase(LineSession):
         try:
             return ARGUMENTS[unit.verb.replace("_", " ")](unit.content.arguments)
         except BadCommand as error:
+            takes_none = ARGUMENTS[unit.verb.replace("_", " ")] is Arguments.end
+            if takes_none and self.policy.lenient_syntax:
+                return None
             if unit.verb in (
                 "LOGIN",
                 "AUTHENTICATE",

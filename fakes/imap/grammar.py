@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from fakes.rows import HasUid, Seen
 
@@ -38,6 +38,7 @@ _TAG = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')
 _ASTRING = re.compile(rb'[^\x00-\x20(){%*"\\\x7f-\xff]+')
 _PATTERN = re.compile(rb'[^\x00-\x20(){"\\\x7f-\xff]+')
 _QUOTED = re.compile(rb'"([^"\\\r\n\x00]*+(?:\\["\\][^"\\\r\n\x00]*+)*+)"')
+_QUOTED_LENIENT = re.compile(rb'"([^"\\\r\n\x00]*+(?:\\[^\r\n\x00][^"\\\r\n\x00]*+)*+)"')
 _BASE64 = re.compile(rb"[^ \r\n]+")
 _NUMBER = re.compile(rb"[0-9]{1,20}")
 _SET = re.compile(rb"[0-9*:,]+")
@@ -112,6 +113,8 @@ class Arguments:
     utf8: bool = False  # UTF8=ACCEPT is enabled: quoted strings may contain UTF-8 (RFC 6855 §3)
     at: int = 0
     depth: int = 0  # of parentheses that `nested` is in
+
+    quoted: ClassVar[re.Pattern[bytes]] = _QUOTED
 
     # ── marks ────────────────────────────────────────────────────────────────
 
@@ -227,7 +230,7 @@ class Arguments:
                 raise BadCommand("NUL in a literal")  # RFC 3501 §4.3.1
             return self.raw[start:end]
         if plain is None or self.next_is(b'"'):
-            match = _QUOTED.match(self.raw, self.at)
+            match = self.quoted.match(self.raw, self.at)
             if match is None:
                 raise BadCommand(f"Expected string before {self._shown()}")
             self.at, value = match.end(), match[1]
@@ -324,6 +327,18 @@ class Arguments:
         text = self.raw[self.at : self.at + 20].partition(b"\r\n")[0]
         shown = "".join(chr(byte) if 32 < byte < 127 else "?" for byte in text.partition(b" ")[0])
         return shown or ("space" if text else "end of line")
+
+
+class LenientArguments(Arguments):
+    """Those of a server that takes any escape, and spaces at the end."""
+
+    __slots__ = ()
+    quoted = _QUOTED_LENIENT
+
+    def end(self) -> None:
+        while self.skip(b" "):
+            pass
+        super().end()
 
 
 _SET_BEGINS = tuple(bytes([byte]) for byte in b"0123456789*")

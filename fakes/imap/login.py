@@ -111,7 +111,8 @@ class ImapLogin(ImapBase):
         if "CONDSTORE" in words:
             self.enable_modseq()
         enabled = [word for word in ("CONDSTORE", "UTF8=ACCEPT") if word in words]
-        self._untagged(" ".join(["ENABLED", *enabled]).encode(), section="RFC 5161 §3.2")
+        if enabled or self.policy.empty_enabled:
+            self._untagged(" ".join(["ENABLED", *enabled]).encode(), section="RFC 5161 §3.2")
         self._ok("Done", "RFC 5161 §3.1")
 
     def enable_modseq(self) -> None:
@@ -145,6 +146,9 @@ class ImapLogin(ImapBase):
         if self.tls is not None:
             raise Refuse(BAD._replace(text="TLS is active already"), "RFC 2595 §3.1")
         self._ok("Begin TLS negotiation", "RFC 3501 §6.2.1")
+        if self.buffer and self.policy.starttls_pipelined == "hang-up":
+            self.close()
+            return
         self.start_tls()
         self._reader.reset()
 
@@ -179,8 +183,10 @@ class ImapLogin(ImapBase):
         if initial is not None and (
             "SASL-IR" in self._off or mechanism not in sasl.TAKES_INITIAL_RESPONSE
         ):
-            text = f"{mechanism} takes no initial response here"
-            raise Refuse(BAD._replace(text=text), "RFC 4959 §3")
+            if not self.policy.ignore_initial_response:
+                text = f"{mechanism} takes no initial response here"
+                raise Refuse(BAD._replace(text=text), "RFC 4959 §3")
+            initial = None
         self.begin_exchange(mechanism, initial)
 
     def authenticated(self, exchange: sasl.Exchange) -> None:

@@ -138,6 +138,9 @@ class ImapMailboxes(ImapLogin):
     def do_RENAME(self, unit: Unit) -> None:
         found: Rename = self._read(unit)
         name, to = self._name(found.name), self._name(found.to)
+        if name.casefold() == "inbox" and not self.policy.rename_inbox:
+            reply = Reply("NO", "CANNOT", "INBOX cannot be renamed")
+            raise Refuse(reply, "RFC 3501 §6.3.5")
         self._change(lambda folders: folders.rename(name, to), "5")
 
     def do_SUBSCRIBE(self, unit: Unit) -> None:

@@ -89,7 +89,7 @@ class ImapMessages(ImapMailboxes):
 
     def _writable(self) -> View:
         view = self._selected()
-        if view.read_only:
+        if view.read_only and not self.policy.examine_permits:
             raise Refuse(READ_ONLY, "RFC 3501 §6.3.2")
         return view
 
@@ -194,6 +194,9 @@ class ImapMessages(ImapMailboxes):
     def _store(self, unit: Unit, *, by_uid: bool) -> None:
         found: Store = self._read(unit)
         view = self._writable()
+        if view.read_only:
+            self._ok("Ignored: the mailbox is read-only", "RFC 3501 §6.3.2")
+            return
         self._use_modseq(found.unchanged_since)
         chosen = self._chosen(found.numbers, by_uid=by_uid)
         uids = [view.rows[at].uid for at in chosen]
@@ -209,6 +212,8 @@ class ImapMessages(ImapMailboxes):
         except TooManyKeywords:
             raise Refuse(LIMIT, "RFC 5530 §3") from None
         self._tell_keywords(view)
+        if self.policy.store_answers == "changed":
+            chosen = [at for at in chosen if view.rows[at].uid in changed]
         self._send_all(self._stored(chosen, found, changed, by_uid=by_uid), "RFC 3501 §6.4.6")
         if failed:
             numbers = [view.rows[at].uid if by_uid else at + 1 for at in failed]

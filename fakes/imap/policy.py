@@ -55,5 +55,20 @@ class Policy:
     # Accept UTF-8 in the header of a message from a client that has not enabled UTF8=ACCEPT, as
     # real servers do. RFC 6855 §4 demands that it is refused.
     lenient_utf8: bool = False
+    # Accept any escape in a quoted string, spaces at the end of a command, and arguments of a
+    # command that takes none, against RFC 3501 §9.
+    lenient_syntax: bool = False
+    bare_lf: bool = False  # a bare LF ends a line, too, against RFC 3501 §2.2
+    # BADs before the login, in a row or not, the last of which is BYE; 0: as `bad_commands`.
+    bad_commands_before_login: int = 0
+    ignore_initial_response: bool = False  # where the server begins, against RFC 4959 §3
+    # What becomes of commands that come together with STARTTLS (RFC 3501 §6.2.1). They never run.
+    starttls_pipelined: Literal["drop", "hang-up"] = "drop"
+    # Answer ENABLE with ENABLED even if it had no effect (RFC 5161 §3.1).
+    empty_enabled: bool = True
+    # Under EXAMINE, MOVE and EXPUNGE work, and STORE has no effect, against RFC 3501 §6.3.2.
+    examine_permits: bool = False
+    rename_inbox: bool = True  # its mail moves (RFC 3501 §6.3.5); false: refuse
+    store_answers: Literal["all", "changed"] = "all"  # of its messages (RFC 3501 §6.4.6)
     scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()

@@ -56,6 +56,7 @@ class Reader:
     def __init__(self, buffer: bytearray | None = None, longest_line: int = LONGEST_LINE) -> None:
         self.buffer = bytearray() if buffer is None else buffer
         self.longest_line = longest_line
+        self.bare_lf = False  # a bare LF ends a line, too, and is handled as CRLF
         self.reset()
 
     def reset(self) -> None:
@@ -82,6 +83,8 @@ class Reader:
         while self._announced is None:
             if self._missing and not self._take_literal():
                 return None
+            if self.bare_lf:
+                self._end_line()
             end = self.buffer.find(b"\r\n", self._scanned)
             if end < 0:
                 self._wait_for_line()
@@ -96,6 +99,12 @@ class Reader:
             else:
                 self._announced = announced
         return self._announced
+
+    def _end_line(self) -> None:
+        """Makes a bare LF that ends the next line a CRLF."""
+        end = self.buffer.find(b"\n", self._scanned)
+        if end >= 0 and self.buffer[max(0, end - 1) : end] != b"\r":
+            self.buffer[end:end] = b"\r"
 
     def so_far(self) -> Command:
         """Returns what is known of the command whose literal is announced."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fakes.descriptor import Port, Server
 from fakes.imap.policy import Policy
 from fakes.imap.session import Imap
+from fakes.mail_manners import IMAP_MANNERS
 from fakes.transcripts.mail import WORDS
 
 SERVER = Server(
@@ -17,4 +18,5 @@ SERVER = Server(
     table="imap",
     words=WORDS,
     on_request=True,
+    manners=IMAP_MANNERS,
 )
