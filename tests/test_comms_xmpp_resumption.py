@@ -38,7 +38,7 @@ def test_what_is_acknowledged_is_not_sent_again() -> None:
 
 def test_counts_begin_again_after_the_greatest() -> None:
     found = begun()
-    found.handled = found._acknowledged = MODULO - 1
+    found.handled = found._arrived = found._acknowledged = MODULO - 1
     found.received()
     found.sent(Element("a"), b"a")
     found.acknowledge("0")
@@ -129,6 +129,42 @@ def test_a_message_that_was_lost_with_the_connection_is_sent_again() -> None:
         wait_online(world, jabber)
         assert them.wait_for(lambda stanza: stanza.kind == "message").body == "one"
         assert jabber.returned_messages() == []
+
+
+def test_what_was_not_confirmed_comes_again_elsewhere_and_the_rest_does_not() -> None:
+    with rehearsal() as world:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        first = client(world, confirms=True)
+        them.says(BOT, "one")
+        assert [message.text for message in first.received_messages()] == ["one"]
+        first.confirm()
+        them.says(BOT, "two")
+        assert [message.text for message in first.received_messages()] == ["two"]
+        world.jabber.end(BOT)  # the program dies, and its session ends
+        first.disconnect()
+        world.clock.advance(10)
+        with client(world, confirms=True, delayed=True) as second:
+            found = [(message.text, message.delayed) for message in second.received_messages()]
+            assert found == [("two", True)]
+
+
+def test_after_a_cut_a_message_that_was_not_confirmed_is_not_taken_twice() -> None:
+    with rehearsal() as world, client(world, confirms=True) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        them.says(BOT, "one")
+        assert [message.text for message in jabber.received_messages()] == ["one"]
+        world.cut("xmpp")
+        them.says(BOT, "two")
+        found = []
+        for _ in range(20):
+            world.clock.advance(10)
+            found += [message.text for message in jabber.received_messages()]
+        assert found == ["two"]
+        jabber.confirm()
+        them.says(BOT, "three")
+        assert [message.text for message in jabber.received_messages()] == ["three"]
 
 
 def test_what_cannot_arrive_any_more_is_reported() -> None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from fakes.world import World
 from scenarios import catalogue, rehearsal
 from scenarios.jabber import contact_list, jabber_hello, mysql_by_jabber
 from scenarios.jabber.mysql_by_jabber import ADMINS, BOT, RESTART, WORLD, answer, command, run
+from scenarios.play import Act
 from tests import drills
 from tests.command import Done, run_command
 
@@ -36,11 +38,11 @@ STATE = "mysql-by-jabber.sqlite3"
 # ── the link is cut before, within and after every unit ──────────────────────
 
 
-def units() -> list[tuple[str, int]]:
+def units(act: Act = MAIN) -> list[tuple[str, int]]:
     """(verb, its occurrence number) of each unit of the act's session, where a fault may happen."""
     seen: Counter[str] = Counter({"connect": 1})
     found = [("connect", 1)]
-    for record in rehearsal.rehearse(MYSQL, MAIN).recording:
+    for record in rehearsal.rehearse(MYSQL, act).recording:
         if isinstance(record, Record) and record.direction == "C":
             seen[record.verb] += 1
             found.append((record.verb, seen[record.verb]))
@@ -114,10 +116,11 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]
         yield count
 
 
-def once(world: World) -> None:
+def once(world: World, **xmpp: Any) -> None:
     """Runs the program until it ends or is killed."""
+    tables = {**world.settings, "xmpp": {**world.settings["xmpp"], **xmpp}}
     with suppress(Killed):
-        run(world.clock, comms_settings.load(world.settings, world.folder), world.host)
+        run(world.clock, comms_settings.load(tables, world.folder), world.host)
 
 
 STEPS = 40
@@ -155,6 +158,55 @@ def test_killed_at_any_step_a_command_runs_and_is_answered_at_most_once(
     assert (0, ()) in outcomes, "killed before it was stored: the command is lost"
     assert (1, ("MySQL told to restart.",)) in outcomes
     assert any(unknown in "".join(answers) for _, answers in outcomes), outcomes
+
+
+RESUMES = {"mysql-by-jabber": {**WORLD["scenario"]["mysql-by-jabber"], "resume": True}}
+RESUMING = replace(MAIN, world={**MAIN.world, "scenario": RESUMES})
+CUTS_RESUMING = [
+    Fault(verb, "xmpp", nth=nth, **what) for verb, nth in units(RESUMING) for what in KINDS[1:4:2]
+]
+
+
+@pytest.mark.slow
+def test_with_resumption_a_program_killed_at_any_step_loses_no_order_silently(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = []
+    for step in range(1, STEPS):
+        with World({**WORLD, "scenario": RESUMES}, rehearsal=True) as world:
+            jeremy = world.jabber.actor(ADMINS[0])
+            jeremy.comes()
+            world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
+            with killed_at(step, monkeypatch) as count:
+                once(world, jid=f"{BOT}/mysql")
+            died = count[0] == step
+            world.clock.until(world.clock.elapsed + 20)
+            once(world, jid=f"{BOT}/mysql")
+            answers = [stanza.body for stanza in jeremy.messages]
+            ran = len(world.host.ran)
+            table.append((step, died, ran, answers))
+            assert ran <= 1, table
+            # It has run, or Jeremy is told that this is not known, or is asked to say it again.
+            assert ran or answers, table[-3:]
+            if not died:
+                assert (ran, answers) == (1, ["MySQL told to restart."]), table
+                break
+    else:
+        raise AssertionError("the program has more steps than were tried")
+
+
+ONLINE = {"PRESENCE", "MESSAGE", "A"}  # a connection that is cut during the login ends the program
+CUTS_ONLINE = [cut for cut in CUTS_RESUMING if cut.where.upper() in ONLINE]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", CUTS_ONLINE, ids=str)
+def test_with_resumption_a_cut_connection_loses_no_order_silently(fault: Fault) -> None:
+    performance = rehearsal.rehearse(MYSQL, RESUMING, [str(fault)])
+    assert ran(performance) <= 3, "three commands are at most three restarts"
+    asked = [event for event in performance.events if "sent while the program" in event["text"]]
+    ordered = ran(performance) + len(asked)
+    assert ordered == 3, [event["text"] for event in performance.events]
 
 
 def test_an_answer_that_waits_is_sent_by_the_next_run_of_the_program() -> None:

@@ -27,7 +27,11 @@ ENTER = 10.0  # seconds that a room may take to let us in
 
 
 class Jabber(Network):
-    """One account, and the rooms that it enters. `contacts` may see its presence."""
+    """One account, and the rooms that it enters. `contacts` may see its presence.
+
+    With `confirms`, the server keeps each message until the caller of `heard` has handled it and
+    asks for more, and delivers it again if the program is killed before that.
+    """
 
     name = "jabber"
 
@@ -41,10 +45,12 @@ class Jabber(Network):
         contacts: Collection[str] = (),
         rooms: Collection[str] = (),
         nick: str = "",
+        confirms: bool = False,
     ) -> None:
         super().__init__()
         self.client: Client | None = None
         self._server, self._clock, self._host, self._contacts = server, clock, host, contacts
+        self._confirms = confirms
         self._nick = nick or server.jid.partition("@")[0] or "bot"
         self._rooms: dict[str, Room | None] = dict.fromkeys(rooms)
         self._due: dict[str, float] = {}  # room → when it is asked again
@@ -58,6 +64,7 @@ class Jabber(Network):
             self._host,
             accept_subscriptions=self._contacts or False,
             delayed=True,
+            confirms=self._confirms,
         )
 
     def close(self) -> None:
@@ -74,6 +81,7 @@ class Jabber(Network):
             room = self._entered(client, address)
             for said in room.received_messages() if room is not None else ():
                 yield self._from_room(address, said)
+        client.confirm()
 
     def _required(self) -> Client:
         if self.client is None:

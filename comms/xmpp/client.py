@@ -55,7 +55,9 @@ class Client:
     `subscription_requests`. With `delayed`, the program also gets messages that were stored while
     it was offline. With `resume`, a session goes on after the connection was lost, and what was
     sent arrives exactly once; of what cannot arrive any more, the program learns by
-    `returned_messages`, with the error `unacknowledged` (XEP-0198).
+    `returned_messages`, with the error `unacknowledged` (XEP-0198). With `confirms`, which implies
+    `resume`, the server keeps each message until the program calls `confirm`: if the program is
+    killed before that, the server delivers the message again.
 
     Raises Unreachable, TryLater or Refused if the first attempt to connect fails. The many methods
     are the program's whole vocabulary; what they do is in `Connection` and `Dispatcher`.
@@ -70,13 +72,15 @@ class Client:
         accept_subscriptions: bool | Collection[str] = False,
         delayed: bool = False,
         resume: bool = False,
+        confirms: bool = False,
     ) -> None:
         self.server = server
         self.roster = Roster()
         self._clock, self._host = clock, host
         self._inbox = Inbox(host)
         self._status = stanzas.presence()
-        questions, resumption = Questions(), Resumption()
+        questions, resumption = Questions(), Resumption(confirms)
+        self._resumption = resumption
         self._dispatcher = Dispatcher(
             self.roster,
             self._inbox,
@@ -98,7 +102,7 @@ class Client:
             handle=self._dispatcher.handle,
             lost=self._lost,
             unacknowledged=self._dispatcher.unacknowledged,
-            resumption=resumption if resume else None,
+            resumption=resumption if resume or confirms else None,
         )
         # A filter gets every stanza and returns it, changed or not, or None to drop it.
         self.incoming = self._connection.incoming
@@ -307,7 +311,15 @@ class Client:
     def received_messages(self) -> list[Message]:
         """Returns the messages since the last call that may be acted on, oldest first."""
         self._connection.look(self._inbox.messages)
+        self._resumption.taken()
         return list(self._inbox.take_messages())
+
+    def confirm(self) -> None:
+        """Says that every message that was taken is stored, or needs nothing any more.
+
+        The server may forget them then. This matters to a client with `confirms` only.
+        """
+        self._connection.confirm()
 
     @property
     def returned(self) -> dict[str, Message]:

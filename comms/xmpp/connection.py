@@ -251,6 +251,15 @@ class Connection:
             self.attend(done, self._clock.time() + timeout, for_answer=True)
         return question.result(timeout, self._error if self.session is not session else None)
 
+    def confirm(self) -> None:
+        """Lets the server forget what the program has taken. Does nothing without a resumption."""
+        if self._resumption is None or not self._resumption.confirm() or self.session is None:
+            return  # a session that goes on will say it
+        try:
+            self.session.acknowledge()
+        except CommsError as error:
+            self._lose(error)
+
     def next_id(self) -> str:
         """Returns an id for a stanza."""
         # RFC 6120 §8.1.3: unique, and impossible to guess for others who would like to answer.

@@ -21,14 +21,22 @@ KEPT = 1000  # stanzas that are kept; a server that acknowledges none of them is
 
 
 class Resumption:
-    """What a session needs to go on with another connection."""
+    """What a session needs to go on with another connection.
 
-    def __init__(self) -> None:
+    With `confirms`, a stanza of the server counts as handled only when the program has confirmed
+    that: see `Client.confirm`.
+    """
+
+    def __init__(self, confirms: bool = False) -> None:
+        self._confirms = confirms
         self.id = ""  # of the session; "" if it cannot be resumed
         self.jid: Jid | None = None
         self.active = False  # the server counts, too
         self.since: float = math.inf  # when the session began, in seconds since the epoch
-        self.handled = 0  # stanzas of the server
+        self.handled = 0  # stanzas of the server, which it may forget
+        self._arrived = 0  # stanzas of the server
+        self._taken = 0  # how many had arrived when the program took its messages last
+        self._again = 0  # stanzas that will come again, because the server could not forget them
         self._acknowledged = 0  # stanzas of ours that the server has handled
         self._waiting: deque[tuple[Element, bytes]] = deque()
 
@@ -36,7 +44,7 @@ class Resumption:
         """Stream management is on. What waited before has been taken by `forget`."""
         self.id, self.jid, self.active = id, jid, True
         self.since = math.floor(now)  # the times in stamps are in whole seconds
-        self.handled = self._acknowledged = 0
+        self.handled = self._acknowledged = self._arrived = self._taken = self._again = 0
         self._waiting.clear()
 
     def forget(self) -> list[Element]:
@@ -46,9 +54,28 @@ class Resumption:
         self._waiting.clear()
         return lost
 
-    def received(self) -> None:
-        """A stanza of the server has been handled."""
-        self.handled = (self.handled + 1) % MODULO
+    def received(self) -> bool:
+        """Counts a stanza of the server. Returns whether it had arrived before."""
+        if self._again:
+            self._again -= 1
+            return True
+        self._arrived = (self._arrived + 1) % MODULO
+        if not self._confirms:
+            self.handled = self._arrived
+        return False
+
+    def taken(self) -> None:
+        """The program has taken the messages that had arrived."""
+        self._taken = self._arrived
+
+    def confirm(self) -> bool:
+        """The program has handled what it has taken. Returns whether the server should know."""
+        before, self.handled = self.handled, self._taken if self._confirms else self.handled
+        return self.handled != before
+
+    def resumed(self) -> None:
+        """The session goes on: the server sends again what it could not forget."""
+        self._again = (self._arrived - self.handled) % MODULO
 
     def sent(self, element: Element, data: bytes) -> bool:
         """Keeps a stanza that is sent now. Returns whether to ask for an acknowledgement.

@@ -152,6 +152,11 @@ class Session:
         asks = resumption.sent(element, stanza)
         self._write(stanza + (f"<r xmlns='{SM}'/>".encode() if asks else b""))
 
+    def acknowledge(self) -> None:
+        """Tells a server that counts how many of its stanzas have been handled."""
+        if (resumption := self._managed) is not None:
+            self._write(f"<a xmlns='{SM}' h='{resumption.handled}'/>".encode())
+
     @property
     def _managed(self) -> Resumption | None:
         """The resumption, if the server counts stanzas, too."""
@@ -180,18 +185,18 @@ class Session:
             return event if isinstance(event, Element) else None
 
     def _counted(self, element: Element) -> bool:
-        """Counts a stanza; returns whether the element is only about the count (XEP-0198 §4)."""
+        """Counts a stanza. Returns whether the element has nothing else to say (XEP-0198 §4)."""
         resumption = self._managed
         if resumption is None:
             return False
         if element.tag == f"{{{SM}}}r":
-            self._write(f"<a xmlns='{SM}' h='{resumption.handled}'/>".encode())
+            self.acknowledge()
             return True
         if element.tag == f"{{{SM}}}a":
             resumption.acknowledge(element.get("h", ""))
             return True
         if element.tag in (stanzas.MESSAGE, stanzas.PRESENCE, stanzas.IQ):
-            resumption.received()
+            return resumption.received()
         return False
 
     def close(self, take: Callable[[Element, int], None] = lambda element, size: None) -> None:
@@ -203,10 +208,9 @@ class Session:
             return
         try:
             if not self._ended:
-                resumption = self._managed
-                if resumption is not None and self._logged_in:
-                    # What has arrived here must not be delivered again elsewhere.
-                    self._write(f"<a xmlns='{SM}' h='{resumption.handled}'/>".encode())
+                if self._logged_in:
+                    # What has been handled here must not be delivered again elsewhere.
+                    self.acknowledge()
                 self._write(FOOTER)
                 until = self._clock.time() + GOODBYE
                 # RFC 6120 §4.4: the other side may send stanzas until it closes the stream, too.
@@ -333,6 +337,7 @@ class Session:
             return False
         resumption.acknowledge(answer.get("h", ""))
         self.jid, self.resumed = jid, True
+        resumption.resumed()
         for data in resumption.again():
             self._write(data)
         return True

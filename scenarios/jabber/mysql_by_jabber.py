@@ -19,6 +19,7 @@ confirm = ["stop"]                              # commands that must be confirme
 again = 300                                     # seconds in which the same command is asked about
 timeout = 60                                    # seconds that a command may take
 state = "mysql-by-jabber.sqlite3"
+resume = false                                  # true: no order is lost silently; see below
 inbox = "cly6ruct1yit2d@yourco.test"            # optional: take commands by mail, too
 mailbox = "imap"                                # optional: or "pop3"; else the one with a table
 mail_poll = 30                                  # seconds
@@ -26,7 +27,10 @@ mail = { "jeremy@yourco.test" = "jeremy@mail.test" }    # optional: who writes f
 sender = "MySQL <bot@yourco.test>"              # optional: of receipts by mail
 
 A message that the program has received, and has not stored yet when it is killed, is lost: the
-server believes that it has arrived. A user who gets no answer should send it again.
+server believes that it has arrived. A user who gets no answer should send it again. With
+`resume`, the server keeps each message until it is stored, and delivers it again (XEP-0198). Write
+a resource in the account then (bot@yourco.test/mysql), so that a new start replaces the old session
+at once.
 
 Fault: xmpp message split 1 -> all hold
 Fault: xmpp iq split 3 -> all hold
@@ -113,6 +117,7 @@ class Rules:
     again: SecondsOrZero = 300
     timeout: Seconds = 60
     state: StateFile = Path("mysql-by-jabber.sqlite3")
+    resume: bool = False
     inbox: MailAddress = ""
     mailbox: MailProtocol = None
     mail_poll: Seconds = 30
@@ -174,7 +179,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
         rights = {str(Jid.parse(admin)): ["*"] for admin in rules.admins}
         commands = Commands(state, rules.verbs(), rights, clock, host, again=rules.again)
         server = settings.server("xmpp")
-        networks: list[Network] = [Jabber(server, clock, host, state, contacts=rules.admins)]
+        networks: list[Network] = [
+            Jabber(server, clock, host, state, contacts=rules.admins, confirms=rules.resume)
+        ]
         if rules.inbox:
             mailbox, smtp = (
                 settings.mailbox("mysql-by-jabber", rules.mailbox),
