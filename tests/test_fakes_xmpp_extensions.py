@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 
 from fakes.xmpp.extension import Extension
@@ -82,3 +86,23 @@ def test_what_is_stored_for_an_account_is_forgotten_with_it() -> None:
     assert ask(juliet, get, to="romeo@example.test").payload == "{vcard-temp}vCard"
     place.jabber.remove("romeo@example.test")
     assert ask(juliet, get, to="romeo@example.test").condition == "service-unavailable"
+
+
+# ── what the README says about them ──────────────────────────────────────────
+
+README = (Path(__file__).parent.parent / "fakes" / "README.md").read_text("utf-8")
+ROW = re.compile(r"^\| ([0-9]{4}) [^|]* \| ([0-9.]+) \| (?:`([a-z-]+)` ?(\*?))? ?\|", re.M)
+
+
+def test_the_readme_has_each_extension_with_its_xep_and_its_version() -> None:
+    rows = [match.groups() for match in ROW.finditer(README)]
+    versions = {xep: version for xep, version, _, _ in rows}
+    listed = {(name, bool(star)) for _, _, name, star in rows if name}
+    here = {(kind.name, kind.optional) for kind in EXTENSIONS}
+    assert listed - {("offline", False)} == here  # offline is a part of the core
+    for kind in EXTENSIONS:
+        first = (sys.modules[kind.__module__].__doc__ or "").splitlines()[0]
+        found = re.findall(r"XEP-([0-9]{4})(?: \(([0-9.]+))?", first)
+        assert found, kind.name
+        assert [xep for xep, _ in found if xep not in versions] == [], kind.name
+        assert [xep for xep, said in found if said not in ("", versions[xep])] == [], kind.name
