@@ -70,6 +70,7 @@ IMAP_MANNERS: Manners = MappingProxyType(
             "examine_permits": True,  # RFC 3501 §6.3.2
             "rename_inbox": False,  # RFC 3501 §6.3.5
             "store_answers": "changed",  # RFC 3501 §6.4.6
+            "removed_mails": "nil",  # RFC 5530 §3
             "lenient_utf8": True,  # RFC 6855 §4
         },
     }

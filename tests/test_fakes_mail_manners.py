@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fakes import World
+from fakes.wire import Record
 from tests.conform import TABLE, Probe, Target, play, read
 from tests.imap_raw import ALICE, LOGIN, Raw, imap_world, selected
 
@@ -87,14 +88,41 @@ def test_dovecot_answers_store_for_what_has_changed() -> None:
     ]
 
 
-def test_spaces_at_the_end_and_any_escape_are_lenient_syntax() -> None:
+def test_dovecot_has_nil_for_the_text_of_a_removed_mail() -> None:
+    world, client = selected(2, manners=DOVECOT)
+    world.mail.folder(ALICE).remove(1)
+    assert client.lines("FETCH 1 (UID BODY.PEEK[TEXT])") == [
+        "* 1 FETCH (UID 1 BODY[TEXT] NIL)",
+        "t OK",
+    ]
+    assert client.lines("FETCH 1 ENVELOPE")[0].startswith('* 1 FETCH (ENVELOPE (NIL "one" ')
+
+
+def test_more_spaces_and_any_escape_are_lenient_syntax() -> None:
     _, client = selected(1, imap={"lenient_syntax": True})
-    assert client.lines('STATUS "\\I\\NBOX" (MESSAGES)  ') == [
+    assert client.lines('STATUS  "\\I\\NBOX"  (MESSAGES)  ') == [
         '* STATUS "INBOX" (MESSAGES 1)',
         "t OK",
     ]
     assert client.status("EXPUNGE all") == "OK"
     assert client.status("FETCH 1 FLAGS x") == "BAD"
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        "LOGIN  alice  wordwordword",
+        " LOGIN alice wordwordword",
+        "AUTHENTICATE  PLAIN  wordwordword",
+        "LOGIN alice  {12+}\r\nwordwordword",
+    ],
+)
+def test_passwords_are_masked_whatever_spaces_are_between(login: str) -> None:
+    world = imap_world(imap={"lenient_syntax": True})
+    Raw(world).ask(login)
+    records = [entry for entry in world.recording if isinstance(entry, Record)]
+    shown = b"".join(record.shown() for record in records)
+    assert b"t " in shown and b"wordword" not in shown
 
 
 def test_a_switch_wins_over_manners() -> None:

@@ -435,8 +435,8 @@ def _tag_of(raw: bytes) -> str:
 
 
 _APPEND = re.compile(rb"\S+ APPEND ", re.I)
-_LOGIN = re.compile(rb"\S+ LOGIN ", re.I)
-_SECRET = re.compile(rb"\S+ (?:LOGIN|AUTHENTICATE (?P<mechanism>[\w-]+)) ", re.I)
+_LOGIN = re.compile(rb"\S+ +LOGIN +", re.I)
+_SECRET = re.compile(rb"\S+ +(?:LOGIN|AUTHENTICATE +(?P<mechanism>[\w-]+)) +", re.I)
 ANNOUNCED = re.compile(rb"~?\{[0-9]+\+?\}\r\n\Z")
 
 

@@ -330,15 +330,22 @@ class Arguments:
 
 
 class LenientArguments(Arguments):
-    """Those of a server that takes any escape, and spaces at the end."""
+    """Those of a server that takes any escape, and any number of spaces between and at the end."""
 
     __slots__ = ()
     quoted = _QUOTED_LENIENT
 
+    def space(self) -> None:
+        super().space()
+        self._skip_spaces()
+
     def end(self) -> None:
+        self._skip_spaces()
+        super().end()
+
+    def _skip_spaces(self) -> None:
         while self.skip(b" "):
             pass
-        super().end()
 
 
 _SET_BEGINS = tuple(bytes([byte]) for byte in b"0123456789*")

@@ -13,7 +13,7 @@ from fakes.imap.grammar import Arguments, BadCommand, SequenceSet, write_numbers
 from fakes.imap.mailboxes import ImapMailboxes
 from fakes.imap.ordering import sort, thread
 from fakes.imap.search import Search, find, write_result
-from fakes.imap.sections import Item, write_item
+from fakes.imap.sections import STRUCTURES, Item, write_item
 from fakes.imap.source import Source
 from fakes.imap.view import View
 from fakes.imap.writing import in_writes, write_date_time
@@ -167,6 +167,12 @@ class ImapMessages(ImapMailboxes):
                 parts.append(b"RFC822.SIZE %d" % row.length)
             elif item.name == "MODSEQ":
                 parts.append(b"MODSEQ (%d)" % view.folder.modseq_of(row.uid))
+            elif (
+                self.policy.removed_mails == "nil"
+                and row.uid in view.removed
+                and item.name not in STRUCTURES
+            ):
+                parts.append(item.label + b" NIL")
             else:
                 source = source or Source(row.raw)
                 parts += write_item(source, item)

@@ -55,8 +55,8 @@ class Policy:
     # Accept UTF-8 in the header of a message from a client that has not enabled UTF8=ACCEPT, as
     # real servers do. RFC 6855 §4 demands that it is refused.
     lenient_utf8: bool = False
-    # Accept any escape in a quoted string, spaces at the end of a command, and arguments of a
-    # command that takes none, against RFC 3501 §9.
+    # Accept any escape in a quoted string, more than one space between arguments, spaces at the
+    # end of a command, and arguments of a command that takes none, against RFC 3501 §9.
     lenient_syntax: bool = False
     bare_lf: bool = False  # a bare LF ends a line, too, against RFC 3501 §2.2
     # BADs before the login, in a row or not, the last of which is BYE; 0: as `bad_commands`.
@@ -70,5 +70,7 @@ class Policy:
     examine_permits: bool = False
     rename_inbox: bool = True  # its mail moves (RFC 3501 §6.3.5); false: refuse
     store_answers: Literal["all", "changed"] = "all"  # of its messages (RFC 3501 §6.4.6)
+    # FETCH of the text of a mail that another session has removed (RFC 5530 §3, EXPUNGEISSUED).
+    removed_mails: Literal["served", "nil"] = "served"
     scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()

@@ -146,8 +146,8 @@ def write_item(source: Source, item: Item) -> list[bytes]:
 
     Those are all but FLAGS, UID, INTERNALDATE and MODSEQ.
     """
-    if item.name in _STRUCTURES:
-        value = _STRUCTURES[item.name](source)
+    if item.name in STRUCTURES:
+        value = STRUCTURES[item.name](source)
     elif item.name == "RFC822.SIZE":
         value = b"%d" % len(source.raw)
     else:
@@ -158,7 +158,7 @@ def write_item(source: Source, item: Item) -> list[bytes]:
     return [item.label + b" " + value]
 
 
-_STRUCTURES = {"BODY": body, "BODYSTRUCTURE": body_structure, "ENVELOPE": envelope}
+STRUCTURES = {"BODY": body, "BODYSTRUCTURE": body_structure, "ENVELOPE": envelope}
 _SAME_AS = {
     "RFC822": Section(),
     "RFC822.HEADER": Section(text="HEADER"),
