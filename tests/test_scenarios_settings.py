@@ -148,6 +148,7 @@ def outcome(page: Page, content: dict[str, Any], folder: Path) -> str:
     Any exception that is not a CommsError is a failure of the test.
     """
     # Files that examples name.
+    (folder / "commits").mkdir(exist_ok=True)
     (folder / "staff.toml").write_bytes(b'ann = { jabber = "ann@example.test" }\n')
     (folder / "phones.tsv").write_bytes(b"name\tphone\nann\t1\n")
     (folder / "message.eml").write_bytes(b"From: ann@example.test\r\n\r\nHello.\r\n")
