@@ -55,8 +55,14 @@ def need_root(why: str) -> None:
 
 def free_port() -> int:
     """Returns a port of loopback on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns that many such ports; asked for one by one, two could be the same."""
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(server.getsockname()[1]) for server in taken]
 
 
 def wait_for_port(
@@ -510,7 +516,8 @@ def dovecot_mail(
             for name, user in boxes.items()
         ]
         (place / "users").write_text("".join(lines))
-        found = Mailboxes(free_port(), free_port(), free_port(), free_port(), free_port(), place)
+        pop3, pop3s, imap, imaps, lmtp = free_ports(5)
+        found = Mailboxes(pop3, pop3s, imap, imaps, lmtp, place)
         (place / "dovecot.conf").write_text(
             DOVECOT_MAIL.format(
                 folder=place,
