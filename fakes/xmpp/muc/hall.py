@@ -40,7 +40,7 @@ class Hall(Extension):
         return room
 
     def _open(self, address: str, owner: str) -> Room:
-        """Opens a room, which is locked until its owner has configured it (§10.1)."""
+        """Opens a room, which is locked until its owner has configured it (XEP-0045 §10.1)."""
         if len(self._rooms) >= ROOMS:
             raise StanzaError("not-allowed", f"{ROOMS} rooms are open at most")
         kept = Kept(self.service.runtime.token(20), affiliations={owner: "owner"})
@@ -170,7 +170,7 @@ class Hall(Extension):
     def _remove_session(
         self, room: Room, full: str, codes: tuple[str, ...] = (), stanza: Stanza | None = None
     ) -> None:
-        """A session leaves. Its occupant leaves with the last one (§7.14)."""
+        """A session leaves. Its occupant leaves with the last one (XEP-0045 §7.14)."""
         occupant = room.session(full)
         assert occupant is not None
         if len(occupant.sessions) == 1:
@@ -191,7 +191,10 @@ class Hall(Extension):
         actor: Occupant | None = None,
         extra: Element | None = None,
     ) -> None:
-        """An occupant leaves or is removed; everybody learns it and why (§7.14, §8.2, §9.1)."""
+        """An occupant leaves or is removed; everybody learns it and why.
+
+        XEP-0045 §7.14, §8.2, §9.1.
+        """
         occupant.role = "none"
         details = [*because(reason, actor), *([extra] if extra is not None else [])]
         self._show(room, occupant, codes, gone=True, stanza=stanza, details=details)
