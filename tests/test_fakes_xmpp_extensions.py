@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -106,3 +108,36 @@ def test_the_readme_has_each_extension_with_its_xep_and_its_version() -> None:
         assert found, kind.name
         assert [xep for xep, _ in found if xep not in versions] == [], kind.name
         assert [xep for xep, said in found if said not in ("", versions[xep])] == [], kind.name
+
+
+# ── what an extension costs that nobody uses ─────────────────────────────────
+
+
+def calls_for_a_message(off: list[str]) -> Counter[str]:
+    """How often each function of the server's XMPP is called while a message is delivered."""
+    client = bound(world(off={"xmpp": off}))
+    message = b"<message to='romeo@example.test' type='chat'><body>x</body></message>"
+    client.says(b"<presence/>")
+    client.says(message)  # what is worked out once has been worked out
+    found: Counter[str] = Counter()
+
+    def called(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "/xmpp/" in frame.f_code.co_filename:
+            found[f"{Path(frame.f_code.co_filename).stem} {frame.f_code.co_name}"] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    client.says(message)
+    sys.setprofile(before)
+    return found
+
+
+def test_an_extension_that_nobody_uses_costs_at_most_a_call() -> None:
+    off = [kind.name for kind in EXTENSIONS if not kind.optional]
+    assert calls_for_a_message([]) - calls_for_a_message(off) == {
+        "blocking check_outgoing": 1,
+        "blocking accepts_incoming": 1,
+        "carbons message_sent": 1,
+        "carbons message_delivered": 1,
+        "stanza_ids stamp_message": 1,
+    }
