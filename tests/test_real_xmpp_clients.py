@@ -1,5 +1,5 @@
-# apt-get install: go-sendxmpp mcabber profanity python3-slixmpp sendxmpp tmux
-"""Jabber clients written by others, with our server: go-sendxmpp, mcabber, profanity and others.
+# apt-get install: go-sendxmpp mcabber poezio profanity python3-slixmpp sendxmpp tmux
+"""Jabber clients written by others, with our server: go-sendxmpp, mcabber, poezio and others.
 
 mcabber is of 2005 and logs in by DIGEST-MD5, as does sendxmpp; the others are of today. Debian's
 slixmpp knows channel binding by tls-unique only, which TLS 1.3 does not have.
@@ -264,3 +264,55 @@ def test_profanity_enters_a_room_and_talks_in_it() -> None:
         bob.wait_for(lambda stanza: stanza.body == "hello from profanity")
         screen.types("/leave")
         bob.wait_for(lambda stanza: stanza.type == "unavailable" and "alice" in str(stanza.sender))
+
+
+@contextmanager
+def poezio(world: World, room: str) -> Iterator[Screen]:
+    """Runs poezio, which enters a room. It refuses to run as root, so it is nobody then."""
+    host, port = world.address("xmpp")
+    folder = world.folder / "poezio"
+    folder.mkdir()
+    settings = {
+        "jid": ALICE,
+        "password": "secret",
+        "custom_host": host,
+        "custom_port": port,
+        "force_encryption": "false",
+        "rooms": f"{room}/alice",
+        "log_dir": folder,
+        "use_log": "false",
+        "enable_avatars": "false",
+    }
+    file = folder / "poezio.cfg"
+    lines = [f"{key} = {value}\n" for key, value in settings.items()]
+    file.write_text("".join(["[Poezio]\n", *lines]))
+    command = [need("poezio", "poezio"), "-f", str(file)]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+        os.chown(folder, 65534, 65534)
+        os.chown(file, 65534, 65534)
+        world.folder.chmod(0o711)
+    env = dict.fromkeys(["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"], str(folder))
+    env |= {"TERM": "screen", "LC_ALL": "C.UTF-8", "XDG_CACHE_HOME": str(folder)}
+    screen = Screen(world.folder, command, env)
+    yield screen
+    screen.close()
+
+
+def test_poezio_enters_a_room_and_talks_in_it() -> None:
+    room = "hall@conference.example.test"
+    with served("off") as (world, bob):
+        bob.joins(room, "bob")
+        form = "<x xmlns='jabber:x:data' type='submit'/>"  # the room as it is
+        owner = "http://jabber.org/protocol/muc#owner"
+        bob.sends(f"<iq type='set' id='1' to='{room}'><query xmlns='{owner}'>{form}</query></iq>")
+        with poezio(world, room) as screen:
+            bob.wait_for(
+                lambda stanza: stanza.kind == "presence" and str(stanza.sender) == f"{room}/alice"
+            )
+            screen.shows(r"1\.hall")
+            screen.presses("C-n")  # from the list of contacts to the room
+            bob.says(room, "hello, poezio", "groupchat")
+            screen.shows(r"bob.*hello, poezio")
+            screen.types("hello from poezio")
+            bob.wait_for(lambda stanza: stanza.body == "hello from poezio")
