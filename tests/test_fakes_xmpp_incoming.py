@@ -6,11 +6,13 @@ import base64
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes import World
 from fakes.wire import Facts, Session, TlsFacts
 from fakes.xmpp import dialback
-from fakes.xmpp.incoming import PAIRS
+from fakes.xmpp.incoming import PAIRS, Incoming
 
 EVIL = "evil.test"
 ADMIN = "<message from='boss@partner.test' to='alice@example.test'><body>stop</body></message>"
@@ -212,3 +214,35 @@ def test_a_server_that_never_proves_a_domain_is_cut_off() -> None:
     w.clock.skip(60)
     peer.core.tick()
     assert "<connection-timeout " in peer.says("")
+
+
+# ── the legality table, and bytes that mean nothing ──────────────────────────
+
+UNITS = {
+    "stream": f"{header()[:-1]}/>",  # an element once the stream is open, which must end to be seen
+    "starttls": "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+    "auth": external("partner.test"),
+    "result": result("partner.test"),
+    "verify": "<db:verify from='partner.test' to='example.test' id='1'>key</db:verify>",
+    "iq": "<iq type='get' id='1' from='partner.test' to='example.test'><x xmlns='y'/></iq>",
+    "message": "<message from='ann@partner.test' to='alice@example.test'><body>x</body></message>",
+    "presence": "<presence from='ann@partner.test' to='alice@example.test'/>",
+    "error": "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+    "close": "</stream:stream>",
+}
+
+
+@pytest.mark.parametrize("verb", UNITS)
+def test_before_a_header_no_verb_is_accepted(verb: str) -> None:
+    assert set(UNITS) == set(Incoming.verbs)
+    heard = Peer(world()).says(UNITS[verb])
+    if verb != "stream":
+        assert "<stream:error>" in heard, heard
+
+
+@given(st.lists(st.sampled_from([header(), *UNITS.values(), "<", "x", "\0", "<?a?>"]), max_size=9))
+def test_no_order_of_units_breaks_the_server_or_proves_a_domain(units: list[str]) -> None:
+    place = world()
+    Peer(place).says("".join(units))
+    assert [stanza for stanza in place.jabber.messages if stanza.sender] == []
+    assert proved(place) is not None  # others are served afterwards
