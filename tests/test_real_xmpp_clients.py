@@ -178,8 +178,10 @@ def mcabber(world: World, tls: int) -> Iterator[Screen]:
     world.folder.chmod(0o700)
     env = {"HOME": str(world.folder), "TERM": "screen", "LC_ALL": "C.UTF-8"}
     screen = Screen(world.folder, [need("mcabber", "mcabber"), "-f", str(file)], env)
-    yield screen
-    screen.close()
+    try:
+        yield screen
+    finally:
+        screen.close()
 
 
 @contextmanager
@@ -204,8 +206,10 @@ def profanity(world: World, policy: str) -> Iterator[Screen]:
     env = dict.fromkeys(["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"], str(world.folder))
     env |= {"TERM": "screen", "LC_ALL": "C.UTF-8"}
     screen = Screen(world.folder, [need("profanity", "profanity"), "-a", ALICE], env)
-    yield screen
-    screen.close()
+    try:
+        yield screen
+    finally:
+        screen.close()
 
 
 @pytest.mark.parametrize(("tls", "server"), [(1, "required"), (0, "off")])
@@ -295,8 +299,10 @@ def poezio(world: World, room: str) -> Iterator[Screen]:
     env = dict.fromkeys(["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"], str(folder))
     env |= {"TERM": "screen", "LC_ALL": "C.UTF-8", "XDG_CACHE_HOME": str(folder)}
     screen = Screen(world.folder, command, env)
-    yield screen
-    screen.close()
+    try:
+        yield screen
+    finally:
+        screen.close()
 
 
 def test_poezio_enters_a_room_and_talks_in_it() -> None:
