@@ -49,6 +49,8 @@ TAIL_CHARACTERS = 1000  # of a command's output, in a chat message
 FRESH = 86400.0  # seconds after which an accepted command that has not run is too old
 CONFIRM = 60.0  # seconds in which a command may be confirmed
 NAMES = re.compile("[a-z0-9_]{1,64}")
+_NOTHING = re.compile(r"(?!)")
+_STARS = re.compile(r"\*+")
 _PLACES = re.compile(r"\b[A-Z]{2,}\b|\*")  # for names, in verbs and rights
 KEPT = 400 * 86400.0  # seconds for which the ledger knows a message again
 UNKNOWN_COMMAND = "unknown command"  # begins the outcome of a command that does not exist
@@ -130,6 +132,9 @@ def is_offered(right: str, verbs: Collection[str]) -> bool:
 @functools.cache  # the verbs and rights of the settings
 def _pattern(form: str) -> re.Pattern[str]:
     """Returns what matches the commands of a verb, or those that a right is for."""
+    if len(form) > LONGEST:
+        return _NOTHING  # no command is that long
+    form = _STARS.sub("*", form)
     name = NAMES.pattern
     places = {"*": "[a-z0-9_]{0,64}", "NAMES": f"({name}(?: ?, ?{name}){{0,15}})"}
     pattern, end = "", 0

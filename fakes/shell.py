@@ -627,24 +627,27 @@ class Shell:
 
     # ── connections to other servers ─────────────────────────────────────────
 
-    def connect(self, session: Session, to: Destination) -> None:
-        """Lets a core speak to another server. If it cannot be reached, the session is over."""
+    def connect(self, session: Session, to: Destination) -> bool:
+        """Lets a core speak to another server. If it cannot be reached, the session is over.
+
+        Returns False if that is known at once, as in a rehearsal.
+        """
         host, port = to.address
         link = Listener("link", lambda: session, host, port, names=to.names, other=to.domain)
         if not self.virtual:
             task = self.loop.create_task(self._dial(link))
             self._accepting[task] = None
             task.add_done_callback(self._accepting.pop)
-            return
+            return True
         # A rehearsal needs no sockets between its own servers, and so no barrier.
         found = [one for one in self.listeners.values() if one.address == to.address and one.socket]
-        if found:
-            ends = Pipe.pair(self)
-            for end, listener in zip(ends, (found[0], link), strict=True):
-                self.pipes.append(partial(end.attach, Connection(self, listener)))
-        else:
-            self.pipes.append(partial(self._unreachable, session))
+        if not found:
+            return False
+        ends = Pipe.pair(self)
+        for end, listener in zip(ends, (found[0], link), strict=True):
+            self.pipes.append(partial(end.attach, Connection(self, listener)))
         self._flush_soon()
+        return True
 
     async def _dial(self, link: Listener) -> None:
         family = socket.AF_INET6 if ":" in link.host else socket.AF_INET

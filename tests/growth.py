@@ -122,10 +122,10 @@ def growth(prepared: Prepared, size: int = FIRST) -> float:
         size *= 2
 
 
-def factor(prepared: Prepared, size: int) -> float:
+def factor(prepared: Prepared, size: int, most: float = FACTOR_MOST) -> float:
     """Returns how many times as much FACTOR times an input of that size costs.
 
-    For inputs that are known. The test of one has to choose the size, and compare with FACTOR_MOST.
+    For inputs that are known. The test of one has to choose the size, and compare with `most`.
     The best of five runs counts. The larger input, which takes most of the time, is not run again
     as soon as a run is fast enough, because further runs could not change the verdict.
     """
@@ -135,8 +135,8 @@ def factor(prepared: Prepared, size: int) -> float:
         for _ in range(3):  # on a busy machine, readings vary
             small = max(_best(prepared(size), 10.0), LEAST)
             limit = max(0.1, 2 * MOST * small)
-            large = _best(prepared(FACTOR * size), limit, good=FACTOR_MOST * small)
-            if large <= FACTOR_MOST * small or math.isinf(large):
+            large = _best(prepared(FACTOR * size), limit, good=most * small)
+            if large <= most * small or math.isinf(large):
                 break
     finally:
         gc.enable()

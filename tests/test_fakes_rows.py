@@ -88,4 +88,4 @@ def test_removing_costs_nearly_the_same_however_many_rows_there_are(where: float
 
         return run
 
-    assert factor(prepared, 12_500) < FACTOR_FLAT
+    assert factor(prepared, 12_500, FACTOR_FLAT) < FACTOR_FLAT

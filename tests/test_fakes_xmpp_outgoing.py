@@ -32,9 +32,10 @@ class Far:
         self.core.opened(Facts(1))
         assert "to='far.test'" in self.hears()
 
-    def _connect(self, session: Session, to: Destination) -> None:
+    def _connect(self, session: Session, to: Destination) -> bool:
         assert (to.domain, to.names) == ("far.test", ("example.test",))
         self.sessions.append(session)
+        return True
 
     def hears(self) -> str:
         heard = b""

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from fakes.rows import HasUid, Seen
 
@@ -113,8 +113,6 @@ class Arguments:
     utf8: bool = False  # UTF8=ACCEPT is enabled: quoted strings may contain UTF-8 (RFC 6855 §3)
     at: int = 0
     depth: int = 0  # of parentheses that `nested` is in
-
-    quoted: ClassVar[re.Pattern[bytes]] = _QUOTED
 
     # ── marks ────────────────────────────────────────────────────────────────
 
@@ -230,7 +228,7 @@ class Arguments:
                 raise BadCommand("NUL in a literal")  # RFC 3501 §4.3.1
             return self.raw[start:end]
         if plain is None or self.next_is(b'"'):
-            match = self.quoted.match(self.raw, self.at)
+            match = self.match_quoted()
             if match is None:
                 raise BadCommand(f"Expected string before {self._shown()}")
             self.at, value = match.end(), match[1]
@@ -238,6 +236,10 @@ class Arguments:
                 self._check_utf8(value)
             return _ESCAPED.sub(rb"\1", value) if b"\\" in value else value
         return self._match(plain, "string")[0]
+
+    def match_quoted(self) -> re.Match[bytes] | None:
+        """Matches the quoted string that begins here."""
+        return _QUOTED.match(self.raw, self.at)
 
     def _check_utf8(self, value: bytes) -> None:
         """RFC 3501 §4.3: a quoted string has 7 bits, and RFC 6855 §3: or it is UTF-8."""
@@ -333,7 +335,9 @@ class LenientArguments(Arguments):
     """Those of a server that takes any escape, and any number of spaces between and at the end."""
 
     __slots__ = ()
-    quoted = _QUOTED_LENIENT
+
+    def match_quoted(self) -> re.Match[bytes] | None:
+        return _QUOTED_LENIENT.match(self.raw, self.at)
 
     def space(self) -> None:
         super().space()

@@ -47,7 +47,7 @@ class Runtime:
     # others wait for, as in a rehearsal, and the work is done at once.
     later: Callable[[Callable[[], None]], None] | None = None
     # Connects a core to another server. None: there are no sockets.
-    connect: Callable[[Session, Destination], None] | None = None
+    connect: Callable[[Session, Destination], bool] | None = None
     timers: Timers = field(init=False)  # the services' timers, which outlive connections
 
     def __post_init__(self) -> None:

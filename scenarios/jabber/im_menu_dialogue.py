@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 MAIN, BACK, OPERATOR = "main", "back", "operator"
 LONGEST = 2000  # characters of a menu
 # `1 Orders -> orders` and `2 Hours = From 9 to 5.`
-_CHOICE = re.compile(r"([0-9*#])\s+(.+?)\s*(->|=)\s*(.+)", re.S)
+_CHOICE = re.compile(r"([0-9*#])\s")
+_KIND = re.compile("->|=")
 EXAMPLE = '"1 Orders -> orders", or "2 Hours = From 9 to 5."'
 
 
@@ -76,16 +77,19 @@ def read_menus(lines: Mapping[str, Sequence[str]]) -> dict[str, Menu]:
 def _read(name: str, lines: Sequence[str]) -> Menu:
     texts, choices = [], list[Choice]()
     for line in lines:
-        found = _CHOICE.fullmatch(line.strip())
+        found = _CHOICE.match(line.strip() + " ")
         if found is None:
-            if re.match(r"[0-9*#](\s|$)", line.strip()):
-                raise ValueError(f"menus: {name}: {line!r} does nothing; write {EXAMPLE}")
             texts.append(line.strip())
             continue
-        key, words, kind, rest = found.groups()
+        key = found[1]
+        kind = _KIND.search(line)
+        words = line[: kind.start()].strip()[1:].strip() if kind else ""
+        rest = line[kind.end() :].strip() if kind else ""
+        if not words or not rest:
+            raise ValueError(f"menus: {name}: {line!r} does nothing; write {EXAMPLE}")
         if any(choice.key == key for choice in choices):
             raise ValueError(f"menus: {name}: key {key} twice; choose another one")
-        leads = kind == "->"
+        leads = kind is not None and kind[0] == "->"
         choices.append(Choice(key, words, rest if leads else "", "" if leads else rest))
     if not choices:
         raise ValueError(f"menus: {name}: no choice; write {EXAMPLE}")

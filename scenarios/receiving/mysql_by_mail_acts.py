@@ -363,7 +363,7 @@ def report_forged(world: World, program: Program) -> Iterator[Claim]:
     refused = [event for event in told(world, "refused") if "mx.example" in event.text]
     # One of them may have arrived twice.
     yield holds("each report is refused", len(refused) >= 3, refused, shows=refused)
-    yield equal("Michael is reachable", told(world, "unreachable"), [])
+    yield equal("nobody is unreachable", told(world, "unreachable"), [])
     yield equal("the owner is told of nothing", warned(world), [])
     yield equal("the request is obeyed once", len(world.host.ran), 1, shows=restarted(world))
     yield equal("the maildrop is empty", world.mail.inbox(SENDER), [])

@@ -22,6 +22,7 @@ from fakes.xmpp.stanzas import Stanza, StanzaError
 
 WAITING = 1000  # stanzas of one link that wait
 LINKS = 1000  # pairs of domains
+LABELS = 127  # of a domain (RFC 1035 §2.3.4)
 REPLY_TIME = 30.0  # seconds that dialback may take
 
 Verified = Callable[[str], None]  # called with valid, invalid, or the condition of an error
@@ -149,7 +150,8 @@ class Link:
             raise StanzaError("remote-server-timeout", "without sockets there are no servers")
         # An impostor, which a test plays, has no certificate of the domain that it speaks for.
         names = (own,) if links.serves(own) else service.domains
-        connect(self.stream, Destination(address, other, names))
+        if not connect(self.stream, Destination(address, other, names)):
+            raise StanzaError("remote-server-timeout", f"{other} cannot be reached")
 
     def send(self, stanza: Stanza) -> None:
         """Sends a stanza, now or when the other server believes us. Raises StanzaError."""
@@ -253,4 +255,5 @@ class Link:
 def _with_parents(domain: str) -> list[str]:
     """A domain, and all above it: a.b.c, b.c, c."""
     labels = domain.split(".")
-    return [".".join(labels[first:]) for first in range(len(labels))]
+    first = max(1, len(labels) - LABELS)
+    return [domain, *(".".join(labels[at:]) for at in range(first, len(labels)))]
