@@ -19,6 +19,7 @@ import pytest
 from comms.compose import Message
 from comms.watch import Limits, Watch
 from scenarios import catalogue, mistakes, output, rehearsal
+from scenarios.__main__ import STORIES
 from scenarios.catalogue import Page
 from scenarios.play import Act
 from scenarios.sending import apache_alert
@@ -101,6 +102,9 @@ def test_a_story_fits_on_a_screen_and_leaves_nothing_out(
     ]
     output.show(rehearsal.Played(page, performances, []))
     printed = capsys.readouterr().out
+    if performances == played:
+        kept = (STORIES / f"{page.name}.txt").read_text("utf-8")
+        assert printed == kept, f"another story is kept: make record NAME={page.name}"
     for text in printed.split("\nact ")[1:]:
         act = text.partition("\n\n  act ")[0]  # the table at the end comes after the last act
         assert len(act.splitlines()) <= MOST, f"too long for a screen: {text}"

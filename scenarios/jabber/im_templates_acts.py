@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from scenarios.jabber.im_templates import CAROL, DIETER, scenario
+from scenarios.jabber.im_templates import CAROL, DIETER, EXAMPLES, scenario
 from scenarios.play import Claim, Program, ends, equal, holds, told
 
 if TYPE_CHECKING:
@@ -16,10 +17,11 @@ GOOD = HEAD + 'parcel = "P-77"\n'
 
 
 def file(world: World, text: str) -> Mapping[str, Any]:
-    """Writes a file of messages, and returns the settings that name it."""
-    path = world.folder / "messages.toml"
+    """Writes a file of messages beside the templates, and returns the settings that name both."""
+    path, folder = world.folder / "messages.toml", world.folder / "templates"
     path.write_text(text, "utf-8", newline="\n")
-    return {"im-templates": {"messages": str(path)}}
+    shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
+    return {"im-templates": {"messages": str(path), "templates": str(folder)}}
 
 
 def came(person: Any) -> int:
