@@ -185,7 +185,7 @@ class Desk:
         with self._state.transaction() as db:
             db.execute("DELETE FROM registrations WHERE jid = ?", (str(user.jid),))
         self._send(stanzas.result(query))
-        contacts = [contact_address(name, self.component) for name in user.offered]
+        contacts = [contact_address(name, self.component) for name in sorted(user.offered)]
         self._signed_off(user, "unregistered")
         for sender in (*contacts, self.component.domain):
             for kind in ("unsubscribe", "unsubscribed"):
