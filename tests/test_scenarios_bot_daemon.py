@@ -73,7 +73,7 @@ def test_wrong_settings_are_named(tmp_path: Path, table: Mapping[str, Any], word
         ('ann = { icq = "1" }', "ann: unknown network 'icq'"),
         ('ann = { aim = " " }', "ann: aim: expected an account, found ' '"),
         ('ann = { jabber = "yourco.test" }', "ann: 'yourco.test' is not a bare Jabber address"),
-        ('ann = { jabber = "a@b@c" }', "cannot be read: "),
+        ('ann = { jabber = "a@b@c" }', "ann: 'a@b@c' is not a bare Jabber address"),
         ("ann = ", "cannot be read: "),
         ("\ud800", "cannot be read: "),
     ],

@@ -1,6 +1,6 @@
 """Bots that live on several networks, written once.
 
 Reading order: `network` (what a bot needs of a network), `aim`, `jabber`, `irc` and `mail` (the
-networks), `company` (several of them; who is not heard), `bot` (a program that answers) and
-`orders` (a program that obeys).
+networks), `messengers` (those of a settings file), `company` (several of them; who is not heard),
+`bot` (a program that answers) and `orders` (a program that obeys).
 """

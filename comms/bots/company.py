@@ -139,6 +139,14 @@ class Company:
             except Refused as error:
                 self._refused(network, error)
 
+    def flush(self, event: str) -> None:
+        """Says what waits, where we are online. Each result is logged as an event, EVENT-STATUS."""
+        for network in filter(self.is_online, self.networks):
+            for result in network.flush(self._clock.time()):
+                level = "info" if result.status == "sent" else "warning"
+                facts = {"to": result.address, "trouble": result.error}
+                self._host.log(f"{event}-{result.status}", level, **facts)
+
     def _is_flood(self, heard: Heard) -> bool:
         if not self._flood.is_over(heard):
             return False

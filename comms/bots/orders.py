@@ -82,7 +82,7 @@ class Orders:
         if self.commands.perform(self._report):
             # That took time. What is said on a link that was lost meanwhile would be in doubt.
             self._take_in()
-        self._flush()
+        self.company.flush("answer")
 
     def hear(self, heard: Heard) -> None:
         """Handles one message: stores its command, which runs later, or answers. Raises StateError.
@@ -171,15 +171,6 @@ class Orders:
         else:  # the settings had it when the command was accepted
             trouble = f"the settings have no {door} any more"
             self._host.log("unanswered", "warning", to=order.facts["to"], trouble=trouble)
-
-    def _flush(self) -> None:
-        for network in self.company.networks:
-            if not self.company.is_online(network):
-                continue
-            for result in network.flush(self._clock.time()):
-                level = "info" if result.status == "sent" else "warning"
-                facts = {"to": result.address, "trouble": result.error}
-                self._host.log(f"answer-{result.status}", level, **facts)
 
 
 def _keys(heard: Heard) -> list[str]:

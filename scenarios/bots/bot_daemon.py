@@ -31,14 +31,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms.bots.company import Company
-from comms.bots.network import Heard, Network
+from comms.bots.messengers import messengers
+from comms.bots.network import Heard
 from comms.clock import Clock
 from comms.errors import SettingsError
 from comms.host import Host
 from comms.setting_types import ReadableFile, Seconds, StateFile
 from comms.settings import Settings
 from comms.state import State
-from scenarios.bots.bot_daemon_desk import Models, Staff, Tickets, networks_of
+from scenarios.bots.bot_daemon_desk import Models, Staff, Tickets
 from scenarios.bots.bot_daemon_samples import DATABASE, Application, world_of_staff
 from scenarios.models import DatabaseUrl, opened
 from scenarios.play import Claim, Program, Scenario, equal, told
@@ -93,11 +94,7 @@ class Daemon:
         accounts = self._staff.accounts(self._company)
         if new := self._tickets.tell_new(accounts, self._clock.time()):
             self._host.log("told", tickets=new, people=len(accounts))
-        for network in filter(self._company.is_online, self._company.networks):
-            for result in network.flush(self._clock.time()):
-                level = "info" if result.status == "sent" else "warning"
-                facts = {"to": result.address, "trouble": result.error}
-                self._host.log(f"message-{result.status}", level, **facts)
+        self._company.flush("message")
 
     def _answer(self, heard: Heard, person: str) -> str:
         if heard.unreadable:
@@ -128,7 +125,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     staff, models = Staff(rules.staff), importlib.import_module(rules.models)
     with State(rules.state) as state:
         state.lock()  # before anything is done that another daemon may be doing
-        networks: list[Network] = networks_of(settings, clock, host, state)
+        networks = messengers(settings, clock, host, state)
         with opened(rules.database, settings.path, models.Base.metadata) as engine:
             tickets = Tickets(engine, models.Ticket, state, clock.time())
             with Company(networks, clock, host) as company:

@@ -1,4 +1,4 @@
-"""The tickets of an application as bot-daemon sees them, the staff, and the networks."""
+"""The tickets of an application as bot-daemon sees them, and the staff."""
 
 from __future__ import annotations
 
@@ -12,20 +12,15 @@ from typing import Annotated, Any
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from comms.bots.aim import Aim
 from comms.bots.company import Company
-from comms.bots.jabber import Jabber
+from comms.bots.messengers import not_bare
 from comms.bots.network import Network
 from comms.bots.orders import known_by
-from comms.clock import Clock
 from comms.errors import SettingsError
-from comms.host import Host
 from comms.setting_types import Check, Module
-from comms.settings import Settings
 from comms.state import State
 from comms.suggest import did_you_mean
 from comms.words import one_line
-from comms.xmpp import Jid
 
 COMMANDS = ("open", "show", "close", "help")
 HELP = "You may say: open, show 7, close 7"
@@ -45,18 +40,6 @@ def _no_models(name: str) -> str:
 
 
 Models = Annotated[Module, Check(_no_models, '"scenarios.processing.tickets_model"')]
-
-
-def networks_of(settings: Settings, clock: Clock, host: Host, state: State) -> list[Network]:
-    """Returns every network of the settings. Raises SettingsError if there is none."""
-    networks: list[Network] = []
-    if "xmpp" in settings.tables:
-        networks.append(Jabber(settings.server("xmpp"), clock, host, state))
-    if "toc" in settings.tables:
-        networks.append(Aim(settings.server("toc"), clock, host, state))
-    if not networks:
-        raise SettingsError("settings: no network; write [toc] or [xmpp]")
-    return networks
 
 
 class Staff:
@@ -104,8 +87,8 @@ def _problem_of(people: dict[str, Any]) -> str:
                 return f"{person}: unknown network {network!r}"
             if not isinstance(account, str) or not account.strip():
                 return f"{person}: {network}: expected an account, found {account!r}"
-            if network == "jabber" and (not (jid := Jid.parse(account)).local or jid.resource):
-                return f"{person}: {account!r} is not a bare Jabber address"
+            if network == "jabber" and (problem := not_bare(account)):
+                return f"{person}: {problem}"
     return "" if people else "nobody is in it"
 
 

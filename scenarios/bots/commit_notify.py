@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms.bots.company import Company
+from comms.bots.messengers import messengers, not_bare
 from comms.bots.network import Network
 from comms.clock import Clock
 from comms.errors import SettingsError
@@ -35,8 +36,7 @@ from comms.host import Host
 from comms.setting_types import Count, Folder, NonEmpty, Seconds, StateFile
 from comms.settings import Settings
 from comms.state import State
-from comms.xmpp import Jid
-from scenarios.bots.commit_notify_desk import Queue, Told, networks_of, text_for
+from scenarios.bots.commit_notify_desk import Queue, Told, text_for
 from scenarios.bots.commit_notify_samples import arrived, leaves_note, world_of_watchers
 from scenarios.play import Claim, Program, Scenario, equal
 
@@ -59,14 +59,9 @@ class Rules:
 
     def __post_init__(self) -> None:
         for watcher in self.watchers:
-            try:
-                is_right = "@" not in watcher or not Jid.parse(watcher).resource
-            except ValueError:
-                is_right = False
-            if not is_right:
+            if "@" in watcher and (problem := not_bare(watcher)):
                 raise ValueError(
-                    f"watchers: {watcher!r} is not a bare Jabber address; "
-                    'write watchers = { "you@example.org" = ["*"] }'
+                    f'watchers: {problem}; write watchers = {{ "you@example.org" = ["*"] }}'
                 )
 
 
@@ -98,11 +93,7 @@ class Notifier:
                 self._report(str(error.strerror))
             else:
                 self._report("")
-            for network in filter(company.is_online, company.networks):
-                for result in network.flush(self._clock.time()):
-                    level = "info" if result.status == "sent" else "warning"
-                    facts = {"to": result.address, "trouble": result.error}
-                    self._host.log(f"notice-{result.status}", level, **facts)
+            company.flush("notice")
 
     def _report(self, trouble: str) -> None:
         """Logs what is wrong with the queue, once for each change."""
@@ -136,9 +127,10 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     rules = settings.table("commit-notify", Rules)
     with State(rules.state) as state:
         state.lock()
-        networks = networks_of(settings, clock, host, state)
+        found = messengers(settings, clock, host, state)
+        networks = {network.name: network for network in found}
         notifier = Notifier(rules, networks, state, clock, host)
-        with Company(list(networks.values()), clock, host) as company:
+        with Company(found, clock, host) as company:
             notifier.run(company)
     return 0
 

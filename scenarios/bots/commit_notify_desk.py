@@ -8,13 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from comms.bots.aim import Aim
-from comms.bots.jabber import Jabber
 from comms.bots.network import Network
 from comms.clock import Clock
-from comms.errors import SettingsError
 from comms.host import Host
-from comms.settings import Settings
 from comms.state import State
 from comms.words import one_line
 
@@ -155,15 +151,3 @@ class Told:
             for network, account, text in messages:
                 network.put({"to": account}, text, now, db)
         return True
-
-
-def networks_of(settings: Settings, clock: Clock, host: Host, state: State) -> dict[str, Network]:
-    """Returns every network of the settings by its name. Raises SettingsError if there is none."""
-    networks: dict[str, Network] = {}
-    if "xmpp" in settings.tables:
-        networks["jabber"] = Jabber(settings.server("xmpp"), clock, host, state)
-    if "toc" in settings.tables:
-        networks["aim"] = Aim(settings.server("toc"), clock, host, state)
-    if not networks:
-        raise SettingsError("settings: no network; write [toc] or [xmpp]")
-    return networks
