@@ -361,7 +361,6 @@ TESTED_WITH_OTHERS = {
     "comms/bots/irc.py": "test_comms_bots_bot.py",
     "comms/bots/jabber.py": "test_comms_bots_bot.py",
     "comms/bots/mail.py": "test_comms_bots_impostors.py",
-    "comms/bots/messengers.py": "test_scenarios_bot_daemon.py",
     "comms/irc/messages.py": "test_comms_irc_client.py",
     "comms/xmpp/__init__.py": "test_comms_xmpp_outbox.py",
     "fakes/imap/base.py": "test_fakes_imap_session.py",

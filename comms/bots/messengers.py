@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from comms.bots.aim import Aim
+from comms.bots.company import Company
 from comms.bots.jabber import Jabber
 from comms.bots.network import Network
 from comms.clock import Clock
@@ -14,6 +15,8 @@ from comms.settings import Settings
 from comms.state import State
 from comms.xmpp import Jid
 
+PRIVATE = (Jabber.name, Aim.name)  # where a message to an account reaches nobody else
+
 
 def messengers(
     settings: Settings,
@@ -21,15 +24,22 @@ def messengers(
     host: Host,
     state: State | None = None,
     contacts: Collection[str] = (),
+    rooms: Collection[str] = (),
+    *,
+    confirms: bool = False,
 ) -> list[Network]:
     """Returns a network for each of the tables [xmpp] and [toc].
 
-    `contacts` may see our presence by XMPP. Raises SettingsError if there is no such table.
+    `contacts` may see our presence by XMPP; `rooms` and `confirms` are those of `Jabber`. Raises
+    SettingsError if there is no such table.
     """
     networks: list[Network] = []
     if "xmpp" in settings.tables:
         server = settings.server("xmpp")
-        networks.append(Jabber(server, clock, host, state, contacts=contacts))
+        jabber = Jabber(
+            server, clock, host, state, contacts=contacts, rooms=rooms, confirms=confirms
+        )
+        networks.append(jabber)
     if "toc" in settings.tables:
         networks.append(Aim(settings.server("toc"), clock, host, state))
     if not networks:
@@ -45,3 +55,35 @@ def not_bare(account: str) -> str:
     except ValueError:
         is_bare = False
     return "" if is_bare else f"{account!r} is not a bare Jabber address"
+
+
+def problem_of(
+    people: Mapping[str, Mapping[str, str]], rooms: Collection[str], networks: Collection[str]
+) -> str:
+    """Returns what is wrong with the accounts of people or with rooms, "" if nothing is.
+
+    `people` maps each person to names of networks and the accounts there.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    for person, accounts in people.items():
+        for network, account in accounts.items():
+            if network not in networks:
+                return f"people: unknown network {network!r}; choose from: {', '.join(networks)}"
+            owner = owners.setdefault((network, account.casefold()), person)
+            if owner != person:
+                return f"people: {account!r} is both {owner} and {person}; keep one of them"
+    jids = [accounts["jabber"] for accounts in people.values() if "jabber" in accounts]
+    for key, text in (*(("people", jid) for jid in jids), *(("rooms", room) for room in rooms)):
+        if problem := not_bare(text):
+            return f'{key}: {problem}; write "you@example.org"'
+    return ""
+
+
+def reached(accounts: Mapping[str, str], company: Company) -> tuple[Network, str] | None:
+    """Returns where a person is told what nobody has asked for: first where the bot is online.
+
+    Never by IRC, where a nick may be another user's. None if there is no such place.
+    """
+    known = [one for one in company.networks if one.name in PRIVATE and one.name in accounts]
+    known.sort(key=lambda network: not company.is_online(network))
+    return (known[0], accounts[known[0].name]) if known else None

@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comms.bots.messengers import problem_of
 from comms.bots.network import Trust
 from comms.bots.orders import Orders, known_by
 from comms.clock import Clock
@@ -53,7 +54,7 @@ from comms.setting_types import (
 )
 from comms.settings import Settings
 from comms.state import State
-from scenarios.bots.many_networks_desk import NAMES, networks_of, problem_of
+from scenarios.bots.many_networks_desk import NAMES, networks_of
 from scenarios.bots.many_networks_samples import ALL, ask_everywhere, heard_everywhere, world_of_all
 from scenarios.play import Claim, Program, Scenario, equal
 
@@ -95,7 +96,7 @@ class Rules:
                         one if one.isprintable() else repr(one) for one in self.commands
                     )
                     raise ValueError(f"{key}: unknown command {name!r}; choose from: {known}")
-        if problem := problem_of(self.people, self.rooms):
+        if problem := problem_of(self.people, self.rooms, NAMES):
             raise ValueError(problem)
 
     def verbs(self) -> dict[str, Verb]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from comms.bots.aim import Aim
@@ -16,32 +16,11 @@ from comms.errors import SettingsError
 from comms.host import Host
 from comms.mail_door import MailRules
 from comms.settings import Settings
-from comms.xmpp import Jid
 
 if TYPE_CHECKING:
     from scenarios.bots.many_networks import Rules
 
 NAMES: dict[str, type[Network]] = {"aim": Aim, "jabber": Jabber, "irc": Irc, "mail": Mail}
-
-
-def problem_of(people: Mapping[str, Mapping[str, str]], rooms: Collection[str]) -> str:
-    """Returns what is wrong with the accounts of people or with rooms, "" if nothing is."""
-    owners: dict[tuple[str, str], str] = {}
-    for person, accounts in people.items():
-        for network, account in accounts.items():
-            if network not in NAMES:
-                return f"people: unknown network {network!r}; choose from: {', '.join(NAMES)}"
-            owner = owners.setdefault((network, account.casefold()), person)
-            if owner != person:
-                return f"people: {account!r} is both {owner} and {person}; keep one of them"
-    jids = [accounts["jabber"] for accounts in people.values() if "jabber" in accounts]
-    for key, text in (*(("people", jid) for jid in jids), *(("rooms", room) for room in rooms)):
-        try:
-            if not Jid.parse(text).local or Jid.parse(text).resource:
-                return f'{key}: {text!r} is not a bare Jabber address; write "you@example.org"'
-        except ValueError as error:
-            return f'{key}: {error}; write "you@example.org"'
-    return ""
 
 
 def networks_of(
