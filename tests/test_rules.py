@@ -36,7 +36,7 @@ OPTIONAL = {
     "fakes/loops.py": {"uvloop"},
 }
 # The modules of scenarios/ that pages may import. All others are there to play the pages.
-FOR_PAGES = {"delivery", "growing", "models", "play", "progress", "templates", "web"}
+FOR_PAGES = {"builds", "delivery", "growing", "models", "play", "progress", "templates", "web"}
 # Files of fakes/ that are not cores: they may use time, randomness, sockets and event loops. `make
 # coverage` measures all other files.
 SHELLS = {

@@ -47,8 +47,9 @@ from comms.setting_types import (
 )
 from comms.settings import Settings
 from comms.state import State
+from scenarios.builds import Branch, Build, Memory, after, finished
 from scenarios.play import Claim, Program, Scenario, equal
-from scenarios.sending.build_mail_desk import Branch, Build, Memory, describe, finished
+from scenarios.sending.build_mail_desk import describe
 from scenarios.sending.build_mail_samples import BOT, CAROL, DAVE, LOG, TEAM, finishes, summary
 
 if TYPE_CHECKING:
@@ -76,18 +77,6 @@ class Rules:
     tail: CountOrZero = 20
     largest: Count = 100_000
     state: StateFile = Path("build-mail.sqlite3")
-
-
-def after(branch: Branch, build: Build) -> tuple[Branch, str]:
-    """Returns what is remembered after a build, and the news: broken, fixed, or none."""
-    if build.number < branch.number:
-        return branch, ""  # it took longer than a later one, and says nothing about now
-    known = branch.people if branch.failed else ()
-    people = tuple(dict.fromkeys([*known, *build.committers]))
-    branch, before = replace(branch, number=build.number, people=people), branch
-    if build.passed:
-        return replace(branch, failed=()), "fixed" if before.failed else ""
-    return replace(branch, failed=(*before.failed, build.number)), "" if before.failed else "broken"
 
 
 SUBJECTS = {
