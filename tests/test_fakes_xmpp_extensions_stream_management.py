@@ -171,6 +171,49 @@ def test_a_session_that_nobody_resumes_ends_and_its_messages_wait() -> None:
     assert b"<item-not-found" in resumed(place, id, 0)[1]
 
 
+STAMP = "<delay xmlns='urn:xmpp:delay' from='example.test' stamp='2026-01-05T00:00:00Z'/>"
+
+
+def test_another_session_gets_what_a_lost_one_had_not_acknowledged() -> None:
+    place = world(xmpp={"stanza_ids": True})
+    client, _ = enabled(place, options="resume='1' max='20'")
+    client.says(PRESENCE)
+    other = bound(place, resource="other")
+    other.says(b"<presence><priority>0</priority></presence>")
+    juliet = place.jabber.actor("juliet@example.test")
+    juliet.sends(f"<message to='{ROMEO}/here' type='chat'><body>one</body></message>")
+    (id,) = re.findall(r"<stanza-id[^>]* id='(\w+)'", client.hears().decode())
+    client.core.close(Want.RESET)
+    other.hears()
+    place.clock.advance(21)
+    heard = other.hears().decode()
+    assert bodies(heard.encode()) == ["one"] and heard.count(STAMP) == 1
+    assert re.findall(r"<stanza-id[^>]* id='(\w+)'", heard) == [id], "it is known by its id"
+
+
+def test_what_waits_for_its_user_after_a_lost_session_has_one_stamp_of_when_it_was_sent() -> None:
+    place = world()
+    client, _ = enabled(place, options="resume='1' max='20'")
+    client.says(PRESENCE)
+    say(place, "one")
+    client.core.close(Want.RESET)
+    place.clock.advance(21)
+    heard = bound(place).says(PRESENCE).decode()
+    assert bodies(heard.encode()) == ["one"]
+    assert heard.count("<delay") == heard.count(STAMP) == 1
+
+
+def test_a_message_that_no_longer_can_be_delivered_comes_back() -> None:
+    place = world(off={"xmpp": ["offline"]})
+    client, _ = enabled(place, options="resume='1' max='20'")
+    client.says(PRESENCE)
+    say(place, "one")
+    client.core.close(Want.RESET)
+    place.clock.advance(21)
+    juliet = place.jabber.actor("juliet@example.test")
+    assert [one.condition for one in juliet.messages] == ["service-unavailable"]
+
+
 def test_a_session_ends_with_its_connection_unless_it_may_be_resumed() -> None:
     place = world()
     client, id = enabled(place, options="")

@@ -65,6 +65,23 @@ def test_stored_messages_are_delivered_once_and_oldest_first() -> None:
     assert [stanza.body for stanza in juliet.all if stanza.delayed] == ["one", "two"]
 
 
+def test_a_stamp_that_claims_to_be_of_the_server_of_the_recipient_is_discarded() -> None:
+    place = world()
+    romeo, juliet = place.jabber.actor("romeo@example.test"), place.jabber.actor(JULIET)
+    stamps = "".join(
+        f"<delay xmlns='urn:xmpp:delay' from='{sender}' stamp='2020-01-01T00:00:00Z'/>"
+        for sender in ("example.test", "EXAMPLE.test", "room@conference.example.test")
+    )
+    forged = f"<message to='{JULIET}'><body>hi</body>{stamps}</message>"
+    romeo.sends(forged)
+    juliet.comes()
+    romeo.sends(forged)
+    stored, direct = (stanza for stanza in juliet.all if stanza.kind == "message")
+    room = "room@conference.example.test"
+    assert [child.get("from") for child in direct.element][1:] == [room]
+    assert [child.get("from") for child in stored.element][1:] == [room, "example.test"]
+
+
 def test_a_timestamp_has_whole_seconds_in_utc() -> None:
     assert timestamp(0.9) == "1970-01-01T00:00:00Z"
     assert delay("example.test", 86400).get("stamp") == "1970-01-02T00:00:00Z"

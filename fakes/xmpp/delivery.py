@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from fakes.xmpp.addresses import Jid
 from fakes.xmpp.extension import Extensions
-from fakes.xmpp.offline import Offline
+from fakes.xmpp.offline import Offline, without_delay
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
@@ -57,13 +57,16 @@ class Delivery:
 
     def receive(self, account: Account | None, to: Jid, stanza: Stanza) -> None:
         """Handles a message for an address of this server. Raises StanzaError."""
-        # RFC 6121 §5.2.2: a message without a type, or of an unknown one, is a normal message.
-        type = stanza.type if stanza.type in TYPES else "normal"
         if account is None:
-            case = ("absent", "-", "full" if to.resource else "bare", type)
+            case = ("absent", "-", "full" if to.resource else "bare", _type(stanza))
             self._act(self._choose(case), account, [], stanza)
             return
-        stanza = self._extensions.stamp_message(account, stanza)
+        stanza = without_delay(stanza, account.jid.domain)
+        self.place(account, to, self._extensions.stamp_message(account, stanza))
+
+    def place(self, account: Account, to: Jid, stanza: Stanza) -> None:
+        """Delivers or stores a message that bears the marks of the account. Raises StanzaError."""
+        type = _type(stanza)
         target = account.resources.get(to.resource) if to.resource else None
         if target is not None:
             self._deliver(account, [target], stanza)  # all cells in the rows `match` are D
@@ -115,3 +118,8 @@ class Delivery:
         for resource in resources:
             resource.deliver(stanza)
         self._extensions.message_delivered(account, stanza, resources)
+
+
+def _type(stanza: Stanza) -> str:
+    """RFC 6121 §5.2.2: a message without a type, or of an unknown one, is a normal message."""
+    return stanza.type if stanza.type in TYPES else "normal"

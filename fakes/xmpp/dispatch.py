@@ -139,6 +139,18 @@ class Dispatcher:
             elif stanza.may_be_answered and stanza.sender:
                 self._router.route(stanza.error(error))
 
+    def deliver_again(self, account: Account, stanza: Stanza) -> None:
+        """Delivers a message that a session of the account has not acknowledged before its end."""
+        self._router.turn(self._deliver_again, account, stanza)
+
+    def _deliver_again(self, account: Account, stanza: Stanza) -> None:
+        try:
+            if self._extensions.accept_incoming(account, stanza):
+                self._delivery.place(account, account.jid, stanza)
+        except StanzaError as error:
+            if stanza.may_be_answered:
+                self._router.route(stanza.error(error))
+
     def _to_service(self, extension: Extension, to: Jid, stanza: Stanza) -> None:
         """Hands a stanza for a subdomain to the extension that serves it."""
         answered_here = _asks(stanza) and not extension.forwards_requests(to)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
+from fakes.xmpp.addresses import parse_or_none
 from fakes.xmpp.markup import DELAY, element, namespace
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.sessions import Account, Resource
-from fakes.xmpp.stanzas import Stanza, StanzaError, with_child
+from fakes.xmpp.stanzas import Stanza, StanzaError, with_child, without_children
 
+STAMP = f"{{{DELAY}}}delay"
 CHAT_STATES = "http://jabber.org/protocol/chatstates"
 
 
@@ -20,7 +23,33 @@ def timestamp(at: float) -> str:
 
 def delay(sender: str, at: float) -> Element:
     """Builds the `<delay/>` element: who stored the stanza, and since when (XEP-0203 §2)."""
-    return element(f"{{{DELAY}}}delay", {"from": sender, "stamp": timestamp(at)})
+    return element(STAMP, {"from": sender, "stamp": timestamp(at)})
+
+
+def with_delay(stanza: Stanza, domain: str, at: float) -> Stanza:
+    """Returns a message with a stamp of the domain, unless it has one already.
+
+    XEP-0203 §2: the stamp says when the message was sent originally, so that the first one counts.
+    """
+    if any(_is_stamp_of(domain, child) for child in _stamps(stanza)):
+        return stanza
+    return with_child(stanza, delay(domain, at))
+
+
+def without_delay(stanza: Stanza, domain: str) -> Stanza:
+    """Returns a message without the stamps that claim to be those of the domain (XEP-0203 §5)."""
+    if not any(_is_stamp_of(domain, child) for child in _stamps(stanza)):
+        return stanza
+    return without_children(stanza, lambda child: _is_stamp_of(domain, child))
+
+
+def _stamps(stanza: Stanza) -> Iterable[Element]:
+    return stanza.element if STAMP in stanza.child_names else ()
+
+
+def _is_stamp_of(domain: str, child: Element) -> bool:
+    sender = parse_or_none(child.get("from", "")) if child.tag == STAMP else None
+    return sender is not None and sender.text == domain
 
 
 class Offline:
@@ -41,8 +70,8 @@ class Offline:
         if len(account.offline) >= self._environment.policy.offline:
             text = "there are too many messages waiting for this account"
             raise StanzaError("service-unavailable", text)
-        stamp = delay(account.jid.domain, self._environment.runtime.now())
-        account.offline.append(with_child(stanza, stamp))
+        now = self._environment.runtime.now()
+        account.offline.append(with_delay(stanza, account.jid.domain, now))
 
     def deliver(self, resource: Resource) -> None:
         """Delivers the stored messages to a resource, oldest first."""

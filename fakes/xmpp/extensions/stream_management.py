@@ -16,11 +16,11 @@ from xml.etree.ElementTree import Element
 from fakes.wire import Refuse, Unit, Want, rule
 from fakes.xmpp.extension import Extension, Verb
 from fakes.xmpp.markup import STANZA_ERRORS, element
-from fakes.xmpp.offline import delay
+from fakes.xmpp.offline import with_delay
 from fakes.xmpp.refusals import StreamError
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
-from fakes.xmpp.stanzas import Stanza, StanzaError, with_child
+from fakes.xmpp.stanzas import Stanza, StanzaError
 
 if TYPE_CHECKING:
     from fakes.xmpp.stream import Xmpp
@@ -83,9 +83,9 @@ class Managed:
         self._requested = False
         stream.observer = self
         for at, stanza in waiting:
-            if stanza.kind == "message" and not stanza.delayed:
+            if stanza.kind == "message":
                 # As Prosody and ejabberd do: when it was sent first (XEP-0203).
-                stanza = with_child(stanza, delay(self.resource.jid.domain, at))
+                stanza = with_delay(stanza, self.resource.jid.domain, at)
             stream.send_stanza(stanza, "XEP-0198 §5")
 
     # ── the outlet of a session without a stream ─────────────────────────────
@@ -208,16 +208,21 @@ class StreamManagement(Extension):
             if len(self._ended) > ENDED:
                 del self._ended[next(iter(self._ended))]
         waiting, managed.queue = managed.queue, deque()
-        for _, stanza in waiting:
-            self._redirect(resource, stanza)
+        for at, stanza in waiting:
+            self._redirect(resource, stanza, at)
 
-    def _redirect(self, resource: Resource, stanza: Stanza) -> None:
-        """XEP-0198 §4: what was not acknowledged goes on as if the resource had not been there."""
+    def _redirect(self, resource: Resource, stanza: Stanza, at: float) -> None:
+        """XEP-0198 §4: what was not acknowledged goes on as if the resource had not been there.
+
+        The receiver can tell when it was sent, and that it may have arrived before: it has a stamp
+        of then, and the id that the account has given it.
+        """
         bare = resource.account.address
         if stanza.sender in (None, bare):
             return
         if stanza.kind == "message" and stanza.type not in ("error", "groupchat", "headline"):
-            self.service.router.route(stanza.replace(to=bare))
+            again = with_delay(stanza.replace(to=bare), resource.jid.domain, at)
+            self.service.dispatcher.deliver_again(resource.account, again)
         elif stanza.kind == "iq" and stanza.type in ("get", "set"):
             answer = stanza.replace(to=resource.jid.text).error(
                 StanzaError("recipient-unavailable")
