@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -237,12 +239,113 @@ UNITS = {
 }
 
 
+# The state, and whether a domain is proved there.
+SITUATIONS = {
+    "START": ("START", False),
+    "OPEN": ("OPEN", False),
+    "AGAIN": ("START", True),
+    "PROVED": ("OPEN", True),
+}
+# What counts only from a domain that is proved.
+STANZAS = ("iq", "message", "presence")
+REFUSED_FOR_STATE = (
+    "<invalid-namespace ",
+    "<not-authorized ",
+    "<not-well-formed ",
+    "<unsupported-stanza-type ",
+)
+
+
+def peer_in(situation: str, place: World) -> Peer:
+    """A peer whose stream is in this situation."""
+    peer = Peer(place) if situation in ("START", "OPEN") else Peer(place, ("partner.test",))
+    if situation != "START":
+        peer.says(header())
+    if situation in ("AGAIN", "PROVED"):
+        peer.says(external("partner.test"))
+    if situation == "PROVED":
+        peer.says(header())
+    assert (peer.core.state, bool(peer.core.user)) == SITUATIONS[situation]
+    return peer
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
 @pytest.mark.parametrize("verb", UNITS)
-def test_before_a_header_no_verb_is_accepted(verb: str) -> None:
+def test_a_verb_is_accepted_in_its_states_and_refused_in_all_others(
+    verb: str, situation: str
+) -> None:
     assert set(UNITS) == set(Incoming.verbs)
-    heard = Peer(world()).says(UNITS[verb])
-    if verb != "stream":
-        assert "<stream:error>" in heard, heard
+    state, proved = SITUATIONS[situation]
+    legal = state in Incoming.verbs[verb].states and (proved or verb not in STANZAS)
+    place = World({"servers": ["xmpp", "xmpp-server"], "tls": "optional"}, rehearsal=True)
+    peer = peer_in(situation, place)
+    heard = peer.says(header() if verb == "stream" and state == "START" else UNITS[verb])
+    assert any(part in heard for part in REFUSED_FOR_STATE) is not legal, heard
+    if not legal:
+        assert heard.count("<stream:stream") == (state == "START"), "a header before the error"
+        assert heard.endswith("</stream:stream>") and peer.core.closed
+
+
+def test_who_fails_to_log_in_again_and_again_is_refused() -> None:
+    peer = Peer(world(attempts=3), ("partner.test",))
+    peer.says(header())
+    for _ in range(2):
+        assert peer.says(external("evil.test")).endswith("</failure>")
+    heard = peer.says(external("evil.test"))
+    assert "<invalid-authzid" in heard and "<policy-violation " in heard and peer.core.closed
+
+
+# ── chunks ───────────────────────────────────────────────────────────────────
+
+WHOLE = "".join(
+    (
+        "<?xml version='1.0'?>",
+        header(),
+        external("evil.test"),
+        external("partner.test"),
+        " \n<?xml version='1.0'?>",
+        header(),
+        UNITS["verify"],
+        "<message from='ann@partner.test' to='alice@example.test'><body>¿&#x20AC;</body></message>",
+        UNITS["iq"],
+        result("partner.test", "other.test"),
+        "<message from='ann@evil.test' to='alice@example.test'/></stream:stream>after the end",
+    )
+).encode()
+
+
+def played(chunks: Iterable[bytes]) -> tuple[bytes, list[tuple[str, str, bytes]]]:
+    """The answers and the records for a stream that comes in these chunks."""
+    place = world()
+    core = Peer(place, ("partner.test",)).core
+    heard = b""
+    for chunk in chunks:
+        core.receive(chunk)
+        while more := core.take():
+            heard += more
+    return heard, [(record.direction, record.verb, record.raw) for record in place.records]
+
+
+@given(st.lists(st.integers(0, len(WHOLE)), max_size=12))
+def test_every_chunking_yields_the_same_answers_and_records(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(WHOLE)]
+    assert played(WHOLE[a:b] for a, b in itertools.pairwise(edges)) == played([WHOLE])
+
+
+def test_single_bytes_yield_the_same_answers_and_records() -> None:
+    answers, records = played(WHOLE[at : at + 1] for at in range(len(WHOLE)))
+    assert (answers, records) == played([WHOLE])
+    parts = (b"<success", b"type='invalid'", b"item-not-found", b"<invalid-from ")
+    assert all(part in answers for part in parts)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_server_or_prove_a_domain(data: bytes) -> None:
+    place = world()
+    for start in (b"", header().encode(), WHOLE[: WHOLE.index(b"evil.test")]):
+        core = Peer(place).core
+        core.receive(start + data)
+        assert core.user == "" and place.jabber.messages == []
 
 
 @given(st.lists(st.sampled_from([header(), *UNITS.values(), "<", "x", "\0", "<?a?>"]), max_size=9))

@@ -22,8 +22,7 @@ from fakes.wire import Facts, Refuse, Rule, Runtime, Unit, rule
 from fakes.xmpp import dialback
 from fakes.xmpp.addresses import parse_or_none, prepare_domain
 from fakes.xmpp.codec import Stanzas
-from fakes.xmpp.markup import SASL, STREAMS, TLS, element, namespace
-from fakes.xmpp.markup import SERVER as CONTENT
+from fakes.xmpp.markup import SASL, STREAMS, TLS, element
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.policy import Policy
 from fakes.xmpp.refusals import SaslFailure, StreamError, TlsFailure
@@ -63,6 +62,7 @@ class Incoming(ServerStream):
         self._to = service.domains[0]  # the domain of ours that the header names
         self._proved: set[tuple[str, str]] = set()  # their domain, ours
         self._pending = 0  # keys whose verification is under way
+        self._failures = 0  # of EXTERNAL
 
     # ── opening ──────────────────────────────────────────────────────────────
 
@@ -86,8 +86,7 @@ class Incoming(ServerStream):
     def do_stream(self, unit: Unit) -> None:
         """Answers a header with our own, and with what the other server may do next."""
         piece: Piece = unit.content
-        if namespace(piece.name) != STREAMS or self._splitter.default_namespace != CONTENT:
-            raise Refuse(StreamError("invalid-namespace"), "RFC 6120 §4.9.3.10")
+        self.check_header(piece)
         sender = _domain(piece.attributes.get("from", ""))
         to = _domain(piece.attributes.get("to", ""))
         if to and not self._links.serves(to):
@@ -160,6 +159,10 @@ class Incoming(ServerStream):
     def _fail(self, condition: str) -> None:
         self.state = "OPEN"
         self.send_element(SaslFailure(condition).element(), "RFC 6120 §6.5")
+        self._failures += 1
+        if self._failures >= self.policy.attempts:
+            error = StreamError("policy-violation", "too many logins failed")
+            self.finish(error, "RFC 6120 §6.4.5")
 
     # ── dialback ─────────────────────────────────────────────────────────────
 

@@ -75,12 +75,19 @@ class Outgoing(ServerStream):
 
     def do_stream(self, unit: Unit) -> None:
         """Keeps the id, from which the key of dialback is made."""
+        self.check_header(unit.content)
         self.id = unit.content.attributes.get("id", "")
         if unit.content.attributes.get("version"):
             self.state = "OPEN"
-        else:
-            # Before RFC 3920 there were neither features nor TLS.
-            self._ready()
+            return
+        # Before RFC 3920 there were neither features nor TLS.
+        self._check_tls()
+        self._ready()
+
+    def _check_tls(self) -> None:
+        """Raises Refuse if the other side cannot or will not begin TLS, and it is required."""
+        if self.tls is None and self.policy.tls == "required":
+            raise Refuse(StreamError("unsupported-feature"), "RFC 6120 §4.9.3.23")
 
     def do_features(self, unit: Unit) -> None:
         """Takes the next step: TLS, then the certificate, then dialback."""
@@ -90,8 +97,7 @@ class Outgoing(ServerStream):
                 self.state = "TLS"
                 self.send_element(starttls(), "RFC 6120 §5.4.2.1")
                 return
-            if self.policy.tls == "required":
-                raise Refuse(StreamError("unsupported-feature"), "RFC 6120 §4.9.3.23")
+            self._check_tls()
         names = [one.text for one in features.iter(f"{{{SASL}}}mechanism")]
         if "EXTERNAL" in names and not self.certified:
             self.state = "SASL"

@@ -11,7 +11,17 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from fakes.wire import Refuse, Runtime, Session, Unit
-from fakes.xmpp.markup import DIALBACK, SASL, SERVER, STREAMS, TLS, element, escape, serialize
+from fakes.xmpp.markup import (
+    DIALBACK,
+    SASL,
+    SERVER,
+    STREAMS,
+    TLS,
+    element,
+    escape,
+    namespace,
+    serialize,
+)
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.policy import Policy
 from fakes.xmpp.refusals import StreamError
@@ -58,6 +68,11 @@ class ServerStream(Session):
     def next_unit(self) -> Unit | None:
         piece = self._splitter.next(self.buffer)
         return None if piece is None else _unit(piece)
+
+    def check_header(self, piece: Piece) -> None:
+        """Raises Refuse if the first element is not the header of a stream between servers."""
+        if namespace(piece.name) != STREAMS or self._splitter.default_namespace != SERVER:
+            raise Refuse(StreamError("invalid-namespace"), "RFC 6120 §4.9.3.10")
 
     def unknown(self, unit: Unit) -> Refuse:
         return Refuse(StreamError("unsupported-stanza-type"), "RFC 6120 §4.9.3.24")
