@@ -19,7 +19,8 @@ The commands of one message run in their order. If it is stored so, they stop at
 was not done, and the others are reported as that.
 
 An accepted command is started at most once. A command that was started and never finished is
-reported as that, and is not run again. The end of a command and what `report` stores (such as an
+reported as that, and is not run again. One whose end was not seen may have been done, so that its
+status is `unknown`, and not `failed`. The end of a command and what `report` stores (such as an
 answer in an outbox) commit together.
 """
 
@@ -54,6 +55,7 @@ _STARS = re.compile(r"\*+")
 _PLACES = re.compile(r"\b[A-Z]{2,}\b|\*")  # for names, in verbs and rights
 KEPT = 400 * 86400.0  # seconds for which the ledger knows a message again
 UNKNOWN_COMMAND = "unknown command"  # begins the outcome of a command that does not exist
+IN_DOUBT = "whether it was done is not known"  # ends the outcome of a command that may be done
 QUESTION = "not run yet: "  # begins the outcome of a command that must be confirmed
 
 _SCHEMA = """
@@ -307,7 +309,8 @@ class Commands:
                 outcome = verb.command(order)
             else:
                 outcome = self._host.run(verb.command, verb.timeout)
-            self._finish(order, outcome, "done" if outcome.code == 0 else "failed", report)
+            ended = "unknown" if outcome.in_doubt else "failed"
+            self._finish(order, outcome, "done" if outcome.code == 0 else ended, report)
             done.append((order, outcome))
         return done
 
@@ -414,11 +417,9 @@ class Commands:
         Only the sole owner of the state may call this: to others, a running command looks the same.
         """
         left = [_order(entry) for entry in self.ledger.entries("begun")]
-        reason = (
-            "it was started, and the program ended before it did: whether it was done is not known"
-        )
+        reason = "it was started, and the program ended before it did"
         for order in left:
-            self._finish(order, Outcome(None, "", 0.0, reason), "unknown", report)
+            self._finish(order, Outcome(None, "", 0.0, reason, in_doubt=True), "unknown", report)
         return left
 
     # ── how commands end ─────────────────────────────────────────────────────
@@ -497,14 +498,20 @@ class Commands:
         return [(str(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in rows]
 
 
+def ending(outcome: OutcomeLike) -> str:
+    """Returns how a command that was not seen to succeed has ended, and whether that is all."""
+    why = outcome.error or f"exit status {outcome.code}"
+    return f"{why}: {IN_DOUBT}" if outcome.in_doubt else why
+
+
 def describe(order: Order, outcome: OutcomeLike, host: str) -> str:
     """Returns the text of a receipt: the command, where and how it ended, the end of its output."""
     if outcome.code == 0:
         ended = f"done in {outcome.seconds:.1f} s"
-    elif outcome.code is not None:
+    elif outcome.code is not None and not outcome.in_doubt:
         ended = f"failed with exit status {outcome.code} after {outcome.seconds:.1f} s"
     else:
-        ended = outcome.error
+        ended = ending(outcome)
     tail = "".join(f"| {line}\n" for line in outcome.output.splitlines()[-TAIL_LINES:])
     return f"> {order.verb}\n{host}: {ended}\n" + (f"\n{tail}" if tail else "")
 

@@ -68,6 +68,10 @@ class OutcomeLike(Protocol):
     def error(self) -> str:
         """Why the exit status is missing; empty if it is not."""
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it may have done what it should: it was stopped, or killed, before it ended."""
+
 
 class Host(Protocol):
     """What a program may know about its machine, and do to it."""
@@ -157,6 +161,7 @@ class Outcome:
     output: str = ""
     seconds: float = 0.0
     error: str = ""
+    in_doubt: bool = False
 
 
 SMALL = 1 << 16  # bytes of a file such as a pidfile
@@ -265,8 +270,9 @@ class RealHost:
         text = output[-OUTPUT:].decode("utf-8", "replace")
         seconds = time.monotonic() - began
         if not ended:
-            return Outcome(None, text, seconds, f"still running after {timeout:g} s, and ended")
-        return Outcome(child.returncode, text, seconds)
+            hung = f"still running after {timeout:g} s, and ended"
+            return Outcome(None, text, seconds, hung, in_doubt=True)
+        return Outcome(child.returncode, text, seconds, in_doubt=child.returncode < 0)
 
     def say(self, text: str) -> None:
         """Writes a line to stdout, without what a terminal would obey. Never raises."""

@@ -26,7 +26,7 @@ from typing import Any
 
 from comms import addresses, bounces, replies
 from comms.clock import Clock, Interrupted
-from comms.commands import Commands, Order, Refusal, describe, normalized
+from comms.commands import Commands, Order, Refusal, describe, ending, normalized
 from comms.compose import Message
 from comms.errors import (
     CommsError,
@@ -311,7 +311,7 @@ class MailDoor:
             receipt.to_bytes()
         except Exception as error:
             self._host.log("plain-receipt", "warning", who=order.who, trouble=error)
-            text = f"> {normalized(order.verb)}\n{outcome.error or f'exit status {outcome.code}'}\n"
+            text = f"> {normalized(order.verb)}\n{ending(outcome)}\n"
             receipt = self._receipt(Mail(b"", subject="your command"), order, text)
         path = self._paths.address(order.id) if self._paths else None
         self.outbox.put(receipt, self._clock.time(), db=db, envelope_sender=path)

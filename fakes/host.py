@@ -60,13 +60,15 @@ class Outcome:
     """How a command ended.
 
     `code` is its exit status. It is None if the command could not be started or had to be killed;
-    `error` says why then. `output` is the end of what it wrote, `seconds` how long it ran.
+    `error` says why then. `output` is the end of what it wrote, `seconds` how long it ran. It is
+    `in_doubt` if it was killed: it may have done what it should.
     """
 
     code: int | None
     output: str = ""
     seconds: float = 0.0
     error: str = ""
+    in_doubt: bool = False
 
 
 def _nothing() -> None:
@@ -209,10 +211,10 @@ class Host:
         if known.takes > timeout:
             self._spend(timeout)
             reason = f"still running after {timeout:g} s, and ended"
-            return Outcome(None, known.output, timeout, reason)
+            return Outcome(None, known.output, timeout, reason, in_doubt=True)
         self._spend(known.takes)
         known.on_end()
-        return Outcome(known.code, known.output, known.takes)
+        return Outcome(known.code, known.output, known.takes, in_doubt=known.code < 0)
 
     def say(self, text: str) -> None:
         """Writes a line of the program's own output."""

@@ -92,7 +92,8 @@ def test_a_command_runs_without_a_shell_and_with_a_minimal_environment(
 
 def test_the_exit_status_and_both_outputs_are_returned() -> None:
     outcome = RealHost().run(["sh", "-c", "echo out; echo err >&2; exit 3"], 10)
-    assert (outcome.code, outcome.output) == (3, "out\nerr\n")
+    assert (outcome.code, outcome.output, outcome.in_doubt) == (3, "out\nerr\n", False)
+    assert RealHost().run(["sh", "-c", "kill -9 $$"], 10).in_doubt, "somebody else ended it"
 
 
 def test_a_command_reads_its_input_and_nothing_waits_for_one_that_does_not() -> None:
@@ -116,6 +117,7 @@ def test_a_command_that_cannot_be_started_is_an_outcome(command: list[str]) -> N
 def test_after_its_time_a_command_is_stopped_with_everything_it_has_started() -> None:
     outcome = RealHost().run(["sh", "-c", "sleep 60 & echo $!; wait"], 0.3)
     assert outcome.code is None and "still running after 0.3 s" in outcome.error
+    assert outcome.in_doubt
     stat = Path(f"/proc/{outcome.output.strip()}/stat")
     with contextlib.suppress(OSError):  # the file vanishes with the process
         for _ in range(200):  # the signal takes a moment to arrive

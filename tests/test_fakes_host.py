@@ -105,6 +105,7 @@ def test_a_command_that_takes_too_long_is_killed_and_changes_nothing(machine: Ma
     machine.host.commands[("sleep",)] = Command(60, "zzz", on_end=lambda: pytest.fail("it ended"))
     outcome = machine.host.run(["sleep"], timeout=5)
     assert (outcome.code, outcome.output, outcome.seconds) == (None, "zzz", 5)
+    assert outcome.in_doubt
     assert outcome.error == "still running after 5 s, and ended"
     assert machine.time == 5
 

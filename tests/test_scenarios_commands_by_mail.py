@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from comms import settings, sms
-from comms.commands import Order
+from comms.commands import Order, describe
 from comms.errors import CommsError, StateError
 from comms.host import Outcome
+from comms.mail_program import MailProgram
 from comms.read import read
 from comms.state import State
 from fakes.world import World
@@ -26,6 +27,7 @@ from scenarios.receiving import (
     phone_command,
     phone_command_desk,
     services_by_mail,
+    services_by_mail_desk,
 )
 from scenarios.receiving import mysql_admin_by_mail_samples as admin
 from scenarios.receiving import phone_command_samples as phones
@@ -314,6 +316,34 @@ def test_a_command_with_more_in_it_is_unknown_and_nothing_runs(text: str) -> Non
         assert "unknown command" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("command", "word", "answer", "ran"),
+    [
+        ("start web", "active", "is already running; nothing was done", 1),
+        ("start web", "inactive", "done in", 2),
+        ("stop web", "inactive", "is already stopped; nothing was done", 1),
+        ("stop web", "deactivating", "done in", 2),
+        ("stop web", "", "nothing was done, because its state cannot be found out: still run", 1),
+    ],
+)
+def test_a_service_is_left_alone_only_if_its_state_is_known(
+    command: str, word: str, answer: str, ran: int
+) -> None:
+    with World(services_by_mail.WORLD, rehearsal=True) as world:
+        asked = world.host.commands[services.ACTIVE]
+        asked.code, asked.output = 0 if word == "active" else 3, f"{word}\n"
+        asked.takes = 0 if word else 1000
+        loaded = settings.load(world.settings, world.folder)
+        rules = loaded.table("services-by-mail", services_by_mail.Rules)
+        order = Order(1, command, services.JEREMY, {})
+        with MailProgram("services-by-mail", rules, loaded, world.clock, world.host) as program:
+            verb = services_by_mail_desk.Desk(rules, program).verbs()[command].command
+            assert callable(verb)
+            outcome = verb(order)
+        assert answer in describe(order, outcome, "web1")
+        assert len(world.host.ran) == ran and not outcome.in_doubt
+
+
 # ── what phones send, and read ───────────────────────────────────────────────
 
 
@@ -329,7 +359,11 @@ def test_a_text_message_has_one_command(name: str) -> None:
         (Outcome(0, "ok\n"), "web1: go: done. ok"),
         (Outcome(0, "“ok” – “fine”…"), 'web1: go: done. "ok" - "fine"...'),
         (Outcome(3, "no"), "web1: go: FAILED, exit status 3. no"),
-        (Outcome(None, "", 1.0, "still running after 1 s, and ended"), "web1: go: FAILED, still"),
+        (Outcome(None, "", 0.0, "go could not be started"), "web1: go: FAILED, go could not"),
+        (
+            Outcome(None, "", 1.0, "still running after 1 s, and ended", in_doubt=True),
+            "web1: go: still running after 1 s, and ended: whether it was done is not known.",
+        ),
         (Outcome(0, "\n".join("€" * 500)), "web1: go: done. € €"),
         (Outcome(0, "\x1b[31m\0漢字" * 500), "web1: go: done. ?[31m???"),
     ],

@@ -283,8 +283,8 @@ REFUSED = "MySQL was not told to restart, or did not obey: "
         (Outcome(0, "noise\n", 2.0), "MySQL told to restart."),
         (Outcome(3, "a\nb\n", 2.0), f"{REFUSED}exit status 3.\na\nb"),
         (
-            Outcome(None, "", 60.0, "still running after 60 s, and ended"),
-            f"{REFUSED}still running after 60 s, and ended.",
+            Outcome(None, "", 60.0, "still running after 60 s, and ended", in_doubt=True),
+            "restart: still running after 60 s, and ended: whether it was done is not known.",
         ),
         (
             Outcome(None, "", 0.0, "unknown command; you may say: stop"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from comms import settings
 from comms.commands import Order
@@ -16,7 +18,7 @@ from comms.errors import SettingsError
 from comms.host import Outcome
 from fakes.world import World
 from scenarios.receiving import mysql_admin_by_mail as page
-from scenarios.receiving.mysql_admin_by_mail_databases import ROWS, Databases
+from scenarios.receiving.mysql_admin_by_mail_databases import ROWS, Databases, NotDone
 from scenarios.receiving.mysql_admin_by_mail_desk import OFFERED, verbs
 from scenarios.receiving.mysql_admin_by_mail_samples import (
     JEREMY,
@@ -100,6 +102,27 @@ def test_a_database_that_cannot_be_used_is_an_answer(
     outcome = order(world, "show tables in shop", url)
     assert outcome.code is None and outcome.error and PASSWORD not in outcome.error
     assert url[:3] == "sql" or "does not answer, and nothing was done" in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("error", "in_doubt"),
+    [
+        (NotDone("there is a database shop already"), False),
+        (OperationalError("CREATE", {}, Exception("denied")), False),
+        (PermissionError(13, "Permission denied"), False),
+        (OperationalError("CREATE", {}, Exception("lost"), connection_invalidated=True), True),
+        (struct.error("unpack requires a buffer of 4 bytes"), True),
+    ],
+)
+def test_what_may_have_been_done_is_not_called_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, in_doubt: bool
+) -> None:
+    def create(*_: object) -> str:
+        raise error
+
+    monkeypatch.setitem(OFFERED, "create database NAME", create)
+    outcome = order(world, "create database shop")
+    assert (outcome.code, outcome.in_doubt) == (None, in_doubt) and outcome.error
 
 
 def test_a_mail_goes_on_after_an_error_if_the_settings_say_so(world: World) -> None:

@@ -82,8 +82,8 @@ class Ends(RealHost):
         (Outcome(0), None),
         (Outcome(75, "queue is full\n"), TryLater),
         (Outcome(67, "no such user\n"), Refused),
-        (Outcome(-9, "killed\n"), Refused),
-        (Outcome(None, "", 60.0, "still running after 60 s, and ended"), Unknown),
+        (Outcome(-9, "killed\n", in_doubt=True), Unknown),
+        (Outcome(None, "", 60.0, "still running after 60 s, and ended", True), Unknown),
     ],
     ids=["sent", "later", "refused", "died", "too slow"],
 )

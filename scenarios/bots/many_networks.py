@@ -41,7 +41,7 @@ from comms.bots.messengers import problem_of
 from comms.bots.network import Trust
 from comms.bots.orders import Orders, known_by
 from comms.clock import Clock
-from comms.commands import Commands, Order, Verb
+from comms.commands import Commands, Order, Verb, ending
 from comms.host import Host, OutcomeLike
 from comms.setting_types import (
     CommandLine,
@@ -119,8 +119,8 @@ class Rules:
 def answer(order: Order, outcome: OutcomeLike) -> str:
     """Returns the output of a command, or what has really happened."""
     if outcome.code is None:
-        return outcome.error
-    failed = f"exit status {outcome.code}\n" if outcome.code else ""
+        return ending(outcome)
+    failed = f"{ending(outcome)}\n" if outcome.code else ""
     return f"{order.verb}: {failed}{outcome.output.strip() or 'done'}"
 
 

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import Element
 
 from comms.clock import Clock
-from comms.commands import TAIL_CHARACTERS, Verb
+from comms.commands import TAIL_CHARACTERS, Verb, ending
 from comms.host import Host, OutcomeLike
 from comms.setting_types import CommandLine, JabberAccount, NonEmpty, Seconds, StateFile
 from comms.settings import Settings
@@ -115,9 +115,9 @@ def words(verb: str, outcome: OutcomeLike) -> str:
     """Returns what really happened."""
     if outcome.code == 0:
         return f"MySQL told to {verb}."
-    why = outcome.error or f"exit status {outcome.code}"
     tail = outcome.output.strip()[-TAIL_CHARACTERS:]
-    return f"MySQL was not told to {verb}, or did not obey: {why}.\n{tail}".rstrip()
+    failed = verb if outcome.in_doubt else f"MySQL was not told to {verb}, or did not obey"
+    return f"{failed}: {ending(outcome)}.\n{tail}".rstrip()
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:

@@ -62,6 +62,7 @@ from comms.commands import (
     Commands,
     Order,
     Verb,
+    ending,
     normalized,
 )
 from comms.host import Host, OutcomeLike
@@ -167,8 +168,9 @@ def answer(order: Order, outcome: OutcomeLike) -> str:
     if outcome.code == 0:
         tail = tail if order.verb == "status" else ""
         return f"MySQL told to {order.verb}.\n{tail}".rstrip()
-    why = outcome.error or f"exit status {outcome.code}"
-    return f"MySQL was not told to {order.verb}, or did not obey: {why}.\n{tail}".rstrip()
+    not_done = f"MySQL was not told to {order.verb}, or did not obey"
+    failed = order.verb if outcome.in_doubt else not_done
+    return f"{failed}: {ending(outcome)}.\n{tail}".rstrip()
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:

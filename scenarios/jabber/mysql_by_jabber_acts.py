@@ -159,7 +159,10 @@ def confirm(world: World, program: Program) -> Iterator[Claim]:
 
 @scenario.act("jabber-order-fails", scenario={"mysql-by-jabber": {"timeout": 30}})
 def fails(world: World, program: Program) -> Iterator[Claim]:
-    """The restart fails, then hangs; then the connection is lost while it runs."""
+    """The restart fails, then hangs, so that it is asked about when it is ordered again.
+
+    Then the connection is lost while it runs.
+    """
     jeremy, michael = world.jabber.actor(JEREMY), world.jabber.actor(MICHAEL)
     michael.comes()
     restart = world.host.commands[RESTART]
@@ -168,11 +171,16 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
     def mended(takes: float) -> None:
         restart.code, restart.output, restart.takes = 0, "", takes
 
+    def confirms() -> None:
+        phrase = "".join(heard(jeremy)[-1:]).rpartition(" s: ")[2]
+        jeremy.says(BOT, phrase or "restart")
+
     world.clock.at(10, lambda: jeremy.says(BOT, "restart"))
     world.clock.at(20, lambda: mended(1000))
     world.clock.at(21, lambda: jeremy.says(BOT, "restart"))
     world.clock.at(60, lambda: mended(5))
-    world.clock.at(61, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(55, lambda: jeremy.says(BOT, "restart"))
+    world.clock.at(61, confirms)
     world.clock.at(62, lambda: michael.says(BOT, "restart"))
     world.clock.at(64, lambda: world.cut("xmpp"))
     world.clock.until(200)
@@ -186,13 +194,16 @@ def fails(world: World, program: Program) -> Iterator[Claim]:
         [failed],
         shows=jeremy.messages[:1],
     )
-    hung = f"{refused}still running after 30 s, and ended."
+    hung = "restart: still running after 30 s, and ended: whether it was done is not known."
     yield equal("a command that hangs is ended", texts[1:2], [hung], shows=jeremy.messages[1:2])
+    asked = ["(it is unknown); to restart again, send" in text for text in texts[2:3]]
+    shows = jeremy.messages[2:3]
+    yield equal("it may have been done, so it is asked about", asked, [True], shows=shows)
     yield equal(
         "an answer waits for the connection to come back",
-        texts[2:],
+        texts[3:],
         [TOLD],
-        shows=jeremy.messages[2:],
+        shows=jeremy.messages[3:],
     )
     yield equal(
         "a command that arrived meanwhile runs afterwards",

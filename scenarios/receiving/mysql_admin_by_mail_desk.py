@@ -13,7 +13,6 @@ from comms.host import Outcome
 from comms.words import one_line
 from scenarios.receiving.mysql_admin_by_mail_databases import Databases, NotDone
 
-IN_DOUBT = "the connection was lost, so that it may have been done or not; look before you repeat"
 OFFERED: dict[str, Callable[..., str]] = {
     "show databases": Databases.databases,
     "show tables in NAME": Databases.tables,
@@ -42,7 +41,7 @@ def verbs(databases: Databases, clock: Clock) -> dict[str, Verb]:
 def carry_out(form: str, databases: Databases, clock: Clock, order: Order) -> Outcome:
     """Carries out one command, in a transaction. Whatever goes wrong is its outcome."""
     began = clock.monotonic()
-    connected = False
+    connected = in_doubt = False
     try:
         with databases.engine.begin() as db:
             connected = True
@@ -58,5 +57,7 @@ def carry_out(form: str, databases: Databases, clock: Clock, order: Order) -> Ou
         if not connected:
             problem = f"the database does not answer, and nothing was done: {problem}"
         elif isinstance(error, DBAPIError) and error.connection_invalidated:
-            problem = f"{IN_DOUBT} ({problem})"
-    return Outcome(None, "", clock.monotonic() - began, problem)
+            problem, in_doubt = f"the connection was lost ({problem})", True
+        else:  # a driver that does not understand an answer knows no more than that
+            in_doubt = not isinstance(error, (SQLAlchemyError, OSError))
+    return Outcome(None, "", clock.monotonic() - began, problem, in_doubt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from comms import script, sms
-from comms.commands import QUESTION, UNKNOWN_COMMAND, Order, normalized
+from comms.commands import QUESTION, UNKNOWN_COMMAND, Order, ending, normalized
 from comms.host import OutcomeLike
 from comms.read import Mail
 
@@ -37,6 +37,6 @@ def answer(order: Order, outcome: OutcomeLike, host: str) -> str:
     elif outcome.code == 0:
         said = f"{order.verb}: done. {outcome.output}"
     else:
-        why = outcome.error or f"exit status {outcome.code}"
-        said = f"{order.verb}: FAILED, {why}. {outcome.output}"
+        failed = "" if outcome.in_doubt else "FAILED, "
+        said = f"{order.verb}: {failed}{ending(outcome)}. {outcome.output}"
     return sms.cut(sms.plain(f"{host}: {' '.join(said.split())}").strip())

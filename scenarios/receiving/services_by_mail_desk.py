@@ -70,10 +70,16 @@ class Desk:
     def _control(self, action: str, unit: str, order: Order) -> OutcomeLike:
         """Does something to a service, or says that it is already done."""
         if action in ("start", "stop"):
-            active = self._host.run(("systemctl", "is-active", unit), self._rules.timeout).code == 0
-            if active == (action == "start"):
-                state = "running" if active else "stopped"
-                return Outcome(0, f"{unit} is already {state}; nothing was done\n")
+            found = self._host.run(("systemctl", "is-active", unit), self._rules.timeout)
+            if found.code is None:
+                why = f"nothing was done, because its state cannot be found out: {found.error}"
+                return Outcome(None, "", found.seconds, why)
+            # Exit status 3 also means that it is about to start, or to stop (systemctl(1)).
+            moving = found.output.strip() in ("activating", "deactivating")
+            state = {0: "running", 3: "moving" if moving else "stopped"}.get(found.code)
+            wanted = "running" if action == "start" else "stopped"
+            if state == wanted:
+                return Outcome(0, f"{unit} is already {wanted}; nothing was done\n")
         return self._host.run(("systemctl", action, unit), self._rules.timeout)
 
     # ── mails to a list ──────────────────────────────────────────────────────

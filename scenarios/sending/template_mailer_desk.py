@@ -82,10 +82,10 @@ class Sendmail:
         outcome = self._host.run(words, TIMEOUT, raw.replace(b"\r\n", b"\n"))
         failure: Failure | None = None
         text = f"{words[0]}: {outcome.error or outcome.output.strip()}"
-        if outcome.code is None and not outcome.seconds:
-            raise Unreachable(text)
-        if outcome.code is None:
+        if outcome.in_doubt:
             failure = Unknown(text)
+        elif outcome.code is None:
+            raise Unreachable(text)
         elif outcome.code == EX_TEMPFAIL:
             failure = TryLater(text)
         elif outcome.code:
