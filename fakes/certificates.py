@@ -27,6 +27,20 @@ def available() -> bool:
     return installed("trustme")
 
 
+def authorities(path: Path) -> str:
+    """Reads the certificates of authorities, in PEM, from a file. Raises WorldError."""
+    try:
+        text = path.read_text("ascii")
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, UnicodeDecodeError):
+        why = "there is no certificate in it"
+    except OSError as error:
+        why = str(error.strerror)
+    else:
+        return text
+    raise WorldError(f"xmpp: peer_ca: {path}: {why}; name a file in PEM")
+
+
 class ServerContext(ssl.SSLContext):
     """A server's TLS context that knows the channel binding data of its certificate.
 

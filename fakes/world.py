@@ -340,7 +340,7 @@ class World:
             if policy.peer_ca:
                 from pathlib import Path
 
-                authority.trust(Path(policy.peer_ca).read_text())
+                authority.trust(certificates.authorities(Path(policy.peer_ca)))
         return authority
 
     def _context(self, flaw: str) -> ssl.SSLContext:

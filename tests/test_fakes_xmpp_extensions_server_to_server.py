@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -219,6 +220,22 @@ def test_two_rehearsals_of_a_link_are_equal() -> None:
 def test_an_address_of_a_peer_has_a_port(address: str) -> None:
     with pytest.raises(WorldError, match=r"world: xmpp: peers: .*; write 127\.0\.0\.1:5269"):
         World(config(peers={"far.test": address}))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file"), (b"\xff", "no cert"), (b"?", "no cert")]
+)
+def test_a_file_of_authorities_that_cannot_be_used_is_named(
+    content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "peers.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with (
+        pytest.raises(WorldError, match=f"xmpp: peer_ca: .*peers.pem: .*{why}.*; name a file"),
+        World({**config(peer_ca=str(path)), "tls": "required"}) as world,
+    ):
+        world.settings["xmpp"]
 
 
 def test_a_neighbour_that_is_not_there_is_named() -> None:
