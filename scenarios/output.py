@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class View:
 
 def show(played: Played, view: View = View()) -> None:
     """Prints the story of each act with its claims, and what the run has come to."""
+    with screen.keyboard() if view.step else nullcontext(lambda: None) as wait_for_enter:
+        _show(played, view, wait_for_enter)
+
+
+def _show(played: Played, view: View, wait_for_enter: Callable[[], None]) -> None:
     page = played.page
     teller, seen = Teller(screen.width()), set[str]()
     if not view.quiet:
@@ -54,7 +60,7 @@ def show(played: Played, view: View = View()) -> None:
     for performance in played.performances:
         if not view.quiet:
             screen.show(f"\nact {performance.act.name}: {performance.act.title}\n")
-            _show_act(performance, view, teller, seen)
+            _show_act(performance, view, teller, seen, wait_for_enter)
             screen.show()
         if performance.broken != performance.expected:
             for text in performance.tracebacks:
@@ -80,7 +86,13 @@ def show(played: Played, view: View = View()) -> None:
         _show_end(played, view)
 
 
-def _show_act(performance: Performance, view: View, teller: Teller, seen: set[str]) -> None:
+def _show_act(
+    performance: Performance,
+    view: View,
+    teller: Teller,
+    seen: set[str],
+    wait_for_enter: Callable[[], None],
+) -> None:
     if view.wire:
         for line in wire(performance.recording, view.wire, screen.width()):
             screen.show_line(line)
@@ -91,8 +103,7 @@ def _show_act(performance: Performance, view: View, teller: Teller, seen: set[st
             screen.show_line(line)
         return
     for lines in teller.tell_act(story(performance.recording, seen)):
-        if view.step:
-            screen.wait_for_enter()
+        wait_for_enter()
         for line in lines:
             screen.show_line(line)
 

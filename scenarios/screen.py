@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from comms.host import printable
+from comms.waiting import wait_until_ready
 from scenarios.errors import UsageError
 
 NEXT = "Enter shows the next event; q ends."
@@ -56,14 +60,42 @@ def show_line(spans: Sequence[tuple[str, str]]) -> None:
     console.print(Text.assemble(*((printable(part), style) for part, style in spans)))
 
 
-def wait_for_enter() -> None:
-    """Waits until a user presses Enter. Raises Enough for `q`, and at the end of the input."""
+@contextmanager
+def keyboard() -> Iterator[Callable[[], None]]:
+    """Yields what waits until a user presses Enter.
+
+    That raises Enough for `q` and at the end of the input, and KeyboardInterrupt after Ctrl-C. The
+    handler of the signal does not: what it raised would be lost in a destructor or the callback of
+    a weak reference, and would be late just before a read.
+    """
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        writing.setblocking(False)
+        handler = signal.signal(signal.SIGINT, lambda *_: None)
+        wakeup = signal.set_wakeup_fd(writing.fileno())
+        try:
+            yield lambda: _wait_for_enter(reading)
+            _raise_if_interrupted(reading)
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            signal.signal(signal.SIGINT, handler)
+
+
+def _wait_for_enter(signals: socket.socket) -> None:
     try:
+        if os.name != "nt":  # there, Ctrl-C ends a read, and only sockets can be waited for
+            wait_until_ready([signals, sys.stdin], None)
+        _raise_if_interrupted(signals)
         line = sys.stdin.readline()
     except (OSError, ValueError):  # the terminal is gone
         line = ""
     if not line or line.strip().lower() in ("q", "quit"):
         raise Enough
+
+
+def _raise_if_interrupted(signals: socket.socket) -> None:
+    if wait_until_ready([signals], 0):
+        raise KeyboardInterrupt
 
 
 def has_user() -> bool:

@@ -8,9 +8,10 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,25 @@ def test_after_the_last_event_the_claims_are_shown(
     os.write(keyboard, b"\n" * told(whole))
     assert main(STEP) == 0
     assert capsys.readouterr().out.replace(f"{screen.NEXT}\n", "") == whole
+
+
+def test_ctrl_c_is_not_lost_in_a_destructor(
+    keyboard: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def __del__(self) -> None:  # Python ignores what is raised here
+            signal.raise_signal(signal.SIGINT)
+
+    def show_line(spans: Sequence[tuple[str, str]]) -> None:
+        screen.show("".join(text for text, _ in spans))
+        Interrupted()
+
+    monkeypatch.setattr(screen, "show_line", show_line)
+    before = signal.getsignal(signal.SIGINT)
+    os.write(keyboard, b"\n\n\n\x04")
+    assert main(STEP) == 130
+    assert told(capsys.readouterr().out) == 1
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.slow
