@@ -47,12 +47,20 @@ class Link(Protocol):
 
 
 class RealTime:
-    """The system clock, for worlds that are not rehearsals."""
+    """The system clock, for worlds that are not rehearsals. A test may set it ahead."""
 
-    __slots__ = ()
+    __slots__ = ("_ahead",)
 
-    # Seconds since the epoch. Each command asks several times, so nothing is called in between.
-    time = now = staticmethod(time.time)
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Returns seconds since the epoch."""
+        return time.time() + self._ahead
+
+    def skip(self, seconds: float) -> None:
+        """Sets the clock ahead."""
+        self._ahead += seconds
 
     def advance(self, seconds: float) -> None:
         """What takes time in a rehearsal takes none here: no test waits for a fake."""

@@ -27,6 +27,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from fakes.arrivals import Arrivals
+from fakes.config import WorldError
 from fakes.faults import FaultError
 from fakes.http import Http, Request, Response
 from fakes.mail import Mail
@@ -267,9 +268,43 @@ class Control:
         return self.list_faults(request)
 
     def disarm(self, request: Request) -> object:
-        """Removes all faults."""
-        self.world.faults.disarm()
+        """Removes the fault that is named, or all."""
+        query = dict(request.query)
+        fault = query.pop("fault", None)
+        if query:
+            raise Mistake(400, "say: DELETE /faults, or DELETE /faults?fault=TEXT")
+        try:
+            self.world.faults.disarm(*([] if fault is None else [fault]))
+        except FaultError as error:
+            raise Mistake(400, str(error)) from None
         return self.list_faults(request)
+
+    def show_clock(self, request: Request) -> object:
+        """The time of the servers, in seconds since the epoch."""
+        return {"now": self.world.runtime.now()}
+
+    def skip(self, request: Request) -> object:
+        """Sets the clock of the servers ahead."""
+        wanted = _object(request)
+        seconds = wanted.get("seconds")
+        if len(wanted) != 1 or not isinstance(seconds, int | float) or isinstance(seconds, bool):
+            raise Mistake(400, 'say: {"seconds": 300}')
+        try:
+            self.world.skip(seconds)
+        except WorldError as error:
+            raise Mistake(400, str(error)) from None
+        return self.show_clock(request)
+
+    def cut(self, request: Request) -> object:
+        """Ends all connections to the servers, or those of one protocol."""
+        query = dict(request.query)
+        protocols = [query.pop("protocol")] if "protocol" in query else self.world.servers
+        if query:
+            raise Mistake(400, "say: DELETE /connections?protocol=smtp")
+        try:
+            return {"cut": sum(self.world.cut(protocol) for protocol in protocols)}
+        except WorldError as error:
+            raise Mistake(400, str(error)) from None
 
     # ── the wire ─────────────────────────────────────────────────────────────
 
@@ -489,6 +524,8 @@ _ROUTES: dict[re.Pattern[str], dict[str, Callable[..., object]]] = {
         "POST": Control.arm,
         "DELETE": Control.disarm,
     },
+    re.compile("/clock"): {"GET": Control.show_clock, "POST": Control.skip},
+    re.compile("/connections"): {"DELETE": Control.cut},
     re.compile("/wire"): {"GET": Control.show_wire},
     re.compile("/units"): {"GET": Control.show_units},
 }

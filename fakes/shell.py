@@ -374,6 +374,13 @@ class Connection(asyncio.Protocol):
         self.tick()
         self._plan()
 
+    def plan_again(self) -> None:
+        """The clock was set."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._plan()
+
     def tick(self) -> None:
         """Runs the core's timers that are due."""
         with self.guard:
@@ -784,6 +791,13 @@ class Shell:
             due = connection.session.due
             if due is not None and due <= now:
                 connection.tick()
+
+    def clock_was_set(self) -> None:
+        """In real time: runs the timers that are due now, and plans the others again."""
+        self.tick()
+        self._plan()
+        for connection in self.connections:
+            connection.plan_again()
 
     @property
     def in_flight(self) -> bool:

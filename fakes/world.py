@@ -116,7 +116,8 @@ class World:
         names = tuple(server.name for server in every)
         self.faults = Faults(self._wiring.vocabulary(), names, DRILLS)
         self.faults.stage = self._stage
-        self.faults.on_armed = self._on_armed
+        self.faults.on_armed, self.faults.on_disarmed = self._on_armed, self._on_disarmed
+        self.faults.now = self._time.now
         tokens = token or Tokens("server")
         self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.taker(records))
         xmpp, irc = self.servers.get("xmpp"), self.servers.get("irc")
@@ -434,6 +435,23 @@ class World:
 
         self._bridge.call(open_again)
 
+    def skip(self, seconds: float) -> None:
+        """In real time, sets the servers' clock ahead: what waits for that time happens at once.
+
+        Raises WorldError in a rehearsal, whose clock has cues.
+        """
+        if not isinstance(self._time, RealTime):
+            raise WorldError("skip: a rehearsal has a clock of its own; use world.clock.advance")
+        if not 0 <= seconds < 1e9:
+            raise WorldError(f"skip: {seconds} is not possible; write a number of seconds")
+        time = self._time
+
+        def skip() -> None:
+            time.skip(seconds)
+            self._shell.clock_was_set()
+
+        self._bridge.call(skip)
+
     def cut(self, protocol: str = "", want: Want = Want.CLOSE) -> int:
         """Ends every connection (of one protocol) at once, and returns how many there were.
 
@@ -599,6 +617,13 @@ class World:
             )
         if self._shell.listeners:
             self._bridge.call(lambda: self._refuse(fault.protocol))
+
+    def _on_disarmed(self, fault: Fault) -> None:
+        """In real time, the ports of a `refuse` fault open again."""
+        if fault.refuse and not self.rehearsal and not self.faults.may_refuse(fault.protocol):
+            for port in self.servers[fault.protocol].ports:
+                if port.name in self._shell.listeners:
+                    self.open_port(port.name)
 
     def _refuse(self, protocol: str) -> None:
         self.faults.refuses(protocol)

@@ -275,13 +275,13 @@ def test_a_jump_moves_the_programs_clock_and_no_event(world: World) -> None:
     world.clock.at(5, lambda: world.clock.jump(3600))
     times = []
     for _ in world.clock.every(5):
-        times.append((world.clock.elapsed, world.clock.time() - START))
+        times.append((world.clock.elapsed, world.clock.now() - START))
     assert times == [(0, 0), (5, 3605)]
 
 
 def test_real_time_does_not_wait_for_a_fake() -> None:
     clock = RealTime()
-    before = clock.time()
+    before = clock.now()
     clock.advance(3600)
     assert clock.now() - before < 60
 

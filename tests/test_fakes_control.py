@@ -173,6 +173,39 @@ def test_faults_are_armed_from_outside_and_removed(client: Client) -> None:
     assert status == 400 and "did you mean" in found["error"]
 
 
+def test_an_outage_is_played_from_outside(client: Client) -> None:
+    staying = smtplib.SMTP(*client.world.address("smtp"), local_hostname="shop.example")
+    assert client.ask("POST", "/faults", "smtp connect refuse")[0] == 200
+    with pytest.raises(ConnectionRefusedError):
+        client.send("refused")
+    assert staying.noop()[0] == 250
+    assert client.ask("DELETE", "/connections?protocol=smtp") == (200, {"cut": 1})
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        staying.noop()
+    staying.close()
+    assert client.ask("DELETE", "/connections?protocol=stmp")[0] == 400
+    assert client.ask("DELETE", "/connections?server=smtp")[0] == 400
+    client.ask("POST", "/faults", "MAIL delay 0.01 optional")
+    left = client.ask("DELETE", "/faults?fault=smtp+connect+refuse")
+    assert left == (200, {"faults": ["smtp MAIL delay 0.01 optional"]})
+    client.send("accepted")
+    assert client.ask("DELETE", "/faults?fault=RCPT+reset")[0] == 400
+
+
+def test_the_clock_of_the_servers_is_set_ahead(client: Client) -> None:
+    before = client.ask("GET", "/clock")[1]["now"]
+    client.ask("POST", "/faults", "MAIL delay 200")
+    with smtplib.SMTP(*client.world.address("smtp"), local_hostname="shop.example") as smtp:
+        smtp.ehlo()
+        smtp.putcmd("MAIL FROM:<shop@example.org>")
+        status, found = client.ask("POST", "/clock", '{"seconds": 150}')
+        assert status == 200 and found["now"] - before >= 150
+        assert client.ask("POST", "/clock", '{"seconds": 50.5}')[0] == 200
+        assert smtp.getreply()[0] == 250
+    for wrong in ('{"seconds": -1}', '{"seconds": true}', '{"minutes": 3}', '{"seconds": 1e999}'):
+        assert client.ask("POST", "/clock", wrong)[0] == 400
+
+
 def test_the_wire_is_streamed_with_secrets_masked(client: Client) -> None:
     with socket.create_connection(client.address, timeout=10) as stream:
         stream.sendall(b"GET /wire HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -46,6 +46,31 @@ def test_a_probability_strikes_the_same_units_each_time_and_others_with_another_
     assert struck("times 3") and len(struck("times 3")) == 3
 
 
+def test_above_strikes_what_comes_too_fast_and_what_it_strikes_does_not_count(
+    faults: Faults,
+) -> None:
+    faults.arm("MAIL above 2 per 60 reset")
+
+    def struck(at: float) -> bool:
+        faults.now = lambda: at
+        return faults.meet("smtp", "MAIL") is not None
+
+    times = (0.0, 1.0, 2.0, 59.9, 60.0, 60.5, 61.0, 200.0)
+    assert [at for at in times if struck(at)] == [2.0, 59.9, 60.5]
+
+
+def test_one_fault_is_removed_or_all(faults: Faults) -> None:
+    removed: list[str] = []
+    faults.on_disarmed = lambda fault: removed.append(str(fault))
+    faults.arm("RCPT reset", "MAIL reset times 2", "clock-jump")
+    faults.disarm("mail reset times 2", "clock-jump")
+    assert repr(faults) == "<Faults smtp RCPT reset>" and removed == ["smtp MAIL reset times 2"]
+    with pytest.raises(FaultError, match="smtp MAIL reset: this is not armed; armed: smtp RCPT re"):
+        faults.disarm("MAIL reset")
+    faults.disarm()
+    assert not faults and removed[1:] == ["smtp RCPT reset"]
+
+
 def test_an_optional_fault_need_not_be_met(faults: Faults) -> None:
     faults.arm("RCPT reset optional", "MAIL reset")
     assert [str(fault) for fault in faults.unmet()] == ["smtp MAIL reset"]

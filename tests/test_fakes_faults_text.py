@@ -30,6 +30,8 @@ from tests.growth import FACTOR_MOST, factor
         "smtp tls certificate self-signed",
         'RCPT arg "a b; c" user alice hang up within',
         "EHLO split 1",
+        "smtp connect bandwidth 1000",
+        "MAIL above 10 per 0.5 reset times 3",
         "PIPELINING off",
         "MAIL reset",
         "MAIL after 0",

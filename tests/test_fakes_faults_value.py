@@ -65,6 +65,15 @@ def test_a_tls_handshake_can_hang_up_reset_or_stall() -> None:
         ({"reset": True, "probability": 0.5, "nth": 1}, "nth and probability exclude each other"),
         ({"reset": True, "seed": 1}, "seed: it needs a probability; write probability 0.1 seed 2"),
         ({"off": True, "probability": 0.5}, "probability does not apply to off"),
+        ({"reset": True, "above": 1}, "above and per belong together; write above 10 per 60"),
+        ({"reset": True, "per": 1.0}, "above and per belong together; write above 10 per 60"),
+        ({"reset": True, "above": 0, "per": 1.0}, "above: 0 is not possible; write a number from"),
+        ({"reset": True, "above": 1, "per": 0.0}, "per: 0 is not possible; write a number of sec"),
+        ({"reset": True, "above": 1, "per": math.inf}, "per: inf is not possible"),
+        ({"reset": True, "above": 1, "per": 1.0, "nth": 1}, "above excludes nth and probability"),
+        ({"off": True, "above": 1, "per": 1.0}, "above does not apply to off"),
+        ({"bandwidth": 0}, "bandwidth: 0 is not possible; write a number from 1 up"),
+        ({"where": "tls", "bandwidth": 9}, "bandwidth does not apply to tls"),
         ({"where": "connect", "off": True}, "off does not apply to connect; name a command or"),
     ],
     ids=str,
@@ -85,6 +94,7 @@ FAILURES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.integers(0, 10**9).map(lambda number: {"after": number}),
     st.integers(1, 10**9).map(lambda number: {"split": number}),
     st.floats(0, 1e18).map(lambda seconds: {"delay": seconds}),
+    st.integers(1, 10**9).map(lambda number: {"bandwidth": number}),
 )
 
 
@@ -107,6 +117,7 @@ def test_the_text_of_a_fault_is_read_as_the_same_fault(
     [
         "RCPT probability 0.05 seed 7 reset times 2 optional",
         "RCPT probability 1e-06 stall",
+        'MAIL above 10 per 60 reply "450 4.7.1 too much mail" optional',
         'RCPT arg 451+*@fail.test reply "451 4.3.0 later" optional',
     ],
 )

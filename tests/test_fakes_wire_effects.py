@@ -54,6 +54,8 @@ ANSWER = b"romeo: hi\r\n"
         ({"split": 4}, [ANSWER[:4], ANSWER[4:8], ANSWER[8:]], None),
         ({"stall": True}, [], None),
         ({"delay": 5.0}, [], None),
+        ({"bandwidth": 30}, [ANSWER[:3]], None),
+        ({"bandwidth": 1}, [ANSWER[:1]], None),
     ],
     ids=str,
 )
@@ -116,6 +118,47 @@ def test_a_delayed_unit_is_handled_later_and_what_follows_waits() -> None:
     bench.now = 5.0
     bench.core.tick()
     assert bench.drain() == [ANSWER * 2]
+
+
+def test_a_slow_answer_takes_the_time_of_its_bytes_and_what_follows_waits() -> None:
+    bench = Bench(bandwidth=20, times=1)
+    written: list[str] = []
+    writes = bench.say()
+    bench.core.when_written(lambda: written.append("all"))
+    bench.core.receive(b"SAY romeo again\r\n")
+    while (due := bench.core.due) is not None and bench.core.in_flight:
+        bench.core.written()
+        assert bool(written) == (sum(map(len, writes)) == len(ANSWER))
+        bench.now = due
+        bench.core.tick()
+        writes += bench.drain()
+    bench.core.written()
+    assert writes == [ANSWER[:2], b"me", b"o:", b" h", b"i\r", b"\n", b"romeo: again\r\n"]
+    assert bench.now == pytest.approx(len(ANSWER) / 20) and written
+
+
+def test_what_others_send_meanwhile_waits_behind_a_slow_answer() -> None:
+    bench = Bench(bandwidth=100)
+    bench.say()
+    bench.core.send(b"juliet: hi\r\n")
+    bench.now = 0.1
+    bench.core.tick()
+    assert bench.drain() == [ANSWER[10:] + b"juliet: h"]
+
+
+def test_a_connection_may_be_slow_in_all_that_it_answers() -> None:
+    bench = Bench(reset=True, nth=9)
+    bench.core.runtime.faults.arm("connect bandwidth 20")
+    bench.core = core = LineChat(bench.core.runtime)
+    core.opened(Facts(2))
+    core.receive(b"NAME juliet\r\nQUIT\r\n")
+    writes = bench.drain()
+    while core.due is not None and not core.closed:
+        bench.now = core.due
+        core.tick()
+        writes += bench.drain()
+    assert core.wants is Want.CLOSE and {len(write) for write in writes} <= {1, 2}
+    assert bench.now == pytest.approx(sum(map(len, writes)) / 20)
 
 
 def test_a_connection_that_a_fault_cuts_is_not_upgraded() -> None:

@@ -10,6 +10,7 @@ import json
 import poplib
 import smtplib
 import ssl
+import tomllib
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -100,14 +101,22 @@ def test_how_do_i_refuse_one_recipient_once(world: World) -> None:
     world.mail.wait_for()
 
 
-@pytest.mark.world(
-    faults=['RCPT arg "451+*@fail.test" reply "451 4.3.0 later" optional'],
-    mail={"catch_all": ["*"]},
-)
-def test_how_do_i_have_an_address_that_is_always_refused(world: World) -> None:
+FAILING = """
+mail = { catch_all = ["fail.test"] }
+fault = [
+    'RCPT arg "451+*@fail.test" reply "451 4.3.0 later" optional',
+    'RCPT arg "550+*@fail.test" reply "550 5.1.1 No such user here" optional',
+]
+"""
+
+
+@pytest.mark.world(tomllib.loads(FAILING))
+@pytest.mark.parametrize("code", [451, 550])
+def test_how_do_i_have_addresses_that_are_always_refused(world: World, code: int) -> None:
     send(world.address("smtp"), "bob@fail.test")
-    with pytest.raises(smtplib.SMTPRecipientsRefused):
-        send(world.address("smtp"), "451+bob@fail.test")
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        send(world.address("smtp"), f"{code}+bob@fail.test")
+    assert refused.value.recipients[f"{code}+bob@fail.test"][0] == code
 
 
 @pytest.mark.world(faults=['. probability 0.2 seed 4 reply "451 4.3.0 try again later"'])
@@ -120,6 +129,33 @@ def test_how_do_i_refuse_a_fifth_of_the_mails(world: World) -> None:
             refused += 1
     assert 1 <= refused <= 9  # the same ones each time
     assert len(world.mail.inbox("bob@example.test")) == 20 - refused
+
+
+@pytest.mark.world(faults=['MAIL above 2 per 60 reply "421 4.7.0 too many mails"'])
+def test_how_do_i_limit_how_many_mails_a_minute_are_accepted(world: World) -> None:
+    for _ in range(2):
+        send(world.address("smtp"), "bob@example.test")
+    with pytest.raises(smtplib.SMTPSenderRefused, match="too many mails"):
+        send(world.address("smtp"), "bob@example.test")
+    world.skip(60)  # a minute later
+    send(world.address("smtp"), "bob@example.test")
+
+
+@pytest.mark.world(faults=["RETR bandwidth 10"])  # bytes a second
+def test_how_do_i_play_a_slow_line(world: World) -> None:
+    world.mail.deliver("alice@example.test", b"Subject: hi\r\n\r\n")
+    pop3 = poplib.POP3(*world.address("pop3"), timeout=0.05)
+    pop3.user("alice@example.test")
+    pop3.pass_("secret")
+    with pytest.raises(TimeoutError):
+        pop3.retr(1)
+    pop3.close()
+
+
+@pytest.mark.world(faults=['EHLO reply "25O mail.example.test"', 'HELO reply "25O hi"'])
+def test_how_do_i_send_an_answer_that_is_wrong(world: World) -> None:
+    with pytest.raises(smtplib.SMTPHeloError):
+        send(world.address("smtp"), "bob@example.test")
 
 
 @pytest.mark.world(faults=[". lost stored nth 1"])

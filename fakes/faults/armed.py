@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -24,15 +25,26 @@ class _Armed:
     fault: Fault
     seen: int = 0  # matching units so far
     met: int = 0  # how often it struck
+    passed: deque[float] = field(default_factory=deque)  # when the last units came that it let pass
 
-    def strikes(self) -> bool:
-        """Whether the fault strikes the unit that was seen last."""
+    def strikes(self, now: float) -> bool:
+        """Whether the fault strikes the unit that was seen last, which came now."""
+        if self.fault.above is not None and self.fault.per is not None:
+            return self._too_many(self.fault.above, self.fault.per, now)
         if self.fault.probability is None:
             return self.seen in _window(self.fault)
         # Drawn from the fault and the number of the unit, so that nothing else changes it.
         drawn = hashlib.sha256(f"{self.fault} {self.seen}".encode()).digest()
         struck = int.from_bytes(drawn[:8], "big") < self.fault.probability * 2**64
         return struck and self.met < (self.fault.times or math.inf)
+
+    def _too_many(self, above: int, per: float, now: float) -> bool:
+        while self.passed and self.passed[0] <= now - per:
+            self.passed.popleft()
+        if len(self.passed) >= above and self.met < (self.fault.times or math.inf):
+            return True
+        self.passed.append(now)
+        return False
 
 
 @dataclass(slots=True)
@@ -46,9 +58,12 @@ class Faults:
     catalogue: Mapping[str, str | Drill] = field(default_factory=dict)  # drills by name
     armed: list[_Armed] = field(default_factory=list)
     drills: dict[Drill, bool] = field(default_factory=dict)  # → whether it has happened
-    # Set by the world: plays a drill, and closes the ports for a `refuse` fault in real time.
+    # Set by the world: the time in seconds since the epoch; plays a drill; closes the ports for a
+    # `refuse` fault in real time, and opens them again.
+    now: Callable[[], float] = lambda: 0.0
     stage: Callable[[Drill, Callable[[], None]], None] = lambda drill, met: None
     on_armed: Callable[[Fault], None] = lambda fault: None
+    on_disarmed: Callable[[Fault], None] = lambda fault: None
 
     def __bool__(self) -> bool:
         return bool(self.armed)
@@ -84,10 +99,22 @@ class Faults:
             return [given]
         return parse(given, {*self.protocols, *self.vocabulary}, self.catalogue)
 
-    def disarm(self) -> None:
-        """Removes all faults, also those that nothing has met."""
-        self.armed.clear()
-        self.drills.clear()
+    def disarm(self, *faults: Fault | Drill | str) -> None:
+        """Removes these faults, or all, also those that nothing has met. Raises FaultError."""
+        everything = [*(armed.fault for armed in self.armed), *self.drills]
+        unwanted = everything
+        if faults:
+            read = [fault for given in faults for fault in self._read(given)]
+            unwanted = [one if isinstance(one, Drill) else self._placed(one) for one in read]
+        for one in unwanted:
+            if one not in everything:
+                known = "; ".join(map(str, everything)) or "none"
+                raise FaultError(f"{one}: this is not armed; armed: {known}")
+        self.armed = [armed for armed in self.armed if armed.fault not in unwanted]
+        self.drills = {drill: met for drill, met in self.drills.items() if drill not in unwanted}
+        for one in unwanted:
+            if isinstance(one, Fault):
+                self.on_disarmed(one)
 
     def meet(self, protocol: str, where: str, arg: str = "", user: str = "") -> Fault | None:
         """Returns the fault that strikes this unit, and counts it; None for most units."""
@@ -104,7 +131,7 @@ class Faults:
             # Every matching unit counts, also one that an earlier fault takes: `nth 2` means the
             # second RCPT, whatever happened to the first.
             armed.seen += 1
-            if armed.strikes() and hit is None:
+            if armed.strikes(self.now()) and hit is None:
                 hit = armed
         if hit is None:
             return None

@@ -6,6 +6,7 @@
     smtp . lost stored
     smtp connect delay 30
     RETR probability 0.01 seed 7 reset
+    MAIL above 10 per 60 reply "450 4.7.1 too much mail"
 
 A semicolon separates faults, unless it is inside quotes. Double and single quotes are the same.
 """
@@ -21,13 +22,15 @@ from fakes.faults.value import KINDS, Drill, Fault, FaultError
 from fakes.suggest import nearest
 
 FORM = "[PROTOCOL] WHERE [arg PATTERN] [user NAME] [nth N] WHAT [times N] [optional]"
-# Besides `nth`, `probability P [seed N]` says which units a fault strikes.
+# In place of `nth`, `probability P [seed N]` or `above N per SECONDS` says which units it strikes.
 _CONDITIONS: dict[str, type | tuple[str, ...]] = {
     "arg": str,
     "user": str,
     "nth": int,
     "probability": float,
     "seed": int,
+    "above": int,
+    "per": float,
     "times": int,
     "optional": (),
 }

@@ -20,9 +20,17 @@ KINDS: dict[str, tuple[str, ...] | type] = {
     "stall": (),
     "delay": float,
     "split": int,
+    "bandwidth": int,
     "lost": ("stored", "unstored"),
     "off": (),
     "certificate": ("expired", "other-name", "self-signed"),
+}
+
+
+# The least value of each number.
+_LEAST = {
+    **dict.fromkeys(("nth", "times", "above", "split", "bandwidth"), 1),
+    **dict.fromkeys(("per", "after", "delay"), 0),
 }
 
 
@@ -54,10 +62,12 @@ class Fault:
     `where` names the place: a command, a capability (with `off`), `connect`, `tls`, or `.` for the
     end of the message data. `arg` is a glob that the command's argument, or the address in it, must
     match. `nth` counts matching units from 1, `times` how often it strikes. With a `probability`
-    from 0 to 1 it strikes that part of the units: the same ones for the same `seed`. `after` is in
-    bytes of the answer before encryption, `delay` in seconds of the world's clock, `split` in bytes
-    per write. An `optional` fault need not be met. Each fault describes exactly one failure. Raises
-    FaultError.
+    from 0 to 1 it strikes that part of the units: the same ones for the same `seed`. With `above`
+    and `per` it strikes what comes after that many units within so many seconds, as a rate limit
+    does; what it strikes does not count. `after` is in bytes of the answer before encryption,
+    `delay` in seconds of the world's clock, `split` in bytes per write, `bandwidth` in bytes per
+    second; at `connect`, it is that of all answers of the connection. An `optional` fault need not
+    be met. Each fault describes exactly one failure. Raises FaultError.
     """
 
     where: str
@@ -74,11 +84,14 @@ class Fault:
     stall: bool = False
     delay: float | None = None
     split: int | None = None
+    bandwidth: int | None = None
     lost: Literal["", "stored", "unstored"] = ""
     off: bool = False
     certificate: Literal["", "expired", "other-name", "self-signed"] = ""
     probability: float | None = None
     seed: int | None = None
+    above: int | None = None
+    per: float | None = None
     optional: bool = False
 
     def __post_init__(self) -> None:
@@ -95,7 +108,7 @@ class Fault:
         self._check_kind(kinds[0])
 
     def _check_numbers(self) -> None:
-        for name, least in (("nth", 1), ("times", 1), ("split", 1), ("after", 0), ("delay", 0)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and not least <= value < math.inf:  # nan is in no range
                 raise FaultError(f"{name}: {value} is not possible; write a number from {least} up")
@@ -108,6 +121,12 @@ class Fault:
             )
         elif self.nth is not None:
             raise FaultError("nth and probability exclude each other; write one of them")
+        if (self.above is None) != (self.per is None):
+            raise FaultError("above and per belong together; write above 10 per 60")
+        if self.per == 0:
+            raise FaultError("per: 0 is not possible; write a number of seconds")
+        if self.above is not None and (self.nth or self.probability is not None):
+            raise FaultError("above excludes nth and probability; write one of them")
 
     def _check_kind(self, kind: str) -> None:
         """Raises FaultError if a value, or the place, does not belong to this kind of failure."""
@@ -122,8 +141,9 @@ class Fault:
             raise FaultError(
                 f"{kind} does not apply to tls; write hang up, reset, stall or certificate"
             )
-        if self.probability is not None and kind in ("off", "refuse"):
-            raise FaultError(f"probability does not apply to {kind}; write reply, reset or another")
+        for name in ("probability", "above"):
+            if getattr(self, name) is not None and kind in ("off", "refuse"):
+                raise FaultError(f"{name} does not apply to {kind}; write reply, reset or another")
         if self.where == "connect" and kind in ("off", "lost"):
             raise FaultError(f"{kind} does not apply to connect; name a command or a capability")
 
@@ -141,13 +161,14 @@ class Fault:
         words += ["nth", str(self.nth)] if self.nth else []
         words += ["probability", repr(self.probability)] if self.probability is not None else []
         words += ["seed", str(self.seed)] if self.seed is not None else []
+        if self.above is not None and self.per is not None:
+            words += ["above", str(self.above), "per", _number(self.per)]
         value = getattr(self, self.kind)
         words.append(self.kind.replace("_", " "))
         if self.kind == "reply":
             words.append('"' + re.sub(r'(["\\])', r"\\\1", value) + '"')
         elif value is not True:
-            # repr of a float is exact, so that the text is read as the same fault.
-            words.append(repr(value).removesuffix(".0") if isinstance(value, float) else str(value))
+            words.append(_number(value) if isinstance(value, float) else str(value))
         words += ["times", str(self.times)] if self.times else []
         words += ["optional"] if self.optional else []
         return " ".join(word for word in words if word)
@@ -167,6 +188,11 @@ class Drill:
 
     def __str__(self) -> str:
         return self.name
+
+
+def _number(value: float) -> str:
+    # repr of a float is exact, so that the text is read as the same fault.
+    return repr(float(value)).removesuffix(".0")
 
 
 def _is_given(value: object) -> bool:

@@ -55,6 +55,9 @@ class Target(Protocol):
     def transmit(self, message: Message) -> None:
         """Sends a captured message."""
 
+    def trickle(self, answer: Answer, rate: int) -> None:
+        """Sends what was captured at so many bytes a second; input waits until then."""
+
     def close(self, want: Want = Want.CLOSE) -> None:
         """Ends the connection once the output is written."""
 
@@ -76,6 +79,8 @@ def apply(fault: Fault, session: Target, run: Callable[[], None]) -> None:
             session.close()
         case "split":
             _split(fault.split or 1, session, run)
+        case "bandwidth":
+            session.trickle(session.capture(run), fault.bandwidth or 1)
         case "hang_up" | "lost" | "after":
             _cut(fault, session, run)
         case kind:

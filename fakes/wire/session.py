@@ -22,6 +22,7 @@ from fakes.wire.want import Want
 
 PENDING = 1 << 20  # bytes of unsent output above which no more input is handled
 BACKLOG = 1 << 18  # bytes of unhandled input above which the shell stops reading
+WRITES = 10  # per second, of an answer that a `bandwidth` fault slows down
 
 # What an unfinished unit is if it begins as TLS does (RFC 8446 §5.1).
 TLS_IN_CLEAR = "a TLS handshake, but this port begins in clear text; direct TLS has its own port"
@@ -135,6 +136,8 @@ class Session:
         self.answering: Iterator[object] | None = None  # the rest of a long answer: see `go_on`
         self._after_write: list[Callable[[], None]] = []
         self._captured: Answer | None = None
+        self.bandwidth = 0  # bytes per second of all answers; 0: no limit
+        self._trickling: bytearray | None = None  # what is held back of a slow answer
         self._delayed = False  # a fault delays a unit: input waits
         self._waits = False  # the rest of the input, or of an answer, until output is written
         self._stalled = False
@@ -156,6 +159,7 @@ class Session:
             self.greet()
             return
         self._event("fault", fault=str(fault))
+        self.bandwidth = fault.bandwidth or 0
         effects.apply(fault, self, self.greet)
 
     def secured(self, tls: TlsFacts) -> None:
@@ -211,7 +215,7 @@ class Session:
 
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
-        if self._after_write:
+        if self._after_write and self._trickling is None:
             waiting, self._after_write = self._after_write, []
             for callback in waiting:
                 callback()
@@ -221,7 +225,7 @@ class Session:
         successor = self.successor
         assert successor is not None
         successor.facts, successor.tls, successor.user = self.facts, self.tls, self.user
-        successor.on_output = self.on_output
+        successor.on_output, successor.bandwidth = self.on_output, self.bandwidth
         self.wants, self.closed = None, True
         self.timers.clear()
         waiting, self.buffer = bytes(self.buffer), bytearray()
@@ -332,6 +336,9 @@ class Session:
                     visible=visible,
                 )
             )
+        if self._trickling is not None:  # this, too, waits for its turn
+            self._trickling += raw
+            return
         self.output.append(raw)
         self.on_output()
 
@@ -346,7 +353,7 @@ class Session:
         self.wants = want
         self.buffer.clear()
         self.timers.clear()
-        self._delayed, self.answering = False, None
+        self._delayed, self.answering, self._trickling = False, None, None
         self.abandoned()
         self._event("closes" if want is Want.CLOSE else "resets")
         self.on_output()
@@ -455,7 +462,9 @@ class Session:
                 return
             fault = self._fault_at(unit.verb, unit.arg) if self.runtime.faults.armed else None
             self.current = unit if self.runtime.record is None else self._recorded(unit, fault)
-            if fault is None:
+            if fault is None and self.bandwidth:
+                self.trickle(self.capture(partial(self.handle, unit)), self.bandwidth)
+            elif fault is None:
                 self.handle(unit)
             else:
                 effects.apply(fault, self, partial(self.handle, unit))
@@ -509,7 +518,7 @@ class Session:
 
     def stall(self) -> None:
         """Goes on reading and never reacts again. No timer ends this."""
-        self._stalled, self.answering = True, None
+        self._stalled, self.answering, self._trickling = True, None, None
         self.buffer.clear()
         self.timers.clear()
 
@@ -523,3 +532,41 @@ class Session:
 
         self._delayed = True
         self.timers.at("delay", self.runtime.now() + seconds, resume)
+
+    def trickle(self, answer: Answer, rate: int) -> None:
+        """Sends an answer, and all else for this client, at so many bytes a second.
+
+        Input that arrives meanwhile waits.
+        """
+        wants, self.wants = self.wants, None  # such as TLS, which begins after the answer
+        waiting = self._trickling = bytearray()
+        for message in answer.messages:
+            self.transmit(message)
+        size = max(1, rate // WRITES)
+
+        def go_on() -> None:
+            piece = bytes(waiting[:size])
+            del waiting[:size]
+            self.output.append(piece)
+            self.on_output()
+            self._delayed = True
+            due = self.runtime.now() + len(piece) / rate
+            self.timers.at("trickle", due, go_on if waiting else resume)
+            if not waiting:
+                end()
+
+        def end() -> None:
+            self._trickling = None
+            if answer.end is not None:
+                self.close(answer.end)
+            elif wants is not None:
+                self.wants = wants
+
+        def resume() -> None:
+            self._delayed = False
+            self._pump()
+
+        if waiting:
+            go_on()
+        else:
+            end()
