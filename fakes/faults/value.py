@@ -63,7 +63,7 @@ class Fault:
     end of the message data. `arg` is a glob that the command's argument, or the address in it, must
     match. `nth` counts matching units from 1, `times` how often it strikes. With a `probability`
     from 0 to 1 it strikes that part of the units: the same ones for the same `seed`. With `above`
-    and `per` it strikes what comes after that many units within so many seconds, as a rate limit
+    and `per` it strikes what comes after that many units within `per` seconds, as a rate limit
     does; what it strikes does not count. `after` is in bytes of the answer before encryption,
     `delay` in seconds of the world's clock, `split` in bytes per write, `bandwidth` in bytes per
     second; at `connect`, it is that of all answers of the connection. An `optional` fault need not

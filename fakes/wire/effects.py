@@ -56,7 +56,7 @@ class Target(Protocol):
         """Sends a captured message."""
 
     def trickle(self, answer: Answer, rate: int) -> None:
-        """Sends what was captured at so many bytes a second; input waits until then."""
+        """Sends what was captured at `rate` bytes a second; input waits until then."""
 
     def close(self, want: Want = Want.CLOSE) -> None:
         """Ends the connection once the output is written."""

@@ -534,7 +534,7 @@ class Session:
         self.timers.at("delay", self.runtime.now() + seconds, resume)
 
     def trickle(self, answer: Answer, rate: int) -> None:
-        """Sends an answer, and all else for this client, at so many bytes a second.
+        """Sends an answer, and all else for this client, at `rate` bytes a second.
 
         Input that arrives meanwhile waits.
         """
