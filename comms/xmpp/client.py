@@ -35,7 +35,6 @@ from comms.xmpp.dispatch import Dispatcher
 from comms.xmpp.inbox import Inbox, take
 from comms.xmpp.questions import Questions
 from comms.xmpp.resumption import Resumption
-from comms.xmpp.rooms import Room
 from comms.xmpp.roster import Contact, Roster, roster_set
 from comms.xmpp.session import Session
 from comms.xmpp.stanzas import ROSTER, Message, Presence
@@ -43,6 +42,7 @@ from comms.xmpp.stanzas import ROSTER, Message, Presence
 if TYPE_CHECKING:
     from comms.settings import Server
     from comms.xmpp.outbox import Outbox
+    from comms.xmpp.rooms import Room
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
@@ -240,6 +240,8 @@ class Client:
         Raises Refused or TryLater if the room does not let us in, TryLater if it does not answer,
         Unreachable, and ValueError for an impossible address or nick.
         """
+        from comms.xmpp.rooms import Room  # most programs enter none
+
         address = Jid.of(room).bare
         Jid.parse(f"{address}/{nick}")  # raises ValueError
         joined = Room(address, nick, self.send, self._host)

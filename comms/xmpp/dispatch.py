@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from comms.callbacks import call
@@ -15,10 +16,12 @@ from comms.xmpp import about, payloads, stanzas
 from comms.xmpp.addresses import Jid
 from comms.xmpp.inbox import Inbox
 from comms.xmpp.questions import Questions
-from comms.xmpp.rooms import Room
 from comms.xmpp.roster import Roster
 from comms.xmpp.stanzas import IQ, MESSAGE, PRESENCE, ROOM_USER, ROSTER, Message
 from comms.xmpp.stream import split_tag
+
+if TYPE_CHECKING:
+    from comms.xmpp.rooms import Room
 
 _REQUEST = f"{{{stanzas.RECEIPTS}}}request"
 

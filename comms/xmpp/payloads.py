@@ -7,7 +7,7 @@ explained to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from xml.etree.ElementTree import Element
 
 from comms.numbers import number
@@ -50,9 +50,11 @@ _EXPLAINED = {
 _BLOCKS = frozenset("address blockquote div dl dt dd h1 h2 h3 h4 h5 h6 hr li ol p pre ul".split())
 
 
-def is_encrypted(element: Element, body: str) -> bool:
-    """Whether the text of a message is encrypted. Then its body only says so, to other clients."""
-    tags = [child.tag for child in element]
+def is_encrypted(tags: Collection[str], body: str) -> bool:
+    """Whether the text of a message is encrypted. Then its body only says so, to other clients.
+
+    `tags` are those of the children of the message.
+    """
     return _MARK in tags or not _CIPHERS.isdisjoint(tags) or body.lstrip().startswith(_OTR)
 
 

@@ -137,10 +137,10 @@ class Presence:
 def read_message(element: Element, now: float) -> Message:
     """Returns a message as a value. Raises ValueError if its `from` is not an address."""
     texts = _texts(element)
-    delays = [found for tag in _DELAY if (found := element.find(tag)) is not None]
+    delay = next((element.find(tag) for tag in _DELAY if tag in texts), None)
     kind = element.get("type", "normal")
     text, unreadable = texts.get(_BODY, ""), ""
-    if payloads.is_encrypted(element, text):
+    if payloads.is_encrypted(texts.keys(), text):
         text, unreadable = "", payloads.ENCRYPTED
     elif text.strip() and not (text := payloads.own_text(element, text)).strip():
         pass  # only other clients say something
@@ -154,8 +154,8 @@ def read_message(element: Element, now: float) -> Message:
         element.get("id", ""),
         texts.get(_THREAD, ""),
         texts.get(_SUBJECT, ""),
-        _moment(delays[0].get("stamp", ""), now) if delays else now,
-        bool(delays),
+        now if delay is None else _moment(delay.get("stamp", ""), now),
+        delay is not None,
         condition(element) if kind == "error" else "",
         unreadable,
         element,
@@ -190,15 +190,15 @@ def reason_to_ignore(
     sender = message.sender
     if message.kind not in ("chat", "normal"):
         return f"it is of type {message.kind}"
-    if sender is None or sender.bare == own.bare:
+    account = None if sender is None else sender.bare
+    if sender is None or account == own.bare:
         return "it comes from our own account"
     if not sender.is_account:
         return "it comes from a server, not from an account"
     # XEP-0045 §7.5: a private message in a room comes from the room's address. If a room were an
     # administrator, everybody in it would be one.
     tags = [child.tag for child in message.element]
-    in_room = [tag for tag in tags if tag.startswith(_IN_ROOM)]
-    if in_room or sender.bare in rooms:
+    if account in rooms or [tag for tag in tags if tag.startswith(_IN_ROOM)]:
         return "it comes from a room"
     # XEP-0280 §11: a forwarded stanza proves nothing about its sender.
     if not _COPIES.isdisjoint(tags):

@@ -39,9 +39,8 @@ _SPACE = b" \t\r\n"
 _TAG_MARK = re.compile(rb"[\"'>]")
 # The start tag of an element that has an end tag, too.
 _START_TAG = re.compile(rb"<([^\s<>/'\"!?]++)(?:[^<>'\"]++|'[^'<]*+'|\"[^\"<]*+\")*(?<!/)>")
-_NAME = re.compile(r"[^\W\d][\w.-]*")
 # XML 1.0 §2.2 lists what is allowed, for which `re` would compile a large table.
-_FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN = "[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 # Most texts need no change at all, and one search says so.
 _CHANGED = re.compile("[\0-\x08\x0b-\x1f\"&'<>\ud800-\udfff\ufffe\uffff]")
 _CHANGED_IN_QUOTES = re.compile("[\0-\x1f\"&'<>\ud800-\udfff\ufffe\uffff]")
@@ -410,7 +409,7 @@ def _write(element: Element, inherited: str, pieces: list[str]) -> None:
 def _split(tag: Any) -> tuple[str, str]:
     """Returns (namespace, local name) of a tag. Raises ValueError for an invalid local name."""
     namespace, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
-    if not _NAME.fullmatch(local):
+    if not re.fullmatch(r"[^\W\d][\w.-]*", local):
         raise ValueError(f"{local!r} is not a valid name for an element or attribute")
     return namespace, local
 
@@ -421,7 +420,7 @@ def representable(text: str) -> str:
     What a program sends is often the output of another one, with control characters in it. Losing
     these is better than losing the message, or the stream (RFC 6120 §4.9.3.13).
     """
-    return _FORBIDDEN.sub("\ufffd", text)
+    return re.sub(_FORBIDDEN, "\ufffd", text)
 
 
 def _escaped(text: str) -> str:
