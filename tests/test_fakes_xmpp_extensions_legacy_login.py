@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from fakes.xmpp.stanzas import parse_stanza
-from tests.xmpp_raw import HEADER, Client, bound, world
+from tests.xmpp_raw import HEADER, Client, bound, plain, world
 
 OLD_HEADER = HEADER.replace(b" version='1.0'", b"")
 
@@ -51,6 +51,13 @@ def test_a_password_or_a_digest_of_it_logs_in_and_binds(header: bytes) -> None:
 def test_anything_else_is_refused(fields: dict[str, str], condition: str) -> None:
     client = opened()
     assert log_in(client, **fields) == condition and client.core.state == "OPEN"
+
+
+def test_who_has_failed_by_sasl_does_not_get_in_here() -> None:
+    client = opened()
+    assert b"<not-authorized" in client.says(plain("romeo", "wrong"))
+    answer = client.says(b"<iq type='get' id='1'><query xmlns='jabber:iq:auth'/></iq>")
+    assert b"<stream:error><policy-violation " in answer and client.core.closed
 
 
 def test_passwords_are_not_guessed_without_end() -> None:

@@ -385,6 +385,14 @@ def test_the_subject_is_for_moderators_or_for_everybody(allowed: str) -> None:
     assert subjects == (["Mine", "His"] if allowed == "1" else ["His"])
 
 
+def test_a_subject_with_a_thread_is_that_of_the_message() -> None:
+    play = Play().opened("juliet", changesubject="1")
+    said = "<subject>no</subject><thread>t</thread>"
+    play.juliet.sends(f"<message to='{ROOM}' type='groupchat'>{said}</message>")
+    play.nurse.joins(ROOM, "nurse")
+    assert [one.subject for one in play.nurse.messages] == [""]
+
+
 def test_a_private_message_reaches_one_occupant_and_cannot_look_like_another() -> None:
     play = Play().opened("juliet", "nurse")
     claim = f"<x xmlns='{USER}'><invite from='{ROOM}'/><status code='110'/></x>"
@@ -433,6 +441,8 @@ def test_a_ping_to_oneself_says_whether_one_is_inside() -> None:
     play.nurse.comes()
     assert ask(play.nurse, ping, "get", f"{ROOM}/juliet").condition == "not-acceptable"
     assert ask(play.juliet, ping, "get", f"{ROOM}/nobody").condition == "item-not-found"
+    info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+    assert ask(play.nurse, info, "get", f"{ROOM}/juliet").condition == "bad-request"
 
 
 def test_a_request_to_an_occupant_is_answered_by_their_client() -> None:
@@ -545,12 +555,42 @@ def test_each_may_change_what_its_affiliation_allows(who: str, change: str, cond
     assert (play.nicks() == before) is (condition != ""), "a refused change changes nothing"
 
 
+@pytest.mark.parametrize(
+    "items",
+    [
+        (f"jid='{R}' affiliation='none'", f"jid='{J}' affiliation='member'"),
+        (f"jid='{J}' affiliation='none'", "nick='romeo' affiliation='admin'"),
+    ],
+)
+def test_owners_cannot_all_be_removed_at_once(items: tuple[str, ...]) -> None:
+    play = Play().opened("juliet")
+    assert admin(play.romeo, f"jid='{J}' affiliation='owner'") == ""
+    assert admin(play.romeo, *items) == "conflict"
+    assert listed(play.romeo, "affiliation='owner'") == [R, J]
+    change = (f"jid='{R}' affiliation='none'", f"jid='{N}' affiliation='owner'")
+    assert admin(play.romeo, f"jid='{J}' affiliation='none'") == ""
+    assert admin(play.romeo, *change) == "", "another owner may come in the same request"
+
+
+def test_a_change_is_of_a_role_or_of_an_affiliation() -> None:
+    play = Play().opened("nurse")
+    assert admin(play.romeo, f"jid='{N}' affiliation='member' role='visitor'") == "bad-request"
+    assert play.nicks()["nurse"] == ("none", "participant")
+
+
+def test_a_moderator_does_not_silence_those_above() -> None:
+    play = Play().opened("juliet", "nurse")
+    assert admin(play.romeo, "nick='juliet' role='moderator'") == ""
+    assert admin(play.romeo, f"jid='{N}' affiliation='member'") == ""
+    assert admin(play.juliet, "nick='nurse' role='visitor'") == "not-allowed"
+
+
 def test_a_moderator_without_affiliation_appoints_nobody() -> None:
     play = Play().opened("juliet", "nurse")
     assert admin(play.romeo, "nick='juliet' role='moderator'") == ""
     assert admin(play.juliet, "nick='nurse' role='moderator'") == "forbidden"
     assert admin(play.juliet, "nick='nurse' role='visitor'") == ""
-    assert listed(play.juliet, "role='visitor'") == [N]
+    assert listed(play.juliet, "role='visitor'") == [f"{N}/play"]
     assert listed(play.nurse, "role='visitor'") == "forbidden"
     assert listed(play.juliet, "affiliation='owner'") == "forbidden"
 
@@ -658,8 +698,18 @@ def test_a_user_can_reserve_a_nick() -> None:
         form = f"<x xmlns='jabber:x:data' type='submit'>{field}</x>"
         return ask(actor, f"<query xmlns='jabber:iq:register'>{form}</query>").condition
 
-    assert register(play.juliet, "juliet") == ""
+    def own_nick(actor: Actor) -> list[str | None]:
+        disco = "http://jabber.org/protocol/disco#info"
+        answer = ask(actor, f"<query xmlns='{disco}' node='x-roomuser-item'/>", "get")
+        return [one.get("name") for one in answer.element.iter(f"{{{disco}}}identity")]
+
+    assert own_nick(play.juliet) == []
+    assert register(play.juliet, "juliet") == "" and own_nick(play.juliet) == ["juliet"]
     assert play.nicks()["juliet"][0] == "member"
+    shown = [item(one) for one in play.nurse.all if one.kind == "presence"]
+    assert [one.get("affiliation") for one in shown] == ["member"], "the occupants learn it"
+    form = ask(play.juliet, "<query xmlns='jabber:iq:register'/>", "get").element[0]
+    assert form.findtext("{jabber:iq:register}username") == "juliet"
     assert register(play.nurse, "juliet") == "conflict"
     assert register(play.nurse, "") == "bad-request"
     play.juliet.goes()
@@ -669,6 +719,20 @@ def test_a_user_can_reserve_a_nick() -> None:
     assert ask(play.juliet, "<query xmlns='jabber:iq:register'><remove/></query>").type == "result"
     play.nurse.sends(f"<presence to='{ROOM}/juliet'/>")
     assert "juliet" in play.nicks()
+
+
+def test_a_ban_frees_the_nick_and_what_is_asked_at_unknown_nodes_is_refused() -> None:
+    play = Play().opened("juliet", "nurse")
+    field = "<field var='muc#register_roomnick'><value>Juliet</value></field>"
+    form = f"<x xmlns='jabber:x:data' type='submit'>{field}</x>"
+    assert ask(play.juliet, f"<query xmlns='jabber:iq:register'>{form}</query>").condition == ""
+    assert admin(play.romeo, f"jid='{J}' affiliation='outcast'") == ""
+    assert admin(play.romeo, f"jid='{J}' affiliation='none'") == ""
+    play.nurse.sends(f"<presence to='{ROOM}/Juliet'/>")
+    assert "Juliet" in play.nicks()
+    query = "<query xmlns='http://jabber.org/protocol/disco#info' node='{}'/>"
+    found = [ask(play.nurse, query.format(one), "get").condition for one in (f"{MUC}#traffic", "x")]
+    assert found == ["service-unavailable", "item-not-found"]
 
 
 def test_who_has_an_account_closed_loses_what_it_was_in_rooms() -> None:

@@ -12,7 +12,7 @@ from fakes.xmpp.addresses import Jid, prepare_domain
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.requests import Answers
 from fakes.xmpp.sessions import Account, Resource
-from fakes.xmpp.stanzas import Stanza
+from fakes.xmpp.stanzas import Stanza, StanzaError
 
 if TYPE_CHECKING:
     from fakes.xmpp.room import Occupant, Room
@@ -123,6 +123,13 @@ class Extension:
     def node_items(self, node: str, to: Jid) -> Iterable[dict[str, str | None]] | None:
         """What disco#items of the domain lists at a node; None if the node is not known here."""
         return None
+
+    def service_information(self, node: str, asker: Jid, to: Jid) -> Information | None:
+        """What disco#info of its service returns at a node; None for nothing. Raises StanzaError.
+
+        `asker` is who asks, and `to` is the address of the service that is asked.
+        """
+        raise StanzaError("item-not-found", f"there is no node {node}")
 
     def login_features(self) -> Iterable[Element]:
         """The elements that a stream offers before login."""

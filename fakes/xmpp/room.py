@@ -6,9 +6,11 @@ What a room does with stanzas is in `extensions/rooms.py`.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -190,6 +192,10 @@ class Room:
             raise StanzaError("resource-constraint", f"{PEOPLE} users have an affiliation")
         self.kept.affiliations[bare] = affiliation
 
+    def forget_nicks(self, bare: str) -> None:
+        """Removes the nicks that a user has reserved."""
+        self.kept.nicks = {nick: who for nick, who in self.kept.nicks.items() if who != bare}
+
     def default_role(self, bare: str) -> str:
         """The role with which a user enters (§5.1.2)."""
         affiliation = self.affiliation(bare)
@@ -273,8 +279,10 @@ class Room:
         found = list(self.kept.history)
         limits = {name: _limit(wish, name) for name in ("maxstanzas", "seconds", "maxchars")}
         seconds, stanzas = limits["seconds"], limits["maxstanzas"]
+        since = _since(wish)
         if seconds is not None:
-            found = [entry for entry in found if entry[0] >= now - seconds]
+            since = max(since, now - seconds)
+        found = [entry for entry in found if entry[0] >= since]
         if stanzas is not None:
             found = found[-stanzas:] if stanzas else []
         if limits["maxchars"] is not None:
@@ -287,6 +295,15 @@ class Room:
                 kept.insert(0, entry)
             found = kept
         return iter(found)
+
+
+def _since(wish: Element | None) -> float:
+    """The time that a wish names, in seconds since the epoch; a very early one if there is none."""
+    try:
+        at = datetime.fromisoformat(wish.get("since", "") if wish is not None else "")
+    except ValueError:
+        return -math.inf
+    return at.timestamp() if at.tzinfo is not None else -math.inf
 
 
 def _limit(wish: Element | None, name: str) -> int | None:

@@ -105,6 +105,7 @@ class Xmpp(Session):
         self._over = False  # the stream has ended, not only its connection
         self._claimed = ""  # the bare address in the client's last header, "" without one
         self._lang = ""
+        self.sasl_failed = False  # at least once
         self._bind_failures = 0
         self._awaits_rest = False  # of an incomplete piece
         self._unit: Unit | None = None  # the one being handled
@@ -208,6 +209,7 @@ class Xmpp(Session):
                 self.send_stanza(answer, section or "RFC 6120 §8.3")
         elif isinstance(reply, SaslFailure):
             self.state = "OPEN"
+            self.sasl_failed = self.sasl_failed or reply.condition != "aborted"
             self.send_element(reply.element(), section)
             # RFC 6120 §6.4.5: the stream stays open for another try, but not for ever
             if not self._login.fail(reply):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
+from fakes.xmpp.addresses import jid
 from fakes.xmpp.extension import Extension, Information
 from fakes.xmpp.markup import element
 from fakes.xmpp.requests import Answers, Request
@@ -91,8 +92,15 @@ class Disco(Extension):
         return _items({"jid": resource.jid.text} for resource in account.available())
 
     def _service_info(self, request: Request) -> Iterable[Element]:
-        _check(request, request.payload.get("node") is None)
-        found = self._extension(request).information(request.to)
+        extension, node = self._extension(request), request.payload.get("node")
+        _check(request, node_exists=True)
+        if node is not None:
+            asker = jid(request.stanza.sender or "")
+            at_node = extension.service_information(node, asker, request.to)
+            return (
+                _info(at_node, node) if at_node else [element(f"{{{INFO}}}query", {"node": node})]
+            )
+        found = extension.information(request.to)
         if found is None:
             raise StanzaError("item-not-found")
         features = {INFO, ITEMS, *found.features}

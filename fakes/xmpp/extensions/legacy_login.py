@@ -48,6 +48,9 @@ class LegacyLogin(Extension):
             raise _refusal("not-allowed", "already logged in")
         if must_start_tls(self.service, stream.tls):
             raise _refusal("policy-violation", "start TLS first")
+        if stream.sasl_failed:
+            error = StreamError("policy-violation", "SASL has failed on this stream")
+            raise Refuse(error, "XEP-0078 §3.1")
         query = stanza.element[0]
         if stanza.type == "get":
             # XEP-0078 §3.1: the same fields for every user name, so that nobody can probe

@@ -26,6 +26,8 @@ from fakes.xmpp.requests import Answers
 from fakes.xmpp.room import INFO
 from fakes.xmpp.stanzas import Stanza, StanzaError
 
+OWN_NICK = "x-roomuser-item"
+TRAFFIC = f"{MUC}#traffic"
 FEATURES = (MUC, f"{MUC}#stable_id", f"{MUC}#self-ping-optimization", OCCUPANT, SID, DATA, REGISTER)
 
 
@@ -58,6 +60,15 @@ class Rooms(Entering, Talking, Inviting, Governing):
         features = (*self._features(), *config.features())
         name = config.name or to.local
         return Information("conference", "text", name, features, (form,))
+
+    def service_information(self, node: str, asker: Jid, to: Jid) -> Information | None:
+        room = self._find(to.bare) if to.local else None
+        if node == TRAFFIC:
+            raise StanzaError("service-unavailable", "all content passes")  # §18.1.1
+        if node != OWN_NICK or room is None:
+            return super().service_information(node, asker, to)
+        nicks = [nick for nick, who in room.kept.nicks.items() if who == asker.bare]
+        return Information("conference", "text", nicks[0], ()) if nicks else None  # §7.12
 
     def _features(self) -> tuple[str, ...]:
         added = (one.room_features() for one in self.service.extensions.active)

@@ -108,8 +108,11 @@ class StreamManagement(Extension):
     name = "stream-management"
     section = "XEP-0198"
     verbs: ClassVar[dict[str, Verb]] = {
-        "enable": Verb(f"{{{SM}}}enable", rule("LOGIN BOUND", "XEP-0198 §3")),
-        "resume": Verb(f"{{{SM}}}resume", rule("LOGIN BOUND", "XEP-0198 §5", then="LOGIN BOUND")),
+        # Out of turn they are answered, too (XEP-0198 §6).
+        "enable": Verb(f"{{{SM}}}enable", rule("OPEN LOGIN BOUND", "XEP-0198 §3")),
+        "resume": Verb(
+            f"{{{SM}}}resume", rule("OPEN LOGIN BOUND", "XEP-0198 §5", then="OPEN LOGIN BOUND")
+        ),
         "r": Verb(f"{{{SM}}}r", rule("BOUND", "XEP-0198 §4")),
         "a": Verb(f"{{{SM}}}a", rule("BOUND", "XEP-0198 §4")),
     }
@@ -164,8 +167,9 @@ class StreamManagement(Extension):
             raise Refuse(StreamError("undefined-condition", text, extra), "XEP-0198 §6")
 
     def _resume(self, stream: Xmpp, asked: dict[str, str]) -> None:
-        if stream.resource is not None:
-            _fail(stream, "unexpected-request")  # XEP-0198 §5: a session is bound already
+        if stream.resource is not None or not stream.user:
+            # XEP-0198 §5, §10: a session is bound already, or nobody has logged in
+            _fail(stream, "unexpected-request")
             return
         id, h = asked.get("previd", ""), _count(asked.get("h", ""))
         managed = self._sessions.get(id)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from xml.etree.ElementTree import Element
 
-from fakes.xmpp.addresses import jid, parse_or_none
+from fakes.xmpp.addresses import Jid, jid, parse_or_none
 from fakes.xmpp.forms import Form
 from fakes.xmpp.markup import element
 from fakes.xmpp.muc.hall import Hall
@@ -91,6 +91,7 @@ class Governing(Hall):
             return [element(f"{{{ADMIN}}}query", {}, *self._list(room, bare, actor, items[0]))]
         # Everything is checked before anything is changed.
         acts = [self._change(room, bare, actor, item) for item in items]
+        _check_owners(room, items)
         for act in acts:
             act()
         return ()
@@ -105,7 +106,8 @@ class Governing(Hall):
             for one in room.occupants.values():
                 if one.role == role:
                     of = room.affiliation(one.bare)
-                    yield admin_item(affiliation=of, role=role, jid=one.bare, nick=one.nick)
+                    full = next(reversed(one.sessions))  # §17.4
+                    yield admin_item(affiliation=of, role=role, jid=full, nick=one.nick)
             return
         if affiliation not in AFFILIATIONS or affiliation == "none":
             raise StanzaError("bad-request", "which list?")
@@ -124,11 +126,10 @@ class Governing(Hall):
         """Checks one item of a change; returns what carries it out. Raises StanzaError."""
         role, affiliation = item.get("role"), item.get("affiliation")
         reason = item.findtext(f"{{{ADMIN}}}reason") or ""
+        if affiliation is not None and role is not None:
+            raise StanzaError("bad-request", "an affiliation or a role (XEP-0045 section 17.4)")
         if affiliation is not None:
-            to = parse_or_none(item.get("jid", ""))
-            nick = item.get("nick", "")
-            if to is None and nick in room.occupants:
-                to = jid(room.occupants[nick].bare)
+            to = _whose(room, item)
             if to is None or affiliation not in AFFILIATIONS:
                 raise StanzaError("bad-request", "whose affiliation, and which?")
             _check_affiliation(room, bare, to.bare, affiliation)
@@ -158,6 +159,8 @@ class Governing(Hall):
         self, room: Room, bare: str, affiliation: str, reason: str, actor: Occupant | None
     ) -> None:
         room.set_affiliation(bare, affiliation)
+        if affiliation == "outcast":
+            room.forget_nicks(bare)
         for occupant in room.of_user(bare):
             if affiliation == "outcast":
                 self._remove(room, occupant, ("301",), reason=reason, actor=actor)
@@ -179,6 +182,8 @@ def _check_role(room: Room, actor: Occupant, target: Occupant, role: str) -> Non
         raise StanzaError("forbidden", "only admins appoint moderators")
     elif role != "moderator" and other >= rank("admin"):
         raise StanzaError("not-allowed", "admins and owners are moderators")
+    elif role == "visitor" and other > own:
+        raise StanzaError("not-allowed", "they have a higher affiliation")
 
 
 def _check_affiliation(room: Room, bare: str, target: str, affiliation: str) -> None:
@@ -190,6 +195,21 @@ def _check_affiliation(room: Room, bare: str, target: str, affiliation: str) -> 
         raise StanzaError("conflict", "nobody bans himself")
     if own != "owner" and (rank(other) >= rank("admin") or rank(affiliation) >= rank("admin")):
         raise StanzaError("not-allowed", "only owners appoint admins and owners")
-    owners = [who for who, found in room.kept.affiliations.items() if found == "owner"]
-    if owners == [target] and affiliation != "owner":
+
+
+def _check_owners(room: Room, items: list[Element]) -> None:
+    """Raises StanzaError if a room would have no owner after all of these changes (§10.4)."""
+    before = {who for who, found in room.kept.affiliations.items() if found == "owner"}
+    after = set(before)
+    for item in items:
+        to, affiliation = _whose(room, item), item.get("affiliation")
+        if to is not None and affiliation is not None:
+            (after.add if affiliation == "owner" else after.discard)(to.bare)
+    if before and not after:
         raise StanzaError("conflict", "a room has an owner")
+
+
+def _whose(room: Room, item: Element) -> Jid | None:
+    """The user whose affiliation an item changes: by address, or by the nick of an occupant."""
+    occupant = room.occupants.get(item.get("nick", ""))
+    return parse_or_none(item.get("jid", "")) or (jid(occupant.bare) if occupant else None)

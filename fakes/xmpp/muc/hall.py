@@ -57,8 +57,7 @@ class Hall(Extension):
         for room in [*self._rooms.values(), *map(self._find, self.stored)]:
             if room is not None:
                 room.set_affiliation(account.address, "none")
-                nicks = room.kept.nicks
-                room.kept.nicks = {k: who for k, who in nicks.items() if who != account.address}
+                room.forget_nicks(account.address)
 
     def room_of(self, request: Request) -> Room:
         room = self._find(request.to.bare) if request.to.local else None

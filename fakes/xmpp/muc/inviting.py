@@ -111,11 +111,11 @@ class Inviting(Hall):
         if request.stanza.type == "get":
             nick_field = Field("muc#register_roomnick", "text-single", "Nick", own)
             form = build(NICK_FORM, [nick_field], title="A nick of your own")
-            children = [element(f"{{{REGISTER}}}registered")] if own else []
+            names = [element(f"{{{REGISTER}}}username", text=nick) for nick in own]
+            children = [element(f"{{{REGISTER}}}registered"), *names] if own else []
             return [element(query, {}, *children, form)]
         if request.payload.find(f"{{{REGISTER}}}remove") is not None:
-            for nick in own:
-                del room.kept.nicks[nick]
+            room.forget_nicks(bare)
             return ()
         wanted = Form.read(request.payload)
         address = None
@@ -125,9 +125,12 @@ class Inviting(Hall):
             raise StanzaError("bad-request", "which nick?")
         if not room.nick_is_free(address.resource, bare):
             raise StanzaError("conflict", "this nick is taken")
+        room.forget_nicks(bare)
+        room.kept.nicks[address.resource] = bare
         if room.affiliation(bare) == "none":
             room.set_affiliation(bare, "member")
-        for nick in own:
-            del room.kept.nicks[nick]
-        room.kept.nicks[address.resource] = bare
+            for occupant in room.of_user(bare):
+                if occupant.role == "visitor":
+                    occupant.role = room.default_role(bare)
+                self._show(room, occupant)
         return ()

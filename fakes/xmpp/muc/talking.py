@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fakes.xmpp.addresses import Jid
+from fakes.xmpp.extensions.disco import INFO, ITEMS
 from fakes.xmpp.extensions.stanza_ids import with_id
-from fakes.xmpp.markup import CLIENT, element
+from fakes.xmpp.markup import CLIENT, element, namespace
 from fakes.xmpp.muc.hall import Hall
 from fakes.xmpp.muc.names import X
 from fakes.xmpp.room import ROLES, Occupant, Room
@@ -37,7 +38,9 @@ class Talking(Hall):
         if occupant is None:
             raise StanzaError("not-acceptable", "enter the room first")
         names = stanza.child_names
-        subject, body = f"{{{CLIENT}}}subject" in names, f"{{{CLIENT}}}body" in names
+        body = f"{{{CLIENT}}}body" in names
+        # §8.1: with a body or a thread, a subject is that of the message
+        subject = f"{{{CLIENT}}}subject" in names and f"{{{CLIENT}}}thread" not in names
         if occupant.role == "visitor":
             raise StanzaError("forbidden", "visitors may only listen")
         may_change = room.config.change_subject or occupant.role == "moderator"
@@ -91,7 +94,10 @@ class Talking(Hall):
             return False
         if occupant is None:
             if asks:
-                raise StanzaError("not-acceptable", "enter the room first")
+                # §6.6 for disco; for all else, as XEP-0410 §3.3 says for pings
+                about = namespace(stanza.payload) in (INFO, ITEMS)
+                condition = "bad-request" if about else "not-acceptable"
+                raise StanzaError(condition, "enter the room first")
             return True
         target = room.occupants.get(to.resource)
         sender = f"{room.address}/{occupant.nick}"
