@@ -256,6 +256,9 @@ def test_who_enters_again_gets_everything_again() -> None:
     play.juliet.joins(ROOM, "juliet")
     assert presences(play.juliet) == [("romeo", None), ("juliet", None)]
     assert presences(play.romeo) == []
+    again = f"<presence to='{ROOM}/juliet'><x xmlns='{MUC}'/><show>away</show></presence>"
+    play.juliet.sends(again)
+    assert presences(play.romeo) == [("juliet", None)], "if something has changed"
 
 
 def test_a_nick_is_needed() -> None:

@@ -248,7 +248,7 @@ class Room:
         self.occupants[nick] = occupant
 
     def sees_addresses(self, viewer: Occupant | None) -> bool:
-        """Whether an occupant sees real addresses (§4.2)."""
+        """Whether an occupant sees real addresses (XEP-0045 §4.2)."""
         return self.config.whois == "anyone" or (viewer is not None and viewer.role == "moderator")
 
     # ── what was said ────────────────────────────────────────────────────────
@@ -275,7 +275,7 @@ class Room:
         self.kept.history.extend(kept)
 
     def recent(self, wish: Element | None, now: float) -> Iterator[tuple[float, Stanza]]:
-        """The history that a new occupant gets; `wish` is its `<history/>` (§7.2.14)."""
+        """The history that a new occupant gets; `wish` is its `<history/>` (XEP-0045 §7.2.14)."""
         found = list(self.kept.history)
         limits = {name: _limit(wish, name) for name in ("maxstanzas", "seconds", "maxchars")}
         seconds, stanzas = limits["seconds"], limits["maxstanzas"]

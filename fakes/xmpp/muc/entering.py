@@ -5,7 +5,7 @@ from __future__ import annotations
 from fakes.xmpp.addresses import Jid
 from fakes.xmpp.markup import CLIENT, element
 from fakes.xmpp.muc.hall import Hall
-from fakes.xmpp.muc.names import JOIN, MUC, item_of, user_x
+from fakes.xmpp.muc.names import JOIN, MUC, item_of, user_x, without_claims
 from fakes.xmpp.offline import delay
 from fakes.xmpp.room import Occupant, Room, rank
 from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza, with_child
@@ -35,8 +35,10 @@ class Entering(Hall):
                 # §7.2.18: the client believes that it is in the room
                 self._send_not_inside(stanza, to)
         elif JOIN in stanza.child_names and to.resource == occupant.nick:
+            before = without_claims(occupant.sessions[sender.text]).content
             room.enter(occupant.nick, occupant.bare, stanza)
-            self._welcome(room, occupant, stanza, tell_others=False)
+            changed = without_claims(stanza).content != before
+            self._welcome(room, occupant, stanza, tell_others=changed)  # §17.3
         elif to.resource != occupant.nick:
             self._rename(room, occupant, stanza, to.resource)
         else:

@@ -1,4 +1,4 @@
-"""Invitations, requests for voice, and reserved nicks (XEP-0045 §7.8, §7.10, §7.13; XEP-0249)."""
+"""Invitations, requests for voice, and reserved nicks (XEP-0249; XEP-0045 §7.8, §7.10, §7.13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What occupants say: to all, to one, by IQ (XEP-0045 §7.4, §7.5, §8.1, §17.4; XEP-0410)."""
+"""What occupants say: to all, to one, by IQ (XEP-0410; XEP-0045 §7.4, §7.5, §8.1, §17.4)."""
 
 from __future__ import annotations
 
