@@ -126,7 +126,7 @@ class Config:
             key: value for name in tables for key, value in self.switches.get(name, {}).items()
         }
         manners = server.manners[self.manners[server.name]] if server.name in self.manners else {}
-        return {**manners, **switches, "off": names}
+        return {**manners, **switches, "off": names | manners.get("off", _NOTHING)}
 
 
 class Reader:

@@ -52,7 +52,12 @@ POP3_MANNERS: Manners = MappingProxyType(
             "ignore_initial_response": True,  # RFC 5034 §4
             "bare_lf": True,  # RFC 1939 §3
             "wrong_login_text": "Authentication failed.",
+            "wrong_login_delay": 0.5,  # auth_failure_delay = 0; without, it is 2 seconds more
+            "auth_code": "always",  # RFC 3206 §5
+            "auth_lists": True,  # RFC 5034 §4
             "seen_by_retr": True,
+            # RFC 6856 §2.1, §3; RFC 2449 §6.5, §6.7, §6.9
+            "off": frozenset({"UTF8", "LANG", "LOGIN-DELAY", "EXPIRE", "IMPLEMENTATION"}),
         },
     }
 )
@@ -72,6 +77,9 @@ IMAP_MANNERS: Manners = MappingProxyType(
             "store_answers": "changed",  # RFC 3501 §6.4.6
             "removed_mails": "nil",  # RFC 5530 §3
             "lenient_utf8": True,  # RFC 6855 §4
+            "unknown_literals": "run",  # RFC 7888 §3
+            "fewer_codes": True,  # RFC 5530 §3
+            "wrong_login_delay": 0.5,  # RFC 3501 §11.2
         },
     }
 )

@@ -18,6 +18,7 @@ import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
@@ -86,10 +87,15 @@ class Policy:
     ignore_initial_response: bool = False  # where the server begins, against RFC 5034 §4
     bare_lf: bool = False  # a bare LF ends a line, too, against RFC 1939 §3
     wrong_login_text: str = WRONG_CREDENTIALS.text  # after -ERR [AUTH]
+    wrong_login_delay: float = 0.0  # seconds until a wrong login is answered
+    # Which refusals of AUTH have the code AUTH (RFC 3206 §5): wrong logins, or always.
+    auth_code: Literal["wrong-login", "always"] = "wrong-login"
+    auth_lists: bool = False  # AUTH alone lists the mechanisms, against RFC 5034 §4
     scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()
 
 
+_WRONG_LOGIN = "RFC 3206 §5"
 _BEFORE_LOGIN = "AUTHORIZATION NAMED"
 _ANYWHERE = "AUTHORIZATION NAMED TRANSACTION"
 
@@ -284,6 +290,12 @@ class Pop3(LineSession):
                 self.close()
 
     def refused(self, refusal: Refuse) -> None:
+        if refusal.section == _WRONG_LOGIN and self.policy.wrong_login_delay:
+            self.delay(self.policy.wrong_login_delay, partial(self._refused, refusal))
+        else:
+            self._refused(refusal)
+
+    def _refused(self, refusal: Refuse) -> None:
         if self.state == "AUTH":
             self.end_exchange()
         if not self.ending:
@@ -378,9 +390,12 @@ class Pop3(LineSession):
     def do_AUTH(self, unit: Unit) -> None:
         name, space, initial = unit.arg.partition(" ")
         mechanism = name.upper()
+        if not unit.arg and self.policy.auth_lists:
+            self._list("Mechanisms", self._mechanisms(), "RFC 5034 §4")
+            return
         if mechanism not in self._mechanisms():
             text = f"Say AUTH and one of: {' '.join(self._mechanisms())}"
-            raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 5034 §4")
+            raise Refuse(self._bad_login(text), "RFC 5034 §4")
         if space and mechanism not in sasl.TAKES_INITIAL_RESPONSE:
             if self.policy.ignore_initial_response:
                 self.begin_exchange(mechanism, None)
@@ -398,11 +413,15 @@ class Pop3(LineSession):
         if isinstance(error, sasl.WrongCredentials):
             return self._wrong_login()
         text = error.reason if isinstance(error, sasl.SaslError) else "Cannot decode base64"
-        return Refuse(BAD_ARGUMENT._replace(text=text), "RFC 5034 §4")
+        return Refuse(self._bad_login(text), "RFC 5034 §4")
+
+    def _bad_login(self, text: str) -> Reply:
+        code = "AUTH" if self.policy.auth_code == "always" else ""
+        return BAD_ARGUMENT._replace(code=code, text=text)
 
     def _wrong_login(self) -> Refuse:
         reply = WRONG_CREDENTIALS._replace(text=self.policy.wrong_login_text)
-        return Refuse(reply, "RFC 3206 §5")
+        return Refuse(reply, _WRONG_LOGIN)
 
     def cancelled(self) -> Refuse:
         text = "Authentication cancelled"

@@ -13,6 +13,7 @@ import base64
 import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 TABLE = Path(__file__).parent / "tables" / "conform.txt"
 PATIENCE = 3.0  # seconds for an answer
+LATE, LATER = "(late)", "(a little late)"  # what is shown of an answer that took too long
 PORTS = {"smtp": 25, "pop3": 110, "imap": 143, "xmpp": 5222}
 LEVELS = ("must", "should", "may")
 
@@ -51,7 +53,8 @@ class Target:
 class Probe:
     """One row: what is sent, and the patterns of the answers, in order.
 
-    `others` maps names of servers to what they are known to answer instead.
+    A step `~` has the seconds within which the answer must have come. `others` maps names of
+    servers to what they are known to answer instead.
     """
 
     protocol: str
@@ -72,7 +75,7 @@ def read(text: str) -> list[Probe]:
             continue
         if head and head[1] in PORTS and head[2] in LEVELS:
             probes.append(Probe(head[1], head[2], head[3], head[4]))
-        elif probes and line.startswith(("> ", "< ", "+ ")):
+        elif probes and line.startswith(("> ", "< ", "+ ", "~ ")):
             probes[-1].steps.append((line[0], line[2:]))
         elif probes and known:
             probes[-1].others[known[1]] = known[2]
@@ -94,15 +97,29 @@ _COMPLETE = {
 
 def play(probe: Probe, target: Target) -> str:
     """Returns "" if the server answers as the probe says, else what it answers."""
+    answer = _play(probe, target)
+    # What is a little slow twice is not slow by chance.
+    answer = _play(probe, target) if answer == LATER else answer
+    return LATE if answer == LATER else answer
+
+
+def _play(probe: Probe, target: Target) -> str:
     with closing(socket.create_connection(target.address, PATIENCE)) as connection:
         connection.settimeout(PATIENCE)
         words = target.words()
         received = b"" if probe.protocol == "xmpp" else _answer(connection, probe.protocol, b"")
+        began = time.monotonic()
         for kind, text in probe.steps:
+            if kind == "~":
+                took = time.monotonic() - began
+                if took > float(text):
+                    return LATE if took > 3 * float(text) else LATER
+                continue
             filled = re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), text)
             if kind == ">":
                 end = "" if probe.protocol == "xmpp" else "\r\n"
                 sent = filled.encode().decode("unicode_escape").encode("latin-1") + end.encode()
+                began = time.monotonic()
                 try:
                     connection.sendall(sent)
                     received = _answer(connection, probe.protocol, sent)
@@ -126,7 +143,7 @@ def _answer(connection: socket.socket, protocol: str, sent: bytes) -> bytes:
     if protocol == "imap" and re.match(rb"[a-z]\d* ", sent):
         tag = sent.split(b" ", 1)[0]
         complete = re.compile(rb"\A(?:[^\n]*\n)*?(?:" + tag + rb" |\+)[^\n]*\n")
-    if protocol == "pop3" and re.match(rb"(?i)(?:CAPA|LIST|UIDL)\r\n", sent):
+    if protocol == "pop3" and re.match(rb"(?i)(?:CAPA|LIST|UIDL|AUTH|LANG)\r\n", sent):
         complete = re.compile(rb"\A(?:-[^\r\n]*\r?\n|\+(?:[^\n]*\n)*?\.\r?\n)")
     return _until(connection, complete, b"")
 

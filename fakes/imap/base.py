@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from fakes.folders import Folders
@@ -102,7 +103,7 @@ class ImapBase(LineSession):
                 problem = self._problem_of(found)
                 if problem is None:
                     return self._literal_unit(found)
-                self._reader.refuse(problem)
+                self._reader.refuse(problem, swallow=not self._runs_literal(found))
             elif found is None:
                 return None
             elif found.problem is _DROPPED:
@@ -207,6 +208,18 @@ class ImapBase(LineSession):
             return Refuse(Reply("BAD", "TOOBIG", "The literal is too big"), "RFC 7888 §4")
         return None
 
+    def _runs_literal(self, announced: Announced) -> bool:
+        """Whether a literal that is refused is a line of its own."""
+        if self.policy.unknown_literals == "swallow" or not self.user:
+            return False
+        arguments = Arguments(announced.line)
+        try:
+            arguments.tag()
+            verb = _name_of(arguments.verb())
+        except BadCommand:
+            return False
+        return verb not in self.verbs or not self.offers(verb)
+
     def message_announced(self, arguments: Arguments, size: int) -> Refuse | Literal[False] | None:
         """Why the announced message of APPEND is refused; False if the literal is not the message.
 
@@ -245,6 +258,13 @@ class ImapBase(LineSession):
         return Refuse(BAD._replace(text=text), "RFC 3501 §3")
 
     def refused(self, refusal: Refuse) -> None:
+        wrong_login = refusal.reply.code == WRONG_CREDENTIALS.code
+        if wrong_login and self.policy.wrong_login_delay:
+            self.delay(self.policy.wrong_login_delay, partial(self._refused, refusal))
+        else:
+            self._refused(refusal)
+
+    def _refused(self, refusal: Refuse) -> None:
         if self.state == "AUTH":
             self.end_exchange()
         elif self.state == "IDLE":
@@ -292,6 +312,8 @@ class ImapBase(LineSession):
         try:
             return ARGUMENTS[unit.verb.replace("_", " ")](unit.content.arguments)
         except BadCommand as error:
+            if self.policy.fewer_codes:
+                error.code = error.code.partition(" ")[0]  # BADCHARSET
             takes_none = ARGUMENTS[unit.verb.replace("_", " ")] is Arguments.end
             if takes_none and self.policy.lenient_syntax:
                 return None

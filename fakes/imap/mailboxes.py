@@ -27,6 +27,14 @@ _STATUS: dict[str, Callable[[Maildrop], int]] = {
     "SIZE": lambda folder: folder.size,
     "HIGHESTMODSEQ": lambda folder: folder.modseq,
 }
+# What has no code with `fewer_codes`: SELECT, EXAMINE, DELETE of INBOX, SUBSCRIBE, STATUS.
+_UNCODED = {
+    "RFC 3501 §6.3.1": "NONEXISTENT",
+    "RFC 3501 §6.3.2": "NONEXISTENT",
+    "RFC 3501 §6.3.4": "CANNOT",
+    "RFC 3501 §6.3.6": "NONEXISTENT",
+    "RFC 3501 §6.3.10": "NONEXISTENT",
+}
 _NEEDS = {"SIZE": "STATUS=SIZE", "HIGHESTMODSEQ": "CONDSTORE"}
 
 
@@ -36,7 +44,10 @@ class ImapMailboxes(ImapLogin):
     _modseq = False  # the client wants modification numbers (RFC 7162 §3.1)
 
     def _refuse_folder(self, error: FolderError, section: str) -> NoReturn:
-        raise Refuse(Reply("NO", error.code, self._readable(error.text)), section) from None
+        code = error.code
+        if self.policy.fewer_codes and _UNCODED.get(section) == code:
+            code = ""
+        raise Refuse(Reply("NO", code, self._readable(error.text)), section) from None
 
     def _readable(self, text: str) -> str:
         """RFC 3501 §9: a text is in ASCII."""

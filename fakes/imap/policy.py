@@ -72,5 +72,12 @@ class Policy:
     store_answers: Literal["all", "changed"] = "all"  # of its messages (RFC 3501 §6.4.6)
     # FETCH of the text of a mail that another session has removed (RFC 5530 §3, EXPUNGEISSUED).
     removed_mails: Literal["served", "nil"] = "served"
+    # A literal that is not waited for, after a command that does not exist: it is swallowed
+    # (RFC 7888 §3), or after the login it is run as commands.
+    unknown_literals: Literal["swallow", "run"] = "swallow"
+    # No code for a mailbox that SELECT, STATUS or SUBSCRIBE does not find, nor for DELETE of INBOX
+    # (RFC 5530 §3), and BADCHARSET without the charsets.
+    fewer_codes: bool = False
+    wrong_login_delay: float = 0.0  # seconds until a wrong login is answered (RFC 3501 §11.2)
     scram: bool = False  # offer SCRAM, too, which many mail servers do not
     off: frozenset[str] = frozenset()

@@ -123,16 +123,16 @@ class Reader:
         self._missing = size
         self._literal_size += size
 
-    def refuse(self, problem: object) -> None:
+    def refuse(self, problem: object, swallow: bool = True) -> None:
         """Refuses the announced literal: `next` returns the command with this problem.
 
         A client that waits for a continuation sends no more of it. Otherwise the literal and the
-        rest of the command are read, and discarded (RFC 7888 §3).
+        rest of the command are read, and discarded (RFC 7888 §3), unless `swallow` is false.
         """
         assert self._announced is not None and problem is not None
         announced, self._announced, self._problem = self._announced, None, problem
-        self._missing = 0 if announced.is_sync else announced.size
-        self._is_complete = announced.is_sync
+        self._is_complete = announced.is_sync or not swallow
+        self._missing = 0 if self._is_complete else announced.size
 
     def _take_literal(self) -> bool:
         """Moves bytes of the literal into the command; says whether it is complete."""
