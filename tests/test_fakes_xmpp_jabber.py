@@ -51,6 +51,32 @@ def test_state_is_read_as_values() -> None:
     assert jabber.all == []
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("<presence/>", "presence"),
+        (
+            "<message type='chat' to='juliet@example.test/x'/>",
+            "message chat to juliet@example.test",
+        ),
+        (
+            "<message to='juliet@example.test'><body>hi &lt;you</body>"
+            "<y xmlns='urn:y' a='1'/></message>",
+            """message to juliet@example.test: <body> "hi <you", <y> (urn:y) a='1'""",
+        ),
+        (
+            "<iq type='set' id='r' to='example.test'><query xmlns='jabber:iq:register'>"
+            "<username>romeo</username><password>verona</password></query></iq>",
+            'iq set to example.test: <query> "romeo {password}" (jabber:iq:register)',
+        ),
+    ],
+)
+def test_what_an_actor_sends_is_told_in_words_and_without_a_password(sent: str, told: str) -> None:
+    with World({"servers": ["xmpp"], "tls": "off", "person": FRIENDS}) as place:
+        place.jabber.actor(ROMEO).sends(sent)
+        assert [event.text for event in place.events] == [f"sends {told}"]
+
+
 def test_a_large_roster_shares_the_loop_and_the_order_stays() -> None:
     names = [f"c{number}@example.test" for number in range(SHARE + 20)]
     people = [{"address": ROMEO, "contacts": dict.fromkeys(names, "both")}]

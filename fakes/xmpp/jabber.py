@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+from xml.etree.ElementTree import Element
 
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
@@ -19,7 +20,7 @@ from fakes.wire import Runtime, Want
 from fakes.xmpp.addresses import jid, prepare_domain
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions import EXTENSIONS
-from fakes.xmpp.markup import CLIENT, check_text, element
+from fakes.xmpp.markup import CLIENT, check_text, element, local_name, namespace
 from fakes.xmpp.policy import Policy
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
@@ -354,7 +355,7 @@ class Actor(Arrivals[Stanza]):
         one stanza.
         """
         parsed = _stanza(stanza)
-        self._send(parsed, f"sends {parsed!r}")
+        self._send(parsed, f"sends {_worded(parsed)}")
 
     # ── the outlet of its session ────────────────────────────────────────────
 
@@ -421,6 +422,26 @@ def _stanza(given: Stanza | str) -> Stanza:
         check_text(text or "")
     check_text(given.content.decode("utf-8", "surrogatepass"))
     return given
+
+
+def _worded(stanza: Stanza) -> str:
+    """Returns a stanza as a person would read it: with a bare address, and without a password."""
+    to = stanza.to and f"to {stanza.to.partition('/')[0]}"
+    head = " ".join(filter(None, (stanza.kind, stanza.type, to)))
+    return ": ".join(filter(None, (head, ", ".join(map(_worded_child, stanza.element)))))
+
+
+def _worded_child(child: Element) -> str:
+    space = namespace(child.tag)
+    where = "" if space == CLIENT else f" ({space})"
+    attributes = "".join(f" {local_name(name)}={value!r}" for name, value in child.items())
+    texts = [
+        "{password}" if local_name(inner.tag) == "password" else inner.text.strip()
+        for inner in child.iter()
+        if inner.text and inner.text.strip()
+    ]
+    words = f' "{" ".join(texts)}"' if texts else ""
+    return f"<{local_name(child.tag)}>{words}{where}{attributes}"
 
 
 def _is_message(stanza: Stanza) -> bool:
