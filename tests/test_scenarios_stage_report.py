@@ -210,6 +210,21 @@ def test_labels_stay_inside_of_the_picture() -> None:
     assert all(0 <= int(x) <= lanes.width - 7 * len(text) for x, text in texts)
 
 
+def test_names_of_lanes_are_not_cut_at_the_edge() -> None:
+    names = ["jeremy@yourco.test", "db1", "web1", "a", "b"]
+    lanes = Lanes.of([Beat(at=0, kind="event", source=name, text="x") for name in names])
+    assert re.findall(r">([^<>]+)</text>", lanes.head())[:2] == ["jeremy", "@yourco.test"]
+
+
+def test_a_text_without_end_is_cut() -> None:
+    beat = Beat(at=0, kind="mail", source="a", target="program", text="x" * 100_000)
+    assert len(Lanes.of([beat]).row(beat)) < 5_000
+    raw = b"Subject: " + b"x" * 100_000 + b"\r\n\r\n"
+    performance = SimpleNamespace(recording=[], mails=[raw], envelopes=[Envelope("", ())])
+    title = re.search("<summary>(.*?)</summary>", report._mails(report.Way("a", "", performance)))
+    assert title is not None and len(title[1]) < 200
+
+
 def test_text_is_escaped_and_what_nobody_sees_is_shown() -> None:
     assert tag("p", "<&>\0\x1b", title='"') == ('<p title="&quot;">&lt;&amp;&gt;\\x00\\x1b</p>')
     assert tag("p", Markup("<b>"), ["a", "b"], hidden=True, lang=None) == "<p hidden><b>ab</p>"

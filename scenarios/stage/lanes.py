@@ -17,6 +17,7 @@ LETTER = 7.6  # pixels of a letter, rather too many than too few
 LINE = 17  # pixels between two lines of text
 MARGIN = 70  # pixels left of the first lane
 NOTE = 330  # pixels that a note may take, right of its lane
+LINES = 12  # of a text; the rest of a longer one is on the wire beneath
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Lanes:
 
     def head(self) -> Markup:
         """Returns the names of the lanes, as the first row."""
-        letters = int(self.step / LETTER) - 2
+        letters = int(min(self.step, 2 * MARGIN) / LETTER) - 2  # the first lane is near the edge
         split = {
             name: name.replace("@", "\n@").split("\n") if len(name) > letters else [name]
             for name in self.names
@@ -71,7 +72,8 @@ class Lanes:
             for name in self.names
         ]
         label = (
-            f"{stamp(beat)} {beat.source}{' to ' if beat.target else ''}{beat.target}: {beat.text}"
+            f"{stamp(beat)} {beat.source}{' to ' if beat.target else ''}{beat.target}: "
+            f"{' '.join(_wrapped(beat.text, self.width))}"
         )
         return tag("svg", verticals, shapes, role="img", aria_label=label, **self._size(height))
 
@@ -126,7 +128,10 @@ def _label(beat: Beat) -> str:
 
 def _wrapped(text: str, room: float) -> list[str]:
     letters = max(12, int(room / LETTER))
-    return textwrap.wrap(text, letters, break_on_hyphens=False) or [" "]
+    wrapped = textwrap.wrap(
+        text, letters, break_on_hyphens=False, max_lines=LINES, placeholder=" …"
+    )
+    return wrapped or [" "]
 
 
 def _text(text: str, x: int, y: int, kind: str, anchor: str) -> Markup:

@@ -22,6 +22,7 @@ from scenarios.stage.words import WORDS
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 LINKS = 6  # to arrows, of one claim
 LONG = 12  # lines of a unit; a longer one is folded
+SUBJECT = 100  # letters of one in the list of mails; a mail shows all
 FRAMES = {1: "signon", 2: "data", 3: "error", 4: "signoff", 5: "keep-alive"}  # of TOC
 
 
@@ -284,7 +285,10 @@ def _mails(way: Way) -> Markup:
         zip(performance.mails, performance.envelopes, strict=True), 1
     ):
         to = ", ".join(envelope.to)
-        title = f"{number}. {mails.subject(raw)}: {envelope.sender or '<>'} → {to}"
+        subject = mails.subject(raw)
+        if len(subject) > SUBJECT:
+            subject = f"{subject[: SUBJECT - 1]}…"
+        title = f"{number}. {subject}: {envelope.sender or '<>'} → {to}"
         row = next((row for row, unit in units if raw in unit), None)
         link = (
             tag("p", tag("a", "where it was sent", href=f"#{way.key}{row}"))
