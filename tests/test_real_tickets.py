@@ -181,9 +181,10 @@ def running(folder: Path, world: World) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as playwright:
+        expect.set_options(timeout=15_000)  # milliseconds, on a busy machine
         browser = playwright.chromium.launch(executable_path=need("chromium", "chromium"))
         yield browser
         browser.close()
@@ -194,6 +195,14 @@ def page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context()
     yield context.new_page()
     context.close()
+
+
+def loaded(page: Page, text: str) -> None:
+    """Waits until a page is there with its script: a key that comes before it does nothing."""
+    from playwright.sync_api import expect
+
+    expect(page.get_by_text(text)).to_be_visible()
+    page.wait_for_load_state()
 
 
 @pytest.mark.browser
@@ -209,23 +218,23 @@ def test_a_mail_arrives_without_a_reload_and_its_answer_reaches_the_customer(
         expect(page.get_by_text("0 tickets")).to_be_visible()
         world.mail.deliver(TICKETS, customer_mail())
         link = page.get_by_role("link", name="The printer is on fire")
-        expect(link).to_be_visible(timeout=15_000)
+        expect(link).to_be_visible()
         assert len(loads) == 1, "without a reload"
         page.keyboard.press("j")  # all by keyboard
         page.keyboard.press("Enter")
-        expect(page.get_by_text("Please help.")).to_be_visible()
+        loaded(page, "Please help.")
         page.keyboard.press("a")
         page.keyboard.type("Water helps.")
         page.keyboard.press("Control+Enter")
         mail = world.mail.wait_for(to=CAROL, subject="Re: The printer is on fire [#1]", timeout=20)
         assert "Water helps." in mail.text and mail.message["In-Reply-To"]
-        expect(page.get_by_text(f"{CAROL}: sent")).to_have_count(2, timeout=15_000)
+        expect(page.get_by_text(f"{CAROL}: sent")).to_have_count(2)
         reply_to = str(mail.message["Reply-To"])
         reply = f"From: {CAROL}\r\nTo: {reply_to}\r\nSubject: Re:\r\n\r\nIt did. Thanks!\r\n"
         world.mail.deliver(reply_to, reply.encode())
-        expect(page.get_by_text("It did. Thanks!")).to_be_visible(timeout=15_000)
+        expect(page.get_by_text("It did. Thanks!")).to_be_visible()
         page.get_by_role("button", name="Close", exact=True).click()
-        expect(page.get_by_text("Closed")).to_be_visible()
+        loaded(page, "Closed")
         page.keyboard.press("u")
         expect(page.get_by_text("0 tickets")).to_be_visible()
 
@@ -261,6 +270,9 @@ def test_the_html_of_a_mail_loads_nothing_and_runs_nothing(page: Page, tmp_path:
             expect(page).to_have_title("Hello")
             with pytest.raises(TimeoutError):
                 elsewhere.accept()
+            world.mail.deliver(TICKETS, customer_mail("Re: [#1]", text="It burns."))
+            expect(page.get_by_text("It burns.")).to_be_visible()
+            expect(page.locator("details[open]")).to_have_count(1)  # still
 
 
 @pytest.mark.browser

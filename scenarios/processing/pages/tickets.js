@@ -9,13 +9,25 @@ async function refresh() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelector("[data-live]");
   if (!fresh || fresh.dataset.version === part.dataset.version) return;
-  const at = links().indexOf(document.activeElement);
+  const focused = document.activeElement;
+  const at = controls(part).indexOf(focused);
+  const open = [...part.querySelectorAll("details")].map((one) => one.open);
   part.dataset.version = fresh.dataset.version;
   part.replaceChildren(...fresh.childNodes);
+  // Who reads, and where, stays as it was: a new ticket comes before the others.
+  part.querySelectorAll("details").forEach((one, number) => { one.open = open[number] ?? false; });
+  if (at >= 0) {
+    const now = controls(part);
+    const same = now.find((one) => one.href && one.href === focused.href);
+    (same ?? now[Math.min(at, now.length - 1)])?.focus();
+  }
   // Who sees the new mail may answer it.
   const seen = document.querySelector("[name=seen]");
   if (seen) seen.value = fresh.dataset.seen;
-  if (at >= 0) links()[Math.min(at, links().length - 1)]?.focus();
+}
+
+function controls(part) {
+  return [...part.querySelectorAll("a, button, summary")];
 }
 
 function links() {
