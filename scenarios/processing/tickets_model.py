@@ -1,4 +1,8 @@
-"""The tables of tickets, by SQLAlchemy."""
+"""The tables of tickets, by SQLAlchemy.
+
+Mails and attachments are in the database, whatever their size up to `largest`: a file beside it
+would not commit together with its ticket, and the other machines would not have it.
+"""
 
 from __future__ import annotations
 
