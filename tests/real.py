@@ -6,6 +6,7 @@ a package is missing, the test fails with the command that installs it. Nothing 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import pwd
@@ -579,6 +580,11 @@ class MariaDb:
         """The server's process id."""
         return int((self.place / "pid").read_text())
 
+    @property
+    def starter(self) -> int:
+        """The process id of the program that starts it, and waits until it answers."""
+        return int((self.place / "start.pid").read_text())
+
     def ask(self, sql: str) -> str:
         """Returns the server's answer, or "" if there is none, for example while it restarts."""
         client = [need("mariadb", "mariadb-client"), "--no-defaults", "--user=root"]
@@ -589,7 +595,27 @@ class MariaDb:
 
 @contextlib.contextmanager
 def mariadb() -> Iterator[MariaDb]:
-    """Runs a MariaDB in a temporary folder, without a network. It answers already."""
+    """Yields a MariaDB without a network, whose `restarts` count from now on. It answers already.
+
+    All tests share one: to start it takes longer than most of them. It ends with the process.
+    """
+    if not _kept:
+        running = contextlib.ExitStack()
+        atexit.register(running.close)
+        _kept.append(running.enter_context(_mariadb()))
+    [found] = _kept
+    (found.place / "restarts").unlink(missing_ok=True)
+    yield found
+    # A test may end before it has seen the database run again.
+    wait_until(lambda: not is_running(found.starter), "MariaDB has been started")
+
+
+_kept: list[MariaDb] = []
+
+
+@contextlib.contextmanager
+def _mariadb() -> Iterator[MariaDb]:
+    """Runs a MariaDB in a temporary folder."""
     daemon, admin = need("mariadbd", "mariadb-server"), need("mariadb-admin", "mariadb-client")
     install = need("mariadb-install-db", "mariadb-server")
     need_root("MariaDB, to run as its own user")
@@ -615,10 +641,8 @@ def mariadb() -> Iterator[MariaDb]:
             subprocess.run([str(place / "start")], check=True, capture_output=True, timeout=60)
             yield found
         finally:
-            # The program that waits for the database, if a test ended before it had seen it run.
-            starter = int((place / "start.pid").read_text())
-            if is_running(starter):
-                os.kill(starter, signal.SIGKILL)
+            if is_running(found.starter):
+                os.kill(found.starter, signal.SIGKILL)
             if (place / "pid").exists():
                 pid = found.pid
                 os.kill(pid, signal.SIGTERM)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import email
 import imaplib
@@ -17,9 +18,19 @@ from urllib.parse import unquote
 
 import pytest
 
+from comms.commands import IN_DOUBT
 from scenarios.receiving import phone_command_samples as phones
 from tests import test_real_receiving as receiving
-from tests.real import Authority, dovecot_mail, folder, mariadb, need, postfix
+from tests.real import (
+    Authority,
+    MariaDb,
+    dovecot_mail,
+    folder,
+    mariadb,
+    need,
+    postfix,
+    wait_until,
+)
 from tests.test_real_receiving import Town, live, wait_for_mails
 
 pytestmark = pytest.mark.real
@@ -193,6 +204,20 @@ CREATE USER robot@localhost IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO robo
 """
 
 
+@contextlib.contextmanager
+def locked(db: MariaDb, table: str) -> Iterator[None]:
+    """Locks a table for the block."""
+    sleep = f"LOCK TABLES {table} WRITE; SELECT SLEEP(60)"
+    client = [need("mariadb", "mariadb-client"), "--no-defaults", "--user=root"]
+    with subprocess.Popen([*client, f"--socket={db.place}/socket", "-e", sleep]) as other:
+        asleep = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"
+        wait_until(lambda: bool(db.ask(asleep)), "the table is locked")
+        try:
+            yield
+        finally:
+            db.ask(f"KILL {db.ask(asleep)}")
+
+
 def test_databases_and_indexes_of_mariadb_by_mail(post: Post, tmp_path: Path) -> None:
     with mariadb() as db:
         assert db.ask(PREPARED) == ""
@@ -204,6 +229,7 @@ def test_databases_and_indexes_of_mariadb_by_mail(post: Post, tmp_path: Path) ->
             f'[scenario.mysql-admin-by-mail]\ninbox = "{INBOX}"\nadmins = ["{JEREMY}"]\n'
             f'sender = "MySQL <{OPS}>"\npoll = 0.2\ndatabases = ["shop", "test_*"]\n'
             f'database = "mysql+pymysql://localhost/?read_default_file={account}"\n'
+            "timeout = 3\n"
         )
         with live("mysql-admin-by-mail", post.site(tmp_path, OPS, table)) as program:
             sent = (
@@ -223,8 +249,13 @@ def test_databases_and_indexes_of_mariadb_by_mail(post: Post, tmp_path: Path) ->
                     transcript = answer
             post.mails(INBOX, JEREMY, "commands", word(answer, r"900 s: (.*)"))
             program.until("mail-sent")
+            with locked(db, "shop.Items"):  # for longer than a statement may take
+                for number in (6, 7):
+                    post.mails(INBOX, JEREMY, "commands", "create index by_id on shop.items (id)\n")
+                    program.until("mail-sent")
+                    post.got(JEREMY, number)
             assert program.end() == 0
-            answers = [text_of(mail) for mail in post.got(JEREMY, 5)]
+            answers = [text_of(mail) for mail in post.got(JEREMY, 7)]
         found = db.ask("SHOW DATABASES").splitlines()
         assert {HOSTILE, "shop", "payroll"} < {*found} and "test_1" not in found
         statistics = "SELECT index_name, column_name FROM information_schema.statistics "
@@ -237,4 +268,6 @@ def test_databases_and_indexes_of_mariadb_by_mail(post: Post, tmp_path: Path) ->
         assert "not run, because this was not done: create index by_group" in transcript
         assert "unknown command" in answers[1] and "there is no database payroll" in answers[2]
         assert "done in" in answers[4]
+        assert "the connection was lost" in answers[5] and IN_DOUBT in answers[5]
+        assert "(it is unknown); to create index by_id" in answers[6]
         assert not [text for text in (program.log, *answers) if PASSWORD in text or INBOX in text]
