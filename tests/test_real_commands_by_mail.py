@@ -209,7 +209,7 @@ def locked(db: MariaDb, table: str) -> Iterator[None]:
     """Locks a table for the block."""
     sleep = f"LOCK TABLES {table} WRITE; SELECT SLEEP(60)"
     client = [need("mariadb", "mariadb-client"), "--no-defaults", "--user=root"]
-    with subprocess.Popen([*client, f"--socket={db.place}/socket", "-e", sleep]) as other:
+    with subprocess.Popen([*client, f"--socket={db.place}/socket", "-e", sleep]):
         asleep = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"
         wait_until(lambda: bool(db.ask(asleep)), "the table is locked")
         try:
