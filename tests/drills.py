@@ -23,6 +23,7 @@ from comms.clock import Once, RealClock
 from comms.errors import CommsError
 from comms.host import RealHost
 from comms.link import Link
+from comms.state import State
 from fakes.wire import Record
 from tests.thorough import THOROUGH
 
@@ -202,6 +203,55 @@ def each_step(kill: Callable[[int], int | None], whole: bool = False) -> int:
     for at in every if whole or THOROUGH else three_of(every):
         assert kill(at) is None, f"it is not killed at step {at} of {steps}"
     return steps
+
+
+class Killed(BaseException):
+    """Ends a program in a rehearsal, as SIGKILL would."""
+
+
+class Death:
+    """The steps that a program has taken, and whether it has been killed at one."""
+
+    def __init__(self, at: int) -> None:
+        self.taken, self.came, self._at = 0, False, at
+
+    def step(self) -> None:
+        """Takes a step; raises Killed at the one that was chosen."""
+        self.taken += 1
+        if self.taken == self._at:
+            self.came = True
+            raise Killed
+
+
+@contextlib.contextmanager
+def dying(at: int) -> Iterator[Death]:
+    """Kills, at its n-th step, a program that runs in this process within the block.
+
+    A step is the moment before, or after, a transaction or bytes that are sent. With 0, nothing is
+    killed. What the program still tries to do when it was killed has no effect.
+    """
+    death = Death(at)
+    transaction, sendall = State.transaction, Link.sendall
+
+    @contextlib.contextmanager
+    def stepping(self: State) -> Iterator[sqlite3.Connection]:
+        if death.came:
+            raise Killed
+        death.step()
+        with transaction(self) as db:
+            yield db
+        death.step()
+
+    def sending(self: Link, data: bytes) -> None:
+        if not death.came:
+            death.step()
+            sendall(self, data)
+            death.step()
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(State, "transaction", stepping)
+        patch.setattr(Link, "sendall", sending)
+        yield death
 
 
 _FORKS = multiprocessing.get_context("forkserver")

@@ -42,9 +42,10 @@ class LineNetwork(Network):
         found, self._waiting = self._waiting, []
         yield from found
 
-    def say(self, to: Mapping[str, Any], text: str) -> None:
+    def say(self, to: Mapping[str, Any], text: str) -> str | None:
         self._fails("say")
         self.said.append((str(to["to"]), text))
+        return None
 
     def own_name(self, room: str) -> str:
         return "bot"

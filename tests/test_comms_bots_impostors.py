@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from comms.settings import load
+from comms.state import State
 from fakes import World
+from scenarios.bots import build_notify
 from tests.bots import (
     BOT,
     CHANNEL,
@@ -320,3 +323,71 @@ def test_an_answer_is_for_the_account_that_has_asked_not_for_its_nick(stays: boo
         assert list(mallory.hears) == []
         given_up = [e for e in world.events if e.text.startswith("answer-given-up")]
         assert len(given_up) == (not stays)
+
+
+# ── what is changed for one person alone ─────────────────────────────────────
+
+CARBON = f"<sent xmlns='urn:xmpp:carbons:2'>{FORWARDED}</sent>"
+SENDERS: list[tuple[str, bool, Callable[[str], Acts]]] = [
+    ("his account", True, lambda text: jabber(f"{JEREMY}/phone", f"<body>{text}</body>")),
+    ("another account", False, lambda text: jabber(f"{MALLORY}/x", f"<body>{text}</body>")),
+    (
+        "his local part at another server",
+        False,
+        lambda text: jabber("jeremy@yourco.evil/x", f"<body>{text}</body>"),
+    ),
+    (
+        "a Cyrillic letter in his name",
+        False,
+        lambda text: jabber("jer\u0435my@yourco.test/x", f"<body>{text}</body>"),
+    ),
+    (
+        "his address as a resource",
+        False,
+        lambda text: jabber(f"{MALLORY}/{JEREMY}", f"<body>{text}</body>"),
+    ),
+    ("a member of a room", False, lambda text: jabber(f"{ROOM}/jeremy", f"<body>{text}</body>")),
+    (
+        "a room",
+        False,
+        lambda text: jabber(f"{ROOM}/jeremy", f"<body>{text}</body>", kind="groupchat"),
+    ),
+    ("the server", False, lambda text: jabber("yourco.test", f"<body>{text}</body>")),
+    (
+        "a copy that a stranger has forwarded",
+        False,
+        lambda text: jabber(
+            f"{MALLORY}/x", (f"<body>hello</body>{CARBON}").replace("restart", text)
+        ),
+    ),
+    (
+        "an old message of his",
+        False,
+        lambda text: jabber(f"{JEREMY}/x", f"<body>{text}</body>{DELAY}"),
+    ),
+    ("an error", False, lambda text: jabber(f"{JEREMY}/x", f"<body>{text}</body>", kind="error")),
+    ("his screen name", True, lambda text: aim("jeremyadmin", text)),
+    ("a screen name with l for i", False, lambda text: aim("JeremyAdmln", text)),
+    ("another screen name", False, lambda text: aim("Mallory", text)),
+    ("his auto-response", False, lambda text: aim("Jeremy Admin", text, auto=True)),
+    ("a stranger who quotes him", False, lambda text: aim("Mallory", f"Jeremy Admin: {text}")),
+]
+PEOPLE = {"jeremy": {"aim": "Jeremy Admin", "jabber": JEREMY, "mail": JEREMY}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("obeyed", "says"),
+    [pytest.param(obeyed, says, id=text) for text, obeyed, says in SENDERS],
+)
+def test_only_a_persons_own_account_changes_what_they_are_told(
+    obeyed: bool, says: Callable[[str], Acts]
+) -> None:
+    rules = {"people": PEOPLE, "projects": ["site"]}
+    with World({**WORLD, "scenario": {"build-notify": rules}}, rehearsal=True) as world:
+        says("unsubscribe site")(world)
+        world.clock.until(15)
+        build_notify.run(world.clock, load(world.settings, world.folder), world.host)
+        with State(world.folder / "build-notify.sqlite3") as state:
+            muted = state.rows("SELECT person FROM build_muted")
+        assert muted == ([("jeremy",)] if obeyed else [])

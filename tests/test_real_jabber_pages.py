@@ -1,5 +1,5 @@
-# apt-get install: prosody ejabberd
-"""Pages of the Jabber section on servers written by others: a private Prosody and ejabberd."""
+# apt-get install: prosody ejabberd postfix
+"""Pages that use XMPP on servers written by others: a private Prosody and ejabberd; a Postfix."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ from comms.host import RealHost
 from comms.xmpp import Client, Jid, stanzas
 from comms.xmpp.adhoc import COMMAND, COMMANDS
 from fakes import World
+from scenarios.bots import build_notify
+from scenarios.bots.build_notify_samples import line
 from scenarios.jabber.aim_gateway_samples import REGISTER
 from scenarios.jabber.custom_extension import MYSQL
 from scenarios.jabber.custom_extension_samples import command, form
 from scenarios.jabber.im_menu import MENUS
 from scenarios.jabber.traffic_filter import CARD
+from tests.real import Authority, postfix
+from tests.real import Server as Running
 from tests.test_real_jabber import (
     BOT,
     GATEWAY,
@@ -45,10 +49,12 @@ HERE = Jid.parse(f"{BOT}/page")
 
 
 @contextlib.contextmanager
-def deployed(page: str, tables: dict[str, Any], folder: Path) -> Iterator[None]:
+def deployed(
+    page: str, tables: dict[str, Any], folder: Path, section: str = "jabber"
+) -> Iterator[None]:
     """Runs the program of a page until the end of the block. It must end with exit code 0."""
     clock, codes = RealClock(), list[int]()
-    run = importlib.import_module(f"scenarios.jabber.{page}").run
+    run = importlib.import_module(f"scenarios.{section}.{page}").run
     loaded = settings.load(tables, folder)
     with (folder / "out").open("w") as out:
         host = RealHost(out=out, err=out)
@@ -206,3 +212,58 @@ def test_templates_become_messages(jabber: Jabber, clock: RealClock, tmp_path: P
         assert [check(other, loaded, host), check(other, loaded, host)] == [0, 0]
         other.close()
         assert hears(jeremy, clock) == ["Hello J, your order 7 was shipped today.\nYour parcel: P"]
+
+
+# ── messages, or else mail ───────────────────────────────────────────────────
+
+MAILS = ("jeremy@yourco.test", "mallory@yourco.test")
+
+
+@pytest.fixture(scope="module")
+def mails() -> Iterator[tuple[World, dict[str, Any]]]:
+    """A world that gets the mail, and the settings of the Postfix that brings it."""
+    people = [{"address": address} for address in MAILS]
+    with World({"servers": ["smtp"], "tls": "off", "person": people}) as world:
+        with postfix(MAILS, world.address("smtp")[1]) as (server, authority, _):
+            yield world, smtp(server, authority)
+
+
+def smtp(server: Running, authority: Authority) -> dict[str, Any]:
+    place = {"host": "localhost", "port": server.port}
+    return {**place, "tls": "starttls", "ca_file": str(authority.ca_file)}
+
+
+def test_builds_are_told_by_message_to_who_is_online_and_else_by_mail(
+    jabber: Jabber,
+    mails: tuple[World, dict[str, Any]],
+    clock: RealClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, postfix_settings = mails
+    monkeypatch.setattr(build_notify, "SETTLED", 0.5)
+    page = {
+        "people": {
+            "jeremy": {"jabber": str(JEREMY), "mail": MAILS[0]},
+            "mallory": {"jabber": str(MALLORY), "mail": MAILS[1]},
+        },
+        "projects": ["site"],
+        "gather": 1,
+        "poll": 0.1,
+    }
+    tables = {"xmpp": account(jabber), "smtp": postfix_settings, "scenario": {"build-notify": page}}
+    with (
+        person(jabber, JEREMY, clock) as jeremy,
+        deployed("build_notify", tables, tmp_path, "bots"),
+    ):
+        contact = HERE.bare
+        until(clock, jeremy, lambda: contact in jeremy.roster and jeremy.roster[contact].sees_us)
+        builds = tmp_path / "builds.jsonl"
+        builds.write_text(line(jabber.port, "failed"), "utf-8", newline="\n")
+        (text,) = hears(jeremy, clock)
+        assert text.startswith(f"site main: build {jabber.port} failed\n")
+        mail = world.mail.wait_for(lambda mail: str(jabber.port) in mail.subject)
+        assert mail.envelope.to == [MAILS[1]]
+        jeremy.send(stanzas.message(HERE, "unsubscribe site"))
+        assert hears(jeremy, clock) == ["You hear of site no more"]
+        jeremy.remove(contact)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from comms.bots import network
 from comms.bots.network import Heard, Network, printable
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, Unreachable
+from comms.errors import CommsError, Refused, Unknown, Unreachable
 from comms.host import Host
 from comms.xmpp import Client, Jid, Message, Outbox, stanzas
 from comms.xmpp.rooms import Room, Said
@@ -54,6 +54,7 @@ class Jabber(Network):
         self._nick = nick or server.jid.partition("@")[0] or "bot"
         self._rooms: dict[str, Room | None] = dict.fromkeys(rooms)
         self._due: dict[str, float] = {}  # room → when it is asked again
+        self._asked: set[Jid] = set()  # who was asked whether we may see their presence
         # XMPP has an outbox of its own, which learns what has come back.
         self._outbox = Outbox(state) if state is not None else None
 
@@ -129,14 +130,28 @@ class Jabber(Network):
                     raise
         return client.join(address, f"{self._nick}_{self._host.token(4)}", wait=ENTER)
 
-    def say(self, to: Mapping[str, Any], text: str) -> None:
+    def say(self, to: Mapping[str, Any], text: str) -> str:
         kind, address = str(to.get("kind", "chat")), Jid.parse(str(to["to"]))
         text, thread = stanzas.fitting(address, printable(text), kind, str(to.get("thread", "")))
-        self._required().send(stanzas.message(address, text, kind, thread))
+        element = stanzas.message(address, text, kind, thread)
+        self._required().send(element)
+        return element.get("id", "")
+
+    def returned(self) -> Iterator[tuple[str, str, CommsError]]:
+        for message in self._required().returned_messages():
+            kind = Unknown if message.error == "unacknowledged" else Refused
+            yield (
+                message.id,
+                str(message.sender.bare if message.sender else ""),
+                kind(message.error),
+            )
 
     def present(self, who: str) -> bool:
-        client = self._required()
-        return client.roster.presence(who).show != "unavailable"
+        client, address = self._required(), Jid.parse(who).bare
+        if client.connected and address not in self._asked and not client.subscribed_to(address):
+            self._asked.add(address)
+            client.request_subscription(address)
+        return client.roster.presence(address).show != "unavailable"
 
     def normalize(self, who: str) -> str:
         return str(Jid.parse(who).bare)

@@ -107,16 +107,27 @@ class Network:
         """
         return ()
 
-    def say(self, to: Mapping[str, Any], text: str) -> None:
+    def say(self, to: Mapping[str, Any], text: str) -> str | None:
         """Says something to where a `Heard.to` leads.
 
-        Raises Unreachable or TryLater if it was not said, Unknown if that cannot be known, Refused
-        if it never can be said, ValueError if it cannot be said at all.
+        Returns the id by which `returned` names it if it comes back. Raises Unreachable or TryLater
+        if it was not said, Unknown if that cannot be known, Refused if it never can be said,
+        ValueError if it cannot be said at all.
         """
         raise NotImplementedError
 
+    def returned(self) -> Iterable[tuple[str, str, CommsError]]:
+        """Returns what of us has come back since the last call: its id, by whom, and why.
+
+        The reason is Unknown if it may have arrived anyway.
+        """
+        return ()
+
     def present(self, who: str) -> bool:
-        """Whether a user is online, as far as the network tells us. Nobody is there by mail."""
+        """Whether a user is online, as far as the network tells us. Nobody is there by mail.
+
+        From the first call on, the network is asked to tell us, so ask some seconds before.
+        """
         return False
 
     def normalize(self, who: str) -> str:
