@@ -25,10 +25,16 @@ QUERY = f"{{{REGISTER}}}query"
 GROUP = "Jabber"  # of buddies that a user adds
 SHOWS = {"available": "", "away": "away", "idle": "xa"}
 USERS = 1000  # that may be registered
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS registrations (
-    jid TEXT PRIMARY KEY, screen_name TEXT NOT NULL, password TEXT NOT NULL)
-"""
+WAITING = 1000  # messages from AIM that wait for the Jabber server
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS registrations ("
+    "jid TEXT PRIMARY KEY, screen_name TEXT NOT NULL, password TEXT NOT NULL)",
+    # Messages for AIM that are being sent, and messages from AIM that were not sent on yet.
+    "CREATE TABLE IF NOT EXISTS leaving ("
+    "id INTEGER PRIMARY KEY, sender TEXT NOT NULL, contact TEXT NOT NULL, stanza TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS arrived (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "jid TEXT NOT NULL, contact TEXT NOT NULL, text TEXT NOT NULL)",
+)
 
 
 @dataclass
@@ -56,7 +62,8 @@ class Desk:
         self._users: dict[Jid, User] = {}
         self._greets = False
         with state.transaction() as db:
-            db.execute(_SCHEMA)
+            for table in _SCHEMA:
+                db.execute(table)
         rows = state.rows("SELECT jid, screen_name, password FROM registrations ORDER BY jid")
         for jid, name, password in rows:
             self._add(Jid.parse(str(jid)), str(name), str(password))
@@ -70,7 +77,11 @@ class Desk:
         if self._greets:
             self._greets = False
             for user in self._users.values():
+                # In case that we ended before; a server that knows the answer gives it.
+                self._send(stanzas.presence(user.jid, "subscribe"))
                 self._send(stanzas.presence(user.jid, "probe"))
+            self._return_left()
+        self._deliver_arrived()
         for user in list(self._users.values()):
             if user.aim is None:
                 continue
@@ -97,9 +108,12 @@ class Desk:
             return not to.local and self._asked(stanza, who)
         user = self._users.get(who.bare)
         if user is None:
-            if stanza.get("type") == "subscribe":
-                # An error about presence does not reach every client; this does.
+            if stanza.tag == PRESENCE and stanza.get("type", "") in ("subscribe", "", "probe"):
+                # An error about presence does not reach every client; this does. Who still has us
+                # as a contact did not hear that the registration is over.
                 self._send(stanzas.presence(who.bare, "unsubscribed"), to.bare)
+                if stanza.get("type") is None:
+                    self._send(stanzas.presence(who.bare, "unsubscribe"), to.bare)
             elif stanza.tag == MESSAGE and stanza.get("type", "normal") in ("chat", "normal"):
                 self._return(stanza, "registration-required", "auth")
         elif stanza.tag == PRESENCE and to.local:
@@ -183,7 +197,8 @@ class Desk:
             self._send(stanzas.error(query, "registration-required", "auth"))
             return
         with self._state.transaction() as db:
-            db.execute("DELETE FROM registrations WHERE jid = ?", (str(user.jid),))
+            for table in ("registrations", "arrived"):
+                db.execute(f"DELETE FROM {table} WHERE jid = ?", (str(user.jid),))
         self._send(stanzas.result(query))
         contacts = [contact_address(name, self.component) for name in sorted(user.offered)]
         self._signed_off(user, "unregistered")
@@ -260,7 +275,14 @@ class Desk:
         @aim.on_im
         def hear(message: Html, buddy: object, auto_response: bool) -> None:
             address = contact_address(normalize(str(buddy)), self.component)
-            self._send(stanzas.message(user.jid, message.text), address)
+            rows = self._state.rows("SELECT count(*) FROM arrived")
+            if rows[0][0] >= WAITING:  # type: ignore[operator]
+                self._host.log("too-many-wait", "warning", to=str(user.jid), sender=str(address))
+                return
+            with self._state.transaction() as db:
+                row = (str(user.jid), str(address), message.text)
+                db.execute("INSERT INTO arrived (jid, contact, text) VALUES (?, ?, ?)", row)
+            self._deliver_arrived()
 
         self._show_gateway(user)
         self._show_contacts(user)
@@ -309,6 +331,9 @@ class Desk:
         elif user.aim is None:
             self._return(message, "recipient-unavailable", "wait")
         else:
+            row = (message.get("from", ""), message.get("to", ""), message.get("id", ""))
+            with self._state.transaction() as db:
+                left = db.execute("INSERT INTO leaving VALUES (NULL, ?, ?, ?)", row).lastrowid
             try:
                 user.aim.send_im(contact_name(to), text)
             except Refused:  # AIM's error 901: nobody of that name is online
@@ -320,6 +345,32 @@ class Desk:
                 self._return(message, "remote-server-timeout", "wait")
             except ValueError:
                 self._return(message, "not-acceptable", "modify")
+            with self._state.transaction() as db:
+                db.execute("DELETE FROM leaving WHERE id = ?", (left,))
+
+    def _return_left(self) -> None:
+        """Returns messages that we were sending when we were ended: nobody knows whether we did."""
+        rows = self._state.rows("SELECT id, sender, contact, stanza FROM leaving ORDER BY id")
+        for id, sender, contact, stanza in rows:
+            attributes = {"from": str(sender), "to": str(contact), "id": str(stanza)}
+            self._host.log("im-in-doubt", "warning", who=sender, trouble="the gateway had ended")
+            self._return(Element(MESSAGE, attributes), "remote-server-timeout", "wait")
+            with self._state.transaction() as db:
+                db.execute("DELETE FROM leaving WHERE id = ?", (id,))
+
+    def _deliver_arrived(self) -> None:
+        """Sends on what has come from AIM. One that is sent again has the same id (XEP-0359)."""
+        for id, jid, contact, text in self._state.rows("SELECT * FROM arrived ORDER BY id"):
+            message = stanzas.message(Jid.parse(str(jid)), str(text))
+            message.set("id", f"aim-{id}")
+            try:
+                self.component.send(message, str(contact))
+            except CommsError:
+                return  # until the next connection
+            except ValueError as error:
+                self._host.log("not-sent", "warning", to=jid, trouble=error)
+            with self._state.transaction() as db:
+                db.execute("DELETE FROM arrived WHERE id = ?", (id,))
 
     # ── inside ───────────────────────────────────────────────────────────────
 
