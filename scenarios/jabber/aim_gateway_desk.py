@@ -77,7 +77,7 @@ class Desk:
         if self._greets:
             self._greets = False
             for user in self._users.values():
-                # In case that we ended before; a server that knows the answer gives it.
+                # In case that we ended before; a server that knows the answer sends it.
                 self._send(stanzas.presence(user.jid, "subscribe"))
                 self._send(stanzas.presence(user.jid, "probe"))
             self._return_left()
@@ -349,7 +349,7 @@ class Desk:
                 db.execute("DELETE FROM leaving WHERE id = ?", (left,))
 
     def _return_left(self) -> None:
-        """Returns messages that we were sending when we were ended: nobody knows whether we did."""
+        """Returns messages that were being sent when we ended: it is unknown whether they were."""
         rows = self._state.rows("SELECT id, sender, contact, stanza FROM leaving ORDER BY id")
         for id, sender, contact, stanza in rows:
             attributes = {"from": str(sender), "to": str(contact), "id": str(stanza)}
