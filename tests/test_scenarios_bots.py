@@ -306,7 +306,15 @@ def test_a_question_is_answered_at_most_once_wherever_the_connection_is_cut() ->
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["bot-daemon", "build-notify", "commit-notify", "irc-api-bot", "lookup-bot", "many-networks"],
+    [
+        "bot-daemon",
+        "build-notify",
+        "commit-notify",
+        "customer-bot",
+        "irc-api-bot",
+        "lookup-bot",
+        "many-networks",
+    ],
 )
 def test_what_a_trial_lets_happen_works_in_real_time(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -150,6 +150,8 @@ def outcome(page: Page, content: dict[str, Any], folder: Path) -> str:
     # Files that examples name.
     (folder / "commits").mkdir(exist_ok=True)
     (folder / "staff.toml").write_bytes(b'ann = { jabber = "ann@example.test" }\n')
+    (folder / "faq.toml").write_bytes(b"[[question]]\nask = ['hours']\nanswer = '9 to 5'\n")
+    (folder / "customers.toml").write_bytes(b"17 = { name = 'Ann' }\n")
     (folder / "phones.tsv").write_bytes(b"name\tphone\nann\t1\n")
     (folder / "message.eml").write_bytes(b"From: ann@example.test\r\n\r\nHello.\r\n")
     with contextlib.closing(RealClock()) as clock, (folder / "out").open("w") as out:
