@@ -100,8 +100,23 @@ def test_a_command_that_was_received_before_is_not_run_again() -> None:
         message_id="one@phone.test",
         body="once more",
     )
-    world = rehearse(REQUEST, REQUEST, again)
-    assert world.host.ran == [RESTART]
+    date = "Date: Mon, 5 Jan 2026 00:00:00 +0000\r\n"
+    dated = request(message_id="two@phone.test", more=date)
+    encoded = dated.replace(b"Subject: Restart", b"Subject: =?utf-8?q?Restart?=")
+    resent = f"Resent-From: {ADMINS[0]}\r\nResent-To: {INBOX}\r\n".encode() + dated
+    quoted = "".join(f"> {line}\r\n" for line in dated.decode().splitlines())
+    inside = "Content-Type: message/rfc822\r\n"
+    forwarded = (
+        request("Fwd: Restart MySQL", message_id="three@phone.test", body=quoted),
+        request(
+            "Fwd: Restart MySQL", message_id="four@phone.test", more=inside, body=dated.decode()
+        ),
+        request("", message_id="five@phone.test", more=inside, body=dated.decode()),
+    )
+    table = {**WORLD["scenario"]["mysql-by-mail"], "again": 0}
+    config = {**WORLD, "scenario": {"mysql-by-mail": table}}
+    mails = (REQUEST, REQUEST, again, dated, encoded, resent, *forwarded)
+    assert rehearse(*mails, config=config).host.ran == [RESTART] * 2
 
 
 def test_two_mails_without_date_and_id_are_two_commands_unless_fetched_twice() -> None:

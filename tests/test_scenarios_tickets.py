@@ -32,6 +32,7 @@ from tests import drills, visited_tickets
 from tests.test_scenarios_mysql_by_mail import ROWS
 
 MODULE = tickets.__name__
+PASSWORD = "canary-p4ssw0rd"
 REQUEST = customer_mail()
 
 
@@ -206,6 +207,23 @@ def test_another_mail_with_a_known_message_id_is_a_ticket_of_its_own() -> None:
 def test_a_mail_whose_name_shows_another_address_is_a_ticket_that_is_not_answered() -> None:
     played = play(customer_mail(sender="dave@customer.test <carol@customer.test>"))
     assert [owner for owner, _, _ in played.tickets] == [CAROL] and played.answered == []
+
+
+@pytest.mark.parametrize("fault", ["smtp connect refuse times 1", 'PASS reply "-ERR no" times 1'])
+def test_the_password_is_in_no_output_and_no_file(fault: str) -> None:
+    people = [{**one, "password": PASSWORD} for one in WORLD["person"]]
+    off = {"pop3": ["APOP", "SASL"], "smtp": ["CRAM-MD5"]}
+    with World({**WORLD, "person": people, "off": off}, rehearsal=True, faults=[fault]) as world:
+        world.mail.deliver(TICKETS, REQUEST)
+        for _ in range(2):
+            world.clock.until(world.clock.elapsed + 100)
+            with contextlib.suppress(CommsError):
+                tickets.run(world.clock, settings.load(world.settings, world.folder), world.host)
+        texts = [mail.raw for mail in world.mail.messages]
+        texts += [event.text.encode() for event in world.events]
+        texts += [path.read_bytes() for path in world.folder.iterdir() if path.is_file()]
+        assert len(world.mail.inbox(CAROL)) == 1
+    assert not [text for text in texts if PASSWORD.encode() in text]
 
 
 # ── broken mail ──────────────────────────────────────────────────────────────

@@ -49,7 +49,11 @@ class Desk:
         }
 
     def hand_out(self, admins: Iterable[str]) -> None:
-        """Makes an inbox for each administrator who has none, and mails it. Raises StateError."""
+        """Makes an inbox for each administrator who has none, and mails it. Raises StateError.
+
+        So administrators who shared one inbox (as in mysql-by-mail) get theirs at the first start;
+        the program for the shared one can run beside this one until all of them use it.
+        """
         owners = self._inboxes.owners()
         for who in admins:
             if who not in owners:

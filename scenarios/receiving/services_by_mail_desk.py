@@ -1,4 +1,9 @@
-"""The desk of services-by-mail: what its commands do, and the mails that wait for a moderator."""
+"""The desk of services-by-mail: what its commands do, and the mails that wait for a moderator.
+
+Orders run one at a time, and later ones wait, for at most `job_timeout`. An order is answered when
+it has ended, and not before: one mail says all. No attachment is the input of a job, which takes
+what it needs from where the administrators have put it.
+"""
 
 from __future__ import annotations
 
