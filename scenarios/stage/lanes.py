@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from scenarios.stage.beats import PROGRAM, SERVERS, Beat, lanes
 from scenarios.stage.markup import Markup, tag
 
-LETTER = 7.6  # pixels of a letter, rather too many than too few
+LETTER = 8.5  # pixels of a letter, rather too many than too few: of bold capitals
 LINE = 17  # pixels between two lines of text
 MARGIN = 70  # pixels left of the first lane
 NOTE = 330  # pixels that a note may take, right of its lane
