@@ -14,7 +14,7 @@ option = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 
 # A misspelled variable is an error: make itself would ignore it in silence.
 KNOWN = NAME ACT FAULT AS DIFF LIVE STEP KEEP OUT WIRE CLAIMS MENDED K SEED SERVER PYTHON VENV \
-  GROUP BEFORE DOORS N KEPT NOTICES POINTS PARTS
+  GROUP BEFORE DOORS N KEPT NOTICES POINTS RUNS PARTS
 GIVEN = $(foreach any-variable,$(.VARIABLES),$(if $(findstring command \
   line,$(origin $(any-variable))),$(any-variable)))
 UNKNOWN = $(firstword $(filter-out $(KNOWN) MAKEOVERRIDES -%,$(GIVEN)))
@@ -36,6 +36,8 @@ COVERAGE = COVERAGE_FILE=$(VENV)/coverage $(VENV)/bin/python -m coverage
 SHELLS = $(VENV)/bin/python -c \
   'from tests.test_rules import SHELLS; print(*SHELLS, sep=",")'
 # Servers that others wrote. aiosmtpd and slixmpp are in .venv.
+# Plugins that others wrote, which nothing else here needs, in a virtual environment of their own.
+PLUGINS = 'pytest>=9,<10' 'aiosmtpd>=1.4,<2' 'smtpdfix>=0.5,<0.6' 'pytest-localserver>=0.10,<0.11'
 PEERS = dovecot-core dovecot-pop3d dovecot-lmtpd prosody ejabberd postfix
 # .ci/run measures the time of each part. It names a file, in which each part notes its beginning.
 PARTS =
@@ -111,9 +113,11 @@ test-real: $(VENV)/complete  ## against real servers (needs root for Postfix, an
 bench: $(VENV)/complete  ## how fast, as ratios within one run; GROUP=smtp chooses some rows
 	@$(VENV)/bin/python -m tests.bench $(GROUP) $(call option,--before,BEFORE)
 
-bench-peers:  ## install the servers that `make bench` compares ours with (needs root)
+bench-peers:  ## install the servers and plugins that `make bench` compares ours with (needs root)
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(PEERS)
+	$(PYTHON) -m venv .venv.peers
+	.venv.peers/bin/python -m pip install -q $(PLUGINS)
 
 worst: $(VENV)/complete  ## processor time for the worst inputs of each door; DOORS='mail xmpp'
 	@$(VENV)/bin/python -m tests.worst_inputs $(DOORS)
@@ -121,6 +125,7 @@ worst: $(VENV)/complete  ## processor time for the worst inputs of each door; DO
 soak: $(VENV)/complete  ## memory under load (N=1000000 NOTICES=1000000), then tests of all there is
 	@N='$(N)' SEED='$(SEED)' KEPT='$(KEPT)' $(VENV)/bin/python -m tests.soak
 	@NOTICES='$(NOTICES)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_notices
+	@RUNS='$(RUNS)' $(VENV)/bin/python -m tests.soak_plugin
 	@HYPOTHESIS_PROFILE=soak $(PYTEST) $(PARALLEL) -m 'not real and not browser' \
 	  --hypothesis-seed=$(or $(SEED),$(shell date +%s))
 	@POINTS='$(POINTS)' SEED='$(SEED)' $(VENV)/bin/python -m tests.soak_tickets

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests import bench_growth, bench_imap, bench_scaling, bench_toc
+from tests import bench_fixtures, bench_growth, bench_imap, bench_scaling, bench_toc
 from tests.bench_clients import (
     Work,
     connections,
@@ -272,6 +272,7 @@ GROUPS: Mapping[str, list[Row] | list[Callable[[], None]]] = {
     "xmpp": XMPP,
     "import": IMPORT,
     "start": START,
+    "fixtures": bench_fixtures.ROWS,
     "memory": MEMORY,
     "chain": CHAIN,
     "growth": bench_growth.ROWS,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+
+from tests import soak_plugin
 
 TESTS = """
 import smtplib
@@ -294,3 +297,10 @@ def test_a_failure_shows_what_arrived_before_the_wire_which_is_folded(
         ]
     )
     assert "line 50" not in result.stdout.str()
+
+
+@pytest.mark.slow
+def test_tests_on_several_processes_pass_as_on_one(tmp_path: Path) -> None:
+    count = soak_plugin.write(tmp_path, files=1)
+    passed, report = soak_plugin.run(tmp_path, workers=2)
+    assert passed == count == 10, report
