@@ -212,6 +212,32 @@ JABBER: list[tuple[str, bool, Acts]] = [
         False,
         jabber(f"{MALLORY}/x", f"<received xmlns='urn:xmpp:carbons:2'>{FORWARDED}</received>"),
     ),
+    (
+        "a nickname that is his address",
+        False,
+        jabber(
+            f"{MALLORY}/x", f"{BODY}<nick xmlns='http://jabber.org/protocol/nick'>{JEREMY}</nick>"
+        ),
+    ),
+    (
+        "an answer that is to go to him",
+        False,
+        jabber(
+            f"{MALLORY}/x",
+            f"{BODY}<addresses xmlns='http://jabber.org/protocol/address'>"
+            f"<address type='ofrom' jid='{JEREMY}'/></addresses>",
+        ),
+    ),
+    (
+        "a correction of a message of his",
+        False,
+        jabber(f"{MALLORY}/x", f"{BODY}<replace xmlns='urn:xmpp:message-correct:0' id='his'/>"),
+    ),
+    (
+        "a thread that is called like him",
+        False,
+        jabber(f"{MALLORY}/x", f"{BODY}<thread>{JEREMY}</thread>"),
+    ),
     ("an error with his name", False, jabber(f"{JEREMY}/x", kind="error")),
     ("a headline with his name", False, jabber(f"{JEREMY}/x", kind="headline")),
     ("an old message of his", False, jabber(f"{JEREMY}/x", BODY + DELAY)),
@@ -270,6 +296,7 @@ AIM: list[tuple[str, bool, Acts]] = [
     ("a screen name with l for i", False, aim("JeremyAdmln")),
     ("another screen name", False, aim("Mallory")),
     ("his auto-response", False, aim("Jeremy Admin", auto=True)),
+    ("a stranger who writes as a bot passes it on", False, aim("Mallory", "Jeremy:\nrestart")),
     ("a stranger who quotes him", False, aim("Mallory", "Jeremy Admin: restart")),
 ]
 MAIL: list[tuple[str, bool, Acts]] = [
