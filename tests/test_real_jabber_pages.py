@@ -22,6 +22,7 @@ from comms.xmpp.adhoc import COMMAND, COMMANDS
 from fakes import World
 from scenarios.bots import build_notify
 from scenarios.bots.build_notify_samples import line
+from scenarios.bots.customer_bot_samples import FAQ
 from scenarios.jabber.aim_gateway_samples import REGISTER
 from scenarios.jabber.custom_extension import MYSQL
 from scenarios.jabber.custom_extension_samples import command, form
@@ -216,7 +217,7 @@ def test_templates_become_messages(jabber: Jabber, clock: RealClock, tmp_path: P
 
 # ── messages, or else mail ───────────────────────────────────────────────────
 
-MAILS = ("jeremy@yourco.test", "mallory@yourco.test")
+MAILS = ("jeremy@yourco.test", "mallory@yourco.test", "carol@customer.test")
 
 
 @pytest.fixture(scope="module")
@@ -267,3 +268,46 @@ def test_builds_are_told_by_message_to_who_is_online_and_else_by_mail(
         jeremy.send(stanzas.message(HERE, "unsubscribe site"))
         assert hears(jeremy, clock) == ["You hear of site no more"]
         jeremy.remove(contact)
+
+
+def test_customer_bot_calls_an_agent_and_mails_the_transcript(
+    jabber: Jabber, mails: tuple[World, dict[str, Any]], clock: RealClock, tmp_path: Path
+) -> None:
+    world, postfix_settings = mails
+    customers = f"17 = {{ name = 'Carol', mail = '{MAILS[2]}', jabber = '{JEREMY}' }}\n"
+    for name, text in (("faq", FAQ), ("customers", customers)):
+        (tmp_path / f"{name}.toml").write_text(text, "utf-8", newline="\n")
+    page = {
+        "faq": "faq.toml",
+        "customers": "customers.toml",
+        "agents": {"Anna": {"jabber": str(MALLORY.bare)}},
+        "team": MAILS[0],
+        "hours": ["Mon-Sun 00:00-24:00"],
+        "poll": 0.1,
+        "resume": True,
+    }
+    tables = {"xmpp": account(jabber), "smtp": postfix_settings, "scenario": {"customer-bot": page}}
+    with (
+        person(jabber, MALLORY, clock) as anna,
+        person(jabber, JEREMY, clock) as carol,
+        deployed("customer_bot", tables, tmp_path, "bots"),
+    ):
+        contact = HERE.bare
+        until(clock, anna, lambda: contact in anna.roster and anna.roster[contact].sees_us)
+        asks(carol, "<ping xmlns='urn:xmpp:ping'/>")  # it may have asked her in a test before
+        carol.send(stanzas.message(HERE, "When are you open?"))
+        assert hears(carol, clock)[0].startswith("We are here from 9 to 5")
+        carol.send(stanzas.message(HERE, "person"))
+        assert hears(carol, clock)[0].startswith("I have called a person")
+        assert hears(anna, clock) == ["Carol (jabber) waits for a person. Say: !take"]
+        anna.send(stanzas.message(HERE, "!take"))
+        assert hears(anna, clock)[0].startswith("You talk to Carol")
+        hello = f"Hello from {jabber.port} \U0001f600"
+        anna.send(stanzas.message(HERE, hello))
+        assert hears(carol, clock, 2)[-1] == f"Anna: {hello}"
+        carol.send(stanzas.message(HERE, "Thank you"))
+        assert hears(anna, clock) == ["Carol: Thank you"]
+        anna.send(stanzas.message(HERE, "!end"))
+        mail = world.mail.wait_for(lambda mail: hello in mail.text)
+        assert mail.envelope.to == [MAILS[2]] and "Carol: Thank you" in mail.text
+        anna.remove(contact)

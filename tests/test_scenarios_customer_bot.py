@@ -242,6 +242,29 @@ def test_a_mail_in_doubt_is_not_sent_again_but_is_in_the_audit() -> None:
         assert str(row[0]).endswith(f"to {TEAM}") and row[1] == "unknown"
 
 
+def test_a_program_that_answers_everything_gets_few_answers_and_the_team_few_mails() -> None:
+    with World(customer_bot.WORLD, rehearsal=True) as world:
+        write_files(world)
+        robot = world.jabber.actor(DORA)
+        for number in range(60):
+            says(world, robot, (10 + number, "Ticket closed."))
+        play(world, 80)
+        assert len(robot.messages) == 11 and len(world.mail.inbox(TEAM)) == 3
+
+
+def test_an_agent_who_is_none_any_more_has_no_customer() -> None:
+    with World(customer_bot.WORLD, rehearsal=True) as world:
+        carol, anna = opened(world)
+        says(world, carol, (10, "person"))
+        says(world, anna, (20, "!take"))
+        play(world, 30)
+        says(world, anna, (40, "What is your password?"))
+        rules = {**world.settings["scenario"]["customer-bot"], "agents": {"Ben": {"aim": "Ben"}}}
+        play(world, 30, scenario={"customer-bot": rules})
+        texts = bodies(carol)
+        assert texts[2] == "Anna is not there any more." and "password" not in "".join(texts)
+
+
 def test_silence_ends_a_conversation_and_a_clock_that_is_set_does_not() -> None:
     config = merged(customer_bot.WORLD, {"scenario": {"customer-bot": {"quiet": 60}}})
     with World(config, rehearsal=True) as world:

@@ -151,7 +151,7 @@ def limits(world: World, program: Program) -> Iterator[Claim]:
     opened(world)
     mallory, other = world.aim.actor("Mallory"), world.jabber.actor(MALLORY)
     says(world, mallory, *((10 + number / 10, HOURS) for number in range(20)), (100, HOURS))
-    says(world, other, *((20 + 10 * number, "You IDIOT!") for number in range(4)), (95, HOURS))
+    says(world, other, *((20 + 10 * number, "You IDIOT!") for number in range(3)), (95, HOURS))
     world.clock.until(110)
     program()
     answer = "We are here from 9 to 5, Monday to Friday."
@@ -236,10 +236,12 @@ def restart(world: World, program: Program) -> Iterator[Claim]:
     """The program ends in a conversation, and comes back; then Anna goes, and Ben takes over."""
     carol, anna = opened(world)
     ben = world.aim.actor("Ben")
-    says(world, carol, (10, "person"), (40, "I waited"))
-    says(world, anna, (20, "!take"), (45, "Welcome back"))
+    says(world, carol, (10, "person"))
+    says(world, anna, (20, "!take"))
     world.clock.until(25)
     program()
+    says(world, carol, (40, "I waited"))
+    says(world, anna, (45, "Welcome back"))
     world.clock.at(50, anna.goes)
     world.clock.at(60, ben.signs_on)
     says(world, ben, (130, "!take"), (150, "!end"))
@@ -266,7 +268,7 @@ def by_irc(world: World, program: Program) -> Iterator[Claim]:
     dora.joins(CHANNEL)
     lines = [(10, CHANNEL, "bot: when are you open?"), (15, CHANNEL, "bot: person")]
     lines += [(20, "bot", "person"), (40, "bot", "person")]
-    lines += [(60, "bot", "Hello \x02Anna\x02"), (70, CHANNEL, "not for a bot")]
+    lines += [(60, "bot", "Hello \x02Anna\x02")]
     for at, where, text in lines:
         world.clock.at(at, partial(dora.says, where, text))
     world.clock.at(30, dora.logs_in)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LONGEST = 2000  # characters of a message that are kept and passed on
 CONTEXT = 6  # lines that an agent sees who takes a customer
+MAILS = 3  # to the team, in one conversation: the customer may be a program
 AWAY = 60.0  # seconds for which an agent may be offline in a conversation
 COMMANDS = ("take", "end", "find", "note", "help")
 HELP = "You may say: !take, !end, !find NAME, !note NAME: TEXT"
@@ -226,18 +227,21 @@ class Desk:
 
     def _give_up(self, db: sqlite3.Connection, talk: Talk, why: str) -> None:
         """Writes to the team instead, and says so."""
-        hours = f"Our hours: {self._hours.shown}."
+        facts, hours = talk.facts, f"Our hours: {self._hours.shown}."
         self._tell(db, talk, f"{why}. I have written to the team, who will answer you. {hours}")
+        if facts.mails < MAILS:
+            self._write_to_team(db, talk)
+        facts.stage, facts.agent, facts.had_agent, facts.mails = BOT, "", False, facts.mails + 1
+        db.execute("DELETE FROM said WHERE talk = ?", (talk.id,))
+        self._host.log("given-up", talk=talk.id, who=talk.who, why=why)
+
+    def _write_to_team(self, db: sqlite3.Connection, talk: Talk) -> None:
         customer = self._customers.get(talk.facts.customer)
         reach = customer.line if customer else f"{talk.network} {one_line(talk.who)}"
         text = f"Nobody could take this customer: {reach}\n\n{self._talks.transcript(talk)}\n"
         mail = Message(self._rules.sender, [self._rules.team], f"Question {talk.id}", text)
         mail.reply_to = [customer.mail] if customer and customer.mail else []
         self._mail(db, mail)
-        facts = talk.facts
-        facts.stage, facts.agent, facts.had_agent = BOT, "", False
-        db.execute("DELETE FROM said WHERE talk = ?", (talk.id,))
-        self._host.log("mailed", talk=talk.id, who=talk.who, why=why)
 
     def _close(self, db: sqlite3.Connection, talk: Talk, why: str, tell_agent: bool = True) -> None:
         """Ends a hand-over: both hear why, and the transcript is mailed once."""
@@ -285,6 +289,8 @@ class Desk:
     def _is_gone(self, facts: Facts) -> bool:
         """Whether an agent is offline for so long that the customer needs another one."""
         network = self._company.named(facts.network)
+        if facts.agent not in self._rules.agents:
+            return True  # no more, since the program was started again
         if network is not None and self._is_there(network, facts.account):
             self._absent.pop(facts.agent, None)
             return False

@@ -49,6 +49,7 @@ class Facts:
     offered: list[int] = field(default_factory=list)  # suggestions, by their numbers in the file
     misses: int = 0  # questions in a row that had no answer
     insults: int = 0
+    mails: int = 0  # to the team
     warned: bool = False  # of writing too much
 
 
