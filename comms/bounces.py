@@ -116,6 +116,13 @@ def verdict(mail: Mail) -> tuple[Kind, str] | None:
     return None
 
 
+def refused(text: str) -> Returned:
+    """Returns the same for a mail of ours that our own server has refused, in these words."""
+    found = _STATUS.search(text)
+    kind: Kind = "hard" if found and _HARD.fullmatch(found[0]) else "soft"
+    return Returned(0, kind, words.one_line(text)[:REASON])
+
+
 def _kind(one: RecipientStatus) -> Kind | None:
     """Returns what happened to one recipient. What was passed on to other systems says nothing."""
     if one.action == "delayed":
@@ -176,6 +183,11 @@ class Reachability:
         """Returns since when a person is unreachable; None if it can be reached."""
         since, sent = self._known(who)
         return since if since and not self._has_ended(sent) else None
+
+    def failed(self, who: str) -> bool:
+        """Returns whether the last mail to a person did not arrive, as far as is known."""
+        since, sent = self._known(who)
+        return bool(since) and not sent
 
     def _has_ended(self, sent: float) -> bool:
         return bool(sent) and self._clock.time() - sent > QUIET

@@ -273,7 +273,9 @@ class MailDoor:
         order = self._commands.ledger.find(key) if back else None
         if back is None or order is None:
             return
-        who = str(order.facts["who"])
+        self._note_unreachable(str(order.facts["who"]), back)
+
+    def _note_unreachable(self, who: str, back: bounces.Returned) -> None:
         with self._state.transaction() as db:
             if self.reachability.note(db, who, back) and self._rules.owner not in ("", who):
                 self._tell_owner(db, who, back)
@@ -345,6 +347,10 @@ class MailDoor:
             level = "info" if result.status == "sent" else "warning"
             facts = {"to": result.address, "trouble": result.error}
             self._host.log(f"mail-{result.status}", level, **facts)
+            who = self._person(result.address.casefold())
+            if result.status in ("refused", "given-up") and who in self._commands.rights:
+                # A server that refuses a mail at once sends no report of it.
+                self._note_unreachable(who, bounces.refused(result.error))
 
 
 def _default_sender(rules: MailRules) -> str:

@@ -273,6 +273,18 @@ class Jumping(JumpingClock):
         self._jumped += seconds
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("550 5.1.1 no such mailbox", "hard"),
+        ("jeremy@yourco.test: 550 5.2.2 mailbox is full", "soft"),
+        ("550 no", "soft"),
+    ],
+)
+def test_a_refusal_says_the_same_as_a_report(text: str, kind: str) -> None:
+    assert bounces.refused(text) == Returned(0, kind, text)  # type: ignore[arg-type]
+
+
 class Watched:
     """A Reachability and its clock."""
 

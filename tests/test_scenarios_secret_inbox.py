@@ -19,6 +19,7 @@ from scenarios.receiving.secret_inbox_samples import (
     JEREMY,
     MICHAEL,
     OPS,
+    OWNER,
     RESTART,
     link,
     mails,
@@ -185,6 +186,28 @@ def test_two_instances_at_once_change_an_inbox_once(
     assert {*drills.together(4, MODULE, table, folder)} <= {0, StateError.exit_code}
     drills.start_again(MODULE, table, folder)
     assert settled(world, folder) == "done done"
+
+
+# ── an inbox that does not arrive ──
+
+
+def test_the_owner_hears_of_an_inbox_that_is_refused_and_the_next_start_makes_another() -> None:
+    with World(WORLD, rehearsal=True, faults=['RCPT arg jeremy* reply "550 5.2.2 full"']) as world:
+        loaded = settings.load(world.settings, world.folder)
+        found = []
+        for start in range(4):
+            world.clock.until(world.clock.elapsed + 100)
+            secret_inbox.run(world.clock, loaded, world.host)
+            found.append(len(notices(world, JEREMY)))
+            if start == 1:
+                world.faults.disarm()
+        assert found == [0, 0, 1, 1] and len(notices(world, MICHAEL)) == 1
+        [warning] = world.mail.inbox(OWNER)
+        assert warning.subject == f"Receipts do not reach {JEREMY}" and "full" in warning.text
+        mails(world, secret(world, JEREMY), JEREMY, "Restart web")
+        world.clock.until(world.clock.elapsed + 100)
+        secret_inbox.run(world.clock, loaded, world.host)
+        assert world.host.ran == [RESTART]
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────

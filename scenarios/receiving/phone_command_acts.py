@@ -70,17 +70,22 @@ def twice(world: World, program: Program) -> Iterator[Claim]:
     """Ann sends a command again, because the answer is late; then Bob sends it."""
     arrives(world, 10, text("r"))
     arrives(world, 40, text("restart web", "Message-ID: <2@acme.test>\r\n"))
-    world.clock.at(
-        100, lambda: world.mail.deliver(INBOX, text(texts(world, ANN)[-1].rpartition(": ")[2]))
-    )
+
+    def questions() -> list[str]:
+        words = "send within 900 s: restart web"
+        return [answer for answer in texts(world, ANN) if words in answer]
+
+    def means_it() -> None:
+        for question in questions()[-1:]:
+            world.mail.deliver(INBOX, text(question.rpartition(": ")[2]))
+
+    world.clock.at(100, means_it)
     arrives(world, 110, text("r", sender=BOB))
     world.clock.until(200)
     program()
     ran = world.host.ran
     yield equal("it runs again only if it is meant", ran, [RESTART] * 3, shows=ran)
-    question = [
-        answer for answer in texts(world, ANN) if "send within 900 s: restart web" in answer
-    ]
+    question = questions()
     whole = len(question) == 1 and sms.size(question[0]) <= sms.LONGEST
     yield holds("the question fits into one text message", whole, question, world.mail.inbox(ANN))
 

@@ -30,6 +30,7 @@ Fault: pop-in-use -> all hold
 Fault: pop-uidl-reused -> all hold
 Fault: duplicate-delivery -> all hold
 Fault: smtp connect refuse times 1 -> all hold
+Fault: smtp-drop-after-dot -> all hold
 Fault: poison-mail -> all hold
 """
 
@@ -56,6 +57,8 @@ from scenarios.receiving.secret_inbox_samples import (
     RESTART,
     SETTINGS,
     mails,
+    notices,
+    receipts,
     secret,
     seen,
 )
@@ -117,8 +120,8 @@ def inboxes(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(220)
     program()
     issued = [mail for mail in world.mail.messages if "Your inbox" in mail.subject]
-    owners = sorted(mail.envelope.to for mail in issued)
-    yield equal("each administrator gets an inbox", owners, [[JEREMY], [MICHAEL]], shows=issued)
+    counts = [len(notices(world, who)) for who in (JEREMY, MICHAEL)]
+    yield equal("each administrator gets an inbox", counts, [1, 1], shows=issued)
     entropy = world.said[:1]
     wanted = ["Each inbox has a secret of 103 bits."]
     yield equal("the entropy is shown", entropy, wanted, shows=entropy)
@@ -126,8 +129,8 @@ def inboxes(world: World, program: Program) -> Iterator[Claim]:
     yield equal("only mail to the sender's own inbox is obeyed", ran, [RESTART], shows=ran)
     refused = told(world, "refused")
     yield holds("each other mail is logged", len(refused) >= 2, refused, shows=refused)
-    receipts = [mail.subject for mail in world.mail.inbox(JEREMY)[1:]]
-    yield equal("only the command is answered", receipts, ["Re: Restart web"])
+    answered = [mail.subject for mail in receipts(world, JEREMY)]
+    yield equal("only the command is answered", answered, ["Re: Restart web"])
     leaks = [
         text
         for text in seen(world, issued)

@@ -51,6 +51,9 @@ class Desk:
     def hand_out(self, admins: Iterable[str]) -> None:
         """Makes an inbox for each administrator who has none, and mails it. Raises StateError.
 
+        Who has not got the last mail may not have got the address either, so that there is a new
+        one: at the next start, when the owner has been told, and has mended what was wrong.
+
         So administrators who shared one inbox (as in mysql-by-mail) get theirs at the first start;
         the program for the shared one can run beside this one until all of them use it.
         """
@@ -58,6 +61,8 @@ class Desk:
         for who in admins:
             if who not in owners:
                 self._issue(who, 0.0)
+            elif self._program.door.reachability.failed(who):
+                self._issue(who, self._overlap)
 
     def _change(self, overlap: float, order: Order) -> Outcome:
         self._issue(order.who, overlap)
@@ -70,6 +75,7 @@ class Desk:
         with self._state.transaction() as db:
             issued = self._inboxes.issue(db, who, overlap)
             self._program.door.outbox.put(self._notice(issued), now, at_least_once=True, db=db)
+            self._program.door.reachability.sent(db, who)
         self._host.log("inbox", who=who, number=issued.id, overlap=overlap)
 
     def _notice(self, issued: Issued) -> Message:

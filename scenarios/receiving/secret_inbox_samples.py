@@ -25,10 +25,21 @@ SETTINGS = {
 }
 
 
+NOTICE = "Your inbox for commands"
+
+
 def notices(world: World, who: str) -> list[str]:
-    """The texts of the mails that brought an inbox to its owner, oldest first."""
-    mails = world.mail.inbox(who)
-    return [mail.text for mail in mails if mail.subject == "Your inbox for commands"]
+    """The texts of the mails that brought an inbox to its owner, oldest first.
+
+    After a lost connection, one may have come twice.
+    """
+    mails = [mail for mail in world.mail.inbox(who) if mail.subject == NOTICE]
+    return [*{mail.message["Message-ID"]: mail.text for mail in mails}.values()]
+
+
+def receipts(world: World, who: str) -> list[Mail]:
+    """The other mails that a person got."""
+    return [mail for mail in world.mail.inbox(who) if mail.subject != NOTICE]
 
 
 def secret(world: World, who: str, number: int = -1) -> str:
