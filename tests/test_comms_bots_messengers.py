@@ -32,7 +32,7 @@ def test_a_person_is_told_where_the_bot_is_online_and_never_by_a_nick() -> None:
         "servers": ["toc", "xmpp"],
         "program": "bot@yourco.test",
         "person": [{"address": "bot@yourco.test"}],
-        "aim": [{"screen_name": "OpsBot"}],
+        "aim": [{"screen_name": "OpsBot"}, {"screen_name": "Ann"}],
     }
     with World(config, rehearsal=True) as world, State(world.folder / "bot.sqlite3") as state:
         settings = load(world.settings, world.folder)
@@ -42,3 +42,13 @@ def test_a_person_is_told_where_the_bot_is_online_and_never_by_a_nick() -> None:
             assert reached(ANN, company) == (aim, "Ann")
             assert reached({"jabber": "a@b.test"}, company) == (jabber, "a@b.test"), "it waits"
             assert reached({"irc": "ann"}, company) is None
+        world.open_port("xmpp")
+        with Company(networks, world.clock, world.host) as company:
+            jabbers = (jabber, "ann@yourco.test")
+            assert reached(ANN, company) == jabbers, "Jabber keeps it for who is offline"
+            world.aim.actor("Ann").signs_on()
+            world.clock.advance(1)
+            assert [*company.heard(), reached(ANN, company)] == [(aim, "Ann")]
+            assert reached({**ANN, "aim": "A" * 5000}, company) == jabbers
+            world.cut("toc")
+            assert [*company.heard(), reached({**ANN, "aim": "Other"}, company)] == [jabbers]

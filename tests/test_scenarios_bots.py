@@ -314,6 +314,7 @@ def test_a_question_is_answered_at_most_once_wherever_the_connection_is_cut() ->
         "irc-api-bot",
         "lookup-bot",
         "many-networks",
+        "review-bot",
     ],
 )
 def test_what_a_trial_lets_happen_works_in_real_time(

@@ -202,6 +202,7 @@ def test_a_wrong_number_is_one_line_that_names_the_key(
 # The names in a table → the setting that uses them, which is wrong if a name is missing.
 NAMED_BY = {
     ("many-networks", "commands"): "public",
+    ("review-bot", "people"): "peers",
     ("secret-inbox", "commands"): "rights",
     ("services-by-mail", "services"): "rights",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 
 from comms.bots.aim import Aim
@@ -9,13 +10,14 @@ from comms.bots.company import Company
 from comms.bots.jabber import Jabber
 from comms.bots.network import Network
 from comms.clock import Clock
-from comms.errors import SettingsError
+from comms.errors import CommsError, SettingsError
 from comms.host import Host
 from comms.settings import Settings
 from comms.state import State
 from comms.xmpp import Jid
 
-PRIVATE = (Jabber.name, Aim.name)  # where a message to an account reaches nobody else
+# Where a message to an account reaches nobody else; the first one keeps it for who is offline.
+PRIVATE = (Jabber.name, Aim.name)
 
 
 def messengers(
@@ -80,10 +82,19 @@ def problem_of(
 
 
 def reached(accounts: Mapping[str, str], company: Company) -> tuple[Network, str] | None:
-    """Returns where a person is told what nobody has asked for: first where the bot is online.
+    """Returns where a person is told what nobody has asked for: where both are online, if possible.
 
-    Never by IRC, where a nick may be another user's. None if there is no such place.
+    Of a name on AIM that is new, that is known a moment later. Never by IRC, where a nick may be
+    another user's. None if there is no such place.
     """
+
+    def order(network: Network) -> tuple[bool, bool, int]:
+        online, present = company.is_online(network), False
+        with contextlib.suppress(CommsError, ValueError):  # the link was lost, or it is no name
+            present = online and network.present(accounts[network.name])
+        return not online, not present, PRIVATE.index(network.name)
+
     known = [one for one in company.networks if one.name in PRIVATE and one.name in accounts]
-    known.sort(key=lambda network: not company.is_online(network))
+    if len(known) > 1:  # who has one account need not be asked whether they are there
+        known.sort(key=order)
     return (known[0], accounts[known[0].name]) if known else None
