@@ -19,6 +19,11 @@ LOOPS = ("asyncio", "uvloop")
 REMEDY = "uvloop is not installed: pip install 'comms-and-fakes[fast]', or write asyncio"
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Returns a loop of asyncio that can watch a socket; the default one of Windows cannot."""
+    return asyncio.SelectorEventLoop() if os.name == "nt" else asyncio.new_event_loop()
+
+
 def loop_factory(
     name: str | None, *, rehearsal: bool, environment: Mapping[str, str] = os.environ
 ) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -33,13 +38,13 @@ def loop_factory(
     if rehearsal:
         if name == "uvloop":
             raise ValueError("loop: a rehearsal runs on asyncio; leave loop out")
-        return asyncio.new_event_loop
+        return new_loop
     if chosen == "asyncio":
-        return asyncio.new_event_loop
+        return new_loop
     if not installed("uvloop"):
         if chosen:
             raise ValueError(f"loop: {REMEDY}")
-        return asyncio.new_event_loop
+        return new_loop
     import uvloop
 
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -28,6 +29,10 @@ LINGER = 2.0  # real seconds that a closed connection waits for the client to cl
 BACKLOG = 128  # connections that the kernel keeps until they are accepted
 ERRORS = 100  # exceptions that are kept
 TLS_RECORDS = (b"\x14", b"\x15", b"\x16", b"\x17")  # the first byte of each (RFC 8446 §5.1)
+# The struct linger that makes a close send RST: of shorts on Windows.
+_LINGER_ZERO = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+# On Windows, SO_REUSEADDR would let two servers share a port.
+_ONE_OWNER = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 CLEAR_IN_TLS = "clear text, but here a TLS handshake was due"
 LEFT_BEFORE_TLS = "the client left before the TLS handshake: it may have waited for clear text"
 DIALLING = 10.0  # real seconds that a connection to another server may take
@@ -341,8 +346,7 @@ class Connection(asyncio.Protocol):
         raw: socket.socket | None = self._transport.get_extra_info("socket")
         if raw is not None:
             with contextlib.suppress(OSError):
-                linger = struct.pack("ii", 1, 0)
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self._transport.abort()
 
     def cut(self, want: Want = Want.CLOSE) -> None:
@@ -557,7 +561,7 @@ class Shell:
         # IPPROTO_TCP by name: asyncio sets TCP_NODELAY only if the socket says that it is TCP.
         raw = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            raw.setsockopt(socket.SOL_SOCKET, _ONE_OWNER, 1)
             raw.setblocking(False)
             raw.bind((listener.host, listener.port))
         except BaseException:

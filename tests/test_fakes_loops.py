@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import smtplib
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ import pytest
 import uvloop
 
 from fakes import loops
-from fakes.loops import loop_factory
+from fakes.loops import loop_factory, new_loop
 from fakes.world import World, WorldError
 
 
@@ -30,12 +29,12 @@ def test_uvloop_serves_real_time_unless_asyncio_is_chosen(
     name: str | None, rehearsal: bool, environment: Mapping[str, str], uses_uvloop: bool
 ) -> None:
     factory = loop_factory(name, rehearsal=rehearsal, environment=environment)
-    assert factory is (uvloop.new_event_loop if uses_uvloop else asyncio.new_event_loop)
+    assert factory is (uvloop.new_event_loop if uses_uvloop else new_loop)
 
 
 def test_without_uvloop_asyncio_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert loop_factory(None, rehearsal=False, environment={}) is asyncio.new_event_loop
+    assert loop_factory(None, rehearsal=False, environment={}) is new_loop
     with pytest.raises(ValueError, match="loop: uvloop is not installed: pip install"):
         loop_factory("uvloop", rehearsal=False, environment={})
 

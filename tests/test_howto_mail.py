@@ -11,7 +11,9 @@ import poplib
 import smtplib
 import ssl
 import tomllib
+from collections.abc import Callable
 from email.message import EmailMessage
+from pathlib import Path
 
 import aiosmtplib
 import pytest
@@ -19,6 +21,8 @@ import pytest
 from fakes import World
 from fakes.inbox import Inbox
 from fakes.pytest_plugin import ServerAddress
+
+Worlds = Callable[..., World]
 
 
 def send(server: tuple[str, int], *to: str, subject: str = "hi", text: str = "hello\n") -> None:
@@ -217,3 +221,102 @@ async def test_how_do_i_use_it_with_asyncio(world: World) -> None:
     host, port = world.address("smtp")
     await aiosmtplib.send(mail, hostname=host, port=port, start_tls=False)
     assert (await world.mail.arrival()).subject == "hi"
+
+
+def test_how_do_i_look_at_html_recipients_and_attachments(world: World) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Cc"] = (
+        "shop@example.org",
+        "bob@example.test",
+        "Al <a@x.example>",
+    )
+    mail["Subject"] = "Order 7"
+    mail.set_content("Thanks")
+    mail.add_alternative("<p>Thanks</p>", subtype="html")
+    mail.add_attachment(b"%PDF", "application", "pdf", filename="invoice.pdf")
+    with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as client:
+        client.send_message(mail, to_addrs=["bob@example.test", "ops@example.test"])
+    found = world.mail.wait_for(subject="Order 7", to="bob@example.test")
+    assert (found.to, found.cc) == (["bob@example.test"], ["a@x.example"])
+    assert found.envelope.to == ["bob@example.test", "ops@example.test"]  # Bcc, too
+    assert found.html == "<p>Thanks</p>\n" and found.attachment("*.pdf") == b"%PDF"
+
+
+def test_how_do_i_read_the_mail_back_by_pop3_and_imap(
+    world: World, pop3_server: ServerAddress, imap_server: ServerAddress
+) -> None:
+    send(world.address("smtp"), "bob@example.test")
+    pop3 = poplib.POP3(*pop3_server)
+    pop3.user("bob@example.test")
+    pop3.pass_("secret")
+    assert b"Subject: hi" in pop3.retr(1)[1]
+    pop3.quit()
+    with imaplib.IMAP4(*imap_server) as imap:
+        imap.login("bob@example.test", "secret")
+        imap.select()
+        assert imap.search(None, "SUBJECT", "hi") == ("OK", [b"1"])
+
+
+def test_how_do_i_run_several_servers_at_once(world: World, world_factory: Worlds) -> None:
+    other = world_factory()  # each has free ports of its own, also under pytest-xdist
+    send(other.address("smtp"), "bob@example.test")
+    other.mail.wait_for()
+    world.mail.assert_none()
+
+
+@pytest.mark.world(tls="optional")
+@pytest.mark.parametrize("port", ["submission", "smtps"])
+def test_how_do_i_use_the_other_ports_of_smtp(world: World, port: str) -> None:
+    number, context = world.address(port)[1], ssl.create_default_context(cafile=world.ca_file)
+    client: smtplib.SMTP
+    if port == "smtps":  # TLS from the start, as at 465
+        client = smtplib.SMTP_SSL("localhost", number, "shop.example", context=context)
+    else:  # as at 587
+        client = smtplib.SMTP("localhost", number, "shop.example")
+        client.starttls(context=context)
+    with client:
+        client.login("alice@example.test", "secret")
+        client.sendmail("alice@example.test", ["bob@example.test"], "Subject: hi\r\n\r\n")
+    world.mail.wait_for()
+
+
+def test_how_do_i_keep_a_mail_as_a_file(world: World, tmp_path: Path) -> None:
+    send(world.address("smtp"), "bob@example.test", subject="Order 7")
+    (tmp_path / "order.eml").write_bytes(world.mail.wait_for().raw)
+    world.mail.deliver("alice@example.test", (tmp_path / "order.eml").read_bytes())
+    assert world.mail.inbox("alice@example.test")[0].subject == "Order 7"
+
+
+@pytest.mark.world(mail={"size": 100, "recipients": 1})
+def test_how_do_i_reach_the_limits_of_a_server(world: World) -> None:
+    with pytest.raises(smtplib.SMTPException):
+        send(world.address("smtp"), "bob@example.test", text="x" * 200)
+    with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as client:
+        people = ["bob@example.test", "alice@example.test"]
+        refused = client.sendmail("shop@example.org", people, "Subject: hi\r\n\r\n")
+    assert refused["alice@example.test"][0] == 452
+
+
+@pytest.mark.world(person=[{"address": "bob@example.test", "quota": 10}])
+def test_how_do_i_fill_a_mailbox(world: World) -> None:
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        send(world.address("smtp"), "bob@example.test")
+
+
+@pytest.mark.world(manners={"smtp": "postfix"})
+def test_how_do_i_test_against_the_server_that_i_deploy_on(world: World) -> None:
+    with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as client:
+        client.ehlo()
+        client.mail("shop@example.org")
+        assert client.docmd("DATA")[0] == 554  # the RFC allows 503, too, which ours says otherwise
+
+
+async def test_how_do_i_use_starttls_with_aiosmtplib(world: World) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "shop@example.org", "bob@example.test", "hi"
+    context = ssl.create_default_context(cafile=world.ca_file)
+    port = world.address("smtp")[1]
+    await aiosmtplib.send(
+        mail, hostname="localhost", port=port, start_tls=True, tls_context=context
+    )
+    assert (await world.mail.arrival()).envelope.protocol == "ESMTPS"
