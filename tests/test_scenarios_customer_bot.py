@@ -279,26 +279,59 @@ def test_silence_ends_a_conversation_and_a_clock_that_is_set_does_not() -> None:
         assert len(world.mail.inbox(CAROL)) == 1
 
 
-def test_a_correction_and_an_old_message_of_an_agent_do_nothing() -> None:
+def test_a_note_that_comes_again_or_corrects_another_one_is_not_added() -> None:
+    config = merged(customer_bot.WORLD, {"scenario": {"customer-bot": {"poll": 50}}})
+    with World(config, rehearsal=True) as world:
+        _, anna = opened(world)
+
+        def note(at: float, id: str, text: str, more: str = "") -> None:
+            body = f"<body>!note 17 {text}</body>{more}"
+            stanza = f"<message to='{JID}' type='chat' id='{id}'>{body}</message>"
+            world.clock.at(at, partial(anna.sends, stanza))
+
+        note(10, "one", "Call")
+        note(11, "one", "Call")
+        note(12, "two", "Cal", "<replace xmlns='urn:xmpp:message-correct:0' id='one'/>")
+        note(13, "one", "Write")  # some clients count from 1 each time,
+        note(700, "one", "Write")  # and people write the same
+        play(world, 710)
+        texts = [text for (text,) in rows(world, "SELECT text FROM customer_note")]
+        assert texts == ["Call", "Write", "Write"]
+        said = [text.partition(":")[0] for text in bodies(anna)]
+        assert said[1] == "Not done, because it is old or corrects another one"
+
+
+def test_a_message_that_was_stored_for_the_bot_is_passed_on_in_a_hand_over_only() -> None:
+    stamp = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-05T00:00:01Z'/>"
     with World(customer_bot.WORLD, rehearsal=True) as world:
         _, anna = opened(world)
-        body = "<body>!note 17 Call {}</body>"
-        replace = "<replace xmlns='urn:xmpp:message-correct:0' id='one'/>"
-        head = f"<message to='{JID}' type='chat' id="
-        texts = [
-            f"{head}'one'>{body.format(1)}</message>",
-            f"{head}'one'>{body.format(2)}</message>",
-            f"{head}'two'>{body.format(3)}{replace}</message>",
-        ]
-        for at, text in enumerate(texts, 10):
-            world.clock.at(at, partial(anna.sends, text))
-        play(world, 20)
+        dora = world.jabber.actor(DORA)
+
+        def stored(sender: str, text: str) -> None:
+            head = f"<message from='{sender}/x' to='{JID}' type='chat'>"
+            world.jabber.inject(f"{head}<body>{text}</body>{stamp}</message>")
+
+        world.clock.at(10, lambda: stored(DORA, "!find jones"))
+        says(world, dora, (20, "person"))
+        says(world, anna, (30, "!take"))
+        world.clock.at(40, lambda: stored(DORA, "I wrote this before"))
+        world.clock.at(50, lambda: stored("anna@yourco.test", "to a customer who is gone"))
+        play(world, 60)
+        assert bodies(anna)[2] == "Dora Smith: I wrote this before"
+        assert bodies(anna)[3].startswith("Not done, because it is old")
+        assert not any("gone" in text or "staff" in text for text in bodies(dora))
+
+
+def test_a_sentence_of_an_agent_is_no_command() -> None:
+    with World(customer_bot.WORLD, rehearsal=True) as world:
+        carol, anna = opened(world)
+        says(world, carol, (10, "person"))
+        says(world, anna, (20, "take your time"), (30, "!take"), (40, "!end it"), (50, "!"))
+        play(world, 60)
         said = bodies(anna)
-        assert [text.partition(":")[0] for text in said] == [
-            "Noted for 17 Carol Jones",
-            "Not done, because it is old or corrects another one",
-        ]
-        assert rows(world, "SELECT text FROM customer_note") == [("Call 1",)]
+        assert said[1].startswith("You have no customer, and I do not understand")
+        assert [text.partition(" that")[0] for text in said[3:]] == ["I do not understand"] * 2
+        assert len(bodies(carol)) == 2
 
 
 # ── who is an agent ──────────────────────────────────────────────────────────

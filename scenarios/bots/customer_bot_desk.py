@@ -76,8 +76,10 @@ class Desk:
         is_flood = not agent and self._flood.is_over(heard)
         text = shortened(heard.text.strip(), LONGEST).strip()
         with self._state.transaction() as db:
-            if self._talks.heard_before(db, heard.keys):
+            if self._talks.heard_before(db, heard):
                 self._host.log("heard-before", who=heard.who)
+            elif heard.delayed and not agent and not self._is_handed_over(heard):
+                self._host.log("ignored", who=heard.who, why="said while the program was away")
             elif is_flood:
                 self._warn(db, heard)
             elif heard.unreadable:
@@ -96,6 +98,10 @@ class Desk:
             else:
                 self._hear_customer(db, heard, text)
 
+    def _is_handed_over(self, heard: Heard) -> bool:
+        talk = self._talks.find(heard)
+        return talk is not None and talk.facts.stage != BOT and not heard.room
+
     def _warn(self, db: sqlite3.Connection, heard: Heard) -> None:
         """Tells a customer once that it is too much."""
         talk = self._talks.find(heard)
@@ -108,17 +114,12 @@ class Desk:
 
     def _hear_stranger(self, db: sqlite3.Connection, heard: Heard, text: str) -> None:
         """Answers where others listen, or a user without an account: from the file only."""
-        if heard.delayed:
-            return
         facts = Facts("", {}, 0.0)
         said = answer(self._faq, facts, text, self._abuse, self._rules.insults)
         self._say(db, heard, ALONE if said.then == "person" or facts.offered else said.text)
 
     def _hear_customer(self, db: sqlite3.Connection, heard: Heard, text: str) -> None:
         talk = self._talks.find(heard)
-        if heard.delayed and (talk is None or talk.facts.stage == BOT):
-            self._host.log("ignored", who=heard.who, why="said while the program was away")
-            return
         if talk is None:
             known = self._customer(heard.network, heard.who)
             name = self._customers[known].name if known else one_line(heard.name)
@@ -163,9 +164,9 @@ class Desk:
         rest, now = one_line(rest), self._clock.time()
         talk = self._talks.with_agent(agent)
         match word.casefold():
-            case "take":
+            case "take" if not rest:
                 return self._take(db, agent, heard) if talk is None else "First say: !end"
-            case "end" if talk is not None:
+            case "end" if talk is not None and not rest:
                 self._close(db, talk, f"{agent} has ended it", tell_agent=False)
                 return self._free_again(talk)
             case "find" if rest:
@@ -175,7 +176,8 @@ class Desk:
             case "help" | "?":
                 return HELP
         near = "" if word in COMMANDS else did_you_mean(word[:100].casefold(), COMMANDS)
-        return f"You have no customer, and I do not understand that{near}. {HELP}"
+        nobody = "You have no customer, and " if talk is None else ""
+        return f"{nobody}I do not understand that{near}. {HELP}"
 
     # ── hand-over ────────────────────────────────────────────────────────────
 

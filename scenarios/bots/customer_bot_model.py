@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from comms.state import State
 BOT, WAITING, AGENT = "bot", "waiting", "agent"  # who answers: in between, an agent was called
 MOST = 10_000  # conversations at once, and messages that are known when they come again
 LINES = 1000  # of a transcript, the last ones
+AGAIN = 600.0  # seconds in which a message with the same id and text is the same
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS talk (
     id INTEGER PRIMARY KEY AUTOINCREMENT, network TEXT NOT NULL, who TEXT NOT NULL,
@@ -24,7 +26,8 @@ CREATE TABLE IF NOT EXISTS said (
     talk INTEGER NOT NULL REFERENCES talk ON DELETE CASCADE, at REAL NOT NULL,
     name TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS said_in ON said (talk);
-CREATE TABLE IF NOT EXISTS heard_before (key TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS heard_before (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS customer_note (
     id INTEGER PRIMARY KEY, customer TEXT NOT NULL, at REAL NOT NULL, who TEXT NOT NULL,
     text TEXT NOT NULL);
@@ -152,16 +155,24 @@ class Talks:
             lines.append(f"{moment:%H:%M:%S} {name}: {inset(str(text))}")
         return "\n".join(lines)
 
-    def heard_before(self, db: sqlite3.Connection, keys: Sequence[str]) -> bool:
-        """Notes what a message is known by. Returns whether it was known before."""
-        new = [
-            db.execute("INSERT OR IGNORE INTO heard_before VALUES (?)", (key,)).rowcount
-            for key in keys
+    def heard_before(self, db: sqlite3.Connection, heard: Heard) -> bool:
+        """Notes what a message is known by. Returns whether it has come before.
+
+        Some clients count their messages from 1 each time, so an id is one message only with the
+        same text, and not for long unless the server has stored it.
+        """
+        now, digest = self._clock.time(), hashlib.sha256(heard.text.encode("utf-8", "replace"))
+        known = "SELECT 1 FROM heard_before WHERE key = ? AND text = ? AND (? OR abs(? - at) < ?)"
+        again = [
+            bool(self._state.rows(known, key, digest.hexdigest(), heard.delayed, now, AGAIN))
+            for key in heard.keys
         ]
-        if any(new):
-            latest = "SELECT max(rowid) FROM heard_before"
-            db.execute(f"DELETE FROM heard_before WHERE rowid <= ({latest}) - ?", (MOST,))
-        return not all(new)
+        for key in heard.keys:
+            row = (key, digest.hexdigest(), now)
+            db.execute("INSERT OR REPLACE INTO heard_before VALUES (?, ?, ?)", row)
+        latest = "SELECT max(rowid) FROM heard_before"
+        db.execute(f"DELETE FROM heard_before WHERE rowid <= ({latest}) - ?", (MOST,))
+        return any(again)
 
     def is_known(self, key: str) -> bool:
         """Returns whether a message came before."""
