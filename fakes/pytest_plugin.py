@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from fakes.inbox import Inbox
+from fakes.mail import Mail
 from fakes.servers import SERVERS
 from fakes.transcripts.recorder import render
 from fakes.wire import Record
@@ -267,6 +268,12 @@ class _Wires:
             text = render(entries, fold=FOLD) if records else "(nothing)\n"
             yield f"what crossed the wire{which}", text
 
+    def mails(self) -> Iterator[Mail]:
+        """Yields the mails that arrived."""
+        for world, since in self._since.items():
+            mark = since.marks.get(id(world.mail), 0) if world.running else 0
+            yield from world.mail.since(mark)
+
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Notices no more worlds."""
@@ -288,5 +295,16 @@ def pytest_runtest_makereport(
     """Adds what happened to the report of a failure: of the test, its set-up, its tear-down."""
     report = yield
     if report.failed:
-        report.sections.extend(item.config.stash[_WIRES].sections())
+        wires = item.config.stash[_WIRES]
+        report.sections.extend(wires.sections())
+        if item.config.pluginmanager.hasplugin("html"):
+            report.extras = [*getattr(report, "extras", []), *map(_attached, wires.mails())]
     return report
+
+
+def _attached(mail: Mail) -> dict[str, str]:
+    """Returns a mail as what pytest_html.extras makes of a text."""
+    name = f"{mail.subject or 'mail'}.eml"
+    content = mail.raw.decode("utf-8", "replace")
+    kind = {"format_type": "text", "mime_type": "message/rfc822", "extension": "eml"}
+    return {"name": name, "content": content, **kind}

@@ -304,3 +304,36 @@ def test_tests_on_several_processes_pass_as_on_one(tmp_path: Path) -> None:
     count = soak_plugin.write(tmp_path, files=1)
     passed, report = soak_plugin.run(tmp_path, workers=2)
     assert passed == count == 10, report
+
+
+HTML = """
+import pytest
+
+class Html:
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report):
+        for extra in getattr(report, "extras", []):
+            print("EXTRA", report.when, extra["name"], extra["mime_type"], ascii(extra["content"]))
+
+def pytest_configure(config):
+    config.pluginmanager.register(Html(), "html")
+"""
+
+
+def test_mails_are_attached_to_the_report_of_pytest_html(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(HTML)
+    result = run(
+        pytester,
+        """
+        def test_old(session_world):
+            session_world.mail.deliver("alice@example.test", b"Subject: old\\r\\n\\r\\n")
+        def test_new(session_world):
+            session_world.mail.deliver("alice@example.test", b"Subject: hi\\r\\n\\r\\n\\xff")
+            assert False
+        """,
+        "-s",
+    )
+    found = [line for line in result.outlines if "EXTRA" in line]
+    assert len(found) == 1 and found[0].endswith(
+        r"EXTRA call hi.eml message/rfc822 'Subject: hi\r\n\r\n\ufffd'"
+    ), found
