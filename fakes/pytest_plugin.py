@@ -298,7 +298,8 @@ def pytest_runtest_makereport(
         wires = item.config.stash[_WIRES]
         report.sections.extend(wires.sections())
         if item.config.pluginmanager.hasplugin("html"):
-            report.extras = [*getattr(report, "extras", []), *map(_attached, wires.mails())]
+            known = getattr(report, "extras", [])
+            vars(report)["extras"] = [*known, *map(_attached, wires.mails())]
     return report
 
 
