@@ -59,6 +59,7 @@ class Site:
         loaded = settings.load(given, world.folder)
         self.rules = loaded.table("tickets", tickets.Rules)
         outbox = Outbox(self.rules, loaded, worker, world.clock, world.host)
+        self.outbox = outbox
         agents = Agents(engine, outbox, world.clock, world.host)
         self.app = pages(self.rules, agents, ["k" * 40], world.clock, world.host)
         self.world, self.engine = world, engine
@@ -335,6 +336,22 @@ def test_an_answer_is_a_body_and_never_a_header_and_is_sent_once() -> None:
         assert_harmless(shown)
         assert "Closed" in shown.text and f"Bcc: {DAVE}" in shown.text
         assert made.world.events[-1].text.startswith("agent agent=agent did=answers")
+
+
+def test_a_ticket_whose_last_answer_is_refused_is_open_until_it_is_closed_again() -> None:
+    with site() as made:
+        client = made.client()
+        closes = {"text": "It does not burn.", "close": "1"}
+        client.post("/tickets/1/answer", data={**made.form(client), **closes})
+        made.world.faults.arm(f'RCPT arg {CAROL} reply "550 5.2.2 full"')
+        assert "Closed" in client.get("/tickets/1").text
+        for closed in (False, True):
+            made.outbox.send()
+            text = client.get("/tickets/1").text
+            assert ("Closed" in text) == closed
+            assert re.search(f"{CAROL}: refused \\(.*550 5.2.2 full", text)
+            client.post("/tickets/1/close", data=made.form(client))
+        made.world.faults.disarm()
 
 
 def test_of_two_agents_who_answer_at_once_the_second_one_reads_first() -> None:

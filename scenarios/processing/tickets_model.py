@@ -114,6 +114,9 @@ class Seen(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
 
 
+LOST = ("refused", "given-up", "flagged")  # what becomes of a mail that no server takes
+
+
 class Answer(MailRow, Base):
     """A mail of ours to one address; an agent's answer to several people has as many rows."""
 
@@ -137,7 +140,7 @@ class Answer(MailRow, Base):
     @property
     def outcome(self) -> str:
         """What became of it, as agents read it."""
-        if self.returned:
+        if self.returned and self.status not in LOST:
             return f"came back ({self.returned})"
         return (
             f"{self.status} ({self.error})" if self.error and self.status != "sent" else self.status

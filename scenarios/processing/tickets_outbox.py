@@ -24,7 +24,7 @@ from comms.read import Mail
 from comms.settings import Settings
 from scenarios.delivery import LONGEST, Delivery
 from scenarios.models import Worker
-from scenarios.processing.tickets_model import Answer, Ticket
+from scenarios.processing.tickets_model import LOST, Answer, Ticket
 from scenarios.processing.tickets_replies import reply_address, token_of
 from scenarios.templates import Rendered, TemplateError, Templates
 from scenarios.web import signing_keys
@@ -165,6 +165,19 @@ class Outbox:
             self._delivery.send()
         except (Unreachable, TryLater, Refused) as error:
             self._host.log("answers-wait", "warning", trouble=error)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Opens the tickets again whose customers will not get the last answer of an agent."""
+        lost = select(Answer).where(
+            Answer.status.in_(LOST), Answer.agent != "", Answer.returned == ""
+        )
+        with self._worker.session() as db, db.begin():
+            for answer in db.scalars(lost):
+                answer.returned = answer.error or answer.status
+                db.refresh(answer.ticket, with_for_update=True)
+                answer.ticket.closed, answer.ticket.changed = False, self._clock.time()
+                self._host.log("answer-returned", "warning", to=answer.address, kind=answer.status)
 
     def _with_envelope(self, answer: Answer) -> tuple[str, bytes]:
         if answer.envelope and self._paths is not None:
