@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -83,7 +85,6 @@ def prosody(folder: Path, world: World, port: int, secure: bool) -> Iterator[Ser
 
 @pytest.mark.parametrize("by", ["certificates", "dialback"])
 def test_messages_and_presence_cross_both_ways(by: str, tmp_path: Path) -> None:
-    port = free_port()
     authority = trustme.CA()
     issued = authority.issue_cert("jabber.test", "rooms.jabber.test")
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -91,12 +92,15 @@ def test_messages_and_presence_cross_both_ways(by: str, tmp_path: Path) -> None:
         blob.write_to_path(str(tmp_path / "chain.pem"), append=True)
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     certified = by == "certificates"
-    xmpp = {
-        "peers": {"jabber.test": f"127.0.0.1:{port}"},
-        "peer_ca": str(tmp_path / "ca.pem") if certified else "",
-    }
+    xmpp: dict[str, Any] = {"peer_ca": str(tmp_path / "ca.pem") if certified else ""}
     config = {"servers": ["xmpp", "xmpp-server"], "tls": "required", "xmpp": xmpp}
-    with World(config) as world, prosody(tmp_path, world, port, certified) as server:
+    with contextlib.ExitStack() as stack:
+        # Held until the world has its ports, one of which could be the same.
+        with socket.create_server(("127.0.0.1", 0)) as held:
+            port = held.getsockname()[1]
+            xmpp["peers"] = {"jabber.test": f"127.0.0.1:{port}"}
+            world = stack.enter_context(World(config))
+        server = stack.enter_context(prosody(tmp_path, world, port, certified))
         alice = world.jabber.actor(ALICE)
         alice.comes("away", "lunch")
         clock = RealClock()
