@@ -19,7 +19,7 @@ state = "autoresponder.sqlite3"                  # with the folder autoresponder
 
 Fault: pop-drop-before-quit -> all hold
 Fault: pop3 QUIT lost stored times 1 -> all hold
-Fault: pop-in-use -> breaks each answers the first mail only, both mailboxes are empty
+Fault: pop-in-use -> all hold
 Fault: pop-uidl-reused -> all hold
 Fault: pop-drop-in-retr -> all hold
 Fault: duplicate-delivery -> all hold

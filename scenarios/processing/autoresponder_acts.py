@@ -128,6 +128,7 @@ def two(world: World, program: Program) -> Iterator[Claim]:
     # The account of the other program, at whichever server the act has for mailboxes.
     account = {"user": OTHER}
     for _ in range(5):
+        world.clock.advance(60)  # a round of cron
         program(once=True, scenario={"autoresponder": ours})
         if "imap" in world.settings:
             program(once=True, imap=account, scenario={"autoresponder": theirs})
