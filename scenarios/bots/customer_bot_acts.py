@@ -53,8 +53,8 @@ def management(world: World, program: Program) -> Iterator[Claim]:
     says(world, anna, (22, "!note 17 Wants a call\nat noon"), (26, "!note 17"), (30, "!fnid x"))
     says(world, ben, (34, "find Carol Jones"), (38, "find carol@customer.test"))
     says(world, mallory, (42, "!note 17 Owes us nothing"))
-    says(world, other, (50, "!find jones"))
-    world.clock.until(60)
+    says(world, other, (60, "!find jones"))
+    world.clock.until(70)
     program()
     found, shown = bodies(anna), anna.messages
     jones = "17 Carol Jones, carol@customer.test, aim Carol J\n"
