@@ -10,11 +10,13 @@ import pytest
 from comms.errors import Refused, TryLater
 from comms.settings import load
 from comms.xmpp import Client, Jid, stanzas
-from comms.xmpp.rooms import MUC, Room
+from comms.xmpp.rooms import MUC, OCCUPANTS, Room
 from comms.xmpp.stanzas import ROOM_USER
 from fakes.host import Event
 from fakes.world import World
+from fakes.xmpp.extensions.rooms import Rooms
 from fakes.xmpp.jabber import Actor
+from fakes.xmpp.stanzas import build_stanza
 from tests.scripted import RecordingHost
 
 BOT = "bot@example.test"
@@ -204,3 +206,26 @@ def test_a_message_of_an_unknown_occupant_is_from_nobody_in_particular() -> None
     presence = fromstring(f"<presence xmlns='jabber:client' from='{ROOM}/ghost'>{item}</presence>")
     room.on_presence(presence, Jid.parse(f"{ROOM}/ghost"))
     assert room.occupants["ghost"].jid is None and room.occupants["ghost"].affiliation == "owner"
+
+
+@pytest.mark.slow
+def test_a_room_of_ten_thousand_is_entered_and_those_above_are_nobody_in_particular() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        boss = opened(world)
+        rooms = world.jabber.service.extensions.named("rooms")
+        assert isinstance(rooms, Rooms)
+        full = rooms._find(ROOM)
+        assert full is not None
+        world.jabber.service.dispatcher.other_domains.add("far.test")
+        for number in range(OCCUPANTS):
+            sender = f"u{number}@far.test/x"
+            presence = build_stanza("presence", sender=sender)
+            full.enter(f"u{number}", f"u{number}@far.test", presence)
+        full.kept.affiliations["last@far.test"] = "owner"
+        full.enter("last", "last@far.test", build_stanza("presence", sender="last@far.test/x"))
+        room = jabber.join(ROOM, "bot")
+        assert room.joined and len(room.occupants) == OCCUPANTS
+        last = f"<message from='last@far.test/x' to='{ROOM}' type='groupchat'>"
+        world.jabber.inject(f"{last}<body>stop</body></message>")
+        boss.says(ROOM, "restart", "groupchat")
+        assert heard(jabber, room) == [("last", "stop", "none"), ("boss", "restart", "owner")]

@@ -159,7 +159,7 @@ def test_a_gateway_that_is_killed_at_any_step_doubles_nothing_and_loses_nothing_
 ) -> None:
     steps, lost = killed(0, monkeypatch)
     assert lost == "" and len(steps) > 40
-    for step in range(1, len(steps) + 1, 1 if THOROUGH else 5):
+    for step in range(1, len(steps) + 1, 1 if THOROUGH else 9):
         taken, lost = killed(step, monkeypatch)
         assert len(taken) == step
         # Neither XEP-0114 nor TOC acknowledges: what was read and not yet stored is lost.
