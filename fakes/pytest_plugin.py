@@ -7,7 +7,7 @@
 | fixture | what it is |
 |---|---|
 | `world` | a World that serves during the test |
-| `session_world` | one World for all tests of the run: cheaper, and they share it |
+| `session_world` | one World for all tests of the run, which share it, with all servers |
 | `world_factory` | makes further worlds: `world_factory({"tls": "off"})` |
 | `inbox` | an Inbox: an account of its own for each test, in the world that the test uses |
 | `smtp_server`, `pop3_server`, … | the host and port of a server of that world |
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 # `servers` is a key of the world file, too, and that is what a test needs.
 _OPTIONS = set(inspect.signature(World).parameters) - {"config", "servers"}
+_ASKED = ("component", "xmpp-server")  # servers that a test has to name
 FOLD = 12  # lines of one unit on the wire that a failure shows
 
 
@@ -116,8 +117,13 @@ def _world_of_a_test(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def session_world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A world whose servers run during all tests. `inbox` keeps the mail of tests apart."""
-    with World(request.config.stash[_DEFAULTS]) as world:
+    """A world whose servers run during all tests. `inbox` keeps the mail of tests apart.
+
+    It has every server for which there is a fixture: which ones the tests need is not known yet.
+    """
+    defaults = request.config.stash[_DEFAULTS]
+    every = [one.name for one in SERVERS if one.name not in _ASKED]
+    with World({"servers": every, **defaults}) as world:
         yield world
 
 

@@ -76,6 +76,39 @@ class World:
 
     On leaving, exceptions raised inside a fake are raised, and a fault that nothing has met is an
     UnmetFault. Raises WorldError and FaultError for a configuration that cannot be used.
+
+    Its attributes `people`, `mail`, `faults`, `runtime` and `rehearsal` are documented by their
+    classes.
+
+    The keys of `config` are those of the world file, which fakes/README.md explains:
+
+    tls, program, servers, off, scenario
+    host: name, processes, services, commands
+    mail: domains, catch_all, trap, accept_any, login, relay, unknown, size, recipients, bad_logins,
+        lenient, greylist, bare_addresses, raw_utf8, bare_lf, auth_535, data_without_recipients,
+        ehlo, hang_up_on_http, scram, login_delay, withhold_utf8, seen_by_retr,
+        bad_commands_before_login, several_sessions, capa_without_logins, extra_arguments,
+        ignore_initial_response, wrong_login_text, wrong_login_delay, auth_code, auth_lists
+    xmpp: domains, conflict, wrong_from, unknown_recipient, subscribe_unknown, iq_without_id,
+        several_resources, unknown_recipient_headline, missing_resource, missing_resource_headline,
+        roster_pushes, acknowledge_requests, delay_presence, strict_iq, plus_on_tls13, anonymous,
+        stanza_ids, peers, peer_ca, neighbours, denied, stanza, resources, offline, attempts,
+        components, on
+    keep: arrivals, mail, maildrops, greylist
+    person: address, password, aliases, quota, login_delay, contacts, folders
+    aim: screen_name, password, buddies, profile
+    fault: where, protocol, arg, user, nth, times, refuse, reply, hang_up, reset, after, stall,
+        delay, split, bandwidth, lost, off, certificate, probability, seed, above, per, optional
+    imap: size, bad_commands, preauth, literal_minus, lenient_utf8, lenient_syntax, bare_lf,
+        bad_commands_before_login, ignore_initial_response, starttls_pipelined, empty_enabled,
+        examine_permits, rename_inbox, store_answers, removed_mails, unknown_literals, fewer_codes,
+        wrong_login_delay, scram
+    toc: init_done, reject_second_init_done, sequence, command, unavailable, rate_limit, keep_alive,
+        one_frame_per_write
+    irc: name, password, oper, casemapping, motd, locked, cut, utf8only, notices, cookie, sasl_once,
+        nickserv, flood, registration, ping, pong
+    webhook: hosts
+    manners: smtp, pop3, imap, xmpp
     """
 
     people: People

@@ -10,18 +10,21 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from fakes import Fault, World
 from fakes.arrivals import Arrivals
 from fakes.browser import Browser, Page
+from fakes.config import AimTable, Config
 from fakes.host import Host
 from fakes.inbox import Inbox
 from fakes.irc import Irc
 from fakes.mail import Attachment, Envelope, Mail
 from fakes.people import Person
+from fakes.servers import SERVERS
 from fakes.toc import Aim
 from fakes.webhook import Post, Webhook
 from fakes.world_folder import WorldFolder
@@ -54,7 +57,25 @@ CLASSES = {  # where a test meets values of the class → the class
     "`world.people`": Person,
     "`Fault(…)`": Fault,
 }
+KEYS = "The keys of `config` are those of the world file, which fakes/README.md explains:"
 FOR_TESTS = re.compile(r"    # ── for tests ─")
+
+
+def keys() -> str:
+    """Returns the end of the docstring of World: the keys of its `config`, by table."""
+    hints, tables = get_type_hints(Config), dict[str, list[str]]()
+    for table, kind in (*hints.items(), ("person", Person), ("aim", AimTable), ("fault", Fault)):
+        if dataclasses.is_dataclass(kind):
+            tables[table] = [one.name for one in dataclasses.fields(kind)]
+    for server in SERVERS:
+        if server.table and server.policy is not None:
+            tables[server.table] = [*tables.get(server.table, []), *server.switches]
+    tables["manners"] = [server.name for server in SERVERS if server.manners]
+    plain = [name for name in hints if name not in (*tables, "switches")]
+    lines = [", ".join(plain)]
+    lines += [f"{table}: {', '.join(dict.fromkeys(names))}" for table, names in tables.items()]
+    wrapped = [textwrap.fill(line, 96, subsequent_indent="    ") for line in lines]
+    return "\n".join([KEYS, "", *wrapped])
 
 
 def reference() -> str:
@@ -65,7 +86,8 @@ def reference() -> str:
 def _of_class(name: str) -> str:
     kind = CLASSES[name]
     rows = "".join(f"| `{call}` | {text} |\n" for call, text in _members(kind))
-    text = inspect.cleandoc(kind.__doc__ or "")
+    # The keys of the world file have a section of their own there.
+    text = inspect.cleandoc(kind.__doc__ or "").partition(f"\n\n{KEYS}")[0]
     return f"\n### {name}\n\n{text}\n\n| name | what it is |\n|---|---|\n{rows}"
 
 
