@@ -252,6 +252,24 @@ def test_a_program_that_answers_everything_gets_few_answers_and_the_team_few_mai
         assert len(robot.messages) == 11 and len(world.mail.inbox(TEAM)) == 3
 
 
+def test_who_has_waited_longest_is_taken_first_and_an_agent_is_told_of_few() -> None:
+    with World(customer_bot.WORLD, rehearsal=True) as world:
+        _, anna = opened(world)
+
+        def ask(name: str, text: str) -> None:
+            head = f"<message from='{name}@there.test/x' to='{JID}' type='chat'>"
+            world.jabber.inject(f"{head}<body>{text}</body></message>")
+
+        for number in range(8):
+            world.clock.at(30 - number, partial(ask, f"c{number}", "person"))
+            world.clock.at(10 + number, partial(ask, f"c{number}", "opening hours"))
+        says(world, anna, (40, "!take"))
+        play(world, 50)
+        *waiting, taken = bodies(anna)
+        assert [text.partition("@")[0] for text in waiting] == ["c7", "c6", "c5", "c4", "c3"]
+        assert taken.startswith("You talk to c7@there.test until")
+
+
 def test_an_agent_who_is_none_any_more_has_no_customer() -> None:
     with World(customer_bot.WORLD, rehearsal=True) as world:
         carol, anna = opened(world)

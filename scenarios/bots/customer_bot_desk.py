@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LONGEST = 2000  # characters of a message that are kept and passed on
 CONTEXT = 6  # lines that an agent sees who takes a customer
 MAILS = 3  # to the team, in one conversation: the customer may be a program
+CALLS = 5  # customers who wait, of whom agents are told at a time
 AWAY = 60.0  # seconds for which an agent may be offline in a conversation
 COMMANDS = ("take", "end", "find", "note", "help")
 HELP = "You may say: !take, !end, !find NAME, !note NAME: TEXT"
@@ -191,19 +192,7 @@ class Desk:
         else:
             self._talks.wait(talk)
             self._tell(db, talk, "I have called a person. Please wait, or say: end")
-            self._call(db, talk)
             self._host.log("called", talk=talk.id, who=talk.who)
-
-    def _call(self, db: sqlite3.Connection, talk: Talk) -> bool:
-        """Tells the agents who are free and online that a customer waits."""
-        new = False
-        for agent in self._rules.agents:
-            place = self._place(agent)
-            if place and agent not in talk.facts.called and not self._talks.with_agent(agent):
-                talk.facts.called.append(agent)
-                self._put(db, place[0], {"to": place[1]}, f"{_about(talk)} Say: !take")
-                new = True
-        return new
 
     def _free_again(self, talk: Talk) -> str:
         """Returns what an agent hears whose conversation this was."""
@@ -213,9 +202,10 @@ class Desk:
 
     def _take(self, db: sqlite3.Connection, agent: str, heard: Heard) -> str:
         """Connects an agent with the customer who has waited longest."""
-        talk = next((talk for talk in self._talks if talk.facts.stage == WAITING), None)
-        if talk is None:
+        waiting = [talk for talk in self._talks if talk.facts.stage == WAITING]
+        if not waiting:
             return "Nobody waits"
+        talk = min(waiting, key=lambda talk: talk.since)
         facts = talk.facts
         context = self._talks.transcript(talk, CONTEXT)
         facts.stage, facts.agent, facts.had_agent = AGENT, agent, True
@@ -263,30 +253,54 @@ class Desk:
     # ── what time brings ─────────────────────────────────────────────────────
 
     def tick(self) -> None:
-        """Ends what is over, calls agents who have come, and looks who has gone."""
-        now = self._clock.monotonic()
-        for agent in self._rules.agents:
-            self._place(agent)  # AIM tells a moment later who is online
+        """Ends what is over, calls agents who are free, and looks who has gone."""
+        free, waiting = self._free(), 0
         for talk in list(self._talks):
-            facts, over = talk.facts, now - talk.last > self._rules.quiet
-            if facts.stage == BOT and not over:
-                continue
-            if facts.stage == AGENT and not over and not self._is_gone(facts):
+            calls: dict[str, tuple[Network, str]] = {}
+            if talk.facts.stage == WAITING and waiting < CALLS:
+                waiting += 1
+                known = talk.facts.called
+                calls = {agent: place for agent, place in free.items() if agent not in known}
+            is_over = self._is_over(talk)
+            if not calls and not is_over:
                 continue
             with self._state.transaction() as db:
-                if facts.stage == BOT:
-                    self._talks.end(db, talk)
-                elif facts.stage == AGENT and over:
-                    self._close(db, talk, "nobody has said anything for a while")
-                elif facts.stage == AGENT:
-                    self._tell(db, talk, f"{facts.agent} is not there any more.")
-                    self._hand_over(db, talk)
-                    self._talks.store(db, talk)
-                elif now - talk.since > self._rules.wait:
-                    self._give_up(db, talk, "Nobody was free")
-                    self._talks.store(db, talk)
-                elif self._call(db, talk):
-                    self._talks.store(db, talk)
+                if is_over:
+                    self._end(db, talk)
+                    continue
+                for agent, (network, account) in calls.items():
+                    talk.facts.called.append(agent)
+                    self._put(db, network, {"to": account}, f"{_about(talk)} Say: !take")
+                self._talks.store(db, talk)
+
+    def _is_over(self, talk: Talk) -> bool:
+        now, facts = self._clock.monotonic(), talk.facts
+        if facts.stage == WAITING:
+            return now - talk.since > self._rules.wait
+        is_silent = now - talk.last > self._rules.quiet
+        return is_silent or (facts.stage == AGENT and self._is_gone(facts))
+
+    def _end(self, db: sqlite3.Connection, talk: Talk) -> None:
+        """Does what follows when a conversation, or a part of it, is over."""
+        facts = talk.facts
+        if facts.stage == BOT:
+            self._talks.end(db, talk)
+        elif facts.stage == WAITING:
+            self._give_up(db, talk, "Nobody was free")
+            self._talks.store(db, talk)
+        elif self._is_gone(facts):
+            self._tell(db, talk, f"{facts.agent} is not there any more.")
+            self._hand_over(db, talk)
+            self._talks.store(db, talk)
+        else:
+            self._close(db, talk, "nobody has said anything for a while")
+
+    def _free(self) -> dict[str, tuple[Network, str]]:
+        """Returns where the agents are who are online and have no customer."""
+        busy = {talk.facts.agent for talk in self._talks}
+        # All are looked for: AIM tells a moment later who is online.
+        places = {agent: self._place(agent) for agent in self._rules.agents}
+        return {agent: place for agent, place in places.items() if place and agent not in busy}
 
     def _is_gone(self, facts: Facts) -> bool:
         """Whether an agent is offline for so long that the customer needs another one."""
