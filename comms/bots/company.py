@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from comms.backoff import Backoff
@@ -138,6 +138,22 @@ class Company:
                 self._host.log("network-lost", "warning", network=network.name, trouble=error)
             except Refused as error:
                 self._refused(network, error)
+
+    def said_by(self, person: Callable[[Network, str], str]) -> Iterator[tuple[Heard, str]]:
+        """Yields what people have said just now, and who: `person` is as `known_by` returns it.
+
+        Strangers are logged. A person is asked to say again what was said while we were away.
+        """
+        for heard in self.heard():
+            who = person(heard.network, heard.who) if heard.who else ""
+            if not who:
+                sender = heard.who or f"{heard.network.name}:{heard.name}"
+                self._host.log("stranger", "warning", who=sender)
+            elif heard.unreadable or heard.delayed:
+                away = "You said this while I was away. If it still holds, say it again."
+                heard.network.put(heard.to, heard.unreadable or away, self._clock.time())
+            else:
+                yield heard, who
 
     def flush(self, event: str) -> None:
         """Says what waits, where we are online. Each result is logged as an event, EVENT-STATUS."""

@@ -10,6 +10,7 @@ from comms.bots.company import Company
 from comms.bots.jabber import Jabber
 from comms.bots.network import Network
 from comms.clock import Clock
+from comms.compose import Message
 from comms.errors import CommsError, SettingsError
 from comms.host import Host
 from comms.settings import Settings
@@ -98,3 +99,29 @@ def reached(accounts: Mapping[str, str], company: Company) -> tuple[Network, str
     if len(known) > 1:  # who has one account need not be asked whether they are there
         known.sort(key=order)
     return (known[0], accounts[known[0].name]) if known else None
+
+
+def online_at(accounts: Mapping[str, str], company: Company) -> tuple[str, str] | None:
+    """Returns a network where a person is online now, and the account there; None if nowhere.
+
+    Call it in every round: the networks are asked by this, and tell us later.
+    """
+    found = [
+        (network.name, accounts[network.name])
+        for network in company.networks
+        if network.name in PRIVATE
+        and network.name in accounts
+        and company.is_online(network)
+        and network.present(accounts[network.name])
+    ]
+    return found[0] if found else None
+
+
+def without_mail(people: Mapping[str, Mapping[str, str]]) -> str:
+    """Returns that a person has no usable mail address, "" if everybody has one."""
+    for person, accounts in people.items():
+        try:
+            Message(accounts["mail"], [accounts["mail"]]).to_bytes()
+        except (KeyError, ValueError):
+            return f'people: {person} needs a mail address; write mail = "{person}@example.org"'
+    return ""

@@ -85,22 +85,14 @@ class Daemon:
 
     def look(self) -> None:
         """Answers the staff, and tells them what is new."""
-        for heard in self._company.heard():
-            if person := self._staff.person(heard.network, heard.who):
-                heard.network.put(heard.to, self._answer(heard, person), self._clock.time())
-            else:
-                who = heard.who or f"{heard.network.name}:{heard.name}"
-                self._host.log("stranger", "warning", who=who)
+        for heard, person in self._company.said_by(self._staff.person):
+            heard.network.put(heard.to, self._answer(heard, person), self._clock.time())
         accounts = self._staff.accounts(self._company)
         if new := self._tickets.tell_new(accounts, self._clock.time()):
             self._host.log("told", tickets=new, people=len(accounts))
         self._company.flush("message")
 
     def _answer(self, heard: Heard, person: str) -> str:
-        if heard.unreadable:
-            return heard.unreadable
-        if heard.delayed:
-            return "You said this while I was away. If it still holds, say it again."
         answer, closed = self._tickets.answer(heard.text, self._clock.time())
         if closed:
             self._host.log("closed", ticket=closed, by=person)

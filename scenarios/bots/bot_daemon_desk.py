@@ -65,7 +65,7 @@ class Staff:
 
     def person(self, network: Network, who: str) -> str:
         """Returns who has an account, "" for a stranger."""
-        return known_by(self.people)(network, who) if who else ""
+        return known_by(self.people)(network, who)
 
     def accounts(self, company: Company) -> list[tuple[Network, str]]:
         """Returns where each person is told something: first where the bot is online."""

@@ -35,8 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms.bots.company import Company
-from comms.bots.messengers import messengers
-from comms.bots.network import Heard
+from comms.bots.messengers import messengers, online_at
 from comms.bots.orders import known_by
 from comms.clock import Clock
 from comms.host import Host
@@ -95,35 +94,16 @@ class Notifier:
 
     def look(self) -> None:
         """Does what is to be done now, all but sending mail."""
-        for heard in self._company.heard():
-            self._hear(heard)
+        for heard, person in self._company.said_by(self._person):
+            self._desk.answer(heard, person)
         self._read()
         self._remind()
-        # Of everybody and in every round: the networks are asked by this, and tell us later.
-        online = {person: self._place(person) for person in self._rules.people}
+        people = self._rules.people.items()
+        online = {person: online_at(mine, self._company) for person, mine in people}
         if self._clock.monotonic() - self._since >= SETTLED:
             self._desk.tell(online, self._rules.gather)
             self._desk.notices.flush(self._company, self._clock.time())
         self._company.flush("answer")
-
-    def _place(self, person: str) -> tuple[str, str] | None:
-        """Returns a network and the account there by which a person is online."""
-        mine, found = self._rules.people[person], None
-        for network in filter(self._company.is_online, self._company.networks):
-            if network.name in mine and network.present(mine[network.name]) and found is None:
-                found = network.name, mine[network.name]
-        return found
-
-    def _hear(self, heard: Heard) -> None:
-        person = self._person(heard.network, heard.who) if heard.who else ""
-        if not person:
-            who = heard.who or f"{heard.network.name}:{heard.name}"
-            self._host.log("stranger", "warning", who=who)
-        elif heard.unreadable or heard.delayed:
-            away = "You said this while I was away. If it still holds, say it again."
-            heard.network.put(heard.to, heard.unreadable or away, self._clock.time())
-        else:
-            self._desk.answer(heard, person)
 
     def _read(self) -> None:
         """Remembers what each build is to its branch, and what is to be told of it."""

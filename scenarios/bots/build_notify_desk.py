@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 
-from comms.bots.messengers import problem_of
+from comms.bots.messengers import problem_of, without_mail
 from comms.bots.network import Heard
 from comms.bots.notices import Notice, Notices, Outcome
 from comms.clock import Clock
@@ -39,13 +39,8 @@ KINDS = {"broken": "failed", "fixed": "works again", "still": "still broken"}
 
 def people_problem(people: Mapping[str, Mapping[str, str]], projects: Sequence[str]) -> str:
     """Returns what is wrong with the people or the projects, "" if nothing is."""
-    if problem := problem_of(people, (), ("jabber", "aim", "mail")):
+    if problem := problem_of(people, (), ("jabber", "aim", "mail")) or without_mail(people):
         return problem
-    for person, accounts in people.items():
-        try:
-            Message(accounts["mail"], [accounts["mail"]]).to_bytes()
-        except (KeyError, ValueError):
-            return f'people: {person} needs a mail address; write mail = "{person}@example.org"'
     for name in projects:
         if name != " ".join(one_line(name).split()):
             return f'projects: {name!r} has odd spaces; write one like "site"'
