@@ -125,6 +125,21 @@ class Outbox:
                 (id, address, at),
             )
 
+    def withdraw(self, message_id: str, db: sqlite3.Connection) -> None:
+        """Removes a mail as far as it still waits, in the caller's transaction."""
+        of_mail = "mail = (SELECT id FROM outbox WHERE message_id = ?)"
+        waits = f"DELETE FROM outbox_recipient WHERE status = 'waiting' AND {of_mail}"
+        db.execute(waits, (message_id,))
+        db.execute(
+            "DELETE FROM outbox WHERE message_id = ? "
+            "AND NOT EXISTS (SELECT 1 FROM outbox_recipient WHERE mail = id)",
+            (message_id,),
+        )
+
+    def knows(self, message_id: str) -> bool:
+        """Returns whether a mail still waits, is being sent, or has an unknown outcome."""
+        return bool(self._state.rows("SELECT 1 FROM outbox WHERE message_id = ?", message_id))
+
     def waiting(self) -> list[tuple[str, str]]:
         """Returns (Message-ID, address) of every recipient whose mail still waits."""
         rows = self._state.rows(

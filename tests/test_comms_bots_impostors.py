@@ -10,7 +10,7 @@ import pytest
 from comms.settings import load
 from comms.state import State
 from fakes import World
-from scenarios.bots import build_notify
+from scenarios.bots import build_notify, urgent_notice
 from tests.bots import (
     BOT,
     CHANNEL,
@@ -418,3 +418,21 @@ def test_only_a_persons_own_account_changes_what_they_are_told(
         with State(world.folder / "build-notify.sqlite3") as state:
             muted = state.rows("SELECT person FROM build_muted")
         assert muted == ([("jeremy",)] if obeyed else [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("obeyed", "says"),
+    [pytest.param(obeyed, says, id=text) for text, obeyed, says in SENDERS],
+)
+def test_only_the_account_of_the_person_whom_it_is_for_acknowledges_a_notice(
+    obeyed: bool, says: Callable[[str], Acts]
+) -> None:
+    rules = {"people": PEOPLE, "sender": BOT}
+    with World({**WORLD, "scenario": {"urgent-notice": rules}}, rehearsal=True) as world:
+        notice = '{"id": "disk-7", "to": "jeremy", "text": "full"}\n'
+        (world.folder / "notices.jsonl").write_text(notice, "utf-8", newline="\n")
+        says("ok disk-7")(world)
+        world.clock.until(15)
+        code = urgent_notice.run(world.clock, load(world.settings, world.folder), world.host)
+        assert code == (0 if obeyed else 1)

@@ -54,6 +54,7 @@ class Jabber(Network):
         self._nick = nick or server.jid.partition("@")[0] or "bot"
         self._rooms: dict[str, Room | None] = dict.fromkeys(rooms)
         self._due: dict[str, float] = {}  # room → when it is asked again
+        self._returned: set[tuple[str, Jid | None]] = set()  # what `returned` has returned
         self._asked: set[Jid] = set()  # who was asked whether we may see their presence
         # XMPP has an outbox of its own, which learns what has come back.
         self._outbox = Outbox(state) if state is not None else None
@@ -138,13 +139,14 @@ class Jabber(Network):
         return element.get("id", "")
 
     def returned(self) -> Iterator[tuple[str, str, CommsError]]:
-        for message in self._required().returned_messages():
-            kind = Unknown if message.error == "unacknowledged" else Refused
-            yield (
-                message.id,
-                str(message.sender.bare if message.sender else ""),
-                kind(message.error),
-            )
+        """Returns what came back with what was heard last; an outbox takes its own out of it."""
+        known, returned = self._returned, self._required().returned
+        self._returned = {(id, message.sender) for id, message in returned.items()}
+        for id, message in list(returned.items()):
+            if (id, message.sender) not in known:
+                kind = Unknown if message.error == "unacknowledged" else Refused
+                sender = str(message.sender.bare) if message.sender is not None else ""
+                yield id, sender, kind(message.error)
 
     def present(self, who: str) -> bool:
         client, address = self._required(), Jid.parse(who).bare

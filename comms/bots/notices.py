@@ -69,6 +69,10 @@ class Notices:
             (network, account, text, about, now),
         )
 
+    def withdraw(self, about: str, db: sqlite3.Connection) -> None:
+        """Removes the notices about something that still wait, in the caller's transaction."""
+        db.execute("DELETE FROM bot_notice WHERE about = ? AND status = 'waiting'", (about,))
+
     def recover(self, now: float) -> None:
         """Settles, as unknown, what was being said when an earlier run ended."""
         for notice in self._with_status("saying"):

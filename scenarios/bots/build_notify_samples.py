@@ -29,7 +29,7 @@ def world_of_developers() -> dict[str, Any]:
         ],
         "aim": [{"screen_name": name} for name in ("BuildBot", "Bob", "Mallory")],
         "host": {"name": "ci.yourco.test"},
-        "scenario": {"build-notify": {"people": PEOPLE, "projects": ["site", "app"]}},
+        "scenario": {"build-notify": {"people": PEOPLE, "projects": ["site", "app"], "poll": 2}},
     }
 
 
