@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.errors import SettingsError
+from comms.hours import Hours
 from comms.settings import load
 from comms.state import State
 from fakes import World
@@ -23,7 +24,7 @@ from fakes.wire import Record
 from scenarios import catalogue
 from scenarios.bots import customer_bot
 from scenarios.bots.customer_bot_dialogue import POLITE, Answer, answer
-from scenarios.bots.customer_bot_input import Faq, Hours, read_customers, words_of
+from scenarios.bots.customer_bot_input import Faq, read_customers, words_of
 from scenarios.bots.customer_bot_model import Facts, inset
 from scenarios.bots.customer_bot_samples import (
     CAROL,

@@ -49,6 +49,7 @@ from comms.bots.irc import Irc
 from comms.bots.messengers import PRIVATE, messengers, problem_of
 from comms.clock import Clock
 from comms.host import Host
+from comms.hours import Hours
 from comms.setting_types import (
     Count,
     Line,
@@ -62,7 +63,7 @@ from comms.setting_types import (
 from comms.settings import Settings
 from comms.state import State
 from scenarios.bots.customer_bot_desk import Desk
-from scenarios.bots.customer_bot_input import Faq, Hours, read_customers
+from scenarios.bots.customer_bot_input import Faq, read_customers
 from scenarios.bots.customer_bot_samples import CAROL, bodies, opened, says, world_of_service
 from scenarios.play import Claim, Program, Scenario, equal, holds
 

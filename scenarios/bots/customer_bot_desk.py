@@ -18,6 +18,7 @@ from comms.commands import Commands
 from comms.compose import Message
 from comms.errors import CommsError
 from comms.host import Host
+from comms.hours import Hours
 from comms.outbox import Outbox
 from comms.settings import Server
 from comms.state import State
@@ -25,7 +26,7 @@ from comms.suggest import did_you_mean
 from comms.words import one_line
 from scenarios.bots.customer_bot_agents import Management
 from scenarios.bots.customer_bot_dialogue import END, answer, command_of
-from scenarios.bots.customer_bot_input import Customer, Faq, Hours
+from scenarios.bots.customer_bot_input import Customer, Faq
 from scenarios.bots.customer_bot_model import AGENT, BOT, WAITING, Facts, Talk, Talks, inset
 
 if TYPE_CHECKING:

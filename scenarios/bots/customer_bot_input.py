@@ -1,4 +1,4 @@
-"""What the operator of customer-bot hands to it: questions and answers, customers, and hours."""
+"""What the operator of customer-bot hands to it: questions and answers, and customers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import difflib
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from comms.addresses import is_address
 from comms.errors import SettingsError
@@ -23,10 +21,8 @@ LOOKED_AT = 200  # characters of a question, of which
 WORDS = 20  # unknown words are corrected
 NEAR = 3  # questions that are suggested
 ACCOUNTS = ("jabber", "aim", "irc")
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _QUESTION = 'write [[question]], ask = ["opening hours"] and answer = "From 9 to 5."'
 _CUSTOMER = 'write 17 = { name = "Carol Jones", jabber = "carol@example.org" }'
-_HOURS = re.compile(r"([A-Z][a-z]{2})(?:-([A-Z][a-z]{2}))? (\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
 
 
 def words_of(text: str) -> list[str]:
@@ -187,53 +183,3 @@ def _problem_of_customer(number: str, row: Any) -> str:
     if "mail" in row and not is_address(row["mail"]):
         return f"mail: {row['mail']!r} is not a bare mail address"
     return ""
-
-
-# ── hours ────────────────────────────────────────────────────────────────────
-
-
-class Hours:
-    """When agents are there: texts such as `Mon-Fri 09:00-17:00`, and a time zone.
-
-    Raises ValueError, with the remedy.
-    """
-
-    def __init__(self, texts: Sequence[str], zone: str) -> None:
-        self.shown = f"{', '.join(texts)} ({zone})"
-        try:
-            # Zones are files of the operating system; UTC needs none.
-            self._zone: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
-        except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError
-            raise ValueError(f'zone: unknown time zone {zone!r}; write "UTC"') from None
-        except KeyError:
-            raise ValueError(f'zone: unknown time zone {zone!r}; write "Europe/Berlin"') from None
-        self._open: dict[int, list[tuple[int, int]]] = {}  # weekday → minutes from midnight
-        for text in texts:
-            match = _HOURS.fullmatch(text)
-            if match is None or not {match[1], match[2] or match[1]} <= set(DAYS):
-                raise ValueError(f'hours: {text!r} are no hours; write "Mon-Fri 09:00-17:00"')
-            hour, minute, to_hour, to_minute = map(int, match.groups()[2:])
-            begin, end = 60 * hour + minute, 60 * to_hour + to_minute
-            if max(minute, to_minute) > 59 or not begin < end <= 24 * 60:
-                raise ValueError(f'hours: {text!r} end before they begin; write "09:00-17:00"')
-            first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
-            for day in range(first, first + (last - first) % 7 + 1):
-                self._open.setdefault(day % 7, []).append((begin, end))
-
-    def are_now(self, now: float) -> bool:
-        """Returns whether agents are there at this time, in seconds since the epoch."""
-        here = datetime.fromtimestamp(now, self._zone)
-        minute = 60 * here.hour + here.minute
-        return any(begin <= minute < end for begin, end in self._open.get(here.weekday(), ()))
-
-    def next(self, now: float) -> str:
-        """Returns when agents are there again, such as `Mon 09:00`."""
-        here = datetime.fromtimestamp(now, self._zone)
-        return next(f"{at:%a %H:%M}" for at in self._begins(here) if at > here)
-
-    def _begins(self, here: datetime) -> Iterator[datetime]:
-        for days in range(8):
-            day = here.date() + timedelta(days)
-            for begin, _ in sorted(self._open.get(day.weekday(), ())):
-                hour, minute = divmod(begin, 60)
-                yield datetime.combine(day, time(hour, minute), self._zone)
