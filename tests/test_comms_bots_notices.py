@@ -30,6 +30,8 @@ class Line(LineNetwork):
         return f"id-{len(self.said)}"
 
     def present(self, who: str) -> bool:
+        if not who:
+            raise ValueError("'' is not a screen name")
         return who in self.online
 
     def returned(self) -> list[tuple[str, str, CommsError]]:
@@ -94,6 +96,13 @@ def test_nothing_is_said_to_who_is_not_there_any_more(desk: Desk) -> None:
     desk.put()
     desk.notices.flush(desk.company, 101.0)
     assert desk.outcomes == [("a", "absent", "nobody is online there")] and desk.line.said == []
+
+
+def test_who_cannot_be_looked_for_is_not_there(desk: Desk) -> None:
+    with desk.state.transaction() as db:
+        desk.notices.put("line", "", "hello", "a", 100.0, db)
+    desk.notices.flush(desk.company, 101.0)
+    assert [outcome for _, outcome, _ in desk.outcomes] == ["absent"]
 
 
 def test_a_network_that_the_settings_do_not_have_any_more_is_one_where_nobody_is(

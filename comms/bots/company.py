@@ -120,6 +120,15 @@ class Company:
         """Whether we have connected to it; its client keeps the connection."""
         return network.name in self._online
 
+    def sees(self, network: Network, account: str) -> bool:
+        """Whether an account is online, as far as we can know."""
+        if not self.is_online(network):
+            return False
+        try:
+            return network.present(account)
+        except (CommsError, ValueError):  # the link was lost, or it is no name
+            return False
+
     def heard(self) -> Iterator[Heard]:
         """Yields what was said to us since the last call, as `text` without our name.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping
 
 from comms.bots.aim import Aim
@@ -11,7 +10,7 @@ from comms.bots.jabber import Jabber
 from comms.bots.network import Network
 from comms.clock import Clock
 from comms.compose import Message
-from comms.errors import CommsError, SettingsError
+from comms.errors import SettingsError
 from comms.host import Host
 from comms.settings import Settings
 from comms.state import State
@@ -90,9 +89,7 @@ def reached(accounts: Mapping[str, str], company: Company) -> tuple[Network, str
     """
 
     def order(network: Network) -> tuple[bool, bool, int]:
-        online, present = company.is_online(network), False
-        with contextlib.suppress(CommsError, ValueError):  # the link was lost, or it is no name
-            present = online and network.present(accounts[network.name])
+        online, present = company.is_online(network), company.sees(network, accounts[network.name])
         return not online, not present, PRIVATE.index(network.name)
 
     known = [one for one in company.networks if one.name in PRIVATE and one.name in accounts]
@@ -111,8 +108,7 @@ def online_at(accounts: Mapping[str, str], company: Company) -> tuple[str, str] 
         for network in company.networks
         if network.name in PRIVATE
         and network.name in accounts
-        and company.is_online(network)
-        and network.present(accounts[network.name])
+        and company.sees(network, accounts[network.name])
     ]
     return found[0] if found else None
 

@@ -92,7 +92,7 @@ class Notices:
             db.execute(old, (now, RETURNS))
         for notice in self._with_status("waiting"):
             found = company.named(notice.network)
-            if found is None or not company.is_online(found) or not found.present(notice.account):
+            if found is None or not company.sees(found, notice.account):
                 self._ends(notice, "absent", "nobody is online there", now)
             else:
                 self._say(found, notice, now)

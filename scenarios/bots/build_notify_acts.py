@@ -41,8 +41,10 @@ def fifty(world: World, program: Program) -> Iterator[Claim]:
     head = "51 builds: 50 failed, 1 works again"
     lines = ann.messages[0].body.splitlines() if ann.messages else []
     yield equal("one message is about all of them", heads(ann)[:1], [head], ann.messages[:1])
-    yield equal("it names twenty, and counts the rest", lines[-1:], ["and 31 more; say status"])
-    yield equal("in the order of the builds", lines[1:2], ["site feature-0: build 0 failed"])
+    more = ["and 31 more; say status"]
+    yield equal("it names twenty, and counts the rest", lines[-1:], more, ann.messages[:1])
+    first = ["site feature-0: build 0 failed"]
+    yield equal("in the order of the builds", lines[1:2], first, shows=ann.messages[:1])
     yield equal("Bob gets one, too", len(bob.heard), 1, shows=bob.heard)
     yield equal("Dave gets one mail", mailed(world), [f"dave: {head}"], world.mail.messages)
     yield equal("status lists what is broken", heads(ann)[1:], ["49 broken"], ann.messages[1:])
@@ -150,7 +152,8 @@ def odd(world: World, program: Program) -> Iterator[Claim]:
     unknown = told(world, "unknown-project")
     yield equal("so is an unknown project", len(unknown), 1, shows=unknown)
     bodies = [stanza.body for stanza in ann.messages]
-    yield equal("a line is read when it is whole", heads(ann)[:1], ["site main: build 2 failed"])
+    second = ["site main: build 2 failed"]
+    yield equal("a line is read when it is whole", heads(ann)[:1], second, ann.messages[:1])
     name = "".join(bodies[1:2])
     safe = not {*"\r\x07\x1b\u202e"} & {*name} and "site x  Bcc: everybody@x.test" in name
     yield holds("no control character is passed on", safe, name[:60], shows=ann.messages[1:2])

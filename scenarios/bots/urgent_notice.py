@@ -9,7 +9,7 @@ In quiet hours there is a mail at once, and message and SMS wait for their end. 
 has become of each channel; no channel is used twice, wherever the program is killed.
 
 [scenario.urgent-notice]
-people = { ann = { aim = "Ann", phone = "acme 5550100123", mail = "ann@yourco.test" } } # required
+people = { ann = { aim = "Ann", phone = "uscellular 5550100123", mail = "ann@b.test" } }  # required
 sender = "alerts@yourco.test"        # required
 notices = "notices.jsonl"            # lines {"id": "disk-7", "to": "ann", "text": "The disk fails"}
 message = 120                        # seconds in which a message must be acknowledged,
@@ -27,7 +27,7 @@ mail address. A notice with "wakes": true does not wait for the end of quiet hou
 say `open` and `report disk-7`. An SMS cannot be answered: its sender would be easy to forge.
 
 Fault: xmpp message split 1 -> all hold
-Fault: toc toc_send_im reply 903 times 1 -> all hold
+Fault: smtp EHLO split 3 -> all hold
 """
 
 from __future__ import annotations
@@ -142,5 +142,6 @@ def urgent(world: World, program: Program) -> Iterator[Claim]:
     found = {name: channels.get(name, "").partition(" (")[0] for name in CHANNELS}
     yield equal("the report has each channel", found, wanted, shows=world.mail.messages)
     head = report.partition("\n")[0]
-    yield equal("and who has ended it", head, "disk-7 for ann: acknowledged by ann after 60 s")
-    yield equal("nothing else is sent", (len(world.mail.messages), code), (1, 0))
+    ended, mails = "disk-7 for ann: acknowledged by ann after 60 s", world.mail.messages
+    yield equal("and who has ended it", head, ended, shows=mails)
+    yield equal("nothing else is sent", (len(mails), code), (1, 0))

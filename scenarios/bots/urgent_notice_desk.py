@@ -336,10 +336,10 @@ class Desk:
         if notice.person == person and not notice.ended:
             verdict = "in time"
         db.execute("INSERT INTO urgent_ack VALUES (?, ?, ?, ?)", (id, person, now, verdict))
-        self._host.log("acknowledged", id=id, by=person, verdict=verdict)
         if verdict == "in time":
             self._end(db, notice, f"acknowledged by {person} after {now - notice.made:.0f} s", now)
             return f"Thank you: {id} is acknowledged, and goes no further."
+        self._host.log("acknowledgement", "warning", id=id, by=person, verdict=verdict)
         if notice.ended:
             return f"Recorded. {id} has ended before: {notice.ended}."
         return f"Recorded. {id} is for {notice.person}, and goes on until {notice.person} says ok."
