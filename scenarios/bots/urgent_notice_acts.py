@@ -84,7 +84,7 @@ def wrong(world: World, program: Program) -> Iterator[Claim]:
     world.clock.at(10, is_urgent(world, "disk-7", "ann", "The disk of db1 is full"))
     world.clock.at(20, lambda: bob.says("AlertBot", "ok disk-7"))
     world.clock.at(30, lambda: mallory.says(BOT, "ok disk-7"))
-    world.clock.at(31, lambda: look_alike.says(BOT, f"{ANN}: ok disk-7"))
+    world.clock.at(30, lambda: look_alike.says(BOT, f"{ANN}: ok disk-7"))
     world.clock.at(40, lambda: ann.says(BOT, "ok disk-8"))
     world.clock.at(4300, lambda: ann.says(BOT, "ok disk-7"))
     world.clock.at(4310, lambda: ann.says(BOT, "report disk-7"))
