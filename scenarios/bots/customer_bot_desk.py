@@ -197,16 +197,19 @@ class Desk:
 
     def _free_again(self, talk: Talk) -> str:
         """Returns what an agent hears whose conversation this was."""
-        waiting = [talk for talk in self._talks if talk.facts.stage == WAITING]
         over = f"Your talk with {talk.facts.name} is over."
-        return " ".join([over, *(f"{_about(talk)} Say: !take" for talk in waiting[:1])])
+        return " ".join([over, *(f"{_about(one)} Say: !take" for one in self._waiting()[:1])])
+
+    def _waiting(self) -> list[Talk]:
+        """Returns the conversations that wait for an agent, the oldest call first."""
+        waiting = [talk for talk in self._talks if talk.facts.stage == WAITING]
+        return sorted(waiting, key=lambda talk: talk.since)
 
     def _take(self, db: sqlite3.Connection, agent: str, heard: Heard) -> str:
         """Connects an agent with the customer who has waited longest."""
-        waiting = [talk for talk in self._talks if talk.facts.stage == WAITING]
-        if not waiting:
+        talk = next(iter(self._waiting()), None)
+        if talk is None:
             return "Nobody waits"
-        talk = min(waiting, key=lambda talk: talk.since)
         facts = talk.facts
         context = self._talks.transcript(talk, CONTEXT)
         facts.stage, facts.agent, facts.had_agent = AGENT, agent, True
@@ -255,13 +258,10 @@ class Desk:
 
     def tick(self) -> None:
         """Ends what is over, calls agents who are free, and looks who has gone."""
-        free, waiting = self._free(), 0
+        free, first = self._free(), {talk.id for talk in self._waiting()[:CALLS]}
         for talk in list(self._talks):
-            calls: dict[str, tuple[Network, str]] = {}
-            if talk.facts.stage == WAITING and waiting < CALLS:
-                waiting += 1
-                known = talk.facts.called
-                calls = {agent: place for agent, place in free.items() if agent not in known}
+            new = set(free) - set(talk.facts.called) if talk.id in first else ()
+            calls = {agent: place for agent, place in free.items() if agent in new}
             is_over = self._is_over(talk)
             if not calls and not is_over:
                 continue
