@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -304,13 +305,13 @@ class Arrivals(Generic[T]):
         return _Query(predicate, dict(wanted), since)
 
     def _fits(self, arrival: T, query: _Query[T]) -> bool:
-        if query.is_empty:
-            return self._counts(arrival)
         return not self._misfits(arrival, query)
 
     def _misfits(self, arrival: T, query: _Query[T]) -> list[str]:
         """Why an arrival does not fit, a reason for each keyword; [] if it fits."""
         reasons = self.misfits(arrival, query.wanted)
+        if query.predicate is None and not self._counts(arrival):
+            reasons.append(f"it is not a {self._counted_noun}")
         if query.predicate is not None and not reasons and not query.predicate(arrival):
             reasons.append("the predicate returns false")
         return reasons
@@ -341,7 +342,8 @@ class Arrivals(Generic[T]):
         if query.is_empty:
             noun, fits = self._counted_noun, ""
         else:
-            noun, fits = self.noun, " that fits" if n <= 1 else " that fit"
+            noun = self.noun if query.predicate is not None else self._counted_noun
+            fits = " that fits" if n <= 1 else " that fit"
             fits += "".join(f" {name}={text!r}" for name, text in query.wanted.items())
             if query.wanted and query.predicate is not None:
                 fits += " and the predicate"
@@ -350,6 +352,35 @@ class Arrivals(Generic[T]):
 
 def _everything(arrival: object) -> bool:
     return True
+
+
+def is_like(text: str, wanted: str) -> bool:
+    """Whether a text is `wanted`, or matches it as a glob, in any case."""
+    text, wanted = text.casefold(), wanted.casefold()
+    return text == wanted or fnmatchcase(text, wanted)
+
+
+def keywords(
+    wholes: Mapping[str, Callable[[T], Iterable[str]]], text: Callable[[T], str]
+) -> dict[str, Callable[[T, str], str]]:
+    """Returns criteria: `wholes` by name, one of whose values is to be like it, and `text`."""
+
+    def whole(name: str, values: Callable[[T], Iterable[str]]) -> Callable[[T, str], str]:
+        def misfit(arrival: T, wanted: str) -> str:
+            found = list(values(arrival))
+            if any(is_like(value, wanted) for value in found):
+                return ""
+            return f"{name} is {found[0] if found else 'missing'}"
+
+        return misfit
+
+    def part(arrival: T, wanted: str) -> str:
+        found = text(arrival)
+        if wanted in found:
+            return ""
+        return f"text is {found if len(found) <= 60 else found[:60] + '…'!r}"
+
+    return {**{name: whole(name, values) for name, values in wholes.items()}, "text": part}
 
 
 def counted(n: int, noun: str) -> str:

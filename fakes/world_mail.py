@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from email.message import EmailMessage
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from fakes.arrivals import Arrivals, counted
+from fakes.arrivals import Arrivals, counted, is_like
 from fakes.bridge import Bridge
 from fakes.dsn import DeliveryStatus
 from fakes.folders import Folders
@@ -29,26 +28,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _is_like(text: str, wanted: str) -> bool:
-    """Whether a text is `wanted`, or matches it as a glob, in any case."""
-    text, wanted = text.casefold(), wanted.casefold()
-    return text == wanted or fnmatchcase(text, wanted)
-
-
 def _subject(mail: Mail, wanted: str) -> str:
-    return "" if _is_like(mail.subject, wanted) else f"subject is {mail.subject!r}"
+    return "" if is_like(mail.subject, wanted) else f"subject is {mail.subject!r}"
 
 
 def _to(mail: Mail, wanted: str) -> str:
     addresses = mail.envelope.to
-    if any(_is_like(address, wanted) for address in addresses):
+    if any(is_like(address, wanted) for address in addresses):
         return ""
     return f"to is {', '.join(addresses)}"
 
 
 def _sender(mail: Mail, wanted: str) -> str:
     senders = [mail.envelope.sender, mail.sender, *mail.headers.addresses("from")]
-    if any(_is_like(sender, wanted) for sender in senders):
+    if any(is_like(sender, wanted) for sender in senders):
         return ""
     return f"sender is {mail.sender or mail.envelope.sender or '<>'}"
 

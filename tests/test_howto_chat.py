@@ -86,3 +86,20 @@ def test_how_do_i_see_what_the_program_has_said_on_aim(world: World) -> None:
             client.connect()
             client.send_im("alice", "hello")
     assert world.aim.wait_for(lambda im: im.to == "alice").text == "hello"
+
+
+@pytest.mark.world(servers=["xmpp", "toc", "irc"], tls="off", person=FRIENDS)
+def test_how_do_i_wait_for_a_message_as_for_a_mail(world: World) -> None:
+    world.jabber.actor(BOT).says(ALICE, "the database is down")
+    world.aim.actor("bob").signs_on()
+    world.aim.actor("alice").says("bob", "the database is down")
+    world.irc.person("alice").joins("#ops")
+    world.irc.person("alice").says("#ops", "the database is down")
+    world.jabber.wait_for(to=ALICE, sender=BOT, text="database")
+    world.aim.wait_for(to="bob", sender="al*", text="database")
+    world.irc.wait_for(target="#ops", sender="alice", text="database")
+    with pytest.raises(AssertionError) as missed:
+        world.jabber.wait_for(to=ALICE, text="mail server", timeout=0.01)
+    assert "that fits to='alice@example.test' text='mail server'" in str(missed.value)
+    assert "the nearest: " in str(missed.value)
+    assert "text is 'the database is down'" in str(missed.value)

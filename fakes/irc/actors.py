@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.irc.lines import Command, Line, encode
-from fakes.irc.users import HOST_OF_PEOPLE, Client, Message, User
+from fakes.irc.users import CRITERIA, HOST_OF_PEOPLE, Client, Message, User
 
 if TYPE_CHECKING:
     from fakes.irc.network import Irc
@@ -32,7 +32,7 @@ class Person(Client, Arrivals[Message]):
     def __init__(
         self, network: Irc, nick: str, bridge: Bridge, tell: Callable[[str, str], None]
     ) -> None:
-        Arrivals.__init__(self, bridge, "message")
+        Arrivals.__init__(self, bridge, "message", criteria=CRITERIA)
         self.network = network
         self.user = User(self, HOST_OF_PEOPLE, 0.0)
         self._nick = nick

@@ -24,7 +24,7 @@ from fakes.irc.channels import Channel
 from fakes.irc.lines import Line, encode
 from fakes.irc.names import fold, is_nick, matches
 from fakes.irc.policy import Policy
-from fakes.irc.users import Client, Message, User
+from fakes.irc.users import CRITERIA, Client, Message, User
 
 if TYPE_CHECKING:
     from fakes.people import People
@@ -54,7 +54,9 @@ class Past:
 class Irc(Arrivals[Message]):
     """One IRC network, of one server.
 
-    Its state belongs to the world's loop. The methods for tests may be called from any thread.
+    Its state belongs to the world's loop. The methods for tests may be called from any thread. The
+    keywords of waits `target` (a channel or a nick) and `sender` (a nick or an account) are the
+    whole or a glob, `text` is a part of the message.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Irc(Arrivals[Message]):
         tell: Callable[[str, str], None] = lambda who, what: None,
     ) -> None:
         """`tell(who, what)` records an event of a person."""
-        super().__init__(bridge or Bridge(), "message")
+        super().__init__(bridge or Bridge(), "message", criteria=CRITERIA)
         self.runtime, self.people = runtime, people
         self.policy = policy or Policy()
         self.name = self.policy.name or f"irc.{domain}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fakes.arrivals import keywords
 from fakes.irc.lines import Line
 from fakes.irc.numerics import TEXTS
 
@@ -39,6 +40,16 @@ class Message:
 
     def __str__(self) -> str:
         return f"{self.sender} → {self.target} ({self.verb}): {self.text!r}"
+
+
+# The keywords of `wait_for` and the other waits.
+CRITERIA = keywords(
+    {
+        "target": lambda message: [message.target],
+        "sender": lambda message: [message.sender, message.account],
+    },
+    lambda message: message.text,
+)
 
 
 class User:

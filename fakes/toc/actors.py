@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
-from fakes.toc.presence import Im, Presence, Status, Unavailable
+from fakes.toc.presence import CRITERIA, Im, Presence, Status, Unavailable
 from fakes.toc.text import encode_im, encode_latin
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Actor(Arrivals[Im]):
     def __init__(
         self, aim: Aim, name: str, bridge: Bridge, tell: Callable[[str, str], None]
     ) -> None:
-        super().__init__(bridge, "IM")
+        super().__init__(bridge, "IM", criteria=CRITERIA)
         self.name = name
         self._aim = aim
         self._tell = tell

@@ -23,7 +23,7 @@ from fakes.bridge import Bridge
 from fakes.directory import Accounts, Sessions
 from fakes.toc import actors
 from fakes.toc.lists import NAME_LIMIT, fold, is_name
-from fakes.toc.presence import LEVEL, Account, Door, Im, Presence, Status, Unavailable
+from fakes.toc.presence import CRITERIA, LEVEL, Account, Door, Im, Presence, Status, Unavailable
 from fakes.toc.rooms import Rooms
 from fakes.toc.text import check_message
 
@@ -33,7 +33,8 @@ NAMED, ANONYMOUS = 10, 3  # points that a warning adds to the level
 class Aim(Arrivals[Im]):
     """All of AIM in one world.
 
-    Its state belongs to the world's loop. The methods for tests may be called from any thread.
+    Its state belongs to the world's loop. The methods for tests may be called from any thread. The
+    keywords of waits `to` and `sender` are a screen name or a glob, `text` is a part of the IM.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Aim(Arrivals[Im]):
         tell: Callable[[str, str], None] = lambda who, what: None,
     ) -> None:
         """`tell(who, what)` records an event of an actor."""
-        super().__init__(bridge or Bridge(), "IM")
+        super().__init__(bridge or Bridge(), "IM", criteria=CRITERIA)
         self.known: Accounts[Account] = Accounts(fold)
         for account in accounts:
             self.known.add(account.screen_name, account)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from fakes.arrivals import keywords
 from fakes.toc.lists import LIST_LIMIT, Lists, Permissions, fold, is_name
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class Im:
 
     def __str__(self) -> str:
         return f"{self.sender} → {self.to}{' (auto)' if self.auto else ''}: {self.text!r}"
+
+
+# The keywords of `wait_for` and the other waits.
+CRITERIA = keywords(
+    {"to": lambda im: [im.to], "sender": lambda im: [im.sender]}, lambda im: im.text
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from xml.etree.ElementTree import Element
 
-from fakes.arrivals import Arrivals
+from fakes.arrivals import Arrivals, keywords
 from fakes.bridge import Bridge
 from fakes.people import People
 from fakes.wire import Runtime, Want
@@ -60,12 +60,28 @@ class Availability:
     priority: int = 0
 
 
+def _addresses(address: str | None) -> list[str]:
+    """An address, and the same one without its resource."""
+    return [address, address.partition("/")[0]] if address else []
+
+
+# The keywords of `wait_for` and the other waits.
+CRITERIA = keywords(
+    {
+        "to": lambda stanza: _addresses(stanza.to),
+        "sender": lambda stanza: _addresses(stanza.sender),
+    },
+    lambda stanza: stanza.body,
+)
+
+
 class Jabber(Arrivals[Stanza]):
     """All Jabber of a world. Its state belongs to the world's loop; the methods here marshal calls.
 
     `all`, `wait_for` and the other waits are about the stanzas that clients and actors send, in
     order, as the server stamps them. Without a predicate only messages count: `assert_none()`
-    means that there is no message.
+    means that there is no message. The keywords `to` and `sender` are an address, with or without
+    the resource, or a glob, and `text` is a part of the body.
 
     `tell(who, text)` is called with what the actors do. `extensions` are those of the server; a
     test may add its own.
@@ -90,7 +106,13 @@ class Jabber(Arrivals[Stanza]):
             of_people = (person.address.rpartition("@")[2] for person in people)
             served = _jabber_domains([*possible_domains, *of_people])
         self.service = Service(runtime, people, served, policy, extensions)
-        super().__init__(bridge or Bridge(), "stanza", counts=_is_message, counted_noun="message")
+        super().__init__(
+            bridge or Bridge(),
+            "stanza",
+            counts=_is_message,
+            counted_noun="message",
+            criteria=CRITERIA,
+        )
         self.service.dispatcher.on_client_stanza = self.add_arrival
         self._report = tell
         self._actors: dict[str, Actor] = {}  # by full address
@@ -282,7 +304,13 @@ class Actor(Arrivals[Stanza]):
     """
 
     def __init__(self, jabber: Jabber, address: str, resource: str) -> None:
-        super().__init__(jabber._bridge, "stanza", counts=_is_message, counted_noun="message")
+        super().__init__(
+            jabber._bridge,
+            "stanza",
+            counts=_is_message,
+            counted_noun="message",
+            criteria=CRITERIA,
+        )
         self.jabber = jabber
         self.address = address
         self.resource = resource
