@@ -62,36 +62,45 @@ def first_middle_last(cases: Iterable[Case], step: Callable[[Case], Hashable]) -
 def quick_at(unit: str, cuts: Iterable[str]) -> list[Any]:
     """Marks all cuts but those at this unit, which is written as by `place`: see `marks`."""
     found = list(cuts)
-    quick = {cut for cut in found if place(cut) == unit}
-    return [pytest.param(cut, marks=mark) for cut, mark in marks(found, quick, protocol(unit))]
+    return sampled(found, [cut for cut in found if place(cut) == unit], protocol(unit))
 
 
 def none_quick(cuts: Iterable[str], whole: str) -> list[Any]:
     """Marks all cuts, every unit of the protocol `whole` as slow: see `marks`."""
-    return [pytest.param(cut, marks=mark) for cut, mark in marks([*cuts], (), whole)]
+    return sampled([*cuts], (), whole)
+
+
+def sampled(cuts: Sequence[str], quick: Container[str], whole: str = "smtp") -> list[Any]:
+    """Returns the cuts for parametrize: see `marks`."""
+    return [pytest.param(cut, marks=mark) for cut, mark in marks(cuts, quick, whole)]
 
 
 def marks(
     cuts: Sequence[str], quick: Container[str], whole: str = "smtp"
 ) -> list[tuple[str, list[pytest.MarkDecorator]]]:
-    """Returns each cut with its mark: none if it is quick, else `slow` or `soak`.
+    """Returns the cuts that are tried, each with its mark: none if it is quick, else `slow`.
 
-    Slow are the cuts at every unit of one protocol, and at the first, the middle and the last unit
-    of each other one. The rest is left to `make soak`.
+    Slow are all ways to cut the connection at the first, the middle and the last unit of each
+    protocol. At each other unit of the protocol `whole`, it is one way after the other, and all
+    ways where the answer decides what has happened. The rest is left to `make soak`.
     """
-    units: dict[str, dict[str, None]] = {}
+    units: dict[str, dict[str, list[str]]] = {}
     for cut in cuts:
-        units.setdefault(protocol(cut), {})[place(cut)] = None
-    slow: set[str] = set()
+        units.setdefault(protocol(cut), {}).setdefault(place(cut), []).append(cut)
+    tried: set[str] = set()
     for name, found in units.items():
-        slow.update(found if name == whole else three_of([*found]))
-
-    def mark(cut: str) -> list[pytest.MarkDecorator]:
-        if cut in quick:
-            return []
-        return [pytest.mark.slow if place(cut) in slow else pytest.mark.soak]
-
-    return [(cut, mark(cut)) for cut in cuts]
+        edges = three_of([*found])
+        for nth, (where, ways) in enumerate(found.items()):
+            if (
+                THOROUGH
+                or where in edges
+                or (name == whole and (name, where.split()[1]) in EFFECTS)
+            ):
+                tried.update(ways)
+            elif name == whole:  # units come in cycles, so each cycle begins with another way
+                tried.add(ways[(nth + nth // len(ways)) % len(ways)])
+    rows = [cut for cut in cuts if cut in quick or cut in tried]
+    return [(cut, [] if cut in quick else [pytest.mark.slow]) for cut in rows]
 
 
 def protocol(cut: str) -> str:

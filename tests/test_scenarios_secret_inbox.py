@@ -63,7 +63,7 @@ PLAIN = rehearse(until=60)
 CUTS = list(drills.cuts(PLAIN.records[PLAIN.began :]))  # type: ignore[attr-defined]
 WITHIN = [cut for cut in CUTS if cut.endswith("hang up within")]
 QUICK = drills.three_of(WITHIN)
-CASES = [pytest.param(cut, marks=marks) for cut, marks in drills.marks(CUTS, QUICK)]
+CASES = drills.sampled(CUTS, QUICK)
 IMAP = {**WORLD, "servers": ["smtp", "imap"]}
 IMAP_PLAIN = rehearse(until=60, config=IMAP)
 IMAP_CUTS = [
@@ -91,9 +91,7 @@ def test_wherever_the_connection_is_cut_an_inbox_is_changed_once(fault: str) -> 
     holds(rehearse(fault))
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(cut, marks=marks) for cut, marks in drills.marks(IMAP_CUTS, ())]
-)
+@pytest.mark.parametrize("fault", drills.sampled(IMAP_CUTS, ()))
 def test_wherever_the_connection_is_cut_over_imap_an_inbox_is_changed_once(fault: str) -> None:
     holds(rehearse(fault, config=IMAP))
 

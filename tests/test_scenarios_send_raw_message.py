@@ -10,7 +10,7 @@ from fakes.wire import Record
 from scenarios import catalogue, rehearsal
 from scenarios.sending.send_raw_message_repair import made_ready
 from tests.command import run_command
-from tests.drills import cuts, first_middle_last
+from tests.drills import cuts, sampled, three_of
 
 PAGE = catalogue.named("send-raw-message")
 ACT = PAGE.acts()[0]
@@ -111,7 +111,8 @@ def recorded() -> list[Record]:
     return [item for item in recording if isinstance(item, Record)]
 
 
-CUTS = first_middle_last(cuts(recorded()), str)
+FOUND = list(cuts(recorded()))
+CUTS = sampled(FOUND, three_of(FOUND))
 
 
 @pytest.mark.parametrize("fault", CUTS)

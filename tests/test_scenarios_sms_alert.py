@@ -15,7 +15,7 @@ from fakes.wire import Record
 from scenarios import catalogue, rehearsal
 from scenarios.sending.sms_alert import Rules, texts, within_limit
 from scenarios.sending.sms_alert_samples import ANN, BOB
-from tests.drills import cuts, first_middle_last
+from tests.drills import cuts, sampled, three_of
 
 PAGE = catalogue.named("sms-alert")
 ACT = PAGE.acts()[0]
@@ -82,7 +82,8 @@ def recorded() -> list[Record]:
     return [item for item in recording if isinstance(item, Record)]
 
 
-CUTS = first_middle_last(cuts(recorded()), str)
+FOUND = list(cuts(recorded()))
+CUTS = sampled(FOUND, three_of(FOUND))
 
 
 @pytest.mark.parametrize("fault", CUTS)

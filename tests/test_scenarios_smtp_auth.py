@@ -17,7 +17,7 @@ from fakes.wire import Record
 from fakes.world import World
 from scenarios import catalogue, rehearsal
 from scenarios.sending.smtp_auth import PASSWORD, WORLD, obstacles, run
-from tests.drills import cuts, first_middle_last
+from tests.drills import cuts, sampled, three_of
 
 PAGE = catalogue.named("smtp-auth")
 ACT = PAGE.acts()[0]
@@ -83,7 +83,8 @@ def recorded() -> list[Record]:
     return [item for item in recording if isinstance(item, Record)]
 
 
-CUTS = first_middle_last(cuts(recorded()), str)
+FOUND = list(cuts(recorded()))
+CUTS = sampled(FOUND, three_of(FOUND))
 
 
 @pytest.mark.parametrize("fault", CUTS)

@@ -20,7 +20,7 @@ from scenarios import catalogue, rehearsal
 from scenarios.play import merged
 from scenarios.sending.smtp_by_socket import FRIEND, STUDENT, TEACHER, WORLD, run
 from scenarios.sending.smtp_by_socket_dialogue import Dialogue, Reply
-from tests.drills import cuts, first_middle_last
+from tests.drills import cuts, sampled, three_of
 
 PAGE = catalogue.named("smtp-by-socket")
 ACT = PAGE.acts()[0]
@@ -163,7 +163,8 @@ def recorded() -> list[Record]:
     return [item for item in recording if isinstance(item, Record)]
 
 
-CUTS = first_middle_last(cuts(recorded()), str)
+FOUND = list(cuts(recorded()))
+CUTS = sampled(FOUND, three_of(FOUND))
 
 
 @pytest.mark.parametrize("fault", CUTS)

@@ -500,10 +500,7 @@ CUTS = list(drills.cuts(PLAIN.records))
 WITHIN = [cut for cut in CUTS if cut.endswith("hang up within")]
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [pytest.param(cut, marks=marks) for cut, marks in drills.marks(CUTS, drills.three_of(WITHIN))],
-)
+@pytest.mark.parametrize("fault", drills.sampled(CUTS, drills.three_of(WITHIN)))
 def test_wherever_the_connection_is_cut_a_mail_is_one_ticket_with_at_most_one_answer(
     fault: str,
 ) -> None:
