@@ -418,6 +418,35 @@ def _value(node: ast.expr, names: dict[str, Any]) -> Any:
     return eval(compile(expression, "pattern", "eval"), {**names, "re": re})
 
 
+def goes_back_within_possessive(pattern: re.Pattern[Any]) -> bool:
+    """Whether Python before 3.11.5, which Debian 12 has, may match a pattern wrongly.
+
+    After `(?:ab?c)++` has matched as often as possible, it goes on behind the `a` of the attempt
+    that failed (CPython issue 106052). It needs a part that can match in more than one way, between
+    others, within a group that is repeated possessively.
+    """
+    source = pattern.pattern
+    shown = source.decode("latin-1") if isinstance(source, bytes) else source
+    return any(
+        str(op) == "POSSESSIVE_REPEAT" and _goes_back([*value[2]])
+        for op, value in _flat(_parse(shown, pattern.flags & ~re.UNICODE))
+    )
+
+
+def _goes_back(items: list[Any]) -> bool:
+    if any(_has_a_choice(item) for item in items[1:-1]):
+        return True
+    return any(_goes_back([*inner]) for op, value in items for inner in _inner(op, value))
+
+
+def _has_a_choice(item: Any) -> bool:
+    for op, value in _flat([item]):
+        repeats = str(op) in ("MAX_REPEAT", "MIN_REPEAT") and value[0] != value[1]
+        if repeats or str(op) == "BRANCH":
+            return True
+    return False
+
+
 # ── the parts of a pattern ───────────────────────────────────────────────────
 
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")

@@ -25,6 +25,7 @@ from tests.growth import (
     slow_attack,
     unreadable,
 )
+from tests.growth import goes_back_within_possessive as goes_back
 
 # These make a pattern from what the person wrote who runs the program, or who wrote the test.
 WRITTEN_WHILE_RUNNING = {
@@ -105,6 +106,29 @@ def test_no_parser_takes_more_than_linear_time(package: str) -> None:
 def test_every_pattern_can_be_read_from_the_source() -> None:
     places = {place.partition(":")[0] for place in unreadable(modules())}
     assert places == WRITTEN_WHILE_RUNNING, "write a pattern as a text, or at module level"
+
+
+@pytest.mark.slow
+def test_no_pattern_is_one_that_debian_s_python_matches_wrongly() -> None:
+    wrong = [pattern.name for pattern in patterns(modules()) if goes_back(pattern.pattern)]
+    assert wrong == [], "make the repeats within the possessive one possessive, too"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong"),
+    [
+        (r"(?:ab?c)++", True),
+        (r"x(?:a(?:b|bc)d)*+", True),
+        (r"(?:(?:\.[0-9]{1,3}-)|x)++", True),
+        (r"(?:ab?+c)++", False),
+        (r"(?:[ -]?[0-9])++", False),
+        (r"(?:\.[1-9][0-9]{0,9})*+", False),
+        (r"(?:[^\"]|\.)*+", False),
+        (r"(?:ab?c)+", False),
+    ],
+)
+def test_a_choice_within_a_possessive_group_is_found(pattern: str, wrong: bool) -> None:
+    assert goes_back(re.compile(pattern)) == wrong
 
 
 @pytest.mark.slow
