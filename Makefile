@@ -108,7 +108,8 @@ coverage: $(VENV)/complete  ## lines and branches of the fakes' cores that no te
 
 test-real: $(VENV)/complete  ## against real servers (needs root for Postfix, and Debian's packages)
 	$(call begins,test-real)
-	@$(PYTEST) $(call option,-k,K) -m 'real or browser'
+	@$(PYTEST) $(if $(K),$(call option,-k,K),-n logical --maxprocesses=4 --dist loadfile) \
+	  -m 'real or browser'
 
 bench: $(VENV)/complete  ## how fast, as ratios within one run; GROUP=smtp chooses some rows
 	@$(VENV)/bin/python -m tests.bench $(GROUP) $(call option,--before,BEFORE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import pwd
 import re
@@ -59,11 +60,30 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
+def _ports() -> Iterator[int]:
+    """Yields ports, each again as late as possible.
+
+    Until a server listens on its port, another program may get it. So these are not from the range
+    from which Linux takes those of outgoing connections, and each process of pytest-xdist has its
+    own, beginning at one that other runs of the tests are unlikely to have begun at.
+    """
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
+    first = 12_000 + worker % 4 * 5_000
+    for number in itertools.count(os.getpid()):
+        yield first + number % 5_000
+
+
+_PORTS = _ports()
+
+
 def free_ports(count: int) -> list[int]:
     """Returns that many such ports; asked for one by one, two could be the same."""
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(server.getsockname()[1]) for server in taken]
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
 
 
 def wait_for_port(
