@@ -6,7 +6,6 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.errors import SettingsError
-from comms.hours import Hours
 from comms.settings import load
 from comms.state import State
 from fakes import World
@@ -144,28 +142,6 @@ def test_a_mistake_in_the_customers_is_named(tmp_path: Path, row: str, words: st
     path.write_text(row, "utf-8", newline="\n")
     with pytest.raises(SettingsError, match=f"^customers.toml: {words}"):
         read_customers(path)
-
-
-MONDAY = "2026-01-05T"
-HOURS = ("Mon-Fri 09:00-17:00", "Sat-Mon 20:00-24:00")
-
-
-@pytest.mark.parametrize(
-    ("zone", "moment", "are_now", "next_time"),
-    [
-        ("UTC", f"{MONDAY}08:59+00:00", False, "Mon 09:00"),
-        ("UTC", f"{MONDAY}09:00+00:00", True, "Mon 20:00"),
-        ("UTC", f"{MONDAY}17:00+00:00", False, "Mon 20:00"),
-        ("UTC", f"{MONDAY}23:59+00:00", True, "Tue 09:00"),
-        ("UTC", "2026-01-09T17:00+00:00", False, "Sat 20:00"),
-        ("Europe/Berlin", f"{MONDAY}08:00+00:00", True, "Mon 20:00"),
-        ("Europe/Berlin", "2026-07-06T07:00+00:00", True, "Mon 20:00"),  # in summer
-        ("Asia/Tokyo", "2026-01-04T23:59+00:00", False, "Mon 09:00"),
-    ],
-)
-def test_hours_are_those_of_the_zone(zone: str, moment: str, are_now: bool, next_time: str) -> None:
-    hours, now = Hours(HOURS, zone), datetime.fromisoformat(moment).timestamp()
-    assert (hours.are_now(now), hours.next(now)) == (are_now, next_time)
 
 
 # ── what it answers ──────────────────────────────────────────────────────────
