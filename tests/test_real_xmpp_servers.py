@@ -21,6 +21,7 @@ from comms.settings import Server
 from comms.xmpp import Client, Jid, Message, stanzas
 from fakes import World
 from tests.real import end, free_port, in_the_foreground, need, wait_for_port
+from tests.test_real_jabber_pages import deployed
 
 pytestmark = pytest.mark.real
 
@@ -126,5 +127,22 @@ def test_messages_and_presence_cross_both_ways(by: str, tmp_path: Path) -> None:
             thread.join(30)
             jeremy.disconnect()
             clock.close()
+        alice.clear()
+        place = {"host": "127.0.0.1", "port": server.port, "ca_file": str(server.ca_file)}
+        tables = {
+            "xmpp": {**place, "jid": JEREMY, "password": "secret"},
+            "scenario": {
+                "federation": {
+                    "people": [ALICE],
+                    "notify": [ALICE],
+                    "status": ["echo", "up"],
+                    "poll": 0.05,
+                }
+            },
+        }
+        with deployed("federation", tables, tmp_path):
+            alice.wait_for(lambda one: one.body == "I am here.")
+            alice.says(JEREMY, "STATUS")
+            alice.wait_for(lambda one: one.body == "up")
         proofs = {record.verb for record in world.records if record.protocol == "xmpp-server"}
         assert ("result" in proofs, "auth" in proofs) == (not certified, certified)
