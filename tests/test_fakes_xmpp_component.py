@@ -166,6 +166,17 @@ def test_a_full_server_refuses() -> None:
     assert b"resource-constraint" in core.take() + core.take() + core.take()
 
 
+@pytest.mark.parametrize("prefix", ["x", "stream"])
+def test_a_prefix_may_be_declared_again(prefix: str) -> None:
+    where = place()
+    raw = Raw(where)
+    raw.says(HEADER.replace(b"xmlns:stream", b"xmlns:x='u' xmlns:stream"))
+    raw.says(raw.handshake())
+    start = MESSAGE.replace(b"<message", f"<message xmlns:{prefix}='urn:v'".encode())
+    assert raw.says(start.replace(b"</message>", f"<{prefix}:y/></message>".encode())) == b""
+    assert where.jabber.messages[0].child("y", "urn:v") is not None
+
+
 # ── secrets ──────────────────────────────────────────────────────────────────
 
 

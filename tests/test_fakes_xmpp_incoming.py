@@ -223,6 +223,20 @@ def test_a_server_that_never_proves_a_domain_is_cut_off() -> None:
     assert "<connection-timeout " in peer.says("")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sent"),
+    [
+        ("xmlns:db=", "xmlns:d=", result("partner.test", "x.test").replace("db:", "d:")),
+        (" xmlns:db", " xmlns:q='urn:q' xmlns:db", result("partner.test", "x.test", " q:a='1'")),
+        (" xmlns:db", " xmlns:q='u' xmlns:db", result("partner.test", "x.test", " xmlns:q='v'")),
+    ],
+)
+def test_prefixes_are_those_that_the_header_declares(old: str, new: str, sent: str) -> None:
+    peer = Peer(world())
+    peer.says(header().replace(old, new))
+    assert "item-not-found" in peer.says(sent)
+
+
 # ── the legality table, and bytes that mean nothing ──────────────────────────
 
 UNITS = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from fakes.descriptor import Port, Server
@@ -97,7 +96,7 @@ class Component(Session):
         if namespace(piece.name) not in (ACCEPT, CLIENT) or name not in (*KINDS, "handshake"):
             error = StreamError("unsupported-stanza-type")
             return Unit(raw, "", refusal=Refuse(error, "RFC 6120 §4.9.3"))
-        tree = _tree(piece)
+        tree = piece.tree(ACCEPT)
         if name == "handshake":
             text = (tree.text or "").strip()
             right = self._components.is_right(self.host, self.id, text)
@@ -212,13 +211,6 @@ class Component(Session):
 def _secrets(raw: bytes, label: str) -> tuple[Secret, ...]:
     found = _HANDSHAKE.search(raw)
     return (Secret(*found.span(1), label),) if found is not None else ()
-
-
-def _tree(piece: Piece) -> Element:
-    """An element of the stream as a tree, with the prefixes that its header declares."""
-    declared = "".join(f" xmlns:{prefix}='{escape(uri)}'" for prefix, uri in piece.prefixes)
-    scope = f"<x xmlns='{ACCEPT}' xmlns:stream='{STREAMS}'{declared}>"
-    return ElementTree.fromstring(scope.encode() + piece.raw + b"</x>")[0]
 
 
 def _stanza(kind: str, tree: Element) -> Stanza:

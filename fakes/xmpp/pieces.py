@@ -11,8 +11,10 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
-from fakes.xmpp.markup import CLIENT, LANG
+from fakes.xmpp.markup import CLIENT, LANG, STREAMS, escape
 
 
 @dataclass(slots=True)
@@ -34,6 +36,16 @@ class Piece:
     needs_rewriting: bool = False  # prefixes inside stand for the content namespace
     text: str = ""
     raw: bytes = b""
+
+    def tree(self, space: str) -> Element:
+        """The element as a tree. `space` is the default namespace of its stream.
+
+        The splitter has found it to be well-formed with the prefixes that are in scope.
+        """
+        prefixes = {"stream": STREAMS, **dict(self.prefixes)}  # its own win over the header's
+        declared = "".join(f" xmlns:{prefix}='{escape(uri)}'" for prefix, uri in prefixes.items())
+        scope = f"<x xmlns='{space}'{declared}>"
+        return ElementTree.fromstring(scope.encode() + self.raw + b"</x>")[0]
 
 
 # Only the repeats of single characters are possessive (`*+`) here: up to Python 3.11.4, that of a

@@ -7,7 +7,6 @@ outgoing.py the side that sends them.
 from __future__ import annotations
 
 from typing import ClassVar
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from fakes.wire import Refuse, Runtime, Session, Unit
@@ -151,12 +150,7 @@ def _unit(piece: Piece) -> Unit:
     if not verb:
         error = StreamError("unsupported-stanza-type")
         return Unit(raw, "", refusal=Refuse(error, "RFC 6120 §4.9.3.24"))
-    return Unit(raw, verb, piece.attributes.get("from", ""), content=_tree(raw))
-
-
-def _tree(raw: bytes) -> Element:
-    """Reads an element that is not a stanza. The splitter has found it to be well-formed."""
-    return ElementTree.fromstring(b"<x %b>%b</x>" % (_SPACE_OF_STREAM.encode(), raw))[0]
+    return Unit(raw, verb, piece.attributes.get("from", ""), content=piece.tree(SERVER))
 
 
 def starttls() -> Element:
