@@ -32,6 +32,7 @@ from fakes.faults import FaultError
 from fakes.http import Http, Request, Response
 from fakes.mail import Mail
 from fakes.transcripts.recorder import lines_of, wire_lines
+from fakes.version import VERSION
 from fakes.wire import Record, Runtime, Unit
 from fakes.world import World
 
@@ -135,6 +136,10 @@ class Control:
             raise Mistake(405, f"{request.method} has no meaning here")
         paths = ", ".join(pattern.pattern.replace("([^/]+)", "…") for pattern in _ROUTES)
         raise Mistake(404, f"there is nothing at {request.path}; there are {paths}")
+
+    def show_description(self, request: Request) -> object:
+        """This API, in the terms of OpenAPI."""
+        return description()
 
     # ── the world ────────────────────────────────────────────────────────────
 
@@ -506,6 +511,46 @@ def is_local(host: str) -> bool:
         return False
 
 
+def description() -> dict[str, Any]:
+    """Returns the description of the API, for tools that read OpenAPI 3.1."""
+    paths: dict[str, Any] = {}
+    for pattern, methods in _ROUTES.items():
+        name = "address" if "people" in pattern.pattern else "id"
+        path = pattern.pattern.replace("([^/]+)", f"{{{name}}}")
+        inside: list[dict[str, Any]] = []
+        if f"{{{name}}}" in path:
+            inside.append({"name": name, "in": "path", "required": True})
+        for method, handler in methods.items():
+            query = [{"name": one, "in": "query"} for one in _QUERIES.get(handler, ())]
+            text = {"schema": {"type": "string"}}
+            operation: dict[str, Any] = {
+                "summary": handler.__doc__,
+                "operationId": handler.__name__,
+                "parameters": [{**one, **text} for one in (*inside, *query)],
+                "responses": {"default": {"description": 'JSON; an error is {"error": TEXT}'}},
+            }
+            if method == "POST":
+                operation["requestBody"] = {"content": {_BODIES.get(handler, "text/plain"): text}}
+            paths.setdefault(path, {})[method.lower()] = operation
+    info = {"title": "fakes", "version": VERSION, "description": "A world of fake servers."}
+    return {"openapi": "3.1.0", "info": info, "paths": paths}
+
+
+_CRITERIA = ("subject", "to", "sender", "text", "since")
+# The parameters of a request, and the type of its body, where that is not text.
+_QUERIES: dict[Callable[..., object], tuple[str, ...]] = {
+    Control.list_mails: _CRITERIA,
+    Control.wait_for_mails: (*_CRITERIA, "n", "timeout"),
+    Control.deliver: ("to", "sender"),
+    Control.disarm: ("fault",),
+    Control.cut: ("protocol",),
+}
+_BODIES: dict[Callable[..., object], str] = {
+    Control.add_person: "application/json",
+    Control.skip: "application/json",
+    Control.deliver: "message/rfc822",
+}
+
 _ROUTES: dict[re.Pattern[str], dict[str, Callable[..., object]]] = {
     re.compile("/world"): {"GET": Control.show_world},
     re.compile("/people"): {"POST": Control.add_person},
@@ -528,4 +573,5 @@ _ROUTES: dict[re.Pattern[str], dict[str, Callable[..., object]]] = {
     re.compile("/connections"): {"DELETE": Control.cut},
     re.compile("/wire"): {"GET": Control.show_wire},
     re.compile("/units"): {"GET": Control.show_units},
+    re.compile("/openapi"): {"GET": Control.show_description},
 }

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import smtplib
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakes.control import STREAMED, Control
 from fakes.world import World
+
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass
@@ -204,6 +208,20 @@ def test_the_clock_of_the_servers_is_set_ahead(client: Client) -> None:
         assert smtp.getreply()[0] == 250
     for wrong in ('{"seconds": -1}', '{"seconds": true}', '{"minutes": 3}', '{"seconds": 1e999}'):
         assert client.ask("POST", "/clock", wrong)[0] == 400
+
+
+def test_it_describes_itself(client: Client) -> None:
+    status, found = client.ask("GET", "/openapi")
+    assert status == 200 and found["openapi"].startswith("3.")
+    readme = (ROOT / "fakes" / "README.md").read_text("utf-8")
+    for path, operations in found["paths"].items():
+        assert re.sub("{(.+)}", lambda name: name[1].upper(), path) in readme
+        for method, operation in operations.items():
+            assert operation["summary"].endswith(".")
+            if "{" not in path and path not in ("/wire", "/units", "/mails/wait"):
+                assert client.ask(method.upper(), path)[0] not in (404, 405)
+    names = [one["name"] for one in found["paths"]["/mails/wait"]["get"]["parameters"]]
+    assert {*client.world.mail.criteria} < {*names}
 
 
 def test_the_wire_is_streamed_with_secrets_masked(client: Client) -> None:

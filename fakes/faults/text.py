@@ -129,9 +129,10 @@ def _fault(
             f"{', '.join(drills)}"
         )
     if not set(values) & set(KINDS):
-        hint = nearest(place[-1], [kind.replace("_", " ") for kind in KINDS])
-        if hint and len(place) > 1:
-            raise FaultError(f"{text!r}: unknown word {place[-1]!r}{hint}; write {FORM}")
+        for word in place[1:]:
+            hint = nearest(word, [kind.replace("_", " ") for kind in KINDS])
+            if hint:
+                raise FaultError(f"{text!r}: unknown word {word!r}{hint}; write {FORM}")
     try:
         return Fault(where="_".join(place), **values)
     except FaultError as error:
