@@ -20,7 +20,7 @@ from comms.host import RealHost
 from comms.xmpp import Client, Jid, stanzas
 from comms.xmpp.adhoc import COMMAND, COMMANDS
 from fakes import World
-from scenarios.bots import build_notify
+from scenarios.bots import build_notify, urgent_notice
 from scenarios.bots.build_notify_samples import line
 from scenarios.bots.customer_bot_samples import FAQ
 from scenarios.jabber.aim_gateway_samples import REGISTER
@@ -217,7 +217,8 @@ def test_templates_become_messages(jabber: Jabber, clock: RealClock, tmp_path: P
 
 # ── messages, or else mail ───────────────────────────────────────────────────
 
-MAILS = ("jeremy@yourco.test", "mallory@yourco.test", "carol@customer.test")
+PHONE = "5550100123@sms.yourco.test"
+MAILS = ("jeremy@yourco.test", "mallory@yourco.test", "carol@customer.test", PHONE)
 
 
 @pytest.fixture(scope="module")
@@ -311,3 +312,59 @@ def test_customer_bot_calls_an_agent_and_mails_the_transcript(
         mail = world.mail.wait_for(lambda mail: hello in mail.text)
         assert mail.envelope.to == [MAILS[2]] and "Carol: Thank you" in mail.text
         anna.remove(contact)
+
+
+def test_an_urgent_notice_is_acknowledged_by_message_or_goes_on_by_sms_and_mail(
+    jabber: Jabber,
+    mails: tuple[World, dict[str, Any]],
+    clock: RealClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, postfix_settings = mails
+    monkeypatch.setattr(urgent_notice, "SETTLED", 0.5)
+    page = {
+        "people": {
+            "jeremy": {"jabber": str(JEREMY), "mail": MAILS[0]},
+            "mallory": {
+                "jabber": str(MALLORY),
+                "phone": "own 555-010-0123",
+                "mail": MAILS[1],
+            },
+        },
+        "carriers": {"own": "sms.yourco.test"},
+        "sender": MAILS[0],
+        "sms": 0.1,
+        "mail": 0.1,
+        "poll": 0.1,
+    }
+    tables = {"xmpp": account(jabber), "smtp": postfix_settings}
+    with (
+        person(jabber, JEREMY, clock) as jeremy,
+        deployed(
+            "urgent_notice", {**tables, "scenario": {"urgent-notice": page}}, tmp_path, "bots"
+        ),
+    ):
+        contact = HERE.bare
+        until(clock, jeremy, lambda: contact in jeremy.roster and jeremy.roster[contact].sees_us)
+        # What it answers after our presence, it answers when it has that.
+        jeremy.send(stanzas.message(HERE, "open"))
+        assert hears(jeremy, clock) == ["0 open"]
+        disk, load = f"disk-{jabber.port}", f"load-{jabber.port}"
+        notices = [
+            f'{{"id": "{disk}", "to": "jeremy", "text": "full"}}\n',
+            f'{{"id": "{load}", "to": "mallory", "text": "The load is 40"}}\n',
+        ]
+        (tmp_path / "notices.jsonl").write_text("".join(notices), "utf-8", newline="\n")
+        assert hears(jeremy, clock) == [f"URGENT {disk}: full\nSay: ok {disk}"]
+        text = world.mail.wait_for(lambda mail: mail.text.startswith(load))
+        assert text.envelope.to == [PHONE] and text.text.strip() == f"{load}: The load is 40"
+        mail = world.mail.wait_for(lambda mail: load in mail.subject)
+        assert mail.envelope.to == [MAILS[1]]
+        jeremy.send(stanzas.message(HERE, "ok"))
+        thanks = f"Thank you: {disk} is acknowledged, and goes no further."
+        assert hears(jeremy, clock) == [thanks]
+        jeremy.send(stanzas.message(HERE, f"report {disk}"))
+        (report,) = hears(jeremy, clock)
+        assert report.splitlines()[0].startswith(f"{disk} for jeremy: acknowledged by jeremy")
+        jeremy.remove(contact)
