@@ -189,7 +189,7 @@ def test_wherever_the_connection_is_cut_no_channel_is_used_twice() -> None:
     found = list(drills.cuts(records))
     smtp = [cut for cut in found if drills.protocol(cut) == "smtp"]
     others = [cut for cut in found if drills.protocol(cut) != "smtp"]
-    for cut in smtp[:: 1 if THOROUGH else 12] + others[:: 5 if THOROUGH else 40]:
+    for cut in smtp[:: 1 if THOROUGH else 25] + others[:: 5 if THOROUGH else 60]:
         performance = rehearse(PAGE, act, [cut])
         sent = Counter(
             record.raw.count(b"URGENT disk-7")
