@@ -217,6 +217,7 @@ def test_a_list_of_many_reviews_is_cut(office: Office) -> None:
     lines = office.say("b", "reviews").splitlines()
     assert lines[0] == "25 open" and lines[-1] == "and 5 more" and len(lines) == 22
     assert max(map(len, lines)) < 120
+    assert "x" * LONGEST in office.say("b", "status 25"), "who decides sees all of it"
 
 
 # ── workflows ────────────────────────────────────────────────────────────────

@@ -21,8 +21,10 @@ poll = 1                             # seconds
 state = "review-bot.sqlite3"
 
 A person is known by the account that a network vouches for, never by a nick. The channels are those
-of [irc]. With `resume`, an XMPP server keeps each message until it is stored, and delivers it again
-if the program is killed before that (XEP-0198). On AIM and IRC, who gets no answer says it again.
+of [irc]. With `resume`, an XMPP server keeps each message until it is stored; if the program is
+killed before that, it delivers the message again, or returns it as an error (XEP-0198). Write a
+resource in the account then (bot@yourco.test/review). On AIM and IRC, who gets no answer says it
+again.
 
 Fault: xmpp message split 1 -> all hold
 Fault: toc toc_send_im reply 903 times 1 -> all hold

@@ -59,8 +59,13 @@ class Review:
     status: str  # open, approved, closed
 
     @property
+    def whole(self) -> str:
+        """All of it, for those who decide."""
+        return f"#{self.id} {self.title} ({self.version})"
+
+    @property
     def name(self) -> str:
-        """How people are told of it."""
+        """How people are told of it later."""
         title = self.title if len(self.title) <= SHOWN else f"{self.title[:SHOWN]}…"
         return f"#{self.id} {title} ({self.version})"
 
@@ -110,7 +115,7 @@ class Reviews:
         ).lastrowid
         review = self._find(turn, id or 0)
         self._log(turn, review, f"{turn.who} opened it at {version}")
-        self._ask(turn, review, f"{turn.who} asks for a review of {review.name}")
+        self._ask(turn, review, f"{turn.who} asks for a review of {review.whole}")
         return f"#{review.id} is open at {version}. {self._lacks(turn, review)}"
 
     def open_request(self, turn: Turn, text: str) -> str:
@@ -201,7 +206,7 @@ class Reviews:
             "INSERT OR REPLACE INTO review_part VALUES (?, ?, ?)", (number, turn.who, delegate)
         )
         self._log(turn, review, f"{turn.who} delegated to {delegate}")
-        turn.tell(delegate, f"{turn.who} asks you to decide on {review.name}. {_how(review)}")
+        turn.tell(delegate, f"{turn.who} asks you to decide on {review.whole}. {_how(review)}")
         if self._settle(turn, review):  # by a vote that has got a second role
             return f"#{number} is approved"
         return f"{'You decide' if delegate == turn.who else f'{delegate} decides'} on #{number}"
@@ -212,7 +217,7 @@ class Reviews:
         """Returns the state of a review."""
         review = self._find(turn, number)
         roles = self._roles(turn, review)
-        lines = [f"{review.name} by {review.author}: {review.status}"]
+        lines = [f"{review.whole} by {review.author}: {review.status}"]
         for person, verdict in self._votes(turn, review).items():
             role = " and ".join(sorted(roles.get(person, ()))) or "counts no more"
             lines.append(f"{person} ({role}): {verdict}")
