@@ -28,6 +28,7 @@ from scenarios.jabber.custom_extension import MYSQL
 from scenarios.jabber.custom_extension_samples import command, form
 from scenarios.jabber.im_menu import MENUS
 from scenarios.jabber.traffic_filter import CARD
+from scenarios.site import toml
 from tests.real import Authority, postfix
 from tests.real import Server as Running
 from tests.test_real_jabber import (
@@ -35,12 +36,14 @@ from tests.test_real_jabber import (
     GATEWAY,
     JEREMY,
     MALLORY,
+    MICHAEL,
     PASSWORD,
     SECRET,
     Jabber,
     jabber,
     until,
 )
+from tests.test_real_receiving import live
 
 pytestmark = pytest.mark.real
 
@@ -213,6 +216,51 @@ def test_templates_become_messages(jabber: Jabber, clock: RealClock, tmp_path: P
         assert [check(other, loaded, host), check(other, loaded, host)] == [0, 0]
         other.close()
         assert hears(jeremy, clock) == ["Hello J, your order 7 was shipped today.\nYour parcel: P"]
+
+
+def test_review_bot_is_killed_and_loses_no_vote(
+    jabber: Jabber, clock: RealClock, tmp_path: Path
+) -> None:
+    people = {who.local: {"jabber": str(who)} for who in (JEREMY, MICHAEL, MALLORY)}
+    roles = {"peers": ["michael"], "managers": ["mallory"]}
+    page = {"people": people, **roles, "resume": True, "poll": 0.1}
+    tables = {"xmpp": account(jabber), "scenario": {"review-bot": page}}
+    site, to = tmp_path / "site.toml", HERE.bare
+    site.write_text("\n".join(toml(tables)), "utf-8", newline="\n")
+    site.chmod(0o600)
+    texts, said = list[str](), clock.time()
+
+    def is_answered() -> bool:
+        nonlocal said
+        texts.extend(message.text for message in michael.received_messages())
+        # ejabberd returns what the session that was killed has not acknowledged, and loses what
+        # comes while that session ends. Who gets no answer says it again.
+        if jabber.name == "ejabberd" and clock.time() - said > 2:
+            said = clock.time()
+            michael.send(stanzas.message(to, "approve 1 r17"))
+        return bool(texts)
+
+    with (
+        person(jabber, JEREMY, clock) as jeremy,
+        person(jabber, MICHAEL, clock) as michael,
+        person(jabber, MALLORY, clock) as mallory,
+    ):
+        with live("review-bot", site) as first:
+            asks(jeremy, "<ping xmlns='urn:xmpp:ping'/>")
+            jeremy.send(stanzas.message(to, "review r17 Mend it"))
+            assert hears(jeremy, clock) == ["#1 is open at r17. It needs a peer and a manager"]
+            for one in (michael, mallory):
+                assert hears(one, clock)[0].startswith("jeremy asks for a review of #1 Mend it")
+            first.process.kill()
+            michael.send(stanzas.message(to, "approve 1 r17"))
+        with live("review-bot", site) as second:
+            until(clock, michael, is_answered)
+            assert texts[0] == "Your vote on #1 is approve. It needs a manager"
+            assert hears(jeremy, clock)[0].startswith("michael says approve to #1")
+            mallory.send(stanzas.message(to, "approve 1 r17"))
+            assert hears(mallory, clock) == ["#1 is approved"]
+            assert hears(jeremy, clock) == ["#1 Mend it (r17) is approved by mallory and michael"]
+            assert second.end() == 0
 
 
 # ── messages, or else mail ───────────────────────────────────────────────────
