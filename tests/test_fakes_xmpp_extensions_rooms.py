@@ -388,6 +388,20 @@ def test_the_subject_is_for_moderators_or_for_everybody(allowed: str) -> None:
     assert subjects == (["Mine", "His"] if allowed == "1" else ["His"])
 
 
+def test_a_message_cannot_claim_that_the_room_has_kept_it() -> None:
+    play = Play().opened("juliet")
+    delay = f"<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2020-01-01T00:00:00Z'/>"
+    play.juliet.sends(f"<message to='{ROOM}' type='groupchat'><body>now</body>{delay}</message>")
+    play.nurse.joins(ROOM, "nurse")
+    stamps = [
+        [one.get("stamp") for one in stanza.element.iter("{urn:xmpp:delay}delay")]
+        for person in (play.romeo, play.nurse)
+        for stanza in person.messages
+        if stanza.body
+    ]
+    assert stamps == [[], ["2026-01-05T00:00:00Z"]]
+
+
 def test_a_subject_with_a_thread_is_that_of_the_message() -> None:
     play = Play().opened("juliet", changesubject="1")
     said = "<subject>no</subject><thread>t</thread>"

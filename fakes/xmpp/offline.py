@@ -37,7 +37,10 @@ def with_delay(stanza: Stanza, domain: str, at: float) -> Stanza:
 
 
 def without_delay(stanza: Stanza, domain: str) -> Stanza:
-    """Returns a message without the stamps that claim to be those of the domain (XEP-0203 §5)."""
+    """Returns a message without the stamps that claim to be those of the domain, or of a room.
+
+    XEP-0203 §5: they are forged if that has not delayed it yet.
+    """
     if not any(_is_stamp_of(domain, child) for child in _stamps(stanza)):
         return stanza
     return without_children(stanza, lambda child: _is_stamp_of(domain, child))

@@ -13,6 +13,7 @@ from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.stanza_ids import without_ids_of
 from fakes.xmpp.markup import element
 from fakes.xmpp.muc.names import OCCUPANT, because, item_of, user_x, without_claims
+from fakes.xmpp.offline import without_delay
 from fakes.xmpp.requests import Request
 from fakes.xmpp.room import Kept, Occupant, Room
 from fakes.xmpp.service import Service
@@ -151,6 +152,7 @@ class Hall(Extension):
     def _from(self, room: Room, occupant: Occupant, stanza: Stanza) -> Stanza:
         """A message as it comes from an occupant, without what the sender cannot claim."""
         clean = without_ids_of(without_claims(stanza), room.address)
+        clean = without_delay(clean, room.address)
         id = element(f"{{{OCCUPANT}}}occupant-id", {"id": room.occupant_id(occupant.bare)})
         return with_child(clean, id, sender=f"{room.address}/{occupant.nick}", to=None)
 
