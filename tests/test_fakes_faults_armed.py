@@ -59,6 +59,12 @@ def test_above_strikes_what_comes_too_fast_and_what_it_strikes_does_not_count(
     assert [at for at in times if struck(at)] == [2.0, 59.9, 60.5]
 
 
+def test_of_several_faults_none_is_armed_if_one_cannot_be(faults: Faults) -> None:
+    with pytest.raises(FaultError, match="RCTP"):
+        faults.arm("MAIL reset; RCTP reset")
+    assert not faults
+
+
 def test_one_fault_is_removed_or_all(faults: Faults) -> None:
     removed: list[str] = []
     faults.on_disarmed = lambda fault: removed.append(str(fault))

@@ -108,11 +108,16 @@ def test_a_fault_is_armed_by_hand_and_a_mistake_is_explained(page: Page, world: 
     expect(page.get_by_role("alert")).to_contain_text("did you mean 'rcpt'?")
     page.locator("#fault").fill('RCPT reply "550 5.1.1 no"')
     page.locator("#fault").press("Enter")
-    expect(page.locator("#list-of-faults")).to_have_text('smtp RCPT reply "550 5.1.1 no"')
+    expect(page.locator("#list-of-faults")).to_contain_text('smtp RCPT reply "550 5.1.1 no"')
     with pytest.raises(smtplib.SMTPRecipientsRefused):
         send(world, "refused")
     page.keyboard.press("Escape")
     expect(page.locator("#units .struck")).to_have_count(1)
+    page.locator("#fault").fill("MAIL delay 9 optional; smtp NOOP reset optional")
+    page.locator("#fault").press("Enter")
+    expect(page.locator("#list-of-faults li")).to_have_count(3)
+    page.get_by_role("button", name="disarm", exact=True).first.click()
+    expect(page.locator("#list-of-faults li").first).to_contain_text("MAIL delay 9 optional")
     page.get_by_role("button", name="disarm all").click()
     expect(page.locator("#list-of-faults li")).to_have_count(0)
     assert [one for one in world.records if isinstance(one, Record)] == []

@@ -198,10 +198,17 @@ async function lookAtChat() {
   if (!kinds.length) one("chat").append(element("p", "Nobody has said anything.", { className: "soft" }));
 }
 
-async function lookAtFaults(change = {}) {
-  const { faults } = await ask("/faults", change);
+async function lookAtFaults(change = {}, query = "") {
+  const { faults } = await ask("/faults" + query, change);
   one("armed").textContent = faults.length || "";
-  one("list-of-faults").replaceChildren(...faults.map((text) => element("li", text)));
+  one("list-of-faults").replaceChildren(...faults.map((text) => {
+    const item = element("li", `${text} `);
+    const remove = element("button", "disarm", { type: "button" });
+    remove.onclick = () =>
+      lookAtFaults({ method: "DELETE" }, `?fault=${encodeURIComponent(text)}`);
+    item.append(remove);
+    return item;
+  }));
 }
 
 one("arm").onsubmit = async (event) => {

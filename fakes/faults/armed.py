@@ -74,18 +74,18 @@ class Faults:
 
     def arm(self, *faults: Fault | Drill | str) -> None:
         """Arms faults. Raises FaultError if no server, or more than one, has the place."""
-        for given in faults:
-            for fault in self._read(given):
-                if isinstance(fault, Drill):
-                    self._stage(fault)
-                    continue
-                placed = self._placed(fault)
-                self.armed.append(_Armed(placed))
-                try:
-                    self.on_armed(placed)
-                except FaultError:
-                    self.armed.pop()
-                    raise
+        read = [fault for given in faults for fault in self._read(given)]
+        # All of them are looked at before the first is armed.
+        for fault in [one if isinstance(one, Drill) else self._placed(one) for one in read]:
+            if isinstance(fault, Drill):
+                self._stage(fault)
+                continue
+            self.armed.append(_Armed(fault))
+            try:
+                self.on_armed(fault)
+            except FaultError:
+                self.armed.pop()
+                raise
 
     def _stage(self, drill: Drill) -> None:
         self.drills[drill] = False
