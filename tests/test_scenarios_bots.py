@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import itertools
 import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import pytest
 
 from comms.errors import SettingsError
 from comms.settings import load
-from comms.state import State
 from fakes import World
 from fakes.wire import Record
 from scenarios import catalogue
@@ -199,31 +197,10 @@ def test_what_changes_something_is_not_ordered_by_mail() -> None:
     assert verbs["uptime"].doors == () and verbs["uptime"].public
 
 
-class Killed(BaseException):
-    """Ends the program as SIGKILL would."""
-
-
 @pytest.mark.slow
-def test_killed_at_any_step_an_order_runs_and_is_answered_at_most_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    original, outcomes = State.transaction, set()
+def test_killed_at_any_step_an_order_runs_and_is_answered_at_most_once() -> None:
+    outcomes = set()
     for step in itertools.count(1):
-        taken = 0
-
-        def passes(step: int = step) -> None:
-            nonlocal taken
-            taken += 1
-            if taken == step:
-                raise Killed
-
-        @contextlib.contextmanager
-        def transaction(self: State, passes: Callable[[], None] = passes) -> Iterator[Any]:
-            passes()
-            with original(self) as db:
-                yield db
-            passes()
-
         config = {**many_networks.WORLD, "servers": ["toc"]}
         config["scenario"] = {"many-networks": {"people": JEREMY}}
         with World(config, rehearsal=True) as world:
@@ -231,16 +208,14 @@ def test_killed_at_any_step_an_order_runs_and_is_answered_at_most_once(
             settings = load(world.settings, world.folder)
             world.clock.at(3, partial(admin.says, "OpsBot", "restart"))
             world.clock.until(6)
-            with monkeypatch.context() as patch, contextlib.suppress(Killed):
-                patch.setattr(State, "transaction", transaction)
+            with drills.dying(step) as death:
                 many_networks.run(world.clock, settings, world.host)
-            died = taken >= step
             world.clock.until(world.clock.elapsed + 6)
             many_networks.run(world.clock, settings, world.host)
             texts = [im.text for im in admin.heard]
             assert len(world.host.ran) <= 1 and len(texts) <= 1, (step, world.host.ran, texts)
             outcomes.add((len(world.host.ran), tuple(text[:20] for text in texts)))
-            if not died:
+            if not death.came:
                 assert texts == ["restart: mariadb: restart"]
                 break
     assert step > 10
