@@ -127,14 +127,11 @@ class Outbox:
 
     def withdraw(self, message_id: str, db: sqlite3.Connection) -> None:
         """Removes a mail as far as it still waits, in the caller's transaction."""
-        of_mail = "mail = (SELECT id FROM outbox WHERE message_id = ?)"
-        waits = f"DELETE FROM outbox_recipient WHERE status = 'waiting' AND {of_mail}"
-        db.execute(waits, (message_id,))
-        db.execute(
-            "DELETE FROM outbox WHERE message_id = ? "
-            "AND NOT EXISTS (SELECT 1 FROM outbox_recipient WHERE mail = id)",
-            (message_id,),
-        )
+        row = db.execute("SELECT id FROM outbox WHERE message_id = ?", (message_id,)).fetchone()
+        if row is not None:
+            waits = "DELETE FROM outbox_recipient WHERE status = 'waiting' AND mail = ?"
+            db.execute(waits, row)
+            _forget(db, row[0])
 
     def knows(self, message_id: str) -> bool:
         """Returns whether a mail still waits, is being sent, or has an unknown outcome."""
@@ -251,15 +248,21 @@ class Outbox:
                     (status, now + pause, text, mail.id, address),
                 )
                 results.append(Result(mail.message_id, address, status, text))
-            # A mail whose outcome is known for everybody is deleted. An unknown outcome is kept
-            # under the Message-ID, so that the administrator can look it up.
-            db.execute(
-                "DELETE FROM outbox WHERE id = ? AND NOT EXISTS ("
-                "SELECT 1 FROM outbox_recipient "
-                "WHERE mail = id AND status IN ('waiting', 'sending', 'unknown'))",
-                (mail.id,),
-            )
+            _forget(db, mail.id)
         return results
+
+
+def _forget(db: sqlite3.Connection, id: int) -> None:
+    """Deletes a mail whose outcome is known for everybody.
+
+    An unknown outcome is kept under the Message-ID, so that the administrator can look it up.
+    """
+    db.execute(
+        "DELETE FROM outbox WHERE id = ? AND NOT EXISTS ("
+        "SELECT 1 FROM outbox_recipient "
+        "WHERE mail = id AND status IN ('waiting', 'sending', 'unknown'))",
+        (id,),
+    )
 
 
 def _status(error: CommsError | None, at_least_once: bool) -> str:

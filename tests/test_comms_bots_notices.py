@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from comms.bots.company import Company
-from comms.bots.notices import RETURNS, Notice, Notices, Outcome
+from comms.bots.notices import LISTED, RETURNS, Notice, Notices, Outcome
 from comms.clock import RealClock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.state import State
@@ -139,8 +139,13 @@ def test_only_what_the_receiver_returns_has_come_back(
 def test_what_was_said_long_ago_is_forgotten(desk: Desk) -> None:
     desk.put()
     desk.notices.flush(desk.company, 101.0)
+    desk.line.failures["say"].append(Unknown("lost"))
+    desk.put()
+    desk.notices.flush(desk.company, 101.0)
     desk.notices.flush(desk.company, 102.0 + RETURNS)
-    assert desk.state.rows("SELECT * FROM bot_notice") == []
+    assert desk.state.rows("SELECT status FROM bot_notice") == [("unknown",)]
+    desk.notices.flush(desk.company, 102.0 + LISTED)
+    assert desk.state.rows("SELECT status FROM bot_notice") == []
 
 
 def test_what_was_being_said_when_the_program_died_is_in_doubt(desk: Desk) -> None:

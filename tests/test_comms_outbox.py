@@ -117,6 +117,34 @@ def test_all_mails_share_a_session_and_its_loss_ends_the_round() -> None:
         assert [mail.subject for mail in world.mail.messages] == ["a", "b", "c"]
 
 
+def test_a_mail_that_is_withdrawn_goes_to_nobody_for_whom_it_still_waits() -> None:
+    postponed = "RCPT arg *alice* reply '450 4.2.1 later'"
+    with rehearsal(postponed) as world, State(world.folder / "s") as state:
+        outbox = Outbox(state)
+        put(outbox, world)
+        assert sorted(flush(outbox, world)) == ["sent", "waiting"]
+        ((message_id, _),) = outbox.waiting()
+        assert outbox.knows(message_id) and not outbox.knows("<other@x.test>")
+        with state.transaction() as db:
+            outbox.withdraw(message_id, db)
+            outbox.withdraw("<other@x.test>", db)
+        world.clock.advance(LONGEST_PAUSE)
+        assert flush(outbox, world) == [] and not outbox.knows(message_id)
+        assert state.rows("SELECT * FROM outbox_recipient") == []
+
+
+@pytest.mark.parametrize("at_least_once", [True, False])
+def test_what_may_have_been_sent_is_not_withdrawn(at_least_once: bool) -> None:
+    with rehearsal(". lost stored times 1") as world, State(world.folder / "s") as state:
+        outbox = Outbox(state)
+        put(outbox, world, at_least_once)
+        flush(outbox, world)
+        ((message_id,),) = state.rows("SELECT message_id FROM outbox")
+        with state.transaction() as db:
+            outbox.withdraw(str(message_id), db)
+        assert outbox.knows(str(message_id)) is not at_least_once
+
+
 def test_a_mail_is_given_up_after_five_days() -> None:
     with rehearsal('MAIL reply "451 4.3.0 later"') as world, State(world.folder / "s") as state:
         outbox = Outbox(state)

@@ -22,6 +22,7 @@ from comms.errors import CommsError, TryLater, Unknown, Unreachable
 from comms.state import State
 
 RETURNS = 3600.0  # seconds in which a notice may come back
+LISTED = 7 * 86400.0  # seconds for which one is listed that is in doubt
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bot_notice (
@@ -79,7 +80,7 @@ class Notices:
             self._ends(notice, "unknown", "the program ended while it was said", now)
 
     def unknown(self) -> list[Notice]:
-        """Returns the notices of which it is unknown whether they have arrived, oldest first."""
+        """Returns what may have arrived or not, oldest first; of the last days only."""
         return self._with_status("unknown")
 
     def flush(self, company: Company, now: float) -> None:
@@ -88,8 +89,9 @@ class Notices:
             for id, sender, error in network.returned():
                 self._returned(network, id, sender, error, now)
         with self._state.transaction() as db:
-            old = "DELETE FROM bot_notice WHERE status = 'said' AND abs(? - changed) > ?"
-            db.execute(old, (now, RETURNS))
+            for status, kept in (("said", RETURNS), ("unknown", LISTED)):
+                old = "DELETE FROM bot_notice WHERE status = ? AND abs(? - changed) > ?"
+                db.execute(old, (status, now, kept))
         for notice in self._with_status("waiting"):
             found = company.named(notice.network)
             if found is None or not company.sees(found, notice.account):

@@ -191,6 +191,25 @@ def away(world: World, program: Program) -> Iterator[Claim]:
     yield equal("the exit code is 0", code, 0)
 
 
+@scenario.act("build-in-doubt")
+def doubt(world: World, program: Program) -> Iterator[Claim]:
+    """The connection is lost just when Bob is told; he asks what he may have missed."""
+    _, bob = arrived(world)
+    world.faults.arm("toc toc_send_im hang up before times 1")
+    world.clock.at(20, finishes(world, 1, "failed"))
+    world.clock.at(120, lambda: bob.says("BuildBot", "status"))
+    world.clock.until(130)
+    program()
+    lost = told(world, "notice-unknown")
+    yield equal("it is logged that the outcome is unknown", len(lost), 1, shows=lost)
+    mails = [line for line in mailed(world) if line.startswith("bob")]
+    yield equal("it is not told again, and not mailed", (len(bob.heard), mails), (1, []))
+    texts = [im.text.split("<br>") for im in bob.heard]
+    perhaps = "Perhaps you have not got this: site main: build 1 failed"
+    wanted = [["1 broken", "site main since build 1", perhaps]]
+    yield equal("status lists it", texts, wanted, shows=bob.heard)
+
+
 @scenario.act("build-told-after-restart")
 def restart(world: World, program: Program) -> Iterator[Claim]:
     """The program ends before it has told of a build, and later while others finish."""
