@@ -133,6 +133,24 @@ def test_a_refusal_and_a_fault_are_never_folded() -> None:
     assert "fault: . delay 2" in struck[0].detail
 
 
+def test_a_program_that_dies_again_and_again_of_the_same_trouble_is_counted() -> None:
+    recording = []
+    for n in range(22):
+        if n:
+            recording.append(Happens("supervisor", "starts the program again", at=n * 5))
+        trouble = "ends with exit code 3: unreachable" if n < 21 else "ends with exit code 70"
+        recording.append(Happens("program", trouble, "end", at=n * 5))
+    beats = story(recording)
+    assert texts(beats) == [
+        "ends with exit code 3: unreachable",
+        *("starts the program again", "ends with exit code 3: unreachable"),
+        "the same again",
+        *("starts the program again", "ends with exit code 70"),
+    ]
+    assert (beats[3].count, beats[3].at, beats[3].until) == (19, 10, 100)
+    assert sorted(item for beat in beats for item in beat.items) == list(range(len(recording)))
+
+
 def test_an_event_is_the_end_of_a_program_by_its_level_not_by_its_text() -> None:
     text = "ends with exit code 4: Refused: no"
     end, log = story([Happens("program", text, "end"), Happens("program", text, "warning")])

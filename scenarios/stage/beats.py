@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 PROGRAM = "program"  # the lane of the program that is rehearsed
+SUPERVISOR = "supervisor"  # starts the program again
 SERVERS = {
     "smtp": "mail server",
     "pop3": "maildrop",

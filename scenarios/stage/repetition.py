@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from scenarios.stage.beats import EVENT, LOOK, Beat, joined
+from scenarios.stage.beats import EVENT, LOOK, SUPERVISOR, Beat, joined
 
 LONGEST = 10  # beats of what may be found to repeat itself
 EACH = 6  # repetitions that get a line of their own
@@ -19,7 +19,8 @@ def without_repetition(beats: Sequence[Beat]) -> list[Beat]:
     """Returns beats of which repeated sequences are told in full only once.
 
     Two sequences are alike if the same parties do the same kinds of things; whom and what they name
-    may differ, and is told. A beat with trouble is never folded.
+    may differ, and is told. A beat with trouble is never folded, unless a program dies of the same
+    trouble each time that it is started again.
     """
     found = _Sequences(beats)
     told: list[Beat] = []
@@ -39,6 +40,8 @@ def without_repetition(beats: Sequence[Beat]) -> list[Beat]:
 
 
 def _shape(beat: Beat) -> tuple[str, ...]:
+    if beat.trouble:
+        return (beat.kind, beat.source, beat.target, beat.text, *beat.detail)
     # People may do the same thing, each in other words. What a machine does is another thing if it
     # has another name: a command, or the death of another process. A number makes no difference.
     machine = beat.kind == EVENT and "@" not in beat.source and not beat.target
@@ -46,13 +49,21 @@ def _shape(beat: Beat) -> tuple[str, ...]:
     words = [text] if machine else re.findall(r"[\w-]+", text)[:1]
     status = re.findall(r"status=(\w+)", beat.text)
     source = "@" if "@" in beat.source else beat.source
-    return (beat.kind, source, beat.target, *words, *status, "!" * bool(beat.trouble))
+    return (beat.kind, source, beat.target, *words, *status)
+
+
+def _may_repeat(block: Sequence[Beat]) -> bool:
+    """Whether nothing in a sequence has to be told each time."""
+    restarts = any(beat.source == SUPERVISOR for beat in block)
+    troubles = {beat.trouble for beat in block if beat.trouble}
+    return not troubles or (restarts and "error" in troubles and "fault" not in troubles)
 
 
 class _Sequences:
     """The sequences of beats that are alike."""
 
     def __init__(self, beats: Sequence[Beat]) -> None:
+        self._beats = beats
         self._shapes = [_shape(beat) for beat in beats]
         self._moments = [beat.at for beat in beats]
 
@@ -64,8 +75,10 @@ class _Sequences:
         best = (0, 0, 0)
         for length in range(1, LONGEST + 1):
             block = self._shapes[start : start + length]
-            if len(block) < length or any(shape[-1] for shape in block):
+            if len(block) < length:
                 break
+            if not _may_repeat(self._beats[start : start + length]):
+                continue
             starts = range(start, len(self._shapes) - length + 1, length)
             alike = takewhile(lambda at: self._shapes[at : at + length] == block, starts)
             times = sum(1 for _ in alike)

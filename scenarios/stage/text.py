@@ -25,6 +25,7 @@ from scenarios.stage.beats import (
     joined,
     name,
 )
+from scenarios.stage.repetition import AGAIN
 from scenarios.stage.words import WORDS
 
 WIDTH = 100  # of what is not shown on a terminal
@@ -162,6 +163,7 @@ def _by_the_moment(beats: Sequence[Beat]) -> Sequence[Beat]:
         last = told[-1] if told else beat
         text = joined([last, beat])
         plain = not (last.trouble or beat.trouble or last.detail or beat.detail or beat.count > 1)
+        plain = plain and last.kind != AGAIN
         if told and plain and abs(beat.at - last.at) <= MOMENT and len(text) <= WIDTH - _INDENT - 6:
             told[-1] = last.and_also(beat, text=text, session=last.session)
         else:
