@@ -18,7 +18,7 @@ from fakes.wire import Facts, TlsFacts, Want
 from fakes.world import World
 from tests.bare_core import ask, drain, exchanged
 from tests.imap_raw import ALICE, LOGIN, MAIL, Raw, imap_world, selected
-from tests.legality import in_states
+from tests.legality import failing, in_states
 
 # What a client sends to reach each state.
 WAY_TO = {
@@ -111,13 +111,12 @@ def test_every_state_of_the_table_is_tried() -> None:
         assert client.session.state == state
 
 
-@pytest.mark.parametrize(
-    ("verb", "state", "legal"),
-    [row for row in in_states(Imap.verbs, WAY_TO) if row[0] in COMMANDS],
-)
-def test_a_command_is_accepted_in_the_states_of_its_rule_and_in_no_other(
-    verb: str, state: str, legal: bool
-) -> None:
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_command_is_accepted_in_the_states_of_its_rule_and_in_no_other(verb: str) -> None:
+    assert failing(check_command, in_states({verb: Imap.verbs[verb]}, WAY_TO)) == []
+
+
+def check_command(verb: str, state: str, legal: bool) -> None:
     person = [{"address": ALICE, "quota": 100_000}]
     world = imap_world(tls="optional", person=person)
     world.mail.folder(ALICE).deliver(MAIL)

@@ -19,7 +19,7 @@ from fakes.transcripts.recorder import render
 from fakes.transcripts.text import load, parse
 from fakes.wire import Facts, Record, Runtime, Session, Want
 from fakes.world import World
-from tests.legality import in_states
+from tests.legality import failing, in_states
 from tests.toc_raw import DATA, KEEP_ALIVE, SIGNOFF, SIGNON, Raw, long_code, roasted
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("toc-*.txt"))
@@ -156,8 +156,12 @@ def refusal(verb: str, state: str) -> str:
     return "ignored"  # not online yet
 
 
-@pytest.mark.parametrize(("verb", "state", "legal"), list(in_states(Toc.verbs, STATES)))
-def test_every_verb_in_every_state(verb: str, state: str, legal: bool) -> None:
+@pytest.mark.parametrize("verb", Toc.verbs)
+def test_a_verb_in_every_state(verb: str) -> None:
+    assert failing(check_verb, in_states({verb: Toc.verbs[verb]}, STATES)) == []
+
+
+def check_verb(verb: str, state: str, legal: bool) -> None:
     bench = Bench()
     core, raw = in_state(bench, state)
     before = len(bench.records)

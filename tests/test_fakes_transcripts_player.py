@@ -72,15 +72,13 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("text", ["", "nobody", "x y z", "alice@example.test bob", "ü\\ \0"])
 @pytest.mark.parametrize(("title", "word"), WORDS)
-def test_any_text_after_a_word_is_right_or_an_error_with_its_line(
-    title: str, word: str, text: str
-) -> None:
-    try:
-        play_on_core(parse(f"{title}: x\n\n{word} {text}\n"))
-    except TranscriptError as error:
-        assert str(error).startswith("transcript:3: ")
+def test_any_text_after_a_word_is_right_or_an_error_with_its_line(title: str, word: str) -> None:
+    for text in ("", "nobody", "x y z", "alice@example.test bob", "ü\\ \0"):
+        try:
+            play_on_core(parse(f"{title}: x\n\n{word} {text}\n"))
+        except TranscriptError as error:
+            assert str(error).startswith("transcript:3: "), text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from fakes.transcripts.text import load, parse
 from fakes.wire import Unit, Want
 from fakes.xmpp import Xmpp
 from scenarios.stage.wire import WireChoice, wire
-from tests.legality import in_states
+from tests.legality import failing, in_states
 from tests.xmpp_raw import HEADER, SASL, STARTTLS, Client, bind, bound, login, plain, world
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -83,10 +83,12 @@ def client_in(state: str) -> Client:
     return client
 
 
-@pytest.mark.parametrize(("verb", "state", "legal"), list(in_states(Xmpp.verbs, STATES)))
-def test_a_verb_is_accepted_in_its_states_and_refused_in_all_others(
-    verb: str, state: str, legal: bool
-) -> None:
+@pytest.mark.parametrize("verb", Xmpp.verbs)
+def test_a_verb_is_accepted_in_its_states_and_refused_in_all_others(verb: str) -> None:
+    assert failing(check_verb, in_states({verb: Xmpp.verbs[verb]}, STATES)) == []
+
+
+def check_verb(verb: str, state: str, legal: bool) -> None:
     client = client_in(state)
     unit = UNITS[verb]
     if verb == "stream" and state not in ("START", "AGAIN"):

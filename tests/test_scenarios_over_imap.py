@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -53,12 +54,18 @@ NETWORKS = next(
     if act.name == "many-networks"
 )
 # Each act through the doors that it does not name itself.
-OTHER = [
+THROUGH = [
     (page, act, door)
     for page, act in doors.acts()
     if doors.doors(act) == doors.DOORS
     for door in doors.DOORS
     if door not in act.world["servers"] or {*doors.DOORS} <= {*act.world["servers"]}
+]
+# Of each page the first, the middle and the last one; in `make soak`, all.
+OTHER = [
+    case
+    for _, cases in itertools.groupby(THROUGH, lambda case: case[0].name)
+    for case in (cases if THOROUGH else drills.three_of([*cases]))
 ]
 
 
