@@ -277,7 +277,7 @@ def test_how_do_i_use_the_other_ports_of_smtp(world: World, port: str) -> None:
     with client:
         client.login("alice@example.test", "secret")
         client.sendmail("alice@example.test", ["bob@example.test"], "Subject: hi\r\n\r\n")
-    world.mail.wait_for()
+    assert world.mail.wait_for().subject == "hi"
 
 
 def test_how_do_i_keep_a_mail_as_a_file(world: World, tmp_path: Path) -> None:
