@@ -571,8 +571,8 @@ exec {folder}/start
 """
 START = """#!/bin/sh
 echo $$ >{folder}/start.pid
-setsid {daemon} --no-defaults --user=mysql --datadir={folder}/data --socket={folder}/socket \\
-    --pid-file={folder}/pid --skip-networking --log-error={folder}/error.log \\
+setsid {daemon} --no-defaults --user=mysql --datadir={folder}/data --tmpdir={folder} \\
+    --socket={folder}/socket --pid-file={folder}/pid --skip-networking --log-error={folder}/error.log \\
     >/dev/null 2>&1 </dev/null &
 exec {admin} --no-defaults --socket={folder}/socket --user=root --wait=30 --connect-timeout=30 ping
 """
@@ -640,12 +640,14 @@ def _mariadb() -> Iterator[MariaDb]:
     install = need("mariadb-install-db", "mariadb-server")
     need_root("MariaDB, to run as its own user")
     with folder("mysql") as place:
+        # With a folder for temporary files: at its start, a MariaDB removes those of all others.
         subprocess.run(
             [
                 install,
                 "--no-defaults",
                 "--user=mysql",
                 f"--datadir={place}/data",
+                f"--tmpdir={place}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
             ],
