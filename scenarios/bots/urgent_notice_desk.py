@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS urgent (
     id TEXT PRIMARY KEY, person TEXT NOT NULL, text TEXT NOT NULL, wakes INTEGER NOT NULL,
     made REAL NOT NULL, step TEXT NOT NULL DEFAULT 'message', due REAL NOT NULL,
     ended TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS urgent_open ON urgent (due) WHERE ended = '';
 CREATE TABLE IF NOT EXISTS urgent_result (
     id TEXT NOT NULL, channel TEXT NOT NULL, result TEXT NOT NULL, message_id TEXT NOT NULL,
     at REAL NOT NULL, PRIMARY KEY (id, channel));
