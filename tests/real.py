@@ -572,8 +572,8 @@ exec {folder}/start
 START = """#!/bin/sh
 echo $$ >{folder}/start.pid
 setsid {daemon} --no-defaults --user=mysql --datadir={folder}/data --tmpdir={folder} \\
-    --socket={folder}/socket --pid-file={folder}/pid --skip-networking --log-error={folder}/error.log \\
-    >/dev/null 2>&1 </dev/null &
+    --socket={folder}/socket --pid-file={folder}/pid --skip-networking \\
+    --log-error={folder}/error.log >/dev/null 2>&1 </dev/null &
 exec {admin} --no-defaults --socket={folder}/socket --user=root --wait=30 --connect-timeout=30 ping
 """
 
