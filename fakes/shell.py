@@ -465,7 +465,6 @@ class Shell:
 
     __slots__ = (
         "_accepting",
-        "_flushing",
         "_loop",
         "_sessions",
         "_timer",
@@ -474,6 +473,7 @@ class Shell:
         "connections",
         "context",
         "errors",
+        "flushing",
         "guard",
         "listeners",
         "on_activity",
@@ -511,7 +511,7 @@ class Shell:
         # In a rehearsal: what happens next on connections between servers of this world. Not a
         # deque: an empty one takes 760 bytes, of the 25 thousand that a world takes.
         self.pipes: list[Callable[[], object]] = []
-        self._flushing = False
+        self.flushing = False
         self.paced = 0  # connections whose next write waits for another turn of the loop
         # The connections whose cores are at work, the innermost last; None for a service.
         self.running: list[Connection | None] = []
@@ -714,9 +714,9 @@ class Shell:
 
     def flush(self) -> None:
         """Writes the output of all cores that may have some."""
-        if self._flushing:  # what a pipe carries may cause more output
+        if self.flushing:  # what a pipe carries may cause more output
             return
-        self._flushing = True
+        self.flushing = True
         try:
             while self.to_flush or self.pipes:
                 if not self.to_flush:
@@ -729,7 +729,7 @@ class Shell:
                 except Exception as error:
                     self.failed(connection, error)
         finally:
-            self._flushing = False
+            self.flushing = False
 
     def failed(self, connection: Connection | None, error: Exception) -> None:
         """Keeps an exception, with the session and unit that caused it, and drops the client."""

@@ -189,6 +189,17 @@ def connect_from(port: int, world: World, protocol: str = "smtp") -> Link:
     return link
 
 
+def test_what_servers_tell_each_other_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fakes.clock.PATIENCE", 0.0)
+    world._shell.flushing = True  # what a pipe carries is handled, and is in no list
+    with pytest.raises(TimeoutError, match="a fake has output that it never wrote"):
+        world.clock.settle()
+    world._shell.flushing = False
+    world.clock.settle()
+
+
 def test_a_connection_may_have_the_port_of_an_earlier_one_that_was_reset() -> None:
     # After a reset, the kernel may give the same port to the next connection at once.
     with World({"servers": ["smtp"]}, rehearsal=True, faults=["NOOP nth 1 reset"]) as world:
