@@ -160,7 +160,9 @@ class Commands:
     maps a sender, as the door has verified it, to the verbs that it may use; `*` allows all. A
     right may be for some commands of a verb: `restart web`, or `restart test_*`. `fresh` is how
     long an accepted command may wait for the program, in seconds. `again` is how long after a
-    command another message with it is asked about; 0 for never.
+    command another message with it is asked about; 0 for never. `confirm_by` is how a question is
+    answered where that is not by a phrase, as in a form: `tick the box`. The door then accepts the
+    command again, with the fact `confirmed`.
     """
 
     def __init__(
@@ -172,9 +174,10 @@ class Commands:
         host: Host,
         fresh: float = FRESH,
         again: float = 0.0,
+        confirm_by: str = "",
     ) -> None:
         self.state = state
-        self.fresh, self.again = fresh, again
+        self.fresh, self.again, self.confirm_by = fresh, again, confirm_by
         self.verbs = dict(verbs)
         self.rights = {who: frozenset(allowed) for who, allowed in rights.items()}
         self.ledger = Ledger(state)
@@ -389,10 +392,13 @@ class Commands:
             ago = abs(entry.intended - before.intended)
             status = {"intended": "waiting", "begun": "running"}.get(before.status, before.status)
             why = f"you ordered this {ago:.0f} s ago (it is {status}); to {order.verb} again"
-        row = (order.who, order.verb, phrase, self._clock.time() + seconds)
-        with self.state.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO confirmation VALUES (?, ?, ?, ?)", row)
-        question = f"{QUESTION}{why}, send within {seconds:.0f} s: {phrase}"
+        how = self.confirm_by
+        if not how:
+            how = f"send within {seconds:.0f} s: {phrase}"
+            row = (order.who, order.verb, phrase, self._clock.time() + seconds)
+            with self.state.transaction() as db:
+                db.execute("INSERT OR REPLACE INTO confirmation VALUES (?, ?, ?, ?)", row)
+        question = f"{QUESTION}{why}, {how}"
         self._finish(order, Outcome(None, "", 0.0, question), "asked", report)
         return True
 

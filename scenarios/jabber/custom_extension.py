@@ -14,7 +14,8 @@ restart = ["systemctl", "restart", "mariadb"]   # the command lines of the choic
 start = []
 stop = []
 state_of = ["systemctl", "is-active", "mariadb"]
-confirm = ["stop"]                              # choices for which a box must be ticked, too
+confirm = ["stop"]                              # choices for which a box must be ticked, too,
+again = 60                                      # as for the same one within so many seconds
 timeout = 60                                    # seconds that a command may take
 state = "custom-extension.sqlite3"
 
@@ -34,9 +35,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import Element
 
 from comms.clock import Clock
-from comms.commands import TAIL_CHARACTERS, Verb, ending
+from comms.commands import QUESTION, TAIL_CHARACTERS, Verb, ending
 from comms.host import Host, OutcomeLike
-from comms.setting_types import CommandLine, JabberAccount, NonEmpty, Seconds, StateFile
+from comms.setting_types import (
+    CommandLine,
+    JabberAccount,
+    NonEmpty,
+    Seconds,
+    SecondsOrZero,
+    StateFile,
+)
 from comms.settings import Settings
 from comms.state import State
 from comms.xmpp import Client, Jid, stanzas
@@ -89,6 +97,7 @@ class Rules:
     stop: CommandLine = ()
     state_of: CommandLine = IS_ACTIVE
     confirm: tuple[Literal["restart", "start", "stop"], ...] = ("stop",)
+    again: SecondsOrZero = 60
     timeout: Seconds = 60
     state: StateFile = Path("custom-extension.sqlite3")
 
@@ -102,19 +111,25 @@ class Rules:
     def verbs(self) -> dict[str, Verb]:
         """Returns the choices that have a command line."""
         lines = {name: getattr(self, name) for name in ("restart", "start", "stop")}
-        return {name: Verb(line, "mysql", self.timeout) for name, line in lines.items() if line}
+        return {
+            name: Verb(line, "mysql", self.timeout, confirm=name in self.confirm)
+            for name, line in lines.items()
+            if line
+        }
 
     def fields(self) -> list[Field]:
         """Returns the fields of the form."""
-        box = f"Yes, really (for: {', '.join(self.confirm)})"
+        box = f"Yes, really (for: {', '.join([*self.confirm, 'the same once more'])})"
         choice = Field("action", "list-single", "What MySQL is to do", tuple(self.verbs()))
-        return [choice, Field("really", "boolean", box)] if self.confirm else [choice]
+        return [choice, Field("really", "boolean", box)]
 
 
 def words(verb: str, outcome: OutcomeLike) -> str:
     """Returns what really happened."""
     if outcome.code == 0:
         return f"MySQL told to {verb}."
+    if outcome.error.startswith(QUESTION):
+        return f"Nothing was done: {outcome.error.removeprefix(QUESTION)}."
     tail = outcome.output.strip()[-TAIL_CHARACTERS:]
     failed = verb if outcome.in_doubt else f"MySQL was not told to {verb}, or did not obey"
     return f"{failed}: {ending(outcome)}.\n{tail}".rstrip()
@@ -127,16 +142,14 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     monitors = admins | {Jid.parse(monitor).bare for monitor in rules.monitors}
     with State(rules.state) as state:
         state.lock()
-        desk = Desk(rules.verbs(), map(str, admins), state, clock, host, words)
+        desk = Desk(rules.verbs(), map(str, admins), state, clock, host, words, rules.again)
         desk.recover()
         server = settings.server("xmpp")
         with Client(server, clock, host, accept_subscriptions=rules.admins) as jabber:
 
             def obey(who: Jid, values: dict[str, str], id: str) -> tuple[bool, str]:
-                verb = values["action"]
-                if verb in rules.confirm and values["really"] != "1":
-                    return False, f"Nothing was done: to {verb} MySQL, tick the box."
-                return desk.obey(str(who.bare), verb, f"form:{id}")
+                sure = values["really"] == "1"
+                return desk.obey(str(who.bare), values["action"], f"form:{id}", sure)
 
             def state_of(query: Element) -> Element:
                 who = Jid.parse(query.get("from") or str(jabber.jid))

@@ -75,13 +75,40 @@ def in_form(world: World, program: Program) -> Iterator[Claim]:
     yield equal("a form works once, and says what happened", told_, wanted, shows=shows)
     boxes = [note(jeremy, id) for id in ("stop", "sure")]
     wanted = [
-        ("error", "Nothing was done: to stop MySQL, tick the box."),
+        ("error", "Nothing was done: to stop, tick the box."),
         ("info", "MySQL told to stop."),
     ]
     shows = [*answers(jeremy, "stop"), *answers(jeremy, "sure")]
     yield equal("a dangerous choice needs its box", boxes, wanted, shows=shows)
     ran = world.host.ran
     yield equal("each order runs once", ran, [RESTART, STOP], shows=ran)
+
+
+@scenario.act("custom-extension-again")
+def again(world: World, program: Program) -> Iterator[Claim]:
+    """The restart times out. Jeremy orders it again, and ticks the box when he is asked."""
+    jeremy = world.jabber.actor(JEREMY)
+    restart = world.host.commands[RESTART]
+    restart.takes = 1000
+
+    def mended() -> None:
+        restart.takes = 2
+
+    for at, id, really in ((10, "1", "0"), (90, "2", "0"), (100, "3", "1")):
+        world.clock.at(at, partial(asks, world, jeremy, f"form{id}", command(), "set"))
+        order = form(action="restart", really=really)
+        world.clock.at(at + 2, partial(submits, world, jeremy, id, f"form{id}", order))
+    world.clock.at(80, mended)
+    world.clock.until(120)
+    program()
+    asked = note(jeremy, "2")
+    text = (
+        "Nothing was done: you ordered this 80 s ago (it is unknown); to restart again, "
+        "tick the box."
+    )
+    yield equal("it asks first", asked, ("error", text), shows=answers(jeremy, "2"))
+    yield equal("with the box it runs", note(jeremy, "3"), TOLD, shows=answers(jeremy, "3"))
+    yield equal("so it ran twice", world.host.ran, [RESTART, RESTART], shows=world.host.ran)
 
 
 @scenario.act("custom-extension-wrong-forms")
@@ -230,8 +257,8 @@ def trouble(world: World, program: Program) -> Iterator[Claim]:
         restart.takes = 2
         del world.host.commands[IS_ACTIVE]
 
-    order = form(action="restart", really="0")
-    for at, id in ((10, "1"), (30, "2"), (100, "3")):
+    for at, id, really in ((10, "1", "0"), (30, "2", "1"), (100, "3", "1")):
+        order = form(action="restart", really=really)
         world.clock.at(at, partial(asks, world, jeremy, f"form{id}", command(), "set"))
         world.clock.at(at + 5, partial(submits, world, jeremy, id, f"form{id}", order))
     world.clock.at(20, hangs)

@@ -23,16 +23,20 @@ class Desk:
         clock: Clock,
         host: Host,
         words: Callable[[str, OutcomeLike], str],
+        again: float,
     ) -> None:
         self._clock, self._host, self._words = clock, host, words
-        self._commands = Commands(state, verbs, {admin: ["*"] for admin in admins}, clock, host)
+        rights = {admin: ["*"] for admin in admins}
+        self._commands = Commands(
+            state, verbs, rights, clock, host, again=again, confirm_by="tick the box"
+        )
         self._outbox = Outbox(state)
         self._answers: dict[int, tuple[bool, str]] = {}
 
-    def obey(self, who: str, verb: str, id: str) -> tuple[bool, str]:
+    def obey(self, who: str, verb: str, id: str, sure: bool) -> tuple[bool, str]:
         """Runs an order; returns whether it was done, and what is to be said about it."""
         try:
-            order = self._commands.accept(who, verb, [id])
+            order = self._commands.accept(who, verb, [id], {"confirmed": True} if sure else {})
         except Refusal as refusal:
             self._commands.refuse(who, verb, refusal.reason)
             return False, "Nothing was done."
