@@ -15,7 +15,7 @@ start = []
 stop = []
 state_of = ["systemctl", "is-active", "mariadb"]
 confirm = ["stop"]                              # choices for which a box must be ticked, too,
-again = 60                                      # as for the same one within so many seconds
+again = 60                                      # as for the same one within this many seconds
 timeout = 60                                    # seconds that a command may take
 state = "custom-extension.sqlite3"
 
