@@ -56,7 +56,7 @@ POP3_MANNERS: Manners = MappingProxyType(
             "auth_code": "always",  # RFC 3206 §5
             "auth_lists": True,  # RFC 5034 §4
             "seen_by_retr": True,
-            # RFC 6856 §2.1, §3; RFC 2449 §6.5, §6.7, §6.9
+            # RFC 6856 §2.1, §3; RFC 2449 §6
             "off": frozenset({"UTF8", "LANG", "LOGIN-DELAY", "EXPIRE", "IMPLEMENTATION"}),
         },
     }

@@ -442,10 +442,10 @@ class Pop3(LineSession):
         lines = {
             "USER": "USER" if may_log_in else "",
             "SASL": " ".join(["SASL", *self._mechanisms()]) if may_log_in else "",
-            "EXPIRE": "EXPIRE NEVER",
+            "EXPIRE": "EXPIRE NEVER",  # RFC 2449 §6.7
             "LOGIN-DELAY": self._login_delay(),
             "STLS": "STLS" if may_start_tls and self.state != "TRANSACTION" else "",
-            "IMPLEMENTATION": "IMPLEMENTATION fakes",
+            "IMPLEMENTATION": "IMPLEMENTATION fakes",  # RFC 2449 §6.9
             "CAPA": "",
             "APOP": "",
         }

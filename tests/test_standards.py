@@ -27,6 +27,10 @@ def test_no_section_is_forgotten_and_no_citation_is_wrong(standards: Standards) 
     assert not standards.errors, "\n".join(standards.errors)
 
 
+def test_no_entry_of_the_list_is_needless(standards: Standards) -> None:
+    assert not standards.notes, "\n".join(standards.notes)
+
+
 def test_every_section_has_a_status(standards: Standards) -> None:
     for name, rows in standards.rows.items():
         for row in rows:
