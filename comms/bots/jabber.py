@@ -30,7 +30,8 @@ class Jabber(Network):
     """One account, and the rooms that it enters. `contacts` may see its presence.
 
     With `confirms`, the server keeps each message until the caller of `heard` has handled it and
-    asks for more, and delivers it again if the program is killed before that.
+    asks for more. If the program is killed before that, the server delivers it again, or returns it
+    as an error.
     """
 
     name = "jabber"

@@ -30,7 +30,8 @@ state = "customer-bot.sqlite3"
 resume = false                       # true: no message by XMPP is lost when the program is killed
 
 A user without an account, or in a channel, is answered from the list only. With `resume`, the
-server keeps each message until it is stored (XEP-0198).
+server keeps each message until it is stored; if the program is killed before that, it delivers the
+message again, or returns it as an error (XEP-0198).
 
 Fault: xmpp message split 1 -> all hold
 Fault: toc toc_send_im reply 903 times 1 -> all hold

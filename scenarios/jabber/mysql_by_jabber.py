@@ -28,9 +28,9 @@ sender = "MySQL <bot@yourco.test>"              # optional: of receipts by mail
 
 A message that the program has received, and has not stored yet when it is killed, is lost: the
 server believes that it has arrived. A user who gets no answer should send it again. With
-`resume`, the server keeps each message until it is stored, and delivers it again (XEP-0198). Write
-a resource in the account then (bot@yourco.test/mysql), so that a new start replaces the old session
-at once.
+`resume`, the server keeps each message until it is stored; if the program is killed before that,
+it delivers the message again, or returns it as an error (XEP-0198). Write a resource in the account
+then (bot@yourco.test/mysql), so that a new start replaces the old session at once.
 
 Fault: xmpp message split 1 -> all hold
 Fault: xmpp iq split 3 -> all hold
