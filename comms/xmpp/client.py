@@ -57,7 +57,7 @@ class Client:
     sent arrives exactly once; of what cannot arrive any more, the program learns by
     `returned_messages`, with the error `unacknowledged` (XEP-0198). With `confirms`, which implies
     `resume`, the server keeps each message until the program calls `confirm`: if the program is
-    killed before that, the server delivers the message again.
+    killed before that, the server delivers the message again, or returns it as an error.
 
     Raises Unreachable, TryLater or Refused if the first attempt to connect fails. The many methods
     are the program's whole vocabulary; what they do is in `Connection` and `Dispatcher`.
