@@ -107,6 +107,23 @@ def test_a_split_and_its_end() -> None:
         bench.irc.netsplit("bob")
 
 
+def test_nobody_is_heard_from_the_other_side_of_a_split() -> None:
+    bench = Bench()
+    ann, bot = bench.irc.person("ann"), bench.registered("bot")
+    ann.joins("#ops")
+    says(bot, "JOIN #ops")
+    bench.irc.netsplit()
+    hears(bot)
+    ann.says("#ops", "on the other side")
+    ann.notices("bot", "on the other side")
+    ann.sets_topic("#ops", "split")
+    assert (hears(bot), bench.irc.users) == ([], ["bot"])
+    bench.irc.netjoin()
+    ann.says("#ops", "back")
+    told = [line.split(" ", 1)[1] for line in hears(bot)]
+    assert told == ["JOIN #ops", "MODE #ops +o ann", "TOPIC #ops :split", "PRIVMSG #ops :back"]
+
+
 def test_a_ghost_keeps_its_nick_until_the_ping_timeout() -> None:
     bench = Bench()
     bot, other = bench.registered("bot"), bench.registered("other")

@@ -26,7 +26,8 @@ class Person(Client, Arrivals[Message]):
     """A person on IRC who acts by cues.
 
     A person who is not there registers before it acts. A refusal of the server raises LookupError
-    with its numeric.
+    with its numeric. On the other side of a split, nobody hears what it says; what it changes is
+    seen when the split ends.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class Person(Client, Arrivals[Message]):
             OF_PERSONS[verb](self, Command(verb, (target, text), tags, f"{target} :{text}"))
 
         what = "says to" if verb == "PRIVMSG" else "notices"
-        self._run(f"{what} {target}: {text}", say)
+        self._run(f"{what} {target}: {text}", say, is_speech=True)
 
     def _act(self, what: str, verb: str, *parameters: str) -> None:
         def act() -> None:
@@ -141,14 +142,18 @@ class Person(Client, Arrivals[Message]):
 
         self._run(what, act)
 
-    def _run(self, what: str, act: Callable[[], None]) -> None:
+    def _run(self, what: str, act: Callable[[], None], is_speech: bool = False) -> None:
         """Runs an action on the loop's thread, registered, and records it as an event."""
 
         def run() -> None:
-            if self not in self.network.clients:
+            waiting = self.network.beyond_split(self.user)
+            if waiting is None and self not in self.network.clients:
                 self._register()
             self._note(self.user.nick, what)
-            act()
+            if waiting is None:
+                act()
+            elif not is_speech:
+                waiting.append(act)
 
         self._bridge.call(run)
 

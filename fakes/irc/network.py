@@ -84,7 +84,7 @@ class Irc(Arrivals[Message]):
         self._tell = tell
         self._persons: dict[str, actors.Person] = {}
         # Who is on the other side of a split, with the modes in each channel.
-        self._split: list[tuple[User, dict[str, frozenset[str]]]] = []
+        self._split: list[tuple[User, dict[str, frozenset[str]], list[Callable[[], None]]]] = []
 
     # ── names ────────────────────────────────────────────────────────────────
 
@@ -411,7 +411,7 @@ class Irc(Arrivals[Message]):
                 for channel in user.channels.values()
                 if (member := channel.member(user)) is not None
             }
-            self._split.append((user, modes))
+            self._split.append((user, modes, []))
             self.release(user)
             self.clients.pop(user.client, None)
             self.leave_channels(user)
@@ -438,7 +438,7 @@ class Irc(Arrivals[Message]):
 
         def join() -> None:
             split, self._split = self._split, []
-            for user, modes in split:
+            for user, modes, acts in split:
                 if not self.is_free(user.nick, user):
                     user.client.end("Nick collision")
                     continue
@@ -447,8 +447,14 @@ class Irc(Arrivals[Message]):
                 for name, letters in modes.items():
                     channel = self.join(name, user)
                     self.restore(channel, user, letters)
+                for act in acts:
+                    act()
 
         self._bridge.call(join)
+
+    def beyond_split(self, user: User) -> list[Callable[[], None]] | None:
+        """What a user does when the split ends; None for a user who is on this side."""
+        return next((acts for other, _, acts in self._split if other is user), None)
 
     def restore(self, channel: Channel, user: User, letters: Iterable[str]) -> None:
         """The server sets the modes of a member again."""
