@@ -126,8 +126,9 @@ def test_a_long_answer_on_a_channel_goes_to_the_asker() -> None:
         ("\x01ACTION bot: waves\x01", "-|waves"),
         ("bot: " + "x" * 10_000, "-|xxx"),
         ("bot: \u202eevil", "-|evil"),
+        ("bot: \udcff caf\udce9", "-|\xff caf\xe9"),  # bytes that are not UTF-8
     ],
-    ids=["colours", "bell", "ctcp", "dcc", "action", "long", "bidi"],
+    ids=["colours", "bell", "ctcp", "dcc", "action", "long", "bidi", "latin-1"],
 )
 def test_odd_texts_on_a_channel(text: str, answered: str | None) -> None:
     with rehearsal() as world:
