@@ -1,11 +1,11 @@
-"""Further acts of private-server: promises that are broken, and servers that are not trusted."""
+"""Further acts of private-server: broken promises, a quota, and servers that are not trusted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from scenarios.jabber.private_server import JEREMY, WORLD, scenario
+from scenarios.jabber.private_server import JEREMY, MICHAEL, WORLD, scenario
 from scenarios.play import Claim, Program, ends, equal, holds, sent
 
 if TYPE_CHECKING:
@@ -37,6 +37,25 @@ def broken(world: World, program: Program) -> Iterator[Claim]:
     heard = [one.body for one in jeremy.messages]
     text = f"Broken: {'; '.join(line.removeprefix('BROKEN: ') for line in wanted)}."
     yield equal("the team is told which", heard, [text], shows=jeremy.messages)
+
+
+@scenario.act(
+    "private-server-quota",
+    book=False,
+    xmpp={"offline": 1},
+    scenario={"private-server": {"report": "always"}},
+)
+def quota(world: World, program: Program) -> Iterator[Claim]:
+    """The server keeps one message for each account; Michael is away for two reports."""
+    jeremy, michael = map(world.jabber.actor, (JEREMY, MICHAEL))
+    jeremy.comes()
+    codes = [program(), program()]
+    returned = [one for one in world.records if b"too many messages waiting" in one.raw]
+    michael.comes()
+    counts = [len(person.messages) for person in (jeremy, michael)]
+    yield equal("what is above the quota comes back", len(returned), 1, shows=returned)
+    yield equal("only who is over it misses a report", counts, [2, 1], shows=jeremy.messages)
+    yield equal("the promises are kept", codes, [0, 0])
 
 
 @scenario.act("jabber-tls-stripped", book=False, tls="optional", off={"xmpp": ["STARTTLS"]})
