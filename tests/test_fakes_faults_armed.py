@@ -181,3 +181,9 @@ def test_a_place_of_two_servers_needs_the_protocol() -> None:
     with pytest.raises(FaultError, match=message):
         faults.arm("QUIT reset")
     faults.arm("pop3 QUIT reset")
+
+
+def test_what_is_no_fault_is_refused(faults: Faults) -> None:
+    for call in (faults.arm, faults.disarm):
+        with pytest.raises(FaultError, match='421 is no fault; write a text such as "RCPT reset"'):
+            call(421)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -137,3 +138,34 @@ def test_a_table_of_a_world_file_describes_the_same_fault() -> None:
         read({"where": "RCPT", "repyl": "451"})
     with pytest.raises(WorldError, match=r"fault.where: missing"):
         read({"reply": "451"})
+
+
+# What a field is not, each field at least once; what is written instead depends on its type.
+WRONG: list[tuple[str, Any, str]] = [
+    *((name, 451, "a text in quotes") for name in ("where", "protocol", "arg", "user", "reply")),
+    *((name, None, "a text in quotes") for name in ("where", "protocol", "arg", "user")),
+    ("arg", ["a*"], "a text in quotes"),
+    ("reply", b"451 later", "a text in quotes"),
+    *((name, "2", "a whole number") for name in ("nth", "times", "after", "split", "bandwidth")),
+    *((name, 1.5, "a whole number") for name in ("seed", "above", "nth", "times")),
+    *((name, True, "a whole number") for name in ("nth", "times", "after")),
+    *((name, "5", "a number") for name in ("delay", "probability", "per")),
+    ("delay", True, "a number"),
+    *((name, "yes", "True or False") for name in ("refuse", "reset", "stall", "off", "optional")),
+    ("reset", 1, "True or False"),
+    ("reset", None, "True or False"),
+    ("hang_up", True, "before or within or after"),
+    ("lost", True, "stored or unstored"),
+    ("certificate", None, "expired or other-name or self-signed"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "wanted"), WRONG, ids=str)
+def test_a_value_of_another_type_is_refused(name: str, value: Any, wanted: str) -> None:
+    with pytest.raises(FaultError) as caught:
+        Fault(**{"where": "RCPT", "reset": True, name: value})
+    assert str(caught.value) == f"{name}: {value!r} is not possible; write {wanted}"
+
+
+def test_the_type_of_every_field_is_looked_at() -> None:
+    assert {name for name, _, _ in WRONG} == {one.name for one in dataclasses.fields(Fault)}

@@ -95,8 +95,12 @@ class Faults:
             raise FaultError(f"{drill}: {error}") from None
 
     def _read(self, given: Fault | Drill | str) -> list[Fault | Drill]:
-        if not isinstance(given, str):
+        if isinstance(given, Fault | Drill):
             return [given]
+        if not isinstance(given, str):
+            raise FaultError(
+                f'{given!r} is no fault; write a text such as "RCPT reset", or a Fault'
+            )
         return parse(given, {*self.protocols, *self.vocabulary}, self.catalogue)
 
     def disarm(self, *faults: Fault | Drill | str) -> None:

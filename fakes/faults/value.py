@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 EVERYWHERE = frozenset({"connect", "tls"})  # the two places that every server has
@@ -26,6 +26,13 @@ KINDS: dict[str, tuple[str, ...] | type] = {
     "certificate": ("expired", "other-name", "self-signed"),
 }
 
+# What the value of a field may be → how an error calls it. Words in an annotation are texts, too.
+_FORMS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text in quotes"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "True or False"),
+}
 
 # The least value of each number.
 _LEAST = {
@@ -95,6 +102,7 @@ class Fault:
     optional: bool = False
 
     def __post_init__(self) -> None:
+        self._check_types()
         object.__setattr__(self, "where", self.where.replace(" ", "_").casefold())
         kinds = [kind for kind in KINDS if _is_given(getattr(self, kind))]
         if self.reply == "":
@@ -106,6 +114,19 @@ class Fault:
             )
         self._check_numbers()
         self._check_kind(kinds[0])
+
+    def _check_types(self) -> None:
+        for one in fields(self):
+            value, kind = getattr(self, one.name), str(one.type).removesuffix(" | None")
+            types, wanted = _FORMS.get(kind, _FORMS["str"])
+            # bool is a subclass of int, but `times=True` is a mistake.
+            if isinstance(value, types) and (kind == "bool" or not isinstance(value, bool)):
+                continue
+            if value is not None or not str(one.type).endswith(" | None"):
+                words = KINDS.get(one.name)
+                if isinstance(words, tuple) and words:
+                    wanted = " or ".join(words)
+                raise FaultError(f"{one.name}: {value!r} is not possible; write {wanted}")
 
     def _check_numbers(self) -> None:
         for name, least in _LEAST.items():
