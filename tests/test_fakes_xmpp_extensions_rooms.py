@@ -172,7 +172,7 @@ def test_who_leaves_or_is_cut_off_is_seen_to_leave() -> None:
         f"<presence to='{ROOM}/juliet' type='unavailable'><status>Good night</status></presence>"
     )
     [gone] = [stanza for stanza in play.nurse.all if stanza.kind == "presence"]
-    assert gone.text("status") == "Good night" and item(gone).get("role") == "none"
+    assert gone.child_text("status") == "Good night" and item(gone).get("role") == "none"
     [own] = [stanza for stanza in play.juliet.all if stanza.kind == "presence"]
     assert codes(own) == ["110"]
     play.world.jabber.cut("nurse@example.test")

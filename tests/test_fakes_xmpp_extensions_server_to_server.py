@@ -55,7 +55,9 @@ def test_presence_crosses_from_the_request_to_the_end() -> None:
         assert world.jabber.roster(ALICE)[ANN].subscription == "to"
         assert partner.roster(ANN)[ALICE].subscription == "from"
         ann.goes()
-        shown = [one.type or one.text("show") for one in alice.all if one.sender == f"{ANN}/play"]
+        shown = [
+            one.type or one.child_text("show") for one in alice.all if one.sender == f"{ANN}/play"
+        ]
         assert shown == ["away", "unavailable"]
 
 

@@ -85,9 +85,11 @@ def test_a_text_that_is_not_one_stanza_raises_value_error(text: str) -> None:
 def test_a_child_is_found_by_its_name_and_namespace() -> None:
     stanza = parse_stanza("<iq><query xmlns='urn:x'>1</query><query xmlns='urn:y'>2</query></iq>")
     assert stanza.payload == "{urn:x}query"
-    assert stanza.text("query", "urn:y") == "2"
-    assert stanza.child("query") is None and stanza.text("query") == ""
+    assert stanza.child_text("query", "urn:y") == "2"
+    assert stanza.child("query") is None and stanza.child_text("query") == ""
     assert build_stanza("iq").payload == ""
+    hello = parse_stanza("<message><body>hello</body></message>")
+    assert hello.text == hello.body == "hello"
 
 
 def test_a_stanza_with_a_delay_stamp_is_delayed() -> None:

@@ -242,7 +242,9 @@ def test_profanity_logs_in_by_scram_sees_its_contact_and_chats(policy: str, serv
         screen.shows(r"hello, profanity")
         screen.types("/status set away tea")
         world.jabber.wait_for(
-            lambda stanza: stanza.text("show") == "away" and stanza.text("status") == "tea"
+            lambda stanza: (
+                stanza.child_text("show") == "away" and stanza.child_text("status") == "tea"
+            )
         )
         screen.types("/sub request carol@example.test")
         world.jabber.wait_for(lambda stanza: stanza.type == "subscribe")

@@ -166,8 +166,8 @@ class Jabber(Arrivals[Stanza]):
         def read() -> dict[str, Availability]:
             return {
                 resource.jid.resource: Availability(
-                    resource.presence.text("show"),
-                    resource.presence.text("status"),
+                    resource.presence.child_text("show"),
+                    resource.presence.child_text("status"),
                     resource.priority,
                 )
                 for resource in self._account(address).available()

@@ -241,7 +241,7 @@ def _bare_presence(to: Jid, probe: Stanza, type: str | None = None) -> Stanza:
 
 def _priority(stanza: Stanza) -> int:
     """RFC 6121 §4.7.2.3: the priority, -128 to 127; 0 if it is absent or not a number."""
-    text = stanza.text("priority").strip()
+    text = stanza.child_text("priority").strip()
     try:
         return min(max(int(text), -128), 127) if len(text) < 8 else 0
     except ValueError:

@@ -177,7 +177,7 @@ class Stanza:
         full_name = f"{{{space}}}{name}"
         return self.element.find(full_name) if full_name in self.child_names else None
 
-    def text(self, name: str, space: str = CLIENT) -> str:
+    def child_text(self, name: str, space: str = CLIENT) -> str:
         """The text of the first child of this name; "" if there is none."""
         found = self.child(name, space)
         return "" if found is None else found.text or ""
@@ -190,17 +190,22 @@ class Stanza:
     @property
     def body(self) -> str:
         """The first body of a message."""
-        return self.text("body")
+        return self.child_text("body")
+
+    @property
+    def text(self) -> str:
+        """The body, under the name that the text of a mail or an IM has."""
+        return self.body
 
     @property
     def subject(self) -> str:
         """The first subject of a message."""
-        return self.text("subject")
+        return self.child_text("subject")
 
     @property
     def thread(self) -> str:
         """The thread of a message."""
-        return self.text("thread")
+        return self.child_text("thread")
 
     @property
     def delayed(self) -> bool:

@@ -105,7 +105,7 @@ def gateway(world: World, program: Program) -> Iterator[Claim]:
     wanted = [GATE, "juliet@aim.yourco.test", "nurse@aim.yourco.test"]
     yield equal("the gateway and the buddies appear", names, wanted, shows=asked)
     shown = [one for one in romeo.all if one.kind == "presence" and one.sender == JULIET]
-    found = [stanza.type or stanza.text("show") or "available" for stanza in shown]
+    found = [stanza.type or stanza.child_text("show") or "available" for stanza in shown]
     statuses = ["subscribe", "available", "away"]
     yield equal("a buddy's status is shown", found, statuses, shows=shown)
     ims = [im.text for im in juliet.heard]

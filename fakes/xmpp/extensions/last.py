@@ -41,7 +41,7 @@ class Last(Extension):
         if account.last_unavailable is None:
             return self._seconds(request, self.service.started)
         at, presence = account.last_unavailable
-        return self._seconds(request, at, presence.text("status"))
+        return self._seconds(request, at, presence.child_text("status"))
 
     def _seconds(self, request: Request, since: float, status: str = "") -> Iterable[Element]:
         if request.stanza.type != "get":
