@@ -23,6 +23,7 @@ from typing import Generic, TypeVar
 
 from fakes.bridge import Bridge
 from fakes.history import History, Snapshot
+from fakes.suggest import nearest
 
 TIMEOUT = 5.0  # real seconds that a test waits before it fails
 
@@ -298,8 +299,12 @@ class Arrivals(Generic[T]):
         _check_predicate(predicate, method)
         for name, value in wanted.items():
             if name not in self.criteria:
-                known = ", ".join(["predicate", *self.criteria])
-                raise TypeError(f"{method} has no keyword {name!r}; it has: {known}")
+                time = "within" if method == "assert_none" else "timeout"
+                known = ["predicate", time, "since", *self.criteria]
+                hint = nearest(name, known)
+                raise TypeError(
+                    f"{method} has no keyword {name!r}{hint}; it has: {', '.join(known)}"
+                )
             if not isinstance(value, str):
                 raise TypeError(f"{method}: {name} must be a text, not {value!r}")
         return _Query(predicate, dict(wanted), since)

@@ -59,7 +59,9 @@ class Envelope:
     """What the SMTP client sent about a message.
 
     Only the envelope names all recipients (RFC 5321 §2.3.1). The header of the message may name
-    others, and leaves out the recipients of blind copies.
+    others, and leaves out the recipients of blind copies. `login` is the address of the account
+    that has logged in, "" if none has. Where any login is right (`mail.accept_any`), a name without
+    a domain gets that of the world: `shop` is `shop@example.test`.
     """
 
     sender: str
@@ -146,6 +148,14 @@ class Mail:
     def __repr__(self) -> str:
         sender, to = self.envelope.sender or "<>", ", ".join(self.envelope.to)
         return f"<Mail {sender} → {to}: {self.subject!r}>"
+
+    if not TYPE_CHECKING:  # else a misspelt attribute would be one for type checkers, too
+
+        def __getattr__(self, name: str) -> Any:
+            if name in Envelope.__slots__:
+                there = "to" if name == "recipients" else name
+                raise AttributeError(f"a Mail has no {name!r}; write mail.envelope.{there}")
+            return object.__getattribute__(self, name)
 
     @_read_once
     def message(self) -> EmailMessage:
@@ -371,3 +381,15 @@ def in_bytes(message: Message[Any, Any], **policy: Any) -> bytes:
     import email.policy
 
     return message.as_bytes(policy=email.policy.SMTP.clone(**policy))
+
+
+def message_bytes(message: bytes | Message[Any, Any]) -> bytes:
+    """Returns a message of a test in bytes. Raises TypeError if it is neither form."""
+    if isinstance(message, bytes):
+        return message
+    if not isinstance(message, Message):
+        raise TypeError(
+            f"a message is bytes or an EmailMessage, not {type(message).__name__}; "
+            'write b"Subject: hi\\r\\n\\r\\nHello!\\r\\n", or text.encode()'
+        )
+    return in_bytes(message)

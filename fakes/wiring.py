@@ -19,12 +19,12 @@ class Wiring:
     is off, optional or required. Raises WorldError for a listener that does not exist.
     """
 
-    __slots__ = ("_config", "_ports", "_tls", "servers")
+    __slots__ = ("_config", "_every", "_ports", "_tls", "servers")
 
     def __init__(
         self, every: tuple[Server, ...], config: Config, ports: Mapping[str, int], tls: str
     ) -> None:
-        self._config, self._ports, self._tls = config, ports, tls
+        self._every, self._config, self._ports, self._tls = every, config, ports, tls
         if ports:
             self._check_ports(every)
         names = config.servers
@@ -91,8 +91,22 @@ class Wiring:
         """Returns the server and the port of a listener, open or not. Raises WorldError."""
         known = {port.name: (one, port) for one in self.servers.values() for port in one.ports}
         if listener not in known:
-            raise no_listener(listener, known)
+            others = (one for one in self._every if one.name not in self.servers)
+            ports = {port.name: server.name for server in others for port in server.ports}
+            remedy = self._remedy(ports[listener]) if listener in ports else ""
+            raise no_listener(listener, known, remedy)
         return known[listener]
+
+    def no_server(self, name: str) -> WorldError:
+        """Returns the error for a server that this world does not have."""
+        return WorldError(f"this world has no {name} server; {self._remedy(name)}")
+
+    def _remedy(self, server: str) -> str:
+        """What to write so that a world has another server, too."""
+        if self._ports:
+            return f"add {server} to ports"
+        names = ", ".join(f'"{one}"' for one in (*self.servers, server))
+        return f"write servers = [{names}]"
 
 
 def check_tls(listener: str, tls: str) -> None:
@@ -103,9 +117,9 @@ def check_tls(listener: str, tls: str) -> None:
         raise WorldError(f"{listener} needs TLS, which is off; {remedy}")
 
 
-def no_listener(name: str, known: Mapping[str, object]) -> WorldError:
+def no_listener(name: str, known: Mapping[str, object], remedy: str = "") -> WorldError:
     """Returns the error for a listener that a world does not have."""
     return WorldError(
-        f"this world has no listener {name!r}{nearest(name, known)}; "
-        f"it has: {', '.join(known) or 'none (it is not running)'}"
+        f"this world has no listener {name!r}{'' if remedy else nearest(name, known)}; "
+        f"it has: {', '.join(known) or 'none (it is not running)'}{remedy and f'; {remedy}'}"
     )

@@ -66,8 +66,9 @@ class World:
     listeners' names to port numbers (0: any); then no others open. `watch` is called with each
     record and event instead of keeping them in `recording`. With `records=False`, no record is made
     of what crosses the wire, which is 15 % of what an SMTP mail costs, and only events are watched
-    or kept. `servers` are the available servers. `loop` is asyncio or uvloop (see fakes/loops.py).
-    In `ca_folder`, the authority of the certificates is kept for the next world.
+    or kept. `servers` are the names of its servers, or the available servers. `loop` is asyncio or
+    uvloop (see fakes/loops.py). In `ca_folder`, the authority of the certificates is kept for the
+    next world.
 
     A world keeps everything that happens. A mail costs its size and about 3.5 KiB, a fetch of it
     its size and 1 KiB, a Jabber message 1.3 KiB. With `watch`, a mail that is stored costs 1.2 KiB
@@ -79,6 +80,8 @@ class World:
 
     Its attributes `people`, `mail`, `faults`, `runtime` and `rehearsal` are documented by their
     classes.
+
+    A key of `config` may also be a keyword: `World(tls="off")`.
 
     The keys of `config` are those of the world file, which fakes/README.md explains:
 
@@ -128,13 +131,19 @@ class World:
         ports: Mapping[str, int] | None = None,
         watch: Callable[[Record | Event], None] | None = None,
         records: bool = True,
-        servers: Iterable[Server] = SERVERS,
+        servers: Iterable[Server | str] = SERVERS,
         source: str = "world",
         loop: str | None = None,
         ca_folder: Path | None = None,
+        **keys: Any,
     ) -> None:
-        every = tuple(servers)
-        self.config = Reader(every, source).read(config or {})
+        if not isinstance(config, Mapping | None):
+            raise WorldError(f'{source}: expected a mapping, found {config!r}; or write tls="off"')
+        given = servers if isinstance(servers, str) else tuple(servers)
+        every = tuple(one for one in given if not isinstance(one, str))
+        if len(every) < len(given) or not given:
+            keys["servers"], every = given, SERVERS
+        self.config = Reader(every, source).read({**(config or {}), **keys})
         self._check_tls(source)
         self.rehearsal = rehearsal
         try:
@@ -190,6 +199,13 @@ class World:
         where = ", ".join(f"{name} {port}" for name, (_, port) in self.listeners.items())
         return f"<World {where or ', '.join(self.servers)}>"
 
+    if not TYPE_CHECKING:  # else a misspelt attribute would be one for type checkers, too
+
+        def __getattr__(self, name: str) -> Any:
+            if name in {server.name for server in SERVERS}:
+                raise AttributeError(f'a World has no {name!r}; write world.address("{name}")')
+            return object.__getattribute__(self, name)
+
     # ── wiring ───────────────────────────────────────────────────────────────
 
     @property
@@ -199,7 +215,11 @@ class World:
 
     @property
     def irc(self) -> Irc:
-        """All of IRC: users, channels, messages, and people who act without a client."""
+        """All of IRC: users, channels, messages, and people who act without a client.
+
+        Raises WorldError if this world has no such server.
+        """
+        self._check_server("irc")
         return self._population.irc
 
     @property
@@ -209,7 +229,11 @@ class World:
 
     @property
     def webhook(self) -> Webhook:
-        """What was posted to the web server, and what it answers."""
+        """What was posted to the web server, and what it answers.
+
+        Raises WorldError if this world has no such server.
+        """
+        self._check_server("webhook")
         return self._population.webhook
 
     @property
@@ -235,6 +259,10 @@ class World:
     def servers(self) -> Mapping[str, Server]:
         """The servers of this world, by name."""
         return self._wiring.servers
+
+    def _check_server(self, name: str) -> None:
+        if name not in self.servers:
+            raise self._wiring.no_server(name)
 
     def _check_tls(self, source: str) -> None:
         """Raises WorldError if TLS is demanded and certificates cannot be made here."""

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 
 from fakes.arrivals import counted
 from fakes.bridge import Bridge
-from fakes.mail import Envelope, Mail, in_bytes
+from fakes.mail import Envelope, Mail, message_bytes
 from fakes.maildrop import Maildrop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class StoredMail:
     flags: list[str]
     at: float
     mail: Mail
+
+    if not TYPE_CHECKING:  # else a misspelt attribute would be one for type checkers, too
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_") and name in dir(Mail):
+                raise AttributeError(f"a StoredMail has no {name!r}; write stored.mail.{name}")
+            return object.__getattribute__(self, name)
 
     def __repr__(self) -> str:
         return f"<StoredMail {self.uid} {' '.join(self.flags)} {self.mail!r}>"
@@ -106,7 +114,7 @@ class WorldFolder:
         It gets no trace lines, and is not among `world.mail.messages`. `at` is in seconds since the
         epoch, now by default.
         """
-        raw = message if isinstance(message, bytes) else in_bytes(message)
+        raw = message_bytes(message)
 
         def put() -> int:
             mail = Mail(raw, Envelope("", ()), self._now() if at is None else at)

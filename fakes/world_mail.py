@@ -18,7 +18,7 @@ from fakes.arrivals import Arrivals, counted, is_like
 from fakes.bridge import Bridge
 from fakes.dsn import DeliveryStatus
 from fakes.folders import Folders
-from fakes.mail import Envelope, Mail, Recipient, in_bytes
+from fakes.mail import Envelope, Mail, Recipient, message_bytes
 from fakes.maildrop import Follower, Maildrop
 from fakes.mailstore import Mailstore
 from fakes.people import Person
@@ -213,7 +213,7 @@ class WorldMail(Arrivals[Mail]):
         `sender` is the envelope's sender: "" for a bounce, the address in From by default. Raises
         LookupError if no account has the address.
         """
-        raw = message if isinstance(message, bytes) else in_bytes(message)
+        raw = message_bytes(message)
 
         def put() -> Mail:
             self._owners(to)

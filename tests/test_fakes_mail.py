@@ -224,3 +224,12 @@ def test_an_endless_transfer_encoding_is_cut() -> None:
     assert mail.text == "hello\n"
     name = "Content-Transfer-Encoding"
     assert len(mail.message[name]) <= 2048 < len(mail.headers[name])
+
+
+def test_what_the_envelope_has_is_not_looked_for_in_the_mail() -> None:
+    mail = Mail(b"Subject: hi\r\n\r\n", NO_ENVELOPE)
+    for name, there in (("recipients", "to"), ("login", "login"), ("helo", "helo")):
+        with pytest.raises(AttributeError, match=f"no '{name}'; write mail.envelope.{there}"):
+            getattr(mail, name)
+    with pytest.raises(AttributeError, match="'Mail' object has no attribute 'subjekt'"):
+        getattr(mail, "subjekt")  # noqa: B009

@@ -22,3 +22,8 @@ def test_the_most_similar_word_is_suggested_if_there_is_one(
 ) -> None:
     assert nearest(word, known) == hint
     assert nearest(word, iter(known)) == hint
+
+
+def test_the_case_of_letters_does_not_matter() -> None:
+    assert nearest("SMTP", ["smtp", "pop3"]) == " (did you mean 'smtp'?)"
+    assert nearest("pipelining", ["PIPELINING"]) == " (did you mean 'PIPELINING'?)"

@@ -86,6 +86,10 @@ def test_an_unknown_listener_is_refused_with_the_names_of_all_listeners() -> Non
     with World({"servers": ["smtp", "toc"]}) as world:
         with pytest.raises(WorldError, match=r"no listener 'pop3'.*; it has: smtp, submission, sm"):
             world.address("pop3")
+        with pytest.raises(WorldError, match=r'; write servers = \["smtp", "toc", "imap"\]$'):
+            world.address("imaps")
+        with pytest.raises(WorldError, match=r"'SMTP' \(did you mean 'smtp'\?\)"):
+            world.address("SMTP")
         with pytest.raises(WorldError, match=r"'smpt' \(did you mean 'smtp'\?\)"):
             world.close_port("smpt")
         with pytest.raises(WorldError, match="no listener 'pop3'"):
@@ -360,3 +364,37 @@ def test_who_changes_the_settings_does_not_change_the_configuration() -> None:
     with World(config, rehearsal=True) as world:
         world.settings["scenario"]["greet"]["text"] = "Bye"
         assert world.settings["scenario"] == {"greet": {"text": "Hello"}}
+
+
+def test_a_world_takes_what_the_marker_takes() -> None:
+    world = World({"mail": {"domains": ["a.test"]}}, servers=["smtp", "irc"], tls="off")
+    assert [*world.servers] == ["smtp", "irc"] and world.tls == "off"
+    assert not World(servers=[]).servers
+
+
+@pytest.mark.parametrize(
+    ("config", "keywords", "message"),
+    [
+        (None, {"servers": "smtp"}, r"servers: expected a list .*, found 'smtp'; write servers = "),
+        (None, {"servers": ["smpt"]}, r"unknown server 'smpt' \(did you mean 'smtp'\?\)"),
+        (None, {"tsl": "off"}, r"world: tsl: unknown key \(did you mean 'tls'\?\); known keys: "),
+        (["smtp"], {}, r"world: expected a mapping, found \['smtp'\]; or write tls=\"off\""),
+    ],
+)
+def test_what_a_world_does_not_take_is_refused(
+    config: Any, keywords: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WorldError, match=message):
+        World(config, **keywords)
+
+
+def test_a_server_that_is_missing_is_named() -> None:
+    with World(servers=["smtp"], tls="off") as world:
+        with pytest.raises(WorldError, match=r'no webhook server; write servers = \["smtp", "web'):
+            world.webhook.wait_for()
+        with pytest.raises(WorldError, match=r'no irc server; write servers = \["smtp", "irc"\]'):
+            world.irc.person("ann").joins("#ops")
+        with pytest.raises(AttributeError, match=r'no \'smtp\'; write world.address\("smtp"\)'):
+            getattr(world, "smtp")  # noqa: B009
+        with pytest.raises(AttributeError, match="'World' object has no attribute 'mials'"):
+            getattr(world, "mials")  # noqa: B009

@@ -81,3 +81,13 @@ def test_folders_and_flags_are_stored_and_restored(world: World) -> None:
     other = World({"servers": []}, rehearsal=True)
     other.restore(world.stored)
     assert other.mail.folder(ALICE, "Work").flags == {1: ["Todo"]}
+
+
+def test_what_the_mail_has_is_not_looked_for_beside_it(world: World) -> None:
+    world.mail.deliver(ALICE, MAIL)
+    (stored,) = world.mail.folder(ALICE).mails
+    for name in ("subject", "envelope", "codes"):
+        with pytest.raises(AttributeError, match=f"no '{name}'; write stored.mail.{name}"):
+            getattr(stored, name)
+    with pytest.raises(AttributeError, match="has no attribute 'flag'"):
+        getattr(stored, "flag")  # noqa: B009

@@ -217,7 +217,21 @@ def test_a_failure_says_why_each_candidate_did_not_fit(shop: WorldMail) -> None:
 
 
 def test_a_keyword_that_does_not_exist_is_refused(shop: WorldMail) -> None:
-    with pytest.raises(TypeError, match="no keyword 'subjekt'; it has: predicate, subject, to, se"):
+    with pytest.raises(TypeError, match=r"'subjekt' \(did you mean 'subject'\?\); it has: predica"):
         shop.wait_for(subjekt="x")
+    with pytest.raises(TypeError, match=r"'timout' .*'timeout'.*: predicate, timeout, since, subj"):
+        shop.wait_for(timout="x")
+    with pytest.raises(TypeError, match=r"'timeout'.*; it has: predicate, within, since, subject"):
+        shop.assert_none(timeout="x")
     with pytest.raises(TypeError, match="wait_for: to must be a text, not 3"):
         shop.wait_for(to=3)  # type: ignore[arg-type]
+
+
+def test_a_message_that_is_no_mail_is_refused_with_what_to_write(world: World) -> None:
+    message = (
+        r"a message is bytes or an EmailMessage, not str; write b\"Subject: .* text.encode\(\)"
+    )
+    with pytest.raises(TypeError, match=message):
+        world.mail.deliver(ALICE, "Subject: hi\r\n\r\n")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not NoneType; write"):
+        world.mail.folder(ALICE).deliver(None)  # type: ignore[arg-type]
