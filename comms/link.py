@@ -82,7 +82,11 @@ class Link:
             reason = error.strerror or error
             raise Unreachable(f"{host}:{port} cannot be reached: {reason}") from None
         link = cls(raw, clock, timeout)
-        clock.connected(link)
+        try:
+            clock.connected(link)
+        except BaseException:  # a rehearsal may find that the server never accepted it
+            link.abort()
+            raise
         return link
 
     # ── the methods of a socket ──────────────────────────────────────────────
@@ -218,7 +222,8 @@ class Link:
                     self._send_raw(self._encrypted_out.read())
                     self._handshake_data = False
                     self._await()
-                    if self.ended:
+                    # What came before the end says more: clear text, or an alert.
+                    if self.ended and not self._encrypted_in.pending:
                         raise ConnectionError(
                             "the server hung up during the TLS handshake"
                         ) from None

@@ -19,7 +19,7 @@ from comms.link import Link, secure
 from comms.settings import Server
 from fakes.wire import Record
 from fakes.world import World
-from tests.scripted import JumpingClock, RecordingHost
+from tests.scripted import RecordingHost
 
 
 @pytest.fixture
@@ -76,6 +76,20 @@ def test_a_port_without_a_listener_is_unreachable_and_named(clock: RealClock) ->
 def test_a_name_that_does_not_resolve_is_unreachable(clock: RealClock) -> None:
     with pytest.raises(Unreachable, match=r"no-such-host\.invalid:25 cannot be reached"):
         Link.connect("no-such-host.invalid", 25, clock)
+
+
+def test_a_connection_that_the_clock_gives_up_is_closed() -> None:
+    class Impatient(RealClock):
+        def connected(self, link: Any) -> None:
+            links.append(link)
+            raise TimeoutError("after 5 s without activity")
+
+    links: list[Link] = []
+    clock = Impatient()
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(TimeoutError):
+        Link.connect("127.0.0.1", listener.getsockname()[1], clock)
+    clock.close()
+    assert links[0].fileno() == -1
 
 
 def test_everything_written_before_a_close_arrives(clock: RealClock) -> None:
@@ -169,8 +183,9 @@ def test_a_client_at_the_wrong_port_and_the_server_say_what_happened(
     listener: str, tls: str, problem: str, remark: str
 ) -> None:
     protocol = listener.removesuffix("s")
-    clock = JumpingClock()
-    with World({"tls": "optional", "servers": [protocol]}) as world:
+    # A rehearsal: else a client that gives up may leave before the server has read anything.
+    with World({"tls": "optional", "servers": [protocol]}, rehearsal=True) as world:
+        clock = world.clock
         port = world.address(listener)[1]
         keys: dict[str, Any] = {"jid": "alice@example.test", "ca_file": world.ca_file}
         server = Server(protocol, "127.0.0.1", port, tls, user="alice", timeout=2.0, **keys)
@@ -182,6 +197,5 @@ def test_a_client_at_the_wrong_port_and_the_server_say_what_happened(
         }
         with pytest.raises(Unreachable, match=re.escape(problem)):
             opened[protocol]()
-    clock.close()
     remarks = [one.fields.get("remark", "") for one in world.recording if isinstance(one, Record)]
     assert any(remark in found for found in remarks), remarks
