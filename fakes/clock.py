@@ -106,7 +106,10 @@ class Rehearsal:
         self._last_cue = max(self._last_cue, due)
 
     def until(self, seconds: float) -> None:
-        """Makes the play last at least that many seconds, even without cues."""
+        """Makes the play last at least that many seconds, even without cues.
+
+        A later cue makes it longer: give the cues of a second run after the first one has ended.
+        """
         self._until = max(self._until, START + seconds)
 
     def advance(self, seconds: float) -> None:
