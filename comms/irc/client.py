@@ -105,8 +105,9 @@ class Client:
     def wait(self, limit: float | None = None) -> None:
         """Handles what arrives, for `limit` seconds, or until the program is asked to stop.
 
-        A lost connection is established again after a back-off. Raises Refused if the server no
-        longer accepts us, Unreachable if `connect` was not called.
+        (`wait` of XMPP takes a time instead: `wait(clock.time() + 60)`.) A lost connection is
+        established again after a back-off. Raises Refused if the server no longer accepts us,
+        Unreachable if `connect` was not called.
         """
         if not self._wanted:
             raise Unreachable("not on IRC: connect() comes before wait()")

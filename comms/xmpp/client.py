@@ -172,8 +172,9 @@ class Client:
     def wait(self, until: float | None = None) -> None:
         """Calls the handlers for what arrives, until the time, or until the program is stopped.
 
-        Reconnects when the connection is lost.
-        Raises Refused if that would be pointless.
+        `until` is a time of the clock: `wait(clock.time() + 60)`. (`wait` of TOC and IRC takes a
+        number of seconds.) Reconnects when the connection is lost. Raises Refused if that would be
+        pointless.
         """
         self._connection.attend(lambda: False, until)
 
