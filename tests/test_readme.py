@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.servers import protocols
 from scenarios import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -29,11 +30,12 @@ DOCUMENTS = [
 
 
 def blocks(language: str) -> dict[str, str]:
-    """Returns every block of a language in every document, by document and first line."""
+    """Returns every block of a language in every document, by document, number and first line."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.S | re.M)
     return {
-        f"{path.relative_to(ROOT)}:{code.splitlines()[0]}": code
+        f"{path.relative_to(ROOT)}:{number}:{code.splitlines()[0]}": code
         for path in DOCUMENTS
-        for code in re.findall(rf"^```{language}\n(.*?)^```$", path.read_text("utf-8"), re.S | re.M)
+        for number, code in enumerate(pattern.findall(path.read_text("utf-8")), 1)
     }
 
 
@@ -75,13 +77,15 @@ def test_a_console_block_shows_the_output_of_its_command(block: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("code", PYTHON.values(), ids=PYTHON)
 def test_the_python_in_the_documents_runs(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, code: str
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     if match := re.match(r"# (scenarios/\S+\.py)\n", code):
-        check_page(pytester.path, match[1], code)
+        check_page(tmp_path, match[1], code)
     elif code.startswith(("@", "for ")):
         compile(code, "an excerpt", "exec")
     elif "\ndef test_" in code:
+        protocols()  # imports every server: pytester drops what is first imported beside it
+        pytester: pytest.Pytester = request.getfixturevalue("pytester")
         pytester.makepyfile(code)
         result = pytester.runpytest_inprocess("-p", "fakes.pytest_plugin", "-p", "no:asyncio")
         result.assert_outcomes(passed=1)
