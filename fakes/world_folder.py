@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredMail:
-    """A mail in a folder: its unique id, its bytes, its flags without \\\\Recent, its date.
+    """A mail in a folder: its unique id, its bytes, its flags without \\Recent, its date.
 
     `at` is in seconds since the epoch: the internal date of RFC 3501 §2.3.3. `mail` has the subject
     and the text.
@@ -75,7 +75,7 @@ class WorldFolder:
 
     @property
     def mails(self) -> list[StoredMail]:
-        """The mails that there are now, oldest first."""
+        """The mails that there are now, oldest first; the `mail` of each has the subject."""
 
         def read() -> list[StoredMail]:
             folder = self._find()

@@ -19,17 +19,24 @@ from fakes import Fault, World
 from fakes.arrivals import Arrivals
 from fakes.browser import Browser, Page
 from fakes.config import AimTable, Config
+from fakes.faults import Faults
 from fakes.host import Host
 from fakes.inbox import Inbox
 from fakes.irc import Irc
+from fakes.irc.actors import Person as IrcPerson
+from fakes.irc.users import Message
 from fakes.mail import Attachment, Envelope, Mail
 from fakes.people import Person
 from fakes.servers import SERVERS
 from fakes.toc import Aim
+from fakes.toc.actors import Actor as AimActor
+from fakes.toc.presence import Im
 from fakes.webhook import Post, Webhook
-from fakes.world_folder import WorldFolder
+from fakes.world_folder import StoredMail, WorldFolder
 from fakes.world_mail import WorldMail
 from fakes.xmpp import Jabber
+from fakes.xmpp.jabber import Actor, Availability, Contact
+from fakes.xmpp.stanzas import Stanza
 
 README = Path(__file__).parent.parent / "fakes" / "README.md"
 TITLE = "## Reference"
@@ -45,17 +52,34 @@ CLASSES = {  # where a test meets values of the class → the class
     "`mail.envelope`": Envelope,
     "`mail.attachments`": Attachment,
     "`world.mail.folder(…)`": WorldFolder,
+    "A mail in a folder": StoredMail,
     "The fixture `inbox`": Inbox,
     "`world.jabber`": Jabber,
+    "`world.jabber.actor(…)`": Actor,
+    "A stanza": Stanza,
+    "`world.jabber.roster(…)`": Contact,
+    "`world.jabber.presence(…)`": Availability,
     "`world.aim`": Aim,
+    "`world.aim.actor(…)`": AimActor,
+    "An IM": Im,
     "`world.irc`": Irc,
+    "`world.irc.person(…)`": IrcPerson,
+    "A message on IRC": Message,
     "`world.webhook`": Webhook,
     "A request": Post,
     "`world.host`": Host,
     "`world.browser(…)`": Browser,
     "`browser.page`": Page,
     "`world.people`": Person,
+    "`world.faults`": Faults,
     "`Fault(…)`": Fault,
+}
+# What a test uses of a class of which the servers use more.
+USED = {
+    Actor: "messages comes goes says joins asks accepts refuses drops sends",
+    Faults: "arm disarm unmet",
+    Stanza: "kind type to sender id lang text body subject thread child child_text payload element "
+    "condition delayed to_bytes replace",
 }
 KEYS = "The keys of `config` are those of the world file, which fakes/README.md explains:"
 FOR_TESTS = re.compile(r"    # ── for tests ─")
@@ -85,10 +109,16 @@ def reference() -> str:
 
 def _of_class(name: str) -> str:
     kind = CLASSES[name]
-    rows = "".join(f"| `{call}` | {text} |\n" for call, text in _members(kind))
+    used = USED[kind].split() if kind in USED else None
+    rows = "".join(
+        f"| `{call}` | {text} |\n"
+        for call, text in _members(kind)
+        if used is None or call.partition("(")[0] in used
+    )
     # The keys of the world file have a section of their own there.
     text = inspect.cleandoc(kind.__doc__ or "").partition(f"\n\n{KEYS}")[0]
-    return f"\n### {name}\n\n{text}\n\n| name | what it is |\n|---|---|\n{rows}"
+    where = f"Class `{kind.__module__}.{kind.__name__}`."
+    return f"\n### {name}\n\n{where}\n\n{text}\n\n| name | what it is |\n|---|---|\n{rows}"
 
 
 def _members(kind: type) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,10 @@ class _Armed:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults of one world, counted. If none is armed, a check is one truth test."""
+    """The faults of one world, counted. If none is armed, a check is one truth test.
+
+    `arm` and `disarm` take faults, drills, and texts of both, while a test runs.
+    """
 
     vocabulary: dict[str, Places] = field(
         default_factory=dict

@@ -27,7 +27,7 @@ class Person(Client, Arrivals[Message]):
 
     A person who is not there registers before it acts. A refusal of the server raises LookupError
     with its numeric. On the other side of a split, nobody hears what it says; what it changes is
-    seen when the split ends.
+    seen when the split ends. `wait_for` and the other waits are about what the person hears.
     """
 
     def __init__(

@@ -28,6 +28,7 @@ class Actor(Arrivals[Im]):
 
     An actor who is not signed on signs on before it acts. If a program is signed on under its name,
     the actor acts in the program's session, so that a cue can do anything as any user.
+    `wait_for` and the other waits are about what the actor hears.
     """
 
     def __init__(
