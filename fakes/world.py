@@ -124,10 +124,10 @@ class World:
         self,
         config: Mapping[str, Any] | None = None,
         *,
-        faults: Iterable[Fault | str] = (),
+        faults: Iterable[Fault | str] | Fault = (),
         rehearsal: bool = False,
         token: Callable[[int], str] | None = None,
-        host: str = "127.0.0.1",
+        host: str | Mapping[str, Any] = "127.0.0.1",
         ports: Mapping[str, int] | None = None,
         watch: Callable[[Record | Event], None] | None = None,
         records: bool = True,
@@ -143,6 +143,8 @@ class World:
         every = tuple(one for one in given if not isinstance(one, str))
         if len(every) < len(given) or not given:
             keys["servers"], every = given, SERVERS
+        if not isinstance(host, str):  # the table [host], not an interface
+            keys["host"], host = host, "127.0.0.1"
         self.config = Reader(every, source).read({**(config or {}), **keys})
         self._check_tls(source)
         self.rehearsal = rehearsal
@@ -193,7 +195,7 @@ class World:
             self.faults.arm(*self.config.fault)
         except FaultError as error:
             raise WorldError(f"{source}: fault: {error}") from None
-        self.faults.arm(*faults)
+        self.faults.arm(*([faults] if isinstance(faults, str | Fault) else faults))
 
     def __repr__(self) -> str:
         where = ", ".join(f"{name} {port}" for name, (_, port) in self.listeners.items())

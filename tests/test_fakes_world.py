@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fakes.faults import FaultError, UnmetFault
+from fakes.faults import Fault, FaultError, UnmetFault
 from fakes.host import Event
 from fakes.smtp import Smtp
 from fakes.world import World, WorldError
@@ -370,6 +370,9 @@ def test_a_world_takes_what_the_marker_takes() -> None:
     world = World({"mail": {"domains": ["a.test"]}}, servers=["smtp", "irc"], tls="off")
     assert [*world.servers] == ["smtp", "irc"] and world.tls == "off"
     assert not World(servers=[]).servers
+    assert World(host={"name": "gate.test"}).host.name == "gate.test"
+    for faults in ("RCPT reset", Fault("RCPT", reset=True)):
+        assert repr(World(servers=["smtp"], faults=faults).faults) == "<Faults smtp RCPT reset>"
 
 
 @pytest.mark.parametrize(
