@@ -17,6 +17,7 @@ from comms.words import one_line
 
 QUESTIONS = 1000  # of a file
 ANSWER = 1500  # characters
+LONGEST = 2000  # characters of a text in which words are looked for
 LOOKED_AT = 200  # characters of a question, of which
 WORDS = 20  # unknown words are corrected
 NEAR = 3  # questions that are suggested
@@ -26,8 +27,11 @@ _CUSTOMER = 'write 17 = { name = "Carol Jones", jabber = "carol@example.org" }'
 
 
 def words_of(text: str) -> list[str]:
-    """Returns the words of a text in the form in which they are compared."""
-    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    """Returns the words of a text in the form in which they are compared.
+
+    Only its first `LONGEST` characters count: many accents in a row would take quadratic time.
+    """
+    return re.findall(r"\w+", unicodedata.normalize("NFKC", text[:LONGEST]).casefold())
 
 
 def _telling(phrase: str) -> frozenset[str]:

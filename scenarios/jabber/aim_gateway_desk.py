@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -168,31 +169,47 @@ class Desk:
             self._send(stanzas.error(query, "not-acceptable", "modify"))
             return
         user = User(who.bare, self._account(name, password))
+        with contextlib.ExitStack() as undo:
+            aim = self._tried(query, who, user.server, undo)
+            if aim is not None:
+                self._keep(query, who, user, aim)
+                undo.pop_all()  # all of it is done
+
+    def _tried(
+        self, query: Element, who: Jid, server: Server, undo: contextlib.ExitStack
+    ) -> Aim | None:
+        """Tries a screen name and a password; returns None, and says why, if AIM refuses them."""
         try:
-            aim = Aim(user.server, self._clock, self._host)
+            aim = Aim(server, self._clock, self._host)
+            undo.callback(aim.disconnect)
             aim.connect()
         except (TryLater, Unreachable) as error:
             self._host.log("aim-away", "warning", who=str(who.bare), trouble=error)
             self._send(stanzas.error(query, "remote-server-timeout", "wait"))
-            return
         except (CommsError, ValueError) as error:  # AIM does not take them (XEP-0100 §4.1.2)
             self._host.log("registration-refused", "warning", who=str(who), trouble=error)
             self._send(stanzas.error(query, "not-acceptable", "modify"))
-            return
+        else:
+            return aim
+        return None
+
+    def _keep(self, query: Element, who: Jid, user: User, aim: Aim) -> None:
+        """Keeps a registration, and the connection to AIM."""
+        before = self._users.get(who.bare)
         if before is not None:
             self._signed_off(before, "registered again")
         with self._state.transaction() as db:
-            row = (str(user.jid), name, password)
+            row = (str(user.jid), user.server.screen_name, user.server.password)
             db.execute("INSERT OR REPLACE INTO registrations VALUES (?, ?, ?)", row)
         self._users[user.jid] = user
-        self._host.log("registered", who=str(user.jid), screen_name=name)
+        self._host.log("registered", who=str(user.jid), screen_name=user.server.screen_name)
         self._send(stanzas.result(query))
         self._send(stanzas.presence(user.jid, "subscribe"))
         user.devices.add(who.resource)
         self._signed_on(user, aim)
 
     def _unregister(self, query: Element, who: Jid) -> None:
-        user = self._users.pop(who.bare, None)
+        user = self._users.get(who.bare)
         if user is None:
             self._send(stanzas.error(query, "registration-required", "auth"))
             return
@@ -202,6 +219,7 @@ class Desk:
         self._send(stanzas.result(query))
         contacts = [contact_address(name, self.component) for name in sorted(user.offered)]
         self._signed_off(user, "unregistered")
+        del self._users[user.jid]
         for sender in (*contacts, self.component.domain):
             for kind in ("unsubscribe", "unsubscribed"):
                 self._send(stanzas.presence(user.jid, kind), sender)
