@@ -37,7 +37,7 @@ def presences(person: Any, sender: str) -> list[Any]:
 
 def types(stanzas: list[Any]) -> list[str]:
     """What each presence says: its type, or its show, or that it is available."""
-    return [stanza.type or stanza.text("show") or "available" for stanza in stanzas]
+    return [stanza.type or stanza.child_text("show") or "available" for stanza in stanzas]
 
 
 def returned(person: Any) -> list[tuple[str, str]]:
