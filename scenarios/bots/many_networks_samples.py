@@ -84,9 +84,10 @@ def ask_on_some(world: Any, text: str, start: float, apart: float = 10) -> None:
 
 def heard_everywhere(world: Any) -> dict[str, list[Any]]:
     """What Jeremy has got from the bot in each place."""
-    jabber, irc = world.jabber.actor(JEREMY), world.irc.person("jeremy")
+    jabber = world.jabber.actor(JEREMY)
     stanzas = [one for one in jabber.messages if one.body]
-    notices = [one for one in irc.hears if one.sender.startswith("bot")]
+    heard = world.irc.person("jeremy").hears if "irc" in world.servers else []
+    notices = [one for one in heard if one.sender.startswith("bot")]
     return {
         "aim": list(world.aim.actor("SysAdmin").heard),
         "jabber": [one for one in stanzas if one.sender.startswith(BOT)],
