@@ -63,7 +63,7 @@ def copies(text: str) -> None:
 def rewrites(raw: bytes) -> None:
     found = []
     for line in raw.split(b"<a "):
-        found = [part.strip() for part in [*found, line]]
+        found = [part.strip().lower() for part in [*found, line]]
 
 
 def harmless(text: str) -> list[str]:
