@@ -399,14 +399,15 @@ SENDERS: list[tuple[str, bool, Callable[[str], Acts]]] = [
     ("his auto-response", False, lambda text: aim("Jeremy Admin", text, auto=True)),
     ("a stranger who quotes him", False, lambda text: aim("Mallory", f"Jeremy Admin: {text}")),
 ]
+each_sender = pytest.mark.parametrize(
+    ("obeyed", "says"),
+    [pytest.param(obeyed, says, id=text) for text, obeyed, says in SENDERS],
+)
 PEOPLE = {"jeremy": {"aim": "Jeremy Admin", "jabber": JEREMY, "mail": JEREMY}}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("obeyed", "says"),
-    [pytest.param(obeyed, says, id=text) for text, obeyed, says in SENDERS],
-)
+@each_sender
 def test_only_a_persons_own_account_changes_what_they_are_told(
     obeyed: bool, says: Callable[[str], Acts]
 ) -> None:
@@ -421,10 +422,7 @@ def test_only_a_persons_own_account_changes_what_they_are_told(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("obeyed", "says"),
-    [pytest.param(obeyed, says, id=text) for text, obeyed, says in SENDERS],
-)
+@each_sender
 def test_only_the_account_of_the_person_whom_it_is_for_acknowledges_a_notice(
     obeyed: bool, says: Callable[[str], Acts]
 ) -> None:

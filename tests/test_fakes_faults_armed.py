@@ -185,5 +185,7 @@ def test_a_place_of_two_servers_needs_the_protocol() -> None:
 
 def test_what_is_no_fault_is_refused(faults: Faults) -> None:
     for call in (faults.arm, faults.disarm):
-        with pytest.raises(FaultError, match='421 is no fault; write a text such as "RCPT reset"'):
+        with pytest.raises(
+            FaultError, match='421 is not a fault; write a text such as "RCPT reset"'
+        ):
             call(421)  # type: ignore[arg-type]

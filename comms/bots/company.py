@@ -126,7 +126,7 @@ class Company:
             return False
         try:
             return network.present(account)
-        except (CommsError, ValueError):  # the link was lost, or it is no name
+        except (CommsError, ValueError):  # the link was lost, or it is not a name
             return False
 
     def heard(self) -> Iterator[Heard]:

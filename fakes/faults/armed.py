@@ -102,7 +102,7 @@ class Faults:
             return [given]
         if not isinstance(given, str):
             raise FaultError(
-                f'{given!r} is no fault; write a text such as "RCPT reset", or a Fault'
+                f'{given!r} is not a fault; write a text such as "RCPT reset", or a Fault'
             )
         return parse(given, {*self.protocols, *self.vocabulary}, self.catalogue)
 

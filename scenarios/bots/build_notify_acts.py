@@ -148,7 +148,7 @@ def odd(world: World, program: Program) -> Iterator[Claim]:
     world.clock.until(280)
     program()
     skipped = told(world, "line-skipped")
-    yield equal("each line that is no build is logged once", len(skipped), 4, shows=skipped)
+    yield equal("each line that is not a build is logged once", len(skipped), 4, shows=skipped)
     unknown = told(world, "unknown-project")
     yield equal("so is an unknown project", len(unknown), 1, shows=unknown)
     bodies = [stanza.body for stanza in ann.messages]

@@ -18,7 +18,7 @@ PEOPLE = {
 
 
 def world_of_developers() -> dict[str, Any]:
-    """Returns a WORLD with Ann and Dave on Jabber, Bob on AIM, and Mallory, who is no developer."""
+    """Returns a WORLD with Ann and Dave on Jabber, Bob on AIM, and Mallory, a stranger."""
     names = ("ann", "bob", "dave", "mallory")
     return {
         "servers": ["xmpp", "toc", "smtp"],

@@ -62,7 +62,7 @@ class Desk:
         }
 
     def answer(self, turn: Turn, text: str, in_room: bool) -> str:
-        """Returns the answer to a message. What others hear is no answer of a workflow."""
+        """Returns the answer to a message. What others hear does not answer a workflow."""
         words = " ".join(one_line(text).split())
         verb, _, rest = words.partition(" ")
         verb = verb.casefold()
@@ -150,5 +150,7 @@ def problem_of_names(rules: Rules) -> str:
             return f"people: {person} cannot be told of reviews; add an account of jabber or aim"
     for name in rules.workflows:
         if not re.fullmatch("[a-z]{1,20}", name) or name in (*USAGE, *ALONE):
-            return f"workflows: {name!r} is no name for one; write a word that is no command"
+            return (
+                f"workflows: {name!r} cannot be the name of one; write a word that is not a command"
+            )
     return ""

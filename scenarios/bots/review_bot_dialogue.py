@@ -29,7 +29,7 @@ class Step:
     question: str
 
     def problem_of(self, answer: str) -> str:
-        """Returns why this is no answer, "" if it is one."""
+        """Returns why this is not an answer, "" if it is one."""
         if not answer or len(answer) > LONGEST:
             return f"Please answer with 1 to {LONGEST} characters"
         if self.kind == "number" and not re.fullmatch(r"[0-9]{1,15}", answer):
@@ -50,7 +50,7 @@ def read_workflows(lines: Mapping[str, Sequence[str]]) -> dict[str, tuple[Step, 
         steps = []
         for line in given:
             if (match := _STEP.fullmatch(line)) is None:
-                raise ValueError(f"workflows: {name}: {line!r} is no step; write {EXAMPLE}")
+                raise ValueError(f"workflows: {name}: {line!r} is not a step; write {EXAMPLE}")
             steps.append(Step(match[1], match[2] or "", match[3]))
         keys = [step.key for step in steps]
         if twice := [key for key in keys if keys.count(key) > 1]:
