@@ -102,6 +102,7 @@ class Arrivals(Generic[T]):
         self._clears = 0  # how often `clear` was called
         self._on_drop: Callable[[str], None] | None = None
         self.noun = noun
+        self.unserved = ""  # why nothing can arrive from a client, for failures
         self._counts = counts or _everything
         self._counted_noun = counted_noun or noun
         self.criteria = criteria or {}
@@ -331,9 +332,10 @@ class Arrivals(Generic[T]):
             reasons = {}
             if query.wanted:  # a predicate alone cannot say why
                 reasons = {at: self._misfits(one, query) for at, one in enumerate(everything)}
+            unserved = f"{self.unserved}; " if self.unserved else ""
             raise AssertionError(
                 f"expected {expected} within {timeout:g} s, but {number or 'none'} arrived; "
-                f"{_nearest(everything, reasons)}everything that arrived:\n"
+                f"{unserved}{_nearest(everything, reasons)}everything that arrived:\n"
                 f"{_listing(everything, reasons)}"
             )
         if len(found) > n:

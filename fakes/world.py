@@ -181,6 +181,8 @@ class World:
             source=source,
         )
         self.people, self.mail = self._population.people, self._population.mail
+        if "smtp" not in self.servers:
+            self.mail.unserved = str(self._wiring.no_server("smtp"))
         self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
         self._shell.on_stop = self._population.close
         self._shell.peer_context = lambda *key: self._authority.peer_context(*key)
@@ -212,7 +214,12 @@ class World:
 
     @property
     def aim(self) -> Aim:
-        """All of AIM: accounts, who is online, IMs, and users who act without a client."""
+        """All of AIM: accounts, who is online, IMs, and users who act without a client.
+
+        Raises WorldError if this world has no such server, and no AIM accounts of its own.
+        """
+        if not self.config.aim:
+            self._check_server("toc")
         return self._population.aim
 
     @property
@@ -226,7 +233,12 @@ class World:
 
     @property
     def jabber(self) -> Jabber:
-        """All of Jabber: its state, the stanzas that were sent, and users who act in a test."""
+        """All of Jabber: its state, the stanzas that were sent, and users who act in a test.
+
+        Raises WorldError if this world has no such server.
+        """
+        if not {"component", "xmpp-server"} & self.servers.keys():  # further ports of that server
+            self._check_server("xmpp")
         return self._population.jabber
 
     @property
@@ -277,9 +289,9 @@ class World:
     def _check_program(self, source: str) -> None:
         """Raises WorldError if `program` names no account. An AIM screen name is one, too."""
         name = self.config.program
-        if name and self.people.find(name) is None and self.aim.known.find(name) is None:
+        if name and self.people.find(name) is None and self._population.aim.known.find(name) is None:
             accounts = [person.address for person in self.people]
-            accounts += [account.screen_name for account in self.aim.known]
+            accounts += [account.screen_name for account in self._population.aim.known]
             raise WorldError(
                 f"{source}: program: unknown account {name!r}{nearest(name, accounts)}; "
                 f"choose from {', '.join(accounts)}"

@@ -160,9 +160,12 @@ def rehearse(
             for person in world.people
         }
         performance.stored = world.stored
-        sent = [stanza.to or "" for stanza in world.jabber.messages]
-        names = [to.partition("/")[0] for to in sent] + [im.to for im in world.aim.ims]
-        if "irc" in world.servers:  # otherwise nobody has asked for that network
+        names: list[str] = []
+        if {"xmpp", "component"} & world.servers.keys():
+            names += [(one.to or "").partition("/")[0] for one in world.jabber.messages]
+        if "toc" in world.servers:
+            names += [im.to for im in world.aim.ims]
+        if "irc" in world.servers:
             names += [message.target for message in world.irc.messages]
         performance.messages = dict(Counter(names))
         performance.commands = len(world.host.ran)

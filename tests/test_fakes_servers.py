@@ -104,7 +104,7 @@ def imported():
 print(imported())
 print(imported() if World({"servers": ["smtp"], "tls": "off"}) else "")
 print(imported() if World({"servers": ["smtp"], "xmpp": {"anonymous": True}}) else "")
-print(imported() if World({"servers": ["pop3"]}).aim.online == [] else "")
+print(imported() if World({"servers": ["pop3", "toc"]}).aim.online == [] else "")
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

@@ -397,7 +397,15 @@ def test_a_server_that_is_missing_is_named() -> None:
             world.webhook.wait_for()
         with pytest.raises(WorldError, match=r'no irc server; write servers = \["smtp", "irc"\]'):
             world.irc.person("ann").joins("#ops")
+        with pytest.raises(WorldError, match=r'no xmpp server; write servers = \["smtp", "xmpp"\]'):
+            world.jabber.wait_for()
+        with pytest.raises(WorldError, match=r'no toc server; write servers = \["smtp", "toc"\]'):
+            world.aim.wait_for()
         with pytest.raises(AttributeError, match=r'no \'smtp\'; write world.address\("smtp"\)'):
             getattr(world, "smtp")  # noqa: B009
         with pytest.raises(AttributeError, match="'World' object has no attribute 'mials'"):
             getattr(world, "mials")  # noqa: B009
+    with World(servers=["irc"], tls="off") as world:  # mail may be delivered, but not sent
+        world.mail.deliver("bob@example.test", b"Subject: hi\r\n\r\n")
+        with pytest.raises(AssertionError, match=r'no smtp server; write servers = \["irc", "smtp"'):
+            world.mail.wait_for(subject="bye", timeout=0)
