@@ -156,6 +156,11 @@ def _parser() -> argparse.ArgumentParser:
         "IMAP to the first account (default trap@example.test, password trap)",
     )
     add(
+        "--post-to",
+        metavar="URL",
+        help="post each mail that arrives, as JSON, to a program on this machine",
+    )
+    add(
         "--control",
         metavar="PORT",
         type=_port,
@@ -246,7 +251,8 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
         both = ["logins", "recipients"]
         named_ones = both if options.accept_any == "both" else [options.accept_any]
         accept_any = {"accept_any": named_ones} if options.accept_any else {}
-        config["mail"] = {**mail, **domains, **trap, **accept_any}
+        post_to = {"post_to": options.post_to} if options.post_to is not None else {}
+        config["mail"] = {**mail, **domains, **trap, **accept_any, **post_to}
     if options.trap is not None and "person" not in config:
         _append(config, "person", {"address": "trap@example.test", "password": "trap"})
     named = {

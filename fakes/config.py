@@ -54,6 +54,7 @@ class MailTable:
     catch_all: tuple[str, ...] = ()
     trap: bool = False  # mail for any address reaches the first account, and no other
     accept_any: tuple[Literal["logins", "recipients"], ...] = ()  # "recipients": catch_all = ["*"]
+    post_to: str = ""  # a URL of this machine to which each mail that arrives is posted as JSON
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ it. With `rehearsal=True`, time is simulated and each run is the same byte for b
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import traceback
 import types
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from fakes.arrivals import Arrivals
     from fakes.browser import Browser
     from fakes.irc import Irc
+    from fakes.mail_posts import MailPosts
     from fakes.toc import Aim
     from fakes.webhook import Webhook
     from fakes.world_mail import WorldMail
@@ -87,11 +89,12 @@ class World:
 
     tls, program, servers, off, scenario
     host: name, processes, services, commands
-    mail: domains, catch_all, trap, accept_any, login, relay, unknown, size, recipients, bad_logins,
-        lenient, greylist, bare_addresses, raw_utf8, bare_lf, auth_535, data_without_recipients,
-        ehlo, hang_up_on_http, scram, login_delay, withhold_utf8, seen_by_retr,
-        bad_commands_before_login, several_sessions, capa_without_logins, extra_arguments,
-        ignore_initial_response, wrong_login_text, wrong_login_delay, auth_code, auth_lists
+    mail: domains, catch_all, trap, accept_any, post_to, login, relay, unknown, size, recipients,
+        bad_logins, lenient, greylist, bare_addresses, raw_utf8, bare_lf, auth_535,
+        data_without_recipients, ehlo, hang_up_on_http, scram, login_delay, withhold_utf8,
+        seen_by_retr, bad_commands_before_login, several_sessions, capa_without_logins,
+        extra_arguments, ignore_initial_response, wrong_login_text, wrong_login_delay, auth_code,
+        auth_lists
     xmpp: domains, conflict, wrong_from, unknown_recipient, subscribe_unknown, iq_without_id,
         several_resources, unknown_recipient_headline, missing_resource, missing_resource_headline,
         roster_pushes, acknowledge_requests, delay_presence, strict_iq, plus_on_tls13, anonymous,
@@ -183,6 +186,7 @@ class World:
         self.people, self.mail = self._population.people, self._population.mail
         if "smtp" not in self.servers:
             self.mail.unserved = str(self._wiring.no_server("smtp"))
+        self._posts = self._mail_posts(source)
         self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
         self._shell.on_stop = self._population.close
         self._shell.peer_context = lambda *key: self._authority.peer_context(*key)
@@ -289,13 +293,36 @@ class World:
     def _check_program(self, source: str) -> None:
         """Raises WorldError if `program` names no account. An AIM screen name is one, too."""
         name = self.config.program
-        if name and self.people.find(name) is None and self._population.aim.known.find(name) is None:
+        if (
+            name
+            and self.people.find(name) is None
+            and self._population.aim.known.find(name) is None
+        ):
             accounts = [person.address for person in self.people]
             accounts += [account.screen_name for account in self._population.aim.known]
             raise WorldError(
                 f"{source}: program: unknown account {name!r}{nearest(name, accounts)}; "
                 f"choose from {', '.join(accounts)}"
             )
+
+    def _mail_posts(self, source: str) -> MailPosts | None:
+        """Returns what posts each mail that arrives, if anything does. Raises WorldError."""
+        url = self.config.mail.post_to
+        if not url:
+            return None
+        from fakes.mail_posts import MailPosts
+
+        try:
+            if self.rehearsal:
+                raise ValueError("not in a rehearsal, whose program is told by world.host")
+            posts = MailPosts(url, self._warn)
+        except ValueError as error:
+            raise WorldError(f"{source}: mail.post_to: {error}") from None
+        self.mail.on_arrival = posts.add
+        return posts
+
+    def _warn(self, text: str) -> None:
+        self._recording.add(Event(self._time.now(), "world", text, "warning"))
 
     def store(self, server: Server) -> Any:
         """Returns what the cores of a server share: `mail`, `aim`, `jabber`, or None."""
@@ -571,6 +598,8 @@ class World:
         trace: types.TracebackType | None,
     ) -> None:
         try:
+            if self._posts is not None:
+                self._posts.close()
             self._life.stop()
         finally:
             self._remove_folder()
@@ -588,6 +617,9 @@ class World:
         trace: types.TracebackType | None,
     ) -> None:
         try:
+            if self._posts is not None:
+                # Not here: the program that is called may be on this loop.
+                await asyncio.to_thread(self._posts.close)
             await self._life.stop_here()
         finally:
             self._remove_folder()

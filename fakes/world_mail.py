@@ -92,12 +92,20 @@ class WorldMail(Arrivals[Mail]):
         """`tell` records what a person does."""
         super().__init__(bridge or Bridge(), "mail", criteria=CRITERIA)
         self.store = store
+        self.on_arrival: Callable[[int | None, Mail], None] | None = None
         self._tell = tell
         store.on_acknowledged = self.add_arrival
 
     def __repr__(self) -> str:
         mails, maildrops = len(self.all), len(self.store.maildrops)
         return f"<WorldMail {counted(mails, 'mail')}, {counted(maildrops, 'maildrop')}>"
+
+    def add_arrival(self, *arrivals: Mail) -> None:
+        super().add_arrival(*arrivals)
+        if self.on_arrival is not None:
+            first = self._arrivals.end - len(arrivals) if self._arrivals.limit != 0 else None
+            for at, mail in enumerate(arrivals):
+                self.on_arrival(None if first is None else first + at, mail)
 
     # ── looking ──────────────────────────────────────────────────────────────
 

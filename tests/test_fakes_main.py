@@ -342,6 +342,11 @@ def test_a_port_that_is_in_use_is_named() -> None:
             "--preload: /nonexistent: no mails; put them into folders that are named after",
         ),
         (
+            ["--smtp", "0", "--post-to", "http://example.org/"],
+            "",
+            "error: world: mail.post_to: 'http://example.org/' is not a URL of this machine; write",
+        ),
+        (
             ["--smtp", "0", "--control", "0", "--host", "0.0.0.0"],
             "",
             "--control: everybody who can reach 0.0.0.0 could use it; name the environment",

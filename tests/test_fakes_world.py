@@ -407,5 +407,5 @@ def test_a_server_that_is_missing_is_named() -> None:
             getattr(world, "mials")  # noqa: B009
     with World(servers=["irc"], tls="off") as world:  # mail may be delivered, but not sent
         world.mail.deliver("bob@example.test", b"Subject: hi\r\n\r\n")
-        with pytest.raises(AssertionError, match=r'no smtp server; write servers = \["irc", "smtp"'):
+        with pytest.raises(AssertionError, match=r'no smtp server; write servers = \["irc"'):
             world.mail.wait_for(subject="bye", timeout=0)

@@ -5,6 +5,7 @@ Only the public parts of `fakes` are used, so that the tests can be copied.
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
 import json
 import poplib
@@ -12,6 +13,7 @@ import smtplib
 import ssl
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -121,6 +123,33 @@ def test_how_do_i_have_addresses_that_are_always_refused(world: World, code: int
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         send(world.address("smtp"), f"{code}+bob@fail.test")
     assert refused.value.recipients[f"{code}+bob@fail.test"][0] == code
+
+
+ON_DEMAND = [  # what happens, and what the program under test sees of it
+    ('smtp AUTH reply "535 5.7.8 wrong password"', smtplib.SMTPAuthenticationError),
+    ('RCPT reply "550 5.1.1 no such user"', smtplib.SMTPRecipientsRefused),
+    ("DATA delay 60", smtplib.SMTPServerDisconnected),
+    ("smtp connect refuse", ConnectionRefusedError),
+]
+
+
+@pytest.mark.parametrize(("failure", "seen"), ON_DEMAND)
+def test_how_do_i_play_a_wrong_password_or_user_a_long_lag_or_no_connection(
+    world: World, failure: str, seen: type[Exception]
+) -> None:
+    world.faults.arm(failure)
+    with pytest.raises(seen):
+        client = smtplib.SMTP(*world.address("smtp"), "shop.example", timeout=0.2)
+        with contextlib.closing(client):
+            client.login("alice@example.test", "secret")
+            client.sendmail("alice@example.test", ["bob@example.test"], "Subject: hi\r\n\r\n")
+
+
+def test_how_do_i_find_a_program_that_leaves_out_the_angle_brackets(world: World) -> None:
+    with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as client:
+        client.ehlo()
+        assert client.docmd("MAIL FROM:shop@example.org")[0] == 501  # RFC 5321 §4.1.2
+        assert client.docmd("MAIL FROM:<shop@example.org>")[0] == 250
 
 
 @pytest.mark.world(faults=['. probability 0.2 seed 4 reply "451 4.3.0 try again later"'])
@@ -257,6 +286,36 @@ def test_how_do_i_read_the_mail_back_by_pop3_and_imap(
         assert imap.search(None, "SUBJECT", "hi") == ("OK", [b"1"])
 
 
+def test_how_do_i_see_the_copy_that_the_program_puts_into_its_folder_of_sent_mail(
+    world: World, imap_server: ServerAddress
+) -> None:
+    with imaplib.IMAP4(*imap_server) as imap:  # what the program does after it has sent a mail
+        imap.login("alice@example.test", "secret")
+        imap.append("Sent", r"(\Seen)", "", b"Subject: Order 7\r\n\r\n")
+    (copy,) = world.mail.folder("alice@example.test", "Sent")
+    assert (copy.mail.subject, copy.flags) == ("Order 7", [r"\Seen"])
+
+
+def test_how_do_i_send_and_retrieve_in_parallel(world: World, imap_server: ServerAddress) -> None:
+    with ThreadPoolExecutor(4) as senders:
+        for number in range(20):
+            senders.submit(send, world.address("smtp"), "bob@example.test", subject=str(number))
+        with imaplib.IMAP4(*imap_server) as imap:
+            imap.login("bob@example.test", "secret")
+            imap.select()
+            world.mail.wait_for_n(20)
+            imap.noop()
+            assert imap.search(None, "ALL")[1][0].split()[-1] == b"20"
+
+
+def test_how_do_i_have_my_program_called_when_a_mail_arrives(world_factory: Worlds) -> None:
+    program = world_factory(servers=["webhook"])  # in place of yours
+    host, port = program.address("webhook")
+    world = world_factory(mail={"post_to": f"http://{host}:{port}/mails"})
+    send(world.address("smtp"), "bob@example.test", subject="Order 7")
+    assert program.webhook.wait_for(path="/mails").json["subject"] == "Order 7"
+
+
 def test_how_do_i_run_several_servers_at_once(world: World, world_factory: Worlds) -> None:
     other = world_factory()  # each has free ports of its own, also under pytest-xdist
     send(other.address("smtp"), "bob@example.test")
@@ -278,6 +337,26 @@ def test_how_do_i_use_the_other_ports_of_smtp(world: World, port: str) -> None:
         client.login("alice@example.test", "secret")
         client.sendmail("alice@example.test", ["bob@example.test"], "Subject: hi\r\n\r\n")
     assert world.mail.wait_for().subject == "hi"
+
+
+@pytest.mark.world(tls="required")
+def test_how_do_i_use_starttls_with_each_protocol_of_mail(
+    world: World, pop3_server: ServerAddress, imap_server: ServerAddress
+) -> None:
+    context = ssl.create_default_context(cafile=world.ca_file)
+    with smtplib.SMTP("localhost", world.address("smtp")[1], "shop.example") as smtp:
+        smtp.starttls(context=context)
+        smtp.sendmail("shop@example.org", ["bob@example.test"], "Subject: hi\r\n\r\n")
+    pop3 = poplib.POP3("localhost", pop3_server.port)
+    pop3.stls(context)
+    pop3.user("bob@example.test")
+    pop3.pass_("secret")
+    assert pop3.stat()[0] == 1
+    pop3.quit()
+    with imaplib.IMAP4("localhost", imap_server.port) as imap:
+        imap.starttls(context)
+        imap.login("bob@example.test", "secret")
+        assert imap.select() == ("OK", [b"1"])
 
 
 def test_how_do_i_keep_a_mail_as_a_file(world: World, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ SHELLS = {
     "fakes/loops.py",
     "fakes/clock.py",
     "fakes/bridge.py",
+    "fakes/mail_posts.py",
     "fakes/transcripts/connections.py",
     "fakes/certificates.py",
     "fakes/__main__.py",
