@@ -77,8 +77,11 @@ class Dispatcher:
             if stanza.kind == "message":
                 self._extensions.message_sent(resource, stanza)
             if stanza.kind == "presence":
+                was_available = resource.presence is not None
                 part = self._subscriptions if stanza.type in STIMULI else self._presence
                 part.send(resource, stanza, to)
+                first = resource.presence is not None and not was_available
+                self._extensions.presence_sent(resource, stanza, to, first)
             elif to is None:
                 self._to_account(resource.account, resource.account.jid, stanza)
             else:
@@ -178,6 +181,8 @@ class Dispatcher:
         elif stanza.kind == "presence":
             part = self._subscriptions if stanza.type in STIMULI else self._presence
             part.receive(account, to, stanza)
+            if account is not None:
+                self._extensions.presence_received(account, stanza)
         else:
             self._iq_to_account(account, to, stanza)
 
@@ -189,6 +194,8 @@ class Dispatcher:
         elif not to.resource:
             if _asks(stanza):
                 self._answer(stanza, account, to)
+            else:
+                self._extensions.result_received(account, stanza)
         else:
             target = account.resources.get(to.resource)
             if _asks(stanza) and self._policy.strict_iq and not _shares(account, target, stanza):

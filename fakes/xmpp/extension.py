@@ -15,6 +15,7 @@ from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
 
 if TYPE_CHECKING:
+    from fakes.xmpp.pubsub.nodes import Item
     from fakes.xmpp.room import Occupant, Room
     from fakes.xmpp.service import Service
     from fakes.xmpp.stream import Xmpp
@@ -112,6 +113,23 @@ class Extension:
         """The features that disco#info of an account lists."""
         return ()
 
+    def account_identities(self) -> Iterable[tuple[str, str]]:
+        """The categories and types that an account has besides `account`."""
+        return ()
+
+    def account_node(self, account: Account, node: str, asker: Jid) -> Information | None:
+        """What disco#info of an account returns at a node; None if the node is not known here."""
+        return None
+
+    def account_items(
+        self, account: Account, node: str | None, asker: Jid
+    ) -> Iterable[dict[str, str | None]] | None:
+        """What disco#items of an account lists for an asker, who may be a stranger.
+
+        None if the node is not known here, or there is nothing that the asker may see.
+        """
+        return None
+
     def info_node(self) -> str:
         """Another node at which disco#info of the domain answers the same; "" if there is none."""
         return ""
@@ -130,6 +148,12 @@ class Extension:
         `asker` is who asks, and `to` is the address of the service that is asked.
         """
         raise StanzaError("item-not-found", f"there is no node {node}")
+
+    def service_items(
+        self, node: str, asker: Jid, to: Jid
+    ) -> Iterable[dict[str, str | None]] | None:
+        """What disco#items of its service lists at a node; None if the node does not exist."""
+        return None
 
     def login_features(self) -> Iterable[Element]:
         """The elements that a stream offers before login."""
@@ -184,6 +208,29 @@ class Extension:
     def said_in_room(self, room: Room, occupant: Occupant, message: Stanza) -> None:
         """Called with every message for all in a room, as the room sends it. Raises StanzaError."""
 
+    def presence_sent(
+        self, resource: Resource, stanza: Stanza, to: Jid | None, first: bool
+    ) -> None:
+        """Called with every presence that a client has sent, after it was handled.
+
+        `first` is whether it has made the resource available.
+        """
+
+    def presence_received(self, account: Account, stanza: Stanza) -> None:
+        """Called with every presence for an account, after it was handled."""
+
+    def result_received(self, account: Account, stanza: Stanza) -> None:
+        """Called with every IQ result or error for the bare address of an account.
+
+        It answers what an extension has asked in the name of the account, or a roster push.
+        """
+
+    def item_published(self, account: Account, node: str, item: Item) -> None:
+        """Called with every item that is published at a node of an account (XEP-0163)."""
+
+    def items_removed(self, account: Account, node: str, items: Sequence[Item]) -> None:
+        """Called with the items that are removed from a node of an account, for any reason."""
+
     def sends_away(self, stanza: Stanza, to: Jid) -> bool:
         """Called for every stanza for a domain that is not served here; True if it was taken.
 
@@ -235,6 +282,11 @@ _HOOKS = (
     "message_delivered",
     "domains",
     "said_in_room",
+    "presence_sent",
+    "presence_received",
+    "result_received",
+    "item_published",
+    "items_removed",
     "sends_away",
 )
 
@@ -355,6 +407,33 @@ class Extensions:
         """Tells the extensions about a message for all in a room. Raises StanzaError."""
         for extension in self._active("said_in_room"):
             extension.said_in_room(room, occupant, message)
+
+    def presence_sent(
+        self, resource: Resource, stanza: Stanza, to: Jid | None, first: bool
+    ) -> None:
+        """Tells the extensions about a presence of a client."""
+        for extension in self._active("presence_sent"):
+            extension.presence_sent(resource, stanza, to, first)
+
+    def presence_received(self, account: Account, stanza: Stanza) -> None:
+        """Tells the extensions about a presence for an account."""
+        for extension in self._active("presence_received"):
+            extension.presence_received(account, stanza)
+
+    def result_received(self, account: Account, stanza: Stanza) -> None:
+        """Tells the extensions about an IQ result or error for an account."""
+        for extension in self._active("result_received"):
+            extension.result_received(account, stanza)
+
+    def item_published(self, account: Account, node: str, item: Item) -> None:
+        """Tells the extensions about an item at a node of an account."""
+        for extension in self._active("item_published"):
+            extension.item_published(account, node, item)
+
+    def items_removed(self, account: Account, node: str, items: Sequence[Item]) -> None:
+        """Tells the extensions which items a node of an account no longer has."""
+        for extension in self._active("items_removed"):
+            extension.items_removed(account, node, items)
 
     def send_away(self, stanza: Stanza, to: Jid) -> bool:
         """Whether an extension takes a stanza to another server. Raises StanzaError."""

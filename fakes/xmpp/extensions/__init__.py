@@ -13,6 +13,7 @@ from fakes.xmpp.extensions.disco import Disco
 from fakes.xmpp.extensions.last import Last
 from fakes.xmpp.extensions.legacy_login import LegacyLogin
 from fakes.xmpp.extensions.moderation import Moderation
+from fakes.xmpp.extensions.pep import Pep
 from fakes.xmpp.extensions.ping import Ping
 from fakes.xmpp.extensions.private import Private
 from fakes.xmpp.extensions.registration import Registration
@@ -35,6 +36,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     VCard,
     Private,
     Blocking,
+    Pep,
     StanzaIds,
     Carbons,
     StreamManagement,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
-from fakes.xmpp.addresses import jid
+from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Extension, Information
 from fakes.xmpp.markup import element
 from fakes.xmpp.requests import Answers, Request
@@ -77,26 +77,45 @@ class Disco(Extension):
         account = request.account
         assert account is not None
         _check_visible(request)
-        _check(request, request.payload.get("node") is None)
-        features = set[str]()
-        for extension in self.service.extensions.active:
+        node = request.payload.get("node")
+        active = self.service.extensions.active
+        for extension in active if node is not None else ():
+            found = extension.account_node(account, node or "", _asker(request))
+            if found is not None:
+                _check(request, node_exists=True)
+                return _info(found, node)
+        _check(request, node is None)
+        features, identities = set[str](), list[tuple[str, str]]()
+        for extension in active:
             features.update(extension.account_features())
+            identities.extend(extension.account_identities())
         kind = "anonymous" if account.person is None else "registered"
-        return _info(Information("account", kind, "", tuple(sorted(features))))
+        found = Information("account", kind, "", tuple(sorted(features)))
+        return _info(found, others=identities)
 
     def _account_items(self, request: Request) -> Iterable[Element]:
         account = request.account
         assert account is not None
-        _check_visible(request)
-        _check(request, request.payload.get("node") is None)
-        return _items({"jid": resource.jid.text} for resource in account.available())
+        node = request.payload.get("node")
+        parts = [
+            extension.account_items(account, node, _asker(request))
+            for extension in self.service.extensions.active
+        ]
+        found = [list(part) for part in parts if part is not None]
+        if not found:
+            # Others may see the items that an extension shows to everybody.
+            _check_visible(request)
+        _check(request, node is None or bool(found))
+        items = [item for part in found for item in part]
+        if node is None and request.may_see:
+            items[:0] = [{"jid": resource.jid.text} for resource in account.available()]
+        return _items(items, node)
 
     def _service_info(self, request: Request) -> Iterable[Element]:
         extension, node = self._extension(request), request.payload.get("node")
         _check(request, node_exists=True)
         if node is not None:
-            asker = jid(request.stanza.sender or "")
-            at_node = extension.service_information(node, asker, request.to)
+            at_node = extension.service_information(node, _asker(request), request.to)
             return (
                 _info(at_node, node) if at_node else [element(f"{{{INFO}}}query", {"node": node})]
             )
@@ -110,8 +129,12 @@ class Disco(Extension):
         )
 
     def _service_items(self, request: Request) -> Iterable[Element]:
-        _check(request, request.payload.get("node") is None)
-        extension = self._extension(request)
+        extension, node = self._extension(request), request.payload.get("node")
+        if node is not None:
+            found = extension.service_items(node, _asker(request), request.to)
+            _check(request, found is not None)
+            return _items(found or (), node)
+        _check(request, node_exists=True)
         if extension.information(request.to) is None:
             raise StanzaError("item-not-found")
         return _items(extension.items(request.to))
@@ -136,11 +159,23 @@ def _check_visible(request: Request) -> None:
         raise StanzaError("service-unavailable")
 
 
-def _info(found: Information, node: str | None = None) -> list[Element]:
-    identity: dict[str, str | None] = {"category": found.category, "type": found.type}
-    identity["name"] = found.name or None
+def _asker(request: Request) -> Jid:
+    return jid(request.stanza.sender or "")
+
+
+def _info(
+    found: Information, node: str | None = None, others: Iterable[tuple[str, str]] = ()
+) -> list[Element]:
+    """The content of an answer; `others` are further identities."""
+    identities = [
+        element(f"{{{INFO}}}identity", {"category": category, "type": type, "name": name or None})
+        for category, type, name in [
+            (found.category, found.type, found.name),
+            *((category, type, "") for category, type in others),
+        ]
+    ]
     features = (element(f"{{{INFO}}}feature", {"var": feature}) for feature in found.features)
-    children = (element(f"{{{INFO}}}identity", identity), *features, *found.forms)
+    children = (*identities, *features, *found.forms)
     return [element(f"{{{INFO}}}query", {"node": node}, *children)]
 
 

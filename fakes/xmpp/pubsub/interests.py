@@ -1,0 +1,152 @@
+"""What clients want to be notified of: the `NODE+notify` of their capabilities.
+
+A presence carries a hash of what its client can do (XEP-0115). The first time that this matters,
+the client is asked for what the hash stands for; the answer holds for every client with the same
+hash if it agrees with it (§5.4), and otherwise only for the one that was asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeAlias
+from xml.etree.ElementTree import Element
+
+from fakes.xmpp.addresses import jid
+from fakes.xmpp.extensions.caps import CAPS
+from fakes.xmpp.extensions.disco import INFO
+from fakes.xmpp.forms import DATA
+from fakes.xmpp.markup import element
+from fakes.xmpp.service import Service
+from fakes.xmpp.stanzas import Stanza, build_stanza
+
+KNOWN = 1000  # hashes whose features are remembered; the one used longest ago is forgotten first
+QUESTIONS = 1000  # clients that have not answered yet
+WAITING = 100  # events that wait for the answer of one client
+_NOTIFY = "+notify"
+_HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
+
+Nodes: TypeAlias = frozenset[str]
+Act: TypeAlias = Callable[[Nodes], None]
+
+
+class Capabilities(NamedTuple):
+    """The `<c/>` of a presence; `hash` is "" in its old form (XEP-0115 §8)."""
+
+    node: str
+    ver: str
+    hash: str
+
+    @classmethod
+    def of(cls, presence: Stanza | None) -> Capabilities | None:
+        """Reads them from a presence; None if there are none."""
+        found = presence.child("c", CAPS) if presence is not None else None
+        if found is None or not found.get("ver"):
+            return None
+        return cls(found.get("node", ""), found.get("ver", ""), found.get("hash", ""))
+
+
+class _Question(NamedTuple):
+    address: str  # full, of the client that is asked
+    capabilities: Capabilities
+    acts: list[Act]
+
+
+class Interests:
+    """What is known of the clients of all accounts and their contacts."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        # By hash and value, or by address and value if it did not agree.
+        self._known: OrderedDict[tuple[str, str], Nodes] = OrderedDict()
+        self._questions: OrderedDict[str, _Question] = OrderedDict()  # by the id of the iq
+
+    def when_known(self, asks: str, address: str, of: Capabilities, act: Act) -> None:
+        """Calls `act` with the nodes that a client wants, at once or when it has answered.
+
+        `asks` is the bare address of the account in whose name it is asked.
+        """
+        for key in ((of.hash, of.ver), (address, of.ver)):
+            if key in self._known:
+                self._known.move_to_end(key)
+                act(self._known[key])
+                return
+        for question in self._questions.values():
+            if question[:2] == (address, of):
+                if len(question.acts) < WAITING:
+                    question.acts.append(act)
+                return
+        id = "caps-" + self._service.runtime.token(12)
+        self._questions[id] = _Question(address, of, [act])
+        if len(self._questions) > QUESTIONS:
+            self._questions.popitem(last=False)
+        query = element(f"{{{INFO}}}query", {"node": f"{of.node}#{of.ver}"})
+        self._service.router.route(
+            build_stanza("iq", type="get", sender=asks, to=address, id=id, children=[query])
+        )
+
+    def answered(self, stanza: Stanza) -> None:
+        """Takes the result or error of an IQ, if it answers a question of this."""
+        question = self._questions.get(stanza.id or "")
+        if question is None or jid(stanza.sender or "").text != question.address:
+            return
+        del self._questions[stanza.id or ""]
+        of, query = question.capabilities, stanza.child("query", INFO)
+        found = list(query) if stanza.type == "result" and query is not None else []
+        features = [one.get("var", "") for one in found if one.tag == f"{{{INFO}}}feature"]
+        nodes = frozenset(name.removesuffix(_NOTIFY) for name in features if name.endswith(_NOTIFY))
+        agrees = bool(of.hash) and verification(found, of.hash) == of.ver
+        self._known[(of.hash if agrees else question.address, of.ver)] = nodes
+        if len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+        acts = question.acts
+        if agrees:
+            # It holds for others who were asked the same, too.
+            same = [id for id, one in self._questions.items() if one.capabilities[1:] == of[1:]]
+            acts = [*acts, *(act for id in same for act in self._questions.pop(id).acts)]
+        for act in acts:
+            act(nodes)
+
+
+def verification(found: Iterable[Element], hash: str) -> str:
+    """The value that the content of a disco#info result has (XEP-0115 §5.1).
+
+    It is "" if there can be none: for an unknown hash, or if something is there twice (§5.4).
+    """
+    if hash not in _HASHES:
+        return ""
+    identities, features, forms = [], [], []
+    for one in found:
+        if one.tag == f"{{{INFO}}}identity":
+            lang = one.get("{http://www.w3.org/XML/1998/namespace}lang", "")
+            names = (one.get("category", ""), one.get("type", ""), lang, one.get("name", ""))
+            identities.append("/".join(names))
+        elif one.tag == f"{{{INFO}}}feature":
+            features.append(one.get("var", ""))
+        elif one.tag == f"{{{DATA}}}x":
+            form = _form(one)
+            if form is not None:
+                forms.append(form)
+    kinds = [form[0] for form in forms]
+    for some in (identities, features, kinds):
+        if len(some) != len(set(some)):
+            return ""
+    parts = [*sorted(identities), *sorted(features)]
+    parts += [part for form in sorted(forms) for part in form]
+    text = "".join(f"{part}<" for part in parts)
+    digest = hashlib.new(_HASHES[hash], text.encode("utf-8", "surrogatepass")).digest()
+    return base64.b64encode(digest).decode()
+
+
+def _form(x: Element) -> list[str] | None:
+    """What a form adds to the value: its type, then each field with its values, sorted."""
+    fields = {}
+    for one in x.findall(f"{{{DATA}}}field"):
+        values = [value.text or "" for value in one.findall(f"{{{DATA}}}value")]
+        fields[one.get("var", "")] = (one.get("type"), sorted(values))
+    kind, names = fields.pop("FORM_TYPE", (None, []))
+    if kind != "hidden" or len(names) != 1:
+        return None
+    return [names[0], *(part for name in sorted(fields) for part in (name, *fields[name][1]))]

@@ -1,0 +1,135 @@
+"""The nodes of one address as values: their items, affiliations and subscriptions.
+
+Nothing here sends or asks anything. A node keeps its items in the order in which they were
+published, and to publish one takes the same time however many there are.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element
+
+from fakes.xmpp.addresses import Jid
+from fakes.xmpp.markup import serialize
+from fakes.xmpp.pubsub.configuration import Config
+from fakes.xmpp.pubsub.names import refusal
+
+NODES = 1000  # nodes of one address
+PEOPLE = 1000  # subscriptions of one node, and affiliations
+BYTES = 1 << 24  # of the payloads at one address
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item. `payload` must not be changed; `publisher` is a bare address, `at` is a time."""
+
+    id: str
+    payload: Element | None
+    publisher: str
+    at: float
+    size: int  # bytes of the payload
+
+    @classmethod
+    def of(cls, id: str, payload: Element | None, publisher: str, at: float) -> Item:
+        """An item with its size. The time is in seconds since the epoch."""
+        size = len(serialize(payload).encode()) if payload is not None else 0
+        return cls(id, payload, publisher, at, size)
+
+
+@dataclass
+class Subscription:
+    """That an address is notified: `state` is pending or subscribed (XEP-0060 §4.2)."""
+
+    address: str
+    state: str = "subscribed"
+    deliver: bool = True
+    expires: float | None = None  # seconds since the epoch
+
+
+@dataclass
+class Node:
+    """A leaf node. `affiliations` are those other than none, by bare address."""
+
+    name: str
+    config: Config
+    affiliations: dict[str, str] = field(default_factory=dict)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)  # by address
+    # Oldest first. Taking the first key of a plain dict gets slow when many were removed before.
+    items: OrderedDict[str, Item] = field(default_factory=OrderedDict)
+
+    @property
+    def last(self) -> Item | None:
+        """The item that was published last; None if there is none."""
+        return self.items[next(reversed(self.items))] if self.items else None
+
+    def affiliation(self, who: Jid) -> str:
+        """The affiliation of an entity (§4.1)."""
+        return self.affiliations.get(who.bare, "none")
+
+    def subscription(self, who: Jid) -> Subscription | None:
+        """The subscription of an address, or of its bare address."""
+        return self.subscriptions.get(who.text) or self.subscriptions.get(who.bare)
+
+    def owners(self) -> list[str]:
+        """The bare addresses of the owners."""
+        return [who for who, affiliation in self.affiliations.items() if affiliation == "owner"]
+
+
+@dataclass
+class Store:
+    """The nodes of one address, by name, within the limits above."""
+
+    address: str
+    nodes: dict[str, Node] = field(default_factory=dict)
+    size: int = 0  # bytes of all payloads
+
+    def add(self, node: Node) -> None:
+        """Adds a node. Raises StanzaError if there are too many."""
+        if len(self.nodes) >= NODES:
+            text = f"{NODES} nodes are kept at most"
+            raise refusal("conflict", "max-nodes-exceeded", text)
+        self.nodes[node.name] = node
+
+    def drop(self, node: Node) -> None:
+        """Removes a node with all that it has."""
+        self.purge(node)
+        self.nodes.pop(node.name, None)
+
+    def put(self, node: Node, item: Item) -> list[Item]:
+        """Stores an item as the last one of its node; returns those that make room for it.
+
+        An item with the same id is replaced. If the node persists nothing, the item is kept only
+        because it is the last one. Raises StanzaError if the node or the address is full.
+        """
+        replaced = node.items.get(item.id)
+        most = node.config.max_items if node.config.persist_items else 1
+        left = item.size - (replaced.size if replaced is not None else 0)
+        excess = len(node.items) + (replaced is None) - most
+        if excess > 0 and node.config.publish_node_full == "reject":
+            raise refusal("conflict", "node-full", f"the node has {most} items")
+        if self.size + left > BYTES:
+            raise refusal("resource-constraint", text=f"{BYTES:,} bytes are kept at most")
+        if replaced is not None:
+            del node.items[item.id]
+        oldest = [node.items.popitem(last=False)[1] for _ in range(excess)]
+        node.items[item.id] = item
+        self.size += left - sum(one.size for one in oldest)
+        return oldest
+
+    def remove(self, node: Node, ids: Iterable[str]) -> list[Item]:
+        """Removes the items with these ids that are there; returns them."""
+        removed = [item for id in ids if (item := node.items.pop(id, None)) is not None]
+        self.size -= sum(item.size for item in removed)
+        return removed
+
+    def purge(self, node: Node) -> list[Item]:
+        """Removes all items; returns them."""
+        return self.remove(node, list(node.items))
+
+    def shrink(self, node: Node) -> list[Item]:
+        """Removes the oldest items that the node has above its maximum; returns them."""
+        most = node.config.max_items if node.config.persist_items else 1
+        excess = max(0, len(node.items) - most)
+        return self.remove(node, list(node.items)[:excess])
