@@ -58,6 +58,7 @@ class Server:
     server which is `on_request`, or one of its ports, have it. A server that
     `verifies` speaks with other servers, which show each other certificates of their domains.
     `manners` are the switches with which it behaves as a real server does, by that server's name.
+    `brings` are other servers, whose ports may open in a world that has this one.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Server:
     on_request: bool = False
     verifies: bool = False
     manners: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    brings: tuple[str, ...] = ()
 
     @property
     def switches(self) -> list[str]:

@@ -29,6 +29,7 @@ class Request:
     version: str
     headers: Mapping[str, str]
     body: bytes = b""
+    secure: bool = False  # inside TLS
 
     @property
     def path(self) -> str:
@@ -51,13 +52,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """A response; `text` is encoded in `charset`."""
+    """A response; `text` is encoded in `charset`, and `content` is sent as it is.
+
+    After 101 (RFC 9110 §15.2.2), the core that `successor` makes takes over the connection.
+    """
 
     status: int
     text: str = ""
     type: str = "text/plain; charset=utf-8"
     charset: str = "utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    successor: Callable[[], Session] | None = None
 
 
 class Http(Session):
@@ -72,12 +78,14 @@ class Http(Session):
         "POST": rule("READY", "RFC 9110 §9.3.3"),
         "PUT": rule("READY", "RFC 9110 §9.3.4"),
         "DELETE": rule("READY", "RFC 9110 §9.3.5"),
+        "OPTIONS": rule("READY", "RFC 9110 §9.3.7"),
     }
 
     def __init__(self, runtime: Runtime, answer: Callable[[Request], Response]) -> None:
         super().__init__(runtime)
         self.answer = answer
         self._scanned = 0  # bytes of the buffer that are known not to hold the end of the head
+        self._continued = False  # 100 was sent for the request whose body is coming
         self._persistent = False
         self._without_body = False
 
@@ -95,9 +103,12 @@ class Http(Session):
         except Refuse as refusal:
             return Unit(self._taken(end + 4), "", refusal=refusal)
         if len(self.buffer) < end + 4 + length:
+            if not self._continued and _waits_for_100(request):
+                self._continued = True
+                self.send(b"HTTP/1.1 100 Continue\r\n\r\n", "RFC 9110 §10.1.1")
             return None
         raw = self._taken(end + 4 + length)
-        request = replace(request, body=raw[end + 4 :])
+        request = replace(request, body=raw[end + 4 :], secure=self.tls is not None)
         secrets = _credentials(raw[: end + 4])
         return Unit(raw, request.method, request.target, secrets, content=request)
 
@@ -108,6 +119,7 @@ class Http(Session):
         raw = bytes(self.buffer[:length])
         del self.buffer[:length]
         self._scanned = 0
+        self._continued = False
         return raw
 
     def handle(self, unit: Unit) -> None:
@@ -135,17 +147,18 @@ class Http(Session):
     def do_GET(self, unit: Unit) -> None:
         self._respond(self.answer(unit.content))
 
-    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET
 
     def _respond(self, response: Response, section: str = "", reason: str = "") -> None:
-        body = response.text.encode(response.charset, "replace")
+        body = response.content or response.text.encode(response.charset, "replace")
+        about = {"Content-Type": response.type, "Content-Length": str(len(body))}
         if response.status < 200 or response.status in (204, 304):
             body, self._without_body = b"", True  # RFC 9112 §6.3
+            about = {}  # RFC 9110 §8.6
         phrases = {status.value: status.phrase for status in HTTPStatus}
         fields = {
             "Date": formatdate(self.runtime.now(), usegmt=True),
-            "Content-Type": response.type,
-            "Content-Length": str(len(body)),
+            **about,
             **({} if self._persistent else {"Connection": "close"}),
             **response.headers,
         }
@@ -153,8 +166,15 @@ class Http(Session):
         lines += [f"{name}: {value}" for name, value in fields.items()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         self.send(head + (b"" if self._without_body else body), section, status=response.status)
-        if not self._persistent:
+        if response.successor is not None:
+            self.hand_over_to(response.successor())
+        elif not self._persistent:
             self.close()
+
+
+def _waits_for_100(request: Request) -> bool:
+    """Whether the client sends the body only when it is told to, or after a while."""
+    return request.version == "HTTP/1.1" and request.headers.get("expect") == "100-continue"
 
 
 # What proves who a client is, after the name of the scheme (RFC 9110 §11.6.2).

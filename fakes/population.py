@@ -49,8 +49,8 @@ class Population:
 
     `tell(who, what)` and `add_event` add to the recording; `spend` lets time pass on the machine.
     `served` are the names of the world's servers; `leads_here` tells the machine which names and
-    ports are one of them. Raises WorldError, with `source` as the file's name, for accounts and
-    domains that cannot be used.
+    ports are one of them, and `web` says where the web server is; None if there is none. Raises
+    WorldError, with `source` as the file's name, for accounts and domains that cannot be used.
     """
 
     def __init__(
@@ -66,11 +66,13 @@ class Population:
         irc_policy: IrcPolicy | None = None,
         served: Collection[str] = (),
         leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None,
+        web: Callable[[str], str] | None = None,
         source: str,
     ) -> None:
         self._config, self._runtime, self._bridge, self._tell = config, runtime, bridge, tell
         self._add_event, self._spend, self._leads_here = add_event, spend, leads_here
         self._jabber_policy, self._irc_policy, self._source = jabber_policy, irc_policy, source
+        self._web = web
         try:
             self.people = People(config.person or (Person(name) for name in DEFAULT_PEOPLE))
         except ValueError as error:
@@ -145,6 +147,8 @@ class Population:
                 possible_domains=self.mail.store.domains,
                 bridge=self._bridge,
                 tell=self._tell,
+                web=self._web,
+                on_drop=self._on_drop,
             )
         except ValueError as error:
             raise self._wrong("xmpp", error) from None
@@ -180,6 +184,8 @@ class Population:
         from fakes.webhook import Webhook
 
         webhook = Webhook(self._runtime.now, self._bridge)
+        if self._web is not None:
+            webhook.sites.append(self.jabber.service.serve)
         self._limit(webhook)
         return webhook
 

@@ -173,6 +173,8 @@ class Webhook(Arrivals[Post]):
         super().__init__(bridge, "request", criteria=criteria)
         self._now = now
         self._planned: list[_Planned] = []
+        # What other servers of the world have here, which is not recorded.
+        self.sites: list[Callable[[Request], Response | None]] = []
 
     def answer(
         self,
@@ -194,7 +196,10 @@ class Webhook(Arrivals[Post]):
         self._bridge.call(lambda: self._planned.append(planned))
 
     def serve(self, request: Request) -> Response:
-        """Records a request and returns its answer. Called on the loop's thread."""
+        """Records a request and returns its answer. Called on the loop's thread.
+
+        What another server answers is not recorded, unless `answer` has asked for another answer.
+        """
         response = Response(200)
         for planned in self._planned:
             if fnmatchcase(request.path, planned.path):
@@ -204,6 +209,10 @@ class Webhook(Arrivals[Post]):
                     planned.times -= 1
                 self._planned = [one for one in self._planned if one.times != 0]
                 break
+        else:
+            for site in self.sites:
+                if (answer := site(request)) is not None:
+                    return answer
         self.add_arrival(Post(request, response.status, self._now()))
         return response
 

@@ -39,6 +39,13 @@ class Wiring:
             chosen.sort(key=lambda server: names.index(server.name))
         self.servers = {server.name: server for server in chosen}
 
+    @property
+    def within_reach(self) -> dict[str, Server]:
+        """The servers whose ports may open: those of the world, and those that they bring."""
+        names = {name for one in self.servers.values() for name in one.brings}
+        brought = () if self._ports else (one for one in self._every if one.name in names)
+        return {**{one.name: one for one in brought}, **self.servers}
+
     def _check_ports(self, every: tuple[Server, ...]) -> None:
         known = {port.name: port for server in every for port in server.ports}
         for name in self._ports:
@@ -87,9 +94,17 @@ class Wiring:
             check_tls(listener, self._tls)
         return server, port
 
+    def opens(self, listener: str) -> bool:
+        """Whether a listener may open."""
+        return listener in self._ports or not self._ports
+
     def find(self, listener: str) -> tuple[Server, Port]:
         """Returns the server and the port of a listener, open or not. Raises WorldError."""
-        known = {port.name: (one, port) for one in self.servers.values() for port in one.ports}
+        servers = self.servers.values()
+        known = {port.name: (one, port) for one in servers for port in one.ports}
+        if listener not in known:
+            servers = self.within_reach.values()
+            known = {port.name: (one, port) for one in servers for port in one.ports}
         if listener not in known:
             others = (one for one in self._every if one.name not in self.servers)
             ports = {port.name: server.name for server in others for port in server.ports}

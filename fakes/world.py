@@ -99,7 +99,7 @@ class World:
         several_resources, unknown_recipient_headline, missing_resource, missing_resource_headline,
         roster_pushes, acknowledge_requests, delay_presence, strict_iq, plus_on_tls13, anonymous,
         stanza_ids, peers, peer_ca, neighbours, denied, stanza, resources, offline, attempts,
-        components, on
+        upload, upload_quota, upload_kept, upload_url, upload_authorization, components, on
     keep: arrivals, mail, maildrops, greylist
     person: address, password, aliases, quota, login_delay, contacts, folders
     aim: screen_name, password, buddies, profile
@@ -181,6 +181,7 @@ class World:
             irc_policy=self._wiring.policy(irc) if irc else None,
             served=self.servers,
             leads_here=self._leads_here,
+            web=self._web_url if self._jabber_has_web() else None,
             source=source,
         )
         self.people, self.mail = self._population.people, self._population.mail
@@ -194,6 +195,7 @@ class World:
         self._folder: Path | None = None
         self._ca_folder = ca_folder
         self._browsers = 0  # that people have
+        self._web_aliases: tuple[str, ...] = ()  # of the web server, in a rehearsal
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)
         self._check_program(source)
@@ -279,7 +281,7 @@ class World:
         return self._wiring.servers
 
     def _check_server(self, name: str) -> None:
-        if name not in self.servers:
+        if name not in self.servers and name not in self._wiring.within_reach:
             raise self._wiring.no_server(name)
 
     def _check_tls(self, source: str) -> None:
@@ -403,9 +405,28 @@ class World:
 
     def _leads_here(self, name: str, port: int) -> tuple[str, int] | None:
         """Where a name and port of the world's web server lead; None for other names."""
-        if name not in self.web_names:
+        if name not in (*self.web_names, *self._web_aliases):
             return None
         return self.address("webhook-tls" if port == HTTPS else "webhook")
+
+    def _jabber_has_web(self) -> bool:
+        """Whether Jabber has a web server: in a world that has both, or may open it."""
+        return "xmpp" in self.servers and "webhook" in self._wiring.within_reach
+
+    def _web_url(self, name: str) -> str:
+        """Returns the address of the web server, which opens if it is not open yet.
+
+        In a rehearsal that is a name that leads there, because port numbers differ from run to run.
+        Called on the loop's thread.
+        """
+        secure = self.tls != "off" and self._wiring.opens("webhook-tls")
+        scheme, port = ("https", "webhook-tls") if secure else ("http", "webhook")
+        if self.rehearsal:
+            self._web_aliases = tuple(dict.fromkeys((*self._web_aliases, name)))
+            return f"{scheme}://{name}"
+        host, number = self.address(port)
+        host = "localhost" if secure else f"[{host}]" if ":" in host else host
+        return f"{scheme}://{host}:{number}"
 
     @property
     def tls(self) -> str:

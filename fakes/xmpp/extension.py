@@ -15,6 +15,8 @@ from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
 
 if TYPE_CHECKING:
+    from fakes.http import Request as HttpRequest
+    from fakes.http import Response
     from fakes.xmpp.pubsub.nodes import Item
     from fakes.xmpp.room import Occupant, Room
     from fakes.xmpp.service import Service
@@ -85,6 +87,9 @@ class Extension:
     optional: ClassVar[bool] = False  # off, unless the policy names it in `on`
     verbs: ClassVar[Mapping[str, Verb]] = {}  # what `handle` handles; all names must differ
     hooks: ClassVar[tuple[str, ...]] = ()  # those of `_HOOKS` that it overrides
+    # How the paths begin that it serves on the web server. With any, it exists only where there is
+    # a web server, whose address is `service.web(name)`.
+    paths: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -241,6 +246,10 @@ class Extension:
     def forget(self, account: Account) -> None:
         """Called when an account is deleted, to delete what is stored for it."""
         self.stored.pop(account.address, None)
+
+    def serve(self, request: HttpRequest) -> Response | None:
+        """Answers a request to the web server for one of `paths`; None leaves it to others."""
+        raise NotImplementedError(self.name)
 
     # ── what it serves at its subdomain ──────────────────────────────────────
 

@@ -29,6 +29,7 @@ from fakes.xmpp.subscriptions import PENDING_IN
 
 if TYPE_CHECKING:
     from fakes.xmpp.extensions.server_to_server import ServerToServer
+    from fakes.xmpp.extensions.upload import SharedFile
 
 ROOMS = "http://jabber.org/protocol/muc"
 TELL = Callable[[str, str], None]
@@ -84,7 +85,9 @@ class Jabber(Arrivals[Stanza]):
     the resource, or a glob, and `text` is a part of the body.
 
     `tell(who, text)` is called with what the actors do. `extensions` are those of the server; a
-    test may add its own.
+    test may add its own. `web(name)` returns the address of the web server, under that name if it
+    needs one; without it, there are no extensions that are served there. `on_drop(text)` is called
+    when something is dropped because too much is kept.
 
     Raises ValueError for a domain that is not one, and for contacts that contradict each other.
     """
@@ -100,12 +103,14 @@ class Jabber(Arrivals[Stanza]):
         bridge: Bridge | None = None,
         tell: TELL = lambda who, text: None,
         extensions: Iterable[type[Extension]] = EXTENSIONS,
+        web: Callable[[str], str] | None = None,
+        on_drop: Callable[[str], None] = lambda text: None,
     ) -> None:
         served = list(domains)
         if not served:
             of_people = (person.address.rpartition("@")[2] for person in people)
             served = _jabber_domains([*possible_domains, *of_people])
-        self.service = Service(runtime, people, served, policy, extensions)
+        self.service = Service(runtime, people, served, policy, extensions, web, on_drop)
         super().__init__(
             bridge or Bridge(),
             "stanza",
@@ -179,6 +184,16 @@ class Jabber(Arrivals[Stanza]):
     def offline(self, address: str) -> list[Stanza]:
         """The messages stored for an account, oldest first. Raises LookupError."""
         return self._bridge.call(lambda: list(self._account(address).offline))
+
+    @property
+    def uploads(self) -> list[SharedFile]:
+        """The files that were uploaded and are kept, oldest first (XEP-0363)."""
+
+        def read() -> list[SharedFile]:
+            stored = self.service.extensions.stored().get("upload", {})
+            return list(stored.values())
+
+        return self._bridge.call(read)
 
     # ── what a test does ─────────────────────────────────────────────────────
 

@@ -18,6 +18,7 @@ MANNERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "missing_resource": "other",  # RFC 6121 §8.5.3.2.1
             "acknowledge_requests": True,  # RFC 6121 §3.1.3
             "delay_presence": True,  # RFC 6121 §4.3.2, XEP-0203 §4
+            "upload_authorization": True,  # XEP-0363 §4
         },
         # 23.01
         "ejabberd": {

@@ -68,6 +68,13 @@ class Policy:
     resources: int = 100  # sessions per account
     offline: int = 100  # stored messages per account
     attempts: int = 4  # failed logins per stream
+    upload: int = 10 << 20  # bytes of one uploaded file
+    upload_quota: int = 100 << 20  # bytes that an account uploads within a day
+    upload_kept: int = 256 << 20  # bytes of all files; then the oldest are dropped
+    # Where clients reach the web server, if not where it listens: https://files.example.test
+    upload_url: str = ""
+    # An upload must repeat the Authorization that its slot gives.
+    upload_authorization: bool = False
     # The domains of components, and the secret of each (XEP-0114).
     components: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
     # Optional extensions that the server has.

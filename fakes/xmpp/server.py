@@ -28,4 +28,5 @@ SERVER = Server(
     words=WORDS,
     cues=CUES,
     login=_login,
+    brings=("webhook",),  # for uploads, and for streams over WebSocket
 )

@@ -8,9 +8,9 @@ by name.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakes.people import People
 from fakes.wire import Runtime
@@ -30,11 +30,17 @@ from fakes.xmpp.sessions import Account, Outlet, Resource
 from fakes.xmpp.stanzas import StanzaError
 from fakes.xmpp.subscribing import Subscriptions
 
+if TYPE_CHECKING:
+    from fakes.http import Request as HttpRequest
+    from fakes.http import Response
+
 
 class Service:
     """The parts of a Jabber server, and the life of its accounts and sessions.
 
-    Raises ValueError for a domain that is not one, and for contacts that contradict each other.
+    `web(name)` returns the address of the web server; None if there is none. `on_drop(text)` is
+    called when something is dropped because too much is kept. Raises ValueError for a domain that
+    is not one, and for contacts that contradict each other.
     """
 
     def __init__(
@@ -44,11 +50,15 @@ class Service:
         domains: Iterable[str],
         policy: Policy | None = None,
         extensions: Iterable[type[Extension]] = (),
+        web: Callable[[str], str] | None = None,
+        on_drop: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.runtime = runtime
         self.policy = policy or Policy()
         self.started = runtime.now()
         self.closed = False
+        self.web = web or _no_web
+        self.on_drop = on_drop
         environment = Environment(runtime, self.policy)
         self.offers = environment.offers
         self.accounts = Accounts(people, domains)
@@ -80,6 +90,8 @@ class Service:
         roster = RosterRequests(environment, pushes, self.subscriptions)
         self.requests.register("roster", roster.answers())
         for kind in extensions:
+            if kind.paths and web is None:
+                continue
             extension = kind(self)
             self.extensions.add(extension)
             answers = extension.answers()
@@ -91,6 +103,13 @@ class Service:
         """Whether the domain of an address is served here, by the server or at a subdomain."""
         domain = address.domain
         return domain in self.domains or self.extensions.service_at(domain) is not None
+
+    def serve(self, request: HttpRequest) -> Response | None:
+        """Answers a request to the web server; None if it is for no extension."""
+        for extension in self.extensions.active:
+            if extension.paths and request.path.startswith(extension.paths):
+                return extension.serve(request)
+        return None
 
     # ── sessions ─────────────────────────────────────────────────────────────
 
@@ -178,3 +197,7 @@ class Service:
             assert account is not None, address
             account.roster, account.offline = roster, offline
         self.extensions.restore(extensions)
+
+
+def _no_web(name: str) -> str:
+    raise AssertionError(f"no web server for {name}: give Jabber its address")

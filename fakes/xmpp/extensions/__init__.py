@@ -23,6 +23,7 @@ from fakes.xmpp.extensions.server_to_server import ServerToServer
 from fakes.xmpp.extensions.stanza_ids import StanzaIds
 from fakes.xmpp.extensions.stream_management import StreamManagement
 from fakes.xmpp.extensions.time import Time
+from fakes.xmpp.extensions.upload import Upload
 from fakes.xmpp.extensions.vcard import VCard
 from fakes.xmpp.extensions.version import Version
 
@@ -46,6 +47,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Rooms,
     Retraction,
     Moderation,
+    Upload,
     Registration,
     LegacyLogin,
     # After the services at subdomains, so that a component cannot have the name of one.
