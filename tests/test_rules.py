@@ -399,6 +399,7 @@ TESTED_WITH_OTHERS = {
     "fakes/xmpp/pubsub/retrieving.py": "test_fakes_xmpp_extensions_pep.py",
     "fakes/xmpp/server.py": "test_fakes_xmpp_jabber.py",
     "fakes/xmpp/server_stream.py": "test_fakes_xmpp_incoming.py",
+    "fakes/xmpp/upload_web.py": "test_fakes_xmpp_extensions_upload.py",
 }
 
 

@@ -73,7 +73,7 @@ class Policy:
     upload_kept: int = 256 << 20  # bytes of all files; then the oldest are dropped
     # Where clients reach the web server, if not where it listens: https://files.example.test
     upload_url: str = ""
-    # An upload must repeat the Authorization that its slot gives.
+    # An upload must repeat the Authorization that came with its slot.
     upload_authorization: bool = False
     # The domains of components, and the secret of each (XEP-0114).
     components: dict[str, str] = field(default_factory=dict, repr=False, hash=False)

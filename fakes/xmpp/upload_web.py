@@ -19,7 +19,7 @@ CORS = {
     "Access-Control-Allow-Methods": "OPTIONS, HEAD, GET, PUT",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
 }
-# §9.1: no browser runs what somebody has uploaded.
+# §9.1: no browser runs what was uploaded.
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none';",
     "X-Content-Type-Options": "nosniff",

@@ -218,7 +218,7 @@ class Upload(Extension):
 
 
 def _file(asked: Element) -> tuple[str, int, str]:
-    """The name, size and type that a request gives. Raises StanzaError."""
+    """The name, size and type in a request. Raises StanzaError."""
     name, size, type = asked.get("filename", ""), asked.get("size", ""), asked.get("content-type")
     if not name or not re.fullmatch("[0-9]{1,18}", size) or int(size) == 0:
         raise StanzaError("bad-request", "a slot needs a filename, and a size in bytes")
