@@ -66,11 +66,11 @@ class Delivery:
 
     def place(self, account: Account, to: Jid, stanza: Stanza) -> None:
         """Delivers or stores a message that bears the marks of the account. Raises StanzaError."""
-        type = _type(stanza)
         target = account.resources.get(to.resource) if to.resource else None
         if target is not None:
             self._deliver(account, [target], stanza)  # all cells in the rows `match` are D
             return
+        type = _type(stanza)
         available = list(account.available())
         wanting = [resource for resource in available if resource.priority >= 0]
         if wanting:

@@ -58,7 +58,11 @@ class Dispatcher:
 
         The sender is stamped with the client's full address (RFC 6120 §8.1.2.1).
         """
-        stanza = stanza.stamped(resource.jid.text, stanza.lang or resource.lang or None)
+        lang = stanza.lang or resource.lang or None
+        self.from_stream(resource, stanza.replace(sender=resource.jid.text, lang=lang))
+
+    def from_stream(self, resource: Resource, stanza: Stanza) -> None:
+        """Handles a stanza that is stamped already. Nobody changes it from now on."""
         self.on_client_stanza(stanza)
         self._router.turn(self._from_client, resource, stanza)
 

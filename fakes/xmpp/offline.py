@@ -41,7 +41,9 @@ def without_delay(stanza: Stanza, domain: str) -> Stanza:
 
     XEP-0203 §5: they are forged if that has not delayed it yet.
     """
-    if not any(_is_stamp_of(domain, child) for child in _stamps(stanza)):
+    if STAMP not in stanza.child_names:
+        return stanza
+    if not any(_is_stamp_of(domain, child) for child in stanza.element):
         return stanza
     return without_children(stanza, lambda child: _is_stamp_of(domain, child))
 

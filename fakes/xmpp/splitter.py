@@ -17,7 +17,7 @@ from collections import deque
 from xml.parsers import expat
 
 from fakes.xmpp.markup import CLIENT, SERVER, STREAMS, ascii_text
-from fakes.xmpp.pieces import Piece, PlainStanza, plain_stanza
+from fakes.xmpp.pieces import Piece, PlainStanza, piece_of, plain_stanza
 
 LIMIT = 1 << 18  # bytes of one piece; RFC 6120 §13.12 wants at least 10,000
 DEPTH = 128  # nested elements, the stream's own included
@@ -66,7 +66,7 @@ class Splitter:
     def next(self, buffer: bytearray) -> Piece | None:
         """Takes the next piece from the buffer; returns None while it is incomplete."""
         plain = self.next_plain(buffer)
-        return plain.piece() if plain is not None else self.next_parsed(buffer)
+        return piece_of(plain) if plain is not None else self.next_parsed(buffer)
 
     def next_plain(self, buffer: bytearray) -> PlainStanza | None:
         """Takes the next piece if it is a plain stanza; returns None if not, or if incomplete."""
@@ -76,7 +76,7 @@ class Splitter:
             self._skip_space(buffer)
         plain = plain_stanza(buffer, self._limit)
         if plain is not None:
-            del buffer[: len(plain.raw)]
+            del buffer[: len(plain[0])]
             self._parser = None  # which has not seen it
         return plain
 

@@ -119,23 +119,6 @@ class Stanza:
     def __repr__(self) -> str:
         return f"<{self.to_bytes().decode('utf-8', 'replace')}>"
 
-    def stamped(self, sender: str, lang: str | None) -> Stanza:
-        """Returns a copy from another sender and in another language.
-
-        Each stanza of a client is stamped, and `replace` takes twice as long.
-        """
-        return Stanza(
-            self.kind,
-            self.type,
-            self.to,
-            sender,
-            self.id,
-            lang,
-            self.content,
-            self.child_names,
-            self.extra_attributes,
-        )
-
     def replace(self, **changes: Any) -> Stanza:
         """Returns a copy with other values for these fields."""
         # dataclasses.replace takes several times as long, and every delivery needs a copy.
@@ -156,12 +139,12 @@ class Stanza:
 
     def to_bytes(self) -> bytes:
         """Serializes the stanza for a stream whose default namespace is the content namespace."""
+        kind, extra = self.kind, self.extra_attributes
         id = "" if self.id is None else f" id='{escape(self.id)}'"
-        start = f"<{self.kind}{_addresses(self.sender, self.to)}{id}{_type(self.type, self.lang)}"
+        start = f"{_start(kind, self.sender, self.to)}{id}{_type(self.type, self.lang)}{extra}"
         if not self.content:
-            return f"{start}{self.extra_attributes}/>".encode()
-        tag = f"{start}{self.extra_attributes}>".encode()
-        return b"%b%b</%b>" % (tag, self.content, self.kind.encode())
+            return f"{start}/>".encode()
+        return b"%b>%b</%b>" % (start.encode(), self.content, kind.encode())
 
     # ── reading it ───────────────────────────────────────────────────────────
 
@@ -256,8 +239,8 @@ class Stanza:
 
 
 @lru_cache(128)
-def _addresses(sender: str | None, to: str | None) -> str:
-    written = "" if sender is None else f" from='{escape(sender)}'"
+def _start(kind: str, sender: str | None, to: str | None) -> str:
+    written = f"<{kind}" if sender is None else f"<{kind} from='{escape(sender)}'"
     return written if to is None else f"{written} to='{escape(to)}'"
 
 
@@ -311,16 +294,7 @@ _KNOWN_ATTRIBUTES = {"type", "to", "from", "id", _LANG}
 
 def from_plain(plain: PlainStanza) -> Stanza:
     """Returns a plain stanza as a value."""
-    return Stanza(
-        plain.kind,
-        plain.type,
-        plain.to,
-        plain.sender,
-        plain.id,
-        plain.lang,
-        plain.content,
-        plain.child_names,
-    )
+    return Stanza(*plain[1])
 
 
 def from_piece(piece: Piece) -> Stanza:

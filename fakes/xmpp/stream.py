@@ -141,7 +141,7 @@ class Xmpp(Session):
         if plain is not None:
             if self._awaits_rest:
                 self._rest_has_come()
-            self._unit = unit = stanza_unit(plain.raw, from_plain(plain), self._verb_of)
+            self._unit = unit = stanza_unit(plain[0], from_plain(plain), self._verb_of)
             return unit
         # Another protocol does not begin like XML.
         begin = b"" if self.buffer.startswith(b"<") else bytes(self.buffer[:FOREIGN])
@@ -170,7 +170,8 @@ class Xmpp(Session):
     def handler(self, verb: str) -> Handler:
         owner = _OWNERS.get(verb)
         if owner is None:
-            return super().handler(verb)
+            handler: Handler = getattr(self, self._methods[verb])
+            return handler
         return partial(self.service.extensions.named(owner).handle, self)
 
     def _rest_has_come(self) -> None:
@@ -242,7 +243,9 @@ class Xmpp(Session):
     def deliver(self, stanza: Stanza) -> None:
         """Sends a stanza to the client."""
         if not self.closed:
-            self.send_stanza(stanza)
+            self.send(stanza.to_bytes())
+            if self.observer is not None:
+                self.observer.sent(stanza)
 
     def end(self, condition: str, text: str = "") -> None:
         """Ends the stream with a stream error."""
@@ -425,7 +428,10 @@ class Xmpp(Session):
             own = (resource.jid, resource.account.jid)
             if parse_or_none(stanza.sender) not in own:
                 raise Refuse(StreamError("invalid-from"), "RFC 6120 §4.9.3.9")
-        self.service.dispatcher.from_client(resource, stanza)
+        # In place, because the stanza was read here and nobody else has it.
+        stanza.sender = resource.jid.text
+        stanza.lang = stanza.lang or resource.lang or None
+        self.service.dispatcher.from_stream(resource, stanza)
 
     do_message = do_iq
     do_presence = do_iq
