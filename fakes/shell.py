@@ -283,7 +283,7 @@ class Connection(asyncio.Protocol):
             plain = session.take()
             if not plain:
                 break
-            self._write(self.tls.wrap(plain) if self.tls is not None else plain)
+            self._write(plain if self.tls is None else self.tls.wrap(plain))
             if session.exhausted:
                 break
             if session.paced:
@@ -291,20 +291,26 @@ class Connection(asyncio.Protocol):
                 self.shell.paced += 1
                 self.shell.loop.call_soon(self._flush_next)
                 return
-        if session.wants is Want.START_TLS:
-            session.wants = None
-            self._begin_tls()
-        elif session.wants is Want.HAND_OVER:
-            self._serve(session.hand_over())
-            self._plan()  # for the timers that the successor has set already
-            self.shell.schedule_flush(self)
-        elif session.wants is not None and not self.finished:
-            want, session.wants = session.wants, None
-            self._end(want)
-        session.written()
+        if session.wants is not None:
+            self._obey(session, session.wants)
+        if session.after_write:
+            session.written()
         if self._paused and not session.backlogged and not self.finished:
             self._paused = False
             self._transport.resume_reading()
+
+    def _obey(self, session: Session, want: Want) -> None:
+        """Does what a core asks for, once its output is written."""
+        if want is Want.START_TLS:
+            session.wants = None
+            self._begin_tls()
+        elif want is Want.HAND_OVER:
+            self._serve(session.hand_over())
+            self._plan()  # for the timers that the successor has set already
+            self.shell.schedule_flush(self)
+        elif not self.finished:
+            session.wants = None
+            self._end(want)
 
     def _flush_next(self) -> None:
         self.shell.paced -= 1
@@ -716,14 +722,14 @@ class Shell:
         """Writes the output of all cores that may have some."""
         if self.flushing:  # what a pipe carries may cause more output
             return
-        self.flushing = True
+        self.flushing, waiting = True, self.to_flush
         try:
-            while self.to_flush or self.pipes:
-                if not self.to_flush:
+            while waiting or self.pipes:
+                if not waiting:
                     self.pipes.pop(0)()
                     continue
-                connection = next(iter(self.to_flush))
-                del self.to_flush[connection]
+                connection = next(iter(waiting))
+                del waiting[connection]
                 try:
                     connection.flush()
                 except Exception as error:

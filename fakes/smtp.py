@@ -314,20 +314,21 @@ class Smtp(LineSession):
         verb = unit.verb
         if self._rejecting and verb != "QUIT":
             raise Refuse(BAD_SEQUENCE, "RFC 5321 §3.1")
-        in_clear = self.tls is None
-        if self.policy.tls == "required" and in_clear and verb not in _BEFORE_TLS:
+        policy = self.policy
+        if policy.tls == "required" and self.tls is None and verb not in _BEFORE_TLS:
             raise Refuse(TLS_FIRST, "RFC 3207 §4")
-        if self.policy.login == "required" and not self.user and verb in _AFTER_LOGIN:
+        if policy.login == "required" and not self.user and verb in _AFTER_LOGIN:
             raise Refuse(LOGIN_FIRST, "RFC 4954 §6")
 
     def offers(self, verb: str) -> bool:
+        if verb in _EVERY_SERVER_HAS:
+            return True
         if verb == "STARTTLS":
             # Once TLS is active the verb still exists, to be refused with 503 (RFC 3207 §4.2).
             return (self.policy.tls != "off" or self.tls is not None) and verb not in self._off
         if verb == "AUTH":
             return bool(self._mechanisms())
-        # A server without VRFY must still answer it, with 252 (RFC 5321 §7.3).
-        return verb in ("VRFY", "HELP") or _VERBS.get(verb, verb) not in self._off
+        return _VERBS.get(verb, verb) not in self._off
 
     def unknown(self, unit: Unit) -> Refuse:
         if unit.verb in self.verbs:
@@ -494,9 +495,9 @@ class Smtp(LineSession):
 
     def _check_greylist(self, recipient: str) -> None:
         """Raises Refuse if this sender has not tried this recipient long enough ago."""
-        delay, now = self.policy.greylist, self.runtime.now()
+        delay = self.policy.greylist
         if delay and not self.store.greylist.accepts(
-            self.facts.peer, self._sender, recipient, now, delay
+            self.facts.peer, self._sender, recipient, self.runtime.now(), delay
         ):
             raise Refuse(GREYLISTED, "RFC 6647 §2.4")
 
@@ -727,6 +728,8 @@ class Smtp(LineSession):
         return Refuse(CANCELLED, "RFC 4954 §4")
 
 
+# A server without VRFY must still answer it, with 252 (RFC 5321 §7.3).
+_EVERY_SERVER_HAS = Smtp.verbs.keys() - {"STARTTLS", "AUTH", "EXPN", *_VERBS}
 _BEFORE_TLS = frozenset({"EHLO", "NOOP", "STARTTLS", "QUIT"})  # RFC 3207 §4
 _AFTER_LOGIN = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN"})  # RFC 4954 §6
 _CHUNK = re.compile(rb"BDAT +(?P<arg>(?P<size>\d{1,20})(?: +LAST)?) *\r\n", re.I)

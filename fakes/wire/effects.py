@@ -23,7 +23,7 @@ class Message:
     raw: bytes
     section: str = ""
     visible: tuple[int, int] | None = None
-    fields: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
+    fields: Mapping[str, Any] = NO_FIELDS
 
 
 @dataclass

@@ -103,7 +103,7 @@ class LineSession(Session):
                 self._discard_scanned()
             return None
         line = self._taken(end + 2)
-        self._report(len(line), limit)
+        self.too_long, self._truncated = self._truncated or len(line) > limit, False
         return line
 
     def end_line(self) -> None:

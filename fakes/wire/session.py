@@ -134,7 +134,7 @@ class Session:
         self.heard = 0.0  # when the last unit was handled, in seconds since the epoch
         self.on_output: Callable[[], None] = lambda: None  # set by the shell
         self.answering: Iterator[object] | None = None  # the rest of a long answer: see `go_on`
-        self._after_write: list[Callable[[], None]] = []
+        self.after_write: list[Callable[[], None]] = []  # see `when_written`
         self._captured: Answer | None = None
         self.bandwidth = 0  # bytes per second of all answers; 0: no limit
         self._trickling: bytearray | None = None  # what is held back of a slow answer
@@ -215,8 +215,8 @@ class Session:
 
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
-        if self._after_write and self._trickling is None:
-            waiting, self._after_write = self._after_write, []
+        if self.after_write and self._trickling is None:
+            waiting, self.after_write = self.after_write, []
             for callback in waiting:
                 callback()
 
@@ -276,7 +276,7 @@ class Session:
 
     def handler(self, verb: str) -> Handler:
         """Returns the handler of a verb of the table."""
-        handler: Handler = getattr(self, self._methods.get(verb) or _method(verb))
+        handler: Handler = getattr(self, self._methods[verb])
         return handler
 
     def permits(self, unit: Unit) -> None:
@@ -385,7 +385,7 @@ class Session:
 
     def when_written(self, callback: Callable[[], None]) -> None:
         """Runs a callback once everything sent so far has been written."""
-        self._after_write.append(callback)
+        self.after_write.append(callback)
 
     def note(self, **fields: Any) -> None:
         """Adds decoded facts to the record of the unit that is being handled."""
@@ -411,11 +411,11 @@ class Session:
     def handle(self, unit: Unit) -> None:
         """Looks a unit up in the legality table and calls its handler."""
         self.heard = self.runtime.now()
-        verb = unit.verb
+        verb, refusal = unit.verb, unit.refusal
         row = self.verbs.get(verb)
         try:
-            if unit.refusal is not None and not verb:
-                raise unit.refusal
+            if refusal is not None and not verb:
+                raise refusal
             if row is None:
                 raise self.unknown(unit)
             self.permits(unit)
@@ -424,15 +424,15 @@ class Session:
             before = self.state
             if before not in row.states:
                 raise self.wrong_state(unit)
-            if unit.refusal is not None:
-                raise unit.refusal
+            if refusal is not None:
+                raise refusal
             self.handler(verb)(unit)
             if row.enters and not self.closed:
                 self.state = row.enters
             elif self.state != before:
                 self._check_state(row, before, verb)
-        except Refuse as refusal:
-            self.refused(refusal)
+        except Refuse as raised:
+            self.refused(raised)
 
     def _check_state(self, row: Rule, before: str, verb: str) -> None:
         """Raises AssertionError if a handler entered a state that the table does not name."""

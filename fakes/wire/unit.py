@@ -7,15 +7,37 @@ wire shown beside a failed test. Records keep raw bytes and are only formatted w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fakes.wire.dots import FINAL_DOT
 
+
+class _NoFields(Mapping[str, Any]):
+    """An empty mapping. A mappingproxy of Python 3.11 cannot be a default of a dataclass."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __getitem__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+    def __deepcopy__(self, memo: object) -> Mapping[str, Any]:
+        return self
+
+
 # Shared, because most units and records have no fields, and a test may keep a million of them.
-NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
+NO_FIELDS: Mapping[str, Any] = _NoFields()
 
 
 class Refuse(Exception):
@@ -81,9 +103,7 @@ class Unit(_Shown):
     content: Any = None
     refusal: Refuse | None = None
     visible: tuple[int, int] | None = None  # the span worth showing to people; None: all of it
-    fields: Mapping[str, Any] = field(
-        default_factory=lambda: NO_FIELDS
-    )  # decoded facts for the record
+    fields: Mapping[str, Any] = NO_FIELDS  # decoded facts for the record
     final_dot: bool = False  # `raw` was followed by the final dot, which is not in it
 
 
@@ -106,7 +126,7 @@ class Record(_Shown):
     person: str = ""
     fault: str = ""
     secrets: tuple[Secret, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
+    fields: Mapping[str, Any] = NO_FIELDS
     visible: tuple[int, int] | None = (
         None  # the span worth showing (a frame has a header before it)
     )
