@@ -29,7 +29,7 @@ def place() -> World:
     found = world()
     extension = found.jabber.service.extensions.named("commands")
     assert isinstance(extension, Commands)
-    extension.commands["greet"] = Command("Greet", greet)
+    extension.added["greet"] = Command("Greet", greet)
     return found
 
 

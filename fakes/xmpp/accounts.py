@@ -24,6 +24,7 @@ class Accounts:
         self.people = people
         self.domains = tuple(dict.fromkeys(prepare_domain(domain) for domain in domains))
         self.gone: set[str] = set()  # the addresses of accounts that were deleted
+        self.opened: set[str] = set()  # those of accounts that were opened by a client
         self._known: directory.Accounts[Account] = directory.Accounts(
             str
         )  # by prepared bare address
@@ -65,6 +66,7 @@ class Accounts:
             self.people.add(Person(address.bare, password))
         else:
             person.password = password  # of an account that was deleted
+        self.opened.add(address.bare)
         return self.find(address) is not None
 
     def open_anonymous(self, domain: str, token: Callable[[int], str]) -> Account:
@@ -83,6 +85,7 @@ class Accounts:
         if self._known.find(account.address) is not account:
             return
         self._known.remove(account.address)
+        self.opened.discard(account.address)
         if account.person is not None:
             self.gone.add(account.address)
 

@@ -17,6 +17,7 @@ from fakes.xmpp.stanzas import Stanza, StanzaError
 if TYPE_CHECKING:
     from fakes.http import Request as HttpRequest
     from fakes.http import Response
+    from fakes.xmpp.extensions.commands import Command
     from fakes.xmpp.pubsub.nodes import Item
     from fakes.xmpp.room import Occupant, Room
     from fakes.xmpp.service import Service
@@ -86,7 +87,7 @@ class Extension:
     subdomain: ClassVar[str] = ""
     optional: ClassVar[bool] = False  # off, unless the policy names it in `on`
     verbs: ClassVar[Mapping[str, Verb]] = {}  # what `handle` handles; all names must differ
-    hooks: ClassVar[tuple[str, ...]] = ()  # those of `_HOOKS` that it overrides
+    hooks: tuple[str, ...] = ()  # those of `_HOOKS` that it overrides
     # How the paths begin that it serves on the web server. With any, it exists only where there is
     # a web server, whose address is `service.web(name)`.
     paths: ClassVar[tuple[str, ...]] = ()
@@ -135,6 +136,10 @@ class Extension:
         """
         return None
 
+    def domain_forms(self) -> Iterable[Element]:
+        """The forms in disco#info of the domain (XEP-0128)."""
+        return ()
+
     def info_node(self) -> str:
         """Another node at which disco#info of the domain answers the same; "" if there is none."""
         return ""
@@ -143,9 +148,18 @@ class Extension:
         """What disco#info of the domain returns at a node; None if the node is not known here."""
         return None
 
-    def node_items(self, node: str, to: Jid) -> Iterable[dict[str, str | None]] | None:
-        """What disco#items of the domain lists at a node; None if the node is not known here."""
+    def node_items(
+        self, node: str, asker: Jid, to: Jid
+    ) -> Iterable[dict[str, str | None]] | None:
+        """What disco#items of the domain lists at a node; None if the node is not known here.
+
+        `asker` is who asks, and `to` is the domain.
+        """
         return None
+
+    def commands(self) -> Mapping[str, Command]:
+        """The ad-hoc commands of the domain that it has, by their nodes (XEP-0050)."""
+        return {}
 
     def service_information(self, node: str, asker: Jid, to: Jid) -> Information | None:
         """What disco#info of its service returns at a node; None for nothing. Raises StanzaError.
@@ -173,6 +187,10 @@ class Extension:
     def handle(self, stream: Xmpp, unit: Unit) -> None:
         """Handles a unit of a verb in `verbs`. Raises Refuse and StanzaError."""
         raise NotImplementedError(self.name)
+
+    def admits(self, account: Account) -> bool:
+        """Called for every login that has proved its account; False refuses it."""
+        return True
 
     def keeps_session(self, resource: Resource) -> bool:
         """Called when a connection is lost. True keeps its session, which must get an outlet."""
@@ -279,8 +297,9 @@ class Extension:
         return False
 
 
-# The hooks that stanzas pass. Only the extensions that override one of these are called.
+# The hooks that stanzas and sessions pass. Only the extensions that override one are called.
 _HOOKS = (
+    "admits",
     "keeps_session",
     "session_ends",
     "check_outgoing",
@@ -455,6 +474,10 @@ class Extensions:
     def send_away(self, stanza: Stanza, to: Jid) -> bool:
         """Whether an extension takes a stanza to another server. Raises StanzaError."""
         return any(extension.sends_away(stanza, to) for extension in self._active("sends_away"))
+
+    def admit(self, account: Account) -> bool:
+        """Whether every extension lets an account log in that has proved who it is."""
+        return all(extension.admits(account) for extension in self._active("admits"))
 
     def keep_session(self, resource: Resource) -> bool:
         """Whether an extension keeps a session whose connection is lost."""

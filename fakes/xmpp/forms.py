@@ -26,6 +26,7 @@ class Field:
     label: str = ""
     values: Sequence[str] = ()
     options: Sequence[str] = ()
+    required: bool = False
 
     def element(self, type: str = "form") -> Element:
         """Builds the field; in a result its type and its options are left out."""
@@ -34,6 +35,8 @@ class Field:
         if type == "form" or self.type == "hidden":
             attributes["type"] = self.type
         if type == "form":
+            if self.required:
+                children.insert(0, element(f"{{{DATA}}}required"))
             choices = (element(f"{{{DATA}}}value", text=option) for option in self.options)
             children += [element(f"{{{DATA}}}option", {}, choice) for choice in choices]
         attributes["label"] = self.label or None
@@ -46,12 +49,19 @@ def boolean(name: str, label: str, value: bool) -> Field:
 
 
 def build(
-    form_type: str, fields: Iterable[Field], *, type: str = "form", title: str = ""
+    form_type: str,
+    fields: Iterable[Field],
+    *,
+    type: str = "form",
+    title: str = "",
+    instructions: str = "",
 ) -> Element:
     """Builds a form; its hidden first field names what it is for (XEP-0068)."""
     x = element(X, {"type": type})
     if title:
         x.append(element(f"{{{DATA}}}title", text=title))
+    if instructions:
+        x.append(element(f"{{{DATA}}}instructions", text=instructions))
     if form_type:
         x.append(Field("FORM_TYPE", "hidden", values=(form_type,)).element(type))
     x.extend(field.element(type) for field in fields)

@@ -81,7 +81,7 @@ class Login:
             anonymous=lambda: self._service.open_anonymous(domain),
         )
         self.exchange = sasl.Exchange(mechanism, context)
-        return self.exchange.start(initial)
+        return self._admitted(self.exchange.start(initial))
 
     def respond(self, content: bytes) -> bytes | None:
         """Goes on with a response; returns the next challenge, or None on success.
@@ -89,7 +89,15 @@ class Login:
         Raises Refuse if the response is not base64, and SaslError if the login fails.
         """
         assert self.exchange is not None
-        return self.exchange.answer(decode(content))
+        return self._admitted(self.exchange.answer(decode(content)))
+
+    def _admitted(self, challenge: bytes | None) -> bytes | None:
+        """Returns the challenge. Raises Refuse after the last one if the account may not log in."""
+        if challenge is None and self.exchange is not None:
+            account = self._service.accounts.find(jid(self.exchange.user))
+            if account is not None and not self._service.extensions.admit(account):
+                raise Refuse(SaslFailure("account-disabled"), "RFC 6120 §6.5.2")
+        return challenge
 
     def drop(self) -> None:
         """Ends the exchange that is under way."""

@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.disco import domain_information
+from fakes.xmpp.forms import DATA
 from fakes.xmpp.markup import element
 
 CAPS = "http://jabber.org/protocol/caps"
@@ -34,8 +35,21 @@ class Caps(Extension):
         return f"{NODE}#{self._hash()}"
 
     def _hash(self) -> str:
-        """XEP-0115 §5.1: hashes the identity and the sorted features, each followed by `<`."""
+        """XEP-0115 §5.1: hashes the identity, the sorted features and the forms."""
         found = domain_information(self.service)
         identity = f"{found.category}/{found.type}//{found.name}"
-        text = "".join(f"{part}<" for part in (identity, *found.features))
+        forms = (part for form in sorted(map(_parts, found.forms)) for part in form)
+        text = "".join(f"{part}<" for part in (identity, *found.features, *forms))
         return base64.b64encode(hashlib.sha1(text.encode()).digest()).decode()
+
+
+def _parts(form: Element) -> list[str]:
+    """What of a form is hashed: its type, then the name and the values of each field, sorted."""
+    fields = {
+        one.get("var", ""): sorted(value.text or "" for value in one.iter(f"{{{DATA}}}value"))
+        for one in form.iter(f"{{{DATA}}}field")
+    }
+    parts = fields.pop("FORM_TYPE", [])
+    for name in sorted(fields):
+        parts += [name, *fields[name]]
+    return parts

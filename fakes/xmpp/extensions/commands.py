@@ -1,9 +1,10 @@
 """XEP-0050 (1.3.0): ad-hoc commands of the domain, in one step or in several.
 
-The server itself has the command `ping`. A test adds others to `commands`:
+The server itself has the command `ping`, and other extensions may have commands. A test adds its
+own to `added`:
 
     commands = service.extensions.named("commands")
-    commands.commands["greet"] = Command("Greet", greet)
+    commands.added["greet"] = Command("Greet", greet)
 
 A command is called with the number of the stage, from 0, and with the form that was submitted,
 None at first. It returns a `Step`.
@@ -11,13 +12,13 @@ None at first. It returns a `Step`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from fakes.xmpp.addresses import Jid
+from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Extension, Information
-from fakes.xmpp.forms import DATA, Form
+from fakes.xmpp.forms import DATA, X, Form
 from fakes.xmpp.markup import element
 from fakes.xmpp.requests import Answers, Request
 from fakes.xmpp.service import Service
@@ -31,19 +32,28 @@ OPEN = 100  # commands that are under way
 
 @dataclass(frozen=True)
 class Step:
-    """What a stage of a command returns: a form to fill in, or its end with a note or a result."""
+    """What a stage of a command returns: a form to fill in, or its end with a note or a result.
+
+    `after` is called when the answer is sent.
+    """
 
     form: Element | None = None
     note: str = ""
     done: bool = True
+    after: Callable[[], object] | None = None
+
+
+def _anybody(user: Jid) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its title, and what runs a stage of it."""
+    """A command: its title, what runs a stage of it, and who may run it and see it in the list."""
 
     title: str
     run: Callable[[int, Form | None], Step]
+    allows: Callable[[Jid], bool] = _anybody
 
 
 @dataclass
@@ -63,7 +73,7 @@ class Commands(Extension):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        self.commands = {"ping": Command("Ping", self._ping)}
+        self.added: dict[str, Command] = {}  # by a test
         self._open: dict[str, _Execution] = {}
 
     def answers(self) -> Answers:
@@ -72,31 +82,53 @@ class Commands(Extension):
     def domain_features(self) -> Iterable[str]:
         return (COMMANDS,)
 
-    def node_items(self, node: str, to: Jid) -> Iterable[dict[str, str | None]] | None:
+    def commands(self) -> Mapping[str, Command]:
+        return {"ping": Command("Ping", self._ping), **self.added}
+
+    def node_items(
+        self, node: str, asker: Jid, to: Jid
+    ) -> Iterable[dict[str, str | None]] | None:
         if node != COMMANDS:
             return None
         return [
             {"jid": to.text, "node": name, "name": command.title}
-            for name, command in self.commands.items()
+            for name, command in self._all().items()
+            if command.allows(asker)
         ]
 
     def node_information(self, node: str) -> Information | None:
         if node == COMMANDS:
             return Information("automation", "command-list", "Commands", (COMMANDS,))
-        if node not in self.commands:
+        command = self._all().get(node)
+        if command is None:
             return None
-        title = self.commands[node].title
-        return Information("automation", "command-node", title, (COMMANDS, DATA))
+        return Information("automation", "command-node", command.title, (COMMANDS, DATA))
+
+    def _all(self) -> dict[str, Command]:
+        """The commands of all extensions, by their nodes."""
+        active = self.service.extensions.active
+        return {node: one for extension in active for node, one in extension.commands().items()}
 
     # ── running a command ────────────────────────────────────────────────────
 
     def _answer(self, request: Request) -> Iterable[Element]:
-        asked, user = request.payload, request.stanza.sender or ""
+        try:
+            return self._run(request)
+        except StanzaError as error:
+            # There may be a password in the form.
+            error.repeats = request.payload.find(X) is None
+            raise
+
+    def _run(self, request: Request) -> Iterable[Element]:
+        asked, user = request.payload, request.stanza.sender or "x"
         node, action = asked.get("node", ""), asked.get("action", "execute")
         if request.stanza.type != "set":
             raise StanzaError("bad-request")
-        if node not in self.commands:
+        command = self._all().get(node)
+        if command is None:
             raise StanzaError("item-not-found", f"no command {node}")
+        if not command.allows(jid(user)):
+            raise StanzaError("forbidden")
         if action not in ACTIONS:
             raise _wrong("malformed-action")
         id = asked.get("sessionid")
@@ -123,7 +155,13 @@ class Commands(Extension):
         if execution.forms and action == "prev":
             form = execution.forms[-1]
         execution.forms.append(form)
-        step = self.commands[node].run(len(execution.forms) - 1, form)
+        try:
+            step = command.run(len(execution.forms) - 1, form)
+        except StanzaError:
+            execution.forms.pop()  # the stage can be tried again
+            raise
+        if step.after is not None:
+            request.after.append(step.after)
         if step.done:
             self._open.pop(id, None)
             return [_command(node, id, "completed", step)]

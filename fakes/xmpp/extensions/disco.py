@@ -17,13 +17,15 @@ ITEMS = "http://jabber.org/protocol/disco#items"
 
 
 def domain_information(service: Service) -> Information:
-    """The identity of the server, and its features, sorted."""
+    """The identity of the server, its features, sorted, and its forms."""
     features = {INFO, ITEMS}
+    forms: list[Element] = []
     for extension in service.extensions.active:
         features.update(extension.domain_features())
+        forms += extension.domain_forms()
     if service.offers("offline"):
         features.add("msgoffline")  # XEP-0160 §4
-    return Information("server", "im", "fakes", tuple(sorted(features)))
+    return Information("server", "im", "fakes", tuple(sorted(features)), tuple(forms))
 
 
 class Disco(Extension):
@@ -61,9 +63,9 @@ class Disco(Extension):
         return _info(domain_information(self.service), node)
 
     def _domain_items(self, request: Request) -> Iterable[Element]:
-        node = request.payload.get("node")
+        node, asker = request.payload.get("node"), _asker(request)
         for extension in self.service.extensions.active if node is not None else ():
-            items = extension.node_items(node or "", request.to)
+            items = extension.node_items(node or "", asker, request.to)
             if items is not None:
                 _check(request, node_exists=True)
                 return _items(items, node)

@@ -63,7 +63,8 @@ class LegacyLogin(Extension):
             raise _refusal("not-acceptable", "a user name and a resource are needed")
         address = parse_or_none(f"{sent['username']}@{stream.domain}")
         account = self.service.accounts.find(address) if address is not None else None
-        if account is None or not _is_right(account.password, stream.id, sent):
+        right = account is not None and _is_right(account.password, stream.id, sent)
+        if account is None or not right or not self.service.extensions.admit(account):
             if not stream.login_failed():
                 raise Refuse(StreamError("policy-violation", "too many failed logins"))
             raise _refusal("not-authorized")
