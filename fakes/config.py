@@ -364,6 +364,8 @@ _EXAMPLES = {
     "aliases": '["sales@example.test"]',
     "screen_name": '"OpsBot"',
     "where": '"RCPT"',
+    "host": '"turn.example.test"',
+    "type": '"turn"',
     "run": '["df", "-k"]',
 }
 

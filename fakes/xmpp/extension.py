@@ -148,9 +148,7 @@ class Extension:
         """What disco#info of the domain returns at a node; None if the node is not known here."""
         return None
 
-    def node_items(
-        self, node: str, asker: Jid, to: Jid
-    ) -> Iterable[dict[str, str | None]] | None:
+    def node_items(self, node: str, asker: Jid, to: Jid) -> Iterable[dict[str, str | None]] | None:
         """What disco#items of the domain lists at a node; None if the node is not known here.
 
         `asker` is who asks, and `to` is the domain.

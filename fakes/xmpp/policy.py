@@ -12,6 +12,40 @@ FEATURES = frozenset({"session", "rosterver", "pre-approval", "offline"})
 
 
 @dataclass(frozen=True)
+class ContactAddresses:
+    """Where to reach those who run the server, as URIs (XEP-0157)."""
+
+    abuse: tuple[str, ...] = ()
+    admin: tuple[str, ...] = ()
+    feedback: tuple[str, ...] = ()
+    sales: tuple[str, ...] = ()
+    security: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    support: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExternalService:
+    """A service outside of XMPP (XEP-0215).
+
+    Its login is `username` and `password`, or is made for each user from the `secret` that the
+    service shares with the server, and holds for `lifetime` seconds. If it is `restricted`, clients
+    have to ask for the login.
+    """
+
+    host: str
+    type: str
+    port: int = 0  # 0: not said
+    transport: str = ""
+    name: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+    lifetime: float = 86400.0
+    restricted: bool = False
+
+
+@dataclass(frozen=True)
 class Policy:
     """How this server behaves where the standards leave a choice, and its limits.
 
@@ -77,6 +111,10 @@ class Policy:
     upload_authorization: bool = False
     # The domains of components, and the secret of each (XEP-0114).
     components: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
+    # Bare addresses of those who may run the commands of service administration (XEP-0133).
+    admins: tuple[str, ...] = ()
+    contact_addresses: ContactAddresses = ContactAddresses()
+    external_services: tuple[ExternalService, ...] = ()
     # Optional extensions that the server has.
     on: tuple[str, ...] = ()
     off: frozenset[str] = frozenset()

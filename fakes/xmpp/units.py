@@ -20,6 +20,10 @@ VerbOf: TypeAlias = Callable[[str], tuple[str, str]]
 # keeps what it has read (`++`), so that each byte of a stanza is read once.
 _TEXT = re.compile(rb"<(?:[\w.-]++:)?([\w.-]++)[^<>]*+>([^<]++)(?=<)")
 
+# The attributes of a field, and its first value; and those of a field for a password.
+_FIELD = re.compile(rb"<field\b([^<>]*+)>\s*+<value>([^<]*+)")
+_PASSWORD = re.compile(rb"""\bvar=["']password(?:-verify)?["']""")
+
 _VERBS = {
     f"{{{SASL}}}auth": "auth",
     f"{{{SASL}}}response": "response",
@@ -95,6 +99,8 @@ def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
     if stanza.type == "set" and not verb:
         verb = {BIND: "bind", SESSION: "session"}.get(space, "")
     secrets = _texts(raw, secret) if secret else ()
+    if stanza.type == "set" and b"password" in raw:
+        secrets += _passwords_of_form(raw)
     return Unit(raw, verb or "iq", space, secrets, content=stanza)
 
 
@@ -105,6 +111,12 @@ def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
     label = f"pass {users[0]}" if users else "pass"
     secrets = (match.span(2) for match in found if match[1] == name.encode())
     return tuple(Secret(start, end, label) for start, end in secrets)
+
+
+def _passwords_of_form(raw: bytes) -> tuple[Secret, ...]:
+    """The spans of the values of fields for passwords, in a form that is submitted."""
+    found = (one.span(2) for one in _FIELD.finditer(raw) if _PASSWORD.search(one[1]))
+    return tuple(Secret(start, end, "pass") for start, end in found)
 
 
 def _unsupported(piece: Piece) -> StreamError:

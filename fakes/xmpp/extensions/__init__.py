@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from fakes.xmpp.extension import Extension
+from fakes.xmpp.extensions.administration import Administration
 from fakes.xmpp.extensions.blocking import Blocking
 from fakes.xmpp.extensions.caps import Caps
 from fakes.xmpp.extensions.carbons import Carbons
 from fakes.xmpp.extensions.client_state import ClientState
 from fakes.xmpp.extensions.commands import Commands
 from fakes.xmpp.extensions.components import Components
+from fakes.xmpp.extensions.contact_addresses import ContactAddresses
 from fakes.xmpp.extensions.disco import Disco
+from fakes.xmpp.extensions.external_services import ExternalServices
 from fakes.xmpp.extensions.last import Last
 from fakes.xmpp.extensions.legacy_login import LegacyLogin
 from fakes.xmpp.extensions.moderation import Moderation
@@ -44,6 +47,9 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     # After it, so that what is held back gets into the queue of a session that is kept.
     ClientState,
     Commands,
+    Administration,
+    ContactAddresses,
+    ExternalServices,
     Rooms,
     Retraction,
     Moderation,

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Extension, Information
-from fakes.xmpp.forms import DATA, X, Form
+from fakes.xmpp.forms import DATA, Form, X
 from fakes.xmpp.markup import element
 from fakes.xmpp.requests import Answers, Request
 from fakes.xmpp.service import Service
@@ -85,9 +85,7 @@ class Commands(Extension):
     def commands(self) -> Mapping[str, Command]:
         return {"ping": Command("Ping", self._ping), **self.added}
 
-    def node_items(
-        self, node: str, asker: Jid, to: Jid
-    ) -> Iterable[dict[str, str | None]] | None:
+    def node_items(self, node: str, asker: Jid, to: Jid) -> Iterable[dict[str, str | None]] | None:
         if node != COMMANDS:
             return None
         return [

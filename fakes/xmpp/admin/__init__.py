@@ -1,0 +1,1 @@
+"""The parts of service administration (XEP-0133)."""
