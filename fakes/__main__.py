@@ -458,6 +458,9 @@ def _explained(world: World) -> str:
         to = next(iter(world.people)).address
         command = f"curl smtp://{host}:{port} --mail-from you@example.org --mail-rcpt {to} -T -"
         lines += ["", f"  Try: printf 'Subject: hi\\n\\nhello\\n' | {command}"]
+    if "control" in world.listeners:
+        host, port = world.listeners["control"]
+        lines.append(f"  Look: http://{host}:{port}/")
     return "\n".join([*lines, "", "  Ctrl-C ends it.", ""])
 
 

@@ -6,6 +6,7 @@
     world.jabber.wait_for_n(2)                               # exactly two messages, as a list
     im = await world.aim.arrival(timeout=1)                  # `wait_for`, for a test on a loop
     world.mail.assert_none(within=0.1)                       # nothing arrives for 0.1 seconds
+    await world.mail.no_arrival(within=0.1)                  # the same, on a loop
     mark = world.mail.mark()                                 # what comes later:
     world.mail.wait_for(since=mark)                          # the only mail since then
 
@@ -280,11 +281,19 @@ class Arrivals(Generic[T]):
         query = self._query(predicate, wanted, since, "assert_none")
         look = _Search(self, 1, query)
         found = self._bridge.wait_until(look, within) if within else self._bridge.call(look)
-        if found:
-            unwanted = self._name(0, query)
-            raise AssertionError(
-                f"expected {unwanted}, but {len(found)} arrived:\n{_listing(found)}"
-            )
+        self._none_of(query, found)
+
+    async def no_arrival(
+        self,
+        predicate: Callable[[T], bool] | None = None,
+        within: float = 0.0,
+        since: int = 0,
+        **wanted: str,
+    ) -> None:
+        """Like `assert_none`, for a test that runs on a loop."""
+        __tracebackhide__ = True
+        query = self._query(predicate, wanted, since, "no_arrival")
+        self._none_of(query, await self._bridge.until(_Search(self, 1, query), within))
 
     # ── looking ──────────────────────────────────────────────────────────────
 
@@ -300,7 +309,7 @@ class Arrivals(Generic[T]):
         _check_predicate(predicate, method)
         for name, value in wanted.items():
             if name not in self.criteria:
-                time = "within" if method == "assert_none" else "timeout"
+                time = "within" if method in ("assert_none", "no_arrival") else "timeout"
                 known = ["predicate", time, "since", *self.criteria]
                 hint = nearest(name, known)
                 raise TypeError(
@@ -343,6 +352,15 @@ class Arrivals(Generic[T]):
                 f"expected {expected}, but {len(found)} arrived:\n{_listing(found)}"
             )
         return found
+
+    def _none_of(self, query: _Query[T], found: list[T] | None) -> None:
+        """Raises AssertionError if something was found."""
+        __tracebackhide__ = True
+        if found:
+            unwanted = self._name(0, query)
+            raise AssertionError(
+                f"expected {unwanted}, but {len(found)} arrived:\n{_listing(found)}"
+            )
 
     def _name(self, n: int, query: _Query[T]) -> str:
         """What was expected, in words: "no mail", "one IM that fits", "2 messages"."""

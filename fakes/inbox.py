@@ -54,9 +54,23 @@ class Inbox:
         __tracebackhide__ = True
         return await self.world.mail.arrival(predicate, timeout, to=self.address, **wanted)
 
+    async def arrival_n(
+        self, n: int, predicate: Predicate | None = None, timeout: float = TIMEOUT, **wanted: Any
+    ) -> list[Mail]:
+        """Like `wait_for_n`, for a test that runs on a loop."""
+        __tracebackhide__ = True
+        return await self.world.mail.arrival_n(n, predicate, timeout, to=self.address, **wanted)
+
     def assert_none(
         self, predicate: Predicate | None = None, within: float = 0.0, **wanted: Any
     ) -> None:
         """Raises AssertionError if a mail to this address is there, or comes meanwhile."""
         __tracebackhide__ = True
         self.world.mail.assert_none(predicate, within, to=self.address, **wanted)
+
+    async def no_arrival(
+        self, predicate: Predicate | None = None, within: float = 0.0, **wanted: Any
+    ) -> None:
+        """Like `assert_none`, for a test that runs on a loop."""
+        __tracebackhide__ = True
+        await self.world.mail.no_arrival(predicate, within, to=self.address, **wanted)

@@ -309,6 +309,18 @@ async def test_arrival_n_is_awaited_on_the_test_s_own_loop(here: Arrivals[str]) 
     assert await here.arrival_n(1, is_b) == ["b"]
 
 
+async def test_no_arrival_is_awaited_on_the_test_s_own_loop(here: Arrivals[str]) -> None:
+    here.add_arrival("a")
+    await here.no_arrival(is_b)
+    await here.no_arrival(is_b, within=0.01)
+    asyncio.get_running_loop().call_soon(here.add_arrival, "b")
+    with pytest.raises(AssertionError) as caught:
+        await here.no_arrival(is_b, within=5)
+    assert str(caught.value) == "expected no IM that fits, but 1 arrived:\n  b"
+    with pytest.raises(TypeError, match=r"no_arrival has no keyword .*; it has: predicate, within"):
+        await here.no_arrival(timeout=1)  # type: ignore[arg-type]
+
+
 async def test_awaiting_without_a_timeout_looks_at_what_has_arrived(here: Arrivals[str]) -> None:
     here.add_arrival("a")
     assert await here.arrival(timeout=0) == "a"

@@ -129,7 +129,8 @@ def test_mails_are_delivered_before_it_serves(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_at_a_terminal_it_says_what_a_person_needs() -> None:
     terminal, other = pty.openpty()
-    command = [sys.executable, "-m", "fakes", "--smtp", "0", "--tls", "off", "--quiet"]
+    options = ["--smtp", "0", "--control", "0", "--tls", "off", "--quiet"]
+    command = [sys.executable, "-m", "fakes", *options]
     process = subprocess.Popen(command, cwd=HERE, stdout=other, stderr=other)
     os.close(other)
     with os.fdopen(terminal, "rb", buffering=0) as screen:
@@ -140,7 +141,8 @@ def test_at_a_terminal_it_says_what_a_person_needs() -> None:
         assert process.wait(30) == 0
     lines = shown.decode().splitlines()
     address, port = json.loads(lines[0])["smtp"]
-    assert f"  smtp  {address} {port}" in lines
+    assert f"  smtp     {address} {port}" in lines
+    assert "  Look: http://{}:{}/".format(*json.loads(lines[0])["control"]) in lines
     assert "  bob@example.test (password secret)" in lines
     (hint,) = [line.removeprefix("  Try: ") for line in lines if "Try: " in line]
     assert f"curl smtp://{address}:{port} " in hint

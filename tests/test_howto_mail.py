@@ -244,12 +244,14 @@ def test_how_do_i_show_a_certificate_that_has_expired(world: World) -> None:
             client.starttls(context=context)
 
 
-async def test_how_do_i_use_it_with_asyncio(world: World) -> None:
+async def test_how_do_i_use_it_with_asyncio(world: World, inbox: Inbox) -> None:
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "shop@example.org", "bob@example.test", "hi"
+    mail["From"], mail["To"], mail["Subject"] = "shop@example.org", inbox.address, "hi"
     host, port = world.address("smtp")
     await aiosmtplib.send(mail, hostname=host, port=port, start_tls=False)
     assert (await world.mail.arrival()).subject == "hi"
+    assert len(await inbox.arrival_n(1)) == 1
+    await inbox.no_arrival(subject="another", within=0.01)
 
 
 def test_how_do_i_look_at_html_recipients_and_attachments(world: World) -> None:
