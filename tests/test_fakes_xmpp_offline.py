@@ -11,6 +11,7 @@ from fakes.xmpp.stanzas import StanzaError, parse_stanza
 from tests.xmpp_raw import world
 
 JULIET = "juliet@example.test"
+TYPING = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
 
 
 def stored(*contents: str, policy: Policy | None = None) -> Account:
@@ -33,14 +34,17 @@ def test_a_stored_message_has_a_stamp_of_the_domain_and_the_time() -> None:
 @pytest.mark.parametrize(
     ("content", "kept"),
     [
-        ("<composing xmlns='http://jabber.org/protocol/chatstates'/>", 0),
-        ("<composing xmlns='http://jabber.org/protocol/chatstates'/><thread>T</thread>", 0),
+        (TYPING, 0),
+        (f"{TYPING}<thread>T</thread>", 0),
         ("<active xmlns='http://jabber.org/protocol/chatstates'/><body>hi</body>", 1),
+        (f"{TYPING}<store xmlns='urn:xmpp:hints'/>", 1),
+        ("<body>hi</body><no-permanent-store xmlns='urn:xmpp:hints'/>", 1),
+        ("<body>hi</body><no-store xmlns='urn:xmpp:hints'/>", 0),
         ("<event xmlns='urn:x'/>", 1),
         ("", 1),
     ],
 )
-def test_a_message_that_only_says_who_is_typing_is_not_stored(content: str, kept: int) -> None:
+def test_what_is_of_no_use_later_or_must_not_be_stored_is_not(content: str, kept: int) -> None:
     assert len(stored(content).offline) == kept
 
 

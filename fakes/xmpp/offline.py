@@ -1,4 +1,7 @@
-"""Messages stored for users who are away (XEP-0160), and their delay stamp (XEP-0203)."""
+"""Messages stored for users who are away (XEP-0160), and their delay stamp (XEP-0203).
+
+A sender may give hints about storing (XEP-0334).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from fakes.xmpp.stanzas import Stanza, StanzaError, with_child, without_children
 
 STAMP = f"{{{DELAY}}}delay"
 CHAT_STATES = "http://jabber.org/protocol/chatstates"
+HINTS = "{urn:xmpp:hints}"
 
 
 def timestamp(at: float) -> str:
@@ -70,6 +74,8 @@ class Offline:
         """
         if not self._environment.offers("offline"):
             raise StanzaError("service-unavailable")
+        if not may_be_kept(stanza):
+            return
         if stanza.child_names and all(map(_is_transient, stanza.child_names)):
             return
         if len(account.offline) >= self._environment.policy.offline:
@@ -84,6 +90,11 @@ class Offline:
         waiting, account.offline = account.offline, []
         for stanza in waiting:
             resource.deliver(stanza)
+
+
+def may_be_kept(stanza: Stanza) -> bool:
+    """Whether the sender of a message lets it be stored for later (XEP-0334 §4.2, §5)."""
+    return stanza.type == "error" or f"{HINTS}no-store" not in stanza.child_names
 
 
 def _is_transient(name: str) -> bool:

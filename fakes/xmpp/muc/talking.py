@@ -8,6 +8,7 @@ from fakes.xmpp.extensions.stanza_ids import with_id
 from fakes.xmpp.markup import CLIENT, element, namespace
 from fakes.xmpp.muc.hall import Hall
 from fakes.xmpp.muc.names import X
+from fakes.xmpp.offline import may_be_kept
 from fakes.xmpp.room import ROLES, Occupant, Room
 from fakes.xmpp.service import Service
 from fakes.xmpp.stanzas import Stanza, StanzaError, with_child
@@ -52,7 +53,7 @@ class Talking(Hall):
         now = self.service.runtime.now()
         if subject and not body:
             room.kept.subject = (now, message)
-        elif body:
+        elif body and may_be_kept(message):
             room.remember(now, message)
         self.send_to_all(room, message)
 
