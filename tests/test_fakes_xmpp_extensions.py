@@ -137,6 +137,7 @@ def test_an_extension_that_nobody_uses_costs_at_most_a_call() -> None:
     assert calls_for_a_message([]) - calls_for_a_message(off) == {
         "blocking check_outgoing": 1,
         "blocking accepts_incoming": 1,
+        "pep accepts_incoming": 1,
         "carbons message_sent": 1,
         "carbons message_delivered": 1,
         "stanza_ids stamp_message": 1,

@@ -167,10 +167,13 @@ class Extension:
         raise StanzaError("item-not-found", f"there is no node {node}")
 
     def service_items(
-        self, node: str, asker: Jid, to: Jid
+        self, node: str | None, asker: Jid, to: Jid
     ) -> Iterable[dict[str, str | None]] | None:
-        """What disco#items of its service lists at a node; None if the node does not exist."""
-        return None
+        """What disco#items of its service lists for an asker; None if the node does not exist.
+
+        By default that is the same for all, and there are no nodes.
+        """
+        return self.items(to) if node is None else None
 
     def login_features(self) -> Iterable[Element]:
         """The elements that a stream offers before login."""
@@ -239,6 +242,9 @@ class Extension:
 
     def presence_received(self, account: Account, stanza: Stanza) -> None:
         """Called with every presence for an account, after it was handled."""
+
+    def roster_changed(self, account: Account, contact: str) -> None:
+        """Called with every change of an item of a roster, or of its removal, after it."""
 
     def result_received(self, account: Account, stanza: Stanza) -> None:
         """Called with every IQ result or error for the bare address of an account.
@@ -310,6 +316,7 @@ _HOOKS = (
     "said_in_room",
     "presence_sent",
     "presence_received",
+    "roster_changed",
     "result_received",
     "item_published",
     "items_removed",
@@ -453,6 +460,11 @@ class Extensions:
         """Tells the extensions about a presence for an account."""
         for extension in self._active("presence_received"):
             extension.presence_received(account, stanza)
+
+    def roster_changed(self, account: Account, contact: str) -> None:
+        """Tells the extensions about a change of a roster."""
+        for extension in self._active("roster_changed"):
+            extension.roster_changed(account, contact)
 
     def result_received(self, account: Account, stanza: Stanza) -> None:
         """Tells the extensions about an IQ result or error for an account."""

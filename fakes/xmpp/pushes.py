@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.roster import Item, query, removal
@@ -13,8 +13,9 @@ from fakes.xmpp.stanzas import build_stanza
 class RosterPushes:
     """Sends changed items to the interested resources, with the roster's version."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, changed: Callable[[Account, str], None]) -> None:
         self._environment = environment
+        self._changed = changed  # tells the extensions which contact of an account has changed
 
     def push(self, account: Account, item: Item) -> None:
         """Sends an item, as a new version, to all interested resources of its account."""
@@ -22,11 +23,13 @@ class RosterPushes:
         shown = item.to_xml()
         for resource in self._receivers(account):
             self.push_to(resource, shown, item.version)
+        self._changed(account, item.jid)
 
     def push_removal(self, account: Account, contact: str) -> None:
         """Tells all interested resources that an item has been removed."""
         for resource in self._receivers(account):
             self.push_to(resource, removal(contact), account.roster.version)
+        self._changed(account, contact)
 
     def _receivers(self, account: Account) -> Iterable[Resource]:
         if self._environment.policy.roster_pushes == "all":

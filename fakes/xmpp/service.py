@@ -67,7 +67,7 @@ class Service:
         self.router = Router(runtime)
         self.requests = Requests(environment, self.accounts, self.router)
         offline = Offline(environment)
-        pushes = RosterPushes(environment)
+        pushes = RosterPushes(environment, self.extensions.roster_changed)
         self.presence = Presence(
             environment,
             self.accounts,

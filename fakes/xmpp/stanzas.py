@@ -66,7 +66,8 @@ class StanzaError(Exception):
 
     `type` is the error type; by default that of the condition in RFC 6120 §8.3.3.
     `extra` are application-specific elements (RFC 6120 §8.3.4). Without `repeats`, the answer does
-    not repeat the content, because there is a password in it.
+    not repeat the content, because there is a password in it; with `instead` it has that element in
+    its place, if a protocol says so.
     """
 
     def __init__(
@@ -76,9 +77,11 @@ class StanzaError(Exception):
         *extra: Element,
         type: str = "",
         repeats: bool = True,
+        instead: Element | None = None,
     ) -> None:
         super().__init__(condition)
-        self.repeats = repeats
+        self.repeats = repeats and instead is None
+        self.instead = [instead] if instead is not None else []
         self.condition = condition
         self.text = text
         self.extra = extra
@@ -224,13 +227,16 @@ class Stanza:
         """
         # An iq without an id is answered with an empty one, as Prosody and ejabberd do.
         id = self.id if self.id is not None or self.kind != "iq" else ""
+        instead = "".join(map(serialize, error.instead)).encode()
+        names = tuple(child.tag for child in error.instead)
         return self.replace(
             type="error",
             to=self.sender,
             sender=self.to,
             id=id,
-            content=(self.content if error.repeats else b"") + serialize(error.element()).encode(),
-            child_names=(*(self.child_names if error.repeats else ()), f"{{{CLIENT}}}error"),
+            content=(self.content if error.repeats else instead)
+            + serialize(error.element()).encode(),
+            child_names=(*(self.child_names if error.repeats else names), f"{{{CLIENT}}}error"),
         )
 
 

@@ -19,6 +19,7 @@ from fakes.xmpp.extensions.moderation import Moderation
 from fakes.xmpp.extensions.pep import Pep
 from fakes.xmpp.extensions.ping import Ping
 from fakes.xmpp.extensions.private import Private
+from fakes.xmpp.extensions.pubsub import Pubsub
 from fakes.xmpp.extensions.registration import Registration
 from fakes.xmpp.extensions.retraction import Retraction
 from fakes.xmpp.extensions.rooms import Rooms
@@ -54,6 +55,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Retraction,
     Moderation,
     Upload,
+    Pubsub,
     Registration,
     LegacyLogin,
     # After the services at subdomains, so that a component cannot have the name of one.

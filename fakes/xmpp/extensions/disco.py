@@ -132,14 +132,11 @@ class Disco(Extension):
 
     def _service_items(self, request: Request) -> Iterable[Element]:
         extension, node = self._extension(request), request.payload.get("node")
-        if node is not None:
-            found = extension.service_items(node, _asker(request), request.to)
-            _check(request, found is not None)
-            return _items(found or (), node)
-        _check(request, node_exists=True)
+        found = extension.service_items(node, _asker(request), request.to)
+        _check(request, found is not None)
         if extension.information(request.to) is None:
             raise StanzaError("item-not-found")
-        return _items(extension.items(request.to))
+        return _items(found or (), node)
 
     def _extension(self, request: Request) -> Extension:
         extension = self.service.extensions.service_at(request.to.domain)

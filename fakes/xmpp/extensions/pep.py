@@ -21,11 +21,14 @@ from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Information
+from fakes.xmpp.forms import DATA
 from fakes.xmpp.pubsub import events
 from fakes.xmpp.pubsub.configuration import Config
+from fakes.xmpp.pubsub.describing import Describing
 from fakes.xmpp.pubsub.interests import Capabilities, Interests
 from fakes.xmpp.pubsub.names import OWNER, PUBSUB, refusal
 from fakes.xmpp.pubsub.nodes import Item, Node, Store
+from fakes.xmpp.pubsub.owning import Owning
 from fakes.xmpp.pubsub.publishing import Publishing
 from fakes.xmpp.pubsub.retrieving import Retrieving
 from fakes.xmpp.requests import Answers, Request
@@ -35,29 +38,10 @@ from fakes.xmpp.stanzas import Stanza
 from fakes.xmpp.subscriptions import FROM, TO
 
 DEFAULTS = Config(access_model="presence", max_items=1)
-FEATURES = (
-    "access-authorize",
-    "access-open",
-    "access-presence",
-    "access-roster",
-    "access-whitelist",
-    "auto-create",
-    "auto-subscribe",
-    "delete-items",
-    "filtered-notifications",
-    "item-ids",
-    "last-published",
-    "persistent-items",
-    "presence-notifications",
-    "publish",
-    "publish-options",
-    "retract-items",
-    "retrieve-items",
-)
 CONTACTS = 1000  # clients elsewhere whose capabilities an account remembers
 
 
-class Pep(Publishing, Retrieving):
+class Pep(Publishing, Retrieving, Owning, Describing):
     """The nodes of each account."""
 
     name = "pep"
@@ -125,30 +109,29 @@ class Pep(Publishing, Retrieving):
         return (("pubsub", "pep"),)
 
     def account_features(self) -> Iterable[str]:
-        return (PUBSUB, *(f"{PUBSUB}#{feature}" for feature in FEATURES))
+        return self.features(
+            "access-presence",
+            "auto-create",
+            "auto-subscribe",
+            "filtered-notifications",
+            "last-published",
+            "presence-notifications",
+            "presence-subscribe",
+        )
 
     def account_node(self, account: Account, node: str, asker: Jid) -> Information | None:
-        found = self.store(account.address).nodes.get(node)
-        if found is None or not self.access.may_read(found, asker):
-            return None
-        return Information("pubsub", "leaf", found.config.title, (PUBSUB,))
+        store = self.store(account.address)
+        seen = self.list_items(store, node, asker) is not None
+        return self.describe(store, node) if seen else None
 
     def account_items(
         self, account: Account, node: str | None, asker: Jid
     ) -> Iterable[dict[str, str | None]] | None:
         """XEP-0163 §6.2: only the nodes that the asker may subscribe to, or read."""
         store = self.store(account.address)
-        seen = {one.name: one for one in store.nodes.values() if self.access.may_read(one, asker)}
         if node is None:
-            items: list[dict[str, str | None]] = [
-                {"jid": store.address, "node": one.name, "name": one.config.title or None}
-                for one in seen.values()
-            ]
-            return items or None
-        if node not in seen:
-            return None
-        self.expire(store, seen[node])
-        return [{"jid": store.address, "name": id} for id in seen[node].items]
+            return self.list_nodes(store, asker) or None
+        return self.list_items(store, node, asker)
 
     def address(self, request: Request) -> str:
         assert request.account is not None
@@ -189,56 +172,81 @@ class Pep(Publishing, Retrieving):
             if known is not None and not withheld(account, jid(full)):
                 yield jid(full), known
 
-    def notify(
-        self, store: Store, node: Node, event: Element, recipients: Iterable[str] | None = None
-    ) -> None:
-        """Sends an event to each client that shares presence and asks for the node."""
+    def notify(self, store: Store, node: Node, event: Element) -> None:
+        """Sends an event to the clients that share presence and ask for the node.
+
+        Explicit subscribers get it too: a full address by itself, a bare one at the clients that
+        ask for the node, or if there are none at the bare address (XEP-0163 §4.3.2).
+        """
         message = events.message(node, store.address, event)
-        for client, capabilities in list(self.clients(store.address)):
-            if self.access.may_read(node, client):
-                send = self._sender(message.replace(to=client.text), node.name)
-                self.interests.when_known(store.address, client.text, capabilities, send)
+        subscribed = set(self.subscribers(store, node)) if node.subscriptions else set()
+        clients: dict[str, list[tuple[Jid, Capabilities]]] = {}
+        for client, capabilities in self.clients(store.address):
+            if client.text not in subscribed and self.access.may_read(node, client):
+                clients.setdefault(client.bare, []).append((client, capabilities))
+        for address in sorted(subscribed):
+            if address not in clients:
+                self.send(message, address)
+        for bare, some in clients.items():
+            self._send_filtered(message, node.name, some, bare if bare in subscribed else "")
 
-    def _sender(self, message: Stanza, name: str) -> Callable[[frozenset[str]], None]:
-        """What sends a message to a client when it is known whether it wants the node."""
+    def _send_filtered(
+        self, message: Stanza, node: str, clients: list[tuple[Jid, Capabilities]], bare: str
+    ) -> None:
+        """Sends a message to the clients of one user that ask for a node, when that is known.
 
-        def send(wanted: frozenset[str]) -> None:
-            if name in wanted:
-                id = self.service.runtime.token(12)
-                self.service.router.route(message.replace(id=id))
+        If none does, and `bare` is not empty, it is sent there.
+        """
+        unknown, sent = len(clients), 0
 
-        return send
+        def send_to(client: Jid) -> Callable[[frozenset[str]], None]:
+            def act(wanted: frozenset[str]) -> None:
+                nonlocal unknown, sent
+                unknown -= 1
+                if node in wanted:
+                    sent += 1
+                    self.send(message, client.text)
+                elif bare and not unknown and not sent:
+                    self.send(message, bare)
+
+            return act
+
+        for client, capabilities in clients:
+            asks = message.sender or ""
+            self.interests.when_known(asks, client.text, capabilities, send_to(client))
 
     # ── the last item, for those who come online ─────────────────────────────
 
     def presence_sent(
         self, resource: Resource, stanza: Stanza, to: Jid | None, first: bool
     ) -> None:
-        if not first or not self.stored:
+        if to is not None or stanza.type is not None:
             return
-        seen = [item.jid for item in resource.account.roster.items.values() if item.state in TO]
-        addresses = [one for one in (resource.account.address, *seen) if one in self.stored]
-        self._introduce(addresses, resource.jid, resource.presence)
+        before = None if first else resource.extension_data.get(self.name)
+        resource.extension_data[self.name] = stanza
+        if self.stored:
+            items = resource.account.roster.items.values()
+            seen = [item.jid for item in items if item.state in TO]
+            addresses = [one for one in (resource.account.address, *seen) if one in self.stored]
+            previous = Capabilities.of(before)
+            self._introduce(addresses, resource.jid, Capabilities.of(stanza), previous)
 
     def presence_received(self, account: Account, stanza: Stanza) -> None:
         sender = jid(stanza.sender or "")
-        if stanza.type == "subscribed":
-            here = self.service.accounts.find(sender)
-            for resource in account.available() if here is not None else ():
-                if sender.bare in self.stored:
-                    self._introduce([sender.bare], resource.jid, resource.presence)
+        if stanza.type == "subscribed" and sender.bare in self.stored:
+            for resource in account.available():
+                self._introduce([sender.bare], resource.jid, Capabilities.of(resource.presence))
         if not sender.resource or stanza.type not in (None, "unavailable"):
             return
         known = self._elsewhere.get(account.address, {})
-        first = sender.text not in known
-        known.pop(sender.text, None)
+        before = known.pop(sender.text, None)
         if stanza.type is None and not self._sees_here(account, sender):
             self._elsewhere[account.address] = known
-            known[sender.text] = Capabilities.of(stanza)
+            now = known[sender.text] = Capabilities.of(stanza)
             if len(known) > CONTACTS:
                 del known[next(iter(known))]
-            if first and account.address in self.stored:
-                self._introduce([account.address], sender, stanza)
+            if account.address in self.stored:
+                self._introduce([account.address], sender, now, before)
         elif not known:
             self._elsewhere.pop(account.address, None)
 
@@ -247,15 +255,25 @@ class Pep(Publishing, Retrieving):
         here = self.service.accounts.find(sender)
         return here is account or (here is not None and account.roster.state(sender.bare) in FROM)
 
-    def _introduce(self, addresses: list[str], client: Jid, presence: Stanza | None) -> None:
-        """Sends a client the last item of each node that it wants (XEP-0163 §4.3.4)."""
-        capabilities = Capabilities.of(presence)
-        if not addresses or capabilities is None:
+    def _introduce(
+        self,
+        addresses: list[str],
+        client: Jid,
+        capabilities: Capabilities | None,
+        before: Capabilities | None = None,
+    ) -> None:
+        """Sends a client the last item of each node that it wants (XEP-0163 §4.3.4).
+
+        That is when it has come online, and when a later presence asks for nodes for which the
+        capabilities `before` did not ask (XEP-0060 §12.2).
+        """
+        if not addresses or capabilities is None or capabilities == before:
             return
 
         def send(wanted: frozenset[str]) -> None:
+            known = self.interests.known(client.text, before) if before else frozenset()
             for store in filter(None, map(self.stored.get, addresses)):
-                for name in sorted(wanted & store.nodes.keys()):
+                for name in sorted((wanted - known) & store.nodes.keys()):
                     self._send_last(store, store.nodes[name], client)
 
         self.interests.when_known(addresses[0], client.text, capabilities, send)
@@ -266,15 +284,35 @@ class Pep(Publishing, Retrieving):
         when = node.config.send_last_published_item
         if item is None or when != "on_sub_and_presence" or not self.access.may_read(node, client):
             return
-        message = events.message(node, store.address, events.published(node, [item]), item.at)
-        id = self.service.runtime.token(12)
-        self.service.router.route(message.replace(to=client.text, id=id))
+        event = events.published(node, [item])
+        self.send(events.message(node, store.address, event, item.at), client.text)
 
-    # ── what clients answer ──────────────────────────────────────────────────
+    # ── what else arrives for an account ─────────────────────────────────────
 
     def result_received(self, account: Account, stanza: Stanza) -> None:
         self.interests.answered(stanza)
 
+    def roster_changed(self, account: Account, contact: str) -> None:
+        """XEP-0163 §7.1: who loses access loses the subscription."""
+        store = self.stored.get(account.address)
+        for node in store.nodes.values() if store is not None else ():
+            if store is not None and node.subscriptions:
+                self.check_subscriptions(store, node, contact)
+
+    def accepts_incoming(self, account: Account, stanza: Stanza) -> bool:
+        """Takes what the account has decided about subscriptions to its nodes (§8.6)."""
+        if f"{{{DATA}}}x" not in stanza.child_names or account.address not in self.stored:
+            return True
+        sender = jid(stanza.sender or "")
+        if stanza.kind != "message" or sender.bare != account.address:
+            return True
+        return not self.decide(self.stored[account.address], stanza, sender)
+
     def forget(self, account: Account) -> None:
         super().forget(account)
         self._elsewhere.pop(account.address, None)
+        for store in self.stored.values():
+            for node in store.nodes.values():
+                for one in node.subscriptions_of(account.address):
+                    del node.subscriptions[one.address]
+                node.affiliations.pop(account.address, None)

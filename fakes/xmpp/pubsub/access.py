@@ -65,6 +65,14 @@ class Access:
             return False
         return True
 
+    def may_be_subscribed(self, node: Node, who: Jid) -> bool:
+        """Whether the entity may subscribe, or ask for it, if the node has subscriptions."""
+        try:
+            self.check_reader(node, who, subscribes=True)
+        except StanzaError:
+            return False
+        return True
+
     def _sees(self, node: Node, who: Jid) -> bool:
         """Whether an owner shows its presence to the entity."""
         owners = map(self._accounts.find, map(jid, node.owners()))

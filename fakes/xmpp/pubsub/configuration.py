@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from fakes.xmpp.forms import Field, Form, build
+from fakes.xmpp.forms import Field, Form, boolean, build
 from fakes.xmpp.markup import ascii_text
-from fakes.xmpp.pubsub.names import NODE_CONFIG, PUBLISH_OPTIONS, refusal
+from fakes.xmpp.offline import timestamp
+from fakes.xmpp.pubsub.names import (
+    NODE_CONFIG,
+    PUBLISH_OPTIONS,
+    SUBSCRIBE_OPTIONS,
+    refusal,
+)
 from fakes.xmpp.stanzas import StanzaError
 
 ITEMS = 1000  # items of one node
@@ -59,7 +66,6 @@ class Config:
     itemreply: str = _option(
         "none", "Whether items name their publisher", "owner", "publisher", "none"
     )
-    presence_based_delivery: bool = _option(False, "Notify only those who are available")
     send_last_published_item: str = _option(
         "on_sub_and_presence", "When the last item is sent",
         "never", "on_sub", "on_sub_and_presence",
@@ -78,9 +84,9 @@ class Config:
             return ("1" if value else "0",)
         return (str(value),)
 
-    def form(self, groups: Sequence[str] = ()) -> Element:
+    def form(self, groups: Sequence[str] = (), type: str = "form") -> Element:
         """The form to be filled in; `groups` are those of the owner's roster."""
-        return build(NODE_CONFIG, [self._field(one, groups) for one in fields(self)])
+        return build(NODE_CONFIG, [self._field(one, groups) for one in fields(self)], type=type)
 
     def _field(self, one: Any, groups: Sequence[str]) -> Field:
         options = one.metadata["choices"] or (groups if one.name == "roster_groups_allowed" else ())
@@ -131,6 +137,45 @@ def _number(name: str, text: str, most: int) -> int:
     return int(text)
 
 
+@dataclass(frozen=True)
+class Options:
+    """The options of a subscription (§6.3): `expires` is in seconds since the epoch."""
+
+    deliver: bool = True
+    expires: float | None = None
+
+    def form(self, type: str = "form") -> Element:
+        """The form to be filled in, or with what was filled in."""
+        until = (timestamp(self.expires),) if self.expires is not None else ()
+        return build(
+            SUBSCRIBE_OPTIONS,
+            [
+                boolean(f"{_PREFIX}deliver", "Enable delivery?", self.deliver),
+                Field(f"{_PREFIX}expire", "text-single", "When the subscription ends", until),
+            ],
+            type=type,
+        )
+
+    def changed(self, inner: Element) -> Options:
+        """The options with what was submitted in an element. Raises StanzaError (§6.3.7.2)."""
+        form = Form.read(inner)
+        if form is None or form.type not in ("submit", "cancel"):
+            raise refusal("bad-request", "invalid-options", "options are submitted in a form")
+        if form.type == "cancel":
+            return self
+        text = form.text(f"{_PREFIX}expire").strip()
+        try:
+            deliver = form.flag(f"{_PREFIX}deliver", self.deliver)
+            ends = datetime.fromisoformat(text) if text else None
+        except (StanzaError, ValueError):
+            raise refusal("bad-request", "invalid-options") from None
+        if ends is not None and ends.tzinfo is None:
+            raise refusal("bad-request", "invalid-options", "a time has a time zone")
+        if ends is None:
+            return replace(self, deliver=deliver)
+        return Options(deliver, max(0.0, ends.timestamp()))
+
+
 def read_options(options: Element | None) -> Form | None:
     """The form with the options of a publish request (§7.1.5); None if it has none.
 
@@ -156,6 +201,6 @@ def check_preconditions(config: Config, form: Form | None) -> None:
         return
     wanted = config.changed(form)
     for one in fields(config):
-        if getattr(wanted, one.name) != getattr(config, one.name):
+        if set(wanted.values(one.name)) != set(config.values(one.name)):
             text = f"{_PREFIX}{one.name} is {' '.join(config.values(one.name))}"
             raise refusal("conflict", "precondition-not-met", ascii_text(text))

@@ -32,6 +32,29 @@ def retracted(node: Node, items: Iterable[Item]) -> Element:
     return _event("items", node, *_retractions(items))
 
 
+def purged(node: Node) -> Element:
+    """The event of a node without items (§8.5.2)."""
+    return _event("purge", node)
+
+
+def deleted(node: Node, uri: str = "") -> Element:
+    """The event of a node that is gone, and where its replacement is (§8.4.2)."""
+    redirect = [element(f"{{{EVENT}}}redirect", {"uri": uri})] if uri else []
+    return _event("delete", node, *redirect)
+
+
+def configured(node: Node) -> Element:
+    """The event of a new configuration (§8.2.5.3)."""
+    form = [node.config.form(type="result")] if node.config.deliver_payloads else []
+    return _event("configuration", node, *form)
+
+
+def subscribed(node: Node, address: str, state: str) -> Element:
+    """The event of a subscription that has changed (§12.15)."""
+    about = {"node": node.name, "jid": address, "subscription": state}
+    return element(f"{{{EVENT}}}event", {}, element(f"{{{EVENT}}}subscription", {**about}))
+
+
 def _retractions(items: Iterable[Item]) -> list[Element]:
     return [element(f"{{{EVENT}}}retract", {"id": item.id}) for item in items]
 

@@ -1,7 +1,7 @@
 """What both kinds of publish–subscribe have: nodes by address, and how requests reach them.
 
 A `Hosting` is an extension that keeps nodes. What is asked of them is in files of its own:
-publishing.py, retrieving.py.
+publishing.py, retrieving.py, subscribing.py and owning.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Extension
-from fakes.xmpp.markup import element, local_name, namespace
+from fakes.xmpp.markup import ascii_text, element, local_name, namespace
 from fakes.xmpp.pubsub import events
 from fakes.xmpp.pubsub.access import Access
 from fakes.xmpp.pubsub.configuration import Config
@@ -20,6 +20,7 @@ from fakes.xmpp.pubsub.names import OWNER, PUBSUB, refusal
 from fakes.xmpp.pubsub.nodes import Item, Node, Store
 from fakes.xmpp.requests import Request
 from fakes.xmpp.service import Service
+from fakes.xmpp.stanzas import Stanza
 
 Handler: TypeAlias = Callable[[Request, Element], Iterable[Element]]
 
@@ -43,10 +44,6 @@ class Hosting(Extension):
 
     def check_creator(self, address: str, who: Jid) -> None:
         """Raises StanzaError if the entity may not create nodes at an address."""
-
-    def recipients(self, store: Store, node: Node) -> Iterable[str]:
-        """The addresses to which an event is sent."""
-        raise NotImplementedError
 
     def told(self, store: Store, node: Node, items: list[Item], removed: list[Item]) -> None:
         """Called when items were published or removed, before anybody is notified."""
@@ -72,7 +69,7 @@ class Hosting(Extension):
         names = [local_name(child.tag) for child in request.payload]
         if not names:
             raise refusal("bad-request", text="a request holds an element that says what is asked")
-        raise refusal("feature-not-implemented", text=f"nothing here answers {names[0]}")
+        raise refusal("feature-not-implemented", text=f"nothing answers {ascii_text(names[0])}")
 
     def store(self, address: str) -> Store:
         """The nodes of an address, which are only kept once there is one."""
@@ -99,26 +96,45 @@ class Hosting(Extension):
     def create(self, address: str, name: str, owner: str, config: Config) -> Node:
         """Creates a node. Raises StanzaError if there are too many."""
         store = self.stored.setdefault(address, Store(address))
-        node = Node(name, config, {owner: "owner"})
+        node = Node(name, config, owner, self.service.runtime.now(), {owner: "owner"})
         store.add(node)
         return node
 
     # ── notifications ────────────────────────────────────────────────────────
 
-    def notify(
-        self, store: Store, node: Node, event: Element, recipients: Iterable[str] | None = None
-    ) -> None:
-        """Sends an event to those who get one, each in a message with an id of its own."""
+    def subscribers(self, store: Store, node: Node) -> list[str]:
+        """The addresses that have subscribed and are notified."""
+        now = self.service.runtime.now()
+        for one in list(node.subscriptions.values()):
+            if one.options.expires is not None and one.options.expires <= now:
+                del node.subscriptions[one.address]
+        return [
+            one.address
+            for one in node.subscriptions.values()
+            if one.state == "subscribed"
+            and one.options.deliver
+            and self.access.may_read(node, jid(one.address))
+        ]
+
+    def notify(self, store: Store, node: Node, event: Element) -> None:
+        """Sends an event to those who get one."""
         message = events.message(node, store.address, event)
-        token = self.service.runtime.token
-        chosen = self.recipients(store, node) if recipients is None else recipients
-        for recipient in list(chosen):
-            self.service.router.route(message.replace(to=recipient, id=token(12)))
+        for recipient in self.subscribers(store, node):
+            self.send(message, recipient)
+
+    def send(self, message: Stanza, to: str) -> None:
+        """Sends a message, with an id of its own (§7.1.2)."""
+        id = self.service.runtime.token(12)
+        self.service.router.route(message.replace(to=to, id=id))
+
+    def tell(self, store: Store, node: Node, to: str, event: Element) -> None:
+        """Sends an event to one address only."""
+        self.send(events.message(node, store.address, event), to)
 
     def put(self, store: Store, node: Node, items: list[Item]) -> Callable[[], None]:
         """Stores items; returns what notifies of them. Raises StanzaError if there is no room."""
         kept = node.config.persist_items or node.config.deliver_payloads
-        removed = [old for item in items for old in store.put(node, item)] if kept else []
+        removed = store.put(node, items) if kept else []
         retracts = node.config.persist_items and node.config.publish_node_full == "retract-oldest"
         gone = removed if retracts and node.config.notify_retract else []
         self.told(store, node, items, removed)

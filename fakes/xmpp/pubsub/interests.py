@@ -63,6 +63,10 @@ class Interests:
         self._known: OrderedDict[tuple[str, str], Nodes] = OrderedDict()
         self._questions: OrderedDict[str, _Question] = OrderedDict()  # by the id of the iq
 
+    def known(self, address: str, of: Capabilities) -> Nodes:
+        """The nodes that a client wants, as far as that is known."""
+        return self._known.get((of.hash, of.ver), self._known.get((address, of.ver), frozenset()))
+
     def when_known(self, asks: str, address: str, of: Capabilities, act: Act) -> None:
         """Calls `act` with the nodes that a client wants, at once or when it has answered.
 

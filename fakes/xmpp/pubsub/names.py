@@ -11,6 +11,8 @@ EVENT = f"{PUBSUB}#event"
 ERRORS = f"{PUBSUB}#errors"
 NODE_CONFIG = f"{PUBSUB}#node_config"
 PUBLISH_OPTIONS = f"{PUBSUB}#publish-options"
+SUBSCRIBE_OPTIONS = f"{PUBSUB}#subscribe_options"
+AUTHORIZATION = f"{PUBSUB}#subscribe_authorization"
 METADATA = f"{PUBSUB}#meta-data"
 
 

@@ -7,17 +7,17 @@ published, and to publish one takes the same time however many there are.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from fakes.xmpp.addresses import Jid
+from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.markup import serialize
-from fakes.xmpp.pubsub.configuration import Config
+from fakes.xmpp.pubsub.configuration import Config, Options
 from fakes.xmpp.pubsub.names import refusal
 
 NODES = 1000  # nodes of one address
-PEOPLE = 1000  # subscriptions of one node, and affiliations
+PEOPLE = 1000  # subscriptions of one node, and affiliations of one node
 BYTES = 1 << 24  # of the payloads at one address
 
 
@@ -44,8 +44,7 @@ class Subscription:
 
     address: str
     state: str = "subscribed"
-    deliver: bool = True
-    expires: float | None = None  # seconds since the epoch
+    options: Options = field(default_factory=Options)
 
 
 @dataclass
@@ -54,6 +53,8 @@ class Node:
 
     name: str
     config: Config
+    creator: str  # bare address
+    created: float  # seconds since the epoch
     affiliations: dict[str, str] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)  # by address
     # Oldest first. Taking the first key of a plain dict gets slow when many were removed before.
@@ -71,6 +72,10 @@ class Node:
     def subscription(self, who: Jid) -> Subscription | None:
         """The subscription of an address, or of its bare address."""
         return self.subscriptions.get(who.text) or self.subscriptions.get(who.bare)
+
+    def subscriptions_of(self, bare: str) -> list[Subscription]:
+        """All subscriptions of a user."""
+        return [one for one in self.subscriptions.values() if jid(one.address).bare == bare]
 
     def owners(self) -> list[str]:
         """The bare addresses of the owners."""
@@ -97,25 +102,29 @@ class Store:
         self.purge(node)
         self.nodes.pop(node.name, None)
 
-    def put(self, node: Node, item: Item) -> list[Item]:
-        """Stores an item as the last one of its node; returns those that make room for it.
+    def put(self, node: Node, items: Sequence[Item]) -> list[Item]:
+        """Stores items as the last ones of their node; returns those that make room for them.
 
-        An item with the same id is replaced. If the node persists nothing, the item is kept only
-        because it is the last one. Raises StanzaError if the node or the address is full.
+        Items with the same id are replaced. If the node persists nothing, an item is kept only
+        because it is the last one. Raises StanzaError if the node or the address is full; then
+        nothing is stored.
         """
-        replaced = node.items.get(item.id)
         most = node.config.max_items if node.config.persist_items else 1
-        left = item.size - (replaced.size if replaced is not None else 0)
-        excess = len(node.items) + (replaced is None) - most
-        if excess > 0 and node.config.publish_node_full == "reject":
+        replaced = [node.items[id] for id in {item.id for item in items} if id in node.items]
+        count = len(node.items) + len({item.id for item in items}) - len(replaced)
+        rejects = node.config.persist_items and node.config.publish_node_full == "reject"
+        if count > most and rejects:
             raise refusal("conflict", "node-full", f"the node has {most} items")
-        if self.size + left > BYTES:
+        items = list({item.id: item for item in items}.values())
+        more = sum(item.size for item in items) - sum(item.size for item in replaced)
+        if self.size + more > BYTES:
             raise refusal("resource-constraint", text=f"{BYTES:,} bytes are kept at most")
-        if replaced is not None:
-            del node.items[item.id]
-        oldest = [node.items.popitem(last=False)[1] for _ in range(excess)]
-        node.items[item.id] = item
-        self.size += left - sum(one.size for one in oldest)
+        self.remove(node, [item.id for item in replaced])
+        for item in items:
+            node.items[item.id] = item
+            self.size += item.size
+        oldest = [node.items.popitem(last=False)[1] for _ in range(count - most)]
+        self.size -= sum(one.size for one in oldest)
         return oldest
 
     def remove(self, node: Node, ids: Iterable[str]) -> list[Item]:
