@@ -117,7 +117,7 @@ class Subscribing(Hosting):
         store, node = self.find(request, inner)
         address = _address(inner)
         if address.bare != asker(request).bare:
-            raise refusal("forbidden", text="this is the subscription of somebody else")
+            raise refusal("forbidden", text="this is the subscription of another user")
         self.subscribers(store, node)  # without those that have ended
         known = node.subscriptions.get(address.text)
         if known is None:
