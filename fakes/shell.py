@@ -153,6 +153,26 @@ class Guard:
 class Connection(asyncio.Protocol):
     """One socket and its core."""
 
+    __slots__ = (
+        "_facts",
+        "_full",
+        "_paused",
+        "_timer",
+        "_tls_stalled",
+        "_transport",
+        "_wakes_at",
+        "bytes_in",
+        "bytes_out",
+        "ended",
+        "finished",
+        "guard",
+        "listener",
+        "lost",
+        "session",
+        "shell",
+        "tls",
+    )
+
     def __init__(self, shell: Shell, listener: Listener) -> None:
         self.shell = shell
         self.guard = Guard(shell, self)

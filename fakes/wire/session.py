@@ -96,6 +96,34 @@ class Session:
     (the legality table), `next_unit`, and a handler `do_VERB` for each verb.
     """
 
+    # Subclasses need none. With more than 30 attributes in its __dict__, a session would lose the
+    # quick ways in which Python finds attributes and methods, and each would have keys of its own.
+    __slots__ = (
+        "_captured",
+        "_delayed",
+        "_no_more_input",
+        "_stalled",
+        "_trickling",
+        "_waits",
+        "after_write",
+        "answering",
+        "bandwidth",
+        "buffer",
+        "closed",
+        "current",
+        "facts",
+        "heard",
+        "on_output",
+        "output",
+        "runtime",
+        "state",
+        "successor",
+        "timers",
+        "tls",
+        "user",
+        "wants",
+    )
+
     protocol: ClassVar[str] = ""
     states: ClassVar[str] = ""
     verbs: ClassVar[Mapping[str, Rule]] = {}

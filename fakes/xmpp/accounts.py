@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from fakes import directory
 from fakes.people import People, Person
 from fakes.xmpp.addresses import Jid, jid, parse_or_none, prepare_domain
 from fakes.xmpp.sessions import Account, Resource
@@ -25,18 +24,15 @@ class Accounts:
         self.domains = tuple(dict.fromkeys(prepare_domain(domain) for domain in domains))
         self.gone: set[str] = set()  # the addresses of accounts that were deleted
         self.opened: set[str] = set()  # those of accounts that were opened by a client
-        self._known: directory.Accounts[Account] = directory.Accounts(
-            str
-        )  # by prepared bare address
+        self._known: dict[str, Account] = {}  # by prepared bare address
 
     def find(self, address: Jid) -> Account | None:
         """The account of an address, with or without a resource; None if there is none."""
-        account = self._known.find(address.bare)
+        account = self._known.get(address.bare)
         if account is None and address.local and address.domain in self.domains:
             person = self.people.find(address.bare) if address.bare not in self.gone else None
             if person is not None:
-                account = Account(jid(address.bare), person)
-                self._known.add(address.bare, account)
+                account = self._known[address.bare] = Account(jid(address.bare), person)
         return account
 
     def all(self) -> list[Account]:
@@ -45,15 +41,19 @@ class Accounts:
             address = parse_or_none(person.address)
             if address is None or address.domain not in self.domains or address.bare in self.gone:
                 continue
-            known = self._known.find(address.bare)
-            if known is None or known.person is not person:
-                self._known.add(address.bare, Account(address, person))
-        return list(self._known)
+            known = self._known.get(address.bare)
+            if known is None:
+                self._known[address.bare] = Account(address, person)
+            elif known.person is not person:
+                raise ValueError(
+                    f"{address.bare} is in this world twice; use each name for one account only"
+                )
+        return list(self._known.values())
 
     def resource(self, address: str | None) -> Resource | None:
         """The session bound to a full address; None if there is none."""
         where = jid(address or "x")
-        account = self._known.find(where.bare)
+        account = self._known.get(where.bare)
         return account.resources.get(where.resource) if account is not None else None
 
     def open(self, address: Jid, password: str) -> bool:
@@ -74,7 +74,7 @@ class Accounts:
         digits = "".join(f"{ord(character):02x}" for character in token(16))
         parts = (digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32])
         account = Account(jid(f"{'-'.join(parts)}@{domain}"))
-        self._known.add(account.address, account)
+        self._known[account.address] = account
         return account
 
     def close(self, account: Account) -> None:
@@ -82,9 +82,9 @@ class Accounts:
 
         Does nothing if it is removed already.
         """
-        if self._known.find(account.address) is not account:
+        if self._known.get(account.address) is not account:
             return
-        self._known.remove(account.address)
+        del self._known[account.address]
         self.opened.discard(account.address)
         if account.person is not None:
             self.gone.add(account.address)

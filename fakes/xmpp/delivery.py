@@ -68,7 +68,8 @@ class Delivery:
         """Delivers or stores a message that bears the marks of the account. Raises StanzaError."""
         target = account.resources.get(to.resource) if to.resource else None
         if target is not None:
-            self._deliver(account, [target], stanza)  # all cells in the rows `match` are D
+            target.deliver(stanza)  # all cells in the rows `match` are D
+            self._extensions.message_delivered(account, stanza, (target,))
             return
         type = _type(stanza)
         available = list(account.available())
