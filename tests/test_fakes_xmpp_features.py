@@ -22,9 +22,9 @@ def offered(service: Service, tls: TlsFacts | None, logged_in: bool = False) -> 
 @pytest.mark.parametrize(
     ("policy", "in_clear", "inside"),
     [
-        ("off", ["mechanisms"], ["mechanisms"]),
-        ("optional", ["starttls", "mechanisms"], ["mechanisms"]),
-        ("required", ["starttls"], ["mechanisms"]),
+        ("off", ["mechanisms"], ["mechanisms", "authentication"]),
+        ("optional", ["starttls", "mechanisms"], ["mechanisms", "authentication"]),
+        ("required", ["starttls"], ["mechanisms", "authentication"]),
     ],
 )
 def test_tls_is_offered_once_and_if_required_alone(
@@ -39,7 +39,11 @@ def test_tls_is_offered_once_and_if_required_alone(
 
 def test_channel_binding_is_offered_with_the_types_that_the_connection_has() -> None:
     found = features(world(tls="optional").jabber.service, BOUND, logged_in=False)
-    assert [local_name(child.tag) for child in found] == ["mechanisms", "sasl-channel-binding"]
+    assert [local_name(child.tag) for child in found] == [
+        "mechanisms",
+        "sasl-channel-binding",
+        "authentication",
+    ]
     assert [child.get("type") for child in found[1]] == ["tls-server-end-point"]
 
 
@@ -59,6 +63,12 @@ def test_after_the_login_a_resource_can_be_bound() -> None:
     assert offered(bare, CLEAR, logged_in=True) == ["bind"]
 
 
+def test_after_a_login_that_has_bound_a_resource_nothing_of_that_is_offered_again() -> None:
+    found = features(world().jabber.service, TLS, logged_in=True, bound=True)
+    assert [local_name(child.tag) for child in found] == ["ver", "sub", "c", "sm", "csi"]
+
+
 def test_without_any_mechanism_none_is_offered() -> None:
     names = ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "DIGEST-MD5"]
-    assert offered(world(off={"xmpp": names}).jabber.service, CLEAR) == []
+    bare = world(off={"xmpp": names}).jabber.service
+    assert offered(bare, CLEAR) == offered(bare, TLS) == []

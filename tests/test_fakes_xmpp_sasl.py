@@ -143,7 +143,7 @@ def test_a_client_does_not_learn_whether_the_name_or_the_password_was_wrong() ->
 def test_a_response_is_replaced_by_a_label(
     mechanism: str, content: bytes, labels: list[str]
 ) -> None:
-    secrets = Login(service()).secrets("auth", mechanism, 10, content)
+    secrets = Login(service()).secrets("auth", mechanism, (10, 10 + len(content)), content)
     assert [secret.label for secret in secrets] == labels
     assert all((secret.start, secret.end) == (10, 10 + len(content)) for secret in secrets)
     assert [marked_wrong(secret).label.count(" wrong") for secret in secrets] == [1] * len(labels)

@@ -50,9 +50,9 @@ def test_each_piece_has_its_verb_and_the_argument_that_faults_match(
 def test_the_content_of_a_stanza_is_the_stanza_and_of_a_login_its_response() -> None:
     stanza = unit(b"<message><body>hi</body></message>").content
     assert isinstance(stanza, Stanza) and stanza.body == "hi"
-    assert unit(f"<response xmlns='{SASL}'/>".encode()).content == ("", b"")
-    mechanism, response = unit(plain("romeo")).content
-    assert mechanism == "PLAIN" and response in plain("romeo")
+    assert unit(f"<response xmlns='{SASL}'/>".encode()).content.content == b""
+    step = unit(plain("romeo")).content
+    assert step.mechanism == "PLAIN" and step.content in plain("romeo")
     assert [secret.label for secret in unit(plain("romeo")).secrets] == ["plain romeo"]
 
 

@@ -11,14 +11,15 @@ How challenges are written on the wire (base64, `334 `, `+ `, `<challenge/>`) is
 each protocol.
 
 Read context.py first: what a mechanism gets and how it fails. Then simple.py (PLAIN, LOGIN,
-CRAM-MD5, ANONYMOUS), scram.py, digest_md5.py; exchange.py runs one of them, and labels.py hides
-their responses in transcripts.
+CRAM-MD5, ANONYMOUS), scram.py, digest_md5.py, hashed_token.py; exchange.py runs one of them, and
+labels.py hides their responses in transcripts.
 """
 
 from fakes.sasl.context import (
     Account,
     Accounts,
     Context,
+    Expired,
     ForeignIdentity,
     Malformed,
     SaslError,
@@ -32,13 +33,16 @@ from fakes.sasl.exchange import (
     SCRAM,
     TAKES_INITIAL_RESPONSE,
     Exchange,
+    Mechanism,
     offered,
 )
+from fakes.sasl.hashed_token import HASHED_TOKEN, hashed_token
 from fakes.sasl.labels import label
 
 __all__ = [
     "ALL_MECHANISMS",
     "CLIENT_FIRST",
+    "HASHED_TOKEN",
     "MECHANISMS",
     "SCRAM",
     "TAKES_INITIAL_RESPONSE",
@@ -46,11 +50,14 @@ __all__ = [
     "Accounts",
     "Context",
     "Exchange",
+    "Expired",
     "ForeignIdentity",
     "Malformed",
+    "Mechanism",
     "SaslError",
     "Success",
     "WrongCredentials",
+    "hashed_token",
     "label",
     "offered",
 ]

@@ -52,6 +52,10 @@ class ForeignIdentity(WrongCredentials):
     """The credentials are right, but the authorization identity is that of another account."""
 
 
+class Expired(SaslError):
+    """The credentials are those of the account, but are no longer valid."""
+
+
 class Malformed(SaslError):
     """The response does not have the form that the mechanism requires."""
 

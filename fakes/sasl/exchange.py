@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 from fakes.sasl.context import Context, Steps, Success
 from fakes.sasl.digest_md5 import digest_md5
 from fakes.sasl.scram import scram
 from fakes.sasl.simple import anonymous, cram_md5, login, plain
 
+Mechanism: TypeAlias = Callable[[Context], Steps]
+
 # What most mail servers offer, strongest first: the order in which they list them.
-MECHANISMS: dict[str, Callable[[Context], Steps]] = {
+MECHANISMS: dict[str, Mechanism] = {
     "CRAM-MD5": cram_md5,
     "PLAIN": plain,
     "LOGIN": login,
 }
-ALL_MECHANISMS: dict[str, Callable[[Context], Steps]] = {
+ALL_MECHANISMS: dict[str, Mechanism] = {
     "SCRAM-SHA-256-PLUS": partial(scram, "sha256", True),
     "SCRAM-SHA-1-PLUS": partial(scram, "sha1", True),
     "SCRAM-SHA-256": partial(scram, "sha256", False),
@@ -44,17 +47,18 @@ class Exchange:
 
     `step` counts the challenges so far, and `challenge` is the last one. `name` is the response
     before the current one: in LOGIN the name, in SCRAM the first message. `user` and `data` are set
-    at the end: the address that has logged in, and what the server sends with the success.
+    at the end: the address that has logged in, and what the server sends with the success. `own` is
+    a mechanism that is not in the table.
     """
 
-    def __init__(self, mechanism: str, context: Context) -> None:
+    def __init__(self, mechanism: str, context: Context, own: Mechanism | None = None) -> None:
         self.mechanism = mechanism
         self.step = 0
         self.challenge = b""
         self.name = ""
         self.user = ""
         self.data: bytes | None = None
-        self._steps = ALL_MECHANISMS[mechanism](context)
+        self._steps = (own or ALL_MECHANISMS[mechanism])(context)
 
     def start(self, initial: bytes | None = None) -> bytes | None:
         """Returns the first challenge, or with an initial response the one after it.

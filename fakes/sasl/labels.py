@@ -16,13 +16,16 @@ def label(
 ) -> str:
     """Returns a label such as `plain alice@example.test`, with ` wrong` added if the login fails.
 
-    `name` is the response before this one, as in Exchange. Whether a response of SCRAM or
-    DIGEST-MD5 is wrong cannot be seen from it alone, so their labels never say so. A transcript's
-    player turns a label into the response again.
+    `name` is the response before this one, as in Exchange. Whether a response of SCRAM, DIGEST-MD5
+    or HT is wrong cannot be seen from it alone, so their labels never say so. A transcript's player
+    turns a label into the response again.
     """
     text, kind = response.decode("utf-8", "replace"), mechanism.lower()
     if mechanism.startswith("SCRAM"):
         return f"{kind} {_first_group(_SCRAM_USER, name or text)}"
+    if mechanism.startswith("HT-"):
+        # Without the NUL, what was sent may be the token.
+        return f"{kind} {text.rpartition(chr(0))[0].partition(chr(0))[0]}"
     if mechanism.startswith("DIGEST"):
         return f"{kind} {_first_group(_DIGEST_USER, text)}"
     if mechanism == "LOGIN" and not name:

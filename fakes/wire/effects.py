@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from fakes.faults import Fault
 from fakes.wire.output import Output
-from fakes.wire.unit import NO_FIELDS
+from fakes.wire.unit import NO_FIELDS, Secret
 from fakes.wire.want import Want
 
 
@@ -23,6 +23,7 @@ class Message:
     raw: bytes
     section: str = ""
     visible: tuple[int, int] | None = None
+    secrets: tuple[Secret, ...] = ()
     fields: Mapping[str, Any] = NO_FIELDS
 
 

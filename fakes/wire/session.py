@@ -340,14 +340,20 @@ class Session:
     # ── what handlers use ────────────────────────────────────────────────────
 
     def send(
-        self, raw: bytes, section: str = "", visible: tuple[int, int] | None = None, **fields: Any
+        self,
+        raw: bytes,
+        section: str = "",
+        visible: tuple[int, int] | None = None,
+        secrets: tuple[Secret, ...] = (),
+        **fields: Any,
     ) -> None:
-        """Sends bytes to the client and records them; for `visible` and `fields`, see Record.
+        """Sends bytes to the client and records them; for the other parameters, see Record.
 
         While a handler's answer is captured, they are kept for the fault that captures it.
         """
         if self._captured is not None:
-            self._captured.messages.append(Message(raw, section, visible, fields or NO_FIELDS))
+            message = Message(raw, section, visible, secrets, fields or NO_FIELDS)
+            self._captured.messages.append(message)
             return
         runtime = self.runtime
         if runtime.record is not None:
@@ -360,6 +366,7 @@ class Session:
                     raw,
                     section=section,
                     person=self.user,
+                    secrets=secrets,
                     fields=fields or NO_FIELDS,
                     visible=visible,
                 )
@@ -533,7 +540,7 @@ class Session:
 
     def transmit(self, message: Message) -> None:
         """Sends a message that was captured."""
-        self.send(message.raw, message.section, message.visible, **message.fields)
+        self.send(message.raw, message.section, message.visible, message.secrets, **message.fields)
 
     def capture(self, run: Callable[[], None]) -> Answer:
         """Runs a handler and returns what it sends, instead of sending it."""

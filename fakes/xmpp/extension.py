@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree.ElementTree import Element
 
-from fakes.wire import Rule, Unit
+from fakes.wire import Rule, TlsFacts, Unit
 from fakes.xmpp.addresses import Jid, prepare_domain
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.requests import Answers
@@ -15,11 +15,13 @@ from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
 
 if TYPE_CHECKING:
+    from fakes import sasl
     from fakes.http import Request as HttpRequest
     from fakes.http import Response
     from fakes.xmpp.extensions.commands import Command
     from fakes.xmpp.pubsub.nodes import Item
     from fakes.xmpp.room import Occupant, Room
+    from fakes.xmpp.sasl import Profile
     from fakes.xmpp.service import Service
     from fakes.xmpp.stream import Xmpp
 
@@ -87,6 +89,7 @@ class Extension:
     subdomain: ClassVar[str] = ""
     optional: ClassVar[bool] = False  # off, unless the policy names it in `on`
     verbs: ClassVar[Mapping[str, Verb]] = {}  # what `handle` handles; all names must differ
+    profile: ClassVar[Profile | None] = None  # a version of SASL that it adds to streams
     hooks: tuple[str, ...] = ()  # those of `_HOOKS` that it overrides
     # How the paths begin that it serves on the web server. With any, it exists only where there is
     # a web server, whose address is `service.web(name)`.
@@ -175,12 +178,43 @@ class Extension:
         """
         return self.items(to) if node is None else None
 
-    def login_features(self) -> Iterable[Element]:
-        """The elements that a stream offers before login."""
+    def login_features(self, tls: TlsFacts | None) -> Iterable[Element]:
+        """The elements that a stream offers before login; `tls` is None for one in clear."""
         return ()
 
     def stream_features(self) -> Iterable[Element]:
         """The elements that a stream offers after login."""
+        return ()
+
+    # ── what it adds to a login that does several things at once (XEP-0388) ──
+
+    def inline_features(self, tls: TlsFacts | None) -> Iterable[Element]:
+        """What a client may ask for in its request for a login (XEP-0388 §2.1)."""
+        return ()
+
+    def login_mechanism(self, stream: Xmpp, request: Element) -> sasl.Mechanism | None:
+        """The mechanism that a request for a login is about; None if it is not one of its own.
+
+        Raises Refuse.
+        """
+        return None
+
+    def logged_in(self, stream: Xmpp, request: Element) -> Iterable[Element]:
+        """Called when a login has succeeded, with its request; returns what the success says.
+
+        Raises Refuse.
+        """
+        return ()
+
+    def success_sent(self, stream: Xmpp) -> None:
+        """Called after the success was sent."""
+
+    def bind_features(self) -> Iterable[str]:
+        """What a client may switch on while it binds a resource: features (XEP-0386 §3.1)."""
+        return ()
+
+    def bound(self, stream: Xmpp, request: Element) -> Iterable[Element]:
+        """Called when a resource is bound in a login; returns what `<bound/>` says."""
         return ()
 
     # ── what it does on a stream ─────────────────────────────────────────────

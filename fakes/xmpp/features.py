@@ -13,10 +13,12 @@ from fakes.xmpp.service import Service
 CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"
 
 
-def features(service: Service, tls: TlsFacts | None, logged_in: bool) -> Element:
+def features(
+    service: Service, tls: TlsFacts | None, logged_in: bool, bound: bool = False
+) -> Element:
     """Builds the `<stream:features/>` of a stream; `tls` is None for a stream in clear."""
     found = element(f"{{{STREAMS}}}features")
-    found.extend(_after_login(service) if logged_in else _before_login(service, tls))
+    found.extend(_after_login(service, bound) if logged_in else _before_login(service, tls))
     return found
 
 
@@ -46,12 +48,13 @@ def _before_login(service: Service, tls: TlsFacts | None) -> Iterator[Element]:
         bindings = (element(name, {"type": type}) for type in tls.bindings)
         yield element(f"{{{CHANNEL_BINDING}}}sasl-channel-binding", {}, *bindings)
     for extension in service.extensions.active:
-        yield from extension.login_features()
+        yield from extension.login_features(tls)
 
 
-def _after_login(service: Service) -> Iterator[Element]:
-    yield element(f"{{{BIND}}}bind")
-    if service.offers("session"):
+def _after_login(service: Service, bound: bool) -> Iterator[Element]:
+    if not bound:
+        yield element(f"{{{BIND}}}bind")
+    if not bound and service.offers("session"):
         # RFC 6121 Appendix E: establishing a session does nothing
         yield element(f"{{{SESSION}}}session", {}, f"{{{SESSION}}}optional")
     if service.offers("rosterver"):

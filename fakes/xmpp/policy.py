@@ -86,6 +86,8 @@ class Policy:
     # does not have: they use plain SCRAM and say that they could have bound, which counts as an
     # attack wherever PLUS is on offer (RFC 5802 §6).
     plus_on_tls13: bool = False
+    # Offer SASL2 without TLS, too, which XEP-0388 §3 forbids.
+    sasl2_in_clear: bool = False
     # Offer the mechanism ANONYMOUS.
     anonymous: bool = False
     # Give each message for an account an id of the account's own (XEP-0359).

@@ -1,19 +1,30 @@
-"""Login to a stream: SASL as XMPP uses it (RFC 6120 §6), around the exchanges of fakes/sasl.py."""
+"""Login to a stream: SASL as XMPP uses it (RFC 6120 §6), around the exchanges of fakes/sasl.
+
+A `Profile` is how a version of SASL is written on a stream: the one here is that of RFC 6120, and
+an extension may add another (XEP-0388). All else is the same for both: which mechanisms there are,
+who may log in, how often, and what transcripts show.
+"""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from xml.etree.ElementTree import Element
 
 from fakes import sasl
-from fakes.wire import Refuse, Secret, TlsFacts
+from fakes.wire import Refuse, Secret, TlsFacts, Unit
 from fakes.xmpp.addresses import jid, parse_or_none
 from fakes.xmpp.markup import SASL, element
-from fakes.xmpp.refusals import SaslFailure
+from fakes.xmpp.pieces import Piece
+from fakes.xmpp.refusals import SaslFailure, StreamError
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account
+
+if TYPE_CHECKING:
+    from fakes.xmpp.stream import Xmpp
 
 # In the server's order of preference. The client follows its own (RFC 6120 §6.3.3).
 OFFERED = (
@@ -26,7 +37,7 @@ OFFERED = (
     "ANONYMOUS",
 )
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_HALF_RESPONSE = re.compile(rb"<(?:auth|response)\b[^>]*+(?:>([^<]*))?")
+_HALF_RESPONSE = re.compile(rb"<(?:auth|(?:initial-)?response)\b[^>]*+(?:>([^<]*))?")
 
 
 def mechanisms(service: Service, tls: TlsFacts | None) -> list[str]:
@@ -48,28 +59,120 @@ def mechanisms(service: Service, tls: TlsFacts | None) -> list[str]:
     ]
 
 
-class Login:
-    """The login of one stream: the exchange that is under way, and the failures so far."""
+class Step(NamedTuple):
+    """What a client sends in a login.
 
-    def __init__(self, service: Service) -> None:
+    `content` is a response in base64, None if there is none, and `start` its offset in the unit.
+    """
+
+    profile: Profile
+    mechanism: str = ""
+    content: bytes | None = None
+    span: tuple[int, int] = (0, 0)  # where the response is in the unit
+    element: Element | None = None  # the whole request, of a profile whose requests say more
+
+
+class Profile:
+    """How SASL is written on a stream: as RFC 6120 §6 has it."""
+
+    space: ClassVar[str] = SASL
+    # The name of an element → the verb of the stream.
+    verbs: ClassVar[Mapping[str, str]] = {
+        f"{{{SASL}}}{name}": name for name in ("auth", "response", "abort")
+    }
+    # Whether nothing but a response may come during an exchange, not even white space.
+    strict: ClassVar[bool] = False
+
+    def read(self, verb: str, piece: Piece) -> Step:
+        """Reads an element that a client has sent."""
+        content, end = element_content(piece)
+        given = content if content or verb == "response" else None
+        mechanism = piece.attributes.get("mechanism", "")
+        return Step(self, mechanism, given, (piece.tag_end, end))
+
+    def start(self, stream: Xmpp, step: Step) -> bytes | None:
+        """Starts the exchange that a client has asked for, as `Login.start` does."""
+        return stream.login.start(step.mechanism, step.content, stream.domain, stream.tls)
+
+    def challenge(self, data: bytes) -> Element:
+        """Builds the element of a challenge."""
+        return challenge_element(data)
+
+    def failure(self, failure: SaslFailure) -> Element:
+        """Builds the element of a failure."""
+        return failure.element()
+
+    def succeed(self, stream: Xmpp, exchange: sasl.Exchange) -> None:
+        """The login has succeeded: tells the client, and the stream goes on. Raises Refuse."""
+        stream.check_claimed(exchange.user, "the header said another address")
+        stream.note(user=exchange.user, mechanism=exchange.mechanism)
+        stream.send_element(success_element(exchange.data), "RFC 6120 §6.4.6")
+        stream.logged_in(exchange.user, "AGAIN")
+        stream.restart()
+
+
+RFC_6120 = Profile()
+
+
+class Login:
+    """The login of one stream: the exchange that is under way, and the failures so far.
+
+    `extra` are the verbs of other profiles: by the name of the element, the verb, the profile, and
+    the name of the extension that it belongs to.
+    """
+
+    def __init__(
+        self, service: Service, extra: Mapping[str, tuple[str, Profile, str]] | None = None
+    ) -> None:
         self._service = service
+        self._extra = extra or {}
         self._failures = 0
         self.exchange: sasl.Exchange | None = None
+        self.begun = Step(RFC_6120)  # the last request for a login
+
+    def unit(self, piece: Piece) -> Unit | None:
+        """Returns the unit of an element that belongs to a login; None if it does not."""
+        verb, profile, owner = self._extra.get(piece.name, ("", RFC_6120, ""))
+        if not verb:
+            verb = RFC_6120.verbs.get(piece.name, "")
+        elif not self._service.offers(owner):
+            return None
+        if not verb:
+            return None
+        step = profile.read(verb, piece)
+        secrets = self.secrets(verb, step.mechanism, step.span, step.content or b"")
+        return Unit(piece.raw, verb, step.mechanism, secrets, content=step)
+
+    def check_turn(self, verb: str, step: Step) -> None:
+        """Raises Refuse for an element that an exchange under way has no place for.
+
+        An exchange goes on in the profile in which it has begun.
+        """
+        profile = self.begun.profile
+        if step.profile is not profile or (profile.strict and verb == "auth"):
+            text = f"{verb} is out of turn"
+            raise Refuse(StreamError("policy-violation", text), "XEP-0388 §2.4")
 
     def start(
-        self, mechanism: str, content: bytes, domain: str, tls: TlsFacts | None
+        self,
+        mechanism: str,
+        content: bytes | None,
+        domain: str,
+        tls: TlsFacts | None,
+        own: sasl.Mechanism | None = None,
     ) -> bytes | None:
         """Starts an exchange; returns the first challenge, or None if the login has succeeded.
 
-        `content` is that of `<auth/>`: the initial response in base64, b"" for none. Raises Refuse
-        if the request is wrong, and SaslError if the login fails.
+        `content` is the initial response in base64, None if there is none. `own` runs the mechanism
+        if it is an extension's. Raises Refuse if the request is wrong, and SaslError if the login
+        fails.
         """
-        if mechanism not in mechanisms(self._service, tls):
+        if own is None and mechanism not in mechanisms(self._service, tls):
             raise Refuse(SaslFailure("invalid-mechanism"), "RFC 6120 §6.5.7")
-        if content and mechanism not in sasl.CLIENT_FIRST:
+        if own is None and content is not None and mechanism not in sasl.CLIENT_FIRST:
             text = f"{mechanism} takes no initial response"
             raise Refuse(SaslFailure("malformed-request", text), "RFC 6120 §6.5.8")
-        initial = decode(content) if content else None
+        initial = None if content is None else decode(content)
         context = sasl.Context(
             _Accounts(self._service, domain),
             nonce=lambda: self._service.runtime.token(24),
@@ -80,7 +183,7 @@ class Login:
             identity=_identity,
             anonymous=lambda: self._service.open_anonymous(domain),
         )
-        self.exchange = sasl.Exchange(mechanism, context)
+        self.exchange = sasl.Exchange(mechanism, context, own)
         return self._admitted(self.exchange.start(initial))
 
     def respond(self, content: bytes) -> bytes | None:
@@ -110,10 +213,12 @@ class Login:
         self._failures += failure.condition != "aborted"
         return self._failures < self._service.policy.attempts
 
-    def secrets(self, verb: str, mechanism: str, start: int, content: bytes) -> tuple[Secret, ...]:
-        """The span of an `<auth/>` or `<response/>` that transcripts must not show.
+    def secrets(
+        self, verb: str, mechanism: str, span: tuple[int, int], content: bytes
+    ) -> tuple[Secret, ...]:
+        """The part of a request or response that transcripts must not show.
 
-        `start` is the offset of the content in the unit.
+        `span` is where the content is in the unit.
         """
         if content in (b"", b"="):
             return ()
@@ -124,10 +229,19 @@ class Login:
         if mechanism == "ANONYMOUS":
             return ()
         label = "not base64"
-        if mechanism in OFFERED and _BASE64.fullmatch(content):
+        known = mechanism in OFFERED or mechanism in sasl.HASHED_TOKEN
+        if known and _BASE64.fullmatch(content):
             people = self._service.accounts.people
             label = sasl.label(mechanism, decode(content), people, name, challenge)
-        return (Secret(start, start + len(content), label),)
+        return (Secret(*span, label),)
+
+
+def element_content(piece: Piece) -> tuple[bytes, int]:
+    """What stands between the tags of an element, as it was written, and where it ends."""
+    if piece.raw[piece.tag_end - 2] == ord("/"):
+        return b"", piece.tag_end
+    end = piece.raw.rfind(b"<")
+    return piece.raw[piece.tag_end : end], end
 
 
 def secrets_of_half(raw: bytes) -> tuple[Secret, ...]:
@@ -172,6 +286,8 @@ def failure(error: sasl.SaslError) -> SaslFailure:
     """What a client learns about an error (RFC 6120 §6.5)."""
     if isinstance(error, sasl.Malformed):
         return SaslFailure("malformed-request", error.reason)
+    if isinstance(error, sasl.Expired):
+        return SaslFailure("credentials-expired", error.reason)
     if isinstance(error, sasl.ForeignIdentity):
         return SaslFailure("invalid-authzid")
     return SaslFailure("not-authorized")  # §6.5.10: the same for an unknown name

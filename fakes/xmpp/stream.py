@@ -55,6 +55,13 @@ _ADDED = {
     for name, verb in extension.verbs.items()
 }
 _OWNERS = {name: owner for name, _, owner in _ADDED.values()}
+# The versions of SASL that extensions add.
+_PROFILES = {
+    tag: (verb, extension.profile, extension.name)
+    for extension in EXTENSIONS
+    if extension.profile is not None
+    for tag, verb in extension.profile.verbs.items()
+}
 
 
 class Observer(Protocol):
@@ -75,8 +82,8 @@ class Xmpp(Session):
     verbs: ClassVar[dict[str, Rule]] = {
         "stream": rule("START AGAIN", "RFC 6120 §4.2", then="OPEN LOGIN"),
         "starttls": rule("OPEN", "RFC 6120 §5.4.2", then="START"),
-        "auth": rule("OPEN SASL", "RFC 6120 §6.4.2", then="SASL AGAIN"),
-        "response": rule("SASL", "RFC 6120 §6.4.3", then="SASL AGAIN"),
+        "auth": rule("OPEN SASL", "RFC 6120 §6.4.2", then="SASL AGAIN LOGIN BOUND"),
+        "response": rule("SASL", "RFC 6120 §6.4.3", then="SASL AGAIN LOGIN BOUND"),
         "abort": rule("SASL", "RFC 6120 §6.4.4"),
         "bind": rule("LOGIN", "RFC 6120 §7", then="LOGIN BOUND"),
         "session": rule("BOUND", "RFC 6121 Appendix E"),
@@ -88,7 +95,13 @@ class Xmpp(Session):
         **{name: verb.rule for one in EXTENSIONS for name, verb in one.verbs.items()},
     }
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {"STARTTLS", *sasl.OFFERED, *FEATURES, *(extension.name for extension in EXTENSIONS)}
+        {
+            "STARTTLS",
+            *sasl.OFFERED,
+            *mechanisms.HASHED_TOKEN,
+            *FEATURES,
+            *(extension.name for extension in EXTENSIONS),
+        }
     )
 
     def __init__(self, runtime: Runtime, service: Service) -> None:
@@ -99,12 +112,13 @@ class Xmpp(Session):
         self.resource: Resource | None = None
         self.observer: Observer | None = None
         self._splitter = Splitter(self.policy.stanza)
-        self._login = sasl.Login(service)
+        self.login = sasl.Login(service, _PROFILES)
         self.id = ""  # of the last header that was sent
         self._header_sent = False
         self._over = False  # the stream has ended, not only its connection
-        self._claimed = ""  # the bare address in the client's last header, "" without one
+        self.claimed = ""  # the bare address in the client's last header, "" without one
         self._lang = ""
+        self._hidden: list[tuple[bytes, str]] = []  # what transcripts must not show, and its label
         self.sasl_failed = False  # at least once
         self._bind_failures = 0
         self._awaits_rest = False  # of an incomplete piece
@@ -126,17 +140,21 @@ class Xmpp(Session):
     def upgraded(self) -> None:
         """RFC 6120 §5.4.3.3: forgets what was sent in clear."""
         self.state = "START"
-        self.user, self._claimed = "", ""
-        self._login.drop()
-        self._restart()
+        self.user, self.claimed = "", ""
+        self.login.drop()
+        self.restart()
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """Both sides begin a new document: after TLS, and after a login."""
         self._splitter.restart()
         self._header_sent = False
 
     # ── reading ──────────────────────────────────────────────────────────────
 
     def next_unit(self) -> Unit | None:
+        if self.state == "SASL" and self.login.begun.profile.strict and self.buffer[:1].isspace():
+            error = StreamError("policy-violation", "white space during a login")
+            return Unit(bytes(self.buffer[:1]), "", refusal=Refuse(error, "XEP-0388 §2.4"))
         plain = self._splitter.next_plain(self.buffer)
         if plain is not None:
             if self._awaits_rest:
@@ -154,7 +172,7 @@ class Xmpp(Session):
             return None
         if self._awaits_rest:
             self._rest_has_come()
-        self._unit = unit = read_unit(piece, self._login, self._verb_of)
+        self._unit = unit = read_unit(piece, self.login, self._verb_of)
         if piece.kind == "error" and (remark := foreign(begin)):
             unit.fields = {**unit.fields, "remark": remark}
         return unit
@@ -211,9 +229,11 @@ class Xmpp(Session):
         elif isinstance(reply, SaslFailure):
             self.state = "OPEN"
             self.sasl_failed = self.sasl_failed or reply.condition != "aborted"
-            self.send_element(reply.element(), section)
+            step = self._unit.content if self._unit is not None else None
+            begun = step if isinstance(step, sasl.Step) else self.login.begun
+            self.send_element(begun.profile.failure(reply), section)
             # RFC 6120 §6.4.5: the stream stays open for another try, but not for ever
-            if not self._login.fail(reply):
+            if not self.login.fail(reply):
                 error = StreamError("policy-violation", "too many failed logins")
                 self._finish(error.element(), "RFC 6120 §6.4.5")
         else:
@@ -277,12 +297,19 @@ class Xmpp(Session):
 
     def send_element(self, sent: Element, section: str) -> None:
         """Sends an element that is not a stanza."""
-        self.send(serialize(sent).encode(), section)
+        raw = serialize(sent).encode()
+        found = [(raw.find(text), len(text), label) for text, label in self._hidden]
+        secrets = (Secret(at, at + size, label) for at, size, label in found if at >= 0)
+        self.send(raw, section, secrets=tuple(secrets))
+
+    def conceal(self, text: str, label: str) -> None:
+        """Has transcripts show a label in place of a text, wherever an element contains it."""
+        self._hidden.append((text.encode(), label))
 
     def _send_header(self, version: str, section: str) -> None:
         # RFC 6120 §4.7.3: the id of every stream is new
         self.id = self.runtime.token(20)
-        header = serialize_header(self.domain, self.id, self._claimed, version)
+        header = serialize_header(self.domain, self.id, self.claimed, version)
         self._header_sent = True
         self.send(header, section)
 
@@ -309,22 +336,22 @@ class Xmpp(Session):
         self._lang = piece.attributes.get(LANG[1:], "")
         # Stored before anything is checked, because the header of a refusal repeats it.
         claimed = parse_or_none(piece.attributes.get("from", ""))
-        self._claimed = claimed.bare if claimed is not None and claimed.local else ""
+        self.claimed = claimed.bare if claimed is not None and claimed.local else ""
         version = check_header(piece, self._splitter.default_namespace)
         # After login the domain cannot be changed.
         domains = (self.domain,) if self.user else self.service.domains
         self.domain = choose_domain(piece.attributes.get("to"), domains, self.domain)
         if self.user:
-            self._check_claimed(self.user)
+            self.check_claimed(self.user)
         self._send_header(version, "RFC 6120 §4.2")
         self.state = "LOGIN" if self.user else "OPEN"
         if version:
             offered = features(self.service, self.tls, logged_in=bool(self.user))
             self.send_element(offered, "RFC 6120 §4.3.2")
 
-    def _check_claimed(self, user: str, text: str = "") -> None:
+    def check_claimed(self, user: str, text: str = "") -> None:
         """RFC 6120 §6.4.6: inside TLS the header must not claim another address. Raises Refuse."""
-        if self.tls is not None and self._claimed not in ("", user):
+        if self.tls is not None and self.claimed not in ("", user):
             raise Refuse(StreamError("invalid-from", text), "RFC 6120 §6.4.6")
 
     # ── TLS ──────────────────────────────────────────────────────────────────
@@ -340,21 +367,26 @@ class Xmpp(Session):
 
     def do_auth(self, unit: Unit) -> None:
         """Starts a login with the mechanism that the client names (RFC 6120 §6.4.2)."""
-        mechanism, content = unit.content
+        step: sasl.Step = unit.content
+        if self.state == "SASL":
+            self.login.check_turn(unit.verb, step)
         # RFC 6120 §6.4.2: an exchange that is under way is dropped
-        self._login.drop()
+        self.login.drop()
+        self.login.begun = step
         self.state = "OPEN"
         if must_start_tls(self.service, self.tls):
             raise Refuse(SaslFailure("encryption-required"), "RFC 6120 §6.5.4")
-        self._log_in(lambda: self._login.start(mechanism, content, self.domain, self.tls))
+        self._log_in(lambda: step.profile.start(self, step))
 
     def do_response(self, unit: Unit) -> None:
         """Goes on with a login (RFC 6120 §6.4.3)."""
-        _, content = unit.content
-        self._log_in(lambda: self._login.respond(content))
+        step: sasl.Step = unit.content
+        self.login.check_turn(unit.verb, step)
+        self._log_in(lambda: self.login.respond(step.content or b""))
 
     def do_abort(self, unit: Unit) -> None:
         """Ends a login without a result (RFC 6120 §6.4.4)."""
+        self.login.check_turn(unit.verb, unit.content)
         raise Refuse(SaslFailure("aborted"), "RFC 6120 §6.5.1")
 
     def _log_in(self, step: Callable[[], bytes | None]) -> None:
@@ -366,22 +398,23 @@ class Xmpp(Session):
             if self.current is not None and isinstance(error, mechanisms.WrongCredentials):
                 self.current.secrets = tuple(map(sasl.marked_wrong, self.current.secrets))
             raise Refuse(sasl.failure(error), "RFC 6120 §6.5") from None
+        profile = self.login.begun.profile
         if challenge is not None:
             self.state = "SASL"
-            self.send_element(sasl.challenge_element(challenge), "RFC 6120 §6.4.3")
+            self.send_element(profile.challenge(challenge), "RFC 6120 §6.4.3")
             return
-        exchange = self._login.exchange
+        exchange = self.login.exchange
         assert exchange is not None
-        self._check_claimed(exchange.user, "the header said another address")
-        self.note(user=exchange.user, mechanism=exchange.mechanism)
-        self.send_element(sasl.success_element(exchange.data), "RFC 6120 §6.4.6")
-        self.user, self.state = exchange.user, "AGAIN"
-        self._login.drop()
-        self._restart()
+        profile.succeed(self, exchange)
+
+    def logged_in(self, user: str, state: str) -> None:
+        """The user has logged in; the exchange is over, and the stream goes on in this state."""
+        self.user, self.state = user, state
+        self.login.drop()
 
     def login_failed(self) -> bool:
         """Counts a failed login that was not by SASL; returns whether another try is allowed."""
-        return self._login.fail(SaslFailure("not-authorized"))
+        return self.login.fail(SaslFailure("not-authorized"))
 
     # ── binding ──────────────────────────────────────────────────────────────
 

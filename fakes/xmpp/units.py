@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from fakes.wire import Refuse, Secret, Unit
-from fakes.xmpp.markup import BIND, SASL, SESSION, STREAMS, TLS, local_name, namespace
+from fakes.xmpp.markup import BIND, SESSION, STREAMS, TLS, local_name, namespace
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.refusals import TOO_BIG, StreamError
 from fakes.xmpp.sasl import Login
@@ -25,9 +25,6 @@ _FIELD = re.compile(rb"<field\b([^<>]*+)>\s*+<value>([^<]*+)")
 _PASSWORD = re.compile(rb"""\bvar=["']password(?:-verify)?["']""")
 
 _VERBS = {
-    f"{{{SASL}}}auth": "auth",
-    f"{{{SASL}}}response": "response",
-    f"{{{SASL}}}abort": "abort",
     f"{{{TLS}}}starttls": "starttls",
     f"{{{STREAMS}}}error": "error",
 }
@@ -49,8 +46,8 @@ FOREIGN = max(map(len, _FOREIGN))  # bytes that `foreign` needs
 def read_unit(piece: Piece, login: Login, verb_of: VerbOf) -> Unit:
     """Recognises a piece; `verb_of` knows the verbs of extensions.
 
-    The content of a unit is the stanza, the piece, or for `auth` and `response` the mechanism and
-    the response. A unit without a verb is not legal in any state: its refusal ends the stream.
+    The content of a unit is the stanza, the piece, or for an element of a login the step of it. A
+    unit without a verb is not legal in any state: its refusal ends the stream.
     """
     raw = piece.raw
     if piece.kind == "open":
@@ -66,15 +63,12 @@ def read_unit(piece: Piece, login: Login, verb_of: VerbOf) -> Unit:
             text = "stanzas are written without a prefix"
             return _refused(piece.raw, StreamError("bad-namespace-prefix", text))
         return stanza_unit(piece.raw, from_piece(piece), verb_of)
+    step = login.unit(piece)
+    if step is not None:
+        return step
     verb = _VERBS.get(piece.name) or verb_of(piece.name)[0]
     if not verb:
         return _refused(raw, _unsupported(piece))
-    if verb in ("auth", "response"):
-        empty = raw[piece.tag_end - 2] == ord("/")
-        content = b"" if empty else raw[piece.tag_end : raw.rfind(b"<")]
-        mechanism = piece.attributes.get("mechanism", "")
-        secrets = login.secrets(verb, mechanism, piece.tag_end, content)
-        return Unit(raw, verb, mechanism, secrets, content=(mechanism, content))
     return Unit(raw, verb, content=piece)
 
 

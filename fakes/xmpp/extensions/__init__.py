@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.administration import Administration
+from fakes.xmpp.extensions.bind2 import Bind2
 from fakes.xmpp.extensions.blocking import Blocking
 from fakes.xmpp.extensions.caps import Caps
 from fakes.xmpp.extensions.carbons import Carbons
@@ -13,6 +14,7 @@ from fakes.xmpp.extensions.components import Components
 from fakes.xmpp.extensions.contact_addresses import ContactAddresses
 from fakes.xmpp.extensions.disco import Disco
 from fakes.xmpp.extensions.external_services import ExternalServices
+from fakes.xmpp.extensions.fast import Fast
 from fakes.xmpp.extensions.last import Last
 from fakes.xmpp.extensions.legacy_login import LegacyLogin
 from fakes.xmpp.extensions.moderation import Moderation
@@ -23,6 +25,7 @@ from fakes.xmpp.extensions.pubsub import Pubsub
 from fakes.xmpp.extensions.registration import Registration
 from fakes.xmpp.extensions.retraction import Retraction
 from fakes.xmpp.extensions.rooms import Rooms
+from fakes.xmpp.extensions.sasl2 import Sasl2
 from fakes.xmpp.extensions.server_to_server import ServerToServer
 from fakes.xmpp.extensions.stanza_ids import StanzaIds
 from fakes.xmpp.extensions.stream_management import StreamManagement
@@ -58,6 +61,10 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Pubsub,
     Registration,
     LegacyLogin,
+    Sasl2,
+    # After stream management: a session that is resumed needs no other resource.
+    Bind2,
+    Fast,
     # After the services at subdomains, so that a component cannot have the name of one.
     Components,
     ServerToServer,

@@ -7,6 +7,7 @@ this server passes them on like any other content (§7).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from fakes.xmpp.extension import Extension
@@ -14,6 +15,9 @@ from fakes.xmpp.markup import CLIENT, namespace
 from fakes.xmpp.requests import Answers, Request
 from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError, Written, build_stanza
+
+if TYPE_CHECKING:
+    from fakes.xmpp.stream import Xmpp
 
 CARBONS = "urn:xmpp:carbons:2"
 FORWARD = "urn:xmpp:forward:0"
@@ -51,6 +55,14 @@ class Carbons(Extension):
 
     def _disable(self, request: Request) -> Iterable[Element]:
         _own_session(request).extension_data.pop(self.name, None)
+        return ()
+
+    def bind_features(self) -> Iterable[str]:
+        return (CARBONS,)
+
+    def bound(self, stream: Xmpp, request: Element) -> Iterable[Element]:
+        if stream.resource is not None and request.find(f"{{{CARBONS}}}enable") is not None:
+            stream.resource.extension_data[self.name] = True
         return ()
 
     # ── the copies ───────────────────────────────────────────────────────────

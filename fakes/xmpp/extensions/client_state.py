@@ -67,17 +67,27 @@ class ClientState(Extension):
         return (element(f"{{{CSI}}}csi"),)
 
     def handle(self, stream: Xmpp, unit: Unit) -> None:
-        resource = stream.resource
-        assert resource is not None
-        self._activate(resource)
+        assert stream.resource is not None
+        self._activate(stream.resource)
         if unit.verb == "inactive":
-            gate = resource.extension_data[self.name] = _Gate(resource)
-            resource.gate = gate.passes
+            self._hold(stream.resource)
+
+    def bind_features(self) -> Iterable[str]:
+        return (CSI,)
+
+    def bound(self, stream: Xmpp, request: Element) -> Iterable[Element]:
+        if stream.resource is not None and request.find(f"{{{CSI}}}inactive") is not None:
+            self._hold(stream.resource)
+        return ()
 
     def keeps_session(self, resource: Resource) -> bool:
         # XEP-0352 §5.2: a session that is resumed is active, and nothing is lost meanwhile.
         self._activate(resource)
         return False
+
+    def _hold(self, resource: Resource) -> None:
+        gate = resource.extension_data[self.name] = _Gate(resource)
+        resource.gate = gate.passes
 
     def _activate(self, resource: Resource) -> None:
         gate = resource.extension_data.pop(self.name, None)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 from xml.etree.ElementTree import Element
 
-from fakes.wire import Refuse, Unit, rule
+from fakes.wire import Refuse, TlsFacts, Unit, rule
 from fakes.xmpp.addresses import parse_or_none
 from fakes.xmpp.extension import Extension, Verb
 from fakes.xmpp.features import must_start_tls
@@ -39,7 +39,7 @@ class LegacyLogin(Extension):
         )
     }
 
-    def login_features(self) -> Iterable[Element]:
+    def login_features(self, tls: TlsFacts | None) -> Iterable[Element]:
         return (element(FEATURE),)
 
     def handle(self, stream: Xmpp, unit: Unit) -> None:

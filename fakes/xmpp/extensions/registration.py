@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 from xml.etree.ElementTree import Element
 
-from fakes.wire import Unit, rule
+from fakes.wire import TlsFacts, Unit, rule
 from fakes.xmpp.addresses import parse_or_none
 from fakes.xmpp.extension import Extension, Verb
 from fakes.xmpp.features import must_start_tls
@@ -44,7 +44,7 @@ class Registration(Extension):
     def domain_features(self) -> Iterable[str]:
         return (REGISTER,)
 
-    def login_features(self) -> Iterable[Element]:
+    def login_features(self, tls: TlsFacts | None) -> Iterable[Element]:
         return (element(FEATURE),)
 
     # ── before login ─────────────────────────────────────────────────────────

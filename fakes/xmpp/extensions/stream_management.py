@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 from xml.etree.ElementTree import Element
 
-from fakes.wire import Refuse, Unit, Want, rule
+from fakes.wire import Refuse, TlsFacts, Unit, Want, rule
 from fakes.xmpp.extension import Extension, Verb
 from fakes.xmpp.markup import STANZA_ERRORS, element
 from fakes.xmpp.offline import with_delay
@@ -129,22 +129,53 @@ class StreamManagement(Extension):
     def handle(self, stream: Xmpp, unit: Unit) -> None:
         asked = unit.content.attributes
         if unit.verb == "enable":
-            self._enable(stream, asked)
+            answer, observer = self._enable(stream, asked)
+            stream.send_element(answer, "XEP-0198 §3")
+            stream.observer = observer or stream.observer
         elif unit.verb == "resume":
-            self._resume(stream, asked)
+            stream.send_element(self._resume(stream, asked), "XEP-0198 §5")
+            self.success_sent(stream)
         elif not isinstance(managed := stream.observer, Managed):
-            _fail(stream, "unexpected-request")
+            stream.send_element(_failed("unexpected-request"), "XEP-0198 §3")
         elif unit.verb == "r":
             answer = element(f"{{{SM}}}a", {"h": str(managed.handled)})
             stream.send_element(answer, "XEP-0198 §4")
         else:
             self._acknowledge(managed, _count(asked.get("h", "")))
 
-    def _enable(self, stream: Xmpp, asked: dict[str, str]) -> None:
+    # ── inside a login (XEP-0198 §9) ─────────────────────────────────────────
+
+    def inline_features(self, tls: TlsFacts | None) -> Iterable[Element]:
+        return self.stream_features()
+
+    def bind_features(self) -> Iterable[str]:
+        return (SM,)
+
+    def logged_in(self, stream: Xmpp, request: Element) -> Iterable[Element]:
+        asked = request.find(f"{{{SM}}}resume")
+        return () if asked is None else (self._resume(stream, asked.attrib),)
+
+    def bound(self, stream: Xmpp, request: Element) -> Iterable[Element]:
+        asked = request.find(f"{{{SM}}}enable")
+        if asked is None:
+            return ()
+        answer, stream.observer = self._enable(stream, asked.attrib)
+        return (answer,)
+
+    def success_sent(self, stream: Xmpp) -> None:
+        """Sends again what was not acknowledged, if the stream goes on with a session."""
+        resource = stream.resource
+        managed = resource.extension_data.get(self.name) if resource is not None else None
+        if isinstance(managed, Managed) and managed.stream is not stream:
+            managed.resume(stream)
+
+    # ── managing, and resuming ───────────────────────────────────────────────
+
+    def _enable(self, stream: Xmpp, asked: dict[str, str]) -> tuple[Element, Managed | None]:
+        """Manages the session; returns the answer, and the observer of the stream."""
         resource = stream.resource
         if resource is None or stream.observer is not None:
-            _fail(stream, "unexpected-request")  # XEP-0198 §3: once, after binding
-            return
+            return _failed("unexpected-request"), None  # XEP-0198 §3: once, after binding
         managed = Managed(self.service, stream, resource, self.service.runtime.token(20))
         resource.extension_data[self.name] = managed
         attributes: dict[str, str | None] = {}
@@ -153,8 +184,7 @@ class StreamManagement(Extension):
             managed.wait = RESUME_TIME if wish is None else min(wish, RESUME_TIME)
             self._sessions[managed.id] = managed
             attributes = {"id": managed.id, "resume": "true", "max": str(managed.wait)}
-        stream.send_element(element(f"{{{SM}}}enabled", attributes), "XEP-0198 §3")
-        stream.observer = managed
+        return element(f"{{{SM}}}enabled", attributes), managed
 
     def _acknowledge(self, managed: Managed, h: int | None) -> None:
         if h is None:
@@ -166,18 +196,17 @@ class StreamManagement(Extension):
             text = f"{h} stanzas are acknowledged, but {sent} were sent"
             raise Refuse(StreamError("undefined-condition", text, extra), "XEP-0198 §6")
 
-    def _resume(self, stream: Xmpp, asked: dict[str, str]) -> None:
+    def _resume(self, stream: Xmpp, asked: dict[str, str]) -> Element:
+        """Makes the stream the connection of a session; returns the answer. Raises Refuse."""
         if stream.resource is not None or not stream.user:
             # XEP-0198 §5, §10: a session is bound already, or nobody has logged in
-            _fail(stream, "unexpected-request")
-            return
+            return _failed("unexpected-request")
         id, h = asked.get("previd", ""), _count(asked.get("h", ""))
         managed = self._sessions.get(id)
         # A session is resumed by its own account only. For all others it does not exist.
         if managed is None or managed.resource.account.address != stream.user:
             owner, handled = self._ended.get(id, ("", 0))
-            _fail(stream, "item-not-found", str(handled) if owner == stream.user else None)
-            return
+            return _failed("item-not-found", str(handled) if owner == stream.user else None)
         self._acknowledge(managed, h)
         old = managed.stream
         if old is not None:
@@ -185,9 +214,7 @@ class StreamManagement(Extension):
             old.end("conflict", "the session goes on with another stream")
         self.service.runtime.timers.cancel(_timer(managed))
         stream.attach(managed.resource)
-        resumed = element(f"{{{SM}}}resumed", {"previd": id, "h": str(managed.handled)})
-        stream.send_element(resumed, "XEP-0198 §5")
-        managed.resume(stream)
+        return element(f"{{{SM}}}resumed", {"previd": id, "h": str(managed.handled)})
 
     # ── the end of a connection, and of a session ────────────────────────────
 
@@ -234,9 +261,8 @@ class StreamManagement(Extension):
             self.service.router.route(answer)
 
 
-def _fail(stream: Xmpp, condition: str, h: str | None = None) -> None:
-    failed = element(f"{{{SM}}}failed", {"h": h}, f"{{{STANZA_ERRORS}}}{condition}")
-    stream.send_element(failed, "XEP-0198 §5")
+def _failed(condition: str, h: str | None = None) -> Element:
+    return element(f"{{{SM}}}failed", {"h": h}, f"{{{STANZA_ERRORS}}}{condition}")
 
 
 def _count(text: str) -> int | None:
