@@ -11,15 +11,18 @@ that depends on the clock or on ids; `\*` is an asterisk.
 
 The labels of secrets are `{plain juliet}`, `{scram-sha-1 juliet}`, `{scram-sha-256 juliet}` and
 `{digest-md5 juliet}`; the last three stand for each response of the exchange. A label that ends in
-` wrong` stands for the response of a client that does not know the password.
+` wrong` stands for the response of a client that does not know the password. `{ht-sha-256-none
+juliet}` is a login with the token that the server gave last (XEP-0484).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, cast
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -31,6 +34,9 @@ from fakes.xmpp.jabber import Jabber
 from fakes.xmpp.markup import BIND, CLIENT, SASL, STREAMS
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.splitter import Splitter
+
+if TYPE_CHECKING:
+    from fakes.xmpp.extensions.fast import Fast
 
 HEADER = f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAMS}' version='1.0'>"
 _LOGIN = re.compile(r"\(logs in ([^/@)]+)(?:@([^/)]+))?/([^)]+)\)")
@@ -84,13 +90,17 @@ class Stanzas:
             self._challenge = base64.b64decode(challenge[1])
 
     def to_lines(self, record: Record, masked: bool) -> Iterator[str]:
-        """Writes a record as a line; with `masked`, labels stand for the secrets."""
-        text, last = "", 0
+        """Writes a record as a line; with `masked`, labels stand for the secrets.
+
+        A secret that the server has made up is different each time: `*` stands for it.
+        """
+        ours = record.direction == "S"
+        text, last, special = "", 0, "*" if ours else "{"
         for secret in record.secrets if masked else ():
-            text += escaped(record.raw[last : secret.start], "{") + "{" + secret.label + "}"
+            label = "*" if ours else "{" + secret.label + "}"
+            text += escaped(record.raw[last : secret.start], special) + label
             last = secret.end
-        rest = escaped(record.raw[last:], "{" if record.direction == "C" else "*")
-        yield f"{record.direction}: {text}{rest}"
+        yield f"{record.direction}: {text}{escaped(record.raw[last:], special)}"
 
     # ── the responses of a login ─────────────────────────────────────────────
 
@@ -194,6 +204,20 @@ def _digest(challenge: bytes, who: str, secret: Secret) -> bytes:
 
 def _hex_md5(data: bytes) -> bytes:
     return hashlib.md5(data).hexdigest().encode()
+
+
+def hashed_token(jabber: Jabber, label: str) -> bytes:
+    """The response of a client to which the server has given a token (XEP-0484)."""
+    kind, _, who = label.partition(" ")
+    name, _, wrong = who.partition(" ")
+    person = jabber.service.accounts.people.find(name)
+    fast = cast("Fast", jabber.service.extensions.named("fast"))
+    token = "wrong" if wrong or person is None else fast.last_token(person.address, kind.upper())
+    proof = hmac.digest(token.encode(), b"Initiator", "sha256")
+    return base64.b64encode(name.encode() + b"\0" + proof)
+
+
+SECRETS = {"ht-sha-256-none": hashed_token}
 
 
 # ── what must hold ───────────────────────────────────────────────────────────

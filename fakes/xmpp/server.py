@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fakes.descriptor import Port, Server
 from fakes.people import Person
-from fakes.xmpp.codec import CUES, WORDS, Stanzas
+from fakes.xmpp.codec import CUES, SECRETS, WORDS, Stanzas
 from fakes.xmpp.jabber import Jabber
 from fakes.xmpp.manners import MANNERS
 from fakes.xmpp.policy import Policy
@@ -27,6 +27,7 @@ SERVER = Server(
     manners=MANNERS,
     words=WORDS,
     cues=CUES,
+    secrets=SECRETS,
     login=_login,
     brings=("webhook",),  # for uploads, and for streams over WebSocket
 )

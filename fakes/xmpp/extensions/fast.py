@@ -145,6 +145,11 @@ class Fast(Extension):
         given: dict[str, str | None] = {"expiry": timestamp(now + LIFE), "token": secret}
         return (element(f"{{{FAST}}}token", given),)
 
+    def last_token(self, address: str, mechanism: str) -> str:
+        """The token that an account has got last for a mechanism; "" if there is none."""
+        slots = reversed(list(self.stored.get(address, {}).values()))
+        return next((one.secret for slot in slots for one in slot.of(mechanism)), "")
+
     def _slots(self, address: str, client: str) -> Slots:
         return self.stored.get(address, {}).get(client) or Slots()
 
