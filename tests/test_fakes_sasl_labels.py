@@ -30,6 +30,8 @@ def cram_md5(password: str, challenge: bytes) -> bytes:
         ("SCRAM-SHA-1", b"c=biws,r=abc,p=AA==", "n,,n=user,r=abc", "scram-sha-1 user"),
         ("SCRAM-SHA-256", b"\xff", "", "scram-sha-256 "),
         ("DIGEST-MD5", b'charset=utf-8,username="chris",nc=1', "", "digest-md5 chris"),
+        ("HT-SHA-256-NONE", b"chris\0\xff\0", "", "ht-sha-256-none chris"),
+        ("HT-SHA-256-NONE", b"the token itself", "", "ht-sha-256-none "),
     ],
 )
 def test_a_transcript_shows_who_logs_in_but_no_password(

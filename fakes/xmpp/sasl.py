@@ -287,7 +287,7 @@ def failure(error: sasl.SaslError) -> SaslFailure:
     if isinstance(error, sasl.Malformed):
         return SaslFailure("malformed-request", error.reason)
     if isinstance(error, sasl.Expired):
-        return SaslFailure("credentials-expired", error.reason)
+        return SaslFailure("credentials-expired", error.reason)  # §6.5.3
     if isinstance(error, sasl.ForeignIdentity):
         return SaslFailure("invalid-authzid")
     return SaslFailure("not-authorized")  # §6.5.10: the same for an unknown name

@@ -69,6 +69,7 @@ class Fast(Extension):
     stored: dict[str, dict[str, Slots]]  # account → the id of a client → its tokens
 
     def inline_features(self, tls: TlsFacts | None) -> Iterable[Element]:
+        # §3.1: with and without channel binding, wherever there is one
         names = (element(f"{{{FAST}}}mechanism", text=name) for name in self._mechanisms(tls))
         return (element(f"{{{FAST}}}fast", {}, *names),)
 
@@ -109,6 +110,7 @@ class Fast(Extension):
         used = slots.new if slots.new and slots.new.secret == secret else slots.current
         assert account is not None and used is not None
         if not used.is_valid(now, account.password):
+            # §4.2: the client may go on with its password
             raise sasl.Expired("the token has expired")
         if count is not None and count <= used.count:
             raise sasl.WrongCredentials("the count was used before")

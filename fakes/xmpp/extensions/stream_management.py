@@ -152,6 +152,7 @@ class StreamManagement(Extension):
         return (SM,)
 
     def logged_in(self, stream: Xmpp, request: Element) -> Iterable[Element]:
+        # XEP-0198 §9.2.1: if this fails, the login goes on
         asked = request.find(f"{{{SM}}}resume")
         return () if asked is None else (self._resume(stream, asked.attrib),)
 
