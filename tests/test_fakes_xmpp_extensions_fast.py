@@ -252,6 +252,14 @@ def test_a_token_ends_with_the_password() -> None:
     assert condition(log_in(place, token)) == "credentials-expired"
 
 
+def test_a_token_of_an_account_that_was_disabled_is_of_no_use() -> None:
+    place = world(tls="optional", xmpp={"admins": ["juliet@example.test"]})
+    token = issued(place)
+    place.jabber.service.extensions.named("administration").stored["romeo@example.test"] = True
+    answer = log_in(place, token, "", request_token())
+    assert condition(answer) == "account-disabled" and token_in(answer) == ""
+
+
 def test_tokens_are_forgotten_with_their_account() -> None:
     place = world(tls="optional")
     token = issued(place)

@@ -183,6 +183,16 @@ def test_an_account_that_was_deleted_is_unknown(
 
 
 @pytest.mark.parametrize("write", [by_sasl, by_sasl2])
+def test_an_account_that_was_disabled_is_told_so_after_it_has_proved_who_it_is(
+    write: Callable[[str, str, bytes | None], bytes],
+) -> None:
+    place = world(tls="optional", xmpp={"admins": ["juliet@example.test"]})
+    place.jabber.service.extensions.named("administration").stored["romeo@example.test"] = True
+    answers = secured(place).says(write(*WRONG), write(*auth()))
+    assert outcome(answers) == ["not-authorized", "account-disabled"]
+
+
+@pytest.mark.parametrize("write", [by_sasl, by_sasl2])
 def test_who_has_failed_does_not_get_in_by_the_old_login(
     write: Callable[[str, str, bytes | None], bytes],
 ) -> None:
