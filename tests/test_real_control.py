@@ -31,7 +31,11 @@ PROGRAMS = {  # language → command for a file, package, what the example print
 @pytest.mark.parametrize("language", PROGRAMS)
 def test_the_example_of_the_readme_finds_the_mail(language: str, tmp_path: Path) -> None:
     command, package, printed = PROGRAMS[language]
-    need(package if package == "curl" else command[0], package)
+    program = need(package if package == "curl" else command[0], package)
+    if language == "js":
+        found = subprocess.check_output([program, "--version"], text=True).strip()
+        if int(found.removeprefix("v").split(".")[0]) < 20:
+            pytest.fail(f"node is {found}; this example needs Node 20 or newer", pytrace=False)
     (example,) = re.findall(rf"```{language}\n(.*?)```", README, re.S)
     file = tmp_path / f"wait.{'mjs' if language == 'js' else language}"
     with World({"servers": ["smtp"], "tls": "off"}) as world:
