@@ -12,6 +12,7 @@ import argparse
 import base64
 import re
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +37,7 @@ class Target:
     address: tuple[str, int]
     user: str = "alice@example.test"
     password: str = "secret"
+    pop3: tuple[str, int] | None = None  # of the same maildrops, if this is IMAP
 
     def words(self) -> dict[str, str]:
         """What stands for names in braces in a probe."""
@@ -53,8 +55,9 @@ class Target:
 class Probe:
     """One row: what is sent, and the patterns of the answers, in order.
 
-    A step `~` has the seconds within which the answer must have come. `others` maps names of
-    servers to what they are known to answer instead.
+    A step `~` has the seconds within which the answer must have come; `>>` and `pop3>>` are sent on
+    a second connection, and `tls` begins the handshake. `others` maps names of servers to what they
+    are known to answer instead.
     """
 
     protocol: str
@@ -64,6 +67,11 @@ class Probe:
     steps: list[tuple[str, str]] = field(default_factory=list)
     others: dict[str, str] = field(default_factory=dict)
 
+    def suits(self, target: Target) -> bool:
+        """Whether a server can be asked."""
+        needs_pop3 = any(kind == "pop3>>" for kind, _ in self.steps)
+        return self.protocol == target.protocol and (target.pop3 is not None or not needs_pop3)
+
 
 def read(text: str) -> list[Probe]:
     """Returns the probes of a table. Raises ValueError for a line that cannot be read."""
@@ -71,12 +79,13 @@ def read(text: str) -> list[Probe]:
     for number, line in enumerate(text.splitlines(), 1):
         head = re.fullmatch(r"\[(\w+)\] (\w+) ((?:RFC|XEP)[^:]+): (.+)", line)
         known = re.fullmatch(r"(\w+) answers: (.+)", line)
+        step = re.fullmatch(r"([<+~]|>|>>|pop3>>|tls)(?: (.*)|(?<=tls))", line)
         if not line or line.startswith("#"):
             continue
         if head and head[1] in PORTS and head[2] in LEVELS:
             probes.append(Probe(head[1], head[2], head[3], head[4]))
-        elif probes and line.startswith(("> ", "< ", "+ ", "~ ")):
-            probes[-1].steps.append((line[0], line[2:]))
+        elif probes and step:
+            probes[-1].steps.append((step[1], step[2]))
         elif probes and known:
             probes[-1].others[known[1]] = known[2]
         else:
@@ -93,6 +102,9 @@ _COMPLETE = {
     "imap": rb"\A(?:\* [^\n]*\n)*?(?:\+[^\n]*|(?!\* )[^\n]*)\n",
     "xmpp": rb"(?!)",
 }
+_CONTEXT = ssl.create_default_context()  # any certificate is as good as another
+_CONTEXT.check_hostname = False
+_CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 def play(probe: Probe, target: Target) -> str:
@@ -104,10 +116,19 @@ def play(probe: Probe, target: Target) -> str:
 
 
 def _play(probe: Probe, target: Target) -> str:
-    with closing(socket.create_connection(target.address, PATIENCE)) as connection:
-        connection.settimeout(PATIENCE)
-        words = target.words()
-        received = b"" if probe.protocol == "xmpp" else _answer(connection, probe.protocol, b"")
+    words = target.words()
+    with ExitStack() as stack:
+        connections = {}
+
+        def connect(kind: str) -> tuple[str, socket.socket]:
+            protocol = "pop3" if kind == "pop3>>" else probe.protocol
+            address = target.pop3 if kind == "pop3>>" and target.pop3 else target.address
+            connection = stack.enter_context(closing(socket.create_connection(address, PATIENCE)))
+            connection.settimeout(PATIENCE)
+            return protocol, connection
+
+        connections[">"] = connect(">")
+        received = b"" if probe.protocol == "xmpp" else _answer(*connections[">"], b"")
         began = time.monotonic()
         for kind, text in probe.steps:
             if kind == "~":
@@ -115,35 +136,49 @@ def _play(probe: Probe, target: Target) -> str:
                 if took > float(text):
                     return LATE if took > 3 * float(text) else LATER
                 continue
+            if kind == "tls":
+                protocol, connection = connections[">"]
+                try:
+                    wrapped = _CONTEXT.wrap_socket(connection)
+                except OSError:
+                    continue  # what is sent next gets no answer
+                connections[">"] = protocol, stack.enter_context(closing(wrapped))
+                continue
             filled = re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), text)
-            if kind == ">":
+            if kind.endswith(">"):
                 end = "" if probe.protocol == "xmpp" else "\r\n"
                 sent = filled.encode().decode("unicode_escape").encode("latin-1") + end.encode()
                 began = time.monotonic()
                 try:
-                    connection.sendall(sent)
-                    received = _answer(connection, probe.protocol, sent)
+                    if kind not in connections:
+                        connections[kind] = connect(kind)
+                        _answer(*connections[kind], b"")
+                    connections[kind][1].sendall(sent)
+                    # Where an answer of XMPP ends is for its pattern to say.
+                    received = b"" if end == "" else _answer(*connections[kind], sent)
                 except OSError:
                     received = b""
                 continue
             pattern = re.compile(filled.encode(), re.S)
             if kind == "+" or probe.protocol == "xmpp":
-                received = _until(connection, pattern, received)
+                received = _until(connections[">"][1], pattern, received)
             if not pattern.search(received):
                 return _shown(received)
     return ""
 
 
-def _answer(connection: socket.socket, protocol: str, sent: bytes) -> bytes:
+def _answer(protocol: str, connection: socket.socket, sent: bytes) -> bytes:
     """Returns what comes until the answer is complete, the connection ends, or it takes too long.
 
     That is the answer to the last line of what was sent.
     """
-    complete = re.compile(_COMPLETE[protocol] if sent or protocol == "smtp" else rb"\n")
+    a_line = (not sent and protocol != "smtp") or sent.startswith(b"* ")
+    complete = re.compile(rb"\n" if a_line else _COMPLETE[protocol])
     if protocol == "imap" and re.match(rb"[a-z]\d* ", sent):
         tag = sent.split(b" ", 1)[0]
         complete = re.compile(rb"\A(?:[^\n]*\n)*?(?:" + tag + rb" |\+)[^\n]*\n")
-    if protocol == "pop3" and re.match(rb"(?i)(?:CAPA|LIST|UIDL|AUTH|LANG)\r\n", sent):
+    several = rb"(?i)(?:(?:CAPA|LIST|UIDL|AUTH|LANG)|RETR \d+)\r\n"
+    if protocol == "pop3" and re.match(several, sent):
         complete = re.compile(rb"\A(?:-[^\r\n]*\r?\n|\+(?:[^\n]*\n)*?\.\r?\n)")
     return _until(connection, complete, b"")
 
@@ -182,8 +217,9 @@ def compare(probes: Iterable[Probe], targets: Sequence[Target]) -> Iterator[str]
         yield f"{protocol}: " + ", ".join(f"{at} {one.name}" for at, one in enumerate(servers, 1))
         wrong = dict.fromkeys((server.name for server in servers), 0)
         for probe in rows:
-            answers = {server.name: play(probe, server) for server in servers}
-            marks = " ".join("✓" if not answers[one.name] else "✗" for one in servers)
+            answers = {one.name: play(probe, one) for one in servers if probe.suits(one)}
+            shown = {name: "✗" if answer else "✓" for name, answer in answers.items()}
+            marks = " ".join(shown.get(one.name, "–") for one in servers)
             yield f"  {marks}  {probe.level:6}  {probe.section:22}  {probe.title}"
             for name, answer in answers.items():
                 if answer:
@@ -200,18 +236,20 @@ def target_of(url: str) -> Target:
         raise ValueError(f"{url!r}: write smtp://HOST:PORT, or pop3, imap or xmpp")
     port = parts.port or PORTS[parts.scheme]
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    given = {"user": user, "password": password} if user else {}
-    return Target(parts.scheme, parts.hostname, (parts.hostname, port), **given)
+    address = (parts.hostname, port)
+    if not user:
+        return Target(parts.scheme, parts.hostname, address)
+    return Target(parts.scheme, parts.hostname, address, user, password)
 
 
 def ours(stack: ExitStack) -> Iterator[Target]:
     """Yields our servers, which run until the stack is closed."""
     from fakes import World
 
-    config = {"servers": list(PORTS), "tls": "off"}
-    world = stack.enter_context(World(config))
+    world = stack.enter_context(World({"servers": list(PORTS), "tls": "optional"}))
     for protocol in PORTS:
-        yield Target(protocol, "ours", world.address(protocol))
+        pop3 = world.address("pop3") if protocol == "imap" else None
+        yield Target(protocol, "ours", world.address(protocol), pop3=pop3)
 
 
 def main(arguments: Sequence[str], others: Callable[[ExitStack], Iterator[Target]] = ours) -> int:

@@ -50,10 +50,8 @@ def _aiosmtpd() -> Iterator[list[Target]]:
 @contextmanager
 def _dovecot() -> Iterator[list[Target]]:
     with dovecot() as running:
-        yield [
-            Target(protocol, "Dovecot", ("127.0.0.1", running.ports[protocol]))
-            for protocol in ("pop3", "imap")
-        ]
+        pop3, imap = (("127.0.0.1", running.ports[protocol]) for protocol in ("pop3", "imap"))
+        yield [Target("pop3", "Dovecot", pop3), Target("imap", "Dovecot", imap, pop3=pop3)]
 
 
 @contextmanager

@@ -20,18 +20,18 @@ each_protocol = pytest.mark.parametrize("protocol", SERVERS)
 def differences(protocol: str, asked: Callable[[str], bool]) -> list[str]:
     """What ours answers otherwise, with the manners of a server, than the table notes of it."""
     name = SERVERS[protocol]
-    manners = {protocol: name.lower()}
-    with World({"servers": [protocol], "tls": "off", "manners": manners}) as world:
-        target = Target(protocol, name, world.address(protocol))
+    servers = ["pop3", "imap"] if protocol == "imap" else [protocol]
+    manners = dict.fromkeys(servers, name.lower())
+    with World({"servers": servers, "tls": "optional", "manners": manners}) as world:
+        pop3 = world.address("pop3") if protocol == "imap" else None
+        target = Target(protocol, name, world.address(protocol), pop3=pop3)
 
         def differs(probe: Probe) -> str:
             answer, known = play(probe, target), probe.others.get(name, "")
             right = re.search(known, answer) if known and answer else answer == known
             return "" if right else f"{probe.section}: {probe.title}: {answer or 'as it must'}"
 
-        probes = [
-            one for one in PROBES if one.protocol == protocol and asked(one.others.get(name, ""))
-        ]
+        probes = [one for one in PROBES if one.suits(target) and asked(one.others.get(name, ""))]
         assert probes
         return [found for found in map(differs, probes) if found]
 
