@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -9,13 +10,18 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from fakes import World
+from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extensions.caps import CAPS
 from fakes.xmpp.extensions.disco import INFO, ITEMS
 from fakes.xmpp.extensions.pep import Pep
 from fakes.xmpp.markup import serialize
+from fakes.xmpp.pubsub import interests
+from fakes.xmpp.pubsub.configuration import Config
 from fakes.xmpp.pubsub.interests import verification
-from fakes.xmpp.pubsub.names import ERRORS, EVENT, PUBLISH_OPTIONS, PUBSUB
+from fakes.xmpp.pubsub.names import ERRORS, EVENT, OWNER, PUBLISH_OPTIONS, PUBSUB
+from fakes.xmpp.pubsub.nodes import Item, Node, Store
 from fakes.xmpp.stanzas import Stanza, parse_stanza
+from tests.growth import FACTOR_MOST, factor
 from tests.xmpp_raw import Client, bound, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -244,3 +250,289 @@ def test_another_extension_reads_and_publishes() -> None:
     pep.retract(account, TUNE, "current", "unknown")
     assert juliet.events() == [f"{TUNE} -current"]
     assert pep.items_of(account, TUNE) == pep.items_of(account, "urn:none") == []
+
+
+# ── what presence decides ────────────────────────────────────────────────────
+
+
+def test_a_new_contact_gets_the_last_item() -> None:
+    romeo, juliet, _ = parties("none")
+    romeo.publishes()
+    assert [stanza.kind for stanza in juliet.comes()] == ["presence"]
+    romeo.comes()
+    juliet.says(f"<presence type='subscribe' to='{ROMEO}'/>")
+    romeo.says(f"<presence type='subscribed' to='{JULIET}'/>")
+    assert juliet.events() == [f"{TUNE} 1 song"]
+
+
+def test_a_client_that_wants_more_later_gets_what_it_has_missed() -> None:
+    romeo, juliet, _ = parties()
+    romeo.publishes()
+    juliet.answers = f"<query xmlns='{INFO}'/>"
+    juliet.comes(verification([], "sha-1"))
+    assert juliet.events() == []
+    juliet.answers = INFORMATION
+    assert len([one for one in juliet.comes() if one.kind == "message"]) == 1
+    assert [one for one in juliet.comes() if one.kind == "message"] == []
+
+
+def test_old_capabilities_and_none_at_all() -> None:
+    romeo, juliet, _ = parties()
+    romeo.publishes()
+    juliet.says(f"<presence><c xmlns='{CAPS}' node='old' ver='1.0'/></presence>")
+    assert juliet.asked == 1  # XEP-0115 §8: they hold for this client only
+    romeo.publishes("other")
+    assert juliet.events() == [f"{TUNE} 1 other"]
+    juliet.goes()
+    juliet.says(b"<presence/>")
+    romeo.publishes("third")
+    assert juliet.events() == []
+
+
+def test_a_client_that_does_not_say_what_it_can_gets_nothing() -> None:
+    romeo, juliet, place = parties()
+    juliet.answers = ""
+    juliet.comes()
+    romeo.publishes()
+    assert (juliet.events(), juliet.asked) == ([], 1)
+    pep = place.jabber.service.extensions.named("pep")
+    assert isinstance(pep, Pep)
+    for _ in range(interests.WAITING + 10):
+        romeo.publishes()
+    assert juliet.asked == 1
+    [question] = pep.interests._questions.values()
+    assert len(question.acts) == interests.WAITING
+    juliet.client.says(f"<iq type='error' id='x' to='{ROMEO}'/>".encode())
+    assert list(pep.interests._questions.values()) == [question]  # of another request
+
+
+def test_who_is_blocked_is_not_told() -> None:
+    romeo, juliet, _ = parties()
+    juliet.comes()
+    block = f"<block xmlns='urn:xmpp:blocking'><item jid='{JULIET}'/></block>"
+    romeo.says(f"<iq type='set' id='b'>{block}</iq>")
+    romeo.publishes()
+    assert juliet.events() == []
+
+
+def test_who_sends_presence_without_being_a_contact_is_told_of_open_nodes() -> None:
+    romeo, juliet, _ = parties("")
+    romeo.publishes(more=options(access_model="open"))
+    romeo.publishes(node="urn:closed")
+    directed = presence().decode().replace("<presence", f"<presence to='{ROMEO}'", 1)
+    assert [one.kind for one in juliet.says(directed)] == ["message"]
+    romeo.publishes("other")
+    assert juliet.events() == [f"{TUNE} 1 other"]
+    juliet.says(f"<presence type='unavailable' to='{ROMEO}'/>")
+    romeo.publishes("third")
+    assert juliet.events() == []
+
+
+def test_a_contact_at_another_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    romeo, _, place = parties("")
+    place.jabber.befriend(ROMEO, "ann@elsewhere.test")
+    ann = "ann@elsewhere.test/there"
+    sent: list[Stanza] = []
+    service = place.jabber.service
+    [away] = [one for one in service.extensions.active if one.name == "server-to-server"]
+
+    def sends_away(stanza: Stanza, to: Jid) -> bool:
+        sent.append(stanza)
+        return True
+
+    monkeypatch.setattr(away, "sends_away", sends_away)
+    shown = presence().decode().replace("<presence", f"<presence to='{ROMEO}' from='{ann}'", 1)
+    place.jabber.inject(shown)
+    romeo.publishes()
+    [question] = [one for one in sent if one.kind == "iq"]
+    assert (question.sender, question.to) == (ROMEO, ann)
+    answer = f"<iq type='result' id='{question.id}' from='{ann}' to='{ROMEO}'>{INFORMATION}</iq>"
+    place.jabber.inject(answer)
+    assert [one.to for one in sent if one.kind == "message"] == [ann]
+    place.jabber.inject(f"<presence type='unavailable' to='{ROMEO}' from='{ann}'/>")
+    romeo.publishes("other")
+    assert len([one for one in sent if one.kind == "message"]) == 1
+
+
+# ── subscriptions, and the nodes of owners ───────────────────────────────────
+
+
+def test_an_explicit_subscriber_is_told_once_for_each_client_or_at_the_bare_address() -> None:
+    romeo, juliet, place = parties("")
+    plain = Party(place, "juliet", "plain")
+    romeo.publishes(more=options(access_model="open"))
+    plain.says(b"<presence/>")
+    subscribe = f"<subscribe node='{TUNE}' jid='{JULIET}'/>"
+    assert said(plain.asks(subscribe, to=ROMEO)) == ""
+    assert plain.events() == []  # the last item came with the answer
+    romeo.publishes("to all")
+    assert plain.events() == [f"{TUNE} 1 to all"]
+    place.jabber.befriend(ROMEO, JULIET)
+    juliet.comes()
+    plain.says()
+    romeo.publishes("to one")
+    assert (juliet.events(), plain.events()) == ([f"{TUNE} 1 to one"], [])
+    full = subscribe.replace(JULIET, f"{JULIET}/plain")
+    plain.asks(full, to=ROMEO)
+    romeo.publishes("to both")
+    assert (juliet.events(), plain.events()) == ([f"{TUNE} 1 to both"], [f"{TUNE} 1 to both"])
+
+
+def test_a_lost_contact_loses_the_subscription() -> None:
+    romeo, juliet, _ = parties()
+    romeo.publishes()
+    juliet.says(b"<presence/>")
+    juliet.asks(f"<subscribe node='{TUNE}' jid='{JULIET}'/>", to=ROMEO)
+    romeo.says(f"<presence type='unsubscribed' to='{JULIET}'/>")
+    heard = [one.content.decode() for one in juliet.says() if one.kind == "message"]
+    assert [f"jid='{JULIET}' subscription='none'" in one for one in heard] == [True]
+    listed = romeo.asks(f"<subscriptions node='{TUNE}'/>", "get", space=OWNER)
+    assert [one.tag for one in listed.element[0][0]] == []
+
+
+def test_a_group_of_the_roster_may_read() -> None:
+    romeo, juliet, _ = parties()
+    wanted = options(access_model="roster", roster_groups_allowed="Friends")
+    romeo.publishes(more=wanted)
+    assert juliet.reads(ROMEO) == "not-authorized not-in-roster-group"
+    item = f"<item jid='{JULIET}'><group>Friends</group></item>"
+    romeo.says(f"<iq type='set' id='r'><query xmlns='jabber:iq:roster'>{item}</query></iq>")
+    assert juliet.reads(ROMEO) == ["1 song"]
+    assert romeo.publishes(more=wanted) == ""
+    shown = romeo.asks(f"<configure node='{TUNE}'/>", "get", space=OWNER).content.decode()
+    assert "<option><value>Friends</value></option>" in shown
+
+
+def test_the_account_decides_about_subscriptions() -> None:
+    romeo, juliet, _ = parties()
+    for one in (romeo, juliet):
+        one.says(b"<presence/>")
+    romeo.publishes(more=options(access_model="authorize"))
+    pending = juliet.asks(f"<subscribe node='{TUNE}' jid='{JULIET}'/>", to=ROMEO)
+    assert "subscription='pending'" in pending.content.decode()
+    [asked] = [one for one in romeo.says() if one.kind == "message"]
+    decided = asked.content.decode().replace("type='form'", "type='submit'")
+    decided = decided.replace("<value>0</value>", "<value>1</value>")
+    assert romeo.says(f"<message to='{ROMEO}' id='{asked.id}'>{decided}</message>") == []
+    assert juliet.reads(ROMEO) == ["1 song"]
+
+
+@pytest.mark.parametrize(
+    ("inner", "space"),
+    [
+        ("<create node='mine'/>", PUBSUB),
+        (f"<publish node='mine'><item><tune xmlns='{TUNE}'/></item></publish>", PUBSUB),
+        (f"<publish node='{TUNE}'><item><tune xmlns='{TUNE}'/></item></publish>", PUBSUB),
+        (f"<delete node='{TUNE}'/>", OWNER),
+        (f"<purge node='{TUNE}'/>", OWNER),
+        (f"<configure node='{TUNE}'/>", OWNER),
+    ],
+)
+def test_only_the_account_itself_changes_its_nodes(inner: str, space: str) -> None:
+    romeo, juliet, _ = parties()
+    romeo.publishes()
+    assert said(juliet.asks(inner, to=ROMEO, space=space)) == "forbidden"
+
+
+def test_the_account_always_owns_its_nodes() -> None:
+    romeo, _, _ = parties()
+    romeo.publishes()
+    changes = (
+        f"<affiliation jid='{JULIET}' affiliation='owner'/>"
+        f"<affiliation jid='{ROMEO}' affiliation='none'/>"
+    )
+    asked = f"<affiliations node='{TUNE}'>{changes}</affiliations>"
+    answer = romeo.asks(asked, space=OWNER)
+    assert answer.condition == "not-acceptable"
+    assert f"jid='{ROMEO}' affiliation='owner'" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("more", "condition"),
+    [
+        ("<publish-options/>", "bad-request invalid-options"),
+        (options().replace(PUBLISH_OPTIONS, "urn:odd"), "bad-request invalid-options"),
+        (options(access_model="odd"), "not-acceptable"),
+        (options(odd="1"), "conflict precondition-not-met"),
+        (options(max_items="1001"), "not-acceptable"),
+    ],
+)
+def test_options_that_cannot_be_create_no_node(more: str, condition: str) -> None:
+    romeo, _, _ = parties()
+    assert romeo.publishes(more=more) == condition
+    assert romeo.reads("") == "item-not-found"
+
+
+def test_a_private_node_is_for_the_own_clients_only() -> None:
+    """XEP-0223: a whitelist without anybody on it."""
+    romeo, juliet, place = parties()
+    other = Party(place, "romeo", "other")
+    for one in (juliet, other):
+        one.comes()
+    romeo.publishes(more=options(access_model="whitelist", persist_items="1"))
+    assert (juliet.events(), other.events()) == ([], [f"{TUNE} 1 song"])
+    assert juliet.reads(ROMEO) == "not-allowed closed-node"
+
+
+# ── limits ───────────────────────────────────────────────────────────────────
+
+
+def test_a_node_of_many_items_takes_the_same_time_for_each() -> None:
+    store = Store(ROMEO)
+    node = Node(TUNE, Config(max_items=1000), ROMEO, 0.0)
+    store.add(node)
+
+    def publish(count: int) -> Callable[[], None]:
+        def act() -> None:
+            for number in range(count):
+                store.put(node, [Item(str(number % 3000), None, ROMEO, 0.0, 0)])
+
+        return act
+
+    assert factor(publish, 1000) < FACTOR_MOST
+    assert len(node.items) == 1000 and store.size == 0
+
+
+def test_no_more_than_a_thousand_items_and_no_million_in_one_request() -> None:
+    romeo, _, _ = parties()
+    items = f"<item><t xmlns='{TUNE}'/></item>" * 1001
+    answer = romeo.asks(f"<publish node='{TUNE}'>{items}</publish>{options(max_items='max')}")
+    assert said(answer) == "not-allowed max-items-exceeded"
+    answer = romeo.asks(f"<items node='{TUNE}'/>", "get")
+    assert answer.condition == "item-not-found"
+
+
+def test_what_is_remembered_of_clients_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    romeo, juliet, place = parties()
+    monkeypatch.setattr(interests, "KNOWN", 2)
+    monkeypatch.setattr(interests, "QUESTIONS", 1)
+    pep = place.jabber.service.extensions.named("pep")
+    assert isinstance(pep, Pep)
+    romeo.publishes()
+    for ver in "abcd":
+        juliet.comes(ver)
+    assert [ver for _, ver in pep.interests._known] == ["c", "d"]
+    juliet.answers = ""
+    for ver in "xyz":
+        juliet.comes(ver)
+    assert len(pep.interests._questions) == 1
+
+
+def test_nodes_outlive_a_restart_and_go_with_the_account() -> None:
+    romeo, _, place = parties()
+    romeo.publishes()
+    again = world().jabber.service
+    again.restore(place.jabber.service.stored())
+    pep = again.extensions.named("pep")
+    account = again.accounts.find(jid(ROMEO))
+    assert isinstance(pep, Pep) and account is not None
+    assert [item.id for item in pep.items_of(account, TUNE)] == ["1"]
+    again.remove(account)
+    assert pep.stored == {}
+
+
+def test_an_account_without_it_answers_nothing() -> None:
+    romeo, _, _ = parties(off={"xmpp": ["pep"]})
+    assert romeo.publishes() == "service-unavailable"
+    [answer] = romeo.says(f"<iq type='get' id='d' to='{ROMEO}'><query xmlns='{INFO}'/></iq>")
+    assert PUBSUB not in answer.content.decode()

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import slixmpp
@@ -276,6 +277,52 @@ async def test_vcards_and_block_lists_are_stored() -> None:
         bob.send_message(ALICE, "can you hear me?")
         error = await bob.next_message()
         assert error["error"]["condition"] == "service-unavailable"
+
+
+async def test_contacts_see_the_tune_of_each_other() -> None:
+    """Personal eventing (XEP-0163): the server asks the client for its capabilities."""
+    async with served() as world, client(world, BOB) as bob:
+        alice = Client(world, ALICE)
+        for one in (alice, bob):
+            one.register_plugin("xep_0163")
+            one.register_plugin("xep_0118")
+        tunes: asyncio.Queue[Any] = asyncio.Queue()
+        alice.add_event_handler("user_tune_publish", tunes.put_nowait)
+        await bob["xep_0118"].publish_tune(title="Yesterday", artist="The Beatles")
+        await alice.log_in()
+        async with asyncio.timeout(PATIENCE):
+            for title in ("Yesterday", "Help!"):
+                event = await tunes.get()
+                assert event["from"] == BOB
+                assert event["pubsub_event"]["items"]["item"]["tune"]["title"] == title
+                await bob["xep_0118"].publish_tune(title="Help!", artist="The Beatles")
+        await alice.disconnect()
+
+
+async def test_a_node_of_the_service_has_subscribers_and_items() -> None:
+    where = "pubsub.example.test"
+    async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
+        for one in (alice, bob):
+            one.register_plugin("xep_0060")
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        bob.add_event_handler("pubsub_publish", events.put_nowait)
+        form = alice["xep_0004"].make_form(ftype="submit")
+        form.add_field(var="pubsub#max_items", value="2")
+        await alice["xep_0060"].create_node(where, "news", config=form)
+        await bob["xep_0060"].subscribe(where, "news")
+        for id in "123":
+            item = ElementTree.fromstring(f"<entry xmlns='urn:example:news'>{id}</entry>")
+            await alice["xep_0060"].publish(where, "news", id=id, payload=item)
+        async with asyncio.timeout(PATIENCE):
+            heard = [(await events.get())["pubsub_event"]["items"]["item"]["id"] for _ in "123"]
+        assert heard == ["1", "2", "3"]
+        kept = await bob["xep_0060"].get_items(where, "news")
+        assert [item["id"] for item in kept["pubsub"]["items"]] == ["2", "3"]
+        with pytest.raises(IqError) as refused:
+            await bob["xep_0060"].delete_node(where, "news")
+        assert refused.value.condition == "forbidden"
+        nodes = await bob["xep_0060"].get_nodes(where)
+        assert [(item[0], item[1]) for item in nodes["disco_items"]["items"]] == [(where, "news")]
 
 
 async def test_the_caps_hash_in_the_stream_features_is_right() -> None:

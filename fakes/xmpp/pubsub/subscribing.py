@@ -186,7 +186,7 @@ class Subscribing(Hosting):
     def decide(self, store: Store, stanza: Stanza, who: Jid) -> bool:
         """Takes the answer of an owner; returns False if a message is none. Raises StanzaError."""
         form = Form.read(stanza.element)
-        if form is None or form.text("FORM_TYPE") != AUTHORIZATION:
+        if form is None or form.text("FORM_TYPE") != AUTHORIZATION or form.type == "form":
             return False
         if form.type == "cancel":
             return True
