@@ -334,6 +334,10 @@ class Session:
         """Returns the secret spans of a unit that was never completed."""
         return ()
 
+    def encoded(self, raw: bytes) -> bytes:
+        """Returns what crosses the connection for what is sent, such as a frame around it."""
+        return raw
+
     def abandoned(self) -> None:
         """The session is over, for any reason: releases locks and drops uncommitted changes."""
 
@@ -371,10 +375,11 @@ class Session:
                     visible=visible,
                 )
             )
+        encoded = self.encoded(raw)
         if self._trickling is not None:  # this, too, waits for its turn
-            self._trickling += raw
+            self._trickling += encoded
             return
-        self.output.append(raw)
+        self.output.append(encoded)
         self.on_output()
 
     def close(self, want: Want = Want.CLOSE) -> None:

@@ -92,7 +92,7 @@ class Extension:
     profile: ClassVar[Profile | None] = None  # a version of SASL that it adds to streams
     hooks: tuple[str, ...] = ()  # those of `_HOOKS` that it overrides
     # How the paths begin that it serves on the web server. With any, it exists only where there is
-    # a web server, whose address is `service.web(name)`.
+    # a web server, whose address is `service.web_url(name)`.
     paths: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:

@@ -108,7 +108,7 @@ class Policy:
     upload_quota: int = 100 << 20  # bytes that an account uploads within a day
     upload_kept: int = 256 << 20  # bytes of all files; then the oldest are dropped
     # Where clients reach the web server, if not where it listens: https://files.example.test
-    upload_url: str = ""
+    web_url: str = ""
     # An upload must repeat the Authorization that came with its slot.
     upload_authorization: bool = False
     # The domains of components, and the secret of each (XEP-0114).

@@ -57,7 +57,7 @@ class Service:
         self.policy = policy or Policy()
         self.started = runtime.now()
         self.closed = False
-        self.web = web or _no_web
+        self._web = web or _no_web
         self.on_drop = on_drop
         environment = Environment(runtime, self.policy)
         self.offers = environment.offers
@@ -103,6 +103,10 @@ class Service:
         """Whether the domain of an address is served here, by the server or at a subdomain."""
         domain = address.domain
         return domain in self.domains or self.extensions.service_at(domain) is not None
+
+    def web_url(self, name: str) -> str:
+        """The address of the web server, under this name if it needs one."""
+        return self.policy.web_url.rstrip("/") or self._web(name)
 
     def serve(self, request: HttpRequest) -> Response | None:
         """Answers a request to the web server; None if it is for no extension."""

@@ -33,6 +33,7 @@ from fakes.xmpp.extensions.time import Time
 from fakes.xmpp.extensions.upload import Upload
 from fakes.xmpp.extensions.vcard import VCard
 from fakes.xmpp.extensions.version import Version
+from fakes.xmpp.extensions.websocket import WebSocket
 
 EXTENSIONS: tuple[type[Extension], ...] = (
     Disco,
@@ -59,6 +60,7 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Moderation,
     Upload,
     Pubsub,
+    WebSocket,
     Registration,
     LegacyLogin,
     Sasl2,

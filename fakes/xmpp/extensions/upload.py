@@ -153,10 +153,10 @@ class Upload(Extension):
         purpose, until = _purpose(asked, now)
         self._count(sender.bare, size, now)
         token = self.service.runtime.token(32)
-        policy = self.service.policy
-        base = policy.upload_url.rstrip("/") or self.service.web(request.to.domain)
+        base = self.service.web_url(request.to.domain)
         url = f"{base}{PATH}{token}/{quote(name, safe='')}"
-        secret = self.service.runtime.token(32) if policy.upload_authorization else ""
+        proven = self.service.policy.upload_authorization
+        secret = self.service.runtime.token(32) if proven else ""
         self.slots[token] = Slot(sender.bare, name, size, type, purpose, url, now, until, secret)
         if len(self.slots) > SLOTS:
             del self.slots[next(iter(self.slots))]
