@@ -130,6 +130,7 @@ class Session:
     # Units that are not verbs, at which faults may strike.
     places: ClassVar[frozenset[str]] = frozenset()
     capabilities: ClassVar[frozenset[str]] = frozenset()  # what a fault may switch off
+    framed: ClassVar[bool] = False  # whether `encoded` puts a frame around what is sent
     upgrades_to: ClassVar[tuple[type[Session], ...]] = ()  # cores that may take over the connection
 
     _methods: ClassVar[dict[str, str]] = {}  # the name of the handler of each verb
@@ -335,8 +336,8 @@ class Session:
         return ()
 
     def encoded(self, raw: bytes) -> bytes:
-        """Returns what crosses the connection for what is sent, such as a frame around it."""
-        return raw
+        """Returns what crosses the connection for bytes that are sent, if it is `framed`."""
+        raise NotImplementedError(type(self).__name__)
 
     def abandoned(self) -> None:
         """The session is over, for any reason: releases locks and drops uncommitted changes."""
@@ -375,11 +376,12 @@ class Session:
                     visible=visible,
                 )
             )
-        encoded = self.encoded(raw)
+        if self.framed:
+            raw = self.encoded(raw)
         if self._trickling is not None:  # this, too, waits for its turn
-            self._trickling += encoded
+            self._trickling += raw
             return
-        self.output.append(encoded)
+        self.output.append(raw)
         self.on_output()
 
     def close(self, want: Want = Want.CLOSE) -> None:

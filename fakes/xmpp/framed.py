@@ -7,7 +7,7 @@ that the stream, its faults and its records are the same as over TCP.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree.ElementTree import Element
 
 from fakes import websocket
@@ -33,6 +33,8 @@ _ROOT = re.compile(rb"<([\w:.-]++)([^>]*+)>")
 
 class FramedXmpp(Xmpp):
     """One connection of a client, after the handshake of the web server."""
+
+    framed: ClassVar[bool] = True
 
     def __init__(self, runtime: Runtime, service: Service) -> None:
         super().__init__(runtime, service)
@@ -60,7 +62,10 @@ class FramedXmpp(Xmpp):
         return None
 
     def _control(self, message: Message) -> None:
-        """Answers a control frame (RFC 6455 §5.5). Raises Broken for binary data."""
+        """Answers a control frame (RFC 6455 §5.5, RFC 7395 §3.8).
+
+        Raises Broken for binary data.
+        """
         if message.kind == websocket.PING:
             self.output.append(websocket.frame(websocket.PONG, message.payload))
             self.on_output()
@@ -128,6 +133,7 @@ class FramedXmpp(Xmpp):
         return websocket.frame(websocket.TEXT, raw, missing=0 if _is_whole(raw) else 1)
 
     def close(self, want: Want = Want.CLOSE) -> None:
+        # RFC 7395 §3.5: after <close/>, that of the connection
         if self._over and want is Want.CLOSE and self._captured is None and not self.closed:
             self.output.append(websocket.closing(self._code))
         super().close(want)
@@ -135,7 +141,10 @@ class FramedXmpp(Xmpp):
     # ── TLS ──────────────────────────────────────────────────────────────────
 
     def do_stream(self, unit: Unit) -> None:
-        """Answers `<open/>`. Where TLS is required, the client has to come again, inside TLS."""
+        """Answers `<open/>` (RFC 7395 §3.4).
+
+        Where TLS is required, the client has to come again, inside TLS.
+        """
         needs_tls = must_start_tls(self.service, self.tls)
         place = websocket_url(self.service.web_url(self.domain)) if needs_tls else ""
         if not place.startswith("wss:"):

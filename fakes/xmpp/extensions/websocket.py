@@ -1,7 +1,7 @@
 """XEP-0156 (1.4.0): streams over WebSocket (RFC 7395), and where clients find their address.
 
 The world's web server has them at /xmpp-websocket. Its host-meta says so inside TLS only, because
-it may not be read, nor name an address, without (§2.2).
+it may not be read, nor name an address, without (XEP-0156 §2.2).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WebSocket(Extension):
             return Response(404, "host-meta is read inside TLS only\n")
         base = self.service.web_url(self.service.domains[0])
         link = {"rel": RELATION, "href": websocket_url(base)}
-        open_to_all = {"Access-Control-Allow-Origin": "*"}  # §3
+        open_to_all = {"Access-Control-Allow-Origin": "*"}  # XEP-0156 §3
         if request.path == HOST_META:
             text = _xrd(link)
             return Response(200, text, "application/xrd+xml", headers=open_to_all)
