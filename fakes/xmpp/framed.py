@@ -74,7 +74,7 @@ class FramedXmpp(Xmpp):
             self.output.append(websocket.closing(websocket.read_close(message.payload)))
             self.close()
         elif message.kind == websocket.BINARY:
-            text = "messages are text (RFC 7395 §3.2)"
+            text = "messages are text"  # RFC 7395 §3.2
             raise Broken(websocket.UNSUPPORTED_DATA, text)
 
     def _fail(self, broken: Broken) -> Unit | None:

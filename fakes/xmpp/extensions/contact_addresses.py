@@ -37,7 +37,7 @@ class ContactAddresses(Extension):
                 if not _URI.fullmatch(address):
                     raise ValueError(
                         f"contact_addresses: {address!r} is not a URI; "
-                        "write mailto:…, xmpp:… or https://…"
+                        "write mailto:, xmpp: or https:// before the address"
                     )
 
     def domain_forms(self) -> Iterable[Element]:

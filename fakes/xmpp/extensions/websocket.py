@@ -25,7 +25,7 @@ class WebSocket(Extension):
     """Opens connections for streams, and says where that is done."""
 
     name = "websocket"
-    section = "RFC 7395"
+    section = "XEP-0156"
     paths = (PATH, HOST_META)
 
     def serve(self, request: Request) -> Response | None:
