@@ -118,9 +118,17 @@ class FramedXmpp(Xmpp):
     # ── writing ──────────────────────────────────────────────────────────────
 
     def send(
-        self, raw: bytes, section: str = "", visible: tuple[int, int] | None = None, **fields: Any
+        self,
+        raw: bytes,
+        section: str = "",
+        visible: tuple[int, int] | None = None,
+        secrets: tuple[Secret, ...] = (),
+        **fields: Any,
     ) -> None:
-        super().send(_standalone(raw), section, visible, **fields)
+        sent = _standalone(raw)
+        more = len(sent) - len(raw)  # in the start tag
+        moved = (Secret(one.start + more, one.end + more, one.label) for one in secrets)
+        super().send(sent, section, visible, tuple(moved), **fields)
 
     def send_element(self, sent: Element, section: str) -> None:
         if sent.tag == f"{{{STREAMS}}}features":
