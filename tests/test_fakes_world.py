@@ -409,3 +409,17 @@ def test_a_server_that_is_missing_is_named() -> None:
         world.mail.deliver("bob@example.test", b"Subject: hi\r\n\r\n")
         with pytest.raises(AssertionError, match=r'no smtp server; write servers = \["irc"'):
             world.mail.wait_for(subject="bye", timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "login", "recipient"), [("logins", 235, 550), ("recipients", 535, 250)]
+)
+def test_any_login_and_any_recipient_are_accepted_each_alone(
+    accepted: str, login: int, recipient: int
+) -> None:
+    with World(servers=["smtp"], tls="off", mail={"accept_any": [accepted]}) as world:
+        with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as client:
+            client.ehlo()
+            assert client.docmd("AUTH PLAIN AGFwaWtleQBTRy4xMjM0")[0] == login  # apikey, SG.1234
+            client.mail("shop@example.org")
+            assert client.rcpt("nobody@example.test")[0] == recipient
