@@ -35,7 +35,7 @@ from fakes.webhook import Post, Webhook
 from fakes.world_folder import StoredMail, WorldFolder
 from fakes.world_mail import WorldMail
 from fakes.xmpp import Jabber
-from fakes.xmpp.jabber import Actor, Availability, Contact
+from fakes.xmpp.jabber import Actor, Availability, ChatRoom, Contact, RoomUser
 from fakes.xmpp.stanzas import Stanza
 
 README = Path(__file__).parent.parent / "fakes" / "README.md"
@@ -59,6 +59,8 @@ CLASSES = {  # where a test meets values of the class → the class
     "A stanza": Stanza,
     "`world.jabber.roster(…)`": Contact,
     "`world.jabber.presence(…)`": Availability,
+    "`world.jabber.room(…)`": ChatRoom,
+    "`room.users`": RoomUser,
     "`world.aim`": Aim,
     "`world.aim.actor(…)`": AimActor,
     "An IM": Im,

@@ -14,7 +14,7 @@ from fakes import World
 from fakes.transcripts.recorder import render
 from fakes.wire import Want
 from fakes.world import WorldError
-from fakes.xmpp.jabber import Actor, Availability, Contact
+from fakes.xmpp.jabber import Actor, Availability, ChatRoom, Contact, RoomUser
 from fakes.xmpp.routing import SHARE
 from fakes.xmpp.stanzas import Stanza
 from tests.streams import open_stream
@@ -22,6 +22,7 @@ from tests.xmpp_raw import HEADER, SASL, Client, bind, bound, login, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
 FRIENDS = [{"address": ROMEO, "contacts": {JULIET: "both"}}, {"address": JULIET}]
+OWNER = "http://jabber.org/protocol/muc#owner"
 HELLO = b"<message to='juliet@example.test' type='chat'><body>hello</body></message>"
 ANONYMOUS = f"<auth xmlns='{SASL}' mechanism='ANONYMOUS'/><response xmlns='{SASL}'/>".encode()
 
@@ -49,6 +50,35 @@ def test_state_is_read_as_values() -> None:
     assert (message.sender, message.to, message.body) == (f"{ROMEO}/orchard", JULIET, "hello")
     jabber.clear()
     assert jabber.all == []
+
+
+def test_a_room_is_read_as_a_value() -> None:
+    jabber = world(person=FRIENDS).jabber
+    tea = "tea@conference.example.test"
+    jabber.actor(ROMEO).joins(tea, "Romeo")
+    assert jabber.room(tea).locked
+    default = f"<query xmlns='{OWNER}'><x xmlns='jabber:x:data' type='submit'/></query>"
+    jabber.inject(f"<iq type='set' id='1' from='{ROMEO}/play' to='{tea}'>{default}</iq>")
+    jabber.actor(JULIET).joins(tea, "Juliet")
+    jabber.actor(ROMEO).says(tea, "hello", type="groupchat")
+    room = jabber.room(f"{tea}/Romeo")
+    assert room == ChatRoom(
+        tea,
+        "",
+        "",
+        {
+            "Romeo": RoomUser(ROMEO, "moderator", "owner"),
+            "Juliet": RoomUser(JULIET, "participant", "none"),
+        },
+        {ROMEO: "owner"},
+        room.messages,
+        locked=False,
+    )
+    assert [message.body for message in room.messages] == ["hello"] and jabber.rooms == [tea]
+    jabber.actor(JULIET).goes()
+    assert list(jabber.room(tea).users) == ["Romeo"] and list(room.users) == ["Romeo", "Juliet"]
+    with pytest.raises(LookupError, match=r"no room tee@\S+ \(did you mean 'tea@\S+"):
+        jabber.room("tee@conference.example.test")
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,17 @@ def test_how_do_i_see_what_the_program_has_said_on_aim(world: World) -> None:
 
 
 @pytest.mark.world(servers=["xmpp", "toc", "irc"], tls="off", person=FRIENDS)
+def test_how_do_i_look_who_is_in_a_room_or_channel(world: World) -> None:
+    ops = "ops@conference.example.test"
+    world.jabber.actor(ALICE).joins(ops, "alice")
+    world.aim.actor("bob").joins("Ops")
+    world.irc.person("carol").joins("#ops")
+    assert world.jabber.room(ops).users["alice"].address == ALICE
+    assert world.aim.in_room("ops") == ["bob"] and world.aim.in_room("dev") == []
+    assert world.irc.channel("#ops").members == ["@carol"]
+
+
+@pytest.mark.world(servers=["xmpp", "toc", "irc"], tls="off", person=FRIENDS)
 def test_how_do_i_wait_for_a_message_as_for_a_mail(world: World) -> None:
     world.jabber.actor(BOT).says(ALICE, "the database is down")
     world.aim.actor("bob").signs_on()

@@ -206,6 +206,15 @@ class Aim(Arrivals[Im]):
         """The screen names of all visible users, in order of arrival."""
         return self._bridge.call(lambda: [user.name for user in self.sessions if user.visible])
 
+    def in_room(self, name: str) -> list[str]:
+        """The screen names of those in a chat room, in order of arrival; [] if there is none."""
+
+        def read() -> list[str]:
+            room = self.rooms.named(name)
+            return [member.name for member in room.members] if room is not None else []
+
+        return self._bridge.call(read)
+
     def actor(self, name: str) -> actors.Actor:
         """Returns a user who acts without a client. Creates the account if it does not exist.
 

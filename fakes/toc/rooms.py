@@ -48,7 +48,7 @@ class Rooms:
 
         Names are compared without regard to case and to the number of spaces between words.
         """
-        key = " ".join(word for word in name.lower().split(" ") if word)
+        key = _key(name)
         # In CHAT_INVITE another field follows the name, so it may not hold a colon.
         if not key or ":" in name or not name.isprintable() or not is_latin(name):
             return None
@@ -58,6 +58,10 @@ class Rooms:
             room = Room(next(self._numbers), name, key)
             self._by_name[key] = self._by_number[room.number] = room
         return self._by_name[key]
+
+    def named(self, name: str) -> Room | None:
+        """Returns the room of this name; None if it does not exist."""
+        return self._by_name.get(_key(name))
 
     def join(self, room: Room, user: Presence) -> bool:
         """Adds a user to a room; False if the user is in too many rooms.
@@ -88,3 +92,7 @@ class Rooms:
     def _close_if_empty(self, room: Room) -> None:
         if not room.members:
             del self._by_number[room.number], self._by_name[room.key]
+
+
+def _key(name: str) -> str:
+    return " ".join(word for word in name.lower().split(" ") if word)

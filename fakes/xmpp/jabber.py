@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 from fakes.arrivals import Arrivals, keywords
 from fakes.bridge import Bridge
 from fakes.people import People
+from fakes.suggest import nearest
 from fakes.wire import Runtime, Want
 from fakes.xmpp.addresses import jid, prepare_domain
 from fakes.xmpp.extension import Extension
@@ -30,6 +31,7 @@ from fakes.xmpp.subscriptions import PENDING_IN
 if TYPE_CHECKING:
     from fakes.xmpp.extensions.server_to_server import ServerToServer
     from fakes.xmpp.extensions.upload import SharedFile
+    from fakes.xmpp.muc.hall import Hall
 
 ROOMS = "http://jabber.org/protocol/muc"
 TELL = Callable[[str, str], None]
@@ -59,6 +61,32 @@ class Availability:
     show: str = ""
     status: str = ""
     priority: int = 0
+
+
+@dataclass(frozen=True)
+class RoomUser:
+    """Who is in a chat room under one nick: `role` is such as moderator, `affiliation` as owner."""
+
+    address: str
+    role: str
+    affiliation: str
+
+
+@dataclass(frozen=True)
+class ChatRoom:
+    """A chat room. `users` are by nick, in order of arrival.
+
+    `affiliations` are by bare address, also of those who are not there. `messages` are those that
+    the room shows to who enters, and `locked` says that its owner has not configured it yet.
+    """
+
+    address: str
+    name: str
+    subject: str
+    users: dict[str, RoomUser]
+    affiliations: dict[str, str]
+    messages: tuple[Stanza, ...]
+    locked: bool
 
 
 def _addresses(address: str | None) -> list[str]:
@@ -184,6 +212,43 @@ class Jabber(Arrivals[Stanza]):
     def offline(self, address: str) -> list[Stanza]:
         """The messages stored for an account, oldest first. Raises LookupError."""
         return self._bridge.call(lambda: list(self._account(address).offline))
+
+    @property
+    def rooms(self) -> list[str]:
+        """The addresses of all chat rooms, in the order in which they were opened (XEP-0045)."""
+        return self._bridge.call(lambda: list(self._hall.all_rooms()))
+
+    def room(self, address: str) -> ChatRoom:
+        """A chat room as it is now. Raises LookupError if there is none with this address."""
+
+        def read() -> ChatRoom:
+            rooms = self._hall.all_rooms()
+            room = rooms.get(jid(address).bare)
+            if room is None:
+                known = ", ".join(rooms) or "none"
+                raise LookupError(
+                    f"no room {address}{nearest(address, rooms)}; the rooms are: {known}"
+                )
+            users = {
+                nick: RoomUser(one.bare, one.role, room.affiliation(one.bare))
+                for nick, one in room.occupants.items()
+            }
+            kept, subject = room.kept, room.kept.subject
+            return ChatRoom(
+                room.address,
+                room.config.name,
+                subject[1].subject if subject is not None else "",
+                users,
+                dict(kept.affiliations),
+                tuple(message for _, message in kept.history),
+                room.locked,
+            )
+
+        return self._bridge.call(read)
+
+    @property
+    def _hall(self) -> Hall:
+        return cast("Hall", self.service.extensions.named("rooms"))
 
     @property
     def uploads(self) -> list[SharedFile]:

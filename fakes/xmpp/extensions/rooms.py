@@ -79,12 +79,10 @@ class Rooms(Entering, Talking, Inviting, Governing):
         if room is not None:
             nicks = room.occupants if room.config.public else ()
             return [{"jid": f"{room.address}/{nick}"} for nick in nicks]
-        addresses = dict.fromkeys((*self._rooms, *self.stored))
-        rooms = [self._find(address) for address in addresses if jid(address).domain == to.domain]
         return [
             {"jid": room.address, "name": room.config.name or jid(room.address).local}
-            for room in rooms
-            if room is not None and room.config.public and not room.locked
+            for room in self.all_rooms().values()
+            if jid(room.address).domain == to.domain and room.config.public and not room.locked
         ]
 
     # ── what arrives ─────────────────────────────────────────────────────────

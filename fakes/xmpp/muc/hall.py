@@ -66,6 +66,11 @@ class Hall(Extension):
             raise StanzaError("item-not-found", "there is no such room")
         return room
 
+    def all_rooms(self) -> dict[str, Room]:
+        """The rooms that there are, by address."""
+        found = map(self._find, dict.fromkeys((*self._rooms, *self.stored)))
+        return {room.address: room for room in found if room is not None}
+
     # ── writing presence ─────────────────────────────────────────────────────
 
     def _presence_of(
