@@ -81,6 +81,8 @@ class Dispatcher:
             if stanza.kind == "message":
                 self._extensions.message_sent(resource, stanza)
             if stanza.kind == "presence":
+                if stanza.type is None:
+                    stanza = self._extensions.stamp_presence(resource, stanza)
                 was_available = resource.presence is not None
                 part = self._subscriptions if stanza.type in STIMULI else self._presence
                 part.send(resource, stanza, to)

@@ -286,6 +286,23 @@ class Extension:
         It answers what an extension has asked in the name of the account, or a roster push.
         """
 
+    def stamp_presence(self, resource: Resource, stanza: Stanza) -> Stanza:
+        """Called for every available presence of a client; returns it, changed or not."""
+        return stanza
+
+    def element_stored(self, account: Account, stored: Element) -> None:
+        """Called with every element that a client stores in private XML (XEP-0049)."""
+
+    def card_stored(self, account: Account, card: Element) -> None:
+        """Called with every vCard that a client stores (XEP-0054)."""
+
+    def card_shown(self, account: Account, card: Element | None, asker: Jid) -> Element | None:
+        """Called for every vCard that is shown, None if there is none; returns what is shown.
+
+        The card must not be changed.
+        """
+        return card
+
     def item_published(self, account: Account, node: str, item: Item) -> None:
         """Called with every item that is published at a node of an account (XEP-0163)."""
 
@@ -352,6 +369,10 @@ _HOOKS = (
     "presence_received",
     "roster_changed",
     "result_received",
+    "stamp_presence",
+    "element_stored",
+    "card_stored",
+    "card_shown",
     "item_published",
     "items_removed",
     "sends_away",
@@ -504,6 +525,28 @@ class Extensions:
         """Tells the extensions about an IQ result or error for an account."""
         for extension in self._active("result_received"):
             extension.result_received(account, stanza)
+
+    def stamp_presence(self, resource: Resource, stanza: Stanza) -> Stanza:
+        """Returns a presence of a client as the extensions have changed it."""
+        for extension in self._active("stamp_presence"):
+            stanza = extension.stamp_presence(resource, stanza)
+        return stanza
+
+    def element_stored(self, account: Account, stored: Element) -> None:
+        """Tells the extensions about an element in private XML."""
+        for extension in self._active("element_stored"):
+            extension.element_stored(account, stored)
+
+    def card_stored(self, account: Account, card: Element) -> None:
+        """Tells the extensions about a vCard of an account."""
+        for extension in self._active("card_stored"):
+            extension.card_stored(account, card)
+
+    def card_shown(self, account: Account, card: Element | None, asker: Jid) -> Element | None:
+        """Returns a vCard as the extensions show it."""
+        for extension in self._active("card_shown"):
+            card = extension.card_shown(account, card, asker)
+        return card
 
     def item_published(self, account: Account, node: str, item: Item) -> None:
         """Tells the extensions about an item at a node of an account."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.administration import Administration
+from fakes.xmpp.extensions.avatars import Avatars
 from fakes.xmpp.extensions.bind2 import Bind2
 from fakes.xmpp.extensions.blocking import Blocking
+from fakes.xmpp.extensions.bookmarks import Bookmarks
 from fakes.xmpp.extensions.caps import Caps
 from fakes.xmpp.extensions.carbons import Carbons
 from fakes.xmpp.extensions.client_state import ClientState
@@ -46,6 +48,8 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Private,
     Blocking,
     Pep,
+    Bookmarks,
+    Avatars,
     StanzaIds,
     Carbons,
     StreamManagement,

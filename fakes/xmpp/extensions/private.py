@@ -38,6 +38,8 @@ class Private(Extension):
         if request.stanza.type == "set":
             if len(stored.keys() | {child.tag for child in named}) > MOST:
                 raise StanzaError("resource-constraint", f"{MOST} elements are kept at most")
+            for child in named:
+                self.service.extensions.element_stored(account, child)
             stored.update({child.tag: child for child in named})
             return ()
         name = named[0].tag
