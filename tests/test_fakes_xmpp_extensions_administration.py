@@ -15,6 +15,7 @@ from fakes.xmpp.extensions.disco import ITEMS
 from fakes.xmpp.forms import DATA
 from fakes.xmpp.markup import serialize
 from fakes.xmpp.stanzas import Stanza, parse_stanza
+from tests.sasl2 import authenticate, logged_in, request_token, secured, token_in, with_token
 from tests.xmpp_raw import HEADER, Client, bound, plain, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
@@ -233,6 +234,15 @@ def test_a_disabled_user_keeps_everything_but_cannot_log_in() -> None:
     assert logs_in(other, "juliet") == "account-disabled", "also after a restart"
     assert done(run(romeo, "reenable-user", accountjids=JULIET))
     assert logs_in(where, "juliet") == "" and where.jabber.roster(JULIET)
+
+
+def test_a_disabled_user_cannot_log_in_by_a_token_either() -> None:
+    where = world(xmpp={"admins": [JULIET]}, tls="optional")
+    token = token_in(logged_in(where, request_token())[1])
+    assert token and done(run(bound(where, "juliet"), "disable-user", accountjids=ROMEO))
+    for attempt in (with_token(token), authenticate()):
+        answer = secured(where).says(attempt)
+        assert answer.startswith(b"<failure xmlns='urn:xmpp:sasl:2'><account-disabled"), answer
 
 
 def test_sessions_are_ended_one_or_all() -> None:
