@@ -116,9 +116,13 @@ def test_subscribers_are_told_what_is_published_and_retracted() -> None:
         f"<event xmlns='{EVENT}'><items node='news'><item id='1'>"
         "<a xmlns='urn:a'>hello</a></item></items></event>"
     )
+    play.publishes(id="2")
+    play.juliet.says()
     retract = f"<retract node='{NODE}'><item id='1'/></retract>"
     assert play.does("romeo", retract) == ""
-    assert play.hears("juliet") == ["items retract 1"]
+    assert play.hears("juliet") == []
+    assert play.does("romeo", retract.replace("><", " notify='true'><", 1).replace("1", "2")) == ""
+    assert play.hears("juliet") == ["items retract 2"]
     assert play.does("juliet", f"<unsubscribe node='{NODE}' jid='{JULIET}'/>") == ""
     play.publishes()
     assert play.hears("juliet") == []
@@ -189,7 +193,7 @@ def test_a_new_subscriber_gets_the_last_item() -> None:
 
 
 def test_a_node_is_purged_configured_and_deleted() -> None:
-    play = Play(notify_config="1")
+    play = Play(notify_config="1", notify_retract="1")
     play.subscribes("juliet")
     play.publishes()
     play.hears("juliet")
@@ -503,7 +507,7 @@ def test_a_subscription_has_options_and_an_end() -> None:
 
 
 def test_a_full_node_retracts_discards_or_refuses() -> None:
-    play = Play(max_items="2")
+    play = Play(max_items="2", notify_retract="1")
     play.subscribes("juliet")
     for id in "123":
         play.publishes(id=id)

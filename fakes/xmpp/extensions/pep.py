@@ -94,7 +94,7 @@ class Pep(Publishing, Retrieving, Owning, Describing):
         store = self.store(account.address)
         found = store.nodes.get(node)
         removed = self.take(store, found, ids) if found is not None else []
-        if found is not None and removed and found.config.notify_retract:
+        if found is not None and removed:
             self.notify(store, found, events.retracted(found, removed))
 
     # ── what it answers ──────────────────────────────────────────────────────

@@ -72,7 +72,7 @@ class Config:
     )  # fmt: skip
     notify_config: bool = _option(False, "Notify of a new configuration")
     notify_delete: bool = _option(True, "Notify of the deletion of the node")
-    notify_retract: bool = _option(True, "Notify of removed items")
+    notify_retract: bool = _option(False, "Notify of removed items, even if it is not asked for")
     notify_sub: bool = _option(False, "Notify owners of new subscriptions")
 
     def values(self, name: str) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class Subscribing(Hosting):
         if known is None:
             if len(node.subscriptions) >= PEOPLE:
                 text = f"a node has {PEOPLE} subscriptions at most"
-                raise refusal("policy-violation", "too-many-subscriptions", text)
+                raise refusal("policy-violation", "too-many-subscriptions", text, type="wait")
             known = node.subscriptions[address.text] = Subscription(address.text)
             if node.config.access_model == "authorize" and node.affiliation(who) == "none":
                 known.state = "pending"
@@ -79,7 +79,7 @@ class Subscribing(Hosting):
             self.send(events.message(node, store.address, event, node.last.at), address)
 
     def _unsubscribe(self, request: Request, inner: Element) -> Iterable[Element]:
-        store, node, known = self._named(request, inner)
+        store, node, known = self._named(request, inner, "cancel")
         del node.subscriptions[known.address]
         known.state = "none"
         request.after.append(lambda: self._tell_owners(store, node, known.address, "none"))
@@ -112,8 +112,13 @@ class Subscribing(Hosting):
 
     # ── options ──────────────────────────────────────────────────────────────
 
-    def _named(self, request: Request, inner: Element) -> tuple[Store, Node, Subscription]:
-        """The subscription that a request is about. Raises StanzaError."""
+    def _named(
+        self, request: Request, inner: Element, type: str = "modify"
+    ) -> tuple[Store, Node, Subscription]:
+        """The subscription that a request is about. Raises StanzaError.
+
+        `type` is that of the error if there is none, which differs between §6.2.3 and §6.3.4.
+        """
         store, node = self.find(request, inner)
         address = _address(inner)
         if address.bare != asker(request).bare:
@@ -121,7 +126,7 @@ class Subscribing(Hosting):
         self.subscribers(store, node)  # without those that have ended
         known = node.subscriptions.get(address.text)
         if known is None:
-            raise refusal("unexpected-request", "not-subscribed", type="cancel")
+            raise refusal("unexpected-request", "not-subscribed", type=type)
         return store, node, known
 
     def _options(self, request: Request, inner: Element) -> Iterable[Element]:
