@@ -163,7 +163,7 @@ class Pep(Publishing, Retrieving, Owning, Describing):
         for bare in (address, *seeing):
             here = self.service.accounts.find(jid(bare))
             if here is None or withheld(account, here.jid):
-                continue  # §4.3.3: blocked
+                continue  # XEP-0163 §4.3.3: blocked
             for resource in here.available():
                 found = Capabilities.of(resource.presence)
                 if found is not None:
@@ -300,7 +300,7 @@ class Pep(Publishing, Retrieving, Owning, Describing):
                 self.check_subscriptions(store, node, contact)
 
     def accepts_incoming(self, account: Account, stanza: Stanza) -> bool:
-        """Takes what the account has decided about subscriptions to its nodes (§8.6)."""
+        """Takes what the account has decided about subscriptions to its nodes (XEP-0060 §8.6)."""
         if f"{{{DATA}}}x" not in stanza.child_names or account.address not in self.stored:
             return True
         sender = jid(stanza.sender or "")

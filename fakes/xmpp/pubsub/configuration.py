@@ -157,7 +157,7 @@ class Options:
         )
 
     def changed(self, inner: Element) -> Options:
-        """The options with what was submitted in an element. Raises StanzaError (§6.3.7.2)."""
+        """The options with what was submitted in an element. Raises StanzaError (§6.3.6.2)."""
         form = Form.read(inner)
         if form is None or form.type not in ("submit", "cancel"):
             raise refusal("bad-request", "invalid-options", "options are submitted in a form")

@@ -50,7 +50,7 @@ def configured(node: Node) -> Element:
 
 
 def subscribed(node: Node, address: str, state: str) -> Element:
-    """The event of a subscription that has changed (§12.15)."""
+    """The event of a subscription that has changed (§12.14)."""
     about = {"node": node.name, "jid": address, "subscription": state}
     return element(f"{{{EVENT}}}event", {}, element(f"{{{EVENT}}}subscription", {**about}))
 

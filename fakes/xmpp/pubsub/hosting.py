@@ -30,7 +30,7 @@ class Hosting(Extension):
 
     stored: dict[str, Store]
     defaults: ClassVar[Config]  # of a node that its creator does not configure
-    creates: ClassVar[bool] = False  # nodes by publishing to them (§7.1.4)
+    creates: ClassVar[bool] = False  # nodes by publishing to them (XEP-0060 §7.1.4)
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
@@ -123,7 +123,7 @@ class Hosting(Extension):
             self.send(message, recipient)
 
     def send(self, message: Stanza, to: str) -> None:
-        """Sends a message, with an id of its own (§7.1.2)."""
+        """Sends a message, with an id of its own (XEP-0060 §7.1.2)."""
         id = self.service.runtime.token(12)
         self.service.router.route(message.replace(to=to, id=id))
 

@@ -219,14 +219,14 @@ def _may_become(store: Store, node: Node, bare: str, wanted: str) -> bool:
     if wanted not in AFFILIATIONS:
         return False
     if bare == store.address and wanted != "owner":
-        return False  # XEP-0163 §3.2: the account itself owns its nodes
+        return False  # XEP-0163 §2.2: the account itself owns its nodes
     if len(node.affiliations) >= PEOPLE and bare not in node.affiliations:
         return False
     return wanted == "owner" or node.owners() != [bare]
 
 
 def _check(name: str, node: Node, wrong: list[Element]) -> None:
-    """Raises StanzaError with the changes that cannot be; the others were made (§8.8.2.4)."""
+    """Raises StanzaError with the changes that cannot be; the others were made (XEP-0060 §8.8.2.4)."""
     if wrong:
         listed = element(f"{{{OWNER}}}{name}", {"node": node.name}, *wrong)
         instead = element(f"{{{OWNER}}}pubsub", {}, listed)

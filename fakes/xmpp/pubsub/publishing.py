@@ -65,7 +65,7 @@ class Publishing(Hosting):
         if not written_items:
             raise refusal("bad-request", "item-required")
         if len(written_items) > 1 and len(written_items) > config.max_items:
-            # §12.12
+            # §12.11
             text = f"the node has {config.max_items} items at most"
             raise refusal("not-allowed", "max-items-exceeded", text)
         return [self._read_item(config, who, one) for one in written_items]

@@ -43,7 +43,7 @@ class Retrieving(Hosting):
 
 
 def _number(text: str | None, most: int) -> int:
-    """The value of `max_items` (§6.5.7). Raises StanzaError."""
+    """The value of `max_items` (XEP-0060 §6.5.7). Raises StanzaError."""
     if text is None:
         return most
     if not (text.isascii() and text.isdigit()) or not text.strip("0"):

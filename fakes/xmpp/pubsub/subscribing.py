@@ -91,12 +91,12 @@ class Subscribing(Hosting):
                 self.tell(store, node, owner, events.subscribed(node, address, state))
 
     def cancel(self, store: Store, node: Node, address: str) -> None:
-        """Ends a subscription, and says so to the subscriber (§12.15)."""
+        """Ends a subscription, and says so to the subscriber (§12.14)."""
         if node.subscriptions.pop(address, None) is not None:
             self.tell(store, node, address, events.subscribed(node, address, "none"))
 
     def approve(self, store: Store, node: Node, address: str) -> None:
-        """Makes a subscription hold, and says so to the subscriber (§12.15)."""
+        """Makes a subscription hold, and says so to the subscriber (§12.14)."""
         known = node.subscriptions.setdefault(address, Subscription(address, "none"))
         if known.state != "subscribed":
             known.state = "subscribed"
