@@ -226,7 +226,7 @@ def _may_become(store: Store, node: Node, bare: str, wanted: str) -> bool:
 
 
 def _check(name: str, node: Node, wrong: list[Element]) -> None:
-    """Raises StanzaError with the changes that cannot be; the others were made (XEP-0060 §8.8.2.4)."""
+    """Raises StanzaError with the changes that cannot be (XEP-0060 §8.8.2.4)."""
     if wrong:
         listed = element(f"{{{OWNER}}}{name}", {"node": node.name}, *wrong)
         instead = element(f"{{{OWNER}}}pubsub", {}, listed)
