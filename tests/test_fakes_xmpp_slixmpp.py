@@ -325,8 +325,73 @@ async def test_a_node_of_the_service_has_subscribers_and_items() -> None:
         assert [(item[0], item[1]) for item in nodes["disco_items"]["items"]] == [(where, "news")]
 
 
-async def test_the_caps_hash_in_the_stream_features_is_right() -> None:
+async def test_an_avatar_is_the_same_at_its_nodes_and_in_the_vcard() -> None:
+    image = b"\x89PNG"
+    async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
+        for one in (alice, bob):
+            one.register_plugin("xep_0084")
+        hash = alice["xep_0084"].generate_id(image)
+        await alice["xep_0084"].publish_avatar(image)
+        info = {"id": hash, "type": "image/png", "bytes": len(image)}
+        await alice["xep_0084"].publish_avatar_metadata([info])
+        card = await bob["xep_0054"].get_vcard(ALICE)
+        assert card["vcard_temp"]["PHOTO"]["BINVAL"] == image
+        alice.send_presence(pshow="away")
+        seen = await bob.presence_of(alice.boundjid.full, "away")
+        assert hash in str(seen)
+        bob.register_plugin("xep_0153")
+        await bob["xep_0054"].publish_vcard(bob["xep_0054"].make_vcard())
+        await bob["xep_0153"].set_avatar(avatar=image, mtype="image/png")
+        data = await alice["xep_0084"].retrieve_avatar(BOB, hash)
+        assert data["pubsub"]["items"]["item"]["avatar_data"]["value"] == image
+
+
+async def test_bookmarks_of_every_kind_are_the_same() -> None:
+    room = "hall@conference.example.test"
     async with served() as world, client(world, ALICE) as alice:
+        for plugin in ("xep_0048", "xep_0402"):
+            alice.register_plugin(plugin)
+        item = alice["xep_0060"].stanza.Item()
+        for name, value in (("name", "Hall"), ("autojoin", True), ("nick", "alice")):
+            item["conference"][name] = value
+        payload = item["conference"].xml
+        await alice["xep_0060"].publish(ALICE, "urn:xmpp:bookmarks:1", id=room, payload=payload)
+        for method in ("xep_0049", "xep_0223"):
+            found = await alice["xep_0048"].get_bookmarks(method=method)
+            if method == "xep_0049":
+                bookmarks = found["private"]["bookmarks"]
+            else:
+                bookmarks = found["pubsub"]["items"]["item"]["bookmarks"]
+            [one] = bookmarks["conferences"]
+            assert (str(one["jid"]), one["name"], one["nick"]) == (room, "Hall", "alice")
+
+
+async def test_an_administrator_announces() -> None:
+    config = {"xmpp": {"admins": [ALICE]}}
+    async with served(**config) as world, client(world, ALICE) as alice, client(world, BOB) as bob:
+        for plugin in ("xep_0004", "xep_0050", "xep_0133"):
+            alice.register_plugin(plugin)
+        ended: asyncio.Queue[str] = asyncio.Queue()
+
+        def fill_in(iq: Any, session: dict[str, Any]) -> None:
+            form = alice["xep_0004"].make_form("submit")
+            form.add_field(var="announcement", value=["one", "two"], ftype="text-multi")
+            session["payload"], session["next"] = form, close
+            alice["xep_0050"].continue_command(session)
+
+        def close(iq: Any, session: dict[str, Any]) -> None:
+            ended.put_nowait(iq["command"]["status"])
+
+        alice["xep_0133"].announce(session={"next": fill_in, "error": close})
+        assert (await bob.next_message())["body"] == "one\ntwo"
+        async with asyncio.timeout(PATIENCE):
+            assert await ended.get() == "completed"
+
+
+@pytest.mark.parametrize("contacts", [{}, {"admin": ["xmpp:ops@a.test", "mailto:ops@a.test"]}])
+async def test_the_caps_hash_in_the_stream_features_is_right(contacts: dict[str, Any]) -> None:
+    config = {"xmpp": {"contact_addresses": contacts}}
+    async with served(**config) as world, client(world, ALICE) as alice:
         records = world.records
         sent = next(record.raw for record in records if b"protocol/caps" in record.raw).decode()
         ver = sent.partition("ver='")[2].partition("'")[0]
