@@ -11,13 +11,12 @@ import pytest
 
 from fakes import World
 from fakes.xmpp.addresses import Jid, jid
-from fakes.xmpp.extensions.caps import CAPS
+from fakes.xmpp.extensions.caps import CAPS, verification
 from fakes.xmpp.extensions.disco import INFO, ITEMS
 from fakes.xmpp.extensions.pep import Pep
 from fakes.xmpp.markup import serialize
 from fakes.xmpp.pubsub import interests
 from fakes.xmpp.pubsub.configuration import Config
-from fakes.xmpp.pubsub.interests import verification
 from fakes.xmpp.pubsub.names import ERRORS, EVENT, OWNER, PUBLISH_OPTIONS, PUBSUB
 from fakes.xmpp.pubsub.nodes import Item, Node, Store
 from fakes.xmpp.stanzas import Stanza, parse_stanza

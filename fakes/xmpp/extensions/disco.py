@@ -28,6 +28,11 @@ def domain_information(service: Service) -> Information:
     return Information("server", "im", "fakes", tuple(sorted(features)), tuple(forms))
 
 
+def domain_query(service: Service) -> Element:
+    """What disco#info of the domain answers."""
+    return _info(domain_information(service))[0]
+
+
 class Disco(Extension):
     """Answers for the domain, for accounts, and for the services at subdomains.
 

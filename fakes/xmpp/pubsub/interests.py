@@ -7,17 +7,13 @@ hash if it agrees with it (§5.4), and otherwise only for the one that was asked
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
-from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import jid
-from fakes.xmpp.extensions.caps import CAPS
+from fakes.xmpp.extensions.caps import CAPS, verification
 from fakes.xmpp.extensions.disco import INFO
-from fakes.xmpp.forms import DATA
 from fakes.xmpp.markup import element
 from fakes.xmpp.service import Service
 from fakes.xmpp.stanzas import Stanza, build_stanza
@@ -26,7 +22,6 @@ KNOWN = 1000  # hashes whose features are remembered; the one used longest ago i
 QUESTIONS = 1000  # clients that have not answered yet
 WAITING = 100  # events that wait for the answer of one client
 _NOTIFY = "+notify"
-_HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
 
 Nodes: TypeAlias = frozenset[str]
 Act: TypeAlias = Callable[[Nodes], None]
@@ -112,45 +107,3 @@ class Interests:
             acts = [*acts, *(act for id in same for act in self._questions.pop(id).acts)]
         for act in acts:
             act(nodes)
-
-
-def verification(found: Iterable[Element], hash: str) -> str:
-    """The value that the content of a disco#info result has (XEP-0115 §5.1).
-
-    It is "" if there can be none: for an unknown hash, or if something is there twice (§5.4).
-    """
-    if hash not in _HASHES:
-        return ""
-    identities, features, forms = [], [], []
-    for one in found:
-        if one.tag == f"{{{INFO}}}identity":
-            lang = one.get("{http://www.w3.org/XML/1998/namespace}lang", "")
-            names = (one.get("category", ""), one.get("type", ""), lang, one.get("name", ""))
-            identities.append("/".join(names))
-        elif one.tag == f"{{{INFO}}}feature":
-            features.append(one.get("var", ""))
-        elif one.tag == f"{{{DATA}}}x":
-            form = _form(one)
-            if form is not None:
-                forms.append(form)
-    kinds = [form[0] for form in forms]
-    for some in (identities, features, kinds):
-        if len(some) != len(set(some)):
-            return ""
-    parts = [*sorted(identities), *sorted(features)]
-    parts += [part for form in sorted(forms) for part in form]
-    text = "".join(f"{part}<" for part in parts)
-    digest = hashlib.new(_HASHES[hash], text.encode("utf-8", "surrogatepass")).digest()
-    return base64.b64encode(digest).decode()
-
-
-def _form(x: Element) -> list[str] | None:
-    """What a form adds to the value: its type, then each field with its values, sorted."""
-    fields = {}
-    for one in x.findall(f"{{{DATA}}}field"):
-        values = [value.text or "" for value in one.findall(f"{{{DATA}}}value")]
-        fields[one.get("var", "")] = (one.get("type"), sorted(values))
-    kind, names = fields.pop("FORM_TYPE", (None, []))
-    if kind != "hidden" or len(names) != 1:
-        return None
-    return [names[0], *(part for name in sorted(fields) for part in (name, *fields[name][1]))]
