@@ -18,7 +18,7 @@ import hmac
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import ip_address
@@ -251,12 +251,29 @@ class Control:
             mails = self.world.mail.inbox(address)
         except LookupError as error:
             raise Mistake(404, str(error)) from None
-        return {"mails": [mail_as_json(None, mail) for mail in mails]}
+        known = {mail.queue_id: number for number, mail in self.world.mail.numbered()}
+        return {"mails": [mail_as_json(known.get(mail.queue_id), mail) for mail in mails]}
 
     def list_messages(self, request: Request) -> object:
         """What has arrived by Jabber, AIM and HTTP, each as a text."""
         records = [record for record in self.world.arrivals if record is not self.world.mail]
         return {record.noun: [str(one) for one in record.all] for record in records}
+
+    def list_rooms(self, request: Request) -> object:
+        """The chat rooms and channels, and who is in them."""
+        return {"rooms": list(self._rooms())}
+
+    def _rooms(self) -> Iterator[dict[str, Any]]:
+        world = self.world
+        if "xmpp" in world.servers:
+            for room in map(world.jabber.room, world.jabber.rooms):
+                yield _room("Jabber", room.address, room.subject, room.users)
+        if "toc" in world.servers:
+            for name, members in world.aim.all_rooms.items():
+                yield _room("AIM", name, "", members)
+        if "irc" in world.servers:
+            for channel in world.irc.channels.values():
+                yield _room("IRC", channel.name, channel.topic, channel.members)
 
     # ── faults ───────────────────────────────────────────────────────────────
 
@@ -455,6 +472,10 @@ def mail_as_json(number: int | None, mail: Mail) -> dict[str, Any]:
     return {**known, "at": mail.at, **mail.as_dict()}
 
 
+def _room(network: str, name: str, topic: str, members: Iterable[str]) -> dict[str, Any]:
+    return {"network": network, "name": name, "topic": topic, "members": list(members)}
+
+
 def _json(value: object, status: int = 200) -> Response:
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     # A mail may hold what is no text in UTF-8.
@@ -564,6 +585,7 @@ _ROUTES: dict[re.Pattern[str], dict[str, Callable[..., object]]] = {
     re.compile("/mails/([^/]+)"): {"GET": Control.show_mail},
     re.compile("/mails/([^/]+)/raw"): {"GET": Control.show_raw_mail},
     re.compile("/messages"): {"GET": Control.list_messages},
+    re.compile("/rooms"): {"GET": Control.list_rooms},
     re.compile("/faults"): {
         "GET": Control.list_faults,
         "POST": Control.arm,

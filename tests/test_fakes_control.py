@@ -257,6 +257,20 @@ def test_what_arrives_by_other_protocols_is_listed(client: Client) -> None:
     assert any("hi" in text for text in found["IM"])
 
 
+def test_rooms_and_channels_are_listed_with_those_in_them() -> None:
+    with World(servers=["xmpp", "toc", "irc"], tls="off") as world:
+        client = Client(world.serve("control", Control(world).session), world, Control(world))
+        world.jabber.actor("alice@example.test").joins("ops@conference.example.test", "alice")
+        world.aim.actor("bob").joins("Ops")
+        world.irc.person("carol").joins("#ops")
+        world.irc.person("carol").sets_topic("#ops", "all well")
+        jabber, aim, irc = client.ask("GET", "/rooms")[1]["rooms"]
+    address = "ops@conference.example.test"
+    assert jabber == {"network": "Jabber", "name": address, "topic": "", "members": ["alice"]}
+    assert (aim["name"], aim["members"]) == ("Ops", ["bob"])
+    assert irc["network"] == "IRC" and irc["topic"] == "all well" and irc["members"] == ["@carol"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "said"),
     [

@@ -36,7 +36,7 @@ def world() -> Iterator[World]:
         for control in controls:
             control.watch(one)
 
-    with World({"servers": ["smtp", "pop3"], "tls": "off"}, watch=watch) as world:
+    with World({"servers": ["smtp", "irc"], "tls": "off"}, watch=watch) as world:
         controls.append(Control(world))
         world.serve("control", controls[0].session)
         yield world
@@ -81,6 +81,16 @@ def test_what_happens_is_shown_without_reload_and_by_keys(page: Page, world: Wor
     expect(page.locator("#shown h2")).to_have_text("Order 7 <b>")
     page.get_by_role("button", name="source").press("Enter")
     expect(page.locator("#shown pre")).to_contain_text("Content-Type: text/html")
+    page.get_by_label("which mails").select_option("alice@example.test")
+    expect(page.locator("#list li")).to_have_count(0)
+    page.get_by_label("which mails").select_option("bob@example.test")
+    page.locator("#list button").press("Enter")
+    page.get_by_role("button", name="source").press("Enter")
+    expect(page.locator("#shown pre")).to_contain_text("Content-Type: text/html")
+    world.irc.person("carol").joins("#ops")
+    send(world, "Order 8")  # what persons do is not on the wire
+    page.keyboard.press("4")
+    expect(page.locator("#chat")).to_contain_text("#ops (IRC): @carol")
     assert page.url.endswith("/")  # it was never left
 
 

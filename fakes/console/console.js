@@ -114,38 +114,41 @@ one("empty").onclick = () => {
 // ── mail ────────────────────────────────────────────────────────────────────
 
 let mails = [];
-let current = null; // the id of the mail that is shown
+let current = null; // the key of the mail that is shown
 
 async function lookAtMail() {
-  ({ mails } = await ask("/mails"));
+  const box = one("box").value;
+  ({ mails } = await ask(box ? `/people/${encodeURIComponent(box)}/inbox` : "/mails"));
+  // In a maildrop there may be mails that are no longer remembered otherwise.
+  for (const [at, mail] of mails.entries()) mail.key = mail.id ?? `${box} ${at}`;
   mails.reverse();
-  one("count").textContent = mails.length || "";
+  if (!box) one("count").textContent = mails.length || "";
   one("list").replaceChildren(...mails.map((mail) => {
     const item = element("li");
-    const button = element("button", "", { onclick: () => open(mail.id) });
-    button.setAttribute("aria-current", mail.id === current);
+    const button = element("button", "", { onclick: () => open(mail.key) });
+    button.setAttribute("aria-current", mail.key === current);
     button.append(element("b", mail.subject || "(no subject)"));
     button.append(element("small", `${mail.envelope.sender || "<>"} → ${mail.envelope.to.join(", ")}`));
     item.append(button);
     return item;
   }));
-  if (!mails.some((mail) => mail.id === current)) {
+  if (!mails.some((mail) => mail.key === current)) {
     current = null;
     one("shown").replaceChildren(element("p", "No mail is chosen.", { className: "soft" }));
   }
 }
 
 function step(by) {
-  const at = mails.findIndex((mail) => mail.id === current);
+  const at = mails.findIndex((mail) => mail.key === current);
   const next = mails[Math.min(Math.max(at + by, 0), mails.length - 1)];
-  if (next) show("mail"), open(next.id);
+  if (next) show("mail"), open(next.key);
 }
 
-function open(id) {
-  current = id;
-  const mail = mails.find((found) => found.id === id);
+function open(key) {
+  current = key;
+  const mail = mails.find((found) => found.key === key);
   for (const [at, item] of [...one("list").children].entries())
-    item.firstChild.setAttribute("aria-current", mails[at].id === id);
+    item.firstChild.setAttribute("aria-current", mails[at].key === key);
   const rows = [
     ["From", mail.sender], ["To", mail.to.join(", ")], ["Cc", mail.cc.join(", ")],
     ["sent to", mail.envelope.to.join(", ")], ["return path", mail.envelope.sender || "<>"],
@@ -158,9 +161,9 @@ function open(id) {
   const parts = element("p", "", { className: "parts" });
   const body = element("div");
   body.style.display = "contents";
-  const kinds = { text: () => element("pre", mail.text), HTML: () => frame(mail.html), source: () => source(id) };
+  const kinds = { text: () => element("pre", mail.text), HTML: () => frame(mail.html), source: () => source(mail.id) };
   for (const [kind, make] of Object.entries(kinds)) {
-    if (kind === "HTML" && !mail.html) continue;
+    if ((kind === "HTML" && !mail.html) || (kind === "source" && mail.id === undefined)) continue;
     const button = element("button", kind, { onclick: () => {
       for (const other of parts.children) other.setAttribute("aria-pressed", other === button);
       body.replaceChildren(make());
@@ -184,16 +187,21 @@ function source(id) {
   return made;
 }
 
+one("box").onchange = () => lookAtMail().catch(lost);
 one("purge").onclick = () => ask("/mails", { method: "DELETE" }).then(lookAtMail);
 
 // ── chat and faults ─────────────────────────────────────────────────────────
 
 async function lookAtChat() {
-  const kinds = Object.entries(await ask("/messages"));
-  one("chat").replaceChildren(...kinds.flatMap(([kind, messages]) => {
+  const { rooms } = await ask("/rooms");
+  const inside = rooms.map(({ network, name, topic, members }) =>
+    `${name} (${network})${topic && `, ${topic}`}: ${members.join(", ") || "nobody"}`);
+  const messages = Object.entries(await ask("/messages"));
+  const kinds = rooms.length ? [["rooms", inside], ...messages] : messages;
+  one("chat").replaceChildren(...kinds.flatMap(([kind, texts]) => {
     const list = element("ul");
-    list.append(...messages.map((text) => element("li", text)));
-    return [element("h2", `${kind} (${messages.length})`), list];
+    list.append(...texts.map((text) => element("li", text)));
+    return [element("h2", `${kind} (${texts.length})`), list];
   }));
   if (!kinds.length) one("chat").append(element("p", "Nobody has said anything.", { className: "soft" }));
 }
@@ -230,7 +238,7 @@ let looking = null;
 function lookSoon() {
   looking ??= setTimeout(() => {
     looking = null;
-    Promise.all([lookAtMail(), lookAtChat(), lookAtFaults()]).catch(lost);
+    Promise.all([lookAtPeople(), lookAtMail(), lookAtChat(), lookAtFaults()]).catch(lost);
   }, 100);
 }
 
@@ -239,10 +247,17 @@ function lost(error) {
   one("state").className = "bad";
 }
 
-async function follow() {
+async function lookAtPeople() {
   const { servers, people } = await ask("/world");
   const listed = Object.entries(servers).map(([name, [, port]]) => `${name} ${port}`);
   one("servers").textContent = `${listed.join(" · ")} · ${people.join(", ")}`;
+  const boxes = one("box");
+  for (const name of people.slice(boxes.options.length - 1)) // after "all that arrived"
+    boxes.append(element("option", name));
+}
+
+async function follow() {
+  await lookAtPeople();
   // Not an EventSource, which cannot send the token.
   const answer = await fetch("/units", { headers });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

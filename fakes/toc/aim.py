@@ -211,9 +211,14 @@ class Aim(Arrivals[Im]):
 
         def read() -> list[str]:
             room = self.rooms.named(name)
-            return [member.name for member in room.members] if room is not None else []
+            return room.names if room is not None else []
 
         return self._bridge.call(read)
+
+    @property
+    def all_rooms(self) -> dict[str, list[str]]:
+        """The chat rooms by name, and who is in them."""
+        return self._bridge.call(lambda: {room.name: room.names for room in self.rooms})
 
     def actor(self, name: str) -> actors.Actor:
         """Returns a user who acts without a client. Creates the account if it does not exist.

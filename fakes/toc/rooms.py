@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 
 from fakes.toc.frames import COMMAND_LIMIT
@@ -23,6 +24,11 @@ class Room:
         self.key = key
         self.members: list[Presence] = []
 
+    @property
+    def names(self) -> list[str]:
+        """The names of its members."""
+        return [member.name for member in self.members]
+
     def say(self, im: Im) -> None:
         """Sends a message to all members, the sender included."""
         for member in list(self.members):
@@ -36,6 +42,9 @@ class Rooms:
         self._numbers = count(1)  # to one client, 0 means "not found"
         self._by_name: dict[str, Room] = {}
         self._by_number: dict[int, Room] = {}
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter(self._by_name.values())
 
     def find(self, number: str) -> Room | None:
         """Returns the room with this number, as a client writes it; None if it does not exist."""
@@ -78,7 +87,7 @@ class Rooms:
                 other.door.on_members(room, True, [user.name])
             room.members.append(user)
             user.rooms[room.number] = room
-        user.door.on_members(room, True, [member.name for member in room.members])
+        user.door.on_members(room, True, room.names)
         return True
 
     def leave(self, room: Room, user: Presence) -> None:
