@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
@@ -26,7 +25,7 @@ class ContactAddresses(Extension):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        given = dataclasses.asdict(service.policy.contact_addresses)
+        given: dict[str, tuple[str, ...]] = vars(service.policy.contact_addresses)
         self._fields = [
             Field(f"{role}-addresses", values=addresses)
             for role, addresses in sorted(given.items())
