@@ -102,6 +102,51 @@ def test_the_answer_to_head_has_the_fields_of_get_and_no_body() -> None:
 # ── refusals ─────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue", True),
+        (b"PUT / HTTP/1.1\r\nHost: h\r\nExpect: something", False),
+        (b"PUT / HTTP/1.0\r\nExpect: 100-continue", False),
+    ],
+)
+def test_a_client_that_waits_before_it_sends_a_body_is_told_to_go_on_once(
+    head: bytes, told: bool
+) -> None:
+    session, answer = ask(head + b"\r\nContent-Length: 3\r\n\r\n")
+    assert answer == (b"HTTP/1.1 100 Continue\r\n\r\n" if told else b"")
+    session.receive(b"a")
+    assert drain(session) == b""
+    session.receive(b"bc")
+    assert drain(session).startswith(b"HTTP/1.1 200 OK\r\n")
+    session, answer = ask(head + b"\r\nContent-Length: 3\r\n\r\nabc")
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), "the body came with the request"
+
+
+def test_an_answer_may_be_bytes_and_without_content_it_has_no_length() -> None:
+    runtime = Runtime(lambda: 0.0, lambda length: "0" * length)
+    for response, head, body in (
+        (Response(200, type="image/png", content=b"\xff\x00"), b"Content-Length: 2", b"\xff\x00"),
+        (Response(204, "never sent"), b"HTTP/1.1 204 No Content", b""),
+    ):
+        session = Http(runtime, lambda request, response=response: response)  # type: ignore[misc]
+        session.opened(Facts(1))
+        session.receive(b"OPTIONS / HTTP/1.1\r\n" + HOST + b"\r\n")
+        found, _, content = drain(session).partition(b"\r\n\r\n")
+        assert head in found and content == body
+        assert (b"Content-Length" in found) == bool(body)
+
+
+def test_another_core_takes_over_after_101() -> None:
+    runtime, other = Runtime(lambda: 0.0, lambda length: "0" * length), opened()
+    session = Http(runtime, lambda request: Response(101, successor=lambda: other))
+    session.opened(Facts(7))
+    session.receive(GET + GET)
+    assert drain(session).startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert session.hand_over() is other and other.facts.number == 7
+    assert drain(other).startswith(b"HTTP/1.1 200 OK\r\n"), "what came after it is the other's"
+
+
 def test_an_unknown_method_is_refused_and_the_next_request_is_answered() -> None:
     requests = Requests()
     session, answers = ask(b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n" + GET, requests)
