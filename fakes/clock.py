@@ -25,7 +25,9 @@ from fakes.bridge import Bridge
 from fakes.shell import Shell
 
 START = 1767571200.0  # Monday 5 January 2026, 00:00:00 UTC: when a rehearsal begins
-PATIENCE = 5.0  # real seconds that the counts may differ before that is an error
+LOOK = 0.001  # real seconds from one comparison of the counts to the next
+PATIENCE = 5.0  # real seconds without activity, while the counts differ, before that is an error
+ENDLESS = 120.0  # real seconds of activity before that is an error: servers that answer each other
 GRACE = 3600.0  # simulated seconds after the last cue until a play is ended by force
 
 
@@ -244,21 +246,29 @@ class Rehearsal:
     def settle(self) -> None:
         """Returns when no data is in flight.
 
-        Raises TimeoutError if the counts still differ after five real seconds.
+        Raises TimeoutError if the counts still differ after five real seconds without activity.
         """
-        deadline = 0.0
+        deadline = silent = 0.0
+        before = None
         while True:
             # Clear before comparing: activity during the comparison sets the event again.
             self._moved.clear()
             unseen = self._unseen()
             if unseen is None:
                 return
-            deadline = deadline or time.monotonic() + PATIENCE
-            if time.monotonic() > deadline:
+            if unseen != before:
+                silent = 0.0
+            if silent >= PATIENCE:
                 raise TimeoutError(f"after {PATIENCE:g} s without activity, {unseen}")
+            deadline = deadline or time.monotonic() + ENDLESS
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {ENDLESS:g} s of activity, {unseen}")
             # The event covers the fakes only. Nothing notifies this thread of bytes that travel to
-            # the client, so the wait is short and the counts are compared again.
-            self._moved.wait(0.001)
+            # the client, so the wait is short and the counts are compared again. Waits are counted,
+            # not seconds: while a busy machine stops this process, the fakes do nothing either.
+            moved = self._moved.wait(LOOK)
+            silent = 0.0 if moved else silent + LOOK
+            before = unseen
 
     def _unseen(self) -> str | None:
         """Returns what is still on its way, None if nothing is.

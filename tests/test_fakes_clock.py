@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
 from comms.clock import Clock
 from comms.link import Link
-from fakes.clock import START, EndedByForce, RealTime
+from fakes.clock import PATIENCE, START, EndedByForce, RealTime
 from fakes.transcripts.recorder import render
 from fakes.wire import Unit
 from fakes.world import World
@@ -175,6 +177,45 @@ def test_bytes_that_never_arrive_are_an_error_that_counts_them(
         world.clock.settle()
     link.bytes_out -= 3
     link.close()
+
+
+@pytest.mark.parametrize("activity", ["at the fake", "on the way to the client"])
+def test_data_may_be_in_flight_for_long_while_it_moves(
+    activity: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fakes.clock.PATIENCE", 1e-6)
+    looks = iter(range(50, -1, -1))
+
+    def unseen() -> str | None:
+        if not (left := next(looks)):
+            return None
+        if activity == "at the fake":
+            world._shell.on_activity()
+            return "a fake has output that it never wrote"
+        return f"{left} bytes that the fake wrote never arrived"
+
+    monkeypatch.setattr(world.clock, "_unseen", unseen)
+    world.clock.settle()
+    assert list(looks) == []
+
+
+def test_a_machine_that_stops_the_process_is_not_taken_for_silence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([*["3 bytes that the client wrote were never handled"] * 9, None])
+    monkeypatch.setattr(world.clock, "_unseen", lambda: next(looks))
+    stopped = SimpleNamespace(monotonic=partial(next, count(0.0, PATIENCE)))
+    monkeypatch.setattr("fakes.clock.time", stopped)
+    world.clock.settle()
+    assert list(looks) == []
+
+
+def test_activity_without_end_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakes.clock.ENDLESS", 0.02)
+    numbers = count()
+    monkeypatch.setattr(world.clock, "_unseen", lambda: f"{next(numbers)} bytes are on their way")
+    with pytest.raises(TimeoutError, match=r"s of activity, [0-9]+ bytes are on their way"):
+        world.clock.settle()
 
 
 def connect_from(port: int, world: World, protocol: str = "smtp") -> Link:
