@@ -242,7 +242,8 @@ def dying(at: int) -> Iterator[Death]:
     killed. What the program still tries to do when it was killed has no effect.
     """
     death = Death(at)
-    transaction, sendall = State.transaction, Link.sendall
+    transaction, sendall, made = State.transaction, Link.sendall, Link.__init__
+    links: list[Link] = []
 
     @contextlib.contextmanager
     def stepping(self: State) -> Iterator[sqlite3.Connection]:
@@ -259,15 +260,27 @@ def dying(at: int) -> Iterator[Death]:
             sendall(self, data)
             death.step()
 
+    def making(self: Link, *args: Any, **options: Any) -> None:
+        made(self, *args, **options)
+        links.append(self)
+
     with warnings.catch_warnings():
-        # A process that is killed closes nothing: what is left open is closed as garbage.
+        # A process that is killed closes nothing: the kernel closes its connections, and its
+        # files are closed as garbage.
         warnings.simplefilter("ignore", ResourceWarning)
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
             patch.setattr(State, "transaction", stepping)
             patch.setattr(Link, "sendall", sending)
-            yield death
+            patch.setattr(Link, "__init__", making)
+            gc.disable()  # so that all garbage of the program is young, and found in no time
+            try:
+                yield death
+            finally:
+                gc.enable()
         if death.came:
-            gc.collect()
+            for link in links:
+                link.abort()
+            gc.collect(0)
 
 
 _FORKS = multiprocessing.get_context("forkserver")
