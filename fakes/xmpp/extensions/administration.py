@@ -255,7 +255,9 @@ class Administration(Extension):
         runtime = self.service.runtime
         if delay == "0":
             return Step(after=self._end_all)
-        runtime.timers.at("administration", runtime.now() + int(delay), self._end_all)
+        runtime.timers.at(
+            f"shutdown of {self.service.domains[0]}", runtime.now() + int(delay), self._end_all
+        )
         return Step()
 
     def _end_all(self) -> None:
