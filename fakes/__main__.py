@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
+import io
 import json
 import os
 import re
@@ -44,6 +45,9 @@ _OF_A_BYTE = b"abcdefghijklmnopqrstuvwxyz234567" * 8  # the character of a token
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is stopped, and returns the exit code."""
     _open_standard_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         watch = _Watch(options.quiet)

@@ -129,9 +129,11 @@ def test_mails_are_delivered_before_it_serves(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_at_a_terminal_it_says_what_a_person_needs() -> None:
     terminal, other = pty.openpty()
-    options = ["--smtp", "0", "--control", "0", "--tls", "off", "--quiet"]
+    people = ["--user", "bob@example.test:secret", "--user", "grł@example.test:secret"]
+    options = ["--smtp", "0", "--control", "0", "--tls", "off", "--quiet", *people]
     command = [sys.executable, "-m", "fakes", *options]
-    process = subprocess.Popen(command, cwd=HERE, stdout=other, stderr=other)
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    process = subprocess.Popen(command, cwd=HERE, stdout=other, stderr=other, env=environment)
     os.close(other)
     with os.fdopen(terminal, "rb", buffering=0) as screen:
         shown = b""
@@ -144,6 +146,7 @@ def test_at_a_terminal_it_says_what_a_person_needs() -> None:
     assert f"  smtp     {address} {port}" in lines
     assert "  Look: http://{}:{}/".format(*json.loads(lines[0])["control"]) in lines
     assert "  bob@example.test (password secret)" in lines
+    assert r"  gr\u0142@example.test (password secret)" in lines
     (hint,) = [line.removeprefix("  Try: ") for line in lines if "Try: " in line]
     assert f"curl smtp://{address}:{port} " in hint
 
