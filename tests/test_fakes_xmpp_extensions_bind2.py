@@ -54,7 +54,8 @@ def managed(place: World) -> tuple[Client, str, str]:
 def test_the_name_of_the_resource_is_the_tag_and_random_characters(tag: str, name: str) -> None:
     place = world(tls="optional")
     client, answer = logged_in(place, bind2(tag=tag))
-    assert b"<bound xmlns='urn:xmpp:bind:0'/></success><stream:features>" in answer
+    bound = b"<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'/></bound>"
+    assert bound + b"</success><stream:features>" in answer
     assert client.core.state == "BOUND"
     [address] = place.jabber.sessions(ROMEO)
     assert re.fullmatch(f"{ROMEO}/{name}", address)
@@ -75,8 +76,8 @@ def test_features_that_a_client_asks_for_are_on_from_the_first_stanza() -> None:
     place = world(tls="optional")
     client, answer = logged_in(place, bind2(CARBONS, MANAGE, INACTIVE))
     assert re.search(
-        rb"<bound xmlns='urn:xmpp:bind:0'><enabled xmlns='urn:xmpp:sm:3' id='\w+' resume='true'"
-        rb" max='300'/></bound></success>",
+        rb"<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'/>"
+        rb"<enabled xmlns='urn:xmpp:sm:3' id='\w+' resume='true' max='300'/></bound></success>",
         answer,
     )
     offered = answer.partition(b"<stream:features>")[2]
@@ -199,7 +200,7 @@ def test_after_a_failed_resumption_a_resource_is_bound() -> None:
     _, answer = logged_in(place, resume(id, 1), bind2(MANAGE))
     assert re.search(
         rb"<failed xmlns='urn:xmpp:sm:3' h='1'><item-not-found [^>]*/></failed>"
-        rb"<bound xmlns='urn:xmpp:bind:0'><enabled ",
+        rb"<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'/><enabled ",
         answer,
     )
 

@@ -33,8 +33,9 @@ def test_an_id_that_claims_to_be_the_accounts_is_removed(by: str) -> None:
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_each_message_gets_an_id_if_the_policy_says_so(offline: bool) -> None:
-    place = world(xmpp={"stanza_ids": True})
+@pytest.mark.parametrize("off", [[], ["archive"]])
+def test_each_message_gets_an_id_if_the_policy_says_so(offline: bool, off: list[str]) -> None:
+    place = world(xmpp={"stanza_ids": True}, off={"xmpp": off})
     forged = f"<stanza-id xmlns='{SID}' by='{JULIET}' id='forged'/>"
     [(by, id)] = received(place, f"<body>x</body>{forged}", offline=offline)
     assert by == JULIET and id != "forged"
@@ -47,7 +48,7 @@ def test_without_the_extension_content_is_left_alone() -> None:
 
 
 def test_a_message_of_a_room_has_the_rooms_id_only() -> None:
-    """The account archives no rooms (XEP-0313 §5.1.1), and clients take the id that they find."""
+    """The account archives no rooms (XEP-0313 §6.1.1), and clients take the id that they find."""
     play = Play(xmpp={"stanza_ids": True}).opened()
     play.romeo.says(ROOM, "hello", type="groupchat")
     found = play.romeo.messages[-1].element.findall(f"{{{SID}}}stanza-id")

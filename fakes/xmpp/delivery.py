@@ -62,7 +62,12 @@ class Delivery:
             self._act(self._choose(case), account, [], stanza)
             return
         stanza = without_delay(stanza, account.jid.domain)
-        self.place(account, to, self._extensions.stamp_message(account, stanza))
+        stanza = self._extensions.stamp_message(account, stanza)
+        try:
+            self.place(account, to, stanza)
+        except StanzaError:
+            self._extensions.message_refused(account, stanza)
+            raise
 
     def place(self, account: Account, to: Jid, stanza: Stanza) -> None:
         """Delivers or stores a message that bears the marks of the account. Raises StanzaError."""

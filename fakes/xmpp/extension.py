@@ -259,12 +259,22 @@ class Extension:
     ) -> None:
         """Called with every message that was delivered to resources of an account."""
 
+    def message_refused(self, account: Account, stanza: Stanza) -> None:
+        """Called with a message that was stamped for an account, and is then refused."""
+
     def room_features(self) -> Iterable[str]:
         """The features that disco#info of a room, and of the service for rooms, lists."""
         return ()
 
-    def said_in_room(self, room: Room, occupant: Occupant, message: Stanza) -> None:
-        """Called with every message for all in a room, as the room sends it. Raises StanzaError."""
+    def features_of_rooms(self) -> Iterable[str]:
+        """The features that disco#info of a room lists, but not that of the service for rooms."""
+        return ()
+
+    def said_in_room(self, room: Room, occupant: Occupant, message: Stanza, id: str) -> None:
+        """Called with every message for all in a room, as the room sends it. Raises StanzaError.
+
+        `id` is the one that the room has given it (XEP-0359).
+        """
 
     def presence_sent(
         self, resource: Resource, stanza: Stanza, to: Jid | None, first: bool
@@ -363,6 +373,7 @@ _HOOKS = (
     "stamp_message",
     "message_sent",
     "message_delivered",
+    "message_refused",
     "domains",
     "said_in_room",
     "presence_sent",
@@ -499,10 +510,15 @@ class Extensions:
         for extension in self._active("message_delivered") if self._faults.armed else hooked:
             extension.message_delivered(account, stanza, resources)
 
-    def said_in_room(self, room: Room, occupant: Occupant, message: Stanza) -> None:
+    def message_refused(self, account: Account, stanza: Stanza) -> None:
+        """Tells the extensions that a message for an account was refused."""
+        for extension in self._active("message_refused"):
+            extension.message_refused(account, stanza)
+
+    def said_in_room(self, room: Room, occupant: Occupant, message: Stanza, id: str) -> None:
         """Tells the extensions about a message for all in a room. Raises StanzaError."""
         for extension in self._active("said_in_room"):
-            extension.said_in_room(room, occupant, message)
+            extension.said_in_room(room, occupant, message, id)
 
     def presence_sent(
         self, resource: Resource, stanza: Stanza, to: Jid | None, first: bool

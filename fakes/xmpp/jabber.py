@@ -19,6 +19,7 @@ from fakes.people import People
 from fakes.suggest import nearest
 from fakes.wire import Runtime, Want
 from fakes.xmpp.addresses import jid, prepare_domain
+from fakes.xmpp.archiving.finding import archive_of
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import CLIENT, check_text, element, local_name, namespace
@@ -212,6 +213,24 @@ class Jabber(Arrivals[Stanza]):
     def offline(self, address: str) -> list[Stanza]:
         """The messages stored for an account, oldest first. Raises LookupError."""
         return self._bridge.call(lambda: list(self._account(address).offline))
+
+    def archive(self, address: str) -> list[Stanza]:
+        """The messages in the archive of an account or a room, oldest first (XEP-0313).
+
+        What was retracted is a tombstone. Raises LookupError if there is no such address, or the
+        server has no archives.
+        """
+
+        def read() -> list[Stanza]:
+            archive, at = archive_of(self.service), jid(address)
+            if archive is None:
+                raise LookupError("the server has no archives; remove archive from its off")
+            room = archive.room_at(at)
+            if room is not None:
+                return archive.of_room(room).stanzas()
+            return archive.messages(self._account(address)).stanzas()
+
+        return self._bridge.call(read)
 
     @property
     def rooms(self) -> list[str]:

@@ -7,8 +7,8 @@ the set. For example, with `ids` as the ids of all items, in order:
     shown = items[page.start : page.stop]
     answer.append(page.element(ids[page.start : page.stop]))
 
-The cost is that of the page, whatever the length of the list, if `ids` finds an item by its number
-in constant time, and `place` an id.
+An id is searched in the list then. A longer list, which finds an id at once, says where with
+`cut_counted`: the cost is that of the page.
 """
 
 from __future__ import annotations
@@ -70,27 +70,34 @@ class Page:
         return built
 
 
-def cut(asked: Asked, ids: Sequence[str], most: int, place: Place | None = None) -> Page:
-    """Returns the page that is asked for, with `most` items at most.
+def cut(asked: Asked, ids: Sequence[str], most: int) -> Page:
+    """Returns the page of a list that is asked for, with `most` items at most.
 
-    Without `place`, an id is searched in all of `ids`. Raises StanzaError if the id is unknown
-    (§2.4). The page is empty at an index after the end (§2.6), and with a maximum of 0, by which
-    clients ask for the count (§2.7).
+    Raises StanzaError for an unknown id.
     """
 
-    def find(id: str) -> tuple[int, int]:
+    def place(id: str) -> tuple[int, int]:
         try:
-            if place is not None:
-                return place(id)
             found = ids.index(id)
-        except (KeyError, ValueError):
-            raise StanzaError("item-not-found", "there is no item with this id") from None
+        except ValueError:
+            raise KeyError(id) from None
         return found, found + 1
 
-    count = len(ids)
+    return cut_counted(asked, len(ids), most, place)
+
+
+def cut_counted(asked: Asked, count: int, most: int, place: Place) -> Page:
+    """Returns the page that is asked for of a list with `count` items, with `most` at most.
+
+    Raises StanzaError if `place` does not know an id (§2.4). The page is empty at an index after
+    the end (§2.6), and with a maximum of 0, by which clients ask for the count (§2.7).
+    """
     size = most if asked.most is None else min(asked.most, most)
-    low = min(asked.index or 0, count) if asked.after is None else find(asked.after)[1]
-    high = find(asked.before)[0] if asked.before else count
+    try:
+        low = min(asked.index or 0, count) if asked.after is None else place(asked.after)[1]
+        high = place(asked.before)[0] if asked.before else count
+    except KeyError:
+        raise StanzaError("item-not-found", "there is no item with this id") from None
     high = max(low, high)
     if asked.before is None:
         start, stop = low, min(low + size, high)

@@ -103,6 +103,8 @@ class Policy:
     stanza: int = 1 << 18  # bytes of one stanza
     resources: int = 100  # sessions per account
     offline: int = 100  # stored messages per account
+    archive: int = 10_000  # messages of each archive; beyond that the oldest tenth is dropped
+    archive_page: int = 100  # messages of one answer of an archive
     attempts: int = 4  # failed logins per stream
     upload: int = 10 << 20  # bytes of one uploaded file
     upload_quota: int = 100 << 20  # bytes that an account uploads within a day

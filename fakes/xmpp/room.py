@@ -144,6 +144,7 @@ class Kept:
     nicks: dict[str, str] = field(default_factory=dict)  # reserved nick → bare address
     history: deque[tuple[float, Stanza]] = field(default_factory=deque)
     subject: tuple[float, Stanza] | None = None  # when it was set, and by which message
+    extension_data: dict[str, Any] = field(default_factory=dict)  # by the extension's name
 
 
 @dataclass

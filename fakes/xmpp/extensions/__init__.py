@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.administration import Administration
+from fakes.xmpp.extensions.archive import Archive
 from fakes.xmpp.extensions.avatars import Avatars
 from fakes.xmpp.extensions.bind2 import Bind2
 from fakes.xmpp.extensions.blocking import Blocking
@@ -51,6 +52,9 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     Bookmarks,
     Avatars,
     StanzaIds,
+    Retraction,
+    # After what refuses messages, and before copies are made of what it has given an id.
+    Archive,
     Carbons,
     StreamManagement,
     # After it, so that what is held back gets into the queue of a session that is kept.
@@ -60,7 +64,6 @@ EXTENSIONS: tuple[type[Extension], ...] = (
     ContactAddresses,
     ExternalServices,
     Rooms,
-    Retraction,
     Moderation,
     Upload,
     Pubsub,

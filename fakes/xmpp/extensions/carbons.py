@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
+from fakes.xmpp.archiving.finding import archive_of
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.markup import CLIENT, namespace
 from fakes.xmpp.requests import Answers, Request
@@ -82,7 +83,7 @@ class Carbons(Extension):
         if len(account.resources) <= len(resources):
             return
         # §6.1: rooms send private messages to each client that is in them
-        private = ROOM_USER in stanza.child_names and not _is_invitation(stanza)
+        private = ROOM_USER in stanza.child_names and not is_invitation(stanza)
         if is_eligible(stanza) and not private:
             self._copy(account, "received", stanza, resources)
 
@@ -96,6 +97,8 @@ class Carbons(Extension):
         ]
         if not wanting:
             return
+        if name == "sent":
+            stanza = self._with_id(account, stanza)
         copy = stanza.to_bytes().decode().replace("<message", f"<message xmlns='{CLIENT}'", 1)
         forwarded = f"<forwarded xmlns='{FORWARD}'>{copy}</forwarded>"
         child = Written(f"{{{CARBONS}}}{name}", f"<{name} xmlns='{CARBONS}'>{forwarded}</{name}>")
@@ -109,18 +112,23 @@ class Carbons(Extension):
             )
             resource.deliver(wrapped)
 
+    def _with_id(self, account: Account, stanza: Stanza) -> Stanza:
+        """XEP-0313 §3.5: the account's clients learn under which id it is archived."""
+        archive = archive_of(self.service)
+        return archive.with_id_of_sent(account, stanza) if archive is not None else stanza
+
 
 def is_eligible(stanza: Stanza) -> bool:
     """Whether a message is part of a conversation (XEP-0280 §6.1)."""
     names = stanza.child_names
     if stanza.type in ("groupchat", "headline") or not EXCLUDED.isdisjoint(names):
         return False
-    if stanza.type == "chat" or BODY in names or _is_invitation(stanza):
+    if stanza.type == "chat" or BODY in names or is_invitation(stanza):
         return True
     return any(namespace(name) in PAYLOADS for name in names)
 
 
-def _is_invitation(stanza: Stanza) -> bool:
+def is_invitation(stanza: Stanza) -> bool:
     """Whether a message invites to a room, directly (XEP-0249) or through it (XEP-0045 §7.8)."""
     if INVITATION in stanza.child_names:
         return True

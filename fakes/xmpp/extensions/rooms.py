@@ -57,7 +57,8 @@ class Rooms(Entering, Talking, Inviting, Governing):
             ],
             type="result",
         )
-        features = (*self._features(), *config.features())
+        added = (one.features_of_rooms() for one in self.service.extensions.active)
+        features = (*self._features(), *config.features(), *chain.from_iterable(added))
         name = config.name or to.local
         return Information("conference", "text", name, features, (form,))
 

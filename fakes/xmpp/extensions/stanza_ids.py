@@ -1,7 +1,8 @@
 """XEP-0359 (0.7.0): ids that the account adds to messages, and that nobody else can forge.
 
 An id that claims to be the account's is removed. Whether the account adds one of its own is a
-switch of the policy, `stanza_ids`, because most tests compare what was sent with what arrives.
+switch of the policy, `stanza_ids`, because most tests compare what was sent with what arrives. Ids
+of messages that are archived are those of the archive (`archive.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class StanzaIds(Extension):
             stanza = without_ids_of(stanza, account.address)
         # What a room sends has the id of the room.
         kept = stanza.type not in ("error", "groupchat")
-        if not (self.service.policy.stanza_ids and kept):
+        # Where there is an archive, clients take such an id for that of an archived message.
+        if not (self.service.policy.stanza_ids and kept) or self.service.offers("archive"):
             return stanza
         return with_id(stanza, account.address, self.service.runtime.token(16))
 

@@ -35,6 +35,7 @@ class Hall(Extension):
     # ── finding, opening and closing rooms ───────────────────────────────────
 
     def _find(self, address: str) -> Room | None:
+        """The room with a bare address; None if there is none."""
         room = self._rooms.get(address)
         if room is None and address in self.stored:
             room = self._rooms[address] = Room(address, self.stored[address])

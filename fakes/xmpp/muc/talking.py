@@ -47,9 +47,9 @@ class Talking(Hall):
         may_change = room.config.change_subject or occupant.role == "moderator"
         if subject and not body and not may_change:
             raise StanzaError("forbidden", "only moderators change the subject")
-        message = self._from(room, occupant, stanza)
-        message = with_id(message, room.address, self.service.runtime.token(16))
-        self.service.extensions.said_in_room(room, occupant, message)
+        id = self.service.runtime.token(16)
+        message = with_id(self._from(room, occupant, stanza), room.address, id)
+        self.service.extensions.said_in_room(room, occupant, message, id)
         now = self.service.runtime.now()
         if subject and not body:
             room.kept.subject = (now, message)
