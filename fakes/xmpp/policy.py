@@ -117,7 +117,9 @@ class Policy:
     components: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
     # Bare addresses of those who may run the commands of service administration (XEP-0133).
     admins: tuple[str, ...] = ()
+    # Where to reach those who run the server, by what for.
     contact_addresses: ContactAddresses = ContactAddresses()
+    # Services outside of XMPP that clients learn about.
     external_services: tuple[ExternalService, ...] = ()
     # Optional extensions that the server has.
     on: tuple[str, ...] = ()
