@@ -8,7 +8,7 @@ import pytest
 
 from fakes.xmpp.extensions.disco import INFO, ITEMS
 from fakes.xmpp.extensions.pubsub import Pubsub
-from fakes.xmpp.pubsub import nodes, subscribing
+from fakes.xmpp.pubsub import nodes
 from fakes.xmpp.pubsub.names import (
     AUTHORIZATION,
     EVENT,
@@ -604,9 +604,8 @@ def test_discovery_shows_the_service_its_nodes_and_their_items() -> None:
 
 def test_everything_kept_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play()
-    for name, value in (("NODES", 2), ("BYTES", 100)):
+    for name, value in (("NODES", 2), ("BYTES", 100), ("PEOPLE", 3)):
         monkeypatch.setattr(nodes, name, value)
-    monkeypatch.setattr(subscribing, "PEOPLE", 1)
     assert [play.does("romeo", "<create/>") for _ in range(2)] == [
         "",
         "conflict max-nodes-exceeded",
@@ -622,6 +621,10 @@ def test_everything_kept_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         "",
         "policy-violation too-many-subscriptions",
     ]
+    assert play.affiliates("tybalt", "member") == "not-acceptable"
+    assert play.affiliates("romeo", "owner") == ""
+    assert play.juliet.publishes("x" * 101) == "resource-constraint"
+    assert play.juliet.reads("") == "item-not-found"  # nor is its node there
 
 
 def test_nodes_outlive_a_restart_and_accounts_leave_nothing() -> None:

@@ -406,6 +406,7 @@ TESTED_WITH_OTHERS = {
     "fakes/xmpp/pubsub/owning.py": "test_fakes_xmpp_extensions_pubsub.py",
     "fakes/xmpp/pubsub/publishing.py": "test_fakes_xmpp_extensions_pubsub.py",
     "fakes/xmpp/pubsub/retrieving.py": "test_fakes_xmpp_extensions_pubsub.py",
+    "fakes/xmpp/pubsub/sharing.py": "test_fakes_xmpp_extensions_pep.py",
     "fakes/xmpp/pubsub/subscribing.py": "test_fakes_xmpp_extensions_pubsub.py",
     "fakes/xmpp/server.py": "test_fakes_xmpp_jabber.py",
     "fakes/xmpp/server_stream.py": "test_fakes_xmpp_incoming.py",

@@ -64,7 +64,7 @@ class Describing(Hosting):
         if node is None:
             return None
         shown = [Field(f"pubsub#{one}", values=node.config.values(one)) for one in _SHOWN]
-        owners, subscribers = node.owners(), self.subscribers(store, node)
+        owners, subscribers = node.owners(), self.subscribers(node)
         publishers = [who for who, what in node.affiliations.items() if what == "publisher"]
         shown += [
             Field("pubsub#creator", values=(node.creator,)),

@@ -20,7 +20,7 @@ from fakes.xmpp.pubsub.names import OWNER, PUBSUB, refusal
 from fakes.xmpp.pubsub.nodes import Item, Node, Store
 from fakes.xmpp.requests import Request
 from fakes.xmpp.service import Service
-from fakes.xmpp.stanzas import Stanza
+from fakes.xmpp.stanzas import Stanza, StanzaError
 
 Handler: TypeAlias = Callable[[Request, Element], Iterable[Element]]
 
@@ -102,12 +102,16 @@ class Hosting(Extension):
 
     # ── notifications ────────────────────────────────────────────────────────
 
-    def subscribers(self, store: Store, node: Node) -> list[str]:
-        """The addresses that have subscribed and are notified."""
+    def end_leases(self, node: Node) -> None:
+        """Removes the subscriptions whose time is over."""
         now = self.service.runtime.now()
         for one in list(node.subscriptions.values()):
             if one.options.expires is not None and one.options.expires <= now:
                 del node.subscriptions[one.address]
+
+    def subscribers(self, node: Node) -> list[str]:
+        """The addresses that have subscribed and are notified."""
+        self.end_leases(node)
         return [
             one.address
             for one in node.subscriptions.values()
@@ -119,7 +123,7 @@ class Hosting(Extension):
     def notify(self, store: Store, node: Node, event: Element) -> None:
         """Sends an event to those who get one."""
         message = events.message(node, store.address, event)
-        for recipient in self.subscribers(store, node):
+        for recipient in self.subscribers(node):
             self.send(message, recipient)
 
     def send(self, message: Stanza, to: str) -> None:
@@ -131,10 +135,19 @@ class Hosting(Extension):
         """Sends an event to one address only."""
         self.send(events.message(node, store.address, event), to)
 
-    def put(self, store: Store, node: Node, items: list[Item]) -> Callable[[], None]:
-        """Stores items; returns what notifies of them. Raises StanzaError if there is no room."""
-        kept = node.config.persist_items or node.config.deliver_payloads
-        removed = store.put(node, items) if kept else []
+    def put(
+        self, store: Store, node: Node, items: list[Item], *, new: bool = False
+    ) -> Callable[[], None]:
+        """Stores items; returns what notifies of them.
+
+        Raises StanzaError if there is no room; then a `new` node does not remain.
+        """
+        try:
+            removed = store.put(node, items) if items else []
+        except StanzaError:
+            if new:
+                store.drop(node)
+            raise
         retracts = node.config.persist_items and node.config.publish_node_full == "retract-oldest"
         gone = removed if retracts and node.config.notify_retract else []
         self.told(store, node, items, removed)

@@ -44,6 +44,7 @@ class Capabilities(NamedTuple):
 
 
 class _Question(NamedTuple):
+    id: str  # of the iq
     address: str  # full, of the client that is asked
     capabilities: Capabilities
     acts: list[Act]
@@ -57,6 +58,7 @@ class Interests:
         # By hash and value, or by address and value if it did not agree.
         self._known: OrderedDict[tuple[str, str], Nodes] = OrderedDict()
         self._questions: OrderedDict[str, _Question] = OrderedDict()  # by the id of the iq
+        self._asked: dict[tuple[str, Capabilities], _Question] = {}
 
     def known(self, address: str, of: Capabilities) -> Nodes:
         """The nodes that a client wants, as far as that is known."""
@@ -72,15 +74,15 @@ class Interests:
                 self._known.move_to_end(key)
                 act(self._known[key])
                 return
-        for question in self._questions.values():
-            if question[:2] == (address, of):
-                if len(question.acts) < WAITING:
-                    question.acts.append(act)
-                return
+        asked = self._asked.get((address, of))
+        if asked is not None:
+            if len(asked.acts) < WAITING:
+                asked.acts.append(act)
+            return
         id = "caps-" + self._service.runtime.token(12)
-        self._questions[id] = _Question(address, of, [act])
+        asked = self._questions[id] = self._asked[address, of] = _Question(id, address, of, [act])
         if len(self._questions) > QUESTIONS:
-            self._questions.popitem(last=False)
+            self._forget(next(iter(self._questions)))
         query = element(f"{{{INFO}}}query", {"node": f"{of.node}#{of.ver}"})
         self._service.router.route(
             build_stanza("iq", type="get", sender=asks, to=address, id=id, children=[query])
@@ -91,7 +93,7 @@ class Interests:
         question = self._questions.get(stanza.id or "")
         if question is None or jid(stanza.sender or "").text != question.address:
             return
-        del self._questions[stanza.id or ""]
+        self._forget(question.id)
         of, query = question.capabilities, stanza.child("query", INFO)
         found = list(query) if stanza.type == "result" and query is not None else []
         features = [one.get("var", "") for one in found if one.tag == f"{{{INFO}}}feature"]
@@ -104,6 +106,12 @@ class Interests:
         if agrees:
             # It holds for others who were asked the same, too.
             same = [id for id, one in self._questions.items() if one.capabilities[1:] == of[1:]]
-            acts = [*acts, *(act for id in same for act in self._questions.pop(id).acts)]
+            acts = [*acts, *(act for id in same for act in self._forget(id))]
         for act in acts:
             act(nodes)
+
+    def _forget(self, id: str) -> list[Act]:
+        """Removes a question; returns what has waited for its answer."""
+        question = self._questions.pop(id)
+        del self._asked[question.address, question.capabilities]
+        return question.acts

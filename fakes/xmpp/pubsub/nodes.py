@@ -17,7 +17,7 @@ from fakes.xmpp.pubsub.configuration import Config, Options
 from fakes.xmpp.pubsub.names import refusal
 
 NODES = 1000  # nodes of one address
-PEOPLE = 1000  # subscriptions of one node, and affiliations of one node
+PEOPLE = 10_000  # subscriptions and affiliations of all nodes of one address
 BYTES = 1 << 24  # of the payloads at one address
 
 
@@ -96,6 +96,12 @@ class Store:
             text = f"{NODES} nodes are kept at most"
             raise refusal("conflict", "max-nodes-exceeded", text)
         self.nodes[node.name] = node
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether nobody more can subscribe or get an affiliation."""
+        nodes = self.nodes.values()
+        return sum(len(one.subscriptions) + len(one.affiliations) for one in nodes) >= PEOPLE
 
     def drop(self, node: Node) -> None:
         """Removes a node with all that it has."""

@@ -13,10 +13,12 @@ from fakes.xmpp.pubsub.access import AFFILIATIONS
 from fakes.xmpp.pubsub.configuration import Config
 from fakes.xmpp.pubsub.hosting import Handler, asker, written
 from fakes.xmpp.pubsub.names import NODE_CONFIG, OWNER, PUBSUB, refusal, unsupported
-from fakes.xmpp.pubsub.nodes import PEOPLE, Node, Store
+from fakes.xmpp.pubsub.nodes import Node, Store
 from fakes.xmpp.pubsub.subscribing import Subscribing
 from fakes.xmpp.requests import Request
 from fakes.xmpp.stanzas import StanzaError
+
+MOST = 1000  # changes of one request
 
 
 class Owning(Subscribing):
@@ -118,8 +120,8 @@ class Owning(Subscribing):
     # ── subscriptions and affiliations of others ─────────────────────────────
 
     def _subscriptions(self, request: Request, inner: Element) -> Iterable[Element]:
-        store, node = self._owned(request, inner)
-        self.subscribers(store, node)  # without those that have ended
+        _, node = self._owned(request, inner)
+        self.end_leases(node)
         found = (
             element(f"{{{OWNER}}}subscription", {"jid": one.address, "subscription": one.state})
             for one in node.subscriptions.values()
@@ -130,8 +132,9 @@ class Owning(Subscribing):
 
     def _set_subscriptions(self, request: Request, inner: Element) -> Iterable[Element]:
         store, node = self._owned(request, inner)
-        wrong = []
-        for one in inner.findall(f"{{{OWNER}}}subscription"):
+        changes = inner.findall(f"{{{OWNER}}}subscription")
+        crowded, wrong = store.is_crowded or len(changes) > MOST, []
+        for one in changes:
             state, address = one.get("subscription"), _parse(one)
             known = node.subscriptions.get(address.text) if address is not None else None
             if state is None:
@@ -139,7 +142,7 @@ class Owning(Subscribing):
             if (
                 address is None
                 or state not in ("subscribed", "none")
-                or (known is None and len(node.subscriptions) >= PEOPLE)
+                or (known is None and crowded)
             ):
                 about = {"jid": one.get("jid"), "subscription": known.state if known else "none"}
                 wrong.append(element(one.tag, about))
@@ -166,28 +169,37 @@ class Owning(Subscribing):
         named = [address.bare for address in addresses if address is not None]
         if len(set(named)) != len(named):
             raise refusal("bad-request", text="each address has one affiliation")  # §8.9.2.4
-        wrong = []
+        owners, crowded = set(node.owners()), store.is_crowded or len(changes) > MOST
+        wrong, changed = [], {}
         for one, address in zip(changes, addresses, strict=True):
-            wanted = one.get("affiliation")
+            wanted, bare = one.get("affiliation"), address.bare if address is not None else ""
             if wanted is None:
                 continue  # §8.9.2.1: no change
-            if address is None or not _may_become(store, node, address.bare, wanted):
+            if (
+                address is None
+                or wanted not in AFFILIATIONS
+                # XEP-0163 §2.2: an account itself owns its nodes
+                or (wanted != "owner" and (bare == store.address or owners == {bare}))
+                or (crowded and bare not in node.affiliations)
+            ):
                 known = node.affiliation(address) if address is not None else "none"
                 wrong.append(element(one.tag, {"jid": one.get("jid"), "affiliation": known}))
                 continue
-            node.affiliations.pop(address.bare, None)
+            node.affiliations.pop(bare, None)
             if wanted != "none":
-                node.affiliations[address.bare] = wanted
-            self._affiliated(store, node, address.bare, wanted)
+                node.affiliations[bare] = wanted
+            owners = owners | {bare} if wanted == "owner" else owners - {bare}
+            changed[bare] = wanted
+        self._affiliated(store, node, changed)
         _check("affiliations", node, wrong)
         return ()
 
-    def _affiliated(self, store: Store, node: Node, bare: str, affiliation: str) -> None:
-        """§8.7.4: an affiliation decides about subscriptions."""
-        if affiliation in ("owner", "publisher", "member"):
-            for one in node.subscriptions_of(bare):
+    def _affiliated(self, store: Store, node: Node, changed: Mapping[str, str]) -> None:
+        """XEP-0060 §8.7.4: affiliations decide about subscriptions."""
+        for one in list(node.subscriptions.values()):
+            if changed.get(jid(one.address).bare) in ("owner", "publisher", "member"):
                 self.approve(store, node, one.address)
-        self.check_subscriptions(store, node, bare)
+        self.check_subscriptions(store, node, changed)
 
 
 def _changed(config: Config, inner: Element) -> Config:
@@ -212,17 +224,6 @@ def _parse(one: Element) -> Jid | None:
         return jid(one.get("jid", ""))
     except ValueError:
         return None
-
-
-def _may_become(store: Store, node: Node, bare: str, wanted: str) -> bool:
-    """Whether there is such an affiliation, and an owner afterwards (§8.9.2.4)."""
-    if wanted not in AFFILIATIONS:
-        return False
-    if bare == store.address and wanted != "owner":
-        return False  # XEP-0163 §2.2: the account itself owns its nodes
-    if len(node.affiliations) >= PEOPLE and bare not in node.affiliations:
-        return False
-    return wanted == "owner" or node.owners() != [bare]
 
 
 def _check(name: str, node: Node, wrong: list[Element]) -> None:

@@ -33,18 +33,19 @@ class Publishing(Hosting):
             raise refusal("bad-request", "nodeid-required")
         options = read_options(request.payload.find(f"{{{PUBSUB}}}publish-options"))
         address = self.address(request)
-        node = self.store(address).nodes.get(name)
+        node, new = self.store(address).nodes.get(name), False
         if node is None:
             config = self._config_of_new(address, who)
             config = config.changed(options) if options is not None else config
             items = self._read_items(config, who, inner)
             node = self.create(address, name, who.bare, config)
+            new = True
         else:
             self.access.check_publisher(node, who)
             check_preconditions(node.config, options)
             self.expire(self.store(address), node)
             items = self._read_items(node.config, who, inner)
-        request.after.append(self.put(self.store(address), node, items))
+        request.after.append(self.put(self.store(address), node, items, new=new))
         ids = [element(_ITEM, {"id": item.id}) for item in items]
         return written(element(f"{{{PUBSUB}}}publish", {"node": name}, *ids))
 

@@ -6,7 +6,7 @@ message; the answer of one owner counts (§8.6).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import Jid, jid
@@ -16,7 +16,7 @@ from fakes.xmpp.pubsub import events
 from fakes.xmpp.pubsub.configuration import Options
 from fakes.xmpp.pubsub.hosting import Handler, Hosting, asker, written
 from fakes.xmpp.pubsub.names import AUTHORIZATION, PUBSUB, refusal, unsupported
-from fakes.xmpp.pubsub.nodes import PEOPLE, Node, Store, Subscription
+from fakes.xmpp.pubsub.nodes import Node, Store, Subscription
 from fakes.xmpp.requests import Request
 from fakes.xmpp.stanzas import Stanza, build_stanza
 
@@ -55,8 +55,8 @@ class Subscribing(Hosting):
             raise refusal("not-authorized", "pending-subscription")
         options = Options().changed(given) if given is not None else None
         if known is None:
-            if len(node.subscriptions) >= PEOPLE:
-                text = f"a node has {PEOPLE} subscriptions at most"
+            if store.is_crowded:
+                text = "there are too many subscriptions at this address"
                 raise refusal("policy-violation", "too-many-subscriptions", text, type="wait")
             known = node.subscriptions[address.text] = Subscription(address.text)
             if node.config.access_model == "authorize" and node.affiliation(who) == "none":
@@ -103,11 +103,14 @@ class Subscribing(Hosting):
             self.tell(store, node, address, events.subscribed(node, address, "subscribed"))
             self._begun(store, node, address)
 
-    def check_subscriptions(self, store: Store, node: Node, bare: str = "") -> None:
-        """Ends the subscriptions of those who may no longer have them: of one user, or of all."""
+    def check_subscriptions(
+        self, store: Store, node: Node, users: Collection[str] | None = None
+    ) -> None:
+        """Ends the subscriptions of those who may no longer have them: of these users, or all."""
         for one in list(node.subscriptions.values()):
             address = jid(one.address)
-            if bare in ("", address.bare) and not self.access.may_be_subscribed(node, address):
+            concerned = users is None or address.bare in users
+            if concerned and not self.access.may_be_subscribed(node, address):
                 self.cancel(store, node, one.address)
 
     # ── options ──────────────────────────────────────────────────────────────
@@ -123,7 +126,7 @@ class Subscribing(Hosting):
         address = _address(inner)
         if address.bare != asker(request).bare:
             raise refusal("forbidden", text="this is the subscription of another user")
-        self.subscribers(store, node)  # without those that have ended
+        self.end_leases(node)
         known = node.subscriptions.get(address.text)
         if known is None:
             raise refusal("unexpected-request", "not-subscribed", type=type)
@@ -154,11 +157,10 @@ class Subscribing(Hosting):
         return list(self.store(self.address(request)).nodes.values())
 
     def _own_subscriptions(self, request: Request, inner: Element) -> Iterable[Element]:
-        who, store = asker(request), self.store(self.address(request))
-        found = []
+        who, found = asker(request), []
         for node in self._nodes(request, inner):
             if node.subscriptions:
-                self.subscribers(store, node)  # without those that have ended
+                self.end_leases(node)
                 found += [_subscription(node, one) for one in node.subscriptions_of(who.bare)]
         about = {"node": inner.get("node")}
         return written(element(f"{{{PUBSUB}}}subscriptions", about, *found))
