@@ -110,6 +110,17 @@ def test_the_readme_has_each_extension_with_its_xep_and_its_version() -> None:
         assert [xep for xep, said in found if said not in ("", versions[xep])] == [], kind.name
 
 
+def test_the_readme_has_each_hook() -> None:
+    table = README.partition("| hook | when |")[2].partition("\n\n")[0]
+    named = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    hooks = [
+        name
+        for name, value in vars(Extension).items()
+        if callable(value) and not name.startswith("_")
+    ]
+    assert sorted({*named} - {"paths", "profile", "verbs"}) == sorted(hooks)
+
+
 # ── what an extension costs that nobody uses ─────────────────────────────────
 
 
