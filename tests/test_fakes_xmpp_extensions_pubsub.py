@@ -647,3 +647,19 @@ def test_nodes_outlive_a_restart_and_accounts_leave_nothing() -> None:
 def test_a_service_that_is_off_does_not_exist() -> None:
     romeo = Party(world(off={"xmpp": ["pubsub"]}), "romeo")
     assert romeo.asks("<create/>", to=SERVICE).condition == "remote-server-not-found"
+
+
+def test_a_test_reads_what_is_published() -> None:
+    play = Play(item_expire="60")
+    play.publishes()
+    play.romeo.publishes("song", "current")
+    jabber = play.place.jabber
+    assert [item.id for item in jabber.nodes(SERVICE)[NODE]] == ["1"]
+    [item] = jabber.nodes(f"{ROMEO}/here")["urn:example:tune"]
+    assert (item.id, item.publisher) == ("current", ROMEO)
+    assert jabber.nodes(JULIET) == {}
+    for unknown in ("nobody@example.test", "conference.example.test"):
+        with pytest.raises(LookupError, match="no account"):
+            jabber.nodes(unknown)
+    play.place.clock.advance(61)
+    assert jabber.nodes(SERVICE) == {NODE: []}

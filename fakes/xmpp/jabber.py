@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from fakes.xmpp.extensions.server_to_server import ServerToServer
     from fakes.xmpp.extensions.upload import SharedFile
     from fakes.xmpp.muc.hall import Hall
+    from fakes.xmpp.pubsub.hosting import Hosting
+    from fakes.xmpp.pubsub.nodes import Item
 
 ROOMS = "http://jabber.org/protocol/muc"
 TELL = Callable[[str, str], None]
@@ -268,6 +270,26 @@ class Jabber(Arrivals[Stanza]):
     @property
     def _hall(self) -> Hall:
         return cast("Hall", self.service.extensions.named("rooms"))
+
+    def nodes(self, address: str) -> dict[str, list[Item]]:
+        """What is published at an account or at `pubsub.DOMAIN`: items, by the name of the node.
+
+        The oldest item comes first (XEP-0060, XEP-0163). Raises LookupError for another address.
+        """
+
+        def read() -> dict[str, list[Item]]:
+            where = jid(address)
+            at = self.service.extensions.service_at(where.domain)
+            if at is None or at.name != "pubsub" or where.local:
+                self._account(address)
+                at = self.service.extensions.named("pep")
+            hosting = cast("Hosting", at)
+            store = hosting.store(where.bare)
+            for node in store.nodes.values():
+                hosting.expire(store, node)
+            return {node.name: list(node.items.values()) for node in store.nodes.values()}
+
+        return self._bridge.call(read)
 
     @property
     def uploads(self) -> list[SharedFile]:
