@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -27,6 +28,9 @@ from fakes.history import History, Snapshot
 from fakes.suggest import nearest
 
 TIMEOUT = 5.0  # real seconds that a test waits before it fails
+# To name the nearest, that many arrivals at most are compared, and that many characters of each.
+MOST_COMPARED, COMPARED = 200, 200
+LIKE = 0.4  # how much the nearest must be like it, from 0 to 1
 
 T = TypeVar("T")
 
@@ -344,7 +348,7 @@ class Arrivals(Generic[T]):
             unserved = f"{self.unserved}; " if self.unserved else ""
             raise AssertionError(
                 f"expected {expected} within {timeout:g} s, but {number or 'none'} arrived; "
-                f"{unserved}{_nearest(everything, reasons)}everything that arrived:\n"
+                f"{unserved}{_nearest(everything, reasons, query.wanted)}everything that arrived:\n"
                 f"{_listing(everything, reasons)}"
             )
         if len(found) > n:
@@ -426,14 +430,36 @@ def _line(arrival: object, reasons: Sequence[str]) -> str:
     return f"{arrival}{why}".replace("\r", r"\r").replace("\n", r"\n")
 
 
-def _nearest(arrivals: Sequence[object], reasons: Mapping[int, list[str]]) -> str:
-    """Names the arrival that almost fits, the latest of them; "" unless there is a choice."""
+def _nearest(
+    arrivals: Sequence[object], reasons: Mapping[int, list[str]], wanted: Mapping[str, str]
+) -> str:
+    """Names the arrival that almost fits; "" unless there is a choice.
+
+    That is the one that misses the fewest keywords, and of several the one that is most like them.
+    """
     wrong = {at: why for at, why in reasons.items() if why}
     fewest = min(map(len, wrong.values()), default=0)
-    nearest = [at for at, why in wrong.items() if len(why) == fewest]
-    if len(wrong) < 2 or len(nearest) == len(wrong):
+    ties = [at for at, why in wrong.items() if len(why) == fewest]
+    if len(wrong) < 2:
         return ""
-    return f"the nearest: {_line(arrivals[nearest[-1]], wrong[nearest[-1]])}; "
+    at = _most_like(wanted, {at: wrong[at] for at in ties})
+    if at is None and len(ties) < len(wrong):
+        at = ties[-1]  # the latest
+    return "" if at is None else f"the nearest: {_line(arrivals[at], wrong[at])}; "
+
+
+def _most_like(wanted: Mapping[str, str], reasons: Mapping[int, list[str]]) -> int | None:
+    """Returns whose reasons read most like what was wanted, the latest; None if none do."""
+    like = " ".join(wanted.values())[:COMPARED]
+    names = tuple(f"{name} is " for name in wanted)
+    matcher = SequenceMatcher(None, "", like, autojunk=False)
+    ratios = {}
+    for at in list(reasons)[-MOST_COMPARED:]:
+        found = (why.partition(" is ")[2] for why in reasons[at] if why.startswith(names))
+        matcher.set_seq1(" ".join(found)[:COMPARED])
+        ratios[at] = matcher.ratio()
+    nearest = max(ratios, key=lambda at: (ratios[at], at))
+    return nearest if ratios[nearest] >= LIKE else None
 
 
 def _check_predicate(predicate: object, method: str) -> None:

@@ -373,3 +373,13 @@ def test_a_miss_names_the_arrival_that_almost_fits() -> None:
     with pytest.raises(AssertionError) as missed:
         record.wait_for(who="c", what="x", timeout=0)
     assert "nearest" not in str(missed.value), "none is nearer than the other"
+
+
+def test_of_those_that_miss_as_much_the_nearest_is_most_like_what_was_wanted() -> None:
+    mail = World(rehearsal=True).mail
+    for subject in ("Your invoice", "Ordre 7 has been sent", "Welcome"):
+        mail.deliver("bob@example.test", f"Subject: {subject}\r\n\r\n".encode())
+    with pytest.raises(
+        AssertionError, match=r"nearest: .*subject is 'Ordre 7 has been sent'; every"
+    ):
+        mail.wait_for(subject="Order 7 *", to="bob@example.test", timeout=0)
