@@ -325,6 +325,27 @@ async def test_a_node_of_the_service_has_subscribers_and_items() -> None:
         assert [(item[0], item[1]) for item in nodes["disco_items"]["items"]] == [(where, "news")]
 
 
+async def test_slixmpp_pages_through_an_archive_and_reads_its_preferences() -> None:
+    async with served() as world, client(world, ALICE) as alice:
+        for plugin in ("xep_0313", "xep_0441"):
+            alice.register_plugin(plugin)
+        bob = world.jabber.actor(BOB)
+        for number in range(5):
+            bob.says(ALICE, str(number))
+        archive = alice.plugin["xep_0313"]
+        async with asyncio.timeout(PATIENCE):
+            found = [one async for one in archive.iterate(rsm={"max": 2}, with_jid=BOB)]
+            (last,) = [one async for one in archive.iterate(jid=ALICE, reverse=True, total=1)]
+            described = (await archive.get_archive_metadata())["mam_metadata"]
+            fields = (await archive.get_fields()).get_fields()
+            default, always, never = await alice.plugin["xep_0441"].get_preferences()
+        forwarded = [one["mam_result"]["forwarded"]["stanza"]["body"] for one in found]
+        assert forwarded == ["0", "1", "2", "3", "4"]
+        assert last["mam_result"]["id"] == found[-1]["mam_result"]["id"] == described["end"]["id"]
+        assert {"with", "start", "end", "before-id", "after-id", "ids"} <= set(fields)
+        assert (default, always, never) == ("always", set(), set())
+
+
 async def test_an_avatar_is_the_same_at_its_nodes_and_in_the_vcard() -> None:
     image = b"\x89PNG"
     async with served() as world, client(world, ALICE) as alice, client(world, BOB) as bob:
