@@ -8,11 +8,8 @@ import pytest
 
 from fakes import World
 from fakes.wire import Want
-from fakes.xmpp.extension import Extension
-from fakes.xmpp.extensions import EXTENSIONS
-from fakes.xmpp.jabber import Jabber
 from tests.sasl2 import PLAIN, authenticate, bind2, logged_in, secured
-from tests.xmpp_raw import HEADER, Client, bind, bound, world
+from tests.xmpp_raw import Client, bind, bound, world
 
 ROMEO = "romeo@example.test"
 CARBONS = "<enable xmlns='urn:xmpp:carbons:2'/>"
@@ -141,32 +138,18 @@ def test_a_client_that_comes_again_ends_its_earlier_session(id: str | None, ends
     assert (identity(answer) in place.jabber.sessions(ROMEO)) is not ends
 
 
-class Archive(Extension):
-    """Stands for one: the client reads there what it has missed."""
-
-    name = "archive"
-
-    def account_features(self) -> tuple[str, ...]:
-        return ("urn:xmpp:mam:2",)
-
-
-@pytest.mark.parametrize("archived", [True, False])
-def test_waiting_messages_are_cleared_only_where_there_is_an_archive(archived: bool) -> None:
-    place = world(tls="optional")
-    kinds = [kind for kind in EXTENSIONS if kind.name != "archive"]
-    jabber = Jabber(
-        place.runtime,
-        place.people,
-        domains=["example.test"],
-        extensions=(*kinds, Archive) if archived else kinds,
-    )
-    jabber.actor("juliet@example.test").says(ROMEO, "hello")
-    client = Client(place, jabber=jabber)
-    client.core.tls = secured(place).core.tls
-    client.says(HEADER, authenticate(PLAIN, bind2()))
+@pytest.mark.parametrize("off", [[], ["archive"]])
+def test_waiting_messages_are_cleared_only_where_there_is_an_archive(off: list[str]) -> None:
+    place = world(tls="optional", off={"xmpp": off})
+    juliet = place.jabber.actor("juliet@example.test")
+    juliet.says(ROMEO, "hello")
+    hint = "<no-permanent-store xmlns='urn:xmpp:hints'/>"
+    juliet.sends(f"<message to='{ROMEO}' type='chat'><body>psst</body>{hint}</message>")
+    client, _ = logged_in(place, bind2())
     heard = client.says(b"<presence/>")
-    assert (b"<body>hello</body>" in heard) is not archived
-    assert jabber.offline(ROMEO) == []
+    assert (b"<body>hello</body>" in heard) is bool(off)
+    assert b"<body>psst</body>" in heard, "it is in no archive"
+    assert place.jabber.offline(ROMEO) == []
 
 
 # ── resumption (XEP-0198 §9) ─────────────────────────────────────────────────

@@ -122,6 +122,12 @@ class Archive(RoomArchives):
         messages.prepare(self.service.runtime.token)
         return messages
 
+    def has_like(self, account: Account, stanza: Stanza) -> bool:
+        """Whether an account archives messages such as this one, from the same sender."""
+        preferences = self._kept(account).preferences
+        allowed = preferences is None or preferences.allow(account, stanza.sender or "")
+        return allowed and is_worth(stanza)
+
     def with_id_of_sent(self, account: Account, stanza: Stanza) -> Stanza:
         """A message that an account has just sent, with its id for other clients (§3.5)."""
         kept = self.stored.get(account.address)

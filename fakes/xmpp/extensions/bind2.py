@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 
 from fakes.wire import TlsFacts
 from fakes.xmpp.addresses import jid, parse_or_none
+from fakes.xmpp.archiving.finding import archive_of
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions.sasl2 import client_id
 from fakes.xmpp.markup import element
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from fakes.xmpp.stream import Xmpp
 
 BIND2 = "urn:xmpp:bind:0"
-ARCHIVE = "urn:xmpp:mam:2"
 
 
 class Bind2(Extension):
@@ -44,8 +44,10 @@ class Bind2(Extension):
         # §3.2: a session that is resumed has a resource already
         if asked is None or account is None or stream.resource is not None:
             return ()
-        if self._has_archive():
-            account.offline.clear()  # §3.2: the client reads them in the archive
+        archive = archive_of(self.service)
+        if archive is not None:
+            # §3.2: the client reads in the archive what waits, except what is not archived
+            account.offline = [one for one in account.offline if not archive.has_like(account, one)]
         wanted = parse_or_none(f"{stream.user}/{self._name(asked)}")
         name = wanted.resource if wanted is not None else ""
         try:
@@ -75,7 +77,3 @@ class Bind2(Extension):
             if same and other is not stream.resource:
                 self.service.unbind(other)
                 other.outlet.end("conflict", "the same client has a new session")
-
-    def _has_archive(self) -> bool:
-        active = self.service.extensions.active
-        return any(ARCHIVE in extension.account_features() for extension in active)
