@@ -379,6 +379,7 @@ TESTED_WITH_OTHERS = {
     "fakes/sasl/context.py": "test_fakes_sasl_simple.py",
     "fakes/toc/server.py": "test_fakes_toc.py",
     "fakes/xmpp/admin/forms.py": "test_fakes_xmpp_extensions_administration.py",
+    "fakes/xmpp/admin/messages.py": "test_fakes_xmpp_extensions_administration.py",
     "fakes/xmpp/extensions/ping.py": "test_fakes_xmpp_extensions.py",
     "fakes/xmpp/extensions/time.py": "test_fakes_xmpp_extensions.py",
     "fakes/xmpp/archiving/finding.py": "test_fakes_xmpp_extensions_archive.py",

@@ -7,29 +7,21 @@ command returns a form, and the form that is submitted is carried out at once or
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 from fakes.xmpp.addresses import Jid, parse_or_none
 from fakes.xmpp.admin.forms import ADMIN, FORMS, KINDS, bad, check, lines, result
-from fakes.xmpp.extension import Extension
+from fakes.xmpp.admin.messages import Messages
 from fakes.xmpp.extensions.commands import Command, Step
 from fakes.xmpp.forms import Field, Form, build
-from fakes.xmpp.markup import CLIENT, ROSTER, ascii_text, element
+from fakes.xmpp.markup import ROSTER, ascii_text, element
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Account, Resource
-from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza
+from fakes.xmpp.stanzas import StanzaError
 
 
-@dataclass
-class _Motd:
-    """The message of the day, and the accounts that have got it."""
-
-    text: str
-    told: set[str] = field(default_factory=set)
-
-
-class Administration(Extension):
+class Administration(Messages):
     """The commands, which accounts are disabled, and the messages for those who log in.
 
     Raises ValueError for an administrator whose address is not a bare one.
@@ -58,12 +50,12 @@ class Administration(Extension):
             "user-stats": self._statistics,
             **{f"get-{kind}-users-num": partial(self._number, kind) for kind in KINDS},
             **{f"get-{kind}-users-list": partial(self._list, kind) for kind in KINDS},
-            "announce": self._announce,
-            "set-motd": self._set_motd,
-            "edit-motd": self._set_motd,
-            "delete-motd": partial(self._forget, "motd"),
-            "set-welcome": self._set_welcome,
-            "delete-welcome": partial(self._forget, "welcome"),
+            "announce": self.announce,
+            "set-motd": self.set_motd,
+            "edit-motd": self.set_motd,
+            "delete-motd": partial(self.forget_text, "motd"),
+            "set-welcome": self.set_welcome,
+            "delete-welcome": partial(self.forget_text, "welcome"),
             "restart": self._shut_down,
             "shutdown": self._shut_down,
         }
@@ -82,7 +74,7 @@ class Administration(Extension):
             check(found, fields)
             return act(found)
         if name in ("edit-motd", "set-welcome"):
-            text = self._motd.text if name == "edit-motd" else self.stored.get("welcome", "")
+            text = self.motd.text if name == "edit-motd" else self.stored.get("welcome", "")
             fields = (replace(fields[0], values=text.split("\n") if text else ()),)
         instructions = "Fill out this form."
         return Step(build(ADMIN, fields, title=title, instructions=instructions), done=False)
@@ -191,59 +183,6 @@ class Administration(Extension):
         found = list(self._users(kind))[: None if most == "none" else int(most)]
         return result(Field(f"{kind}userjids", values=found))
 
-    # ── messages ─────────────────────────────────────────────────────────────
-
-    @property
-    def _motd(self) -> _Motd:
-        found: _Motd = self.stored.get("motd") or _Motd("")
-        return found
-
-    def _announce(self, form: Form) -> Step:
-        self._tell_all(lines(form, "announcement"))
-        return Step()
-
-    def _tell_all(self, text: str) -> list[str]:
-        """Sends a message to everyone who is available; returns their addresses."""
-        told = [one for one in self.service.accounts.all() if any(one.available())]
-        for account in told:
-            self._tell(account.jid, text)
-        return [account.address for account in told]
-
-    def _tell(self, to: Jid, text: str) -> None:
-        body = element(f"{{{CLIENT}}}body", text=text)
-        message = build_stanza(
-            "message", type="headline", sender=to.domain, to=to.text, children=(body,)
-        )
-        self.service.router.route(message)
-
-    def _set_motd(self, form: Form) -> Step:
-        text = lines(form, "motd")
-        self.stored["motd"] = _Motd(text, set(self._tell_all(text)))
-        return Step()
-
-    def _set_welcome(self, form: Form) -> Step:
-        self.stored["welcome"] = lines(form, "welcome")
-        return Step()
-
-    def _forget(self, name: str, form: Form) -> Step:
-        self.stored.pop(name, None)
-        return Step()
-
-    def presence_sent(
-        self, resource: Resource, stanza: Stanza, to: Jid | None, first: bool
-    ) -> None:
-        if not first:
-            return
-        address, opened = resource.account.address, self.service.accounts.opened
-        if address in opened:
-            opened.discard(address)
-            if "welcome" in self.stored:
-                self._tell(resource.jid, self.stored["welcome"])
-        motd = self._motd
-        if motd.text and address not in motd.told:
-            motd.told.add(address)
-            self._tell(resource.jid, motd.text)
-
     # ── the server ───────────────────────────────────────────────────────────
 
     def _shut_down(self, form: Form) -> Step:
@@ -251,7 +190,7 @@ class Administration(Extension):
         delay = form.text("delay", "0")
         text = lines(form, "announcement")
         if text:
-            self._tell_all(text)
+            self.tell_all(text)
         runtime = self.service.runtime
         if delay == "0":
             return Step(after=self._end_all)
