@@ -37,6 +37,7 @@ from fakes.wire import Record
 from fakes.world import World
 
 PORTS: tuple[Port, ...] = tuple(port for server in SERVERS for port in server.ports)
+_ALSO = {"xmpp-server": ("--xmpp-s2s",), "component": ("--xmpp-component",)}  # as others say
 USAGE = 2  # exit code
 ASKED_FOR = 1000  # mails, stanzas and IMs each that the control API can be asked for
 _OF_A_BYTE = b"abcdefghijklmnopqrstuvwxyz234567" * 8  # the character of a token for each byte
@@ -111,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     for port in PORTS:
-        add(f"--{port.name}", metavar="PORT", type=_port, help=f"default {port.number}")
+        names = (f"--{port.name}", *_ALSO.get(port.name, ()))
+        add(*names, metavar="PORT", type=_port, help=f"default {port.number}")
     add("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     add("--domain", metavar="NAME", action="append", default=[], help="a domain of these servers")
     add("--user", metavar="NAME@DOMAIN:PASSWORD", action="append", default=[], help="an account")

@@ -287,6 +287,8 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (["--smtpp", "0"], "", "unrecognized"),
         (["--smtp", "70000"], "", "argument --smtp: '70000' is not a port; write a number from 0"),
         (["--smtp", "x"], "", "argument --smtp: 'x' is not a port"),
+        (["--xmpp-s2s", "x"], "", "argument --xmpp-server/--xmpp-s2s: 'x' is not a port"),
+        (["--xmpp-component", "x"], "", "argument --component/--xmpp-component: 'x' is not a"),
         (["--smtp", "-1"], "", "argument --smtp: '-1' is not a port; write a number from 0"),
         (["--smtp", "٣"], "", "argument --smtp: '٣' is not a port"),
         (["--world", "/dev/null/x"], "", "Not a directory; write the path of a readable file"),
