@@ -157,7 +157,7 @@ class Pop3(LineSession):
         super().__init__(runtime, store.people, store.host)
         self.store = store
         self.policy = policy or Policy()
-        self._off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
+        self._off = self.policy.off | self.lacking()
         # A capability that is off removes its verbs.
         self._missing = {verb for name in self._off for verb in self.brings.get(name, ())}
         if self.policy.bare_lf:

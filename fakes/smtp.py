@@ -210,7 +210,7 @@ class Smtp(LineSession):
         self.policy = policy or Policy()
         self.helo = ""
         self.esmtp = False
-        self._off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
+        self._off = self.policy.off | self.lacking()
         if self.policy.ehlo:
             self._off |= _LISTED.difference(self.policy.ehlo)
         if self.policy.bare_lf:

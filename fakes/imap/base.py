@@ -61,6 +61,7 @@ class ImapBase(LineSession):
     """The part of an IMAP connection that knows no command."""
 
     protocol: ClassVar[str] = "imap"
+    needs_input: ClassVar[bool] = False  # APPEND is a unit after the message that it brings
     idle_timeout: ClassVar[float] = 1800.0  # seconds; at least 30 minutes (RFC 3501 §5.4)
     unauthenticated: ClassVar[str] = "NOT-AUTHENTICATED"
     auth_section: ClassVar[str] = "RFC 3501 §6.2.2"
@@ -72,7 +73,7 @@ class ImapBase(LineSession):
         super().__init__(runtime, store.people, store.host)
         self.store = store
         self.policy = policy or Policy()
-        off = self.policy.off | {name for name in self.capabilities if self.lacks(name)}
+        off = self.policy.off | self.lacking()
         off |= {one for one, other in NEEDS.items() if other in off}
         self._off = off | {name.removeprefix("AUTH=") for name in off if name[:5] == "AUTH="}
         # A capability that is off removes its commands.

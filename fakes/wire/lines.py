@@ -45,6 +45,7 @@ class LineSession(Session):
     calls `begin_exchange`, and defines `authenticated` and `rejected`.
     """
 
+    needs_input: ClassVar[bool] = True
     idle_timeout: ClassVar[float] = 300.0  # seconds; 0: a client may be silent for ever
     unauthenticated: ClassVar[str] = ""
     challenge_prefix: ClassVar[bytes] = b"+ "

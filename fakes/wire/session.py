@@ -28,6 +28,7 @@ WRITES = 10  # per second, of an answer that a `bandwidth` fault slows down
 TLS_IN_CLEAR = "a TLS handshake, but this port begins in clear text; direct TLS has its own port"
 
 Handler = Callable[[Unit], None]
+_NOTHING: frozenset[str] = frozenset()
 
 _METHODS = {".": "end_of_data"}  # verbs that cannot be part of a method name
 
@@ -131,6 +132,8 @@ class Session:
     places: ClassVar[frozenset[str]] = frozenset()
     capabilities: ClassVar[frozenset[str]] = frozenset()  # what a fault may switch off
     framed: ClassVar[bool] = False  # whether `encoded` puts a frame around what is sent
+    # Whether there is never a unit while `buffer` is empty. If so, none is looked for.
+    needs_input: ClassVar[bool] = False
     upgrades_to: ClassVar[tuple[type[Session], ...]] = ()  # cores that may take over the connection
 
     _methods: ClassVar[dict[str, str]] = {}  # the name of the handler of each verb
@@ -437,7 +440,13 @@ class Session:
     def lacks(self, capability: str) -> bool:
         """Whether a fault of this world has switched a capability off."""
         faults = self.runtime.faults
-        return bool(faults) and faults.lacks(self.protocol, capability)
+        return bool(faults.armed) and faults.lacks(self.protocol, capability)
+
+    def lacking(self) -> frozenset[str]:
+        """The capabilities that faults of this world have switched off."""
+        if not self.runtime.faults.armed:  # this runs for every connection
+            return _NOTHING
+        return frozenset(name for name in self.capabilities if self.lacks(name))
 
     @classmethod
     @cache
@@ -510,6 +519,9 @@ class Session:
                 self.handle(unit)
             else:
                 effects.apply(fault, self, partial(self.handle, unit))
+            idle = self.answering is None and not self._no_more_input
+            if self.needs_input and idle and not self.buffer:
+                return
 
     def _fault_at(self, verb: str, arg: str = "") -> Fault | None:
         faults = self.runtime.faults
