@@ -48,6 +48,7 @@ class Inbox:
             ("error", self.errors, self.take_errors),
             ("message", self.messages, self.take_messages),
         )
+        self._served: list[tuple[str, Sized, Callable[[], Iterator[Any]]]] = []
         self._dispatching = False
 
     # ── arriving ─────────────────────────────────────────────────────────────
@@ -108,6 +109,9 @@ class Inbox:
     def on(self, kind: str, handler: _Handler) -> _Handler:
         """Makes `dispatch` call a handler with every value of a kind. Returns the handler."""
         self._handlers.setdefault(kind, []).append(handler)
+        # Without handlers of a kind, its values wait to be polled.
+        # In place: a handler may add another, which `dispatch` then finds.
+        self._served[:] = [taker for taker in self._takers if taker[0] in self._handlers]
         return handler
 
     def dispatch(self) -> None:
@@ -120,11 +124,10 @@ class Inbox:
             return
         self._dispatching = True
         try:
-            for kind, waiting, values in self._takers:
-                # Without handlers of a kind, its values wait to be polled.
-                if waiting and (handlers := self._handlers.get(kind)):
+            for kind, waiting, values in self._served:
+                if waiting:
                     for value in values():
-                        for handler in handlers:
+                        for handler in self._handlers[kind]:
                             call(self._host, handler, value)
         finally:
             self._dispatching = False

@@ -304,7 +304,8 @@ class Reader:
         self._depth += 1
         tags = self._tags
         tag = tags[name]
-        attrib = {tags[key]: value for key, value in attributes.items()} if attributes else {}
+        # Without a comprehension, for it would be called at each tag.
+        attrib = dict(zip(map(tags.__getitem__, attributes), attributes.values(), strict=True))
         if self._depth == 1:
             if tag != f"{{{STREAMS}}}stream":
                 self._refuse(
