@@ -24,7 +24,7 @@ _STABLE = "urn:xmpp:sid:0"
 PING = "urn:xmpp:ping"
 RECEIPTS = "urn:xmpp:receipts"
 ROOM_USER = "http://jabber.org/protocol/muc#user"
-_IN_ROOM = f"{{{ROOM_USER}}}"  # how the tags of such elements begin
+_in_room = re.compile(re.escape(f"{{{ROOM_USER}}}")).match  # whether a tag is one of a room's
 _DELAY = ("{urn:xmpp:delay}delay", "{jabber:x:delay}x")  # XEP-0203, and XEP-0091 before it
 # Elements that contain the stanza of another user: carbons, forwarding and archives.
 _COPIES = frozenset(
@@ -203,7 +203,7 @@ def reason_to_ignore(
     # XEP-0045 §7.5: a private message in a room comes from the room's address. If a room were an
     # administrator, everybody in it would be one.
     tags = [child.tag for child in message.element]
-    if account in rooms or [tag for tag in tags if tag.startswith(_IN_ROOM)]:
+    if account in rooms or any(map(_in_room, tags)):
         return "it comes from a room"
     # XEP-0280 §11: a forwarded stanza proves nothing about its sender.
     if not _COPIES.isdisjoint(tags):

@@ -87,24 +87,19 @@ class _Cutter:
 
     def restart(self) -> None:
         """Begins to look for the end of another tag."""
-        self._at = 0  # what comes before this was looked at
+        self.at = 0  # what comes before this was looked at; 0 if nothing of the tag was
         self._start = -1  # where the current tag begins
         self._closer = b""  # what ends it, if that is not simply a `>`
         self._quote = b""  # the quotation mark that is open inside of it
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether a part of the tag was looked at."""
-        return self._at > 0
-
     def end(self, buffer: bytearray) -> int:
         """Returns the position after the tag, 0 if the buffer does not contain its end yet."""
         if self._start < 0:
-            self._start = buffer.find(b"<", self._at)
-            self._at = len(buffer) if self._start < 0 else self._start
+            self._start = buffer.find(b"<", self.at)
+            self.at = len(buffer) if self._start < 0 else self._start
             if self._start < 0:
                 return 0
-        if self._at == self._start:
+        if self.at == self._start:
             begin = self._start + 1
             for opener, closer in self._CLOSERS:
                 head = buffer[self._start : self._start + len(opener)]
@@ -112,25 +107,25 @@ class _Cutter:
                     self._closer, begin = closer, self._start + len(opener)
                 elif opener.startswith(head):
                     return 0  # too short to know
-            self._at = begin
+            self.at = begin
         if self._closer:
-            found = buffer.find(self._closer, self._at)
-            self._at = max(self._at, len(buffer) - len(self._closer) + 1)
+            found = buffer.find(self._closer, self.at)
+            self.at = max(self.at, len(buffer) - len(self._closer) + 1)
             return found + len(self._closer) if found >= 0 else 0
         while True:
             if self._quote:
-                found = buffer.find(self._quote, self._at)
-                self._at = len(buffer) if found < 0 else found + 1
+                found = buffer.find(self._quote, self.at)
+                self.at = len(buffer) if found < 0 else found + 1
                 if found < 0:
                     return 0
                 self._quote = b""
-            match = _TAG_MARK.search(buffer, self._at)
+            match = _TAG_MARK.search(buffer, self.at)
             if match is None:
-                self._at = len(buffer)
+                self.at = len(buffer)
                 return 0
-            self._at = match.end()
+            self.at = match.end()
             if match[0] == b">":
-                return self._at
+                return self.at
             self._quote = match[0]
 
 
@@ -215,7 +210,7 @@ class Reader:
                 return None
             piece = bytes(self._buffer[:end])
             del self._buffer[:end]
-            if self._cutter.has_begun:
+            if self._cutter.at:
                 self._cutter.restart()
             self._length += len(piece)
             event = self._parse(piece)
@@ -230,7 +225,7 @@ class Reader:
         that a call for each tag takes.
         """
         buffer = self._buffer
-        if self._length or not self._began or self._cutter.has_begun:
+        if self._length or not self._began or self._cutter.at:
             return 0
         start = _START_TAG.match(buffer, 0, WHOLE)
         if start is None:
@@ -304,8 +299,10 @@ class Reader:
         self._depth += 1
         tags = self._tags
         tag = tags[name]
-        # Without a comprehension, for it would be called at each tag.
-        attrib = dict(zip(map(tags.__getitem__, attributes), attributes.values(), strict=True))
+        attrib = {}
+        if attributes:  # not a comprehension, which would be one more call for each tag
+            for key, value in attributes.items():
+                attrib[tags[key]] = value
         if self._depth == 1:
             if tag != f"{{{STREAMS}}}stream":
                 self._refuse(
