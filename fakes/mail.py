@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
 from fnmatch import fnmatchcase
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -100,14 +100,21 @@ class Attachment:
 def _policy() -> EmailPolicy[Any]:
     """How the email package reads a mail: its default, but the fields of a part have a limit.
 
-    The time that it takes for them is quadratic: 9 seconds for 16 kB of quotation marks.
+    The time that it takes for them is quadratic: 9 seconds for 16 kB of quotation marks. It reads
+    them anew whenever it asks for one, and that was most of the time in which a mail is read.
     """
     from email.policy import EmailPolicy
+
+    read = lru_cache(256)(EmailPolicy().header_fetch_parse)
 
     class Limited(EmailPolicy):
         def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
             name, value = super().header_source_parse(sourcelines)
             return name, value[:PARAMETERS] if name.lower() in _OF_A_PART else value
+
+        def header_fetch_parse(self, name: str, value: str) -> Any:
+            of_a_part = name.lower() in _OF_A_PART
+            return (read if of_a_part else super().header_fetch_parse)(name, value)
 
     return Limited()
 
