@@ -99,8 +99,9 @@ class World:
         several_resources, unknown_recipient_headline, missing_resource, missing_resource_headline,
         roster_pushes, acknowledge_requests, delay_presence, strict_iq, plus_on_tls13,
         sasl2_in_clear, anonymous, stanza_ids, peers, peer_ca, neighbours, denied, stanza,
-        resources, offline, archive, archive_page, attempts, upload, upload_quota, upload_kept,
-        web_url, upload_authorization, components, admins, contact_addresses, external_services, on
+        resources, offline, archive, archive_bytes, archive_page, attempts, upload, upload_quota,
+        upload_kept, web_url, upload_authorization, components, admins, contact_addresses,
+        external_services, on
     keep: arrivals, mail, maildrops, greylist
     person: address, password, aliases, quota, login_delay, contacts, folders
     aim: screen_name, password, buddies, profile

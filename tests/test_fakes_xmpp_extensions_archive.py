@@ -406,6 +406,21 @@ def test_the_oldest_are_dropped_and_ids_are_never_used_again() -> None:
     assert warnings == [f"archive of {name}: {text}" for name in (ROMEO, JULIET)]
 
 
+def test_a_few_long_messages_are_as_many_as_lots_of_short_ones() -> None:
+    place, romeo, _ = spoken(xmpp={"archive_bytes": 3000})
+    for number in range(5):
+        send(romeo, f"<body>{number}{'x' * 999}</body>")
+    assert [body[0] for body in Answer(romeo).bodies] == ["3", "4"]
+    warnings = [one.text for one in place.events if one.level == "warning"]
+    assert warnings[0].endswith("messages, because xmpp.archive_bytes is 3,000")
+    send(romeo, f"<body>{'x' * 4000}</body>")
+    assert Answer(romeo).bodies == []
+    archive = place.jabber.service.extensions.named("archive")
+    assert isinstance(archive, Archive)
+    sizes = [archive.messages(one).size for one in place.jabber.service.accounts.all()]
+    assert sizes == [0, 0]
+
+
 def test_the_clock_may_be_put_back() -> None:
     place, romeo, _ = spoken(2)
     stamps = [one.get("stamp") for one in Answer(romeo).end.element.iter()]

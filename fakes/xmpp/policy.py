@@ -104,6 +104,7 @@ class Policy:
     resources: int = 100  # sessions per account
     offline: int = 100  # stored messages per account
     archive: int = 10_000  # messages of each archive; beyond that the oldest tenth is dropped
+    archive_bytes: int = 1 << 26  # the same, by the size of their content
     archive_page: int = 100  # messages of one answer of an archive
     attempts: int = 4  # failed logins per stream
     upload: int = 10 << 20  # bytes of one uploaded file

@@ -57,6 +57,7 @@ class Messages:
         self._tombstones = tombstones
         self._kept: list[tuple[float, Stanza, str, str]] = []  # see Archived
         self._last = 0.0  # the time of the last message
+        self.size = 0  # bytes of the content of all
         self._first = 0  # the number of the oldest message that is kept
         self._secret = ""
         self._by_given_id: dict[str, int] = {}
@@ -72,7 +73,7 @@ class Messages:
         """What is stored is copied with the world. Messages never change."""
         other = Messages(of_room=self._of_room, tombstones=self._tombstones)
         other._kept, other._last = self._kept.copy(), self._last
-        other._first, other._secret = self._first, self._secret
+        other._first, other._secret, other.size = self._first, self._secret, self.size
         other._by_given_id = self._by_given_id.copy()
         other._retracts = self._retracts
         return other
@@ -94,6 +95,7 @@ class Messages:
             self._retracts = True
         # A plain tuple is made in a fifth of the time, and this runs for every message.
         kept.append((at, stanza, other, id))
+        self.size += len(stanza.content)
         return len(kept)
 
     def is_last(self, stanza: Stanza) -> bool:
@@ -105,14 +107,16 @@ class Messages:
         if not self.is_last(stanza):
             return
         self._kept.pop()
+        self.size -= len(stanza.content)
         if self._indexed > self.end:
             self._forget_index()
 
     def drop_oldest(self) -> int:
         """Removes the oldest tenth (§3.2); returns how many messages."""
         many = len(self._kept) // 10 + 1
-        for *_, id in self._kept[:many]:
+        for _, stanza, _, id in self._kept[:many]:
             self._by_given_id.pop(id, None)
+            self.size -= len(stanza.content)
         del self._kept[:many]
         self._first += many
         self._forget_index()
@@ -217,7 +221,8 @@ class Messages:
 
     def bury(self, number: int, retracted: Stanza) -> None:
         """Replaces a message by what is left of it (XEP-0313 §3.2)."""
-        at, _, other, id = self[number]
+        at, stanza, other, id = self[number]
+        self.size += len(retracted.content) - len(stanza.content)
         self._kept[number - self._first] = (at, retracted, other, id)
 
     def _bury_retracted(self, number: int, conversation: tuple[str, str]) -> None:

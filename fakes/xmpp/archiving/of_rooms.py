@@ -36,6 +36,7 @@ class RoomArchives(Extension):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._most = service.policy.archive
+        self._most_bytes = service.policy.archive_bytes
 
     def answers(self) -> Answers:
         return {
@@ -58,7 +59,8 @@ class RoomArchives(Extension):
         `sender` is the real address of who says it; "" for the room itself.
         """
         messages = self.of_room(room)
-        if messages.add(self.service.runtime.now(), message, sender, id) > self._most:
+        count = messages.add(self.service.runtime.now(), message, sender, id)
+        if count > self._most or messages.size > self._most_bytes:
             self.drop_oldest(messages, room.address)
 
     def of_room(self, room: Room) -> Messages:
@@ -75,10 +77,13 @@ class RoomArchives(Extension):
 
     def drop_oldest(self, messages: Messages, address: str) -> None:
         """Drops the oldest of an archive that has more than the policy allows, and says so."""
-        self.service.on_drop(
-            f"archive of {address}: forgot the {messages.drop_oldest():,} oldest messages, "
-            f"because xmpp.archive is {self._most:,}"
-        )
+        while len(messages) > self._most or messages.size > self._most_bytes:
+            long = messages.size > self._most_bytes
+            limit = f"_bytes is {self._most_bytes:,}" if long else f" is {self._most:,}"
+            self.service.on_drop(
+                f"archive of {address}: forgot the {messages.drop_oldest():,} oldest messages, "
+                f"because xmpp.archive{limit}"
+            )
 
     # ── who asks ─────────────────────────────────────────────────────────────
 

@@ -102,7 +102,8 @@ class Archive(RoomArchives):
             messages.prepare(self.service.runtime.token)
             stanza = without_ids_of(stanza, account.address)
             stanza = with_id(stanza, account.address, messages.next_id())
-        if messages.add(self.service.runtime.now(), stanza, other) > self._most:
+        count = messages.add(self.service.runtime.now(), stanza, other)
+        if count > self._most or messages.size > self._most_bytes:
             self.drop_oldest(messages, account.address)
         return stanza
 
