@@ -101,7 +101,7 @@ def _policy() -> EmailPolicy[Any]:
     """How the email package reads a mail: its default, but the fields of a part have a limit.
 
     The time that it takes for them is quadratic: 9 seconds for 16 kB of quotation marks. It reads
-    them anew whenever it asks for one, and that was most of the time in which a mail is read.
+    them again whenever it asks for one, and that was most of the time in which a mail is read.
     """
     from email.policy import EmailPolicy
 
