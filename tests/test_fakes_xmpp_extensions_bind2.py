@@ -152,6 +152,20 @@ def test_waiting_messages_are_cleared_only_where_there_is_an_archive(off: list[s
     assert place.jabber.offline(ROMEO) == []
 
 
+@pytest.mark.parametrize("archived", [True, False])
+def test_what_an_earlier_session_has_not_acknowledged_is_not_lost(archived: bool) -> None:
+    place = world(tls="optional", off={"xmpp": [] if archived else ["archive"]})
+    client, _, _ = managed(place)
+    client.says(b"<presence/>")
+    place.jabber.actor("juliet@example.test").says(ROMEO, "hello")
+    client.core.close(Want.RESET)
+    client, _ = logged_in(place, bind2())
+    heard = client.says(
+        b"<presence/><iq type='set' id='1'><query xmlns='urn:xmpp:mam:2'/></iq>",
+    )
+    assert heard.count(b"<body>hello</body>") == 1
+
+
 # ── resumption (XEP-0198 §9) ─────────────────────────────────────────────────
 
 

@@ -6,7 +6,7 @@ Read the legality table first, then the handlers, one per verb. The states are:
 - OPEN: headers exchanged
 - SASL: a login under way
 - AGAIN: logged in, a new header is due
-- LOGIN: logged in, headers exchanged again
+- LOGIN: logged in, and no header is due
 - BOUND: a resource is bound
 
 What a bound client sends goes to its session (sessions.py), which is not the stream, and on to
@@ -411,6 +411,7 @@ class Xmpp(Session):
         """The user has logged in; the exchange is over, and the stream goes on in this state."""
         self.user, self.state = user, state
         self.login.drop()
+        self.login.begun = sasl.Step(self.login.begun.profile)  # the request is not needed again
 
     def login_failed(self) -> bool:
         """Counts a failed login that was not by SASL; returns whether another try is allowed."""

@@ -44,10 +44,6 @@ class Bind2(Extension):
         # §3.2: a session that is resumed has a resource already
         if asked is None or account is None or stream.resource is not None:
             return ()
-        archive = archive_of(self.service)
-        if archive is not None:
-            # §3.2: the client reads in the archive what waits, except what is not archived
-            account.offline = [one for one in account.offline if not archive.has_like(account, one)]
         wanted = parse_or_none(f"{stream.user}/{self._name(asked)}")
         name = wanted.resource if wanted is not None else ""
         try:
@@ -58,6 +54,10 @@ class Bind2(Extension):
             return ()
         stream.attach(resource)
         self._end_earlier(account, stream, client_id(request))
+        archive = archive_of(self.service)
+        if archive is not None:
+            # §3.2: the client reads in the archive what waits, except what is not archived
+            account.offline = [one for one in account.offline if not archive.has_like(account, one)]
         active = self.service.extensions.active
         answers = [one for extension in active for one in extension.bound(stream, asked)]
         return (element(f"{{{BIND2}}}bound", {}, *answers),)
