@@ -100,8 +100,8 @@ class World:
         roster_pushes, acknowledge_requests, delay_presence, strict_iq, plus_on_tls13,
         sasl2_in_clear, anonymous, stanza_ids, peers, peer_ca, neighbours, denied, stanza,
         resources, offline, archive, archive_bytes, archive_page, attempts, upload, upload_quota,
-        upload_kept, web_url, upload_authorization, components, admins, contact_addresses,
-        external_services, on
+        upload_kept, web_url, upload_authorization, node_creators, components, admins,
+        contact_addresses, external_services, on
     keep: arrivals, mail, maildrops, greylist
     person: address, password, aliases, quota, login_delay, contacts, folders
     aim: screen_name, password, buddies, profile

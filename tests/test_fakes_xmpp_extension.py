@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import socket
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -17,8 +17,10 @@ from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Extension, Information
 from fakes.xmpp.extensions import EXTENSIONS
 from fakes.xmpp.markup import element
+from fakes.xmpp.pubsub.nodes import Item
 from fakes.xmpp.requests import Answers, Request
 from fakes.xmpp.service import Service
+from fakes.xmpp.sessions import Account, Resource
 from fakes.xmpp.stanzas import Stanza, StanzaError
 from tests.xmpp_raw import HEADER, Client, bound, login, world
 
@@ -314,3 +316,68 @@ def test_a_service_without_hooks_of_its_own_refuses_messages_and_shows_a_plain_i
     assert b"<identity category='component' type='generic' name='silent'/>" in info
     info = client.says(get("a@silent.example.test", f"<query xmlns='{INFO}'/>"))
     assert b"<item-not-found " in info
+
+
+# ── what extensions hear ─────────────────────────────────────────────────────
+
+
+class Listener(Extension):
+    """Keeps what it hears of presence, rosters, answers and nodes."""
+
+    name = "listener"
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self.heard: list[str] = []
+
+    def presence_sent(
+        self, resource: Resource, stanza: Stanza, to: Jid | None, first: bool
+    ) -> None:
+        self.heard.append(f"sent {stanza.type} {to} {first}")
+
+    def presence_received(self, account: Account, stanza: Stanza) -> None:
+        self.heard.append(f"{account.jid.local} received {stanza.type}")
+
+    def roster_changed(self, account: Account, contact: str) -> None:
+        self.heard.append(f"{account.jid.local} changed {contact}")
+
+    def result_received(self, account: Account, stanza: Stanza) -> None:
+        self.heard.append(f"{account.jid.local} result {stanza.id}")
+
+    def item_published(self, account: Account, node: str, item: Item) -> None:
+        self.heard.append(f"{account.jid.local} published {node} {item.id}")
+
+    def items_removed(self, account: Account, node: str, items: Sequence[Item]) -> None:
+        self.heard.append(f"{account.jid.local} removed {node} {' '.join(one.id for one in items)}")
+
+
+def test_an_extension_hears_of_presence_rosters_answers_and_nodes() -> None:
+    place = world()
+    there = Jabber(place.runtime, place.people, extensions=(*EXTENSIONS, Listener))
+    client = bound(place, jabber=there)
+    listener = there.service.extensions.named("listener")
+    assert isinstance(listener, Listener)
+
+    def hears(text: str) -> list[str]:
+        client.says(text.encode())
+        heard, listener.heard = listener.heard, []
+        return heard
+
+    assert hears("<presence/>") == ["sent None None True"]
+    assert hears("<presence><show>away</show></presence>") == ["sent None None False"]
+    assert hears("<presence type='subscribe' to='juliet@example.test'/>") == [
+        "romeo changed juliet@example.test",
+        "sent subscribe juliet@example.test False",
+        "juliet received subscribe",
+    ]
+    assert hears("<iq type='result' id='x'/>") == ["romeo result x"]
+    pubsub = "<pubsub xmlns='http://jabber.org/protocol/pubsub'>"
+    for id in "12":
+        item = f"<item id='{id}'><x xmlns='urn:x'/></item>"
+        publish = f"<publish node='n'>{item}</publish></pubsub>"
+        heard = hears(f"<iq type='set' id='p'>{pubsub}{publish}</iq>")
+    assert heard == ["romeo published n 2", "romeo removed n 1"]
+    owner = pubsub.replace("pubsub'", "pubsub#owner'")
+    deleted = hears(f"<iq type='set' id='p'>{owner}<delete node='n'/></pubsub></iq>")
+    assert deleted == ["romeo removed n 2"]
+    assert hears("<presence type='unavailable'/>") == ["sent unavailable None False"]

@@ -663,3 +663,10 @@ def test_a_test_reads_what_is_published() -> None:
             jabber.nodes(unknown)
     play.place.clock.advance(61)
     assert jabber.nodes(SERVICE) == {NODE: []}
+
+
+def test_nodes_may_be_for_administrators_to_create() -> None:
+    policy = {"node_creators": "admins", "admins": [ROMEO]}
+    place = world(xmpp=policy)
+    asked = [Party(place, name).asks("<create/>", to=SERVICE) for name in ("romeo", "juliet")]
+    assert [answer.condition for answer in asked] == ["", "forbidden"]

@@ -19,6 +19,7 @@ MANNERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "acknowledge_requests": True,  # RFC 6121 §3.1.3
             "delay_presence": True,  # RFC 6121 §4.3.2, XEP-0203 §4
             "upload_authorization": True,  # XEP-0363 §4
+            "node_creators": "admins",  # XEP-0060 §8.1.1
         },
         # 23.01
         "ejabberd": {

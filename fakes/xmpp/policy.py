@@ -114,6 +114,8 @@ class Policy:
     web_url: str = ""
     # An upload must repeat the Authorization that came with its slot.
     upload_authorization: bool = False
+    # Who may create nodes at the service for publish-subscribe: everybody, or `admins` only.
+    node_creators: Literal["everybody", "admins"] = "everybody"
     # The domains of components, and the secret of each (XEP-0114).
     components: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
     # Bare addresses of those who may run the commands of service administration (XEP-0133).

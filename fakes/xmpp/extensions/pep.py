@@ -21,7 +21,7 @@ from xml.etree.ElementTree import Element
 
 from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.extension import Information
-from fakes.xmpp.forms import DATA
+from fakes.xmpp.forms import X
 from fakes.xmpp.pubsub import events
 from fakes.xmpp.pubsub.configuration import Config
 from fakes.xmpp.pubsub.describing import Describing
@@ -151,7 +151,7 @@ class Pep(Sharing, Publishing, Retrieving, Owning, Describing):
 
     def accepts_incoming(self, account: Account, stanza: Stanza) -> bool:
         """Takes what the account has decided about subscriptions to its nodes (XEP-0060 §8.6)."""
-        if f"{{{DATA}}}x" not in stanza.child_names or account.address not in self.stored:
+        if X not in stanza.child_names or account.address not in self.stored:
             return True
         sender = jid(stanza.sender or "")
         if stanza.kind != "message" or sender.bare != account.address:

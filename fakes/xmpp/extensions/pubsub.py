@@ -42,6 +42,11 @@ class Pubsub(Publishing, Retrieving, Owning, Describing):
             raise refusal("item-not-found", text="the nodes are at the address of the service")
         return request.to.domain
 
+    def check_creator(self, address: str, who: Jid) -> None:
+        policy = self.service.policy
+        if policy.node_creators == "admins" and who.bare not in policy.admins:
+            raise refusal("forbidden", text="only administrators create nodes here")
+
     def receive(self, stanza: Stanza, to: Jid) -> bool:
         """Takes what owners decide about subscriptions; everything else is not for a service."""
         sender = parse_or_none(stanza.sender or "")

@@ -93,8 +93,8 @@ class Config:
         kinds: dict[type[object], str] = {bool: "boolean", tuple: "list-multi"}
         kind = kinds.get(type_of(one), "text-single")
         kind = "list-single" if one.metadata["choices"] else kind
-        label = one.metadata["label"]
-        return Field(_PREFIX + one.name, kind, label, self.values(one.name), options)
+        label, values = one.metadata["label"], self.values(one.name)
+        return Field(_PREFIX + one.name, kind, label, () if values == ("",) else values, options)
 
     def changed(self, form: Form) -> Config:
         """The configuration with what was submitted; unknown fields are ignored.
