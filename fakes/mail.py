@@ -101,11 +101,19 @@ def _policy() -> EmailPolicy[Any]:
     """How the email package reads a mail: its default, but the fields of a part have a limit.
 
     The time that it takes for them is quadratic: 9 seconds for 16 kB of quotation marks. It reads
-    them again whenever it asks for one, and that was most of the time in which a mail is read.
+    them again whenever it asks for one, and that was most of the time in which a mail is read. It
+    raises errors of many kinds for some: then the field counts as empty.
     """
     from email.policy import EmailPolicy
 
-    read = lru_cache(256)(EmailPolicy().header_fetch_parse)
+    parse = EmailPolicy().header_fetch_parse
+
+    @lru_cache(256)
+    def read(name: str, value: str) -> Any:
+        try:
+            return parse(name, value)
+        except Exception:
+            return parse(name, "")
 
     class Limited(EmailPolicy):
         def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:

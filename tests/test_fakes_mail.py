@@ -218,6 +218,15 @@ def test_endless_parameters_are_cut() -> None:
     assert len(mail.message["Content-Type"]) <= 2048 < len(mail.headers["Content-Type"])
 
 
+def test_a_field_that_cannot_be_parsed_counts_as_one_that_is_not_there() -> None:
+    comments = "(" * 1000  # each is within the one before, and the email package is recursive
+    for field in ("Content-Type", "Content-Disposition", "Content-Transfer-Encoding"):
+        for value in (comments, f"text/plain; x={comments}"):
+            mail = Mail(f"{field}: {value}\r\n\r\nhello\r\n".encode(), NO_ENVELOPE)
+            assert (mail.text, mail.attachments) == ("hello\n", [])
+            assert mail.as_dict()["text"] == "hello\n"
+
+
 def test_an_endless_transfer_encoding_is_cut() -> None:
     raw = b"Content-Transfer-Encoding: " + b'"' * 20_000 + b"\r\n\r\nhello\r\n"
     mail = Mail(raw, NO_ENVELOPE)
