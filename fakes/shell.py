@@ -25,6 +25,7 @@ from fakes.certificates import ServerContext
 from fakes.wire import Destination, Facts, Runtime, Session, TlsFacts, Want
 
 OUTPUT = 1 << 23  # bytes that may wait for a slow reader; beyond that, the connection is reset
+LARGE = 1 << 18  # bytes that the kernel does not take at once
 LINGER = 2.0  # real seconds that a closed connection waits for the client to close too
 BACKLOG = 128  # connections that the kernel keeps until they are accepted
 ERRORS = 100  # exceptions that are kept
@@ -349,7 +350,8 @@ class Connection(asyncio.Protocol):
             self._end(Want.RESET)
             return
         self.bytes_out += len(raw)
-        self._transport.write(raw)
+        # A view, of which the transport keeps the rest without a copy of what comes before.
+        self._transport.write(raw if len(raw) < LARGE else memoryview(raw))
 
     def _end(self, want: Want) -> None:
         if want is Want.RESET:
