@@ -73,7 +73,11 @@ class Row:
 
     def stuffed(self) -> tuple[bytes, bytes]:
         """Returns what POP3 sends before the final dot: the trace, and the dot-stuffed message."""
-        # The trace ends with a line end, and none of its lines begins with a dot.
+        # The trace ends with a line end, and none of its lines begins with a dot. Nearly all
+        # messages are sent as they are.
+        body = self.body
+        if body.endswith(b"\r\n") and find_dotted(body) < 0:
+            return self.trace, body
         return self.trace, dot_stuff(self.served())
 
     def international(self) -> bool:

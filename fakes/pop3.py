@@ -520,8 +520,9 @@ class Pop3(LineSession):
         self.note(uid=row.uid)
         if self.policy.seen_by_retr:
             self.store.maildrop(self.user).change([row.uid], ["\\Seen"], "+")
-        # `OK._replace` takes three times as long, and a maildrop is fetched mail by mail.
-        self._say(Reply(True, "", f"{row.size} octets"), "RFC 1939 §5", *row.stuffed())
+        # Not by `_say`, which costs a tenth of all this: a maildrop is fetched mail by mail.
+        status = b"+OK %d octets\r\n" % row.size
+        self.send(b"".join((status, *row.stuffed(), b".\r\n")), "RFC 1939 §5")
 
     def do_TOP(self, unit: Unit) -> None:
         number, count = self._words(unit, 2)
@@ -564,8 +565,10 @@ class Pop3(LineSession):
 
     def _message(self, unit: Unit, number: str = "") -> tuple[int, Row]:
         """Returns number and row of the message that a command names. Raises Refuse."""
-        word = number or self._words(unit, 1)[0]
+        word = number or unit.arg
         if not _NUMBER.fullmatch(word):
+            if not number:
+                self._words(unit, 1)
             text = f"Say: {unit.verb} and the number of a message"
             raise Refuse(BAD_ARGUMENT._replace(text=text), "RFC 1939 §5")
         at = int(word)
