@@ -305,6 +305,15 @@ def test_a_client_that_does_not_say_what_it_can_gets_nothing() -> None:
     assert list(pep.interests._questions.values()) == [question]  # of another request
 
 
+def test_who_loses_access_while_a_client_is_asked_is_not_told() -> None:
+    romeo, juliet, _ = parties()
+    juliet.comes()
+    romeo.publishes()
+    romeo.says(f"<presence type='unsubscribed' to='{JULIET}'/>")
+    assert juliet.asked == 0
+    assert (juliet.events(), juliet.asked) == ([], 1)
+
+
 def test_who_is_blocked_is_not_told() -> None:
     romeo, juliet, _ = parties()
     juliet.comes()

@@ -89,9 +89,11 @@ class Hosting(Extension):
 
     def expire(self, store: Store, node: Node) -> None:
         """Removes the items that are older than the node keeps them."""
-        oldest = self.service.runtime.now() - node.config.item_expire
+        oldest, removed = self.service.runtime.now() - node.config.item_expire, list[Item]()
         while node.items and next(iter(node.items.values())).at < oldest:
-            store.remove(node, [next(iter(node.items))])
+            removed += store.remove(node, [next(iter(node.items))])
+        if removed:
+            self.told(store, node, [], removed)
 
     def create(self, address: str, name: str, owner: str, config: Config) -> Node:
         """Creates a node. Raises StanzaError if there are too many."""

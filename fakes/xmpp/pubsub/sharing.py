@@ -68,10 +68,10 @@ class Sharing(Hosting):
             if address not in clients:
                 self.send(message, address)
         for bare, some in clients.items():
-            self._send_filtered(message, node.name, some, bare if bare in subscribed else "")
+            self._send_filtered(message, node, some, bare if bare in subscribed else "")
 
     def _send_filtered(
-        self, message: Stanza, node: str, clients: list[tuple[Jid, Capabilities]], bare: str
+        self, message: Stanza, node: Node, clients: list[tuple[Jid, Capabilities]], bare: str
     ) -> None:
         """Sends a message to the clients of one user that ask for a node, when that is known.
 
@@ -83,7 +83,8 @@ class Sharing(Hosting):
             def act(wanted: frozenset[str]) -> None:
                 nonlocal unknown, sent
                 unknown -= 1
-                if node in wanted:
+                # Access may be lost while a client is asked.
+                if node.name in wanted and self.access.may_read(node, client):
                     sent += 1
                     self.send(message, client.text)
                 elif bare and not unknown and not sent:
