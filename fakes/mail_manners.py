@@ -79,6 +79,7 @@ IMAP_MANNERS: Manners = MappingProxyType(
             "lenient_utf8": True,  # RFC 6855 §4
             "unknown_literals": "run",  # RFC 7888 §3
             "fewer_codes": True,  # RFC 5530 §3
+            "broken_types": True,  # RFC 2045 §5.2
             "wrong_login_delay": 0.5,  # RFC 3501 §11.2
         },
     }

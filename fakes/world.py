@@ -110,7 +110,7 @@ class World:
     imap: size, bad_commands, preauth, literal_minus, lenient_utf8, lenient_syntax, bare_lf,
         bad_commands_before_login, ignore_initial_response, starttls_pipelined, empty_enabled,
         examine_permits, rename_inbox, store_answers, removed_mails, unknown_literals, fewer_codes,
-        wrong_login_delay, scram
+        broken_types, wrong_login_delay, scram
     toc: init_done, reject_second_init_done, sequence, command, unavailable, rate_limit, keep_alive,
         one_frame_per_write
     irc: name, password, oper, casemapping, motd, locked, cut, utf8only, notices, cookie, sasl_once,

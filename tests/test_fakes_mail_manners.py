@@ -98,6 +98,24 @@ def test_dovecot_has_nil_for_the_text_of_a_removed_mail() -> None:
     assert client.lines("FETCH 1 ENVELOPE")[0].startswith('* 1 FETCH (ENVELOPE (NIL "one" ')
 
 
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("nonsense", '"nonsense" "" NIL NIL NIL "7bit" 1'),
+        ("text", '"text" "" ("charset" "us-ascii") NIL NIL "7bit" 1 0'),
+        ("multipart", '"application" "octet-stream" NIL NIL NIL "7bit" 1'),
+        ("nonsense; a=b", '"" "" NIL NIL NIL "7bit" 1'),
+        ("a/", '"" "" NIL NIL NIL "7bit" 1'),
+        ("", '"" "" NIL NIL NIL "7bit" 1'),
+    ],
+)
+def test_dovecot_has_another_type_for_a_content_type_that_is_none(value: str, read: str) -> None:
+    world, client = selected(1, manners=DOVECOT)
+    world.mail.folder(ALICE).deliver(f"Content-Type: {value}\r\n\r\nx".encode())
+    client.ask("NOOP")
+    assert client.lines("FETCH 2 BODY") == [f"* 2 FETCH (BODY ({read}))", "t OK"]
+
+
 def test_more_spaces_and_any_escape_are_lenient_syntax() -> None:
     _, client = selected(1, imap={"lenient_syntax": True})
     assert client.lines('STATUS  "\\I\\NBOX"  (MESSAGES)  ') == [

@@ -174,7 +174,7 @@ class ImapMessages(ImapMailboxes):
             ):
                 parts.append(item.label + b" NIL")
             else:
-                source = source or Source(row.raw)
+                source = source or Source(row.raw, self.policy.broken_types)
                 parts += write_item(source, item)
         if shows_flags:
             parts.append(b" " + view.flags_item(row.uid))

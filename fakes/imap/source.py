@@ -57,12 +57,16 @@ class Part:
 
 
 class Source:
-    """A mail. Its structure is found out when it is first asked for; keep the object to keep it."""
+    """A mail. Its structure is found out when it is first asked for; keep the object to keep it.
 
-    __slots__ = ("_root", "known", "raw")
+    With `broken_types`, a Content-Type that is none is read as Dovecot does.
+    """
 
-    def __init__(self, raw: bytes) -> None:
+    __slots__ = ("_broken_types", "_root", "known", "raw")
+
+    def __init__(self, raw: bytes, broken_types: bool = False) -> None:
         self.raw = raw
+        self._broken_types = broken_types
         self._root: Part | None = None
         self.known: dict[str, bytes] = {}  # what others have made of it: ENVELOPE, BODYSTRUCTURE
 
@@ -70,7 +74,7 @@ class Source:
     def root(self) -> Part:
         """The mail as a part."""
         if self._root is None:
-            self._root = _Parser(self.raw).parse()
+            self._root = _Parser(self.raw, self._broken_types).parse()
         return self._root
 
     @property
@@ -98,8 +102,9 @@ class _Delimiter(NamedTuple):
 class _Parser:
     """Finds the parts in one pass: delimiters and empty lines are looked for once each."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, broken_types: bool) -> None:
         self.raw = raw
+        self._broken_types = broken_types
         self._open: list[Part] = []  # the part that is being read, and those that it is in
         # The delimiters that may come: `--boundary`, and how many parts are open then. With a
         # tuple of them because `bytes.startswith` takes one.
@@ -219,6 +224,9 @@ class _Parser:
                 part.parameters += US_ASCII
         elif default:
             part.type, part.subtype, part.parameters = b"message", default, ()
+        elif self._broken_types and b"content-type" in part.fields:
+            part.type, part.subtype = read_broken_type(part.fields[b"content-type"])
+            part.parameters = US_ASCII if part.type.lower() == b"text" else ()
         return delimiter
 
 
@@ -246,6 +254,17 @@ def read_content_type(value: bytes) -> tuple[bytes, bytes, Parameters] | None:
     if subtype is None or scan.next() not in (b"", b";"):
         return None
     return kind, subtype, read_parameters(scan)
+
+
+def read_broken_type(value: bytes) -> tuple[bytes, bytes]:
+    """Returns what Dovecot 2.3 makes of a value that is no type: one word is a type, else ""."""
+    scan = Scanner(value)
+    scan.skip()
+    word = scan.token(_TOKEN)
+    scan.skip()
+    if word is None or scan.next() != b"":
+        return b"", b""
+    return (b"application", b"octet-stream") if word.lower() == b"multipart" else (word, b"")
 
 
 def read_parameters(scan: Scanner) -> Parameters:
