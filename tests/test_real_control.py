@@ -23,8 +23,16 @@ PROGRAMS = {  # language → command for a file, package, what the example print
     "js": (["node"], "nodejs", "Order 7 [ 'https://shop.example/7' ]"),
     "ruby": (["ruby"], "ruby", "Order 7"),
     "php": (["php"], "php-cli", "Order 7"),
-    "java": (["java"], "default-jdk-headless", '"subject": "Order 7"'),
-    "go": (["go", "run"], "golang-go", "Order 7"),
+    "java": (["jshell"], "default-jdk-headless", '"subject": "Order 7"'),
+    "go": (["go", "run"], "golang-go", '"subject": "Order 7"'),
+}
+FRAMES = {  # what an example that is not a whole program stands in
+    "java": "%s/exit\n",
+    "go": """package main
+import ("io"; "log"; "net/http"; "os")
+func main() {
+%s}
+""",
 }
 
 
@@ -40,7 +48,8 @@ def test_the_example_of_the_readme_finds_the_mail(language: str, tmp_path: Path)
     file = tmp_path / f"wait.{'mjs' if language == 'js' else language}"
     with World({"servers": ["smtp"], "tls": "off"}) as world:
         port = world.serve("control", Control(world).session)[1]
-        file.write_text(example.replace("localhost:1080", f"localhost:{port}"))
+        framed = FRAMES.get(language, "%s").replace("%s", example)
+        file.write_text(framed.replace("localhost:1080", f"localhost:{port}"))
         with smtplib.SMTP(*world.address("smtp"), local_hostname="shop.example") as client:
             mail = "Subject: Order 7\r\n\r\nSee https://shop.example/7\r\n"
             client.sendmail("shop@example.org", ["bob@example.test"], mail)
