@@ -219,16 +219,54 @@ class Connection(asyncio.Protocol):
         self.shell.publish(self, (peer[0], peer[1]))
 
     def data_received(self, data: bytes) -> None:
-        with self.guard:
-            if self.tls is None:
-                self.session.receive(data)
-            else:
-                self._decrypt(self.tls, data)
-            if self.session.buffer and self.session.backlogged and not self._paused:
-                self._paused = True
-                self._transport.pause_reading()
+        shell = self.shell
+        if self.tls is None and not shell.running and not shell.flushing:
+            self._handle_in_clear(data)
+        else:
+            with self.guard:
+                if self.tls is None:
+                    self.session.receive(data)
+                else:
+                    self._decrypt(self.tls, data)
+                if self.session.buffer and self.session.backlogged:
+                    self._pause()
         self.bytes_in += len(data)
-        self.shell.on_activity()
+        shell.on_activity()
+
+    def _handle_in_clear(self, data: bytes) -> None:
+        """Does what the guard and `flush` do, without their calls if there is one answer.
+
+        Nearly all that is read is one command. Their calls are 7 % of what a mail of 1 kB costs.
+        """
+        shell, session, to_flush = self.shell, self.session, self.shell.to_flush
+        shell.running.append(self)
+        try:
+            session.receive(data)
+            if session.buffer and session.backlogged:
+                self._pause()
+        except Exception as error:
+            shell.failed(self, error)
+        finally:
+            shell.running.pop()
+        only_this = len(to_flush) == 1 and self in to_flush and not shell.pipes
+        open_still = session.wants is None and not self.finished and not self._paused
+        if only_this and open_still and not self._full and session.has_one_write:
+            del to_flush[self]
+            try:
+                self._write(session.output.take())
+                if session.after_write:
+                    session.written()
+            except Exception as error:
+                shell.failed(self, error)
+        else:
+            to_flush.setdefault(self, None)
+        if to_flush:
+            shell.flush()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         with self.guard:

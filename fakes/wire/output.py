@@ -28,6 +28,11 @@ class Output:
     def __repr__(self) -> str:
         return f"<Output {self.pending} bytes in {len(self._writes)} writes>"
 
+    @property
+    def is_one_write(self) -> bool:
+        """Whether there is exactly one write, and nothing splits it."""
+        return len(self._writes) == 1 and not self.chunk
+
     def append(self, data: bytes) -> None:
         """Queues bytes."""
         self.pending += len(data)

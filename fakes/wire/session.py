@@ -245,6 +245,11 @@ class Session:
         """Whether another `take` would find nothing to return, to handle or to end."""
         return not (self._waits or self.output.pending or self.output.chunk)
 
+    @property
+    def has_one_write(self) -> bool:
+        """Whether one `take` of `output` returns all that there is to write or to handle."""
+        return not self._waits and self.output.is_one_write
+
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
         if self.after_write and self._trickling is None:
