@@ -249,8 +249,8 @@ class Connection(asyncio.Protocol):
         finally:
             shell.running.pop()
         only_this = len(to_flush) == 1 and self in to_flush and not shell.pipes
-        open_still = session.wants is None and not self.finished and not self._paused
-        if only_this and open_still and not self._full and session.has_one_write:
+        more = session.waits or session.wants is not None or self.finished or self._paused
+        if only_this and not more and not self._full and session.output.is_one_write:
             del to_flush[self]
             try:
                 self._write(session.output.take())

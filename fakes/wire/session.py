@@ -105,7 +105,6 @@ class Session:
         "_no_more_input",
         "_stalled",
         "_trickling",
-        "_waits",
         "after_write",
         "answering",
         "bandwidth",
@@ -122,6 +121,7 @@ class Session:
         "timers",
         "tls",
         "user",
+        "waits",
         "wants",
     )
 
@@ -171,7 +171,7 @@ class Session:
         self.bandwidth = 0  # bytes per second of all answers; 0: no limit
         self._trickling: bytearray | None = None  # what is held back of a slow answer
         self._delayed = False  # a fault delays a unit: input waits
-        self._waits = False  # the rest of the input, or of an answer, until output is written
+        self.waits = False  # the rest of the input, or of an answer, until output is written
         self._stalled = False
         self._no_more_input = False  # the client sends nothing more, and still reads
 
@@ -235,20 +235,15 @@ class Session:
 
     def take(self) -> bytes:
         """Returns the next write, b"" if there is none."""
-        if self._waits and not self.output.pending:
-            self._waits = False
+        if self.waits and not self.output.pending:
+            self.waits = False
             self._pump()
         return self.output.take()
 
     @property
     def exhausted(self) -> bool:
         """Whether another `take` would find nothing to return, to handle or to end."""
-        return not (self._waits or self.output.pending or self.output.chunk)
-
-    @property
-    def has_one_write(self) -> bool:
-        """Whether one `take` of `output` returns all that there is to write or to handle."""
-        return not self._waits and self.output.is_one_write
+        return not (self.waits or self.output.pending or self.output.chunk)
 
     def written(self) -> None:
         """The shell has written all output. Runs the callbacks registered with `when_written`."""
@@ -422,7 +417,7 @@ class Session:
 
     def look_again(self) -> None:
         """There may be a next unit after all. It is looked for once the output is written."""
-        self._waits = True
+        self.waits = True
 
     def start_tls(self) -> None:
         """Asks for TLS. Bytes pipelined after the command in clear are dropped, never handled."""
@@ -505,7 +500,7 @@ class Session:
             # Unread output must not pile up: a client that pipelines ten thousand RETRs and reads
             # nothing gets the rest of its answers when `take` has drained some.
             if self.output.pending >= PENDING:
-                self._waits = True
+                self.waits = True
                 return
             if self.answering is not None:
                 if next(self.answering, self) is self:
