@@ -56,6 +56,8 @@ address = "bob@example.test"
 contacts = { "alice@example.test" = "both" }
 [xmpp]
 resources = 2000
+[off]
+xmpp = ["archive"]  # as Prosody and ejabberd are set up here
 """
 
 
