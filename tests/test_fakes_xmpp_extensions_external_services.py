@@ -10,6 +10,7 @@ import pytest
 
 from fakes import World
 from fakes.config import WorldError
+from fakes.transcripts.recorder import render
 from fakes.xmpp.extensions.external_services import EXTDISCO, ExternalServices
 from fakes.xmpp.policy import ExternalService
 from fakes.xmpp.stanzas import Stanza, parse_stanza
@@ -69,6 +70,16 @@ def test_a_login_made_from_the_secret_is_for_one_user_and_expires() -> None:
     assert service.get("expires") == "2026-01-05T00:01:00Z" and until.isdigit()
     digest = hmac.digest(b"hush", (service.get("username") or "").encode(), "sha1")
     assert service.get("password") == base64.b64encode(digest).decode()
+
+
+def test_no_transcript_shows_a_login() -> None:
+    server = place({**FTP, "password": "hush1"}, {**HIDDEN, "password": "hush2"})
+    client = bound(server)
+    assert "password='hush1'" in listed(client)
+    found = credentials(client, "host='ftp.example.test' type='ftp' port='21'")
+    assert "password='hush2'" in found.content.decode()
+    shown = render(server.recording)
+    assert "hush" not in shown and shown.count("username='u' password='*'") == 2
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,16 @@ import pytest
 from fakes import World
 from fakes.http import Request
 from fakes.people import People, Person
+from fakes.transcripts.recorder import render
 from fakes.wire import Runtime
 from fakes.xmpp import Jabber, Policy
 from fakes.xmpp.addresses import Jid
 from fakes.xmpp.extension import Extension
 from fakes.xmpp.extensions import EXTENSIONS, upload
 from fakes.xmpp.extensions.upload import OPEN_SLOTS, PURPOSE, UPLOAD, VALID, SharedFile
-from fakes.xmpp.stanzas import Stanza
+from fakes.xmpp.stanzas import Stanza, parse_stanza
 from tests.bare_core import drain
-from tests.xmpp_raw import world
+from tests.xmpp_raw import bound, world
 
 ROMEO, JULIET = "romeo@example.test", "juliet@example.test"
 HEADERS = {"host": "h", "content-length": "3"}
@@ -279,6 +280,17 @@ def test_an_authorization_is_needed_where_the_slot_gives_one() -> None:
     assert play.put(url) == 401
     assert play.put(url, authorization="Bearer é") == 401
     assert play.put(url, authorization=header.text or "") == 201
+
+
+def test_no_transcript_shows_what_a_slot_needs() -> None:
+    server = world(xmpp={"upload_authorization": True})
+    client = bound(server)
+    asked = f"<request xmlns='{UPLOAD}' filename='a' size='3'/>"
+    got = client.says(f"<iq type='get' id='1' to='upload.example.test'>{asked}</iq>".encode())
+    secret = parse_stanza(got).element[0][0][0].text or ""
+    assert secret.startswith("Bearer ")
+    shown = render(server.recording)
+    assert secret not in shown and "<header name='Authorization'>*</header>" in shown
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Splitter
 from fakes.xmpp.stanzas import Stanza, StanzaError, from_plain, parse_stanza
-from fakes.xmpp.units import FOREIGN, foreign, read_unit, stanza_unit
+from fakes.xmpp.units import FOREIGN, foreign, read_unit, secrets_of_answer, stanza_unit
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
@@ -54,6 +54,8 @@ _ADDED = {
     for extension in EXTENSIONS
     for name, verb in extension.verbs.items()
 }
+# The answers that have a secret in them: its name, by the name of the payload.
+_SECRET = {tag: name for extension in EXTENSIONS for tag, name in extension.secrets.items()}
 _OWNERS = {name: owner for name, _, owner in _ADDED.values()}
 # The versions of SASL that extensions add.
 _PROFILES = {
@@ -263,9 +265,7 @@ class Xmpp(Session):
     def deliver(self, stanza: Stanza) -> None:
         """Sends a stanza to the client."""
         if not self.closed:
-            self.send(stanza.to_bytes())
-            if self.observer is not None:
-                self.observer.sent(stanza)
+            self.send_stanza(stanza)
 
     def end(self, condition: str, text: str = "") -> None:
         """Ends the stream with a stream error."""
@@ -291,7 +291,9 @@ class Xmpp(Session):
 
     def send_stanza(self, stanza: Stanza, section: str = "") -> None:
         """Sends a stanza, and tells the observer."""
-        self.send(stanza.to_bytes(), section)
+        raw = stanza.to_bytes()
+        name = _SECRET.get(stanza.payload) if stanza.kind == "iq" else None
+        self.send(raw, section, secrets=secrets_of_answer(raw, name) if name else ())
         if self.observer is not None:
             self.observer.sent(stanza)
 

@@ -98,6 +98,13 @@ def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
     return Unit(raw, verb or "iq", space, secrets, content=stanza)
 
 
+def secrets_of_answer(raw: bytes, name: str) -> tuple[Secret, ...]:
+    """The spans of the values of an attribute, and of the texts of elements, of that name."""
+    values = (one.span(1) for one in re.finditer(rb"\s%b='([^'<]*+)'" % name.encode(), raw))
+    found = [*(Secret(start, end, name) for start, end in values), *_texts(raw, name)]
+    return tuple(sorted(found, key=lambda secret: secret.start))
+
+
 def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
     """The spans of the texts of all elements with this local name, which are passwords."""
     found = list(_TEXT.finditer(raw))

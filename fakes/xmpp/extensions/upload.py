@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
@@ -98,6 +98,7 @@ class Upload(Extension):
     section = "XEP-0363"
     subdomain = "upload"
     paths = (PATH,)
+    secrets: ClassVar[Mapping[str, str]] = {f"{{{UPLOAD}}}slot": "header"}
     stored: dict[str, SharedFile]  # by token, oldest first
 
     def __init__(self, service: Service) -> None:
