@@ -402,8 +402,31 @@ def test_the_oldest_are_dropped_and_ids_are_never_used_again() -> None:
     assert answer.ids[2] not in ids
     assert Answer(romeo, fields(after_id=ids[0])).end.condition == "item-not-found"
     warnings = [one.text for one in place.events if one.level == "warning"]
-    text = "forgot the 1 oldest messages, because xmpp.archive is 3"
+    text = "from now on, the oldest messages are forgotten, because xmpp.archive is 3"
     assert warnings == [f"archive of {name}: {text}" for name in (ROMEO, JULIET)]
+
+
+def test_of_what_nobody_looks_at_the_newest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakes.xmpp.extensions.archive.NOTED", 20)
+    place, romeo, juliet = spoken(15)  # each is noted for both of them
+    newest = [str(number) for number in range(5, 15)]
+    assert Answer(romeo).bodies == newest
+    assert Answer(juliet).bodies == newest
+    [warning] = [one.text for one in place.events if one.level == "warning"]
+    assert warning == "archive: from now on, what came long before anybody looks is forgotten"
+    romeo.says(JULIET, "now it is filed at once")
+    assert Answer(romeo).bodies == [*newest, "now it is filed at once"]
+
+
+def test_what_was_noted_long_ago_has_its_time_and_obeys_no_later_preferences() -> None:
+    place, romeo, juliet = spoken(2)
+    prefs = "<prefs xmlns='urn:xmpp:mam:2' default='never'/>"
+    romeo.sends(f"<iq type='set' id='p'>{prefs}</iq>")
+    romeo.says(JULIET, "not for the archive")
+    assert Answer(romeo).bodies == ["0", "1"]
+    assert Answer(juliet).bodies == ["0", "1", "not for the archive"]
+    answer = Answer(juliet, fields(end=timestamp(place.clock.now() - 90)))
+    assert answer.bodies == ["0"]
 
 
 def test_a_few_long_messages_are_as_many_as_lots_of_short_ones() -> None:
@@ -412,7 +435,7 @@ def test_a_few_long_messages_are_as_many_as_lots_of_short_ones() -> None:
         send(romeo, f"<body>{number}{'x' * 999}</body>")
     assert [body[0] for body in Answer(romeo).bodies] == ["3", "4"]
     warnings = [one.text for one in place.events if one.level == "warning"]
-    assert warnings[0].endswith("messages, because xmpp.archive_bytes is 3,000")
+    assert warnings[0].endswith("are forgotten, because xmpp.archive_bytes is 3,000")
     send(romeo, f"<body>{'x' * 4000}</body>")
     assert Answer(romeo).bodies == []
     archive = place.jabber.service.extensions.named("archive")

@@ -37,6 +37,7 @@ class RoomArchives(Extension):
         super().__init__(service)
         self._most = service.policy.archive
         self._most_bytes = service.policy.archive_bytes
+        self._said: set[str] = set()
 
     def answers(self) -> Answers:
         return {
@@ -76,14 +77,21 @@ class RoomArchives(Extension):
         return rooms.all_rooms().get(address.bare) if isinstance(rooms, Rooms) else None
 
     def drop_oldest(self, messages: Messages, address: str) -> None:
-        """Drops the oldest of an archive that has more than the policy allows, and says so."""
+        """Drops the oldest of an archive that has more than the policy allows; says so once."""
         while len(messages) > self._most or messages.size > self._most_bytes:
             long = messages.size > self._most_bytes
             limit = f"_bytes is {self._most_bytes:,}" if long else f" is {self._most:,}"
-            self.service.on_drop(
-                f"archive of {address}: forgot the {messages.drop_oldest():,} oldest messages, "
+            messages.drop_oldest()
+            self.say_once(
+                f"archive of {address}: from now on, the oldest messages are forgotten, "
                 f"because xmpp.archive{limit}"
             )
+
+    def say_once(self, text: str) -> None:
+        """Says that something is dropped, unless it was said before."""
+        if text not in self._said:
+            self._said.add(text)
+            self.service.on_drop(text)
 
     # ── who asks ─────────────────────────────────────────────────────────────
 

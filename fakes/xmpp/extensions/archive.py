@@ -1,9 +1,10 @@
 """XEP-0313 (1.1.3), with XEP-0441: the messages of accounts and of rooms can be read again.
 
-A message is archived when it is sent, and costs no more than that until a client asks. The messages
-that an account receives have the archive's ids (XEP-0313 §3.5) from the moment on when a client has
-looked at what accounts offer: before, nobody may know what the ids mean. With `stanza_ids` in the
-policy they have them from the first message on.
+Until a client has looked at what accounts offer, a message is only noted, which costs next to
+nothing; of these, the server keeps the last 20,000. They are filed in the archives when anybody
+looks there. From a client's look on, messages are filed as they come, and those that an account
+receives have the archive's ids (XEP-0313 §3.5): before, nobody may know what the ids mean. With
+`stanza_ids` in the policy that is so from the first message on.
 
 What is archived is in `fakes/xmpp/archiving/rules.py`, and the archives of rooms in `of_rooms.py`
 there. That of an account is deleted with the account.
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from fakes.xmpp.stream import Xmpp
 
 
+NOTED = 20_000  # messages, each at both of its ends, that wait to be filed
+
+
 @dataclass
 class Kept:
     """What is stored for an account."""
@@ -46,11 +50,27 @@ class Archive(RoomArchives):
 
     name = "archive"
     section = "XEP-0313"
-    stored: dict[str, Kept]  # by the address of the account
 
     def __init__(self, service: Service) -> None:
+        self._filed: dict[str, Kept] = {}  # by the address of the account
+        # When a message came, whose it is, the message, and where it is from or, if sent, to.
+        self._noted: list[tuple[float, Account, Stanza, str, bool]] = []
+        self._noted_size = 0  # bytes of their content
         super().__init__(service)
         self._announced = service.policy.stanza_ids
+
+    @property
+    def stored(self) -> dict[str, Kept]:
+        """What is archived, by the address of the account. What was noted is filed first."""
+        if self._noted:
+            noted, self._noted, self._noted_size = self._noted, [], 0
+            for message in noted:
+                self._file(*message)
+        return self._filed
+
+    @stored.setter
+    def stored(self, stored: dict[str, Kept]) -> None:
+        self._filed = stored
 
     def answers(self) -> Answers:
         return {
@@ -73,39 +93,48 @@ class Archive(RoomArchives):
     # ── what is archived (§6.1) ──────────────────────────────────────────────
 
     def message_sent(self, resource: Resource, stanza: Stanza) -> None:
-        # To oneself: it is archived when it arrives, and only once (§6.1.1).
-        to = stanza.to or ""
-        if is_worth(stanza) and jid(to).bare != resource.account.jid.text:
-            self._add(resource.account, stanza, to)
+        now = self.service.runtime.now()
+        handle = self._file if self._announced else self._note
+        handle(now, resource.account, stanza, stanza.to or "", True)
 
     def stamp_message(self, account: Account, stanza: Stanza) -> Stanza:
-        if not is_worth(stanza):
+        now, other = self.service.runtime.now(), stanza.sender or ""
+        if not self._announced:
+            self._note(now, account, stanza, other, False)
             return stanza
-        stamps = self._announced and self.service.offers("stanza-ids")
-        return self._add(account, stanza, stanza.sender or "", stamps=stamps)
+        if self.service.offers("stanza-ids") and self.wants(account, stanza, other):
+            stanza = without_ids_of(stanza, account.address)
+            stanza = with_id(stanza, account.address, self.messages(account).next_id())
+        self._file(now, account, stanza, other, False)
+        return stanza
 
     def message_refused(self, account: Account, stanza: Stanza) -> None:
         kept = self.stored.get(account.address)
         if kept is not None:
             kept.messages.take_back(stanza)
 
-    def _add(self, account: Account, stanza: Stanza, other: str, *, stamps: bool = False) -> Stanza:
-        """Archives a message if the account wants it; returns it, with its id if it is to have one.
+    def _note(self, at: float, account: Account, stanza: Stanza, other: str, sent: bool) -> None:
+        # This runs for every message, at both ends.
+        noted = self._noted
+        noted.append((at, account, stanza, other, sent))
+        self._noted_size += len(stanza.content)
+        if len(noted) > NOTED:
+            self._noted_size -= sum(len(one[2].content) for one in noted[: NOTED // 10])
+            del noted[: NOTED // 10]
+            self.say_once("archive: from now on, what came long before anybody looks is forgotten")
+        elif self._noted_size > self._most_bytes:
+            _ = self.stored
 
-        This runs for every message, at both ends.
-        """
-        kept = self.stored.get(account.jid.text) or self._kept(account)
-        if kept.preferences is not None and not kept.preferences.allow(account, other):
-            return stanza
-        messages = kept.messages
-        if stamps:
-            messages.prepare(self.service.runtime.token)
-            stanza = without_ids_of(stanza, account.address)
-            stanza = with_id(stanza, account.address, messages.next_id())
-        count = messages.add(self.service.runtime.now(), stanza, other)
+    def _file(self, at: float, account: Account, stanza: Stanza, other: str, sent: bool) -> None:
+        """Archives a message that came at a time, if it is worth it and the account wants it."""
+        # To oneself: it is archived when it arrives, and only once (§6.1.1).
+        to_itself = sent and jid(other).bare == account.address
+        if to_itself or not self.wants(account, stanza, other):
+            return
+        messages = self._kept(account).messages
+        count = messages.add(at, stanza, other)
         if count > self._most or messages.size > self._most_bytes:
             self.drop_oldest(messages, account.address)
-        return stanza
 
     # ── the archives there are ───────────────────────────────────────────────
 
@@ -123,19 +152,20 @@ class Archive(RoomArchives):
         messages.prepare(self.service.runtime.token)
         return messages
 
-    def has_like(self, account: Account, stanza: Stanza) -> bool:
-        """Whether an account archives messages such as this one, from the same sender."""
+    def wants(self, account: Account, stanza: Stanza, other: str) -> bool:
+        """Whether an account archives messages such as this one, from or to another address."""
+        if not is_worth(stanza):
+            return False
         preferences = self._kept(account).preferences
-        allowed = preferences is None or preferences.allow(account, stanza.sender or "")
-        return allowed and is_worth(stanza)
+        return preferences is None or preferences.allow(account, other)
 
     def with_id_of_sent(self, account: Account, stanza: Stanza) -> Stanza:
         """A message that an account has just sent, with its id for other clients (§3.5)."""
-        kept = self.stored.get(account.address)
-        stamps = self._announced and self.service.offers("stanza-ids")
-        if not stamps or kept is None or not kept.messages.is_last(stanza):
+        if not self._announced or not self.service.offers("stanza-ids"):
             return stanza
         messages = self.messages(account)
+        if not messages.is_last(stanza):
+            return stanza
         stanza = without_ids_of(stanza, account.address)
         return with_id(stanza, account.address, messages.id_of(messages.end - 1))
 
@@ -152,6 +182,7 @@ class Archive(RoomArchives):
         return [queries.metadata(request, self.messages(_own(request)))]
 
     def _preferences(self, request: Request) -> Iterable[Element]:
+        self._announced = True
         kept = self._kept(_own(request))
         if request.stanza.type == "set":
             kept.preferences = Preferences.read(request.payload)

@@ -57,7 +57,9 @@ class Bind2(Extension):
         archive = archive_of(self.service)
         if archive is not None:
             # §3.2: the client reads in the archive what waits, except what is not archived
-            account.offline = [one for one in account.offline if not archive.has_like(account, one)]
+            account.offline = [
+                one for one in account.offline if not archive.wants(account, one, one.sender or "")
+            ]
         active = self.service.extensions.active
         answers = [one for extension in active for one in extension.bound(stream, asked)]
         return (element(f"{{{BIND2}}}bound", {}, *answers),)
