@@ -58,6 +58,14 @@ def test_what_a_form_does_not_name_stays() -> None:
     assert config.changed(submitted(maxusers="none")).max_users == 0
 
 
+@pytest.mark.parametrize(("most", "shown"), [(0, "none"), (20, "20"), (7, "7")])
+def test_the_form_offers_numbers_of_occupants_and_the_present_one(most: int, shown: str) -> None:
+    found = [one for one in Config(max_users=most).form() if "maxusers" in one.get("var", "")]
+    values = [value.text for value in found[0].iter("{jabber:x:data}value")]
+    assert found[0].get("type") == "list-single"  # XEP-0045 §10.2
+    assert values[0] == shown and shown in values[1:] and "none" in values[1:]
+
+
 def test_affiliations_are_in_order() -> None:
     assert [rank(one) for one in AFFILIATIONS] == [0, 1, 2, 3, 4]
 

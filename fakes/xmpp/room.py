@@ -64,7 +64,10 @@ class Config:
             if isinstance(value, bool):
                 built.append(boolean(var, label, value))
             elif choices:
-                built.append(Field(var, "list-single", label, (str(value),), choices))
+                # An owner may set other numbers of occupants than those of the form.
+                shown = str(value) if value != 0 else "none"
+                options = choices if shown in choices else (shown, *choices)
+                built.append(Field(var, "list-single", label, (shown,), options))
             else:
                 kind = "text-private" if name == "password" else "text-single"
                 built.append(Field(var, kind, label, (str(value),)))
@@ -120,7 +123,7 @@ _FIELDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "password": (f"{_VAR}roomsecret", "Password", ()),
     "private": (f"{_VAR}allowpm", "Who may send private messages?", PRIVATE),
     "whois": (f"{_VAR}whois", "Who sees real addresses?", WHOIS),
-    "max_users": (f"{_VAR}maxusers", "Most occupants (0: no limit)", ()),
+    "max_users": (f"{_VAR}maxusers", "Most occupants", ("10", "20", "30", "50", "100", "none")),
     "history": ("muc#maxhistoryfetch", "Messages of the history", ()),
 }
 assert set(_FIELDS) == {one.name for one in fields(Config)}
