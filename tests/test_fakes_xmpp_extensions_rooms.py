@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from fakes import World
+from fakes.transcripts.recorder import render
 from fakes.xmpp.extensions.rooms import Rooms
 from fakes.xmpp.extensions.stanza_ids import SID
 from fakes.xmpp.jabber import Actor
@@ -228,6 +229,29 @@ def test_members_and_who_knows_the_password_may_enter() -> None:
     play.juliet.joins(ROOM, "juliet", "pw")
     assert conditions(play.juliet) == ["not-authorized"]
     assert play.nicks()["juliet"] == ("member", "participant")
+
+
+def test_no_transcript_shows_the_password_of_a_room() -> None:
+    place = world()
+    romeo, juliet = bound(place), bound(place, "juliet")
+    juliet.says(b"<presence/>")
+    entered = f"<x xmlns='{MUC}'><password>hush</password></x>"
+    romeo.says(f"<presence to='{ROOM}/romeo'><x xmlns='{MUC}'/></presence>".encode())
+    value = "<field var='muc#roomconfig_roomsecret'><value>hush</value></field>"
+    form = f"<x xmlns='jabber:x:data' type='submit'>{value}</x>"
+    query = f"<query xmlns='{OWNER}'>{form}</query>"
+    assert b"result" in romeo.says(f"<iq type='set' id='1' to='{ROOM}'>{query}</iq>".encode())
+    query = f"<query xmlns='{OWNER}'/>"
+    assert b"hush" in romeo.says(f"<iq type='get' id='2' to='{ROOM}'>{query}</iq>".encode())
+    inviting = f"<x xmlns='{USER}'><invite to='juliet@example.test'/></x>"
+    romeo.says(f"<message to='{ROOM}'>{inviting}</message>".encode())
+    assert b"<password>hush" in juliet.hears()
+    direct = f"""<x xmlns='jabber:x:conference' jid='{ROOM}' password="hush"/>"""
+    romeo.says(f"<message to='juliet@example.test/here'>{direct}</message>".encode())
+    assert b"hush" in juliet.hears()
+    entry = f"<presence to='{ROOM}/juliet'>{entered}</presence>"
+    assert b"110" in juliet.says(entry.encode())
+    assert "hush" not in render(place.recording)
 
 
 def test_a_nick_belongs_to_one_user_who_may_have_several_sessions() -> None:

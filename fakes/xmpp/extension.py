@@ -90,8 +90,8 @@ class Extension:
     optional: ClassVar[bool] = False  # off, unless the policy names it in `on`
     verbs: ClassVar[Mapping[str, Verb]] = {}  # what `handle` handles; all names must differ
     profile: ClassVar[Profile | None] = None  # a version of SASL that it adds to streams
-    # The payloads of results that transcripts must not show whole: to the name of the attribute, or
-    # the local name of the element, that is secret.
+    # The payloads of results that transcripts must not show whole: to the name of the attribute or
+    # the field, or the local name of the element, that is secret.
     secrets: ClassVar[Mapping[str, str]] = {}
     hooks: tuple[str, ...] = ()  # those of `_HOOKS` that it overrides
     # How the paths begin that it serves on the web server. With any, it exists only where there is

@@ -42,7 +42,7 @@ from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Splitter
 from fakes.xmpp.stanzas import Stanza, StanzaError, from_plain, parse_stanza
-from fakes.xmpp.units import FOREIGN, foreign, read_unit, secrets_of_answer, stanza_unit
+from fakes.xmpp.units import FOREIGN, foreign, read_unit, secrets_named, stanza_unit
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
@@ -292,8 +292,11 @@ class Xmpp(Session):
     def send_stanza(self, stanza: Stanza, section: str = "") -> None:
         """Sends a stanza, and tells the observer."""
         raw = stanza.to_bytes()
-        name = _SECRET.get(stanza.payload) if stanza.kind == "iq" else None
-        self.send(raw, section, secrets=secrets_of_answer(raw, name) if name else ())
+        if stanza.kind == "iq":
+            name = _SECRET.get(stanza.payload, "")
+        else:
+            name = "password" if b"password" in raw else ""  # of a room to which it invites
+        self.send(raw, section, secrets=secrets_named(raw, name) if name else ())
         if self.observer is not None:
             self.observer.sent(stanza)
 

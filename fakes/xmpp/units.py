@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeAlias
 
 from fakes.wire import Refuse, Secret, Unit
@@ -20,9 +20,12 @@ VerbOf: TypeAlias = Callable[[str], tuple[str, str]]
 # keeps what it has read (`++`), so that each byte of a stanza is read once.
 _TEXT = re.compile(rb"<(?:[\w.-]++:)?([\w.-]++)[^<>]*+>([^<]++)(?=<)")
 
-# The attributes of a field, and its first value; and those of a field for a password.
+# The attributes of a field, and its first value; its name; and the names of those for passwords.
 _FIELD = re.compile(rb"<field\b([^<>]*+)>\s*+<value>([^<]*+)")
-_PASSWORD = re.compile(rb"""\bvar=["']password(?:-verify)?["']""")
+_VAR = re.compile(rb"""\bvar=["']([^"'<>]*+)["']""")
+_PASSWORDS = (b"password", b"password-verify", b"muc#roomconfig_roomsecret")
+
+_ATTRIBUTE = re.compile(rb"""\s([\w.-]++)=(?:'([^'<]*+)'|"([^"<]*+)")""")
 
 _VERBS = {
     f"{{{TLS}}}starttls": "starttls",
@@ -87,21 +90,25 @@ def _refused(raw: bytes, error: StreamError) -> Unit:
 def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
     """Returns the unit of a stanza that was sent as `raw`."""
     if stanza.kind != "iq":
-        return Unit(raw, stanza.kind, stanza.to or "", content=stanza)
+        # The password of a room: who enters says it, and who invites others (XEP-0045, XEP-0249).
+        secrets = secrets_named(raw, "password") if b"password" in raw else ()
+        return Unit(raw, stanza.kind, stanza.to or "", secrets, content=stanza)
     space = namespace(stanza.payload)
     verb, secret = verb_of(stanza.payload) if stanza.type in ("get", "set") else ("", "")
     if stanza.type == "set" and not verb:
         verb = {BIND: "bind", SESSION: "session"}.get(space, "")
     secrets = _texts(raw, secret) if secret else ()
-    if stanza.type == "set" and b"password" in raw:
-        secrets += _passwords_of_form(raw)
+    if stanza.type == "set" and (b"password" in raw or b"roomsecret" in raw):
+        secrets += _values(raw, _PASSWORDS)
     return Unit(raw, verb or "iq", space, secrets, content=stanza)
 
 
-def secrets_of_answer(raw: bytes, name: str) -> tuple[Secret, ...]:
-    """The spans of the values of an attribute, and of the texts of elements, of that name."""
-    values = (one.span(1) for one in re.finditer(rb"\s%b='([^'<]*+)'" % name.encode(), raw))
-    found = [*(Secret(start, end, name) for start, end in values), *_texts(raw, name)]
+def secrets_named(raw: bytes, name: str) -> tuple[Secret, ...]:
+    """The spans of the values of attributes and fields, and of texts of elements, of a name."""
+    named = (one for one in _ATTRIBUTE.finditer(raw) if one[1] == name.encode())
+    values = (one.span(one.lastindex or 0) for one in named)
+    attributes = (Secret(start, end, name) for start, end in values)
+    found = [*attributes, *_texts(raw, name), *_values(raw, (name.encode(),))]
     return tuple(sorted(found, key=lambda secret: secret.start))
 
 
@@ -114,10 +121,11 @@ def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
     return tuple(Secret(start, end, label) for start, end in secrets)
 
 
-def _passwords_of_form(raw: bytes) -> tuple[Secret, ...]:
-    """The spans of the values of fields for passwords, in a form that is submitted."""
-    found = (one.span(2) for one in _FIELD.finditer(raw) if _PASSWORD.search(one[1]))
-    return tuple(Secret(start, end, "pass") for start, end in found)
+def _values(raw: bytes, names: Collection[bytes]) -> tuple[Secret, ...]:
+    """The spans of the values of the fields of a form that have one of these names."""
+    found = ((one, _VAR.search(one[1])) for one in _FIELD.finditer(raw))
+    spans = (one.span(2) for one, var in found if var is not None and var[1] in names)
+    return tuple(Secret(start, end, "pass") for start, end in spans)
 
 
 def _unsupported(piece: Piece) -> StreamError:
