@@ -148,7 +148,7 @@ def _suspicious(prepared: Prepared, enough: float, largest: int = LARGEST) -> in
 
     Each attack is run in growing sizes, at least in two, until a run takes `enough` seconds.
     """
-    size, before = FIRST, _best(prepared(FIRST), 0.1, 2)  # the first run is slower than others
+    size, before = FIRST, _best(prepared(FIRST), 0.1, 3)  # the first run is slower than others
     if math.isinf(before):
         return TINY
     while size == FIRST or (size < largest and before < enough):
