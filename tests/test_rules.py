@@ -395,6 +395,7 @@ TESTED_WITH_OTHERS = {
     "fakes/xmpp/muc/names.py": "test_fakes_xmpp_extensions_rooms.py",
     "fakes/xmpp/muc/talking.py": "test_fakes_xmpp_extensions_rooms.py",
     "fakes/xmpp/pieces.py": "test_fakes_xmpp_splitter.py",
+    "fakes/xmpp/extension_set.py": "test_fakes_xmpp_extension.py",
     "fakes/xmpp/policy.py": "test_fakes_xmpp_jabber.py",
     "fakes/xmpp/pubsub/access.py": "test_fakes_xmpp_extensions_pubsub.py",
     "fakes/xmpp/pubsub/configuration.py": "test_fakes_xmpp_extensions_pubsub.py",

@@ -15,7 +15,7 @@ Resources with a negative priority get nothing that is sent to the bare address.
 from __future__ import annotations
 
 from fakes.xmpp.addresses import Jid
-from fakes.xmpp.extension import Extensions
+from fakes.xmpp.extension_set import Extensions
 from fakes.xmpp.offline import Offline, without_delay
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.sessions import Account, Resource

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from fakes.xmpp.accounts import Accounts
 from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.delivery import Delivery
-from fakes.xmpp.extension import Extension, Extensions
+from fakes.xmpp.extension import Extension
+from fakes.xmpp.extension_set import Extensions
 from fakes.xmpp.markup import ROSTER
 from fakes.xmpp.policy import Environment
 from fakes.xmpp.presence import Presence, has_directed

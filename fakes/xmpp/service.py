@@ -18,7 +18,8 @@ from fakes.xmpp.accounts import Accounts
 from fakes.xmpp.addresses import Jid, jid
 from fakes.xmpp.delivery import Delivery
 from fakes.xmpp.dispatch import Dispatcher
-from fakes.xmpp.extension import Extension, Extensions
+from fakes.xmpp.extension import Extension
+from fakes.xmpp.extension_set import Extensions
 from fakes.xmpp.offline import Offline
 from fakes.xmpp.policy import Environment, Policy
 from fakes.xmpp.presence import Presence
