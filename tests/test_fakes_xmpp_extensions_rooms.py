@@ -388,6 +388,8 @@ def test_in_a_moderated_room_a_visitor_only_listens_until_it_gets_voice() -> Non
     )
     play.juliet.sends(f"<message to='{ROOM}'>{request}</x></message>")
     [asked] = play.romeo.messages
+    types = [field.get("type") for field in asked.element.iter("{jabber:x:data}field")]
+    assert types == ["hidden", "list-single", "jid-single", "text-single", "boolean"]  # §8.6
     assert "juliet@example.test" in asked.to_bytes().decode(), "a moderator sees who asks"
     grant = (
         "<field var='muc#roomnick'><value>juliet</value></field>"

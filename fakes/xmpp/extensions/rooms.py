@@ -21,7 +21,16 @@ from fakes.xmpp.forms import DATA, Field, boolean, build
 from fakes.xmpp.muc.entering import Entering
 from fakes.xmpp.muc.governing import Governing
 from fakes.xmpp.muc.inviting import Inviting
-from fakes.xmpp.muc.names import ADMIN, MUC, OCCUPANT, OWNER, REGISTER, X, subject_of
+from fakes.xmpp.muc.names import (
+    ADMIN,
+    MUC,
+    OCCUPANT,
+    OWNER,
+    REGISTER,
+    REQUEST,
+    X,
+    subject_of,
+)
 from fakes.xmpp.muc.talking import Talking
 from fakes.xmpp.requests import Answers
 from fakes.xmpp.room import INFO
@@ -29,7 +38,16 @@ from fakes.xmpp.stanzas import Stanza, StanzaError
 
 OWN_NICK = "x-roomuser-item"
 TRAFFIC = f"{MUC}#traffic"
-FEATURES = (MUC, f"{MUC}#stable_id", f"{MUC}#self-ping-optimization", OCCUPANT, SID, DATA, REGISTER)
+FEATURES = (
+    MUC,
+    REQUEST,
+    f"{MUC}#stable_id",
+    f"{MUC}#self-ping-optimization",
+    OCCUPANT,
+    SID,
+    DATA,
+    REGISTER,
+)
 
 
 class Rooms(Entering, Talking, Inviting, Governing):

@@ -82,7 +82,7 @@ class Inviting(Hall):
             raise StanzaError("bad-request", "this form is not known")
         if occupant.role == "visitor":
             fields = [
-                Field("muc#role", values=("participant",)),
+                Field("muc#role", "list-single", "Role", ("participant",), ("participant",)),
                 Field("muc#jid", "jid-single", "User", (occupant.bare,)),
                 Field("muc#roomnick", "text-single", "Nick", (occupant.nick,)),
                 boolean("muc#request_allow", "Grant voice?", False),
