@@ -11,6 +11,7 @@ from fakes.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG
 from fakes.wire import Facts, TlsFacts, Want
 from fakes.xmpp.framed import FRAMING, FramedXmpp
 from fakes.xmpp.stream import LOGIN_TIME, REST_TIME
+from tests.bare_core import drain
 from tests.websocket_raw import frames, masked, texts
 from tests.xmpp_raw import bind, bound, plain, world
 
@@ -34,11 +35,7 @@ class Client:
         return self.hears()
 
     def hears(self) -> bytes:
-        received = b""
-        while more := self.core.take():
-            received += more
-        self.core.written()
-        return received
+        return drain(self.core)
 
     def says(self, *messages: str) -> list[str]:
         """Sends messages; returns those that come back."""

@@ -9,6 +9,7 @@ from typing import Any
 from fakes import World
 from fakes.wire import Facts, TlsFacts, Want
 from fakes.xmpp import Jabber, Xmpp
+from tests.bare_core import drain
 
 HEADER = (
     b"<stream:stream to='example.test' version='1.0' xmlns='jabber:client'"
@@ -56,11 +57,7 @@ class Client:
 
     def hears(self) -> bytes:
         """Returns everything that has come and was not read yet."""
-        received = b""
-        while more := self.core.take():
-            received += more
-        self.core.written()
-        return received
+        return drain(self.core)
 
     def starts_tls(self) -> bytes:
         """Asks for TLS and shakes hands; returns the answer to STARTTLS."""

@@ -78,7 +78,7 @@ class Policy:
     # No code for a mailbox that SELECT, STATUS or SUBSCRIBE does not find, nor for DELETE of INBOX
     # (RFC 5530 §3), and BADCHARSET without the charsets.
     fewer_codes: bool = False
-    # What a structure has for a Content-Type that is none: its only word, or "", and not text/plain
+    # What a structure has for an invalid Content-Type: its only word, or "", and not text/plain
     # (RFC 2045 §5.2).
     broken_types: bool = False
     wrong_login_delay: float = 0.0  # seconds until a wrong login is answered (RFC 3501 §11.2)

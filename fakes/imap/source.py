@@ -59,7 +59,7 @@ class Part:
 class Source:
     """A mail. Its structure is found out when it is first asked for; keep the object to keep it.
 
-    With `broken_types`, a Content-Type that is none is read as Dovecot does.
+    With `broken_types`, an invalid Content-Type is read as Dovecot does.
     """
 
     __slots__ = ("_broken_types", "_root", "known", "raw")
@@ -257,7 +257,7 @@ def read_content_type(value: bytes) -> tuple[bytes, bytes, Parameters] | None:
 
 
 def read_broken_type(value: bytes) -> tuple[bytes, bytes]:
-    """Returns what Dovecot 2.3 makes of a value that is no type: one word is a type, else ""."""
+    """Returns what Dovecot 2.3 makes of an invalid Content-Type: its only word, or ""."""
     scan = Scanner(value)
     scan.skip()
     word = scan.token(_TOKEN)

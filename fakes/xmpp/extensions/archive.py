@@ -62,10 +62,7 @@ class Archive(RoomArchives):
     @property
     def stored(self) -> dict[str, Kept]:
         """What is archived, by the address of the account. What was noted is filed first."""
-        if self._noted:
-            noted, self._noted, self._noted_size = self._noted, [], 0
-            for message in noted:
-                self._file(*message)
+        self._file_noted()
         return self._filed
 
     @stored.setter
@@ -123,7 +120,12 @@ class Archive(RoomArchives):
             del noted[: NOTED // 10]
             self.say_once("archive: from now on, what came long before anybody looks is forgotten")
         elif self._noted_size > self._most_bytes:
-            _ = self.stored
+            self._file_noted()
+
+    def _file_noted(self) -> None:
+        noted, self._noted, self._noted_size = self._noted, [], 0
+        for message in noted:
+            self._file(*message)
 
     def _file(self, at: float, account: Account, stanza: Stanza, other: str, sent: bool) -> None:
         """Archives a message that came at a time, if it is worth it and the account wants it."""
