@@ -71,10 +71,15 @@ KIB, MIB = 1 / 1024, 1 / 1024**2
 
 
 def smtp(name: str, work: Work, count: int, *goals: Goal, loop: str = "asyncio") -> Row:
-    """Processor time per mail of ours, of the floor (on the same loop), and of aiosmtpd."""
+    """Processor time per mail of ours, of the floor (on the same loop), and of aiosmtpd.
+
+    `drops` is the floor without keeping mails: it has no goal, because what it saves is memory that
+    a server which keeps them must ask the kernel for.
+    """
     contestants = {
         OURS: cpu_of(ours(loop), work, count),
         FLOOR: cpu_of(floor("smtp", loop=loop), work, count),
+        "drops": cpu_of(floor("smtp-drops", loop=loop), work, count),
         "aiosmtpd": cpu_of(floor("aiosmtpd"), work, count),
     }
     return Row(f"smtp: {name}: CPU per mail", contestants, goals)

@@ -107,7 +107,9 @@ def recording() -> AbstractContextManager[Running]:
 def floor(kind: str, *numbers: int, loop: str = "asyncio") -> Server:
     """A server of tests/bench_floor.py, or aiosmtpd, which runs in the same way."""
     command = ["-m", "tests.bench_floor", "--loop", loop, kind, *map(str, numbers)]
-    return lambda: _prints_its_port(command, loop, "smtp" if kind == "aiosmtpd" else kind)
+    return lambda: _prints_its_port(
+        command, loop, "smtp" if kind in ("aiosmtpd", "smtp-drops") else kind
+    )
 
 
 @contextlib.contextmanager

@@ -134,7 +134,6 @@ def world_memory(kind: str, count: str = "50") -> Answer:
 def mail_memory(kind: str, count: str = "1000", size: str = "2000") -> Answer:
     """Bytes that this many stored mails take: `recording`, `quiet`, `aiosmtpd` or `floor`."""
     from tests.bench_clients import send_mails
-    from tests.bench_floor import SmtpFloor
     from tests.bench_servers import mail
 
     kept: list[object] = []
@@ -144,18 +143,11 @@ def mail_memory(kind: str, count: str = "1000", size: str = "2000") -> Answer:
             kept.append(envelope)
             return "250 OK"
 
-    class KeepingFloor(SmtpFloor):
-        def data_received(self, data: bytes) -> None:
-            if self.in_content and (self.buffer + data).endswith(b"\r\n.\r\n"):
-                # A copy, because asyncio reads into a quarter of a megabyte that it then shrinks.
-                kept.append(bytes(bytearray(self.buffer + data)))
-            super().data_received(data)
-
     servers: dict[str, Port] = {
         "recording": _ours,
         "quiet": lambda: _ours(keep=False),
         "aiosmtpd": lambda: _aiosmtpd(Keeper()),
-        "floor": lambda: _floor(KeepingFloor),
+        "floor": _floor,
     }
 
     def measure() -> float:
