@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, Literal, NewType, TypeVar
 
 from fakes.descriptor import Server
+from fakes.empty import EMPTY
 from fakes.faults import Fault, FaultError
 from fakes.keep import EVERYTHING, Keep
 from fakes.people import Person
@@ -107,11 +108,11 @@ class Config:
     mail: MailTable = MailTable()
     xmpp: JabberTable = JabberTable()
     keep: Keep = EVERYTHING
-    manners: dict[str, str] = field(default_factory=dict)  # server → whose manners it has
+    manners: Mapping[str, str] = EMPTY  # server → whose manners it has
     fault: tuple[str | Fault, ...] = ()  # a text, or a table with the fields of a fault
-    off: dict[str, tuple[str, ...]] = field(default_factory=dict)  # server → capabilities
-    scenario: dict[str, Any] = field(default_factory=dict)  # not checked: the program's settings
-    switches: dict[str, dict[str, Any]] = field(default_factory=dict)  # table → policy switches
+    off: Mapping[str, tuple[str, ...]] = EMPTY  # server → capabilities
+    scenario: Mapping[str, Any] = EMPTY  # not checked: for the program
+    switches: Mapping[str, dict[str, Any]] = EMPTY  # table → of policies
 
     def policy(self, server: Server) -> dict[str, Any]:
         """Returns the values that the file has for a server's policy.
@@ -127,7 +128,9 @@ class Config:
             key: value for name in tables for key, value in self.switches.get(name, {}).items()
         }
         manners = server.manners[self.manners[server.name]] if server.name in self.manners else {}
-        return {**manners, **switches, "off": names | manners.get("off", _NOTHING)}
+        if "off" in manners:
+            names |= manners["off"]
+        return {**manners, **switches, "off": names}
 
 
 class Reader:
@@ -232,7 +235,8 @@ class Reader:
             if key not in own and key not in switches:
                 raise self._unknown_key(name, key, [*own, *switches])
             values[key] = self._value(f"{name}.{key}", item, {**switches, **own}[key])
-        found.switches[name] = {key: item for key, item in values.items() if key in switches}
+        of_policies = {key: item for key, item in values.items() if key in switches}
+        found.switches = {**found.switches, name: of_policies}
         if kind:
             setattr(found, name, kind(**{key: values[key] for key in own if key in values}))
 
@@ -310,7 +314,7 @@ class Reader:
             ):
                 raise self._wrong_type(name, value, _list_form(name, inner[0]))
             return tuple(self._value(name, item, inner[0], in_list=True) for item in value)
-        if origin is dict:
+        if origin in (dict, Mapping):
             table = self._table(name, value)
             return {
                 key: self._value(f"{name}.{key}", item, inner[1]) for key, item in table.items()

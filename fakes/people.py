@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
+
+from fakes.empty import EMPTY
 
 _LOGIN = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}(?:@[^\s@\x00-\x1f\x7f]{1,255})?")
 
@@ -26,7 +28,7 @@ class Person:
     aliases: tuple[str, ...] = ()
     quota: int | None = None
     login_delay: int | None = None
-    contacts: dict[str, Literal["none", "to", "from", "both"]] = field(default_factory=dict)
+    contacts: Mapping[str, Literal["none", "to", "from", "both"]] = EMPTY
     folders: tuple[str, ...] | None = None
 
 

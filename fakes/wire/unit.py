@@ -7,37 +7,15 @@ wire shown beside a failed test. Records keep raw bytes and are only formatted w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fakes.empty import EMPTY
 from fakes.wire.dots import FINAL_DOT
 
-
-class _NoFields(Mapping[str, Any]):
-    """An empty mapping. A mappingproxy of Python 3.11 cannot be a default of a dataclass."""
-
-    __slots__ = ()
-    __hash__ = object.__hash__
-
-    def __getitem__(self, name: str) -> Any:
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "{}"
-
-    def __deepcopy__(self, memo: object) -> Mapping[str, Any]:
-        return self
-
-
 # Shared, because most units and records have no fields, and a test may keep a million of them.
-NO_FIELDS: Mapping[str, Any] = _NoFields()
+NO_FIELDS: Mapping[str, Any] = EMPTY
 
 
 class Refuse(Exception):
