@@ -16,6 +16,26 @@ from fakes.wire import Record
 _PORT = re.compile(r"\b(?:127\.0\.0\.1|localhost):(\d+)\b")
 
 
+class _Sorted:
+    """The entries of a recording by their kind. Each entry is looked at once."""
+
+    __slots__ = ("_end", "events", "records")
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.events: list[Event] = []
+        self._end = 0
+
+    def add_from(self, entries: list[Record | Event]) -> None:
+        """Adds those that came since the last call."""
+        for entry in entries[self._end :]:
+            if isinstance(entry, Record):
+                self.records.append(entry)
+            else:
+                self.events.append(entry)
+        self._end = len(entries)
+
+
 class Recording:
     """The record of one world.
 
@@ -23,14 +43,13 @@ class Recording:
     keep everything. If the environment has FAKES_DEBUG=1, each entry is also printed on stderr.
     """
 
-    __slots__ = ("_debug", "_entries", "_events", "_records", "_servers", "_watch")
+    __slots__ = ("_debug", "_entries", "_servers", "_sorted", "_watch")
 
     def __init__(
         self, watch: Callable[[Record | Event], None] | None, servers: Iterable[Server]
     ) -> None:
         self._entries: list[Record | Event] = []
-        self._records: list[Record] = []
-        self._events: list[Event] = []
+        self._sorted: _Sorted | None = None  # made when one kind of entry is first asked for
         self._watch = watch
         self._servers = tuple(servers)
         self._debug = os.environ.get("FAKES_DEBUG", "0") not in ("", "0")
@@ -46,10 +65,6 @@ class Recording:
             self._watch(entry)
             return
         self._entries.append(entry)
-        if isinstance(entry, Record):
-            self._records.append(entry)
-        else:
-            self._events.append(entry)
 
     def taker(self, wanted: bool) -> Callable[[Record], None] | None:
         """Returns what takes the records of the wire; None if they are not wanted."""
@@ -63,12 +78,18 @@ class Recording:
     @property
     def records(self) -> Snapshot[Record]:
         """The entries of the wire so far."""
-        return Snapshot(self._records)
+        return Snapshot(self._by_kind().records)
 
     @property
     def events(self) -> Snapshot[Event]:
         """The entries off the wire so far."""
-        return Snapshot(self._events)
+        return Snapshot(self._by_kind().events)
+
+    def _by_kind(self) -> _Sorted:
+        if self._sorted is None:
+            self._sorted = _Sorted()
+        self._sorted.add_from(self._entries)
+        return self._sorted
 
 
 def without_ports(event: Event, host: str, names: Mapping[int, str]) -> Event:
