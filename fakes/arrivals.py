@@ -83,6 +83,19 @@ class Arrivals(Generic[T]):
     called from any thread. Timeouts are in real seconds.
     """
 
+    __slots__ = (
+        "_arrivals",
+        "_bridge",
+        "_clears",
+        "_counted",
+        "_counted_noun",
+        "_counts",
+        "_on_drop",
+        "criteria",
+        "noun",
+        "unserved",
+    )
+
     def __init__(
         self,
         bridge: Bridge,

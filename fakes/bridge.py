@@ -35,7 +35,7 @@ class Bridge:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._waiters: list[_Waiter] = []
+        self._waiters: tuple[_Waiter, ...] = ()
 
     def attach(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         """Sets the loop that owns the state, and the identifier of its thread."""
@@ -74,7 +74,7 @@ class Bridge:
         """Checks what the waiters wait for. Called on the loop's thread after every change."""
         if not self._waiters:
             return
-        for check, future in list(self._waiters):
+        for check, future in self._waiters:
             if future.done():
                 continue
             try:
@@ -87,7 +87,7 @@ class Bridge:
                 # future must not get a result.
                 if found is not None and future.set_running_or_notify_cancel():
                     future.set_result(found)
-        self._waiters = [waiter for waiter in self._waiters if not waiter.future.done()]
+        self._waiters = tuple(one for one in self._waiters if not one.future.done())
 
     def wait_until(self, check: Callable[[], T | None], timeout: float) -> T | None:
         """Blocks until `check` returns something other than None, and returns that.
@@ -129,9 +129,9 @@ class Bridge:
     def add_waiter(self, check: Callable[[], T | None]) -> concurrent.futures.Future[object]:
         """Adds a waiter. Its future is done at once if there is something already."""
         future: concurrent.futures.Future[object] = concurrent.futures.Future()
-        self._waiters.append(_Waiter(check, future))
+        self._waiters += (_Waiter(check, future),)
         self.changed()
         return future
 
     def _forget(self, future: concurrent.futures.Future[object]) -> None:
-        self._waiters = [waiter for waiter in self._waiters if waiter.future is not future]
+        self._waiters = tuple(one for one in self._waiters if one.future is not future)

@@ -22,7 +22,7 @@ from itertools import count
 from typing import Protocol
 
 from fakes.bridge import Bridge
-from fakes.shell import Shell
+from fakes.shell import Connection, Shell
 
 START = 1767571200.0  # Monday 5 January 2026, 00:00:00 UTC: when a rehearsal begins
 LOOK = 0.001  # real seconds from one comparison of the counts to the next
@@ -87,6 +87,7 @@ class Rehearsal:
         self._until = START
         # By its own address and the server's port: the kernel may use one address for two of them.
         self._links: dict[tuple[tuple[str, int], int], Link] = {}
+        self._connections: dict[tuple[tuple[str, int], int], Connection] = {}  # also lost ones
         self._port = 0  # of the server that the program connects to
         self._writer: Link | None = None  # the connection that was written to last
         self._moved = threading.Event()
@@ -98,6 +99,10 @@ class Rehearsal:
         """Sets the shell whose connections `settle` waits for."""
         self._shell, self._bridge = shell, bridge
         shell.on_activity = self._moved.set
+        shell.on_connection = self._add_connection
+
+    def _add_connection(self, peer: tuple[str, int], port: int, connection: Connection) -> None:
+        self._connections[peer, port] = connection
 
     # ── what the play uses ───────────────────────────────────────────────────
 
@@ -282,7 +287,7 @@ class Rehearsal:
             return "a fake has output that it never wrote"
         standing = []
         for ends, link in list(self._links.items()):
-            connection = self._shell.by_peer.get(ends)
+            connection = self._connections.get(ends)
             if connection is None:
                 return f"the connection from port {link.local[1]} was never accepted"
             number = connection.session.facts.number

@@ -11,7 +11,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -100,12 +100,12 @@ class Server:
         names = {one.name for one in dataclasses.fields(self.policy)}
         return self.policy(**{key: value for key, value in settings.items() if key in names})
 
-    def core(self, runtime: Runtime, store: Any, policy: Any) -> Session:
-        """Makes a core for one connection."""
+    def factory(self, runtime: Runtime, store: Any, policy: Any) -> Callable[[], Session]:
+        """Returns what makes a core for each connection."""
         if self.make is not None:
-            return self.make(self.session, runtime, store, policy)
+            return partial(self.make, self.session, runtime, store, policy)
         core: Callable[[Runtime, Any, Any], Session] = self.session
-        return core(runtime, store, policy)
+        return partial(core, runtime, store, policy)
 
 
 class _Deferred:

@@ -93,16 +93,17 @@ class Command:
 class Tokens:
     """Tokens that look random but repeat: the same seed makes the same tokens in the same order."""
 
-    __slots__ = ("_numbers", "_seed")
+    __slots__ = ("_number", "_seed")
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
-        self._numbers = count(1)
+        self._number = 0  # of the last token
 
     def __call__(self, length: int) -> str:
         """Returns the next token of this length, made of [a-z0-9]."""
         # 256 bits are enough for 49 characters; more would be zeros.
-        seed = f"{self._seed} {next(self._numbers)}"
+        self._number += 1
+        seed = f"{self._seed} {self._number}"
         number = int.from_bytes(hashlib.sha256(seed.encode()).digest(), "big")
         token = ""
         # Two digits at a time: a division of so large a number is what takes the time.
@@ -131,8 +132,12 @@ class Host:
         now: Callable[[], float],
         record: Callable[[Event], None],
         spend: Callable[[float], None] = lambda seconds: None,
+        leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None,
     ) -> None:
-        """`record` keeps an event; `spend` lets that many seconds pass on the world's clock."""
+        """`record` keeps an event; `spend` lets that many seconds pass on the world's clock.
+
+        `leads_here` returns where a name of the world's own servers leads.
+        """
         self.name = name
         self.token = Tokens("host")
         self.commands: dict[tuple[str, ...], Command] = {}
@@ -144,8 +149,7 @@ class Host:
         self.silent_ports: set[int] = set()
         self.names: dict[str, list[str]] = {}
         self.looked_up: list[str] = []
-        # Where the names of the world's own servers lead; set by the world.
-        self.leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None
+        self._leads_here = leads_here
         self.site: WSGIApplication | None = None
         self._now = now
         self._record = record
@@ -188,7 +192,7 @@ class Host:
         self.looked_up.append(name)
         if name in self.names:
             return [(address, port) for address in self.names[name]]
-        if found := self.leads_here(name, port):
+        if found := self._leads_here(name, port):
             return [found]
         import ipaddress  # most plays look up nothing
 

@@ -6,46 +6,49 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from fakes.bridge import Bridge
 from fakes.shell import Shell
 
 STOP = 5.0  # real seconds that a world takes to stop before that is an error
 
 
-class Life:
-    """The loop that serves one world. `open` opens the world's ports, `new_loop` makes the loop."""
+def _nothing() -> None:
+    pass
 
-    __slots__ = ("_bridge", "_new_loop", "_open", "_shell", "_thread", "running")
+
+class Life:
+    """The loop that serves one world, made by `new_loop`.
+
+    To start, it is told how to `open` the world's ports; to stop, what the world does first, before
+    its connections are closed.
+    """
+
+    __slots__ = ("_new_loop", "_shell", "_thread", "running")
 
     def __init__(
         self,
         shell: Shell,
-        bridge: Bridge,
-        open: Callable[[], None],
         new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
         self._shell = shell
-        self._bridge = bridge
-        self._open = open
         self._new_loop = new_loop
         self._thread: threading.Thread | None = None
         self.running = False
 
-    def start(self) -> None:
+    def start(self, open: Callable[[], None]) -> None:
         """Opens the ports and serves them on a thread. Raises OSError if a port is in use."""
         loop = self._new_loop()
         self._shell.attach(loop)
         self._thread = threading.Thread(target=loop.run_forever, name="world", daemon=True)
         try:
-            self._open()  # before the thread runs, so that the caller gets its errors
+            open()  # before the thread runs, so that the caller gets its errors
             self._thread.start()
-            self._bridge.attach(loop, self._thread.ident or 0)
+            self._shell.bridge.attach(loop, self._thread.ident or 0)
             self.running = True
         except BaseException:
             self.stop()
             raise
 
-    def stop(self) -> None:
+    def stop(self, first: Callable[[], None] = _nothing) -> None:
         """Closes everything and ends the thread.
 
         Raises RuntimeError, naming what holds it, if it does not end within five seconds.
@@ -55,7 +58,7 @@ class Life:
         assert thread is not None
 
         async def end() -> None:
-            await self._shell.stop()
+            await self._shell.stop(first)
             loop.stop()
 
         if thread.is_alive():
@@ -64,22 +67,22 @@ class Life:
             if thread.is_alive():
                 raise self._held()
         else:
-            loop.run_until_complete(self._shell.stop())
+            loop.run_until_complete(self._shell.stop(first))
         loop.close()
 
-    def start_here(self) -> None:
+    def start_here(self, open: Callable[[], None]) -> None:
         """Serves on the loop that the caller runs on. Raises OSError if a port is in use."""
         loop = asyncio.get_running_loop()
         self._shell.attach(loop)
-        self._bridge.attach(loop, threading.get_ident())
-        self._open()
+        self._shell.bridge.attach(loop, threading.get_ident())
+        open()
         self.running = True
 
-    async def stop_here(self) -> None:
+    async def stop_here(self, first: Callable[[], None] = _nothing) -> None:
         """Closes everything on the caller's loop. Raises RuntimeError if that takes too long."""
         self.running = False
         try:
-            await asyncio.wait_for(self._shell.stop(), STOP)
+            await asyncio.wait_for(self._shell.stop(first), STOP)
         except TimeoutError:
             raise self._held() from None
 

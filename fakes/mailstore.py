@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from itertools import count, islice
+from itertools import islice
+from sys import intern
 from typing import NamedTuple
 
 from fakes.arrivals import counted
@@ -30,15 +31,15 @@ def _nothing(*_: object) -> None:
     pass
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class StoreFaults:
     """Failures inside the store: one of the four ways to make a server misbehave.
 
     1. A fault (fakes/faults) breaks one exchange on the wire.
     2. A policy (`Policy` in smtp.py, pop3.py …) chooses a behaviour where the RFC allows several.
     3. A drill is a failure with a name, which is played in a rehearsal. Most are made of faults.
-    4. A store fault, set here, corrupts what is stored, which no fault on the wire can do. The
-       drills `duplicate-delivery` and `pop-uidl-reused` set them.
+    4. A store fault, described here, corrupts what is stored, which no fault on the wire can do.
+       The drills `duplicate-delivery` and `pop-uidl-reused` set `faults` of the store.
 
     The callbacks are called on the loop's thread each time the failure happens.
     """
@@ -47,6 +48,9 @@ class StoreFaults:
     on_duplicate: Callable[[], None] = _nothing
     reuse_uids: bool = False  # a maildrop that becomes empty counts its unique ids from 1 again
     on_reuse: Callable[[], None] = _nothing
+
+
+_NO_FAULTS = StoreFaults()
 
 
 class Plan(NamedTuple):
@@ -76,7 +80,7 @@ class Mailstore:
         "_greylist",
         "_keep",
         "_maildrops",
-        "_numbers",
+        "_number",
         "_on_drop",
         "_pending",
         "_trap",
@@ -104,12 +108,13 @@ class Mailstore:
         on_drop: Callable[[str], None] = _nothing,
     ) -> None:
         self.people = people
-        self.domains = tuple(dict.fromkeys(domain.casefold() for domain in domains))
+        # Interned, like the addresses of people.
+        self.domains = tuple(dict.fromkeys(intern(domain.casefold()) for domain in domains))
         self.catch_all = tuple(domain.casefold() for domain in catch_all)
         self._trap = trap
-        self.host = f"mail.{self.domains[0]}"
+        self.host = intern(f"mail.{self.domains[0]}")
         self.now = now
-        self.faults = StoreFaults()
+        self.faults = _NO_FAULTS
         # Called with each message that a client has sent, before it is stored: OSError refuses it.
         self.on_received: Callable[[Mail], None] = _nothing
         # Set by the test's side: called with a message, and with the reports that it caused.
@@ -123,7 +128,7 @@ class Mailstore:
         self._unowned: dict[str, None] = {}
         self._first_uid = 1  # of a new maildrop: no unique id of a dropped one may be used again
         self._pending: dict[Mail, list[DeliveryStatus]] = {}  # to be reported after the 250
-        self._numbers = count(1)
+        self._number = 0  # the last one of a report, or of a delivery that no client made
 
     def __repr__(self) -> str:
         maildrops = self.maildrops
@@ -316,7 +321,7 @@ class Mailstore:
         sender = mail.envelope.sender
         if not statuses or not sender:
             return None
-        number = f"{next(self._numbers)}.{mail.queue_id or 'direct'}"
+        number = f"{self._next_number()}.{mail.queue_id or 'direct'}"
         raw = build_report(
             mail.raw, sender, mail.envelope.params, statuses, self.host, self.now(), number
         )
@@ -326,6 +331,10 @@ class Mailstore:
         self.accept(report)
         del self._pending[report]  # a report, whose sender is <>, causes no further report
         return report
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
     def _put(self, address: str, recipient: str, mail: Mail) -> None:
         maildrop, body = self.maildrop(address), _without_return_path(mail.raw)
@@ -375,7 +384,7 @@ class Mailstore:
         # With several recipients there is no FOR: it would show a blind-copy recipient to the
         # others (RFC 5321 §7.2).
         for_path = f"\r\n\tfor <{recipient}>" if len(envelope.recipients) == 1 else ""
-        number = mail.queue_id or next(self._numbers)
+        number = mail.queue_id or self._next_number()
         return (
             f"Return-Path: <{envelope.sender}>\r\n"
             f"Delivered-To: {recipient}\r\n"

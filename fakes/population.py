@@ -47,10 +47,9 @@ Stored = Mapping[str, Any]
 class Population:
     """Everything in a world that is neither a server nor time.
 
-    `tell(who, what)` and `add_event` add to the recording; `spend` lets time pass on the machine.
-    `served` are the names of the world's servers; `leads_here` tells the machine which names and
-    ports are one of them, and `web` says where the web server is; None if there is none. Raises
-    WorldError, with `source` as the file's name, for accounts and domains that cannot be used.
+    `tell(who, what, level)` adds to the recording. `served` are the names of the world's servers;
+    `web` says where the web server is; None if there is none. Raises WorldError, with `source` as
+    the file's name, for accounts and domains that cannot be used.
     """
 
     def __init__(
@@ -59,18 +58,14 @@ class Population:
         runtime: Runtime,
         bridge: Bridge,
         *,
-        tell: Callable[[str, str], None],
-        add_event: Callable[[Event], None],
-        spend: Callable[[float], None],
+        tell: Callable[..., None],
         jabber_policy: Policy | None = None,
         irc_policy: IrcPolicy | None = None,
         served: Collection[str] = (),
-        leads_here: Callable[[str, int], tuple[str, int] | None] = lambda name, port: None,
         web: Callable[[str], str] | None = None,
         source: str,
     ) -> None:
         self._config, self._runtime, self._bridge, self._tell = config, runtime, bridge, tell
-        self._add_event, self._spend, self._leads_here = add_event, spend, leads_here
         self._jabber_policy, self._irc_policy, self._source = jabber_policy, irc_policy, source
         self._web = web
         try:
@@ -189,12 +184,16 @@ class Population:
         self._limit(webhook)
         return webhook
 
-    @cached_property
-    def host(self) -> Host:
-        """The machine that the program under test runs on."""
-        table, domain = self._config.host, self.mail.store.domains[0]
-        host = Host(table.name or f"host.{domain}", self._runtime.now, self._add_event, self._spend)
-        host.leads_here = self._leads_here
+    def new_host(
+        self,
+        record: Callable[[Event], None],
+        spend: Callable[[float], None],
+        leads_here: Callable[[str, int], tuple[str, int] | None],
+    ) -> Host:
+        """Returns the machine that the program under test runs on. See Host for the parameters."""
+        table, now = self._config.host, self._runtime.now
+        name = table.name or f"host.{self.mail.store.domains[0]}"
+        host = Host(name, now, record, spend, leads_here)
         for name in table.processes:
             host.add(name)
         for name in table.services:
@@ -241,7 +240,7 @@ class Population:
             arrivals.remember(self._config.keep.arrivals, self._on_drop)
 
     def _on_drop(self, text: str) -> None:
-        self._add_event(Event(self._runtime.now(), "world", text, "warning"))
+        self._tell("world", text, "warning")
 
     def _wrong(self, key: str, error: ValueError) -> WorldError:
         return WorldError(f"{self._source}: {key}: {error}")

@@ -1,7 +1,7 @@
 """The servers of this package. A new protocol is one module and one line here.
 
-A protocol costs nothing until a world has it: its module is imported when more is asked of a server
-than its name and its table of the world file.
+A protocol costs nothing until a world serves it: its module is imported when more is asked of a
+server than its name and its table of the world file.
 """
 
 from __future__ import annotations

@@ -15,13 +15,14 @@ import os
 import socket
 import ssl
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 from fakes.bridge import Bridge
-from fakes.certificates import ServerContext
+from fakes.certificates import Authority, ServerContext
 from fakes.wire import Destination, Facts, Runtime, Session, TlsFacts, Want
 
 OUTPUT = 1 << 23  # bytes that may wait for a slow reader; beyond that, the connection is reset
@@ -124,8 +125,8 @@ class Guard:
     """Runs a core: `with guard:` keeps its exception for the world, and flushes output afterwards.
 
     Guards nest, because what one core does may end the connection of another. Only the outermost
-    flushes: a core must not be flushed while it is in the middle of a handler. A guard is made once
-    and entered at each read, because making one at each read costs as much as reading a command.
+    flushes: a core must not be flushed while it is in the middle of a handler. A connection makes
+    one and enters it at each read: making one at each read costs as much as reading a command.
     """
 
     __slots__ = ("_connection", "_shell")
@@ -328,8 +329,9 @@ class Connection(asyncio.Protocol):
         self._tls_stalled = fault is not None and fault.stall
         flaw = fault.certificate if fault is not None else ""
         other, names = self.listener.other, self.listener.names
-        context = self.shell.peer_context(names, flaw, bool(other)) if names else None
-        self.tls = Tls(context or self.shell.context(flaw), other)
+        authority = self.shell.authority()
+        context = authority.peer_context(names, flaw, bool(other)) if names else None
+        self.tls = Tls(context or authority.context(flaw), other)
         if other:
             self._decrypt(self.tls, b"")  # the client speaks first
 
@@ -497,8 +499,7 @@ class Pipe(asyncio.Transport):
         for end in (self, self._other):
             if not end._closed:
                 end._closed = True
-                self._shell.pipes.append(end._lost)
-        self._shell._flush_soon()
+                self._shell.carry(end._lost)
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -518,11 +519,10 @@ class Pipe(asyncio.Transport):
             if other is not None and not other.lost:
                 act(other)
 
-        self._shell.pipes.append(run)
-        self._shell._flush_soon()
+        self._shell.carry(run)
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """What a callback of a Shell does until it is set."""
 
 
@@ -534,18 +534,15 @@ class Shell:
         "_loop",
         "_sessions",
         "_timer",
+        "authority",
         "bridge",
-        "by_peer",
         "connections",
-        "context",
         "errors",
         "flushing",
-        "guard",
         "listeners",
         "on_activity",
-        "on_stop",
+        "on_connection",
         "paced",
-        "peer_context",
         "pipes",
         "running",
         "runtime",
@@ -557,31 +554,28 @@ class Shell:
         self,
         runtime: Runtime,
         bridge: Bridge,
-        context: Callable[[str], ssl.SSLContext],
+        authority: Callable[[], Authority],
         virtual: bool,
     ) -> None:
+        """`authority` returns what makes the certificates; it is asked for when TLS begins."""
         self.runtime = runtime
         self.bridge = bridge
-        self.context = context
+        self.authority = authority
         self.virtual = virtual
         self.listeners: dict[str, Listener] = {}
         self.connections: dict[Connection, None] = {}  # in order of arrival
-        # In a rehearsal: client address, port of the server → connection, also after it is lost.
-        self.by_peer: dict[tuple[tuple[str, int], int], Connection] = {}
-        self.errors: list[Exception] = []  # raised by cores; the world raises them at its end
+        self.errors: tuple[Exception, ...] = ()  # raised by cores; the world raises them at its end
         self.on_activity: Callable[[], None] = _nothing
-        self.on_stop: Callable[[], None] = _nothing  # before the connections are closed
-        # The same for servers that verify each other: own names, flaw, whether as a client.
-        self.peer_context: Callable[[tuple[str, ...], str, bool], ssl.SSLContext]
+        # Called with the client's address, the port of the server, and the connection.
+        self.on_connection: Callable[[tuple[str, int], int, Connection], None] = _nothing
         self.to_flush: dict[Connection, None] = {}  # their cores may have output
-        # In a rehearsal: what happens next on connections between servers of this world. Not a
-        # deque: an empty one takes 760 bytes, of the 25 thousand that a world takes.
-        self.pipes: list[Callable[[], object]] = []
+        # In a rehearsal: what happens next on connections between servers of this world. Made when
+        # first needed: an empty one takes 760 bytes, of the 25 thousand that a world takes.
+        self.pipes: deque[Callable[[], object]] | None = None
         self.flushing = False
         self.paced = 0  # connections whose next write waits for another turn of the loop
         # The connections whose cores are at work, the innermost last; None for a service.
         self.running: list[Connection | None] = []
-        self.guard = Guard(self)  # for the timers of services
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions = 0
         # Not a set: an empty one takes 216 bytes, of the 25 thousand that a world takes.
@@ -600,7 +594,6 @@ class Shell:
         self._loop = loop
         if not self.virtual:
             self.runtime.later = self._later
-        self.runtime.connect = self.connect
         self._plan()
 
     # ── listeners ────────────────────────────────────────────────────────────
@@ -688,9 +681,9 @@ class Shell:
             ", ".join(f"{one.protocol} session {one.facts.number}" for one in sessions) or "nothing"
         )
 
-    async def stop(self) -> None:
-        """Closes every port and every connection."""
-        self.on_stop()
+    async def stop(self, first: Callable[[], None]) -> None:
+        """Calls `first`, then closes every port and every connection."""
+        first()
         if self._timer is not None:
             self._timer.cancel()
         for listener in self.listeners.values():
@@ -722,8 +715,7 @@ class Shell:
             return False
         ends = Pipe.pair(self)
         for end, listener in zip(ends, (found[0], link), strict=True):
-            self.pipes.append(partial(end.attach, Connection(self, listener)))
-        self._flush_soon()
+            self.carry(partial(end.attach, Connection(self, listener)))
         return True
 
     async def _dial(self, link: Listener) -> None:
@@ -739,7 +731,7 @@ class Shell:
             self._unreachable(link.core())
 
     def _unreachable(self, session: Session) -> None:
-        with self.guard:
+        with Guard(self):
             session.close(Want.RESET)
 
     # ── connections ──────────────────────────────────────────────────────────
@@ -757,8 +749,7 @@ class Shell:
         Only after the greeting is written: earlier, the clock would see a connection without
         traffic and take it for one at rest.
         """
-        if self.virtual:
-            self.by_peer[peer, connection.listener.port] = connection
+        self.on_connection(peer, connection.listener.port, connection)
         self.notify()
 
     def unregister(self, connection: Connection) -> None:
@@ -774,7 +765,11 @@ class Shell:
         if not self.running:
             self.loop.call_soon(self.flush)
 
-    def _flush_soon(self) -> None:
+    def carry(self, act: Callable[[], object]) -> None:
+        """Lets something happen on a pipe, after all that is to happen on pipes before."""
+        if self.pipes is None:
+            self.pipes = deque()
+        self.pipes.append(act)
         if not self.running:
             self.loop.call_soon(self.flush)
 
@@ -785,8 +780,8 @@ class Shell:
         self.flushing, waiting = True, self.to_flush
         try:
             while waiting or self.pipes:
-                if not waiting:
-                    self.pipes.pop(0)()
+                if self.pipes and not waiting:
+                    self.pipes.popleft()()
                     continue
                 connection = next(iter(waiting))
                 del waiting[connection]
@@ -807,7 +802,7 @@ class Shell:
                     f"while it handled {session.current.verb}: {session.current.shown()!r}"
                 )
         if len(self.errors) < ERRORS:
-            self.errors.append(error)
+            self.errors += (error,)
         if connection is not None:
             connection.abandon()
 
@@ -833,7 +828,7 @@ class Shell:
         self._plan()
 
     def _run_timers(self) -> None:
-        with self.guard:
+        with Guard(self):
             self.runtime.timers.run()
         self.notify()
 
@@ -841,7 +836,7 @@ class Shell:
         self.loop.call_soon(self._run_later, run)
 
     def _run_later(self, run: Callable[[], None]) -> None:
-        with self.guard:
+        with Guard(self):
             run()
         self.notify()
 

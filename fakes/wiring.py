@@ -40,6 +40,11 @@ class Wiring:
         self.servers = {server.name: server for server in chosen}
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all servers that the world could have."""
+        return tuple(server.name for server in self._every)
+
+    @property
     def within_reach(self) -> dict[str, Server]:
         """The servers whose ports may open: those of the world, and those that they bring."""
         names = {name for one in self.servers.values() for name in one.brings}

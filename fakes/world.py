@@ -15,9 +15,9 @@ import asyncio
 import copy
 import traceback
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fakes import certificates
 from fakes.bridge import Bridge
@@ -25,7 +25,8 @@ from fakes.clock import RealTime, Rehearsal
 from fakes.config import Reader, WorldError
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
-from fakes.faults import Drill, Fault, FaultError, Faults, UnmetFault
+from fakes.empty import EMPTY
+from fakes.faults import Drill, Fault, FaultError, Faults, Places, UnmetFault
 from fakes.host import Event, Host, Tokens
 from fakes.life import Life
 from fakes.loops import loop_factory
@@ -39,7 +40,6 @@ from fakes.wire import Record, Runtime, Session, Want
 from fakes.wiring import Wiring, no_listener
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path
 
     from fakes.arrivals import Arrivals
@@ -145,9 +145,9 @@ class World:
         if not isinstance(config, Mapping | None):
             raise WorldError(f'{source}: expected a mapping, found {config!r}; or write tls="off"')
         given = servers if isinstance(servers, str) else tuple(servers)
-        every = tuple(one for one in given if not isinstance(one, str))
-        if len(every) < len(given) or not given:
-            keys["servers"], every = given, SERVERS
+        if not given or any(isinstance(one, str) for one in given):
+            keys["servers"], given = given, SERVERS
+        every = cast("tuple[Server, ...]", given)
         if not isinstance(host, str):  # the table [host], not an interface
             keys["host"], host = host, "127.0.0.1"
         self.config = Reader(every, source).read({**(config or {}), **keys})
@@ -160,15 +160,11 @@ class World:
         self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
         self._bridge = Bridge()
         self._interface = host
-        self._wiring = Wiring(every, self.config, ports or {}, self.tls)
+        self._wiring = Wiring(every, self.config, ports or EMPTY, self.tls)
         self._recording = Recording(watch, every)
-        names = tuple(server.name for server in every)
-        self.faults = Faults(self._wiring.vocabulary(), names, DRILLS)
-        self.faults.stage = self._stage
-        self.faults.on_armed, self.faults.on_disarmed = self._on_armed, self._on_disarmed
-        self.faults.now = self._time.now
-        tokens = token or Tokens("server")
-        self.runtime = Runtime(self._time.now, tokens, self.faults, self._recording.taker(records))
+        now, tokens = self._time.now, token or Tokens("server")
+        self.faults = _Faults(self, now)
+        self.runtime = Runtime(now, tokens, self.faults, self._recording.taker(records))
         xmpp, irc = self.servers.get("xmpp"), self.servers.get("irc")
         if xmpp is None and "component" in self.servers:  # which is another port of that server
             xmpp = next((one for one in every if one.name == "xmpp"), None)
@@ -177,12 +173,9 @@ class World:
             self.runtime,
             self._bridge,
             tell=self.tell,
-            add_event=self._add_event,
-            spend=self._time.advance,
             jabber_policy=self._wiring.policy(xmpp) if xmpp else None,
             irc_policy=self._wiring.policy(irc) if irc else None,
             served=self.servers,
-            leads_here=self._leads_here,
             web=self._web_url if self._jabber_has_web() else None,
             source=source,
         )
@@ -190,10 +183,9 @@ class World:
         if "smtp" not in self.servers:
             self.mail.unserved = str(self._wiring.no_server("smtp"))
         self._posts = self._mail_posts(source)
-        self._shell = Shell(self.runtime, self._bridge, self._context, virtual=rehearsal)
-        self._shell.on_stop = self._population.close
-        self._shell.peer_context = lambda *key: self._authority.peer_context(*key)
-        self._life = Life(self._shell, self._bridge, self._open, new_loop)
+        self._shell = Shell(self.runtime, self._bridge, self._authority, virtual=rehearsal)
+        self._life = Life(self._shell, new_loop)
+        self._signs: certificates.Authority | None = None
         self._folder: Path | None = None
         self._ca_folder = ca_folder
         self._browsers = 0  # that people have
@@ -258,10 +250,10 @@ class World:
         self._check_server("webhook")
         return self._population.webhook
 
-    @property
+    @cached_property
     def host(self) -> Host:
         """The machine that the program under test runs on."""
-        return self._population.host
+        return self._population.new_host(self._add_event, self._time.advance, self._leads_here)
 
     @property
     def arrivals(self) -> list[Arrivals[Any]]:
@@ -334,7 +326,7 @@ class World:
 
     def _core(self, server: Server, port: Port) -> Callable[[], Session]:
         policy, store = self._wiring.policy(server, port), self.store(server)
-        return partial(server.core, self.runtime, store, policy)
+        return server.factory(self.runtime, store, policy)
 
     def core(self, listener: str) -> Session:
         """Returns a core without a socket; the caller is its shell (see transcripts/player.py)."""
@@ -449,11 +441,15 @@ class World:
         folder = self._ca_folder or self.folder
         if self._ca_folder is None and (folder / "ca.pem").exists():
             return folder / "ca.pem"
-        return self._bridge.call(lambda: self._authority).write(folder)
+        return self._bridge.call(self._authority).write(folder)
 
-    @cached_property
     def _authority(self) -> certificates.Authority:
         """What signs the certificates of this world. Asked for on the loop's thread only."""
+        if self._signs is None:
+            self._signs = self._new_authority()
+        return self._signs
+
+    def _new_authority(self) -> certificates.Authority:
         domains = [*self.mail.store.domains]
         if "xmpp" in self.servers:
             domains += self.jabber.service.domains
@@ -468,9 +464,6 @@ class World:
 
                 authority.trust(certificates.authorities(Path(policy.peer_ca)))
         return authority
-
-    def _context(self, flaw: str) -> ssl.SSLContext:
-        return self._authority.context(flaw)
 
     @property
     def clock(self) -> Rehearsal:
@@ -610,7 +603,7 @@ class World:
     # ── life ─────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> World:
-        self._life.start()
+        self._life.start(self._open)
         self._started()
         return self
 
@@ -623,13 +616,13 @@ class World:
         try:
             if self._posts is not None:
                 self._posts.close()
-            self._life.stop()
+            self._life.stop(self._population.close)
         finally:
             self._remove_folder()
         self._finish(error)
 
     async def __aenter__(self) -> World:
-        self._life.start_here()
+        self._life.start_here(self._open)
         self._started()
         return self
 
@@ -643,7 +636,7 @@ class World:
             if self._posts is not None:
                 # Not here: the program that is called may be on this loop.
                 await asyncio.to_thread(self._posts.close)
-            await self._life.stop_here()
+            await self._life.stop_here(self._population.close)
         finally:
             self._remove_folder()
         self._finish(error)
@@ -691,6 +684,7 @@ class World:
         listener = Listener(port.name, core, self._interface, number, port.tls, server.name)
         if server.verifies:
             listener.names = self.jabber.service.domains
+            self.runtime.connect = self._shell.connect
         self._shell.listen(listener)
         if server.verifies:
             self._open_neighbours(server)
@@ -701,7 +695,7 @@ class World:
         """Opens a port for each neighbour, and tells all servers of this world where they are."""
         stores = {**self._population.neighbours}
         for domain, jabber in stores.items():
-            core = partial(server.core, self.runtime, jabber, jabber.service.policy)
+            core = server.factory(self.runtime, jabber, jabber.service.policy)
             name = f"{server.name} {domain}"
             listener = Listener(name, core, self._interface, protocol=server.name)
             listener.names = jabber.service.domains
@@ -730,30 +724,7 @@ class World:
             domains, address = there.jabber.service.domains, there.address("xmpp-server")
             here.jabber.links.meet(dict.fromkeys(domains, address), recorded=True)
             if "off" not in (here.tls, there.tls):
-                here._authority.trust(there._authority.pem.decode())
-
-    def _stage(self, drill: Drill, met: Callable[[], None]) -> None:
-        """Begins to play a drill; `met` is to be called when it has happened."""
-        drill.play(self, met)
-
-    def _on_armed(self, fault: Fault) -> None:
-        """In real time, a `refuse` fault closes the ports when it is armed."""
-        if not fault.refuse or self.rehearsal:
-            return
-        if fault.nth or fault.times:
-            raise FaultError(
-                f"{fault}: in real time, attempts at a closed port cannot be counted; leave out "
-                "nth and times, and use world.close_port and world.open_port"
-            )
-        if self._shell.listeners:
-            self._bridge.call(lambda: self._refuse(fault.protocol))
-
-    def _on_disarmed(self, fault: Fault) -> None:
-        """In real time, the ports of a `refuse` fault open again."""
-        if fault.refuse and not self.rehearsal and not self.faults.may_refuse(fault.protocol):
-            for port in self.servers[fault.protocol].ports:
-                if port.name in self._shell.listeners:
-                    self.open_port(port.name)
+                here._authority().trust(there._authority().pem.decode())
 
     def _refuse(self, protocol: str) -> None:
         self.faults.refuses(protocol)
@@ -767,3 +738,45 @@ class World:
 
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+class _Faults(Faults):
+    """The faults of a world, which plays drills, and closes and opens ports."""
+
+    __slots__ = ("_world",)
+
+    def __init__(self, world: World, now: Callable[[], float]) -> None:
+        super().__init__(catalogue=DRILLS, now=now)
+        self._world = world
+
+    @property
+    def vocabulary(self) -> Mapping[str, Places]:
+        return self._world._wiring.vocabulary()
+
+    @property
+    def protocols(self) -> Collection[str]:
+        return self._world._wiring.names
+
+    def stage(self, drill: Drill, met: Callable[[], None]) -> None:
+        drill.play(self._world, met)
+
+    def on_armed(self, fault: Fault) -> None:
+        """In real time, a `refuse` fault closes the ports when it is armed."""
+        world = self._world
+        if not fault.refuse or world.rehearsal:
+            return
+        if fault.nth or fault.times:
+            raise FaultError(
+                f"{fault}: in real time, attempts at a closed port cannot be counted; leave out "
+                "nth and times, and use world.close_port and world.open_port"
+            )
+        if world.listeners:
+            world.call(lambda: world._refuse(fault.protocol))
+
+    def on_disarmed(self, fault: Fault) -> None:
+        """In real time, the ports of a `refuse` fault open again."""
+        world = self._world
+        if fault.refuse and not world.rehearsal and not self.may_refuse(fault.protocol):
+            for port in world.servers[fault.protocol].ports:
+                if port.name in world.listeners:
+                    world.open_port(port.name)

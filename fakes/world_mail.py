@@ -83,6 +83,8 @@ class WorldMail(Arrivals[Mail]):
     methods may be called from any thread.
     """
 
+    __slots__ = ("_tell", "on_arrival", "store")
+
     def __init__(
         self,
         store: Mailstore,

@@ -12,6 +12,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -136,6 +137,7 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
     begin = next((first + at for at, line in enumerate(lines) if FOR_TESTS.match(line)), first)
     for name, value in vars(kind).items():
         function: Any = value.fget if isinstance(value, property) else value
+        function = function.func if isinstance(function, cached_property) else function
         function = inspect.unwrap(getattr(function, "read", function))  # `read` of fakes/mail.py
         if name.startswith("_") or not inspect.isfunction(function) or not value.__doc__:
             continue

@@ -180,4 +180,4 @@ async def test_a_cancelled_wait_is_checked_no_more() -> None:
     state.set("too late")
     state.set("later still")
     assert state.checked == 1
-    assert bridge._waiters == []
+    assert bridge._waiters == ()

@@ -282,14 +282,14 @@ def test_a_connection_is_known_to_the_clock_only_when_its_greeting_is_written(
         """The clock, in its own thread, may look at any moment: during the greeting too."""
 
         def greet(self) -> None:
-            known.append(len(world._shell.by_peer))
+            known.append(len(world.clock._connections))
             self.send(b"welcome\r\n")
 
     address = world.serve("chat", lambda: Greeting(world.runtime, Room()))
     link = open_stream(*address, clock=world.clock)
     assert link.readable()
     assert known == [0]
-    assert len(world._shell.by_peer) == 1
+    assert len(world.clock._connections) == 1
     link.close()
 
 

@@ -147,7 +147,7 @@ def test_a_client_that_leaves_while_it_waits_is_forgotten(client: Client) -> Non
             pass
     client.send("later")
     client.ask("GET", "/world")
-    assert client.world.call(lambda: client.world.mail._bridge._waiters) == []
+    assert client.world.call(lambda: client.world.mail._bridge._waiters) == ()
 
 
 def test_a_request_behind_one_that_waits_is_answered_after_it(client: Client) -> None:

@@ -47,7 +47,7 @@ def test_a_policy_takes_its_own_switches_and_ignores_the_others() -> None:
 
 def test_a_core_is_made_by_its_class_or_by_a_function() -> None:
     room, policy = linechat.Room(), linechat.Policy("good day")
-    core = linechat.SERVER.core(RUNTIME, room, policy)
+    core = linechat.SERVER.factory(RUNTIME, room, policy)()
     assert isinstance(core, linechat.LineChat)
     assert (core.runtime, core.room, core.policy) == (RUNTIME, room, policy)
 
@@ -58,7 +58,7 @@ def test_a_core_is_made_by_its_class_or_by_a_function() -> None:
         return session(RUNTIME)
 
     server = replace(linechat.SERVER, make=make)
-    assert isinstance(server.core(RUNTIME, room, policy), linechat.LineChat)
+    assert isinstance(server.factory(RUNTIME, room, policy)(), linechat.LineChat)
     assert made == [(linechat.LineChat, RUNTIME, room, policy)]
 
 

@@ -65,9 +65,9 @@ def test_of_several_faults_none_is_armed_if_one_cannot_be(faults: Faults) -> Non
     assert not faults
 
 
-def test_one_fault_is_removed_or_all(faults: Faults) -> None:
+def test_one_fault_is_removed_or_all(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
-    faults.on_disarmed = lambda fault: removed.append(str(fault))
+    monkeypatch.setattr(Faults, "on_disarmed", lambda _, fault: removed.append(str(fault)))
     faults.arm("RCPT reset", "MAIL reset times 2", "clock-jump")
     faults.disarm("mail reset times 2", "clock-jump")
     assert repr(faults) == "<Faults smtp RCPT reset>" and removed == ["smtp MAIL reset times 2"]
@@ -144,9 +144,11 @@ def test_what_was_never_met_is_listed(faults: Faults) -> None:
     assert repr(faults) == "<Faults none>"
 
 
-def test_a_drill_is_staged_when_it_is_armed_and_is_met_when_it_says_so(faults: Faults) -> None:
+def test_a_drill_is_staged_when_it_is_armed_and_is_met_when_it_says_so(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
     staged: list[tuple[Drill, object]] = []
-    faults.stage = lambda drill, met: staged.append((drill, met))
+    monkeypatch.setattr(Faults, "stage", lambda _, drill, met: staged.append((drill, met)))
     drill = Drill("mine", lambda world, met: None)
     faults.arm(drill)
     ((found, met),) = staged

@@ -24,12 +24,15 @@ class Bench:
         self.runtime = Runtime(lambda: 0.0, lambda length: "x" * length)
         self.bridge = Bridge()
 
-        def no_tls(flaw: str) -> Any:
+        def no_tls() -> Any:
             raise AssertionError("this world has no TLS")
 
         self.shell = Shell(self.runtime, self.bridge, no_tls, virtual=False)
         self.listener = Listener("chat", lambda: LineChat(self.runtime), port=port)
-        self.life = Life(self.shell, self.bridge, lambda: self.shell.listen(self.listener))
+        self.life = Life(self.shell)
+
+    def open(self) -> None:
+        self.shell.listen(self.listener)
 
     def dial(self) -> socket.socket:
         return socket.create_connection(self.listener.address, 5)
@@ -41,7 +44,7 @@ def threads() -> list[str]:
 
 def test_a_world_is_served_on_a_thread_until_it_is_stopped() -> None:
     bench = Bench()
-    bench.life.start()
+    bench.life.start(bench.open)
     assert threads() == ["world"] and not bench.bridge.here
     with bench.dial() as link:
         link.sendall(b"NAME romeo\r\n")
@@ -57,14 +60,15 @@ def test_a_world_is_served_on_a_thread_until_it_is_stopped() -> None:
 def test_a_port_in_use_is_an_error_that_leaves_no_thread() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        bench = Bench(port)
         with pytest.raises(OSError, match=f"port {port} on 127.0.0.1: Address already in use"):
-            Bench(port).life.start()
+            bench.life.start(bench.open)
     assert threads() == []
 
 
 async def test_a_world_is_served_on_the_loop_that_starts_it() -> None:
     bench = Bench()
-    bench.life.start_here()
+    bench.life.start_here(bench.open)
     assert bench.bridge.here and threads() == []
     reader, writer = await asyncio.open_connection(*bench.listener.address)
     writer.write(b"NAME romeo\r\n")
@@ -80,7 +84,7 @@ async def test_a_world_that_cannot_stop_on_the_loop_of_a_test_says_what_holds_it
 ) -> None:
     monkeypatch.setattr("fakes.life.STOP", 0.01)
     bench = Bench()
-    bench.life.start_here()
+    bench.life.start_here(bench.open)
     reader, writer = await asyncio.open_connection(*bench.listener.address)
     writer.write(b"NAME romeo\r\n")
     await reader.readline()

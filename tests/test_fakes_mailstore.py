@@ -8,7 +8,7 @@ from comms import bounces
 from comms.read import read
 from fakes.keep import Keep
 from fakes.mail import Envelope, Mail, Recipient
-from fakes.mailstore import Mailstore
+from fakes.mailstore import Mailstore, StoreFaults
 from fakes.people import People, Person
 from fakes.world import World
 from tests.smtp_raw import send_mail
@@ -220,8 +220,7 @@ def test_where_unknown_addresses_bounce_a_full_maildrop_bounces_too() -> None:
 
 def test_a_store_fault_delivers_each_mail_twice_to_one_maildrop(store: Mailstore) -> None:
     met: list[str] = []
-    store.faults.duplicate_for = ALICE
-    store.faults.on_duplicate = lambda: met.append("duplicate")
+    store.faults = StoreFaults(ALICE, on_duplicate=lambda: met.append("duplicate"))
     store.accept(mail(ALICE, BOB))
     assert [row.unique_id for row in store.maildrop(ALICE).rows] == ["00000001", "00000002"]
     assert len(store.maildrop(BOB).rows) == 1
@@ -230,8 +229,7 @@ def test_a_store_fault_delivers_each_mail_twice_to_one_maildrop(store: Mailstore
 
 def test_a_store_fault_reuses_unique_ids_when_a_maildrop_becomes_empty(store: Mailstore) -> None:
     met: list[str] = []
-    store.faults.reuse_uids = True
-    store.faults.on_reuse = lambda: met.append("reuse")
+    store.faults = StoreFaults(reuse_uids=True, on_reuse=lambda: met.append("reuse"))
     store.accept(mail(ALICE))
     store.accept(mail(ALICE))
     store.remove(ALICE, store.maildrop(ALICE).rows[:1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fakes.bridge import Bridge
 from fakes.config import Reader, WorldError
-from fakes.host import Event
+from fakes.host import Event, Host
 from fakes.people import Person
 from fakes.population import Population
 from fakes.servers import SERVERS
@@ -21,11 +22,17 @@ def populated(config: dict[str, Any] | None = None) -> Population:
         Runtime(lambda: 0.0, lambda length: "x" * length),
         Bridge(),
         tell=lambda who, what: None,
-        add_event=lambda event: None,
-        spend=lambda seconds: None,
         jabber_policy=None,
         source="world.toml",
     )
+
+
+def machine(
+    population: Population,
+    record: Callable[[Event], None] = lambda event: None,
+    spend: Callable[[float], None] = lambda seconds: None,
+) -> Host:
+    return population.new_host(record, spend, lambda name, port: None)
 
 
 def test_without_a_configuration_alice_bob_and_ops_have_all_accounts() -> None:
@@ -36,14 +43,14 @@ def test_without_a_configuration_alice_bob_and_ops_have_all_accounts() -> None:
     assert found.jabber.accounts == people
     assert [account.screen_name for account in found.aim.known] == ["alice", "bob", "ops"]
     assert found.mail.store.domains == ("example.test",)
-    assert found.host.name == "host.example.test"
+    assert machine(found).name == "host.example.test"
 
 
 def test_the_domains_are_those_of_the_people_unless_mail_names_others() -> None:
     people = [{"address": "a@one.test"}, {"address": "b@two.test"}, {"address": "c@one.test"}]
     found = populated({"person": people})
     assert found.mail.store.domains == ("one.test", "two.test")
-    assert found.host.name == "host.one.test"
+    assert machine(found).name == "host.one.test"
     found = populated({"person": people, "mail": {"domains": ["three.test"]}})
     assert found.mail.store.domains == ("three.test",)
 
@@ -55,7 +62,7 @@ def test_the_machine_has_the_processes_services_and_commands_of_the_file() -> No
         "services": ["mariadb"],
         "commands": [{"run": ["df", "-k"], "output": "full\n", "code": 1}],
     }
-    found = populated({"host": host}).host
+    found = machine(populated({"host": host}))
     names = [process.name for process in found.processes()]
     assert found.name == "db1.test" and names == ["init", "sshd", "mariadb"]
     assert found.run(["df", "-k"], 1).output == "full\n"
@@ -66,18 +73,9 @@ def test_what_the_machine_records_and_spends_reaches_the_world() -> None:
     events: list[Event] = []
     spent: list[float] = []
     config = {"host": {"commands": [{"run": ["df"], "takes": 2}]}}
-    host = Population(
-        Reader(SERVERS).read(config),
-        Runtime(lambda: 7.0, lambda length: "x" * length),
-        Bridge(),
-        tell=lambda who, what: None,
-        add_event=events.append,
-        spend=spent.append,
-        jabber_policy=None,
-        source="world",
-    ).host
+    host = machine(populated(config), events.append, spent.append)
     host.run(["df"], 5)
-    assert [(event.at, event.text) for event in events] == [(7.0, "runs: df")]
+    assert [(event.at, event.text) for event in events] == [(0.0, "runs: df")]
     assert spent == [2.0]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from fakes.faults import Fault, FaultError, UnmetFault
 from fakes.host import Event
+from fakes.shell import Guard
 from fakes.smtp import Smtp
 from fakes.world import World, WorldError
 
@@ -296,7 +297,7 @@ async def test_the_error_of_a_failed_async_test_names_what_broke_too() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         async with World(MAIL) as world:
             session = world.core("smtp")
-            with world._shell.guard:
+            with Guard(world._shell):
                 session.do_NOOP(None)  # type: ignore[attr-defined]
             raise ZeroDivisionError
     assert "Bug: broken" in caught.value.__notes__[0]

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
 
+from fakes.empty import EMPTY
 from fakes.faults.text import parse
 from fakes.faults.value import Drill, Fault, FaultError, Places
 from fakes.suggest import nearest
@@ -47,26 +47,27 @@ class _Armed:
         return False
 
 
-@dataclass(slots=True)
 class Faults:
     """The faults of one world, counted. If none is armed, a check is one truth test.
 
     `arm` and `disarm` take faults, drills, and texts of both, while a test runs.
     """
 
-    vocabulary: dict[str, Places] = field(
-        default_factory=dict
-    )  # protocol → where faults may strike
-    protocols: Collection[str] = ()  # that a text may name, in this world or not
-    catalogue: Mapping[str, str | Drill] = field(default_factory=dict)  # drills by name
-    armed: list[_Armed] = field(default_factory=list)
-    drills: dict[Drill, bool] = field(default_factory=dict)  # → whether it has happened
-    # Set by the world: the time in seconds since the epoch; plays a drill; closes the ports for a
-    # `refuse` fault in real time, and opens them again.
-    now: Callable[[], float] = lambda: 0.0
-    stage: Callable[[Drill, Callable[[], None]], None] = lambda drill, met: None
-    on_armed: Callable[[Fault], None] = lambda fault: None
-    on_disarmed: Callable[[Fault], None] = lambda fault: None
+    __slots__ = ("_protocols", "_vocabulary", "armed", "catalogue", "drills", "now")
+
+    def __init__(
+        self,
+        vocabulary: Mapping[str, Places] = EMPTY,
+        protocols: Collection[str] = (),
+        catalogue: Mapping[str, str | Drill] = EMPTY,
+        now: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """`catalogue` has drills by name; `now` returns seconds since the epoch."""
+        self._vocabulary, self._protocols = vocabulary, protocols
+        self.catalogue = catalogue
+        self.now = now
+        self.armed: tuple[_Armed, ...] = ()
+        self.drills: Mapping[Drill, bool] = EMPTY  # → whether it has happened
 
     def __bool__(self) -> bool:
         return bool(self.armed)
@@ -83,17 +84,44 @@ class Faults:
             if isinstance(fault, Drill):
                 self._stage(fault)
                 continue
-            self.armed.append(_Armed(fault))
+            self.armed += (_Armed(fault),)
             try:
                 self.on_armed(fault)
             except FaultError:
-                self.armed.pop()
+                self.armed = self.armed[:-1]
                 raise
 
+    # ── what a world adds ────────────────────────────────────────────────────
+
+    @property
+    def vocabulary(self) -> Mapping[str, Places]:
+        """Where faults may strike, for each protocol."""
+        return self._vocabulary
+
+    @property
+    def protocols(self) -> Collection[str]:
+        """The protocols that a text may name, in this world or not."""
+        return self._protocols
+
+    def stage(self, drill: Drill, met: Callable[[], None]) -> None:
+        """Begins to play a drill; `met` is to be called when it has happened."""
+
+    def on_armed(self, fault: Fault) -> None:
+        """Called with each fault that is armed. May raise FaultError."""
+
+    def on_disarmed(self, fault: Fault) -> None:
+        """Called with each fault that was removed."""
+
+    # ── arming ───────────────────────────────────────────────────────────────
+
     def _stage(self, drill: Drill) -> None:
-        self.drills[drill] = False
+        def met() -> None:
+            if drill in self.drills:  # else it was disarmed
+                self.drills = {**self.drills, drill: True}
+
+        self.drills = {**self.drills, drill: False}
         try:
-            self.stage(drill, partial(self.drills.__setitem__, drill, True))
+            self.stage(drill, met)
         except ValueError as error:  # a world in real time has no cues
             raise FaultError(f"{drill}: {error}") from None
 
@@ -117,7 +145,7 @@ class Faults:
             if one not in everything:
                 known = "; ".join(map(str, everything)) or "none"
                 raise FaultError(f"{one}: this is not armed; armed: {known}")
-        self.armed = [armed for armed in self.armed if armed.fault not in unwanted]
+        self.armed = tuple(armed for armed in self.armed if armed.fault not in unwanted)
         self.drills = {drill: met for drill, met in self.drills.items() if drill not in unwanted}
         for one in unwanted:
             if isinstance(one, Fault):
