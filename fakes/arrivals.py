@@ -49,7 +49,7 @@ class _Query(Generic[T]):
         return self.predicate is None and not self.wanted
 
 
-class _Search(Generic[T]):
+class Search(Generic[T]):
     """What has been found for one wait. It tests each arrival once, so that waiting costs each
     later arrival the same, however much has come.
     """
@@ -59,17 +59,24 @@ class _Search(Generic[T]):
         self._position = query.since  # in the record's history: what comes before has been tested
         self._clears = 0
         self._found: list[T] = []
+        self._numbers: list[int] = []  # of those that were found, in order of arrival
 
     def __call__(self) -> list[T] | None:
         """All arrivals that fit, or None while fewer than n do. Called on the loop's thread."""
         record = self._record
         if self._clears != record._clears:
-            self._clears, self._found = record._clears, []
+            self._clears, self._found, self._numbers = record._clears, [], []
         position, self._position = self._position, record._arrivals.end
-        for arrival in record._arrivals.since(position):
+        first = max(position, record._arrivals.dropped)
+        for number, arrival in enumerate(record._arrivals.since(position), first):
             if record._fits(arrival, self._query):
                 self._found.append(arrival)
+                self._numbers.append(number)
         return self._found if len(self._found) >= self._n else None
+
+    def numbered(self) -> list[tuple[int, T]]:
+        """What has been found so far, each with its number in order of arrival."""
+        return list(zip(self._numbers, self._found, strict=True))
 
 
 class Arrivals(Generic[T]):
@@ -158,6 +165,10 @@ class Arrivals(Generic[T]):
 
         return self._bridge.call(read)
 
+    def search(self, n: int, wanted: Mapping[str, str], since: int = 0) -> Search[T]:
+        """Returns what looks for n arrivals that fit these keywords of waits, again and again."""
+        return Search(self, n, _Query(None, wanted, since))
+
     def misfits(self, arrival: T, wanted: Mapping[str, str]) -> list[str]:
         """Why an arrival does not fit these keywords of waits; [] if it fits all of them."""
         reasons = [self.criteria[name](arrival, text) for name, text in wanted.items()]
@@ -233,7 +244,7 @@ class Arrivals(Generic[T]):
         """
         __tracebackhide__ = True  # pytest shows the line of the test instead
         query = self._query(predicate, wanted, since, "wait_for")
-        found = self._bridge.wait_until(_Search(self, 1, query), timeout)
+        found = self._bridge.wait_until(Search(self, 1, query), timeout)
         return self._exactly(1, query, timeout, found)[0]
 
     def wait_for_n(
@@ -252,7 +263,7 @@ class Arrivals(Generic[T]):
         __tracebackhide__ = True
         _check_number(n, predicate, "wait_for")
         query = self._query(predicate, wanted, since, "wait_for_n")
-        found = self._bridge.wait_until(_Search(self, n, query), timeout)
+        found = self._bridge.wait_until(Search(self, n, query), timeout)
         return self._exactly(n, query, timeout, found)
 
     async def arrival(
@@ -265,7 +276,7 @@ class Arrivals(Generic[T]):
         """Like `wait_for`, for a test that runs on a loop."""
         __tracebackhide__ = True
         query = self._query(predicate, wanted, since, "arrival")
-        found = await self._bridge.until(_Search(self, 1, query), timeout)
+        found = await self._bridge.until(Search(self, 1, query), timeout)
         return self._exactly(1, query, timeout, found)[0]
 
     async def arrival_n(
@@ -280,7 +291,7 @@ class Arrivals(Generic[T]):
         __tracebackhide__ = True
         _check_number(n, predicate, "arrival")
         query = self._query(predicate, wanted, since, "arrival_n")
-        found = await self._bridge.until(_Search(self, n, query), timeout)
+        found = await self._bridge.until(Search(self, n, query), timeout)
         return self._exactly(n, query, timeout, found)
 
     def assert_none(
@@ -296,7 +307,7 @@ class Arrivals(Generic[T]):
         """
         __tracebackhide__ = True
         query = self._query(predicate, wanted, since, "assert_none")
-        look = _Search(self, 1, query)
+        look = Search(self, 1, query)
         found = self._bridge.wait_until(look, within) if within else self._bridge.call(look)
         self._none_of(query, found)
 
@@ -310,7 +321,7 @@ class Arrivals(Generic[T]):
         """Like `assert_none`, for a test that runs on a loop."""
         __tracebackhide__ = True
         query = self._query(predicate, wanted, since, "no_arrival")
-        self._none_of(query, await self._bridge.until(_Search(self, 1, query), within))
+        self._none_of(query, await self._bridge.until(Search(self, 1, query), within))
 
     # ── looking ──────────────────────────────────────────────────────────────
 

@@ -193,21 +193,19 @@ class Control:
             query.pop(name, None)
         _known(query, record)
 
-        def fitting() -> list[tuple[int, Mail]]:
-            numbered = record.numbered(since)
-            return [one for one in numbered if not _misfits(record, one[1], query)]
+        search = record.search(max(n, 1), query, since)
 
         def check() -> Response | None:
-            found = fitting()
-            if len(found) < n or (n == 0 and not found):
+            found = search()
+            if found is None:
                 return None
             if len(found) > n:
                 return late()
-            return _json({"mails": [mail_as_json(*one) for one in found], "mark": record.mark()})
+            mails = [mail_as_json(*one) for one in search.numbered()]
+            return _json({"mails": mails, "mark": record.mark()})
 
         def late() -> Response:
-            found = fitting()
-            if n == 0 and not found:
+            if n == 0 and search() is None:
                 return _json({"mails": [], "mark": record.mark()})
             return _json({"error": record.miss(n, seconds, query, since)}, 404)
 

@@ -8,7 +8,8 @@ import re
 import smtplib
 import socket
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 import pytest
 
 from fakes.control import STREAMED, Control
+from fakes.mail import Mail
 from fakes.world import World
+from fakes.world_mail import WorldMail
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,6 +141,33 @@ def test_a_wait_counts_as_in_python(client: Client, query: str, status: int, sai
     found = client.ask("GET", f"/mails/wait?{query}")
     assert found[0] == status, found
     assert said in found[1].get("error", ""), found
+
+
+def test_a_mail_is_compared_once_while_clients_wait(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: Counter[str] = Counter()
+    misfits = WorldMail.misfits
+
+    def counts(record: WorldMail, mail: Mail, wanted: Mapping[str, str]) -> list[str]:
+        compared[mail.subject] += 1
+        return misfits(record, mail, wanted)
+
+    monkeypatch.setattr(WorldMail, "misfits", counts)
+    mail = client.world.mail
+    for n in range(5):
+        mail.deliver("bob@example.test", f"Subject: early {n}\r\n\r\n".encode())
+    with socket.create_connection(client.address, timeout=10) as waiting:
+        path = b"/mails/wait?n=2&subject=Order+*&since=1&timeout=60"
+        waiting.sendall(b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path)
+        while not client.world.call(lambda: mail._bridge._waiters):
+            pass
+        for subject in ("Order 1", "late", "Order 2"):
+            mail.deliver("bob@example.test", f"Subject: {subject}\r\n\r\n".encode())
+        body = waiting.makefile("rb").read().partition(b"\r\n\r\n")[2]
+    found = json.loads(body)["mails"]
+    assert [(one["id"], one["subject"]) for one in found] == [(5, "Order 1"), (7, "Order 2")]
+    assert set(compared.values()) == {1} and "early 1" in compared
 
 
 def test_a_client_that_leaves_while_it_waits_is_forgotten(client: Client) -> None:
