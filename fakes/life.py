@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from fakes.loops import check_running, new_loop
 from fakes.shell import Shell
 
 STOP = 5.0  # real seconds that a world takes to stop before that is an error
@@ -16,27 +17,28 @@ def _nothing() -> None:
 
 
 class Life:
-    """The loop that serves one world, made by `new_loop`.
+    """The loop that serves one world, made by `make`; `named` is the one that the world named.
 
     To start, it is told how to `open` the world's ports; to stop, what the world does first, before
     its connections are closed.
     """
 
-    __slots__ = ("_new_loop", "_shell", "_thread", "running")
+    __slots__ = ("_make", "_named", "_shell", "_thread", "running")
 
     def __init__(
         self,
         shell: Shell,
-        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+        make: Callable[[], asyncio.AbstractEventLoop] = new_loop,
+        named: str | None = None,
     ) -> None:
         self._shell = shell
-        self._new_loop = new_loop
+        self._make, self._named = make, named
         self._thread: threading.Thread | None = None
         self.running = False
 
     def start(self, open: Callable[[], None]) -> None:
         """Opens the ports and serves them on a thread. Raises OSError if a port is in use."""
-        loop = self._new_loop()
+        loop = self._make()
         self._shell.attach(loop)
         self._thread = threading.Thread(target=loop.run_forever, name="world", daemon=True)
         try:
@@ -69,6 +71,10 @@ class Life:
         else:
             loop.run_until_complete(self._shell.stop(first))
         loop.close()
+
+    def check_loop(self) -> None:
+        """Raises ValueError if the caller does not run on the loop that the world named."""
+        check_running(self._named, asyncio.get_running_loop())
 
     def start_here(self, open: Callable[[], None]) -> None:
         """Serves on the loop that the caller runs on. Raises OSError if a port is in use."""

@@ -19,6 +19,12 @@ LOOPS = ("asyncio", "uvloop")
 REMEDY = "uvloop is not installed: pip install 'comms-and-fakes[fast]', or write asyncio"
 
 
+REINSTALL = (
+    "install it again (pip install --force-reinstall uvloop), or write asyncio as the loop or in "
+    "the environment's FAKES_LOOP"
+)
+
+
 def new_loop() -> asyncio.AbstractEventLoop:
     """Returns a loop of asyncio that can watch a socket; the default one of Windows cannot."""
     return asyncio.SelectorEventLoop() if os.name == "nt" else asyncio.new_event_loop()
@@ -45,7 +51,22 @@ def loop_factory(
         if chosen:
             raise ValueError(f"loop: {REMEDY}")
         return new_loop
-    import uvloop
+    try:
+        import uvloop
+    except ImportError as error:
+        raise ValueError(
+            f"loop: uvloop is installed, but cannot be imported ({error}): {REINSTALL}"
+        ) from None
 
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def check_running(name: str | None, running: asyncio.AbstractEventLoop) -> None:
+    """Raises ValueError if a world that named its loop is to be served on one of another kind."""
+    kind = "uvloop" if type(running).__module__.partition(".")[0] == "uvloop" else "asyncio"
+    if name not in (None, kind):
+        raise ValueError(
+            f"loop: `async with` serves on the loop that runs, which is one of {kind}; leave loop "
+            f"out, write `with`, or run the test on {name}"
+        )

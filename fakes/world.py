@@ -69,8 +69,8 @@ class World:
     record and event instead of keeping them in `recording`. With `records=False`, no record is made
     of what crosses the wire, which is 15 % of what an SMTP mail costs, and only events are watched
     or kept. `servers` are the names of its servers, or the available servers. `loop` is asyncio or
-    uvloop (see fakes/loops.py). In `ca_folder`, the authority of the certificates is kept for the
-    next world.
+    uvloop (see fakes/loops.py); with `async with`, the one that runs. In `ca_folder`, the authority
+    of the certificates is kept for the next world.
 
     A world keeps everything that happens. A mail costs its size and about 3.5 KiB, a fetch of it
     its size and 1 KiB, a Jabber message 1.3 KiB. With `watch`, a mail that is stored costs 1.2 KiB
@@ -184,7 +184,7 @@ class World:
             self.mail.unserved = str(self._wiring.no_server("smtp"))
         self._posts = self._mail_posts(source)
         self._shell = Shell(self.runtime, self._bridge, self._authority, virtual=rehearsal)
-        self._life = Life(self._shell, new_loop)
+        self._life = Life(self._shell, new_loop, loop)
         self._signs: certificates.Authority | None = None
         self._folder: Path | None = None
         self._ca_folder = ca_folder
@@ -622,6 +622,10 @@ class World:
         self._finish(error)
 
     async def __aenter__(self) -> World:
+        try:
+            self._life.check_loop()
+        except ValueError as error:
+            raise WorldError(f"world: {error}") from None
         self._life.start_here(self._open)
         self._started()
         return self

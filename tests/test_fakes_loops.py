@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import smtplib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -47,6 +49,39 @@ def test_an_unknown_loop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKES_LOOP", "trio")
     with pytest.raises(WorldError, match="FAKES_LOOP: unknown loop 'trio'"):
         World()
+
+
+def test_a_uvloop_that_cannot_be_imported_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError('undefined symbol: uv_run')")
+    monkeypatch.delitem(sys.modules, "uvloop")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = (
+        r"loop: uvloop is installed, but cannot be imported \(undefined symbol: uv_run\): install"
+    )
+    for name in (None, "uvloop"):
+        with pytest.raises(ValueError, match=said):
+            loop_factory(name, rehearsal=False, environment={})
+    monkeypatch.delenv("FAKES_LOOP", raising=False)
+    with pytest.raises(WorldError, match=said):
+        World()
+    assert World(loop="asyncio").running is False
+
+
+def test_a_world_on_a_loop_that_runs_cannot_choose_another() -> None:
+    async def serve(name: str) -> bool:
+        async with World({"servers": ["smtp"], "tls": "off"}, loop=name) as world:
+            return world.running
+
+    for factory, name, other in (
+        (new_loop, "asyncio", "uvloop"),
+        (uvloop.new_event_loop, "uvloop", "asyncio"),
+    ):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            assert runner.run(serve(name))
+            with pytest.raises(WorldError, match=f"which is one of {name}; leave loop out"):
+                runner.run(serve(other))
 
 
 @pytest.mark.parametrize("loop", loops.LOOPS)
