@@ -17,6 +17,7 @@ SYSTEM = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 SEEN, DELETED = "\\seen", "\\deleted"
 _CANONICAL = {flag.casefold(): flag for flag in SYSTEM}
 KEYWORDS = 100  # of one folder
+SPARE = 64  # offsets; looking for those that are not needed any more is rare
 
 T = TypeVar("T", bound=HasUid)
 
@@ -122,13 +123,21 @@ class Flags:
         if self._offsets[-1][1] != offset:
             self._offsets.append((uid, offset))
 
-    def forget(self, uids: Iterable[int]) -> None:
-        """Mails were removed."""
+    def forget(self, uids: Iterable[int], left: Seen[T]) -> None:
+        """Mails were removed. `left` are those that there are now."""
         gone = set(uids)
         for flagged in self._with.values():
             flagged -= gone
         for uid in gone & self._changed.keys():
             del self._changed[uid]
+        if len(self._offsets) > 2 * len(left) + SPARE:
+            self._drop_offsets(left)
+
+    def _drop_offsets(self, left: Seen[T]) -> None:
+        """Drops the offsets that no mail needs. The first one is for mails that are gone."""
+        found = self._offsets
+        needed = (found[bisect_right(found, (row.uid, 1 << 64)) - 1] for row in left)
+        self._offsets = list(dict.fromkeys((found[0], *needed)))
 
     def first_unseen(self, rows: Seen[T]) -> int:
         """Returns the index of the first of all mails that is not seen, -1 if all are."""

@@ -201,8 +201,6 @@ class Maildrop:
         """Removes the mails with these unique ids, if they are there, and returns which were."""
         followers = self._followers
         removed = [uid for uid in uids if self.find(uid) is not None] if followers else []
-        if self._flags is not None:
-            self._flags.forget(uids)
         if len(uids) > FEW:
             self._rows = Rows(row for row in self.rows if row.uid not in uids)
             self.size = sum(row.size for row in self.rows)
@@ -210,16 +208,18 @@ class Maildrop:
             for uid in uids:
                 if self.find(uid) is not None:
                     self.size -= self._rows.remove(self.rows.at(uid)).size
+        if self._flags is not None:
+            self._flags.forget(uids, self.rows)
         for follower in followers if removed else ():
             follower.on_removal(removed)
         return removed
 
     def clear(self) -> None:
         """Removes all mails. Unique ids go on counting."""
-        removed = [row.uid for row in self.rows] if self._followers else []
-        if self._flags is not None:
-            self._flags.forget([row.uid for row in self.rows])
+        removed = [row.uid for row in self.rows]
         self._rows, self.size = Rows(), 0
+        if self._flags is not None:
+            self._flags.forget(removed, self.rows)
         for follower in self._followers if removed else ():
             follower.on_removal(removed)
 

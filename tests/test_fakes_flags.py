@@ -57,7 +57,7 @@ def test_removed_mails_are_forgotten() -> None:
     flags = Flags(3)
     flags.change(1, {SEEN}, "+")
     flags.change(2, {SEEN}, "+")
-    flags.forget([1, 99])
+    flags.forget([1, 99], Rows([SimpleNamespace(uid=2)]).seen())
     assert list(flags.with_flag(SEEN)) == [2]
     assert flags.with_flag("unheard-of") == ()
 

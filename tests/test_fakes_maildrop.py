@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import pytest
 
+from fakes.flags import SPARE
 from fakes.mail import Envelope, Mail
 from fakes.maildrop import Maildrop, Row
 
@@ -185,6 +186,27 @@ def test_modification_numbers_rise_with_arrivals_and_changes() -> None:
     maildrop.append(b"", b"x\r\n", MAIL)
     assert [maildrop.modseq_of(uid) for uid in (1, 2, 3)] == [4, 3, 5]
     assert maildrop.copy().modseq == 5
+
+
+@pytest.mark.parametrize("stays", [0, 1, 30])
+def test_numbers_that_no_mail_needs_any_more_are_forgotten(stays: int) -> None:
+    """A bot flags and removes each mail but the first ones."""
+    maildrop = with_mails(stays)
+    for number in range(500):
+        maildrop.append(b"", b"x\r\n", MAIL)
+        uid, before = maildrop.rows[-1].uid, maildrop.modseq
+        assert maildrop.modseq_of(uid) == before
+        maildrop.change([uid], ["\\Seen"], "+")
+        assert maildrop.modseq_of(uid) == maildrop.modseq == before + 1
+        if number % 50 != 25:
+            maildrop.remove([uid])
+    numbers = [maildrop.modseq_of(row.uid) for row in maildrop.rows]
+    assert numbers[:stays] == list(range(2, stays + 2)) and numbers == sorted(set(numbers))
+    flags = maildrop._flags
+    assert flags is not None
+    assert len(flags._offsets) <= 2 * len(maildrop.rows) + SPARE
+    maildrop.clear()
+    assert len(flags._offsets) <= SPARE
 
 
 def test_the_first_mail_of_an_empty_folder_is_a_change() -> None:
