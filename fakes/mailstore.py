@@ -19,7 +19,7 @@ from fakes.arrivals import counted
 from fakes.dsn import DeliveryStatus, build_report, requested
 from fakes.folders import USES, Folders
 from fakes.greylist import Greylist
-from fakes.keep import EVERYTHING, Keep
+from fakes.keep import EVERYTHING, PER_MAIL, Keep
 from fakes.mail import Envelope, Mail, Recipient
 from fakes.maildrop import Maildrop, Row
 from fakes.people import People, Person
@@ -124,7 +124,8 @@ class Mailstore:
         self._maildrops: dict[str, Maildrop] = {}  # the INBOX of each account
         self._folders: dict[str, Folders] = {}  # of the accounts that needed more than that
         self._uidvalidity = 0  # the last one that was given to a folder
-        # Those that nobody owns, the one that got no mail for the longest time first.
+        # Those that nobody owns, if there is a limit of them: the one that got no mail for the
+        # longest time first.
         self._unowned: dict[str, None] = {}
         self._first_uid = 1  # of a new maildrop: no unique id of a dropped one may be used again
         self._pending: dict[Mail, list[DeliveryStatus]] = {}  # to be reported after the 250
@@ -178,6 +179,10 @@ class Mailstore:
         """The maildrop of an account. It is created when it is first needed."""
         key = address.casefold()
         if key not in self._maildrops:
+            if self._keep.maildrops is not None and self.people.find(address) is None:
+                if len(self._unowned) >= self._keep.maildrops:
+                    self._drop_unowned(self._keep.maildrops)
+                self._unowned[key] = None
             self._maildrops[key] = Maildrop(
                 address,
                 next_uid=self._first_uid,
@@ -342,41 +347,61 @@ class Mailstore:
         if address == self.faults.duplicate_for:
             maildrop.append(self._trace(mail, recipient), body, mail)
             self.faults.on_duplicate()
-        if self._keep.mail is not None and maildrop.size > self._keep.mail:
-            self._drop_oldest(maildrop, self._keep.mail)
-        if self._keep.maildrops is not None and self.people.find(address) is None:
-            key = address.casefold()
-            self._unowned.pop(key, None)
+        self.limit(maildrop)
+        key = address.casefold()
+        if key in self._unowned:
+            del self._unowned[key]
             self._unowned[key] = None
-            if len(self._unowned) > self._keep.maildrops:
-                self._drop_unowned(self._keep.maildrops)
 
-    def _drop_oldest(self, maildrop: Maildrop, limit: int) -> None:
-        """Drops the oldest mails of a maildrop, down to nine tenths of the limit."""
-        excess, uids = maildrop.size - limit * 9 // 10, set()
-        for row in islice(maildrop.rows, len(maildrop.rows) - 1):
+    def limit(self, folder: Maildrop, new: int = 1) -> None:
+        """Drops the oldest mails of a folder that has more than may be kept.
+
+        It has just got `new` mails, which stay. What then remains is nine tenths of the limit.
+        """
+        limit = self._keep.mail
+        if limit is None:
+            return
+        rows = folder.rows
+        used = folder.size + len(rows) * PER_MAIL
+        if used <= limit:
+            return
+        excess, uids = used - limit * 9 // 10, set()
+        for row in islice(rows, len(rows) - new):
             if excess <= 0:
                 break
-            excess -= row.size
+            excess -= row.size + PER_MAIL
             uids.add(row.uid)
         if uids:
-            maildrop.remove(uids)
+            folder.remove(uids)
             self._on_drop(
-                f"{maildrop.address}: dropped {counted(len(uids), 'mail')}, the oldest ones, "
+                f"{folder.address}: dropped {counted(len(uids), 'mail')}, the oldest ones, "
                 f"because keep.mail is {limit:,} bytes"
             )
 
     def _drop_unowned(self, limit: int) -> None:
-        """Drops the maildrops of catch_all that got no mail for the longest time, a tenth."""
-        oldest = list(islice(self._unowned, limit // 10 + 1))
-        for key in oldest:
+        """Drops a tenth of the maildrops that nobody owns, and that no session uses now.
+
+        Those without mail are the first.
+        """
+        unused = [
+            key for key in self._unowned if self.people.find(key) is None and not self._in_use(key)
+        ]
+        unused.sort(key=lambda key: self.size(key) > 0)  # stable: otherwise as they are
+        dropped = unused[: limit // 10 + 1]
+        for key in dropped:
             del self._unowned[key]
             self._folders.pop(key, None)
             self._first_uid = max(self._first_uid, self._maildrops.pop(key).next_uid)
-        self._on_drop(
-            f"catch_all: dropped {counted(len(oldest), 'maildrop')}, those that got no mail for "
-            f"the longest time, because keep.maildrops is {limit:,}"
-        )
+        if dropped:
+            self._on_drop(
+                f"dropped {counted(len(dropped), 'maildrop')} that nobody owns, the empty ones "
+                f"and those without new mail first, because keep.maildrops is {limit:,}"
+            )
+
+    def _in_use(self, key: str) -> bool:
+        inbox, folders = self._maildrops[key], self._folders.get(key)
+        maildrops = [inbox] if folders is None else folders.maildrops
+        return inbox.holder is not None or any(maildrop.followers for maildrop in maildrops)
 
     def _trace(self, mail: Mail, recipient: str) -> bytes:
         """The trace lines of the final delivery (RFC 5321 §4.4)."""

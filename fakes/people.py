@@ -92,7 +92,8 @@ class People:
         """The person whose password this login must have.
 
         Where every login is right, that is this password. No account is opened: the names that
-        clients invent would fill the memory.
+        clients invent would fill the memory. The maildrop of such a name is made, and is one of
+        those that nobody owns (`keep.maildrops`).
         """
         person = self.find(login)
         if not self.any_login or not _LOGIN.fullmatch(login):

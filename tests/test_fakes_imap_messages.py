@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fakes.flags import KEYWORDS
+from fakes.keep import PER_MAIL
 from tests.bare_core import ask, drain
 from tests.imap_raw import ALICE, MAIL, Raw, imap_world, selected
 
@@ -317,6 +318,42 @@ def test_utf_8_in_a_header_needs_utf8_accept_or_a_lenient_server() -> None:
     assert lenient.status(plain).startswith("OK [APPENDUID")
     body = "Subject: e\r\n\r\né"
     assert selected()[1].status(f"APPEND INBOX {{{len(body) + 1}+}}\r\n{body}")[:2] == "OK"
+
+
+# ── keep.mail ────────────────────────────────────────────────────────────────
+
+
+def test_a_folder_keeps_no_more_than_it_may_and_what_was_just_stored() -> None:
+    world, client = selected(0, keep={"mail": 4 * (PER_MAIL + len(MAIL))})
+    archive = world.mail.folder(ALICE, "Archive")
+    append = f"{{{len(MAIL)}+}}\r\n{MAIL.decode()}"
+    for number in range(1, 10):
+        assert f" {number}]" in client.status(f"APPEND Archive {append}")
+        assert list(archive.flags)[-1] == number and len(archive) <= 4
+    assert [*archive.flags] == [7, 8, 9]
+    for number in range(1, 10):
+        client.ask(f"APPEND INBOX {append}")
+        code = f"[COPYUID {archive.uidvalidity} {number} {number + 9}]"
+        assert client.lines("MOVE 1 Archive")[0] == f"* OK {code} Moved"
+        assert list(archive.flags)[-1] == number + 9 and len(archive) <= 4
+    said = [event.text for event in world.events if event.level == "warning"]
+    assert len(said) == 7 and said[0].startswith(f"{ALICE}: dropped 2 mails")
+
+
+def test_what_one_command_copies_stays_even_if_it_is_more_than_the_limit() -> None:
+    world, client = selected(3, keep={"mail": 2 * (PER_MAIL + len(MAIL))})
+    archive = world.mail.folder(ALICE, "Archive")
+    for last in (3, 6):
+        assert f" 1:3 {last - 2}:{last}]" in client.status("COPY 1:3 Archive")
+        assert list(archive.flags) == [last - 2, last - 1, last]
+    assert client.lines("COPY 2:3 INBOX") == [
+        "* 1 EXPUNGE",
+        "* 1 EXPUNGE",
+        "* 1 EXPUNGE",
+        "* 2 EXISTS",
+        "* 2 RECENT",
+        "t OK",
+    ]
 
 
 # ── SEARCH ───────────────────────────────────────────────────────────────────

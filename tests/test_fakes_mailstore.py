@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from comms import bounces
 from comms.read import read
-from fakes.keep import Keep
+from fakes.keep import PER_MAIL, Keep
 from fakes.mail import Envelope, Mail, Recipient
 from fakes.mailstore import Mailstore, StoreFaults
 from fakes.people import People, Person
+from fakes.wire import Facts
 from fakes.world import World
+from tests.bare_core import ask, drain
 from tests.smtp_raw import send_mail
 
 ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.org"
@@ -260,18 +264,32 @@ def limited(keep: Keep, said: list[str]) -> Mailstore:
 
 def test_a_maildrop_with_a_limit_drops_its_oldest_mails_and_says_so() -> None:
     said: list[str] = []
-    store = limited(Keep(mail=100_000), said)
+    store = limited(Keep(mail=200_000), said)
     bodies = [b"Subject: %d\r\n\r\n" % number + b"x" * 900 for number in range(200)]
     for raw in bodies:
         store.accept(mail(ALICE, raw=raw))
-        assert store.maildrop(ALICE).size <= 100_000
+        maildrop = store.maildrop(ALICE)
+        assert maildrop.size + PER_MAIL * len(maildrop.rows) <= 200_000
     kept = [int(subject) for subject in subjects(store, ALICE)]
     assert kept == list(range(200 - len(kept), 200)) and 70 < len(kept) < 100
     assert [row.uid for row in store.maildrop(ALICE).rows] == [number + 1 for number in kept]
     dropped = 200 - len(kept)
     assert sum(int(text.split()[2]) for text in said) == dropped and len(said) < dropped
-    assert said[0].endswith("the oldest ones, because keep.mail is 100,000 bytes")
+    assert said[0].endswith("the oldest ones, because keep.mail is 200,000 bytes")
     assert said[0].startswith("alice@example.test: dropped ")
+
+
+def test_the_limit_holds_for_the_memory_that_small_mails_take() -> None:
+    store = limited(Keep(mail=1 << 20), [])
+    tracemalloc.start()
+    for _ in range(2000):
+        one = mail(ALICE, raw=bytes(bytearray(b"Subject: x\r\n\r\n")))
+        store.accept(one)
+        store.acknowledged(one)
+        store.maildrop(ALICE).change([store.maildrop(ALICE).rows[-1].uid], ["\\Seen"], "+")
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 500 < len(store.maildrop(ALICE).rows) < 1000 and used < 1 << 20
 
 
 def test_a_mail_larger_than_the_limit_is_kept_until_the_next_one_comes() -> None:
@@ -301,15 +319,63 @@ def test_maildrops_of_catch_all_are_dropped_and_no_unique_id_is_used_again() -> 
     # The one that gets mail all the time is not among the oldest, and alice owns hers.
     assert {ALICE, "0@hooks.test", "20@hooks.test"} <= kept and "1@hooks.test" not in kept
     assert said == [
-        "catch_all: dropped 3 maildrops, those that got no mail for the longest time, "
+        "dropped 3 maildrops that nobody owns, the empty ones and those without new mail first, "
         "because keep.maildrops is 20"
     ]
     store.accept(mail("1@hooks.test"))
     assert [row.uid for row in store.maildrop("1@hooks.test").rows] == [2]
 
 
+def test_empty_maildrops_are_dropped_first_and_those_in_use_never() -> None:
+    store = limited(Keep(maildrops=10), [])
+    for number in range(6):
+        store.accept(mail(f"{number}@hooks.test"))
+    held = store.maildrop("held@hooks.test")
+    held.holder = "a session"
+    store.folders("moved@hooks.test").find("Archive").append(b"", BODY, mail())
+    for number in range(30):
+        store.maildrop(f"login{number}@hooks.test")
+    kept = [maildrop.address.partition("@")[0] for maildrop in store.maildrops]
+    assert kept[:8] == ["0", "1", "2", "3", "4", "5", "held", "moved"]
+    assert len(kept) <= 10 and kept[-1] == "login29"
+    held.holder = None
+    for number in range(30):
+        store.accept(mail(f"more{number}@hooks.test"))
+    assert len(store.maildrops) <= 10 and store.maildrop("held@hooks.test") is not held
+
+
+def test_logins_without_an_account_have_no_more_maildrops_than_may_be_kept() -> None:
+    config = {"mail": {"accept_any": ["logins"]}, "keep": {"maildrops": 10}}
+    world = World({"servers": ["pop3", "imap"], **config}, rehearsal=True)
+    logins = {
+        "pop3": b"USER pop%d\r\nPASS x\r\n",
+        "imap": b"a LOGIN imap%d x\r\nb SELECT INBOX\r\n",
+    }
+    for number in range(30):
+        for kind, login in logins.items():
+            session = world.core(kind)
+            session.opened(Facts(number))
+            drain(session)
+            for line in (login % number).splitlines(keepends=True):
+                assert ask(session, line).startswith((b"+OK", b"* ", b"a OK"))
+            session.eof()
+            drain(session)
+    assert len(world.mail.store.maildrops) <= 10
+    said = [event.text for event in world.events if event.level == "warning"]
+    assert said and said[0].startswith("dropped 2 maildrops that nobody owns")
+
+
+def test_a_maildrop_that_somebody_owns_by_now_is_not_dropped() -> None:
+    store = limited(Keep(maildrops=5), [])
+    store.accept(mail("new@hooks.test"))
+    store.people.add(Person("new@hooks.test"))
+    for number in range(20):
+        store.accept(mail(f"{number}@hooks.test"))
+    assert subjects(store, "new@hooks.test") == ["hello"]
+
+
 def test_a_world_limits_what_it_keeps_and_a_test_s_world_keeps_everything() -> None:
-    keep = {"arrivals": 10, "mail": 10_000}
+    keep = {"arrivals": 10, "mail": 20_000}
     for config, count in (({"servers": []}, 100), ({"servers": [], "keep": keep}, 12)):
         world = World(config, rehearsal=True)
         for _ in range(100):

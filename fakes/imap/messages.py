@@ -340,6 +340,7 @@ class ImapMessages(ImapMailboxes):
                 self._untagged(b"OK [%b] Moved" % code.encode(), section="RFC 6851 §4.3")
             view.folder.remove(set(old))
             code = ""
+        self.store.limit(target, len(new))
         self._ok("Done", section, code)
 
     def _add(
@@ -391,6 +392,7 @@ class ImapMessages(ImapMailboxes):
         self._check_room(len(raw))
         at = self.runtime.now() if found.at is None else found.at
         (uid,) = self._add(folder, [(b"", raw, Mail(raw, Envelope("", ()), at), found.flags)])
+        self.store.limit(folder)
         self.note(uid=uid)
         code = "" if "UIDPLUS" in self._off else f"APPENDUID {folder.uidvalidity} {uid}"
         self._ok("Stored", section, code)
