@@ -11,8 +11,9 @@ from its own parts: everything that contains a repeat is repeated, after what mu
 and followed by what cannot match. Attacks on a parser are made from the characters and the words
 that its module mentions.
 
-The cost is processor time. First each attack is run once in a few sizes (`_suspicious`). Only what
-looks suspicious is measured well (`growth`): the best of five, at a size and at eight times it. The
+The cost is processor time. First each attack is run once in a small and in a large size
+(`_seems_linear`), and in those between if that does not settle it (`_suspicious`). Only what looks
+suspicious is measured well (`growth`): the best of five, at a size and at eight times it. The
 smaller size is chosen so large that what does not depend on the size hardly counts. A run that
 takes far too long is interrupted, and counts as infinite.
 """
@@ -66,19 +67,36 @@ class _TooSlow(BaseException):
     """A run was interrupted."""
 
 
+_interrupted_at = math.inf  # of the processor time
+
+
+def _interrupt(*_: object) -> None:
+    if time.process_time() > _interrupted_at:
+        raise _TooSlow
+
+
+@contextlib.contextmanager
+def _measuring() -> Iterator[None]:
+    """Lets runs be interrupted. Collects no garbage: its cost depends on all that is alive."""
+    before = signal.signal(signal.SIGALRM, _interrupt)  # takes as long as most runs
+    gc.collect(0)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        signal.signal(signal.SIGALRM, before)
+
+
 def _seconds(run: Callable[[], object], limit: float) -> float:
     """Returns the processor time of a run; infinity if it is interrupted at the limit."""
-
-    def interrupt(*_: object) -> None:
-        if time.process_time() - began > limit:
-            raise _TooSlow
-
+    global _interrupted_at
+    began = time.process_time()
+    _interrupted_at = began + limit
     # A timer of processor time would be simpler, but while one is set, Linux counts processor time
     # in whole ticks. It repeats because the time may not be over, or the exception be ignored.
-    signal.signal(signal.SIGALRM, interrupt)
-    began = time.process_time()
     try:
-        signal.setitimer(signal.ITIMER_REAL, limit, limit / 4)
+        signal.setitimer(signal.ITIMER_REAL, limit, limit / 8)
         try:
             with contextlib.suppress(Exception):  # a refusal costs time, too
                 run()
@@ -111,13 +129,16 @@ def growth(prepared: Prepared, size: int = FIRST) -> float:
     input grows until it is clear.
     """
     while True:
-        small = _best(prepared(size), 1.0)
+        small = _best(prepared(size), LONGEST)
         if math.isinf(small):
             return math.inf
-        limit = max(0.1, 2 * MOST * small)
-        large = _best(prepared(FACTOR * size), limit, good=CLEARLY_LINEAR * small)
+        limit = max(0.05, 1.5 * MOST * small)
+        last = FACTOR * size >= LIMIT
+        # Where the size is doubled anyway, one run is enough, unless it is interrupted.
+        good = CLEARLY_LINEAR * small if small >= WORTH or last else limit
+        large = _best(prepared(FACTOR * size), limit, good=good)
         clear = small >= WORTH and not CLEARLY_LINEAR < large / small <= MOST
-        if clear or math.isinf(large) or FACTOR * size >= LIMIT or large > LONGEST:
+        if clear or last or large > LONGEST:
             return large / small
         size *= 2
 
@@ -129,18 +150,37 @@ def factor(prepared: Prepared, size: int, most: float = FACTOR_MOST) -> float:
     The best of five runs counts. The larger input, which takes most of the time, is not run again
     as soon as a run is fast enough, because further runs could not change the verdict.
     """
-    gc.collect(0)
-    gc.disable()
-    try:
+    with _measuring():
         for _ in range(3):  # on a busy machine, readings vary
             small = max(_best(prepared(size), 10.0), LEAST)
             limit = max(0.1, 2 * MOST * small)
             large = _best(prepared(FACTOR * size), limit, good=most * small)
             if large <= most * small or math.isinf(large):
                 break
-    finally:
-        gc.enable()
     return large / small
+
+
+def _seems_linear(prepared: Prepared, enough: float, largest: int) -> bool:
+    """Whether an attack is harmless in a large size already, so that smaller ones need no run.
+
+    What costs more than its size does so most clearly there. A reading can only be too high, so a
+    low one needs no second. The limit is stricter than that of `_suspicious`, because the size may
+    be half of the largest that is tried there.
+    """
+    first = _seconds(prepared(FIRST), 0.1)
+    if math.isinf(first):
+        return False
+    size = 4 * FIRST
+    while size < largest and first * (size / FIRST) < enough:
+        size *= 2
+    last = _seconds(prepared(size), 0.05)
+    while last < enough and size < largest:  # the first run is slower than others
+        size *= 2
+        last = _seconds(prepared(size), 0.05)
+    if last < 4 * first and size > 4 * FIRST:  # it may be refused for its length
+        between = (_seconds(prepared(shorter), 0.05) for shorter in {4 * FIRST, size // 4})
+        return max(last, *between) <= WORTH / 4
+    return last <= WORTH / 4 or last <= min(0.05, 4.5 * _seconds(prepared(size // 4), 0.05))
 
 
 def _suspicious(prepared: Prepared, enough: float, largest: int = LARGEST) -> int:
@@ -148,6 +188,8 @@ def _suspicious(prepared: Prepared, enough: float, largest: int = LARGEST) -> in
 
     Each attack is run in growing sizes, at least in two, until a run takes `enough` seconds.
     """
+    if _seems_linear(prepared, enough, largest):
+        return 0
     size, before = FIRST, _best(prepared(FIRST), 0.1, 3)  # the first run is slower than others
     if math.isinf(before):
         return TINY
@@ -203,21 +245,18 @@ class Target(typing.Protocol):
 
 def slow_attack(target: Target) -> Slow | None:
     """Returns the first attack that costs too much, None if there is none."""
-    for attack in target.attacks():
-        for prepared in target.runs(attack):
-            gc.collect(0)
-            gc.disable()  # its cost depends on everything that is alive
-            try:
+    with _measuring():
+        for attack in target.attacks():
+            for prepared in target.runs(attack):
+                gc.collect(0)
                 size = _suspicious(prepared, attack.enough, attack.largest)
                 factor = growth(prepared, size) if size else 0.0
                 for _ in range(2):  # on a busy machine, readings vary
                     if factor <= MOST or size == TINY:
                         break
                     factor = min(factor, growth(prepared, size))
-            finally:
-                gc.enable()
-            if factor > MOST:
-                return Slow(attack, factor)
+                if factor > MOST:
+                    return Slow(attack, factor)
     return None
 
 
@@ -236,10 +275,26 @@ def modules(packages: Iterable[str] = PACKAGES) -> list[types.ModuleType]:
     return found
 
 
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
 @functools.cache
-def _tree(module: types.ModuleType) -> ast.Module:
+def _calls_and_words(module: types.ModuleType) -> tuple[list[ast.Call], list[str]]:
+    """Returns what may be calls of patterns, and the short texts that a module mentions.
+
+    The rest of the tree is not kept: all trees would make the collection of garbage take seconds.
+    """
     assert module.__file__ is not None
-    return ast.parse(Path(module.__file__).read_text("utf-8"))
+    calls, words = [], dict[str, None]()
+    for node in ast.walk(ast.parse(Path(module.__file__).read_text("utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(text := node.value, str | bytes):
+            word = text.decode("latin-1") if isinstance(text, bytes) else text
+            if word and len(word) <= 60 and not word.isalnum():
+                words[word] = None
+        elif isinstance(node, ast.Call) and node.args and _method(node) in ("compile", *METHODS):
+            calls.append(node)
+    return calls, [*words]
 
 
 # ── patterns ─────────────────────────────────────────────────────────────────
@@ -267,13 +322,15 @@ class Pattern:
         shown = source.decode("latin-1") if isinstance(source, bytes) else source
         parsed = list(_parse(shown, self.pattern.flags & ~re.UNICODE))
         literals = (chr(value) for op, value in _flat(parsed) if str(op) == "LITERAL")
-        found: dict[Attack, None] = {}
+        found: dict[tuple[str, str, str], None] = {}
         for preferred in dict.fromkeys([*"a 0", *itertools.islice(literals, 4)]):
             for prefix, unit in _units(parsed, "", preferred):
-                largest = ENOUGH if len(unit) <= FEW else LARGEST
                 for start, end in ((prefix, "\0"), (prefix, ""), ("", "")):
-                    found[Attack(start, unit, end, largest=largest)] = None
-        return list(found)
+                    found[start, unit, end] = None
+        return [
+            Attack(start, unit, end, largest=ENOUGH if len(unit) <= FEW else LARGEST)
+            for start, unit, end in found
+        ]
 
     def runs(self, attack: Attack) -> Iterator[Prepared]:
         """Yields each way in which the pattern is used."""
@@ -329,14 +386,11 @@ class _Collection:
             for name, value in list(vars(owner).items()):
                 for pattern in _patterns_in(value):
                     self._add(pattern, f"{place}.{name}")
-        for node in ast.walk(_tree(module)):
-            if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Attribute):
-                self._add_call(node, node.func, module)
+        for call in _calls_and_words(module)[0]:
+            self._add_call(call, typing.cast("ast.Attribute", call.func), module)
 
     def _add_call(self, node: ast.Call, function: ast.Attribute, module: types.ModuleType) -> None:
         place, names, method = f"{module.__name__}:{node.lineno}", vars(module), function.attr
-        if method not in ("compile", *METHODS):
-            return
         if ast.unparse(function.value) == "re":
             try:
                 pattern = _compiled(node, method, names)
@@ -510,7 +564,7 @@ def _sample(items: Any, preferred: str) -> str:
         elif name == "NOT_LITERAL":
             pieces.append(preferred if ord(preferred) != value else "a" if value != 97 else "b")
         elif name == "IN":
-            pieces.append(_member(value, preferred))
+            pieces.append(_member(tuple(value), preferred))
         elif name in _REPEATS:
             pieces.append(_sample(value[2], preferred) * max(value[0], 1))
         elif name == "BRANCH":
@@ -522,6 +576,7 @@ def _sample(items: Any, preferred: str) -> str:
     return "".join(pieces)
 
 
+@functools.cache
 def _member(items: Any, preferred: str) -> str:
     """Returns a character of a set."""
     return next((c for c in (preferred, *_ALPHABET) if _is_member(items, c)), "a")
@@ -552,7 +607,8 @@ def _is_member(items: Any, character: str) -> bool:
 
 # Who runs the programs and who writes the tests has written what these modules read.
 _TRUSTED = re.compile(
-    r"comms\.(?:settings|setting_types|conversion|host|suggest)|scenarios\.(?:docstring|play)"
+    r"comms\.(?:settings|setting_types|conversion|host|suggest)"
+    r"|scenarios\.(?:docstring|play|rehearsal)"
     r"|fakes\.(?:transcripts|faults|config|descriptor|servers|suggest|wiring|world_mail)\b"
     r"|fakes\.(?:xmpp|toc)\.codec"
 )
@@ -584,8 +640,9 @@ class Parser:
 
     def attacks(self) -> list[Attack]:
         """Returns attacks made from what the module mentions."""
-        words = [word for word in _words(self.module) if len(word) <= 12]
-        mentioned = {character for word in _words(self.module) for character in word}
+        _, mentioned_words = _calls_and_words(self.module)
+        words = [word for word in mentioned_words if len(word) <= 12]
+        mentioned = {character for word in mentioned_words for character in word}
         marks = [c for c in CHARACTERS if c in mentioned or self.kind]
         forms: tuple[str, ...] = ("{}", "{}a ", "a{}")
         if self.kind in ("Mail", "Source"):  # it has many prefixes, and each attack takes long
@@ -621,19 +678,6 @@ class Parser:
         """Yields each way in which the attack can be used."""
         for call in self.calls:
             yield lambda size, call=call: call(attack.text(size))  # type: ignore[misc]
-
-
-@functools.cache
-def _words(module: types.ModuleType) -> list[str]:
-    """Returns the short texts that a module mentions."""
-    found: dict[str, None] = {}
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
-            text = node.value
-            word = text.decode("latin-1") if isinstance(text, bytes) else text
-            if word and len(word) <= 60 and not word.isalnum():
-                found[word] = None
-    return list(found)
 
 
 def parsers(found: Iterable[types.ModuleType]) -> list[Parser]:
@@ -694,22 +738,26 @@ def _read(
 ) -> Callable[[], object]:
     def run() -> None:
         value = make(package, text)
-        for call in (*_views(type(value), package), *calls):
+        kind: Any = type(value)
+        for call in (*_views(kind, package), *calls):
             with contextlib.suppress(Exception):
                 _explored(call(value))
 
     return run
 
 
-def _views(kind: type, package: str) -> Iterator[Callable[[Any], object]]:
-    """Yields the properties of one of our classes, and its methods without arguments."""
+@functools.cache
+def _views(kind: type, package: str) -> list[Callable[[Any], object]]:
+    """Returns the properties of one of our classes, and its methods without arguments."""
+    found: list[Callable[[Any], object]] = []
     for name, member in inspect.getmembers_static(kind):
         if not kind.__module__.startswith(package) or name.startswith("_"):
             continue
         if isinstance(member, property | functools.cached_property):
-            yield operator.attrgetter(name)
+            found.append(operator.attrgetter(name))
         elif inspect.isfunction(member) and len(_required(member)) == 1:
-            yield member
+            found.append(member)
+    return found
 
 
 def _mail(package: str, text: str) -> Any:
