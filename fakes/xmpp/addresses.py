@@ -107,7 +107,7 @@ def _prepare_label(label: str) -> str:
     """RFC 3490 §4: applies nameprep, and decodes a label written in ASCII (xn--…)."""
     if len(label) > PART:  # preparing takes quadratic time
         raise UnicodeError(f"a label has more than {PART:,} characters")
-    prepared: str = idna.nameprep(label)
+    prepared: str = label.lower() if label.isascii() else idna.nameprep(label)
     if prepared.startswith("xn--"):
         prepared = idna.ToUnicode(prepared)
     if not _LABEL.fullmatch(prepared) or len(idna.ToASCII(prepared)) > 63:
