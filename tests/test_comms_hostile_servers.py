@@ -28,8 +28,8 @@ MAIL = b"Subject: x\r\n\r\nx\r\n"
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits are what is tested here, not how long they are."""
-    monkeypatch.setattr("comms.link.STOPPING", 0.2)
-    monkeypatch.setattr("comms.link.GOODBYE", 0.1)
+    monkeypatch.setattr("comms.link.STOPPING", 0.1)
+    monkeypatch.setattr("comms.link.GOODBYE", 0.05)
 
 
 @pytest.fixture
@@ -122,8 +122,13 @@ def in_irc(port: int, clock: RealClock, timeout: float) -> object:
     ],
 )
 def test_a_flood_ends_after_the_limit_of_an_answer(
-    client: Callable[[int, RealClock, float], object], first: bytes, again: bytes
+    client: Callable[[int, RealClock, float], object],
+    first: bytes,
+    again: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for limit in ("ANSWER", "SLACK"):  # tracing the allocations of that many answers is slow
+        monkeypatch.setattr(f"comms.imap.{limit}", 1 << 14)
     real = RealClock()
     tracemalloc.start()
     try:
@@ -133,7 +138,7 @@ def test_a_flood_ends_after_the_limit_of_an_answer(
     finally:
         tracemalloc.stop()
         real.close()
-    assert peak < 100_000_000
+    assert peak < 5_000_000
 
 
 @pytest.mark.slow
@@ -156,8 +161,8 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
 ) -> None:
     real = RealClock()
     began = time.monotonic()
-    with endless(first, again, 0.05) as port, pytest.raises(Unreachable, match="too slow"):
-        client(port, real, 0.3)
+    with endless(first, again, 0.03) as port, pytest.raises(Unreachable, match="too slow"):
+        client(port, real, 0.2)
     real.close()
     assert time.monotonic() - began < 5
 
@@ -302,12 +307,13 @@ def test_an_odd_size_of_smtp_is_no_limit(clock: JumpingClock, size: str, accepte
 
 
 @pytest.mark.slow  # tracing every allocation is slow
-@pytest.mark.parametrize(("line", "at_most"), [(b"1 1\r\n", 1 << 19), (b"%d 1\r\n", 16 << 20)])
+@pytest.mark.parametrize(("line", "at_most"), [(b"1 1\r\n", 320 << 10), (b"%d 1\r\n", 6 << 20)])
 def test_a_long_list_costs_the_memory_of_its_mails(
-    clock: JumpingClock, line: bytes, at_most: int
+    clock: JumpingClock, line: bytes, at_most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pop3, "ENTRIES", 40_000)
     numbered = b"%d" in line
-    lines = 110_000  # more than are kept
+    lines = 44_000  # more than are kept
     listing = b"".join(line % n if numbered else line for n in range(1, lines + 1))
     script = pop3_script((b"LIST", b"+OK\r\n" + listing + b".\r\n"))
     with Peer(script) as peer:
@@ -320,7 +326,7 @@ def test_a_long_list_costs_the_memory_of_its_mails(
         finally:
             tracemalloc.stop()
             mailbox.close()
-    assert peak < at_most, "each line is read when it arrives; at most 100,000 mails are kept"
+    assert peak < at_most, "each line is read when it arrives; at most 40,000 mails are kept"
 
 
 @pytest.mark.parametrize("auth", ["plain", "login", "cram-md5"])

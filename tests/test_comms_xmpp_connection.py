@@ -684,8 +684,11 @@ def test_a_flood_does_not_keep_a_program_that_is_asked_to_stop(
     clock.close()
 
 
-@pytest.mark.slow
-def test_a_flood_of_spaces_does_not_prolong_a_wait(host: RecordingHost) -> None:
+def test_a_flood_of_spaces_does_not_prolong_a_wait(
+    host: RecordingHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comms.xmpp.session.GOODBYE", 0.05)
+    monkeypatch.setattr("comms.link.GOODBYE", 0.05)
     clock = RealClock()
 
     def script(peer: Peer) -> None:
