@@ -733,19 +733,20 @@ def test_an_invitation_to_a_room_for_members_makes_a_member() -> None:
     assert conditions(play.romeo) == ["jid-malformed"]
 
 
+def register(actor: Actor, nick: str) -> str:
+    field = f"<field var='muc#register_roomnick'><value>{nick}</value></field>"
+    form = f"<x xmlns='jabber:x:data' type='submit'>{field}</x>"
+    return ask(actor, f"<query xmlns='jabber:iq:register'>{form}</query>").condition
+
+
+def own_nick(actor: Actor) -> list[str | None]:
+    disco = "http://jabber.org/protocol/disco#info"
+    answer = ask(actor, f"<query xmlns='{disco}' node='x-roomuser-item'/>", "get")
+    return [one.get("name") for one in answer.element.iter(f"{{{disco}}}identity")]
+
+
 def test_a_user_can_reserve_a_nick() -> None:
     play = Play().opened("juliet", "nurse")
-
-    def register(actor: Actor, nick: str) -> str:
-        field = f"<field var='muc#register_roomnick'><value>{nick}</value></field>"
-        form = f"<x xmlns='jabber:x:data' type='submit'>{field}</x>"
-        return ask(actor, f"<query xmlns='jabber:iq:register'>{form}</query>").condition
-
-    def own_nick(actor: Actor) -> list[str | None]:
-        disco = "http://jabber.org/protocol/disco#info"
-        answer = ask(actor, f"<query xmlns='{disco}' node='x-roomuser-item'/>", "get")
-        return [one.get("name") for one in answer.element.iter(f"{{{disco}}}identity")]
-
     assert own_nick(play.juliet) == []
     assert register(play.juliet, "juliet") == "" and own_nick(play.juliet) == ["juliet"]
     assert play.nicks()["juliet"][0] == "member"
@@ -764,11 +765,25 @@ def test_a_user_can_reserve_a_nick() -> None:
     assert "juliet" in play.nicks()
 
 
+@pytest.mark.parametrize("limit", ["room", "muc.inviting"])
+def test_a_nick_is_not_reserved_if_there_are_too_many(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many users with an affiliation, or with a nick."""
+    play = Play().opened("juliet", "nurse")
+    assert register(play.nurse, "nurse") == ""
+    monkeypatch.setattr(f"fakes.xmpp.{limit}.PEOPLE", {"room": 2, "muc.inviting": 1}[limit])
+    assert register(play.juliet, "juliet") == "resource-constraint"
+    assert own_nick(play.juliet) == [] and play.nicks()["juliet"][0] == "none"
+    assert register(play.nurse, "angelica") == "" and own_nick(play.nurse) == ["angelica"]
+    play.juliet.goes()
+    play.nurse.sends(f"<presence to='{ROOM}/juliet'/>")
+    assert "juliet" in play.nicks()
+
+
 def test_a_ban_frees_the_nick_and_what_is_asked_at_unknown_nodes_is_refused() -> None:
     play = Play().opened("juliet", "nurse")
-    field = "<field var='muc#register_roomnick'><value>Juliet</value></field>"
-    form = f"<x xmlns='jabber:x:data' type='submit'>{field}</x>"
-    assert ask(play.juliet, f"<query xmlns='jabber:iq:register'>{form}</query>").condition == ""
+    assert register(play.juliet, "Juliet") == ""
     assert admin(play.romeo, f"jid='{J}' affiliation='outcast'") == ""
     assert admin(play.romeo, f"jid='{J}' affiliation='none'") == ""
     play.nurse.sends(f"<presence to='{ROOM}/Juliet'/>")

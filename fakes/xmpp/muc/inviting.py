@@ -11,7 +11,7 @@ from fakes.xmpp.markup import element
 from fakes.xmpp.muc.hall import Hall
 from fakes.xmpp.muc.names import NICK_FORM, REGISTER, REQUEST, USER, X, bare_of
 from fakes.xmpp.requests import Request
-from fakes.xmpp.room import Occupant, Room, rank
+from fakes.xmpp.room import PEOPLE, Occupant, Room, rank
 from fakes.xmpp.stanzas import Stanza, StanzaError, build_stanza
 
 INVITED = 20  # invitations in one message
@@ -125,12 +125,15 @@ class Inviting(Hall):
             raise StanzaError("bad-request", "which nick?")
         if not room.nick_is_free(address.resource, bare):
             raise StanzaError("conflict", "this nick is taken")
+        if len(room.kept.nicks) - len(own) >= PEOPLE:
+            raise StanzaError("resource-constraint", f"{PEOPLE} users have reserved a nick")
+        new = room.affiliation(bare) == "none"
+        if new:
+            room.set_affiliation(bare, "member")
         room.forget_nicks(bare)
         room.kept.nicks[address.resource] = bare
-        if room.affiliation(bare) == "none":
-            room.set_affiliation(bare, "member")
-            for occupant in room.of_user(bare):
-                if occupant.role == "visitor":
-                    occupant.role = room.default_role(bare)
-                self._show(room, occupant)
+        for occupant in room.of_user(bare) if new else ():
+            if occupant.role == "visitor":
+                occupant.role = room.default_role(bare)
+            self._show(room, occupant)
         return ()
