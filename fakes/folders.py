@@ -6,6 +6,7 @@ a client writes them is the business of fakes/imap.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from fakes.maildrop import Maildrop
@@ -22,6 +23,7 @@ USES = {
 }
 LONGEST_NAME = 255  # bytes
 LEVELS = 100  # of a name; each of them is a folder
+FOLDERS = 1000  # of an account, and subscriptions, besides those that are there from the start
 
 
 class FolderError(LookupError):
@@ -45,7 +47,7 @@ class Folders:
     that is larger than all before (RFC 3501 §2.3.1.1).
     """
 
-    __slots__ = ("_found", "_uidvalidity", "inbox", "subscribed")
+    __slots__ = ("_found", "_most", "_uidvalidity", "inbox", "subscribed")
 
     def __init__(
         self,
@@ -58,9 +60,11 @@ class Folders:
         # None: a name that only has others below it (\Noselect).
         self._found: dict[str, Maildrop | None] = {}
         self.subscribed: dict[str, None] = {}
+        self._most = math.inf
         for name in names:
             self.create(name, USES.get(name, ""))
             self.subscribe(name)
+        self._most = len(self._found) + FOLDERS
 
     def __repr__(self) -> str:
         return f"<Folders {', '.join(self)}>"
@@ -70,7 +74,7 @@ class Folders:
         other = Folders(inbox, (), uidvalidity)
         for name, folder in self._found.items():
             other._found[name] = folder.copy() if folder is not None else None
-        other.subscribed = dict(self.subscribed)
+        other.subscribed, other._most = dict(self.subscribed), self._most
         return other
 
     # ── looking ──────────────────────────────────────────────────────────────
@@ -128,15 +132,17 @@ class Folders:
             raise FolderError("ALREADYEXISTS", f"{name} exists already")
         if use and any(use == folder.use for folder in self.maildrops):
             raise FolderError("USEATTR", f"Another mailbox is {use}")
-        self._make_superiors(name)
+        self._make_superiors(name, int(name not in self._found))
         folder = Maildrop(self.inbox.address, uidvalidity=self._uidvalidity(), use=use)
         self._found[name] = folder
         return folder
 
-    def _make_superiors(self, name: str) -> None:
-        for superior in _superiors(name):
-            if superior != INBOX:
-                self._found.setdefault(superior, None)
+    def _make_superiors(self, name: str, besides: int = 0) -> None:
+        """Raises FolderError if that, and so many folders besides, is more than there may be."""
+        missing = [one for one in _superiors(name) if one not in self]
+        if len(self._found) + len(missing) + besides > self._most:
+            raise FolderError("LIMIT", f"An account has at most {self._most} mailboxes")
+        self._found.update(dict.fromkeys(missing))
 
     def delete(self, name: str) -> None:
         """Deletes a folder; one with others below it stays as a name (RFC 3501 §6.3.4).
@@ -192,10 +198,15 @@ class Folders:
         self.inbox.remove({row.uid for row in rows})
 
     def subscribe(self, name: str) -> None:
-        """Subscribes to a folder. Raises FolderError if it does not exist."""
+        """Subscribes to a folder. Raises FolderError if it does not exist, or is one too many.
+
+        A subscription outlives its folder (RFC 3501 §6.3.6).
+        """
         name = canonical(name)
         if name not in self:
             raise FolderError("NONEXISTENT", f"No such mailbox: {name}")
+        if name not in self.subscribed and len(self.subscribed) >= self._most:
+            raise FolderError("LIMIT", f"An account has at most {self._most} subscriptions")
         self.subscribed[name] = None
 
     def unsubscribe(self, name: str) -> None:

@@ -152,6 +152,50 @@ def test_a_subscription_outlives_its_folder(folders: Folders) -> None:
         folders.subscribe("a")
 
 
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> Folders:
+    """Folders of an account that may make three besides those of the start."""
+    monkeypatch.setattr("fakes.folders.FOLDERS", 3)
+    return Folders(Maildrop("alice@example.test"), ["one", "two"])
+
+
+def test_an_account_has_a_limit_of_folders(limited: Folders) -> None:
+    limited.create("a/b")
+    for change in (
+        lambda: limited.create("c/d"),
+        lambda: limited.rename("one", "c/d/one"),
+        lambda: limited.rename("INBOX", "c/d"),
+    ):
+        with pytest.raises(FolderError) as error:
+            change()
+        assert (
+            code_of(error) == "LIMIT" and str(error.value) == "An account has at most 5 mailboxes"
+        )
+    assert list(limited) == ["INBOX", "a", "a/b", "one", "two"]
+    limited.rename("one", "c/one")
+    limited.create("a")  # it is a name already
+    with pytest.raises(FolderError) as error:
+        limited.copy(limited.inbox.copy(), lambda: 1).create("d")
+    limited.delete("two")
+    limited.create("d")
+
+
+def test_an_account_has_a_limit_of_subscriptions_which_outlive_their_folders(
+    limited: Folders,
+) -> None:
+    for number in range(3):
+        limited.create(f"{number}")
+        limited.subscribe(f"{number}")
+        limited.delete(f"{number}")
+    limited.create("more")
+    limited.subscribe("one")
+    with pytest.raises(FolderError) as error:
+        limited.subscribe("more")
+    assert code_of(error) == "LIMIT" and list(limited.subscribed) == ["one", "two", "0", "1", "2"]
+    limited.unsubscribe("0")
+    limited.subscribe("more")
+
+
 def test_a_copy_does_not_change_with_the_original(folders: Folders) -> None:
     folders.create("a/b").append(b"", MAIL.raw, MAIL)
     other = folders.copy(folders.inbox.copy(), lambda: 99)

@@ -222,6 +222,18 @@ def test_lsub_lists_subscriptions_even_of_what_is_gone(client: Raw) -> None:
     assert names(client.lines('LSUB "" *')) == ["Archive", "Drafts", "Junk", "Sent", "Trash"]
 
 
+def test_an_account_has_a_limit_of_mailboxes_and_subscriptions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fakes.folders.FOLDERS", 2)
+    client = Raw(imap_world(person=[{"address": ALICE, "folders": ["Work"]}]), select="INBOX")
+    for name in ("a", "b"):
+        assert client.status(f"CREATE {name}") == client.status(f"SUBSCRIBE {name}") == "OK"
+    assert client.status("CREATE c") == client.status("RENAME a c/d") == "NO [LIMIT]"
+    assert client.status("DELETE a") == client.status("CREATE c") == "OK"
+    assert client.status("SUBSCRIBE c") == "NO [LIMIT]"
+
+
 def test_without_children_and_special_use_list_shows_neither() -> None:
     client = Raw(imap_world(off={"imap": ["CHILDREN", "SPECIAL-USE"]}))
     client.ask("LOGIN alice secret")
