@@ -259,7 +259,7 @@ class Connection(asyncio.Protocol):
                     session.written()
             except Exception as error:
                 shell.failed(self, error)
-        else:
+        elif more or session.after_write:  # else there is nothing to do here that is not planned
             to_flush.setdefault(self, None)
         if to_flush:
             shell.flush()
