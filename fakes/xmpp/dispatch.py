@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from fakes.xmpp.accounts import Accounts
 from fakes.xmpp.addresses import Jid, jid
@@ -231,6 +232,7 @@ def _shares(account: Account, target: Resource | None, stanza: Stanza) -> bool:
     return directed or own or account.roster.state(sender.bare) in FROM
 
 
+@lru_cache(512)  # a known address is found without a call of this function
 def _parse_address(text: str) -> Jid:
     """Parses an address. Raises StanzaError."""
     try:

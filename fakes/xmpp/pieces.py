@@ -58,15 +58,17 @@ _TEXT = rb"[^<>&%b]*+(?:&(?:amp|lt|gt|quot|apos);[^<>&%b]*+)*" % (_OTHERS, _OTHE
 _VALUE = rb"(?:'[^'<&\t\n\r%b]*+'|\"[^\"<&\t\n\r%b]*+\")" % (_OTHERS, _OTHERS)
 # Not one of the namespaces that XML reserves.
 _SPACE = rb"(?!.http://www\.w3\.org/)(?:'[\w:/.#+-]++'|\"[\w:/.#+-]++\")"
-_CHILD = rb"<([A-Za-z][\w.-]*+)(?: xmlns=%b)?(?: id=%b)?(?:/>|>%b</\6>)"
+# What may be left out is `(?:…|)` here, which takes an eighth less of the time than `(?:…)?` does.
+_CHILD = rb"<([A-Za-z][\w.-]*+)(?: xmlns=%b|)(?: id=%b|)(?:/>|>%b</\6>)"
 _ATTRIBUTES = rb"((?: (?:from|to|type|xml:lang)=%b)*)" % _VALUE
 _PLAIN = re.compile(
-    rb"<(message|presence|iq)%b(?: id=(%b)%b)?" % (_ATTRIBUTES, _VALUE, _ATTRIBUTES)
+    rb"<(message|presence|iq)%b(?: id=(%b)%b|)" % (_ATTRIBUTES, _VALUE, _ATTRIBUTES)
     + rb"(?:/>|>((?:%b)*)</\1>)" % (_CHILD % (_SPACE, _VALUE, _TEXT))
 )
 _ATTRIBUTE = re.compile(r" ([a-z:]+)=(?:'([^']*)'|\"([^\"]*)\")")
-_START = re.compile(r"<([A-Za-z][\w.-]*)(?: xmlns=['\"]([^'\"]*))?", re.ASCII)
-_SHORT = 1000  # bytes of attributes that are remembered
+# The start of a child's tag: its name, and its namespace as it is written.
+_START = re.compile(r"<[A-Za-z][\w.-]*(?: xmlns=['\"][^'\"]*)?", re.ASCII)
+_SHORT = 1000  # bytes of attributes, and of content, what is read in which is remembered
 
 
 # A plain stanza: its bytes, and the fields of a Stanza (stanzas.py), from `kind` to `child_names`.
@@ -112,7 +114,7 @@ def plain_stanza(buffer: bytearray, limit: int) -> PlainStanza | None:
     if match is None:
         return None
     raw, kind, before, id, after, content = match.group(0, 1, 2, 3, 4, 5)
-    written = before + after if after else before
+    written, content = before + after if after else before, content or b""
     read = _read if len(written) < _SHORT else _read.__wrapped__
     try:
         attributes = read(written)
@@ -120,11 +122,11 @@ def plain_stanza(buffer: bytearray, limit: int) -> PlainStanza | None:
             return None
         type, to, sender, lang = attributes
         id = None if id is None else id[1:-1].decode()
-        children = _START.findall(content.decode()) if content else ()
+        starts = _START.findall(content.decode())
     except UnicodeDecodeError:
         return None
-    names = tuple([f"{{{space or CLIENT}}}{name}" for name, space in children])
-    return raw, (_KINDS[kind], type, to, sender, id, lang, content or b"", names)
+    names = _names(*starts) if len(content) < _SHORT else _names.__wrapped__(*starts)
+    return raw, (_KINDS[kind], type, to, sender, id, lang, content, names)
 
 
 # Most stanzas of a client differ in the id only. Reading the other attributes takes five times as
@@ -137,6 +139,13 @@ def _read(written: bytes) -> tuple[str | None, str | None, str | None, str | Non
     if len(values) != len(found):
         return None
     return values.get("type"), values.get("to"), values.get("from"), values.get("xml:lang")
+
+
+@lru_cache(512)
+def _names(*starts: str) -> tuple[str, ...]:
+    """The names of children, as `{namespace}name`, from where their tags start."""
+    parts = (start[1:].partition(" xmlns=") for start in starts)
+    return tuple(f"{{{space[1:] or CLIENT}}}{name}" for name, _, space in parts)
 
 
 _KINDS = {kind.encode(): kind for kind in ("message", "presence", "iq")}

@@ -80,6 +80,11 @@ class Splitter:
             self._parser = None  # which has not seen it
         return plain
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no piece before the next byte of the buffer, and no parser."""
+        return self._parser is None and not self._ready
+
     def next_parsed(self, buffer: bytearray) -> Piece | None:
         """Takes the next piece, which is not a plain stanza; returns None if it is incomplete."""
         while not self._ready:

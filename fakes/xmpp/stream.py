@@ -41,8 +41,8 @@ from fakes.xmpp.refusals import (
 from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Splitter
-from fakes.xmpp.stanzas import Stanza, StanzaError, from_plain, parse_stanza
-from fakes.xmpp.units import FOREIGN, foreign, read_unit, secrets_named, stanza_unit
+from fakes.xmpp.stanzas import Stanza, StanzaError, parse_stanza
+from fakes.xmpp.units import FOREIGN, foreign, read_unit, room_passwords, secrets_named, stanza_unit
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
@@ -161,8 +161,11 @@ class Xmpp(Session):
         if plain is not None:
             if self._awaits_rest:
                 self._rest_has_come()
-            self._unit = unit = stanza_unit(plain[0], from_plain(plain), self._verb_of)
+            raw, fields = plain
+            self._unit = unit = stanza_unit(raw, Stanza(*fields), self._verb_of)
             return unit
+        if not self.buffer and self._splitter.is_idle:
+            return None
         # Another protocol does not begin like XML.
         begin = b"" if self.buffer.startswith(b"<") else bytes(self.buffer[:FOREIGN])
         piece = self._splitter.next_parsed(self.buffer)
@@ -292,11 +295,9 @@ class Xmpp(Session):
     def send_stanza(self, stanza: Stanza, section: str = "") -> None:
         """Sends a stanza, and tells the observer."""
         raw = stanza.to_bytes()
-        if stanza.kind == "iq":
-            name = _SECRET.get(stanza.payload, "")
-        else:
-            name = "password" if b"password" in raw else ""  # of a room to which it invites
-        self.send(raw, section, secrets=secrets_named(raw, name) if name else ())
+        # Only a record has to know where they are.
+        secrets = _secrets_of(stanza, raw) if self.runtime.record is not None else ()
+        self.send(raw, section, secrets=secrets)
         if self.observer is not None:
             self.observer.sent(stanza)
 
@@ -483,6 +484,14 @@ class Xmpp(Session):
 
     # RFC 6120 §4.9.1.1: after a stream error of the client nothing is left but the end
     do_error = do_close
+
+
+def _secrets_of(stanza: Stanza, raw: bytes) -> tuple[Secret, ...]:
+    """The secrets in a stanza that is sent as `raw`."""
+    if stanza.kind == "iq":
+        name = _SECRET.get(stanza.payload, "")
+        return secrets_named(raw, name) if name else ()
+    return room_passwords(raw)
 
 
 def _stanza_or_none(text: str) -> Stanza | None:
