@@ -138,7 +138,7 @@ class Folders:
         return folder
 
     def _make_superiors(self, name: str, besides: int = 0) -> None:
-        """Raises FolderError if these, and that many folders besides, are more than there may be."""
+        """Raises FolderError if these, and that many besides, are more than there may be."""
         missing = [one for one in _superiors(name) if one not in self]
         if len(self._found) + len(missing) + besides > self._most:
             raise FolderError("LIMIT", f"An account has at most {self._most} mailboxes")
