@@ -538,10 +538,12 @@ class Shell:
         "bridge",
         "connections",
         "errors",
+        "failures",
         "flushing",
         "listeners",
         "on_activity",
         "on_connection",
+        "on_failure",
         "paced",
         "pipes",
         "running",
@@ -564,10 +566,14 @@ class Shell:
         self.virtual = virtual
         self.listeners: dict[str, Listener] = {}
         self.connections: dict[Connection, None] = {}  # in order of arrival
-        self.errors: tuple[Exception, ...] = ()  # raised by cores; the world raises them at its end
+        # Raised by cores; the world raises the first ones at its end.
+        self.errors: tuple[Exception, ...] = ()
+        self.failures = 0  # how many were raised
         self.on_activity: Callable[[], None] = _nothing
         # Called with the client's address, the port of the server, and the connection.
         self.on_connection: Callable[[tuple[str, int], int, Connection], None] = _nothing
+        # Called with each exception of a core, and the session, if one caused it.
+        self.on_failure: Callable[[Exception, Session | None], None] = _nothing
         self.to_flush: dict[Connection, None] = {}  # their cores may have output
         # In a rehearsal: what happens next on connections between servers of this world. Made when
         # first needed: an empty one takes 760 bytes, of the 25 thousand that a world takes.
@@ -794,17 +800,20 @@ class Shell:
 
     def failed(self, connection: Connection | None, error: Exception) -> None:
         """Keeps an exception, with the session and unit that caused it, and drops the client."""
-        if connection is not None:
-            session = connection.session
+        session = connection.session if connection is not None else None
+        if session is not None:
             error.add_note(f"in the fake's session {session!r}")
             if session.current is not None:
                 error.add_note(
                     f"while it handled {session.current.verb}: {session.current.shown()!r}"
                 )
+        self.failures += 1
         if len(self.errors) < ERRORS:
             self.errors += (error,)
         if connection is not None:
             connection.abandon()
+        with contextlib.suppress(Exception):  # such as a stderr that is closed: nobody to tell
+            self.on_failure(error, session)
 
     def notify(self) -> None:
         """Something happened: the clock of a rehearsal compares its counts again."""

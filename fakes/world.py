@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import traceback
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -34,7 +35,7 @@ from fakes.people import People, Person
 from fakes.population import Population, Stored
 from fakes.recording import Recording, without_ports
 from fakes.servers import SERVERS
-from fakes.shell import ERRORS, Listener, Shell
+from fakes.shell import Listener, Shell
 from fakes.suggest import nearest
 from fakes.wire import Record, Runtime, Session, Want
 from fakes.wiring import Wiring, no_listener
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["World", "WorldError"]
 
 T = TypeVar("T")
+SHOWN = 200  # characters of an exception's message, and of what caused it
 HTTPS = 443  # the port of addresses that begin with https://
 
 # Called with each world that starts to serve. The pytest plugin shows the wire of all of them.
@@ -184,6 +186,8 @@ class World:
             self.mail.unserved = str(self._wiring.no_server("smtp"))
         self._posts = self._mail_posts(source)
         self._shell = Shell(self.runtime, self._bridge, self._authority, virtual=rehearsal)
+        if watch is not None:  # who watches may go on for months, and must not learn it at the end
+            self._shell.on_failure = self._failed
         self._life = Life(self._shell, new_loop, loop)
         self._signs: certificates.Authority | None = None
         self._folder: Path | None = None
@@ -319,6 +323,20 @@ class World:
 
     def _warn(self, text: str) -> None:
         self._recording.add(Event(self._time.now(), "world", text, "warning"))
+
+    def _failed(self, error: Exception, session: Session | None) -> None:
+        """Tells who watches what was raised in a fake, in one line without secrets."""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        unit = session.current if session is not None else None
+        # The message of an exception may repeat what the client sent.
+        said = "" if unit is not None and unit.secrets else " ".join(str(error).split())[:SHOWN]
+        text = f"a fake raised {type(error).__name__}{said and f': {said}'}"
+        text += f" ({os.path.basename(last.filename)}:{last.lineno})"
+        if session is not None:
+            text += f" in {session!r}"
+        if unit is not None:
+            text += f" while it handled {unit.verb}: {unit.shown()[:SHOWN]!r}"
+        self._warn(f"{text}; its client was cut off" if session is not None else text)
 
     def store(self, server: Server) -> Any:
         """Returns what the cores of a server share: `mail`, `aim`, `jabber`, or None."""
@@ -669,8 +687,9 @@ class World:
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            more = " or more" if len(errors) == ERRORS else ""
-            raise ExceptionGroup(f"the fakes raised {len(errors)}{more} exceptions", errors)
+            all = self._shell.failures
+            kept = f"; these are the first {len(errors)}" if all > len(errors) else ""
+            raise ExceptionGroup(f"the fakes raised {all} exceptions{kept}", errors)
         unmet = self.faults.unmet()
         if unmet:
             raise UnmetFault(

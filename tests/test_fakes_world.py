@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import poplib
 import re
 import smtplib
 import socket
@@ -14,8 +15,10 @@ import pytest
 
 from fakes.faults import Fault, FaultError, UnmetFault
 from fakes.host import Event
+from fakes.pop3 import Pop3
 from fakes.shell import Guard
 from fakes.smtp import Smtp
+from fakes.wire import Record, Unit
 from fakes.world import World, WorldError
 
 MAIL = {"servers": ["smtp"]}
@@ -290,6 +293,47 @@ def test_all_exceptions_of_fakes_are_raised_and_not_only_the_first() -> None:
                     noop(world)
     notes = ["".join(one.__notes__) for one in caught.value.exceptions]
     assert "<Smtp 1 READY>" in notes[0] and "<Smtp 2 READY>" in notes[1]
+
+
+@pytest.mark.usefixtures("_broken")
+def test_who_watches_learns_at_once_of_every_exception_in_a_fake() -> None:
+    told: list[str] = []
+
+    def watch(one: Record | Event) -> None:
+        if isinstance(one, Event) and one.level == "warning":
+            told.append(one.text)
+
+    with pytest.raises(ExceptionGroup, match="raised 101 exceptions; these are the first 100"):
+        with World(MAIL, watch=watch) as world:
+            for n in range(101):
+                with pytest.raises(smtplib.SMTPServerDisconnected):
+                    noop(world)
+                assert len(told) == n + 1
+    assert re.fullmatch(
+        r"a fake raised Bug: broken \(test_fakes_world\.py:\d+\) in <Smtp 1 READY> while it "
+        r"handled NOOP: b'noop\\r\\n'; its client was cut off",
+        told[0],
+    )
+
+
+def test_what_is_told_of_an_exception_in_a_fake_has_no_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(self: Pop3, unit: Unit) -> None:
+        raise Bug(unit.raw)
+
+    monkeypatch.setattr(Pop3, "do_PASS", broken)
+    told: list[Record | Event] = []
+    config = {"servers": ["pop3"], "tls": "off"}
+    with pytest.raises(Bug), World(config, watch=told.append) as world:
+        client = poplib.POP3(*world.address("pop3"))
+        client.user("alice@example.test")
+        with pytest.raises((OSError, poplib.error_proto)):
+            client.pass_("hunter2")
+        client.close()
+    (line,) = (one.text for one in told if isinstance(one, Event))
+    assert line.startswith("a fake raised Bug (") and "hunter2" not in line
+    assert "while it handled PASS: b'PASS {pass alice@example.test " in line
 
 
 @pytest.mark.usefixtures("_broken")
