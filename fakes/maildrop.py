@@ -19,7 +19,6 @@ from fakes.mail import Mail
 from fakes.rows import Rows, Seen
 from fakes.wire.dots import dot_stuff, find_dotted
 
-FEW = 64  # rows; of more than that, those that stay are put into a new list
 _BARE_LF_BEFORE_DOT = re.compile(rb"(?<!\r)\n(?=\.)")
 
 
@@ -199,18 +198,12 @@ class Maildrop:
 
     def remove(self, uids: Collection[int]) -> list[int]:
         """Removes the mails with these unique ids, if they are there, and returns which were."""
-        followers = self._followers
-        removed = [uid for uid in uids if self.find(uid) is not None] if followers else []
-        if len(uids) > FEW:
-            self._rows = Rows(row for row in self.rows if row.uid not in uids)
-            self.size = sum(row.size for row in self.rows)
-        else:
-            for uid in uids:
-                if self.find(uid) is not None:
-                    self.size -= self._rows.remove(self.rows.at(uid)).size
+        rows = self._rows.remove(uids)
+        removed = [row.uid for row in rows]
+        self.size -= sum(row.size for row in rows)
         if self._flags is not None:
-            self._flags.forget(uids, self.rows)
-        for follower in followers if removed else ():
+            self._flags.forget(removed, self.rows)
+        for follower in self._followers if removed else ():
             follower.on_removal(removed)
         return removed
 

@@ -1,12 +1,12 @@
 """The mails of a folder, in the order of their unique ids: a list that is kept in blocks.
 
-Removing one copies a block and the list of blocks, and not all rows. So it costs nearly the same
-however many there are, and what a session has looked at stays as it was.
+Removing some copies the blocks that they are in and the list of blocks, and not all rows. So it
+costs nearly the same however many there are, and what a session has looked at stays as it was.
 
     rows = Rows()
     rows.append(row)
     seen = rows.seen()                # what there is now; copies nothing
-    rows.remove(rows.seen().at(3))    # the one with the unique id 3, or the next one
+    rows.remove([3, 5])               # those with these unique ids
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from operator import attrgetter
 from typing import Generic, Protocol, TypeVar, overload
 
 BLOCK = 2048  # rows
+FEW = 32  # rows of a block; to look at each row costs less than to find more than that
 
 
 class HasUid(Protocol):
@@ -48,9 +49,8 @@ class Seen(Sequence[T]):
 
     def at(self, uid: int) -> int:
         """Returns the index of the first row with that unique id, or a larger one."""
-        # No block is empty but the last one, which may also have rows that came later.
-        last = len(self._starts) - (not self._blocks[-1])
-        number = max(bisect_right(self._blocks, uid, 0, last, key=_first_uid) - 1, 0)
+        # The last block may also have rows that came later.
+        number = _block_at(self._blocks, uid)
         start = self._starts[number]
         return min(start + bisect_left(self._blocks[number], uid, key=_uid), self._length)
 
@@ -113,17 +113,54 @@ class Rows(Generic[T]):
         self.blocks[-1].append(row)
         self._length += 1
 
-    def remove(self, at: int) -> T:
-        """Removes the row with that index, and returns it."""
-        number = bisect_right(self._starts, at) - 1
-        block = list(self.blocks[number])
-        row = block.pop(at - self._starts[number])
-        after = self.blocks[number + 1 :]
-        # The last block grows, so it is never one that an earlier look may have in another place.
-        if after and len(block) + len(after[0]) <= BLOCK // 2:
-            block += after.pop(0)
-        kept = [block] if block or not after else []
-        self.blocks = [*self.blocks[:number], *kept, *after]
+    def remove(self, uids: Iterable[int]) -> list[T]:
+        """Removes the rows with these unique ids, if they are there, and returns them in order."""
+        gone, removed = set(uids), list[T]()
+        if not gone:
+            return removed
+        order = sorted(gone)
+        first, last = _block_at(self.blocks, order[0]), _block_at(self.blocks, order[-1])
+        left = [_without(block, gone, order, removed) for block in self.blocks[first : last + 1]]
+        if not removed:
+            return removed
+        blocks = self.blocks[:first]
+        for block in (*left, *self.blocks[last + 1 : last + 2]):
+            # What little is left of neighbours becomes one. The last block grows, so it is never
+            # one that an earlier look may have in another place.
+            if len(blocks) > first and len(blocks[-1]) + len(block) <= BLOCK // 2:
+                blocks[-1] = blocks[-1] + block
+            else:
+                blocks.append(block)
+        blocks += self.blocks[last + 2 :]
+        self.blocks = [*filter(None, blocks[:-1]), blocks[-1]]
         self._starts = [0, *accumulate(map(len, self.blocks[:-1]))]
-        self._length -= 1
-        return row
+        self._length -= len(removed)
+        return removed
+
+
+def _block_at(blocks: list[list[T]], uid: int) -> int:
+    """Returns the index of the block in which a row with that unique id is, if it is there."""
+    # No block is empty but the last one.
+    last = len(blocks) - (not blocks[-1])
+    return max(bisect_right(blocks, uid, 0, last, key=_first_uid) - 1, 0)
+
+
+def _without(block: list[T], gone: set[int], order: list[int], removed: list[T]) -> list[T]:
+    """Returns another block without the rows of these unique ids, and adds them to `removed`.
+
+    `order` are the same unique ids. Returns the same block if it has none of them.
+    """
+    if not block:
+        return block
+    low, high = bisect_left(order, block[0].uid), bisect_right(order, block[-1].uid)
+    count = len(removed)
+    if high - low > FEW:
+        left = [row for row in block if row.uid not in gone]
+        removed += [row for row in block if row.uid in gone] if left else block
+    else:
+        left = list(block) if high > low else block
+        for uid in order[low:high]:
+            at = bisect_left(left, uid, key=_uid)
+            if at < len(left) and left[at].uid == uid:
+                removed.append(left.pop(at))
+    return left if len(removed) > count else block
