@@ -241,18 +241,19 @@ class Stanza:
 
 
 # Most stanzas between two clients differ in their ids and contents only. To make the other parts
-# takes four times as long as to find them, and this runs for every stanza that is delivered.
+# takes more than ten times as long as to find them, and this runs for every stanza that is sent.
 @lru_cache(256)
 def _tags(
     kind: str, sender: str | None, to: str | None, type: str | None, lang: str | None
 ) -> tuple[str, str, bytes]:
     """What is before the id of a stanza in its start tag, what is after it, and the end tag."""
-    given = {"from": sender, "to": to, "type": type, "xml:lang": lang}
-    written = {
-        name: "" if value is None else f" {name}='{escape(value)}'" for name, value in given.items()
-    }
-    start = f"<{kind}{written['from']}{written['to']}"
-    return start, written["type"] + written["xml:lang"], f"</{kind}>".encode()
+    start = f"<{kind}{_attribute('from', sender)}{_attribute('to', to)}"
+    rest = f"{_attribute('type', type)}{_attribute('xml:lang', lang)}"
+    return start, rest, f"</{kind}>".encode()
+
+
+def _attribute(name: str, value: str | None) -> str:
+    return "" if value is None else f" {name}='{escape(value)}'"
 
 
 def build_stanza(
