@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
@@ -127,6 +127,40 @@ class _Deferred:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
+
+
+class _Table(Mapping[str, Any]):
+    """A table of a module that is imported at the first look into it."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    @cached_property
+    def _table(self) -> Mapping[str, Any]:
+        table: Mapping[str, Any] = getattr(importlib.import_module(self._module), self._name)
+        return table
+
+    def __getitem__(self, key: str) -> Any:
+        return self._table[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+def deferred_table(module: str, name: str) -> Mapping[str, Any]:
+    """Returns a table of a module, such as the `words` of a server.
+
+    Only transcripts need it, and most worlds play none: the module is imported at the first look.
+    """
+    return _Table(module, name)
+
+
+def deferred_codec(module: str, name: str) -> Callable[[], Codec]:
+    """Returns what makes a codec, whose module is imported for the first transcript."""
+    return lambda: cast("Codec", getattr(importlib.import_module(module), name)())
 
 
 def deferred(name: str, module: str, *, table: str = "", on_request: bool = False) -> Server:

@@ -22,12 +22,11 @@ from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
-from fakes.descriptor import Port, Server
+from fakes.descriptor import Port, Server, deferred_table
 from fakes.mail_manners import POP3_MANNERS
 from fakes.maildrop import Row
 from fakes.mailstore import Mailstore
 from fakes.rows import Rows, Seen
-from fakes.transcripts.mail import WORDS
 from fakes.wire import Refuse, Rule, Runtime, Secret, Unit, rule
 from fakes.wire.dots import dot_stuff
 from fakes.wire.lines import LONGEST_LINE, LineSession
@@ -635,6 +634,6 @@ SERVER = Server(
     store="mail",
     policy=Policy,
     table="mail",
-    words=WORDS,
+    words=deferred_table("fakes.transcripts.mail", "WORDS"),
     manners=POP3_MANNERS,
 )

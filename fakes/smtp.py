@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
-from fakes.descriptor import Port, Server
+from fakes.descriptor import Port, Server, deferred_table
 from fakes.mail import NO_PARAMETERS, Envelope, Mail, Recipient
 from fakes.mail_manners import SMTP_MANNERS
 from fakes.mailstore import Mailstore
@@ -31,7 +31,6 @@ from fakes.smtp_syntax import (
     parse_parameters,
     parse_path,
 )
-from fakes.transcripts.mail import WORDS
 from fakes.wire import Refuse, Rule, Runtime, Secret, Unit, rule
 from fakes.wire.lines import LONGEST_LINE, LineSession
 
@@ -766,6 +765,6 @@ SERVER = Server(
     store="mail",
     policy=Policy,
     table="mail",
-    words=WORDS,
+    words=deferred_table("fakes.transcripts.mail", "WORDS"),
     manners=SMTP_MANNERS,
 )

@@ -9,7 +9,8 @@ import pytest
 
 from fakes import sasl
 from fakes.people import People, Person
-from fakes.sasl.hashed_token import HASHED_TOKEN, hashed_token
+from fakes.sasl import HASHED_TOKEN
+from fakes.sasl.hashed_token import hashed_token
 
 ANN = "ann@example.test"
 TOKENS = ["newer", "older"]

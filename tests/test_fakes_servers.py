@@ -114,6 +114,39 @@ with World({"servers": ["pop3", "toc"]}) as world:
     assert done.stdout.splitlines() == ["", "smtp", "smtp xmpp", "smtp pop3 toc xmpp"]
 
 
+def test_mechanisms_and_transcripts_are_imported_when_they_are_used() -> None:
+    program = """
+import smtplib, sys
+from fakes import World
+from fakes.servers import SERVERS
+
+AFTER_A_LOGIN = ("fakes.sasl.", "fakes.transcripts", "fakes.preparation", "tomllib")
+OTHERS = ("fakes.pop3", "fakes.imap", "fakes.toc", "fakes.xmpp", "fakes.irc", "fakes.http")
+
+def imported(prefixes):
+    names = {name for name in sys.modules if name.startswith(prefixes)}
+    return " ".join(sorted(names - {"fakes.sasl.names"}))
+
+with World({"servers": ["smtp"], "tls": "off"}) as world:
+    with smtplib.SMTP(*world.address("smtp"), "client.example") as client:
+        client.ehlo()
+        print(imported(AFTER_A_LOGIN + OTHERS))
+        client.user, client.password = "alice@example.test", "secret"
+        client.auth("PLAIN", client.auth_plain)
+    print(imported(AFTER_A_LOGIN + OTHERS))
+print(*SERVERS[0].words)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    login = ("context", "exchange", "labels", "simple")
+    assert done.stdout.splitlines() == [
+        "",
+        " ".join(f"fakes.sasl.{name}" for name in login),
+        "mail inbox envelope content",
+    ]
+
+
 def test_a_server_that_is_not_imported_yet_can_be_used_like_any_other() -> None:
     by_name = {server.name: server for server in SERVERS}
     assert repr(deferred("smtp", "fakes.smtp", table="mail")) == "<Server smtp>"

@@ -16,7 +16,6 @@ from fakes.imap.base import (
 )
 from fakes.imap.commands import Authenticate, Enable, Id, Login
 from fakes.imap.policy import BEFORE_LOGIN, BRINGS, CLEAR
-from fakes.sasl.context import prepare
 from fakes.wire import Refuse, Unit
 
 ID_PAIRS = 30  # RFC 2971 §3.3
@@ -160,7 +159,7 @@ class ImapLogin(ImapBase):
         account = self.store.people.for_login(found.user.decode("utf-8", "replace"), password)
         # Unknown users take the same path and the same time: nobody learns which names exist.
         expected, given = (
-            prepare(text).encode("utf-8", "surrogateescape")
+            sasl.prepare(text).encode("utf-8", "surrogateescape")
             for text in (account.password if account is not None else "\0", password)
         )
         right = hmac.compare_digest(expected, given)

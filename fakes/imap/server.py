@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fakes.descriptor import Port, Server
+from fakes.descriptor import Port, Server, deferred_table
 from fakes.imap.policy import Policy
 from fakes.imap.session import Imap
 from fakes.mail_manners import IMAP_MANNERS
-from fakes.transcripts.mail import WORDS
 
 SERVER = Server(
     name="imap",
@@ -16,7 +15,7 @@ SERVER = Server(
     store="mail",
     policy=Policy,
     table="imap",
-    words=WORDS,
+    words=deferred_table("fakes.transcripts.mail", "WORDS"),
     on_request=True,
     manners=IMAP_MANNERS,
 )

@@ -8,8 +8,6 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from fakes.preparation import saslprep
-
 
 class Account(Protocol):
     """An account that may log in."""
@@ -135,6 +133,10 @@ class Context:
 
 def prepare(text: str) -> str:
     """Prepares a name or password by RFC 4013. What RFC 4013 prohibits is left as it is."""
+    if text.isascii():
+        return text  # most are, and then nothing needs the tables
+    from fakes.preparation import saslprep
+
     try:
         return saslprep(text)
     except ValueError:

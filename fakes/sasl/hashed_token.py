@@ -20,14 +20,7 @@ from fakes.sasl.context import (
     WrongCredentials,
     decode_text,
 )
-
-# Mechanism → type of channel binding; "" for none.
-HASHED_TOKEN = {
-    "HT-SHA-256-ENDP": "tls-server-end-point",
-    "HT-SHA-256-EXPR": "tls-exporter",
-    "HT-SHA-256-UNIQ": "tls-unique",
-    "HT-SHA-256-NONE": "",
-}
+from fakes.sasl.names import HASHED_TOKEN
 
 
 def hashed_token(

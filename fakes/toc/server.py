@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakes.descriptor import Port, Server
+from fakes.descriptor import Port, Server, deferred_codec, deferred_table
 from fakes.people import Person
 from fakes.toc.aim import Aim
-from fakes.toc.codec import CUES, SECRETS, WORDS, Frames
 from fakes.toc.session import Policy, Toc
 
 
@@ -24,9 +23,9 @@ SERVER = Server(
     store="aim",
     policy=Policy,
     table="toc",
-    codec=Frames,
-    words=WORDS,
-    cues=CUES,
-    secrets=SECRETS,
+    codec=deferred_codec("fakes.toc.codec", "Frames"),
+    words=deferred_table("fakes.toc.codec", "WORDS"),
+    cues=deferred_table("fakes.toc.codec", "CUES"),
+    secrets=deferred_table("fakes.toc.codec", "SECRETS"),
     login=_login,
 )

@@ -17,11 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 from xml.etree.ElementTree import Element
 
-from fakes.descriptor import Port, Server
+from fakes.descriptor import Port, Server, deferred_codec
 from fakes.wire import Facts, Refuse, Rule, Runtime, Unit, rule
 from fakes.xmpp import dialback
 from fakes.xmpp.addresses import parse_or_none, prepare_domain
-from fakes.xmpp.codec import Stanzas
 from fakes.xmpp.markup import SASL, STREAMS, TLS, element
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.policy import Policy
@@ -276,7 +275,7 @@ SERVER = Server(
     store="jabber",
     policy=Policy,
     table="xmpp",
-    codec=Stanzas,
+    codec=deferred_codec("fakes.xmpp.codec", "Stanzas"),
     login=None,
     on_request=True,
     verifies=True,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fakes.descriptor import Port, Server
+from fakes.descriptor import Port, Server, deferred_codec, deferred_table
 from fakes.people import Person
-from fakes.xmpp.codec import CUES, SECRETS, WORDS, Stanzas
 from fakes.xmpp.jabber import Jabber
 from fakes.xmpp.manners import MANNERS
 from fakes.xmpp.policy import Policy
@@ -23,11 +22,11 @@ SERVER = Server(
     store="jabber",
     policy=Policy,
     table="xmpp",
-    codec=Stanzas,
+    codec=deferred_codec("fakes.xmpp.codec", "Stanzas"),
     manners=MANNERS,
-    words=WORDS,
-    cues=CUES,
-    secrets=SECRETS,
+    words=deferred_table("fakes.xmpp.codec", "WORDS"),
+    cues=deferred_table("fakes.xmpp.codec", "CUES"),
+    secrets=deferred_table("fakes.xmpp.codec", "SECRETS"),
     login=_login,
     brings=("webhook",),  # for uploads, and for streams over WebSocket
 )

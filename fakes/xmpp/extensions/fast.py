@@ -95,9 +95,11 @@ class Fast(Extension):
             raise _malformed("count is not a positive number")
         if not client_id(request):
             raise _malformed("a client with a token says the id of its user agent")
+        from fakes.sasl.hashed_token import hashed_token
+
         client = client_id(request)
         return partial(
-            sasl.hashed_token,
+            hashed_token,
             mechanism,
             lambda address: [one.secret for one in self._slots(address, client).of(mechanism)],
             partial(self._accept, client, None if count is None else int(count)),
