@@ -123,16 +123,15 @@ class Rows(Generic[T]):
         left = [_without(block, gone, order, removed) for block in self.blocks[first : last + 1]]
         if not removed:
             return removed
-        blocks = self.blocks[:first]
+        joined: list[list[T]] = []
         for block in (*left, *self.blocks[last + 1 : last + 2]):
             # What little is left of neighbours becomes one. The last block grows, so it is never
             # one that an earlier look may have in another place.
-            if len(blocks) > first and len(blocks[-1]) + len(block) <= BLOCK // 2:
-                blocks[-1] = blocks[-1] + block
+            if joined and (not joined[-1] or len(joined[-1]) + len(block) <= BLOCK // 2):
+                joined[-1] = joined[-1] + block
             else:
-                blocks.append(block)
-        blocks += self.blocks[last + 2 :]
-        self.blocks = [*filter(None, blocks[:-1]), blocks[-1]]
+                joined.append(block)
+        self.blocks = [*self.blocks[:first], *joined, *self.blocks[last + 2 :]]
         self._starts = [0, *accumulate(map(len, self.blocks[:-1]))]
         self._length -= len(removed)
         return removed
