@@ -14,9 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
-from unicodedata import category
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TextIO
 
 from comms.waiting import wait_until_ready
 
@@ -142,8 +140,7 @@ class Host(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """A row of the process table, as `ProcessLike` describes it."""
 
     pid: int
@@ -153,8 +150,7 @@ class Process:
     state: str = "S"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a command ended, as `OutcomeLike` describes it."""
 
     code: int | None
@@ -351,6 +347,8 @@ def printable(text: str) -> str:
     These are control characters, the marks that change the direction of writing, and halves of
     characters. Line feeds and tabs remain.
     """
+    from unicodedata import category
+
     text = text.replace("\r\n", "\n")
     return "".join(
         c.encode("unicode_escape").decode() if category(c) in _INVISIBLE and c not in "\n\t" else c

@@ -17,11 +17,10 @@ arrivals than expected are a failure too, because a program that sends everythin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from fakes.bridge import Bridge
 from fakes.history import History, Snapshot
@@ -35,8 +34,7 @@ LIKE = 0.4  # how much the nearest must be like it, from 0 to 1
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class _Query(Generic[T]):
+class _Query(NamedTuple, Generic[T]):
     """What a wait is for: a predicate, keywords, both, or anything."""
 
     predicate: Callable[[T], bool] | None

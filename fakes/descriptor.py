@@ -12,7 +12,9 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from fakes.empty import EMPTY
 
 if TYPE_CHECKING:
     from fakes.people import Person
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from fakes.wire import Runtime, Session
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """A port that a server listens on, with its default number in `python -m fakes`.
 
     `tls` is true for a port inside TLS from the first byte. `policy` overrides switches of the
@@ -31,7 +32,7 @@ class Port:
     name: str
     number: int
     tls: bool = False
-    policy: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = EMPTY
 
 
 def _lines() -> Codec:

@@ -9,7 +9,6 @@ a fault can. `Stage` lists what a drill needs of a world, so that this module is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
 from fakes.faults import Drill, FaultError, Faults
@@ -77,7 +76,7 @@ class Stage(Protocol):
 def _duplicate_delivery(world: Stage, met: Met) -> None:
     """Each mail for the program is delivered twice, as by a server that retries after a cut."""
     store, address = world.mail.store, world.program.address
-    store.faults = replace(store.faults, duplicate_for=address, on_duplicate=met)
+    store.faults = store.faults._replace(duplicate_for=address, on_duplicate=met)
 
 
 def _poison_mail(world: Stage, met: Met) -> None:
@@ -108,7 +107,7 @@ def _in_use(world: Stage, met: Met) -> None:
 def _uidl_reused(world: Stage, met: Met) -> None:
     """A maildrop that becomes empty starts again with its first unique id."""
     store = world.mail.store
-    store.faults = replace(store.faults, reuse_uids=True, on_reuse=met)
+    store.faults = store.faults._replace(reuse_uids=True, on_reuse=met)
 
 
 def _uidvalidity_changes(world: Stage, met: Met) -> None:

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fakes.suggest import nearest
 
@@ -28,8 +28,7 @@ _PAIRS = [low + high for high in _DIGITS for low in _DIGITS]
 _FIRST_PID = 100
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened in the world, but not on the wire.
 
     A recording shows it between the records of the wire. `level` is "say" for a line of the
@@ -44,8 +43,7 @@ class Event:
     target: str = ""
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """A row of the process table. `state` is a letter as in /proc: R, S, D, T, Z …"""
 
     pid: int
@@ -55,8 +53,7 @@ class Process:
     state: str = "S"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a command ended.
 
     `code` is its exit status. It is None if the command could not be started or had to be killed;

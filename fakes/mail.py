@@ -18,7 +18,7 @@ from email.message import EmailMessage, Message
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from fakes.mail_header import Headers, decode_bytes, decode_words
 
@@ -84,8 +84,7 @@ class Envelope:
         return self.protocol.rstrip("A").endswith("S")
 
 
-@dataclass(frozen=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A file in a message. `name` is "" if it has none, `type` is such as `application/pdf`."""
 
     name: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -31,8 +30,7 @@ def _nothing(*_: object) -> None:
     pass
 
 
-@dataclass(frozen=True)
-class StoreFaults:
+class StoreFaults(NamedTuple):
     """Failures inside the store: one of the four ways to make a server misbehave.
 
     1. A fault (fakes/faults) breaks one exchange on the wire.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 # Everything beyond ASCII may be in an address (RFC 6531 §3.3). The sets name what is not in them,
 # because `re` compiles that without a table of 65,536 characters. Each table took milliseconds, and
@@ -21,13 +21,19 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # Nearly every path is this simple, and the full grammar costs several times as much.
 _SIMPLE = re.compile(rf"<({_ATOM}(?:\.{_ATOM})*@{_DOMAIN})>(?: (.*))?", re.S)
-_FULL = re.compile(
-    rf"<(?P<path>(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"  # a source route is ignored (RFC 5321 §4.1.1.3)
-    rf"(?:(?P<atoms>{_ATOM}(?:\.{_ATOM})*)|(?P<quoted>{_QUOTED}))"
-    rf"@(?P<domain>{_DOMAIN}|{_LITERAL}))>(?: (?P<rest>.*))?",
-    re.S,
-)
 _SPECIAL = re.compile(r"<(|postmaster)>(?: (.*))?", re.I | re.S)
+
+
+@cache
+def _full() -> re.Pattern[str]:
+    """The whole grammar, which takes long to compile, and which few programs need."""
+    return re.compile(
+        # A source route is ignored (RFC 5321 §4.1.1.3).
+        rf"<(?P<path>(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"
+        rf"(?:(?P<atoms>{_ATOM}(?:\.{_ATOM})*)|(?P<quoted>{_QUOTED}))"
+        rf"@(?P<domain>{_DOMAIN}|{_LITERAL}))>(?: (?P<rest>.*))?",
+        re.S,
+    )
 
 
 @lru_cache(128)  # most programs write to few addresses
@@ -41,7 +47,7 @@ def parse_path(text: str, *, null: bool) -> tuple[str, str]:
     match = _SIMPLE.fullmatch(text)
     if match and not _SURROGATE.search(match[1]):
         return match[1], match[2] or ""
-    match = _FULL.fullmatch(text)
+    match = _full().fullmatch(text)
     if match and not _SURROGATE.search(match["path"]):
         local = match["atoms"] or _unquoted(match["quoted"])
         return f"{local}@{match['domain']}", match["rest"] or ""
@@ -61,8 +67,7 @@ def _unquoted(quoted: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", content) + '"'
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter of MAIL or RCPT: the extensions that bring it, and the form of its value.
 
     `form` is a regular expression, "" for a parameter without a value. A value listed in `needs`

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement
 
 from comms.xmpp.addresses import Jid
@@ -13,8 +14,7 @@ CONTACTS = 50_000  # as many short ones as one stanza of the server can hold; se
 RESOURCES = 50  # of one contact; see `left_out`
 
 
-@dataclass(frozen=True)
-class Contact:
+class Contact(NamedTuple):
     """An item of the contact list.
 
     `subscription` is none, to (we see their presence), from (they see ours) or both. `pending`: we

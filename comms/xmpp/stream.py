@@ -17,7 +17,7 @@ import xml.parsers.expat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from xml.etree.ElementTree import Element, SubElement
 
 from comms.errors import Unreachable
@@ -58,8 +58,7 @@ class Malformed(Unreachable):
         self.condition = condition
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """The opening tag of a stream, with the attributes `from`, `id`, `version` and so on."""
 
     attributes: Mapping[str, str]

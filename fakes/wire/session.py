@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+from fakes.empty import EMPTY
 from fakes.faults import EVERYWHERE, Fault, Faults, Places
 from fakes.wire import effects, table
 from fakes.wire.effects import Answer, Message
@@ -56,8 +57,7 @@ class Runtime:
         self.timers = Timers(self.now)
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(NamedTuple):
     """Another server that a core wants to speak to.
 
     `domain` is whom the certificate of that server must name, and `names` are those that our own
@@ -69,8 +69,7 @@ class Destination:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What the shell knows about a new connection."""
 
     number: int  # sessions are numbered across a world, in order of arrival
@@ -78,15 +77,12 @@ class Facts:
     crowded: bool = False  # the server has more sessions than it accepts
 
 
-@dataclass(frozen=True)
-class TlsFacts:
+class TlsFacts(NamedTuple):
     """What the shell knows about a connection once TLS is established."""
 
     version: str = ""
     cipher: str = ""
-    bindings: Mapping[str, bytes] = field(
-        default_factory=dict
-    )  # channel binding type → data (RFC 5929)
+    bindings: Mapping[str, bytes] = EMPTY  # channel binding type → data (RFC 5929)
     names: tuple[str, ...] = ()  # of the other side, by a certificate that was verified
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fakes.empty import EMPTY
 from fakes.wire.dots import FINAL_DOT
@@ -31,8 +31,7 @@ class Refuse(Exception):
         self.section = section
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(NamedTuple):
     """A span of bytes that must not be shown to people, and the label shown in its place.
 
     The label says whose secret it is (`plain alice@example.test`), never what it is.

@@ -8,7 +8,6 @@ who may log in, how often, and what transcripts show.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -254,7 +253,7 @@ def marked_wrong(secret: Secret) -> Secret:
     """The secret, with a label that says that the password was wrong."""
     if secret.label.endswith(" wrong"):
         return secret
-    return dataclasses.replace(secret, label=secret.label + " wrong")
+    return secret._replace(label=secret.label + " wrong")
 
 
 def challenge_element(challenge: bytes) -> Element:
