@@ -28,7 +28,8 @@ _PAIRS = [low + high for high in _DIGITS for low in _DIGITS]
 _FIRST_PID = 100
 
 
-class Event(NamedTuple):
+@dataclass(frozen=True)
+class Event:
     """Something that happened in the world, but not on the wire.
 
     A recording shows it between the records of the wire. `level` is "say" for a line of the

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from fakes.descriptor import Server
 from fakes.history import Snapshot
@@ -97,4 +98,4 @@ def without_ports(event: Event, host: str, names: Mapping[int, str]) -> Event:
     Port numbers differ from run to run, and a rehearsal must not. `names` maps them to listeners.
     """
     text = _PORT.sub(lambda match: f"{host}:{names.get(int(match[1]), match[1])}", event.text)
-    return event._replace(text=text)
+    return replace(event, text=text)

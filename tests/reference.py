@@ -131,7 +131,9 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
     )
     for name, annotation in inspect.get_annotations(kind).items():
         if not name.startswith("_") and (name in fields or not fields):
-            yield name, f"`{annotation}`".replace("|", "\\|")
+            # A named tuple wraps the text of an annotation.
+            text = getattr(annotation, "__forward_arg__", annotation)
+            yield name, f"`{text}`".replace("|", "\\|")
     lines, first = inspect.getsourcelines(kind)
     # What the servers call comes before this line, in classes that have both.
     begin = next((first + at for at, line in enumerate(lines) if FOR_TESTS.match(line)), first)
