@@ -16,6 +16,8 @@ from fakes.xmpp.extensions.stanza_ids import SID
 from fakes.xmpp.jabber import Actor
 from fakes.xmpp.muc import hall
 from fakes.xmpp.muc.names import ADMIN, MUC, OCCUPANT, OWNER, USER
+from fakes.xmpp.room import Room
+from fakes.xmpp.routing import SHARE
 from fakes.xmpp.stanzas import Stanza, build_stanza
 from tests.growth import FACTOR, FACTOR_MOST, factor
 from tests.xmpp_raw import bound, world
@@ -801,18 +803,104 @@ def test_who_has_an_account_closed_loses_what_it_was_in_rooms() -> None:
     assert list(play.nicks()) == ["romeo"]
 
 
+# ── large rooms ──────────────────────────────────────────────────────────────
+
+
+def fill(play: Play, size: int) -> Room:
+    """Lets users of another domain into the room: to enter one after the other costs the square."""
+    extension = play.world.jabber.service.extensions.named("rooms")
+    assert isinstance(extension, Rooms)
+    room = extension._find(ROOM)
+    assert room is not None
+    play.world.jabber.service.dispatcher.other_domains.add("far.test")
+    for number in range(size):
+        sender = f"u{number}@far.test/x"
+        room.enter(f"u{number}", f"u{number}@far.test", build_stanza("presence", sender=sender))
+    return room
+
+
+def leave(actor: Actor, nick: str) -> None:
+    actor.sends(f"<presence to='{ROOM}/{nick}' type='unavailable'/>")
+
+
+class Turns:
+    """The turns of an event loop, in which a room with many occupants sends its stanzas."""
+
+    def __init__(self, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._waiting: list[Callable[[], None]] = []
+        play.world.runtime.later = self._waiting.append
+        self.made = 0  # stanzas for an occupant, or from one, in this turn
+        replace = Stanza.replace
+
+        def counts(stanza: Stanza, **changes: Any) -> Stanza:
+            self.made += "to" in changes
+            return replace(stanza, **changes)
+
+        monkeypatch.setattr(Stanza, "replace", counts)
+
+    def next(self) -> int:
+        """Takes the next turn; returns how many were made in the last one."""
+        made, self.made = self.made, 0
+        waiting = self._waiting.copy()
+        self._waiting.clear()
+        for act in waiting:
+            act()
+        return made
+
+    def all(self) -> list[int]:
+        """Takes all turns; returns how many were made in each."""
+        made = [self.next()]
+        while self.made or self._waiting:
+            made.append(self.next())
+        return made
+
+
+def test_what_a_large_room_sends_is_made_in_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    play, size = Play().opened("juliet"), 8 * SHARE
+    fill(play, size)
+    turns = Turns(play, monkeypatch)
+    most = 4 * SHARE  # a stanza may be copied again on its way
+    for act in (
+        partial(play.juliet.says, ROOM, "hello", "groupchat"),
+        partial(play.nurse.joins, ROOM, "nurse"),
+        partial(leave, play.nurse, "nurse"),
+    ):
+        act()
+        made = turns.all()
+        assert sum(made) >= size and max(made) <= most and len(made) >= 3, made
+    assert heard(play.romeo) == ["hello"]
+    shown = presences(play.nurse)
+    others = ["romeo", "juliet", *(f"u{number}" for number in range(size)), "nurse"]
+    assert shown == [*((nick, None) for nick in others), ("nurse", "unavailable")]
+
+
+def test_who_enters_a_large_room_learns_of_changes_before_all_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    play, size = Play().opened(), 3 * SHARE
+    room = fill(play, size)
+    play.juliet.joins(ROOM, "juliet")
+    turns = Turns(play, monkeypatch)
+    play.nurse.joins(ROOM, "nurse")
+    assert "juliet" not in dict(presences(play.nurse))
+    play.juliet.sends(f"<presence to='{ROOM}/july'/>")
+    leave(play.romeo, "romeo")
+    play.nurse.says(ROOM, "hello", "groupchat")
+    leave(play.juliet, "july")
+    turns.all()
+    here = dict(presences(play.nurse))
+    inside = {nick for nick, type in here.items() if type is None}
+    assert inside == set(room.occupants) == {*(f"u{number}" for number in range(size)), "nurse"}
+    # What was said before she left comes before her own leave.
+    got = [(one.kind, one.type) for one in play.juliet.all][-3:]
+    assert got[-2:] == [("message", "groupchat"), ("presence", "unavailable")]
+
+
 @pytest.mark.slow
 def test_a_message_for_ten_thousand_costs_as_much_as_for_each() -> None:
     def full(size: int) -> Callable[[], object]:
         play = Play().opened()
-        extension = play.world.jabber.service.extensions.named("rooms")
-        assert isinstance(extension, Rooms)
-        room = extension._find(ROOM)
-        assert room is not None
-        play.world.jabber.service.dispatcher.other_domains.add("far.test")
-        for number in range(size):  # to enter one after the other would cost the square
-            sender = f"u{number}@far.test/x"
-            room.enter(f"u{number}", f"u{number}@far.test", build_stanza("presence", sender=sender))
+        fill(play, size)
         return partial(play.romeo.says, ROOM, "hello", "groupchat")
 
     found = factor(full, 10_000 // FACTOR)

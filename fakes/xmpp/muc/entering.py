@@ -95,7 +95,12 @@ class Entering(Hall):
         route = self.service.router.route
         others = [other for other in room.occupants.values() if other is not occupant]
         sees = room.sees_addresses(occupant)
-        self._route_all(self._shown(room, other, sees).replace(to=full) for other in others)
+        # Made when it is about to be delivered. Who has left by then is not shown any more.
+        self.service.router.route_all(
+            self._shown(room, other, sees).replace(to=full)
+            for other in others
+            if room.occupants.get(other.nick) is other
+        )
         if tell_others:
             self._show(room, occupant, but=full)
         if room.config.whois == "anyone":

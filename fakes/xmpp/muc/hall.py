@@ -5,8 +5,9 @@ A `Hall` finds and opens rooms, shows occupants to each other, and sends message
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import repeat
 from xml.etree.ElementTree import Element
 
 from fakes.xmpp.extension import Extension
@@ -138,20 +139,26 @@ class Hall(Extension):
         )
         # The same stanza for all others who see the same: a room may have ten thousand of them.
         shown = {sees: make(sees, codes) for sees in (False, True)}
-        self._route_all(
-            shown[room.sees_addresses(viewer)].replace(to=full)
-            for viewer in list(room.occupants.values())
-            if viewer is not occupant
-            for full in list(viewer.sessions)
-        )
+        stanzas: list[Stanza] = []
+        addresses: list[str] = []
+        for viewer in room.occupants.values():
+            if viewer is not occupant:
+                stanzas += [shown[room.sees_addresses(viewer)]] * len(viewer.sessions)
+                addresses += viewer.sessions
+        self._route_all(stanzas, addresses)
         own = make(room.sees_addresses(occupant), ("110", *codes))
         for full in occupant.sessions:
             if full != but:
                 self.service.router.route(own.replace(to=full))
 
-    def _route_all(self, stanzas: Iterator[Stanza]) -> None:
-        # Made now: who is in the room may change before all are delivered.
-        self.service.router.route_all(iter(list(stanzas)))
+    def _route_all(self, stanzas: Iterable[Stanza], addresses: list[str]) -> None:
+        """Sends each stanza to the address in the same place.
+
+        Who gets which is settled now, because who is in the room may change before all are
+        delivered. Each copy is made when it is about to be delivered: ten thousand take long.
+        """
+        copies = zip(stanzas, addresses, strict=False)
+        self.service.router.route_all(stanza.replace(to=full) for stanza, full in copies)
 
     # ── sending messages ─────────────────────────────────────────────────────
 
@@ -165,12 +172,9 @@ class Hall(Extension):
     def send_to_all(
         self, room: Room, message: Stanza, wanted: Callable[[Occupant], bool] = lambda one: True
     ) -> None:
-        self._route_all(
-            message.replace(to=full)
-            for occupant in room.occupants.values()
-            if wanted(occupant)
-            for full in occupant.sessions
-        )
+        wanting = filter(wanted, room.occupants.values())
+        addresses = [full for occupant in wanting for full in occupant.sessions]
+        self._route_all(repeat(message), addresses)
 
     # ── leaving ──────────────────────────────────────────────────────────────
 
