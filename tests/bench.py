@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ from tests.bench_measure import (
     Row,
     fresh,
     importing,
+    in_new_process,
     kept,
     overlay,
     pin,
@@ -214,6 +216,35 @@ def each(
     return {kind: contestant(name, kind, *arguments) for kind in (OURS, FLOOR, "aiosmtpd")}
 
 
+# What a single test pays. Modules of the benchmark are not imported, because they would count.
+_FIRST_WORLD = """
+import socket
+from fakes import World
+with World({"servers": ["smtp"], "tls": "off"}) as world:
+    socket.create_connection(world.address("smtp")).recv(100)
+"""
+_FIRST_CONTROLLER = """
+import socket
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Sink
+with socket.create_server(("127.0.0.1", 0)) as taken:
+    port = taken.getsockname()[1]
+controller = Controller(Sink(), hostname="127.0.0.1", port=port)
+controller.start()
+socket.create_connection(("127.0.0.1", port)).recv(100)
+controller.stop()
+"""
+
+
+def first_world() -> None:
+    """Compares the processor time of the first world of a process with that of aiosmtpd."""
+    pairs = [(_FIRST_WORLD, _FIRST_CONTROLLER)] * 9
+    found = [(in_new_process(ours), in_new_process(theirs)) for ours, theirs in pairs]
+    ours, theirs = (statistics.median(times) for times in zip(*found, strict=True))
+    name = "import, start, greeting, stop: the first of a process"
+    bench_scaling.row(name, ours, theirs, "aiosmtpd", "1")
+
+
 START = [
     Row(
         "start: to the first greeting",
@@ -277,6 +308,7 @@ GROUPS: Mapping[str, list[Row] | list[Callable[[], None]]] = {
     "xmpp": XMPP,
     "import": IMPORT,
     "start": START,
+    "first": [first_world],
     "fixtures": bench_fixtures.ROWS,
     "memory": MEMORY,
     "chain": CHAIN,
