@@ -267,12 +267,17 @@ def environment(loop: str = "asyncio") -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def process(arguments: Sequence[str], loop: str = "asyncio") -> Iterator[subprocess.Popen[str]]:
-    """Runs a Python process with pipes, and ends it by closing its input, then by force."""
+def process(
+    arguments: Sequence[str], loop: str = "asyncio", said: int | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Runs a Python process with pipes, and ends it by closing its input, then by force.
+
+    Its stderr is ours, unless `said` is another place.
+    """
     command = [sys.executable, *arguments]
     pipe = subprocess.PIPE
     started = subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, text=True, env=environment(loop), cwd=_tree
+        command, stdin=pipe, stdout=pipe, stderr=said, text=True, env=environment(loop), cwd=_tree
     )
     with started:
         try:

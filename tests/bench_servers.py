@@ -70,19 +70,24 @@ def require(loop: str) -> None:
         raise Missing(f"{loop} is not installed: pip install {loop}")
 
 
-def ours(loop: str = "asyncio", faults: Iterable[str] = ()) -> Server:
-    """`python -m fakes --quiet`, as it runs for months: it makes no records of the wire."""
+def ours(
+    loop: str = "asyncio", faults: Iterable[str] = (), settings: str = "", said: int | None = None
+) -> Server:
+    """`python -m fakes --quiet`, as it runs for months: it makes no records of the wire.
+
+    `settings` are further ones of the world file, `said` is what its stderr goes to.
+    """
 
     @contextlib.contextmanager
     def server() -> Iterator[Running]:
         require(loop)
         with folder() as place:
-            (place / "world.toml").write_text(WORLD)
+            (place / "world.toml").write_text(WORLD + settings)
             command = ["-m", "fakes", "--quiet", "--tls", "off", "--world", f"{place}/world.toml"]
             kinds = ("smtp", "pop3", "imap", "xmpp")
             command += [word for kind in kinds for word in (f"--{kind}", "0")]
             command += [word for fault in faults for word in ("--fault", fault)]
-            with process(command, loop) as started:
+            with process(command, loop, said) as started:
                 assert started.stdout is not None
                 where = json.loads(started.stdout.readline())
                 if loop == "uvloop":

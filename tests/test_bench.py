@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests import bench, bench_worker
+from tests import bench, bench_worker, soak
 from tests.bench_clients import cpu_of, mails
 from tests.bench_measure import (
     OURS,
@@ -212,3 +212,13 @@ def test_an_action_on_a_maildrop_takes_some_time(action: str) -> None:
 
 def test_the_growth_of_a_soak_is_that_of_its_second_half() -> None:
     assert growth([(100, 0.0), (200, 5000.0), (300, 6000.0), (400, 7000.0)]) == 10
+
+
+@pytest.mark.parametrize(("after", "status"), [(5900.0, 0), (6000.0, 1)])
+def test_a_soak_fails_if_the_memory_grows(
+    after: float, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [(100, 0.0), (200, 5000.0), (300, 5000.0), (400, after)]
+    monkeypatch.setattr(soak, "curve", lambda *_: points)
+    monkeypatch.setattr(soak, "pin", str)
+    assert soak.main() == status
