@@ -19,11 +19,12 @@ _PORT = re.compile(r"\b(?:127\.0\.0\.1|localhost):(\d+)\b")
 class _Sorted:
     """The entries of a recording by their kind. Each entry is looked at once."""
 
-    __slots__ = ("_end", "events", "records")
+    __slots__ = ("_end", "events", "records", "said")
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.events: list[Event] = []
+        self.said: list[str] = []  # the texts of the events that are lines of the program's output
         self._end = 0
 
     def add_from(self, entries: list[Record | Event]) -> None:
@@ -33,6 +34,8 @@ class _Sorted:
                 self.records.append(entry)
             else:
                 self.events.append(entry)
+                if entry.level == "say":
+                    self.said.append(entry.text)
         self._end = len(entries)
 
 
@@ -84,6 +87,11 @@ class Recording:
     def events(self) -> Snapshot[Event]:
         """The entries off the wire so far."""
         return Snapshot(self._by_kind().events)
+
+    @property
+    def said(self) -> Snapshot[str]:
+        """The lines that the program printed so far."""
+        return Snapshot(self._by_kind().said)
 
     def _by_kind(self) -> _Sorted:
         if self._sorted is None:

@@ -508,9 +508,9 @@ class World:
         return self._bridge.call(lambda: self._recording.events)
 
     @property
-    def said(self) -> list[str]:
+    def said(self) -> Sequence[str]:
         """The lines that the program printed so far, in order."""
-        return [event.text for event in self.events if event.level == "say"]
+        return self._bridge.call(lambda: self._recording.said)
 
     def tell(self, who: str, text: str, level: str = "info") -> None:
         """Adds an event to the recording."""

@@ -14,10 +14,11 @@ from dataclasses import replace
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
-from fakes.arrivals import Arrivals, counted, is_like
+from fakes.arrivals import Arrivals, Search, counted, is_like
 from fakes.bridge import Bridge
 from fakes.dsn import DeliveryStatus
 from fakes.folders import Folders
+from fakes.history import Snapshot
 from fakes.mail import Envelope, Mail, Recipient, message_bytes
 from fakes.maildrop import Follower, Maildrop
 from fakes.mailstore import Mailstore
@@ -83,7 +84,7 @@ class WorldMail(Arrivals[Mail]):
     methods may be called from any thread.
     """
 
-    __slots__ = ("_tell", "on_arrival", "store")
+    __slots__ = ("_relayed", "_tell", "on_arrival", "store")
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class WorldMail(Arrivals[Mail]):
         self.store = store
         self.on_arrival: Callable[[int | None, Mail], None] | None = None
         self._tell = tell
+        self._relayed: Search[Mail] | None = None  # made when they are first asked for
         store.on_acknowledged = self.add_arrival
 
     def __repr__(self) -> str:
@@ -117,13 +119,19 @@ class WorldMail(Arrivals[Mail]):
         return self.all
 
     @property
-    def relayed(self) -> list[Mail]:
+    def relayed(self) -> Sequence[Mail]:
         """The messages accepted for at least one recipient of another domain."""
-        return [
-            mail
-            for mail in self.all
-            if any(self.store.owners(address) is None for address in mail.envelope.to)
-        ]
+
+        def look() -> Sequence[Mail]:
+            # Of a limited record, the search would go on keeping what was dropped.
+            if self._relayed is None or self._arrivals.limit is not None:
+                self._relayed = Search(self, 0, self._query(self._leaves, {}, 0, "relayed"))
+            return Snapshot(self._relayed() or [])
+
+        return self._bridge.call(look)
+
+    def _leaves(self, mail: Mail) -> bool:
+        return any(self.store.owners(address) is None for address in mail.envelope.to)
 
     def inbox(self, address: str) -> list[Mail]:
         """The mails in a maildrop now, oldest first, with the server's trace lines on top.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, zip_longest
 from typing import Any
 
@@ -43,7 +43,7 @@ def _first_difference(found: Any, wanted: Any, where: str = "") -> tuple[str, An
         lines = (found.split("\n"), wanted.split("\n"))
         if max(map(len, lines)) > 1:
             return _first_of(*lines, where, "line")
-    elif isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
+    elif _is_list(found) and _is_list(wanted):
         if found and wanted and len({*map(_text, found)} | {*map(_text, wanted)}) > 1:
             return _first_of(found, wanted, where, "item")
     elif isinstance(found, Mapping) and isinstance(wanted, Mapping):
@@ -82,7 +82,7 @@ def _text(value: object) -> str:
             isinstance(item, str) and item.split() == [item] for item in value
         ):
             return " ".join(map(str, value))  # a command line, an envelope
-        case tuple() | list() | set() | frozenset():
+        case Sequence() | set() | frozenset():
             items = sorted(value, key=_text) if isinstance(value, set | frozenset) else value
             return ", ".join(_counted(items)) or "nothing"
         case None:
@@ -93,6 +93,10 @@ def _text(value: object) -> str:
     return f"mail {_text(subject)}" if subject is not None else str(value)
 
 
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
 def _plain(key: object) -> str:
     return key if isinstance(key, str) else _text(key)
 
@@ -100,7 +104,7 @@ def _plain(key: object) -> str:
 def _counted(items: Iterable[Any]) -> Iterator[str]:
     """The items; those that repeat, once with their number."""
     for text, equal in groupby(
-        f"({_text(item)})" if isinstance(item, list | tuple) else _text(item) for item in items
+        f"({_text(item)})" if _is_list(item) else _text(item) for item in items
     ):
         count = len(list(equal))
         yield f"{count} × {text}" if count > 1 else text

@@ -59,7 +59,9 @@ def test_what_the_program_printed_is_kept_in_order() -> None:
     world.tell("program", "one", "say")
     world.tell("program", "a log line")
     world.tell("program", "two", "say")
-    assert world.said == ["one", "two"]
+    said = world.said
+    world.tell("program", "three", "say")
+    assert said == ["one", "two"] and world.said == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize(

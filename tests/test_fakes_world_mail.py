@@ -10,6 +10,7 @@ import pytest
 
 from comms import bounces, replies
 from comms.read import read
+from fakes.mail import Envelope, Mail, Recipient
 from fakes.mailstore import Mailstore
 from fakes.people import People, Person
 from fakes.world import World
@@ -53,6 +54,35 @@ def test_mail_for_another_domain_is_kept_as_relayed(world: World) -> None:
     relayed = world.mail.relayed
     assert [mail.envelope.to for mail in relayed] == [["dave@elsewhere.example", ALICE]]
     assert len(world.mail.messages) == len(world.mail.inbox(ALICE)) == 2
+
+
+def test_each_mail_is_looked_at_once_for_those_that_are_relayed(
+    mail: WorldMail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    owners = Mailstore.owners
+
+    def counts(store: Mailstore, address: str) -> list[Person] | None:
+        asked.append(address)
+        return owners(store, address)
+
+    def relay(*numbers: int) -> None:
+        for number in numbers:
+            to = Recipient(f"{number}@elsewhere.example")
+            mail.add_arrival(Mail(b"\r\n", Envelope(CAROL, (to,)), 0.0))
+
+    monkeypatch.setattr(Mailstore, "owners", counts)
+    relay(1, 2)
+    first = mail.relayed
+    relay(3)
+    assert len(first) == 2 and len(mail.relayed) == len(mail.relayed) == 3
+    assert asked == [f"{number}@elsewhere.example" for number in (1, 2, 3)]
+    mail.clear()
+    relay(4)
+    assert [one.envelope.to for one in mail.relayed] == [["4@elsewhere.example"]]
+    mail.remember(4)
+    relay(*range(5, 20))
+    assert mail.relayed == mail.messages and len(mail.relayed) <= 5
 
 
 def test_mail_can_be_delivered_and_purged_without_smtp(mail: WorldMail) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fakes.history import Snapshot
 from scenarios.shape import WIDTH, difference, summary
 
 LONG = [f"line number {number}" for number in range(40)]
@@ -27,6 +28,7 @@ LONG = [f"line number {number}" for number in range(40)]
         (("a b", ""), '"a b", no text'),
         ({"jeremy": [], "michael": ["x"]}, 'jeremy: nothing, michael: "x"'),
         ({"b", "a"}, '"a", "b"'),
+        ((1, Snapshot(["a", "a"])), '1, (2 × "a")'),
     ],
 )
 def test_a_value_is_shown_in_few_words(value: Any, text: str) -> None:
@@ -34,7 +36,7 @@ def test_a_value_is_shown_in_few_words(value: Any, text: str) -> None:
 
 
 def test_of_long_values_the_first_difference_is_shown() -> None:
-    assert difference([*LONG, "x"], [*LONG, "y"]) == (
+    assert difference(Snapshot([*LONG, "x"]), [*LONG, "y"]) == (
         'wanted: item 41: "y"',
         'found:  item 41: "x"',
     )
