@@ -531,8 +531,8 @@ class Pop3(LineSession):
         _, row = self._message(unit, number)
         self._check_there(row)
         self._check_utf8(row)
-        top = dot_stuff(_top(row.trace + row.served(), int(count)))
-        self._say(OK._replace(text="The top of it"), "RFC 1939 §7", top)
+        top = dot_stuff(_top(row.trace, row.served(), int(count)))
+        self._say(OK._replace(text="The top of it"), "RFC 1939 §7", row.trace, top)
 
     def do_DELE(self, unit: Unit) -> None:
         number, row = self._message(unit)
@@ -614,10 +614,16 @@ def _labelled(start: int, end: int, kind: str, name: str, right: bool) -> Secret
     return Secret(start, end, f"{kind} {name}" + ("" if right else " wrong"))
 
 
-def _top(raw: bytes, count: int) -> bytes:
-    """Returns the header, the empty line, and up to `count` lines of the body (RFC 1939 §7)."""
-    end = raw.find(b"\r\n\r\n")
-    at = len(raw) if end < 0 else end + 4
+def _top(trace: bytes, raw: bytes, count: int) -> bytes:
+    """Returns the header, the empty line, and up to `count` lines of the body (RFC 1939 §7).
+
+    The trace, which is the beginning of the header, is not in it: to join the two would copy all.
+    """
+    if trace and raw.startswith(b"\r\n"):
+        at = 2
+    else:
+        end = raw.find(b"\r\n\r\n")
+        at = len(raw) if end < 0 else end + 4
     while count and at < len(raw):
         line_end = raw.find(b"\r\n", at)
         at = len(raw) if line_end < 0 else line_end + 2

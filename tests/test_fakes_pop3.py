@@ -269,6 +269,15 @@ def test_a_bare_lf_before_a_dot_is_counted_as_it_is_sent() -> None:
     assert ask(session, b"TOP 1 2\r\n").endswith(b"\r\n\r\none\r\n..\ntwo\r\n.\r\n")
 
 
+def test_top_of_a_mail_without_a_header_of_its_own_ends_below_the_trace() -> None:
+    world, session = opened(mails=0)
+    world.mail.deliver(ALICE, b"\r\n.one\r\n\r\ntwo\r\n")
+    session.receive(LOGIN)
+    answers = [ask(session, b"TOP 1 %d\r\n" % count) for count in (0, 1)]
+    tops = [answer.rpartition(b"\r\n\r\n") for answer in answers]
+    assert [top[2] for top in tops] == [b".\r\n", b"..one\r\n.\r\n"]
+
+
 def test_answers_wait_as_input_while_much_output_is_unread() -> None:
     world, session = opened(mails=0)
     world.mail.deliver(ALICE, b"x" * 1_000_000)

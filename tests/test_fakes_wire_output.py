@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.wire.output import Output
+from fakes.wire.output import LARGE, Output
 
 
 def writes(output: Output) -> list[bytes]:
@@ -20,6 +20,14 @@ def test_what_is_appended_between_two_takes_is_one_write() -> None:
     output.append(b"one ")
     output.append(b"two")
     assert writes(output) == [b"one two"]
+
+
+def test_a_large_write_is_not_copied_to_grow() -> None:
+    output, large = Output(), b"x" * LARGE
+    output.append(large)
+    output.append(b"one ")
+    output.append(b"two")
+    assert output.take() is large and writes(output) == [b"one two"]
 
 
 def test_without_coalescing_each_append_is_a_write() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 
+LARGE = 1 << 16  # bytes of a write that does not grow: to join it with another would copy it twice
+
 
 class Output:
     """A queue of writes.
 
     Bytes that are appended between two calls of `take` leave as one write, because a server that
-    answers ten pipelined commands sends one packet. With `coalesce=False` every append is a write
-    of its own. While `chunk` is set (a `split` fault), no write is longer than that many bytes.
+    answers ten pipelined commands sends one packet. What follows LARGE bytes begins another. With
+    `coalesce=False` every append is a write of its own. While `chunk` is set (a `split` fault), no
+    write is longer than that many bytes.
     """
 
     __slots__ = ("_open", "_writes", "chunk", "coalesce", "pending")
@@ -39,7 +42,7 @@ class Output:
         if self.chunk:
             for start in range(0, len(data), self.chunk):
                 self._writes.append(data[start : start + self.chunk])
-        elif self._open and self.coalesce:
+        elif self._open and self.coalesce and len(self._writes[-1]) < LARGE:
             last = self._writes[-1]
             if isinstance(last, bytes):  # the first bytes are not copied, as most stay alone
                 self._writes[-1] = last = bytearray(last)
