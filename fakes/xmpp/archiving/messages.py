@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from fakes.xmpp.addresses import Jid, parse_or_none
@@ -191,8 +192,10 @@ class Messages:
 
     def _index(self) -> None:
         """Brings the indices up to date, and buries what was retracted."""
-        for number in range(max(self._indexed, self._first), self.end):
-            _, stanza, address, _ = self[number]
+        first = max(self._indexed, self._first)
+        # No copy: a message that is buried meanwhile is an earlier one.
+        new = islice(self._kept, first - self._first, None)
+        for number, (_, stanza, address, _) in enumerate(new, first):
             sender, other = stanza.sender or "", parse_or_none(address)
             addresses = {other.text, other.bare} if other is not None else set[str]()
             if self._of_room:
