@@ -531,7 +531,7 @@ class Pop3(LineSession):
         _, row = self._message(unit, number)
         self._check_there(row)
         self._check_utf8(row)
-        top = dot_stuff(_top(row.trace, row.served(), int(count)))
+        top = dot_stuff(_top(row.served(), int(count), row.trace))
         self._say(OK._replace(text="The top of it"), "RFC 1939 §7", row.trace, top)
 
     def do_DELE(self, unit: Unit) -> None:
@@ -614,7 +614,7 @@ def _labelled(start: int, end: int, kind: str, name: str, right: bool) -> Secret
     return Secret(start, end, f"{kind} {name}" + ("" if right else " wrong"))
 
 
-def _top(trace: bytes, raw: bytes, count: int) -> bytes:
+def _top(raw: bytes, count: int, trace: bytes = b"") -> bytes:
     """Returns the header, the empty line, and up to `count` lines of the body (RFC 1939 §7).
 
     The trace, which is the beginning of the header, is not in it: to join the two would copy all.
