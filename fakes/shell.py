@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
                 shell.failed(self, error)
         elif more or session.after_write:  # else there is nothing to do here that is not planned
             to_flush.setdefault(self, None)
-        if to_flush:
+        if to_flush or shell.pipes:
             shell.flush()
 
     def _pause(self) -> None:
