@@ -6,7 +6,7 @@ from __future__ import annotations
 MECHANISMS = ("CRAM-MD5", "PLAIN", "LOGIN")
 # What some offer, too. A channel binding is possible in Jabber only, which knows that it is wanted.
 SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
-_ALL_SCRAM = (*(f"{name}-PLUS" for name in SCRAM), *SCRAM)
+_ALL_SCRAM = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", *SCRAM)
 ALL_MECHANISMS = (*_ALL_SCRAM, "DIGEST-MD5", "ANONYMOUS", *MECHANISMS)
 CLIENT_FIRST = frozenset({"PLAIN", "ANONYMOUS", *_ALL_SCRAM})
 # In LOGIN the server begins. But smtplib sends the name as an initial response, which then answers
