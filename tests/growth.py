@@ -607,8 +607,7 @@ def _is_member(items: Any, character: str) -> bool:
 
 # Who runs the programs and who writes the tests has written what these modules read.
 _TRUSTED = re.compile(
-    r"comms\.(?:settings|setting_types|conversion|host|suggest)"
-    r"|scenarios\.(?:docstring|play|rehearsal)"
+    r"comms\.(?:settings|setting_types|conversion|host|suggest)|scenarios\.(?:docstring|play)"
     r"|fakes\.(?:transcripts|faults|config|descriptor|servers|suggest|wiring|world_mail)\b"
     r"|fakes\.(?:xmpp|toc)\.codec"
 )
