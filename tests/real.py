@@ -247,7 +247,12 @@ class Screen:
 
     def close(self) -> None:
         """Ends the program, if it has not ended by itself."""
+        pid = self._run("display-message", "-p", "#{pane_pid}").strip()
         self._run("kill-server")
+        # poezio survives the loss of its terminal, and then keeps a processor busy for ever.
+        with contextlib.suppress(ProcessLookupError):
+            if pid:
+                os.killpg(int(pid), signal.SIGKILL)
         os.close(self._changes)
 
 
