@@ -17,7 +17,7 @@ from tests.real import need
 
 # Imported when a test runs: the quick tests collect this file, too.
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = pytest.mark.browser
 
@@ -77,6 +77,7 @@ def test_what_happens_is_shown_without_reload_and_by_keys(page: Page, world: Wor
     page.keyboard.press("2")
     expect(page.locator("#heads")).to_have_text("programsmtp")
     expect(page.locator("#arrows .C").first).to_contain_text("ehlo shop.example")
+    expect(page.locator("#list li")).to_have_count(1)
     page.keyboard.press("j")
     expect(page.locator("#shown h2")).to_have_text("Order 7 <b>")
     page.get_by_role("button", name="source").press("Enter")
@@ -134,6 +135,24 @@ def test_a_fault_is_armed_by_hand_and_a_mistake_is_explained(page: Page, world: 
     page.get_by_role("button", name="disarm all").click()
     expect(page.locator("#list-of-faults li")).to_have_count(0)
     assert [one for one in world.records if isinstance(one, Record)] == []
+
+
+def test_a_late_answer_does_not_replace_a_newer_one(page: Page, world: World) -> None:
+    from playwright.sync_api import expect
+
+    held: list[Route] = []
+    page.route("**/faults", lambda route: held.append(route) if not held else route.continue_())
+    page.keyboard.press("5")
+    with page.expect_request("**/faults"):  # the page looks at everything after a mail
+        send(world, "Order 7")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    page.locator("#fault").fill("RCPT reset optional")
+    page.locator("#fault").press("Enter")
+    page.evaluate("fetch('/world').then(() => 0)")
+    assert "POST" not in asked, "a change was sent before the answer of an earlier look was shown"
+    held[0].continue_()
+    expect(page.locator("#list-of-faults li")).to_have_count(1)
 
 
 def test_nothing_sticks_out_of_a_narrow_window_and_it_is_dark_in_the_dark(

@@ -15,6 +15,13 @@ async function ask(path, options = {}) {
   return json;
 }
 
+// Returns a function that looks once it has shown what the look before found: an answer that comes
+// late must not replace a newer one.
+function inTurn(look) {
+  let last = Promise.resolve();
+  return (...how) => (last = last.catch(() => {}).then(() => look(...how)));
+}
+
 function element(name, text = "", attributes = {}) {
   const made = Object.assign(document.createElement(name), attributes);
   if (text) made.textContent = text;
@@ -116,7 +123,7 @@ one("empty").onclick = () => {
 let mails = [];
 let current = null; // the key of the mail that is shown
 
-async function lookAtMail() {
+const lookAtMail = inTurn(async () => {
   const box = one("box").value;
   ({ mails } = await ask(box ? `/people/${encodeURIComponent(box)}/inbox` : "/mails"));
   // In a maildrop there may be mails that are no longer remembered otherwise.
@@ -136,7 +143,7 @@ async function lookAtMail() {
     current = null;
     one("shown").replaceChildren(element("p", "No mail is chosen.", { className: "soft" }));
   }
-}
+});
 
 function step(by) {
   const at = mails.findIndex((mail) => mail.key === current);
@@ -192,7 +199,7 @@ one("purge").onclick = () => ask("/mails", { method: "DELETE" }).then(lookAtMail
 
 // ── chat and faults ─────────────────────────────────────────────────────────
 
-async function lookAtChat() {
+const lookAtChat = inTurn(async () => {
   const { rooms } = await ask("/rooms");
   const inside = rooms.map(({ network, name, topic, members }) =>
     `${name} (${network})${topic && `, ${topic}`}: ${members.join(", ") || "nobody"}`);
@@ -204,9 +211,9 @@ async function lookAtChat() {
     return [element("h2", `${kind} (${texts.length})`), list];
   }));
   if (!kinds.length) one("chat").append(element("p", "Nobody has said anything.", { className: "soft" }));
-}
+});
 
-async function lookAtFaults(change = {}, query = "") {
+const lookAtFaults = inTurn(async (change = {}, query = "") => {
   const { faults } = await ask("/faults" + query, change);
   one("armed").textContent = faults.length || "";
   one("list-of-faults").replaceChildren(...faults.map((text) => {
@@ -217,7 +224,7 @@ async function lookAtFaults(change = {}, query = "") {
     item.append(remove);
     return item;
   }));
-}
+});
 
 one("arm").onsubmit = async (event) => {
   event.preventDefault();
