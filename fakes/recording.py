@@ -29,14 +29,15 @@ class _Sorted:
 
     def add_from(self, entries: list[Record | Event]) -> None:
         """Adds those that came since the last call."""
-        for entry in entries[self._end :]:
+        new = entries[self._end :]
+        self._end += len(new)  # not the length now: another thread may add entries meanwhile
+        for entry in new:
             if isinstance(entry, Record):
                 self.records.append(entry)
             else:
                 self.events.append(entry)
                 if entry.level == "say":
                     self.said.append(entry.text)
-        self._end = len(entries)
 
 
 class Recording:
