@@ -319,7 +319,7 @@ class Rehearsal:
     def _next_due(self) -> float | None:
         """When the next cue or server timer is due."""
         dues = [self._cues[0][0]] if self._cues else []
-        servers = self._bridge.call(self._shell.due)
+        servers = self._shell.due()
         return min([*dues, *([servers] if servers is not None else [])], default=None)
 
     def _advance(self, to: float) -> None:
@@ -328,4 +328,6 @@ class Rehearsal:
         while self._cues and self._cues[0][0] <= self._now:
             heapq.heappop(self._cues)[2]()
             self.settle()
-        self._bridge.call(self._shell.tick)
+        due = self._shell.due()
+        if due is not None and due <= self._now:
+            self._bridge.call(self._shell.tick)

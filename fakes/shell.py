@@ -851,7 +851,7 @@ class Shell:
 
     def due(self) -> float | None:
         """When the next timer of a service or a core is due; for the clock of a rehearsal."""
-        dues = [connection.session.due for connection in self.connections]
+        dues = [connection.session.due for connection in list(self.connections)]
         known = [due for due in (self.runtime.timers.due, *dues) if due is not None]
         return min(known, default=None)
 
