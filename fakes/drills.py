@@ -115,7 +115,6 @@ def _uidvalidity_changes(world: Stage, met: Met) -> None:
 
     def restore() -> None:
         world.mail.folder(world.program.address).uidvalidity += 1000
-        world.mail.maildrop(world.program.address).end()
         met()
 
     world.clock.at(STRIKES_AT, restore)

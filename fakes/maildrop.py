@@ -303,7 +303,7 @@ class Maildrop:
         self._followers = tuple(one for one in self._followers if one is not follower)
 
     def end(self) -> None:
-        """The folder was deleted or renamed: tells those who follow."""
+        """The folder was deleted, renamed or restored: tells those who follow."""
         followers, self._followers = self._followers, ()
         for follower in followers:
             follower.on_end()

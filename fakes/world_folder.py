@@ -98,8 +98,14 @@ class WorldFolder:
 
     @uidvalidity.setter
     def uidvalidity(self, number: int) -> None:
-        # As after a restore: clients see it when they select the folder again.
-        self._bridge.call(lambda: setattr(self._find(), "uidvalidity", number))
+        """As after a restore: a session that has selected the folder ends (RFC 9051 §2.3.1.1)."""
+
+        def restore() -> None:
+            folder = self._find()
+            folder.uidvalidity = number
+            folder.end()
+
+        self._bridge.call(restore)
 
     # ── changing ─────────────────────────────────────────────────────────────
 

@@ -311,15 +311,13 @@ def _expect(played: Played, outcome: str) -> None:
     The text of a claim may itself contain commas, so known texts are searched for in the list,
     the longest first.
     """
-    rest = f", {outcome},"
+    rest, listed = f", {outcome},", set()
     texts = {claim.text for performance in played.performances for claim in performance.claims}
     for text in sorted(texts, key=len, reverse=True):
         if f", {text}," in rest:
             rest = rest.replace(f", {text},", ",")
-            for performance in played.performances:
-                performance.expected += [c.text for c in performance.claims if c.text == text]
+            listed.add(text)
     for performance in played.performances:
-        order = [claim.text for claim in performance.claims]
-        performance.expected.sort(key=order.index)
+        performance.expected = [c.text for c in performance.claims if c.text in listed]
     if rest != ",":
         played.unknown.append(rest.strip(", "))

@@ -144,6 +144,19 @@ def test_imapclient_is_told_when_the_server_ends_its_idle(world: World) -> None:
     client.shutdown()
 
 
+@in_clear
+def test_imapclient_is_told_at_once_when_its_unique_ids_become_invalid(world: World) -> None:
+    host, port = world.address("imap")
+    client = imapclient.IMAPClient(host, port=port, ssl=False, timeout=5)
+    client.login("alice", "secret")
+    client.select_folder("INBOX")
+    client.idle()
+    world.mail.folder(ALICE).uidvalidity += 1
+    # RFC 9051 §2.3.1.1: they may not change during a session, so it has to end.
+    assert client.idle_check(timeout=1)[0][0] == b"BYE"
+    client.shutdown()
+
+
 # ── imap-tools ───────────────────────────────────────────────────────────────
 
 

@@ -44,7 +44,7 @@ class View:
         self._on_news = on_news
         self.with_modseq = False  # what is told about flags has modification numbers (RFC 7162)
         self.is_idle = False  # the client waits for news
-        self.ended = False  # the folder was deleted or renamed
+        self.ended = False  # the folder was deleted, renamed or restored
         self.rows: Seen[Row] = folder.rows
         self.removed: set[int] = set()  # unique ids of mails that are still in `rows`
         self._flagged: dict[int, None] = {}  # unique ids of mails whose flags have changed

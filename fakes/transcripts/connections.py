@@ -129,6 +129,8 @@ class OnSocket:
         if clock is not None:
             clock.connecting(address[1])
         self._socket = socket.create_connection(address, PATIENCE)
+        # Else a second small piece waits 40 ms until the first is acknowledged.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._context = context
         self._buffer = b""
         self._end = ""
