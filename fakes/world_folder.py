@@ -98,7 +98,7 @@ class WorldFolder:
 
     @uidvalidity.setter
     def uidvalidity(self, number: int) -> None:
-        """As after a restore: a session that has selected the folder ends (RFC 9051 §2.3.1.1)."""
+        """As after a restore: a session that has selected the folder ends (RFC 3501 §2.3.1.1)."""
 
         def restore() -> None:
             folder = self._find()

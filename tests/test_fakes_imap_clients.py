@@ -152,7 +152,7 @@ def test_imapclient_is_told_at_once_when_its_unique_ids_become_invalid(world: Wo
     client.select_folder("INBOX")
     client.idle()
     world.mail.folder(ALICE).uidvalidity += 1
-    # RFC 9051 §2.3.1.1: they may not change during a session, so it has to end.
+    # RFC 3501 §2.3.1.1: they may not change during a session, so it has to end.
     assert client.idle_check(timeout=1)[0][0] == b"BYE"
     client.shutdown()
 
