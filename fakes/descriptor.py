@@ -81,6 +81,11 @@ class Server:
     brings: tuple[str, ...] = ()
 
     @property
+    def upgrades(self) -> tuple[str, ...]:
+        """The protocols to which its cores may hand a connection over."""
+        return tuple(core.protocol for core in self.session.upgrades_to)
+
+    @property
     def switches(self) -> list[str]:
         """The fields of the policy that the world file may set."""
         if self.policy is None:
@@ -112,8 +117,10 @@ class Server:
 class _Deferred:
     """A server of which only that is known so far which decides whether a world needs it."""
 
-    def __init__(self, name: str, module: str, table: str, on_request: bool) -> None:
-        self.name, self.table, self.on_request = name, table, on_request
+    def __init__(
+        self, name: str, module: str, table: str, on_request: bool, upgrades: tuple[str, ...]
+    ) -> None:
+        self.name, self.table, self.on_request, self.upgrades = name, table, on_request, upgrades
         self._module = module
 
     def __repr__(self) -> str:
@@ -122,8 +129,9 @@ class _Deferred:
     @cached_property
     def _server(self) -> Server:
         server: Server = importlib.import_module(self._module).SERVER
-        known = (self.name, self.table, self.on_request)
-        assert (server.name, server.table, server.on_request) == known, self._module
+        known = (self.name, self.table, self.on_request, self.upgrades)
+        found = (server.name, server.table, server.on_request, server.upgrades)
+        assert found == known, self._module
         return server
 
     def __getattr__(self, name: str) -> Any:
@@ -164,6 +172,13 @@ def deferred_codec(module: str, name: str) -> Callable[[], Codec]:
     return lambda: cast("Codec", getattr(importlib.import_module(module), name)())
 
 
-def deferred(name: str, module: str, *, table: str = "", on_request: bool = False) -> Server:
+def deferred(
+    name: str,
+    module: str,
+    *,
+    table: str = "",
+    on_request: bool = False,
+    upgrades: tuple[str, ...] = (),
+) -> Server:
     """Returns the server that is SERVER in a module, which is imported when it is first needed."""
-    return cast(Server, _Deferred(name, module, table, on_request))
+    return cast(Server, _Deferred(name, module, table, on_request, upgrades))

@@ -17,7 +17,7 @@ SERVERS: tuple[Server, ...] = (
     deferred("pop3", "fakes.pop3", table="mail"),
     # Not in every world: most need one way to read mail, and POP3 costs less.
     deferred("imap", "fakes.imap.server", table="imap", on_request=True),
-    deferred("toc", "fakes.toc.server", table="toc"),
+    deferred("toc", "fakes.toc.server", table="toc", upgrades=("http",)),
     deferred("xmpp", "fakes.xmpp.server", table="xmpp"),
     # Components connect to a port of the XMPP server.
     deferred("component", "fakes.xmpp.component", on_request=True),
@@ -29,8 +29,8 @@ SERVERS: tuple[Server, ...] = (
 
 def protocols(servers: Iterable[Server] = SERVERS) -> frozenset[str]:
     """Returns the names of the servers' protocols, those included that they hand over to."""
-    upgrades = (core.protocol for server in servers for core in server.session.upgrades_to)
-    return frozenset({*(server.name for server in servers), *upgrades})
+    found = {server.name for server in servers}
+    return frozenset(found.union(*(server.upgrades for server in servers)))
 
 
 def read_faults(text: str) -> list[Fault | Drill]:

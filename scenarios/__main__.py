@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import importlib.metadata
 import io
 import json
 import os
@@ -430,6 +429,8 @@ def _ensure_packages(page: Page) -> None:
 
 def _extras_with(packages: Sequence[str]) -> str:
     """Returns the extras of this package, quoted for a shell, that install these, or ""."""
+    import importlib.metadata  # here, because it takes as long as all of argparse
+
     try:
         requirements = importlib.metadata.requires(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:  # the files were copied, not installed

@@ -58,10 +58,13 @@ def read(path: Path) -> Docstring:
 
 
 def section(path: Path) -> str:
-    """Returns the place in the chapter; "" if the docstring, or the file, cannot be read."""
+    """Returns the place in the chapter; "" if no line says it, or the file cannot be read.
+
+    The Python is not parsed: to find one page, those of all others are put in order.
+    """
     try:
-        return _facts(path, _source_docstring(path).splitlines())[0]
-    except PageError:
+        return _facts(path, path.read_text("utf-8").splitlines())[0]
+    except (PageError, OSError, UnicodeDecodeError):
         return ""
 
 
