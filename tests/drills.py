@@ -40,6 +40,8 @@ EFFECTS = {
 
 Case = TypeVar("Case")
 
+PAGE = 4096  # bytes that SQLite writes at once
+
 
 def three_of(found: Sequence[Case]) -> list[Case]:
     """Returns the first, the middle and the last one; fewer if there are no three."""
@@ -322,6 +324,11 @@ def killed(
         if process.exitcode in codes:
             return int(steps.read_text())
     raise AssertionError(f"the program ends with {process.exitcode}")
+
+
+def rooms(most: int) -> range:
+    """Returns the free bytes to try on a disk: every page of SQLite, or every other one."""
+    return range(0, most, PAGE if THOROUGH else 2 * PAGE)
 
 
 def on_full_disk(room: int, module: str, settings: Mapping[str, Any], folder: Path) -> int:

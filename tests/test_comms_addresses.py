@@ -221,4 +221,4 @@ def test_eight_times_the_field_takes_at_most_sixteen_times_as_long(piece: str, e
 
         return run
 
-    assert factor(prepared, 2_500) <= FACTOR_MOST
+    assert factor(prepared, 1_250) <= FACTOR_MOST

@@ -25,6 +25,7 @@ from tests.test_comms_xmpp_session import (
     mechanisms,
     open_stream,
 )
+from tests.thorough import fewer
 
 ROSTER = "<query xmlns='jabber:iq:roster'>{}</query>"
 THEM = "them@example.test"
@@ -861,6 +862,7 @@ def odd_stanzas(depth: int = 3) -> st.SearchStrategy[Element]:
 
 
 @pytest.mark.slow
+@fewer()
 @given(st.lists(odd_stanzas(), max_size=6))
 def test_any_stanza_raises_only_errors_that_programs_expect(odd: list[Element]) -> None:
     def script(peer: Peer) -> None:

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fakes.wire import Session
 from tests.bare_core import ask
 from tests.imap_raw import ALICE, Raw, imap_world
-from tests.thorough import THOROUGH
+from tests.thorough import fewer
 
 FOLDERS = ("INBOX", "Trash")
 FLAGS = ("\\Seen", "\\Deleted", "Work")
@@ -289,6 +289,4 @@ class AccountAtLength(Account):
 TestAccount = Account.TestCase
 TestAccount.settings = settings(stateful_step_count=10, max_examples=3)
 TestAccountAtLength = pytest.mark.slow(AccountAtLength.TestCase)
-TestAccountAtLength.settings = settings(
-    stateful_step_count=30, max_examples=2000 if THOROUGH else 40
-)
+TestAccountAtLength.settings = fewer(steps=30)

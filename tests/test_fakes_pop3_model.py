@@ -19,6 +19,7 @@ from fakes.pop3 import Pop3
 from fakes.wire import Facts, Want
 from fakes.world import World
 from tests.bare_core import ask, drain
+from tests.thorough import fewer
 
 ALICE = "alice@example.test"
 
@@ -158,3 +159,4 @@ class Maildrop(RuleBasedStateMachine):
 
 
 TestMaildrop = Maildrop.TestCase
+TestMaildrop.settings = fewer()

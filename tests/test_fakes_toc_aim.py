@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -18,6 +17,7 @@ from hypothesis.stateful import (
 
 from fakes.toc import Toc
 from tests.test_fakes_toc_session import Bench, taken
+from tests.thorough import fewer
 from tests.toc_raw import Raw, folded
 
 NAMES = ("alice", "bob", "Ops Bot")
@@ -320,4 +320,4 @@ class Aim(RuleBasedStateMachine):
 
 
 TestAim = Aim.TestCase
-TestAim.settings = settings(stateful_step_count=40)
+TestAim.settings = fewer(steps=40)

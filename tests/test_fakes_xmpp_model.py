@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import count
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fakes.xmpp.jabber import Actor
 from fakes.xmpp.markup import ROSTER
 from fakes.xmpp.stanzas import Stanza
+from tests.thorough import fewer
 from tests.xmpp_raw import world
 
 NAMES = ("alice", "bob", "carol")
@@ -271,5 +271,5 @@ class Model(RuleBasedStateMachine):
             assert [stanza.body for stanza in stored] == self.stored[name]
 
 
-Model.TestCase.settings = settings(stateful_step_count=30)
+Model.TestCase.settings = fewer(steps=30)
 TestModel = Model.TestCase

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from fakes.wire import Want
 from fakes.xmpp.extensions.stream_management import RESUME_TIME
 from tests.test_fakes_xmpp_extensions_stream_management import PRESENCE, SM, R, enabled
-from tests.thorough import THOROUGH
+from tests.thorough import fewer
 from tests.xmpp_raw import HEADER, Client, plain, world
 
 JULIET, ROMEO = "juliet@example.test", "romeo@example.test"
@@ -181,4 +181,4 @@ class Long(Resumption):
 TestResumption = Resumption.TestCase
 TestResumption.settings = settings(max_examples=2, stateful_step_count=12)
 TestResumptionForLong = pytest.mark.slow(Long.TestCase)
-TestResumptionForLong.settings = settings() if THOROUGH else settings(max_examples=40)
+TestResumptionForLong.settings = fewer()

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fakes.xmpp.muc.names import USER
 from tests.test_fakes_xmpp_extensions_rooms import NAMES, ROOM, Play, admin, configure
-from tests.thorough import THOROUGH
+from tests.thorough import fewer
 
 RANK = {"outcast": 0, "none": 1, "member": 2, "admin": 3, "owner": 4}
 names = st.sampled_from(NAMES)
@@ -204,4 +204,4 @@ class Long(Rooms):
 TestRooms = Rooms.TestCase
 TestRooms.settings = settings(max_examples=2, stateful_step_count=12)
 TestRoomsForLong = pytest.mark.slow(Long.TestCase)
-TestRoomsForLong.settings = settings() if THOROUGH else settings(max_examples=40)
+TestRoomsForLong.settings = fewer()

@@ -215,7 +215,7 @@ def test_killed_at_any_step_a_command_starts_at_most_once_and_is_answered(
 @NAMED
 def test_on_a_full_disk_nothing_is_lost_or_done_twice(case: Case, tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
-    for room in range(0, 200_000, 8192):
+    for room in drills.rooms(200_000):
         folder = tmp_path / str(room)
         with World({**case.page.WORLD, "tls": "off"}) as world:
             table = live(case, world, folder)

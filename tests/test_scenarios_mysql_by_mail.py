@@ -347,7 +347,7 @@ def test_killed_at_any_step_the_command_starts_at_most_once_and_is_reported(tmp_
 @pytest.mark.slow
 def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
-    for room in range(0, 200_000, 4096):
+    for room in drills.rooms(200_000):
         folder = tmp_path / str(room)
         folder.mkdir()
         with World({**WORLD, "tls": "off"}) as world:

@@ -30,6 +30,7 @@ from scenarios.processing.tickets_quotes import without_quotation
 from scenarios.processing.tickets_samples import CAROL, TICKETS, customer_mail
 from tests import drills, visited_tickets
 from tests.test_scenarios_mysql_by_mail import ROWS
+from tests.thorough import fewer
 
 MODULE = tickets.__name__
 PASSWORD = "canary-p4ssw0rd"
@@ -612,7 +613,7 @@ def test_killed_at_any_step_an_agent_answers_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_on_a_full_disk_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     codes: Counter[int] = Counter()
-    for room in range(0, 400_000, 8192):
+    for room in drills.rooms(400_000):
         folder = tmp_path / str(room)
         folder.mkdir()
         with World({**WORLD, "tls": "off"}) as world:
@@ -669,6 +670,7 @@ def test_of_four_instances_at_once_on_sqlite_one_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@fewer()
 @given(
     st.lists(
         st.sampled_from(
