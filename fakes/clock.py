@@ -319,6 +319,7 @@ class Rehearsal:
     def _next_due(self) -> float | None:
         """When the next cue or server timer is due."""
         dues = [self._cues[0][0]] if self._cues else []
+        # Read from this thread: after `settle`, nothing is at work that could change it.
         servers = self._shell.due()
         return min([*dues, *([servers] if servers is not None else [])], default=None)
 
