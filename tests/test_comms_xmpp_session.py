@@ -16,6 +16,7 @@ from comms.clock import RealClock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unreachable
 from comms.settings import Server, load
 from comms.xmpp import srv, stanzas
+from comms.xmpp.resumption import Resumption
 from comms.xmpp.session import Redirected, Session, account
 from comms.xmpp.stream import LONGEST
 from tests.scripted import Peer, RecordingHost, certificate
@@ -27,6 +28,8 @@ HEADER = (
 TLS = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 PROCEED = b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 BIND = b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+SESSION = b"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>"
+SM = b"<sm xmlns='urn:xmpp:sm:3'/>"
 SUCCESS = b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
 
 
@@ -388,13 +391,63 @@ def test_a_session_is_requested_from_a_server_that_requires_it(clock: RealClock)
         open_stream(peer, mechanisms("PLAIN"))
         peer.expect(b"</auth>")
         peer.send(SUCCESS)
-        open_stream(peer, BIND, b"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>")
+        open_stream(peer, BIND, SESSION)
         bind(peer)
         request = peer.expect(b"urn:ietf:params:xml:ns:xmpp-session", b"</iq>")
         peer.send(f"<iq type='result' id='{id_of(request)}'/>".encode())
 
     with Peer(script) as peer:
         opened(peer, clock)
+
+
+PING = b"<iq type='get' id='p' from='ann@example.test/b'><ping xmlns='urn:xmpp:ping'/></iq>"
+HELLO = b"<message from='ann@example.test/b'><body>hello</body></message>"
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_what_others_send_as_soon_as_a_resource_is_bound_is_received(
+    clock: RealClock, older: bool
+) -> None:
+    """RFC 6120 §7.1: from then on, the resource is addressed by everybody who knows it."""
+
+    def script(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND, SESSION if older else SM)
+        bind(peer)
+        request = peer.expect(b"</iq>" if older else b"/>")
+        peer.send(PING + HELLO)
+        ready = f"<iq type='result' id='{id_of(request)}'/>".encode()
+        peer.send(ready if older else b"<enabled xmlns='urn:xmpp:sm:3' id='x' resume='true'/>")
+        peer.send(HELLO)
+        peer.expect(b"</stream:stream>")
+
+    with Peer(script) as peer:
+        resumption = Resumption()
+        with Session(peer.server(), clock, RecordingHost(), resumption=resumption) as session:
+            found = [session.receive(clock.time() + 5) for _ in range(3)]
+            sizes = session.size
+    tags = [element.tag.rpartition("}")[2] for element in found if element is not None]
+    assert (tags, sizes) == (["iq", "message", "message"], len(HELLO))
+    assert older or resumption.handled == 1, "counted from <enabled/> on (XEP-0198 §4)"
+
+
+def test_a_server_that_never_says_that_it_is_enabled_is_left(clock: RealClock) -> None:
+    def script(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND, SM)
+        bind(peer)
+        peer.expect(b"<enable")
+        peer.send(HELLO * 1000)
+
+    with (
+        Peer(script) as peer,
+        pytest.raises(Unreachable, match="sends stanzas instead of <enabled"),
+    ):
+        Session(peer.server(), clock, RecordingHost(), resumption=Resumption())
 
 
 def test_writing_over_a_lost_connection_is_unreachable(

@@ -11,6 +11,7 @@ again with another mechanism. After an error, the session is over.
 from __future__ import annotations
 
 import types
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 from xml.etree.ElementTree import Element, SubElement
@@ -46,6 +47,7 @@ BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 
 GOODBYE = 2.0  # seconds that a close waits for the closing tag of the server
+EARLY = 100  # stanzas that may come before the answer to what follows the binding
 FLOOD = 1 << 21  # bytes that one look takes in without finding a complete element
 CANDIDATES = 10  # addresses of a domain that are tried
 
@@ -105,6 +107,8 @@ class Session:
         self.jid = self.account
         self._clock, self._host = clock, host
         self._reader = Reader()
+        self._early: deque[tuple[Element, int]] = deque()  # that came before all was prepared
+        self.size = 0  # bytes of the element that was received last
         self._ended = False  # nothing more can be exchanged, not even a closing tag
         self._logged_in = False
         self._condition = ""  # of the stream error that has ended the stream
@@ -163,19 +167,18 @@ class Session:
         resumption = self._resumption
         return resumption if resumption is not None and resumption.active else None
 
-    @property
-    def size(self) -> int:
-        """The bytes of the element that was received last."""
-        return self._reader.size
-
     def receive(self, until: float) -> Element | None:
         """Returns the next element, None if none arrives until then.
 
         Raises Unreachable, or Refused for a stream error after which another attempt is pointless.
         """
+        if self._early:
+            element, self.size = self._early.popleft()
+            return element
         while True:
             try:
                 event = self._next(until)
+                self.size = self._reader.size
                 if isinstance(event, Element) and self._counted(event):
                     continue
             except Malformed as error:
@@ -206,6 +209,8 @@ class Session:
         """
         if self.link.closed:
             return
+        while self._early:
+            take(*self._early.popleft())
         try:
             if not self._ended:
                 if self._logged_in:
@@ -216,7 +221,7 @@ class Session:
                 # RFC 6120 §4.4: the other side may send stanzas until it closes the stream, too.
                 while self._clock.time() < until and (event := self._next(until)) is not None:
                     if isinstance(event, Element):
-                        take(event, self.size)
+                        take(event, self._reader.size)
         except CommsError:
             pass
         finally:
@@ -349,7 +354,9 @@ class Session:
         if self.features.find(f"{{{SM}}}sm") is None:
             return
         self.send(Element(f"{{{SM}}}enable", {"resume": "true"}))
-        answer = self._element(f"{{{SM}}}enabled", f"{{{SM}}}failed")
+        answer = self._answer(
+            "<enabled/>", lambda element: element.tag in (f"{{{SM}}}enabled", f"{{{SM}}}failed")
+        )
         if answer.tag == f"{{{SM}}}enabled":
             may_resume = answer.get("resume") in ("true", "1")
             id = answer.get("id", "") if may_resume else ""
@@ -392,10 +399,13 @@ class Session:
         query = stanzas.iq("set", child)
         query.set("id", self._host.token(8))
         self.send(query)
-        while True:
-            reply = self._element(stanzas.IQ)
-            if reply.get("id") == query.get("id") and reply.get("type") in ("result", "error"):
-                break
+        reply = self._answer(
+            f"the answer about {what}",
+            lambda element: (
+                (element.tag, element.get("id")) == (stanzas.IQ, query.get("id"))
+                and element.get("type") in ("result", "error")
+            ),
+        )
         if reply.get("type") == "error":
             error = stanzas.as_exception(reply, f"{self._name} refused {what}")
             if stanzas.condition(reply) == "conflict":
@@ -473,6 +483,24 @@ class Session:
         if found == "failure":
             raise TryLater(f"{self._name} cannot start TLS now (RFC 6120 §5.4.2.2)")
         raise Malformed("bad-format", f"{self._name} sends <{found}/> instead of {expected}")
+
+    def _answer(self, what: str, is_it: Callable[[Element], bool]) -> Element:
+        """Returns the answer within the timeout.
+
+        Everybody may write to a resource as soon as it is bound. Stanzas that come before the
+        answer are received afterwards.
+        """
+        for _ in range(EARLY):
+            event = self._event(what)
+            if isinstance(event, Element):
+                if is_it(event):
+                    return event
+                if event.tag in (stanzas.MESSAGE, stanzas.PRESENCE, stanzas.IQ):
+                    self._early.append((event, self._reader.size))
+                    continue
+            found = split_tag(event)[1][:100] if isinstance(event, Element) else "stream"
+            raise Malformed("bad-format", f"{self._name} sends <{found}/> instead of {what}")
+        raise Unreachable(f"{self._name} sends stanzas instead of {what}")
 
     def _stream_error(self, error: Element) -> CommsError:
         names = [split_tag(child) for child in error]
