@@ -141,10 +141,18 @@ def test_a_late_answer_does_not_replace_a_newer_one(page: Page, world: World) ->
     from playwright.sync_api import expect
 
     held: list[Route] = []
-    page.route("**/faults", lambda route: held.append(route) if not held else route.continue_())
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+            return
+        held.append(route)
+        page.evaluate("() => { window.held = true; }")
+
+    page.route("**/faults", hold_the_first)
     page.keyboard.press("5")
-    with page.expect_request("**/faults"):  # the page looks at everything after a mail
-        send(world, "Order 7")
+    send(world, "Order 7")  # the page looks at everything after a mail
+    page.wait_for_function("() => window.held")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.method))
     page.locator("#fault").fill("RCPT reset optional")
