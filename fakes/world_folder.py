@@ -93,13 +93,15 @@ class WorldFolder:
 
     @property
     def uidvalidity(self) -> int:
-        """The number that says whether the unique ids are still the same."""
+        """The number that says whether the unique ids are still the same.
+
+        To set it, as after a restore, ends the sessions that have selected the folder (RFC 3501
+        §2.3.1.1).
+        """
         return self._bridge.call(lambda: self._find().uidvalidity)
 
     @uidvalidity.setter
     def uidvalidity(self, number: int) -> None:
-        """As after a restore: a session that has selected the folder ends (RFC 3501 §2.3.1.1)."""
-
         def restore() -> None:
             folder = self._find()
             folder.uidvalidity = number
