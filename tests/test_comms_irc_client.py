@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -311,7 +312,10 @@ def test_a_target_that_cannot_be_one_is_refused_before_anything_is_sent(
 def test_a_server_that_sends_without_end_is_left_when_the_time_is_over(
     clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    registered = threading.Event()  # before that, an answer has a limit
+
     def flood(peer: Peer) -> None:
+        assert registered.wait(10)
         with pytest.raises(OSError, match=r".*"):
             while True:
                 peer.send(b":ann!a@b PRIVMSG bot :x\r\n" * 100)
@@ -319,6 +323,7 @@ def test_a_server_that_sends_without_end_is_left_when_the_time_is_over(
     monkeypatch.setattr("comms.irc.client.STOPPING", 0.05)
     heard: list[Message] = []
     with online(clock, without_capabilities(flood)) as (client, _):
+        registered.set()
         client.on_message(heard.append)
         client.wait(0.05)
     assert heard
