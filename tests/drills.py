@@ -327,7 +327,7 @@ def killed(
 
 
 def rooms(most: int) -> range:
-    """Returns the free bytes to try on a disk: every page of SQLite, or every other one."""
+    """Returns the free bytes to try: each page of SQLite in `make soak`, else every other one."""
     return range(0, most, PAGE if THOROUGH else 2 * PAGE)
 
 

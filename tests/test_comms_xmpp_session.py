@@ -55,12 +55,12 @@ def open_stream(peer: Peer, *content: bytes) -> None:
     peer.send(HEADER + features(*content))
 
 
-def log_in(peer: Peer) -> None:
-    """Serves a login by PLAIN, up to the binding of a resource."""
+def log_in(peer: Peer, *offered: bytes) -> None:
+    """Serves a login by PLAIN, up to the binding of a resource; more may be `offered` with it."""
     open_stream(peer, mechanisms("PLAIN"))
     peer.expect(b"</auth>")
     peer.send(SUCCESS)
-    open_stream(peer, BIND)
+    open_stream(peer, BIND, *offered)
     bind(peer)
 
 
@@ -388,11 +388,7 @@ def test_a_refused_resource_is_an_error_with_the_reason(clock: RealClock) -> Non
 
 def test_a_session_is_requested_from_a_server_that_requires_it(clock: RealClock) -> None:
     def script(peer: Peer) -> None:
-        open_stream(peer, mechanisms("PLAIN"))
-        peer.expect(b"</auth>")
-        peer.send(SUCCESS)
-        open_stream(peer, BIND, SESSION)
-        bind(peer)
+        log_in(peer, SESSION)
         request = peer.expect(b"urn:ietf:params:xml:ns:xmpp-session", b"</iq>")
         peer.send(f"<iq type='result' id='{id_of(request)}'/>".encode())
 
@@ -411,11 +407,7 @@ def test_what_others_send_as_soon_as_a_resource_is_bound_is_received(
     """RFC 6120 §7.1: from then on, the resource is addressed by everybody who knows it."""
 
     def script(peer: Peer) -> None:
-        open_stream(peer, mechanisms("PLAIN"))
-        peer.expect(b"</auth>")
-        peer.send(SUCCESS)
-        open_stream(peer, BIND, SESSION if older else SM)
-        bind(peer)
+        log_in(peer, SESSION if older else SM)
         request = peer.expect(b"</iq>" if older else b"/>")
         peer.send(PING + HELLO)
         ready = f"<iq type='result' id='{id_of(request)}'/>".encode()
@@ -433,13 +425,23 @@ def test_what_others_send_as_soon_as_a_resource_is_bound_is_received(
     assert older or resumption.handled == 1, "counted from <enabled/> on (XEP-0198 §4)"
 
 
+def test_what_nobody_has_received_yet_is_taken_at_the_end(clock: RealClock) -> None:
+    def script(peer: Peer) -> None:
+        log_in(peer, SM)
+        peer.expect(b"<enable")
+        peer.send(HELLO + b"<enabled xmlns='urn:xmpp:sm:3'/>")
+        peer.expect(b"</stream:stream>")
+
+    taken: list[int] = []
+    with Peer(script) as peer:
+        session = Session(peer.server(), clock, RecordingHost(), resumption=Resumption())
+        session.close(lambda element, size: taken.append(size))
+    assert taken == [len(HELLO)]
+
+
 def test_a_server_that_never_says_that_it_is_enabled_is_left(clock: RealClock) -> None:
     def script(peer: Peer) -> None:
-        open_stream(peer, mechanisms("PLAIN"))
-        peer.expect(b"</auth>")
-        peer.send(SUCCESS)
-        open_stream(peer, BIND, SM)
-        bind(peer)
+        log_in(peer, SM)
         peer.expect(b"<enable")
         peer.send(HELLO * 1000)
 

@@ -131,13 +131,19 @@ def test_imapclient_reads_moves_and_idles(world: World) -> None:
     assert len(world.mail.folder(ALICE, "Entwürfe/Alt")) == 1
 
 
-@in_clear
-def test_imapclient_is_told_when_the_server_ends_its_idle(world: World) -> None:
+def idling(world: World) -> imapclient.IMAPClient:
+    """Returns a client that waits for news of the INBOX."""
     host, port = world.address("imap")
     client = imapclient.IMAPClient(host, port=port, ssl=False, timeout=5)
     client.login("alice", "secret")
     client.select_folder("INBOX")
     client.idle()
+    return client
+
+
+@in_clear
+def test_imapclient_is_told_when_the_server_ends_its_idle(world: World) -> None:
+    client = idling(world)
     assert world.mail.end_idling(ALICE) == 1
     assert client.idle_check(timeout=5)[0][0] == b"BYE"
     assert world.mail.idling(ALICE) == 0
@@ -146,11 +152,7 @@ def test_imapclient_is_told_when_the_server_ends_its_idle(world: World) -> None:
 
 @in_clear
 def test_imapclient_is_told_at_once_when_its_unique_ids_become_invalid(world: World) -> None:
-    host, port = world.address("imap")
-    client = imapclient.IMAPClient(host, port=port, ssl=False, timeout=5)
-    client.login("alice", "secret")
-    client.select_folder("INBOX")
-    client.idle()
+    client = idling(world)
     world.mail.folder(ALICE).uidvalidity += 1
     # RFC 3501 §2.3.1.1: they may not change during a session, so it has to end.
     assert client.idle_check(timeout=1)[0][0] == b"BYE"

@@ -11,6 +11,6 @@ FEWER = 40  # examples
 
 
 def fewer(steps: int = 50) -> settings:
-    """Returns the settings of a test whose examples take long, each of at most so many steps."""
+    """Returns the settings of a test whose examples take long, each of at most `steps` steps."""
     most = settings().max_examples
     return settings(max_examples=most if THOROUGH else min(most, FEWER), stateful_step_count=steps)
