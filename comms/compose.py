@@ -11,7 +11,6 @@ Whatever could break the mail, or add a header to it, raises a ValueError that n
 from __future__ import annotations
 
 import dataclasses
-import email
 import hashlib
 import re
 from collections.abc import Iterable
@@ -22,7 +21,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cache, lru_cache
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comms import addresses, header
 from comms.addresses import Address
@@ -191,26 +190,13 @@ class Message:
             if self._is_inline(attachment):
                 html = body if self.text is None else list(body.iter_parts())[-1]
                 assert isinstance(html, EmailMessage)
-                maintype, _, subtype = attachment.type.partition("/")
-                html.add_related(
-                    attachment.content,
-                    maintype,
-                    subtype,
-                    cid=f"<{attachment.content_id}>",
-                    filename=attachment.name,
-                    disposition="inline",
-                )
+                content, how = _file(attachment)
+                cid = f"<{attachment.content_id}>"
+                html.add_related(content, cid=cid, disposition="inline", **how)
         for attachment in self.attachments:
-            if self._is_inline(attachment):
-                continue
-            name = attachment.name
-            if attachment.type == "message/rfc822":
-                # RFC 2046 §5.2.1 forbids base64 for a mail in a mail, so it is attached parsed.
-                inner = email.message_from_bytes(attachment.content, policy=_body_policy())
-                body.add_attachment(inner, filename=name)
-            else:
-                maintype, _, subtype = attachment.type.partition("/")
-                body.add_attachment(attachment.content, maintype, subtype, filename=name)
+            if not self._is_inline(attachment):
+                content, how = _file(attachment)
+                body.add_attachment(content, **how)
         for number, part in enumerate(body.walk()):
             del part["MIME-Version"]
             if part.is_multipart():
@@ -223,6 +209,31 @@ class Message:
         return bool(attachment.content_id) and self.html is not None
 
 
+def _file(attachment: Attachment) -> tuple[bytes, dict[str, Any]]:
+    """Returns the content of a file, and how the email package is to attach it.
+
+    RFC 2046 §5.2.1 forbids base64 for a mail in a mail, so a mail is attached as it is, with CRLF.
+    One that not every server would pass on is a file of no special type, and so is what else must
+    not be encoded (RFC 2045 §6.4).
+    """
+    content, encoding = attachment.content, "base64"
+    maintype, _, subtype = attachment.type.partition("/")
+    if attachment.type.lower() == "message/rfc822" and (lines := _seven_bit_lines(content)):
+        content, encoding = b"\r\n".join(lines), "7bit"
+    elif maintype.lower() in ("message", "multipart"):
+        maintype, subtype = "application", "octet-stream"
+    name = attachment.name.encode("utf-8", "replace").decode()
+    return content, {"maintype": maintype, "subtype": subtype, "cte": encoding, "filename": name}
+
+
+def _seven_bit_lines(content: bytes) -> list[bytes]:
+    """Returns the lines of seven-bit data (RFC 2045 §2.7); of anything else, none."""
+    text = content.replace(b"\r\n", b"\n")
+    lines = text.split(b"\n")
+    is_data = text.isascii() and b"\r" not in text and b"\0" not in text
+    return lines if is_data and max(map(len, lines)) <= header.LONGEST_LINE else []
+
+
 def _generated(body: EmailMessage) -> bytes:
     out = BytesIO()
     BytesGenerator(out, mangle_from_=False, policy=_body_policy()).flatten(body)
@@ -230,8 +241,12 @@ def _generated(body: EmailMessage) -> bytes:
 
 
 def _normalized(text: str) -> str:
-    """Ends each line, the last one included, in \\n. Lone surrogates become `?`."""
-    text = re.sub(r"\r\n?", "\n", text).encode("utf-8", "replace").decode()
+    """Ends each line, the last one included, in \\n.
+
+    Lone surrogates become `?`, and NUL, which servers refuse or remove, becomes U+FFFD.
+    """
+    text = re.sub(r"\r\n?", "\n", text.replace("\0", "\ufffd"))
+    text = text.encode("utf-8", "replace").decode()
     return text if text.endswith("\n") or not text else text + "\n"
 
 

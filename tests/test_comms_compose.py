@@ -207,5 +207,34 @@ def test_an_inline_image_is_related_to_the_html_and_a_file_is_attached() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("type", "content", "becomes"),
+    [
+        ("message/rfc822", b"Subject: x\r\nMIME-Version: 1.0\r\n\r\n.\r\nFrom y", "message/rfc822"),
+        ("message/rfc822", b"", "message/rfc822"),
+        ("message/rfc822", b"Subject: x\r\n\r\nGr\xfc\xdfe\r\n", "application/octet-stream"),
+        ("message/rfc822", b"no header\rat all \0", "application/octet-stream"),
+        ("message/rfc822", b"x" * 999, "application/octet-stream"),
+        ("message/delivery-status", b"Action: failed\r\n", "application/octet-stream"),
+        ("multipart/mixed", b"x" * 2000, "application/octet-stream"),
+    ],
+)
+def test_what_must_not_be_encoded_arrives_byte_for_byte(
+    type: str, content: bytes, becomes: str
+) -> None:
+    raw = message(attachments=[Attachment("a.eml", content, type)]).to_bytes()
+    assert raw.isascii() and max(map(len, raw.split(b"\r\n"))) <= 998
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", raw)
+    assert read(raw).attachments == (Attachment("a.eml", content, becomes),)
+
+
+def test_what_no_mail_may_have_is_replaced() -> None:
+    mail = message(text="a\0b\ud800", html="a\0b")
+    mail.attach("\ud800.bin", b"\0")
+    again = read(mail.to_bytes())
+    assert (again.text, again.html) == ("a\ufffdb?\n", "a\ufffdb\n")
+    assert again.attachments == (Attachment("_.bin", b"\0"),), "safe_name makes ? a _"
+
+
 def test_a_domain_that_is_not_ascii_is_encoded_by_idna() -> None:
     assert message(to=["ops@bücher.test"]).envelope()[1] == ["ops@xn--bcher-kva.test"]
