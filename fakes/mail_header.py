@@ -17,6 +17,7 @@ _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,80})\?([bBqQ])\?([^?]*)\?=")
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*+"?|\((?:[^()\\]++|\\.|\([^()]*+\))*\)?|<[^<>]*>?|[,;:]|[^",;:<(]+', re.S
 )
+_EMPTY_LINE = re.compile(rb"\n(\r?\n)")
 # These are codecs of Python, but no charsets, and decoding punycode takes quadratic time.
 # What programs send under these names is a larger charset, which contains the one that is named.
 _LARGER = {
@@ -70,6 +71,20 @@ class Headers(Mapping[str, str]):
         """The addresses in every field of a name, without display names and comments."""
         values = self._fields.get(name.lower(), ())
         return [address for value in values for address in _addresses(value)]
+
+
+def find_empty_line(raw: bytes, start: int = 0) -> tuple[int, int]:
+    """Returns where the first empty line from a line on begins and ends, the end if none.
+
+    That is where a header ends and a body begins. A bare LF ends a line, too.
+    """
+    # A part begins after a line end, and the mail as if there were one.
+    if not start:
+        for newline in (b"\r\n", b"\n"):
+            if raw.startswith(newline):
+                return 0, len(newline)
+    match = _EMPTY_LINE.search(raw, max(0, start - 1))
+    return match.span(1) if match else (len(raw), len(raw))
 
 
 def decode_bytes(raw: bytes, charset: str = "") -> str:

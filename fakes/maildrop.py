@@ -16,6 +16,7 @@ from typing import Protocol
 from fakes.arrivals import counted
 from fakes.flags import SEEN, Flags
 from fakes.mail import Mail
+from fakes.mail_header import find_empty_line
 from fakes.rows import Rows, Seen
 from fakes.wire.dots import dot_stuff, find_dotted
 
@@ -86,8 +87,7 @@ class Row:
         """
         if self.trace.isascii() and self.body.isascii():
             return False
-        end = self.body.find(b"\r\n\r\n")
-        head = self.trace + (self.body if end < 0 else self.body[:end])
+        head = self.trace + self.body[: find_empty_line(self.body)[0]]
         try:
             return not head.isascii() and bool(head.decode())
         except UnicodeDecodeError:

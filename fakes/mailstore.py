@@ -20,6 +20,7 @@ from fakes.folders import USES, Folders
 from fakes.greylist import Greylist
 from fakes.keep import EVERYTHING, PER_MAIL, Keep
 from fakes.mail import Envelope, Mail, Recipient
+from fakes.mail_header import find_empty_line
 from fakes.maildrop import Maildrop, Row
 from fakes.people import People, Person
 
@@ -424,8 +425,7 @@ def _date(seconds: int) -> str:
 
 def _without_return_path(raw: bytes) -> bytes:
     """The message without Return-Path: the final delivery adds the only one (RFC 5321 §4.4)."""
-    end = raw.find(b"\r\n\r\n")
-    head = raw if end < 0 else raw[: end + 4]
+    head = raw[: find_empty_line(raw)[0]]
     # Nearly no message has the line, and splitting each header into lines would be slow.
     if b"return-path" not in head.lower():
         return raw

@@ -4,10 +4,11 @@ CAPA, UIDL, TOP, APOP, STLS, AUTH, PIPELINING, UTF8, LANG. Read the legality tab
 handler per command.
 
 Where the RFCs leave a choice: a message is sent byte for byte as it is stored, bare LFs and 8-bit
-characters included, except that a bare LF before a dot is sent as CRLF; UTF-8 in a header is sent
-to clients that did not ask for it, too; a line over 255 bytes is refused, and the session goes on;
-so it does after a wrong password; USER accepts any name; APOP is offered to users who may also use
-PASS (`off` takes either away). What real servers choose is in `mail_manners.py`.
+characters included, except that a bare LF before a dot is sent as CRLF; for TOP, a bare LF ends a
+line; UTF-8 in a header is sent to clients that did not ask for it, too; a line over 255 bytes is
+refused, and the session goes on; so it does after a wrong password; USER accepts any name; APOP is
+offered to users who may also use PASS (`off` takes either away). What real servers choose is in
+`mail_manners.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from fakes import sasl
 from fakes.descriptor import Port, Server, deferred_table
+from fakes.mail_header import find_empty_line
 from fakes.mail_manners import POP3_MANNERS
 from fakes.maildrop import Row
 from fakes.mailstore import Mailstore
@@ -531,7 +533,7 @@ class Pop3(LineSession):
         _, row = self._message(unit, number)
         self._check_there(row)
         self._check_utf8(row)
-        top = dot_stuff(_top(row.served(), int(count), row.trace))
+        top = dot_stuff(_top(row.served(), int(count)))
         self._say(OK._replace(text="The top of it"), "RFC 1939 §7", row.trace, top)
 
     def do_DELE(self, unit: Unit) -> None:
@@ -614,22 +616,17 @@ def _labelled(start: int, end: int, kind: str, name: str, right: bool) -> Secret
     return Secret(start, end, f"{kind} {name}" + ("" if right else " wrong"))
 
 
-def _top(raw: bytes, count: int, trace: bytes = b"") -> bytes:
+def _top(raw: bytes, count: int) -> bytes:
     """Returns the header, the empty line, and up to `count` lines of the body (RFC 1939 §7).
 
     The trace, which is the beginning of the header, is not in it: to join the two would copy all.
     """
-    if trace and raw.startswith(b"\r\n"):
-        at = 2
-    else:
-        end = raw.find(b"\r\n\r\n")
-        at = len(raw) if end < 0 else end + 4
+    at = find_empty_line(raw)[1]
     while count and at < len(raw):
-        line_end = raw.find(b"\r\n", at)
-        at = len(raw) if line_end < 0 else line_end + 2
+        at = raw.find(b"\n", at) + 1 or len(raw)
         count -= 1
     top = raw[:at]
-    return top if top.endswith(b"\r\n") or not top else top + b"\r\n"
+    return top if top.endswith(b"\r\n") or not top else top.removesuffix(b"\n") + b"\r\n"
 
 
 SERVER = Server(

@@ -21,6 +21,7 @@ from typing import ClassVar, Literal, NamedTuple
 from fakes import sasl
 from fakes.descriptor import Port, Server, deferred_table
 from fakes.mail import NO_PARAMETERS, Envelope, Mail, Recipient
+from fakes.mail_header import find_empty_line
 from fakes.mail_manners import SMTP_MANNERS
 from fakes.mailstore import Mailstore
 from fakes.people import Person
@@ -738,8 +739,7 @@ _RECEIVED = re.compile(rb"^received:", re.I | re.M)
 
 def _received(raw: bytes) -> int:
     """Returns how many Received lines the header of a message has."""
-    end = raw.find(b"\r\n\r\n")
-    return len(_RECEIVED.findall(raw, 0, len(raw) if end < 0 else end))
+    return len(_RECEIVED.findall(raw, 0, find_empty_line(raw)[0]))
 
 
 def _encode(reply: Reply, enhanced: bool) -> bytes:

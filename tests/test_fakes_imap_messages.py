@@ -316,8 +316,8 @@ def test_utf_8_in_a_header_needs_utf8_accept_or_a_lenient_server() -> None:
     assert client.status(wrapped).startswith("OK [APPENDUID")
     _, lenient = selected(imap={"lenient_utf8": True})
     assert lenient.status(plain).startswith("OK [APPENDUID")
-    body = "Subject: e\r\n\r\né"
-    assert selected()[1].status(f"APPEND INBOX {{{len(body) + 1}+}}\r\n{body}")[:2] == "OK"
+    for body in ("Subject: e\r\n\r\né", "Subject: e\n\né"):
+        assert selected()[1].status(f"APPEND INBOX {{{len(body) + 1}+}}\r\n{body}")[:2] == "OK"
 
 
 # ── keep.mail ────────────────────────────────────────────────────────────────

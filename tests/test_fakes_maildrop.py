@@ -45,6 +45,7 @@ def test_the_size_counts_the_last_line_end_but_no_added_dots(
     ("raw", "international"),
     [
         (b"Subject: a\r\n\r\n\xc3\xa9", False),
+        (b"Subject: a\n\n\xc3\xa9", False),
         ("Subject: é\r\n\r\n".encode(), True),
         (b"Subject: \xe9\r\n\r\n", False),
     ],

@@ -143,6 +143,13 @@ def test_a_maildrop_has_the_trace_lines_on_top_and_one_return_path(store: Mailst
     )
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_a_return_path_in_the_body_stays(store: Mailstore, end: bytes) -> None:
+    body = end.join((b"Subject: hello", b"", b"Return-Path: <x@y.example>", b"", b""))
+    store.accept(mail(ALICE, raw=b"Return-Path: <x@y.example>" + end + body))
+    assert store.maildrop(ALICE).rows[0].body == body
+
+
 def test_a_recipient_of_a_blind_copy_is_not_shown_to_the_others(store: Mailstore) -> None:
     store.accept(mail(ALICE, BOB))
     (row,) = store.maildrop(ALICE).rows

@@ -266,7 +266,7 @@ def test_a_bare_lf_before_a_dot_is_counted_as_it_is_sent() -> None:
     assert answer.endswith(b"one\r\n..\ntwo\r\n.\r\n")
     content = answer.partition(b"\r\n")[2].removesuffix(b".\r\n")
     assert len(content.replace(b"\r\n..", b"\r\n.")) == int(size)
-    assert ask(session, b"TOP 1 2\r\n").endswith(b"\r\n\r\none\r\n..\ntwo\r\n.\r\n")
+    assert ask(session, b"TOP 1 3\r\n").endswith(b"\r\n\r\none\r\n..\ntwo\r\n.\r\n")
 
 
 def test_top_of_a_mail_without_a_header_of_its_own_ends_below_the_trace() -> None:
@@ -276,6 +276,15 @@ def test_top_of_a_mail_without_a_header_of_its_own_ends_below_the_trace() -> Non
     answers = [ask(session, b"TOP 1 %d\r\n" % count) for count in (0, 1)]
     tops = [answer.rpartition(b"\r\n\r\n") for answer in answers]
     assert [top[2] for top in tops] == [b".\r\n", b"..one\r\n.\r\n"]
+
+
+def test_top_takes_a_bare_lf_for_a_line_end() -> None:
+    world, session = opened(mails=0)
+    for raw in (b"Subject: x\n\none\ntwo\nthree\n", b"\none\n\ntwo\n"):
+        world.mail.folder(ALICE).deliver(raw)
+    session.receive(LOGIN)
+    tops = [ask(session, b"TOP %d %d\r\n" % at).partition(b"\r\n")[2] for at in [(1, 0), (2, 2)]]
+    assert tops == [b"Subject: x\n\r\n.\r\n", b"\none\n\r\n.\r\n"]
 
 
 def test_answers_wait_as_input_while_much_output_is_unread() -> None:

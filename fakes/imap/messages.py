@@ -18,6 +18,7 @@ from fakes.imap.source import Source
 from fakes.imap.view import View
 from fakes.imap.writing import in_writes, write_date_time
 from fakes.mail import Envelope, Mail
+from fakes.mail_header import find_empty_line
 from fakes.maildrop import Maildrop, Row
 from fakes.wire import Refuse, Unit
 
@@ -386,7 +387,7 @@ class ImapMessages(ImapMailboxes):
         if found.is_utf8 and not self.utf8:
             raise Refuse(BAD._replace(text="Enable UTF8=ACCEPT first"), "RFC 6855 §4")
         strict = not (self.policy.lenient_utf8 or self.utf8)
-        if strict and not _header(raw).isascii():
+        if strict and not raw[: find_empty_line(raw)[0]].isascii():
             text = "UTF-8 in a header needs UTF8=ACCEPT"
             raise Refuse(NO._replace(code="CANNOT", text=text), "RFC 6855 §4")
         self._check_room(len(raw))
@@ -424,8 +425,3 @@ class ImapMessages(ImapMailboxes):
         except Refuse as refusal:
             return refusal
         return None
-
-
-def _header(raw: bytes) -> bytes:
-    end = raw.find(b"\r\n\r\n")
-    return raw if end < 0 else raw[:end]

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fakes.imap.header import Scanner, read_fields
+from fakes.mail_header import find_empty_line
 
 DEEPEST = 100  # parts within parts; what is deeper is not looked into
 MOST_PARTS = 10_000  # of a mail; everything from the last of them on belongs to it
 
-_EMPTY_LINE = re.compile(rb"\n(\r?\n)")
 _TOKEN = re.compile(rb'[^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]+')
 _VALUE = re.compile(rb'=?[^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]*')
 _CONTINUED = re.compile(rb"([^*]*)\*([0-9]{1,4})(\*?)")
@@ -82,7 +82,7 @@ class Source:
         """The mail as a part of which only the header is known, unless the root is known."""
         if self._root is not None:
             return self._root
-        head_end, body = find_empty_line(self.raw, 0)
+        head_end, body = find_empty_line(self.raw)
         return Part(0, head_end, body, len(self.raw))
 
     def fields(self, part: Part) -> Iterator[tuple[bytes, int, int, int]]:
@@ -228,17 +228,6 @@ class _Parser:
             part.type, part.subtype = read_broken_type(part.fields[b"content-type"])
             part.parameters = US_ASCII if part.type.lower() == b"text" else ()
         return delimiter
-
-
-def find_empty_line(raw: bytes, start: int) -> tuple[int, int]:
-    """Returns where the first empty line from a line on begins and ends, the end if none."""
-    # A part begins after a line end, and the mail as if there were one.
-    if not start:
-        for newline in (b"\r\n", b"\n"):
-            if raw.startswith(newline):
-                return 0, len(newline)
-    match = _EMPTY_LINE.search(raw, max(0, start - 1))
-    return match.span(1) if match else (len(raw), len(raw))
 
 
 def read_content_type(value: bytes) -> tuple[bytes, bytes, Parameters] | None:

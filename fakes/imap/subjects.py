@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 from fakes.imap.dates import Sent, read_date
 from fakes.imap.header import Scanner, read_fields, unfold
-from fakes.imap.source import Part, Source, find_empty_line
-from fakes.mail_header import decode_bytes, decode_words
+from fakes.imap.source import Part, Source
+from fakes.mail_header import decode_bytes, decode_words, find_empty_line
 
 
 class Message(Protocol):
@@ -66,7 +66,7 @@ class Subject:
         look there takes a fifth of the time that it takes to read the fields.
         """
         raw = self.message.source.raw
-        head = raw[: find_empty_line(raw, 0)[0]]
+        head = raw[: find_empty_line(raw)[0]]
         return word in head.lower() or b"=?" in head or not head.isascii()
 
     def raw_header(self, name: bytes) -> list[bytes]:
