@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Protocol
 
+from fakes.mail_header import find_empty_line
+
 # The NOTIFY keyword that requests a report of each action (RFC 3461 §5.2).
 _REQUESTED_BY = {
     "failed": "FAILURE",
@@ -100,9 +102,6 @@ def build_report(
         f"Message-ID: <{number}.dsn@{host}>\r\n"
         "Auto-Submitted: auto-replied\r\n"
         "MIME-Version: 1.0\r\n"
-        "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-        f'\tboundary="{boundary}"\r\n'
-        "\r\n"
     )
     parts = [
         _text_part(action, statuses, host, international),
@@ -111,7 +110,14 @@ def build_report(
     ]
     # The line end in front of a boundary belongs to the boundary (RFC 2046 §5.1.1).
     body = b"\r\n".join(f"--{boundary}\r\n".encode() + part for part in parts)
-    return header.encode() + body + f"\r\n--{boundary}--\r\n".encode()
+    media_type = f'multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"'
+    return header.encode() + _part(media_type, body + f"\r\n--{boundary}--\r\n".encode())
+
+
+def _part(media_type: str, content: bytes) -> bytes:
+    # RFC 2045 §6.1: what has no such field consists of 7-bit data.
+    encoding = "" if content.isascii() else "Content-Transfer-Encoding: 8bit\r\n"
+    return f"Content-Type: {media_type}\r\n{encoding}\r\n".encode() + content
 
 
 def _text_part(
@@ -121,12 +127,12 @@ def _text_part(
         f"<{status.recipient.address}>: {status.diagnostic or status.status}\r\n"
         for status in statuses
     )
-    return (
-        f"Content-Type: text/plain; charset={'utf-8' if international else 'us-ascii'}\r\n"
-        "\r\n"
+    text = (
         f"This is the mail system at {host}.\r\n\r\n"
         f"Your message {_SENTENCES[action]}:\r\n\r\n{lines}"
-    ).encode()
+    )
+    charset = "utf-8" if international else "us-ascii"
+    return _part(f"text/plain; charset={charset}", text.encode())
 
 
 def _status_part(
@@ -138,17 +144,14 @@ def _status_part(
 ) -> bytes:
     """The fields of the message, then a group of fields for each recipient (RFC 3464 §2.1)."""
     envelope_id = params.get("ENVID")
-    lines = [
-        f"Content-Type: message/{'global-' if international else ''}delivery-status",
-        "",
-        f"Reporting-MTA: dns; {host}",
-    ]
+    lines = [f"Reporting-MTA: dns; {host}"]
     if envelope_id:
         lines.append(f"Original-Envelope-Id: {decode_xtext(envelope_id)}")
     lines.append(f"Arrival-Date: {date}")
     for status in statuses:
         lines += ["", *_recipient_fields(status, international)]
-    return "".join(f"{line}\r\n" for line in lines).encode()
+    media_type = f"message/{'global-' if international else ''}delivery-status"
+    return _part(media_type, "".join(f"{line}\r\n" for line in lines).encode())
 
 
 def _recipient_fields(status: DeliveryStatus, international: bool) -> list[str]:
@@ -176,9 +179,9 @@ def _returned_part(
     if whole:
         content, media_type = raw, "message/global" if international else "message/rfc822"
     else:
-        content = raw.partition(b"\r\n\r\n")[0] + b"\r\n"
+        content = raw[: find_empty_line(raw)[0]].rstrip(b"\r\n") + b"\r\n"
         media_type = "message/global-headers" if international else "text/rfc822-headers"
-    return f"Content-Type: {media_type}\r\n\r\n".encode() + content
+    return _part(media_type, content)
 
 
 def decode_xtext(xtext: str) -> str:

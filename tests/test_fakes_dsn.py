@@ -9,7 +9,7 @@ from comms.read import read
 from fakes.dsn import decode_xtext
 from fakes.wire import Facts
 from fakes.world import World
-from tests.smtp_raw import send_mail
+from tests.smtp_raw import BODY, send_mail
 
 CAROL = "carol@example.org"
 ALICE = "alice@example.test"
@@ -17,10 +17,10 @@ FROM_CAROL = f"MAIL FROM:<{CAROL}>"
 TO_UNKNOWN = "RCPT TO:<eve@example.test>"
 
 
-def bouncing(*commands: str) -> World:
+def bouncing(*commands: str, body: bytes = BODY) -> World:
     """A world that accepts unknown recipients and reports them later, after one mail was sent."""
     world = World({"mail": {"unknown": "bounce"}}, rehearsal=True)
-    answers = send_mail(world, *commands)
+    answers = send_mail(world, *commands, body=body)
     assert answers[-1].startswith("250 2.0.0"), answers
     return world
 
@@ -152,6 +152,18 @@ def test_without_identifiers_there_are_no_fields_for_them_and_the_mail_is_return
     types = [attachment.type for attachment in mail.attachments]
     assert types == ["message/delivery-status", "message/rfc822"]
     assert not mail.defects
+
+
+def test_a_report_says_where_it_has_eight_bits() -> None:
+    raw = report(bouncing(FROM_CAROL, TO_UNKNOWN, body="Subject: é\r\n\r\nö\r\n".encode()))
+    field = b"\r\nContent-Transfer-Encoding: 8bit\r\n"
+    assert [field in part for part in raw.split(b"\r\n--=")] == [True, False, False, True, False]
+    assert field not in report(bouncing(FROM_CAROL, TO_UNKNOWN))
+
+
+def test_the_header_of_a_mail_may_end_with_bare_lfs() -> None:
+    world = bouncing(f"{FROM_CAROL} RET=HDRS", TO_UNKNOWN, body=b"Subject: x\n\nthe body\r\n")
+    assert b"\r\n\r\nSubject: x\r\n\r\n--" in report(world)
 
 
 def test_an_envid_cannot_add_a_field_to_the_report() -> None:
