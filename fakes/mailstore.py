@@ -409,10 +409,11 @@ class Mailstore:
         # others (RFC 5321 §7.2).
         for_path = f"\r\n\tfor <{recipient}>" if len(envelope.recipients) == 1 else ""
         number = mail.queue_id or self._next_number()
+        peer = f"IPv6:{envelope.peer}" if ":" in envelope.peer else envelope.peer
         return (
             f"Return-Path: <{envelope.sender}>\r\n"
             f"Delivered-To: {recipient}\r\n"
-            f"Received: from {envelope.helo or 'unknown'} ([{envelope.peer}])\r\n"
+            f"Received: from {envelope.helo or 'unknown'} ([{peer}])\r\n"
             f"\tby {self.host} with {envelope.protocol} id {number}{for_path};\r\n"
             f"\t{_date(int(mail.at))}\r\n"
         ).encode()

@@ -88,6 +88,12 @@ def test_a_partial_is_what_there_is_of_it() -> None:
             b'BODY[1.2.HEADER.FIELDS (Subject "a b")]<0>',
             False,
         ),
+        (r'BODY[HEADER.FIELDS ("a\\\"b")]', rb'BODY[HEADER.FIELDS ("a\\\"b")]', True),
+        (
+            "BODY[HEADER.FIELDS ({4+}\r\na\r\nb)]",
+            b"BODY[HEADER.FIELDS ({4}\r\na\r\nb)]",
+            True,
+        ),
         ("BODY[TEXT]", b"BODY[TEXT]", True),
         ("BODY[1.MIME]", b"BODY[1.MIME]", True),
         ("RFC822", b"RFC822", True),

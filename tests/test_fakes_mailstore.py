@@ -150,6 +150,13 @@ def test_a_return_path_in_the_body_stays(store: Mailstore, end: bytes) -> None:
     assert store.maildrop(ALICE).rows[0].body == body
 
 
+def test_an_address_of_ipv6_is_marked_in_the_trace(store: Mailstore) -> None:
+    sent = mail(ALICE)
+    sent.envelope.peer = "::1"
+    store.accept(sent)
+    assert b"([IPv6:::1])\r\n" in store.maildrop(ALICE).rows[0].trace  # RFC 5321 §4.1.3
+
+
 def test_a_recipient_of_a_blind_copy_is_not_shown_to_the_others(store: Mailstore) -> None:
     store.accept(mail(ALICE, BOB))
     (row,) = store.maildrop(ALICE).rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fakes.imap.grammar import Arguments, BadCommand
 from fakes.imap.source import Part, Source
 from fakes.imap.structure import body, body_structure, envelope
-from fakes.imap.writing import literal_pieces
+from fakes.imap.writing import literal_pieces, write_name
 
 MACROS = {
     "ALL": ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"),
@@ -67,7 +67,7 @@ class Item:
 
 
 def _field_name(name: bytes) -> bytes:
-    return name if _ATOM.fullmatch(name) else b'"' + name.replace(b'"', b'\\"') + b'"'
+    return name if _ATOM.fullmatch(name) else write_name(name)
 
 
 # ── reading ──────────────────────────────────────────────────────────────────
