@@ -58,6 +58,7 @@ T = TypeVar("T")
 INBOX = "INBOX"  # in any case of letters (RFC 3501 §5.1)
 PLAIN = 5  # characters of a value that is too short for a password, such as a port
 WORD = 200  # characters of a word in an error; the rest of it is not shown
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")  # in the environment (PEP 383)
 
 # Protocol → tls → the default port.
 PORTS: dict[str, dict[str, int]] = {
@@ -248,10 +249,14 @@ class Settings:
                     "the environment has no variable of this name; set it, or use password_file",
                 )
             value = os.environ[value]
+            if _NOT_UTF8.search(value):
+                raise self._error(
+                    name, "the variable is not in UTF-8; set it in UTF-8, or use password_file"
+                )
         elif keys[0] == "password_file":
             path = self.path(value)
             try:
-                value = path.read_text("utf-8").rstrip("\r\n")
+                value = path.read_text("utf-8-sig").rstrip("\r\n")
                 self._warn_if_readable_by_others(path, name)
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
@@ -389,7 +394,8 @@ def _tables(path: Path) -> dict[str, Any]:
     import tomllib  # most tests of a program pass a mapping
 
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        # With or without the mark of UTF-8, which some editors write.
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; write the path of a readable file"
     except UnicodeDecodeError as error:

@@ -265,6 +265,19 @@ def test_a_password_can_come_from_the_environment_or_from_a_file(
         assert password not in repr(server)
 
 
+def test_a_password_that_is_not_utf8_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS_PASSWORD", "secr\udce4t")  # as Python has b"secr\xe4t"
+    with pytest.raises(SettingsError, match="not in UTF-8; set it in UTF-8, or use pass") as caught:
+        load({"smtp": {"host": "x", "password_env": "OPS_PASSWORD"}}).server("smtp")
+    assert "secr" not in str(caught.value)
+
+
+def test_files_may_begin_with_the_mark_of_utf8(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from file\n", "utf-8-sig")
+    path = write(tmp_path, '\ufeff[smtp]\nhost = "x"\npassword_file = "secret"\n')
+    assert load(path).server("smtp").password == "from file"
+
+
 def test_a_password_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path, '[smtp]\nhost = "x"\npassword = "open"\n')
     path.chmod(0o644)

@@ -76,6 +76,8 @@ def test_wrong_settings_are_named(tmp_path: Path, table: Mapping[str, Any], word
         ('ann = { jabber = "a@b@c" }', "ann: 'a@b@c' is not a bare Jabber address"),
         ("ann = ", "cannot be read: "),
         ("\ud800", "cannot be read: "),
+        (f"ann = {'[' * 5000}", "cannot be read: "),
+        ("\ufeffann = 1", "ann: expected accounts"),
     ],
 )
 def test_a_mistake_in_the_file_of_the_staff_leaves_the_old_staff(

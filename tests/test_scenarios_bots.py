@@ -233,6 +233,7 @@ def test_what_a_network_is_called_is_its_name() -> None:
     ("text", "source", "values"),
     [
         ("# the intranet\nAnn\t1\n", "the intranet", {"ann": "1"}),
+        ("\ufeffAnn\t1\n", "t.tsv", {"ann": "1"}),
         ("Ann\t1\r\n Bob Smith \t 2\t3 \n", "t.tsv", {"ann": "1", "bob smith": "2\t3"}),
         ("no tab\n\n\t\n", "t.tsv", {"": ""}),
         ("", "t.tsv", {}),

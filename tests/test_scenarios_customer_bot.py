@@ -102,6 +102,8 @@ ONE = '[[question]]\nask = ["hours"]\nanswer = "9 to 5"\n'
         ("", "expected 1 to 1000 tables"),
         ("[[question]", "cannot be read: .*line 1.*; mend it"),
         ("\xff", "cannot be read"),
+        (f"question = {'[' * 5000}", "cannot be read"),
+        ("\xef\xbb\xbfquestion = 1", "expected 1 to 1000 tables"),
         (f"{ONE}[more]\n", "expected .* and nothing else"),
         ("question = 1", "expected 1 to 1000 tables"),
         (f"{ONE}[[question]]\nask = ['x']\n", "question 2: expected ask and answer; write"),

@@ -41,6 +41,7 @@ MODULE = "scenarios.sending.template_mailer"
         ('[[mail]]\nto = "A\\nBcc: <a@b.test>"', ": mail 1.to: "),
         ('[[mail]]\nto = "a@b.test"\ntemplate = "x"\nlanguage = 1', ": mail 1.language: expected"),
         ("[[mail", ": Expected ']]' at the end of an array declaration"),
+        (f"mail = {'[' * 5000}", ": "),
     ],
 )
 def test_a_mistake_in_the_file_names_the_mail_and_the_key(

@@ -53,9 +53,9 @@ class Staff:
     def read(self) -> None:
         """Reads the file, if it is right; otherwise nothing changes. Raises SettingsError."""
         try:
-            people = tomllib.loads(self._path.read_text("utf-8"))
+            people = tomllib.loads(self._path.read_text("utf-8-sig"))
             problem = _problem_of(people)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             problem = f"cannot be read: {one_line(str(error))}"
         if problem:
             raise SettingsError(

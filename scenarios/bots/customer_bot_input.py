@@ -42,8 +42,8 @@ def _telling(phrase: str) -> frozenset[str]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise SettingsError(f"{path.name}: cannot be read: {one_line(str(why))}; mend it") from None
 

@@ -63,7 +63,7 @@ class Rules:
 
 def read(path: Path) -> tuple[str, dict[str, str]]:
     """Returns where a table comes from, and its values by name. Raises OSError, ValueError."""
-    lines = path.read_text("utf-8").splitlines()
+    lines = path.read_text("utf-8-sig").splitlines()
     source = lines.pop(0)[1:].strip() if lines and lines[0].startswith("#") else path.name
     rows = (line.partition("\t") for line in lines)
     return source, {name.strip().casefold(): value.strip() for name, tab, value in rows if tab}

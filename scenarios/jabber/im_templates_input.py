@@ -33,7 +33,7 @@ def rows(file: Path) -> list[Row]:
         found = [_row(f"message {number}", table) for number, table in enumerate(tables, 1)]
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from None
-    except (WrongValue, ValueError) as error:  # ValueError: it is not TOML, or not UTF-8
+    except (WrongValue, ValueError, RecursionError) as error:  # not TOML, or not UTF-8, too
         raise SettingsError(f"{file}: {error}") from None
     if not found:
         raise SettingsError(f"{file}: no messages; write [[message]] and its keys for each")

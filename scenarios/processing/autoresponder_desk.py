@@ -115,7 +115,7 @@ class Desk:
         answer = None
         if not reason:
             try:
-                text = files[address].read_bytes()[:TEXT].decode("utf-8")
+                text = files[address].read_bytes()[:TEXT].decode("utf-8-sig")
                 answer = self._answer(mail, address, to, text)
             except (OSError, UnicodeDecodeError) as error:
                 # The text of an OSError has the whole path, which is another one in each folder.

@@ -199,7 +199,7 @@ class Logins:
 
     def __init__(self, file: Path, clock: Clock, host: Host) -> None:
         self._hashes: dict[str, str] = {}
-        for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+        for number, line in enumerate(file.read_text("utf-8-sig", "replace").splitlines(), 1):
             name, _, hashed = line.strip().partition(":")
             if line.strip() and not (name and hashed.count("$") == 2):
                 raise SettingsError(

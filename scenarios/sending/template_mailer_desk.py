@@ -52,7 +52,7 @@ def rows(file: Path) -> list[Row]:
             found.append(Row(**convert_table(f"mail {number}", head, kinds, Path()), values=values))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from None
-    except (WrongValue, ValueError) as error:  # ValueError: it is not TOML, or not UTF-8
+    except (WrongValue, ValueError, RecursionError) as error:  # not TOML, or not UTF-8, too
         raise SettingsError(f"{file}: {error}") from None
     if not found:
         raise SettingsError(f"{file}: no mails; write [[mail]] and its keys for each")
