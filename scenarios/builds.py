@@ -82,7 +82,7 @@ def read(line: bytes) -> Build:
     if not isinstance(project, str):
         raise ValueError("project: expected a text")
     log, commits = table.get("log", ""), table.get("commits", [])
-    if not isinstance(log, str) or "\0" in log:
+    if not isinstance(log, str) or re.search("[\0\ud800-\udfff]", log):
         raise ValueError("log: expected a path")
     if not isinstance(commits, list) or not all(isinstance(commit, dict) for commit in commits):
         raise ValueError("commits: expected a list of objects")

@@ -84,6 +84,13 @@ def test_any_json_is_a_build_or_a_value_error(table: Any) -> None:
     assert build.branch and "\n" not in build.branch
 
 
+@pytest.mark.parametrize("log", ["a\0b", "\ud800", "\udc80"])
+def test_what_no_file_can_be_called_is_a_value_error(log: str) -> None:
+    table = {"branch": "main", "number": 1, "status": "failed", "log": log}
+    with pytest.raises(ValueError, match="log: expected a path"):
+        read(json.dumps(table).encode())
+
+
 @pytest.mark.parametrize("line", [b"", b"\n", b"\xff", b"{", b"[" * 100_000, b"null", b"3"])
 def test_what_is_not_an_object_is_a_value_error(line: bytes) -> None:
     with pytest.raises(ValueError):

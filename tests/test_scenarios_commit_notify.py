@@ -81,6 +81,13 @@ def test_a_file_that_the_hook_has_not_written_is_no_note(name: str) -> None:
         read(name, note(["U   a"]))
 
 
+def test_a_repository_may_have_any_name() -> None:
+    names = [
+        read(f"note.r1.1.{name}", note([])).repository for name in ("s\udce4", "s\udcf6", "sä")
+    ]
+    assert names == ["s\\xe4", "s\\xf6", "sä"]
+
+
 @pytest.mark.parametrize("size", [0, 5, 14, 30, 50, 10_000])
 def test_a_note_that_is_cut_off_can_be_read(size: int) -> None:
     found = read("part.r1.1.my.site", note(["U   a"] * 3, "x " * 100)[:size])

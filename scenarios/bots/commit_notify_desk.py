@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -55,9 +56,11 @@ def read(name: str, content: bytes) -> Note:
         elif found := re.fullmatch(r"[A-Z_][A-Z0-9_+ ]*[ \t]+(.+)", line):
             paths.append(found[1])
     complete = match[1] == "note"
+    # The name of a folder may have any bytes.
+    repository = os.fsencode(match[3]).decode("utf-8", "backslashreplace")
     text = one_line(" ".join("\n".join(log).split()))
     total = max(count, len(paths))
-    return Note(match[3], match[2], complete, one_line(author), text, tuple(paths), total)
+    return Note(repository, match[2], complete, one_line(author), text, tuple(paths), total)
 
 
 def text_for(note: Note, patterns: Sequence[str], most: int) -> str:
