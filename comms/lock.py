@@ -35,7 +35,10 @@ class Lock:
             self._file = _locked(path)
         except (sqlite3.Error, OSError) as error:
             lock.close()
-            raise StateError(f"{path}: another instance is at work on it ({error})") from None
+            busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            if busy or isinstance(error, BlockingIOError):
+                raise StateError(f"{path}: another instance is at work on it ({error})") from None
+            raise StateError(f"{place}: {error}; remove this file") from None
         self._lock = lock
 
     def __enter__(self) -> Lock:

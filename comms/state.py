@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import types
 from collections.abc import Iterator
@@ -25,6 +26,16 @@ LATEST = 253_402_300_800  # seconds since the epoch of the year 10000, which no 
 BUSY = 5.0  # seconds that a writer waits for another one's transaction
 
 
+def make_private(path: Path) -> None:
+    """Makes a database that does not exist yet, for its owner only: there may be keys in it.
+
+    What is wrong with the path is left to SQLite to say.
+    """
+    if str(path) != ":memory:":
+        with contextlib.suppress(OSError, ValueError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 class State:
     """An open state file.
 
@@ -36,6 +47,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: Lock | None = None
+        make_private(path)
         try:
             self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
         except sqlite3.Error as error:
@@ -69,9 +81,12 @@ class State:
             )
 
     def _unusable(self, error: sqlite3.Error) -> StateError:
-        return StateError(
-            f"{self.path}: cannot be used as state: {error}; move the file away to start afresh"
-        )
+        remedy = "mend that, or write another path"
+        if type(error) is sqlite3.DatabaseError:  # not one of SQLite's files, or a damaged one
+            remedy = "move the file away to start afresh"
+        elif error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            remedy = "end the other program that uses it"
+        return StateError(f"{self.path}: cannot be used as state: {error}; {remedy}")
 
     def __enter__(self) -> State:
         return self

@@ -46,6 +46,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from comms.errors import StateError
 from comms.lock import Lock
 from comms.setting_types import Check
+from comms.state import make_private
 from comms.words import one_line
 
 WORKERS = 1000  # at most, on one database
@@ -83,7 +84,9 @@ def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
     where = make_url(url)
     is_sqlite = where.get_backend_name() == "sqlite"
     if is_sqlite and where.database and where.database != ":memory:":
-        where = where.set(database=str(path(where.database)))
+        file = path(where.database)
+        make_private(file)
+        where = where.set(database=str(file))
     engine = create_engine(where)
     if is_sqlite:
         event.listen(engine, "connect", _on_connect)

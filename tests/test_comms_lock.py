@@ -33,3 +33,10 @@ def test_a_link_and_a_second_name_are_the_same_file(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_made_names_its_place(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"missing/file\.lock: .*write another path"):
         Lock(tmp_path / "missing" / "file")
+
+
+def test_a_lock_that_is_no_lock_is_not_taken_for_another_instance(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "file.lock").write_bytes(b"no database of SQLite's")
+    with pytest.raises(StateError, match=r"file\.lock: file is not a database; remove this file"):
+        Lock(tmp_path / "file")

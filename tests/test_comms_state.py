@@ -101,6 +101,34 @@ def test_a_directory_that_does_not_exist_is_an_error_that_names_it(tmp_path: Pat
         State(tmp_path / "none" / "s")
 
 
+def test_only_a_file_that_is_damaged_is_to_be_moved_away(tmp_path: Path) -> None:
+    write_text(tmp_path / "s")
+    with pytest.raises(StateError, match="not a database; move the file away to start afresh"):
+        State(tmp_path / "s")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StateError, match=r"unable to open .*; mend that, or write another path"):
+        State(tmp_path / "folder")
+
+
+def test_a_file_that_another_program_has_locked_is_not_to_be_moved_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comms.state.BUSY", 0)
+    with contextlib.closing(sqlite3.connect(tmp_path / "s")) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StateError, match="locked; end the other program that uses it"):
+            State(tmp_path / "s")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_a_new_file_is_for_its_owner_only_and_others_keep_their_mode(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    (tmp_path / "old").chmod(0o640)
+    for name, mode in (("new", 0o600), ("old", 0o640)):
+        State(tmp_path / name).close()
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode
+
+
 def test_a_lock_that_cannot_be_created_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "s.lock").mkdir()
     with State(tmp_path / "s") as state:

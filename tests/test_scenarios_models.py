@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,15 @@ def test_a_row_taken_ahead_that_was_settled_meanwhile_is_passed_over(engine: Eng
         second = worker.claim(Task, 9, done=first, ahead=3)
         assert second is not None and second.due == 3
         assert statuses(worker) == ["working", "suppressed", "working"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_a_new_sqlite_file_is_for_its_owner_only(engine: Engine, tmp_path: Path) -> None:
+    with Worker(engine) as worker:
+        add(worker, 1)
+        files = [path for path in tmp_path.iterdir() if ".lock" not in path.name]
+        modes = {path.name: path.stat().st_mode & 0o777 for path in files}
+    assert len(modes) > 1 and {*modes.values()} == {0o600}, modes
 
 
 def test_a_second_worker_on_sqlite_is_refused(engine: Engine) -> None:
