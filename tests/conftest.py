@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import importlib
 import math
 import os
+import pkgutil
 import shutil
 import signal
 import subprocess
@@ -22,6 +24,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+import fakes
 
 pytest_plugins = ["fakes.pytest_plugin", "pytester"]
 
@@ -220,6 +224,28 @@ def pytest_terminal_summary(
         terminalreporter.section(f"the working tree changed ({remedy})")
         for line in found:
             terminalreporter.line(line)
+
+
+# ── tests of the plugin ──────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def all_of_fakes() -> None:
+    """Imports every module of fakes.
+
+    After each run of its own, pytester forgets the modules that the run has imported. Some of fakes
+    are imported when they are needed: those would be imported again by later tests, and their
+    classes would exist twice.
+    """
+    for module in pkgutil.walk_packages(fakes.__path__, "fakes."):
+        if module.name != "fakes.__main__":
+            importlib.import_module(module.name)
+
+
+@pytest.fixture
+def pytester(all_of_fakes: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """The fixture of pytest, with all of fakes imported before."""
+    return pytester
 
 
 # ── slow tests ───────────────────────────────────────────────────────────────

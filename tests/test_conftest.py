@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.conftest import ROOT
@@ -70,3 +72,15 @@ def test_whatever_goes_wrong_before_or_after_a_test_in_a_worker_is_reported(
     done = pytester.runpytest_subprocess("-p", "no:fakes", "-n", "1", "-rA")
     done.assert_outcomes(passed=2, failed=1, errors=2, skipped=1)
     done.stdout.fnmatch_lines(["*printed before*"])
+
+
+def test_a_run_of_pytester_finds_all_of_fakes_imported(pytester: pytest.Pytester) -> None:
+    found = {name for name in sys.modules if name.startswith("fakes.")}
+    pytester.makepyfile(
+        "import sys, fakes\n"
+        "def test_of_the_plugin():\n"
+        f"    before = {found!r}\n"
+        "    fakes.World().__enter__().__exit__(None, None, None)\n"
+        "    assert not [one for one in {*sys.modules} - before if one.startswith('fakes.')]\n"
+    )
+    pytester.runpytest_inprocess("-p", "no:asyncio").assert_outcomes(passed=1)
