@@ -186,7 +186,7 @@ class Reader:
             named = (("address", [person.address]), ("aliases", person.aliases))
             for key, addresses in named:
                 for address in addresses:
-                    if not _ADDRESS.fullmatch(address):
+                    if not is_address(address):
                         raise self.error(
                             f"person.{key}",
                             f"{address!r} is not an address",
@@ -372,6 +372,11 @@ _EXAMPLES = {
     "type": '"turn"',
     "run": '["df", "-k"]',
 }
+
+
+def is_address(text: str) -> bool:
+    """Whether a text can be the address of an account."""
+    return _ADDRESS.fullmatch(text) is not None
 
 
 def _list_form(name: str, inner: Any) -> tuple[str, str]:

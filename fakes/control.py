@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from fakes.arrivals import Arrivals
-from fakes.config import WorldError
+from fakes.config import WorldError, is_address
 from fakes.faults import FaultError
 from fakes.http import Http, Request, Response
 from fakes.mail import Mail
@@ -122,18 +122,19 @@ class Control:
             raise Mistake(403, f"pages of {origin} may not use this")
 
     def _route(self, request: Request) -> Response | Wait | Stream:
-        found = False
+        allowed: list[str] = []
         for pattern, methods in _ROUTES.items():
             match = pattern.fullmatch(urlsplit(request.target).path)
             if match is None:
                 continue
-            found = True
+            allowed += methods
             if request.method in methods:
                 arguments = [unquote(part) for part in match.groups()]
                 result = methods[request.method](self, request, *arguments)
                 return result if isinstance(result, Response | Wait | Stream) else _json(result)
-        if found:
-            raise Mistake(405, f"{request.method} has no meaning here")
+        if allowed:
+            known = ", ".join(allowed)
+            raise Mistake(405, f"{request.method} has no meaning here; there are {known}")
         paths = ", ".join(pattern.pattern.replace("([^/]+)", "…") for pattern in _ROUTES)
         raise Mistake(404, f"there is nothing at {request.path}; there are {paths}")
 
@@ -156,7 +157,7 @@ class Control:
     def add_person(self, request: Request) -> object:
         """Opens an account."""
         wanted = _object(request)
-        if not isinstance(wanted.get("address"), str) or "@" not in wanted["address"]:
+        if not isinstance(wanted.get("address"), str) or not is_address(wanted["address"]):
             raise Mistake(400, 'say: {"address": "dora@example.test", "password": "secret"}')
         password = wanted.get("password", "secret")
         if set(wanted) - {"address", "password"} or not isinstance(password, str):
@@ -213,17 +214,17 @@ class Control:
 
     def show_mail(self, request: Request, number: str) -> object:
         """One mail."""
-        return mail_as_json(int(number), self._mail(number))
+        return mail_as_json(*self._mail(number))
 
     def show_raw_mail(self, request: Request, number: str) -> Response:
         """One mail as it was sent."""
-        raw = self._mail(number).raw
+        raw = self._mail(number)[1].raw
         return Response(200, raw.decode("latin-1"), "message/rfc822", "latin-1", _SEALED)
 
-    def _mail(self, number: str) -> Mail:
+    def _mail(self, number: str) -> tuple[int, Mail]:
         for known, mail in self.world.mail.numbered(0):
-            if number.isdecimal() and known == int(number):
-                return mail
+            if str(known) == number:
+                return known, mail
         raise Mistake(404, f"there is no mail {number}; GET /mails lists them")
 
     def deliver(self, request: Request) -> object:
@@ -253,7 +254,7 @@ class Control:
         return {"mails": [mail_as_json(known.get(mail.queue_id), mail) for mail in mails]}
 
     def list_messages(self, request: Request) -> object:
-        """What has arrived by Jabber, AIM and HTTP, each as a text."""
+        """What has arrived by Jabber, AIM, IRC and HTTP, each as a text."""
         records = [record for record in self.world.arrivals if record is not self.world.mail]
         return {record.noun: [str(one) for one in record.all] for record in records}
 
@@ -385,7 +386,7 @@ class ControlSession(Http):
             self.send(f"{head}\r\nCache-Control: no-store\r\n\r\n: the wire\n\n".encode())
             self._control.follow(self, result)
 
-    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET
 
     def _look(self) -> bool:
         """Answers if there is an answer now. Returns whether this was the last look."""
