@@ -243,7 +243,7 @@ class Arrivals(Generic[T]):
         __tracebackhide__ = True  # pytest shows the line of the test instead
         query = self._query(predicate, wanted, since, "wait_for")
         found = self._bridge.wait_until(Search(self, 1, query), timeout)
-        return self._exactly(1, query, timeout, found)[0]
+        return self._exactly(1, query, timeout, found, self._bridge.hindrance())[0]
 
     def wait_for_n(
         self,
@@ -262,7 +262,7 @@ class Arrivals(Generic[T]):
         _check_number(n, predicate, "wait_for")
         query = self._query(predicate, wanted, since, "wait_for_n")
         found = self._bridge.wait_until(Search(self, n, query), timeout)
-        return self._exactly(n, query, timeout, found)
+        return self._exactly(n, query, timeout, found, self._bridge.hindrance())
 
     async def arrival(
         self,
@@ -357,7 +357,9 @@ class Arrivals(Generic[T]):
             reasons.append("the predicate returns false")
         return reasons
 
-    def _exactly(self, n: int, query: _Query[T], timeout: float, found: list[T] | None) -> list[T]:
+    def _exactly(
+        self, n: int, query: _Query[T], timeout: float, found: list[T] | None, hindrance: str = ""
+    ) -> list[T]:
         """Returns `found` if it is n arrivals. Raises AssertionError for fewer (None) or more."""
         __tracebackhide__ = True
         expected = self._name(n, query)
@@ -367,10 +369,10 @@ class Arrivals(Generic[T]):
             reasons = {}
             if query.wanted:  # a predicate alone cannot say why
                 reasons = {at: self._misfits(one, query) for at, one in enumerate(everything)}
-            unserved = f"{self.unserved}; " if self.unserved else ""
+            why = "".join(f"{reason}; " for reason in (hindrance, self.unserved) if reason)
             raise AssertionError(
                 f"expected {expected} within {timeout:g} s, but {number or 'none'} arrived; "
-                f"{unserved}{_nearest(everything, reasons, query.wanted)}everything that arrived:\n"
+                f"{why}{_nearest(everything, reasons, query.wanted)}everything that arrived:\n"
                 f"{_listing(everything, reasons)}"
             )
         if len(found) > n:
@@ -491,7 +493,9 @@ def _check_predicate(predicate: object, method: str) -> None:
         return
     if isinstance(predicate, int) and method != "assert_none":
         raise TypeError(f"{method} expects a predicate, not a number; use {method}_n({predicate})")
-    raise TypeError(f"{method} expects a predicate, not {predicate!r}; pass a function, or nothing")
+    raise TypeError(
+        f"{method} expects a predicate, not {predicate!r}; pass a function, or keywords"
+    )
 
 
 def _check_number(n: object, predicate: object, method: str) -> None:

@@ -46,6 +46,21 @@ class Bridge:
         """Whether the caller is on the loop's own thread, or no loop is attached."""
         return self.loop is None or threading.get_ident() == self._thread
 
+    @property
+    def running(self) -> bool:
+        """Whether there is a loop that has not ended."""
+        return self.loop is not None and not self.loop.is_closed()
+
+    def hindrance(self) -> str:
+        """Returns why a blocking wait of the caller is in vain, "" if it is not."""
+        if not self.running:
+            return "the world is not running"
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return ""
+        return "the wait blocked the event loop of the test; use `await …arrival(…)`"
+
     def call(self, read: Callable[[], T]) -> T:
         """Runs `read` on the loop's thread and returns its result. Raises what it raises."""
         # After the loop has ended, nothing changes any more: the state may be read from anywhere.
@@ -107,7 +122,7 @@ class Bridge:
         future = self.call(lambda: self.add_waiter(check))
         try:
             # Without a loop, nothing can change while this thread waits.
-            timeout = timeout if self.loop is not None else 0
+            timeout = timeout if self.running else 0
             return future.result(timeout)  # type: ignore[return-value]
         except concurrent.futures.TimeoutError:
             self.call(lambda: self._forget(future))

@@ -189,8 +189,10 @@ class Webhook(Arrivals[Post]):
         """Answers the next requests to a path (a glob) with this status; None: all of them.
 
         Of several such answers, the one that was asked for first comes first. `on_used` is called
-        on the loop's thread with each.
+        on the loop's thread with each. Raises ValueError if the status cannot be one.
         """
+        if not isinstance(status, int) or not 100 <= status <= 599:
+            raise ValueError(f"{status!r} is not a status; write a number such as 503")
         response = Response(status, text, headers=dict(headers or {}))
         planned = _Planned(response, path, times, on_used)
         self._bridge.call(lambda: self._planned.append(planned))

@@ -53,11 +53,15 @@ class Wiring:
 
     def _check_ports(self, every: tuple[Server, ...]) -> None:
         known = {port.name: port for server in every for port in server.ports}
-        for name in self._ports:
+        for name, number in self._ports.items():
             if name not in known:
                 raise WorldError(
                     f"ports: unknown listener {name!r}{nearest(name, known)}; "
                     f"choose from {', '.join(known)}"
+                )
+            if not isinstance(number, int) or not 0 <= number <= 65535:
+                raise WorldError(
+                    f"ports: {name}: {number!r} is not a port; write a number from 0 to 65535"
                 )
             if known[name].tls:
                 check_tls(f"ports: {name}", self._tls)

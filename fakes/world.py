@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from fakes import certificates
 from fakes.bridge import Bridge
 from fakes.clock import RealTime, Rehearsal
-from fakes.config import Reader, WorldError
+from fakes.config import Reader, WorldError, is_address
 from fakes.descriptor import Port, Server
 from fakes.drills import DRILLS
 from fakes.empty import EMPTY
@@ -145,7 +145,10 @@ class World:
         **keys: Any,
     ) -> None:
         if not isinstance(config, Mapping | None):
-            raise WorldError(f'{source}: expected a mapping, found {config!r}; or write tls="off"')
+            raise WorldError(
+                f'{source}: expected a mapping, found {config!r}; write {{"tls": "off"}} or '
+                'tls="off", or of a file tomllib.loads(path.read_text("utf-8"))'
+            )
         given = servers if isinstance(servers, str) else tuple(servers)
         if not given or any(isinstance(one, str) for one in given):
             keys["servers"], given = given, SERVERS
@@ -267,8 +270,10 @@ class World:
     def add_person(self, address: str, password: str = "secret", **account: Any) -> Person:
         """Opens an account for mail and Jabber; `account` are further fields of Person.
 
-        Raises ValueError if the address has one already.
+        Raises ValueError if the address has one already, or is none.
         """
+        if not is_address(address):
+            raise ValueError(f'{address!r} is not an address; write "alice@example.test"')
         person = Person(address, password, **account)
         self._bridge.call(lambda: self.people.add(person))
         return person
@@ -621,6 +626,7 @@ class World:
     # ── life ─────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> World:
+        self._check_not_running()
         self._life.start(self._open)
         self._started()
         return self
@@ -640,6 +646,7 @@ class World:
         self._finish(error)
 
     async def __aenter__(self) -> World:
+        self._check_not_running()
         try:
             self._life.check_loop()
         except ValueError as error:
@@ -667,6 +674,10 @@ class World:
     def running(self) -> bool:
         """Whether its servers run."""
         return self._life.running
+
+    def _check_not_running(self) -> None:
+        if self.running:  # the fixtures do
+            raise WorldError("this world is running; use it without a further `with`")
 
     def _started(self) -> None:
         for notify in on_start:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -133,25 +134,47 @@ def test_repr_says_how_many_arrivals_there_are() -> None:
 # ── failures ─────────────────────────────────────────────────────────────────
 
 
-def failure(record: Arrivals[str], method: str, *args: object, **more: object) -> str:
+def failure(record: Arrivals[Any], method: str, *args: object, **more: object) -> str:
     with pytest.raises(AssertionError) as caught:
         getattr(record, method)(*args, **more)
     return str(caught.value)
 
 
-def test_a_wait_that_times_out_lists_everything_that_arrived() -> None:
-    assert failure(arrivals("a", "c"), "wait_for", is_b, timeout=0) == (
-        "expected one IM that fits within 0 s, but none arrived; everything that arrived:\n  a\n  c"
-    )
-    assert failure(arrivals(), "wait_for", timeout=0.01) == (
+def test_a_wait_that_times_out_lists_everything_that_arrived(
+    served: tuple[Bridge, Arrivals[str]],
+) -> None:
+    bridge, record = served
+    assert failure(record, "wait_for", timeout=0.01) == (
         f"expected one IM within 0.01 s, but none arrived; everything that arrived:\n{NOTHING}"
     )
-    assert failure(arrivals("b", "a"), "wait_for_n", 2, is_b, timeout=0) == (
-        "expected 2 IMs that fit within 0 s, but 1 arrived; everything that arrived:\n  b\n  a"
+    bridge.call(lambda: record.add_arrival("a", "c"))
+    assert failure(record, "wait_for", is_b, timeout=0) == (
+        "expected one IM that fits within 0 s, but none arrived; everything that arrived:\n  a\n  c"
     )
-    assert failure(arrivals("a", "a"), "wait_for_n", 3, timeout=0) == (
-        "expected 3 IMs within 0 s, but 2 arrived; everything that arrived:\n  a\n  a"
+    assert failure(record, "wait_for_n", 3, timeout=0) == (
+        "expected 3 IMs within 0 s, but 2 arrived; everything that arrived:\n  a\n  c"
     )
+    bridge.call(lambda: record.add_arrival("b"))
+    assert failure(record, "wait_for_n", 2, is_b, timeout=0) == (
+        "expected 2 IMs that fit within 0 s, but 1 arrived; everything that arrived:\n  a\n  c\n  b"
+    )
+
+
+def test_a_wait_of_a_world_that_does_not_run_says_so_at_once() -> None:
+    with World(servers=["smtp"], tls="off") as ended:
+        pass
+    for world in (World(servers=["smtp"], tls="off"), ended):
+        assert "none arrived; the world is not running; " in failure(world.mail, "wait_for")
+
+
+async def test_a_wait_that_blocks_the_loop_of_the_test_says_so(
+    served: tuple[Bridge, Arrivals[str]],
+) -> None:
+    bridge, record = served
+    missed = failure(record, "wait_for", timeout=0)
+    assert "the wait blocked the event loop of the test; use `await …arrival(…)`; " in missed
+    bridge.call(lambda: record.add_arrival("a"))
+    assert record.wait_for() == "a"  # what is there already blocks nothing
 
 
 def test_more_arrivals_than_expected_are_a_failure() -> None:

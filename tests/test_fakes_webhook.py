@@ -8,6 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -124,6 +125,12 @@ def test_answers_are_given_on_demand_in_the_order_in_which_they_were_asked_for(
     targets = ["/a", "/b", "/a", "/a", "/b", "/a"]
     assert [send(world, target) for target in targets] == [503, 406, 503, 204, 200, 204]
     assert [post.status for post in world.webhook.all] == [503, 406, 503, 204, 200, 204]
+
+
+@pytest.mark.parametrize("status", ["503", 99, 600])
+def test_an_answer_has_a_status(world: World, status: Any) -> None:
+    with pytest.raises(ValueError, match=f"{status!r} is not a status; write a number such as 503"):
+        world.webhook.answer(status)
 
 
 def test_an_answer_without_content_has_no_body_and_the_connection_goes_on(world: World) -> None:

@@ -197,6 +197,26 @@ def test_a_world_that_is_not_running_has_no_address() -> None:
         World(MAIL).address("smtp")
 
 
+def test_a_world_that_runs_cannot_be_entered_again() -> None:
+    with World(MAIL) as world:
+        with pytest.raises(WorldError, match="this world is running; use it without a further"):
+            world.__enter__()
+        assert world.running and world.address("smtp")
+
+
+async def test_a_world_that_runs_cannot_be_entered_again_in_an_async_test() -> None:
+    async with World(MAIL) as world:
+        with pytest.raises(WorldError, match="this world is running"):
+            await world.__aenter__()
+
+
+def test_an_account_has_an_address() -> None:
+    with World(MAIL) as world:
+        for text in ("dora", "@", "dora kent@example.test"):
+            with pytest.raises(ValueError, match=f"'{text}' is not an address; write"):
+                world.add_person(text)
+
+
 def test_a_core_of_an_unknown_listener_is_a_world_error() -> None:
     with pytest.raises(WorldError, match="no listener 'imap'"):
         World().core("imap")
@@ -218,9 +238,11 @@ def test_a_closed_port_refuses_and_opens_again_with_the_same_number() -> None:
     [
         ({"smpt": 0}, r"ports: unknown listener 'smpt' .did you mean 'smtp'"),
         ({"smtps": 0}, r'ports: smtps needs TLS, which is off; write tls = "optional"'),
+        ({"smtp": "2525"}, "ports: smtp: '2525' is not a port; write a number from 0 to 65535"),
+        ({"smtp": 65536}, "ports: smtp: 65536 is not a port"),
     ],
 )
-def test_a_port_that_cannot_open_is_a_world_error(ports: dict[str, int], message: str) -> None:
+def test_a_port_that_cannot_open_is_a_world_error(ports: dict[str, Any], message: str) -> None:
     with pytest.raises(WorldError, match=message):
         World({"tls": "off"}, ports=ports)
 
@@ -428,7 +450,8 @@ def test_a_world_takes_what_the_marker_takes() -> None:
         (None, {"servers": "smtp"}, r"servers: expected a list .*, found 'smtp'; write servers = "),
         (None, {"servers": ["smpt"]}, r"unknown server 'smpt' \(did you mean 'smtp'\?\)"),
         (None, {"tsl": "off"}, r"world: tsl: unknown key \(did you mean 'tls'\?\); known keys: "),
-        (["smtp"], {}, r"world: expected a mapping, found \['smtp'\]; or write tls=\"off\""),
+        (["smtp"], {}, r"world: expected a mapping, found \['smtp'\]; write .* or tls=\"off\""),
+        ("world.toml", {}, r"found 'world\.toml'; write .*, or of a file tomllib\.loads"),
     ],
 )
 def test_what_a_world_does_not_take_is_refused(
