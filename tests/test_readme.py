@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from fakes.servers import protocols
 from scenarios import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +83,6 @@ def test_the_python_in_the_documents_runs(
     elif code.startswith(("@", "for ")):
         compile(code, "an excerpt", "exec")
     elif "\ndef test_" in code:
-        protocols()  # imports every server: pytester drops what is first imported beside it
         pytester: pytest.Pytester = request.getfixturevalue("pytester")
         pytester.makepyfile(code)
         result = pytester.runpytest_inprocess("-p", "fakes.pytest_plugin", "-p", "no:asyncio")
@@ -107,6 +105,8 @@ def check_page(folder: Path, name: str, code: str) -> None:
     command = [sys.executable, "-m", "scenarios"]
     assert "✗" not in run([*command, "run", page], folder, PYTHONPATH=str(ROOT))
     run([*command, "run", page, "--fault", "all"], folder, PYTHONPATH=str(ROOT))
+    check = "import tests.test_scenarios as t; t.check_first_act(t.catalogue.named({!r}))"
+    run([sys.executable, "-c", check.format(page)], folder, PYTHONPATH=str(ROOT))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
