@@ -30,6 +30,8 @@ _TOKEN = re.compile(
 _DOT_ATOM = re.compile(rf"{_TEXT}++(?:\.{_TEXT}{_TEXT}*+)*+")
 _BARE = re.compile(rf"{_DOT_ATOM.pattern}@{_DOT_ATOM.pattern}")  # the most frequent form
 _COMMENT = re.compile(r"[()\\]")
+LONGEST_DOMAIN = 255  # characters (RFC 5321 §4.5.3.1.2)
+_KEPT_BY_IDNA_2008 = re.compile("[ßς\u200c\u200d]")  # and changed, or removed, by that of 2003
 _SHOWN = 200  # characters of a wrong field that an error repeats
 _PLAIN_NAME = re.compile(r'[^\x00-\x1f"(),.:;<>@\[\\\]\x7f]+')
 
@@ -177,6 +179,22 @@ def _addr_spec(text: str) -> str:
     quoted = f"{_quoted(local)}@{domain}"
     dots = re.fullmatch(rf"(?:{_TEXT}|\.)++", local) is not None
     return quoted if dots and is_address(quoted) else ""
+
+
+def ascii_domain(domain: str) -> str:
+    """Returns a domain in ASCII (IDNA, RFC 3490), which DNS and servers without SMTPUTF8 need.
+
+    Raises UnicodeError if it has none, and where Python would turn it into something else: a
+    fullwidth comma into a comma, and a letter that IDNA of 2008 keeps (ß) into other ones.
+    """
+    if domain.isascii():
+        return domain
+    if len(domain) > LONGEST_DOMAIN:  # Python takes quadratic time to encode it
+        raise UnicodeError("it is too long")
+    encoded = domain.encode("idna").decode()
+    if _KEPT_BY_IDNA_2008.search(domain) or not re.fullmatch(r"[A-Za-z0-9._-]+", encoded):
+        raise UnicodeError("it would become another domain")
+    return encoded
 
 
 def is_address(text: str) -> bool:

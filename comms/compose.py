@@ -33,7 +33,6 @@ from comms.host import Host
 if TYPE_CHECKING:
     from email.policy import EmailPolicy
 
-LONGEST_DOMAIN = 255  # characters (RFC 5321 §4.5.3.1.2)
 _HAVE_AN_ATTRIBUTE = frozenset(
     "from to cc bcc reply-to subject date message-id mime-version content-type "
     "content-transfer-encoding content-disposition content-id".split()
@@ -275,9 +274,9 @@ def _with_ascii_domain(attribute: str, address: str) -> str:
     """Encodes the domain of an address by IDNA, which servers without SMTPUTF8 need."""
     local, _, domain = address.rpartition("@")
     try:
-        if len(domain) > LONGEST_DOMAIN:  # Python takes quadratic time to encode it
+        if len(domain) > addresses.LONGEST_DOMAIN:
             raise UnicodeError("the domain is too long")
-        return address if domain.isascii() else f"{local}@{domain.encode('idna').decode()}"
+        return f"{local}@{addresses.ascii_domain(domain)}"
     except UnicodeError:
         raise ValueError(
             f"{attribute}: the domain of {address!r} cannot be encoded in ASCII (IDNA); "

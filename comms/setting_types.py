@@ -133,7 +133,8 @@ def _host_name(value: str) -> str:
     except ValueError:
         pass
     try:
-        encoded = value.encode("idna").decode("ascii")
+        # Encoded again, because that is what checks the labels of a name in ASCII.
+        encoded = addresses.ascii_domain(value).encode("idna").decode("ascii")
     except UnicodeError:
         encoded = ""
     valid = len(encoded) <= NAME and re.fullmatch(r"[A-Za-z0-9._-]+", encoded)

@@ -67,6 +67,7 @@ REFUSED: list[tuple[Any, object, str]] = [
     (types.HostName, "smtp://mail.example.org", "is not a host name or an IP address"),
     (types.HostName, "a..b", "is not a host name or an IP address"),
     (types.HostName, "a b", "is not a host name or an IP address"),
+    (types.HostName, "straße.example.org", "is not a host name or an IP address"),
     (types.HostAndPort, "127.0.0.1", 'expected HOST:PORT, found "127.0.0.1"'),
     (types.HostAndPort, "web1:65536", "expected a port from 1 to 65535, found"),
     (types.HostAndPort, "web1:0", "expected a port from 1 to 65535, found"),
