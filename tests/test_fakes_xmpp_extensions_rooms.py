@@ -270,6 +270,19 @@ def test_a_nick_belongs_to_one_user_who_may_have_several_sessions() -> None:
     assert ("juliet", "unavailable") not in presences(play.romeo)
 
 
+def test_of_several_sessions_each_leaves_when_it_ends() -> None:
+    play = Play().opened()
+    for gone in ("juliet' type='unavailable", "julia"):  # one session leaves, or changes the nick
+        play.juliet.joins(ROOM, "juliet")
+        phone = play.world.jabber.actor("juliet@example.test", "phone")
+        phone.joins(ROOM, "juliet")
+        phone.sends(f"<presence to='{ROOM}/{gone}'/>")
+        assert len(play.nicks()) == 2
+        play.juliet.goes()
+        phone.goes()
+        assert list(play.nicks()) == ["romeo"]
+
+
 def test_a_client_that_is_not_inside_any_more_learns_it() -> None:
     play = Play().opened()
     play.juliet.sends(f"<presence to='{ROOM}/juliet'><show>away</show></presence>")

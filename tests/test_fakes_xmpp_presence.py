@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fakes import World
 from tests.test_fakes_xmpp_delivery import JULIET, outcome, rows
 
 PRESENCE = {
@@ -44,3 +45,23 @@ def test_a_probe_reaches_no_client(address: str) -> None:
     # The answer is `unsubscribed`; without a subscription it changes nothing and is dropped.
     assert outcome(probe) == (set(), [])
     assert outcome(probe, account="no") == (set(), [])
+
+
+def test_who_has_seen_directed_presence_learns_its_end_though_another_has_left() -> None:
+    names = ("alice@example.test", "bob@example.test")
+    people = [{"address": name} for name in names]
+    with World({"servers": ["xmpp"], "person": people}) as world:
+        alice, bob = map(world.jabber.actor, names)
+        phones = [world.jabber.actor(name, "phone") for name in names]
+        for actor in (alice, bob, *phones):
+            actor.comes()
+        alice.sends(f"<presence to='{names[1]}'/>")
+        phones[0].sends(f"<presence to='{names[1]}/play'/>")
+        bob.clear()
+        # RFC 6121 §4.6.1: bob's phone is another entity than bob, and alice's than alice.
+        phones[1].sends(f"<presence type='unavailable' to='{names[0]}'/>")
+        bob.sends(f"<presence type='unavailable' to='{names[0]}/play'/>")
+        phones[0].goes()
+        alice.goes()
+        gone = [one.sender for one in bob.all if one.type == "unavailable"]
+        assert gone == [f"{names[0]}/phone", f"{names[0]}/play"]

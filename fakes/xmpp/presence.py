@@ -169,7 +169,11 @@ class Presence:
             return
         elif stanza.type in (None, "unavailable"):
             if stanza.type == "unavailable":
-                self._forget_directed(account, stanza)
+                # RFC 6121 §4.6.1: an entity that is gone for a resource need not learn its end.
+                sender = jid(stanza.sender or "").text
+                told = account.resources.values() if not to.resource else filter(None, [target])
+                for resource in told:
+                    resource.directed.pop(sender, None)
             if not to.resource:
                 for resource in account.available():
                     resource.deliver(stanza)
@@ -177,13 +181,6 @@ class Presence:
                 target.deliver(stanza)
         elif stanza.type == "error" and target is not None:
             target.deliver(stanza)
-
-    def _forget_directed(self, account: Account, stanza: Stanza) -> None:
-        """RFC 6121 §4.6.1: an entity that is gone need not be notified when the account goes."""
-        sender = jid(stanza.sender or "")
-        for resource in account.resources.values():
-            resource.directed.pop(sender.text, None)
-            resource.directed.pop(sender.bare, None)
 
     def _answers(self, account: Account | None, to: Jid, probe: Stanza) -> list[Stanza]:
         """RFC 6121 §4.3.2, §4.6.6: the answers to a probe, in the order of the rules there."""

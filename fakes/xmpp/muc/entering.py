@@ -128,4 +128,7 @@ class Entering(Hall):
         self._show(room, occupant, ("303",), gone=True, new_nick=nick)
         room.rename(occupant, nick)
         room.enter(nick, occupant.bare, stanza)
+        for session in map(self.service.accounts.resource, occupant.sessions):
+            if session is not None:  # those that did not ask for it have to leave under it, too
+                session.directed[f"{room.address}/{nick}"] = None
         self._show(room, occupant)
