@@ -161,9 +161,34 @@ def test_queries_do_not_show_what_is_hidden() -> None:
     assert numerics(says(bot, "TOPIC #secret")) == ["442"]
     assert "319" not in numerics(says(bot, "WHOIS ann"))
     assert numerics(says(bot, "WHO ann")) == ["352", "315"]
+    ann.joins("#open")
+    bench.irc.person("ben").joins("#open")
+    assert says(bot, "NAMES #open")[0].endswith(" 353 bot = #open :ben")
+    assert numerics(says(bot, "WHO #open")) == ["352", "315"]
     says(bot, "JOIN #secret")
+    assert says(bot, "NAMES #open")[0].endswith(" 353 bot = #open :@ann ben")
     assert numerics(says(bot, "WHO a*")) == ["352", "315"]
     assert says(bot, "NAMES #secret")[0].endswith(" 353 bot @ #secret :@ann bot")
+
+
+def test_a_list_of_names_takes_as_many_lines_as_it_needs() -> None:
+    bench = Bench()
+    bot, channel = bench.registered("b" * 30), "#" + "c" * 63
+    people = [f"{'p' * 28}{number:02}" for number in range(30)]
+    rooms = [f"#{'é' * 30}{number:02}" for number in range(20)]
+    for name in people:
+        bench.irc.person(name).joins(channel)
+    for room in rooms:
+        bench.irc.person("ann").joins(room)
+    *lines, _ = says(bot, f"NAMES {channel}")
+    assert [word for line in lines for word in line.split(" :")[1].split()] == [
+        f"@{people[0]}", *people[1:],
+    ]  # fmt: skip
+    shown = [line for line in says(bot, "WHOIS ann") if " 319 " in line]
+    assert [word for line in shown for word in line.split(" :")[1].split()] == [
+        f"@{room}" for room in rooms
+    ]
+    assert all(len(f"{line}\r\n".encode()) <= 512 for line in [*lines, *shown])
 
 
 def test_names_and_accounts_follow_the_policy() -> None:

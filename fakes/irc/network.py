@@ -191,6 +191,14 @@ class Irc(Arrivals[Message]):
             found.update(dict.fromkeys(channel.users))
         return list(found)
 
+    def visible(self, users: Iterable[User], viewer: User) -> list[User]:
+        """Returns those whom a viewer sees: invisible users only if they share a channel with it.
+
+        RFC 2812 §3.1.5 and §3.6.1.
+        """
+        sharers = set(self.sharers(viewer))
+        return [user for user in users if "i" not in user.modes or user in sharers]
+
     def tags_of(self, user: User) -> dict[str, str]:
         """Returns the tags of what a user causes."""
         tags = {"time": stamp(self.now()), "msgid": f"{self.runtime.token(12)}.{self.name}"}

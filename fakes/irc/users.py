@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fakes.arrivals import keywords
-from fakes.irc.lines import Line
+from fakes.irc.lines import LINE, Line, encode
 from fakes.irc.numerics import TEXTS
 
 if TYPE_CHECKING:
@@ -127,6 +127,19 @@ class Client:
             text = TEXTS.get(number)
         line = Line(self.network.name, f"{number:03d}", (self.user.target, *words), text)
         self.tell(line)
+
+    def numerics(self, number: int, *words: str, texts: Iterable[str]) -> None:
+        """Sends texts, separated by spaces, in as many numeric replies as they need."""
+        target = self.user.target
+        start = Line(self.network.name, f"{number:03d}", (target, *words), "").to_bytes({})
+        line = ""
+        for text in texts:
+            if line and len(start) + len(encode(f"{line} {text}")) > LINE:
+                self.numeric(number, *words, text=line)
+                line = ""
+            line = f"{line} {text}".lstrip()
+        if line:
+            self.numeric(number, *words, text=line)
 
     def fail(self, verb: str, code: str, *context: str, text: str) -> None:
         """Sends a FAIL of standard-replies, which every client gets (IRCv3 standard-replies)."""

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from fakes.irc.channels import Channel, Member
 from fakes.irc.lines import Command, Line, cut
 from fakes.irc.names import is_channel
 from fakes.irc.tokens import CHANNELS, KICK, TARGETS, TOPIC
 from fakes.irc.users import Client, User
-
-ROOM = 400  # bytes of names in one line
-
-
-def packed(words: Iterable[str]) -> Iterator[str]:
-    """Yields lines of words, none of them longer than a reply can hold."""
-    line = ""
-    for word in words:
-        if line and len(line) + len(word.encode("utf-8", "surrogateescape")) >= ROOM:
-            yield line
-            line = ""
-        line = f"{line} {word}".lstrip()
-    if line:
-        yield line
 
 
 def join(client: Client, command: Command) -> None:
@@ -202,8 +186,9 @@ def show_names(client: Client, channel: Channel) -> None:
         return member.prefix(multi) + (member.user.source if full else member.user.nick)
 
     sign = "@" if "s" in channel.modes else "="
-    for line in packed(map(written, channel)):
-        client.numeric(353, sign, channel.name, text=line)
+    seen = set(client.network.visible(channel.users, client.user))
+    names = [written(member) for member in channel if member.user in seen]
+    client.numerics(353, sign, channel.name, texts=names)
     client.numeric(366, channel.name)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from fakes.irc.channels import Channel
-from fakes.irc.commands.joining import packed
 from fakes.irc.lines import Command, Line
 from fakes.irc.network import stamp
 from fakes.irc.numerics import TEXTS
@@ -32,17 +31,14 @@ def who(client: Client, command: Command) -> None:
 
 def _meant(client: Client, mask: str, channel: Channel | None) -> list[User]:
     network = client.network
-    if channel is not None:
-        return channel.users if channel.is_seen_by(client.user) else []
     exact = network.find(mask)
-    if exact is not None:
+    if channel is not None:
+        found = channel.users if channel.is_seen_by(client.user) else []
+    elif exact is not None:
         return [exact]
-    sharers = set(network.sharers(client.user))
-    return [
-        user
-        for user in network.everybody
-        if network.matches(mask, user.nick) and ("i" not in user.modes or user in sharers)
-    ]
+    else:
+        found = [user for user in network.everybody if network.matches(mask, user.nick)]
+    return network.visible(found, client.user)
 
 
 def _show_who(client: Client, user: User, channel: Channel | None) -> None:
@@ -83,8 +79,7 @@ def _show_whois(client: Client, user: User) -> None:
         for channel in user.channels.values()
         if channel.is_seen_by(client.user) and (member := channel.member(user))
     ]
-    for line in packed(seen):
-        client.numeric(319, nick, text=line)
+    client.numerics(319, nick, texts=seen)
     client.numeric(312, nick, network.name, text=INFORMATION)
     if user.is_operator:
         client.numeric(313, nick, text="is an IRC operator")
