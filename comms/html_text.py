@@ -43,12 +43,14 @@ _NOT_DISPLAYED = re.compile(r"(?:display\s{0,9}:\s{0,9}none|mso-hide\s{0,9}:\s{0
 _KEEPS_LINES = re.compile(r"white-space\s{0,9}:\s{0,9}(?:pre|break-spaces)", re.I)
 _SILENT_SCHEMES = ("javascript:", "data:", "cid:", "mid:", "about:", "vbscript:", "file:", "blob:")
 LONGEST_TARGET = 2000  # characters of a link's target that are shown
+QUOTES = 5  # quotations inside each other that are told apart
 
 
 def html_to_text(html: str) -> str:
     """Returns what a reader of this HTML would see, as lines. Never raises.
 
-    A link is followed by its target if that says more than the text of the link.
+    A link is followed by its target if that says more than the text of the link. The lines of a
+    quotation (<blockquote>) begin with `> `, so that nobody takes them for what the author says.
     """
     page = _Page()
     _Scanner(html, page).run()
@@ -82,6 +84,7 @@ class _Page:
         self._breaks = 0  # line breaks before the next word
         self._space = False
         self.keeps_lines = 0  # elements such as <pre> that are open
+        self.quotes = 0  # elements <blockquote> that are open
 
     def text(self) -> str:
         text = "".join(self.pieces).strip("\n").rstrip()
@@ -125,6 +128,8 @@ class _Page:
                 self.pieces.append("\n" * min(self._breaks, limit))
             elif self._space:
                 self.pieces.append(" ")
+        if self.quotes and (self._breaks or not self.pieces):
+            self.pieces.append("> " * min(self.quotes, QUOTES))
         self._breaks, self._space = 0, False
         self.pieces.append(text)
 
@@ -241,6 +246,7 @@ class _Scanner:
         page = self._page
         if name in _RAW:
             return self._raw(name, at)
+        page.quotes += name == "blockquote"
         if self._special and name == self._special[-1][0]:
             self._depths[-1] += 1
         elif name in _HIDDEN or name in _PRE or (attributes and name not in _VOID):
@@ -291,6 +297,7 @@ class _Scanner:
                     page.keeps_lines -= 1
         if name == "a":
             self._end_link()
+        page.quotes = max(0, page.quotes - (name == "blockquote"))
         self._space_before(name)  # browsers read </br> as <br>
 
     def _raw(self, name: str, at: int) -> int:
@@ -317,7 +324,7 @@ class _Scanner:
             return
         target, before = self._link
         self._link = None
-        shown = "".join(self._page.pieces[before:])
+        shown = "".join(self._page.pieces[before:]).lstrip("\n> ")
         if said := _worth_saying(target, shown):
             self._page.need_space()
             self._page.add(f"({said})")

@@ -31,7 +31,8 @@ def lines(text: str, is_command: Callable[[str], bool] = lambda line: True) -> l
     """
     found: list[str] = []
     wrong = 0
-    for line in map(str.strip, text.splitlines()):
+    # Not at other signs for the end of a line: what is quoted may have some.
+    for line in map(str.strip, text.split("\n")):
         if not line or line.startswith(("#", ">")):
             continue
         if _ends(line) or len(found) == MOST:

@@ -57,6 +57,15 @@ def test_broken_markup_never_raises(html: str) -> None:
         # lines that are kept
         ("<pre>a\n  b\n\n\nc</pre>d", "a\n  b\n\n\nc\n\nd"),
         ("<pre>\na\r\nb</pre>", "a\nb"),
+        ("a<blockquote>b<br>c</blockquote>d", "a\n\n> b\n> c\n\nd"),
+        ("<blockquote><p>b</p><pre>c\nd</pre></blockquote>", "> b\n\n> c\n> d"),
+        (
+            '<blockquote>b<blockquote style="white-space:pre">c</blockquote>d</blockquote>e',
+            "> b\n\n> > c\n\n> d\n\ne",
+        ),
+        ("<blockquote hidden>b</blockquote></blockquote>c", "c"),
+        ("<blockquote><a href='http://a.b/c'>a.b/c</a></blockquote>", "> a.b/c"),
+        ("<blockquote>" * 9 + "b", "> > > > > b"),
         ("x<div style='white-space: pre-wrap'>a\n b</div>c", "x\na\n b\nc"),
         ("<textarea>a\n&lt;b></textarea>", "a\n<b>"),
         # what is not shown

@@ -16,6 +16,7 @@ from comms.read import read
         ("a\r\nb\r\n\r\nc", ["a", "b", "c"]),
         ("# a note\n  a  \n#b\n", ["a"]),
         ("> drop database shop\na\n>> b\n", ["a"]),
+        ("> Eve:\u2028b\n> \x0bb\n> \x85b\na", ["a"]),
         ("a\nthanks\nb", ["a"]),
         ("a\nThank you!\nb", ["a"]),
         ("a\nSTOP\nb", ["a"]),
@@ -58,6 +59,7 @@ def test_a_hostile_line_takes_no_time_that_grows_with_its_square() -> None:
         ("Subject: hello\n\n> go\n", ["hello"]),
         ("Content-Type: text/html\n\n<p>go</p><p>go</p><p>-- </p><p>go</p>", ["go", "go"]),
         ("Content-Transfer-Encoding: base64\n\nZ28K\n", ["go"]),
+        ("Content-Type: text/html\n\ngo<blockquote>Eve:<div>go</div></blockquote>", ["go"]),
     ],
 )
 def test_the_subject_is_the_command_or_else_the_lines_are_and_never_both(
