@@ -578,9 +578,12 @@ def main() -> None:
     arguments.add_argument("doors", nargs="*", help="words of the names of doors; default: all")
     arguments.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="in bytes")
     options = arguments.parse_args()
-    for name, door in DOORS.items():
-        if options.doors and not any(word.lower() in name.lower() for word in options.doors):
-            continue
+    words = [word.lower() for word in options.doors or [""]]
+    chosen = [name for name in DOORS if any(word in name.lower() for word in words)]
+    if not chosen:
+        arguments.error(f"no door is called so; choose from: {'; '.join(DOORS)}")
+    for name in chosen:
+        door = DOORS[name]
         print(f"\n{name}")
         for piece, given in door.inputs.items():
             cells = [measure(door, given, size) for size in options.sizes]
