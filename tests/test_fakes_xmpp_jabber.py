@@ -250,7 +250,7 @@ def test_waiting_returns_exactly_one_stanza_or_says_what_came() -> None:
         place.jabber.wait_for(lambda stanza: stanza.kind == "message")
     with pytest.raises(AssertionError, match="expected one message, but 2 arrived"):
         place.jabber.wait_for_n(1)
-    none_came = r"(?s)within 0 s, but none arrived; everything that arrived:\n.*presence"
+    none_came = r"(?s)within 0 s, but none arrived; .*everything that arrived:\n.*presence"
     with pytest.raises(AssertionError, match=none_came):
         place.jabber.wait_for(lambda stanza: stanza.body == "three", timeout=0)
     with pytest.raises(AssertionError, match="expected no message, but 2 arrived"):

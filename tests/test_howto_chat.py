@@ -99,6 +99,20 @@ def test_how_do_i_look_who_is_in_a_room_or_channel(world: World) -> None:
     assert world.irc.channel("#ops").members == ["@carol"]
 
 
+@in_clear
+def test_how_do_i_open_a_room_for_the_program_and_talk_to_it_there(world: World) -> None:
+    room = "ops@conference.example.test"
+    alice = world.jabber.actor(ALICE)
+    alice.joins(room, "alice")  # new, and therefore locked until its owner has sent a form
+    form = "<x xmlns='jabber:x:data' type='submit'/>"
+    query = f"<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>"
+    alice.sends(f"<iq type='set' id='1' to='{room}'>{query}</iq>")
+    bot = world.jabber.actor(BOT)  # in place of the program
+    bot.joins(room, "bot")
+    alice.says(room, "hello", "groupchat")
+    assert bot.wait_for(text="hello").sender == f"{room}/alice"
+
+
 @pytest.mark.world(servers=["xmpp", "toc", "irc"], tls="off", person=FRIENDS)
 def test_how_do_i_wait_for_a_message_as_for_a_mail(world: World) -> None:
     world.jabber.actor(BOT).says(ALICE, "the database is down")

@@ -467,14 +467,14 @@ class Actor(Arrivals[Stanza]):
         self.jabber._bridge.call(go)
 
     def says(self, to: str, text: str, type: str = "chat") -> None:
-        """Sends a message to an address."""
+        """Sends a message to an address; to a room, its type is groupchat."""
         body = element(f"{{{CLIENT}}}body", text=text)
         message = build_stanza("message", to=to, type=type, children=[body])
         self._come_online()
         self._send(message, f"says to {to}: {text}")
 
     def joins(self, room: str, nick: str, password: str = "") -> None:
-        """Enters a chat room under a nick (XEP-0045 §7.2)."""
+        """Enters a chat room under a nick (XEP-0045 §7.2). A new one is locked (§10.1.2)."""
         inside = [element(f"{{{ROOMS}}}password", text=password)] if password else []
         x = element(f"{{{ROOMS}}}x", {}, *inside)
         presence = build_stanza("presence", to=f"{room}/{nick}", children=[x])
