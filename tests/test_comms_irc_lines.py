@@ -19,6 +19,7 @@ from comms.irc.lines import Line, check_word, parse, pieces, readable
         (b"@a=b\\s\\:c;+x :n X", Line("X", (), "n", {"a": "b ;c", "+x": ""})),
         (b"X :caf\xe9", Line("X", ("café",))),
         (b"X :caf\xc3\xa9", Line("X", ("café",))),
+        (b"PING :a\rQUIT\0", Line("PING", ("aQUIT",))),
         (b":", Line("")),
         (b"@", Line("")),
         (b"", Line("")),

@@ -52,7 +52,7 @@ def decode(raw: bytes) -> str:
 
 def parse(raw: bytes) -> Line:
     """Reads a line without its end. What is malformed becomes a line with another verb, or none."""
-    text = decode(raw.replace(b"\0", b""))
+    text = decode(raw.translate(None, b"\0\r"))  # no line has them, and no answer may
     tags: dict[str, str] = {}
     if text.startswith("@"):
         head, _, text = text[1:].partition(" ")
