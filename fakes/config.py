@@ -361,7 +361,7 @@ _FORMS: dict[Any, tuple[str, str]] = {
     bool: ("true or false", "true"),
 }
 # Wider than any protocol's own syntax: a world may hold addresses that only one of them can use.
-_ADDRESS = re.compile(r'(?:"[^"]+"|[^\s<>@"]+)@[^\s<>@]+')
+_ADDRESS = re.compile(r'(?:"[^"\x00-\x1f\x7f]+"|[^\s<>@"\x00-\x1f\x7f]+)@[^\s<>@\x00-\x1f\x7f]+')
 _DOMAIN = re.compile(r"[^\s<>@,;:]+")
 _EXAMPLES = {
     "address": '"alice@example.test"',

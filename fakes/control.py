@@ -175,11 +175,13 @@ class Control:
         record = self.world.mail
         query = dict(request.query)
         since = _number(query, "since", 0)
+        criteria = {name: text for name, text in query.items() if name not in _WAITING}
+        _known(criteria, record)
         return {
             "mails": [
                 mail_as_json(number, mail)
                 for number, mail in record.numbered(since)
-                if not _misfits(record, mail, query)
+                if not record.misfits(mail, criteria)
             ],
             "mark": record.mark(),
         }
@@ -233,11 +235,12 @@ class Control:
         to, sender = query.pop("to", ""), query.pop("sender", None)
         if not to or query:
             raise Mistake(400, "say: POST /mails?to=alice@example.test, with the mail as the body")
+        number = self.world.mail.mark()  # reports to the sender come after it
         try:
             mail = self.world.mail.deliver(to, request.body, sender)
         except LookupError as error:
             raise Mistake(404, str(error)) from None
-        return _json(mail_as_json(self.world.mail.mark() - 1, mail), 201)
+        return _json(mail_as_json(number, mail), 201)
 
     def purge(self, request: Request) -> object:
         """Forgets what has arrived, and empties all maildrops."""
@@ -284,7 +287,9 @@ class Control:
         """Arms faults, written in the fault grammar."""
         try:
             self.world.faults.arm(request.body.decode().strip())
-        except (FaultError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError:
+            raise Mistake(400, "the body is not UTF-8; write a fault as text") from None
+        except FaultError as error:
             raise Mistake(400, str(error)) from None
         return self.list_faults(request)
 
@@ -490,12 +495,6 @@ def _object(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Mistake(400, 'the body is not an object, such as {"address": "dora@example.test"}')
     return found
-
-
-def _misfits(record: Arrivals[Mail], mail: Mail, query: Mapping[str, str]) -> list[str]:
-    criteria = {name: text for name, text in query.items() if name not in _WAITING}
-    _known(criteria, record)
-    return record.misfits(mail, criteria)
 
 
 def _known(query: Iterable[str], record: Arrivals[Mail]) -> None:

@@ -74,6 +74,8 @@ def test_it_says_where_the_servers_are_and_who_has_an_account(client: Client) ->
     assert client.ask("POST", "/people", body) == (201, {"address": "dora@example.test"})
     assert client.ask("GET", "/world")[1]["people"][-1] == "dora@example.test"
     assert client.ask("POST", "/people", body)[0] == 409
+    body = r'{"address": "\"do\r\nra\"@example.test"}'
+    assert client.ask("POST", "/people", body)[0] == 400
 
 
 def test_mails_are_listed_with_the_names_that_they_have_in_python(client: Client) -> None:
@@ -104,6 +106,15 @@ def test_a_mail_can_be_delivered_and_everything_forgotten(client: Client) -> Non
     assert client.ask("DELETE", "/mails") == (200, {"mark": 1})
     assert client.ask("GET", "/mails")[1] == {"mails": [], "mark": 1}
     assert client.world.mail.inbox("alice@example.test") == []
+
+
+def test_a_mail_that_bounces_is_shown_with_its_own_id(client: Client) -> None:
+    client.world.add_person("full@example.test", quota=0)
+    status, mail = client.ask(
+        "POST", "/mails?to=full@example.test", b"From: bob@example.test\r\nSubject: hi\r\n\r\n"
+    )
+    assert (status, mail["id"]) == (201, 0)
+    assert client.ask("GET", "/mails/0")[1] == mail and client.world.mail.mark() == 2
 
 
 def test_a_wait_is_answered_when_the_mail_comes(client: Client) -> None:
@@ -311,6 +322,7 @@ def test_rooms_and_channels_are_listed_with_those_in_them() -> None:
         ("GET", "/mails/" + "9" * 5000, "", 404, "there is no mail 9"),
         ("GET", "/mails/7", "", 404, "there is no mail 7"),
         ("GET", "/mails/x/raw", "", 404, "there is no mail x"),
+        ("GET", "/mails?sbject=x", "", 400, "unknown parameter 'sbject'"),
         ("POST", "/mails", "hi", 400, "say: POST /mails?to="),
         ("POST", "/mails?to=nobody@example.test", "hi", 404, "unknown address nobody@"),
         ("GET", "/people/nobody%40example.test/inbox", "", 404, "unknown address nobody@"),
@@ -320,7 +332,7 @@ def test_rooms_and_channels_are_listed_with_those_in_them() -> None:
         ("POST", "/people", '{"address": "dora"}', 400, "say: {"),
         ("POST", "/people", '{"address": "dora kent@example.test"}', 400, "say: {"),
         ("POST", "/people", '{"address": "d@b.test", "x": 1}', 400, "an address and a password"),
-        ("POST", "/faults", b"\xff", 400, "utf-8"),
+        ("POST", "/faults", b"\xff", 400, "not UTF-8; write a fault as text"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(
