@@ -269,11 +269,12 @@ class Smtp(LineSession):
             refusal = Refuse(ANSWER_TOO_LONG, "RFC 4954 §4") if self.too_long else None
             secrets = self.response_secret(line, 0)
             return Unit(line, "response", secrets=secrets, refusal=refusal)
-        if self.too_long:
-            return Unit(line, "", refusal=Refuse(LINE_TOO_LONG, "RFC 5321 §4.5.3.1"))
         verb, _, argument = line[:-2].partition(b" ")
         name = verb.decode("ascii", "replace").upper()
         secrets = self._initial_response_secret(line, argument) if name == "AUTH" else ()
+        if self.too_long:
+            refusal = Refuse(LINE_TOO_LONG, "RFC 5321 §4.5.3.1")
+            return Unit(line, "", secrets=secrets, refusal=refusal)
         return Unit(line, name, argument.decode("utf-8", "surrogateescape"), secrets)
 
     def _takes_chunks(self) -> bool:

@@ -399,10 +399,11 @@ def test_a_web_browser_is_disconnected_if_the_policy_says_so() -> None:
     [
         (b"AUTH PLAIN AGFsaWNlAHNlY3", b"AGFsa"),
         (b"AUTH LOGIN\r\nYWxpY2U=\r\nc2Vjc", b"c2Vj"),
+        (b"AUTH XOAUTH2 " + b"c2Vj" * COMMAND_LINE + b"\r\n", b"c2Vj"),
     ],
-    ids=["PLAIN", "LOGIN"],
+    ids=["PLAIN", "LOGIN", "too long"],
 )
-def test_a_login_that_is_cut_off_is_not_shown(sent: bytes, secret: bytes) -> None:
+def test_a_login_that_is_cut_off_or_too_long_is_not_shown(sent: bytes, secret: bytes) -> None:
     world, session = opened()
     session.receive(EHLO + sent)
     session.eof()
