@@ -57,6 +57,7 @@ SENDER_OK = Reply(250, "2.1.0", "Sender OK")
 RECIPIENT_OK = Reply(250, "2.1.5", "Recipient OK")
 AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
 CANNOT_VERIFY = Reply(252, "2.5.2", "Cannot verify, but will take mail for it")
+UTF8_REPLY = Reply(252, "2.6.8", "The address has UTF-8; ask again with SMTPUTF8")
 GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
 SHUTTING = Reply(421, "4.3.2", "Closing connection")
@@ -643,7 +644,7 @@ class Smtp(LineSession):
         if len(owners) > 1:
             text = "That is more than one; say which"
             raise Refuse(AMBIGUOUS._replace(text=text), "RFC 5321 §3.5.1")
-        self._say(Reply(250, "2.1.5", f"<{owners[0].address}>"), "RFC 5321 §3.5.3")
+        self._say_names(unit, owners, "RFC 5321 §3.5.3")
 
     def do_EXPN(self, unit: Unit) -> None:
         name = self._named(unit).casefold()
@@ -652,15 +653,24 @@ class Smtp(LineSession):
         own = [owner.address.casefold() for owner in owners]
         if not owners or any(name in (address, address.partition("@")[0]) for address in own):
             raise Refuse(Reply(550, "5.1.1", "No such list here"), "RFC 5321 §3.5.1")
-        members = "\n".join(f"<{owner.address}>" for owner in owners)
-        self._say(Reply(250, "2.1.5", members), "RFC 5321 §3.5.2")
+        self._say_names(unit, owners, "RFC 5321 §3.5.2")
+
+    def _say_names(self, unit: Unit, people: list[Person], section: str) -> None:
+        """Answers VRFY or EXPN. Raises Refuse if the client does not expect UTF-8."""
+        text = "\n".join(f"<{person.address}>" for person in people)
+        if not (text.isascii() or self._ends_with_smtputf8(unit.arg.strip())):
+            raise Refuse(UTF8_REPLY, "RFC 6531 §3.7.4.2")
+        self._say(Reply(250, "2.1.5", text), section)
+
+    def _ends_with_smtputf8(self, words: str) -> bool:
+        return words.upper().endswith(" SMTPUTF8") and self._usable("SMTPUTF8")
 
     def _named(self, unit: Unit) -> str:
         """Returns the name or address that VRFY or EXPN asks about. Raises Refuse."""
         words = unit.arg.strip()
-        utf8 = False
-        if words.upper().endswith(" SMTPUTF8") and self._usable("SMTPUTF8"):
-            words, utf8 = words[:-9].rstrip(), True  # RFC 6531 §3.7.4.2
+        utf8 = self._ends_with_smtputf8(words)
+        if utf8:
+            words = words[:-9].rstrip()  # RFC 6531 §3.7.4.2
         if not utf8 and not words.isascii():
             raise Refuse(UTF8_SENDER, "RFC 6531 §3.7.4.2")
         example = BAD_SYNTAX._replace(text=f"Say: {unit.verb} alice")

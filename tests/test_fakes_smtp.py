@@ -383,6 +383,17 @@ def test_a_name_is_a_list_or_a_mailbox_as_a_whole() -> None:
         assert ask(session, b"EXPN " + name + b"\r\n").startswith(b"550"), name
 
 
+@pytest.mark.parametrize("verb", [b"VRFY", b"EXPN"])
+def test_a_name_in_utf_8_is_only_told_to_clients_that_ask_for_it(verb: bytes) -> None:
+    person = {"address": "jörg@example.test", "aliases": ["joerg@example.test"]}
+    _, session = opened(World({"person": [person]}, rehearsal=True))
+    ask(session, EHLO)
+    line = verb + b" joerg@example.test"
+    assert ask(session, line + b"\r\n").startswith(b"252 2.6.8"), "RFC 6531 §3.7.4.2"
+    told = ask(session, line + b" SMTPUTF8\r\n")
+    assert told == "250 2.1.5 <jörg@example.test>\r\n".encode()
+
+
 # ── policies and secrets ─────────────────────────────────────────────────────
 
 
