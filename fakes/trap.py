@@ -27,7 +27,7 @@ _TIME = "%Y-%m-%d %H:%M:%S"
 _MARKER = re.compile(rb"^(>*)(\* Message (?:begins|ends)\b)", re.M)
 _QUOTED = re.compile(rb"^>(>*\* Message (?:begins|ends)\b)", re.M)
 _PATH = re.compile(r'<(?:"(?:[^"\\]|\\.)*+"@)?[^<>"]*>')
-_BEGINS = re.compile(r"\* Message begins (.{19}) from (.*?) to (<.*)", re.S)
+_BEGINS = re.compile(rf"\* Message begins (.{{19}}) from ({_PATH.pattern}) to (<.*)", re.S)
 _ENDS = "* Message ends"
 
 

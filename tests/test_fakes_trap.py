@@ -65,10 +65,12 @@ def test_no_message_can_pretend_to_be_another_one(
     path = tmp_path_factory.mktemp("trap") / "trap.txt"
     raw = b"".join(line + b"\r\n" for line in lines)
     file = TrapFile(path)
+    sender = '"q> to <"@x.test'
     for _ in range(2):
-        file.append(mail(raw, '"q> <"@x.test', '"* \\" >"@y.test', "b@y.test"))
+        file.append(mail(raw, sender, '"* \\" >"@y.test', "b@y.test"))
     assert [one.raw for one in trapped(path)] == [raw] * 2
-    assert trapped(path)[0].envelope.to == ['"* \\" >"@y.test', "b@y.test"]
+    envelope = trapped(path)[0].envelope
+    assert envelope.sender == sender and envelope.to == ['"* \\" >"@y.test', "b@y.test"]
 
 
 def test_a_half_message_is_not_read_as_one(tmp_path: Path) -> None:
