@@ -26,6 +26,8 @@ from fakes.imap.dates import Sent, read_date
         ("21 Nov 97 09:55:06 EST", (1997, 11, 21), 880124106.0),
         ("2 Feb 26", (2026, 2, 2), 1769990400.0),
         ("Mon, 2 Feb 126 00:00 +0000", (2026, 2, 2), 1769990400.0),
+        ("2 Feb 2026 24:00:00 +0000", (2026, 2, 2), 1769990400.0),
+        ("2 Feb 2026 01:00:00 +0099", (2026, 2, 2), 1769994000.0),
     ],
 )
 def test_a_date_is_read(text: str, day: tuple[int, int, int], at: float) -> None:

@@ -73,6 +73,7 @@ def test_under_examine_dovecot_moves_mails_and_ignores_flags() -> None:
     world, client = selected(2, manners=DOVECOT)
     client.ask("EXAMINE INBOX")
     assert client.lines("STORE 1 +FLAGS (\\Deleted)") == ["t OK"]
+    assert client.status("STORE 3 +FLAGS (\\Deleted)") == "BAD"
     assert client.lines("EXPUNGE") == ["t OK"]
     assert client.lines("MOVE 1 Trash")[1:] == ["* 1 EXPUNGE", "t OK"]
     assert len(world.mail.folder(ALICE, "Trash").mails) == 1

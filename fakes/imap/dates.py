@@ -41,6 +41,11 @@ def read_date(value: bytes) -> Sent | None:
         ordinal = date(full_year, MONTHS.index(month.title()) + 1, int(day)).toordinal()
     except ValueError:
         return None
+    # RFC 5256 §2.2: an invalid time is 00:00:00, and an invalid zone is UTC.
+    if int(hour or 0) > 23 or int(minute or 0) > 59 or int(second or 0) > 60:
+        hour = minute = second = ""
+    if int(hours or 0) > 23 or int(minutes or 0) > 59:
+        hours = minutes = ""
     seconds = int(hour or 0) * 3600 + int(minute or 0) * 60 + int(second or 0)
     offset = int(hours or 0) * 3600 + int(minutes or 0) * 60
     offset = -offset if sign == "-" else offset

@@ -201,11 +201,11 @@ class ImapMessages(ImapMailboxes):
     def _store(self, unit: Unit, *, by_uid: bool) -> None:
         found: Store = self._read(unit)
         view = self._writable()
+        self._use_modseq(found.unchanged_since)
+        chosen = self._chosen(found.numbers, by_uid=by_uid)
         if view.read_only:
             self._ok("Ignored: the mailbox is read-only", "RFC 3501 §6.3.2")
             return
-        self._use_modseq(found.unchanged_since)
-        chosen = self._chosen(found.numbers, by_uid=by_uid)
         uids = [view.rows[at].uid for at in chosen]
         failed: list[int] = []
         if found.unchanged_since is not None:
