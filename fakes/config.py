@@ -44,7 +44,16 @@ def _evaluated(kind: Any) -> dict[str, Any]:
 
 
 class WorldError(ValueError):
-    """A world file, or mapping, that cannot be used; the text names the key and the remedy."""
+    """A world file, or mapping, that cannot be used; the text names the key and the remedy.
+
+    It is one line: what a key or a value has that cannot be printed is escaped.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,8 @@ def test_an_empty_file_is_a_world() -> None:
             {"fault": [{"where": "x", "lost": "half"}]},
             "fault.lost: unknown value 'half'; choose from stored, unstored",
         ),
+        ({"\x1b[31mtls\n": "off"}, "\\x1b[31mtls\\n: unknown key"),
+        ({"mail": {"a\nb": 1}}, "mail.a\\nb: unknown key"),
     ],
 )
 def test_a_mistake_is_one_line_with_file_key_and_remedy(
