@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Mapped
 
 from comms import smtp
@@ -99,6 +99,7 @@ class Delivery(Generic[Row]):
         """
         if not (waiting := self._waiting()):
             return False  # most rounds of a program that waits for something to send
+        self._correct(self._clock.time())
         try:
             with Progress(waiting, self._noun, self._clock, self._host) as self._progress:
                 while not self._clock.stopping():
@@ -127,9 +128,15 @@ class Delivery(Generic[Row]):
         with self._worker.session() as db:
             return db.scalar(self._count) or 0
 
+    def _correct(self, now: float) -> None:
+        """Lets the mails go that a wrong clock has put off: no pause is longer than the longest."""
+        late = update(self._kind).where(self._kind.status == "waiting")
+        with self._worker.session() as db, db.begin():
+            db.execute(late.where(self._kind.due > now + LONGEST).values(due=now))
+
     def _claimed(self, now: float) -> Row | None:
         """Marks the next mail and stores the last one, in one transaction."""
-        if self._limits.due > now:
+        if self._limits.due(now) > now:
             return None
         busy, done = self._limits.waiting(now), self._done
         # With a limit, which mail comes next depends on those that were sent.
@@ -154,7 +161,7 @@ class Delivery(Generic[Row]):
                 first = db.scalar(waiting.where(self._kind.domain == domain))
                 times.append(None if first is None else max(first, due))
         found = [time for time in times if time is not None]
-        return max(min(found), self._limits.due) if found else None
+        return max(min(found), self._limits.due(now)) if found else None
 
     def _send(self, row: Row) -> None:
         assert self._session is not None

@@ -97,3 +97,11 @@ def test_a_server_may_be_away_after_a_long_time_without_mail(world: World) -> No
             sending.send()
         world.open_port("smtp")
         assert not sending.send()
+
+
+def test_a_mail_that_a_wrong_clock_has_put_off_is_sent(world: World) -> None:
+    with delivery(world, "a@a.example") as (worker, sending):
+        with worker.session() as db, db.begin():
+            db.query(Letter).update({"due": world.clock.time() + 10 * 86400})
+        assert not sending.send()
+        assert statuses(worker) == [("sent", 1)]

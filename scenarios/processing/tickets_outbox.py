@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from comms import addresses, bounces, replies
@@ -22,7 +22,7 @@ from comms.errors import Refused, SettingsError, TryLater, Unreachable
 from comms.host import Host
 from comms.read import Mail
 from comms.settings import Settings
-from scenarios.delivery import LONGEST, Delivery
+from scenarios.delivery import Delivery
 from scenarios.models import Worker
 from scenarios.processing.tickets_model import LOST, Answer, Ticket
 from scenarios.processing.tickets_replies import reply_address, token_of
@@ -156,11 +156,6 @@ class Outbox:
         # Of a worker that has died, it is unknown whether its last mail arrived.
         if count := self._worker.recover(Answer, "unknown"):
             self._host.log("answers-unknown", "warning", count=count)
-        # No pause is longer than the longest: what is due later was put by a wrong clock.
-        now = self._clock.time()
-        late = update(Answer).where(Answer.status == "waiting", Answer.due > now + LONGEST)
-        with self._worker.session() as db, db.begin():
-            db.execute(late.values(due=now))
         try:
             self._delivery.send()
         except (Unreachable, TryLater, Refused) as error:
