@@ -321,9 +321,8 @@ class Mail:
             parts
         ):  # not `walk`, which is recursive: parts may be nested as deep as a sender likes
             part = parts.pop()
-            payload = part.get_payload()
-            if isinstance(payload, list) and part.get_content_maintype() != "message":
-                parts += [one for one in reversed(payload) if isinstance(one, Message)]
+            if part.get_content_maintype() != "message" and part.is_multipart():
+                parts += reversed(_parts(part))
             else:
                 yield part
 
@@ -349,6 +348,12 @@ class Mail:
         return [read_html(source) for source in self._bodies.get("html", [])]
 
 
+def _parts(part: Message[Any, Any]) -> list[Message[Any, Any]]:
+    """The parts of a multipart. Of other parts, get_payload raises errors for some charsets."""
+    payload = part.get_payload()
+    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
+
+
 def _safely(read: Callable[[], T]) -> T | None:
     """Returns what `read` returns, None if the email package cannot read this field."""
     try:
@@ -366,7 +371,8 @@ def _name(part: Message[Any, Any]) -> str:
         if key.lower() not in _NAMING:
             continue
         if encoded := _ENCODED_NAME.search(str(value)):
-            return decode_bytes(unquote_to_bytes(encoded[2]), encoded[1])
+            sent = encoded[2].encode("utf-8", "surrogateescape")
+            return decode_bytes(unquote_to_bytes(sent), encoded[1])
         # The email package loses raw bytes, and cuts a name without quotes at its first space.
         raw = _RAW_NAME.search(str(value))
         if raw and ("\ufffd" in name or _UNQUOTED_NAME.search(str(value))):
@@ -376,16 +382,14 @@ def _name(part: Message[Any, Any]) -> str:
 
 
 def _is_attached(part: Message[Any, Any]) -> bool:
-    attached = part.get_content_maintype() == "message" and isinstance(part.get_payload(), list)
+    attached = part.get_content_maintype() == "message" and part.is_multipart()
     return attached or bool(_name(part)) or _safely(part.get_content_disposition) == "attachment"
 
 
 def _content(part: Message[Any, Any]) -> bytes:
-    payload = part.get_payload()
-    if isinstance(payload, list):  # an attached message
-        attached = [one for one in payload if isinstance(one, Message)]
+    if part.is_multipart():  # an attached message
         as_sent = partial(in_bytes, refold_source="none")
-        return b"".join(_safely(partial(as_sent, one)) or b"" for one in attached)
+        return b"".join(_safely(partial(as_sent, one)) or b"" for one in _parts(part))
     decoded = _safely(lambda: part.get_payload(decode=True))
     return decoded if isinstance(decoded, bytes) else b""
 

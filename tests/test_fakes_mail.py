@@ -73,6 +73,11 @@ def test_any_bytes_are_a_mail_with_a_subject_and_a_text(raw: bytes) -> None:
     assert mail.links() == mail.codes() == []
 
 
+def test_a_charset_that_is_none_does_not_matter() -> None:
+    raw = b'Content-Type: text/plain; charset="\0"\r\n\r\n\xc3\xa9\r\n'
+    assert Mail(raw, NO_ENVELOPE).text == "é\n"
+
+
 def test_a_text_in_an_unknown_charset_is_read_as_latin_1() -> None:
     raw = b"Content-Type: text/plain; charset=no-such\r\n\r\n\xe9"
     assert Mail(raw, NO_ENVELOPE).text == "é"
@@ -192,6 +197,7 @@ def test_the_name_of_an_attachment_in_raw_bytes_is_decoded() -> None:
         "filename==?utf-8?q?Der_B=C3=A4r.pdf?=",
         "filename=\"Der Br.pdf\"; filename*=UTF-8''Der%20B%C3%A4r.pdf",
         "FILENAME*=\"iso-8859-1'de'Der%20B%E4r.pdf\"",
+        "filename*=UTF-8''Der%20B\u00e4r.pdf",
         "filename*0*=UTF-8''Der%20B%C3; filename*1*=%A4r.pdf",
         'filename="Der B\u00e4r.pdf"',
     ],
