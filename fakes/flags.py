@@ -6,6 +6,7 @@ object of this class at all. Counting, as STATUS does, does not look at each mai
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable
 from itertools import islice
@@ -16,6 +17,7 @@ from fakes.rows import HasUid, Seen
 SYSTEM = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 SEEN, DELETED = "\\seen", "\\deleted"
 _CANONICAL = {flag.casefold(): flag for flag in SYSTEM}
+_KEYWORD = re.compile(r'[^\x00-\x20(){%*"\\\]\x7f-\U0010ffff]+')  # an atom of RFC 3501 §9
 KEYWORDS = 100  # of one folder
 SPARE = 64  # offsets; looking for those that are not needed any more is rare
 
@@ -24,6 +26,11 @@ T = TypeVar("T", bound=HasUid)
 
 class TooManyKeywords(Exception):
     """A folder has as many keywords as it can have."""
+
+
+def is_flag(text: str) -> bool:
+    """Whether a mail can have this flag: one of the system, or a keyword."""
+    return text.casefold() in _CANONICAL or _KEYWORD.fullmatch(text) is not None
 
 
 class Flags:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from fakes.arrivals import counted
 from fakes.bridge import Bridge
+from fakes.flags import is_flag
 from fakes.mail import Envelope, Mail, message_bytes
 from fakes.maildrop import Maildrop
 
@@ -53,7 +54,7 @@ class StoredMail:
 
 
 class WorldFolder:
-    """A folder. All methods may be called from any thread."""
+    """A folder. All methods may be called from any thread; what is no flag is a ValueError."""
 
     def __init__(
         self, name: str, find: Callable[[], Maildrop], bridge: Bridge, now: Callable[[], float]
@@ -123,6 +124,7 @@ class WorldFolder:
         epoch, now by default.
         """
         raw = message_bytes(message)
+        _check_flags(flags)
 
         def put() -> int:
             mail = Mail(raw, Envelope("", ()), self._now() if at is None else at)
@@ -140,6 +142,8 @@ class WorldFolder:
         self._change(uid, flags, "-")
 
     def _change(self, uid: int, flags: Collection[str], mode: str) -> None:
+        _check_flags(flags)
+
         def change() -> None:
             folder = self._find()
             self._check(folder, uid)
@@ -161,3 +165,9 @@ class WorldFolder:
         if folder.find(uid) is None:
             uids = ", ".join(str(row.uid) for row in folder.rows)
             raise LookupError(f"{self.name} has no mail with the uid {uid}; it has: {uids or '-'}")
+
+
+def _check_flags(flags: Collection[str]) -> None:
+    for flag in [flags] if isinstance(flags, str) else flags:
+        if isinstance(flags, str) or not is_flag(flag):
+            raise ValueError(f'flags: {flag!r} is not possible; write ["\\\\Seen", "Work"]')

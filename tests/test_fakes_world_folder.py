@@ -76,6 +76,17 @@ def test_what_is_not_there_is_an_error_that_says_what_is(world: World) -> None:
         world.mail.make_folder(ALICE, "inbox")
 
 
+@pytest.mark.parametrize("flags", ["\\Seen", ["\\Recent"], ["\\Foo"], ["a b"], ["ö"], [""]])
+def test_what_is_not_a_flag_is_not_sent_to_clients(world: World, flags: list[str]) -> None:
+    inbox = world.mail.folder(ALICE)
+    with pytest.raises(ValueError, match=r'is not possible; write \["\\\\Seen", "Work"\]'):
+        inbox.deliver(MAIL, flags)
+    inbox.deliver(MAIL)
+    with pytest.raises(ValueError, match="flags: "):
+        inbox.flag(1, "Work", flags[0])
+    assert inbox.flags == {1: []}
+
+
 def test_folders_and_flags_are_stored_and_restored(world: World) -> None:
     world.mail.make_folder(ALICE, "Work").deliver(MAIL, flags=["Todo"])
     other = World({"servers": []}, rehearsal=True)
