@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from comms.addresses import is_address
+from comms.compose import Message
 from comms.errors import SettingsError
 from comms.words import one_line
 
@@ -184,6 +185,12 @@ def _problem_of_customer(number: str, row: Any) -> str:
             return f"unknown key {key!r}"
         if not isinstance(value, str) or not value or one_line(value) != value:
             return f"{key}: expected a text of one line"
-    if "mail" in row and not is_address(row["mail"]):
+    if "mail" not in row:
+        return ""
+    if not is_address(row["mail"]):
         return f"mail: {row['mail']!r} is not a bare mail address"
+    try:
+        Message(row["mail"], [row["mail"]]).envelope()
+    except ValueError as error:  # it would end the program when a transcript is mailed
+        return f"mail: {str(error).removeprefix('to: ')}"
     return ""
