@@ -47,6 +47,8 @@ class ReturnPaths:
     """
 
     def __init__(self, pattern: str, *keys: str) -> None:
+        local, at, domain = pattern.rpartition("@")  # which is in ASCII when a mail comes back
+        pattern = f"{local}{at}{addresses.ascii_domain(domain)}"
         self._before, _, self._after = pattern.partition("*")
         self._keys = [key.encode() for key in keys]
 

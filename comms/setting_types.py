@@ -231,7 +231,7 @@ def _no_address_pattern(value: str) -> str:
         return f"{shown(value)} is not an address with one * before the @"
     if len(filled.rpartition("@")[0]) > LOCAL_PART:
         return f"{shown(value)} is too long with a number and a token in it"
-    return ""
+    return _not_written(filled)
 
 
 MailAddress = Annotated[str, Check(_mail_address, '"you@example.org"')]

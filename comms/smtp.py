@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from comms import sasl
+from comms.addresses import ascii_domain
 from comms.clock import Clock
 from comms.errors import Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
@@ -121,20 +122,20 @@ class Session:
         """Sends one mail to bare addresses. Returns for each recipient None, or why it failed.
 
         `raw` has CRLF line ends and no dot-stuffing. `utf8` says that its header has characters
-        beyond ASCII, as RFC 6532 allows if the server offers SMTPUTF8. Raises Unreachable if the
-        connection is lost before the final dot: then nothing was sent to anybody.
+        beyond ASCII, as RFC 6532 allows if the server offers SMTPUTF8; domains never need that.
+        Raises Unreachable if the connection is lost before the final dot: then nothing was sent to
+        anybody.
         """
         results: dict[str, Failure | None] = {}
         wanted = list(dict.fromkeys(recipients))
         try:
-            for address in (sender, *wanted):
-                _check_address(address)
-            parameters = self._parameters(sender, wanted, raw, utf8)
-            error = self._run("MAIL", f"FROM:<{sender}>{parameters}")
+            path, *paths = [_path(address) for address in (sender, *wanted)]
+            parameters = self._parameters(path, paths, raw, utf8)
+            error = self._run("MAIL", f"FROM:<{path}>{parameters}")
             if error is not None:
                 return dict.fromkeys(wanted, error)
-            for address in wanted:
-                results[address] = self._run("RCPT", f"TO:<{address}>")
+            for address, path in zip(wanted, paths, strict=True):
+                results[address] = self._run("RCPT", f"TO:<{path}>")
             accepted = [address for address in wanted if results[address] is None]
             if not accepted:
                 if self.usable:
@@ -320,10 +321,19 @@ class Session:
         return kind(self.server.masked(f"{self._name} refused {what}: {reply}"))
 
 
-def _check_address(address: str) -> None:
-    """Raises Refused if the address could end the command, or the brackets around it."""
-    if re.search(r"[\x00-\x1f\x7f<>]", address) or (address and "@" not in address):
+def _path(address: str) -> str:
+    """Returns an address as it is in a command.
+
+    Raises Refused if it could end the command, or the brackets around it.
+    """
+    local, at, domain = address.rpartition("@")
+    try:
+        path = f"{local}@{ascii_domain(domain)}" if at else address
+    except UnicodeError:
+        path = "<"
+    if re.search(r"[\x00-\x1f\x7f<>]", path) or (path and not at):
         raise Refused(f"{address!r} is not an address that mail can be sent to")
+    return path
 
 
 def _encoded(response: bytes) -> str:

@@ -222,6 +222,13 @@ def test_a_return_path_says_which_mail_came_back() -> None:
     assert len(PATHS.address(10**12 - 1).partition("@")[0]) <= 64
 
 
+def test_a_return_path_has_its_domain_in_ascii_as_mail_comes_back() -> None:
+    paths = ReturnPaths("mysql+*@bücher.test", "k" * 40)
+    path = paths.address(17)
+    assert path.endswith("@xn--bcher-kva.test")
+    assert paths.number(read(f"To: {path}\r\n\r\n".encode())) == 17
+
+
 @pytest.mark.parametrize(
     "to",
     [

@@ -323,6 +323,19 @@ def test_an_address_that_is_not_ascii_needs_smtputf8(off: list[str], outcome: st
         assert outcomes(world, [address]) == {address: outcome}
 
 
+def test_a_domain_is_sent_in_ascii_or_not_at_all() -> None:
+    with rehearsal(mail={"relay": "keep"}, off={"smtp": ["SMTPUTF8"]}) as world:
+        with session(world) as open_session:
+            assert open_session.send("a@bücher.test", ["b@bücher.test"], DATA) == {
+                "b@bücher.test": None
+            }
+            refused = open_session.send("a@b.test", ["a@b，c＠d.test"], DATA)
+        (mail,) = world.mail.messages
+        ascii = "bücher.test".encode("idna").decode()
+        assert (mail.envelope.sender, *mail.envelope.to) == (f"a@{ascii}", f"b@{ascii}")
+    assert [type(error) for error in refused.values()] == [Refused]
+
+
 def test_a_server_without_ehlo_is_greeted_with_helo() -> None:
     with rehearsal('EHLO reply "502 5.5.1 what"') as world:
         with session(world, user="") as open_session:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from comms.addresses import parse_one
+from comms.addresses import ascii_domain, parse_one
 from comms.clock import Clock
 from comms.compose import Message
 from comms.host import Host
@@ -38,7 +38,7 @@ again with other content. A receipt that is unknown may have arrived, and is not
 
 def message_id(sender: str, about: str) -> str:
     """Returns a Message-ID that is always the same for the same text."""
-    domain = parse_one(sender).address.rpartition("@")[2]
+    domain = ascii_domain(parse_one(sender).address.rpartition("@")[2])
     return f"<{hashlib.sha256(about.encode()).hexdigest()[:32]}@{domain}>"
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Index, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from comms.addresses import ascii_domain
 from scenarios.delivery import MailRow
 from scenarios.models import TryColumns, Worker
 from scenarios.sending.ship_notices_input import BadLine, Customer
@@ -55,7 +56,7 @@ class Try(TryColumns, Base):
 def back(returns: str, token: str) -> str:
     """Returns the address to which one customer's mail comes back: returns+token@domain."""
     name, _, domain = returns.rpartition("@")
-    return f"{name}+{token}@{domain}"
+    return f"{name}+{token}@{ascii_domain(domain)}"
 
 
 def enlist(
