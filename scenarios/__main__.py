@@ -423,7 +423,9 @@ def _ensure_packages(page: Page) -> None:
     if setup.returncode:
         raise SystemExit(setup.returncode)
     python = str(ROOT / ".venv" / "bin" / "python")
-    environment = {**os.environ, "SCENARIOS_IN_VENV": "1"}
+    # The clone may be installed as editable, and this be called from anywhere.
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "SCENARIOS_IN_VENV": "1", "PYTHONPATH": path}
     os.execve(python, [python, "-m", "scenarios", *sys.argv[1:]], environment)
 
 

@@ -378,3 +378,21 @@ def test_without_a_needed_package_the_command_that_installs_its_extra_is_shown(
     wanted = f"'comms-and-fakes[{extras}]'"
     remedy = f"{name} needs {packages}; run: {sys.executable} -m pip install {wanted}\n"
     assert (done.returncode, done.stderr) == (2, f"error: {remedy}")
+
+
+def test_a_clone_is_found_again_from_any_folder(tmp_path: Path) -> None:
+    clone, elsewhere = tmp_path / "clone", tmp_path / "elsewhere"
+    for folder in (clone / ".ci", clone / ".venv" / "bin", clone / "scenarios", elsewhere):
+        folder.mkdir(parents=True)
+    (clone / ".ci" / "venv.py").touch()
+    (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (clone / "scenarios" / "__main__.py").write_text("print('restarted')\n")
+    code = (
+        f"import sys; sys.path.append({str(ROOT)!r}); from pathlib import Path\n"
+        "from types import SimpleNamespace as Page; from scenarios import __main__ as command\n"
+        f"command.ROOT = Path({str(clone)!r})\n"
+        "command._ensure_packages(Page(name='tickets', missing=['sqlalchemy']))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "restarted\n"), done.stderr
