@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -75,9 +76,7 @@ class Link:
         """Connects to a server, without TLS. Raises Unreachable."""
         clock.connecting(port)
         try:
-            raw = socket.create_connection((host, port), timeout)
-        except TimeoutError:
-            raise Unreachable(f"{host}:{port} did not answer within {timeout:g} s") from None
+            raw = _connected(host, port, clock, timeout)
         except OSError as error:
             reason = error.strerror or error
             raise Unreachable(f"{host}:{port} cannot be reached: {reason}") from None
@@ -338,6 +337,47 @@ class Link:
             self.bytes_out += sent
             size += sent
             view = view[sent:]
+
+
+def _connected(host: str, port: int, clock: Clock, timeout: float) -> socket.socket:
+    """Connects to the first address that accepts. Raises OSError.
+
+    `socket.create_connection` would not hear that the program is asked to stop.
+    """
+    failure = OSError("it has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+        with contextlib.ExitStack() as undo:
+            try:
+                raw = undo.enter_context(socket.socket(family, kind, protocol))
+                raw.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    raw.connect(address)
+                _await_connection(raw, clock, timeout)
+            except InterruptedError:
+                raise  # no other address is tried
+            except OSError as error:
+                failure = error
+            else:
+                undo.pop_all()
+                return raw
+    raise failure
+
+
+def _await_connection(raw: socket.socket, clock: Clock, timeout: float) -> None:
+    """Waits until a connection is open. Raises OSError if it cannot be, or takes too long."""
+    left = timeout
+    while True:
+        if clock.stopping():
+            left = min(left, STOPPING)
+        if wait_until_ready([], min(TICK, left), [raw]):
+            break
+        left -= TICK  # counted, because the clock of a rehearsal stands still meanwhile
+        if left <= 0 and clock.stopping():
+            raise InterruptedError("the program was asked to stop")
+        if left <= 0:
+            raise TimeoutError(f"no answer within {timeout:g} s")
+    if code := raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code))
 
 
 class LinkContext(ssl.SSLContext):

@@ -78,6 +78,22 @@ def test_a_name_that_does_not_resolve_is_unreachable(clock: RealClock) -> None:
         Link.connect("no-such-host.invalid", 25, clock)
 
 
+def test_a_stop_ends_the_wait_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comms.link.STOPPING", 0.02)
+    clock = RealClock()
+    clock.stop()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        for _ in range(3):  # more than wait for an accept, so that nobody answers the next one
+            other = stack.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(("127.0.0.1", port))
+        with pytest.raises(Unreachable, match="cannot be reached: the program was asked to stop"):
+            Link.connect("127.0.0.1", port, clock, 30)
+    clock.close()
+
+
 def test_a_connection_that_the_clock_gives_up_is_closed() -> None:
     class Impatient(RealClock):
         def connected(self, link: Any) -> None:
