@@ -55,6 +55,7 @@ INVALID = [
     "\ue000@x.test",
     "a@[::1",
     "a@[x]",
+    "a@[fe80::1%'<x>]",
     "\u00ad@x.test",
     "a@x.test/\u00ad",
     "\u0627a@x.test",

@@ -38,8 +38,8 @@ def test_an_address_is_split_and_prepared(
     [
         "", "@", "@example.test", "juliet@", "juliet@/balcony", "juliet@example.test/", "/balcony",
         "a b@example.test", "a@b@c", "a@-b", "a@b-", "a@b_c", "a@b..c", "a@.", "a@xn--x", "a@[::1",
-        "a@[1.2.3.4]", "a<b@example.test", "a@b/\x00", "\ud800@b", "a@" + "x" * 64,
-        "x" * 1024 + "@b", "a@b/" + "x" * 1024, "a@b/" + "é" * 512,
+        "a@[1.2.3.4]", "a@[fe80::1%'<x>]", "a<b@example.test", "a@b/\x00", "\ud800@b",
+        "a@" + "x" * 64, "x" * 1024 + "@b", "a@b/" + "x" * 1024, "a@b/" + "é" * 512,
     ],
 )  # fmt: skip
 def test_a_text_that_is_not_an_address_is_refused_with_a_reason(text: str) -> None:

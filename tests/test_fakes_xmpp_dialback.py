@@ -18,3 +18,11 @@ def test_an_error_has_its_type_and_its_condition() -> None:
         b"<db:result from='a.test' to='b.test' type='error'><error type='cancel'><item-not-found"
         b" xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>"
     )
+
+
+def test_the_key_of_another_server_is_passed_on_as_text() -> None:
+    asked = dialback.request("verify", "a.test", "b.test", "</db:verify><message/>&", "id'1")
+    assert asked == (
+        b"<db:verify from='a.test' to='b.test' id='id&apos;1'>"
+        b"&lt;/db:verify&gt;&lt;message/&gt;&amp;</db:verify>"
+    )

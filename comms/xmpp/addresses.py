@@ -90,7 +90,10 @@ def _parsed(text: str) -> Jid:
 def _domain(text: str) -> str:
     """Returns a host name in Unicode and lower case, or an IP address. Raises ValueError."""
     if text.startswith("["):
-        return f"[{ipaddress.IPv6Address(text[1:-1] if text.endswith(']') else text)}]"
+        # Python takes a zone after a %, with any characters; RFC 6122 §2.2 knows none.
+        if not text.endswith("]") or "%" in text:
+            raise ValueError("an IPv6 address is written in brackets and without a zone")
+        return f"[{ipaddress.IPv6Address(text[1:-1])}]"
     from encodings import idna
 
     labels = []

@@ -80,7 +80,8 @@ def prepare_domain(text: str) -> str:
     """
     if text.startswith("["):
         try:
-            inner = text[1:-1] if text.endswith("]") else ""
+            # Python takes a zone after a %, with any characters; RFC 6122 §2.2 knows none.
+            inner = text[1:-1] if text.endswith("]") and "%" not in text else ""
             return f"[{ipaddress.IPv6Address(inner).compressed}]"
         except ValueError:
             raise ValueError(f"{text!r} is not an IPv6 address in brackets") from None

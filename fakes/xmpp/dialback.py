@@ -34,7 +34,7 @@ def request(name: str, sender: str, to: str, text: str, id: str = "") -> bytes:
 
     XEP-0220 §2: these elements have the prefix that the header has declared.
     """
-    return f"{_start(name, sender, to, id)}>{text}</db:{name}>".encode()
+    return f"{_start(name, sender, to, id)}>{escape(text)}</db:{name}>".encode()
 
 
 def answer(name: str, sender: str, to: str, outcome: str, id: str = "") -> bytes:
