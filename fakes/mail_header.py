@@ -135,7 +135,7 @@ def _decoded(encoding: str, text: str) -> bytes | None:
 def _fields(raw: bytes) -> Iterator[tuple[str, str]]:
     """Yields the name and the unfolded value of each field. Other lines are left out."""
     unfolded: list[list[bytes]] = []
-    for line in raw.splitlines():
+    for line in raw[: find_empty_line(raw)[0]].splitlines():
         if not line:
             break
         if line[:1] in (b" ", b"\t") and unfolded:
