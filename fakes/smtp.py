@@ -227,7 +227,7 @@ class Smtp(LineSession):
         self._params: Mapping[str, str | None] = NO_PARAMETERS
         self._recipients: list[Recipient] = []
         self._attempts = 0  # RCPT commands, accepted or not
-        self._chunks: list[bytes] = []  # what BDAT has brought so far
+        self._chunks = bytearray()  # what BDAT has brought so far
 
     # ── opening ──────────────────────────────────────────────────────────────
 
@@ -296,7 +296,7 @@ class Smtp(LineSession):
         RFC 3030 §2 demands this of a server, whatever the reason of the refusal.
         """
         arg = line["arg"].decode()
-        room = self.policy.size - sum(map(len, self._chunks))
+        room = self.policy.size - len(self._chunks)
         content = self.next_counted(line.end(), int(line["size"]), room)
         if content is None:
             return None
@@ -557,11 +557,11 @@ class Smtp(LineSession):
             raise Refuse(BAD_SYNTAX._replace(text=text), "RFC 3030 §2")
         if not self.esmtp:
             raise Refuse(BAD_SEQUENCE._replace(text="Send EHLO first"), "RFC 3030 §2")
-        self._chunks.append(unit.content)
         if match["last"]:
-            self._accept(b"".join(self._chunks))
+            self._accept(b"".join((self._chunks, unit.content)))
             self.state = "READY"
             return
+        self._chunks += unit.content
         self.state = "CHUNKS"
         text = f"{len(unit.content)} octets received"
         self._say(OK._replace(text=text), "RFC 3030 §2")

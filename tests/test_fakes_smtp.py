@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from fakes.smtp import COMMAND_LINE, Smtp
 from fakes.wire import BACKLOG, Facts, TlsFacts, Want
 from fakes.world import World
 from tests.bare_core import ask, drain, exchanged
+from tests.growth import FACTOR_MOST, factor
 from tests.legality import in_states
 
 EHLO = b"EHLO client.example\r\n"
@@ -392,6 +394,16 @@ def test_a_name_in_utf_8_is_only_told_to_clients_that_ask_for_it(verb: bytes) ->
     assert ask(session, line + b"\r\n").startswith(b"252 2.6.8"), "RFC 6531 §3.7.4.2"
     told = ask(session, line + b" SMTPUTF8\r\n")
     assert told == "250 2.1.5 <jörg@example.test>\r\n".encode()
+
+
+@pytest.mark.slow
+def test_many_chunks_cost_time_in_proportion_to_their_number() -> None:
+    def prepared(count: int) -> Callable[[], object]:
+        _, session = opened()
+        session.receive(WAY_TO["RCPT"])
+        return lambda: ask(session, b"BDAT 1\r\nx" * count)
+
+    assert factor(prepared, 1000) <= FACTOR_MOST
 
 
 # ── policies and secrets ─────────────────────────────────────────────────────
