@@ -9,5 +9,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ` (did you mean 'smtp'?)` with the nearest known word; "" if no word is near."""
     import difflib  # only an error needs it
 
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""

@@ -9,6 +9,11 @@ def test_the_nearest_known_word_is_suggested() -> None:
     assert did_you_mean("smpt", ["pop3", "smtp"]) == " (did you mean 'smtp'?)"
 
 
+def test_the_case_of_letters_makes_no_word_less_near() -> None:
+    assert did_you_mean("APACHE-ALRT", ["apache-alert"]) == " (did you mean 'apache-alert'?)"
+    assert did_you_mean("Starttls", ["STARTTLS"]) == " (did you mean 'STARTTLS'?)"
+
+
 def test_nothing_is_suggested_if_no_known_word_is_near() -> None:
     assert did_you_mean("xmpp", ["pop3", "smtp"]) == ""
     assert did_you_mean("xmpp", []) == ""
