@@ -178,8 +178,13 @@ class _Given:
     file: Mapping[str, Any]
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
-    def and_then(self, file: Mapping[str, Any] | None = None, /, **keywords: Any) -> _Given:
+    def and_then(
+        self, file: Mapping[str, Any] | None = None, /, *more: object, **keywords: Any
+    ) -> _Given:
         """Merges a marker. Keywords that are not arguments of World are keys of the world file."""
+        if more:
+            number = 1 + len(more)
+            raise TypeError(f"world takes one mapping and keywords, not {number}; merge them")
         if not isinstance(file, Mapping | None):
             raise TypeError(f'world takes a mapping first, not {file!r}; or write servers=["smtp"]')
         arguments = {name: keywords.pop(name) for name in _OPTIONS if name in keywords}

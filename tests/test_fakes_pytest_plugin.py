@@ -236,13 +236,22 @@ class TestMerged:
 @pytest.mark.world("smtp")
 def test_a_text_is_no_configuration(world):
     pass
+
+@pytest.mark.world({"tls": "off"}, {"servers": ["smtp"]})
+def test_two_configurations_are_one_too_many(world):
+    pass
 """
 
 
 def test_markers_of_a_module_a_class_and_a_function_are_merged(pytester: pytest.Pytester) -> None:
     result = run(pytester, SEND + MARKERS)
-    result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*TypeError: world takes a mapping first, not 'smtp'; or write *"])
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*TypeError: world takes a mapping first, not 'smtp'; or write *",
+            "*TypeError: world takes one mapping and keywords, not 2; merge them",
+        ]
+    )
 
 
 RENAMED = """
