@@ -277,7 +277,7 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
         _without_tls(options, config["tls"], named)
         config["tls"] = "off"
     ports = named or {port.name: port.number for port in PORTS}
-    return World(
+    world = World(
         config,
         faults=options.fault,
         host=options.host,
@@ -288,6 +288,15 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
         source=str(options.world or "world"),
         ca_folder=options.ca_dir.absolute() if options.ca_dir is not None else None,
     )
+    for server in SERVERS:
+        for port in server.ports:
+            if port.name in named and server.name not in world.servers:
+                wanted = json.dumps([*config["servers"], server.name])
+                raise WorldError(
+                    f"{options.world}: servers: {server.name} is missing for --{port.name}; "
+                    f"write servers = {wanted}, or leave the option out"
+                )
+    return world
 
 
 def _first_domain(options: argparse.Namespace, config: dict[str, Any]) -> str:

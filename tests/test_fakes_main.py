@@ -313,6 +313,11 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (["--smtp", "0", "--world", "no-such-file.toml"], "", "cannot be read"),
         (["--smtp", "0", "--tls", "maybe"], "", "invalid choice"),
         (["--smtp", "0"], 'tls = "maybe"', "world.toml: tls: unknown value 'maybe'"),
+        (
+            ["--smtp", "0", "--imaps", "0"],
+            'servers = ["smtp"]',
+            'world.toml: servers: imap is missing for --imaps; write servers = ["smtp", "imap"]',
+        ),
         (["--smtp", "0"], 'program = "eve@x.test"', "world.toml: program: unknown account 'eve"),
         (["--smtp", "0"], "[mail]\ngreylist = -5", "world.toml: mail.greylist: -5 is not possible"),
         (
