@@ -354,6 +354,19 @@ def test_a_post_that_kills_the_program_again_and_again_is_a_dead_letter() -> Non
         assert found == [("dead", "the program has died on it 2 times"), ("posted", "")]
 
 
+def test_a_post_that_a_wrong_clock_has_put_off_is_made() -> None:
+    with World(mail_to_webhook.WORLD, rehearsal=True) as world:
+        world.webhook.answer(503)
+        world.mail.deliver(HOOK, mail(1))
+        run(world)
+        with sqlite3.connect(world.folder / "mail-to-webhook.sqlite3") as db:
+            db.execute("UPDATE post SET due = due + 30 * 86400")
+        db.close()
+        world.webhook.answer(200)
+        run(world)
+        assert [status for _, status, _ in statuses(world)] == ["posted"]
+
+
 def test_what_was_posted_long_ago_is_forgotten_and_dead_letters_are_not() -> None:
     with World(mail_to_webhook.WORLD, rehearsal=True) as world:
         world.mail.deliver(HOOK, mail(1))

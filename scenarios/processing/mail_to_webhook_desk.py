@@ -9,7 +9,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, true
+from sqlalchemy import delete, select, true, update
 from sqlalchemy.orm import Session
 
 from comms.clock import Clock, Interrupted
@@ -146,6 +146,11 @@ class Desk:
     def deliver(self) -> None:
         """Posts what is due. A server that does not answer is left alone until the next round."""
         away: set[str] = set()
+        # No pause is longer than the longest: what is due later was put by a wrong clock.
+        now, longest = self._clock.time(), max((*self._rules.retry, LONGEST))
+        late = update(Post).where(Post.status == "waiting", Post.due > now + longest)
+        with self._worker.session() as db, db.begin():
+            db.execute(late.values(due=now))
         while not self._clock.stopping():
             now = self._clock.time()
             post = self._worker.claim(Post, now, Post.origin.not_in(away))
