@@ -47,6 +47,7 @@ _ANSWER_VALUES = {
 # others are about delivery reports and receipts.
 _SUPPRESSED = frozenset(("all", "autoreply", "oof"))
 _BULK = frozenset({"bulk", "list", "junk"})
+_SUBJECT = 300  # characters of a subject that an answer repeats; servers refuse a huge header
 _THREAD = 20  # references that an answer repeats (RFC 5322 §3.6.4 would repeat them all)
 
 
@@ -251,7 +252,7 @@ def reply(mail: Mail, to: str, sender: str, text: str, subject: str = "") -> Mes
     return Message(
         sender=sender,
         to=[to],
-        subject=subject or f"Re: {base_subject(mail.subject)}",
+        subject=(subject or f"Re: {base_subject(mail.subject)}")[:_SUBJECT],
         text=text,
         headers=headers,
     )
@@ -259,7 +260,7 @@ def reply(mail: Mail, to: str, sender: str, text: str, subject: str = "") -> Mes
 
 def forward(mail: Mail, sender: str, to: list[str], text: str = "") -> Message:
     """Returns a message with the whole mail attached, unchanged (RFC 2046 §5.2.1)."""
-    message = Message(sender, to, f"Fwd: {mail.subject}", text)
+    message = Message(sender, to, f"Fwd: {mail.subject}"[:_SUBJECT], text)
     message.attach("forwarded.eml", mail.raw, "message/rfc822")
     return message
 

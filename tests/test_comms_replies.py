@@ -232,6 +232,16 @@ def test_an_answer_is_in_the_thread_marked_as_automatic_and_quotes_nothing() -> 
     assert b"body" not in raw and b"Disposition" not in raw
 
 
+def test_a_long_subject_is_cut() -> None:
+    found = read(b"Subject: " + b"x" * 200_000)
+    answers = (
+        replies.reply(found, "a@x.y", "us@us.test", ""),
+        replies.reply(found, "a@x.y", "us@us.test", "", f"Auto: {found.subject}"),
+        replies.forward(found, "us@us.test", ["boss@us.test"]),
+    )
+    assert [len(answer.subject) for answer in answers] == [300] * 3
+
+
 def test_a_long_thread_is_cut() -> None:
     many = "References: " + " ".join(f"<{number}@x.y>" for number in range(500)) + "\r\n"
     answer = replies.reply(mail(many), "a@x.y", "us@us.test", "")
