@@ -180,6 +180,14 @@ def test_a_message_that_comes_back_is_reported_once(
     assert flush(outbox, jabber) == [], "it is not sent again, and not reported again"
 
 
+def test_a_message_comes_back_from_an_address_that_was_written_in_capitals(state: State) -> None:
+    outbox, jabber = Outbox(state), Answering()
+    outbox.put(THEM.upper(), "alert", Rehearsal().time())
+    jabber.comes_back("s1", THEM)
+    assert flush(outbox, jabber) == [("alert", "sent")]
+    assert flush(outbox, jabber) == [("alert", "returned")]
+
+
 def test_a_message_that_comes_back_after_a_restart_is_reported(tmp_path: Path) -> None:
     jabber = Answering()
     with State(tmp_path / "s") as state:

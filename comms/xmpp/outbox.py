@@ -96,7 +96,8 @@ class Outbox:
             text, thread = stanzas.fitting(to, text, kind, thread)
         else:
             stanzas.checked_bytes(stanzas.message(to, text, kind, thread))
-        row = (address, representable(text), kind, representable(thread), answer, at)
+        # As the sender of an error has it, too, if the message comes back.
+        row = (str(to), representable(text), kind, representable(thread), answer, at)
         db.execute(
             "INSERT INTO xmpp_outbox (address, text, kind, thread, answer, made) "
             "VALUES (?, ?, ?, ?, ?, ?)",
