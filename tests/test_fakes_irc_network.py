@@ -171,6 +171,16 @@ def test_queries_do_not_show_what_is_hidden() -> None:
     assert says(bot, "NAMES #secret")[0].endswith(" 353 bot @ #secret :@ann bot")
 
 
+def test_who_throws_itself_out_of_a_channel_throws_out_nobody_after_it() -> None:
+    bench = Bench()
+    bot, ann = bench.registered("bot"), bench.irc.person("ann")
+    says(bot, "JOIN #ops")
+    ann.joins("#ops")
+    hears(bot)
+    assert numerics(says(bot, "KICK #ops bot,ann")) == ["KICK", "442"]
+    assert bench.irc.channel("#ops").members == ["ann"]
+
+
 def test_a_list_of_names_takes_as_many_lines_as_it_needs() -> None:
     bench = Bench()
     bot, channel = bench.registered("b" * 30), "#" + "c" * 63

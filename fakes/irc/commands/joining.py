@@ -84,6 +84,9 @@ def kick(client: Client, command: Command) -> None:
         return
     for nick in list(filter(None, nicks.split(",")))[:TARGETS]:
         victim = network.find(nick)
+        if user not in channel:  # it was a victim itself
+            client.numeric(442, channel.name)
+            break
         if victim is None:
             client.numeric(401, nick)
         elif victim not in channel:
