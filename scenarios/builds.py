@@ -1,8 +1,8 @@
 """Finished builds, as a CI server reports them, and which of them are news.
 
-    for build, end in finished(file, memory.offset, host):
+    for build, end in finished(place, host):
         with state.transaction() as db:
-            memory.read_to(db, end)
+            place.move(db, end)
             if build is not None:
                 branch, news = after(memory.branch(build.branch), build)
                 memory.keep(db, build.branch, branch)
@@ -26,7 +26,7 @@ from comms.compose import Message
 from comms.host import Host, printable
 from comms.state import State
 from comms.words import one_line
-from scenarios.growing import lines
+from scenarios.growing import Place
 
 # Addresses that hosts of repositories invent for users who hide theirs. No mail arrives there.
 NO_REPLY = re.compile(r"no-?reply", re.I)
@@ -102,14 +102,14 @@ def _shown(commit: dict[str, Any]) -> str:
     return one_line(" ".join(words))[:300]
 
 
-def finished(file: Path, offset: int, host: Host) -> Iterator[tuple[Build | None, int]]:
-    """Yields each build after the offset in the file, and the offset after its line.
+def finished(place: Place, host: Host) -> Iterator[tuple[Build | None, int]]:
+    """Yields each build after the place in the file, and the offset after its line.
 
     A line that is not a build is logged, and yields None. A file that cannot be read is logged, and
     read later.
     """
     try:
-        for line, end in lines(file, offset):
+        for line, end in place.lines():
             try:
                 yield read(line), end
             except ValueError as error:
@@ -143,19 +143,10 @@ SAVED = {"number": 0, "failed": [0], "people": [""], "thread": [""], "mailed": 0
 
 
 class Memory:
-    """The place in the file, and the branches, in the state file."""
+    """The branches, in the state file."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-
-    @property
-    def offset(self) -> int:
-        """How far the file has been read."""
-        return int(self._state.recall("offset", 0) or 0)
-
-    def read_to(self, db: Connection, offset: int) -> None:
-        """Remembers how far the file has been read."""
-        self._state.remember(db, "offset", offset)
 
     def branch(self, name: str) -> Branch:
         """Returns what is remembered of a branch."""

@@ -6,6 +6,9 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from sqlite3 import Connection
+
+from comms.state import State
 
 LONGEST_LINE = 1_000_000  # bytes
 BEFORE = 1000  # bytes before an offset that tell whether the file is still the same
@@ -44,3 +47,24 @@ def resumed(file: Path, offset: int, known: str) -> int:
     Only the end of what was read is compared: enough for lines that all differ.
     """
     return offset if mark(file, offset) == known else 0
+
+
+class Place:
+    """How far a file was read, in a state file. Another file of its name is read as a whole."""
+
+    def __init__(self, state: State, file: Path) -> None:
+        self._state, self._file = state, file
+
+    def lines(self) -> Iterator[tuple[bytes, int]]:
+        """Yields each complete line after the place, and the offset after it. Raises OSError."""
+        offset = int(self._state.recall("offset", 0) or 0)
+        known = self._state.recall("mark", "")
+        yield from lines(self._file, resumed(self._file, offset, known) if known else offset)
+
+    def move(self, db: Connection, offset: int) -> None:
+        """Remembers how far the file was read, in the caller's transaction."""
+        self._state.remember(db, "offset", offset)
+        try:
+            self._state.remember(db, "mark", mark(self._file, offset))
+        except OSError:  # it was just moved away; of the next one, only the length will tell
+            self._state.remember(db, "mark", None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios.growing import LONGEST_LINE, lines, mark, resumed
+from comms.state import State
+from scenarios.growing import LONGEST_LINE, Place, lines, mark, resumed
 
 
 def test_lines_are_read_from_where_the_last_look_ended(tmp_path: Path) -> None:
@@ -35,3 +36,29 @@ def test_a_file_that_was_replaced_is_read_from_its_beginning(tmp_path: Path) -> 
         file.write_bytes(other)
         assert resumed(file, 8, known) == 0
     assert resumed(file, 0, "") == 0, "it was never read"
+
+
+def test_a_place_is_in_one_file_and_not_in_the_next_one_of_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "builds.jsonl"
+
+    def read() -> None:
+        for line, end in list(place.lines()):
+            seen.append(line)
+            with state.transaction() as db:
+                place.move(db, end)
+
+    with State(tmp_path / "s") as state:
+        place, seen = Place(state, file), list[bytes]()
+        file.write_bytes(b"one\ntwo\n")
+        read()
+        with file.open("ab") as stream:
+            stream.write(b"three\n")
+        read()
+        assert seen == [b"one\n", b"two\n", b"three\n"]
+        file.rename(tmp_path / "builds.jsonl.1")
+        file.write_bytes(b"four\n" * 9)  # longer than what was read of the old one
+        read()
+        assert seen[3:] == [b"four\n"] * 9
+        with state.transaction() as db:  # as an earlier version has left it
+            state.remember(db, "mark", None)
+        assert list(place.lines()) == []

@@ -53,6 +53,7 @@ from comms.state import State
 from scenarios.bots.build_notify_desk import Desk, Item, described, people_problem
 from scenarios.bots.build_notify_samples import LOG_END, arrived, finishes, world_of_developers
 from scenarios.builds import Build, after, finished
+from scenarios.growing import Place
 from scenarios.play import Claim, Program, Scenario, equal
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Notifier:
     ) -> None:
         self._rules, self._company, self._desk = rules, company, desk
         self._clock, self._host, self._since = clock, host, clock.monotonic()
-        self._person = known_by(rules.people)
+        self._person, self._place = known_by(rules.people), Place(desk.state, rules.builds)
 
     def look(self) -> None:
         """Does what is to be done now, all but sending mail."""
@@ -108,9 +109,9 @@ class Notifier:
     def _read(self) -> None:
         """Remembers what each build is to its branch, and what is to be told of it."""
         memory = self._desk.memory
-        for build, end in finished(self._rules.builds, memory.offset, self._host):
+        for build, end in finished(self._place, self._host):
             with self._desk.state.transaction() as db:
-                memory.read_to(db, end)
+                self._place.move(db, end)
                 if build is None or (key := self._key(build)) is None:
                     continue
                 branch, news = after(memory.branch(key), build)

@@ -23,7 +23,7 @@ from comms.settings import Server
 from comms.state import State
 from comms.suggest import did_you_mean
 from comms.words import one_line
-from scenarios.growing import lines
+from scenarios.growing import Place
 
 if TYPE_CHECKING:
     from scenarios.bots.urgent_notice import Rules
@@ -101,6 +101,7 @@ class Desk:
         self._state, self._rules, self._phones = state, rules, phones
         self._clock, self._host, self._mails = clock, host, Outbox(state)
         self._quiet = Hours(rules.quiet, rules.zone, "quiet")
+        self._place = Place(state, rules.notices)
         self.notices = Notices(state, self._settle)
         with state.transaction() as db:
             for statement in _SCHEMA.split(";"):
@@ -125,9 +126,8 @@ class Desk:
 
     def read(self) -> None:
         """Takes in what was appended to the file since the last look."""
-        offset = int(self._state.recall("offset", 0) or 0)
         try:
-            for line, end in lines(self._rules.notices, offset):
+            for line, end in self._place.lines():
                 self._take_in(line, end)
         except FileNotFoundError:
             pass  # there was no notice yet
@@ -136,7 +136,7 @@ class Desk:
 
     def _take_in(self, line: bytes, end: int) -> None:
         with self._state.transaction() as db:
-            self._state.remember(db, "offset", end)
+            self._place.move(db, end)
             try:
                 notice = parse(line, self._rules.people)
             except ValueError as error:

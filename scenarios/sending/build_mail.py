@@ -48,6 +48,7 @@ from comms.setting_types import (
 from comms.settings import Settings
 from comms.state import State
 from scenarios.builds import Branch, Build, Memory, after, finished
+from scenarios.growing import Place
 from scenarios.play import Claim, Program, Scenario, equal
 from scenarios.sending.build_mail_desk import describe
 from scenarios.sending.build_mail_samples import BOT, CAROL, DAVE, LOG, TEAM, finishes, summary
@@ -110,6 +111,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     with State(rules.state) as state:
         state.lock()
         memory, outbox = Memory(state), Outbox(state)
+        place = Place(state, rules.builds)
 
         def tell(
             db: Connection, news: str, name: str, branch: Branch, build: Build | None
@@ -120,9 +122,9 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
             return replace(branch, thread=thread, mailed=clock.time())
 
         for _ in clock.every(rules.every):
-            for build, end in finished(rules.builds, memory.offset, host):
+            for build, end in finished(place, host):
                 with state.transaction() as db:
-                    memory.read_to(db, end)
+                    place.move(db, end)
                     if build is not None:
                         branch, news = after(memory.branch(build.branch), build)
                         if news:
