@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fakes.imap.source import DEEPEST, MOST_PARTS, Part, Source, read_content_type
@@ -127,6 +127,12 @@ LINES = st.lists(
 
 
 @pytest.mark.slow
+@example(
+    [
+        *(b"Content-Type: multipart/mixed; boundary=x\r\n", b"\r\n", b"--x\r\n"),
+        *(b"Content-Type: multipart/mixed; boundary=y\r\n", b"\r\n", b"--y\r\n", b"--x\r\n"),
+    ]
+)
 @given(LINES)
 def test_parts_are_inside_each_other(lines: list[bytes]) -> None:
     raw = b"".join(lines)

@@ -150,8 +150,9 @@ class _Parser:
 
     def _close(self, depth: int, end: int) -> None:
         """Parts beyond that depth end here."""
-        for part in self._open[depth:]:
-            part.end = max(end, part.body)
+        for part in reversed(self._open[depth:]):
+            # An empty part begins after the line end that belongs to the next delimiter.
+            part.end = end = max(end, part.body)
             if part.is_message and not part.parts:
                 part.parts.append(Part(part.end, part.end, part.end, part.end))
         del self._open[depth:]
