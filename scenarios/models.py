@@ -55,25 +55,33 @@ ADVISORY = 0x6D61696C  # the class of our locks in PostgreSQL; any number that n
 # ── opening a database ───────────────────────────────────────────────────────
 
 
-def _no_database(url: str) -> str:
-    """Returns why no database can be opened at this URL, or ""."""
+def url_problem(url: str) -> str:
+    """Returns why SQLAlchemy cannot open the database of a URL, or "". It quotes nothing of it."""
     try:
         dialect = make_url(url).get_dialect()
         dialect.import_dbapi()
-    except ArgumentError:
-        # The text of the error could quote a password.
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
         return "it is not the URL of a database that SQLAlchemy can open"
     except ImportError as error:
         return f"its driver is not installed: {error}"
-    return "" if dialect.name in ("sqlite", "postgresql") else f"{dialect.name} has not been tried"
+    if dialect.name != "sqlite" and url.partition("?")[0].count("@") > 1:
+        # Otherwise the rest of the password would be taken for the host, and shown.
+        return "it has two @; write %40 for one in the password"
+    return ""
+
+
+def _no_database(url: str) -> str:
+    """Returns why no database can be opened at this URL, or ""."""
+    name = "" if (problem := url_problem(url)) else make_url(url).get_backend_name()
+    return problem or ("" if name in ("sqlite", "postgresql") else f"{name} has not been tried")
 
 
 DatabaseUrl = Annotated[str, Check(_no_database, '"sqlite:///shop.sqlite3"')]
 
 
 def shown(url: str) -> str:
-    """Returns a database URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    """Returns a database URL without its password, and what is after `?`: it may be there, too."""
+    return make_url(url).set(query={}).render_as_string(hide_password=True)
 
 
 def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import DeclarativeBase
 
 from comms.errors import StateError
-from scenarios.models import Job, Tries, TryColumns, Worker, connect, shown, working
+from scenarios.models import Job, Tries, TryColumns, Worker, connect, shown, url_problem, working
 
 
 class Base(DeclarativeBase):
@@ -166,3 +166,19 @@ def test_what_the_database_refuses_is_an_error(tmp_path: Path) -> None:
 
 def test_a_password_is_not_shown() -> None:
     assert shown("postgresql://shop:secret@db/shop") == "postgresql://shop:***@db/shop"
+    assert shown("postgresql://db/shop?user=shop&password=secret") == "postgresql://db/shop"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("postgresql+psycopg://db:secret/shop", "it is not the URL of a database"),
+        ("postgresql+psycopg://shop:a@secret@db/shop", "it has two @; write %40"),
+        ("postgresql+psycopg://shop:a%40secret@db/shop", ""),
+        ("sqlite:////home/a@b@c/shop.sqlite3", ""),
+        ("oracle://shop:secret@db/shop", ""),
+    ],
+)
+def test_a_wrong_url_is_named_and_not_shown(url: str, problem: str) -> None:
+    found = url_problem(url)
+    assert found.startswith(problem) and "secret" not in found

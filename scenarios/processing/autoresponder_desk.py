@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LIMIT = 1_000_000  # bytes of a mail that is read as a whole
 READING = 5.0  # seconds of computing that a mail may cost
 DAY = 86400.0  # seconds
-TEXT = 100_000  # bytes of an answer
+TEXT = 100_000  # characters of an answer
 _SCHEMA = "CREATE TABLE IF NOT EXISTS answered (who TEXT NOT NULL, address TEXT, at REAL NOT NULL)"
 
 
@@ -115,7 +115,7 @@ class Desk:
         answer = None
         if not reason:
             try:
-                text = files[address].read_bytes()[:TEXT].decode("utf-8-sig")
+                text = files[address].read_bytes().decode("utf-8-sig")[:TEXT]
                 answer = self._answer(mail, address, to, text)
             except (OSError, UnicodeDecodeError) as error:
                 # The text of an OSError has the whole path, which is another one in each folder.

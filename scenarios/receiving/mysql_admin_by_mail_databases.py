@@ -25,11 +25,11 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateIndex, CreateSchema, DropIndex, DropSchema
 
 from comms.setting_types import Check
 from comms.words import one_line
+from scenarios.models import url_problem
 
 SYSTEM = frozenset(("information_schema", "main", "mysql", "performance_schema", "sys", "temp"))
 ROWS = 50  # of an answer
@@ -46,17 +46,12 @@ class NotDone(Exception):
 
 def _no_server(url: str) -> str:
     """Returns why no databases can be administered at this URL, or ""."""
-    try:
-        found = make_url(url)
-        name = found.get_backend_name()
-        if name not in ("mysql", "mariadb", "sqlite"):
-            return f"{name} has not been tried"
-        found.get_dialect().import_dbapi()
-    except ArgumentError:
-        # The text of the error could quote a password.
-        return "it is not the URL of a database that SQLAlchemy can open"
-    except ImportError as error:
-        return f"its driver is not installed: {error}"
+    if problem := url_problem(url):
+        return problem
+    found = make_url(url)
+    name = found.get_backend_name()
+    if name not in ("mysql", "mariadb", "sqlite"):
+        return f"{name} has not been tried"
     return "" if found.database or name != "sqlite" else "it has no folder"
 
 
