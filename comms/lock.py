@@ -8,12 +8,23 @@ The system releases it when the process dies, so that a lock is never left over.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import types
 from pathlib import Path
 
 from comms.errors import StateError
+
+
+def make_private(path: Path) -> None:
+    """Makes a database that does not exist yet, for its owner only.
+
+    Others could read the keys in it, or lock it. What is wrong with the path, SQLite says later.
+    """
+    if str(path) != ":memory:":
+        with contextlib.suppress(OSError, ValueError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 class Lock:
@@ -25,6 +36,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         place = f"{os.path.realpath(path)}.lock"
+        make_private(Path(place))
         try:
             lock = sqlite3.connect(place, timeout=0, isolation_level=None)
         except sqlite3.Error as error:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import types
 from collections.abc import Iterator
@@ -20,20 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from comms.errors import StateError
-from comms.lock import Lock
+from comms.lock import Lock, make_private
 
 LATEST = 253_402_300_800  # seconds since the epoch of the year 10000, which no date can show
 BUSY = 5.0  # seconds that a writer waits for another one's transaction
-
-
-def make_private(path: Path) -> None:
-    """Makes a database that does not exist yet, for its owner only: there may be keys in it.
-
-    What is wrong with the path is left to SQLite to say.
-    """
-    if str(path) != ":memory:":
-        with contextlib.suppress(OSError, ValueError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 class State:

@@ -44,9 +44,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.orm.attributes import set_committed_value
 
 from comms.errors import StateError
-from comms.lock import Lock
+from comms.lock import Lock, make_private
 from comms.setting_types import Check
-from comms.state import make_private
 from comms.words import one_line
 
 WORKERS = 1000  # at most, on one database
