@@ -165,6 +165,21 @@ def test_without_authorisation_nothing_is_sent(
     assert b"Hello" not in peer.received[0]
 
 
+def test_a_program_that_is_asked_to_stop_does_not_say_that_a_minute_is_over(
+    clock: JumpingClock, host: RecordingHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(peer: Peer) -> None:
+        come_online(peer)
+        answer_query(peer, b"<item jid='them@example.test'/>")
+        peer.expect(b"type='subscribe'/>")
+        close_stream(peer)
+
+    with Peer(script) as peer, Client(peer.server(), clock, host) as jabber:
+        monkeypatch.setattr(clock, "stopping", lambda: True)
+        with pytest.raises(TryLater, match="before the program was asked to stop; nothing was"):
+            jabber.deliver(THEM, "Hello")
+
+
 def test_a_contact_who_was_asked_before_is_not_asked_again(
     clock: JumpingClock, host: RecordingHost
 ) -> None:

@@ -256,7 +256,7 @@ class Client:
                 for_answer=True,
             )
             if not joined.joined:
-                raise joined.refusal or TryLater(f"{address} has not answered within {wait:g} s")
+                raise joined.refusal or TryLater(f"{address} has not answered {self._late(wait)}")
         except BaseException:
             del self._dispatcher.joined[address]
             raise
@@ -443,8 +443,12 @@ class Client:
             del refusals[bare]
         if not self.subscribed_to(bare):
             raise refusal or TryLater(
-                f"{bare} has not authorised us within {wait:g} s; nothing was sent"
+                f"{bare} has not authorised us {self._late(wait)}; nothing was sent"
             )
+
+    def _late(self, wait: float) -> str:
+        stopped = "before the program was asked to stop"
+        return stopped if self._clock.stopping() else f"within {wait:g} s"
 
     def _answer_request(self, who: str | Jid, kind: str) -> None:
         address = Jid.of(who).bare
