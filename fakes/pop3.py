@@ -209,6 +209,7 @@ class Pop3(LineSession):
         secrets = self._secrets(line) if may_be_secret else ()
         if self.too_long:
             refusal = Refuse(LINE_TOO_LONG, "RFC 2449 §4")
+            secrets = self.long_line_secret(line) or secrets
             return Unit(line, "", secrets=secrets, refusal=refusal)
         verb, _, argument = line[:-2].partition(b" ")
         name = verb.decode("ascii", "replace").upper()

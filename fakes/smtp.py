@@ -275,6 +275,7 @@ class Smtp(LineSession):
         secrets = self._initial_response_secret(line, argument) if name == "AUTH" else ()
         if self.too_long:
             refusal = Refuse(LINE_TOO_LONG, "RFC 5321 §4.5.3.1")
+            secrets = self.long_line_secret(line) or secrets
             return Unit(line, "", secrets=secrets, refusal=refusal)
         return Unit(line, name, argument.decode("utf-8", "surrogateescape"), secrets)
 
@@ -309,6 +310,9 @@ class Smtp(LineSession):
             return ()
         start = len("AUTH ") + len(mechanism) + len(space)
         return self.response_secret(line, start, mechanism.decode("ascii", "replace").upper())
+
+    def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
+        return () if self.state == "DATA" else super().secrets_in_fragment(raw)
 
     # ── dispatch ─────────────────────────────────────────────────────────────
 

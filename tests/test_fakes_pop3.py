@@ -278,6 +278,15 @@ def test_top_of_a_mail_without_a_header_of_its_own_ends_below_the_trace() -> Non
     assert [top[2] for top in tops] == [b".\r\n", b"..one\r\n.\r\n"]
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b""])
+def test_a_password_that_is_far_too_long_is_not_shown(end: bytes) -> None:
+    world, session = opened()
+    for piece in [b"USER alice\r\nPASS ", *[b"hush" * 200] * 20, end]:
+        session.receive(piece)
+    session.eof()
+    assert b"hush" not in b"".join(record.shown() for record in world.records)
+
+
 def test_top_takes_a_bare_lf_for_a_line_end() -> None:
     world, session = opened(mails=0)
     for raw in (b"Subject: x\n\none\ntwo\nthree\n", b"\none\n\ntwo\n"):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fakes.smtp import COMMAND_LINE, Smtp
 from fakes.wire import BACKLOG, Facts, TlsFacts, Want
+from fakes.wire.lines import LONGEST_LINE
 from fakes.world import World
 from tests.bare_core import ask, drain, exchanged
 from tests.growth import FACTOR_MOST, factor
@@ -423,12 +424,16 @@ def test_a_web_browser_is_disconnected_if_the_policy_says_so() -> None:
         (b"AUTH PLAIN AGFsaWNlAHNlY3", b"AGFsa"),
         (b"AUTH LOGIN\r\nYWxpY2U=\r\nc2Vjc", b"c2Vj"),
         (b"AUTH XOAUTH2 " + b"c2Vj" * COMMAND_LINE + b"\r\n", b"c2Vj"),
+        (b"AUTH XOAUTH2 " + b"c2Vj" * LONGEST_LINE + b"\r\n", b"c2Vj"),
+        (b"AUTH XOAUTH2 " + b"c2Vj" * LONGEST_LINE, b"c2Vj"),
     ],
-    ids=["PLAIN", "LOGIN", "too long"],
+    ids=["PLAIN", "LOGIN", "too long", "far too long", "endless"],
 )
 def test_a_login_that_is_cut_off_or_too_long_is_not_shown(sent: bytes, secret: bytes) -> None:
     world, session = opened()
-    session.receive(EHLO + sent)
+    session.receive(EHLO)
+    for at in range(0, len(sent), 1000):
+        session.receive(sent[at : at + 1000])
     session.eof()
     assert secret not in b"".join(record.shown() for record in world.records)
 

@@ -62,6 +62,7 @@ class LineSession(Session):
         self._last_word = False  # the exchange has succeeded, and its data has been sent
         # Whether the last line or content exceeds its limit, or its beginning was discarded.
         self.too_long = False
+        self._lacks_beginning = False  # the last line does, which may have been that of a login
         self._scanned = 0  # bytes of the buffer that are known not to hold the end of the unit
         self._dotted = -1  # where the first line of content that begins with a dot begins; -1: none
         self._truncated = False  # the beginning of the unit was discarded because it is too long
@@ -104,6 +105,7 @@ class LineSession(Session):
                 self._discard_scanned()
             return None
         line = self._taken(end + 2)
+        self._lacks_beginning = self._truncated
         self.too_long, self._truncated = self._truncated or len(line) > limit, False
         return line
 
@@ -305,9 +307,13 @@ class LineSession(Session):
         label = sasl.label(mechanism, response, self._accounts, name, challenge)
         return (Secret(start, end, label),)
 
+    def long_line_secret(self, line: bytes) -> tuple[Secret, ...]:
+        """Returns the secret span of the last line, all of it, if its beginning was discarded."""
+        return (Secret(0, len(line) - 2, "unfinished"),) if self._lacks_beginning else ()
+
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
-        """Hides an incomplete login too."""
-        if self.state == "AUTH":
+        """Hides an incomplete login too, and the rest of a line that may have been one."""
+        if self.state == "AUTH" or self.discarding_line:
             return (Secret(0, len(raw), "unfinished"),)
         match = _AUTH_COMMAND.match(raw)
         return (Secret(match.end(), len(raw), "unfinished"),) if match else ()
