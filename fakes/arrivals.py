@@ -408,9 +408,14 @@ def _everything(arrival: object) -> bool:
 
 
 def is_like(text: str, wanted: str) -> bool:
-    """Whether a text is `wanted`, or matches it as a glob, in any case."""
+    """Whether a text is `wanted`, or matches it as a glob, in any case.
+
+    Many subjects begin like "[Shop] Order 7", so that a bracket may also stand for itself.
+    """
     text, wanted = text.casefold(), wanted.casefold()
-    return text == wanted or fnmatchcase(text, wanted)
+    if text == wanted or fnmatchcase(text, wanted):
+        return True
+    return "[" in wanted and fnmatchcase(text, wanted.replace("[", "[[]"))
 
 
 def keywords(
