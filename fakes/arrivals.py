@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
+from fakes import globs
 from fakes.bridge import Bridge
 from fakes.history import History, Snapshot
 from fakes.suggest import nearest
@@ -408,14 +408,9 @@ def _everything(arrival: object) -> bool:
 
 
 def is_like(text: str, wanted: str) -> bool:
-    """Whether a text is `wanted`, or matches it as a glob, in any case.
-
-    Many subjects begin like "[Shop] Order 7", so that a bracket may also stand for itself.
-    """
+    """Whether a text is `wanted`, or matches it as a glob, in any case."""
     text, wanted = text.casefold(), wanted.casefold()
-    if text == wanted or fnmatchcase(text, wanted):
-        return True
-    return "[" in wanted and fnmatchcase(text, wanted.replace("[", "[[]"))
+    return text == wanted or globs.fits(text, wanted)
 
 
 def keywords(

@@ -15,11 +15,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
-from fnmatch import fnmatchcase
 from functools import cache, lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from fakes import globs
 from fakes.mail_header import Headers, decode_bytes, decode_words
 
 # What reads the content of a mail is imported when the content is first read: most worlds never
@@ -274,7 +274,7 @@ class Mail:
         """
         __tracebackhide__ = True
         found = [one for one in self.attachments if one.name == pattern]
-        found = found or [one for one in self.attachments if fnmatchcase(one.name, pattern)]
+        found = found or [one for one in self.attachments if globs.fits(one.name, pattern)]
         if len(found) != 1:
             names = ", ".join(one.name or "(no name)" for one in self.attachments)
             hint = "; mail.attachments has each of them" if len(found) > 1 else ""

@@ -13,11 +13,11 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
+from fakes import globs
 from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.descriptor import Port, Server
@@ -204,7 +204,7 @@ class Webhook(Arrivals[Post]):
         """
         response = Response(200)
         for planned in self._planned:
-            if fnmatchcase(request.path, planned.path):
+            if globs.fits(request.path, planned.path):
                 response = planned.response
                 planned.used()
                 if planned.times is not None:
@@ -220,7 +220,7 @@ class Webhook(Arrivals[Post]):
 
 
 def _differs(what: str, found: str, glob: str) -> str:
-    return "" if fnmatchcase(found, glob) else f"{what} is {found!r}"
+    return "" if globs.fits(found, glob) else f"{what} is {found!r}"
 
 
 class Hook(Http):

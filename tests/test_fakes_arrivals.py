@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fakes.arrivals import Arrivals, is_like
+from fakes.arrivals import Arrivals
 from fakes.bridge import Bridge
 from fakes.world import World
 
@@ -201,7 +201,7 @@ def test_each_arrival_is_one_line_of_the_failure() -> None:
 def test_pytest_shows_the_line_of_the_test_that_waited(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
-        from fakes.arrivals import Arrivals, is_like
+        from fakes.arrivals import Arrivals
         from fakes.bridge import Bridge
 
         def test_that_waits():
@@ -406,19 +406,3 @@ def test_of_those_that_miss_as_much_the_nearest_is_most_like_what_was_wanted() -
         AssertionError, match=r"nearest: .*subject is 'Ordre 7 has been sent'; every"
     ):
         mail.wait_for(subject="Order 7 *", to="bob@example.test", timeout=0)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "fits"),
-    [
-        ("[Shop] Order 7", True),
-        ("[shop] order *", True),  # a bracket may stand for itself
-        ("[[]Shop] Order ?", True),
-        ("[[]Shop] Order [0-9]", True),
-        ("[Shop] Order", False),
-        ("[Desk] Order *", False),
-        ("S*", False),
-    ],
-)
-def test_a_text_is_the_whole_or_a_glob(wanted: str, fits: bool) -> None:
-    assert is_like("[Shop] Order 7", wanted) == fits

@@ -8,8 +8,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
+from fakes import globs
 from fakes.empty import EMPTY
 from fakes.faults.text import parse
 from fakes.faults.value import Drill, Fault, FaultError, Places
@@ -274,9 +274,9 @@ def _window(fault: Fault) -> range:
 def _matches(pattern: str, arg: str) -> bool:
     """Whether the argument, or the address in angle brackets in it, matches a glob."""
     _, bracket, rest = arg.partition("<")
-    if fnmatchcase(arg, pattern):
+    if globs.fits(arg, pattern):
         return True
-    return bool(bracket) and fnmatchcase(rest.partition(">")[0], pattern)
+    return bool(bracket) and globs.fits(rest.partition(">")[0], pattern)
 
 
 def _same_login(wanted: str, user: str) -> bool:
