@@ -283,6 +283,26 @@ def test_of_several_sessions_each_leaves_when_it_ends() -> None:
         assert list(play.nicks()) == ["romeo"]
 
 
+def test_of_several_sessions_the_last_presence_is_shown() -> None:
+    play = Play().opened("juliet")
+    phone = play.world.jabber.actor("juliet@example.test", "phone")
+    phone.joins(ROOM, "juliet")
+
+    def shown() -> tuple[str, bool]:
+        [seen] = [one for one in play.romeo.all if one.sender == f"{ROOM}/juliet"]
+        play.clear()
+        return seen.child_text("show"), "juliet@example.test/phone" in repr(seen)
+
+    play.juliet.sends(f"<presence to='{ROOM}/juliet'><show>away</show></presence>")
+    assert shown() == ("away", False)
+    phone.sends(f"<presence to='{ROOM}/juliet'/>")
+    assert shown() == ("", True)
+    phone.goes()
+    assert shown() == ("away", False)
+    phone.joins(ROOM, "juliet")
+    assert shown() == ("", True)
+
+
 def test_a_client_that_is_not_inside_any_more_learns_it() -> None:
     play = Play().opened()
     play.juliet.sends(f"<presence to='{ROOM}/juliet'><show>away</show></presence>")

@@ -157,7 +157,8 @@ class Occupant:
     nick: str
     bare: str
     role: str
-    sessions: dict[str, Stanza] = field(default_factory=dict)  # full address → last presence
+    # full address → last presence, in the order in which they came
+    sessions: dict[str, Stanza] = field(default_factory=dict)
     # The presence that others see, with the real address or without, and what it was made from:
     # each user who enters gets that of everybody.
     shown: dict[bool, tuple[Any, Stanza]] = field(default_factory=dict)
@@ -234,6 +235,7 @@ class Room:
         if occupant is None:
             occupant = self.occupants[nick] = Occupant(nick, bare, self.default_role(bare))
         full = presence.sender or ""
+        occupant.sessions.pop(full, None)  # it becomes the last one
         occupant.sessions[full] = presence
         self._by_session[full] = occupant
         return occupant

@@ -35,9 +35,8 @@ class Entering(Hall):
                 # §7.2.18: the client believes that it is in the room
                 self._send_not_inside(stanza, to)
         elif JOIN in stanza.child_names and to.resource == occupant.nick:
-            before = without_claims(occupant.sessions[sender.text]).content
+            changed = _changes(occupant, stanza)
             room.enter(occupant.nick, occupant.bare, stanza)
-            changed = without_claims(stanza).content != before
             self._welcome(room, occupant, stanza, tell_others=changed)  # §17.3
         elif to.resource != occupant.nick:
             self._rename(room, occupant, stanza, to.resource)
@@ -59,9 +58,9 @@ class Entering(Hall):
             room = self._open(to.bare, sender.bare)
         else:
             self._check_entry(room, stanza, to.resource, sender)
-        is_new = to.resource not in room.occupants
+        changed = _changes(room.occupants.get(to.resource), stanza)
         occupant = room.enter(to.resource, sender.bare, stanza)
-        self._welcome(room, occupant, stanza, ("201",) if created else (), tell_others=is_new)
+        self._welcome(room, occupant, stanza, ("201",) if created else (), tell_others=changed)
 
     def _check_entry(self, room: Room, stanza: Stanza, nick: str, sender: Jid) -> None:
         affiliation = room.affiliation(sender.bare)
@@ -132,3 +131,10 @@ class Entering(Hall):
             if session is not None:  # those that did not ask for it have to leave under it, too
                 session.directed[f"{room.address}/{nick}"] = None
         self._show(room, occupant)
+
+
+def _changes(occupant: Occupant | None, stanza: Stanza) -> bool:
+    """Whether others see anything else with this presence, which is shown from now on."""
+    if occupant is None:
+        return True
+    return without_claims(stanza).content != without_claims(occupant.presence).content

@@ -188,8 +188,11 @@ class Hall(Extension):
             self._remove(room, occupant, codes, stanza=stanza)
             return
         gone = self._presence_of(room, occupant, False, ("110", *codes), gone=True)
+        shown = occupant.presence
         room.leave(full)
         self.service.router.route(gone.replace(to=full))
+        if occupant.presence is not shown:
+            self._show(room, occupant)
 
     def _remove(
         self,
