@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+LONGEST = 1000  # characters; Python takes quadratic time to find where brackets end
+
 
 def fits(text: str, glob: str) -> bool:
     """Whether a text matches a glob.
 
     Many texts have brackets, such as "[Shop] Order 7" or "[Gmail]/Drafts", so that an opening
-    bracket may also stand for itself.
+    bracket may also stand for itself. In a glob of more than 1,000 characters it always does.
     """
-    return fnmatchcase(text, glob) or ("[" in glob and fnmatchcase(text, glob.replace("[", "[[]")))
+    if len(glob) <= LONGEST and fnmatchcase(text, glob):
+        return True
+    return ("[" in glob or len(glob) > LONGEST) and fnmatchcase(text, glob.replace("[", "[[]"))
