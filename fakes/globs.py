@@ -8,11 +8,11 @@ LONGEST = 1000  # characters; Python takes quadratic time to find where brackets
 
 
 def fits(text: str, glob: str) -> bool:
-    """Whether a text matches a glob.
+    """Whether a text matches a glob. One of more than 1,000 characters matches only itself.
 
     Many texts have brackets, such as "[Shop] Order 7" or "[Gmail]/Drafts", so that an opening
-    bracket may also stand for itself. In a glob of more than 1,000 characters it always does.
+    bracket may also stand for itself.
     """
-    if len(glob) <= LONGEST and fnmatchcase(text, glob):
-        return True
-    return ("[" in glob or len(glob) > LONGEST) and fnmatchcase(text, glob.replace("[", "[[]"))
+    if len(glob) > LONGEST:
+        return text == glob
+    return fnmatchcase(text, glob) or ("[" in glob and fnmatchcase(text, glob.replace("[", "[[]")))
