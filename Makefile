@@ -35,9 +35,9 @@ PARALLEL = $(if $(K),$(call option,-k,K),-n logical --maxprocesses=8 --dist work
 COVERAGE = COVERAGE_FILE=$(VENV)/coverage $(VENV)/bin/python -m coverage
 SHELLS = $(VENV)/bin/python -c \
   'from tests.test_rules import SHELLS; print(*SHELLS, sep=",")'
-# Servers that others wrote. aiosmtpd and slixmpp are in .venv.
 # Plugins that others wrote, which nothing else here needs, in a virtual environment of their own.
 PLUGINS = 'pytest>=9,<10' 'aiosmtpd>=1.4,<2' 'smtpdfix>=0.5,<0.6' 'pytest-localserver>=0.10,<0.11'
+# Servers that others wrote.
 PEERS = dovecot-core dovecot-pop3d dovecot-lmtpd prosody ejabberd postfix
 # .ci/run measures the time of each part. It names a file, in which each part notes its beginning.
 PARTS =

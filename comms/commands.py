@@ -492,14 +492,17 @@ class Commands:
     def note(
         self, db: sqlite3.Connection, who: str, what: str, verdict: str, detail: str = ""
     ) -> None:
-        """Adds a row to the audit, in the caller's transaction; each text is cut to one line."""
+        """Adds a row to the audit, in the caller's transaction; each text is cut to one line.
+
+        Of more than AUDIT_ROWS rows, the oldest is removed.
+        """
         texts = (words.one_line(text)[:500] for text in (who, what, verdict, detail))
         db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", (self._clock.time(), *texts))
         oldest = "SELECT max(rowid) FROM audit"
         db.execute(f"DELETE FROM audit WHERE rowid <= ({oldest}) - ?", (AUDIT_ROWS,))
 
     def audit(self) -> list[tuple[str, str, str, str]]:
-        """Returns (who, what, verdict, detail) of every request, oldest first."""
+        """Returns (who, what, verdict, detail) of the last AUDIT_ROWS notes, oldest first."""
         rows = self.state.rows("SELECT who, what, verdict, detail FROM audit ORDER BY rowid")
         return [(str(row[0]), str(row[1]), str(row[2]), str(row[3])) for row in rows]
 

@@ -322,6 +322,17 @@ def _no_certificates(path: Path) -> str:
     return ""
 
 
+def _no_login_certificate(path: Path) -> str:
+    try:
+        # Without a password, OpenSSL would ask for it on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path, password=lambda: "")
+    except (ssl.SSLError, ValueError):
+        return f"{path} does not contain a certificate and its key, without a password, as PEM"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return ""
+
+
 def _no_module(name: str) -> str:
     try:
         if re.fullmatch(r"\w+(?:\.\w+)*", name) and importlib.util.find_spec(name) is not None:
@@ -336,6 +347,7 @@ Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 StateFile = Annotated[Path, Check(_folder, '"state.sqlite3"'), Check(_no_place)]
 ReadableFile = Annotated[Path, Check(_unreadable, '"file"')]
 Certificates = Annotated[Path, Check(_no_certificates, '"ca.pem"')]
+LoginCertificate = Annotated[Path, Check(_no_login_certificate, '"bot.pem"')]  # with its key
 Module = Annotated[
     str, Check(_no_module, '"json"')
 ]  # of Python; packages before a dot are imported

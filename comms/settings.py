@@ -43,9 +43,9 @@ from comms.setting_types import (
     IrcChannel,
     JabberLogin,
     Line,
+    LoginCertificate,
     Nick,
     NonEmpty,
-    ReadableFile,
     ScreenName,
     Timeout,
     between,
@@ -102,7 +102,7 @@ _PROTOCOL_KEYS: dict[str, dict[str, Any]] = {
         "nick": Nick,
         "server_password": str,
         "channels": tuple[IrcChannel, ...],
-        "certificate": ReadableFile,
+        "certificate": LoginCertificate,
     },
     "component": {"domain": HostName},
 }
@@ -176,6 +176,8 @@ class Settings:
         values["password"] = self._password(protocol, values)
         values.pop("password_env", None)
         values.pop("password_file", None)
+        if values.get("server_password"):
+            self._warn_if_others_can_read_it(f"{protocol}.server_password")
         server = Server(protocol, **values)
         self._check_login(server)
         return server
@@ -265,14 +267,19 @@ class Settings:
                 raise self._error(
                     name, f"{place} cannot be read: {reason}; write the path of a readable file"
                 ) from None
-        elif Path(self.source).is_file():
-            self._warn_if_readable_by_others(Path(self.source), name)
+        else:
+            self._warn_if_others_can_read_it(name)
         # The password itself must not be shown.
         if any(ord(character) < 32 or character == "\x7f" for character in value):
             raise self._error(
                 name, "the password contains a control character; write it on one line"
             )
         return value
+
+    def _warn_if_others_can_read_it(self, name: str) -> None:
+        """Warns about a password that is in the settings themselves, if they are a file."""
+        if Path(self.source).is_file():
+            self._warn_if_readable_by_others(Path(self.source), name)
 
     def _warn_if_readable_by_others(self, path: Path, name: str) -> None:
         if os.name == "posix" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
@@ -335,6 +342,10 @@ class Settings:
                 "irc.certificate",
                 'missing key, and auth is external; write certificate = "bot.pem", '
                 "a file with the certificate and its key",
+            )
+        if server.auth == "external" and server.tls == "none":
+            raise self._error(
+                "irc.auth", 'external shows a certificate, which needs TLS; write tls = "implicit"'
             )
 
     @contextlib.contextmanager

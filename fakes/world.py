@@ -360,8 +360,8 @@ class World:
     def address(self, listener: str) -> tuple[str, int]:
         """Returns where a server listens: `smtplib.SMTP(*world.address("smtp"))`.
 
-        The first port of each server is open from the start. Each other one (submission, smtps,
-        pop3s, xmpps) opens when it is first asked for. Raises WorldError if this world has no such
+        The first port of each server is open from the start. Each other one, such as smtps or
+        imaps, opens when it is first asked for. Raises WorldError if this world has no such
         listener.
         """
         if listener not in self._shell.listeners:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import trustme
 
 from comms.errors import SettingsError
 from comms.setting_types import CommandLine, MailAddress, NonEmpty, StateFile
@@ -284,6 +285,23 @@ def test_a_password_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
     warnings: list[str] = []
     assert load(path, warn=warnings.append).server("smtp").password == "open"
     assert warnings == [f"smtp.password: {path} can be read by others; chmod 600 {path}"]
+    path = write(tmp_path, '[irc]\nhost = "x"\nnick = "bot"\nserver_password = "open"\n')
+    path.chmod(0o644)
+    load(path, warn=warnings.append).server("irc")
+    assert warnings[1:] == [f"irc.server_password: {path} can be read by others; chmod 600 {path}"]
+
+
+def test_a_certificate_to_log_in_with_must_be_one_and_needs_tls(tmp_path: Path) -> None:
+    """Else it would be taken for a server that cannot be reached, and tried again for ever."""
+    irc = {"host": "x", "nick": "bot", "auth": "external", "certificate": "bot.pem"}
+    (tmp_path / "bot.pem").write_text("no certificate\n")
+    with pytest.raises(SettingsError, match=r"irc\.certificate: .*bot\.pem does not contain"):
+        load({"irc": irc}, folder=tmp_path).server("irc")
+    ca = trustme.CA()
+    ca.issue_cert("bot.test").private_key_and_cert_chain_pem.write_to_path(tmp_path / "bot.pem")
+    assert load({"irc": irc}, folder=tmp_path).server("irc").certificate == tmp_path / "bot.pem"
+    with pytest.raises(SettingsError, match=r'irc\.auth: external .* needs TLS; write tls = "impl'):
+        load({"irc": {**irc, "tls": "none"}}, folder=tmp_path).server("irc")
 
 
 # ── a scenario's table ───────────────────────────────────────────────────────
