@@ -73,6 +73,50 @@ def test_only_known_capabilities_are_asked_for(clock: JumpingClock) -> None:
     assert session.capabilities == set()
 
 
+def test_an_acknowledgement_of_several_lines_begins_one_login(clock: JumpingClock) -> None:
+    def script(peer: Peer) -> None:
+        peer.expect(b"USER ")
+        send(peer, ":s CAP * LS :batch server-time sasl=PLAIN")
+        peer.expect(b"CAP REQ :batch sasl server-time\r\n")
+        send(peer, ":s CAP bot ACK * :batch", ":s CAP bot ACK :sasl", ":s CAP bot ACK :server-time")
+        peer.expect(b"AUTHENTICATE PLAIN\r\n")
+        send(peer, "AUTHENTICATE +")
+        peer.expect(b"AUTHENTICATE ")
+        send(peer, ":s 903 bot :in")
+        peer.expect(b"CAP END\r\n")
+        welcome(peer)
+
+    session, received = registered(clock, script, password="secret", auth="plain")
+    assert session.capabilities == {"batch", "sasl", "server-time"}
+    assert received.count(b"AUTHENTICATE PLAIN") == received.count(b"CAP END") == 1
+
+
+def test_a_message_of_the_day_may_be_long(clock: JumpingClock) -> None:
+    def script(peer: Peer) -> None:
+        peer.expect(b"USER ")
+        send(peer, ":s 001 bot :Hi", *[f":s 372 bot :- {'x' * 400}"] * 200, "PING :a")
+        send(peer, *[f":s 372 bot :- {'x' * 400}"] * 200, ":s 376 bot :End")
+
+    session, _ = registered(clock, script)
+    assert len(session.inbox) == 401
+
+
+def test_a_server_that_refuses_every_nick_is_given_up(
+    clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comms.irc.session.WELCOME", 1000)
+
+    def script(peer: Peer) -> None:
+        peer.expect(b"USER ")
+        for _ in range(50):  # 1000 bytes
+            send(peer, ":s 433 * x :in use")
+            peer.expect(b"NICK ", b"\r\n")
+        send(peer, ":s 433 * x :in use")
+
+    with pytest.raises(Unreachable, match="sends more than 1000 bytes before it lets us in"):
+        registered(clock, script)
+
+
 def test_a_ping_is_answered_in_the_registration(clock: JumpingClock) -> None:
     def script(peer: Peer) -> None:
         peer.expect(b"USER ")

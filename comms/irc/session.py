@@ -61,6 +61,7 @@ class Session:
         self.is_throttled = False  # the server wants us to come back later
         self._server, self._clock, self._host = server, clock, host
         self._buffer = bytearray()
+        self._taken = 0  # bytes received
         self._heard = clock.monotonic()
         self._asked: float | None = None  # when we sent a PING that was not answered by anything
         self._registered = False
@@ -87,7 +88,6 @@ class Session:
         Raises Refused, TryLater, Unreachable.
         """
         until = self._clock.monotonic() + self._server.timeout
-        self._link.expect(WELCOME)
         nicks = self._nicks()
         self.nick = next(nicks)
         if self._server.server_password:
@@ -119,7 +119,8 @@ class Session:
             "464": "the password of the server is wrong",
             "465": "we are banned",
         }
-        while (line := self._receive(until)) is not None:
+        # A server that answers each of our lines with the next one must not keep us here for ever.
+        while not self._is_over(until) and (line := self._receive(until)) is not None:
             if line.verb == "432" and self.nick != self._server.nick:
                 # It is our nick with a _, which has become too long.
                 line = dataclasses.replace(line, verb="433")
@@ -168,10 +169,12 @@ class Session:
             self.send(f"CAP REQ :{' '.join(wanted)}" if wanted else "CAP END")
         elif subcommand == "ACK":
             self.change_capabilities(line)
-            if "sasl" in self.capabilities:
-                login.begin()
-            else:
+            if line[2] == "*" and len(line.parameters) > 3:
+                return  # more lines follow
+            if "sasl" not in self.capabilities:
                 self.send("CAP END")
+            elif not login.has_begun:
+                login.begin()
         elif subcommand == "NAK":
             login.require()
             self.send("CAP END")
@@ -209,6 +212,8 @@ class Session:
         except OSError as error:
             reason = error.strerror or error
             raise Unreachable(f"{self.where}: the connection is lost: {reason}") from None
+        if not self._registered:
+            self._link.expect(WELCOME)
 
     def wait_for_turn(self, lines: int) -> None:
         """Waits until that many lines may be sent, by the rate that networks tolerate.
@@ -371,6 +376,11 @@ class Session:
                 raise Unreachable(f"{self.where} hung up")
             self._buffer += data
             self._heard, self._asked = self._clock.monotonic(), None
+            self._taken += len(data)
+            if not self._registered and self._taken > WELCOME:
+                raise Unreachable(
+                    f"{self.where} sends more than {WELCOME} bytes before it lets us in"
+                )
 
     def _readable(self, until: float | None) -> bool:
         """Waits until there is something to read (True), or until the time (False).
@@ -436,6 +446,11 @@ class _Login:
         self._challenge = ""
         self._is_done = False
         self._is_retried = False  # the 904 after 908 belongs to the attempt before
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a mechanism was tried."""
+        return bool(self._tried)
 
     @property
     def _is_wanted(self) -> bool:
