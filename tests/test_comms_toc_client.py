@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from comms.clock import Clock
 from comms.errors import Refused, SettingsError, TryLater, Unreachable
+from comms.link import STOPPING
 from comms.settings import load
 from comms.toc.buddies import STATUSES, Buddy
 from comms.toc.client import LONGEST_CHARACTER, Client
@@ -563,6 +564,24 @@ def test_a_flood_is_read_only_up_to_the_limit_of_the_inbox(peer: Peer, client: C
     assert not client.send_im("bob", "hi")
     client.wait()
     assert len(heard) == INBOX + 10
+
+
+def test_a_server_that_sends_without_end_is_left_when_the_time_is_over(
+    peer: Peer, client: Client
+) -> None:
+    client.connect()
+    heard: list[str] = []
+
+    @client.on_im
+    def more(message: str, buddy: Buddy, auto_response: bool) -> None:
+        heard.append(message)
+        peer.clock._now += 1
+        if len(heard) < 100:
+            peer.session.send("IM_IN2:Bob:F:F:flood")
+
+    peer.session.send("IM_IN2:Bob:F:F:flood")
+    client.wait(5)
+    assert len(heard) == 5 + STOPPING
 
 
 def test_wait_returns_after_its_limit(peer: Peer, client: Client) -> None:

@@ -94,13 +94,14 @@ class Connection:
         if not self._wanted:
             raise Unreachable("not signed on: connect() comes before wait()")
         until = None if limit is None else self._clock.monotonic() + limit
-        stop_at: float | None = None  # when a server that sends without end is left, once we stop
+        # When a server that sends without end is left, once the time is over or we stop.
+        stop_at = None if until is None else until + STOPPING
         while self._wanted:  # a handler may call disconnect
+            now = self._clock.monotonic()
             if until is None and self._clock.stopping():
-                now = self._clock.monotonic()
                 stop_at = now + STOPPING if stop_at is None else stop_at
-                if now >= stop_at:
-                    return
+            if stop_at is not None and now >= stop_at:
+                return
             try:
                 if self._session is None:
                     if not self._reconnect(until):
