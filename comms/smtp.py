@@ -165,9 +165,12 @@ class Session:
         if self._exchange("EHLO", self._client.local_hostname)[0] == 250:
             self._client.does_esmtp = True
             self._client.ehlo_resp = self._last[1]  # else starttls of smtplib says EHLO again
+            features = self._client.esmtp_features
             for line in self._last[1].decode("ascii", "replace").splitlines()[1:]:
                 word, _, rest = line.strip().partition(" ")
-                self._client.esmtp_features[word.lower()] = rest.strip()
+                features[word.lower()] = rest.strip()
+                if word.lower().startswith("auth="):  # as servers wrote it before RFC 2554
+                    features["auth"] = f"{features.get('auth', '')} {word[5:]} {rest}"
             return
         if self._last[0] in (500, 501, 502, 504):
             self._exchange("HELO", self._client.local_hostname)
@@ -249,8 +252,8 @@ class Session:
         A refused MAIL or DATA ends the mail, so the server is reset for the next one.
         """
         code, text = self._exchange(verb, argument)
-        # RFC 5321 §4.2.3: 251 will be forwarded, 252 cannot be verified but is accepted.
-        if code == expected or (verb == "RCPT" and code in (251, 252)):
+        # RFC 5321 §4.2: of a code that is not expected, the first digit counts.
+        if code // 100 == expected // 100:
             return None
         error = self._refusal(code, text, f"{verb} {argument}".strip())
         if verb not in ("RSET", "RCPT") and self.usable:
@@ -285,7 +288,7 @@ class Session:
         except (OSError, smtplib.SMTPException) as error:
             self._give_up()
             return Unknown(f"{self._name}: the connection was lost after the message: {error}")
-        if code == 250:
+        if code // 100 == 2:  # to send a mail again that was accepted would double it
             return None
         if code == 421 or not 200 <= code < 600:
             self._give_up()

@@ -349,6 +349,24 @@ def test_a_login_that_never_ends_is_given_up(
     assert b"QUIT" not in peer.received[0]
 
 
+@pytest.mark.parametrize(
+    "offer", [b"AUTH=LOGIN PLAIN", b"auth=PLAIN\r\n250-AUTH LOGIN", b"AUTH LOGIN\r\n250-AUTH=PLAIN"]
+)
+def test_old_servers_write_an_equals_sign_after_auth(clock: JumpingClock, offer: bytes) -> None:
+    def script(peer: Peer) -> None:
+        peer.send(b"220 x\r\n")
+        peer.expect(b"EHLO", b"\r\n")
+        peer.send(b"250-x\r\n250-" + offer + b"\r\n250 OK\r\n")
+        peer.expect(b"AUTH LOGIN\r\n")
+        for answer in (b"334 VXNlcm5hbWU6", b"334 UGFzc3dvcmQ6", b"235 in"):
+            peer.send(answer + b"\r\n")
+            peer.expect(b"\r\n")
+
+    with Peer(script) as peer:
+        given = Server("smtp", "127.0.0.1", peer.port, tls="none", user="u", auth="login")
+        smtp.Session(given, clock, HOST).close()
+
+
 @pytest.mark.parametrize("reply", [b"421 4.3.2 busy", b"100 go on", b"\0\0\0"])
 def test_a_recipient_that_ends_the_session_is_reported_with_the_reason(
     clock: JumpingClock, reply: bytes

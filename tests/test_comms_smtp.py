@@ -221,6 +221,10 @@ def test_bytes_in_clear_text_after_the_answer_to_starttls_are_treated_as_an_atta
         (". delay 5", "sent", "sent"),
         (". split 1", "sent", "sent"),
         ('RCPT arg *bob* reply "251 will forward"', "sent", "sent"),
+        # RFC 5321 §4.2: of an unknown code, the first digit counts.
+        ('RCPT arg *bob* reply "259 fine"', "sent", "sent"),
+        ('. reply "259 fine"', "sent", "sent"),
+        ('. reply "359 go on"', "TryLater", "TryLater"),
     ],
 )
 def test_each_recipient_has_its_own_outcome(fault: str, alice: str, bob: str) -> None:
