@@ -135,6 +135,8 @@ class Room:
             return
         is_own = "110" in codes
         if kind == "unavailable":
+            # Who is removed because the room is destroyed is not told so by 110 (XEP-0045 §10.9).
+            is_own = is_own or (self.joined and nick == self.nick)
             self.occupants.pop(nick, None)
             if is_own and "303" in codes:
                 self.nick = item.get("nick") or self.nick
