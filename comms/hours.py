@@ -34,12 +34,18 @@ class Hours:
         self._open: dict[int, list[tuple[int, int]]] = {}  # weekday → minutes from midnight
         for text in texts:
             match = _HOURS.fullmatch(text)
-            if match is None or not {match[1], match[2] or match[1]} <= set(DAYS):
+            times = [int(number) for number in match.groups()[2:]] if match else []
+            if match is None or not (
+                {match[1], match[2] or match[1]} <= set(DAYS)
+                and max(times[1::2]) <= 59
+                and times[2:] <= [24, 0]
+            ):
                 raise ValueError(f'{key}: {text!r} are no hours; write "Mon-Fri 09:00-17:00"')
-            hour, minute, to_hour, to_minute = map(int, match.groups()[2:])
+            hour, minute, to_hour, to_minute = times
             begin, end = 60 * hour + minute, 60 * to_hour + to_minute
-            if max(minute, to_minute) > 59 or not begin < end <= 24 * 60:
-                raise ValueError(f'{key}: {text!r} end before they begin; write "09:00-17:00"')
+            if begin >= end:
+                remedy = 'write those after midnight apart, as in "22:00-24:00" and "00:00-06:00"'
+                raise ValueError(f"{key}: {text!r} end before they begin; {remedy}")
             first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
             for day in range(first, first + (last - first) % 7 + 1):
                 self._open.setdefault(day % 7, []).append((begin, end))

@@ -51,9 +51,9 @@ def test_when_they_begin_again() -> None:
     [
         (["9-17"], "UTC", "quiet: '9-17' are no hours"),
         (["Mon-Xyz 09:00-17:00"], "UTC", "are no hours"),
-        (["Mon 17:00-09:00"], "UTC", "end before they begin"),
-        (["Mon 09:60-17:00"], "UTC", "end before they begin"),
-        (["Mon 09:00-24:01"], "UTC", "end before they begin"),
+        (["Mon 17:00-09:00"], "UTC", "end before they begin; write those after midnight apart"),
+        (["Mon 09:60-17:00"], "UTC", "are no hours"),
+        (["Mon 09:00-24:01"], "UTC", "are no hours"),
         ([], "Berlin", "zone: unknown time zone 'Berlin'"),
         ([], "../../etc/passwd", "zone: unknown time zone"),
     ],
