@@ -38,7 +38,9 @@ class Backoff:
         random = int(self._host.token(4), 36) / 36**4  # 1.7 million different values from 0 to 1
         pause *= 1 - self._jitter + self._jitter * random
         self._failures += 1
-        self.due = max(self._clock.monotonic() + pause, self._not_before)
+        now = self._clock.monotonic()
+        pause = max(pause, self._not_before - now)
+        self.due = now + pause
         self._not_before = 0.0
         return pause
 

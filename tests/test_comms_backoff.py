@@ -57,7 +57,7 @@ def test_after_success_the_pauses_start_again() -> None:
 def test_a_server_can_ask_for_a_longer_pause_once() -> None:
     several, _ = backoff()
     several.wait_at_least(900)
-    several.failed()
+    assert several.failed() == 900
     assert several.due == START + 900
     pause = several.failed()
     assert several.due == START + pause, "only the failure that was being handled"
