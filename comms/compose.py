@@ -153,8 +153,7 @@ class Message:
         if self.subject:
             lines.append(header.text_field("Subject", self.subject))
         if self.date is not None:
-            moment = datetime.fromtimestamp(int(self.date), UTC)
-            lines.append(f"Date: {format_datetime(moment)}")
+            lines.append(f"Date: {_date(self.date)}")
         if self.message_id:
             if not header.MESSAGE_ID.fullmatch(self.message_id):
                 raise ValueError(
@@ -206,6 +205,14 @@ class Message:
 
     def _is_inline(self, attachment: Attachment) -> bool:
         return bool(attachment.content_id) and self.html is not None
+
+
+def _date(seconds: float) -> str:
+    try:
+        return format_datetime(datetime.fromtimestamp(int(seconds), UTC))
+    except (ValueError, OverflowError, OSError):  # not a number, or beyond the year 9999
+        problem = f"date: {seconds!r} is no time that a header can show"
+        raise ValueError(f"{problem}; write seconds since the epoch") from None
 
 
 def _file(attachment: Attachment) -> tuple[bytes, dict[str, Any]]:
