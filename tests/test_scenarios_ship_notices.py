@@ -7,12 +7,13 @@ import re
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from comms import settings
 from comms.errors import CommsError, SettingsError, StateError
@@ -21,8 +22,10 @@ from comms.lock import Lock
 from fakes import World
 from scenarios import catalogue
 from scenarios.live import run_live
+from scenarios.models import working
 from scenarios.sending import ship_notices
 from scenarios.sending.ship_notices_input import LONGEST, BadLine, Customer, read
+from scenarios.sending.ship_notices_model import Base, Notice, enlist, suppress, unwanted
 from scenarios.sending.ship_notices_samples import TEMPLATES, customers, notices, orders, shop
 from tests import drills
 from tests.command import run_command
@@ -245,6 +248,7 @@ def test_other_mail_stays_for_a_person(to: str, more: str, subject: str) -> None
         ("POST", "", {"List-Unsubscribe": "one-click"}, 400),
         ("POST", "x", {"List-Unsubscribe": "One-Click"}, 404),
         ("GET", "x", {}, 404),
+        ("POST", "%00", {"List-Unsubscribe": "One-Click"}, 404),
         ("PUT", "", {"List-Unsubscribe": "One-Click"}, 400),
     ],
 )
@@ -273,6 +277,22 @@ def test_only_a_click_on_a_link_of_ours_unsubscribes(
         shop(world.folder, [line.replace("1,", "9,", 1) for line in customers(1)])
         run(world, site=site)
         assert orders(world) == ["1"] and statuses(world.folder)["9"] == "suppressed"
+
+
+@pytest.mark.parametrize("address", ["MÜLLER@shop.example", "Straße@shop.example"])
+@pytest.mark.parametrize("spelled", [str, str.lower])
+def test_who_has_unsubscribed_gets_no_more_however_the_address_is_written(
+    tmp_path: Path, address: str, spelled: Callable[[str], str]
+) -> None:
+    first, second = Customer(1, "1", address, {}), Customer(2, "2", spelled(address), {})
+    with working("sqlite:///a", lambda name: tmp_path / name, Base.metadata) as worker:
+        assert not list(enlist(worker, [first], 1.0, lambda: "a"))
+        with worker.session() as db, db.begin():
+            unwanted(db, db.scalars(select(Notice)).one(), "", 1.0)
+        assert not list(enlist(worker, [second], 2.0, lambda: "b"))
+        suppress(worker)
+        with worker.session() as db:
+            assert [*db.scalars(select(Notice.status))] == ["suppressed", "suppressed"]
 
 
 def test_a_page_without_a_site_is_a_mistake_in_the_settings() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy import JSON, Index, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from comms.addresses import ascii_domain
 from scenarios.delivery import MailRow
@@ -42,7 +42,7 @@ class Suppressed(Base):
 
     __tablename__ = "suppressed"
 
-    address: Mapped[str] = mapped_column(primary_key=True)  # case folded
+    address: Mapped[str] = mapped_column(primary_key=True)  # in lower case
     reason: Mapped[str]
     at: Mapped[float]
 
@@ -78,10 +78,19 @@ def enlist(
     yield from _add(worker, batch, now, token)
 
 
+def unwanted(db: Session, notice: Notice, reason: str, now: float) -> None:
+    """Notes that the address of a notice gets none any more."""
+    # `suppress` compares in the database, whose lower case may be another one beyond ASCII.
+    lower = db.scalar(select(func.lower(notice.address))) or ""
+    for address in sorted({lower, notice.address.casefold()}):
+        if db.get(Suppressed, address) is None:
+            db.add(Suppressed(address=address, reason=reason, at=now))
+
+
 def suppress(worker: Worker) -> None:
     """Settles the notices that wait for addresses which get none any more."""
-    unwanted = func.lower(Notice.address).in_(select(Suppressed.address))
-    waiting = update(Notice).where(Notice.status.in_(("waiting", "taken")), unwanted)
+    known = func.lower(Notice.address).in_(select(Suppressed.address))
+    waiting = update(Notice).where(Notice.status.in_(("waiting", "taken")), known)
     with worker.session() as db, db.begin():
         db.execute(waiting.values(status="suppressed"))
 

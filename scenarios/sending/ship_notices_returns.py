@@ -20,7 +20,7 @@ from comms.mailbox import Incoming, incoming, open_mailbox
 from comms.read import Mail, read, with_any_sender
 from comms.settings import Server
 from scenarios.models import Tries, Worker
-from scenarios.sending.ship_notices_model import Notice, Suppressed, suppress
+from scenarios.sending.ship_notices_model import Notice, suppress, unwanted
 
 LARGEST = 1_000_000  # bytes; of a larger mail only the header is read
 READING = 5.0  # seconds of computing that a mail may cost
@@ -67,9 +67,7 @@ class Returns:
                 return
             if status == "bounced":
                 notice.status, notice.error = status, reason
-            address = notice.address.casefold()
-            if db.get(Suppressed, address) is None:
-                db.add(Suppressed(address=address, reason=reason, at=self._clock.time()))
+            unwanted(db, notice, reason, self._clock.time())
             self._host.log(f"notice-{status}", "warning", line=notice.line, trouble=reason)
         item.leave_on_server = False
 

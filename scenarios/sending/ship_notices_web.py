@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from comms.clock import Clock
 from comms.host import Host
-from scenarios.sending.ship_notices_model import Notice, Suppressed
+from scenarios.sending.ship_notices_model import Notice, unwanted
 from scenarios.web import make_app, page, taken_from_anywhere
 
 PAGES = Path(__file__).parent / "pages"
@@ -42,6 +42,8 @@ def pages(site: str, engine: Engine, clock: Clock, host: Host) -> Flask:
 
     def found(db: Session) -> Notice:
         token = request.args.get("token", "")
+        if not token.isalnum():  # PostgreSQL takes no NUL
+            abort(404)
         notice = db.scalar(select(Notice).where(Notice.token == token))
         return notice or abort(404)
 
@@ -58,10 +60,8 @@ def pages(site: str, engine: Engine, clock: Clock, host: Host) -> Flask:
         try:
             with Session(engine) as db, db.begin():
                 notice = found(db)
-                address, line = notice.address.casefold(), notice.line
-                if db.get(Suppressed, address) is None:
-                    reason = "the customer has unsubscribed"
-                    db.add(Suppressed(address=address, reason=reason, at=clock.time()))
+                unwanted(db, notice, "the customer has unsubscribed", clock.time())
+                line = notice.line
             host.log("unsubscribed", line=line)
         except IntegrityError:
             pass  # another click was faster
