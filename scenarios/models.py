@@ -94,7 +94,8 @@ def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
         file = path(where.database)
         make_private(file)
         where = where.set(database=str(file))
-    engine = create_engine(where)
+    # A connection that the server has ended, because it was restarted, is not used again.
+    engine = create_engine(where, pool_pre_ping=True)
     if is_sqlite:
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -125,6 +126,14 @@ def test_a_new_sqlite_file_is_for_its_owner_only(engine: Engine, tmp_path: Path)
         add(worker, 1)
         modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert len(modes) > 1 and {*modes.values()} == {0o600}, modes
+
+
+def test_a_connection_that_the_server_has_ended_is_not_used_again(engine: Engine) -> None:
+    with engine.connect() as db:
+        ended: Any = db.connection.dbapi_connection
+    ended.close()  # as a server that is restarted does
+    with engine.connect() as db:
+        assert db.scalar(text("SELECT 7")) == 7
 
 
 def test_a_second_worker_on_sqlite_is_refused(engine: Engine) -> None:

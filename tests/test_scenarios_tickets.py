@@ -428,8 +428,8 @@ def test_every_connection_to_the_database_is_closed(
 def test_a_database_that_cannot_be_used_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     engines: list[Any] = []
 
-    def remembered(*args: Any) -> Any:
-        engines.append(create_engine(*args))
+    def remembered(*args: Any, **options: Any) -> Any:
+        engines.append(create_engine(*args, **options))
         return engines[-1]
 
     monkeypatch.setattr(models, "create_engine", remembered)
