@@ -33,6 +33,7 @@ PORTS = {"http": 80, "https": 443}
 TEXT = 2048  # bytes of an answer's body that are kept
 TRIED = 4  # addresses of a name that are tried
 REDIRECTS = 3
+INTERIM = 10  # responses before the final one
 _SHOWN = 200  # characters of a server's words in an error
 
 
@@ -231,8 +232,23 @@ class Client:
             raise Unreachable(str(error)) from None
 
 
+class _Response(http.client.HTTPResponse):
+    """http.client's response, which is always the final one."""
+
+    def begin(self) -> None:
+        """Reads the head. http.client skips 100 only; RFC 9110 §15.2: others may come, too."""
+        for _ in range(INTERIM):
+            super().begin()
+            if self.status >= 200 or self.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]
+        raise http.client.HTTPException(f"more than {INTERIM} interim responses")
+
+
 class _Connection(http.client.HTTPConnection):
     """http.client's connection on a link, for one request."""
+
+    response_class = _Response
 
     def __init__(self, link: Link, url: Url) -> None:
         super().__init__(url.host, url.port)

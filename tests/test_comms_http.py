@@ -265,6 +265,9 @@ OK = b"HTTP/1.1 200 OK\r\n"
     [
         (OK + b"Content-Length: 0\r\n\r\n", 200),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\n", 200),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + OK + b"\r\n", 200),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 3 + b"HTTP/1.1 204\r\n\r\n", 204),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 5_000, None),
         (b"HTTP/1.0 200\r\n\r\nto the end", 200),
         (b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 500),
         (b"HTTP/1.1 500 X\r\nContent-Length: -5\r\n\r\nabc", 500),
@@ -277,7 +280,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (b"\x00" * 100_000, None),
         (b"", None),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_any_answer_is_a_status_or_unknown(raw: bytes, expected: int | None) -> None:
     def script(peer: Peer) -> None:
