@@ -54,6 +54,10 @@ class _Handler(WSGIRequestHandler):
             del self.headers[name]
         return super().get_environ()
 
+    def version_string(self) -> str:
+        """What the answer to a broken request says, too."""
+        return _Answer.server_software
+
     def log_message(self, format: str, *args: Any) -> None:
         """Logs nothing."""
 
