@@ -23,6 +23,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -48,6 +49,7 @@ KEY = 32  # characters of a key at least
 LARGEST = 65536  # bytes of a form
 ID = 20  # characters of the id of a form
 OPEN = "forms-from-anywhere"
+HOST = re.compile(r"(\[[^\]]+\]|[^:]+)(:[0-9]*)?")  # of a Host field (RFC 9110 §7.2)
 HEADERS = {
     # Nothing is loaded but our style sheet, no script runs, and no other site frames a page.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; "
@@ -200,8 +202,6 @@ def make_app(folder: Path, url: str, keys: Sequence[str], host: Host, proxies: i
         SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=LARGEST,
         MAX_FORM_PARTS=50,
-        # Another name for our address could be that of a site whose scripts read our pages.
-        TRUSTED_HOSTS=[urlsplit(url).hostname, "localhost", "127.0.0.1", "[::1]"],
     )
     app.jinja_loader = ChoiceLoader([FileSystemLoader(folder), FileSystemLoader(PAGES)])
     app.jinja_env.undefined = StrictUndefined
@@ -216,6 +216,15 @@ def make_app(folder: Path, url: str, keys: Sequence[str], host: Host, proxies: i
 
     app.add_template_global(form_fields)
     app.extensions[OPEN] = set[str]()
+    ours = {urlsplit(url).hostname, "localhost", "127.0.0.1", "::1"}
+
+    @app.before_request
+    def check_host() -> None:
+        # Another name for our address could be that of a site whose scripts read our pages.
+        # TRUSTED_HOSTS of Flask cannot name an IPv6 address.
+        found = HOST.fullmatch(request.host)
+        if found is None or found[1].strip("[]").lower() not in ours:
+            abort(400)
 
     @app.before_request
     def check_origin() -> None:
