@@ -118,7 +118,7 @@ class Control:
             # A name that a foreign page has made to mean this machine.
             raise Mistake(403, f"this machine is not called {host!r}; use localhost or 127.0.0.1")
         origin = request.headers.get("origin", "")
-        if origin and urlsplit(origin).netloc != host:
+        if origin and origin.partition("://")[2] != host:
             raise Mistake(403, f"pages of {origin} may not use this")
 
     def _route(self, request: Request) -> Response | Wait | Stream:

@@ -363,6 +363,7 @@ def test_a_mistake_is_named_with_its_remedy(
         ({"Host": "localhost", "Origin": "http://localhost"}, 200),
         ({"Host": "localhost", "Origin": "http://evil.example"}, 403),
         ({"Host": "localhost", "Origin": "null"}, 403),
+        ({"Host": "localhost", "Origin": "http://["}, 403),
     ],
 )
 def test_pages_of_other_sites_may_not_use_it(
