@@ -33,6 +33,7 @@ This module uses imaplib through `Link`, and improves on it:
 
 from __future__ import annotations
 
+import binascii
 import imaplib
 import re
 from collections.abc import Callable
@@ -72,6 +73,7 @@ STATUS = (b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH")
 KEPT = frozenset(
     "OK NO BAD BYE PREAUTH CAPABILITY SEARCH UIDVALIDITY PERMANENTFLAGS READ-ONLY".split()
 )
+_CODE = re.compile(rb"\A \[[A-Za-z-]+")  # the name of a response code, in any case
 
 
 class _OutOfStep(ConnectionError):
@@ -129,10 +131,11 @@ class _Client(imaplib.IMAP4):
         match = re.match(rb"(\* (?:[0-9]+ )?|A[0-9]+ )([A-Za-z-]+)", line)
         if match is not None:
             word, rest = match[2].upper(), line[match.end() :]
-            line = match[1] + word + rest
             if word in STATUS:
+                rest = _CODE.sub(lambda code: code[0].upper(), rest)
                 self._show(rest)
-                return line + b" \r\n"
+                return match[1] + word + rest + b" \r\n"
+            line = match[1] + word + rest
         literal = re.search(rb"\{([0-9]+)\}$", line)
         if literal is not None and number(literal[1], self.limit) is None:
             size = literal[1][:20].decode()
@@ -657,7 +660,9 @@ class Mailbox(mailbox.Mailbox):
             # Our own refusal of what we were to send, or of what a server says in a login.
             self._in_step = not self._client.tagged_commands
             raise
-        except (OSError, ValueError) as error:  # base64 that is none is a ValueError
+        except binascii.Error:
+            raise self._lost(_OutOfStep("a challenge of the login is not base64")) from None
+        except (OSError, ValueError) as error:
             raise self._lost(error) from None
         self._in_step = True
         kind, text = self._client.answer
@@ -667,7 +672,7 @@ class Mailbox(mailbox.Mailbox):
     def _lost(self, error: Exception) -> Unreachable | OddReply:
         self._in_step = False
         kind = OddReply if isinstance(error, _OddNumber) else Unreachable
-        return kind(self._text("", error))
+        return kind(self._text("", str(error) or "the server ends the session (BYE)"))
 
     def _refusal(self, what: str, answer: str) -> Refused | TryLater:
         text = self._text(f"refused {what}", answer)

@@ -233,8 +233,23 @@ def test_a_login_that_never_ends_is_given_up(clock: JumpingClock, challenge: byt
 
 def test_a_challenge_that_is_not_base64_ends_the_session(clock: JumpingClock) -> None:
     steps = (offering(b"IMAP4rev1 AUTH=CRAM-MD5"), (b"AUTHENTICATE", b"+ x\r\n"))
-    with Peer(dialogue(*steps)) as peer, pytest.raises(Unreachable):
+    with Peer(dialogue(*steps)) as peer, pytest.raises(Unreachable, match="is not base64"):
         Mailbox(server(peer), clock)
+
+
+def test_a_goodbye_without_a_text_is_named(clock: JumpingClock) -> None:
+    steps = (offering(b"IMAP4rev1"), (b"LOGIN", b"* BYE\r\n"))
+    with Peer(dialogue(*steps)) as peer, pytest.raises(Unreachable, match=r"BYE"):
+        Mailbox(server(peer), clock)
+
+
+def test_a_server_may_write_its_codes_in_small_letters(clock: JumpingClock) -> None:
+    selecting = b"* 1 exists\r\n* ok [uidvalidity 7] x\r\nTAG ok [read-only]\r\n"
+    listing = (b"UID FETCH", b"* 1 fetch (uid 9 rfc822.size 5 flags ())\r\nTAG ok\r\n")
+    with Peer(selected(listing, BYE, selecting=selecting)) as peer:
+        with Mailbox(server(peer), clock) as mailbox:
+            assert [entry.id for entry in mailbox.entries()] == ["7.9"]
+            assert mailbox._read_only
 
 
 # ── TLS ──────────────────────────────────────────────────────────────────────
