@@ -349,15 +349,13 @@ class Mailbox(mailbox.Mailbox):
         """Logs in by AUTH PLAIN (RFC 5034 §4).
 
         The response is part of the command if the line is short enough. Otherwise it follows an
-        empty challenge.
+        empty challenge, and for servers that are older than RFC 5034, too.
         """
         response = base64.b64encode(sasl.plain(user, password)(b"")).decode()
         command = f"AUTH PLAIN {response}"
         what = f"the login of {user} by PLAIN"
-        if len(command) <= LONGEST_COMMAND:
-            self._command(command, what)
-        else:
-            self._command("AUTH PLAIN", what)
+        reply = self._command(command if len(command) <= LONGEST_COMMAND else "AUTH PLAIN", what)
+        if reply[:3].upper() != b"+OK":
             self._command(response, what)
 
     # ── commands and replies ─────────────────────────────────────────────────

@@ -272,6 +272,26 @@ def test_a_program_goes_on_after_an_odd_reply_within_a_mail(clock: JumpingClock)
             mailbox.delete(Entry("", 1, 1))
 
 
+def test_a_pop3_server_without_initial_responses_gets_the_response(clock: JumpingClock) -> None:
+    def script(peer: Peer) -> None:
+        peer.send(b"+OK\r\n")
+        plain = b"AHUAc2VjcmV0\r\n"
+        for command, answer in (
+            (b"CAPA\r\n", b"+OK\r\nSASL PLAIN\r\n.\r\n"),
+            (b"AUTH PLAIN " + plain, b"+ \r\n"),
+            (plain, b"+OK\r\n"),
+            (b"STAT\r\n", b"+OK 0 0\r\n"),
+            (b"QUIT\r\n", b"+OK\r\n"),
+        ):
+            peer.expect(command)
+            peer.send(answer)
+
+    with Peer(script) as peer:
+        given = Server("pop3", "127.0.0.1", peer.port, tls="none", user="u", password="secret")
+        with pop3.Mailbox(given, clock) as mailbox:
+            assert mailbox.count() == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("size", "accepted"),
     [
