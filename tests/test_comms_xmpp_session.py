@@ -16,6 +16,7 @@ from comms.clock import RealClock
 from comms.errors import CommsError, Refused, SettingsError, TryLater, Unreachable
 from comms.settings import Server, load
 from comms.xmpp import srv, stanzas
+from comms.xmpp.addresses import Jid
 from comms.xmpp.resumption import Resumption
 from comms.xmpp.session import Redirected, Session, account
 from comms.xmpp.stream import LONGEST
@@ -450,6 +451,30 @@ def test_a_server_that_never_says_that_it_is_enabled_is_left(clock: RealClock) -
         pytest.raises(Unreachable, match="sends stanzas instead of <enabled"),
     ):
         Session(peer.server(), clock, RecordingHost(), resumption=Resumption())
+
+
+@pytest.mark.parametrize("count", [b"", b" h='x'", b" h='7'"])
+def test_a_session_that_the_server_has_forgotten_is_not_asked_for_again(
+    clock: RealClock, count: bytes
+) -> None:
+    def script(peer: Peer) -> None:
+        open_stream(peer, mechanisms("PLAIN"))
+        peer.expect(b"</auth>")
+        peer.send(SUCCESS)
+        open_stream(peer, BIND, SM)
+        peer.expect(b"<resume ", b"/>")
+        peer.send(b"<failed xmlns='urn:xmpp:sm:3'" + count + b"/>")
+        bind(peer)
+        peer.expect(b"<enable", b"/>")
+        peer.send(b"<failed xmlns='urn:xmpp:sm:3'/>")
+
+    resumption = Resumption()
+    resumption.begin("old", Jid.parse("bot@example.test/r1"), clock.time())
+    sent = stanzas.message(Jid.parse("ann@example.test"), "hello")
+    resumption.sent(sent, b"")
+    with Peer(script) as peer:
+        with Session(peer.server(), clock, RecordingHost(), resumption=resumption) as session:
+            assert (session.resumed, session.lost) == (False, [sent])
 
 
 def test_writing_over_a_lost_connection_is_unreachable(

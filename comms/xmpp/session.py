@@ -10,6 +10,7 @@ again with another mechanism. After an error, the session is over.
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections import deque
 from collections.abc import Callable
@@ -336,8 +337,10 @@ class Session:
         self.send(Element(f"{{{SM}}}resume", {"previd": id, "h": str(resumption.handled)}))
         answer = self._element(f"{{{SM}}}resumed", f"{{{SM}}}failed")
         if answer.tag == f"{{{SM}}}failed":
-            if answer.get("h") is not None:
-                resumption.acknowledge(answer.get("h", ""))
+            # The session is over, and must not be asked for again, whatever the count is.
+            with contextlib.suppress(Malformed):
+                if answer.get("h") is not None:
+                    resumption.acknowledge(answer.get("h", ""))
             self.lost = resumption.forget()
             return False
         resumption.acknowledge(answer.get("h", ""))
