@@ -19,7 +19,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from ipaddress import ip_address
 from itertools import islice
@@ -54,9 +54,9 @@ _HOST = re.compile(r"(?:\[([^]:]*:[^]]*)\]|([^:]*))(?::[0-9]*)?")
 class Mistake(Exception):
     """A request that cannot be served: the status, and what to do instead."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, **headers: str) -> None:
         super().__init__(text)
-        self.status = status
+        self.status, self.headers = status, headers
 
 
 @dataclass
@@ -94,13 +94,15 @@ class Control:
         return ControlSession(self)
 
     def serve(self, request: Request) -> Response | Wait | Stream:
-        """Returns what to answer."""
+        """Returns what to answer. HEAD is answered as GET; its session leaves out the body."""
+        if request.method == "HEAD":
+            request = replace(request, method="GET")
         try:
             page = _PAGES.get(request.path) if request.method == "GET" else None
             self._check(request, is_secret=page is None)
             return _file(*page) if page is not None else self._route(request)
         except Mistake as mistake:
-            return _json({"error": str(mistake)}, mistake.status)
+            return _json({"error": str(mistake)}, mistake.status, mistake.headers)
 
     def _check(self, request: Request, is_secret: bool) -> None:
         """Raises Mistake if the client may not use this.
@@ -112,8 +114,9 @@ class Control:
             return
         if self._token:
             given = request.headers.get("authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-                raise Mistake(401, "say who you are: Authorization: Bearer TOKEN")
+            if not hmac.compare_digest(given.encode("latin-1"), f"Bearer {self._token}".encode()):
+                text = "say who you are: Authorization: Bearer TOKEN"
+                raise Mistake(401, text, **{"WWW-Authenticate": "Bearer"})
         elif not is_local(host):
             # A name that a foreign page has made to mean this machine.
             raise Mistake(403, f"this machine is not called {host!r}; use localhost or 127.0.0.1")
@@ -134,7 +137,9 @@ class Control:
                 return result if isinstance(result, Response | Wait | Stream) else _json(result)
         if allowed:
             known = ", ".join(allowed)
-            raise Mistake(405, f"{request.method} has no meaning here; there are {known}")
+            allow = known.replace("GET", "GET, HEAD")
+            text = f"{request.method} has no meaning here; there are {known}"
+            raise Mistake(405, text, Allow=allow)
         paths = ", ".join(pattern.pattern.replace("([^/]+)", "…") for pattern in _ROUTES)
         raise Mistake(404, f"there is nothing at {request.path}; there are {paths}")
 
@@ -388,8 +393,12 @@ class ControlSession(Http):
         else:
             self._streaming = True
             head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close"
-            self.send(f"{head}\r\nCache-Control: no-store\r\n\r\n: the wire\n\n".encode())
-            self._control.follow(self, result)
+            self.send(f"{head}\r\nCache-Control: no-store\r\n\r\n".encode())
+            if self._without_body:
+                self.close()
+            else:
+                self.send(b": the wire\n\n")
+                self._control.follow(self, result)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET
 
@@ -480,11 +489,12 @@ def _room(network: str, name: str, topic: str, members: Iterable[str]) -> dict[s
     return {"network": network, "name": name, "topic": topic, "members": list(members)}
 
 
-def _json(value: object, status: int = 200) -> Response:
+def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     # A mail may hold what is no text in UTF-8.
     text = text.encode("utf-8", "replace").decode()
-    return Response(status, text, "application/json", headers={"X-Content-Type-Options": "nosniff"})
+    headers = {"X-Content-Type-Options": "nosniff", **(headers or {})}
+    return Response(status, text, "application/json", headers=headers)
 
 
 def _object(request: Request) -> dict[str, Any]:

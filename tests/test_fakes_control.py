@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from fakes.control import STREAMED, Control
+from fakes.http import Request, Response
 from fakes.mail import Mail
 from fakes.world import World
 from fakes.world_mail import WorldMail
@@ -374,14 +376,36 @@ def test_pages_of_other_sites_may_not_use_it(
 
 def test_with_a_token_it_is_needed_and_sufficient() -> None:
     with World({"servers": ["smtp"], "tls": "off"}) as world:
-        control = Control(world, token="long and random")
+        control = Control(world, token="long and rändom")
         client = Client(world.serve("control", control.session), world, control)
         assert client.ask("GET", "/world")[0] == 401
         assert client.ask("GET", "/world", Authorization="Bearer wrong")[0] == 401
         answer = client.ask(
-            "GET", "/world", Authorization="Bearer long and random", Host="ci.example"
+            "GET", "/world", Authorization="Bearer long and r\xc3\xa4ndom", Host="ci.example"
         )
         assert answer[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/world", "/mails/wait?timeout=0", "/units", "/nothing"])
+def test_head_is_answered_as_get_without_a_body(client: Client, path: str) -> None:
+    status = 200 if path == "/units" else client.ask("GET", path)[0]
+    connection = http.client.HTTPConnection(*client.address, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("HEAD", path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (status, b"")
+
+
+def test_who_is_refused_is_told_the_scheme_or_the_methods(client: Client) -> None:
+    def fields(method: str) -> Mapping[str, str]:
+        target = Request(method, "/clock", "HTTP/1.1", {"host": "localhost"})
+        answer = client.control.serve(target)
+        assert isinstance(answer, Response)
+        return answer.headers
+
+    assert fields("PUT")["Allow"] == "GET, HEAD, POST"
+    client.control._token = "t"
+    assert fields("GET")["WWW-Authenticate"] == "Bearer"
 
 
 # ── the page ─────────────────────────────────────────────────────────────────
