@@ -227,6 +227,8 @@ class RealHost:
                 return True
         except ConnectionRefusedError:
             return False
+        except UnicodeError as error:  # a label of more than 63 characters
+            raise OSError(str(error)) from None
 
     def addresses(self, name: str, port: int) -> list[tuple[str, int]]:
         """Asks the system's resolver, in whose order they are. It takes as long as it takes."""

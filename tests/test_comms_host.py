@@ -220,6 +220,13 @@ def test_what_a_program_says_does_not_command_the_terminal(text: str) -> None:
     assert text not in out.getvalue()
 
 
+def test_a_name_that_dns_cannot_have_is_an_os_error() -> None:
+    with pytest.raises(OSError, match="label too long"):
+        RealHost().addresses("x" * 64, 80)
+    with pytest.raises(OSError, match="label too long"):
+        RealHost().connects("x" * 64, 80, 1)
+
+
 def test_a_file_without_end_and_a_pipe_are_not_read_for_ever(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert RealHost().read(tmp_path / "pipe") == ""
