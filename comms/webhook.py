@@ -75,7 +75,8 @@ def signed(secret: str, event: str, now: float, body: bytes) -> dict[str, str]:
     """Returns the header fields of an event; without a secret, those that need none.
 
     `event` is the same each time the event is sent, so that a receiver can tell repetitions. The
-    time is that of sending: a receiver refuses what is too old, as a replay.
+    time is that of sending: a receiver refuses what is too old, as a replay. Raises ValueError for
+    a secret that is not base64 (see `secret_problem`).
     """
     stamp = str(int(now))
     fields = {"webhook-id": event, "webhook-timestamp": stamp}

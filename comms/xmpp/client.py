@@ -15,7 +15,7 @@
 
 The program only gets messages that it may act on (`stanzas.reason_to_ignore`); the others are
 logged. When the connection is lost, the client reconnects after a jittered exponential back-off. It
-never sends a stanza twice.
+never sends a stanza twice, except with `resume` one that the server has not received.
 """
 
 from __future__ import annotations
