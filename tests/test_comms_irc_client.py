@@ -202,10 +202,22 @@ def test_it_takes_its_nick_back(clock: JumpingClock) -> None:
         assert client.nick == "bot"
 
 
-def test_a_channel_that_refuses_is_reported_and_not_asked_again(clock: JumpingClock) -> None:
+def test_a_change_to_no_nick_changes_nothing(clock: JumpingClock) -> None:
+    def rename(peer: Peer) -> None:
+        send(peer, ":bot!~b@host.test NICK")
+
+    with online(clock, without_capabilities(rename)) as (client, _):
+        client.wait(0.05)
+        assert client.nick == "bot"
+
+
+@pytest.mark.parametrize("numeric", [475, 470, 480])
+def test_a_channel_that_refuses_is_reported_and_not_asked_again(
+    clock: JumpingClock, numeric: int
+) -> None:
     def refuse(peer: Peer) -> None:
         peer.expect(b"JOIN #a key\r\nPING :00000001\r\n")
-        send(peer, ":s 475 bot #a :Cannot join", ":s PONG s :00000001")
+        send(peer, f":s {numeric} bot #a :Cannot join", ":s PONG s :00000001")
 
     with online(clock, without_capabilities(refuse), channels=("#a key",)) as (client, peer):
         client.wait(30)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
+from comms.irc.client import _UNDELIVERED
 from comms.irc.session import LONGEST, Session
 from tests.irc_peer import send, server, welcome, with_capabilities, without_capabilities
 from tests.scripted import JumpingClock, Peer, RecordingHost
@@ -278,6 +279,23 @@ def test_a_refused_message_is_an_error(clock: JumpingClock) -> None:
 
     with pytest.raises(Refused, match="404 #a Cannot send"):
         confirmed(clock, without_capabilities(answer), "PRIVMSG #a :x")
+
+
+@pytest.mark.parametrize(
+    ("messages", "error"), [(["PRIVMSG #a :x"], TryLater), (["PRIVMSG #a :x"] * 2, Unknown)]
+)
+def test_a_message_that_comes_too_fast_may_be_sent_later(
+    clock: JumpingClock, messages: list[str], error: type[CommsError]
+) -> None:
+    def answer(peer: Peer) -> None:
+        peer.expect(b"PING :00000001\r\n")
+        send(peer, ":s 707 bot #a :Dropped", ":s PONG s :00000001")
+
+    with (
+        online(clock, without_capabilities(answer)) as session,
+        pytest.raises(error, match="707 #a Dropped"),
+    ):
+        session.confirm(messages, _UNDELIVERED)
 
 
 def test_a_message_is_known_by_its_label(clock: JumpingClock) -> None:

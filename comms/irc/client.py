@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 from comms.backoff import Backoff
 from comms.callbacks import call
 from comms.clock import Clock
-from comms.errors import CommsError, Refused, Unknown, Unreachable
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.irc.lines import CTCP, LINE, Line, check_word, pieces, readable
 from comms.irc.messages import Message
@@ -43,9 +43,11 @@ THROTTLED = 60.0  # seconds of pause, at least, if the server says that we come 
 AFTER_KICK = 10.0  # seconds until we join again, once
 CTCP_PAUSE = 10.0  # seconds between two answers to CTCP
 VERSION = "comms.irc"
-_UNDELIVERED = frozenset({"401", "402", "403", "404", "407", "412", "415", "417", "492", "531"})
+# What servers answer instead of delivering a message, or of letting us into a channel. Many are in
+# no RFC: 439 and 707 (too many targets in a short time), 470 (they lead us to another channel).
+_UNDELIVERED = frozenset("401 402 403 404 407 408 412 415 417 439 477 486 492 531 707 716".split())
 _NOT_JOINED = frozenset(
-    {"403", "405", "407", "437", "471", "473", "474", "475", "476", "477", "479", "489"}
+    "403 405 407 437 439 448 470 471 473 474 475 476 477 479 480 489 500 519 520 926".split()
 )
 # The verbs and numerics that a method of the client handles.
 _HANDLED = frozenset(
@@ -191,7 +193,7 @@ class Client:
     def join(self, channel: str, key: str = "") -> None:
         """Joins a channel, in this session and all later ones.
 
-        Raises Refused, Unreachable, and ValueError for a name that cannot be one.
+        Raises Refused, TryLater, Unreachable, and ValueError for a name that cannot be one.
         """
         check_word("channel", channel)
         if key:
@@ -281,7 +283,7 @@ class Client:
     def _join_again(self, session: Session, name: str, key: str) -> None:
         try:
             self._join(session, name, key)
-        except Refused as error:
+        except (Refused, TryLater) as error:
             self._host.log("irc-not-joined", "warning", channel=name, trouble=error)
 
     def _lost(self) -> None:
@@ -388,6 +390,8 @@ class Client:
         self._take_back_nick(session, line.nick)
 
     def _on_nick(self, session: Session, line: Line) -> None:
+        if not line[0]:
+            return
         self.people.renamed(line.nick, line[0])
         if self._is_us(session, line.nick):
             session.nick = line[0]

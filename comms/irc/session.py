@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from comms.clock import Clock
-from comms.errors import Refused, TryLater, Unknown, Unreachable
+from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.irc.lines import Line, parse
 from comms.irc.support import Support
@@ -42,6 +42,7 @@ WANTED = (
 ).split()
 _REFUSALS = r"denied|password|banned|\b[dgkz]-?lined"
 _IN_USE = ("433", "437")
+_TOO_FAST = ("439", "480", "500", "707")  # more than the server takes in some time
 _LOGIN_FAILED = ("902", "904", "905", "906", "907")
 
 
@@ -249,8 +250,9 @@ class Session:
     def confirm(self, commands: list[str], errors: frozenset[str]) -> None:
         """Sends commands with one target, and waits until the server has handled them.
 
-        Raises Refused if it answers one of them with one of these numerics, Unreachable if the
-        first was not sent, Unknown if the connection was lost afterwards.
+        Raises Refused if it answers one of them with one of these numerics, or TryLater if that is
+        because of our pace, and Unknown if it is one of several; Unreachable if the first was not
+        sent, Unknown if the connection was lost afterwards.
         """
         labelled = "labeled-response" in self.capabilities and "batch" in self.capabilities
         waiting = set()
@@ -274,7 +276,10 @@ class Session:
             raise Unknown(f"{error}; the last message may have arrived or not") from None
         if refusal is not None:
             words = " ".join(refusal.parameters[1:])
-            raise Refused(self._masked(f"{self.where}: {refusal.verb} {words}"))
+            kind: type[CommsError] = Refused
+            if refusal.verb in _TOO_FAST:  # of several lines, the others may have arrived
+                kind = TryLater if len(commands) == 1 else Unknown
+            raise kind(self._masked(f"{self.where}: {refusal.verb} {words}"))
         if waiting:
             raise Unknown(f"{self.where} does not answer; the last message may have arrived or not")
 
