@@ -24,7 +24,7 @@ from importlib.resources import files
 from ipaddress import ip_address
 from itertools import islice
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from fakes.arrivals import Arrivals
 from fakes.config import WorldError, is_address
@@ -127,7 +127,7 @@ class Control:
     def _route(self, request: Request) -> Response | Wait | Stream:
         allowed: list[str] = []
         for pattern, methods in _ROUTES.items():
-            match = pattern.fullmatch(urlsplit(request.target).path)
+            match = pattern.fullmatch(request.raw_path)
             if match is None:
                 continue
             allowed += methods

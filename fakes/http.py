@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import ClassVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from fakes.wire import Refuse, Rule, Runtime, Secret, Session, Unit, rule
 
@@ -34,12 +34,17 @@ class Request:
     @property
     def path(self) -> str:
         """The path, decoded."""
-        return unquote(urlsplit(self.target).path, "latin-1")
+        return unquote(self.raw_path, "latin-1")
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it was sent."""
+        return _split(self.target).path
 
     @property
     def query(self) -> dict[str, str]:
         """The query, decoded; of a name that occurs twice, the first value."""
-        pairs = parse_qsl(urlsplit(self.target).query, True, encoding="latin-1")
+        pairs = parse_qsl(_split(self.target).query, True, encoding="latin-1")
         return dict(reversed(pairs))
 
     @property
@@ -172,6 +177,12 @@ class Http(Session):
             self.close()
 
 
+def _split(target: str) -> SplitResult:
+    """Splits a target. Raises ValueError."""
+    # A path may begin with two slashes (RFC 9112 §3.2.1), which urlsplit would take for a host.
+    return urlsplit(f"http://host{target}" if target.startswith("/") else target)
+
+
 def _waits_for_100(request: Request) -> bool:
     """Whether the client sends the body only when it is told to, or after a while."""
     return request.version == "HTTP/1.1" and request.headers.get("expect") == "100-continue"
@@ -209,7 +220,7 @@ def _head(head: bytes, room: int) -> tuple[Request, int]:
             raise Refuse(Response(400, f"{pair[1]} is given twice\n"), "RFC 9112 §3.2, §6.3")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     try:
-        urlsplit(match[2])
+        _split(match[2])
     except ValueError:
         raise Refuse(Response(400, "That is not an address\n"), "RFC 9112 §3.2") from None
     if match[3] == "HTTP/1.1" and "host" not in headers:

@@ -83,6 +83,21 @@ def test_only_http_1_1_connections_stay_open_unless_the_client_sends_close(
     assert session.closed is not stays_open
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("//in/x?a=//b", "//in/x", {"a": "//b"}),
+        ("//[in", "//[in", {}),
+        ("http://a.test//in?x=1", "//in", {"x": "1"}),
+        ("*", "*", {}),
+    ],
+)
+def test_a_path_is_no_host_however_it_begins(target: str, path: str, query: dict[str, str]) -> None:
+    requests = Requests()
+    assert ask(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode(), requests)[1]
+    assert [(one.path, one.query) for one in requests.all] == [(path, query)]
+
+
 def test_a_body_ends_where_content_length_says() -> None:
     requests = Requests()
     # Empty lines before a request are ignored (RFC 9112 §2.2).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hmac import compare_digest
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from fakes.http import Request, Response
 from fakes.xmpp.extensions.upload import PATH, VALID, SharedFile, Slot, is_type
@@ -43,7 +43,7 @@ def answer(upload: Upload, request: Request) -> Response:
 
 def _place(request: Request) -> tuple[str, str]:
     """The token and the file name in the path, of which each is one segment."""
-    token, _, name = urlsplit(request.target).path.removeprefix(PATH).partition("/")
+    token, _, name = request.raw_path.removeprefix(PATH).partition("/")
     return token, unquote(name, errors="surrogateescape")
 
 
