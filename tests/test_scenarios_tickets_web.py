@@ -371,6 +371,8 @@ def test_of_two_agents_who_answer_at_once_the_second_one_reads_first() -> None:
             assert late.status_code == 400 and "Water helps." in late.text
             assert_harmless(late)
         assert "There is another mail now" in late.text and "Try sand." in late.text
+        # What the script loads again is the ticket, and not the address of the form.
+        assert 'data-live="/tickets/1"' in late.text
         again = dict(re.findall(r'name="(csrf|form|seen)" value="(\w+)"', late.text))
         done = bert.post("/tickets/1/answer", data={**again, "text": "Or sand."})
         assert done.status_code == 303

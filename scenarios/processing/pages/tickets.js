@@ -4,7 +4,7 @@
 async function refresh() {
   const part = document.querySelector("[data-live]");
   if (!part || document.hidden) return;
-  const answer = await fetch(location.href);
+  const answer = await fetch(part.dataset.live || location.href);
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelector("[data-live]");
