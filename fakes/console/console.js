@@ -43,7 +43,7 @@ function show(name) {
 for (const button of views) button.onclick = () => show(button.dataset.view);
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (views[event.key - 1]) show(views[event.key - 1].dataset.view);
   if (event.key === "p") one("pause").click();
   if (event.key === "/") show("wire"), one("filter").focus(), event.preventDefault();
