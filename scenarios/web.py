@@ -192,11 +192,13 @@ def make_app(folder: Path, url: str, keys: Sequence[str], host: Host, proxies: i
     `proxies` is how many reverse proxies are in front of it: only then are their headers believed.
     """
     app = Flask(__name__, static_folder=None)
-    secure = url.startswith("https:")
+    secure, port = url.startswith("https:"), urlsplit(url).port
+    # A browser has one jar of cookies for all ports of a host, where other programs may be.
+    session_name = f"session-{port}" if port else "session"
     app.config.update(
         SECRET_KEY=keys[0],
         SECRET_KEY_FALLBACKS=list(keys[1:]),
-        SESSION_COOKIE_NAME="__Host-session" if secure else "session",
+        SESSION_COOKIE_NAME=f"__Host-{session_name}" if secure else session_name,
         SESSION_COOKIE_SECURE=secure,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

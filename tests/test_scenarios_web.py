@@ -149,8 +149,24 @@ def test_the_cookie_is_for_this_site_only(
     app, _ = an_app(tmp_path, host, url)
     cookie = Browser("192.0.2.1", lambda: app).open(f"{url}/form").headers["set-cookie"]
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {*cookie.split("; ")}
-    assert cookie.startswith("__Host-session=" if secure else "session=")
+    assert cookie.startswith("__Host-session=" if secure else "session-8025=")
     assert ("Secure" in cookie.split("; ")) == secure
+
+
+def test_a_program_at_another_port_of_the_host_does_not_end_the_session(
+    tmp_path: Path, host: RecordingHost
+) -> None:
+    urls = ["http://127.0.0.1:8025", "http://127.0.0.1:8026"]
+    apps = [web.make_app(tmp_path, url, [url * 2], host) for url in urls]
+    (tmp_path / "a.html").write_text("<form method=post>{{ form_fields() }}</form>", newline="\n")
+    for app in apps:
+        app.add_url_rule("/", "a", lambda: web.page("a.html"), methods=["GET", "POST"])
+    browser = Browser("192.0.2.1", lambda: apps[0])
+    shown = browser.open(urls[0])
+    apps.reverse()
+    browser.open(urls[1])
+    apps.reverse()
+    assert browser.submit(shown).status == 200
 
 
 def test_a_bug_is_logged_without_what_it_says_and_shown_as_a_page(
