@@ -55,7 +55,10 @@ CONFIRM = 900.0  # seconds in which a command may be confirmed by mail, which ma
 
 @dataclass(frozen=True)
 class MailRules:
-    """Where commands arrive, who may send them, and where receipts come from."""
+    """Where commands arrive, who may send them, and where receipts come from.
+
+    Raises SettingsError for a sender from which no receipt can come.
+    """
 
     mailbox: Server  # POP3 or IMAP
     smtp: Server

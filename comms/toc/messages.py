@@ -251,7 +251,10 @@ def signon_command(name: str, password: str) -> str:
 
 
 def roast(password: str) -> str:
-    """Returns the password as it is sent: XORed with a published key, so not secret at all."""
+    """Returns the password as it is sent: XORed with a published key, so not secret at all.
+
+    Raises ValueError for characters beyond Latin-1.
+    """
     try:
         raw = password.encode("latin-1")
     except UnicodeEncodeError:
