@@ -25,6 +25,7 @@ _PIECE = re.compile(r"([^*]+)(?:\*([0-9]{1,4}))?(\*?)")
 PARTS = 10_000  # that are found in one mail
 TOO_MANY = f"more than {PARTS} parts: what follows belongs to the last one"
 _HEADERS = 1 << 20  # bytes of the headers of all parts that are read
+LONG_HEADERS = f"the headers of the parts are longer than {_HEADERS} bytes: others were not read"
 _GUESSES = 3  # levels at which a missing boundary is guessed
 
 
@@ -280,6 +281,8 @@ def _fill(root: Part, defects: list[str], guesses: int, room: _Room, boundary: b
             raw, at, lambda line: open_parts.found(line) is not None, room.headers
         )
         begin = min(begin, end)
+        if len(raw[at:begin].strip()) > room.headers and LONG_HEADERS not in defects:
+            defects.append(LONG_HEADERS)
         room.parts -= 1
         room.headers = max(0, room.headers - (begin - at))
         digest = parent.type == "multipart/digest"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comms.mime import PARTS, TOO_MANY, parameters, parse
+from comms.mime import LONG_HEADERS, PARTS, TOO_MANY, parameters, parse
 from tests.growth import FACTOR_MOST, factor
 
 TEXT = "Content-Type: text/plain\r\n\r\n{}\r\n"
@@ -192,7 +192,9 @@ def test_after_the_last_part_that_is_read_everything_belongs_to_it() -> None:
 
 def test_the_headers_of_all_parts_have_one_limit() -> None:
     part = b"--x\nContent-Type: text/html\nX: " + b"x" * 200_000 + b"\n\nbody\n"
-    root = parse(MANY + part * 8 + b"--x--\n")
+    defects: list[str] = []
+    root = parse(MANY + part * 8 + b"--x--\n", defects)
+    assert defects == [LONG_HEADERS]
     assert [child.type for child in root.children] == ["text/html"] * 5 + ["text/html"] + [
         "text/plain"
     ] * 2
