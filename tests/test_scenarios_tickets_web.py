@@ -512,9 +512,10 @@ def test_a_setting_that_would_open_the_door_is_refused(rules: dict[str, str], wr
             tickets.run(world.clock, loaded, world.host)
 
 
-def test_a_file_of_logins_with_a_password_in_clear_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["canary", "md5$salt$canary", "scrypt:x:8:1$salt$canary"])
+def test_a_file_of_logins_that_no_password_fits_is_refused(tmp_path: Path, kept: str) -> None:
     file = tmp_path / "tickets.login"
-    file.write_text("agnes:canary\n")
+    file.write_text(f"agnes:{kept}\n")
     with pytest.raises(SettingsError, match=r"tickets\.login:1: expected NAME:HASH") as caught:
         with site(login=str(file)):
             pass

@@ -201,7 +201,7 @@ class Logins:
         self._hashes: dict[str, str] = {}
         for number, line in enumerate(file.read_text("utf-8-sig", "replace").splitlines(), 1):
             name, _, hashed = line.strip().partition(":")
-            if line.strip() and not (name and hashed.count("$") == 2):
+            if line.strip() and not (name and _is_hash(hashed)):
                 raise SettingsError(
                     f"{file}:{number}: expected NAME:HASH; write what "
                     "werkzeug.security.generate_password_hash returns"
@@ -229,6 +229,14 @@ class Logins:
         if len(self._wrong) > 10_000:
             self._wrong.clear()  # it is only a brake, and must not grow without end
         self._wrong[where] = [*wrong, now]
+        return False
+
+
+def _is_hash(text: str) -> bool:
+    try:
+        check_password_hash(text, "")  # raises for a method that it does not know
+        return text.count("$") == 2
+    except ValueError:
         return False
 
 
