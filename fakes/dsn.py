@@ -23,6 +23,7 @@ _REQUESTED_BY = {
     "relayed": "SUCCESS",
     "expanded": "SUCCESS",
 }
+ACTIONS = tuple(_REQUESTED_BY)
 _DEFAULT_NOTIFY = "FAILURE,DELAY"  # RFC 3461 §4.1 allows this, or FAILURE alone
 _SUCCESS_SUBJECT = "Successful Mail Delivery Report"
 _SUBJECTS = {

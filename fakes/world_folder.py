@@ -1,9 +1,9 @@
-"""One folder of an account, as a test sees it. `world.mail.folder(address, "Work")` is this.
+r"""One folder of an account, as a test sees it. `world.mail.folder(address, "Work")` is this.
 
     work = world.mail.make_folder("alice@example.test", "Work")
     uid = work.deliver(b"Subject: hi\r\n\r\n", flags=["\\Seen"])
     work.flag(uid, "\\Flagged")
-    assert work.mails[0].flags == ["\\Seen", "\\Flagged"]
+    assert work.mails[0].flags == ["\\Flagged", "\\Seen"]
     work.remove(uid)
 
 Sessions of IMAP that have the folder selected are told of each change, as they are of those that

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 from fakes.arrivals import Arrivals, Search, counted, is_like
 from fakes.bridge import Bridge
-from fakes.dsn import DeliveryStatus
+from fakes.dsn import ACTIONS, DeliveryStatus
 from fakes.folders import Folders
 from fakes.history import Snapshot
 from fakes.mail import Envelope, Mail, Recipient, message_bytes
 from fakes.maildrop import Follower, Maildrop
 from fakes.mailstore import Mailstore
 from fakes.people import Person
+from fakes.suggest import nearest
 from fakes.world_folder import WorldFolder
 
 if TYPE_CHECKING:
@@ -261,8 +262,12 @@ class WorldMail(Arrivals[Mail]):
 
         It reports the same about each of `addresses`, by default about every recipient. `action` is
         failed, delayed, delivered, relayed or expanded. Returns None if the sender is `<>` or did
-        not request such a report (NOTIFY). Raises LookupError if an address is not a recipient.
+        not request such a report (NOTIFY). Raises LookupError if an address is not a recipient, and
+        ValueError for another action.
         """
+        if action not in ACTIONS:
+            hint = nearest(action, ACTIONS)
+            raise ValueError(f"action: {action!r}{hint}; choose from {', '.join(ACTIONS)}")
         recipients = {recipient.address: recipient for recipient in mail.envelope.recipients}
         for address in addresses:
             if address not in recipients:

@@ -180,6 +180,8 @@ def test_a_report_can_be_sent_about_any_mail() -> None:
     assert world.mail.bounce(mail, near) is None, "NOTIFY=NEVER"
     with pytest.raises(LookupError, match=r"eve@elsewhere\.example is not a recipient of <Mail"):
         world.mail.bounce(mail, "eve@elsewhere.example")
+    with pytest.raises(ValueError, match=r"action: 'delay' \(did you mean 'delayed'\?\); choose"):
+        world.mail.bounce(mail, action="delay")
 
 
 def test_repr_counts_what_arrived_and_the_maildrops(mail: WorldMail) -> None:
