@@ -100,6 +100,8 @@ class Session:
         for line in self._lines(until):
             if line.verb in ("376", "422"):
                 break
+            if len(self.inbox) >= INBOX:
+                raise Unreachable(f"{self.where} has a message of the day without end")
             self.inbox.append(line)
         self._registered, self.online_since = True, self._clock.monotonic()
         self._link.expect(None)  # from now on the server may send at any time
