@@ -203,6 +203,7 @@ class _Room:
 
     parts: int = PARTS
     headers: int = _HEADERS
+    exceeded: bool = False  # by the headers of the parts
 
 
 class _Open:
@@ -281,7 +282,8 @@ def _fill(root: Part, defects: list[str], guesses: int, room: _Room, boundary: b
             raw, at, lambda line: open_parts.found(line) is not None, room.headers
         )
         begin = min(begin, end)
-        if len(raw[at:begin].strip()) > room.headers and LONG_HEADERS not in defects:
+        if len(raw[at:begin].strip()) > room.headers and not room.exceeded:
+            room.exceeded = True
             defects.append(LONG_HEADERS)
         room.parts -= 1
         room.headers = max(0, room.headers - (begin - at))
