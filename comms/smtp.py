@@ -169,7 +169,7 @@ class Session:
             for line in self._last[1].decode("ascii", "replace").splitlines()[1:]:
                 word, _, rest = line.strip().partition(" ")
                 features[word.lower()] = rest.strip()
-                if word.lower().startswith("auth="):  # as servers wrote it before RFC 2554
+                if word.lower().startswith("auth="):  # as old servers write it
                     features["auth"] = f"{features.get('auth', '')} {word[5:]} {rest}"
             return
         if self._last[0] in (500, 501, 502, 504):
