@@ -176,15 +176,17 @@ def test_after_a_lost_connection_the_client_is_in_the_room_again(resume: bool) -
         assert room.joined
 
 
-def test_a_room_that_is_destroyed_is_left() -> None:
+@pytest.mark.parametrize(
+    "end", [f"<x xmlns='{ROOM_USER}'><item role='none'/><destroy/></x>", ""], ids=["told", "silent"]
+)
+def test_a_room_that_is_destroyed_is_left(end: str) -> None:
     room = Room(Jid.parse(ROOM), "bot", lambda element: None, RecordingHost())
     own = Jid.parse(f"{ROOM}/bot")
-    item = "<item affiliation='none' role='none'/>"
+    begin = f"<x xmlns='{ROOM_USER}'><item role='participant'/><status code='110'/></x>"
     # XEP-0045 §10.9: without the status 110.
-    for kind, more in (("", "<status code='110'/>"), ("type='unavailable'", "<destroy/>")):
-        x = f"<x xmlns='{ROOM_USER}'>{item}{more}</x>"
+    for kind, x in (("", begin), ("type='unavailable'", end)):
         room.on_presence(fromstring(f"<presence xmlns='jabber:client' {kind}>{x}</presence>"), own)
-        assert room.joined == (kind == "")
+        assert room.joined == (kind == "") and bool(room.occupants) == room.joined
     with pytest.raises(Refused, match="not in this room"):
         room.say("hello")
 

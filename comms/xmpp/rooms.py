@@ -131,21 +131,21 @@ class Room:
             return
         codes = {str(status.get("code")) for status in element.iterfind(_STATUS)}
         item = element.find(_ITEM)
-        if item is None or kind not in ("", "unavailable"):
-            return
         is_own = "110" in codes
         if kind == "unavailable":
             # Who is removed because the room is destroyed is not told so by 110 (XEP-0045 §10.9).
             is_own = is_own or (self.joined and nick == self.nick)
             self.occupants.pop(nick, None)
             if is_own and "303" in codes:
-                self.nick = item.get("nick") or self.nick
+                self.nick = (item.get("nick") if item is not None else "") or self.nick
             elif is_own:
                 self.occupants.clear()
                 reasons = [text for code, text in _REMOVED.items() if code in codes]
                 self.joined = False
                 self.left_because = ", ".join(reasons) or self.left_because or "removed"
                 self._host.log("room-left", room=str(self.jid), trouble=self.left_because)
+            return
+        if kind or item is None:
             return
         if nick in self.occupants or len(self.occupants) < OCCUPANTS:
             self.occupants[nick] = Occupant(
