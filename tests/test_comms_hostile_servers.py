@@ -102,7 +102,7 @@ def in_irc(port: int, clock: RealClock, timeout: float) -> object:
     ("client", "first", "again"),
     [
         (in_irc, b"", b"x"),
-        (in_irc, b"", b"\r\n"),
+        (in_irc, b"", b" " * 500 + b"\r\n"),
         (in_irc, b"", b":s NOTICE * :x\r\n"),
         (in_irc, b":s 001 bot :Hi\r\n", b":s 372 bot :x\r\n"),
         (in_irc, b":s CAP * LS * :", b"x "),

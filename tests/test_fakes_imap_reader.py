@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fakes.imap.reader import TOO_LONG, Announced, Command, Reader
@@ -106,5 +106,7 @@ def test_any_pieces_are_read_alike(pieces: list[bytes], size: int) -> None:
 
 @pytest.mark.slow
 @given(st.binary(), st.integers(1, 9))
+@example(b"{0}", 1)
 def test_any_bytes_are_read(data: bytes, size: int) -> None:
-    assert read(data + b"\r\n", size=size)
+    found = read(data + b"\r\n", size=size)
+    assert found or b"{" in data, "only what announces a literal may be incomplete"
