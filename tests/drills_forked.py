@@ -3,10 +3,14 @@
 What takes long only the first time is done here, once: imports, and each program's first round. It
 meets no server, but opens its state and looks for what was left undone. That is nine tenths of a
 short life, above all in SQLAlchemy.
+
+Garbage is not looked for in the programs. To look through all that is imported writes to all of its
+pages, so that each process gets a copy of them: that took most of the time of a drill.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import tempfile
 from pathlib import Path
@@ -43,3 +47,5 @@ with tempfile.TemporaryDirectory() as folder:
 with tempfile.TemporaryDirectory() as folder:
     settings = {"smtp": NOBODY, "scenario": account_activation.WORLD["scenario"]}
     assert one_round(visited.__name__, settings, Path(folder)) == 0, "the pages are there anyway"
+
+gc.disable()
