@@ -419,10 +419,9 @@ def _serve(world: World, options: argparse.Namespace) -> int:
     where = {name: list(address) for name, address in world.listeners.items()}
     ca = str(world.ca_file) if world.tls != "off" else None
     line = json.dumps({"ready": True, **where, "ca": ca})
-    # What was made so far lives as long as the process, and so does most of what comes. To look for
-    # garbage in it, and so often, took a tenth of the processor time of a mail.
+    # What was made so far lives as long as the process. To look for garbage in it again and again
+    # took a tenth of the processor time of a mail.
     gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
     # Before anybody is told: who reads that the servers are up may end them at once.
     with _stop_signals() as stop:
         if options.settings is not None:
