@@ -420,7 +420,7 @@ def _serve(world: World, options: argparse.Namespace) -> int:
     ca = str(world.ca_file) if world.tls != "off" else None
     line = json.dumps({"ready": True, **where, "ca": ca})
     # What was made so far lives as long as the process. To look for garbage in it again and again
-    # took a tenth of the processor time of a mail.
+    # took a tenth of the processor time of a connection that brings one mail.
     gc.freeze()
     # Before anybody is told: who reads that the servers are up may end them at once.
     with _stop_signals() as stop:
