@@ -453,7 +453,7 @@ def _end() -> NoReturn:
 
 if __name__ == "__main__":
     # Little of what a program makes is garbage in cycles: to look for it so often, and in all that
-    # is imported, took a tenth of the time of a rehearsal.
+    # is imported, took a twentieth of the time of a rehearsal.
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     _end()
