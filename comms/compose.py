@@ -211,7 +211,7 @@ def _date(seconds: float) -> str:
     try:
         return format_datetime(datetime.fromtimestamp(int(seconds), UTC))
     except (ValueError, OverflowError, OSError):  # not a number, or beyond the year 9999
-        problem = f"date: {seconds!r} is no time that a header can show"
+        problem = f"date: {seconds!r} is not a time that a header can show"
         raise ValueError(f"{problem}; write seconds since the epoch") from None
 
 

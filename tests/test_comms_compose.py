@@ -155,8 +155,8 @@ def test_the_standard_library_reads_a_composed_mail_without_defects(mail: Messag
         ({"headers": [("X Bad", "a")]}, "headers: 'X Bad' is not a header name"),
         ({"headers": [("Subject", "a")]}, "headers: Subject has an attribute"),
         ({"message_id": "x"}, "message_id: 'x' is not a Message-ID; write <unique@host>"),
-        ({"date": float("nan")}, "date: nan is no time that a header can show; write seconds"),
-        ({"date": 1e12}, "date: 1000000000000.0 is no time"),
+        ({"date": float("nan")}, "date: nan is not a time that a header can show; write seconds"),
+        ({"date": 1e12}, "date: 1000000000000.0 is not a time"),
         ({"attachments": [Attachment("a\nb", b"")]}, "attachments: .* contains a line break"),
     ],
 )
