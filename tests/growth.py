@@ -165,8 +165,8 @@ def _seems_linear(prepared: Prepared, enough: float, largest: int) -> bool:
     """Whether an attack is harmless in a large size already, so that smaller ones need no run.
 
     What costs more than its size does so most clearly there. A reading can only be too high, so a
-    low one needs no second. The limit is stricter than that of `_suspicious`, because the size may
-    be half of the largest that is tried there.
+    low one needs no second, but one with which another is compared does. The limit is stricter than
+    that of `_suspicious`, because the size may be half of the largest that is tried there.
     """
     first = _seconds(prepared(FIRST), 0.1)
     if math.isinf(first):
@@ -181,7 +181,7 @@ def _seems_linear(prepared: Prepared, enough: float, largest: int) -> bool:
     if last < 4 * first and size > 4 * FIRST:  # it may be refused for its length
         between = (_seconds(prepared(shorter), 0.05) for shorter in {4 * FIRST, size // 4})
         return max(last, *between) <= WORTH / 4
-    return last <= WORTH / 4 or last <= min(0.05, 4.5 * _seconds(prepared(size // 4), 0.05))
+    return last <= WORTH / 4 or last <= 4.5 * _best(prepared(size // 4), 0.05, 3) < math.inf
 
 
 def _suspicious(prepared: Prepared, enough: float, largest: int = LARGEST) -> int:
@@ -195,12 +195,9 @@ def _suspicious(prepared: Prepared, enough: float, largest: int = LARGEST) -> in
     if math.isinf(before):
         return TINY
     while size == FIRST or (size < largest and before < enough):
-        after = _seconds(prepared(4 * size), max(0.05, 30 * before))
+        after = _best(prepared(4 * size), max(0.05, 30 * before), 3)
         if after > max(6 * before, WORTH / 4):
-            before = _best(prepared(size), 0.1, 3)
-            after = _best(prepared(4 * size), max(0.05, 30 * before), 3)
-            if after > 6 * before:
-                return size
+            return size
         size, before = 4 * size, after
     return 0
 

@@ -6,6 +6,7 @@ here, patterns and parsers that take quadratic time are planted in a package and
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -152,6 +153,25 @@ def test_what_is_planted_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "planted.parts.rewrites",
         "planted.parts.Reader",
     ]
+
+
+@pytest.mark.parametrize("factor", [4.0, 8.0, 1000.0])
+def test_two_readings_that_are_too_high_hide_nothing(
+    factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[int] = []  # what is run is a size, and a reading is its quadratic time
+    too_high: tuple[int, ...] = ()
+
+    def quadratic(size: int, limit: float) -> float:
+        readings.append(size)
+        took = 5e-5 + 5e-9 * size * size
+        took = factor * took if len(readings) in too_high else took
+        return took if took < limit else math.inf
+
+    monkeypatch.setattr(growth, "_seconds", quadratic)
+    for number in range(1, 20):
+        readings, too_high = [], (number, number + 1)
+        assert growth._suspicious(lambda size: size, 0.0015, 4000), f"{too_high}: {readings}"  # type: ignore[arg-type, return-value]
 
 
 def sorts_again_and_again(text: str) -> None:
