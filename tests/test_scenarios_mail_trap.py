@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +21,8 @@ ACT, OVER_IMAP, _, NO_TRAP, _ = PAGE.acts()
 
 
 @pytest.mark.slow
-def test_on_fake_servers_in_real_time_the_mails_are_trapped() -> None:
-    done = run_command("live", "mail-trap")
+def test_on_fake_servers_in_real_time_the_mails_are_trapped(tmp_path: Path) -> None:
+    done = run_command("live", "mail-trap", "--out", str(tmp_path))
     assert done.returncode == 0
     assert done.stdout.endswith("ann@gmail.test: trapped\nbob@aol.test: trapped\n")
 

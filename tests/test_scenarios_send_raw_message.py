@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -99,8 +101,8 @@ def test_whatever_is_accepted_needs_no_further_repair(junk: bytes, head: bytes) 
 
 
 @pytest.mark.slow
-def test_on_fake_servers_in_real_time_it_sends_its_own_example() -> None:
-    done = run_command("live", "send-raw-message")
+def test_on_fake_servers_in_real_time_it_sends_its_own_example(tmp_path: Path) -> None:
+    done = run_command("live", "send-raw-message", "--out", str(tmp_path))
     assert done.returncode == 0
     assert done.stdout.endswith("teacher@yourco.test: accepted\nfriend@yourco.test: accepted\n")
 
