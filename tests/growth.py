@@ -165,8 +165,9 @@ def _seems_linear(prepared: Prepared, enough: float, largest: int) -> bool:
     """Whether an attack is harmless in a large size already, so that smaller ones need no run.
 
     What costs more than its size does so most clearly there. A reading can only be too high, so a
-    low one needs no second, but one with which another is compared does. The limit is stricter than
-    that of `_suspicious`, because the size may be half of the largest that is tried there.
+    low one needs no second. For a smaller size the best of three is taken: too high a reading there
+    would make the large size look cheap. The limit is stricter than that of `_suspicious`, because
+    the size may be half of the largest that is tried there.
     """
     first = _seconds(prepared(FIRST), 0.1)
     if math.isinf(first):

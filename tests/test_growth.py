@@ -155,9 +155,9 @@ def test_what_is_planted_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
 
 
-@pytest.mark.parametrize("factor", [4.0, 8.0, 1000.0])
+@pytest.mark.parametrize("excess", [4.0, 8.0, 1000.0])
 def test_two_readings_that_are_too_high_hide_nothing(
-    factor: float, monkeypatch: pytest.MonkeyPatch
+    excess: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings: list[int] = []  # what is run is a size, and a reading is its quadratic time
     too_high: tuple[int, ...] = ()
@@ -165,7 +165,7 @@ def test_two_readings_that_are_too_high_hide_nothing(
     def quadratic(size: int, limit: float) -> float:
         readings.append(size)
         took = 5e-5 + 5e-9 * size * size
-        took = factor * took if len(readings) in too_high else took
+        took = excess * took if len(readings) in too_high else took
         return took if took < limit else math.inf
 
     monkeypatch.setattr(growth, "_seconds", quadratic)

@@ -126,7 +126,7 @@ class Teller:
     def _new_words(self, text: str) -> Iterator[str]:
         """Yields the words of the glossary that a text has, and that were not explained yet."""
         for word in WORDS:
-            if word in self._explained or word not in text:  # most are not; it is the quick look
+            if word in self._explained or word not in text:  # nearly always
                 continue
             if re.search(rf"\b{re.escape(word)}s?\b", text):
                 self._explained.add(word)
