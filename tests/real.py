@@ -135,6 +135,24 @@ def folder(owner: str = "root") -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def getmail_destination(place: Path) -> str:
+    """Returns a destination for getmail: a new program that puts each mail into a file in `box`.
+
+    getmail delivers in another process, and misses its end, for a minute, if that comes before it
+    has begun to wait. On a busy machine its own destinations are sometimes that quick; the program
+    looks first whether its parent sleeps.
+    """
+    (place / "box").mkdir()
+    program = place / "deliver"
+    program.write_text(
+        "#!/bin/sh\n"
+        "until grep -q '^State:.*sleeping' /proc/$PPID/status; do :; done\n"
+        f"exec cat > {place}/box/$$\n"
+    )
+    program.chmod(0o755)
+    return f"[destination]\ntype = MDA_external\npath = {program}\n"
+
+
 @dataclass
 class Authority:
     """A certificate authority in a folder, and a certificate for localhost that it has issued."""

@@ -28,7 +28,15 @@ import pytest
 
 from fakes import World
 from fakes.transcripts.recorder import render
-from tests.real import PATIENCE, Screen, folder, need, need_npm, wait_until
+from tests.real import (
+    PATIENCE,
+    Screen,
+    folder,
+    getmail_destination,
+    need,
+    need_npm,
+    wait_until,
+)
 
 pytestmark = pytest.mark.real
 
@@ -163,17 +171,15 @@ NOBODY: dict[str, Any] = {
 def test_getmail_lists_fetches_moves_waits_and_deletes(fake: World) -> None:
     fake.folder.chmod(0o755)
     with folder("nobody") as place:
-        for name in ("cur", "new", "tmp"):
-            (place / "box" / name).mkdir(parents=True)
         retriever = (
             "[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = localhost\n"
             f"port = {fake.address('imaps')[1]}\nusername = alice\npassword = secret\n"
             f"ca_certs = {fake.ca_file}\n"
         )
-        box = f"[destination]\ntype = Maildir\npath = {place}/box/\n[options]\ndelete = true\n"
+        box = f"{getmail_destination(place)}[options]\ndelete = true\n"
         (place / "moves").write_text(f"{retriever}move_on_delete = Archive\n{box}")
         (place / "deletes").write_text(f"{retriever}mailboxes = ALL\n{box}")
-        for path in (place / "box", *place.rglob("*")):
+        for path in place.iterdir():
             shutil.chown(path, **NOBODY)
         getmail = [need("getmail", "getmail6"), "--getmaildir", str(place), "--rcfile"]
         inbox, archive = fake.mail.folder(ALICE), fake.mail.folder(ALICE, "Archive")
@@ -195,7 +201,7 @@ def test_getmail_lists_fetches_moves_waits_and_deletes(fake: World) -> None:
 
         run(fake, *getmail, str(place / "deletes"), **NOBODY)
         assert (len(inbox), len(archive)) == (0, 0)
-        mails = [path.read_bytes() for path in (place / "box" / "new").iterdir()]
+        mails = [path.read_bytes() for path in (place / "box").iterdir()]
         assert [attached(mail) for mail in mails] == [PDF] * 8
     assert refusals(fake) == []
 
