@@ -27,7 +27,7 @@ from hypothesis import settings
 
 import fakes
 
-pytest_plugins = ["fakes.pytest_plugin", "pytester"]
+pytest_plugins = ["fakes.pytest_plugin", "pytester", "tests.compiled"]
 
 # Few examples in `make test`, because there are many such tests. CI tries more, the same each time,
 # on one Python version; on the others it tries few. `make soak` tries very many, others each time.

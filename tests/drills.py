@@ -289,6 +289,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 # Imported once and not in each child. All tests share the one process that forks.
 _FORKS.set_forkserver_preload(
     [
+        "tests.compiled",
         "tests.test_comms_commands",
         "tests.drills_forked",
         "scenarios.sending.build_mail",
