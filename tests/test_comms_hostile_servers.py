@@ -161,8 +161,8 @@ def test_an_answer_that_drips_ends_when_its_time_is_over(
 ) -> None:
     real = RealClock()
     began = time.monotonic()
-    with endless(first, again, 0.03) as port, pytest.raises(Unreachable, match="too slow"):
-        client(port, real, 0.2)
+    with endless(first, again, 0.02) as port, pytest.raises(Unreachable, match="too slow"):
+        client(port, real, 0.1)
     real.close()
     assert time.monotonic() - began < 5
 
