@@ -2,7 +2,7 @@
 
 Every rehearsal and every restart of a program opens a database of its own, and SQLAlchemy keeps
 what it has compiled for one. To compile the same statements again took a fifth of the time of the
-tests of tickets, and 4 % of that of the suite.
+tests of tickets, and 3 % of that of the suite.
 """
 
 from __future__ import annotations

@@ -140,13 +140,13 @@ def getmail_destination(place: Path) -> str:
 
     getmail delivers in another process, and misses its end, for a minute, if that comes before it
     has begun to wait. On a busy machine its own destinations are sometimes that quick; the program
-    looks first whether its parent sleeps.
+    begins when its parent waits, or is gone.
     """
     (place / "box").mkdir()
     program = place / "deliver"
     program.write_text(
         "#!/bin/sh\n"
-        "until grep -q '^State:.*sleeping' /proc/$PPID/status; do :; done\n"
+        "while grep -qsE '^State:.*(running|disk)' /proc/$PPID/status; do :; done\n"
         f"exec cat > {place}/box/$$\n"
     )
     program.chmod(0o755)
