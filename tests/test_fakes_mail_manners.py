@@ -14,8 +14,6 @@ from tests.imap_raw import ALICE, LOGIN, Raw, imap_world, selected
 
 PROBES = read(TABLE.read_text("utf-8"))
 SERVERS = {"smtp": "Postfix", "pop3": "Dovecot", "imap": "Dovecot"}
-# Instead of half a second. Two of these are too long for an answer that is given at once.
-QUICKER = {"wrong_login_delay": 0.25}
 each_protocol = pytest.mark.parametrize("protocol", SERVERS)
 
 
@@ -24,8 +22,7 @@ def differences(protocol: str, asked: Callable[[str], bool]) -> list[str]:
     name = SERVERS[protocol]
     servers = ["pop3", "imap"] if protocol == "imap" else [protocol]
     manners = dict.fromkeys(servers, name.lower())
-    quicker = {} if protocol == "smtp" else {"mail": QUICKER, "imap": QUICKER}
-    with World({"servers": servers, "tls": "optional", "manners": manners, **quicker}) as world:
+    with World({"servers": servers, "tls": "optional", "manners": manners}) as world:
         pop3 = world.address("pop3") if protocol == "imap" else None
         target = Target(protocol, name, world.address(protocol), pop3=pop3)
 
