@@ -221,4 +221,6 @@ def test_eight_times_the_field_takes_at_most_sixteen_times_as_long(piece: str, e
 
         return run
 
-    assert factor(prepared, 1_250) <= FACTOR_MOST
+    # Both sizes have an even number of quotes. With an odd one, the rest is left unread, which is
+    # quick; such a small size would make the large one look slow.
+    assert factor(prepared, 1_200) <= FACTOR_MOST
