@@ -107,7 +107,7 @@ def split(text: str, most: int = MOST) -> list[str]:
 
 def _beginning(text: str, room: int) -> str:
     """Returns what fits, up to the last space if that is not too far from the end."""
-    if size(text) <= room:
+    if size(text[: room + 1]) <= room:  # each character takes a place at least
         return text
     end, places = 0, size(text[0])
     while places <= room:
