@@ -117,7 +117,8 @@ def play(way: str, messages: int) -> tuple[list[tuple[float, bytes]], int, str]:
     ("load", "messages"),
     [
         ("idle", 1_000),
-        pytest.param("under load", 3_000, marks=pytest.mark.slow),
+        pytest.param("under load", 1_000, marks=pytest.mark.slow),
+        pytest.param("under load", 10_000, marks=pytest.mark.soak),
     ],
     indirect=["load"],
 )

@@ -38,6 +38,7 @@ PAGES = catalogue.pages()
 FAULTS = [(page, fault) for page in PAGES for fault in page.doc.faults]
 FAULT_NAMES = [f"{page.name}: {fault}" for page in PAGES for fault, _ in page.doc.faults]
 _printed: dict[tuple[str, int], rehearsal.Played] = {}
+_first: dict[str, tuple[str, list[dict[str, Any]]]] = {}  # of the first act: transcript and events
 
 
 def as_printed(page: Page, mended: int = 0) -> rehearsal.Played:
@@ -92,7 +93,9 @@ def test_every_claim_of_the_first_act_holds_and_is_shown_by_what_happened(page: 
 
 def check_first_act(page: Page) -> None:
     """Checks the claims of the first act, for a page of this project or of a document."""
-    check_claims(rehearsal.rehearse(page, page.acts()[0]))
+    performance = rehearsal.rehearse(page, page.acts()[0])
+    check_claims(performance)
+    _first[page.name] = performance.transcript, performance.events
 
 
 MOST = 40  # lines of an act
@@ -157,13 +160,14 @@ def test_every_claim_of_every_act_holds_and_the_story_is_kept_and_the_same_in_an
 ) -> None:
     assert elsewhere.stdin and elsewhere.stdout
     print(page.name, file=elsewhere.stdin, flush=True)
-    # Played in reverse order, and the first act once more at the end: if a rehearsal left something
-    # in the process for the next one, of another act or its own, it would show.
+    # The first act, then all acts in reverse order: if a rehearsal left something in the process for
+    # the next one, of another act or its own, it would show.
+    if page.name not in _first:
+        check_first_act(page)
     played = [rehearsal.rehearse(page, act) for act in reversed(page.acts())][::-1]
     for performance in played:
         check_claims(performance)
-    again = rehearsal.rehearse(page, page.acts()[0])
-    assert (again.transcript, again.events) == (played[0].transcript, played[0].events)
+    assert (played[0].transcript, played[0].events) == _first[page.name]
     performances = [
         one for one in played if not any(getattr(item, "fault", "") for item in one.recording)
     ]
