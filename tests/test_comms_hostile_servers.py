@@ -127,8 +127,9 @@ def test_a_flood_ends_after_the_limit_of_an_answer(
     again: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for limit in ("ANSWER", "SLACK"):  # tracing the allocations of that many answers is slow
-        monkeypatch.setattr(f"comms.imap.{limit}", 1 << 14)
+    for limit in ("imap.ANSWER", "imap.SLACK", "irc.session.WELCOME"):
+        # tracing the allocations of that many answers is slow
+        monkeypatch.setattr(f"comms.{limit}", 1 << 14)
     real = RealClock()
     tracemalloc.start()
     try:
