@@ -160,8 +160,8 @@ def test_every_claim_of_every_act_holds_and_the_story_is_kept_and_the_same_in_an
 ) -> None:
     assert elsewhere.stdin and elsewhere.stdout
     print(page.name, file=elsewhere.stdin, flush=True)
-    # The first act, then all acts in reverse order: if a rehearsal left something in the process for
-    # the next one, of another act or its own, it would show.
+    # The first act, then all acts in reverse order: if a rehearsal left something in the process
+    # for the next one, of another act or its own, it would show.
     if page.name not in _first:
         check_first_act(page)
     played = [rehearsal.rehearse(page, act) for act in reversed(page.acts())][::-1]
