@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,12 +19,15 @@ pytestmark = pytest.mark.real
 def test_a_server_answers_as_the_table_says(name: str) -> None:
     probes = read(TABLE.read_text("utf-8"))
 
-    def differs(row: tuple[Probe, Target]) -> str:
-        probe, target = row
+    def differs(probe: Probe, target: Target) -> str:
         answer, known = play(probe, target), probe.others.get(name, "")
         right = re.search(known, answer) if known else not answer
         return "" if right else f"{probe.section}: {probe.title}: {answer or 'as it must'}"
 
-    with SERVERS[name]() as targets, ThreadPoolExecutor(4) as pool:
-        rows = [(one, target) for target in targets for one in probes if one.suits(target)]
-        assert [found for found in pool.map(differs, rows) if found] == []
+    # One after the other: they share an account, and on a busy machine Dovecot answered two of them
+    # otherwise, in 2 of 52 runs, when four were asked at once.
+    with SERVERS[name]() as targets:
+        found = [
+            differs(probe, target) for target in targets for probe in probes if probe.suits(target)
+        ]
+    assert [difference for difference in found if difference] == []
