@@ -5,6 +5,7 @@ The plugin under test is loaded here in the way in which other projects get it b
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import importlib
@@ -109,7 +110,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collects no garbage while tests are collected: looking for it takes a sixth of that time.
 
     Each process of pytest-xdist collects all tests, and nearly all that is made lives on. So it is
@@ -117,10 +118,27 @@ def pytest_collection() -> Generator[None, object, object]:
     """
     gc.disable()
     try:
+        if _is_worker(session.config) and any(Path(arg).is_dir() for arg in session.config.args):
+            _import_tests(session.config)
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _import_tests(config: pytest.Config) -> None:
+    """Imports the tests, and begins elsewhere than the other processes of pytest-xdist do.
+
+    pytest writes the assertions of each file anew, and keeps the bytecode. In a new clone, that is
+    two thirds of a collection, and processes that begin at the same file all do it for each file.
+    """
+    names = [path.stem for path in sorted(Path(__file__).parent.glob("test_*.py"))]
+    names = [name for name in names if not _is_left_out(name, config)]
+    worker = config.workerinput  # type: ignore[attr-defined]
+    first = len(names) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for name in names[first:] + names[:first]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # the collection will report it
+            importlib.import_module(f"{__package__}.{name}")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -128,8 +146,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
     Browsers, databases and clients are imported there, and each process would do it.
     """
-    unwanted = "not real and not browser" in config.option.markexpr
-    return True if unwanted and collection_path.name.startswith("test_real_") else None
+    return True if _is_left_out(collection_path.name, config) else None
+
+
+def _is_left_out(name: str, config: pytest.Config) -> bool:
+    return name.startswith("test_real_") and "not real and not browser" in config.option.markexpr
 
 
 # ── reports ──────────────────────────────────────────────────────────────────
