@@ -26,9 +26,9 @@ ifneq ($(UNKNOWN),)
 $(error $(shell $(PY) -c $(call quoted,$(UNKNOWN_TEXT)) $(call quoted,$(UNKNOWN)) $(KNOWN)))
 endif
 
-# The tests start many processes, so their bytecode is kept, outside of the source folders.
-PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/$(VENV)/pycache' \
-  $(VENV)/bin/python -m pytest
+# The tests start many processes, so their bytecode is kept. It is kept where Python and pip keep
+# theirs: elsewhere, the standard library and all packages would have to be compiled again.
+PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX= $(VENV)/bin/python -m pytest
 # Few tests are faster without further processes. worksteal: the slow tests are in few files, and a
 # process that has finished its tests takes half of what another one still has.
 PARALLEL = $(if $(K),$(call option,-k,K),-n logical --maxprocesses=8 --dist worksteal)
