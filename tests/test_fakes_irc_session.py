@@ -190,6 +190,23 @@ def test_modes_that_do_not_fit_one_line_are_told_in_several() -> None:
     assert all(f"{mask}!*@*" in " ".join(lines) for mask in masks)
 
 
+@pytest.mark.parametrize(("verb", "number"), [("ISON", 303), ("USERHOST", 302)])
+def test_who_is_asked_about_is_named_whole_if_in_two_lines(verb: str, number: int) -> None:
+    bench = Bench()
+    nicks = [f"{'n' * 26}{number:02d}" for number in range(17)]
+    cores = [bench.registered(nick) for nick in nicks]
+    for nick in nicks:
+        bench.world.irc.changes_host(nick, "h" * 63)
+    for core in cores:
+        hears(core)
+    asked = nicks if verb == "ISON" else nicks[:5]
+    lines = says(cores[0], f"{verb} {' '.join(asked)}")
+    assert len(lines) == 2 and all(len(line) <= 510 for line in lines)
+    named = " ".join(line.partition(" :")[2] for line in lines).split()
+    assert [one.partition("=")[0] for one in named] == asked
+    assert says(cores[0], f"{verb} nobody") == [f":irc.example.test {number} {nicks[0]} :"]
+
+
 def test_a_silent_client_is_not_told_before_its_time() -> None:
     bench = Bench()
     core = bench.registered("bot")
