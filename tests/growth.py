@@ -181,7 +181,7 @@ def _seems_linear(prepared: Prepared, enough: float, largest: int) -> bool:
         last = _seconds(prepared(size), 0.05)
     if last < 4 * first and size > 4 * FIRST:  # it may be refused for its length
         between = (_seconds(prepared(shorter), 0.05) for shorter in {4 * FIRST, size // 4})
-        return max(last, *between) <= WORTH / 4
+        last, size = max(last, *between), 4 * FIRST
     return last <= WORTH / 4 or last <= 4.5 * _best(prepared(size // 4), 0.05, 3) < math.inf
 
 
@@ -196,8 +196,11 @@ def _suspicious(prepared: Prepared, enough: float, largest: int = LARGEST) -> in
     if math.isinf(before):
         return TINY
     while size == FIRST or (size < largest and before < enough):
-        after = _best(prepared(4 * size), max(0.05, 30 * before), 3)
-        if after > max(6 * before, WORTH / 4):
+        most = max(6 * before, WORTH / 4)
+        # After the last size, it only matters whether this is little enough.
+        good = most if 4 * size >= largest else 0.0
+        after = _best(prepared(4 * size), max(0.05, 30 * before), 3, good)
+        if after > most:
             return size
         size, before = 4 * size, after
     return 0
