@@ -493,9 +493,29 @@ def test_with_a_login_nobody_else_sees_anything(tmp_path: Path) -> None:
         assert client.get("/tickets", headers=right, **other).status_code == 200, "others go on"
 
 
+@pytest.mark.parametrize(("proxies", "owner"), [(0, 429), (1, 200)])
+def test_who_guesses_locks_out_others_only_if_no_proxy_says_who_is_who(
+    tmp_path: Path, proxies: int, owner: int
+) -> None:
+    file = tmp_path / "tickets.login"
+    file.write_text(f"agnes:{generate_password_hash('canary', 'pbkdf2:sha256:1')}\n")
+    with site(login=str(file), proxies=proxies) as made:
+        client = made.client()
+
+        def status(password: str, forwarded: str) -> int:
+            headers = {**basic("agnes", password), "X-Forwarded-For": forwarded}
+            return client.get("/tickets", headers=headers).status_code
+
+        # What comes before the last address was written by the client.
+        codes = [status(f"guess {n}", f"203.0.113.{n}, 192.0.2.7") for n in range(12)]
+        assert codes == [401] * 10 + [429] * 2
+        assert status("canary", "203.0.113.9") == owner
+
+
 @pytest.mark.parametrize(
     ("rules", "wrong"),
     [
+        ({"proxies": 1}, "listen: other machines"),
         ({"listen": "0.0.0.0:8026"}, "listen: other machines can read all tickets"),
         ({"listen": "[::]:8026"}, "listen: other machines"),
         ({"site": "https://tickets.yourco.test"}, "listen: other machines"),
@@ -504,7 +524,7 @@ def test_with_a_login_nobody_else_sees_anything(tmp_path: Path) -> None:
         ({"reply_to": "x" * 40 + "+*@yourco.test"}, "reply_to: .* is too long"),
     ],
 )
-def test_a_setting_that_would_open_the_door_is_refused(rules: dict[str, str], wrong: str) -> None:
+def test_a_setting_that_would_open_the_door_is_refused(rules: dict[str, Any], wrong: str) -> None:
     with World(tickets.WORLD, rehearsal=True) as world:
         table = {"listen": "127.0.0.1:0", **rules}
         loaded = settings.load({**world.settings, "scenario": {"tickets": table}}, world.folder)

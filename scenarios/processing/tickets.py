@@ -20,6 +20,7 @@ answers = 10                                 # per day and address
 largest = 50000000                           # bytes; of a larger mail only the header is a ticket
 reopen = 30                                  # days; later, a mail to a closed ticket opens another
 listen = "127.0.0.1:8026"                    # optional: where the pages are
+proxies = 0                                  # how many in front of them add X-Forwarded-For
 site = "http://127.0.0.1:8026"               # what people type to see them
 login = "tickets.login"                      # optional: file with NAME:HASH of each agent
 secret = "tickets.secret"                    # file with the key that signs; made if missing
@@ -119,12 +120,14 @@ class Rules:
     largest: Count = 50_000_000
     reopen: CountOrZero = 30
     listen: ListenAddress = ""
+    proxies: CountOrZero = 0
     site: SiteUrl = "http://127.0.0.1:8026"
     login: ReadableFile | None = None
     secret: StateFile = Path("tickets.secret")
 
     def __post_init__(self) -> None:
-        if self.listen and not self.login and not is_private(self.listen, self.site):
+        private = is_private(self.listen, self.site) and not self.proxies
+        if self.listen and not self.login and not private:
             raise ValueError("listen: other machines can read all tickets; write login")
 
 

@@ -58,7 +58,7 @@ def serve_pages(rules: Rules, agents: Agents, clock: Clock, host: Host) -> Itera
 
 def pages(rules: Rules, agents: Agents, keys: list[str], clock: Clock, host: Host) -> Flask:
     """Returns the web application."""
-    app = make_app(PAGES, rules.site, keys, host)
+    app = make_app(PAGES, rules.site, keys, host, rules.proxies)
     app.jinja_env.filters["time"] = _time
     logins = Logins(rules.login, clock, host) if rules.login else None
 
