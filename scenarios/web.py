@@ -36,6 +36,7 @@ from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -68,6 +69,7 @@ TEXTS = {
     413: ("This is too long", "Go back, and write less."),
     429: ("Too many requests", "Please try again in an hour."),
     500: ("Something is wrong here", "It is not your fault. Please try again later."),
+    503: ("The database is busy or out of reach", "Please try again in a minute."),
 }
 
 
@@ -244,12 +246,17 @@ def make_app(folder: Path, url: str, keys: Sequence[str], host: Host, proxies: i
 
     @app.errorhandler(Exception)
     def show_error(error: Exception) -> Response:
-        code = error.code if isinstance(error, HTTPException) else None
-        if code is None:
+        if isinstance(error, HTTPException):
+            code = error.code or 500
+        else:
+            code = 503 if isinstance(error, OperationalError) else 500
             # The text of an error of the database may quote what is in it.
             host.log("web-error", "error", path=request.path, trouble=type(error).__name__)
-        title, text = TEXTS.get(code or 500, TEXTS[400])
-        return page("message.html", code or 500, title=title, text=text)
+        title, text = TEXTS.get(code, TEXTS[400])
+        response = page("message.html", code, title=title, text=text)
+        if code == 503:
+            response.headers["Retry-After"] = "60"  # seconds
+        return response
 
     @app.get("/style.css")
     def style() -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import string
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
+from sqlalchemy import create_engine
 
 from comms.errors import SettingsError
 from comms.host import Host, RealHost
@@ -44,6 +46,14 @@ def an_app(folder: Path, host: Host, url: str = SITE, proxies: int = 0) -> tuple
     @app.get("/bug")
     def bug() -> str:
         raise RuntimeError("secret of the database")
+
+    @app.get("/busy")
+    def busy() -> str:
+        with sqlite3.connect(folder / "busy", timeout=0, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with create_engine(f"sqlite:///{folder}/busy?timeout=0").begin() as db:
+                db.exec_driver_sql("CREATE TABLE secret (id)")
+        return "not busy"
 
     return app, taken
 
@@ -176,6 +186,16 @@ def test_a_bug_is_logged_without_what_it_says_and_shown_as_a_page(
     assert (page.status, page.title) == (500, web.TEXTS[500][0])
     assert "secret" not in page.html
     assert host.lines == ["web-error path=/bug trouble=RuntimeError"]
+
+
+def test_a_busy_database_is_said_to_be_busy(
+    shop: tuple[Browser, list[str]], host: RecordingHost
+) -> None:
+    page = shop[0].open(f"{SITE}/busy")
+    assert (page.status, page.title) == (503, web.TEXTS[503][0])
+    assert int(page.headers["retry-after"]) > 0
+    assert "secret" not in page.html
+    assert host.lines == ["web-error path=/busy trouble=OperationalError"]
 
 
 # ── hosts and clients ────────────────────────────────────────────────────────
