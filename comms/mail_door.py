@@ -234,21 +234,21 @@ class MailDoor:
                 self._refuse(arrived.raw, mail, "its Message-ID is that of another mail")
                 return
             known_by = (*known_by, by_id)
+        who = self._person(mail.sender.key)
         try:
             # A secret address that is written in the mail must not come back in the receipt.
             texts = [masked(mail, text) for text in self._commands_in(mail)]
-            who = self._person(mail.sender.key)
             self._commands.accept_lines(who, texts, known_by, facts)
         except Refusal as refusal:
-            self._refuse(arrived.raw, mail, refusal.reason)
+            self._refuse(arrived.raw, mail, refusal.reason, who)
 
-    def _refuse(self, raw: bytes, mail: Mail, reason: str) -> None:
+    def _refuse(self, raw: bytes, mail: Mail, reason: str, who: str = "") -> None:
         """Keeps and logs a mail. An answer would confirm the secret address to a stranger."""
         known = mail.sender is not None and any(
             same_address(admin, mail.sender.address) for admin in self._rules.admins
         )
         self.quarantine.keep(raw, self._clock.time(), known=known)
-        sender = mail.sender.address if mail.sender else "nobody"
+        sender = who or (mail.sender.address if mail.sender else "nobody")
         self._commands.refuse(sender, masked(mail, mail.subject), reason)
         self._on_refused(self, reason)
 

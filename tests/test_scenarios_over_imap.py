@@ -285,6 +285,10 @@ def test_a_command_runs_once_if_the_connection_is_lost_while_its_mail_is_removed
     command_runs_once(QUICK)
 
 
+def test_a_mail_that_is_received_again_is_audited_under_its_person() -> None:
+    everything_is_answered_once("imap UID_STORE nth 1 hang up before")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CUTS if name not in WITH_TESTS])
 def test_over_imap_nothing_is_lost_or_done_twice_wherever_the_connection_is_cut(name: str) -> None:

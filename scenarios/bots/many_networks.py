@@ -154,5 +154,6 @@ def everywhere(world: World, program: Program) -> Iterator[Claim]:
     yield equal("the command ran once for each", ran, [("uptime",)] * 5, shows=ran)
     with State(world.folder / "many-networks.sqlite3") as state:
         rows = state.rows("SELECT who, verdict FROM audit WHERE verdict != 'accepted'")
-    yield equal("one audit names one person", rows, [("jeremy", "done")] * 5, shows=ran)
+    named, done = {who for who, _ in rows}, [verdict for _, verdict in rows].count("done")
+    yield equal("one audit names one person", (named, done), ({"jeremy"}, 5), shows=ran)
     yield equal("the program ends as it should", code, 0, shows=ran)
