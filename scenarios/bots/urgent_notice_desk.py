@@ -36,6 +36,7 @@ SHOWN = 20  # open notices, or acknowledgements of one, that are listed
 DAY = 86400.0
 ON_ITS_WAY, NOT_NEEDED = "on its way", "not needed"
 _ID = re.compile(r"[a-z0-9._-]{1,20}")
+_SERVER = re.compile(r"\S+:[0-9]+:? (?:refused )?")  # what errors begin with
 _WORDS = re.compile(r"(?:ok|ack)(?: ([a-z0-9._-]{1,20}))?|report ([a-z0-9._-]{1,20})|(open)")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS urgent (
@@ -90,6 +91,12 @@ def parse(line: bytes, people: Mapping[str, object]) -> Notice:
 
 def _at(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _reason(error: str) -> str:
+    """Returns an error without the server: who reads a report wants to know why. The log has it."""
+    found = _SERVER.match(error)
+    return error[found.end() :] if found else error
 
 
 class Desk:
@@ -265,7 +272,7 @@ class Desk:
     def _settle(self, db: Connection, said: Said, outcome: Outcome, error: str) -> None:
         texts = {"said": f"sent by {said.network}", "absent": "not online"}
         doubt = "in doubt" if outcome == "unknown" else outcome
-        self._result(db, said.about, "message", texts.get(outcome, f"{doubt}: {error}"))
+        self._result(db, said.about, "message", texts.get(outcome, f"{doubt}: {_reason(error)}"))
         if outcome != "said":
             self._hurry(db, said.about, "message")
         level = "info" if outcome == "said" else "warning"
@@ -280,7 +287,7 @@ class Desk:
             for id, channel in rows:
                 doubt = {"sent": "sent", "unknown": "in doubt", "waiting": "waits"}
                 text = doubt.get(result.status, result.status)
-                text = f"{text}: {result.error}" if result.error else text
+                text = f"{text}: {_reason(result.error)}" if result.error else text
                 with self._state.transaction() as db:
                     self._result(db, str(id), str(channel), text)
                     if result.status not in ("sent", "waiting"):
