@@ -6,6 +6,7 @@ import os
 import sqlite3
 import string
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -49,10 +50,14 @@ def an_app(folder: Path, host: Host, url: str = SITE, proxies: int = 0) -> tuple
 
     @app.get("/busy")
     def busy() -> str:
-        with sqlite3.connect(folder / "busy", timeout=0, isolation_level=None) as other:
+        engine = create_engine(f"sqlite:///{folder}/busy?timeout=0")
+        with closing(sqlite3.connect(folder / "busy", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with create_engine(f"sqlite:///{folder}/busy?timeout=0").begin() as db:
-                db.exec_driver_sql("CREATE TABLE secret (id)")
+            try:
+                with engine.begin() as db:
+                    db.exec_driver_sql("CREATE TABLE secret (id)")
+            finally:
+                engine.dispose()
         return "not busy"
 
     return app, taken
