@@ -181,7 +181,7 @@ def _seems_linear(prepared: Prepared, enough: float, largest: int) -> bool:
         last = _seconds(prepared(size), 0.05)
     if last < 4 * first and size > 4 * FIRST:  # it may be refused for its length
         between = (_seconds(prepared(shorter), 0.05) for shorter in {4 * FIRST, size // 4})
-        last, size = max(last, *between), 4 * FIRST
+        last, size = max(last, *between), 4 * FIRST  # then none may cost more than the smallest
     return last <= WORTH / 4 or last <= 4.5 * _best(prepared(size // 4), 0.05, 3) < math.inf
 
 

@@ -458,10 +458,15 @@ def basic(name: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
 
 
-def test_with_a_login_nobody_else_sees_anything(tmp_path: Path) -> None:
-    file = tmp_path / "tickets.login"
+def login_of_agnes(folder: Path) -> str:
+    """Returns the path of a file of logins, with the password canary."""
+    file = folder / "tickets.login"
     file.write_text(f"agnes:{generate_password_hash('canary', 'pbkdf2:sha256:1')}\n")
-    with site(login=str(file)) as made:
+    return str(file)
+
+
+def test_with_a_login_nobody_else_sees_anything(tmp_path: Path) -> None:
+    with site(login=login_of_agnes(tmp_path)) as made:
         client = made.client()
         refused = [
             client.get(path, headers=headers)
@@ -497,9 +502,7 @@ def test_with_a_login_nobody_else_sees_anything(tmp_path: Path) -> None:
 def test_who_guesses_locks_out_others_only_if_no_proxy_says_who_is_who(
     tmp_path: Path, proxies: int, owner: int
 ) -> None:
-    file = tmp_path / "tickets.login"
-    file.write_text(f"agnes:{generate_password_hash('canary', 'pbkdf2:sha256:1')}\n")
-    with site(login=str(file), proxies=proxies) as made:
+    with site(login=login_of_agnes(tmp_path), proxies=proxies) as made:
         client = made.client()
 
         def status(password: str, forwarded: str) -> int:

@@ -37,7 +37,7 @@ def test_a_report_says_why_and_not_at_which_port() -> None:
     played = [rehearse(PAGE, act) for _ in range(2)]
     assert played[0].transcript == played[1].transcript, "ports differ each time"
     for line in (
-        "message: refused: 901 bob is not available (2026-01-05 00:00:10 UTC)",
+        "message: refused: aim: 901 bob is not available (2026-01-05 00:00:10 UTC)",
         "sms: refused: RCPT TO:<5550100456@sms.acme.test>: 550 5.1.1 no such phone (2026-01-05",
     ):
         assert f" C: {line}" in played[0].transcript

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -128,7 +128,7 @@ class Client:
         line = Line(self.network.name, f"{number:03d}", (self.user.target, *words), text)
         self.tell(line)
 
-    def numerics(self, number: int, *words: str, texts: Iterable[str]) -> None:
+    def numerics(self, number: int, *words: str, texts: list[str]) -> None:
         """Sends texts, separated by spaces, in as many numeric replies as they need."""
         target = self.user.target
         start = Line(self.network.name, f"{number:03d}", (target, *words), "").to_bytes({})
@@ -138,7 +138,7 @@ class Client:
                 self.numeric(number, *words, text=line)
                 line = ""
             line = f"{line} {text}".lstrip()
-        if line:
+        if texts:
             self.numeric(number, *words, text=line)
 
     def fail(self, verb: str, code: str, *context: str, text: str) -> None:

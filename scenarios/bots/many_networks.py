@@ -153,7 +153,10 @@ def everywhere(world: World, program: Program) -> Iterator[Claim]:
     ran = world.host.ran
     yield equal("the command ran once for each", ran, [("uptime",)] * 5, shows=ran)
     with State(world.folder / "many-networks.sqlite3") as state:
-        rows = state.rows("SELECT who, verdict FROM audit WHERE verdict != 'accepted'")
-    named, done = {who for who, _ in rows}, [verdict for _, verdict in rows].count("done")
-    yield equal("one audit names one person", (named, done), ({"jeremy"}, 5), shows=ran)
+        rows = state.rows(
+            "SELECT who, verdict FROM audit WHERE verdict != 'accepted' "
+            # A mail comes again if its connection was cut before it was removed.
+            "AND NOT (who = 'jeremy' AND detail = 'received before')"
+        )
+    yield equal("one audit names one person", rows, [("jeremy", "done")] * 5, shows=ran)
     yield equal("the program ends as it should", code, 0, shows=ran)

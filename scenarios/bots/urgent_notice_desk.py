@@ -94,7 +94,7 @@ def _at(now: float) -> str:
 
 
 def _reason(error: str) -> str:
-    """Returns an error without the server: who reads a report wants to know why. The log has it."""
+    """Returns an error without the server's address: a report says why. The log has the rest."""
     found = _SERVER.match(error)
     return error[found.end() :] if found else error
 
@@ -272,7 +272,8 @@ class Desk:
     def _settle(self, db: Connection, said: Said, outcome: Outcome, error: str) -> None:
         texts = {"said": f"sent by {said.network}", "absent": "not online"}
         doubt = "in doubt" if outcome == "unknown" else outcome
-        self._result(db, said.about, "message", texts.get(outcome, f"{doubt}: {_reason(error)}"))
+        why = f"{doubt}: {said.network}: {_reason(error)}"
+        self._result(db, said.about, "message", texts.get(outcome, why))
         if outcome != "said":
             self._hurry(db, said.about, "message")
         level = "info" if outcome == "said" else "warning"

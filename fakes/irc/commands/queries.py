@@ -117,7 +117,7 @@ def ison(client: Client, command: Command) -> None:
     """`nick …`."""
     nicks = " ".join(command.parameters).split()
     found = [user.nick for nick in nicks if (user := client.network.find(nick))]
-    _show_found(client, 303, found)
+    client.numerics(303, texts=found or [""])
 
 
 def userhost(client: Client, command: Command) -> None:
@@ -129,15 +129,7 @@ def userhost(client: Client, command: Command) -> None:
             star = "*" if user.is_operator else ""
             sign = "+" if user.away is None else "-"
             found.append(f"{user.nick}{star}={sign}{user.name}@{user.host}")
-    _show_found(client, 302, found)
-
-
-def _show_found(client: Client, number: int, found: list[str]) -> None:
-    """Sends what was found, in a second reply if one line is too short; an empty one if nothing."""
-    if found:
-        client.numerics(number, texts=found)
-    else:
-        client.numeric(number, text="")
+    client.numerics(302, texts=found or [""])
 
 
 # ── channels ─────────────────────────────────────────────────────────────────
