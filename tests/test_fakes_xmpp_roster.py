@@ -18,7 +18,7 @@ ROMEO = "romeo@example.test"
         (Item(ROMEO, approved=True), "subscription='none' approved='true'/>"),
         (
             Item(ROMEO, "Romeo & Co", ("Friends", "Foes")),
-            "name='Romeo &amp; Co' subscription='none'>"
+            "subscription='none' name='Romeo &amp; Co'>"
             "<group>Friends</group><group>Foes</group></item>",
         ),
     ],

@@ -44,15 +44,18 @@ class Item:
 
         Ten thousand of them take 4 ms; as elements that are serialized they took 34.
         """
-        name = f" name='{escape(self.name)}'" if self.name else ""
-        ask = " ask='subscribe'" if self.state in PENDING_OUT else ""
-        approved = " approved='true'" if self.approved else ""
         # A bare address has nothing to escape (RFC 6122 Appendix A.5).
-        start = f"<item jid='{self.jid}'{name} subscription='{SUBSCRIPTION[self.state]}'"
+        start = f"<item jid='{self.jid}' subscription='{SUBSCRIPTION[self.state]}'"
+        if self.name:
+            start += f" name='{escape(self.name)}'"
+        if self.state in PENDING_OUT:
+            start += " ask='subscribe'"
+        if self.approved:
+            start += " approved='true'"
         if not self.groups:
-            return f"{start}{ask}{approved}/>"
+            return f"{start}/>"
         groups = "".join(f"<group>{escape(group)}</group>" for group in self.groups)
-        return f"{start}{ask}{approved}>{groups}</item>"
+        return f"{start}>{groups}</item>"
 
 
 @dataclass

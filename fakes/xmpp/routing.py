@@ -20,7 +20,7 @@ from fakes.xmpp.stanzas import Stanza
 
 Deliver = Callable[[Stanza, Resource | None], None]
 
-SHARE = 200  # stanzas per turn of the loop, which take about three milliseconds
+SHARE = 100  # stanzas per turn of the loop, which take 2 ms, or 5 on a slow machine
 WAITING = 1000  # entries of the queue above which it is delivered at once, so that it cannot grow
 
 
