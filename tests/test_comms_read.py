@@ -57,6 +57,7 @@ def test_a_charset_parameter_that_breaks_the_standard_library_is_survived() -> N
     assert read(b"Content-Type: text/plain; charset*=a'b\r\n\r\n\xff").text == "ÿ"
 
 
+@pytest.mark.slow
 def test_fifty_levels_and_ten_thousand_parts_are_read() -> None:
     nested = b"".join(
         b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (level, level)

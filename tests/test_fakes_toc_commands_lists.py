@@ -10,6 +10,7 @@ from tests.test_fakes_toc_session import Bench, taken
 from tests.toc_raw import Raw
 
 
+@pytest.mark.slow
 def test_a_list_that_no_longer_fits_one_message_is_refused_with_931() -> None:
     bench, raw = Bench(), Raw("alice", form="toc2_signon")
     core = bench.signed_on(raw)
@@ -28,6 +29,7 @@ def test_a_list_that_no_longer_fits_one_message_is_refused_with_931() -> None:
     assert again.messages[2].count("\nb:") + 1 > 100
 
 
+@pytest.mark.slow
 def test_the_lists_and_rooms_of_a_session_are_bounded() -> None:
     bench, raw = Bench(), Raw("alice")
     core = bench.signed_on(raw)

@@ -291,6 +291,7 @@ def recording_of(path: Path, pieces: Pieces) -> str:
     return render(world.recording)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 def test_the_recording_is_the_same_for_input_in_pieces_of_equal_size(path: Path) -> None:
     expected = recording_of(path, whole)

@@ -120,7 +120,7 @@ def mechanisms_used(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "DIGEST-MD5"])
-@pytest.mark.parametrize("tls", ["off", "required"])
+@pytest.mark.parametrize("tls", ["off", pytest.param("required", marks=pytest.mark.slow)])
 async def test_slixmpp_logs_in_with_each_mechanism(mechanism: str, tls: str) -> None:
     async with served(tls=tls) as world:
         alice = Client(world, ALICE)

@@ -86,7 +86,15 @@ ABSENCE = re.compile(
 )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+# The first act of ship-notices sends 500 mails, which takes as long as those of twenty other pages.
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow) if page.name == "ship-notices" else page
+        for page in PAGES
+    ],
+    ids=[page.name for page in PAGES],
+)
 def test_every_claim_of_the_first_act_holds_and_is_shown_by_what_happened(page: Page) -> None:
     check_first_act(page)
 

@@ -126,6 +126,7 @@ def once(world: World, **xmpp: Any) -> None:
 STEPS = 40
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_a_command_runs_and_is_answered_at_most_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -347,15 +347,11 @@ def test_the_extra_that_installs_a_package_is_found_in_the_metadata(
     assert _extras_with(["sqlalchemy"]) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "packages", "extras"),
     [
-        pytest.param(
-            "tickets",
-            "sqlalchemy, jinja2, flask",
-            "tickets,templates,web",
-            marks=pytest.mark.slow,
-        ),
+        ("tickets", "sqlalchemy, jinja2, flask", "tickets,templates,web"),
         # fpdf is what fpdf2 is imported as; the package of that name is an older one.
         ("order-receipt", "sqlalchemy, jinja2, fpdf", "tickets,templates,receipts"),
     ],

@@ -27,16 +27,19 @@ def test_no_section_is_forgotten_and_no_citation_is_wrong(standards: Standards) 
     assert not standards.errors, "\n".join(standards.errors)
 
 
+@pytest.mark.slow
 def test_no_entry_of_the_list_is_needless(standards: Standards) -> None:
     assert not standards.notes, "\n".join(standards.notes)
 
 
+@pytest.mark.slow
 def test_every_section_has_a_status(standards: Standards) -> None:
     for name, rows in standards.rows.items():
         for row in rows:
             assert row.status in ("done", "partly", "not", "nothing"), (name, row)
 
 
+@pytest.mark.slow
 def test_every_row_fits_into_120_columns(standards: Standards) -> None:
     for document in standards.documents:
         for line in table(document, standards.rows[document.name]):
@@ -44,6 +47,7 @@ def test_every_row_fits_into_120_columns(standards: Standards) -> None:
     assert all(len(line) <= 120 for line in summary(standards))
 
 
+@pytest.mark.slow
 def test_a_row_names_client_server_and_transcript(standards: Standards) -> None:
     (document,) = selected(standards.documents, ["RFC5321"])
     lines = list(table(document, standards.rows[document.name]))
@@ -54,6 +58,7 @@ def test_a_row_names_client_server_and_transcript(standards: Standards) -> None:
     assert row[66:].partition(":")[0].endswith(".py") and row[94:].startswith("smtp-greeting")
 
 
+@pytest.mark.slow
 def test_a_reason_is_in_the_row_or_below_it(standards: Standards) -> None:
     (document,) = selected(standards.documents, ["5321"])
     lines = list(table(document, standards.rows[document.name]))
@@ -64,6 +69,7 @@ def test_a_reason_is_in_the_row_or_below_it(standards: Standards) -> None:
     assert " partly " in lines[partly] and lines[partly + 1].lstrip().startswith("the client")
 
 
+@pytest.mark.slow
 def test_a_document_without_a_list_of_sections_shows_those_cited(standards: Standards) -> None:
     (document,) = selected(standards.documents, ["rfc 4954"])
     lines = list(table(document, standards.rows[document.name]))
@@ -71,6 +77,7 @@ def test_a_document_without_a_list_of_sections_shows_those_cited(standards: Stan
     assert [line.split()[0] for line in lines[3:]] == ["4", "5", "6", "7", "9"]
 
 
+@pytest.mark.slow
 def test_the_commands_of_toc_are_those_of_the_legality_table(standards: Standards) -> None:
     (verbs,) = [server.session.verbs for server in SERVERS if server.name == "toc"]
     rows = {row.section: row for name in ("TOC 1.0", "TOC2") for row in standards.rows[name]}
