@@ -36,6 +36,15 @@ def test_people_and_clients_talk() -> None:
     assert bench.irc.channel("#OPS").members == ["bot", "ann"]
 
 
+def test_who_0_is_everybody_and_lusers_tells_the_invisible_apart() -> None:
+    bench = Bench()
+    bot, ann = bench.registered("bot"), bench.irc.person("ann")
+    ann.joins("#ops")
+    says(bot, "MODE bot +i")
+    assert numerics(says(bot, "WHO 0")) == ["352", "352", "315"]
+    assert says(bot, "LUSERS")[0].endswith(" :There are 1 users and 1 invisible on 1 servers")
+
+
 def test_a_refusal_of_a_person_raises_its_numeric() -> None:
     bench = Bench()
     ann, bob = bench.irc.person("ann"), bench.irc.person("bob")

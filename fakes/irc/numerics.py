@@ -1,7 +1,7 @@
 """The texts of numeric replies (RFC 2812 §5, Modern IRC)."""
 
 TEXTS: dict[int, str] = {
-    251: "There are {} users and 0 invisible on 1 servers",
+    251: "There are {} users and {} invisible on 1 servers",
     252: "IRC Operators online",
     253: "unknown connections",
     254: "channels formed",

@@ -80,9 +80,10 @@ VERBS: dict[str, Rule] = {
 }
 # How many parameters a command must have, none of them empty; else 461.
 NEEDED = {
-    **dict.fromkeys("CAP AUTHENTICATE PASS MODE JOIN PART TOPIC KILL USERHOST ISON NS".split(), 1),
+    **dict.fromkeys("CAP AUTHENTICATE PASS MODE JOIN PART TOPIC USERHOST ISON NS".split(), 1),
     "OPER": 2,
     "KICK": 2,
+    "KILL": 2,
     "USER": 4,
     "TAGMSG": 1,
 }

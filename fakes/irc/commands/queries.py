@@ -21,6 +21,7 @@ USERHOSTS = 5  # nicks of one USERHOST
 def who(client: Client, command: Command) -> None:
     """`[mask [o]]`."""
     mask, *flags = command.parameters or ("*",)
+    mask = "*" if mask == "0" else mask  # everybody (RFC 2812 §3.6.1)
     only_operators = flags[:1] == ["o"]
     channel = client.network.find_channel(mask)
     for user in _meant(client, mask, channel):
@@ -191,7 +192,8 @@ def send_lusers(client: Client) -> None:
     network = client.network
     count, most = len(network.clients), network.most
     operators = sum(user.is_operator for user in network.everybody)
-    client.numeric(251, text=TEXTS[251].format(count))
+    invisible = sum("i" in user.modes for user in network.everybody)
+    client.numeric(251, text=TEXTS[251].format(count - invisible, invisible))
     if operators:
         client.numeric(252, str(operators))
     client.numeric(254, str(len(network.channels)))

@@ -23,15 +23,14 @@ def oper(client: Client, command: Command) -> None:
 
 
 def kill(client: Client, command: Command) -> None:
-    """`nick [:reason]`, of operators."""
-    nick, *reason = command.parameters
+    """`nick :reason`, of operators."""
+    nick, why = command.parameters[:2]
     victim = client.network.find(nick)
     if not client.user.is_operator:
         client.numeric(481)
     elif victim is None:
         client.numeric(401, nick)
     else:
-        why = reason[0] if reason else "no reason"
         client.network.expel(victim, f"Killed ({client.user.nick} ({why}))")
 
 
