@@ -201,20 +201,21 @@ class Maildrop:
         rows = self._rows.remove(uids)
         removed = [row.uid for row in rows]
         self.size -= sum(row.size for row in rows)
-        if self._flags is not None:
-            self._flags.forget(removed, self.rows)
-        for follower in self._followers if removed else ():
-            follower.on_removal(removed)
+        self._removed(removed)
         return removed
 
     def clear(self) -> None:
         """Removes all mails. Unique ids go on counting."""
         removed = [row.uid for row in self.rows]
         self._rows, self.size = Rows(), 0
+        self._removed(removed)
+
+    def _removed(self, uids: list[int]) -> None:
+        # The sessions come first, because they know the flags until they have told their clients.
+        for follower in self._followers if uids else ():
+            follower.on_removal(uids)
         if self._flags is not None:
-            self._flags.forget(removed, self.rows)
-        for follower in self._followers if removed else ():
-            follower.on_removal(removed)
+            self._flags.forget(uids, self.rows)
 
     # ── flags ────────────────────────────────────────────────────────────────
 

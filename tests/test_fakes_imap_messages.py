@@ -143,6 +143,10 @@ def test_a_new_keyword_is_announced_in_every_session_before_it_is_used() -> None
     ]
     assert client.lines("STORE 1 +FLAGS (WORK)") == ["* 1 FETCH (FLAGS (Work \\Recent))", "t OK"]
     assert other.lines("NOOP") == [*announced, "* 1 FETCH (FLAGS (Work))", "t OK"]
+    client.ask("STORE 1 +FLAGS (Home)")
+    announced = [line.replace("Work", "Work Home") for line in announced]
+    told = ["* 1 FETCH (FLAGS (Work Home))", "t OK"]
+    assert other.lines("FETCH 1 FLAGS") == [*announced, *told]
 
 
 def test_a_mailbox_has_a_limit_of_keywords() -> None:
@@ -158,6 +162,20 @@ def test_silent_silences_its_own_session_only() -> None:
     other = Raw(world, 2, select="INBOX")
     assert client.lines("STORE 1 +FLAGS.SILENT \\Seen") == ["t OK"]
     assert other.lines("NOOP") == ["* 1 FETCH (FLAGS (\\Seen))", "t OK"]
+
+
+def test_what_uid_store_tells_of_other_mails_has_their_unique_ids_too() -> None:
+    world, client = selected(3)
+    other = Raw(world, 2, select="INBOX")
+    world.mail.folder(ALICE).remove(1)
+    other.ask("NOOP")
+    client.ask("NOOP")
+    client.ask("STORE 2 +FLAGS.SILENT \\Flagged")
+    assert other.lines("UID STORE 2 +FLAGS \\Seen") == [
+        "* 1 FETCH (UID 2 FLAGS (\\Seen))",
+        "* 2 FETCH (UID 3 FLAGS (\\Flagged))",
+        "t OK",
+    ]
 
 
 # ── numbers that stay until the session is told ──────────────────────────────
@@ -177,6 +195,30 @@ def test_a_session_keeps_its_numbers_until_it_is_told() -> None:
     assert client.status("COPY 1 Trash") == "NO [EXPUNGEISSUED]"
     assert client.lines("NOOP") == ["t OK"], "COPY has told it"
     assert client.lines("FETCH 1:* UID")[:-1] == [f"* {n} FETCH (UID {n + 1})" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("way", ["EXPUNGE", "UID MOVE 2 Trash"])
+def test_a_removed_mail_keeps_its_flags_until_the_session_is_told(way: str) -> None:
+    world, client = selected(3)
+    other = Raw(world, 2, select="INBOX")
+    other.ask("ENABLE CONDSTORE")
+    client.ask("STORE 1:3 +FLAGS (\\Seen kw)")
+    client.ask("STORE 2 +FLAGS \\Deleted")
+    other.ask("NOOP")
+    ((_, modseq), _) = (line.split("MODSEQ") for line in other.lines("FETCH 2 MODSEQ"))
+    client.ask(way)
+    assert other.lines("FETCH 2 (FLAGS MODSEQ)")[0] == (
+        f"* 2 FETCH (FLAGS (\\Deleted \\Seen kw) MODSEQ{modseq}"
+    )
+    assert other.lines("FETCH 1:3 UID (CHANGEDSINCE 1)")[1] == f"* 2 FETCH (UID 2 MODSEQ{modseq}"
+    for key, found in [
+        ("UNSEEN", ""),
+        ("DELETED", " 2"),
+        ("UNDELETED", " 1 3"),
+        ("KEYWORD kw", " 1 2 3"),
+    ]:
+        assert other.lines(f"SEARCH {key}")[0] == f"* SEARCH{found}", key
+    assert other.lines("UID SEARCH UNSEEN")[:2] == ["* SEARCH", "* 2 EXPUNGE"]
 
 
 def test_removals_are_told_lowest_first_and_arrivals_after_them() -> None:

@@ -29,6 +29,8 @@ BATCH = 1 << 16  # bytes of untagged responses that are sent as one
 
 # In these, a session keeps its numbers (RFC 3501 §7.4.1). Of the UID forms it need not.
 _WITHOUT_REMOVALS = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
+# These look for news of the selected mailbox, although none need be selected.
+_LOOKING = frozenset({"NOOP", "IDLE", "APPEND"})
 
 
 class Reply(NamedTuple):
@@ -235,10 +237,16 @@ class ImapBase(LineSession):
         return getattr(self, "do_" + names.get(verb, verb))
 
     def permits(self, unit: Unit) -> None:
-        if self.view is not None and self.view.ended:
+        if self.view is not None and self.view.ended and self._looks(unit.verb):
             # RFC 3501 has no other way to say that the selected mailbox is gone.
             self._bye(_ENDED)
             raise Refuse(BAD)
+
+    def _looks(self, verb: str) -> bool:
+        """Whether a command looks at the selected mailbox, if only for news."""
+        row = self.verbs.get(verb)
+        needs_it = row is not None and row.states == {"SELECTED"} and verb != "UNSELECT"
+        return needs_it or verb in _LOOKING
 
     def offers(self, verb: str) -> bool:
         if verb == "STARTTLS" and self.policy.tls == "off" and self.tls is None:
@@ -347,7 +355,8 @@ class ImapBase(LineSession):
     def _answer(self, status: str, code: str, text: str, section: str = "") -> None:
         """Sends news, and the tagged answer. Without a tag, that is untagged."""
         if self.current is not None:
-            self._tell(removals=self.current.verb not in _WITHOUT_REMOVALS)
+            verb = self.current.verb
+            self._tell(removals=verb not in _WITHOUT_REMOVALS, with_uid=verb == "UID_STORE")
         code = f"[{code}] " if code else ""
         self.send(f"{self._tag or '*'} {status} {code}{text}\r\n".encode(), section)
 
@@ -359,10 +368,11 @@ class ImapBase(LineSession):
         self._untagged(b"BYE " + text.encode(), section=section)
         self.close()
 
-    def _tell(self, *, removals: bool = True) -> None:
+    def _tell(self, *, removals: bool = True, with_uid: bool = False) -> None:
         """Tells the client what has changed in the selected mailbox."""
         if self.view is not None and not self.view.ended:
-            self._send_all(self.view.news(removals=removals), "RFC 3501 §7")
+            news = self.view.news(removals=removals, with_uid=with_uid)
+            self._send_all(news, "RFC 3501 §7")
 
     def _on_news(self) -> None:
         """Something has changed. Only a client that waits in IDLE is told at once."""

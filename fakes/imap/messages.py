@@ -58,7 +58,7 @@ class Found:
     @property
     def modseq(self) -> int:
         """The modification number."""
-        return self.view.folder.modseq_of(self.row.uid)
+        return self.view.modseq(self.row.uid)
 
     @property
     def size(self) -> int:
@@ -113,8 +113,8 @@ class ImapMessages(ImapMailboxes):
             since = found.changed_since
             if not any(item.name == "MODSEQ" for item in items):
                 items.append(Item("MODSEQ"))
-            modseq = view.folder.modseq_of
-            chosen = [at for at in chosen if modseq(view.rows[at].uid) > since]
+            chosen = [at for at in chosen if view.modseq(view.rows[at].uid) > since]
+        self._tell_keywords(view)
         self.go_on(self._fetched_all(chosen, items))
 
     def _fetched_all(self, chosen: list[int], items: list[Item]) -> Iterator[None]:
@@ -167,7 +167,7 @@ class ImapMessages(ImapMailboxes):
             elif item.name == "RFC822.SIZE":
                 parts.append(b"RFC822.SIZE %d" % row.length)
             elif item.name == "MODSEQ":
-                parts.append(b"MODSEQ (%d)" % view.folder.modseq_of(row.uid))
+                parts.append(b"MODSEQ (%d)" % view.modseq(row.uid))
             elif (
                 self.policy.removed_mails == "nil"
                 and row.uid in view.removed
@@ -209,8 +209,8 @@ class ImapMessages(ImapMailboxes):
         uids = [view.rows[at].uid for at in chosen]
         failed: list[int] = []
         if found.unchanged_since is not None:
-            modseq, least = view.folder.modseq_of, found.unchanged_since
-            failed = [at for at in chosen if modseq(view.rows[at].uid) > least]
+            least = found.unchanged_since
+            failed = [at for at in chosen if view.modseq(view.rows[at].uid) > least]
             missed = set(failed)
             chosen = [at for at in chosen if at not in missed]
             uids = [view.rows[at].uid for at in chosen]
@@ -243,7 +243,7 @@ class ImapMessages(ImapMailboxes):
                 parts.append(view.flags_item(uid))
             elif self._modseq and uid in changed:
                 # RFC 7162 §3.1.3: the client has to learn the number of its own change.
-                parts.append(b"MODSEQ (%d)" % view.folder.modseq_of(uid))
+                parts.append(b"MODSEQ (%d)" % view.modseq(uid))
             else:
                 continue
             yield b"%d FETCH (%b)" % (at + 1, b" ".join(parts))

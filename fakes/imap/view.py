@@ -46,7 +46,8 @@ class View:
         self.is_idle = False  # the client waits for news
         self.ended = False  # the folder was deleted, renamed or restored
         self.rows: Seen[Row] = folder.rows
-        self.removed: set[int] = set()  # unique ids of mails that are still in `rows`
+        # Of each mail that is gone and still in `rows`, its last flags and modification number.
+        self.removed: dict[int, tuple[list[str], int]] = {}
         self._flagged: dict[int, None] = {}  # unique ids of mails whose flags have changed
         self._keywords = self._arrived = False
         # The mails that were first announced to this session: ranges, with the last unique id of
@@ -69,7 +70,8 @@ class View:
         self._on_news()
 
     def on_removal(self, uids: Collection[int]) -> None:
-        known = [uid for uid in uids if self.number(uid)]
+        flags, modseq = self.folder.flags, self.folder.modseq_of
+        known = {uid: (flags(uid), modseq(uid)) for uid in uids if self.number(uid)}
         self.removed.update(known)
         if known:
             self._on_news()
@@ -95,8 +97,12 @@ class View:
 
     def flags(self, uid: int) -> list[str]:
         """Returns the flags of a mail, with \\Recent."""
-        flags = self.folder.flags(uid)
+        flags = self.removed[uid][0] if uid in self.removed else self.folder.flags(uid)
         return [*flags, RECENT] if self.is_recent(uid) else flags
+
+    def modseq(self, uid: int) -> int:
+        """Returns the modification number of a mail."""
+        return self.removed[uid][1] if uid in self.removed else self.folder.modseq_of(uid)
 
     def is_recent(self, uid: int) -> bool:
         """Whether this session is the first one that was told of a mail (RFC 3501 §2.3.2)."""
@@ -125,18 +131,19 @@ class View:
 
     # ── news ─────────────────────────────────────────────────────────────────
 
-    def news(self, *, removals: bool) -> Iterator[bytes]:
+    def news(self, *, removals: bool, with_uid: bool = False) -> Iterator[bytes]:
         """Yields untagged responses, without `* `, that tell the session what has changed.
 
         Without `removals` it keeps its numbers. Then it is not told of arrivals either while there
-        are removals to tell.
+        are removals to tell. With `with_uid`, each FETCH has the unique id.
         """
         yield from self.keyword_news()
         flagged, self._flagged = self._flagged, {}
         for uid in flagged:
             number = self.number(uid)
             if number and uid not in self.removed:
-                yield b"%d FETCH (%b)" % (number, self.flags_item(uid))
+                shown = b"UID %d " % uid if with_uid else b""
+                yield b"%d FETCH (%b%b)" % (number, shown, self.flags_item(uid))
         if self.removed and not removals:
             return
         for lower, uid in enumerate(sorted(self.removed)):
@@ -167,13 +174,13 @@ class View:
         """Returns the flags of a mail as an item of a FETCH response."""
         flags = b"FLAGS " + write_flags(self.flags(uid))
         if self.with_modseq:
-            return flags + b" MODSEQ (%d)" % self.folder.modseq_of(uid)
+            return flags + b" MODSEQ (%d)" % self.modseq(uid)
         return flags
 
     def _refresh(self) -> None:
         folder = self.folder
         self.rows = folder.rows
-        self.removed, self._arrived = set(), False
+        self.removed, self._arrived = {}, False
         if not self.read_only and folder.recent_from < folder.next_uid:
             first, last = self._recent
             if last and last[-1] == folder.recent_from - 1:
