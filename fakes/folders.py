@@ -106,10 +106,7 @@ class Folders:
 
     def parents(self) -> set[str]:
         """Returns the names that have others below them."""
-        found = set()
-        for name in self._found:
-            found.update(_superiors(name))
-        return found
+        return superiors(self._found)
 
     @property
     def maildrops(self) -> Iterator[Maildrop]:
@@ -212,6 +209,11 @@ class Folders:
     def unsubscribe(self, name: str) -> None:
         """Ends a subscription, if there is one."""
         self.subscribed.pop(canonical(name), None)
+
+
+def superiors(names: Iterable[str]) -> set[str]:
+    """Returns the names that have some of these below them."""
+    return {superior for name in names for superior in _superiors(name)}
 
 
 def _superiors(name: str) -> list[str]:

@@ -97,6 +97,25 @@ def test_a_mailbox_that_is_deleted_underneath_ends_the_session() -> None:
         assert client.session.closed
 
 
+@pytest.mark.parametrize("command", ["SELECT INBOX", "EXAMINE INBOX", "UNSELECT"])
+def test_a_mailbox_that_is_gone_can_be_left(command: str) -> None:
+    world, client = selected()
+    client.ask("SELECT Trash")
+    assert Raw(world, 2, select="INBOX").status("DELETE Trash") == "OK"
+    for other in ("CAPABILITY", 'LIST "" "*"', "STATUS INBOX (MESSAGES)", "CREATE new"):
+        assert client.status(other) == "OK"
+    assert client.status(command).startswith("OK")
+    assert client.status("NOOP") == "OK"
+
+
+def test_a_client_whose_mailbox_is_gone_can_log_out() -> None:
+    world, client = selected()
+    client.ask("SELECT Trash")
+    assert Raw(world, 2, select="INBOX").status("DELETE Trash") == "OK"
+    # RFC 3501 §6.1.3
+    assert client.lines("LOGOUT") == ["* BYE Until next time", "t OK"]
+
+
 # ── making and naming ────────────────────────────────────────────────────────
 
 
@@ -188,12 +207,15 @@ def test_renaming_inbox_moves_its_mail() -> None:
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        ('"" *', ["INBOX", "a", "a/b", "a/b/c"]),
+        ('"" *', ["INBOX", "INBOX/d", "a", "a/b", "a/b/c"]),
         ('"" %', ["INBOX", "a"]),
         ('"" a/%', ["a/b"]),
         ('a/ "%"', ["a/b"]),
         ('"" inbox', ["INBOX"]),
-        ('"" InB*', ["INBOX"]),
+        ('"" InB*', ["INBOX", "INBOX/d"]),
+        ('"" inbox/%', ["INBOX/d"]),
+        ('inBox/ "%"', ["INBOX/d"]),
+        ('"" %nbox/D', []),
         ('"" %/%/%', ["a/b/c"]),
         ('"" *c', ["a/b/c"]),
         ('"" A', []),
@@ -204,7 +226,36 @@ def test_renaming_inbox_moves_its_mail() -> None:
 def test_list_joins_reference_and_pattern(arguments: str, found: list[str]) -> None:
     client = Raw(imap_world(person=[{"address": ALICE, "folders": ["a/b/c", "a"]}]))
     client.ask("LOGIN alice secret")
+    assert client.status("CREATE inbox/d") == "OK"
     assert names(client.lines(f"LIST {arguments}")) == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        # RFC 5258 §3.5: a parent is told if what was chosen below it is not listed itself.
+        ('(SUBSCRIBED RECURSIVEMATCH) "" %', [("a", True)]),
+        ('(SUBSCRIBED RECURSIVEMATCH) "" *', [("a/b", False)]),
+        ('(SUBSCRIBED RECURSIVEMATCH) "" ("a" "a/b")', [("a/b", False)]),
+        ('(SPECIAL-USE RECURSIVEMATCH) "" *', [("b", False)]),
+        ('(SUBSCRIBED SPECIAL-USE RECURSIVEMATCH) "" %', []),
+    ],
+)
+def test_childinfo_is_about_what_was_asked_for(
+    arguments: str, found: list[tuple[str, bool]]
+) -> None:
+    client = Raw(imap_world(person=[{"address": ALICE, "folders": ["a/b"]}]))
+    client.ask("LOGIN alice secret")
+    client.ask("SUBSCRIBE a/b")
+    client.ask("CREATE b (USE (\\Sent))")
+    lines = client.lines(f"LIST {arguments}")[:-1]
+    assert [(line.split('"')[3], "CHILDINFO" in line) for line in lines] == found
+
+
+def test_what_only_looks_like_inbox_is_another_mailbox(client: Raw) -> None:
+    name = "&ATE-nbox"  # without a dot on the i
+    assert client.status(f"CREATE {name}") == "OK"
+    assert client.lines(f"STATUS {name} (UIDNEXT)")[0] == f'* STATUS "{name}" (UIDNEXT 1)'
 
 
 def test_an_empty_pattern_asks_for_the_delimiter(client: Raw) -> None:

@@ -115,6 +115,11 @@ def test_macros_and_lists_are_items_in_order() -> None:
     assert found == (Item("UID"), Item("BODY[]", Section()), Item("FLAGS"))
 
 
+def test_partial_items_that_differ_in_their_size_are_two() -> None:
+    found = read_items(arguments("(BODY[]<0.3> BODY[]<0.5> BODY.PEEK[]<0.3>)"))
+    assert [item.partial for item in found] == [(0, 3), (0, 5)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "text",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NoReturn
 
-from fakes.folders import DELIMITER, INBOX, USES, FolderError, Folders
+from fakes.folders import DELIMITER, INBOX, USES, FolderError, Folders, superiors
 from fakes.imap.base import BAD, NO, Reply
 from fakes.imap.commands import Create, List, Mailbox, Quota, Rename, Select, Status
 from fakes.imap.login import ImapLogin
@@ -207,19 +207,16 @@ class ImapMailboxes(ImapLogin):
         wants_subscribed = "SUBSCRIBED" in found.select
         if wants_subscribed:
             names = _ordered({*names, *folders.subscribed})
-        recursive = "RECURSIVEMATCH" in found.select
-        for name in names:
-            if not any(matches(pattern, name) for pattern in patterns):
+        chosen = {name for name in names if self._is_selected(name, found.select)}
+        fitting = [name for name in names if any(matches(pattern, name) for pattern in patterns)]
+        above: set[str] = set()  # names with others below them that are chosen
+        hidden: set[str] = set()  # the same, if at least one of these is not listed itself
+        if wants_subscribed and "RECURSIVEMATCH" in found.select:
+            above, hidden = superiors(chosen), superiors(chosen.difference(fitting))
+        for name in fitting:
+            if name not in chosen and name not in hidden:
                 continue
             folder = folders.get(name)
-            chosen = not wants_subscribed or name in folders.subscribed
-            if "SPECIAL-USE" in found.select:
-                chosen = chosen and folder is not None and bool(folder.use)
-            below = recursive and any(
-                one.startswith(name + DELIMITER) for one in folders.subscribed
-            )
-            if not (chosen or below):
-                continue
             attributes = [] if name in folders else ["\\NonExistent"]
             if name in folders and folder is None:
                 attributes.append("\\Noselect")
@@ -227,7 +224,14 @@ class ImapMailboxes(ImapLogin):
                 attributes += ["\\Subscribed"] if name in folders.subscribed else []
             attributes += self._attributes(name, folder, parents)
             line = self._listed("LIST", attributes, name)
-            yield line + b' ("CHILDINFO" ("SUBSCRIBED"))' if below else line
+            yield line + b' ("CHILDINFO" ("SUBSCRIBED"))' if name in above else line
+
+    def _is_selected(self, name: str, options: Collection[str]) -> bool:
+        """Whether a mailbox meets the selection options of LIST (RFC 5258 §3.1)."""
+        folder = self.folders.get(name)
+        if "SPECIAL-USE" in options and not (folder is not None and folder.use):
+            return False
+        return "SUBSCRIBED" not in options or name in self.folders.subscribed
 
     def _attributes(self, name: str, folder: Maildrop | None, parents: set[str]) -> list[str]:
         found = []

@@ -15,7 +15,7 @@ def decode_name(raw: bytes, *, utf8: bool = False) -> str:
     Raises ValueError for what is not modified UTF-7, or with `utf8` (RFC 6855 §3) not UTF-8.
     """
     name = raw.decode() if utf8 else _from_utf7(raw.decode("ascii"))
-    return "INBOX" if name.upper() == "INBOX" else name
+    return "INBOX" if name.casefold() == "inbox" else name
 
 
 def encode_name(name: str, *, utf8: bool = False) -> bytes:
@@ -53,11 +53,10 @@ _WILDCARDS = re.compile(r"[*%]{2,}")
 def matches(pattern: str, name: str) -> bool:
     """Whether a LIST pattern matches a name: `*` is anything, `%` anything without a `/`.
 
-    INBOX matches in any case (RFC 3501 §6.3.8). No pattern takes more time than its length times
-    the length of the name, and a pattern that is much longer than the name is not tried.
+    INBOX matches in any case (RFC 3501 §6.3.8), also where others are below it. No pattern takes
+    more time than its length times the length of the name, and a pattern that is much longer than
+    the name is not tried.
     """
-    if name == "INBOX":
-        pattern = pattern.upper()
     pattern = _WILDCARDS.sub(lambda match: "*" if "*" in match[0] else "%", pattern)
     if len(pattern) > 2 * len(name) + 1:  # there are more other characters than in the name
         return False
@@ -68,8 +67,12 @@ def matches(pattern: str, name: str) -> bool:
     wildcards = anything | within
     # Bit n says that the first n characters of the pattern match what has been read of the name.
     states = 1 | (1 & wildcards) << 1
-    for character in name:
+    in_any_case = len("INBOX") if f"{name}/".startswith("INBOX/") else 0
+    for at, character in enumerate(name):
         stay = states & (anything if character == "/" else wildcards)
-        states = stay | (states & places.get(character, 0)) << 1
+        fitting = places.get(character, 0)
+        if at < in_any_case:
+            fitting |= places.get(character.lower(), 0)
+        states = stay | (states & fitting) << 1
         states |= (states & wildcards) << 1
     return bool(states >> len(pattern) & 1)

@@ -85,10 +85,11 @@ def read_items(arguments: Arguments) -> tuple[Item, ...]:
             items = tuple(map(Item, macro))
         else:
             items = (_read_item(arguments),)
-    found: dict[bytes, Item] = {}
+    found: dict[object, Item] = {}
     for item in items:
-        known = found.get(item.label, item)
-        found[item.label] = replace(known, peek=known.peek and item.peek)
+        key = (item.label, item.partial)  # the label of a partial item does not say how much
+        known = found.get(key, item)
+        found[key] = replace(known, peek=known.peek and item.peek)
     return tuple(found.values())
 
 
