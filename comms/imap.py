@@ -58,6 +58,7 @@ SLACK = 1 << 16  # bytes by which a mail may exceed its stated size
 CHUNK = 1 << 16  # bytes of one read
 STEPS = 5  # challenges of one login; no mechanism has more, and a server may go on for ever
 TEXT = 300  # characters of a server's text that are shown
+LINE = 10 * TEXT  # of what is searched for secrets first: a part of one could not be found
 RENEW = 28 * 60.0  # seconds after which IDLE is begun again (RFC 2177 §3: before 29 minutes)
 ALERTS = 10  # texts for the user that one session may show
 UIDS = 2**32 - 1  # the largest UID, and the largest UIDVALIDITY (RFC 3501 §9)
@@ -164,7 +165,7 @@ class _Client(imaplib.IMAP4):
         line = bytes(self._buffer[:at])
         del self._buffer[: at + 2]
         if re.search(rb"[\r\n\0]", line):
-            raise _OutOfStep(f"a line break or NUL within a line: {line[:100]!r}")
+            raise _OutOfStep(f"a line break or NUL within a line: {line[:LINE]!r}")
         return line
 
     def _receive(self) -> None:
@@ -261,7 +262,7 @@ class _Client(imaplib.IMAP4):
             for word in data.partition(b"]")[0].split():
                 value = number(word, UIDS)
                 if not value:
-                    raise _OddNumber(f"not a number in {code}: {word[:100]!r}")
+                    raise _OddNumber(f"not a number in {code}: {word[:LINE]!r}")
                 found.append(value)
         return found
 
@@ -629,7 +630,7 @@ class Mailbox(mailbox.Mailbox):
     def _number(self, value: Value) -> int:
         found = number(value) if isinstance(value, str) else None
         if found is None:
-            raise _OddNumber(f"not a number in an answer to FETCH: {value!r:.100}")
+            raise _OddNumber(f"not a number in an answer to FETCH: {value!r:.{LINE}}")
         return found
 
     # ── commands and answers ─────────────────────────────────────────────────

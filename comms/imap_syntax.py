@@ -11,6 +11,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+DEEPEST = 100  # lists within lists
 LONGEST_SET = 8000  # bytes of a set; a server must accept lines of 8,192 (RFC 7162 §4)
 
 # An atom, a string, a literal, NIL, or a list of these in parentheses.
@@ -80,6 +81,8 @@ def fetched(pieces: Sequence[Piece]) -> dict[str, Value]:
     stack: list[list[Value]] = [[]]
     for mark, value in _tokens(pieces):
         if mark == b"(":
+            if len(stack) > DEEPEST:
+                raise ValueError(f"more than {DEEPEST} lists within lists")
             stack.append([])
         elif mark == b")":
             inner = stack.pop()

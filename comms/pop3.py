@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TEXT = 300  # characters of an error that shows what a server has sent
 STATUS_LINE = 8192  # bytes; RFC 2449 §4 allows 512, but some servers send more
 LISTING = 1 << 24  # bytes of a list of all mails
 ENTRIES = 100_000  # mails of a list that are looked at; the others come when these are deleted
@@ -97,7 +98,7 @@ class _Client(poplib.POP3):
             return line
         if line.startswith(b"-"):
             raise poplib.error_proto(line)
-        raise _OutOfStep(f"not a POP3 reply: {line[:100]!r}")
+        raise _OutOfStep(f"not a POP3 reply: {line!r}")
 
     @property
     def unread(self) -> bytes:
@@ -243,7 +244,7 @@ class Mailbox(mailbox.Mailbox):
         reply = self._command("STAT")
         found = [number(word) for word in reply.split()[1:3]]
         if len(found) != 2 or found[0] is None or found[1] is None:
-            raise self._lost(_OddNumber(f"not a reply to STAT: {reply[:100]!r}"))
+            raise self._lost(_OddNumber(f"not a reply to STAT: {reply!r}"))
         return found[0], found[1]
 
     def unseen(self) -> int:
@@ -379,7 +380,7 @@ class Mailbox(mailbox.Mailbox):
                 if key is None or value is None:
                     if odd:
                         continue
-                    raise _OddNumber(f"not a reply to {command}: {line[:100]!r}")
+                    raise _OddNumber(f"not a reply to {command}: {line!r}")
                 if len(found) < ENTRIES:
                     found[key] = value
             return found
@@ -434,7 +435,8 @@ class Mailbox(mailbox.Mailbox):
     def _lost(self, error: OSError) -> Unreachable | OddReply:
         self._in_step = False
         kind = OddReply if isinstance(error, _OddNumber) else Unreachable
-        return kind(self.server.masked(f"{self._name}: {error}"))
+        # The mask first: it would not find a part of a secret.
+        return kind(self.server.masked(f"{self._name}: {error}")[:TEXT])
 
     def _refusal(self, what: str, line: bytes) -> Refused | TryLater:
         reply = line.decode("utf-8", "replace")

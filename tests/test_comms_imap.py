@@ -324,6 +324,9 @@ def test_a_greeting_that_is_none_is_an_error(
     assert len(str(error.value)) < 500
 
 
+NESTED = b"(" * 2000 + b")" * 2000
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
@@ -342,6 +345,8 @@ def test_a_greeting_that_is_none_is_an_error(
         (b"* 1 FETCH (UID 0 RFC822.SIZE 5)\r\nTAG OK done\r\n", OddReply),
         (b"* 1 FETCH (UID 1 RFC822.SIZE -5)\r\nTAG OK done\r\n", OddReply),
         (b"* 1 FETCH (UID 1 RFC822.SIZE (5))\r\nTAG OK done\r\n", OddReply),
+        (b"* 1 FETCH (UID 1 FLAGS %b)\r\nTAG OK done\r\n" % NESTED, Unreachable),
+        (b"* 1 FETCH (UID 1 RFC822.SIZE %b)\r\nTAG OK done\r\n" % NESTED, Unreachable),
         (b"* 1 FETCH (UID " + b"9" * 5000 + b" RFC822.SIZE 5)\r\nTAG OK done\r\n", OddReply),
         (b"* OK [UIDVALIDITY 4] new\r\nTAG OK done\r\n", Unreachable),
         (b"* OK [UIDVALIDITY x] new\r\nTAG OK done\r\n", OddReply),
@@ -357,6 +362,15 @@ def test_refusals_nonsense_and_goodbyes_are_different_errors(
             mailbox.entries()
         assert type(error.value) is kind
     assert (commands(peer)[-1] == "LOGOUT") == in_step
+
+
+@pytest.mark.parametrize("begin", range(70, 100))
+def test_the_mask_comes_before_the_cut(clock: JumpingClock, begin: int) -> None:
+    odd = b"x" * begin + b" \0 secret"
+    steps = (offering(b"IMAP4rev1"), (b"LOGIN", odd + b"\r\nTAG OK\r\n"))
+    with Peer(dialogue(*steps)) as peer, pytest.raises(Unreachable) as error:
+        Mailbox(server(peer), clock)
+    assert "xxx" in str(error.value) and "sec" not in str(error.value)
 
 
 def test_the_password_is_masked_in_what_a_server_repeats(clock: JumpingClock) -> None:

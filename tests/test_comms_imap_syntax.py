@@ -120,6 +120,7 @@ def test_items_of_an_answer_may_be_in_any_order_with_literals_anywhere(
         b"1 ((UID) 7)",
         b'1 ("UID" 7)',
         b"(UID 7)",
+        b"1 (FLAGS " + b"(" * 2000 + b")" * 2000 + b")",
     ],
 )
 def test_what_is_not_an_answer_is_an_error(line: bytes) -> None:

@@ -279,6 +279,17 @@ def scripted(*replies: bytes) -> Iterator[tuple[Mailbox, list[bytes]]]:
             thread.join(5)
 
 
+@pytest.mark.parametrize("begin", range(70, 100))
+@pytest.mark.parametrize("auth", ["user", "plain"])
+def test_no_part_of_the_password_is_in_an_error(auth: str, begin: int) -> None:
+    said = "PASS secret" if auth == "user" else "AUTH PLAIN AGFsaWNlAHNlY3JldA=="
+    faults = (f'pop3 {said.split()[0]} reply "500 {"x" * begin} {said}"',)
+    with rehearsal(faults=faults, tls="off") as world, pytest.raises(Unreachable) as error:
+        opened(world, auth=auth)
+    assert "xxx" in str(error.value)
+    assert "sec" not in str(error.value) and "AHNl" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -38,6 +38,8 @@ FALLBACK = "<fallback xmlns='urn:xmpp:fallback:0' for='u'>{}</fallback>"
         ("restart", "<body start='5' end='2'/>", "restart"),
         ("restart", "<body start='-1' end='99999'/>", "restart"),
         ("restart", "<body start='x' end='²'/>", "restart"),
+        ("restart", "<body start='x'/><body start='0'/>", ""),
+        ("restart", "<body start='2'/><body start='2' end='-1'/>", "re"),
         ("restart", "<body start='0' end='99999'/>", ""),
         ("restart", "<body start='90' end='99'/>", "restart"),
     ],

@@ -70,11 +70,14 @@ def own_text(element: Element, body: str) -> str:
         marks = list(fallback.iterfind(f"{_FALLBACK}body"))
         if not marks and fallback.find(f"{_FALLBACK}subject") is None:
             return ""
-        ranges = [(mark.get("start", "0"), mark.get("end", str(len(body)))) for mark in marks]
-        # The last first, so that the positions of the others stay right.
-        for start, end in sorted(((number(a), number(b)) for a, b in ranges), reverse=True):
+        ranges = []
+        for mark in marks:
+            start, end = number(mark.get("start", "0")), number(mark.get("end", str(len(body))))
             if start is not None and end is not None and start <= end:
-                body = body[:start] + body[end:]
+                ranges.append((start, end))
+        # The last first, so that the positions of the others stay right.
+        for start, end in sorted(ranges, reverse=True):
+            body = body[:start] + body[end:]
     return body
 
 

@@ -29,7 +29,7 @@ BATCH = 1 << 16  # bytes of untagged responses that are sent as one
 
 # In these, a session keeps its numbers (RFC 3501 §7.4.1). Of the UID forms it need not.
 _WITHOUT_REMOVALS = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
-# These look for news of the selected mailbox, although none need be selected.
+# These look for news of the selected mailbox, although they can do without one.
 _LOOKING = frozenset({"NOOP", "IDLE", "APPEND"})
 
 
