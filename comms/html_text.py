@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import html as html_entities
 import re
+from html.entities import html5
 
 # Elements that begin and end a line, and those with an empty line before and after them.
 _LINES = frozenset(
@@ -39,7 +40,8 @@ _REFERENCE = re.compile(
     r"|[A-Za-z][A-Za-z0-9]{1,31});?"
 )
 _SPACES = re.compile(r"\s+")
-_NOT_DISPLAYED = re.compile(r"(?:display\s{0,9}:\s{0,9}none|mso-hide\s{0,9}:\s{0,9}all)", re.I)
+# Not mso-hide: it hides from Outlook what all others show, such as a button.
+_NOT_DISPLAYED = re.compile(r"display\s{0,9}:\s{0,9}none", re.I)
 _KEEPS_LINES = re.compile(r"white-space\s{0,9}:\s{0,9}(?:pre|break-spaces)", re.I)
 _SILENT_SCHEMES = ("javascript:", "data:", "cid:", "mid:", "about:", "vbscript:", "file:", "blob:")
 LONGEST_TARGET = 2000  # characters of a link's target that are shown
@@ -247,6 +249,8 @@ class _Scanner:
         if name in _RAW:
             return self._raw(name, at)
         page.quotes += name == "blockquote"
+        if self._special and self._special[-1][0] == "p" and name in _LINES | _PARAGRAPHS:
+            self._end("p")  # a paragraph ends where a block begins (HTML Living Standard §4.4.1)
         if self._special and name == self._special[-1][0]:
             self._depths[-1] += 1
         elif name in _HIDDEN or name in _PRE or (attributes and name not in _VOID):
@@ -265,7 +269,7 @@ class _Scanner:
         self._space_before(name)
         if name == "a":
             self._end_link()
-            if target := " ".join(_unescaped(attributes.get("href", "")).split()):
+            if target := _target(attributes.get("href", "")):
                 self._link = (target, len(page.pieces))
         elif name == "img" and (alt := attributes.get("alt", "")):
             page.add(_unescaped(alt))
@@ -330,6 +334,28 @@ class _Scanner:
             self._page.add(f"({said})")
 
 
+def _target(href: str) -> str:
+    """Returns the target of a link, without the line breaks in it (URL Standard §4.4).
+
+    In an attribute, a reference without a semicolon is none if more letters or = follow (HTML
+    Living Standard §13.2.5.73): `&region=eu` is not `®ion=eu`.
+    """
+    unescaped = _REFERENCE.sub(_unescaped_in_attribute, href)
+    return " ".join(re.sub(r"[\t\r\n]+", "", unescaped.strip()).split())
+
+
+def _unescaped_in_attribute(match: re.Match[str]) -> str:
+    text = match[0]
+    follows = match.string[match.end() : match.end() + 1]
+    is_one = text[1] == "#" or text[-1] == ";" or not (follows == "=" or follows.isalnum())
+    return html_entities.unescape(text) if is_one and _is_whole(text) else text
+
+
+def _is_whole(text: str) -> bool:
+    """Whether all of a reference is its name, and not only the beginning, as in &regional."""
+    return text[1] == "#" or text[1:] in html5
+
+
 def _worth_saying(target: str, shown: str) -> str:
     """Returns the target of a link in the form to show, or "" if the text says as much."""
     lower = target.lower()
@@ -348,10 +374,12 @@ def _worth_saying(target: str, shown: str) -> str:
 
 def _bare(url: str) -> str:
     """Returns a URL without what people leave out when they write it."""
-    url = "".join(url.split()).lower()
+    url = "".join(url.split())
     for prefix in ("https://", "http://", "//", "www."):
-        url = url.removeprefix(prefix)
-    return url.rstrip("/")
+        if url[: len(prefix)].lower() == prefix:
+            url = url[len(prefix) :]
+    host, slash, path = url.partition("/")
+    return (host.lower() + slash + path).rstrip("/")
 
 
 def _unescaped(text: str) -> str:

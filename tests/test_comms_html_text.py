@@ -134,3 +134,42 @@ def test_eight_times_the_html_takes_at_most_sixteen_times_as_long(piece: str, en
         return partial(html_to_text, piece * (size // len(piece)) + end)
 
     assert factor(prepared, 2_500) <= FACTOR_MOST
+
+
+@pytest.mark.parametrize(
+    ("href", "target"),
+    [
+        ("https://x.test/?id=7&region=eu&timestamp=1&section=2", None),
+        ("https://x.test/?a=1&amp;b=2", "https://x.test/?a=1&b=2"),
+        ("https://x.test/?a=1&ampb=2", None),
+        ("https://x.test/?a&lt", "https://x.test/?a<"),
+        ("https://x.test/&#65;&#x42;", "https://x.test/AB"),
+        ("https://x.test/activate\r\n\t?token=abc", "https://x.test/activate?token=abc"),
+        (" https://x.test/a ", "https://x.test/a"),
+    ],
+)
+def test_the_target_of_a_link_is_that_which_a_browser_opens(href: str, target: str | None) -> None:
+    assert html_to_text(f'<a href="{href}">Go</a>') == f"Go ({target or href})\n"
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_said"),
+    [("x.test/AbC", False), ("HTTPS://www.X.TEST/AbC/", False), ("https://x.test/abc", True)],
+)
+def test_a_target_that_differs_in_case_only_is_another_one(shown: str, is_said: bool) -> None:
+    text = html_to_text(f'<a href="https://x.test/AbC">{shown}</a>')
+    assert text.endswith("(https://x.test/AbC)\n") == is_said
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<a style='mso-hide:all'>Confirm</a>", "Confirm\n"),
+        ("<p style='display:none'>no<div>words</div></p>", "words\n"),
+        ("<p hidden>no<p>words</p>more", "words\n\nmore\n"),
+        ("<p hidden>no <b>no</b> no</p>words", "words\n"),
+        ("<div hidden>no<p>no</p>no</div>words", "words\n"),
+    ],
+)
+def test_what_a_reader_shows_is_not_hidden(html: str, text: str) -> None:
+    assert html_to_text(html) == text
