@@ -16,7 +16,7 @@ import hmac
 import re
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from comms import addresses, header, replies, words
@@ -259,6 +259,7 @@ def report(mail: Mail) -> Report | None:
 
 
 _ONCE = ("final-recipient", "original-recipient", "action")  # in a group
+_COMMENT = re.compile(r"\([^()]*\)")  # RFC 3464 §2.1.1
 _ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}  # by the class of the status
 
 
@@ -280,14 +281,17 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
             if name in _ONCE and name in group:
                 groups.append(group)
                 group = {}
-            group.setdefault(name, header.text_of(field, raw))
+            value = header.text_of(field, raw)
+            if name != "diagnostic-code":  # what a server has said has parentheses of its own
+                value = _COMMENT.sub(" ", value)
+            group.setdefault(name, value)
         groups.append(group)
     found: list[RecipientStatus] = []
     without_action: list[str] = []
     for group in groups:
         listed = _addresses_of(group)
-        status = group.get("status", "").split(" ")[0].strip()
-        action = group.get("action", "").strip().split(" ")[0].casefold()
+        status = "".join(group.get("status", "").split()[:1])
+        action = "".join(group.get("action", "").split()[:1]).casefold()
         action = action or (_ACTIONS.get(status[:1], "") if listed else "")
         if not action:
             # Some programs name all the recipients, and then what happened to them.
@@ -302,6 +306,8 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
                 )
             )
         without_action = []
+    # Or they come after it.
+    found += [replace(found[-1], address=address) for address in without_action if found]
     return found
 
 
@@ -330,9 +336,10 @@ def _older_report(mail: Mail) -> Report | None:
     Exim names the recipients in a header, qmail in its text. Both quote the mail.
     """
     listed = (value.replace(",", " ").split() for value in mail.get_all("x-failed-recipients"))
-    failed = [address for values in listed for address in values]
+    failed = [address.strip("<>") for values in listed for address in values]
     if not failed and replies.return_path(mail) == "" and mail.text.lstrip().startswith("Hi. "):
-        failed = re.findall(r"^<([^<>@\s]{1,250}@[^<>@\s]{1,250})>:[ \t]{0,9}$", mail.text, re.M)
+        said = mail.text.partition("\n--- Below this line")[0]  # the mail may look the same
+        failed = re.findall(r"^<([^<>@\s]{1,250}@[^<>@\s]{1,250})>:[ \t]{0,9}$", said, re.M)
     if not failed:
         return None
     valid = [address for address in failed if addresses.is_address(address)]

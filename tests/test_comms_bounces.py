@@ -357,3 +357,38 @@ def test_a_clock_that_jumps_back_ends_nothing(watched: Watched) -> None:
     watched.clock.jump(-10 * QUIET)
     watched.sent()
     assert watched.unreachable and not watched.note(SOFT)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "Final-Recipient: rfc822; one@c.test (Ann)\r\nAction: failed(gone)\r\nStatus: 5.1.1\r\n",
+        "Final-Recipient: rfc822; one@c.test\r\nAction: (x) failed\r\nStatus: (y) 5.1.1\r\n",
+    ],
+)
+def test_comments_are_no_part_of_a_field(group: str) -> None:
+    found = report(group)
+    assert found is not None and found.failed == ("one@c.test",)
+    assert found.recipients[0].status == "5.1.1"
+
+
+def test_recipients_that_come_after_what_happened_count_too() -> None:
+    group = "Action: failed\r\nStatus: 5.1.1\r\n"
+    found = report(group + "".join(f"Final-Recipient: rfc822; {n}@c.test\r\n" for n in "ab"))
+    assert found is not None and found.failed == ("a@c.test", "b@c.test")
+
+
+OLDER = "Return-Path: <>\r\nReceived: from a by b; x\r\nFrom: MAILER-DAEMON@x.test\r\n"
+
+
+def test_what_qmail_quotes_is_no_recipient() -> None:
+    said = "Hi. This is the qmail-send program.\r\n\r\n<one@c.test>:\r\nno\r\n\r\n"
+    quoted = "--- Below this line is a copy of the message.\r\n\r\n<boss@c.test>:\r\nhi\r\n"
+    found = bounces.report(read(f"{OLDER}\r\n{said}{quoted}".encode()))
+    assert found is not None and found.failed == ("one@c.test",)
+
+
+def test_exim_may_name_recipients_in_angle_brackets() -> None:
+    mail = read(f"{OLDER}X-Failed-Recipients: <a@c.test>, b@c.test\r\n\r\nx".encode())
+    found = bounces.report(mail)
+    assert found is not None and found.failed == ("a@c.test", "b@c.test")
