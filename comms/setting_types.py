@@ -254,7 +254,8 @@ def _no_nick(value: str) -> str:
 def _no_channel(value: str) -> str:
     if re.fullmatch(r"[#&+!][^\s,\x00-\x1f]*(?: [^\s,:\x00-\x1f][^\s,\x00-\x1f]*)?", value):
         return ""
-    return f"{shown(value)} is not a channel, or a channel, a space and its key"
+    # A key is a secret.
+    return f"{shown(value.partition(' ')[0])} is not a channel, or a channel, a space and its key"
 
 
 Nick = Annotated[str, Check(_no_nick, '"bot"')]  # of IRC

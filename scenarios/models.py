@@ -59,10 +59,14 @@ def url_problem(url: str) -> str:
     try:
         dialect = make_url(url).get_dialect()
         dialect.import_dbapi()
-    except (ArgumentError, ValueError):  # ValueError: the port is no number
+        # TypeError: what a dialect makes of an option that it does not know
+        dialect().create_connect_args(make_url(url))
+    except (ArgumentError, TypeError, ValueError):  # ValueError: a number is none
         return "it is not the URL of a database that SQLAlchemy can open"
     except ImportError as error:
         return f"its driver is not installed: {error}"
+    if "\0" in url:
+        return "it has a NUL character"
     if dialect.name != "sqlite" and url.partition("?")[0].count("@") > 1:
         # Otherwise the rest of the password would be taken for the host, and shown.
         return "it has two @; write %40 for one in the password"

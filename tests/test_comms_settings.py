@@ -220,6 +220,7 @@ def test_a_settings_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None
         ("irc", {"nick": "a b"}, 'irc.nick: "a b" is not a nick: it begins with a letter, and '),
         ("irc", {"nick": "a", "tls": "starttls"}, "irc.tls: unknown value 'starttls'; choose no"),
         ("irc", {"nick": "a", "channels": ["ops"]}, 'irc.channels[0]: "ops" is not a channel, or'),
+        ("irc", {"nick": "a", "channels": ["ops key"]}, 'irc.channels[0]: "ops" is not a channel'),
         ("irc", {"nick": "a", "auth": "external"}, "irc.certificate: missing key, and auth is ex"),
         ("irc", {"nick": "a", "server_password": "€\n"}, "irc.server_password: the password con"),
         ("component", {"domain": "a b"}, "component.domain: "),

@@ -184,6 +184,10 @@ def test_a_password_is_not_shown() -> None:
         ("postgresql+psycopg://shop:a@secret@db/shop", "it has two @; write %40"),
         ("postgresql+psycopg://shop:a%40secret@db/shop", ""),
         ("sqlite:////home/a@b@c/shop.sqlite3", ""),
+        ("sqlite://tickets.sqlite3", "it is not the URL of a database"),
+        ("sqlite:///tickets.sqlite3?timeout=abc", "it is not the URL of a database"),
+        ("sqlite:///tickets\0.sqlite3", "it has a NUL"),
+        ("postgresql+psycopg://shop:secret@db/shop?connect_timeout=5", ""),
         ("oracle://shop:secret@db/shop", ""),
     ],
 )
