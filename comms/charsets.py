@@ -108,18 +108,19 @@ def codec(label: str) -> str:
         return ""
     key = re.sub(r"[^a-z0-9]", "", label.lower())
     # Private and alias forms: x-gbk, csISOLatin1, x-x-big5; and a label that was encoded itself.
-    for prefix in ("", "3d", "x", "cs", "xx"):
-        bare = key.removeprefix(prefix)
-        if prefix and bare == key:
-            continue
+    found = (key.removeprefix(prefix) for prefix in ("", "3d", "x", "cs", "xx"))
+    names = list(dict.fromkeys(found))
+    # Ours first: Python reads some aliases more strictly than the names themselves.
+    for bare in names:
         if bare in _CODECS:
             return _CODECS[bare]
+    for bare in names:
         for pattern, begins in _NUMBERED:
             if match := pattern.fullmatch(bare):
                 bare = begins + match[1]
         for name in (bare, label) if bare == key else (bare,):
-            if name and (found := _python_codec(name)):
-                return found
+            if name and (python := _python_codec(name)):
+                return python
     return ""
 
 

@@ -14,7 +14,7 @@ from comms.mime import Part
 
 _PLAIN, _HTML = "text/plain", "text/html"
 _ENRICHED = ("text/enriched", "text/richtext")
-_VISIBLE = re.compile(r"[^\s\u200b-\u200f\u2060\ufeff\xad\ufffd]")
+_VISIBLE = re.compile(r"[^\s\u034f\u200b-\u200f\u2060\u2800\u3164\ufeff\xad\ufffd]")
 # Where HTML says its charset; browsers look at as many bytes (HTML Living Standard).
 _META = re.compile(
     rb"<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,200}?encoding)\s{0,9}=[\"'\s]{0,9}([\w.:-]{1,40})",
@@ -58,7 +58,8 @@ class Contents:
         pieces: list[tuple[str, str, Part, str]] = []  # (kind, text, part, name)
         for part in leaves:
             name = safe_name(part.name(self._charset))
-            kind = part.type
+            # A multipart in which no parts were found is text: that is how others show it.
+            kind = _PLAIN if part.is_multipart else part.type
             if name or part.is_attachment or kind not in (_PLAIN, _HTML, *_ENRICHED):
                 self._add_file(part, name)
                 continue
@@ -131,7 +132,10 @@ class Contents:
     def _any_text(self, part: Part) -> str:
         if id(part) in self._invisible:
             return ""
-        text = self._decoded(part, part.decoded())
+        raw = part.decoded()
+        if part.type == _PLAIN:
+            raw, _ = encodings.uuencoded_files(raw)  # these are attachments
+        text = self._decoded(part, raw)
         if part.type == _HTML:
             text = html_to_text(text)
         elif part.type in _ENRICHED:
@@ -150,8 +154,6 @@ class Contents:
     # ── files ────────────────────────────────────────────────────────────────
 
     def _add_file(self, part: Part, name: str) -> None:
-        if part.is_multipart:  # its parts were not found; the last resort is its text
-            return
         raw = part.decoded()
         if not name and part.encoding == encodings.UUENCODE:
             files = encodings.uuencoded_files(part.content())[1]

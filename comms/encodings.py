@@ -14,8 +14,11 @@ _ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 _NOT_ALPHABET = bytes(code for code in range(256) if code not in _ALPHABET)
 # What no line of base64 contains: another character, or space between two characters.
 _FOOTER = re.compile(rb"[^A-Za-z0-9+/=\s]|\S[^\S\n]+\S")
+_GAP = re.compile(rb"\S[ \t]{0,9}\r?\n[ \t]{0,9}\r?\n")  # an empty line after others
 _UU = bytes(range(0x20, 0x61))
+_SOFT_RETURN = re.compile(rb"=\r(?!\n)")
 _COMMENT = re.compile(r"\([^()]*\)")
+_NESTED = 3  # comments within comments (RFC 5322 §3.2.2)
 _BEGIN = re.compile(rb"begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,500})")
 
 IDENTITY, BASE64, QUOTED_PRINTABLE, UUENCODE = "", "base64", "quoted-printable", "uuencode"
@@ -24,7 +27,10 @@ IDENTITY, BASE64, QUOTED_PRINTABLE, UUENCODE = "", "base64", "quoted-printable",
 @functools.lru_cache(maxsize=256)
 def named(field: str) -> str:
     """Returns which encoding a Content-Transfer-Encoding means, whatever is around its name."""
-    bare = _COMMENT.sub(" ", field.casefold()).strip(" \t\"';:,")
+    bare = field.casefold()
+    for _ in range(_NESTED):
+        bare = _COMMENT.sub(" ", bare)
+    bare = bare.strip(" \t\"';:,")
     word = re.split(r"[\s;,\"'(]", bare, maxsplit=1)[0]
     key = re.sub(r"[^a-z0-9]", "", word)
     if key in ("base64", "b64", "xbase64"):
@@ -59,10 +65,13 @@ def _looks_like_base64(content: bytes) -> bool:
 def base64_bytes(content: bytes) -> bytes:
     """Decodes base64: characters outside the alphabet do not count, and padding ends a piece only.
 
-    Some programs encode in pieces, and join the results with their padding. After padding, a line
-    with other characters is not base64 any more, but a footer that a server has added.
+    Some programs encode in pieces, and join the results with their padding. After padding, or an
+    empty line if there is none, a line with other characters is not base64 any more, but a footer
+    that a server has added.
     """
     first = content.find(b"=")
+    if first < 0 and (gap := _GAP.search(content)):
+        first = gap.end()
     if first >= 0:
         content = content[:first] + _without_footer(content[first:])
     data = content.translate(None, _NOT_ALPHABET)
@@ -82,7 +91,8 @@ def _without_footer(rest: bytes) -> bytes:
 
 def _quoted_printable(content: bytes) -> bytes:
     # Spaces at the end of a line were added on the way (RFC 2045 §6.7), also after a soft break.
-    lines = content.split(b"\n")
+    # Python would look for the next line feed if a soft line break is a carriage return only.
+    lines = _SOFT_RETURN.sub(b"=\n", content).split(b"\n")
     for number, line in enumerate(lines):
         bare = line.rstrip(b" \t\r")
         if len(bare) < len(line.rstrip(b"\r")):

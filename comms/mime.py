@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 
 from comms import charsets, encodings, header, words
 
-_TYPE = re.compile(r"\s*\"?([!#$&-.0-9A-Z^-z|~]{1,100}/[!#$&-.0-9A-Z^-z|~]{1,100})", re.I)
+_TOKEN = r"[!#$%&'*+.0-9A-Z^-z|~-]{1,100}"  # RFC 2045 §5.1
+_TYPE = re.compile(rf"\s*\"?({_TOKEN}/{_TOKEN})", re.I)
 _PARAMETER = re.compile(r"[\s;,]*([^\s=;,\"]*)[ \t]*(=?)[ \t]*")
 _WORD = re.compile(r"[^\s;]+")
 _PIECE = re.compile(r"([^*]+)(?:\*([0-9]{1,4}))?(\*?)")
@@ -336,6 +337,7 @@ def _guess(part: Part, defects: list[str], guesses: int, room: _Room) -> None:
     The content of a multipart must not be encoded, but some programs do it.
     """
     encoded = part.encoding in (encodings.BASE64, encodings.UUENCODE)
+    whole = part.raw, part.begin, part.end
     part.raw = part.decoded() if encoded else part.content()
     part.begin, part.end = 0, len(part.raw)
     if encoded and (boundary := _boundary(part)) and b"--" + boundary in part.raw:
@@ -347,3 +349,4 @@ def _guess(part: Part, defects: list[str], guesses: int, room: _Room) -> None:
         if match[2] or b"\n--" + name + b"--" in part.raw:
             _fill(part, defects, guesses, room, name)
             return
+    part.raw, part.begin, part.end = whole

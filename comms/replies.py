@@ -191,7 +191,8 @@ def automatic(mail: Mail) -> str:
 def _auto_submitted(mail: Mail) -> list[str]:
     """Returns the keywords of Auto-Submitted without comments and parameters (RFC 3834 §5)."""
     values = mail.get_all("auto-submitted")
-    return [re.split(r"[;(\s]", value.strip(), maxsplit=1)[0].casefold() for value in values]
+    bare = (re.sub(r"\([^()]*\)", " ", value).strip() for value in values)
+    return [re.split(r"[;(\s]", value, maxsplit=1)[0].casefold() for value in bare]
 
 
 def unanswerable(mail: Mail, own: Iterable[str] = ()) -> str:

@@ -164,3 +164,15 @@ def test_a_label_that_python_does_not_know_is_not_looked_for() -> None:
     before = len(encodings._cache)
     assert [codec(f"nosuch{number}") for number in range(100)] == [""] * 100
     assert len(encodings._cache) == before
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "text"),
+    [
+        ("csShiftJIS", "cp932", "①髙テスト"),
+        ("csISOLatin1", "cp1252", "“smart” €"),
+        ("csISO58GB231280", "gb18030", "镕堃喆"),
+    ],
+)
+def test_an_alias_with_cs_means_the_same_as_the_name(label: str, name: str, text: str) -> None:
+    assert decode(text.encode(name), label) == decode(text.encode(name), label[2:]) == text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import binascii
+
 import pytest
 
 from comms.read import read
@@ -149,3 +151,30 @@ def test_html_says_its_charset_itself() -> None:
     page = '<meta http-equiv="Content-Type" content="text/html; charset=koi8-r"><p>Принтер'
     mail = b"Content-Type: text/html\r\n\r\n" + page.encode("koi8-r")
     assert read(mail).text == "Принтер\n"
+
+
+@pytest.mark.parametrize("other", ["text/plain", "application/pdf"])
+def test_a_multipart_without_parts_is_shown_beside_others(other: str) -> None:
+    mail = read(
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        b"Content-Type: multipart/alternative; boundary=never\r\n\r\nPrinter 1 burns\r\n"
+        b"--b\r\nContent-Type: %b\r\n\r\nfooter\r\n--b--\r\n" % other.encode()
+    )
+    assert mail.text.startswith("Printer 1 burns")
+    assert [one.content for one in mail.attachments] == [b"footer"] * (other != "text/plain")
+
+
+def test_a_multipart_without_parts_is_decoded_once() -> None:
+    head = b"Content-Type: multipart/mixed; boundary=never\r\nContent-Transfer-Encoding: base64\r\n"
+    assert read(head + b"\r\nSGVsbG8=\r\n").text.strip() == "Hello"
+
+
+@pytest.mark.parametrize("value", ["text/html, charset=utf-8", "text/html(rich); charset=utf-8"])
+def test_what_follows_a_type_is_no_part_of_it(value: str) -> None:
+    assert read(f"Content-Type: {value}\r\n\r\n<p>é</p>".encode()).text == "é\n"
+
+
+def test_a_mail_that_is_a_uuencoded_file_has_no_other_text() -> None:
+    content = b"begin 644 a.bin\r\n" + binascii.b2a_uu(b"hello") + b"`\r\nend\r\n"
+    mail = read(b"Content-Type: text/plain\r\n\r\n" + content)
+    assert (mail.text.strip(), [one.content for one in mail.attachments]) == ("", [b"hello"])

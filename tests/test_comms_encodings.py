@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,3 +98,21 @@ def test_a_uuencoded_part_is_its_file() -> None:
 @given(st.binary(max_size=200), st.sampled_from([BASE64, QUOTED_PRINTABLE, UUENCODE, IDENTITY]))
 def test_any_content_can_be_decoded(content: bytes, encoding: str) -> None:
     assert isinstance(decode(content, encoding), bytes)
+
+
+def test_a_soft_line_break_may_be_a_carriage_return_only() -> None:
+    assert decode(b"a=\rb\rc\r\nd=\r\ne", QUOTED_PRINTABLE) == b"ab\rc\r\nde"
+
+
+@pytest.mark.parametrize("size", [120, 121, 122])
+@pytest.mark.parametrize("gap", [b"\r\n\r\n", b"\n\n", b"\r\n \r\n"])
+def test_a_footer_after_base64_is_left_out_with_padding_and_without(size: int, gap: bytes) -> None:
+    content = bytes(range(size))
+    encoded = base64.encodebytes(content).strip()
+    footer = b"-- \r\nTo unsubscribe, write to the list\r\n"
+    assert decode(encoded + gap + footer, BASE64) == content
+    assert decode(encoded.replace(b"\n", b"\r\n\r\n"), BASE64) == content
+
+
+def test_comments_may_be_in_comments() -> None:
+    assert named("(a (b) c) quoted-printable") == QUOTED_PRINTABLE

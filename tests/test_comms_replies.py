@@ -293,3 +293,11 @@ def test_any_bytes_can_be_asked_about(raw: bytes) -> None:
     else:
         answer = replies.reply(found, found.sender.address, "us@us.test", "hi")
         assert ("Auto-Submitted", "auto-replied") in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("(vacation) auto-replied", "Auto-Submitted: auto-replied"), ("(by hand) no", ""), ("no", "")],
+)
+def test_a_comment_may_come_before_the_keyword(value: str, reason: str) -> None:
+    assert replies.automatic_reply(mail(f"Auto-Submitted: {value}\r\n")) == reason
