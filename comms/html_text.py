@@ -250,7 +250,7 @@ class _Scanner:
             return self._raw(name, at)
         page.quotes += name == "blockquote"
         if self._special and self._special[-1][0] == "p" and name in _LINES | _PARAGRAPHS:
-            self._end("p")  # a paragraph ends where a block begins (HTML Living Standard §4.4.1)
+            self._end("p")  # a paragraph ends where a block begins (HTML Living Standard)
         if self._special and name == self._special[-1][0]:
             self._depths[-1] += 1
         elif name in _HIDDEN or name in _PRE or (attributes and name not in _VOID):
@@ -335,10 +335,10 @@ class _Scanner:
 
 
 def _target(href: str) -> str:
-    """Returns the target of a link, without the line breaks in it (URL Standard §4.4).
+    """Returns the target of a link, without the line breaks in it (URL Standard).
 
     In an attribute, a reference without a semicolon is none if more letters or = follow (HTML
-    Living Standard §13.2.5.73): `&region=eu` is not `®ion=eu`.
+    Living Standard): `&region=eu` is not `®ion=eu`.
     """
     unescaped = _REFERENCE.sub(_unescaped_in_attribute, href)
     return " ".join(re.sub(r"[\t\r\n]+", "", unescaped.strip()).split())
