@@ -277,7 +277,8 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
     if not certificates.available() and config["tls"] in ("optional", "required"):
         _without_tls(options, config["tls"], named)
         config["tls"] = "off"
-    ports = named or {port.name: port.number for port in PORTS}
+    has_tls = config["tls"] != "off"
+    ports = named or {port.name: port.number for port in PORTS if has_tls or not port.tls}
     world = World(
         config,
         faults=options.fault,
@@ -355,9 +356,12 @@ def _trap(world: World, path: Path) -> None:
 def _preload(world: World, folder: Path) -> None:
     """Delivers the mails in a folder, in the order of their names. Raises WorldError."""
     try:
+        next(folder.iterdir(), None)  # raises if there is no such folder
         mails = [(path, path.read_bytes()) for path in sorted(folder.glob("*/*.eml"))]
     except OSError as error:
-        raise WorldError(f"--preload: {error.filename}: {error.strerror}") from None
+        raise WorldError(
+            f"--preload: {error.filename}: {error.strerror}; name a folder with mails"
+        ) from None
     if not mails:
         raise WorldError(
             f"--preload: {folder}: no mails; put them into folders that are named after accounts: "
@@ -475,7 +479,9 @@ def _explained(world: World) -> str:
     if "smtp" in world.listeners:
         host, port = world.listeners["smtp"]
         to = next(iter(world.people)).address
-        command = f"curl smtp://{host}:{port} --mail-from you@example.org --mail-rcpt {to} -T -"
+        command = (
+            f"curl smtp://{host}:{port} --mail-from you@example.org --mail-rcpt {to} --crlf -T -"
+        )
         lines += ["", f"  Try: printf 'Subject: hi\\n\\nhello\\n' | {command}"]
     if "control" in world.listeners:
         host, port = world.listeners["control"]

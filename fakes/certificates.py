@@ -19,7 +19,7 @@ from fakes.extras import installed
 if TYPE_CHECKING:
     from pathlib import Path
 
-REMEDY = "TLS needs the package trustme: pip install 'comms-and-fakes[tls]'"
+REMEDY = "TLS needs the package trustme: pip install trustme"
 
 
 def available() -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from fakes.extras import installed
 
 LOOPS = ("asyncio", "uvloop")
-REMEDY = "uvloop is not installed: pip install 'comms-and-fakes[fast]', or write asyncio"
+REMEDY = "uvloop is not installed: pip install uvloop, or write asyncio"
 
 
 REINSTALL = (

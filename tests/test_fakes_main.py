@@ -27,6 +27,7 @@ from comms.clock import RealClock
 from comms.host import RealHost
 from comms.settings import load
 from comms.smtp import Session
+from fakes import __main__ as command
 from fakes.__main__ import main
 from tests.toc_raw import RawOnSocket, roasted
 
@@ -351,7 +352,7 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (
             ["--smtp", "0", "--preload", "/nonexistent"],
             "",
-            "--preload: /nonexistent: no mails; put them into folders that are named after",
+            "--preload: /nonexistent: No such file or directory; name a folder with mails",
         ),
         (
             ["--smtp", "0", "--post-to", "http://example.org/"],
@@ -430,3 +431,16 @@ def test_with_closed_stdout_it_serves_and_ends_cleanly(tmp_path: Path) -> None:
     process.terminate()
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["--tls", "off"], []])
+def test_without_tls_the_servers_that_need_none_start(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fakes.certificates.available", lambda: False)
+    free = tuple(port._replace(number=0) for port in command.PORTS)
+    monkeypatch.setattr(command, "PORTS", free)
+    options = command._parser().parse_args([*arguments, "--quiet"])
+    with command._world(options, command._Watch(quiet=True)) as world:
+        assert set(world.listeners) == {port.name for port in free if not port.tls}
+    assert ("pip install trustme" in capsys.readouterr().err) == (not arguments)
