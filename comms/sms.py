@@ -158,7 +158,7 @@ def address(phone: str, carrier: str, now: float, own: Mapping[str, str] | None 
     gateway = CARRIERS[carrier]
     if closed(carrier, now):
         raise ValueError(
-            f"the mail gateway of {carrier} ({gateway.domain}) has closed on {gateway.closes}; "
+            f"the mail gateway of {carrier} ({gateway.domain}) closed on {gateway.closes}; "
             "use another carrier, or a paid service with a gateway of its own"
         )
     national = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits

@@ -74,7 +74,7 @@ def test_wrong_settings_are_named(tmp_path: Path, table: Mapping[str, Any], word
     ("phone", "words"),
     [
         ("verizn 5550100123", "unknown carrier 'verizn' (did you mean 'verizon'?)"),
-        ("tmobile 5550100123", "has closed on 2024-12-01"),
+        ("tmobile 5550100123", "closed on 2024-12-01"),
         ("verizon 555-0100", "have ten digits"),
         ("5550100123", "ann: phone: write it like"),
     ],

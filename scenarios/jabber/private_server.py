@@ -1,6 +1,7 @@
 """Check that a private Jabber server keeps what it promises, and tell the team.
 
 Section 6.2.2 · XMPP · try: make scenario NAME=private-server
+Needs: trustme
 
 A company's own server is worth its work if it is private: every connection is encrypted, accounts
 are opened by an administrator, and no other server is linked. The program logs in as a bot and

@@ -20,7 +20,7 @@ DOWN, UP = "Apache is down on web1.yourco.test", "Apache is up again on web1.you
 
 @scenario.act("apache-mail-down")
 def mail_down(world: World, program: Program) -> Iterator[Claim]:
-    """Apache dies at 00:01 while the mail server is down; that is back at 00:03."""
+    """Apache dies at 00:01 while the mail server is down; it is back at 00:03."""
     world.close_port("smtp")
     world.clock.at(60, world.host.kills("apache2"))
     world.clock.at(180, lambda: world.open_port("smtp"))

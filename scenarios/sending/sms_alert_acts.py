@@ -17,7 +17,7 @@ AT_ONCE = {"sms-alert": {"confirm": 1}}
 OUTPUT = "Größe von „[/home]“ ≥ 98 % — naïve users, 日 by 日: " + "please clean up your files. " * 6
 WRONG = {
     "verizn": "unknown carrier 'verizn' (did you mean 'verizon'?)",
-    "att": "the mail gateway of att (txt.att.net) has closed on 2025-06-17",
+    "att": "the mail gateway of att (txt.att.net) closed on 2025-06-17",
     "verizon": "'555-0100': numbers of verizon have ten digits",
 }
 

@@ -179,8 +179,12 @@ def _parsed(raw: bytes) -> Any:
 
 
 def subject(raw: bytes) -> str:
-    """Returns a mail's subject in quotes."""
-    return f'"{_field(_parsed(raw), "Subject") or "(no subject)"}"'
+    """Returns a mail's subject in quotes; without one, the first line of its text."""
+    mail = _parsed(raw)
+    if not (found := _field(mail, "Subject")):
+        lines = (line.strip() for line in _text(mail).splitlines())
+        found = next(filter(None, lines), "(no subject)")
+    return f'"{found}"'
 
 
 def sender_of(raw: bytes) -> str:
