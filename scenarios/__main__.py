@@ -72,7 +72,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         wrong = _WRONG.search(message)
         hint = did_you_mean(wrong[1] or wrong[2], list(self.words())) if wrong else ""
-        screen.complain(f"error: {message}{hint}; {self.prog} --help lists the words")
+        screen.complain(f"error: {message}{hint}; {self.prog} --help lists the options")
         raise SystemExit(USAGE)
 
     def words(self) -> Iterator[str]:

@@ -17,7 +17,7 @@ from comms.host import printable
 from comms.waiting import wait_until_ready
 from scenarios.errors import UsageError
 
-NEXT = "Enter shows the next event; q ends."
+NEXT = "Enter shows the next event; q and Enter end."
 WIDTH = 100  # columns of output that no terminal shows
 
 

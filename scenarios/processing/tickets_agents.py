@@ -177,7 +177,9 @@ class Agents:
         with self._changed(number, form, agent, "merges", into) as (db, ticket):
             self._not_merged(ticket)
             target = db.get(Ticket, into)
-            if target is None or target is ticket or target.merged_into is not None:
+            if target is ticket:
+                raise Impossible("A ticket cannot be merged into itself.")
+            if target is None or target.merged_into is not None:
                 raise Impossible(f"There is no ticket #{into} that it could be merged into.")
             answered = {response.letter_id for response in ticket.responses}
             for letter in [one for one in ticket.letters if one.id not in answered]:
