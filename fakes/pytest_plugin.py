@@ -25,6 +25,7 @@ as a whole. In the ini file, `fakes_world = tests/world.toml` is a world file fo
 from __future__ import annotations
 
 import inspect
+import os
 import tomllib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
@@ -36,6 +37,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from fakes.config import WorldError
+from fakes.faults import FaultError
 from fakes.inbox import Inbox
 from fakes.mail import Mail
 from fakes.servers import SERVERS
@@ -95,8 +98,13 @@ def _read(paths: list[Path]) -> dict[str, Any]:
     for path in paths:
         try:
             found = _merged(found, tomllib.loads(path.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise pytest.UsageError(f"fakes_world: {path}: {error}") from None
+        except OSError as error:
+            problem = f"{error.strerror}; correct the path"
+        except ValueError as error:
+            problem = f"is not TOML: {error}; correct this place"
+        else:
+            continue
+        raise pytest.UsageError(f"fakes_world: {path}: {problem}")
     return found
 
 
@@ -109,9 +117,17 @@ def _world_of_a_test(request: pytest.FixtureRequest) -> Iterator[World]:
     An exception in a fake fails the test, and so does a fault that was armed and never met.
     """
     given = _Given(request.config.stash[_DEFAULTS])
-    for marker in reversed(list(request.node.iter_markers("world"))):
+    markers = list(request.node.iter_markers("world"))
+    for marker in reversed(markers):
         given = given.and_then(*marker.args, **marker.kwargs)
-    with given.with_servers(request.fixturenames).world() as world:
+    files = [os.path.relpath(path) for path in request.config.getini("fakes_world")]
+    places = [*files, *(["@pytest.mark.world"] if markers else [])]
+    try:
+        made = given.with_servers(request.fixturenames).world(" and ".join(places) or "world")
+    except (WorldError, FaultError) as error:
+        # A mistake in these places: the lines of this file would say nothing.
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+    with made as world:
         yield world
 
 
@@ -206,9 +222,9 @@ class _Given:
         servers = dict.fromkeys([*self.file.get("servers", usual), *needed])
         return _Given({**self.file, "servers": list(servers)}, self.arguments)
 
-    def world(self) -> World:
-        """Raises WorldError and FaultError."""
-        return World(self.file, **self.arguments)
+    def world(self, source: str = "world") -> World:
+        """Returns the world; `source` names it in errors. Raises WorldError and FaultError."""
+        return World(self.file, **{"source": source, **self.arguments})
 
 
 def _merged(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_a_failure_shows_what_crossed_the_wire_with_secrets_masked(
         ["*what crossed the wire*", "C: AUTH PLAIN {plain alice}", "S: 250 2.0.0 Queued as *"]
     )
     result.stdout.fnmatch_lines(["*UnmetFault*armed and never met: smtp RCPT reset*"])
-    result.stdout.fnmatch_lines(["*WorldError: world: mial: unknown key (did you mean 'mail'?)*"])
+    result.stdout.fnmatch_lines(["@pytest.mark.world: mial: unknown key (did you mean 'mail'?)*"])
     transcript = result.stdout.str().split("what crossed the wire")[1].split("====")[0]
     assert "AGFsaWNlAHNlY3JldA" not in transcript
     unmet = result.stdout.str().partition("test_with_a_fault_that_is_never_met")[2]
@@ -280,6 +280,28 @@ def test_a_world_file_that_cannot_be_read_is_one_line(pytester: pytest.Pytester)
     result = run(pytester, "def test_one(): pass")
     error = result.stderr.str()
     assert re.search(r"ERROR: fakes_world: .*shop.toml: .*No such file", error), error
+
+
+@pytest.mark.parametrize(
+    ("file", "marker", "error"),
+    [
+        ('tls = "of"', "", "shop.toml: tls: unknown value 'of' (did you mean 'off'?); choose *"),
+        ("", 'tls="of"', "shop.toml and @pytest.mark.world: tls: unknown value 'of' *"),
+        ("", 'tsl="off"', "shop.toml and @pytest.mark.world: tsl: unknown key (did you mean *"),
+        ("", 'faults=["RCPT rest"]', "'RCPT rest': unknown word 'rest' *"),
+    ],
+)
+def test_a_mistake_in_a_file_or_a_marker_is_one_line(
+    pytester: pytest.Pytester, file: str, marker: str, error: str
+) -> None:
+    pytester.makefile(".ini", pytest="[pytest]\nfakes_world = shop.toml\n")
+    pytester.makefile(".toml", shop=file)
+    mark = f"import pytest\n@pytest.mark.world({marker})\n" if marker else ""
+    result = run(pytester, f"{mark}def test_one(world): pass")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([error])
+    shown = result.stdout.str()
+    assert "another exception" not in shown and "fakes/" not in shown and "_given" not in shown
 
 
 FOLDED = """
