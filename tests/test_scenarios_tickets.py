@@ -147,7 +147,18 @@ def test_ticket_numbers_are_removed_from_a_new_subject() -> None:
     ("text", "left"),
     [
         ("Yes.\n\nOn Monday, Tickets wrote:\n> A new ticket\n> Thanks!\n", "Yes.\n"),
-        ("Yes.\n> A new ticket\n", "Yes.\n"),
+        ("Yes.\n\n> A new ticket\n", "Yes.\n"),
+        # when in doubt, all of it
+        ("I ran\n> make\n> make install\n", "I ran\n> make\n> make install\n"),
+        ("It fails.\n\n>From here on it breaks.\n", "It fails.\n\n>From here on it breaks.\n"),
+        *[
+            (f"{line}\n> error 17\n", f"{line}\n> error 17\n")
+            for line in (
+                "Please call ann@x.test by 9:14, the log says:",
+                "El servidor no funciona desde las 9:14, y el log escribió:",
+                "On my machine it writes, since 10:30, the following:",
+            )
+        ],
         ("> A new ticket\nYes.\n", "> A new ticket\nYes.\n"),
         ("The steps:\n> one\nand then it breaks\n", "The steps:\n> one\nand then it breaks\n"),
         ("only this\n", "only this\n"),

@@ -21,35 +21,41 @@ _WROTE = re.compile(
     r"|написал|пишет|έγραψε|写道|寫道|のメッセージ|작성",
     re.I,
 )
+# A date. That a sentence names a time of day says less.
 _WHEN = re.compile(
-    r"[0-9]{1,2}[:.h][0-9]{2}|\b[0-9]{4}\b|[0-9]{1,2}[./-][0-9]{1,2}[./-]"
+    r"(?<![0-9])[0-9]{4}(?![0-9])|[0-9]{1,2}[./-][0-9]{1,2}[./-]"
     r"|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\byesterday\b"
     r"|\b(?:mon|diens|donners|frei|sams|sonn)tag\b|\bmittwoch\b",
     re.I,
 )
 _ENDING = " \t\r\xa0\u200e\u200f\u202a\u202b\u202c"  # spaces, and marks of Hebrew and Arabic text
 _ADDRESS = re.compile(r"[^\s<>@]{1,100}@[^\s<>@]{1,100}")
+_IN_BRACKETS = re.compile(r"<[^\s<>@]{1,100}@[^\s<>@]{1,100}>")
 _BEGINS = re.compile(r"(?:On|Am|Le|El|Il|Em|Op|Den|Dne|Dňa|W dniu|În|Στις|Pe)\s", re.I)
 
 
 def without_quotation(text: str) -> str:
     """Returns a reply without the mail that it quotes at its end; when in doubt, all of it.
 
-    Lines with `>` after another line with a colon were pasted, unless that line says who wrote them
-    and when.
+    Lines with `>` right below another line were pasted, unless that line says who wrote them and
+    when. `>From ` at the start of a line is what some programs make of `From `.
     """
     lines = text.rstrip().split("\n")
     end = len(lines)
-    while end and (not lines[end - 1].strip() or lines[end - 1].startswith(">")):
+    while end and (not lines[end - 1].strip() or _is_quoted(lines[end - 1])):
         end -= 1
-    if end == len(lines) or not any(line.startswith(">") for line in lines[end:]):
+    if end == len(lines) or not any(map(_is_quoted, lines[end:])):
         return text
-    if end and lines[end - 1].rstrip(_ENDING).endswith((":", "：")):
+    if end and (_is_quoted(lines[end]) or lines[end - 1].rstrip(_ENDING).endswith((":", "："))):
         begin = _attribution(lines, end)
         if begin == end:
             return text
         end = begin
     return "\n".join(lines[:end]).rstrip() + "\n"
+
+
+def _is_quoted(line: str) -> bool:
+    return line.startswith(">") and not line.startswith(">From ")
 
 
 def _is_name_and_verb(line: str) -> bool:
@@ -73,6 +79,7 @@ def _attribution(lines: list[str], end: int) -> int:
         # Without such a first word, it must say more to be recognised.
         first_line = begin == 0 or not lines[begin - 1].strip()
         short = begin == end - 1 and _is_name_and_verb(whole)
-        if first_line and (short or (who and (wrote or when))):
+        mailer = when and _IN_BRACKETS.search(whole)  # in whatever language
+        if first_line and (short or (who and wrote) or mailer):
             return begin
     return end
