@@ -364,9 +364,9 @@ def _table(pages: list[Page], act: str | None) -> int:
     for page in pages:
         played = matrix.play(page, _chosen(page, act), whole=act is None)
         for line in matrix.lines(played):
-            screen.show(line)
+            screen.show_words(line)
         code = max(code, played.exit_code)
-    screen.show(matrix.LEGEND)
+    screen.show_words(matrix.LEGEND)
     return code
 
 
@@ -376,7 +376,7 @@ def _doors(options: argparse.Namespace) -> int:
     rows = list(doors.play(doors.acts()))
     for line in doors.lines(rows):
         screen.show(line)
-    screen.show(doors.LEGEND)
+    screen.show_words(doors.LEGEND)
     return max(row.exit_code for row in rows)
 
 

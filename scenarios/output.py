@@ -49,17 +49,17 @@ def _show(played: Played, view: View, wait_for_enter: Callable[[], None]) -> Non
         if played.mended:
             instead = page.mends()[played.mended]
             way += f" but for mistake {played.mended} ({instead})"
-        screen.show(f"{page.name}{way}: {page.doc.title}")
-        screen.show(f"{page.doc.section} · {', '.join(page.doc.protocols)}")
+        screen.show_words(f"{page.name}{way}: {page.doc.title}")
+        screen.show_words(f"{page.doc.section} · {', '.join(page.doc.protocols)}")
         if view.wire:
-            screen.show(LEGEND)
+            screen.show_words(LEGEND)
         if view.step:
             screen.show(screen.NEXT)
         if view.diff:
-            screen.show(side_by_side.LEGEND)
+            screen.show_words(side_by_side.LEGEND)
     for performance in played.performances:
         if not view.quiet:
-            screen.show(f"\nact {performance.act.name}: {performance.act.title}\n")
+            screen.show_words(f"\nact {performance.act.name}: {performance.act.title}\n")
             _show_act(performance, view, teller, seen, wait_for_enter)
             screen.show()
         if performance.broken != performance.expected:
@@ -150,7 +150,7 @@ def _show_end(played: Played, view: View) -> None:
     words = f"{total - broken} of {total} claims hold" if broken else f"{total} claims hold"
     more = "" if view.wire else " · WIRE=all shows the wire"
     listed = "" if view.claims else " · CLAIMS=1 lists the claims"
-    screen.show(
+    screen.show_words(
         f"\n{acts} {'act' if acts == 1 else 'acts'} · {words}{more}{listed} · OUT=dir keeps it"
     )
 
@@ -162,7 +162,7 @@ def _each(counts: Mapping[str, int]) -> str:
 
 
 def _show_claim(claim: Claim, mistake: Made | None) -> None:
-    screen.show(f"  {'✓' if claim.holds else '✗'} {claim.text}")
+    screen.show_words(f"  {'✓' if claim.holds else '✗'} {claim.text}")
     if not claim.holds:
         for line in (*claim.shape, *(mistake.lines if mistake else ())):
             screen.show(f"      {line}")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,25 @@ def show(text: str = "") -> None:
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"the output cannot be written: {reason}; write it elsewhere") from None
+
+
+def show_words(text: str) -> None:
+    """Prints lines of words as `show` does. On a narrow terminal, none breaks inside a word."""
+    lines = text.split("\n")
+    show("\n".join(part for line in lines for part in _fitting(line)))
+
+
+def _fitting(line: str) -> list[str]:
+    if not _is_terminal(sys.stdout) or len(line) <= width():
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line,
+        max(width(), 20),
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def width() -> int:

@@ -187,6 +187,26 @@ def test_ctrl_c_is_not_lost_in_a_destructor(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("columns", [40, 200])
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_words_are_not_broken_on_a_narrow_terminal(
+    columns: int,
+    is_terminal: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(screen, "_is_terminal", lambda file: is_terminal)
+    monkeypatch.setattr(screen, "width", lambda: columns)
+    text = "\n  act apache-mail-down: Apache dies while the mail server is down\n"
+    screen.show_words(text)
+    shown = capsys.readouterr().out
+    if is_terminal and columns == 40:
+        wrapped = "\n  act apache-mail-down: Apache dies\n    while the mail server is down\n\n"
+        assert shown == wrapped
+    else:
+        assert shown == f"{text}\n"
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_story_without_a_traceback() -> None:
     keyboard, terminal = pty.openpty()
