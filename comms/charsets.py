@@ -108,8 +108,8 @@ def codec(label: str) -> str:
         return ""
     key = re.sub(r"[^a-z0-9]", "", label.lower())
     # Private and alias forms: x-gbk, csISOLatin1, x-x-big5; and a label that was encoded itself.
-    found = (key.removeprefix(prefix) for prefix in ("", "3d", "x", "cs", "xx"))
-    names = list(dict.fromkeys(found))
+    prefixes = ("", "3d", "x", "cs", "xx")
+    names = list(dict.fromkeys(key.removeprefix(prefix) for prefix in prefixes))
     # Ours first: Python reads some aliases more strictly than the names themselves.
     for bare in names:
         if bare in _CODECS:

@@ -20,6 +20,7 @@ _LINES = frozenset(
     " tfoot thead tr ul".split()
 )
 _PARAGRAPHS = frozenset("blockquote h1 h2 h3 h4 h5 h6 hr p pre listing xmp plaintext".split())
+_BLOCKS = _LINES | _PARAGRAPHS
 _CELLS = frozenset(("td", "th"))
 # Their content is not markup. Browsers show only the first three.
 _RAW = frozenset("textarea xmp noembed script style title noframes iframe".split())
@@ -29,7 +30,7 @@ _VOID = frozenset("area base br col embed hr img input link meta param source tr
 _PRE = frozenset(("pre", "listing", "xmp", "textarea"))
 
 # Elements that change something. The others, such as <b>, are only passed over.
-_KNOWN = _LINES | _PARAGRAPHS | _CELLS | _RAW | _HIDDEN | _PRE | {"a", "br", "img"}
+_KNOWN = _BLOCKS | _CELLS | _RAW | _HIDDEN | _PRE | {"a", "br", "img"}
 
 _NAME = re.compile(r"[a-zA-Z][^\s/>\0]{0,200}")
 _BARE_TAG = re.compile(r"</?([a-zA-Z][^\s/>\0]{0,200})>")  # one without attributes
@@ -249,7 +250,7 @@ class _Scanner:
         if name in _RAW:
             return self._raw(name, at)
         page.quotes += name == "blockquote"
-        if self._special and self._special[-1][0] == "p" and name in _LINES | _PARAGRAPHS:
+        if self._special and self._special[-1][0] == "p" and name in _BLOCKS:
             self._end("p")  # a paragraph ends where a block begins (HTML Living Standard)
         if self._special and name == self._special[-1][0]:
             self._depths[-1] += 1
@@ -337,7 +338,7 @@ class _Scanner:
 def _target(href: str) -> str:
     """Returns the target of a link, without the line breaks in it (URL Standard).
 
-    In an attribute, a reference without a semicolon is none if more letters or = follow (HTML
+    In an attribute, a name without a semicolon is no reference if more letters or = follow (HTML
     Living Standard): `&region=eu` is not `®ion=eu`.
     """
     unescaped = _REFERENCE.sub(_unescaped_in_attribute, href)
@@ -346,14 +347,9 @@ def _target(href: str) -> str:
 
 def _unescaped_in_attribute(match: re.Match[str]) -> str:
     text = match[0]
-    follows = match.string[match.end() : match.end() + 1]
-    is_one = text[1] == "#" or text[-1] == ";" or not (follows == "=" or follows.isalnum())
-    return html_entities.unescape(text) if is_one and _is_whole(text) else text
-
-
-def _is_whole(text: str) -> bool:
-    """Whether all of a reference is its name, and not only the beginning, as in &regional."""
-    return text[1] == "#" or text[1:] in html5
+    is_key = text[-1] != ";" and match.string.startswith("=", match.end())
+    is_name = text[1:] in html5 and not is_key
+    return html_entities.unescape(text) if text[1] == "#" or is_name else text
 
 
 def _worth_saying(target: str, shown: str) -> str:
