@@ -53,12 +53,19 @@ class CautiousHost(RealHost):
 
 
 def live(page: Page, folder: Path | None) -> int:
-    """Runs the program on fake servers until it ends, or until SIGTERM or SIGINT."""
+    """Runs the program on fake servers until it ends, or until SIGTERM or SIGINT.
+
+    Its settings and its state stay in `folder`. Without one, nothing stays: they name servers that
+    are gone by then.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix=f"{page.name}-") as name:
+            return live(page, Path(name))
     act = page.acts()[0]
     try:
         with World(_in_real_time(act), source="WORLD") as world:
             trial = page.trial()
-            file = _write(page, world, folder, trial(world) if trial else {})
+            file = _write(world, folder, trial(world) if trial else {})
             for line in (*_warnings(), *_addresses(world)):
                 screen.show(line)
             screen.show(f"settings: {file}")
@@ -102,7 +109,7 @@ def _in_real_time(act: Act) -> dict[str, Any]:
     return {"tls": "optional" if available() else "off", **act.world}
 
 
-def _write(page: Page, world: World, folder: Path | None, more: Mapping[str, Any]) -> Path:
+def _write(world: World, folder: Path, more: Mapping[str, Any]) -> Path:
     """Writes the settings file; the program keeps its state beside it. Raises UsageError."""
     settings = merged(world.settings, more)
     # A person may look at the servers for longer than a test does.
@@ -110,14 +117,13 @@ def _write(page: Page, world: World, folder: Path | None, more: Mapping[str, Any
         if "timeout" in table:
             table["timeout"] = 30
     try:
-        place = folder or Path(tempfile.mkdtemp(prefix=f"{page.name}-"))
-        place.mkdir(parents=True, exist_ok=True)
-        file = place / "site.toml"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "site.toml"
         file.touch(mode=0o600)
         file.chmod(0o600)  # there are passwords in it
         file.write_text("\n".join(toml(settings)) + "\n", "utf-8", newline="\n")
     except OSError as error:
-        raise unwritable(folder or Path(tempfile.gettempdir()), error) from None
+        raise unwritable(folder, error) from None
     return file
 
 

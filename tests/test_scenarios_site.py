@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import poplib
 import re
+import tempfile
 import tomllib
 from contextlib import closing
 from pathlib import Path
@@ -45,6 +46,13 @@ def test_ctrl_c_ends_the_program_with_exit_code_0(tmp_path: Path) -> None:
 def test_a_program_that_is_done_ends_by_itself(tmp_path: Path) -> None:
     done = run_command("live", "inbox-count", "--out", str(tmp_path))
     assert done.returncode == 0 and done.stdout.endswith("You don't have any email!\n")
+
+
+def test_without_a_folder_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    done = run_command("live", "inbox-count")
+    assert f"settings: {tmp_path}/inbox-count-" in done.stdout
+    assert done.returncode == 0 and list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_a_file_is_an_error_of_one_line() -> None:
