@@ -63,7 +63,7 @@ report:  ## a picture of each act: NAME=apache-alert [ACT=… FAULT='…' AS=boo
 	  $(call option,--act,ACT) $(call option,--fault,FAULT) $(call option,--as,AS) \
 	  $(call option,--mended,MENDED) $(call option,--out,OUT)
 
-record:  ## write what a run prints into tests/stories: NAME=apache-alert, or all
+record:  ## write what a run prints into tests/stories: NAME=apache-alert, or NAME=all
 	@$(PY) -m scenarios record \
 	  $(or $(call option,,NAME),$(error say which: make record NAME=apache-alert))
 

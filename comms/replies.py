@@ -21,7 +21,8 @@ _ROBOTS = re.compile(
     r"|root|daemon|nobody"
     r"|auto[-_.]?(?:reply|responder|response|mailer))[0-9]{0,9}(?:[-+=].*)?"
     r"|(?:.*[-_.+=0-9])?(?:no|do[-_.]?not|don'?t|never)[-_.]?reply.*"
-    r"|(?:.*[-_.+=0-9])?(?:no[-_.]?(?:answer|respon[dst]|contest[ae])|n[aã]o[-_.]?responda"
+    r"|(?:.*[-_.+=0-9])?(?:(?:no|do[-_.]?not)[-_.]?(?:answer|respon[dst]|contest[ae])"
+    r"|n[aã]o[-_.]?responda"
     r"|ne[-_.]?pas[-_.]?r[eé]pondre|non[-_.]?rispondere|(?:nicht|niet)[-_.]?(?:be)?antwoo?r[dt]en"
     r"|keine?[-_.]?antwort|nie[-_.]?odpowiadaj|ikke[-_.]?svar|inte[-_.]?svara|ej[-_.]?svar).*"
     r"|owner-.*|.*-(?:request|owner|bounces?|relay)",

@@ -83,6 +83,7 @@ def test_a_return_path_is_parsed(value: str, path: str | None) -> None:
         ("", "noreply2@x.y", "noreply2@x.y is not the address of a person"),
         ("", "post_master@x.y", "post_master@x.y is not the address of a person"),
         ("", "orders.donotreply@x.y", "orders.donotreply@x.y is not the address of a person"),
+        ("", "do-not-respond@x.y", "do-not-respond@x.y is not the address of a person"),
         ("", "dont-reply@x.y", "dont-reply@x.y is not the address of a person"),
         ("", "NoReply-Shop@x.y", "NoReply-Shop@x.y is not the address of a person"),
         ("", "auto-responder@x.y", "auto-responder@x.y is not the address of a person"),
