@@ -279,8 +279,10 @@ def scripted(*replies: bytes) -> Iterator[tuple[Mailbox, list[bytes]]]:
             thread.join(5)
 
 
-@pytest.mark.parametrize("begin", range(70, 100))
-@pytest.mark.parametrize("auth", ["user", "plain"])
+@pytest.mark.parametrize(
+    ("auth", "begin"),
+    [*(("user", begin) for begin in range(84, 89)), *(("plain", begin) for begin in range(69, 74))],
+)
 def test_no_part_of_the_password_is_in_an_error(auth: str, begin: int) -> None:
     said = "PASS secret" if auth == "user" else "AUTH PLAIN AGFsaWNlAHNlY3JldA=="
     faults = (f'pop3 {said.split()[0]} reply "500 {"x" * begin} {said}"',)

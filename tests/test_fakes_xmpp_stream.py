@@ -119,6 +119,7 @@ def in_transcripts() -> Iterator[set[tuple[str, str]]]:
         yield seen
 
 
+@pytest.mark.slow  # all transcripts are played
 @pytest.mark.parametrize("verb", Xmpp.verbs)
 def test_a_transcript_has_each_verb_in_each_of_its_legal_states(
     verb: str, in_transcripts: set[tuple[str, str]]
