@@ -29,6 +29,11 @@ def multipart(kind: str, *parts: str, boundary: str = "b") -> str:
             [],
         ),
         (multipart("alternative", TEXT.format("\u200b"), HTML.format("words")), "words", []),
+        (
+            multipart("alternative", TEXT.format("\u2800\u3164\u034f"), HTML.format("words")),
+            "words",
+            [],
+        ),
         (multipart("mixed", TEXT.format(""), TEXT.format("words")), "words", []),
         (multipart("mixed", HTML.format("<p></p>"), TEXT.format("words")), "words", []),
         (multipart("mixed", TEXT.format("words"), TEXT.format("")), "words", []),
