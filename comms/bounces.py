@@ -21,6 +21,7 @@ from typing import Literal
 
 from comms import addresses, header, replies, words
 from comms.clock import Clock
+from comms.comments import without_comments
 from comms.header import MESSAGE_ID
 from comms.host import Host
 from comms.read import Mail
@@ -259,7 +260,6 @@ def report(mail: Mail) -> Report | None:
 
 
 _ONCE = ("final-recipient", "original-recipient", "action")  # in a group
-_COMMENT = re.compile(r"\([^()]*\)")  # RFC 3464 §2.1.1
 _ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}  # by the class of the status
 
 
@@ -283,7 +283,7 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
                 group = {}
             value = header.text_of(field, raw)
             if name != "diagnostic-code":  # what a server has said has parentheses of its own
-                value = _COMMENT.sub(" ", value)
+                value = without_comments(value)  # RFC 3464 §2.1.1
             group.setdefault(name, value)
         groups.append(group)
     found: list[RecipientStatus] = []

@@ -10,6 +10,8 @@ import functools
 import re
 from dataclasses import dataclass
 
+from comms.comments import without_comments
+
 _ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 _NOT_ALPHABET = bytes(code for code in range(256) if code not in _ALPHABET)
 # What no line of base64 contains: another character, or space between two characters.
@@ -17,8 +19,6 @@ _FOOTER = re.compile(rb"[^A-Za-z0-9+/=\s]|\S[^\S\n]+\S")
 _GAP = re.compile(rb"\S[ \t]{0,9}\r?\n[ \t]{0,9}\r?\n")  # an empty line after others
 _UU = bytes(range(0x20, 0x61))
 _SOFT_RETURN = re.compile(rb"=\r(?!\n)")
-_COMMENT = re.compile(r"\([^()]*\)")
-_NESTED = 3  # comments within comments (RFC 5322 §3.2.2)
 _BEGIN = re.compile(rb"begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,500})")
 
 IDENTITY, BASE64, QUOTED_PRINTABLE, UUENCODE = "", "base64", "quoted-printable", "uuencode"
@@ -27,10 +27,7 @@ IDENTITY, BASE64, QUOTED_PRINTABLE, UUENCODE = "", "base64", "quoted-printable",
 @functools.lru_cache(maxsize=256)
 def named(field: str) -> str:
     """Returns which encoding a Content-Transfer-Encoding means, whatever is around its name."""
-    bare = field.casefold()
-    for _ in range(_NESTED):
-        bare = _COMMENT.sub(" ", bare)
-    bare = bare.strip(" \t\"';:,")
+    bare = without_comments(field.casefold()).strip(" \t\"';:,")
     word = re.split(r"[\s;,\"'(]", bare, maxsplit=1)[0]
     key = re.sub(r"[^a-z0-9]", "", word)
     if key in ("base64", "b64", "xbase64"):

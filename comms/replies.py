@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from comms.comments import without_comments
 from comms.compose import Message
 from comms.read import AMBIGUOUS, Mail
 
@@ -192,7 +193,7 @@ def automatic(mail: Mail) -> str:
 def _auto_submitted(mail: Mail) -> list[str]:
     """Returns the keywords of Auto-Submitted without comments and parameters (RFC 3834 §5)."""
     values = mail.get_all("auto-submitted")
-    bare = (re.sub(r"\([^()]*\)", " ", value).strip() for value in values)
+    bare = (without_comments(value).strip() for value in values)
     return [re.split(r"[;(\s]", value, maxsplit=1)[0].casefold() for value in bare]
 
 

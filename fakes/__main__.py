@@ -360,7 +360,7 @@ def _preload(world: World, folder: Path) -> None:
         mails = [(path, path.read_bytes()) for path in sorted(folder.glob("*/*.eml"))]
     except OSError as error:
         raise WorldError(
-            f"--preload: {error.filename}: {error.strerror}; name a folder with mails"
+            f"--preload: {error.filename}: {error.strerror}; name mails that can be read"
         ) from None
     if not mails:
         raise WorldError(

@@ -18,7 +18,7 @@ from comms.host import printable
 from comms.waiting import wait_until_ready
 from scenarios.errors import UsageError
 
-NEXT = "Enter shows the next event; q and Enter end."
+NEXT = "Enter shows the next event; q and Enter end the story."
 WIDTH = 100  # columns of output that no terminal shows
 
 

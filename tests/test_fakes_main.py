@@ -352,7 +352,7 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (
             ["--smtp", "0", "--preload", "/nonexistent"],
             "",
-            "--preload: /nonexistent: No such file or directory; name a folder with mails",
+            "--preload: /nonexistent: No such file or directory; name mails that can be read",
         ),
         (
             ["--smtp", "0", "--post-to", "http://example.org/"],
