@@ -33,6 +33,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, create_engine, text
 from scenarios.models import connect
 from tests.bench_measure import ROOT
 from tests.bench_servers import PASSWORD, USER, Running, ours
+from tests.databases import emptied
 from tests.real import postgresql, wait_until
 
 COMMITS = 1.0  # seconds in which commits are counted, before and after
@@ -113,16 +114,6 @@ def rate(mails: int, count: int, url: str, place: Path) -> float:
         seconds = time.perf_counter() - begin
         engine.dispose()
     return mails / seconds
-
-
-def emptied(url: str) -> str:
-    """Removes the tables of the row before."""
-    engine = create_engine(url)
-    with engine.begin() as db:
-        db.execute(text("DROP SCHEMA public CASCADE"))
-        db.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return url
 
 
 def measured(name: str, count: int, server: str, mails: int) -> tuple[float, float]:

@@ -269,6 +269,18 @@ def pytester(all_of_fakes: None, pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+# ── real servers ─────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[str, None, None]:
+    """The URL of a database of a real PostgreSQL, with the tables that other tests have left."""
+    from tests.real import postgresql
+
+    with postgresql() as url:
+        yield url
+
+
 # ── slow tests ───────────────────────────────────────────────────────────────
 
 

@@ -23,14 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
-
 from comms.clock import RealClock
 from comms.host import RealHost
 from comms.mailbox import open_mailbox
 from comms.settings import Server
 from scenarios.processing import tickets
 from tests import drills
+from tests.databases import rows
 from tests.real import Authority, dovecot_mail, folder, postfix, wait_until
 
 DESK, CUSTOMER = "tickets@yourco.test", "customer@customer.test"
@@ -77,11 +76,7 @@ class Town:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Asks the database."""
-        engine = create_engine(self.database)
-        with engine.connect() as db:
-            found = [tuple(row) for row in db.execute(text(sql))]
-        engine.dispose()
-        return found
+        return rows(self.database, sql)
 
 
 def customer(number: int) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from comms.clock import RealClock
 from fakes import World
@@ -27,7 +27,8 @@ from scenarios.sending.account_activation_model import Base
 from scenarios.sending.account_activation_samples import ANN, BOB, BOT, TEMPLATES, link
 from scenarios.web import Tokens
 from tests import drills
-from tests.real import free_port, need, postfix, postgresql, wait_for_port
+from tests.databases import emptied, on_database, rows
+from tests.real import free_port, need, postfix, wait_for_port
 from tests.scripted import RecordingHost
 from tests.visited import FORM
 
@@ -42,40 +43,11 @@ PLAIN = {**account_activation.WORLD, "tls": "off"}
 # ── PostgreSQL ───────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-def emptied(url: str) -> str:
-    """Removes the tables of the tests before."""
-    engine = create_engine(url)
-    with engine.begin() as db:
-        db.execute(text("DROP TABLE IF EXISTS asked, account"))
-    engine.dispose()
-    return url
-
-
-def rows(database: str, sql: str) -> list[tuple[Any, ...]]:
-    engine = create_engine(database)
-    with engine.connect() as db:
-        found = [tuple(row) for row in db.execute(text(sql))]
-    engine.dispose()
-    return found
-
-
-def given(world: World, database: str) -> dict[str, Any]:
-    tables = dict(world.settings)
-    rules = {**tables["scenario"]["account-activation"], "database": database}
-    return {**tables, "scenario": {"account-activation": rules}}
-
-
 def killed(at: int, database: str, folder: Path) -> int | None:
     """Kills the program at a step of Ann's sign-up; two others go on, and she activates."""
     folder.mkdir()
     with World(PLAIN) as world:
-        tables = given(world, database)
+        tables = on_database(world, database)
         steps = drills.killed(at, "tests.visited", tables, folder)
         assert drills.together(2, "tests.visited", tables, folder) == [0, 0]
         [(status,)] = rows(database, "SELECT status FROM asked")
@@ -93,20 +65,20 @@ def killed(at: int, database: str, folder: Path) -> int | None:
 
 @pytest.mark.real
 def test_killed_at_the_first_middle_or_last_step_nobody_is_missing(
-    server: str, tmp_path: Path
+    postgres: str, tmp_path: Path
 ) -> None:
-    steps = killed(0, emptied(server), tmp_path / "whole")
+    steps = killed(0, emptied(postgres), tmp_path / "whole")
     assert steps is not None
     for at in (1, steps // 2, steps):
-        assert killed(at, emptied(server), tmp_path / str(at)) is None, "it was killed"
+        assert killed(at, emptied(postgres), tmp_path / str(at)) is None, "it was killed"
 
 
 @pytest.mark.real
-def test_of_many_requests_at_once_as_many_are_taken_as_are_allowed(server: str) -> None:
-    engine = create_engine(emptied(server), pool_size=16)
+def test_of_many_requests_at_once_as_many_are_taken_as_are_allowed(postgres: str) -> None:
+    engine = create_engine(emptied(postgres), pool_size=16)
     Base.metadata.create_all(engine)
     rules = account_activation.Rules(
-        site="https://shop.test", sender=BOT, mails=3, requests=10, database=server
+        site="https://shop.test", sender=BOT, mails=3, requests=10, database=postgres
     )
     clock = RealClock()
     tokens = Tokens(["k" * 40], "activation", clock)
@@ -121,8 +93,8 @@ def test_of_many_requests_at_once_as_many_are_taken_as_are_allowed(server: str) 
         ]
     assert all(one.result() for one in one_address)
     assert sum(one.result() for one in one_client) == 10
-    assert rows(server, f"SELECT count(*) FROM asked WHERE key = '{ANN}'") == [(3,)]
-    token = tokens.sign(rows(server, f"SELECT token FROM asked WHERE key = '{ANN}'")[0][0])
+    assert rows(postgres, f"SELECT count(*) FROM asked WHERE key = '{ANN}'") == [(3,)]
+    token = tokens.sign(rows(postgres, f"SELECT token FROM asked WHERE key = '{ANN}'")[0][0])
     with ThreadPoolExecutor(16) as threads:
         clicks = [threads.submit(desk.activate, token, f"{n:020}") for n in range(40)]
     assert sum(one.result() for one in clicks) == 1, "a link works once"
@@ -270,7 +242,9 @@ CONTRAST = """(name) => {
 
 
 @pytest.mark.real
-def test_the_mail_goes_out_through_postfix_and_its_link_works(server: str, tmp_path: Path) -> None:
+def test_the_mail_goes_out_through_postfix_and_its_link_works(
+    postgres: str, tmp_path: Path
+) -> None:
     import http.cookiejar
     import urllib.error
     import urllib.parse
@@ -293,7 +267,7 @@ def test_the_mail_goes_out_through_postfix_and_its_link_works(server: str, tmp_p
         with postfix([ANN], deliver_to=world.address("smtp")[1]) as (relay, authority, _):
             smtp = f'[smtp]\nhost = "localhost"\nport = {relay.port}\n'
             smtp += f'ca_file = "{authority.ca_file}"\n'
-            database = f'database = "{emptied(server)}"'
+            database = f'database = "{emptied(postgres)}"'
             with running(tmp_path, smtp, database) as (url, codes):
                 for name, address in (("Bob", BOB), ("Ann", ANN)):
                     assert "Look into your mailbox" in opened(
@@ -304,6 +278,6 @@ def test_the_mail_goes_out_through_postfix_and_its_link_works(server: str, tmp_p
                 with pytest.raises(urllib.error.HTTPError, match="410"):
                     opened(mail.links()[0])
     assert codes == [0]
-    found = dict(rows(server, "SELECT address, status FROM asked"))
+    found = dict(rows(postgres, "SELECT address, status FROM asked"))
     assert found == {ANN: "sent", BOB: "refused"}
-    assert rows(server, "SELECT key, name FROM account") == [(ANN, "Ann")]
+    assert rows(postgres, "SELECT key, name FROM account") == [(ANN, "Ann")]

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from fakes import World
 from scenarios.processing import mail_to_webhook
 from scenarios.processing.mail_to_webhook_samples import BOX, HOOK, SECRET, mail
 from tests import drills
-from tests.real import Authority, dovecot_mail, folder, postfix, postgresql, wait_until
+from tests.databases import emptied, on_database, rows
+from tests.real import Authority, dovecot_mail, folder, postfix, wait_until
 
 pytestmark = pytest.mark.real
 
@@ -130,18 +130,14 @@ def test_mail_to_postfix_is_posted_over_tls_once_it_is_accepted(tmp_path: Path) 
 
 
 def test_killed_on_postgresql_at_the_first_middle_or_last_step_nothing_is_lost(
-    tmp_path: Path,
+    postgres: str, tmp_path: Path
 ) -> None:
-    def killed(at: int, database: str) -> int | None:
-        engine = create_engine(database)
-        with engine.begin() as db:
-            db.execute(text("DROP TABLE IF EXISTS post, letter, try"))
+    def killed(at: int) -> int | None:
+        emptied(postgres)
         with World({**mail_to_webhook.WORLD, "tls": "off"}) as world:
             host, port = world.address("webhook")
             url = {"*@hooks.yourco.test": f"http://{host}:{port}/in"}
-            table = {**world.settings["scenario"]["mail-to-webhook"], "map": url}
-            table["database"] = database
-            given = {**world.settings, "scenario": {"mail-to-webhook": table}}
+            given = on_database(world, postgres, map=url)
             for number in (1, 2):
                 world.mail.deliver(HOOK, mail(number))
             steps = drills.killed(at, MODULE, given, tmp_path)
@@ -151,13 +147,10 @@ def test_killed_on_postgresql_at_the_first_middle_or_last_step_nothing_is_lost(
             }
             assert sorted(subject for subject, _ in events) == ["Order 1", "Order 2"]
             assert world.mail.inbox(BOX) == []
-        with engine.connect() as db:
-            assert list(db.scalars(text("SELECT status FROM post"))) == ["posted", "posted"]
-        engine.dispose()
+        assert rows(postgres, "SELECT status FROM post") == [("posted",), ("posted",)]
         return steps
 
-    with postgresql() as database:
-        steps = killed(0, database)
-        assert steps is not None
-        for at in (1, steps // 2, steps):
-            assert killed(at, database) is None, "it was killed"
+    steps = killed(0)
+    assert steps is not None
+    for at in (1, steps // 2, steps):
+        assert killed(at) is None, "it was killed"

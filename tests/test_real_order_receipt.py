@@ -8,12 +8,9 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from fakes import World
 from scenarios.sending import order_receipt
@@ -29,7 +26,8 @@ from scenarios.sending.order_receipt_samples import (
     receipts,
 )
 from tests import drills
-from tests.real import postfix, postgresql
+from tests.databases import emptied, on_database, rows
+from tests.real import postfix
 
 pytestmark = pytest.mark.real
 
@@ -39,30 +37,9 @@ PLAIN = {**order_receipt.WORLD, "tls": "off"}
 DEJAVU = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-def emptied(url: str) -> str:
-    """Removes the tables of the tests before."""
-    engine = create_engine(url)
-    with engine.begin() as db:
-        db.execute(text("DROP TABLE IF EXISTS receipt, problem, alert, place"))
-    engine.dispose()
-    return url
-
-
-def given(world: World, database: str) -> dict[str, Any]:
-    tables = dict(world.settings)
-    rules = {**tables["scenario"]["order-receipt"], "database": database}
-    return {**tables, "scenario": {"order-receipt": rules}}
-
-
 def pay(folder: Path, count: int) -> None:
-    rows = (json.dumps(order(str(n), f"buyer{n}")) + "\n" for n in range(1, count + 1))
-    append(folder, "".join(rows))
+    lines = (json.dumps(order(str(n), f"buyer{n}")) + "\n" for n in range(1, count + 1))
+    append(folder, "".join(lines))
 
 
 def got(world: World) -> Counter[str]:
@@ -70,18 +47,14 @@ def got(world: World) -> Counter[str]:
 
 
 def statuses(database: str) -> dict[str, str]:
-    engine = create_engine(database)
-    with engine.connect() as db:
-        found = {row[0]: row[1] for row in db.execute(text('SELECT "order", status FROM receipt'))}
-    engine.dispose()
-    return found
+    return dict(rows(database, 'SELECT "order", status FROM receipt'))
 
 
-def test_several_workers_serve_each_buyer_once(server: str, tmp_path: Path) -> None:
-    database = emptied(server)
+def test_several_workers_serve_each_buyer_once(postgres: str, tmp_path: Path) -> None:
+    database = emptied(postgres)
     pay(tmp_path, 220)  # more than a batch: they take turns at the file
     with World(PLAIN) as world:
-        codes = drills.together(3, MODULE, given(world, database), tmp_path)
+        codes = drills.together(3, MODULE, on_database(world, database), tmp_path)
         served = got(world)
     assert codes == [0, 0, 0]
     assert len(served) == 220 and max(served.values()) == 1
@@ -93,7 +66,7 @@ def killed(at: int, database: str, folder: Path) -> int | None:
     folder.mkdir()
     pay(folder, 6)
     with World(PLAIN) as world:
-        tables = given(world, database)
+        tables = on_database(world, database)
         steps = drills.killed(at, MODULE, tables, folder, codes=(0, 1))
         drills.together(2, MODULE, tables, folder)
         served = got(world)
@@ -105,14 +78,14 @@ def killed(at: int, database: str, folder: Path) -> int | None:
     return steps
 
 
-def test_when_a_worker_is_killed_the_others_send_the_rest(server: str, tmp_path: Path) -> None:
-    steps = killed(0, emptied(server), tmp_path / "whole")
+def test_when_a_worker_is_killed_the_others_send_the_rest(postgres: str, tmp_path: Path) -> None:
+    steps = killed(0, emptied(postgres), tmp_path / "whole")
     assert steps is not None
     for at in (1, steps // 2, steps):
-        assert killed(at, emptied(server), tmp_path / str(at)) is None, "it was killed"
+        assert killed(at, emptied(postgres), tmp_path / str(at)) is None, "it was killed"
 
 
-def test_receipts_go_out_through_postfix(server: str, tmp_path: Path) -> None:
+def test_receipts_go_out_through_postfix(postgres: str, tmp_path: Path) -> None:
     pay(tmp_path, 10)
     append(tmp_path, json.dumps(order("1", "buyer1")) + "\n")
     people = [f"buyer{n}@customer.example" for n in range(1, 10)]  # not the last one
@@ -132,7 +105,7 @@ def test_receipts_go_out_through_postfix(server: str, tmp_path: Path) -> None:
                 seller = "{BOOKS}"
                 sender = "Yourco Books <{SHOP}>"
                 templates = "{TEMPLATES}"
-                database = "{emptied(server)}"
+                database = "{emptied(postgres)}"
                 """
             )
             command = [

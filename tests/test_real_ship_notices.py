@@ -11,12 +11,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from comms.clock import RealClock
 from comms.host import RealHost
@@ -25,7 +22,8 @@ from fakes import World
 from scenarios.sending import ship_notices
 from scenarios.sending.ship_notices_samples import BACK, SHOP, TEMPLATES, customers, orders, shop
 from tests import drills
-from tests.real import need, postfix, postgresql
+from tests.databases import emptied, on_database, rows
+from tests.real import need, postfix
 
 pytestmark = pytest.mark.real
 
@@ -34,40 +32,11 @@ MODULE = "scenarios.sending.ship_notices"
 PLAIN = {**ship_notices.WORLD, "tls": "off"}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-def emptied(url: str) -> str:
-    """Removes the tables of the tests before."""
-    engine = create_engine(url)
-    with engine.begin() as db:
-        db.execute(text("DROP TABLE IF EXISTS notice, suppressed, try"))
-    engine.dispose()
-    return url
-
-
-def given(world: World, database: str) -> dict[str, Any]:
-    tables = dict(world.settings)
-    rules = {**tables["scenario"]["ship-notices"], "database": database}
-    return {**tables, "scenario": {"ship-notices": rules}}
-
-
-def rows(database: str, sql: str) -> list[tuple[Any, ...]]:
-    engine = create_engine(database)
-    with engine.connect() as db:
-        found = [tuple(row) for row in db.execute(text(sql))]
-    engine.dispose()
-    return found
-
-
-def test_several_workers_notify_each_customer_once(server: str, tmp_path: Path) -> None:
-    database = emptied(server)
+def test_several_workers_notify_each_customer_once(postgres: str, tmp_path: Path) -> None:
+    database = emptied(postgres)
     shop(tmp_path, customers(400))
     with World(PLAIN) as world:
-        codes = drills.together(3, MODULE, given(world, database), tmp_path)
+        codes = drills.together(3, MODULE, on_database(world, database), tmp_path)
         got = Counter(orders(world))
     assert codes == [0, 0, 0]
     assert len(got) == 400 and max(got.values()) == 1
@@ -80,7 +49,7 @@ def killed(at: int, database: str, folder: Path) -> int | None:
     folder.mkdir()
     shop(folder, customers(6))
     with World(PLAIN) as world:
-        tables = given(world, database)
+        tables = on_database(world, database)
         steps = drills.killed(at, MODULE, tables, folder, codes=(0, 1))
         drills.together(2, MODULE, tables, folder)
         got = Counter(orders(world))
@@ -92,14 +61,14 @@ def killed(at: int, database: str, folder: Path) -> int | None:
     return steps
 
 
-def test_when_a_worker_is_killed_the_others_send_the_rest(server: str, tmp_path: Path) -> None:
-    steps = killed(0, emptied(server), tmp_path / "whole")
+def test_when_a_worker_is_killed_the_others_send_the_rest(postgres: str, tmp_path: Path) -> None:
+    steps = killed(0, emptied(postgres), tmp_path / "whole")
     assert steps is not None
     for at in (1, steps // 2, steps):
-        assert killed(at, emptied(server), tmp_path / str(at)) is None, "it was killed"
+        assert killed(at, emptied(postgres), tmp_path / str(at)) is None, "it was killed"
 
 
-def test_notices_go_out_through_postfix(server: str, tmp_path: Path) -> None:
+def test_notices_go_out_through_postfix(postgres: str, tmp_path: Path) -> None:
     shop(tmp_path, customers(30))
     people = [f"customer{n}@mail{n % 7}.example" for n in range(1, 30)]  # not the last one
     accounts = [{"address": address} for address in (BACK, SHOP, *people)]
@@ -122,7 +91,7 @@ def test_notices_go_out_through_postfix(server: str, tmp_path: Path) -> None:
                 sender = "Shop <{SHOP}>"
                 returns = "{BACK}"
                 templates = "{TEMPLATES}"
-                database = "{emptied(server)}"
+                database = "{emptied(postgres)}"
                 session = 10
                 """
             )
@@ -138,7 +107,7 @@ def test_notices_go_out_through_postfix(server: str, tmp_path: Path) -> None:
 
 
 def test_the_rate_beside_that_of_smtp_source_of_postfix(
-    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Prints what one session of each sends in a second; that all arrive is what is tested."""
     count = 1000
@@ -153,7 +122,7 @@ def test_the_rate_beside_that_of_smtp_source_of_postfix(
             subprocess.run(source, check=True, capture_output=True)
             rates["smtp-source"] = count / (time.monotonic() - began)
             for name, database in (
-                ("ship-notices on PostgreSQL", emptied(server)),
+                ("ship-notices on PostgreSQL", emptied(postgres)),
                 ("ship-notices on SQLite", "sqlite:///rate.sqlite3"),
             ):
                 rules = {"sender": SHOP, "returns": BACK, "templates": str(TEMPLATES)}

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from fakes import World
 from scenarios.processing import tickets
 from scenarios.processing.tickets_samples import CAROL, DAVE, LETTER, TICKETS, customer_mail
 from tests import drills, visited_tickets
+from tests.databases import emptied, on_database, rows
 from tests.killed_workers import Kills, street
-from tests.real import free_port, need, postgresql, wait_for_port
+from tests.real import free_port, need, wait_for_port
 from tests.test_real_account_activation import CONTRAST
 
 # Imported when a test runs: the quick tests collect this file, too.
@@ -40,40 +40,11 @@ PLAIN = {**tickets.WORLD, "tls": "off", "servers": ["smtp", "imap"]}
 # ── PostgreSQL ───────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-def emptied(url: str) -> str:
-    """Removes the tables of the tests before."""
-    engine = create_engine(url)
-    with engine.begin() as db:
-        db.execute(text("DROP SCHEMA public CASCADE"))
-        db.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return url
-
-
-def rows(database: str, sql: str) -> list[tuple[Any, ...]]:
-    engine = create_engine(database)
-    with engine.connect() as db:
-        found = [tuple(row) for row in db.execute(text(sql))]
-    engine.dispose()
-    return found
-
-
-def given(world: World, database: str, **more: Any) -> dict[str, Any]:
-    table = {**world.settings["scenario"]["tickets"], "database": database, **more}
-    return {**world.settings, "scenario": {"tickets": table}}
-
-
 def killed(at: int, database: str, folder: Path) -> int | None:
     """Kills a worker at a step, while mails arrive; two others go on."""
     folder.mkdir()
     with World(PLAIN) as world:
-        settings = given(world, database)
+        settings = on_database(world, database)
         world.mail.deliver(TICKETS, customer_mail("number 0"))
         arriving = threading.Thread(target=world.mail.deliver, args=(TICKETS, LETTER))
         arriving.start()
@@ -94,21 +65,21 @@ def killed(at: int, database: str, folder: Path) -> int | None:
 
 @pytest.mark.real
 def test_killed_at_the_first_middle_or_last_step_each_mail_is_one_ticket(
-    server: str, tmp_path: Path
+    postgres: str, tmp_path: Path
 ) -> None:
-    steps = killed(0, emptied(server), tmp_path / "whole")
+    steps = killed(0, emptied(postgres), tmp_path / "whole")
     assert steps is not None
     for at in (1, steps // 2, steps):
-        assert killed(at, emptied(server), tmp_path / str(at)) is None, "it was killed"
+        assert killed(at, emptied(postgres), tmp_path / str(at)) is None, "it was killed"
 
 
 @pytest.mark.real
 def test_two_workers_on_one_mailbox_make_one_ticket_of_each_mail(
-    server: str, tmp_path: Path
+    postgres: str, tmp_path: Path
 ) -> None:
-    database = emptied(server)
+    database = emptied(postgres)
     with World(PLAIN) as world:
-        settings = given(world, database, answers=100)
+        settings = on_database(world, database, answers=100)
         for number in range(20):
             world.mail.deliver(TICKETS, customer_mail(f"number {number}"))
         for _ in range(2):
@@ -123,11 +94,11 @@ def test_two_workers_on_one_mailbox_make_one_ticket_of_each_mail(
 
 @pytest.mark.real
 def test_killed_at_seeded_points_while_postfix_delivers_each_mail_is_one_ticket(
-    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    postgres: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The seed is printed, so that what was found can be played again."""
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
-    with street(emptied(server)) as town:
+    with street(emptied(postgres)) as town:
         kills = Kills(town, seed, workers=2, folder=tmp_path)
         kills.play(points=4)
     assert kills.killed > 0
@@ -136,15 +107,15 @@ def test_killed_at_seeded_points_while_postfix_delivers_each_mail_is_one_ticket(
 
 
 @pytest.mark.real
-def test_a_form_that_two_workers_get_is_one_answer(server: str, tmp_path: Path) -> None:
-    database = emptied(server)
+def test_a_form_that_two_workers_get_is_one_answer(postgres: str, tmp_path: Path) -> None:
+    database = emptied(postgres)
     with World(PLAIN) as world:
         world.mail.deliver(TICKETS, customer_mail())
-        drills.start_again(MODULE, given(world, database), tmp_path, 1)
-        pages = given(world, database, listen="127.0.0.1:8026")
+        drills.start_again(MODULE, on_database(world, database), tmp_path, 1)
+        pages = on_database(world, database, listen="127.0.0.1:8026")
         codes = drills.together(3, visited_tickets.__name__, pages, tmp_path)
         assert set(codes) <= {0, 4}
-        drills.start_again(MODULE, given(world, database), tmp_path, 1)
+        drills.start_again(MODULE, on_database(world, database), tmp_path, 1)
         assert rows(database, "SELECT status FROM answer WHERE agent != ''") == [("sent",)]
         texts = [mail.text for mail in world.mail.inbox(CAROL)]
         assert len([one for one in texts if visited_tickets.ANSWER in one]) == 1
