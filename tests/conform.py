@@ -123,7 +123,11 @@ def _play(probe: Probe, target: Target) -> str:
         def connect(kind: str) -> tuple[str, socket.socket]:
             protocol = "pop3" if kind == "pop3>>" else probe.protocol
             address = target.pop3 if kind == "pop3>>" and target.pop3 else target.address
-            connection = stack.enter_context(closing(socket.create_connection(address, PATIENCE)))
+            try:
+                connection = socket.create_connection(address, PATIENCE)
+            except OSError as error:
+                raise OSError(f"{target.name}: {error.strerror or error}") from None
+            stack.enter_context(closing(connection))
             connection.settimeout(PATIENCE)
             return protocol, connection
 
@@ -236,10 +240,10 @@ def target_of(url: str) -> Target:
         raise ValueError(f"{url!r}: write smtp://HOST:PORT, or pop3, imap or xmpp")
     port = parts.port or PORTS[parts.scheme]
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    address = (parts.hostname, port)
+    name, address = f"{parts.hostname}:{port}", (parts.hostname, port)
     if not user:
-        return Target(parts.scheme, parts.hostname, address)
-    return Target(parts.scheme, parts.hostname, address, user, password)
+        return Target(parts.scheme, name, address)
+    return Target(parts.scheme, name, address, user, password)
 
 
 def ours(stack: ExitStack) -> Iterator[Target]:
@@ -268,7 +272,7 @@ def main(arguments: Sequence[str], others: Callable[[ExitStack], Iterator[Target
             for line in compare(probes, targets):
                 print(line, flush=True)
         except OSError as error:
-            print(f"error: {error.strerror or error}; is the server running?", file=sys.stderr)
+            print(f"error: {error}; is the server running?", file=sys.stderr)
             return 2
     return 0
 

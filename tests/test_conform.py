@@ -9,6 +9,7 @@ import pytest
 
 from fakes import World
 from tests.conform import TABLE, Target, compare, main, ours, play, read, target_of
+from tests.real import free_port
 
 PROBES = read(TABLE.read_text("utf-8"))
 
@@ -49,5 +50,10 @@ def test_a_url_names_a_server_and_its_account(capsys: pytest.CaptureFixture[str]
     assert target_of("imap://mail.shop.test").address == ("mail.shop.test", 143)
     assert main(["http://mail.shop.test"], ours) == 2
     assert capsys.readouterr().err.startswith("error: 'http://mail.shop.test': write smtp://HOST")
+    assert main([f"smtp://127.0.0.1:{free_port()}"], ours) == 2
+    assert re.fullmatch(
+        r"error: 127\.0\.0\.1:\d+: Connection refused; is the server running\?\n",
+        capsys.readouterr().err,
+    )
     with pytest.raises(ValueError, match=r"conform.txt: line 2: cannot be read: '>NOOP'"):
         read("[smtp] must RFC 5321 §4.1.1.9: NOOP is 250\n>NOOP\n")
