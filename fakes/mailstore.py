@@ -278,8 +278,7 @@ class Mailstore:
             action, status, reply = "delivered", "2.1.5", "250 2.1.5 Recipient OK"
             if owners is None:
                 action = "relayed"
-            # RFC 5321 §4.5.1: every server accepts mail for Postmaster, here without a maildrop.
-            elif not owners and address.casefold() != "postmaster":
+            elif not owners and not is_postmaster(address):
                 reply = f"550 5.1.1 No such mailbox here: <{address}>"
                 action, status = "failed", "5.1.1"
             elif owners and not reached:
@@ -417,6 +416,14 @@ class Mailstore:
             f"\tby {self.host} with {envelope.protocol} id {number}{for_path};\r\n"
             f"\t{_date(int(mail.at))}\r\n"
         ).encode()
+
+
+def is_postmaster(address: str) -> bool:
+    """Whether mail to an address of ours is always accepted, without an account (RFC 5321 §4.5.1).
+
+    Without an account, nobody gets it.
+    """
+    return address.casefold().partition("@")[0] == "postmaster"
 
 
 @lru_cache(2)  # mails come in quick succession, and formatting a date costs as much as a reply

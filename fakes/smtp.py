@@ -23,7 +23,7 @@ from fakes.descriptor import Port, Server, deferred_table
 from fakes.mail import NO_PARAMETERS, Envelope, Mail, Recipient
 from fakes.mail_header import find_empty_line
 from fakes.mail_manners import SMTP_MANNERS
-from fakes.mailstore import Mailstore
+from fakes.mailstore import Mailstore, is_postmaster
 from fakes.people import Person
 from fakes.smtp_syntax import (
     MAIL_PARAMETERS,
@@ -490,8 +490,7 @@ class Smtp(LineSession):
         if self.policy.unknown != "reject":
             return
         if not owners:
-            # RFC 5321 §4.5.1: mail for the postmaster is always accepted.
-            if recipient.casefold().partition("@")[0] == "postmaster":
+            if is_postmaster(recipient):
                 return
             text = f"No such mailbox here: <{recipient}>"
             raise Refuse(NO_SUCH_MAILBOX._replace(text=text), "RFC 5321 §3.3")
@@ -641,7 +640,7 @@ class Smtp(LineSession):
             prefix = name.casefold() + "@"
             people = self.store.people
             owners = [person for person in people if person.address.casefold().startswith(prefix)]
-        if owners is None:
+        if owners is None or (not owners and is_postmaster(name)):
             raise Refuse(CANNOT_VERIFY, "RFC 5321 §3.5.3")
         if not owners:
             raise Refuse(NO_SUCH_MAILBOX, "RFC 5321 §3.5.3")

@@ -386,6 +386,18 @@ def test_a_name_is_a_list_or_a_mailbox_as_a_whole() -> None:
         assert ask(session, b"EXPN " + name + b"\r\n").startswith(b"550"), name
 
 
+@pytest.mark.parametrize("address", [b"Postmaster", b"postmaster@example.test"])
+def test_mail_for_the_postmaster_is_taken_although_there_is_no_such_account(address: bytes) -> None:
+    world, session = opened()
+    ask(session, EHLO)
+    assert ask(session, b"VRFY " + address + b"\r\n").startswith(b"252"), "RFC 5321 §4.5.1"
+    ask(session, b"MAIL FROM:<bob@example.test>\r\n")
+    assert ask(session, b"RCPT TO:<" + address + b">\r\n").startswith(b"250")
+    assert ask(session, b"DATA\r\nSubject: hi\r\n\r\n.\r\n").splitlines()[1].startswith(b"250")
+    session.written()
+    assert len(world.mail.messages) == 1, "the sender gets no bounce"
+
+
 @pytest.mark.parametrize("verb", [b"VRFY", b"EXPN"])
 def test_a_name_in_utf_8_is_only_told_to_clients_that_ask_for_it(verb: bytes) -> None:
     person = {"address": "jörg@example.test", "aliases": ["joerg@example.test"]}
