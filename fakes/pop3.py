@@ -207,6 +207,8 @@ class Pop3(LineSession):
         # Only PASS, APOP and AUTH hold a secret, and matching each line costs as much as a reply.
         may_be_secret = line.lstrip()[:1] in b"pPaA"
         secrets = self._secrets(line) if may_be_secret else ()
+        if b"\n" in line[:-2]:
+            secrets = self.secrets_in_fragment(line)
         if self.too_long:
             refusal = Refuse(LINE_TOO_LONG, "RFC 2449 §4")
             secrets = self.long_line_secret(line) or secrets
@@ -237,12 +239,6 @@ class Pop3(LineSession):
         account = self.store.people.find(name)
         right = account is not None and digest == self._digest(account).decode()
         return (_labelled(start, end, "apop", name, right),)
-
-    def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
-        match = _SECRET.match(raw)
-        if match is not None:
-            return (Secret(match.start("secret"), len(raw), "unfinished"),)
-        return super().secrets_in_fragment(raw)
 
     # ── dispatch ─────────────────────────────────────────────────────────────
 

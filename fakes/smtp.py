@@ -273,6 +273,8 @@ class Smtp(LineSession):
         verb, _, argument = line[:-2].partition(b" ")
         name = verb.decode("ascii", "replace").upper()
         secrets = self._initial_response_secret(line, argument) if name == "AUTH" else ()
+        if name not in self.verbs or b"\n" in line[:-2]:
+            secrets = self.secrets_in_fragment(line)
         if self.too_long:
             refusal = Refuse(LINE_TOO_LONG, "RFC 5321 §4.5.3.1")
             secrets = self.long_line_secret(line) or secrets

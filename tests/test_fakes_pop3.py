@@ -287,6 +287,18 @@ def test_a_password_that_is_far_too_long_is_not_shown(end: bytes) -> None:
     assert b"hush" not in b"".join(record.shown() for record in world.records)
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "login", [b"PASS hush", b" pass\thush", b"APOP alice hush", b"a\nPASS hush"]
+)
+def test_a_password_after_a_bare_lf_is_not_shown(login: bytes, end: bytes) -> None:
+    world, session = opened()
+    session.receive(b"USER alice\n" + login + b"\nSTAT\nQUIT" + end)
+    session.eof()
+    shown = b"".join(record.shown() for record in world.records)
+    assert b"USER alice\n" in shown and b"hush" not in shown
+
+
 def test_top_takes_a_bare_lf_for_a_line_end() -> None:
     world, session = opened(mails=0)
     for raw in (b"Subject: x\n\none\ntwo\nthree\n", b"\none\n\ntwo\n"):

@@ -438,10 +438,26 @@ def test_a_web_browser_is_disconnected_if_the_policy_says_so() -> None:
         (b"AUTH XOAUTH2 " + b"c2Vj" * COMMAND_LINE + b"\r\n", b"c2Vj"),
         (b"AUTH XOAUTH2 " + b"c2Vj" * LONGEST_LINE + b"\r\n", b"c2Vj"),
         (b"AUTH XOAUTH2 " + b"c2Vj" * LONGEST_LINE, b"c2Vj"),
+        (b" AUTH PLAIN AGFsaWNlAHNlY3\r\n", b"AGFsa"),
+        (b"AUTH\tPLAIN\tAGFsaWNlAHNlY3\r\n", b"AGFsa"),
+        (b"AUTH LOGIN\nYWxpY2U=\nc2VjcmV0\n", b"c2Vj"),
+        (b"EHLO x\nAUTH LOGIN\nYWxpY2U=\nc2VjcmV0\nQUIT\r\n", b"c2Vj"),
+        (b"AUTH LOGIN\nYWxpY2U=\nc2VjcmV0\nQUIT\r\n", b"c2Vj"),
     ],
-    ids=["PLAIN", "LOGIN", "too long", "far too long", "endless"],
+    ids=[
+        "PLAIN",
+        "LOGIN",
+        "too long",
+        "far too long",
+        "endless",
+        "after a space",
+        "tabs",
+        "LF",
+        "a line of several",
+        "a line that begins with it",
+    ],
 )
-def test_a_login_that_is_cut_off_or_too_long_is_not_shown(sent: bytes, secret: bytes) -> None:
+def test_a_login_that_the_server_cannot_read_is_not_shown(sent: bytes, secret: bytes) -> None:
     world, session = opened()
     session.receive(EHLO)
     for at in range(0, len(sent), 1000):

@@ -312,13 +312,20 @@ class LineSession(Session):
         return (Secret(0, len(line) - 2, "unfinished"),) if self._lacks_beginning else ()
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
-        """Hides an incomplete login too, and the rest of a line that may have been one."""
+        """Hides a login that is incomplete, or comes after a bare LF, and all that follows it.
+
+        It also hides the rest of a line that may have been one.
+        """
+        end = len(raw.removesuffix(b"\r\n"))
         if self.state == "AUTH" or self.discarding_line:
-            return (Secret(0, len(raw), "unfinished"),)
-        match = _AUTH_COMMAND.match(raw)
-        return (Secret(match.end(), len(raw), "unfinished"),) if match else ()
+            return (Secret(0, end, "unfinished"),)
+        match = _LOGIN.search(raw, 0, end)
+        return (Secret(match.end(), end, "unfinished"),) if match else ()
 
 
-_AUTH_COMMAND = re.compile(rb"(?:\S+ )?AUTH(?:ENTICATE)? +\S+ ", re.I)
+# With a tag before it, as in IMAP, or not.
+_LOGIN = re.compile(
+    rb"(?:\A|\n)[ \t]*(?:\S+[ \t]+)?(?:AUTH(?:ENTICATE)?\s+\S+|PASS|APOP|LOGIN)\s", re.I
+)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _ANY_FINAL_DOT = re.compile(rb"(?:\A|\n)\.\r?\n")
