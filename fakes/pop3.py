@@ -602,7 +602,7 @@ class Pop3(LineSession):
         return words
 
 
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBER = re.compile(r"[0-9]+")
 _UNDECODABLE = re.compile(r"[\udc80-\udcff]")  # what was not UTF-8
 _SECRET = re.compile(
     rb"\s*(?P<verb>PASS|APOP|AUTH\s+(?P<mechanism>\S+))\s(?P<secret>[^\r\n]+)", re.I

@@ -299,6 +299,17 @@ def test_a_password_after_a_bare_lf_is_not_shown(login: bytes, end: bytes) -> No
     assert b"USER alice\n" in shown and b"hush" not in shown
 
 
+def test_a_number_may_be_as_large_as_a_line_permits() -> None:
+    _, session = opened()
+    session.receive(LOGIN)
+    whole = ask(session, b"RETR 1\r\n").partition(b"\r\n")[2]
+    # RFC 1939 §7: a client may ask for more lines than there are.
+    for count in (b"2147483647", b"9" * 200):
+        assert ask(session, b"TOP 1 " + count + b"\r\n").partition(b"\r\n")[2] == whole
+    assert ask(session, b"LIST 0000000001\r\n").startswith(b"+OK 1 ")
+    assert ask(session, b"RETR 2147483647\r\n") == b"-ERR No such message\r\n"
+
+
 def test_top_takes_a_bare_lf_for_a_line_end() -> None:
     world, session = opened(mails=0)
     for raw in (b"Subject: x\n\none\ntwo\nthree\n", b"\none\n\ntwo\n"):
