@@ -459,6 +459,19 @@ def test_the_lock_is_released_however_a_session_ends(end: str) -> None:
     assert len(world.mail.inbox(ALICE)) == (1 if end == "quit" else 2)
 
 
+def test_a_client_that_fetches_a_mail_by_a_slow_line_is_not_idle() -> None:
+    config = {"servers": ["pop3"], "tls": "off"}
+    world, session = opened(World(config, rehearsal=True, faults=["RETR bandwidth 1"]), mails=0)
+    world.mail.deliver(ALICE, b"Subject: x\r\n\r\n" + b"x" * 700 + b"\r\n")
+    ask(session, LOGIN)
+    answer = ask(session, b"RETR 1\r\n")
+    while not session.closed and not answer.endswith(b"\r\n.\r\n"):
+        world.clock.skip(1.0)
+        session.tick()
+        answer += drain(session)
+    assert len(answer) > 700 and not session.closed
+
+
 def test_a_session_without_the_lock_does_not_release_it() -> None:
     world, session = opened()
     session.receive(LOGIN)

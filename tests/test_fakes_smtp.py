@@ -350,6 +350,17 @@ def test_a_delay_holds_back_the_unit_and_all_input_after_it() -> None:
     assert drain(session) == b"250 2.0.0 OK\r\n250 2.0.0 OK\r\n"
 
 
+def test_a_client_that_waits_for_its_answer_is_not_idle() -> None:
+    # RFC 5321 §4.5.3.2.6: a client waits ten minutes for the reply to the final dot.
+    world, session = with_fault(". delay 590")
+    session.receive(EHLO + MAIL + RCPT + b"DATA\r\nSubject: hi\r\n\r\n.\r\n")
+    drain(session)
+    for seconds, answer in ((400.0, b""), (190.0, b"250 "), (299.0, b""), (301.0, b"421 ")):
+        world.clock.skip(seconds)
+        session.tick()
+        assert drain(session)[:4] == answer, seconds
+
+
 def test_the_shell_is_asked_to_stop_reading_when_much_input_waits_for_a_delay() -> None:
     _, session = with_fault("RSET delay 30")
     session.receive(b"RSET\r\n" + b"NOOP\r\n" * (BACKLOG // 6 + 1))

@@ -82,6 +82,8 @@ class LineSession(Session):
     def _check_idle(self) -> None:
         # Not a timer that is set again at each command: it would be set five times for a mail.
         due = self.heard + self.idle_timeout
+        if self._delayed:  # it is the server that keeps the client waiting
+            due = self.runtime.now() + self.idle_timeout
         if due > self.runtime.now():
             self.timers.at("idle", due, self._check_idle)
         else:

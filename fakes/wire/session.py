@@ -159,7 +159,7 @@ class Session:
         self.closed = False  # the protocol is over; nothing more is handled
         # The unit that is being handled: its record, or the unit itself if no record is made.
         self.current: Record | Unit | None = None
-        self.heard = 0.0  # when the last unit was handled, in seconds since the epoch
+        self.heard = 0.0  # when the last unit was handled or answered, in seconds since the epoch
         self.on_output: Callable[[], None] = lambda: None  # set by the shell
         self.answering: Iterator[object] | None = None  # the rest of a long answer: see `go_on`
         self.after_write: list[Callable[[], None]] = []  # see `when_written`
@@ -577,6 +577,7 @@ class Session:
 
         def resume() -> None:
             self._delayed = False
+            self.heard = self.runtime.now()  # an idle time begins with the answer
             run()
             self._pump()
 
@@ -614,6 +615,7 @@ class Session:
 
         def resume() -> None:
             self._delayed = False
+            self.heard = self.runtime.now()
             self._pump()
 
         if waiting:
