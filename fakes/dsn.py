@@ -80,39 +80,44 @@ def build_report(
     params: Mapping[str, str | None],
     statuses: list[DeliveryStatus],
     host: str,
+    arrived: float,
     at: float,
     number: str,
 ) -> bytes:
     """Returns the report about the message `raw` as bytes. All statuses share one action.
 
-    `params` are the MAIL parameters of the message, `host` the reporting server, `at` the time in
-    seconds since the epoch, and `number` makes the Message-ID and the boundary unique.
+    `params` are the MAIL parameters of the message, `host` is the reporting server. The message has
+    `arrived`, and the report is sent `at` a time in seconds since the epoch. `number` makes the
+    Message-ID and the boundary unique.
 
     A report has three parts (RFC 6522 §3): a text for people, the status for programs, and the
     message that it is about, or only its header.
     """
     action = statuses[0].action
     international = "SMTPUTF8" in params  # the report may contain UTF-8 too (RFC 6533)
-    date = format_datetime(datetime.fromtimestamp(at, UTC))
     boundary = f"=_{number}_dsn"
     header = (
         f"From: Mail Delivery System <MAILER-DAEMON@{host}>\r\n"
         f"To: <{sender}>\r\n"
         f"Subject: {_SUBJECTS.get(action, _SUCCESS_SUBJECT)}\r\n"
-        f"Date: {date}\r\n"
+        f"Date: {_date(at)}\r\n"
         f"Message-ID: <{number}.dsn@{host}>\r\n"
         "Auto-Submitted: auto-replied\r\n"
         "MIME-Version: 1.0\r\n"
     )
     parts = [
         _text_part(action, statuses, host, international),
-        _status_part(params, statuses, host, date, international),
+        _status_part(params, statuses, host, arrived, international),
         _returned_part(raw, action, params, international),
     ]
     # The line end in front of a boundary belongs to the boundary (RFC 2046 §5.1.1).
     body = b"\r\n".join(f"--{boundary}\r\n".encode() + part for part in parts)
     media_type = f'multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"'
     return header.encode() + _part(media_type, body + f"\r\n--{boundary}--\r\n".encode())
+
+
+def _date(at: float) -> str:
+    return format_datetime(datetime.fromtimestamp(at, UTC))
 
 
 def _part(media_type: str, content: bytes) -> bytes:
@@ -140,7 +145,7 @@ def _status_part(
     params: Mapping[str, str | None],
     statuses: list[DeliveryStatus],
     host: str,
-    date: str,
+    arrived: float,
     international: bool,
 ) -> bytes:
     """The fields of the message, then a group of fields for each recipient (RFC 3464 §2.1)."""
@@ -148,7 +153,7 @@ def _status_part(
     lines = [f"Reporting-MTA: dns; {host}"]
     if envelope_id:
         lines.append(f"Original-Envelope-Id: {decode_xtext(envelope_id)}")
-    lines.append(f"Arrival-Date: {date}")
+    lines.append(f"Arrival-Date: {_date(arrived)}")
     for status in statuses:
         lines += ["", *_recipient_fields(status, international)]
     media_type = f"message/{'global-' if international else ''}delivery-status"

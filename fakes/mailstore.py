@@ -325,11 +325,12 @@ class Mailstore:
         if not statuses or not sender:
             return None
         number = f"{self._next_number()}.{mail.queue_id or 'direct'}"
+        params = mail.envelope.params
         raw = build_report(
-            mail.raw, sender, mail.envelope.params, statuses, self.host, self.now(), number
+            mail.raw, sender, params, statuses, self.host, mail.at, self.now(), number
         )
-        params = {"SMTPUTF8": None} if "SMTPUTF8" in mail.envelope.params else {}
-        envelope = Envelope("", (Recipient(sender),), params, self.host)
+        international = {"SMTPUTF8": None} if "SMTPUTF8" in params else {}
+        envelope = Envelope("", (Recipient(sender),), international, self.host)
         report = Mail(raw, envelope, self.now(), number)
         self.accept(report)
         del self._pending[report]  # a report, whose sender is <>, causes no further report

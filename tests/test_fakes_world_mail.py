@@ -184,6 +184,17 @@ def test_a_report_can_be_sent_about_any_mail() -> None:
         world.mail.bounce(mail, action="delay")
 
 
+def test_a_report_says_when_the_mail_arrived_not_when_it_was_given_up() -> None:
+    world = World(rehearsal=True)
+    send_mail(world, f"MAIL FROM:<{ALICE}>", "RCPT TO:<far@elsewhere.example>")
+    (mail,) = world.mail.relayed
+    world.clock.skip(3 * 86_400)
+    report = world.mail.bounce(mail)
+    # RFC 3464 §2.2.5
+    assert report is not None and b"\r\nArrival-Date: Mon, 05 Jan 2026 " in report.raw
+    assert report.headers["date"].startswith("Thu, 08 Jan 2026 ")
+
+
 def test_repr_counts_what_arrived_and_the_maildrops(mail: WorldMail) -> None:
     assert repr(mail) == "<WorldMail 0 mails, 0 maildrops>"
     mail.deliver(ALICE, b"")
