@@ -130,14 +130,14 @@ def _text_part(
     action: str, statuses: list[DeliveryStatus], host: str, international: bool
 ) -> bytes:
     lines = "".join(
-        f"<{status.recipient.address}>: {status.diagnostic or status.status}\r\n"
+        f"<{status.recipient.address}>: {_folded(status.diagnostic) or status.status}\r\n"
         for status in statuses
     )
     text = (
         f"This is the mail system at {host}.\r\n\r\n"
         f"Your message {_SENTENCES[action]}:\r\n\r\n{lines}"
     )
-    charset = "utf-8" if international else "us-ascii"
+    charset = "utf-8" if international or not text.isascii() else "us-ascii"
     return _part(f"text/plain; charset={charset}", text.encode())
 
 
@@ -173,8 +173,13 @@ def _recipient_fields(status: DeliveryStatus, international: bool) -> list[str]:
     lines.append(f"Action: {status.action}")
     lines.append(f"Status: {status.status}")
     if status.diagnostic:
-        lines.append(f"Diagnostic-Code: smtp; {status.diagnostic}")
+        lines.append(f"Diagnostic-Code: smtp; {_folded(status.diagnostic)}")
     return lines
+
+
+def _folded(reply: str) -> str:
+    """Returns a reply of SMTP as part of a field: another line begins with a space."""
+    return "\r\n ".join(filter(None, reply.splitlines()))
 
 
 def _returned_part(

@@ -184,6 +184,18 @@ def test_a_report_can_be_sent_about_any_mail() -> None:
         world.mail.bounce(mail, action="delay")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_report_may_quote_a_reply_of_several_lines_in_any_letters(end: str) -> None:
+    world = World(rehearsal=True)
+    send_mail(world, f"MAIL FROM:<{ALICE}>", "RCPT TO:<far@elsewhere.example>")
+    text = f"550-5.2.1 Postfach gesperrt{end}550 5.2.1 bis März{end}"
+    report = world.mail.bounce(world.mail.relayed[0], status="5.2.1", text=text)
+    assert report is not None and report.raw.count(b"\n") == report.raw.count(b"\r\n")
+    assert "550 5.2.1 bis März" in report.text
+    fields = "Diagnostic-Code: smtp; 550-5.2.1 Postfach gesperrt\r\n 550 5.2.1 bis März\r\n\r\n"
+    assert fields.encode() in report.raw, "RFC 3464 §2.1.1"
+
+
 def test_a_report_says_when_the_mail_arrived_not_when_it_was_given_up() -> None:
     world = World(rehearsal=True)
     send_mail(world, f"MAIL FROM:<{ALICE}>", "RCPT TO:<far@elsewhere.example>")
