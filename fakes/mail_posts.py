@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import string
 from collections.abc import Callable
 from contextlib import closing
 from queue import SimpleQueue
 from threading import Thread
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fakes.control import is_local, mail_as_json
 from fakes.mail import Mail
@@ -35,7 +36,8 @@ class MailPosts:
                 f"{url!r} is not a URL of this machine; write http://127.0.0.1:PORT/PATH"
             )
         self._address = parts.hostname, parts.port or http.client.HTTP_PORT
-        self._target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        self._target = quote(target, safe=string.punctuation)
         self._queue: SimpleQueue[tuple[int | None, Mail] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._has_failed = self._ends = False

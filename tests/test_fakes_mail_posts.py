@@ -52,6 +52,14 @@ def test_each_mail_is_posted_in_order_as_json(app: World) -> None:
     assert warnings(world) == []
 
 
+def test_a_path_may_have_spaces_and_letters_beyond_ascii(app: World) -> None:
+    with world_for(url_of(app).replace("/in?from=", "/grüße für/%C3%A9?from=é+")) as world:
+        send(world, "Order 1")
+        post = app.webhook.wait_for(method="POST")
+    assert post.request.target == "/gr%C3%BC%C3%9Fe%20f%C3%BCr/%C3%A9?from=%C3%A9+fakes"
+    assert warnings(world) == []
+
+
 def test_at_its_end_a_world_waits_for_what_has_to_be_posted(app: World) -> None:
     with world_for(url_of(app)) as world:
         for number in range(5):
