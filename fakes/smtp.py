@@ -113,7 +113,7 @@ class Policy:
     raw_utf8: bool = False  # accept UTF-8 in an address without SMTPUTF8, against RFC 6531 §3.1
     # A bare LF ends a line, and content ends at LF.LF, too, against RFC 5321 §2.3.8.
     bare_lf: bool = False
-    auth_535: bool = False  # for bad base64 and unknown mechanisms, too, against RFC 4954 §4
+    auth_535: bool = False  # for bad responses and unknown mechanisms, too, against RFC 4954 §4
     data_without_recipients: Literal["503", "554"] = "503"  # RFC 5321 §3.3 allows both
     # What EHLO lists (RFC 5321 §4.1.1.1), in this order. What it can list, and is not here, is off.
     ehlo: tuple[
@@ -736,9 +736,11 @@ class Smtp(LineSession):
                 self._say(TOO_MANY_FAILURES, "RFC 4954 §9")
                 self.close()
             return Refuse(WRONG_CREDENTIALS, "RFC 4954 §6")
+        if self.policy.auth_535:
+            return Refuse(WRONG_CREDENTIALS, "RFC 4954 §4")
         if isinstance(error, sasl.SaslError):
             return Refuse(BAD_SYNTAX._replace(text=error.reason), "RFC 4954 §4")
-        return Refuse(WRONG_CREDENTIALS if self.policy.auth_535 else BAD_BASE64, "RFC 4954 §4")
+        return Refuse(BAD_BASE64, "RFC 4954 §4")
 
     def cancelled(self) -> Refuse:
         return Refuse(CANCELLED, "RFC 4954 §4")
