@@ -61,15 +61,15 @@ class Row:
     def served(self) -> bytes:
         """Returns the message below the trace as POP3 sends it, before dot-stuffing.
 
-        Its last line is ended. A bare LF before a dot becomes CRLF. Many clients end a line at LF,
-        and a lone dot between bare LFs would end the message for them; CRLF makes the dot one that
-        every client unstuffs.
+        Its last line is ended. A bare LF before a dot, or at the end, becomes CRLF. Many clients
+        end a line at LF, and a lone dot between bare LFs would end the message for them; CRLF makes
+        the dot one that every client unstuffs. At the end, they would see an empty line more.
         """
         body = self.body
         if find_dotted(body) >= 0 and body.count(b"\n.") != body.count(b"\r\n."):
             body = _BARE_LF_BEFORE_DOT.sub(b"\r\n", body)
         ended = body.endswith(b"\r\n") or not body
-        return body if ended else body + b"\r\n"
+        return body if ended else body.removesuffix(b"\n") + b"\r\n"
 
     def stuffed(self) -> tuple[bytes, bytes]:
         """Returns what POP3 sends before the final dot: the trace, and the dot-stuffed message."""

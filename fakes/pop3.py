@@ -4,11 +4,11 @@ CAPA, UIDL, TOP, APOP, STLS, AUTH, PIPELINING, UTF8, LANG. Read the legality tab
 handler per command.
 
 Where the RFCs leave a choice: a message is sent byte for byte as it is stored, bare LFs and 8-bit
-characters included, except that a bare LF before a dot is sent as CRLF; for TOP, a bare LF ends a
-line; UTF-8 in a header is sent to clients that did not ask for it, too; a line over 255 bytes is
-refused, and the session goes on; so it does after a wrong password; USER accepts any name; APOP is
-offered to users who may also use PASS (`off` takes either away). What real servers choose is in
-`mail_manners.py`.
+characters included, except that a bare LF before a dot, or at the end, is sent as CRLF; for TOP, a
+bare LF ends a line; UTF-8 in a header is sent to clients that did not ask for it, too; a line over
+255 bytes is refused, and the session goes on; so it does after a wrong password; USER accepts any
+name; APOP is offered to users who may also use PASS (`off` takes either away). What real servers
+choose is in `mail_manners.py`.
 """
 
 from __future__ import annotations

@@ -25,12 +25,12 @@ def row(raw: bytes) -> Row:
         (b"ended\r\n", 7, b"ended\r\n"),
         (b"not ended", 11, b"not ended\r\n"),
         (b".dot\r\n", 6, b"..dot\r\n"),
-        # A bare LF before a dot becomes CRLF, and only there.
+        # A bare LF before a dot, or at the end, becomes CRLF, and only there.
         (b"one\n.\ntwo\r\n", 12, b"one\r\n..\ntwo\r\n"),
         (b"one\n.", 8, b"one\r\n..\r\n"),
-        (b"\n.\n", 6, b"\r\n..\n\r\n"),
+        (b"\n.\n", 5, b"\r\n..\r\n"),
         (b"a\n\n..b\n.c\nd\r\n", 15, b"a\n\r\n...b\r\n..c\nd\r\n"),
-        (b"a\r\n.\nb\n", 9, b"a\r\n..\nb\n\r\n"),
+        (b"a\r\n.\nb\n", 8, b"a\r\n..\nb\r\n"),
         (b"a\r.\rb\r\n", 7, b"a\r.\rb\r\n"),
         (b"bare\nline\nends\r\n", 16, b"bare\nline\nends\r\n"),
     ],

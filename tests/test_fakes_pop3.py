@@ -199,8 +199,8 @@ def test_a_response_that_is_not_base64_is_refused(line: bytes) -> None:
 def test_a_mail_is_fetched_as_it_is_stored_and_its_size_is_right(pieces: list[bytes]) -> None:
     world, session = opened(mails=0)
     world.mail.deliver(ALICE, b"Subject: x\r\n\r\n" + b"".join(pieces))
-    # A bare LF before a dot becomes CRLF: see Row.served.
-    raw = re.sub(rb"(?<!\r)\n\.", b"\r\n.", world.mail.inbox(ALICE)[0].raw)
+    # A bare LF before a dot, or at the end, becomes CRLF: see Row.served.
+    raw = re.sub(rb"(?<!\r)\n(?=\.|\Z)", b"\r\n", world.mail.inbox(ALICE)[0].raw)
     raw += b"" if raw.endswith(b"\r\n") else b"\r\n"
     session.receive(LOGIN)
     status, _, rest = ask(session, b"RETR 1\r\n").partition(b"\r\n")
@@ -212,6 +212,14 @@ def test_a_mail_is_fetched_as_it_is_stored_and_its_size_is_right(pieces: list[by
     assert ask(session, b"LIST 1\r\n") == b"+OK 1 %d\r\n" % len(raw)
     assert ask(session, b"STAT\r\n") == b"+OK 1 %d\r\n" % len(raw)
     assert ask(session, b"TOP 1 99999\r\n").partition(b"\r\n")[2] == rest
+
+
+def test_a_mail_that_ends_in_a_bare_lf_has_no_empty_line_at_its_end() -> None:
+    world, session = opened(mails=0)
+    world.mail.deliver(ALICE, b"Subject: x\n\nHello!\n")
+    session.receive(LOGIN)
+    for command in (b"RETR 1\r\n", b"TOP 1 9\r\n"):
+        assert ask(session, command).endswith(b"\nSubject: x\n\nHello!\r\n.\r\n")
 
 
 def test_an_empty_mail_and_one_that_begins_with_a_dot_are_complete() -> None:
