@@ -70,8 +70,11 @@ class Tls:
         return bytes(plain)
 
     def wrap(self, plain: bytes) -> bytes:
-        """Returns the bytes for the socket: this plaintext, and any handshake messages."""
-        if plain:
+        """Returns the bytes for the socket: this plaintext, and any handshake messages.
+
+        What a core says before TLS is established, such as that a client is idle, is left out.
+        """
+        if plain and self.established:
             self._object.write(plain)
         return self._outgoing.read()
 

@@ -134,6 +134,14 @@ def test_a_fault_at_tls_ends_one_handshake_and_not_the_next(
             handshake(link, context)
 
 
+def test_a_client_that_never_begins_its_handshake_is_disconnected_without_a_word() -> None:
+    with World(WITH_TLS) as world, dial(world) as link:
+        link.sendall(b"EHLO client.example\r\nSTARTTLS\r\n")
+        read_until(link, b"Ready to start TLS\r\n")
+        world.skip(Smtp.idle_timeout)
+        assert read_all(link) == b"", "no reply can be encrypted yet"
+
+
 def test_bytes_that_are_not_tls_end_the_handshake_and_not_the_server() -> None:
     with World(WITH_TLS, ports={"smtp": 0, "smtps": 0}) as world:
         with dial(world, "smtps") as link:
