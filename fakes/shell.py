@@ -283,7 +283,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.finished = True  # nothing more can be written
-        self.session.answering = None
+        self.session.answering, self.session.blocked = None, False
         with self.guard:
             self.session.eof()
             self.session.written()
@@ -293,10 +293,10 @@ class Connection(asyncio.Protocol):
         self.shell.unregister(self)
 
     def pause_writing(self) -> None:
-        self._full = True
+        self._full = self.session.blocked = True
 
     def resume_writing(self) -> None:
-        self._full = False
+        self._full = self.session.blocked = False
         self._flush_on()
 
     # ── bytes in both directions ─────────────────────────────────────────────

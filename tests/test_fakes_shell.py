@@ -227,6 +227,18 @@ def test_a_client_that_reads_nothing_is_reset_and_others_are_served(
             assert read_until(link, b"\r\n").startswith(b"+OK")
 
 
+def test_a_client_that_reads_gets_all_answers_that_it_has_asked_for_at_once() -> None:
+    with World({"servers": ["pop3"]}) as world, dial(world, "pop3") as link:
+        for _ in range(15):
+            world.mail.deliver("alice@example.test", b"x" * 1_000_000)
+        link.sendall(b"USER alice\r\nPASS secret\r\n" + b"RETR 1\r\n" * 15 + b"DELE 1\r\n")
+        link.sendall(b"QUIT\r\n")
+        link.shutdown(socket.SHUT_WR)
+        received = read_until(link, b"+OK Message 1 is marked as deleted\r\n+OK Bye\r\n")
+        assert len(received) > 15_000_000
+        assert len(world.mail.inbox("alice@example.test")) == 14
+
+
 def test_a_long_answer_is_made_while_the_client_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     fetched = ImapMessages._fetched

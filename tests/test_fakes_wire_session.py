@@ -289,6 +289,18 @@ def test_a_long_answer_is_made_as_it_is_read_and_other_units_wait() -> None:
     assert not session.backlogged
 
 
+def test_no_unit_is_handled_while_the_client_has_to_read() -> None:
+    session = opened(Counts)
+    drain(session)
+    session.blocked = True
+    session.receive(b"SAY juliet hi\r\n")
+    session.receive(b"x" * (BACKLOG + 1))
+    session.eof()
+    assert drain(session) == b"" and session.backlogged and not session.closed
+    session.blocked = False
+    assert drain(session) == b"what?\r\n" and session.closed
+
+
 def test_a_fault_knows_the_whole_of_a_long_answer() -> None:
     session = opened(Counts)
     answer = session.capture(lambda: session.handle(Unit(b"GO\r\n", "GO")))

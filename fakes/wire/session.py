@@ -104,6 +104,7 @@ class Session:
         "after_write",
         "answering",
         "bandwidth",
+        "blocked",
         "buffer",
         "closed",
         "current",
@@ -168,6 +169,7 @@ class Session:
         self._trickling: bytearray | None = None  # what is held back of a slow answer
         self._delayed = False  # a fault delays a unit: input waits
         self.waits = False  # the rest of the input, or of an answer, until output is written
+        self.blocked = False  # the client has to read before more is handled; set by the shell
         self._stalled = False
         self._no_more_input = False  # the client sends nothing more, and still reads
 
@@ -213,7 +215,7 @@ class Session:
 
     def eof(self) -> None:
         """The client will send nothing more, or the connection is lost."""
-        if self.answering is not None:
+        if self.answering is not None or (self.blocked and self.waits):
             self._no_more_input = True
             return
         self._no_more_input = False
@@ -254,6 +256,7 @@ class Session:
         assert successor is not None
         successor.facts, successor.tls, successor.user = self.facts, self.tls, self.user
         successor.on_output, successor.bandwidth = self.on_output, self.bandwidth
+        successor.blocked = self.blocked
         self.wants, self.closed = None, True
         self.timers.clear()
         waiting, self.buffer = bytes(self.buffer), bytearray()
@@ -288,7 +291,8 @@ class Session:
     @property
     def backlogged(self) -> bool:
         """Whether the shell should stop reading until the input so far is handled."""
-        return (self._delayed or self.answering is not None) and len(self.buffer) > BACKLOG
+        waits = self._delayed or self.answering is not None or self.blocked
+        return waits and len(self.buffer) > BACKLOG
 
     # ── what a protocol defines ──────────────────────────────────────────────
 
@@ -495,7 +499,7 @@ class Session:
         while not self.closed and not self._stalled and not self._delayed and self.wants is None:
             # Unread output must not pile up: a client that pipelines ten thousand RETRs and reads
             # nothing gets the rest of its answers when `take` has drained some.
-            if self.output.pending >= PENDING:
+            if self.output.pending >= PENDING or self.blocked:
                 self.waits = True
                 return
             if self.answering is not None:
@@ -568,7 +572,7 @@ class Session:
 
     def stall(self) -> None:
         """Goes on reading and never reacts again. No timer ends this."""
-        self._stalled, self.answering, self._trickling = True, None, None
+        self._stalled, self.waits, self.answering, self._trickling = True, False, None, None
         self.buffer.clear()
         self.timers.clear()
 
