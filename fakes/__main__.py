@@ -368,8 +368,10 @@ def _preload(world: World, folder: Path) -> None:
             f"{folder}/alice@example.test/first.eml"
         )
     for path, raw in mails:
+        # Lines end in LF in files, and in CRLF in mails (RFC 5322 §2.1).
+        message = raw if b"\r\n" in raw else raw.replace(b"\n", b"\r\n")
         try:
-            world.mail.deliver(path.parent.name, raw)
+            world.mail.deliver(path.parent.name, message)
         except LookupError as error:
             raise WorldError(f"--preload: {path}: {error}") from None
 

@@ -125,6 +125,10 @@ def test_mails_are_delivered_before_it_serves(tmp_path: Path) -> None:
         client.pass_("secret")
         assert client.stat()[0] == 2 and b"Subject: 1" in client.retr(1)[1]
         client.quit()
+        with socket.create_connection(ready["pop3"], 5) as link:
+            link.sendall(b"USER bob\r\nPASS secret\r\nRETR 1\r\nQUIT\r\n")
+            answer = link.makefile("rb").read()
+    assert b"\r\nSubject: 1\r\n\r\nhi\r\n.\r\n" in answer, "RFC 1939 §3"
 
 
 @pytest.mark.slow
