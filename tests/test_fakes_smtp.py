@@ -361,6 +361,20 @@ def test_a_client_that_waits_for_its_answer_is_not_idle() -> None:
         assert drain(session)[:4] == answer, seconds
 
 
+@pytest.mark.parametrize("command", [b"DATA", b"BDAT 100", b"BDAT 99999999"])
+def test_a_client_that_sends_a_message_slowly_is_not_idle(command: bytes) -> None:
+    world, session = opened()
+    session.receive(EHLO + MAIL + RCPT + command + b"\r\n")
+    for _ in range(5):
+        session.receive(b"Subject: hi\r\n")
+        world.clock.skip(200.0)  # RFC 5321 §4.5.3.2.7: the time is that until a command comes
+        session.tick()
+        assert not session.closed
+    world.clock.skip(Smtp.idle_timeout)
+    session.tick()
+    assert session.closed
+
+
 def test_the_shell_is_asked_to_stop_reading_when_much_input_waits_for_a_delay() -> None:
     _, session = with_fault("RSET delay 30")
     session.receive(b"RSET\r\n" + b"NOOP\r\n" * (BACKLOG // 6 + 1))

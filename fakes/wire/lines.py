@@ -139,6 +139,7 @@ class LineSession(Session):
             self._dotted = find_dotted(self.buffer, self._scanned)
         end = self._end_of_content() if self._dotted >= 0 else -1
         if end < 0:
+            self.heard = self.runtime.now()
             self._scanned = max(0, len(self.buffer) - 4)
             if self._scanned > limit and self._size_without_dots() > limit:
                 self._discard_scanned()
@@ -171,11 +172,13 @@ class LineSession(Session):
             del self.buffer[start : start + excess]
             self._discard -= excess
             if self._discard:
+                self.heard = self.runtime.now()
                 return None
             raw = self._taken(start)
             self._report(count, limit)
             return Content(b"", raw)
         if len(self.buffer) < start + count:
+            self.heard = self.runtime.now()
             return None
         raw = self._taken(start + count)
         self._report(count, limit)

@@ -160,7 +160,7 @@ class Session:
         self.closed = False  # the protocol is over; nothing more is handled
         # The unit that is being handled: its record, or the unit itself if no record is made.
         self.current: Record | Unit | None = None
-        self.heard = 0.0  # when the last unit was handled or answered, in seconds since the epoch
+        self.heard = 0.0  # when a unit was last handled or answered, in seconds since the epoch
         self.on_output: Callable[[], None] = lambda: None  # set by the shell
         self.answering: Iterator[object] | None = None  # the rest of a long answer: see `go_on`
         self.after_write: list[Callable[[], None]] = []  # see `when_written`
