@@ -215,6 +215,8 @@ class Pop3(LineSession):
             return Unit(line, "", secrets=secrets, refusal=refusal)
         verb, _, argument = line[:-2].partition(b" ")
         name = verb.decode("ascii", "replace").upper()
+        if name not in self.verbs:
+            secrets = secrets or self.secrets_in_fragment(line)
         return Unit(line, name, argument.decode("utf-8", "surrogateescape"), secrets)
 
     def _secrets(self, line: bytes) -> tuple[Secret, ...]:

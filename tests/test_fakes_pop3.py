@@ -295,6 +295,13 @@ def test_a_password_that_is_far_too_long_is_not_shown(end: bytes) -> None:
     assert b"hush" not in b"".join(record.shown() for record in world.records)
 
 
+def test_a_password_that_is_sent_although_its_login_was_refused_is_not_shown() -> None:
+    world, session = opened()
+    session.receive(b"AUTH NONE\r\nYWxpY2U=\r\nc2VjcmV0\r\nNOOP\r\nBANANA\r\n")
+    shown = b"".join(record.shown() for record in world.records)
+    assert b"c2Vj" not in shown and b"BANANA" in shown
+
+
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize(
     "login", [b"PASS hush", b" pass\thush", b"APOP alice hush", b"a\nPASS hush"]

@@ -51,6 +51,7 @@ class LineSession(Session):
     challenge_prefix: ClassVar[bytes] = b"+ "
     auth_section: ClassVar[str] = ""
     bare_lf = False  # a bare LF ends a line, too, and is handled as CRLF
+    _login_goes_on = False  # the client sends responses although its login was refused
 
     def __init__(
         self, runtime: Runtime, accounts: sasl.Accounts | None = None, host: str = "localhost"
@@ -319,10 +320,14 @@ class LineSession(Session):
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
         """Hides a login that is incomplete, or comes after a bare LF, and all that follows it.
 
-        It also hides the rest of a line that may have been one.
+        It also hides the rest of a line that may have been one, and responses that a client sends
+        although its login was refused.
         """
         end = len(raw.removesuffix(b"\r\n"))
-        if self.state == "AUTH" or self.discarding_line:
+        last = self.current.verb if self.current is not None else ""
+        goes_on = self._login_goes_on and last not in self.verbs
+        self._login_goes_on = not self.user and (goes_on or last in ("AUTH", "response"))
+        if self.state == "AUTH" or self.discarding_line or self._login_goes_on:
             return (Secret(0, end, "unfinished"),)
         match = _LOGIN.search(raw, 0, end)
         return (Secret(match.end(), end, "unfinished"),) if match else ()
