@@ -146,7 +146,7 @@ def _pattern(form: str) -> re.Pattern[str]:
     return re.compile(pattern + re.escape(form[end:]))
 
 
-def _standard(text: str) -> str:
+def standard(text: str) -> str:
     """Returns a command as it is stored. What is cut is marked, so that it is no other command."""
     text = normalized(text)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
@@ -239,7 +239,7 @@ class Commands:
         refused. An unknown command from a sender with rights is accepted too: running it has no
         effect, and its report lists the commands that the sender may use.
         """
-        verb = _standard(text)
+        verb = standard(text)
         if who not in self.rights:
             raise Refusal("a stranger")
         if not self.may(who, verb, facts or {}):
@@ -266,7 +266,7 @@ class Commands:
             for number, text in enumerate(lines, 1):
                 known = known_by if number == 1 else [f"{key}#{number}" for key in known_by]
                 stored = {**facts, "line": number, "lines": len(lines)}
-                if not self._intend(db, who, _standard(text), known, stored):
+                if not self._intend(db, who, standard(text), known, stored):
                     raise Refusal("received before")
 
     def _intend(

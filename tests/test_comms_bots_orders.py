@@ -104,6 +104,14 @@ def test_what_is_said_to_whom(desk: Desk, text: str, more: dict[str, Any], said:
     assert len(ran(desk)) == sum(line.endswith(" 0") for line in said)
 
 
+def test_a_command_that_is_too_long_is_not_cut_to_another_one(desk: Desk) -> None:
+    desk.commands.verbs["start NAMES"] = Verb(("uptime",), "host")
+    names = ", ".join([*(letter * 60 for letter in "abc"), "database12"])
+    [said] = desk.hear(f"start {names}")  # cut, it would name "database"
+    assert said.startswith("unknown command")
+    assert ran(desk) == []
+
+
 def test_a_command_may_be_bound_to_some_networks(desk: Desk) -> None:
     said = desk.hear("restart", desk.other)
     assert said == ["You may not restart here. You may say: uptime, stop"]

@@ -19,7 +19,7 @@ from typing import Any
 from comms.bots.company import Company, Limits
 from comms.bots.network import Heard, Network
 from comms.clock import Clock
-from comms.commands import LONGEST, Commands, Order, Refusal, normalized
+from comms.commands import Commands, Order, Refusal, normalized, standard
 from comms.host import Host, OutcomeLike
 
 HELP = ("help", "?")
@@ -90,7 +90,7 @@ class Orders:
         A text of any length may be quoted in an answer, which must fit into one message.
         """
         who = self._person(heard.network, heard.who) if heard.who else ""
-        verb = self._command(heard.text)[:LONGEST]
+        verb = standard(self._command(heard.text))
         facts = {"door": heard.network.name, "room": heard.room, **heard.to}
         if who not in self.commands.rights:
             if verb or heard.unreadable:
