@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -260,6 +260,7 @@ def report(mail: Mail) -> Report | None:
 
 
 _ONCE = ("final-recipient", "original-recipient", "action")  # in a group
+_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?[!-9;-~]+[ \t]*:")
 _ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}  # by the class of the status
 
 
@@ -270,11 +271,7 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
     none, a field of which the group has one already begins another group.
     """
     groups: list[dict[str, str]] = []
-    at = 0
-    while at < len(content):
-        fields, after = header.split(content, at)
-        # A line that is not a field ends a group, too, and is left out.
-        at = after if after > at else content.find(b"\n", at) + 1 or len(content)
+    for fields in _fields_in_a_row(content):
         group: dict[str, str] = {}
         for field, raw in fields:
             name = field.casefold()
@@ -309,6 +306,17 @@ def _recipients(content: bytes) -> list[RecipientStatus]:
     # Or they come after it.
     found += [replace(found[-1], address=address) for address in without_action if found]
     return found
+
+
+def _fields_in_a_row(content: bytes) -> Iterator[list[tuple[str, bytes]]]:
+    """Yields the fields of each group. A line that is not a field ends it, and is left out."""
+    lines: list[bytes] = []
+    for line in (*content.split(b"\n"), b""):
+        if _FIELD.match(line) or (lines and line[:1] in (b" ", b"\t")):
+            lines.append(line)
+        elif lines:
+            yield header.split(b"\n".join(lines))[0]
+            lines = []
 
 
 def _addresses_of(group: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from comms import bounces
 from comms.bounces import QUIET, Reachability, Returned, ReturnPaths
 from comms.read import read
 from comms.state import State
+from tests.growth import FACTOR_MOST, factor
 from tests.scripted import JumpingClock, RecordingHost
 
 # ── delivery reports ─────────────────────────────────────────────────────────
@@ -392,3 +393,12 @@ def test_exim_may_name_recipients_in_angle_brackets() -> None:
     mail = read(f"{OLDER}X-Failed-Recipients: <a@c.test>, b@c.test\r\n\r\nx".encode())
     found = bounces.report(mail)
     assert found is not None and found.failed == ("a@c.test", "b@c.test")
+
+
+@pytest.mark.slow
+def test_a_report_of_lines_that_are_no_fields_takes_linear_time() -> None:
+    def prepared(size: int) -> Callable[[], object]:
+        mail = read(REPORT.format(groups="x\nTo:a\n" * (size // 7), kind="text/plain").encode())
+        return lambda: bounces.report(mail)
+
+    assert factor(prepared, 10_000) <= FACTOR_MOST
