@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import deque
@@ -39,18 +40,32 @@ class Quarantine:
             for path in self.folder.glob(f"*-{digest}*.eml"):
                 return path
             path = self.folder / f"{stamp}-{digest}{KNOWN if known else '.eml'}"
-            part = path.with_suffix(".part")
-            with open(part, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            # A rename is atomic, so the file is either complete or not there.
-            part.rename(path)
+            self._write(path, raw)
             self._trim()
         except OSError as error:
             reason = error.strerror or error
             raise StateError(f"{self.folder}: a mail cannot be kept: {reason}") from None
         return path
+
+    def _write(self, path: Path, raw: bytes) -> None:
+        """Stores a file that is complete or not there, also after a power failure."""
+        part = self.folder / "new.part"  # the same each time: a crash leaves one at most
+        try:
+            with open(part, "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(path)
+        except OSError:
+            part.unlink(missing_ok=True)  # half a mail would keep a full disk full
+            raise
+        # For the name: the mail is deleted from its mailbox next. Not every file system can do it.
+        with contextlib.suppress(OSError):
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def _trim(self) -> None:
         # By time, because the names begin with it.

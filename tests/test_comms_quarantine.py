@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,63 @@ def test_a_directory_that_cannot_be_written_is_an_error_that_names_it(tmp_path: 
     (tmp_path / "kept").write_text("a file is in the way")
     with pytest.raises(StateError, match="kept: a mail cannot be kept"):
         Quarantine(tmp_path / "kept").keep(b"x", NOW)
+
+
+def test_a_full_disk_leaves_no_part_of_a_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quarantine = Quarantine(tmp_path / "kept")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StateError, match="No space left"):
+        quarantine.keep(b"mail", NOW)
+    assert stored(quarantine) == []
+
+
+def test_what_a_crash_has_left_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quarantine = Quarantine(tmp_path / "kept")
+
+    def killed(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        for number in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                quarantine.keep(b"%d" % number, NOW + number)
+    assert len(stored(quarantine)) == 1
+    quarantine.keep(b"mail", NOW + 3)
+    assert stored(quarantine) == [b"mail"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="a folder cannot be opened")
+def test_the_name_of_a_mail_is_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quarantine = Quarantine(tmp_path / "kept")
+    synced: list[list[str]] = []
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            synced.append([path.suffix for path in quarantine.folder.iterdir()])
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    quarantine.keep(b"mail", NOW)
+    assert synced == [[".eml"]]
+
+
+def test_a_file_system_that_cannot_sync_a_folder_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert Quarantine(tmp_path / "kept").keep(b"mail", NOW).read_bytes() == b"mail"
 
 
 # ── the share of those who are known ─────────────────────────────────────────
