@@ -117,15 +117,18 @@ class Session:
         self._link.close()
 
     def send(
-        self, sender: str, recipients: Iterable[str], raw: bytes, utf8: bool = False
+        self, sender: str, recipients: Iterable[str], raw: bytes, utf8: bool | None = None
     ) -> dict[str, Failure | None]:
         """Sends one mail to bare addresses. Returns for each recipient None, or why it failed.
 
-        `raw` has CRLF line ends and no dot-stuffing. `utf8` says that its header has characters
-        beyond ASCII, as RFC 6532 allows if the server offers SMTPUTF8; domains never need that.
+        `raw` has CRLF line ends and no dot-stuffing. `utf8` says whether its header has characters
+        beyond ASCII, as RFC 6532 allows if the server offers SMTPUTF8; by default, the header is
+        looked at. Domains never need that.
         Raises Unreachable if the connection is lost before the final dot: then nothing was sent to
         anybody.
         """
+        if utf8 is None:  # an address that is in the header only, such as a Reply-To
+            utf8 = not raw.partition(b"\r\n\r\n")[0].isascii()
         results: dict[str, Failure | None] = {}
         wanted = list(dict.fromkeys(recipients))
         try:

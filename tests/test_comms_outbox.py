@@ -50,6 +50,20 @@ def test_a_mail_is_sent_once_and_forgotten() -> None:
         assert state.rows("SELECT * FROM outbox_recipient") == []
 
 
+@pytest.mark.parametrize("offered", [True, False])
+def test_an_address_beyond_ascii_in_the_header_needs_smtputf8(offered: bool) -> None:
+    off = [] if offered else ["SMTPUTF8"]
+    config = {"servers": ["smtp"], "program": "ops@example.test", "off": {"smtp": off}}
+    with World(config, rehearsal=True) as world, State(world.folder / "s") as state:
+        outbox = Outbox(state)
+        message = Message("ops@example.test", TO[:1], "x", "y", reply_to=["jürgen@example.test"])
+        outbox.put(message.stamped(world.clock, world.host), world.clock.time())
+        assert flush(outbox, world) == ["sent" if offered else "refused"]
+        assert ["SMTPUTF8" in mail.envelope.params for mail in world.mail.messages] == (
+            [True] if offered else []
+        )
+
+
 def test_attempts_are_repeated_with_doubling_pauses_while_the_server_is_down() -> None:
     with rehearsal("connect refuse times 3") as world, State(world.folder / "s") as state:
         outbox = Outbox(state)
