@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from comms import words
 
-NAME = 150  # characters of an attachment's name that are kept
+NAME = 150  # characters of an attachment's name that are kept,
+BYTES = 200  # and bytes in UTF-8: most file systems allow 255, and a number may be added
 EXTENSION = 10  # characters that an extension must stay below to survive the cut
 
 
@@ -30,14 +31,13 @@ def safe_name(text: str) -> str:
     """
     name = re.split(r"[/\\]", words.decode(text))[-1].strip(". ")
     name = "".join("_" if c in '<>:"|?*' else c for c in name)
-    if len(name) > NAME:
-        stem, dot, extension = name.rpartition(".")
-        if dot and len(extension) < EXTENSION:
-            # Keep the extension: it is what opens the file in the right program.
-            name = stem[: NAME - len(extension) - 1] + dot + extension
-        else:
-            name = name[:NAME]
-    return name
+    stem, dot, extension = name.rpartition(".")
+    if not dot or len(extension) >= EXTENSION:
+        stem, dot, extension = name, "", ""
+    # Keep the extension: it is what opens the file in the right program.
+    end = dot + extension
+    stem = stem[: NAME - len(end)].encode()[: BYTES - len(end.encode())].decode("utf-8", "ignore")
+    return stem + end
 
 
 def uniquely_named(attachments: list[Attachment]) -> list[Attachment]:

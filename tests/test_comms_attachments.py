@@ -34,6 +34,16 @@ def test_a_long_name_is_cut_and_keeps_its_extension() -> None:
     assert safe_name("a." + "b" * 300) == "a." + "b" * (NAME - 2)
 
 
+@pytest.mark.parametrize("letter", ["я", "字", "😀", "я字😀x"])
+def test_a_name_of_long_characters_is_cut_so_that_a_file_can_have_it(
+    letter: str, tmp_path: Path
+) -> None:
+    files = [Attachment(safe_name(letter * 150 + ".pdf"), b"x")] * 2
+    for file in uniquely_named(files):
+        (tmp_path / file.name).write_bytes(file.content)
+        assert file.name.startswith(letter) and file.name.endswith(".pdf")
+
+
 @given(st.text(max_size=300))
 def test_no_name_holds_a_separator_or_a_control_character(text: str) -> None:
     name = safe_name(text)
