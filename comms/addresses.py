@@ -9,6 +9,7 @@ place of one, a stray bracket. Programs decide by the address who may command th
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 
@@ -195,6 +196,17 @@ def ascii_domain(domain: str) -> str:
     if _KEPT_BY_IDNA_2008.search(domain) or not re.fullmatch(r"[A-Za-z0-9._-]+", encoded):
         raise UnicodeError("it would become another domain")
     return encoded
+
+
+def comparable(address: str) -> str:
+    """Returns the form in which two addresses are equal: without case, the domain in ASCII.
+
+    Mail shows a domain like bücher.example as xn--bcher-kva.example, and settings as people do.
+    """
+    local, at, domain = address.strip().rpartition("@")
+    with contextlib.suppress(UnicodeError):
+        domain = ascii_domain(domain)
+    return f"{local}{at}{domain}".casefold()
 
 
 def is_address(text: str) -> bool:

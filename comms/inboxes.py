@@ -160,4 +160,4 @@ class Inboxes:
 
 
 def _digest(address: str) -> str:
-    return hashlib.sha256(address.strip().casefold().encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(addresses.comparable(address).encode("utf-8", "replace")).hexdigest()

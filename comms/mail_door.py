@@ -198,6 +198,11 @@ class MailDoor:
             return "stale: its Date is too far from now"
         return ""
 
+    def _as_in_the_rules(self, sender: str) -> str:
+        """Returns the address of an administrator in the form by which the rights name it."""
+        same = (admin for admin in self._rules.admins if same_address(admin, sender))
+        return next(same, sender).casefold()
+
     def _to_the_inbox(self, mail: Mail) -> str:
         # The envelope recipient, as our server recorded it: anybody can write a To field.
         matches = [same_address(self._rules.inbox, to) for to in replies.delivered_to(mail)]
@@ -234,7 +239,7 @@ class MailDoor:
                 self._refuse(arrived.raw, mail, "its Message-ID is that of another mail")
                 return
             known_by = (*known_by, by_id)
-        who = self._person(mail.sender.key)
+        who = self._person(self._as_in_the_rules(mail.sender.address))
         try:
             # A secret address that is written in the mail must not come back in the receipt.
             texts = [masked(mail, text) for text in self._commands_in(mail)]
@@ -350,7 +355,7 @@ class MailDoor:
             level = "info" if result.status == "sent" else "warning"
             facts = {"to": result.address, "trouble": result.error}
             self._host.log(f"mail-{result.status}", level, **facts)
-            who = self._person(result.address.casefold())
+            who = self._person(self._as_in_the_rules(result.address))
             if result.status in ("refused", "given-up") and who in self._commands.rights:
                 # A server that refuses a mail at once sends no report of it.
                 self._note_unreachable(who, bounces.refused(result.error))
@@ -387,8 +392,8 @@ def received(mail: Mail) -> datetime | None:
 
 def same_address(secret: str, given: str) -> bool:
     """Compares two addresses without case, in a time that does not depend on where they differ."""
-    given_bytes = given.strip().casefold().encode("utf-8", "replace")
-    return hmac.compare_digest(secret.casefold().encode(), given_bytes)
+    forms = [addresses.comparable(one).encode("utf-8", "replace") for one in (secret, given)]
+    return hmac.compare_digest(*forms)
 
 
 def masked(mail: Mail, text: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from comms.addresses import comparable
 from comms.comments import without_comments
 from comms.compose import Message
 from comms.read import AMBIGUOUS, Mail
@@ -202,17 +203,13 @@ def unanswerable(mail: Mail, own: Iterable[str] = ()) -> str:
 
     A program that answers itself, or another program, may never stop.
     """
-    ours = {address.casefold() for address in own}
+    ours = set(map(comparable, own))
     if mail.sender is None:
         return "it does not have exactly one From with exactly one address"
     if AMBIGUOUS in mail.defects:
         return AMBIGUOUS
-    senders = (
-        mail.sender.key,
-        (return_path(mail) or "").casefold(),
-        reply_address(mail).casefold(),
-    )
-    if any(sender in ours for sender in senders):
+    senders = (mail.sender.address, return_path(mail) or "", reply_address(mail))
+    if any(comparable(sender) in ours for sender in senders):
         return "it is our own"
     return automatic(mail) or _suppressed(mail)
 

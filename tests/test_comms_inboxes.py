@@ -52,6 +52,14 @@ def test_an_inbox_is_found_by_its_whole_address_and_no_other(desk: Desk) -> None
     assert desk.inboxes.find([]) is None
 
 
+def test_an_inbox_is_found_by_its_domain_in_ascii(desk: Desk) -> None:
+    inboxes = Inboxes(desk.state, "ops+*@bücher.test", desk.world.clock, desk.world.host)
+    with desk.state.transaction() as db:
+        issued = inboxes.issue(db, JEREMY)
+    shown = issued.address.replace("bücher", "xn--bcher-kva")  # as a mail server writes it
+    assert inboxes.find([shown]) == inboxes.find([issued.address]) is not None
+
+
 def test_a_secret_has_a_hundred_bits_and_is_not_in_the_state(desk: Desk) -> None:
     issued = [desk.issue(f"{number}@yourco.test") for number in range(50)]
     secrets = {one.address.partition("+")[2].partition("@")[0] for one in issued}

@@ -12,6 +12,7 @@ import pytest
 from comms.commands import Commands, Order, Verb
 from comms.errors import SettingsError
 from comms.mail_door import MailDoor, MailRules, same_address
+from comms.mailbox import Entry, Incoming
 from comms.read import read
 from comms.settings import Server
 from comms.state import State
@@ -85,6 +86,27 @@ def test_receipts_never_use_the_secret_address_as_sender(
 def test_the_secret_is_compared_as_a_whole() -> None:
     assert same_address(INBOX, INBOX.upper()) and not same_address(INBOX, INBOX + "x")
     assert not same_address(INBOX, "") and not same_address(INBOX, "\udcff")
+
+
+@pytest.mark.parametrize("domain", ["bücher.test", "xn--bcher-kva.test", "BÜCHER.test"])
+def test_a_domain_that_is_not_ascii_may_be_written_either_way(tmp_path: Path, domain: str) -> None:
+    clock, host = JumpingClock(), RecordingHost()
+    pop3, smtp = Server("pop3", "x.test", 110), Server("smtp", "x.test", 25)
+    admin = f"jeremy@{domain}"
+    rules = MailRules(pop3, smtp, f"secret9x@{domain}", (admin,), "mysql@yourco.test")
+    raw = (
+        f"Delivered-To: secret9x@xn--bcher-kva.test\r\nReceived: by mx; {NOW}\r\n"
+        "From: jeremy@xn--bcher-kva.test\r\nSubject: restart\r\n\r\n"
+    )
+    with State(tmp_path / "state") as state:
+        verbs = {"restart": Verb(("true",), "mysql")}
+        commands = Commands(state, verbs, {admin.casefold(): ["*"]}, clock, host)
+        door = MailDoor(rules, commands, clock, host)
+        door._take(Incoming(raw.encode(), Entry("1", len(raw))), "place")
+        assert [entry.facts["who"] for entry in commands.ledger.entries("intended")] == [
+            admin.casefold()
+        ]
+    clock.close()
 
 
 # ── settings that could only fail later ──────────────────────────────────────

@@ -194,6 +194,8 @@ def test_mail_without_exactly_one_sender_is_not_answered() -> None:
         ("", "ann@x.example", "it is our own"),
         ("", "ANN@x.example", "it is our own"),
         ("Reply-To: us@us.test\r\n", "us@us.test", "it is our own"),
+        # What we have sent shows our domain in ASCII.
+        ("Reply-To: us@xn--bcher-kva.test\r\n", "us@bücher.test", "it is our own"),
         ("", "us@us.test", ""),
     ],
 )
