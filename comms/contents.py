@@ -148,8 +148,10 @@ class Contents:
         if part.type == _HTML and charsets.codec(label) in ("", "ascii"):
             meta = _META.search(raw[:_HTML_HEAD])
             label = meta[1].decode("ascii") if meta else label
-        text = charsets.decode(raw, label)
-        return re.sub(r"\r\n?", "\n", text).replace("\0", "\ufffd")
+        text = re.sub(r"\r\n?", "\n", charsets.decode(raw, label)).replace("\0", "\ufffd")
+        if part.type == _PLAIN and part.parameters.get("format", "").lower() == "flowed":
+            return _unflowed(text, part.parameters.get("delsp", "").lower() == "yes")
+        return text
 
     # ── files ────────────────────────────────────────────────────────────────
 
@@ -160,6 +162,27 @@ class Contents:
             name = safe_name(files[0].name.decode("utf-8", "replace")) if files else ""
         content_id = words.one_line(part.get("content-id")).strip("<>")
         self._files.append(Attachment(name, raw, part.type, content_id))
+
+
+def _unflowed(text: str, extra: bool) -> str:
+    """Joins the lines that a program has broken, and that end in a space (RFC 3676 §4).
+
+    With `extra` (DelSp), that space is no part of the text. An empty line stays one.
+    """
+    pieces: list[str] = []
+    goes_on, before = False, 0  # whether the last line does, and its depth
+    for line in text.split("\n"):
+        bare = line.lstrip(">")
+        depth = len(line) - len(bare)
+        bare = bare.removeprefix(" ")  # put there so that the line begins with no mark (§4.4)
+        is_joined = goes_on and depth == before and bare not in ("", "-- ")
+        goes_on, before = bare.endswith(" ") and bare != "-- ", depth  # §4.3: a signature
+        if goes_on and extra:
+            bare = bare[:-1]
+        if not is_joined:
+            pieces.append("\n" * bool(pieces) + ">" * depth + " " * bool(depth and bare))
+        pieces.append(bare)
+    return "".join(pieces)
 
 
 def _text_of_forwarded(raw: bytes, nested: int) -> str:

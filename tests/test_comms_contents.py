@@ -183,3 +183,23 @@ def test_a_mail_that_is_a_uuencoded_file_has_no_other_text() -> None:
     content = b"begin 644 a.bin\r\n" + binascii.b2a_uu(b"hello") + b"`\r\nend\r\n"
     mail = read(b"Content-Type: text/plain\r\n\r\n" + content)
     assert (mail.text.strip(), [one.content for one in mail.attachments]) == ("", [b"hello"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("restart web1, \r\nweb2\r\nstatus\r\n", "restart web1, web2\nstatus\n"),
+        ("> a \r\n> b\r\n>> c \r\n> d\r\n", "> a b\n>> c \n> d\n"),
+        (" >a\r\n From b\r\n  c\r\n", ">a\nFrom b\n c\n"),
+        ("a \r\n\r\nb\r\n", "a \n\nb\n"),
+        ("a \r\n-- \r\nJeremy\r\n", "a \n-- \nJeremy\n"),
+    ],
+)
+def test_lines_that_a_program_has_broken_are_joined(lines: str, text: str) -> None:
+    assert read(f"Content-Type: text/plain; format=flowed\r\n\r\n{lines}".encode()).text == text
+    assert read(f"\r\n{lines}".encode()).text == lines.replace("\r\n", "\n")
+
+
+def test_a_space_that_only_marks_a_broken_line_is_removed() -> None:
+    field = "Content-Type: text/plain; charset=utf-8; Format=Flowed; DelSp=Yes"
+    assert read(f"{field}\r\n\r\n日本 \r\n語\r\n".encode()).text == "日本語\n"
