@@ -34,7 +34,7 @@ _COMMENT = re.compile(r"[()\\]")
 LONGEST_DOMAIN = 255  # characters (RFC 5321 §4.5.3.1.2)
 _KEPT_BY_IDNA_2008 = re.compile("[ßς\u200c\u200d]")  # and changed, or removed, by that of 2003
 _SHOWN = 200  # characters of a wrong field that an error repeats
-_PLAIN_NAME = re.compile(r'[^\x00-\x1f"(),.:;<>@\[\\\]\x7f]+')
+_PLAIN_NAME = re.compile(rf"(?:{_TEXT}| )+")  # others need quotes
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,12 @@ def test_an_address_reads_back_from_its_text_and_from_a_header(name: str, spec: 
     assert parse_one(" ".join(address.header_pieces())) == address
 
 
+@pytest.mark.parametrize("name", ["Société\xa0Durand", "Andr\ufffd"])
+def test_a_name_with_a_character_that_no_word_has_is_quoted(name: str) -> None:
+    address = Address(name, "a@b.test")
+    assert parse_one(str(address)) == address
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_a_list_of_safe_addresses_or_a_value_error(text: str) -> None:
     try:
