@@ -77,7 +77,7 @@ class Doorbell:
         """Connects, and returns whether the server can tell of new mail. Raises CommsError."""
         from comms import imap  # most programs do without
 
-        mailbox = imap.Mailbox(self._server, self._clock)
+        mailbox = imap.Mailbox(self._server, self._clock, token=self._host.token)
         self._waits = mailbox.can_wait
         if self._waits:
             self._mailbox = mailbox

@@ -51,3 +51,14 @@ def test_a_lost_connection_is_replaced_after_the_next_round(fault: str) -> None:
 def test_a_server_that_refuses_to_wait_is_asked_once() -> None:
     began, logged = rounds("imap", 'imap IDLE reply "NO not here"', until=200)
     assert len(logged) == 1 and began[:4] == [0, 1, 32, 63]
+
+
+def test_it_logs_in_in_the_strongest_way_as_the_mailbox_does() -> None:
+    config = {"servers": ["imap"], "program": ALICE, "mail": {"scram": True}}
+    with World(config, rehearsal=True) as world:
+        world.clock.until(2)
+        server = settings.load(world.settings, world.folder).server("imap")
+        with Doorbell(server, world.clock, world.host) as doorbell:
+            list(doorbell.every(30))
+        logins = [record for record in world.records if record.verb in ("AUTHENTICATE", "LOGIN")]
+        assert [login.fields.get("mechanism") for login in logins] == ["SCRAM-SHA-256"]
