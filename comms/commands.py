@@ -387,7 +387,10 @@ class Commands:
         if before is None and not verb.confirm:
             return False
         seconds = self.state.value(order.facts.get("within", CONFIRM), 0.0)
-        phrase, why = f"{order.verb} {self._host.token(4)}", f"to {order.verb}"
+        word, why = self._host.token(4), f"to {order.verb}"
+        # A phrase that is too long for a command could not be sent.
+        fits = len(order.verb) + 1 + len(word) <= LONGEST
+        phrase = f"{order.verb if fits else 'confirm'} {word}"
         if before is not None:
             ago = abs(entry.intended - before.intended)
             status = {"intended": "waiting", "begun": "running"}.get(before.status, before.status)

@@ -275,6 +275,17 @@ def test_another_sender_word_or_time_confirms_nothing(
     assert talk.ran == 0
 
 
+def test_a_command_of_any_length_can_be_confirmed(desk: Desk) -> None:
+    talk = Talk(desk)
+    talk.commands.verbs["drop NAMES"] = VERBS["drop mysql"]
+    for length in (195, 196, 200):
+        command = f"drop {'a' * 64}, {'b' * 64}, {'c' * (length - 137)}"
+        question = talk.says("jeremy", command, 0)
+        assert f"to {command}, send within 60 s: " in question
+        before = talk.ran
+        assert talk.says("jeremy", phrase(question), 1) == "" and talk.ran == before + 1
+
+
 def test_another_message_withdraws_the_request(desk: Desk) -> None:
     talk = Talk(desk)
     question = talk.says("jeremy", "drop mysql", 0)
