@@ -30,6 +30,7 @@ _TOKEN = re.compile(
 # unless the group fails before another repeat begins in it.
 _DOT_ATOM = re.compile(rf"{_TEXT}++(?:\.{_TEXT}{_TEXT}*+)*+")
 _BARE = re.compile(rf"{_DOT_ATOM.pattern}@{_DOT_ATOM.pattern}")  # the most frequent form
+_UNDECODED = re.compile(r"[\ud800-\udfff\ufffd]")  # in quotes; atoms have none
 _COMMENT = re.compile(r"[()\\]")
 LONGEST_DOMAIN = 255  # characters (RFC 5321 §4.5.3.1.2)
 _KEPT_BY_IDNA_2008 = re.compile("[ßς\u200c\u200d]")  # and changed, or removed, by that of 2003
@@ -331,6 +332,8 @@ class _Parser:
         """Parses a dot-atom, or one token of the kind `other`."""
         kind, value = self._peek()
         if kind == other:
+            if _UNDECODED.search(value):
+                raise ValueError(f"{self._shown} has an address with bytes that are not UTF-8")
             self._at += 1
             # Quotes that are not necessary are removed, so that "ab"@c and ab@c compare as equal.
             return value if kind == "literal" or _DOT_ATOM.fullmatch(value) else _quoted(value)

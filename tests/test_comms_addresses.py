@@ -112,6 +112,16 @@ def test_a_name_with_a_character_that_no_word_has_is_quoted(name: str) -> None:
     assert parse_one(str(address)) == address
 
 
+@pytest.mark.parametrize("character", ["\udcff", "\ufffd"])
+def test_bytes_that_are_not_utf_8_are_in_no_address_in_quotes_either(character: str) -> None:
+    for text in (f'"{character}"@b.test', f'Ann <"a{character}"@b.test>'):
+        assert not is_address(text)
+        for parser in (parse_one, parse_leniently):
+            with pytest.raises(ValueError, match="not UTF-8"):
+                parser(text)
+    assert parse_one(f'"Ann {character}" <a@b.test>').address == "a@b.test"
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_a_list_of_safe_addresses_or_a_value_error(text: str) -> None:
     try:

@@ -124,6 +124,12 @@ def test_a_subject_is_one_decoded_line_that_is_safe_to_print(raw: str, subject: 
     assert read(f"Subject: {raw}\r\n\r\n".encode()).subject == subject
 
 
+def test_a_sender_with_bytes_that_are_not_utf_8_is_none() -> None:
+    # It could be neither stored nor written into an answer.
+    mail = read(b'From: "\xff"@x.example\r\nTo: "\xff"@x.example\r\n\r\n')
+    assert mail.sender is None and mail.to == () and not mail.is_strict
+
+
 def test_repeated_headers_and_invalid_addresses_are_defects() -> None:
     mail = read(b"From: a@b.test\r\nFrom: c@d.test\r\nTo: nobody\r\nTo: e@f.test\r\n\r\n")
     assert [address.address for address in mail.to] == ["e@f.test"]
