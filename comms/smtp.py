@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Failure = TryLater | Refused | Unknown
 
+# Seconds that a server may take to accept a mail. RFC 5321 §4.5.3.2.6 recommends 600, in which a
+# program could do nothing else.
+ACCEPTING = 120.0
 STEPS = 5  # challenges of one login; no mechanism has more, and a server may go on for ever
 
 
@@ -285,12 +288,15 @@ class Session:
             raise Unreachable(
                 f"{self._name}: the connection was lost within the message: {error}"
             ) from None
+        # Some servers check a mail before they answer. To give up before that would double it.
+        self._link.settimeout(max(self.server.timeout, ACCEPTING))
         try:
             self._link.sendall(b".\r\n")
             code, text = self._client.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self._give_up()
             return Unknown(f"{self._name}: the connection was lost after the message: {error}")
+        self._link.settimeout(self.server.timeout)
         if code // 100 == 2:  # to send a mail again that was accepted would double it
             return None
         if code == 421 or not 200 <= code < 600:

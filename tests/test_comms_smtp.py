@@ -219,6 +219,7 @@ def test_bytes_in_clear_text_after_the_answer_to_starttls_are_treated_as_an_atta
         (". stall", "Unknown", "Unknown"),
         (". after 2", "Unknown", "Unknown"),
         (". delay 5", "sent", "sent"),
+        (". delay 110", "sent", "sent"),
         (". split 1", "sent", "sent"),
         ('RCPT arg *bob* reply "251 will forward"', "sent", "sent"),
         # RFC 5321 §4.2: of an unknown code, the first digit counts.
