@@ -187,6 +187,7 @@ class RealHost:
         self.name = socket.gethostname()
         self._out, self._err = out or sys.stdout, err or sys.stderr
         self._hears_hangups = self._hung_up = False
+        self._left: list[subprocess.Popen[bytes]] = []  # commands that could not be stopped
 
     @property
     def terminal(self) -> bool:
@@ -242,8 +243,10 @@ class RealHost:
     def run(self, command: Sequence[str], timeout: float, input: bytes = b"") -> Outcome:
         """Runs a command with a minimal environment.
 
-        After `timeout` seconds it is stopped, together with everything that it has started.
+        After `timeout` seconds it is stopped, together with everything that it has started. One
+        that cannot be stopped, because it runs as another user (by sudo, say), goes on.
         """
+        self._left = [child for child in self._left if child.poll() is None]
         began = time.monotonic()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         try:
@@ -259,16 +262,17 @@ class RealHost:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", "") or error
             return Outcome(None, "", 0.0, f"{command[0]} could not be started: {reason}")
-        with child:
+        assert child.stdout is not None
+        with child.stdout:
             output, ended = _follow(child, began + timeout)
-            if not ended:
-                _stop(child)
-            assert child.stdout is not None
-            child.stdout.close()
+            stopped = ended or _stop(child)
+        if not stopped:
+            self._left.append(child)
         text = output[-OUTPUT:].decode("utf-8", "replace")
         seconds = time.monotonic() - began
         if not ended:
-            hung = f"still running after {timeout:g} s, and ended"
+            how = "and ended" if stopped else "and could not be ended"
+            hung = f"still running after {timeout:g} s, {how}"
             return Outcome(None, text, seconds, hung, in_doubt=True)
         return Outcome(child.returncode, text, seconds, in_doubt=child.returncode < 0)
 
@@ -407,16 +411,24 @@ def _follow(child: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, boo
             os.close(pidfd)
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Stops a command and everything that it has started: SIGTERM first, SIGKILL after GRACE."""
+def _stop(child: subprocess.Popen[bytes]) -> bool:
+    """Stops a command and everything that it has started: SIGTERM first, SIGKILL after GRACE.
+
+    Returns whether it has ended.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.killpg(child.pid, number)
+        except ProcessLookupError:
+            pass
+        except PermissionError:  # all of it runs as another user
+            return child.poll() is not None
         try:
             child.wait(GRACE)
-            return
+            return True
         except subprocess.TimeoutExpired:
             continue
+    return False
 
 
 def _cut(value: object) -> str:

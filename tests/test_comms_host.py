@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import select
@@ -126,6 +127,23 @@ def test_after_its_time_a_command_is_stopped_with_everything_it_has_started() ->
             select.select([], [], [], 0.02)
         else:
             pytest.fail("the child is still running")
+
+
+def test_a_command_that_cannot_be_stopped_is_in_doubt_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def killpg(group: int, number: int) -> None:  # as for a command that sudo runs
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    machine = RealHost()
+    outcome = machine.run(["sleep", "60"], 0.1)
+    assert outcome.seconds < 5 and outcome.in_doubt
+    assert outcome.error == "still running after 0.1 s, and could not be ended"
+    [child] = machine._left
+    child.kill()
+    child.wait()
+    assert machine.run(["true"], 10).code == 0 and machine._left == []
 
 
 def test_a_daemon_that_a_command_has_started_is_not_waited_for() -> None:
