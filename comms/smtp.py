@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 import smtplib
 import types
@@ -144,8 +145,7 @@ class Session:
                 results[address] = self._run("RCPT", f"TO:<{path}>")
             accepted = [address for address in wanted if results[address] is None]
             if not accepted:
-                if self.usable:
-                    self._run("RSET", "")
+                self._reset()
                 return results
             error = self._run("DATA", "", expected=354) or self._send_content(raw)
         except Refused as refusal:
@@ -262,9 +262,15 @@ class Session:
         if code // 100 == expected // 100:
             return None
         error = self._refusal(code, text, f"{verb} {argument}".strip())
-        if verb not in ("RSET", "RCPT") and self.usable:
-            self._exchange("RSET", "")
+        if verb != "RCPT":
+            self._reset()
         return error
+
+    def _reset(self) -> None:
+        """Ends a mail that was refused. That counts, whatever becomes of the connection."""
+        if self.usable:
+            with contextlib.suppress(Unreachable):
+                self._exchange("RSET", "")
 
     def _send_content(self, raw: bytes) -> Failure | None:
         """Sends the mail and the final dot. Returns None if it was accepted, else the error.

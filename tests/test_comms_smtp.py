@@ -234,6 +234,16 @@ def test_each_recipient_has_its_own_outcome(fault: str, alice: str, bob: str) ->
 
 
 @pytest.mark.parametrize(
+    "refusal",
+    ['MAIL reply "550 5.7.1 no"', 'RCPT reply "550 5.1.1 no"', 'DATA reply "554 5.0.0 no"'],
+)
+@pytest.mark.parametrize("lost", ["hang up", "reset", "stall"])
+def test_a_refusal_counts_even_if_the_server_hangs_up_then(refusal: str, lost: str) -> None:
+    with rehearsal(refusal, f"RSET {lost}") as world:
+        assert outcomes(world) == dict.fromkeys(TO, "Refused")
+
+
+@pytest.mark.parametrize(
     "fault",
     [
         "connect hang up",
