@@ -386,6 +386,12 @@ class Commands:
         before = None if verb.repeatable else self.ledger.before(entry, order.who, self.again)
         if before is None and not verb.confirm:
             return False
+        # There is one question for each sender. That of an earlier line of this message stands.
+        others = "SELECT 1 FROM confirmation WHERE who = ? AND verb != ?"
+        if order.facts.get("line", 1) > 1 and self.state.rows(others, order.who, order.verb):
+            reason = "not run, because another one is to be confirmed first; send it again then"
+            self._finish(order, Outcome(None, "", 0.0, reason), "skipped", report)
+            return True
         seconds = self.state.value(order.facts.get("within", CONFIRM), 0.0)
         word, why = self._host.token(4), f"to {order.verb}"
         # A phrase that is too long for a command could not be sent.

@@ -360,6 +360,18 @@ def test_a_question_is_not_withdrawn_by_the_next_line_of_its_own_message(desk: D
     assert talk.says("jeremy", phrase(question), 1) == "" and talk.ran == 2
 
 
+def test_of_one_message_one_command_is_asked_about_and_its_phrase_works(desk: Desk) -> None:
+    talk = Talk(desk)
+    talk.commands.verbs["drop other"] = VERBS["drop mysql"]
+    talk.commands.accept_lines("jeremy", ["drop mysql", "drop other", "status"], ["one"], {})
+    talk.commands.perform(desk.report)
+    (_, _, question), (_, _, second), (_, code, _) = desk.reported
+    assert question.startswith("not run yet: to drop mysql") and code == 0
+    assert second == "not run, because another one is to be confirmed first; send it again then"
+    assert talk.says("jeremy", phrase(question), 1) == "" and talk.ran == 2
+    assert "to drop other, send within" in talk.says("jeremy", "drop other", 2)
+
+
 @pytest.mark.parametrize(
     ("first", "outcome"),
     [
