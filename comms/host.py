@@ -422,12 +422,24 @@ def _stop(child: subprocess.Popen[bytes]) -> bool:
         except ProcessLookupError:
             pass
         except PermissionError:  # all of it runs as another user
-            return child.poll() is not None
-        try:
-            child.wait(GRACE)
-            return True
-        except subprocess.TimeoutExpired:
-            continue
+            break
+        deadline = time.monotonic() + GRACE
+        # What it has started writes to the same pipe, whose end shows that all of it has ended.
+        if _is_at_end(child, deadline):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(max(0.0, deadline - time.monotonic()))
+                return True
+    return child.poll() is not None
+
+
+def _is_at_end(child: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Reads the output of a command until `deadline`, and returns whether it has ended."""
+    assert child.stdout is not None
+    pipe = child.stdout.fileno()
+    while (left := deadline - time.monotonic()) > 0 and wait_until_ready([pipe], left):
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(pipe, 1 << 16):
+                return True
     return False
 
 

@@ -115,8 +115,12 @@ def test_a_command_that_cannot_be_started_is_an_outcome(command: list[str]) -> N
     assert outcome.code is None and "could not be started" in outcome.error
 
 
-def test_after_its_time_a_command_is_stopped_with_everything_it_has_started() -> None:
-    outcome = RealHost().run(["sh", "-c", "sleep 60 & echo $!; wait"], 0.3)
+@pytest.mark.parametrize("child", ["sleep 60", "(trap '' TERM; exec sleep 60)"])
+def test_after_its_time_a_command_is_stopped_with_everything_it_has_started(
+    child: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "GRACE", 0.3)
+    outcome = RealHost().run(["sh", "-c", f"{child} & echo $!; sleep 60"], 0.3)
     assert outcome.code is None and "still running after 0.3 s" in outcome.error
     assert outcome.in_doubt
     stat = Path(f"/proc/{outcome.output.strip()}/stat")
