@@ -33,7 +33,8 @@ REASON = 200  # characters of a diagnostic that are shown
 QUIET = 5 * 86400.0  # seconds in which a later mail must not come back; see Reachability
 # RFC 3463 §3.2 and §3.3: no such mailbox, domain or address, or it has moved; it is disabled.
 _HARD = re.compile(r"5\.1\.(?:[1236]|10)|5\.2\.1")
-_STATUS = re.compile(r"\b[245]\.[0-9]{1,3}\.[0-9]{1,3}\b")
+# Not a part of an IP address, such as that of the server that says it.
+_STATUS = re.compile(r"(?<![0-9.])[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\.?[0-9])")
 _VAGUE = re.compile(r"(?:[245]\.0\.0)?")  # servers that know more put it into their text
 _WORST: tuple[Kind, ...] = ("hard", "soft", "delayed", "delivered")
 

@@ -287,6 +287,8 @@ class Jumping(JumpingClock):
         ("550 5.1.1 no such mailbox", "hard"),
         ("jeremy@yourco.test: 550 5.2.2 mailbox is full", "soft"),
         ("550 no", "soft"),
+        ("5.9.41.7:25 refused RCPT TO:<a@b.test>: 550 5.1.1 no such mailbox", "hard"),
+        ("5.1.1.7:25 refused RCPT TO:<a@b.test>: 550 5.7.1. No", "soft"),
     ],
 )
 def test_a_refusal_says_the_same_as_a_report(text: str, kind: str) -> None:
