@@ -35,6 +35,7 @@ QUIET = 5 * 86400.0  # seconds in which a later mail must not come back; see Rea
 _HARD = re.compile(r"5\.1\.(?:[1236]|10)|5\.2\.1")
 # Not a part of an IP address, such as that of the server that says it.
 _STATUS = re.compile(r"(?<![0-9.])[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\.?[0-9])")
+_TYPE = re.compile(r"\A[A-Za-z0-9-]+ ?; ?")  # of a diagnostic: "smtp; "
 _VAGUE = re.compile(r"(?:[245]\.0\.0)?")  # servers that know more put it into their text
 _WORST: tuple[Kind, ...] = ("hard", "soft", "delayed", "delivered")
 
@@ -115,7 +116,7 @@ def verdict(mail: Mail) -> tuple[Kind, str] | None:
     kinds = {kind: one for one in reversed(found.recipients) if (kind := _kind(one))}
     for kind in _WORST:
         if kind in kinds:
-            _, _, text = kinds[kind].diagnostic.rpartition("; ")  # it begins with a type: "smtp; "
+            text = _TYPE.sub("", kinds[kind].diagnostic)
             return kind, words.one_line(text or kinds[kind].status)[:REASON]
     return None
 

@@ -223,6 +223,14 @@ def test_a_return_path_says_which_mail_came_back() -> None:
     assert len(PATHS.address(10**12 - 1).partition("@")[0]) <= 64
 
 
+@pytest.mark.parametrize("type", ["smtp; ", "smtp;", "X-Postfix; ", ""])
+def test_the_reason_is_the_whole_text_after_the_type(type: str) -> None:
+    said = "550 5.1.1 no such user; see https://mx.example/help; bye"
+    more = f"Diagnostic-Code: {type}{said}\r\n"
+    found = returned(PATH, group("jeremy@x.example", "failed", "5.1.1", more))
+    assert found is not None and found.reason == said
+
+
 def test_a_return_path_has_its_domain_in_ascii_as_mail_comes_back() -> None:
     paths = ReturnPaths("mysql+*@bücher.test", "k" * 40)
     path = paths.address(17)
