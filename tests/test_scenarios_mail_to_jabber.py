@@ -18,6 +18,7 @@ from comms.xmpp import stanzas
 from comms.xmpp.stream import to_bytes
 from fakes import World
 from scenarios.processing import mail_to_jabber as page
+from scenarios.processing.mail_to_jabber_desk import RETURNS
 from scenarios.processing.mail_to_jabber_samples import (
     ANN,
     BOT,
@@ -248,6 +249,21 @@ def test_a_mail_that_only_a_former_user_was_not_told_of_is_done() -> None:
         assert len(world.mail.inbox(BOT)) == 1
         run(world, users=[MICHAEL])
         assert not world.mail.inbox(BOT) and len(ids(world, MICHAEL)["Hello"]) == 1
+
+
+def test_who_was_told_long_ago_is_not_told_again_after_a_restart() -> None:
+    with World(page.WORLD, rehearsal=True) as world:
+        online(world)
+        world.faults.arm(f"xmpp message arg {JEREMY} reply service-unavailable")
+        world.mail.deliver(OPS, written("Hello"))
+        world.clock.until(3 * RETURNS)
+        run(world)
+        world.faults.disarm()
+        world.clock.until(world.clock.elapsed + 60)
+        run(world)
+        assert not world.mail.inbox(BOT)
+        told = [len(world.jabber.actor(user).messages) for user in (JEREMY, MICHAEL)]
+        assert told == [1, 1]
 
 
 def test_a_second_program_on_the_same_file_is_refused() -> None:

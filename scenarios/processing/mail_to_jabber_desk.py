@@ -273,13 +273,17 @@ class Desk:
         self._host.log("deferred", "warning", user=message.user, trouble=trouble, again=again)
 
     def _take_back(self, jabber: Client) -> None:
-        """Defers the messages that have come back late, and forgets the others in the end."""
+        """Defers the messages that have come back late, and forgets the others in the end.
+
+        Those of a mail that a user still waits for stay: they say who has been told of it.
+        """
         if jabber.returned:
             for message in self._messages("status = 'taken'"):
                 if trouble := self._came_back(jabber, message):
                     self._defer(message, trouble)
         before = self._clock.time() - RETURNS
-        old = "status = 'taken' AND due < ?"
+        waiting = "SELECT mail FROM telling WHERE status != 'taken'"
+        old = f"status = 'taken' AND due < ? AND mail NOT IN ({waiting})"
         if self._state.rows(f"SELECT 1 FROM telling WHERE {old} LIMIT 1", before):
             with self._state.transaction() as db:
                 db.execute(f"DELETE FROM telling WHERE {old}", (before,))
