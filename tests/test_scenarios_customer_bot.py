@@ -137,6 +137,7 @@ def test_a_mistake_in_the_list_of_questions_is_named(tmp_path: Path, text: str, 
         ('17 = { name = "A\\nBcc: x" }', "17: name: expected a text of one line"),
         ('17 = { name = "A", mail = "a@b.test, c@d.test" }', "17: mail: .*not a bare mail address"),
         ('17 = { name = "A", mail = "a@straße.test" }', "17: mail: the domain of .* cannot be enc"),
+        ('17 = { name = "A", jabber = "carol@" }', "17: jabber: 'carol@' is not a bare Jabber add"),
         ('1 = { name = "A", aim = "x" }\n2 = { name = "B", aim = "X" }', "2: 'X' is customer 1"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from comms.addresses import is_address
+from comms.bots.messengers import not_bare
 from comms.compose import Message
 from comms.errors import SettingsError
 from comms.words import one_line
@@ -185,6 +186,8 @@ def _problem_of_customer(number: str, row: Any) -> str:
             return f"unknown key {key!r}"
         if not isinstance(value, str) or not value or one_line(value) != value:
             return f"{key}: expected a text of one line"
+    if "jabber" in row and (problem := not_bare(row["jabber"])):
+        return f"jabber: {problem}"
     if "mail" not in row:
         return ""
     if not is_address(row["mail"]):
