@@ -29,13 +29,58 @@ ACT = PAGE.acts()[0]
 
 @pytest.mark.parametrize(
     ("name", "local"),
-    [("Juliet", "juliet"), ("Romeo My Romeo", "romeomyromeo"), ("a@b.test", "a\\40b.test")],
+    [
+        ("Juliet", "juliet"),
+        ("Romeo My Romeo", "romeomyromeo"),
+        ("a@b.test", "a\\40b.test"),
+        ("O'Hara", "o\\27hara"),
+        ('"&/:<>', "\\22\\26\\2f\\3a\\3c\\3e"),
+        ("a\\b\\27c\\", "a\\b\\5c27c\\"),
+    ],
 )
 def test_a_screen_name_is_an_address_and_back(name: str, local: str) -> None:
     component: Any = SimpleNamespace(domain=Jid.parse(GATE))
     address = contact_address(name, component)
     assert str(address) == f"{local}@{GATE}"
     assert contact_name(address) == name.replace(" ", "").lower()
+
+
+def buddies(*names: str) -> dict[str, Any]:
+    """A WORLD in which Romeo has these buddies on AIM."""
+    (romeo, *others), groups = WORLD["aim"], {"Friends": list(names)}
+    strangers = [{"screen_name": name} for name in names if name != "Juliet"]
+    return {**WORLD, "aim": [{**romeo, "buddies": groups}, *others, *strangers]}
+
+
+def test_a_name_with_characters_that_no_address_has_is_a_contact_who_talks() -> None:
+    with World(buddies("Juliet", "O'Hara"), rehearsal=True) as world:
+        romeo, ohara = world.jabber.actor(ROMEO), world.aim.actor("O'Hara")
+        romeo.comes()
+        ohara.signs_on()
+        world.clock.at(1, lambda: registers(romeo, NAME, "secret"))
+        world.clock.at(5, lambda: ohara.says("romeomyromeo", "Hello"))
+        world.clock.at(9, lambda: romeo.says(f"o\\27hara@{GATE}", "Good evening"))
+        world.clock.until(20)
+        assert run(world.clock, settings.load(world.settings, world.folder), world.host) == 0
+        heard = [(message.sender, message.body) for message in romeo.messages]
+        assert heard == [(f"o\\27hara@{GATE}", "Hello")]
+        assert [im.text for im in ohara.heard] == ["Good evening"]
+
+
+def test_a_name_that_cannot_be_an_address_ends_no_gateway() -> None:
+    acute = "Joe\xb4s"  # prepared as an address (RFC 6122), the accent becomes a space and another
+    with World(buddies("Juliet", acute), rehearsal=True) as world:
+        romeo, juliet = world.jabber.actor(ROMEO), world.aim.actor("Juliet")
+        stranger = world.aim.actor(acute)
+        for person in (juliet, stranger):
+            person.signs_on()
+        romeo.comes()
+        world.clock.at(1, lambda: registers(romeo, NAME, "secret"))
+        world.clock.at(5, lambda: stranger.says("romeomyromeo", "Hello"))
+        world.clock.at(9, lambda: romeo.says(JULIET, "Art thou there?"))
+        world.clock.until(20)
+        assert run(world.clock, settings.load(world.settings, world.folder), world.host) == 0
+        assert [im.text for im in juliet.heard] == ["Art thou there?"]
 
 
 RECORDS = [one for one in rehearsal.rehearse(PAGE, ACT).recording if isinstance(one, Record)]

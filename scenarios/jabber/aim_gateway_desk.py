@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
@@ -27,6 +28,9 @@ GROUP = "Jabber"  # of buddies that a user adds
 SHOWS = {"available": "", "away": "away", "idle": "xa"}
 USERS = 1000  # that may be registered
 WAITING = 1000  # messages from AIM that wait for the Jabber server
+# XEP-0106: what cannot be in the local part of an address, or looks like an escape; and escapes.
+_CODES = "20|22|26|27|2f|3a|3c|3e|40|5c"
+_TO_BE_ESCAPED, _ESCAPE = re.compile(rf"[ \"&'/:<>@]|\\(?={_CODES})"), re.compile(rf"\\({_CODES})")
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS registrations ("
     "jid TEXT PRIMARY KEY, screen_name TEXT NOT NULL, password TEXT NOT NULL)",
@@ -410,16 +414,21 @@ class Desk:
     def _send(self, stanza: Element, sender: Jid | str = "") -> None:
         """Sends a stanza, if the server can be reached. Presence is asked for again later."""
         try:
-            self.component.send(stanza, sender)
+            # As text, which is checked: the server ends the stream for what is not an address.
+            self.component.send(stanza, str(sender))
         except (CommsError, ValueError) as error:
             self._host.log("not-sent", "warning", to=stanza.get("to", ""), trouble=error)
 
 
 def contact_address(name: str, component: Component) -> Jid:
-    """Returns the address of a screen name (XEP-0100 §6.2), with XEP-0106's escape of an @."""
-    return Jid(normalize(name).replace("@", "\\40"), component.domain.domain)
+    """Returns the address of a screen name (XEP-0100 §6.2), with the escapes of XEP-0106.
+
+    It is not an address if the name has characters that no address can have.
+    """
+    local = _TO_BE_ESCAPED.sub(lambda found: f"\\{ord(found[0]):02x}", normalize(name))
+    return Jid(local, component.domain.domain)
 
 
 def contact_name(address: Jid) -> str:
     """Returns the screen name that an address stands for, as AIM compares it."""
-    return normalize(address.local.replace("\\40", "@").replace("\\20", ""))
+    return normalize(_ESCAPE.sub(lambda found: chr(int(found[1], 16)), address.local))
