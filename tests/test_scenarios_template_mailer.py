@@ -18,7 +18,7 @@ from comms.state import State
 from fakes.wire import Record
 from fakes.world import World
 from scenarios import catalogue, rehearsal
-from scenarios.sending.template_mailer import CUSTOMERS, EXAMPLES, WORLD
+from scenarios.sending.template_mailer import CUSTOMERS, EXAMPLES, WORLD, run
 from scenarios.sending.template_mailer_desk import Folder, Sendmail, preview, rows
 from tests import drills
 from tests.thorough import THOROUGH
@@ -167,6 +167,17 @@ def settings(world: World, folder: Path) -> dict[str, Any]:
     shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
     table = {**world.settings["scenario"]["template-mailer"], "mails": "mails.toml"}
     return {**world.settings, "scenario": {"template-mailer": {**table, "templates": "."}}}
+
+
+def test_a_file_that_was_sent_before_another_one_is_not_sent_again(tmp_path: Path) -> None:
+    with World(WORLD, rehearsal=True) as world:
+        given, file = settings(world, tmp_path), tmp_path / "mails.toml"
+        january = file.read_text("utf-8")
+        for text in (january, january.replace("Small", "Large"), january):
+            file.write_text(text, "utf-8", newline="\n")
+            assert run(world.clock, load(given, tmp_path), world.host) == 0
+        assert world.said == ["mails.toml has been sent before"]
+        assert len(world.mail.messages) == 2 * len(CUSTOMERS)
 
 
 def killed(at: int, folder: Path) -> tuple[int | None, int]:

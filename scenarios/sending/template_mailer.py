@@ -134,14 +134,15 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     connect = transport(rules, settings, clock, host)
     # Mails for the stage, or in a folder, are others; those that wait may go by sendmail, too.
     kind = f"{rules.redirect} {rules.deliver == 'file'}"
-    digest, code = hashlib.sha256(rules.mails.read_bytes() + kind.encode()).hexdigest(), 0
+    digest = hashlib.sha256(rules.mails.read_bytes() + kind.encode()).hexdigest()
+    queued, code = f"queued {digest}", 0
     with State(rules.state) as state:
         state.lock()
         outbox = Outbox(state)
-        if state.recall("queued") != digest:
+        if not state.recall(queued):
             # The mails and the mark of their file commit together, so that a restart repeats none.
             with state.transaction() as db:
-                state.remember(db, "queued", digest)
+                state.remember(db, queued, True)
                 for message in messages:
                     outbox.put(message, clock.time(), db=db)
         elif not outbox.waiting():
