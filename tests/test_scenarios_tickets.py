@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 from comms import settings
 from comms.clock import Interrupted
@@ -748,9 +749,22 @@ def test_an_error_of_the_machine_is_not_the_fault_of_a_mail(
         assert len(played.tickets) == 1 and not played.kept and played.answered == [CAROL]
 
 
+class TooLong(Exception):
+    """What psycopg raises for a value that is too long for an index of PostgreSQL."""
+
+    sqlstate = "54000"
+
+
 @pytest.mark.parametrize(
     "error",
-    [ZeroDivisionError(), MemoryError(), RecursionError(), UnicodeError("x"), Interrupted("x")],
+    [
+        ZeroDivisionError(),
+        MemoryError(),
+        RecursionError(),
+        UnicodeError("x"),
+        Interrupted("x"),
+        OperationalError("INSERT", {}, TooLong()),
+    ],
 )
 def test_a_mail_that_cannot_be_read_is_a_ticket_that_says_so(
     monkeypatch: pytest.MonkeyPatch, error: Exception

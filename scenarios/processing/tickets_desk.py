@@ -55,6 +55,7 @@ ADDRESS = 1000  # characters of it
 PARTICIPANTS = 20  # of a ticket: each gets the answers
 MERGES = 100  # of one ticket into the next, and so on
 TOKEN = 20  # characters
+TOO_LONG = "54"  # class of PostgreSQL's errors for an address, say, that no index takes
 READING = 5.0  # seconds of computing that any mail may cost,
 READING_SPEED = 1_000_000  # and bytes for which it may cost one second more
 
@@ -297,7 +298,8 @@ def _letter(mail: Mail, item: Incoming, at: float) -> Letter:
 
 def _ours(error: Exception) -> bool:
     """Returns whether an error has nothing to do with the mail that was being filed."""
-    data = isinstance(error, DataError | IntegrityError)
+    state = str(getattr(error.orig, "sqlstate", "")) if isinstance(error, DBAPIError) else ""
+    data = isinstance(error, DataError | IntegrityError) or state.startswith(TOO_LONG)
     return isinstance(error, CommsError | OSError) or (isinstance(error, DBAPIError) and not data)
 
 
