@@ -22,7 +22,15 @@ from fakes import World
 from scenarios.models import Worker, opened
 from scenarios.processing import tickets
 from scenarios.processing.tickets_agents import Agents
-from scenarios.processing.tickets_model import Answer, Base, Letter, Response, Ticket
+from scenarios.processing.tickets_desk import Desk
+from scenarios.processing.tickets_model import (
+    Answer,
+    Base,
+    Letter,
+    Participant,
+    Response,
+    Ticket,
+)
 from scenarios.processing.tickets_outbox import Outbox
 from scenarios.processing.tickets_samples import CAROL, DAVE, TICKETS, customer_mail, samples
 from scenarios.processing.tickets_web import pages
@@ -60,6 +68,8 @@ class Site:
         self.rules = loaded.table("tickets", tickets.Rules)
         outbox = Outbox(self.rules, loaded, worker, world.clock, world.host)
         self.outbox = outbox
+        place = (world.clock, world.host)
+        self.desk = Desk(self.rules, loaded, worker, outbox, *place, tickets.belongs_to)
         agents = Agents(engine, outbox, world.clock, world.host)
         self.app = pages(self.rules, agents, ["k" * 40], world.clock, world.host)
         self.world, self.engine = world, engine
@@ -352,6 +362,33 @@ def test_a_ticket_whose_last_answer_is_refused_is_open_until_it_is_closed_again(
             assert re.search(f"{CAROL}: refused \\(.*550 5.2.2 full", text)
             client.post("/tickets/1/close", data=made.form(client))
         made.world.faults.disarm()
+
+
+def test_an_answer_that_comes_back_to_our_own_mailbox_opens_no_ticket_again() -> None:
+    with site() as made:
+        client = made.client()
+        for text in ("Water helps.", "Or sand."):
+            fields = {**made.form(client), "text": text, "close": "1"}
+            assert client.post("/tickets/1/answer", data=fields).status_code == 303
+        made.outbox.send()
+        for mail in made.world.mail.inbox(CAROL):
+            made.world.mail.deliver(TICKETS, mail.raw)
+        made.desk.work()
+        found = client.get("/tickets/1.json").json
+        assert found and found["closed"]
+        assert [mail["who"] for mail in found["mails"]].count(TICKETS) == 0
+
+
+def test_an_alias_of_our_mailbox_takes_no_part() -> None:
+    people = [{"address": TICKETS, "aliases": ["help@yourco.test"]}, {"address": CAROL}]
+    with World({**tickets.WORLD, "person": people}, rehearsal=True) as world:
+        mail = customer_mail(more=f"Cc: {DAVE}\r\n").replace(TICKETS.encode(), b"Help@yourco.test")
+        world.mail.deliver("help@yourco.test", mail)
+        loaded = settings.load(world.settings, world.folder)
+        tickets.run(world.clock, loaded, world.host)
+        url = "sqlite:///tickets.sqlite3"
+        with opened(url, loaded.path, Base.metadata) as engine, Session(engine) as db:
+            assert set(db.scalars(select(Participant.address))) == {CAROL, DAVE}
 
 
 def test_of_two_agents_who_answer_at_once_the_second_one_reads_first() -> None:

@@ -137,8 +137,10 @@ def belongs_to(mail: Mail, rules: Rules, db: Session) -> Ticket | None:
     These signs count, in this order: it was sent to the ticket's own address for replies; it refers
     to a mail of ours, whose Message-ID only its recipients know; its sender takes part in the
     ticket, and it refers to a mail of the ticket or names its number. Guessing a number or quoting
-    a stranger's mail is not enough.
+    a stranger's mail is not enough. A mail of ours that comes back responds to nothing.
     """
+    if db.scalar(select(Answer.id).where(Answer.message_id == mail.message_id).limit(1)):
+        return None
     to = (address.address for address in (*mail.to, *mail.cc))
     for number, token in filter(
         None, (token_of(rules.reply_to, one) for one in (*delivered_to(mail), *to))

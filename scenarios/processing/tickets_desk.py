@@ -30,7 +30,7 @@ from comms.ledger import keys
 from comms.mailbox import MAX_ATTEMPTS, Incoming, incoming, open_mailbox
 from comms.quarantine import Quarantine
 from comms.read import Mail, read, with_any_sender
-from comms.replies import automatic, automatic_reply
+from comms.replies import automatic, automatic_reply, delivered_to
 from comms.settings import Settings
 from scenarios.models import Tries, Worker
 from scenarios.processing.tickets_model import (
@@ -259,9 +259,11 @@ class Desk:
     def _take_part(self, ticket: Ticket, mail: Mail) -> None:
         """Lets the sender of a mail, and the people it was sent to, take part in its ticket."""
         known = {one.key for one in ticket.participants}
+        # Our mailbox may have more addresses than the settings name; this mail came to one of them.
+        ours = {address.strip(" <>").casefold() for address in delivered_to(mail)}
         for address in (*([mail.sender] if mail.sender else []), *mail.to, *mail.cc):
             full = len(ticket.participants) >= PARTICIPANTS
-            if address.key in known or full or self._outbox.is_ours(address):
+            if address.key in known | ours or full or self._outbox.is_ours(address):
                 continue
             if address is not mail.sender and not _can_be_written_to(address.address):
                 continue
