@@ -173,6 +173,10 @@ JEREMY = {"jeremy": {"aim": "SysAdmin"}}
         ({"people": JEREMY, "sure": ["reboot"]}, "sure: unknown command 'reboot'"),
         ({"people": JEREMY, "public": ["reboot"]}, "public: unknown command"),
         ({"people": JEREMY, "inbox": "secret"}, "inbox"),
+        (
+            {"people": JEREMY, "commands": {"STOP": ["x"]}},
+            "commands: 'STOP' has capitals, or odd spaces; write 'stop'",
+        ),
     ],
 )
 def test_wrong_settings_of_many_networks_are_named(table: Mapping[str, Any], words: str) -> None:
@@ -252,6 +256,9 @@ def test_a_table_is_read(tmp_path: Path, text: str, source: str, values: Mapping
         ({"tables": {"phone": "none.tsv"}}, "none.tsv"),
         ({"tables": {"phone": "t.tsv"}, "commands": {"dns": []}}, "commands"),
         ({"tables": {"phone": "t.tsv"}, "timeout": 0}, "timeout"),
+        ({"tables": {"Phone": "t.tsv"}}, "tables: 'Phone' is not one word in lower case"),
+        ({"tables": {"my phone": "t.tsv"}}, "tables: 'my phone' is not one word in lower case"),
+        ({"tables": {"phone": "t.tsv"}, "commands": {"DNS": ["x"]}}, "commands: 'DNS' is not one"),
     ],
 )
 def test_wrong_settings_of_lookup_bot_are_named(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from comms import settings
-from comms.errors import CommsError, StateError
+from comms.errors import CommsError, SettingsError, StateError
 from comms.state import State
 from fakes.world import World
 from scenarios.receiving import secret_inbox
@@ -21,6 +21,7 @@ from scenarios.receiving.secret_inbox_samples import (
     OPS,
     OWNER,
     RESTART,
+    SETTINGS,
     link,
     mails,
     notices,
@@ -209,6 +210,14 @@ def test_the_owner_hears_of_an_inbox_that_is_refused_and_the_next_start_makes_an
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["RESTART", "Restart web", "restart  web"])
+def test_a_command_that_nobody_could_give_is_a_mistake_in_the_settings(name: str) -> None:
+    table = {**SETTINGS, "commands": {name: ["uptime"]}}
+    with pytest.raises(SettingsError, match=f"commands: '{name}' has capitals, or odd spaces"):
+        given = settings.load({"scenario": {"secret-inbox": table}})
+        given.table("secret-inbox", secret_inbox.Rules)
 
 
 def test_neither_password_nor_secrets_are_in_any_output() -> None:

@@ -33,6 +33,7 @@ from comms.bots.company import Limits
 from comms.bots.jabber import Jabber
 from comms.bots.network import Heard, Network
 from comms.clock import Clock
+from comms.commands import normalized
 from comms.errors import SettingsError
 from comms.host import Host
 from comms.setting_types import CommandLine, Count, NonEmpty, ReadableFile, Seconds
@@ -59,6 +60,13 @@ class Rules:
     timeout: Seconds = 5
     questions: Count = 5
     within: Seconds = 60
+
+    def __post_init__(self) -> None:
+        for key, example in (("tables", "phone"), ("commands", "dns")):
+            for name in getattr(self, key):
+                if normalized(name).split() != [name]:
+                    problem = f"{name[:60]!r} is not one word in lower case"
+                    raise ValueError(f"{key}: {problem}; write one, as in {example}")
 
 
 def read(path: Path) -> tuple[str, dict[str, str]]:
