@@ -26,6 +26,22 @@ ifneq ($(UNKNOWN),)
 $(error $(shell $(PY) -c $(call quoted,$(UNKNOWN_TEXT)) $(call quoted,$(UNKNOWN)) $(KNOWN)))
 endif
 
+# So is one that has no effect: `make faults ACT=…` would play all acts.
+USED_scenario = NAME ACT FAULT AS MENDED LIVE OUT WIRE CLAIMS STEP DIFF KEEP
+USED_report = NAME ACT FAULT AS MENDED OUT
+USED_record = NAME
+USED_faults = NAME
+USED_doors =
+USED_live = NAME OUT
+USED_tickets = OUT
+PLAYS = $(filter scenario report record faults doors live tickets,$(MAKECMDGOALS))
+USED = $(strip $(foreach goal,$(PLAYS),$(USED_$(goal))))
+UNUSED = $(firstword $(foreach one,$(filter-out $(USED),$(filter $(USED_scenario),$(GIVEN))), \
+  $(if $(value $(one)),$(one))))
+ifneq ($(and $(PLAYS),$(UNUSED)),)
+$(error make $(PLAYS) does not use $(UNUSED); $(if $(USED),choose from: $(USED),leave it out))
+endif
+
 # The tests start many processes, so their bytecode is kept. It is kept where Python and pip keep
 # theirs: elsewhere, the standard library and all packages would have to be compiled again.
 PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX= $(VENV)/bin/python -m pytest

@@ -30,6 +30,25 @@ def test_an_unknown_variable_is_an_error_of_one_line(variable: str, near: str) -
     assert f"*** unknown variable {name}{near}; choose from: NAME ACT FAULT AS" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["faults", "NAME=x", "ACT=1"], "make faults does not use ACT; choose from: NAME"),
+        (["report", "NAME=x", "LIVE=x"], "make report does not use LIVE; choose from: NAME ACT"),
+        (["live", "NAME=x", "FAULT=x"], "make live does not use FAULT; choose from: NAME OUT"),
+        (["tickets", "NAME=x"], "make tickets does not use NAME; choose from: OUT"),
+        (["doors", "NAME=x"], "make doors does not use NAME; leave it out"),
+        (["scenario", "NAME=x", "ACT=1", "KEEP=1"], ""),
+        (["faults", "NAME=x", "ACT="], ""),
+        (["report", "faults", "NAME=x", "ACT=1"], ""),
+    ],
+)
+def test_a_variable_that_no_target_uses_is_an_error(words: list[str], problem: str) -> None:
+    done = make(*words)
+    assert done.returncode == (2 if problem else 0)
+    assert f"*** {problem}" in done.stderr if problem else not done.stderr
+
+
 @pytest.mark.parametrize("value", ["""RCPT reply '550 $5 "no"'""", "a; b | c", "$(shell exit)"])
 def test_a_value_reaches_the_program_as_it_was_typed(value: str) -> None:
     command = make("scenario", "NAME=x", f"FAULT={value}", "PYTHON=true", "VENV=none").stdout
