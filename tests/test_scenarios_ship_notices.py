@@ -75,6 +75,11 @@ def test_a_list_without_columns_is_an_error(tmp_path: Path, content: bytes, prob
         lines(tmp_path / "list.csv", content)
 
 
+def test_make_live_has_a_list() -> None:
+    done = run_command("live", "ship-notices")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "5 notices: 5 sent"), done.stderr
+
+
 def test_a_list_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.csv: No such file"):
         list(read(tmp_path / "none.csv"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fakes import World
@@ -37,3 +37,9 @@ def notices(world: World) -> list[Mail]:
 def orders(world: World) -> list[str]:
     """The number of the order that each notice is about."""
     return [mail.subject.split()[1] for mail in notices(world)]
+
+
+def trial(world: World) -> dict[str, Any]:
+    """Writes a list of five customers for `make live`."""
+    shop(world.folder, customers(5))
+    return {"scenario": {"ship-notices": {"customers": str(world.folder / "customers.csv")}}}
