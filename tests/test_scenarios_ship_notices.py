@@ -284,6 +284,24 @@ def test_only_a_click_on_a_link_of_ours_unsubscribes(
         assert orders(world) == ["1"] and statuses(world.folder)["9"] == "suppressed"
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [("5.1.1", "no such mailbox", ["1"]), ("4.2.2", "mailbox full", ["1", "10"])],
+)
+def test_who_cannot_be_reached_now_is_told_of_the_next_order(
+    status: str, text: str, told: list[str]
+) -> None:
+    with World(ship_notices.WORLD, rehearsal=True) as world:
+        for line in (customers(1), [customers(1)[0].replace(",", "0,", 1)]):
+            shop(world.folder, line)
+            world.clock.until(world.clock.elapsed + 600)
+            loaded = settings.load(world.settings, world.folder)
+            ship_notices.run(world.clock, loaded, world.host)
+            if len(orders(world)) == 1:
+                world.mail.bounce(notices(world)[0], status=status, text=text)
+        assert orders(world) == told and statuses(world.folder)["1"] == "bounced"
+
+
 @pytest.mark.parametrize("address", ["MÜLLER@shop.example", "Straße@shop.example"])
 @pytest.mark.parametrize("spelled", [str, str.lower])
 def test_who_has_unsubscribed_gets_no_more_however_the_address_is_written(

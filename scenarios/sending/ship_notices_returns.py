@@ -56,7 +56,7 @@ class Returns:
         try:
             with self._clock.limit(READING):
                 mail = with_any_sender(read(item.raw))
-                token, status, reason = _token(mail), *_meaning(mail)
+                token, (status, reason, for_good) = _token(mail), _meaning(mail)
         except Interrupted:
             return
         if not token or not status:
@@ -67,7 +67,8 @@ class Returns:
                 return
             if status == "bounced":
                 notice.status, notice.error = status, reason
-            unwanted(db, notice, reason, self._clock.time())
+            if for_good:
+                unwanted(db, notice, reason, self._clock.time())
             self._host.log(f"notice-{status}", "warning", line=notice.line, trouble=reason)
         item.leave_on_server = False
 
@@ -80,11 +81,15 @@ def _token(mail: Mail) -> str:
     return ""
 
 
-def _meaning(mail: Mail) -> tuple[str, str]:
-    """Returns what a mail makes of its notice, and why; ("", "") if it is neither of the two."""
+def _meaning(mail: Mail) -> tuple[str, str, bool]:
+    """Returns what a mail makes of its notice, why, and whether its address gets no other one.
+
+    ("", "", False) if it is neither a bounce nor an unsubscription. A mailbox that is full today
+    may have room for the next notice.
+    """
     if found := bounces.verdict(mail):
         kind, reason = found
-        return ("bounced", reason) if kind in ("hard", "soft") else ("", "")
+        return ("bounced", reason, kind == "hard") if kind in ("hard", "soft") else ("", "", False)
     if "unsubscribe" in mail.subject.casefold() and not replies.automatic_reply(mail):
-        return "unsubscribed", "the customer has unsubscribed"
-    return "", ""
+        return "unsubscribed", "the customer has unsubscribed", True
+    return "", "", False
