@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
 
 from comms import settings
 from comms.errors import CommsError, SettingsError
 from fakes import World
 from fakes.browser import Page
+from scenarios.models import opened
 from scenarios.sending import account_activation
 from scenarios.sending.account_activation_desk import same
+from scenarios.sending.account_activation_model import Asked, Base
 from scenarios.sending.account_activation_samples import (
     ANN,
     BOB,
@@ -202,6 +205,33 @@ def test_a_program_that_is_to_stop_leaves_no_mail_in_doubt() -> None:
         world.clock.stopping = lambda: True  # type: ignore[method-assign]
         play(world)
         assert rows(world.folder, "SELECT status FROM asked") == [("waiting",)]
+
+
+def waits(number: int, now: float) -> Asked:
+    """A sign-up whose mail waits."""
+    one = f"user{number}@mail.example"
+    facts = {"form": one, "key": one, "address": one, "token": one, "name": "User", "client": ""}
+    return Asked(**facts, template="activate", status="waiting", made=now, due=now)
+
+
+def test_a_mail_takes_as_long_however_many_wait() -> None:
+    loaded: list[Asked] = []
+
+    def note(row: Asked, context: Any) -> None:
+        loaded.append(row)
+
+    with World(account_activation.WORLD, rehearsal=True) as world:
+        database = "sqlite:///account-activation.sqlite3"
+        with opened(database, world.folder.joinpath, Base.metadata) as engine:
+            with Session(engine) as db, db.begin():
+                db.add_all(waits(number, world.clock.time()) for number in range(40))
+        world.clock.until(20)
+        event.listen(Asked, "load", note)
+        try:
+            play(world)
+        finally:
+            event.remove(Asked, "load", note)
+        assert len(world.mail.messages) == 40 and len(loaded) < 3 * 40
 
 
 def test_an_address_in_other_letters_is_the_same_person() -> None:

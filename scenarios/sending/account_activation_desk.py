@@ -173,7 +173,7 @@ class Postman:
         if self._clock.monotonic() >= self._forget_at:
             self._forget_at = self._clock.monotonic() + HOUR
             self._tidy(self._clock.time())
-        if not self._rows(Asked.status.in_(("waiting", "working"))):
+        if not self._any(Asked.status.in_(("waiting", "working"))):
             return
         # Of a worker that has died, it is unknown whether its last mail arrived.
         if count := self._worker.recover(Asked, "unknown"):
@@ -188,9 +188,9 @@ class Postman:
             db.execute(delete(Asked).where(Asked.made < now - KEPT))
             db.execute(late.values(due=now))
 
-    def _rows(self, *where: ColumnElement[bool]) -> list[Asked]:
+    def _any(self, *where: ColumnElement[bool]) -> bool:
         with self._worker.session() as db, db.begin():
-            return list(db.scalars(select(Asked).where(*where).order_by(Asked.id)))
+            return db.scalar(select(Asked.id).where(*where).limit(1)) is not None
 
     def _send(self) -> None:
         now, session = self._clock.time(), None
@@ -198,7 +198,7 @@ class Postman:
             # A mail is only marked when there is a session, so that a program which is killed
             # while it connects leaves none in doubt.
             due = (Asked.status == "waiting", Asked.due <= now)
-            while self._rows(*due) and not self._clock.stopping():
+            while self._any(*due) and not self._clock.stopping():
                 if session is None or not session.usable:
                     session = smtp.Session(self._server, self._clock, self._host)
                     self._pause = PAUSE
@@ -243,10 +243,12 @@ class Postman:
 
     def report(self) -> None:
         """Prints how many mails there were, and the unknown ones."""
+        counts = select(Asked.status, func.count()).group_by(Asked.status)
+        unknown = select(Asked).where(Asked.status == "unknown").order_by(Asked.id)
         with self._worker.session() as db, db.begin():
-            counts = select(Asked.status, func.count()).group_by(Asked.status)
             found = sorted((row[0], row[1]) for row in db.execute(counts))
+            doubtful = list(db.scalars(unknown))
         parts = [f"{count} {status}" for status, count in found]
         self._host.say(f"requests: {', '.join(parts) or 'none'}")
-        for asked in self._rows(Asked.status == "unknown"):
+        for asked in doubtful:
             self._host.say(f"{asked.address}: unknown: {asked.error}")
