@@ -115,6 +115,15 @@ def test_the_answer_goes_to_reply_to_if_that_is_a_single_address() -> None:
     assert play(customer_mail(more=f"Reply-To: {TICKETS}\r\n")).answered == []
 
 
+@pytest.mark.parametrize("sender", ["Carol.Smith@mail.example", "gro\xdf@mail.example"])
+def test_an_acknowledgement_goes_to_the_address_as_it_was_written(sender: str) -> None:
+    mails = [customer_mail(subject, sender) for subject in ("One", "Two")]
+    mails.append(customer_mail("Three", sender.upper()))
+    config = {**WORLD, "mail": {"relay": "keep"}}
+    played = play(*mails, config=config, answers=2)
+    assert played.answered == [sender, sender]
+
+
 def test_an_address_gets_no_more_answers_in_a_day_than_the_limit() -> None:
     played = play(*(customer_mail(f"number {number}") for number in range(15)), answers=4)
     assert len(played.tickets) == 15 and len(played.answered) == 4

@@ -124,10 +124,11 @@ class Answer(MailRow, Base):
     __table_args__ = (
         UniqueConstraint("message_id", "address"),
         Index("answer_due", "status", "due", "id"),
-        Index("answer_limit", "address", "made"),
+        Index("answer_limit", "key", "made"),
     )
 
     ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
+    key: Mapped[str]  # the address, case folded
     message_id: Mapped[str] = mapped_column(index=True)
     agent: Mapped[str] = mapped_column(default="")  # who wrote it; "" for an acknowledgement
     text: Mapped[str]

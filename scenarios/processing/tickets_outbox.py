@@ -76,7 +76,7 @@ class Outbox:
         to, now = replies.reply_address(mail), self._clock.time()
         lately = select(func.count()).select_from(Answer)
         lately = lately.where(
-            Answer.address == to.casefold(),
+            Answer.key == to.casefold(),
             Answer.agent == "",
             Answer.made > now - DAY,
             Answer.made <= now,
@@ -125,7 +125,8 @@ class Outbox:
             ticket.answers.append(
                 Answer(
                     message_id=message.message_id,
-                    address=address.casefold() if not agent else address,
+                    address=address,
+                    key=address.casefold(),
                     domain=address.rpartition("@")[2].casefold(),
                     agent=agent,
                     text=message.text or "",
