@@ -220,6 +220,17 @@ def test_a_command_that_nobody_could_give_is_a_mistake_in_the_settings(name: str
         given.table("secret-inbox", secret_inbox.Rules)
 
 
+@pytest.mark.parametrize("admin", ["Carol.Smith@mail.example", "gro\xdf@mail.example"])
+def test_an_inbox_is_mailed_to_the_address_as_the_settings_write_it(admin: str) -> None:
+    table = {**SETTINGS, "admins": [admin], "rights": {}}
+    config = {**WORLD, "mail": {"relay": "keep"}, "scenario": {"secret-inbox": table}}
+    with World(config, rehearsal=True) as world:
+        world.clock.until(40)
+        loaded = settings.load(world.settings, world.folder)
+        secret_inbox.run(world.clock, loaded, world.host)
+        assert [mail.envelope.to for mail in world.mail.messages] == [[admin]]
+
+
 def test_neither_password_nor_secrets_are_in_any_output() -> None:
     config = {
         **WORLD,

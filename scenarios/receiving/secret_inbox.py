@@ -104,7 +104,7 @@ def run(clock: Clock, settings: Settings, host: Host) -> int:
     """Obeys until stopped. Returns 0 if the last poll went well. Raises CommsError."""
     rules = settings.table("secret-inbox", Rules)
     with MailProgram("secret-inbox", rules, settings, clock, host) as program:
-        desk = Desk(rules.inbox, rules.overlap, program)
+        desk = Desk(rules.inbox, rules.overlap, rules.admins, program)
         verbs = command_lines(rules.commands, rules.timeout)
         rights = rules.granted(verbs)
         # A right to fewer commands is still one to change one's own inbox.

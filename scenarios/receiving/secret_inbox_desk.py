@@ -33,10 +33,16 @@ and send the mail that opens as it is. Each link works once.
 
 
 class Desk:
-    """The inboxes of one run of a program."""
+    """The inboxes of one run of a program. `admins` are their owners, as the settings write them.
 
-    def __init__(self, pattern: str, overlap: float, program: MailProgram) -> None:
+    What a person is known by is case folded, which may be the address of another person.
+    """
+
+    def __init__(
+        self, pattern: str, overlap: float, admins: Iterable[str], program: MailProgram
+    ) -> None:
         self._program, self._overlap = program, overlap
+        self._written = {admin.casefold(): admin for admin in admins}
         self._state, self._clock, self._host = program.state, program.clock, program.host
         self._inboxes = Inboxes(program.state, pattern, program.clock, program.host)
 
@@ -88,9 +94,8 @@ class Desk:
             lost=self._inboxes.link("lost", issued, to),
         )
         marks = [("Auto-Submitted", "auto-generated")]
-        notice = Message(
-            self._program.door.sender, [issued.who], "Your inbox for commands", text, headers=marks
-        )
+        sender, owner = self._program.door.sender, self._written[issued.who]
+        notice = Message(sender, [owner], "Your inbox for commands", text, headers=marks)
         return notice.stamped(self._clock, self._host)
 
     # ── mail ─────────────────────────────────────────────────────────────────
