@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
 from functools import cache, lru_cache, partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from fakes import globs
+from fakes.empty import EMPTY
 from fakes.mail_header import Headers, decode_bytes, decode_words
 
 # What reads the content of a mail is imported when the content is first read: most worlds never
@@ -35,7 +35,7 @@ T = TypeVar("T")
 PARAMETERS = 2048  # characters of each of these fields that are read
 _NAMING = ("content-disposition", "content-type")
 _OF_A_PART = (*_NAMING, "content-transfer-encoding")
-NO_PARAMETERS: Mapping[str, str | None] = MappingProxyType({})  # of a MAIL or RCPT command
+NO_PARAMETERS: Mapping[str, str | None] = EMPTY  # of a MAIL or RCPT command
 _RAW_NAME = re.compile(r'name[ \t]*=[ \t]*"?([^";\r\n]+)', re.I)
 _UNQUOTED_NAME = re.compile(r"name[ \t]*=[ \t]*[^\";\s]", re.I)
 # RFC 2231 §4; it takes precedence over a name that every program can read.
@@ -162,6 +162,9 @@ class Mail:
     def __repr__(self) -> str:
         sender, to = self.envelope.sender or "<>", ", ".join(self.envelope.to)
         return f"<Mail {sender} → {to}: {self.subject!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:  # what has been read so far cannot be pickled
+        return Mail, (self.raw, self.envelope, self.at, self.queue_id)
 
     if not TYPE_CHECKING:  # else a misspelt attribute would be one for type checkers, too
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 from email.message import EmailMessage
 
 import pytest
@@ -28,6 +31,17 @@ def test_header_fields_and_text_are_decoded() -> None:
     mail = signup_mail()
     assert (mail.subject, mail.sender) == ("Confirm", "Shöp <shop@shop.test>")
     assert mail.text == "Your code is 482913. See http://shop.test/a?b=1&c=2 today.\n"
+
+
+def test_a_mail_can_be_copied_and_sent_to_another_process() -> None:
+    mail = Mail(signup_mail().raw, Envelope("shop@shop.test", (Recipient("ann@a.test"),)), 5.0, "q")
+    assert mail.links() and mail.attachments  # what has been read does not go along
+    for copied in (copy.deepcopy(mail), pickle.loads(pickle.dumps(mail))):
+        assert (copied.raw, copied.at, copied.queue_id) == (mail.raw, 5.0, "q")
+        assert copied.envelope == mail.envelope and copied.text == mail.text
+    assert dataclasses.asdict(mail.envelope)["recipients"] == (
+        {"address": "ann@a.test", "params": {}},
+    )
 
 
 def test_links_are_found_in_text_and_html() -> None:
