@@ -57,7 +57,7 @@ def test_a_test_that_hangs_ends_the_process_and_shows_where(
         "conftest.LONGEST_TEST, conftest.LEEWAY = 0.1, 0.0\n"
     )
     pytester.makepyfile(HUNG)
-    done = pytester.runpytest_subprocess("-p", "no:fakes", "-p", "no:xdist")
+    done = pytester.runpytest_subprocess("-p", "no:fakes.pytest_plugin", "-p", "no:xdist")
     assert done.ret != 0
     done.stderr.fnmatch_lines(["Timeout (0:00:00.100000)!", "*in test_that_hangs"])
 
@@ -69,7 +69,7 @@ def test_whatever_goes_wrong_before_or_after_a_test_in_a_worker_is_reported(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest("from tests.conftest import pytest_sessionstart\n")
     pytester.makepyfile(REPORTED)
-    done = pytester.runpytest_subprocess("-p", "no:fakes", "-n", "1", "-rA")
+    done = pytester.runpytest_subprocess("-p", "no:fakes.pytest_plugin", "-n", "1", "-rA")
     done.assert_outcomes(passed=2, failed=1, errors=2, skipped=1)
     done.stdout.fnmatch_lines(["*printed before*"])
 

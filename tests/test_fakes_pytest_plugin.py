@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -328,6 +329,17 @@ def test_a_failure_shows_what_arrived_before_the_wire_which_is_folded(
         ]
     )
     assert "line 50" not in result.stdout.str()
+
+
+def test_an_installed_plugin_may_be_named_as_well(pytester: pytest.Pytester) -> None:
+    """As in this project, once `pip install .` has left a folder *.egg-info in it."""
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
+    [(name, value)] = tomllib.loads(text)["project"]["entry-points"]["pytest11"].items()
+    installed = pytester.mkdir("fakes-1.dist-info")
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(f"[pytest11]\n{name} = {value}\n")
+    pytester.syspathinsert()
+    run(pytester, "def test_it(world): pass").assert_outcomes(passed=1)
 
 
 @pytest.mark.slow
