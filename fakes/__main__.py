@@ -211,7 +211,11 @@ class _Watch:
         self.control: Control | None = None
 
     def __call__(self, one: Record | Event) -> None:
-        self._show(one)
+        try:
+            self._show(one)
+        except OSError:  # nobody reads stderr any more, or its disk is full: the servers go on
+            with open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), 2)
         if self.control is not None:
             self.control.watch(one)
 

@@ -419,6 +419,19 @@ def test_a_full_disk_under_stdout_is_one_line(
 
 
 @pytest.mark.slow
+def test_when_nobody_reads_stderr_any_more_it_serves_on() -> None:
+    with serving("--smtp", "0", "--tls", "off") as (ready, process):
+        assert process.stderr is not None
+        process.stderr.close()
+        host, port = ready["smtp"]
+        for _ in range(2):
+            with smtplib.SMTP(host, port, "client.example", timeout=20) as client:
+                assert client.noop()[0] == 250
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.slow
 def test_with_closed_stdout_it_serves_and_ends_cleanly(tmp_path: Path) -> None:
     port_file = tmp_path / "ports.json"
     words = f"--smtp 0 --tls off --quiet --port-file {port_file}"
