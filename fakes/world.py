@@ -270,12 +270,16 @@ class World:
     def add_person(self, address: str, password: str = "secret", **account: Any) -> Person:
         """Opens an account for mail and Jabber; `account` are further fields of Person.
 
-        Raises ValueError if the address has one already, or is none.
+        Raises ValueError if the address has one already, or is none, and for a wrong field.
         """
         if not is_address(address):
             raise ValueError(f'{address!r} is not an address; write "alice@example.test"')
-        person = Person(address, password, **account)
+        given = {name: value for name, value in account.items() if value is not None}
+        table = {"address": address, "password": password, **given}
+        [person] = Reader((), "add_person").read({"person": [table]}).person
         self._bridge.call(lambda: self.people.add(person))
+        for contact, subscription in person.contacts.items():
+            self._population.jabber.befriend(address, contact, subscription)
         return person
 
     @property

@@ -217,6 +217,19 @@ def test_an_account_has_an_address() -> None:
                 world.add_person(text)
 
 
+def test_the_fields_of_an_account_are_those_of_a_world_file() -> None:
+    fields: dict[str, Any] = {"folders": "Work", "aliases": "a@b.c", "quota": "1", "qota": 1}
+    with World({**MAIL, "servers": ["imap", "xmpp"]}) as world:
+        for name, value in fields.items():
+            with pytest.raises(WorldError, match=f"add_person: person.{name}: .*; "):
+                world.add_person("dora@example.test", **{name: value})
+        contacts = {"alice@example.test": "both"}
+        world.add_person("dora@example.test", folders=["Work"], quota=None, contacts=contacts)
+        assert world.mail.folders("dora@example.test") == ["INBOX", "Work"]
+        assert world.jabber.roster("dora@example.test")["alice@example.test"].subscription == "both"
+        assert world.jabber.roster("alice@example.test")["dora@example.test"].subscription == "both"
+
+
 def test_a_core_of_an_unknown_listener_is_a_world_error() -> None:
     with pytest.raises(WorldError, match="no listener 'imap'"):
         World().core("imap")
