@@ -201,6 +201,8 @@ class _Given:
         if more:
             number = 1 + len(more)
             raise TypeError(f"world takes one mapping and keywords, not {number}; merge them")
+        if file is None:  # the first argument of World, by its name
+            file = keywords.pop("config", None)
         if not isinstance(file, Mapping | None):
             raise TypeError(f'world takes a mapping first, not {file!r}; or write servers=["smtp"]')
         arguments = {name: keywords.pop(name) for name in _OPTIONS if name in keywords}
@@ -219,8 +221,11 @@ class _Given:
         if not needed:
             return self
         usual = [server.name for server in SERVERS if not server.on_request]
-        servers = dict.fromkeys([*self.file.get("servers", usual), *needed])
-        return _Given({**self.file, "servers": list(servers)}, self.arguments)
+        given = self.file.get("servers", usual)
+        if isinstance(given, str):  # a mistake, which the world reports
+            return self
+        servers = list(dict.fromkeys([*given, *needed]))
+        return _Given({**self.file, "servers": servers}, self.arguments)
 
     def world(self, source: str = "world") -> World:
         """Returns the world; `source` names it in errors. Raises WorldError and FaultError."""

@@ -234,6 +234,15 @@ class TestMerged:
             assert client.docmd("MAIL FROM: <a@b.test>")[0] == 250
             assert client.docmd("RCPT TO:<bob@example.test>")[0] == 450
 
+@pytest.mark.world(config={"servers": ["smtp"]}, tls="off")
+def test_the_configuration_by_its_name(world, world_factory):
+    assert (list(world.servers), world.tls) == (["smtp"], "off")
+    assert world_factory(config={"tls": "off"}).tls == "off"
+
+@pytest.mark.world(servers="smtp")
+def test_servers_are_a_list(world, pop3_server):
+    pass
+
 @pytest.mark.world("smtp")
 def test_a_text_is_no_configuration(world):
     pass
@@ -246,9 +255,10 @@ def test_two_configurations_are_one_too_many(world):
 
 def test_markers_of_a_module_a_class_and_a_function_are_merged(pytester: pytest.Pytester) -> None:
     result = run(pytester, SEND + MARKERS)
-    result.assert_outcomes(passed=1, errors=2)
+    result.assert_outcomes(passed=2, errors=3)
     result.stdout.fnmatch_lines(
         [
+            "@pytest.mark.world: servers: expected a list of strings, found 'smtp'; *",
             "*TypeError: world takes a mapping first, not 'smtp'; or write *",
             "*TypeError: world takes one mapping and keywords, not 2; merge them",
         ]
