@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import NamedTuple, TypeVar
@@ -30,16 +31,16 @@ class Bridge:
     sockets, where nothing is concurrent.
     """
 
-    __slots__ = ("_thread", "_waiters", "loop")
+    __slots__ = ("_process", "_thread", "_waiters", "loop")
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
+        self._process = self._thread = 0
         self._waiters: tuple[_Waiter, ...] = ()
 
     def attach(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         """Sets the loop that owns the state, and the identifier of its thread."""
-        self.loop, self._thread = loop, thread
+        self.loop, self._thread, self._process = loop, thread, os.getpid()
 
     @property
     def here(self) -> bool:
@@ -62,10 +63,18 @@ class Bridge:
         return "the wait blocked the event loop of the test; use `await …arrival(…)`"
 
     def call(self, read: Callable[[], T]) -> T:
-        """Runs `read` on the loop's thread and returns its result. Raises what it raises."""
+        """Runs `read` on the loop's thread and returns its result. Raises what it raises.
+
+        Raises RuntimeError in a process that was forked, which has no such thread.
+        """
         # After the loop has ended, nothing changes any more: the state may be read from anywhere.
         if self.here or self.loop is None or self.loop.is_closed():
             return read()
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "this process was forked from the one in which the world serves; read there what "
+                "has arrived, and give this one what it needs, such as world.address(…)"
+            )
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def run() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -60,6 +62,21 @@ def boom() -> str | None:
 
 
 # ── calls ────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12
+def test_in_a_forked_process_a_call_is_an_error_and_does_not_hang(bridge: Bridge) -> None:
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        signal.alarm(20)  # if it hangs
+        try:
+            bridge.wait_until(lambda: None, 0)
+        except RuntimeError as error:
+            os.write(writing, str(error).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as answer:
+        assert answer.read().startswith("this process was forked from the one in which the world")
 
 
 def test_without_a_loop_a_call_runs_where_it_is_made() -> None:
