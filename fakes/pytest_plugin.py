@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import tomllib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 _OPTIONS = set(inspect.signature(World).parameters) - {"config", "servers"}
 _ASKED = ("component", "xmpp-server")  # servers that a test has to name
 FOLD = 12  # lines of one unit on the wire that a failure shows
+_LONG = re.compile(r"(?m)^(.{1000}).+$")  # a line of which it shows that many characters
 
 
 _WIRES = pytest.StashKey["_Wires"]()
@@ -295,10 +297,11 @@ class _Wires:
                 for one in record.since(marks.get(id(record), 0))
             ]
             if arrived:
-                yield f"what arrived{which}", "".join(f"{line}\n" for line in arrived)
+                lines = "".join(f"{line}\n" for line in arrived)
+                yield f"what arrived{which}", _LONG.sub(r"\1…", lines)
             records = any(isinstance(entry, Record) for entry in entries)
             text = render(entries, fold=FOLD) if records else "(nothing)\n"
-            yield f"what crossed the wire{which}", text
+            yield f"what crossed the wire{which}", _LONG.sub(r"\1…", text)
 
     def mails(self) -> Iterator[Mail]:
         """Yields the mails that arrived."""

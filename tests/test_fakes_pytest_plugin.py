@@ -341,6 +341,21 @@ def test_a_failure_shows_what_arrived_before_the_wire_which_is_folded(
     assert "line 50" not in result.stdout.str()
 
 
+LONG = """
+@pytest.mark.world(tls="off", servers=["webhook", "xmpp"])
+def test_fails(world):
+    urllib.request.urlopen("http://%s:%d/in" % world.address("webhook"), b"x" * 50_000).close()
+    world.jabber.actor("alice@example.test").says("bob@example.test", "x" * 50_000)
+    assert False
+"""
+
+
+def test_a_failure_shows_the_beginning_of_a_long_line(pytester: pytest.Pytester) -> None:
+    shown = run(pytester, SEND + LONG).stdout.str()
+    assert "what arrived" in shown and "POST /in" in shown
+    assert max(len(line) for line in shown.splitlines()) < 1100
+
+
 def test_an_installed_plugin_may_be_named_as_well(pytester: pytest.Pytester) -> None:
     """As in this project, once `pip install .` has left a folder *.egg-info in it."""
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
