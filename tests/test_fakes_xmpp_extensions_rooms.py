@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -538,6 +539,22 @@ def test_a_request_to_an_occupant_is_answered_by_their_client() -> None:
     play.juliet.clear()
     client.says(f"<iq type='result' id='v' to='{ROOM}/juliet'/>".encode())
     assert play.juliet.all == [], "an answer that nobody awaits goes nowhere"
+
+
+def test_two_occupants_may_ask_a_third_one_with_the_same_id() -> None:
+    play = Play().opened("juliet")
+    client = bound(play.world, "nurse")
+    client.says(f"<presence to='{ROOM}/nurse'><x xmlns='{MUC}'/></presence>".encode())
+    client.hears()
+    for nick in ("romeo", "juliet"):
+        request = "<query xmlns='jabber:iq:version'/>"
+        play.actor(nick).sends(f"<iq type='get' id='1' to='{ROOM}/nurse'>{request}</iq>")
+    asked = re.findall(rb"<iq from='([^']+)' to='[^']+' id='([^']+)'", client.hears())
+    for to, id in asked:
+        client.says(b"<iq type='result' id='%b' to='%b'/>" % (id, to))
+    for nick in ("romeo", "juliet"):
+        [answer] = [stanza for stanza in play.actor(nick).all if stanza.kind == "iq"]
+        assert (answer.type, answer.id, answer.sender) == ("result", "1", f"{ROOM}/nurse")
 
 
 def test_discovery_shows_the_service_the_rooms_and_what_kind_they_are() -> None:

@@ -29,8 +29,8 @@ class Talking(Hall):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        # (who was asked, id) → who asked, of IQs between occupants
-        self._asked: dict[tuple[str, str], str] = {}
+        # (who was asked, id) → who asked, and with which id, of IQs between occupants
+        self._asked: dict[tuple[str, str], tuple[str, str]] = {}
 
     # ── messages (§7.4, §7.5, §8.1) ──────────────────────────────────────────
 
@@ -103,9 +103,9 @@ class Talking(Hall):
         target = room.occupants.get(to.resource)
         sender = f"{room.address}/{occupant.nick}"
         if not asks:
-            asker = self._asked.pop((stanza.sender or "", stanza.id or ""), "")
+            asker, id = self._asked.pop((stanza.sender or "", stanza.id or ""), ("", ""))
             if asker:
-                self.service.router.route(stanza.replace(sender=sender, to=asker))
+                self.service.router.route(stanza.replace(sender=sender, to=asker, id=id))
             return True
         if target is None:
             raise StanzaError("item-not-found", "nobody here has this nick")
@@ -114,8 +114,11 @@ class Talking(Hall):
             return True
         # One of the sessions answers, the last one that has sent presence.
         full = next(reversed(target.sessions))
-        self._asked[full, stanza.id or ""] = stanza.sender or ""
+        id = stanza.id or ""
+        while (full, id) in self._asked:  # two who ask do not know each other's ids
+            id = self.service.runtime.token(16)
+        self._asked[full, id] = (stanza.sender or "", stanza.id or "")
         if len(self._asked) > PENDING:
             del self._asked[next(iter(self._asked))]
-        self.service.router.route(stanza.replace(sender=sender, to=full))
+        self.service.router.route(stanza.replace(sender=sender, to=full, id=id))
         return True
