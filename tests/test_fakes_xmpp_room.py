@@ -148,3 +148,13 @@ def test_the_history_is_limited_by_the_room_and_by_the_wish(wish: dict[str, str]
         found.remember(number * 10.0, build_stanza("message", children=[body]))
     recent = found.recent(element("history", dict(wish)), 55.0)
     assert "".join(message.body for _, message in recent) == got
+
+
+@pytest.mark.parametrize(("history", "got"), [(0, ""), (1, "3"), (4, "0123"), (9, "0123")])
+def test_a_shorter_history_holds_for_what_was_said_before(history: int, got: str) -> None:
+    found = room(history=4)
+    for number in range(4):
+        body = element("{jabber:client}body", text=str(number))
+        found.remember(number * 10.0, build_stanza("message", children=[body]))
+    found.kept.config = Config(history=history)
+    assert "".join(message.body for _, message in found.recent(None, 55.0)) == got

@@ -282,7 +282,8 @@ class Room:
 
     def recent(self, wish: Element | None, now: float) -> Iterator[tuple[float, Stanza]]:
         """The history that a new occupant gets; `wish` is its `<history/>` (XEP-0045 §7.2.14)."""
-        found = list(self.kept.history)
+        # It may have been configured to be shorter since the last message.
+        found = list(self.kept.history)[max(len(self.kept.history) - self.config.history, 0) :]
         limits = {name: _limit(wish, name) for name in ("maxstanzas", "seconds", "maxchars")}
         seconds, stanzas = limits["seconds"], limits["maxstanzas"]
         since = _since(wish)
