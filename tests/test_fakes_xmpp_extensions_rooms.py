@@ -723,6 +723,22 @@ def test_only_an_owner_configures_and_destroys() -> None:
     assert ask(play.romeo, f"<query xmlns='{OWNER}'/>").condition == "bad-request"
 
 
+@pytest.mark.parametrize(
+    ("type", "form_type"), [("submit", f"{MUC}#register"), ("form", f"{MUC}#roomconfig")]
+)
+def test_a_form_that_is_for_something_else_configures_nothing(type: str, form_type: str) -> None:
+    play = Play().opened()
+    fields = "".join(
+        f"<field var='{name}'><value>{value}</value></field>"
+        for name, value in {"FORM_TYPE": form_type, "muc#roomconfig_membersonly": "1"}.items()
+    )
+    form = f"<x xmlns='jabber:x:data' type='{type}'>{fields}</x>"
+    answer = ask(play.romeo, f"<query xmlns='{OWNER}'>{form}</query>")
+    assert answer.condition == "bad-request"
+    play.juliet.joins(ROOM, "juliet")
+    assert list(play.nicks()) == ["romeo", "juliet"]
+
+
 def test_a_room_that_is_destroyed_says_why_and_where_it_goes_on() -> None:
     play = Play().opened("juliet", persistentroom="1")
     inside = "<destroy jid='new@conference.example.test'><reason>moved</reason></destroy>"

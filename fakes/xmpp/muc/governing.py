@@ -12,7 +12,7 @@ from fakes.xmpp.markup import element
 from fakes.xmpp.muc.hall import Hall
 from fakes.xmpp.muc.names import ADMIN, OWNER, USER, admin_item, bare_of, because, user_x
 from fakes.xmpp.requests import Request
-from fakes.xmpp.room import AFFILIATIONS, ROLES, Config, Occupant, Room, rank
+from fakes.xmpp.room import AFFILIATIONS, CONFIG, ROLES, Config, Occupant, Room, rank
 from fakes.xmpp.stanzas import StanzaError, build_stanza
 
 
@@ -38,6 +38,8 @@ class Governing(Hall):
             if room.locked:
                 self._destroy(room, element(f"{{{OWNER}}}destroy"))
             return ()
+        if form.type != "submit" or form.text("FORM_TYPE", CONFIG) != CONFIG:
+            raise StanzaError("bad-request", f"the form is a submitted one of {CONFIG}")
         before, room.kept.config = room.config, room.config.changed(form)
         was_locked, room.locked = room.locked, False
         if room.config.persistent:
