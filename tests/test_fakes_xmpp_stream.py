@@ -98,6 +98,23 @@ def check_verb(verb: str, state: str, legal: bool) -> None:
     assert any(part in answer for part in REFUSED_FOR_STATE) is not legal, answer
 
 
+@pytest.mark.parametrize("state", ["OPEN", "LOGIN", "BOUND"])
+@pytest.mark.parametrize("verb", ["enable", "resume", "r", "a", "active", "inactive"])
+def test_an_element_of_the_first_level_means_nothing_in_an_iq(verb: str, state: str) -> None:
+    answer = client_in(state).says(b"<iq type='set' id='i'>" + UNITS[verb] + b"</iq>")
+    if state == "OPEN":
+        assert b"<not-authorized" in answer and b"</stream:stream>" in answer
+    else:
+        assert b" id='i' type='error'" in answer and b"<service-unavailable" in answer
+
+
+@pytest.mark.parametrize("state", ["OPEN", "LOGIN", "BOUND"])
+@pytest.mark.parametrize("space", ["jabber:iq:register", "jabber:iq:auth"])
+def test_what_is_asked_in_an_iq_means_nothing_at_the_first_level(space: str, state: str) -> None:
+    answer = client_in(state).says(f"<query xmlns='{space}'/>".encode())
+    assert b"<unsupported-stanza-type" in answer
+
+
 def test_the_table_has_no_other_states() -> None:
     assert {state for row in Xmpp.verbs.values() for state in row.states} == set(STATES)
 

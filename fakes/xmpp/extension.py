@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 class Verb:
     """A row of the legality table of streams that an extension adds.
 
-    `tag` is the name of an element of the first level, or of the payload of an IQ get or set.
-    `secret` is the local name of a child of it whose text transcripts must not show.
+    `tag` is the name of an element of the first level, or with `in_iq` of the payload of an IQ get
+    or set; `secret` is the local name of a child of it whose text transcripts must not show.
     """
 
     tag: str
     rule: Rule
     secret: str = ""
+    in_iq: bool = False
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,9 @@ LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
 BIND_ATTEMPTS = 6  # failed attempts at binding (RFC 6120 §7.7.3: 5 to 10)
 
-# The verbs that extensions add: by the names of their elements, and by themselves.
+# The verbs that extensions add: by the names of their elements, and whether they are in an IQ.
 _ADDED = {
-    verb.tag: (name, verb.secret, extension.name)
+    (verb.tag, verb.in_iq): (name, verb.secret, extension.name)
     for extension in EXTENSIONS
     for name, verb in extension.verbs.items()
 }
@@ -182,12 +182,12 @@ class Xmpp(Session):
             unit.fields = {**unit.fields, "remark": remark}
         return unit
 
-    def _verb_of(self, tag: str) -> tuple[str, str]:
+    def _verb_of(self, tag: str, in_iq: bool) -> tuple[str, str]:
         """The verb of an extension that is on, and the name of its secret child.
 
         The child is secret even if the extension is off: a gateway may be asked the same.
         """
-        verb, secret, owner = _ADDED.get(tag, ("", "", ""))
+        verb, secret, owner = _ADDED.get((tag, in_iq), ("", "", ""))
         return (verb if verb and self.service.offers(owner) else "", secret)
 
     def handler(self, verb: str) -> Handler:

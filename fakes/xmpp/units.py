@@ -13,8 +13,9 @@ from fakes.xmpp.refusals import TOO_BIG, StreamError
 from fakes.xmpp.sasl import Login
 from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
 
-# The name of an element → the verb of an extension and the name of its secret child, or "" twice.
-VerbOf: TypeAlias = Callable[[str], tuple[str, str]]
+# The name of an element, and whether it is the payload of an IQ → the verb of an extension and the
+# name of its secret child, or "" twice.
+VerbOf: TypeAlias = Callable[[str, bool], tuple[str, str]]
 
 # The start of an element, its local name, and the text that follows. It stops at the next "<", and
 # keeps what it has read (`++`), so that each byte of a stanza is read once.
@@ -69,7 +70,7 @@ def read_unit(piece: Piece, login: Login, verb_of: VerbOf) -> Unit:
     step = login.unit(piece)
     if step is not None:
         return step
-    verb = _VERBS.get(piece.name) or verb_of(piece.name)[0]
+    verb = _VERBS.get(piece.name) or verb_of(piece.name, False)[0]
     if not verb:
         return _refused(raw, _unsupported(piece))
     return Unit(raw, verb, content=piece)
@@ -92,7 +93,7 @@ def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
     if stanza.kind != "iq":
         return Unit(raw, stanza.kind, stanza.to or "", room_passwords(raw), content=stanza)
     space = namespace(stanza.payload)
-    verb, secret = verb_of(stanza.payload) if stanza.type in ("get", "set") else ("", "")
+    verb, secret = verb_of(stanza.payload, True) if stanza.type in ("get", "set") else ("", "")
     if stanza.type == "set" and not verb:
         verb = {BIND: "bind", SESSION: "session"}.get(space, "")
     secrets = _texts(raw, secret) if secret else ()

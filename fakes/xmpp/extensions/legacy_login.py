@@ -35,7 +35,10 @@ class LegacyLogin(Extension):
     optional = True
     verbs: ClassVar[dict[str, Verb]] = {
         "legacy-login": Verb(
-            QUERY, rule("OPEN LOGIN BOUND", "XEP-0078 §3", then="OPEN LOGIN BOUND"), "password"
+            QUERY,
+            rule("OPEN LOGIN BOUND", "XEP-0078 §3", then="OPEN LOGIN BOUND"),
+            "password",
+            in_iq=True,
         )
     }
 
