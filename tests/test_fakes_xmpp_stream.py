@@ -427,6 +427,37 @@ def test_no_recording_shows_a_password_not_even_of_half_a_login(cut: int) -> Non
     assert ("{not base64}" if cut else "{plain romeo wrong}") in shown
 
 
+ROOM = "to='hall@conference.example.test'"
+FIELD = "field var='muc#roomconfig_roomsecret'"
+
+
+@pytest.mark.parametrize(
+    "stanza",
+    [
+        "<iq type='set' id='1'><query xmlns='jabber:iq:register'>"
+        "<password>{}</password></query></iq>",
+        "<iq type='set' id='1'><r:query xmlns:r='jabber:iq:register'>"
+        "<r:username>n</r:username><r:password>{}</r:password></r:query></iq>",
+        f"<presence {ROOM}><x xmlns='http://jabber.org/protocol/muc'>"
+        "<password>{}</password></x></presence>",
+        f"<iq type='set' id='1' {ROOM}><x xmlns='jabber:x:data'>"
+        f"<{FIELD}><required/><value>{{}}</value></field></x></iq>",
+        f"<iq type='set' id='1' {ROOM}><x:x xmlns:x='jabber:x:data'>"
+        f"<x:{FIELD}><x:value>x</x:value><x:value>{{}}</x:value></x:field></x:x></iq>",
+        f"<iq type='set' id='1' {ROOM}><x xmlns='jabber:x:data'>"
+        f"<{FIELD.replace('=', ' = ')}><value>{{}}</value></field></x></iq>",
+    ],
+)
+@pytest.mark.parametrize(
+    "written", ["hush", "<![CDATA[hush]]>", " <![CDATA[]]]>hush<![CDATA[]]>&lt;<![CDATA[hush]]>"]
+)
+def test_no_recording_shows_a_password_however_it_is_written(stanza: str, written: str) -> None:
+    place = world(xmpp={"on": ["registration"]})
+    assert bound(place).says(stanza.replace("{}", written).encode()).endswith(b">")
+    shown = render(place.recording)
+    assert "hush" not in shown and "{pass" in shown
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -42,7 +42,15 @@ from fakes.xmpp.service import Service
 from fakes.xmpp.sessions import Resource
 from fakes.xmpp.splitter import Splitter
 from fakes.xmpp.stanzas import Stanza, StanzaError, parse_stanza
-from fakes.xmpp.units import FOREIGN, foreign, read_unit, room_passwords, secrets_named, stanza_unit
+from fakes.xmpp.units import (
+    FOREIGN,
+    foreign,
+    form_passwords,
+    read_unit,
+    room_passwords,
+    secrets_named,
+    stanza_unit,
+)
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
 REST_TIME = 60.0  # seconds that the rest of an incomplete piece may take
@@ -490,7 +498,7 @@ def _secrets_of(stanza: Stanza, raw: bytes) -> tuple[Secret, ...]:
     """The secrets in a stanza that is sent as `raw`."""
     if stanza.kind == "iq":
         name = _SECRET.get(stanza.payload, "")
-        return secrets_named(raw, name) if name else ()
+        return secrets_named(raw, name) if name else form_passwords(raw)
     return room_passwords(raw)
 
 

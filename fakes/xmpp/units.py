@@ -17,16 +17,16 @@ from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
 # name of its secret child, or "" twice.
 VerbOf: TypeAlias = Callable[[str, bool], tuple[str, str]]
 
-# The start of an element, its local name, and the text that follows. It stops at the next "<", and
-# keeps what it has read (`++`), so that each byte of a stanza is read once.
-_TEXT = re.compile(rb"<(?:[\w.-]++:)?([\w.-]++)[^<>]*+>([^<]++)(?=<)")
+# A start tag: the local name, the attributes, and the text that follows, which may be in CDATA. It
+# keeps what it has read (`*+`), so that each byte of a stanza is read once.
+_CDATA = rb"<!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*\]\]>"
+_START = re.compile(rb"<(?:[\w.-]++:)?([\w.-]++)([^<>]*+)>([^<]*+(?:%b[^<]*+)*)" % _CDATA)
 
-# The attributes of a field, and its first value; its name; and the names of those for passwords.
-_FIELD = re.compile(rb"<field\b([^<>]*+)>\s*+<value>([^<]*+)")
-_VAR = re.compile(rb"""\bvar=["']([^"'<>]*+)["']""")
+# The name of a field of a form, and the names of those for passwords.
+_VAR = re.compile(rb"""\bvar\s*+=\s*+["']([^"'<>]*+)["']""")
 _PASSWORDS = (b"password", b"password-verify", b"muc#roomconfig_roomsecret")
 
-_ATTRIBUTE = re.compile(rb"""\s([\w.-]++)=(?:'([^'<]*+)'|"([^"<]*+)")""")
+_ATTRIBUTE = re.compile(rb"""\s([\w.-]++)\s*+=\s*+(?:'([^'<]*+)'|"([^"<]*+)")""")
 
 _VERBS = {
     f"{{{TLS}}}starttls": "starttls",
@@ -97,8 +97,8 @@ def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
     if stanza.type == "set" and not verb:
         verb = {BIND: "bind", SESSION: "session"}.get(space, "")
     secrets = _texts(raw, secret) if secret else ()
-    if stanza.type == "set" and (b"password" in raw or b"roomsecret" in raw):
-        secrets += _values(raw, _PASSWORDS)
+    if stanza.type == "set":
+        secrets += form_passwords(raw)
     return Unit(raw, verb or "iq", space, secrets, content=stanza)
 
 
@@ -106,6 +106,12 @@ def room_passwords(raw: bytes) -> tuple[Secret, ...]:
     """The password of a room: who enters says it, and who invites others (XEP-0045, XEP-0249)."""
     # `in` takes twice as long as `find`, because it first tries to read a number.
     return secrets_named(raw, "password") if raw.find(b"password") >= 0 else ()
+
+
+def form_passwords(raw: bytes) -> tuple[Secret, ...]:
+    """The passwords in a form."""
+    some = b"password" in raw or b"roomsecret" in raw
+    return _values(raw, _PASSWORDS) if some else ()
 
 
 def secrets_named(raw: bytes, name: str) -> tuple[Secret, ...]:
@@ -119,17 +125,22 @@ def secrets_named(raw: bytes, name: str) -> tuple[Secret, ...]:
 
 def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
     """The spans of the texts of all elements with this local name, which are passwords."""
-    found = list(_TEXT.finditer(raw))
-    users = [match[2].decode("utf-8", "replace") for match in found if match[1] == b"username"]
-    label = f"pass {users[0]}" if users else "pass"
-    secrets = (match.span(2) for match in found if match[1] == name.encode())
+    found = [match for match in _START.finditer(raw) if match[3]]
+    users = [match[3].decode("utf-8", "replace") for match in found if match[1] == b"username"]
+    label = f"pass {users[0]}" if users and "<" not in users[0] else "pass"
+    secrets = (match.span(3) for match in found if match[1] == name.encode())
     return tuple(Secret(start, end, label) for start, end in secrets)
 
 
 def _values(raw: bytes, names: Collection[bytes]) -> tuple[Secret, ...]:
     """The spans of the values of the fields of a form that have one of these names."""
-    found = ((one, _VAR.search(one[1])) for one in _FIELD.finditer(raw))
-    spans = (one.span(2) for one, var in found if var is not None and var[1] in names)
+    spans, is_secret = [], False
+    for one in _START.finditer(raw):
+        if one[1] == b"field":
+            var = _VAR.search(one[2])
+            is_secret = var is not None and var[1] in names
+        elif one[1] == b"value" and is_secret and one[3]:
+            spans.append(one.span(3))
     return tuple(Secret(start, end, "pass") for start, end in spans)
 
 
