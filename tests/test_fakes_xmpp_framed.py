@@ -234,6 +234,13 @@ def test_a_fragment_of_a_login_shows_no_password() -> None:
     assert left.shown() == b"{half a frame}"
 
 
+def test_half_a_login_in_a_whole_message_shows_no_password() -> None:
+    place = world()
+    Client(place).says(OPEN, plain("romeo").decode().removesuffix("</auth>"))
+    [refused] = [record for record in place.records if b"<auth" in record.raw]
+    assert refused.shown().endswith(b"mechanism='PLAIN'>{not base64}")
+
+
 @pytest.mark.parametrize(
     ("fault", "messages", "end"),
     [

@@ -17,7 +17,7 @@ from fakes.xmpp.sasl import (
     failure,
     marked_wrong,
     mechanisms,
-    secrets_of_half,
+    secrets_of_broken,
 )
 from fakes.xmpp.service import Service
 from tests.xmpp_raw import world
@@ -150,6 +150,6 @@ def test_a_response_is_replaced_by_a_label(
 
 def test_a_response_that_was_cut_off_is_hidden_too() -> None:
     raw = b"<auth mechanism='PLAIN'>AHJvbW"
-    (secret,) = secrets_of_half(raw)
+    (secret,) = secrets_of_broken(raw)
     assert raw[secret.start : secret.end] == b"AHJvbW"
-    assert secrets_of_half(b"<auth mechanism='PLAIN'>") == secrets_of_half(b"<message>x") == ()
+    assert secrets_of_broken(b"<auth mechanism='PLAIN'>") == secrets_of_broken(b"<message>x") == ()

@@ -458,6 +458,32 @@ def test_no_recording_shows_a_password_however_it_is_written(stanza: str, writte
     assert "hush" not in shown and "{pass" in shown
 
 
+BROKEN = [
+    f"<auth xmlns='{SASL}' mechanism='PLAIN'>hush",
+    f"<auth xmlns='{SASL}' mechanism='PLAIN'>hush</aut>",
+    "<auth xmlns='other' mechanism='PLAIN'>hush</auth>",
+    "<a:auth xmlns:a='x' mechanism='PLAIN'><![CDATA[hush</a:auth>",
+    "<authenticate xmlns='urn:xmpp:sasl:2'><initial-response>hush</authenticate>",
+    "<iq type='set'><query xmlns='jabber:iq:register'><password>x<hush",
+    "<iq type='set'><query xmlns='jabber:iq:register'><password>x&hush</password></query></iq>",
+    "<iq type='set'><query xmlns='jabber:iq:register'><password>hush</password></iq>",
+    "<a:iq xmlns:a='jabber:client'><x><password>hush</password></x></a:iq>",
+    "<message><x xmlns='jabber:x:conference' jid='a@b' password = 'hush</message>",
+    "<iq type='set'><x><field var='muc#roomconfig_roomsecret'><value>hush</value></x></iq>",
+    "<iq type='set'><x><field var=\"password-verify\"><value>hush",
+]
+
+
+@pytest.mark.parametrize("sent", BROKEN)
+def test_no_recording_shows_a_password_in_what_is_not_whole_or_wrong(sent: str) -> None:
+    place = world()
+    client = Client(place)
+    client.says(HEADER + sent.encode())
+    client.core.eof()
+    shown = render(place.recording)
+    assert "hush" not in shown and ("{not base64}" in shown or "{pass}" in shown)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -18,6 +18,7 @@ from fakes.xmpp.features import must_start_tls
 from fakes.xmpp.markup import CLIENT, LANG, STREAMS, TLS, element, escape, serialize
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.refusals import TOO_BIG, StreamError, TlsFailure
+from fakes.xmpp.sasl import secrets_of_broken
 from fakes.xmpp.service import Service
 from fakes.xmpp.splitter import Splitter
 from fakes.xmpp.stream import LOGIN_TIME, REST_TIME, Xmpp
@@ -168,7 +169,8 @@ class FramedXmpp(Xmpp):
 
 
 def _refused(raw: bytes, error: StreamError) -> Unit:
-    return Unit(raw, "", refusal=Refuse(error, "RFC 7395 §3.3.3"))
+    secrets = secrets_of_broken(raw)
+    return Unit(raw, "", secrets=secrets, refusal=Refuse(error, "RFC 7395 §3.3.3"))
 
 
 def _framing(payload: bytes) -> bytes:

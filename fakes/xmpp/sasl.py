@@ -36,7 +36,12 @@ OFFERED = (
     "ANONYMOUS",
 )
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_HALF_RESPONSE = re.compile(rb"<(?:auth|(?:initial-)?response)\b[^>]*+(?:>([^<]*))?")
+# What a response, or another password, follows in an element that is not whole or not well-formed.
+_BEFORE_SECRET = re.compile(
+    rb"<(?:[\w.-]++:)?(?:auth|(?:initial-)?response)\b[^<>]*+>"
+    rb"|(<(?:[\w.-]++:)?password\b[^<>]*+>|\bpassword\s*+="
+    rb"|[\"'](?:password(?:-verify)?|muc#roomconfig_roomsecret)[\"'])"
+)
 
 
 def mechanisms(service: Service, tls: TlsFacts | None) -> list[str]:
@@ -243,10 +248,15 @@ def element_content(piece: Piece) -> tuple[bytes, int]:
     return piece.raw[piece.tag_end : end], end
 
 
-def secrets_of_half(raw: bytes) -> tuple[Secret, ...]:
-    """The span of a response that was cut off in the middle."""
-    found = _HALF_RESPONSE.search(raw)
-    return (Secret(found.start(1), found.end(1), "not base64"),) if found and found[1] else ()
+def secrets_of_broken(raw: bytes) -> tuple[Secret, ...]:
+    """What transcripts must not show of an element that was cut off, or could not be read.
+
+    Where a response or a password ends there is not known, so that it is all that follows.
+    """
+    found = _BEFORE_SECRET.search(raw)
+    if found is None or found.end() == len(raw):
+        return ()
+    return (Secret(found.end(), len(raw), "pass" if found[1] else "not base64"),)
 
 
 def marked_wrong(secret: Secret) -> Secret:

@@ -210,7 +210,7 @@ class Xmpp(Session):
         self.timers.cancel("rest")
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
-        return sasl.secrets_of_half(raw)
+        return sasl.secrets_of_broken(raw)
 
     # ── refusing ─────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@ from fakes.wire import Refuse, Secret, Unit
 from fakes.xmpp.markup import BIND, SESSION, STREAMS, TLS, local_name, namespace
 from fakes.xmpp.pieces import Piece
 from fakes.xmpp.refusals import TOO_BIG, StreamError
-from fakes.xmpp.sasl import Login
+from fakes.xmpp.sasl import Login, secrets_of_broken
 from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
 
 # The name of an element, and whether it is the payload of an IQ → the verb of an extension and the
@@ -85,7 +85,8 @@ def foreign(raw: bytes) -> str:
 
 
 def _refused(raw: bytes, error: StreamError) -> Unit:
-    return Unit(raw, "", refusal=Refuse(error, "RFC 6120 §4.9.3"))
+    secrets = secrets_of_broken(raw)
+    return Unit(raw, "", secrets=secrets, refusal=Refuse(error, "RFC 6120 §4.9.3"))
 
 
 def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
