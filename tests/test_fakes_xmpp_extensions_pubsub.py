@@ -480,6 +480,16 @@ def test_an_owner_manages_the_subscriptions_of_others() -> None:
 # ── options of nodes and subscriptions ───────────────────────────────────────
 
 
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59.9999999Z", "9999-12-31T20:00:00-08:00"])
+def test_a_subscription_may_end_after_the_last_year(end: str) -> None:
+    play = Play()
+    more = f"<options>{form(SUBSCRIBE_OPTIONS, expire=end)}</options>"
+    assert play.subscribes("juliet", more=more) == ""
+    named = f"<options node='{NODE}' jid='{JULIET}'/>"
+    answer = play.asks("juliet", named, "get").content.decode()
+    assert "<value>9999-12-31T23:59:59Z</value>" in answer
+
+
 def test_a_subscription_has_options_and_an_end() -> None:
     play = Play()
     more = f"<options>{form(SUBSCRIBE_OPTIONS, deliver='0')}</options>"

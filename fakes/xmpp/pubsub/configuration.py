@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -22,6 +22,7 @@ from fakes.xmpp.stanzas import StanzaError
 ITEMS = 1000  # items of one node
 PAYLOAD = 1 << 18  # bytes of one payload
 FOREVER = 10**9  # seconds
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()  # the last one that is written
 _PREFIX = "pubsub#"
 
 
@@ -173,7 +174,7 @@ class Options:
             raise refusal("bad-request", "invalid-options", "a time has a time zone")
         if ends is None:
             return replace(self, deliver=deliver)
-        return Options(deliver, max(0.0, ends.timestamp()))
+        return Options(deliver, min(max(0.0, ends.timestamp()), _LAST))
 
 
 def read_options(options: Element | None) -> Form | None:
