@@ -13,7 +13,7 @@ from fakes.transcripts.recorder import render
 from fakes.wire import Facts
 from fakes.xmpp.component import ACCEPT, Component
 from tests.legality import in_states
-from tests.xmpp_raw import world
+from tests.xmpp_raw import bound, world
 
 HOST, SECRET = "aim.example.test", "s3cret-of-aim"
 HEADER = (
@@ -195,6 +195,21 @@ def test_a_handshake_is_never_shown_whether_right_wrong_or_cut() -> None:
     assert f"{{component {HOST}}}" in text and f"{{component {HOST} wrong}}" in text
     assert "{component unfinished}" in text
     assert SECRET not in text and SECRET not in repr(where.jabber.service.policy)
+
+
+def test_no_record_shows_a_password_on_its_way_to_a_component_or_from_it() -> None:
+    where = place()
+    component, juliet = connected(where), bound(where, "juliet")
+    query = "<query xmlns='jabber:iq:register'><r:password xmlns:r='jabber:iq:register'>hush"
+    query += "</r:password></query>"
+    juliet.says(f"<iq type='set' id='1' to='{HOST}'>{query}</iq>".encode())
+    assert b">hush<" in component.says()
+    invitation = "<x xmlns='jabber:x:conference' jid='a@b' password='hush'/>"
+    to = "juliet@example.test/here"
+    component.says(f"<message from='{HOST}' to='{to}'>{invitation}</message>".encode())
+    assert b"'hush'" in juliet.hears()
+    shown = b"".join(record.shown() for record in where.records)
+    assert b"hush" not in shown and shown.count(b"{password}") == shown.count(b"{pass}") == 2
 
 
 def test_the_settings_of_a_world_name_the_first_component() -> None:

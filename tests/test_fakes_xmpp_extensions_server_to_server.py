@@ -76,6 +76,17 @@ def test_a_room_is_reached_from_another_server() -> None:
         assert not any("jabber:server" in one.extra_attributes for one in alice.all)
 
 
+def test_no_record_shows_the_password_of_a_room_on_another_server() -> None:
+    with World(config(), rehearsal=True) as world:
+        alice = world.jabber.actor(ALICE)
+        invitation = "<x xmlns='jabber:x:conference' jid='a@b' password='hush'/>"
+        for _ in range(2):
+            alice.sends(f"<message to='{ANN}'>{invitation}</message>")
+            world.clock.settle()
+        assert b"hush" not in b"".join(record.shown() for record in world.records)
+        assert sum(b"hush" in record.raw for record in world.records) == 2
+
+
 def test_two_worlds_link_by_certificates_over_tls() -> None:
     person = [{"address": ANN}]
     with (

@@ -438,6 +438,12 @@ FIELD = "field var='muc#roomconfig_roomsecret'"
         "<password>{}</password></query></iq>",
         "<iq type='set' id='1'><r:query xmlns:r='jabber:iq:register'>"
         "<r:username>n</r:username><r:password>{}</r:password></r:query></iq>",
+        "<iq type='set' id='1'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'>"
+        "<conference jid='a@b'><password>{}</password></conference></storage></query></iq>"
+        "<iq type='get' id='2'><query xmlns='jabber:iq:private'>"
+        "<storage xmlns='storage:bookmarks'/></query></iq>",
+        f"<iq type='set' id='1' {ROOM}><query xmlns='http://jabber.org/protocol/muc#owner'>"
+        "<destroy><password>{}</password></destroy></query></iq>",
         f"<presence {ROOM}><x xmlns='http://jabber.org/protocol/muc'>"
         "<password>{}</password></x></presence>",
         f"<iq type='set' id='1' {ROOM}><x xmlns='jabber:x:data'>"
@@ -449,7 +455,13 @@ FIELD = "field var='muc#roomconfig_roomsecret'"
     ],
 )
 @pytest.mark.parametrize(
-    "written", ["hush", "<![CDATA[hush]]>", " <![CDATA[]]]>hush<![CDATA[]]>&lt;<![CDATA[hush]]>"]
+    "written",
+    [
+        "hush",
+        "<![CDATA[hush]]>",
+        " <![CDATA[]]]>hush<![CDATA[]]>&lt;<![CDATA[hush]]>",
+        " password='x'hush",
+    ],
 )
 def test_no_recording_shows_a_password_however_it_is_written(stanza: str, written: str) -> None:
     place = world(xmpp={"on": ["registration"]})

@@ -20,7 +20,7 @@ def unit(data: bytes) -> Unit:
     splitter.next(buffer)
     piece = splitter.next(buffer)
     assert piece is not None
-    return read_unit(piece, Login(world().jabber.service), lambda tag, in_iq: ("", ""))
+    return read_unit(piece, Login(world().jabber.service), lambda tag, in_iq: "")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from fakes.xmpp.refusals import TOO_BIG, StreamError, named_in_fault, wrong_stat
 from fakes.xmpp.service import Service
 from fakes.xmpp.splitter import Splitter
 from fakes.xmpp.stanzas import Stanza, StanzaError, parse_stanza
+from fakes.xmpp.units import passwords
 
 if TYPE_CHECKING:
     from fakes.transcripts.codec import Codec
@@ -104,7 +105,7 @@ class Component(Session):
             return Unit(raw, name, secrets=_secrets(raw, label), content=right)
         stanza = _stanza(name, tree)
         about = namespace(stanza.payload) if name == "iq" else stanza.to or ""
-        return Unit(raw, name, about, content=stanza)
+        return Unit(raw, name, about, passwords(raw), content=stanza)
 
     def secrets_in_fragment(self, raw: bytes) -> tuple[Secret, ...]:
         return _secrets(raw, "component unfinished")
@@ -149,8 +150,7 @@ class Component(Session):
         if not self.closed:
             raw = stanza.to_bytes()
             # A user who registers with a gateway sends it a password.
-            hidden = raw.find(b"<password") if stanza.kind == "iq" else -1
-            self.send(raw, visible=(0, hidden) if hidden >= 0 else None)
+            self.send(raw, secrets=passwords(raw))
 
     def _send_header(self) -> None:
         self.id = self.runtime.token(20)

@@ -30,12 +30,11 @@ class Verb:
     """A row of the legality table of streams that an extension adds.
 
     `tag` is the name of an element of the first level, or with `in_iq` of the payload of an IQ get
-    or set; `secret` is the local name of a child of it whose text transcripts must not show.
+    or set.
     """
 
     tag: str
     rule: Rule
-    secret: str = ""
     in_iq: bool = False
 
 
@@ -90,8 +89,8 @@ class Extension:
     optional: ClassVar[bool] = False  # off, unless the policy names it in `on`
     verbs: ClassVar[Mapping[str, Verb]] = {}  # what `handle` handles; all names must differ
     profile: ClassVar[Profile | None] = None  # a version of SASL that it adds to streams
-    # The payloads of results that transcripts must not show whole: to the name of the attribute or
-    # the field, or the local name of the element, that is secret.
+    # The payloads of results that transcripts must not show whole: to the local name of the element
+    # that is secret. Those named `password` are anyway.
     secrets: ClassVar[Mapping[str, str]] = {}
     hooks: tuple[str, ...] = ()  # those of `HOOKS` that it overrides
     # How the paths begin that it serves on the web server. With any, it exists only where there is

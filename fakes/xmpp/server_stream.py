@@ -26,7 +26,8 @@ from fakes.xmpp.policy import Policy
 from fakes.xmpp.refusals import StreamError
 from fakes.xmpp.service import Service
 from fakes.xmpp.splitter import Splitter
-from fakes.xmpp.stanzas import KINDS, from_piece
+from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
+from fakes.xmpp.units import passwords
 
 DIALBACK_FEATURE = "{urn:xmpp:features:dialback}dialback"
 NEGOTIATION = 30.0  # seconds until two servers must be ready for each other
@@ -88,6 +89,11 @@ class ServerStream(Session):
         """Sends an element that is not a stanza."""
         self.send(serialize(sent, SERVER).encode(), section)
 
+    def send_stanza(self, stanza: Stanza) -> None:
+        """Sends a stanza to the other server."""
+        raw = stanza.to_bytes()
+        self.send(raw, "RFC 6120 §10.4", secrets=passwords(raw))
+
     def send_header(self, sender: str, to: str, id: str = "") -> None:
         """Sends the header of our side (RFC 6120 §4.7)."""
         header = f"<?xml version='1.0'?><stream:stream {_SPACE_OF_STREAM}"
@@ -145,7 +151,7 @@ def _unit(piece: Piece) -> Unit:
         if b"db:" not in stanza.content:
             unused = f" xmlns:db='{DIALBACK}'"  # which every header declares
             stanza.extra_attributes = stanza.extra_attributes.replace(unused, "")
-        return Unit(raw, stanza.kind, stanza.to or "", content=stanza)
+        return Unit(raw, stanza.kind, stanza.to or "", passwords(raw), content=stanza)
     verb = _VERBS.get(piece.name, "")
     if not verb:
         error = StreamError("unsupported-stanza-type")

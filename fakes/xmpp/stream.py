@@ -45,11 +45,10 @@ from fakes.xmpp.stanzas import Stanza, StanzaError, parse_stanza
 from fakes.xmpp.units import (
     FOREIGN,
     foreign,
-    form_passwords,
+    passwords,
     read_unit,
-    room_passwords,
-    secrets_named,
     stanza_unit,
+    texts_named,
 )
 
 LOGIN_TIME = 60.0  # seconds from the connection until a resource is bound
@@ -58,13 +57,13 @@ BIND_ATTEMPTS = 6  # failed attempts at binding (RFC 6120 §7.7.3: 5 to 10)
 
 # The verbs that extensions add: by the names of their elements, and whether they are in an IQ.
 _ADDED = {
-    (verb.tag, verb.in_iq): (name, verb.secret, extension.name)
+    (verb.tag, verb.in_iq): (name, extension.name)
     for extension in EXTENSIONS
     for name, verb in extension.verbs.items()
 }
-# The answers that have a secret in them: its name, by the name of the payload.
+# The answers that have another secret than a password in them: its name, by that of the payload.
 _SECRET = {tag: name for extension in EXTENSIONS for tag, name in extension.secrets.items()}
-_OWNERS = {name: owner for name, _, owner in _ADDED.values()}
+_OWNERS = dict(_ADDED.values())
 # The versions of SASL that extensions add.
 _PROFILES = {
     tag: (verb, extension.profile, extension.name)
@@ -190,13 +189,10 @@ class Xmpp(Session):
             unit.fields = {**unit.fields, "remark": remark}
         return unit
 
-    def _verb_of(self, tag: str, in_iq: bool) -> tuple[str, str]:
-        """The verb of an extension that is on, and the name of its secret child.
-
-        The child is secret even if the extension is off: a gateway may be asked the same.
-        """
-        verb, secret, owner = _ADDED.get((tag, in_iq), ("", "", ""))
-        return (verb if verb and self.service.offers(owner) else "", secret)
+    def _verb_of(self, tag: str, in_iq: bool) -> str:
+        """The verb of an extension that is on, "" if there is none."""
+        verb, owner = _ADDED.get((tag, in_iq), ("", ""))
+        return verb if verb and self.service.offers(owner) else ""
 
     def handler(self, verb: str) -> Handler:
         owner = _OWNERS.get(verb)
@@ -496,10 +492,8 @@ class Xmpp(Session):
 
 def _secrets_of(stanza: Stanza, raw: bytes) -> tuple[Secret, ...]:
     """The secrets in a stanza that is sent as `raw`."""
-    if stanza.kind == "iq":
-        name = _SECRET.get(stanza.payload, "")
-        return secrets_named(raw, name) if name else form_passwords(raw)
-    return room_passwords(raw)
+    name = _SECRET.get(stanza.payload, "") if stanza.kind == "iq" else ""
+    return texts_named(raw, name) if name else passwords(raw)
 
 
 def _stanza_or_none(text: str) -> Stanza | None:

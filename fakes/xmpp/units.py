@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TypeAlias
 
 from fakes.wire import Refuse, Secret, Unit
@@ -13,9 +13,8 @@ from fakes.xmpp.refusals import TOO_BIG, StreamError
 from fakes.xmpp.sasl import Login, secrets_of_broken
 from fakes.xmpp.stanzas import KINDS, Stanza, from_piece
 
-# The name of an element, and whether it is the payload of an IQ → the verb of an extension and the
-# name of its secret child, or "" twice.
-VerbOf: TypeAlias = Callable[[str, bool], tuple[str, str]]
+# The name of an element, and whether it is the payload of an IQ → the verb of an extension, or "".
+VerbOf: TypeAlias = Callable[[str, bool], str]
 
 # A start tag: the local name, the attributes, and the text that follows, which may be in CDATA. It
 # keeps what it has read (`*+`), so that each byte of a stanza is read once.
@@ -70,7 +69,7 @@ def read_unit(piece: Piece, login: Login, verb_of: VerbOf) -> Unit:
     step = login.unit(piece)
     if step is not None:
         return step
-    verb = _VERBS.get(piece.name) or verb_of(piece.name, False)[0]
+    verb = _VERBS.get(piece.name) or verb_of(piece.name, False)
     if not verb:
         return _refused(raw, _unsupported(piece))
     return Unit(raw, verb, content=piece)
@@ -91,41 +90,33 @@ def _refused(raw: bytes, error: StreamError) -> Unit:
 
 def stanza_unit(raw: bytes, stanza: Stanza, verb_of: VerbOf) -> Unit:
     """Returns the unit of a stanza that was sent as `raw`."""
+    secrets = passwords(raw)
     if stanza.kind != "iq":
-        return Unit(raw, stanza.kind, stanza.to or "", room_passwords(raw), content=stanza)
+        return Unit(raw, stanza.kind, stanza.to or "", secrets, content=stanza)
     space = namespace(stanza.payload)
-    verb, secret = verb_of(stanza.payload, True) if stanza.type in ("get", "set") else ("", "")
+    verb = verb_of(stanza.payload, True) if stanza.type in ("get", "set") else ""
     if stanza.type == "set" and not verb:
         verb = {BIND: "bind", SESSION: "session"}.get(space, "")
-    secrets = _texts(raw, secret) if secret else ()
-    if stanza.type == "set":
-        secrets += form_passwords(raw)
     return Unit(raw, verb or "iq", space, secrets, content=stanza)
 
 
-def room_passwords(raw: bytes) -> tuple[Secret, ...]:
-    """The password of a room: who enters says it, and who invites others (XEP-0045, XEP-0249)."""
+def passwords(raw: bytes) -> tuple[Secret, ...]:
+    """The passwords in a stanza: of accounts, and of rooms, also in bookmarks and invitations."""
     # `in` takes twice as long as `find`, because it first tries to read a number.
-    return secrets_named(raw, "password") if raw.find(b"password") >= 0 else ()
-
-
-def form_passwords(raw: bytes) -> tuple[Secret, ...]:
-    """The passwords in a form."""
-    some = b"password" in raw or b"roomsecret" in raw
-    return _values(raw, _PASSWORDS) if some else ()
-
-
-def secrets_named(raw: bytes, name: str) -> tuple[Secret, ...]:
-    """The spans of the values of attributes and fields, and of texts of elements, of a name."""
-    named = (one for one in _ATTRIBUTE.finditer(raw) if one[1] == name.encode())
+    if raw.find(b"password") < 0 and raw.find(b"roomsecret") < 0:
+        return ()
+    named = (one for one in _ATTRIBUTE.finditer(raw) if one[1] == b"password")
     values = (one.span(one.lastindex or 0) for one in named)
-    attributes = (Secret(start, end, name) for start, end in values)
-    found = [*attributes, *_texts(raw, name), *_values(raw, (name.encode(),))]
-    return tuple(sorted(found, key=lambda secret: secret.start))
+    attributes = (Secret(start, end, "password") for start, end in values)
+    found: list[Secret] = []
+    for one in sorted((*attributes, *texts_named(raw, "password"), *_values(raw))):
+        if not found or one.start >= found[-1].end:  # else it is in another one
+            found.append(one)
+    return tuple(found)
 
 
-def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
-    """The spans of the texts of all elements with this local name, which are passwords."""
+def texts_named(raw: bytes, name: str) -> tuple[Secret, ...]:
+    """The spans of the texts of all elements with this local name, which are secret."""
     found = [match for match in _START.finditer(raw) if match[3]]
     users = [match[3].decode("utf-8", "replace") for match in found if match[1] == b"username"]
     label = f"pass {users[0]}" if users and "<" not in users[0] else "pass"
@@ -133,13 +124,13 @@ def _texts(raw: bytes, name: str) -> tuple[Secret, ...]:
     return tuple(Secret(start, end, label) for start, end in secrets)
 
 
-def _values(raw: bytes, names: Collection[bytes]) -> tuple[Secret, ...]:
-    """The spans of the values of the fields of a form that have one of these names."""
+def _values(raw: bytes) -> tuple[Secret, ...]:
+    """The spans of the values of the fields of a form that are for passwords."""
     spans, is_secret = [], False
     for one in _START.finditer(raw):
         if one[1] == b"field":
             var = _VAR.search(one[2])
-            is_secret = var is not None and var[1] in names
+            is_secret = var is not None and var[1] in _PASSWORDS
         elif one[1] == b"value" and is_secret and one[3]:
             spans.append(one.span(3))
     return tuple(Secret(start, end, "pass") for start, end in spans)

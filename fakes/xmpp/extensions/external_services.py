@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
 from fakes.xmpp.extension import Extension
@@ -33,10 +32,6 @@ class ExternalServices(Extension):
 
     name = "external-services"
     section = "XEP-0215"
-    secrets: ClassVar[Mapping[str, str]] = {
-        f"{{{EXTDISCO}}}services": "password",
-        f"{{{EXTDISCO}}}credentials": "password",
-    }
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)

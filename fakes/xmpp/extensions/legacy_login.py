@@ -37,7 +37,6 @@ class LegacyLogin(Extension):
         "legacy-login": Verb(
             QUERY,
             rule("OPEN LOGIN BOUND", "XEP-0078 §3", then="OPEN LOGIN BOUND"),
-            "password",
             in_iq=True,
         )
     }

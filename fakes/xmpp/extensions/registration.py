@@ -34,7 +34,7 @@ class Registration(Extension):
     section = "XEP-0077"
     optional = True
     verbs: ClassVar[dict[str, Verb]] = {
-        "register": Verb(QUERY, rule("OPEN LOGIN BOUND", "XEP-0077 §3"), "password", in_iq=True)
+        "register": Verb(QUERY, rule("OPEN LOGIN BOUND", "XEP-0077 §3"), in_iq=True)
     }
     _opened = 0
 

@@ -10,9 +10,8 @@ everybody if the room is configured so; in messages they never are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
-from typing import ClassVar
 
 from fakes.xmpp.addresses import Jid, jid, parse_or_none
 from fakes.xmpp.extension import Information
@@ -56,7 +55,6 @@ class Rooms(Entering, Talking, Inviting, Governing):
     name = "rooms"
     section = "XEP-0045"
     subdomain = "conference"
-    secrets: ClassVar[Mapping[str, str]] = {f"{{{OWNER}}}query": "muc#roomconfig_roomsecret"}
 
     # ── what discovery shows (§6) ────────────────────────────────────────────
 

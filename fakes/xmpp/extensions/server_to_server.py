@@ -156,7 +156,7 @@ class Link:
     def send(self, stanza: Stanza) -> None:
         """Sends a stanza, now or when the other server believes us. Raises StanzaError."""
         if self._believed:
-            self.stream.send(stanza.to_bytes(), "RFC 6120 §10.4")
+            self.stream.send_stanza(stanza)
             return
         if len(self._waiting) >= WAITING:
             raise StanzaError("resource-constraint", f"{WAITING} stanzas wait for {self.other}")
@@ -236,7 +236,7 @@ class Link:
         self._asked = self._believed = True
         self._answered_all()
         while self._waiting:
-            self.stream.send(self._waiting.popleft().to_bytes(), "RFC 6120 §10.4")
+            self.stream.send_stanza(self._waiting.popleft())
 
     def lost(self, stream: object) -> None:
         """The connection is over: what waits comes back as errors (RFC 6120 §10.4.3)."""
