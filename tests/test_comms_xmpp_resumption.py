@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
+from comms.errors import Unreachable
 from comms.settings import load
 from comms.xmpp import Client, Jid, resumption, stanzas
 from comms.xmpp.resumption import EVERY, MODULO, Resumption
@@ -204,6 +205,34 @@ def test_a_session_that_is_closed_leaves_nothing_unacknowledged() -> None:
             world.jabber.actor(THEM).says(BOT, "hello")
             assert [message.text for message in jabber.received_messages()] == ["hello"]
         assert world.jabber.offline(BOT) == [] and world.jabber.sessions(BOT) == []
+
+
+def test_many_messages_without_a_look_all_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumption, "KEPT", 20)
+    with rehearsal() as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        texts = [str(number) for number in range(100)]
+        for text in texts:
+            jabber.send(stanzas.message(Jid.parse(THEM), text))
+        them.wait_for(lambda stanza: stanza.body == texts[-1])
+        assert [stanza.body for stanza in them.messages] == texts
+        assert jabber.connected
+
+
+def test_what_cannot_be_kept_is_not_taken_for_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumption, "KEPT", 20)
+    monkeypatch.setattr(Resumption, "acknowledge", lambda self, h: None)
+    with rehearsal() as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        sent = []
+        with pytest.raises(Unreachable, match="not acknowledged"):
+            for number in range(100):
+                jabber.send(stanzas.message(Jid.parse(THEM), str(number)))
+                sent.append(str(number))
+        assert not jabber.connected
+        assert [stanza.body for stanza in them.messages] == sent
 
 
 def test_where_the_server_cannot_resume_the_client_works_as_ever() -> None:

@@ -221,6 +221,8 @@ class Client:
         Raises Unreachable if we are offline, Unknown if the connection is lost with it, and
         ValueError for an invalid name of an element or attribute, and for more bytes than every
         server accepts (RFC 6120 §13.12). Nothing is sent then, and we stay online.
+        With `resume`, waits while too much is not acknowledged; raises Unreachable if that does not
+        change, and TryLater if too many messages wait to be taken before the acknowledgements.
         """
         self._connection.send(element)
 

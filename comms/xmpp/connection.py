@@ -24,6 +24,7 @@ from comms.xmpp.questions import Questions
 from comms.xmpp.resumption import Resumption
 from comms.xmpp.session import Redirected, ResourceTaken, Session, account
 from comms.xmpp.stanzas import IQ, MESSAGE
+from comms.xmpp.stream import Malformed
 
 if TYPE_CHECKING:
     from comms.settings import Server
@@ -78,6 +79,7 @@ class Connection:
         self._redirections = 0  # in a row
         self._new_resource = False  # ours is taken
         self._greeted = False  # `greet` has succeeded for the current session
+        self._awaits_room = False  # for stanzas that must be kept
 
     @property
     def jid(self) -> Jid:
@@ -221,11 +223,14 @@ class Connection:
 
         Raises Unreachable if we are offline, Unknown if the connection is lost, and ValueError for
         a stanza that is too long. One that is ended for its length would take the stream with it.
+        With a resumption, raises Unreachable if the server acknowledges nothing, and TryLater if
+        too many messages wait to be taken before its acknowledgements.
         """
         if element.tag in (MESSAGE, IQ) and not element.get("id"):
             element.set("id", self.next_id())
         passed = self._filtered(element, self.outgoing)
         data = stanzas.checked_bytes(passed) if passed is not None else b""
+        self._await_room(self.required())
         session = self.required()
         try:
             if passed is not None:
@@ -233,8 +238,30 @@ class Connection:
         except CommsError as error:
             self._lose(error)
             # What is kept is sent again when the session goes on, or reported if it does not.
-            if self._resumption is None or not self._resumption.id or self._over is not None:
+            kept = not isinstance(error, Malformed)
+            if not kept or self._resumption is None or not self._resumption.id or self._over:
                 raise
+
+    def _await_room(self, session: Session) -> None:
+        """Waits for acknowledgements, if no more can be kept. Raises Unreachable, TryLater."""
+        resumption = self._resumption
+        # What arrives meanwhile may be answered; these answers do not wait.
+        if resumption is None or not resumption.is_full or self._awaits_room:
+            return
+        self._awaits_room = True
+        try:
+            until = self._clock.time() + self._server.timeout
+
+            def done() -> bool:
+                return not resumption.is_full or self.session is not session
+
+            self.attend(done, until, for_answer=True)
+        finally:
+            self._awaits_room = False
+        if not done():
+            error = Unreachable("what was sent was not acknowledged; nothing more is sent")
+            self._lose(error)
+            raise error
 
     def request(self, query: Element, timeout: float) -> Element:
         """Sends an IQ of type get or set and returns the result.

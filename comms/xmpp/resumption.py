@@ -77,6 +77,11 @@ class Resumption:
         """The session goes on: the server sends again what it could not forget."""
         self._again = (self._arrived - self.handled) % MODULO
 
+    @property
+    def is_full(self) -> bool:
+        """Whether to wait for acknowledgements before more is sent, except for answers."""
+        return 2 * len(self._waiting) >= KEPT
+
     def sent(self, element: Element, data: bytes) -> bool:
         """Keeps a stanza that is sent now. Returns whether to ask for an acknowledgement.
 
