@@ -243,6 +243,18 @@ def test_after_a_kick_it_joins_again_once(clock: JumpingClock) -> None:
     assert peer.received[0].count(b"JOIN") == 2
 
 
+def test_a_channel_that_was_left_after_a_kick_is_not_joined_again(clock: JumpingClock) -> None:
+    def kick(peer: Peer) -> None:
+        peer.expect(b"PING :00000001\r\n")
+        send(peer, ":bot!~b@h JOIN #a", ":s PONG s :00000001", ":o!a@b KICK #a bot :out")
+
+    with online(clock, without_capabilities(kick), channels=("#a",)) as (client, peer):
+        client.wait(0.05)
+        client.leave("#a")
+        client.wait(60)
+    assert peer.received[0].count(b"JOIN") == 1
+
+
 def test_a_lost_connection_comes_back_with_its_channels(clock: JumpingClock) -> None:
     def lose(peer: Peer) -> None:
         peer.expect(b"PING :00000001\r\n")

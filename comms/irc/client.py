@@ -339,7 +339,8 @@ class Client:
             return False
         for name in [name for name, at in self._rejoins.items() if at <= now + 1e-6]:
             del self._rejoins[name]
-            self._join_again(session, name, self._channels.get(name, ""))
+            if name in self._channels:  # it was not left since
+                self._join_again(session, name, self._channels[name])
         return True
 
     # ── inside: what a line does ─────────────────────────────────────────────
