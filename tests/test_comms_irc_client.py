@@ -77,6 +77,27 @@ def test_messages_are_heard_in_channels_and_in_private(clock: JumpingClock) -> N
     ]
 
 
+def test_a_sign_that_begins_a_channel_may_be_that_of_a_member_too(clock: JumpingClock) -> None:
+    # As on ngircd.
+    found = heard(
+        clock,
+        ":bot!~b@host.test JOIN &a",
+        ":ann!a@b PRIVMSG &a :local",
+        ":ann!a@b PRIVMSG @&a :to operators",
+        ":ann!a@b PRIVMSG +a :without modes",
+        ":ann!a@b PRIVMSG &#a :to administrators",
+        ":ann!a@b PRIVMSG ~bot :to nobody",
+        capabilities="batch",
+        tokens=("CHANTYPES=#&+", "PREFIX=(qaohv)~&@%+"),
+    )
+    assert [(one.channel, one.text) for one in found] == [
+        ("&a", "local"),
+        ("&a", "to operators"),
+        ("+a", "without modes"),
+        ("#a", "to administrators"),
+    ]
+
+
 @pytest.mark.parametrize(
     "line",
     [

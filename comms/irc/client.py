@@ -455,9 +455,12 @@ class Client:
         if not line.nick or "bot" in line.tags or self._is_old(session, line):
             return
         target, text = line[0], line[1]
-        # A message to the operators of a channel has their sign before its name.
-        name = target.lstrip(session.support.prefixes) or target
-        channel = name if session.support.is_channel(name) else ""
+        # A message to the operators of a channel has their sign before its name. Some servers have
+        # signs that begin the name of a channel, too.
+        name, support = target, session.support
+        while name[:1] in support.prefixes and support.is_channel(name[1:]):
+            name = name[1:]
+        channel = name if support.is_channel(name) else ""
         if not channel and not self._is_us(session, target):
             return
         is_action = False
