@@ -31,6 +31,10 @@ MOMENT = 0.001  # seconds that are too short to wait for
 TICK = 0.5  # seconds between two looks at the clock while the other side does not read
 CHUNK = 1 << 16  # bytes of one read
 UNLIMITED = 1 << 30  # reads
+# Seconds of silence after which the system asks the other side whether it is there, seconds between
+# two questions, and how many may stay unanswered. Not every protocol has a ping of its own, and who
+# only reads would wait for ever on a connection that only the other side has lost.
+QUIET, PROBE, PROBES = 120, 30, 4
 
 
 class _ClearText(ConnectionError):
@@ -69,6 +73,10 @@ class Link:
         raw.setblocking(False)
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in (("IDLE", QUIET), ("INTVL", PROBE), ("CNT", PROBES)):
+                if option := getattr(socket, f"TCP_KEEP{name}", None):
+                    raw.setsockopt(socket.IPPROTO_TCP, option, value)
         self.local: tuple[str, int] = raw.getsockname()[:2]
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import ssl
@@ -15,7 +16,7 @@ import pytest
 from comms import imap, pop3, smtp, xmpp
 from comms.clock import RealClock
 from comms.errors import Refused, TryLater, Unreachable
-from comms.link import Link, secure
+from comms.link import QUIET, Link, secure
 from comms.settings import Server
 from fakes.wire import Record
 from fakes.world import World
@@ -50,6 +51,13 @@ def test_it_reads_and_writes_like_a_socket_and_counts_bytes(clock: RealClock) ->
         assert (link.bytes_out, link.bytes_in) == (5, 14)
         other.close()
         assert reader.read() == b"rest"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="not on this system")
+def test_the_system_asks_whether_a_silent_other_side_is_still_there(clock: RealClock) -> None:
+    with pair(clock) as (link, _), socket.socket(fileno=os.dup(link.fileno())) as raw:
+        assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == QUIET
 
 
 def test_a_reader_that_reads_lines_buffers_nothing_after_the_line(clock: RealClock) -> None:
