@@ -11,7 +11,7 @@ from comms.errors import Refused, TryLater
 from comms.settings import load
 from comms.xmpp import Client, Jid, stanzas
 from comms.xmpp.rooms import MUC, OCCUPANTS, Room
-from comms.xmpp.stanzas import ROOM_USER
+from comms.xmpp.stanzas import PRESENCE, ROOM_USER
 from fakes.host import Event
 from fakes.world import World
 from fakes.xmpp.extensions.rooms import Rooms
@@ -155,6 +155,37 @@ def test_who_is_kicked_learns_it_and_says_nothing_more() -> None:
         assert not room.joined and room.left_because == "kicked"
         with pytest.raises(Refused, match="kicked"):
             room.say("hello")
+
+
+def test_a_room_that_has_forgotten_us_is_left_and_can_be_entered_again() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        boss = opened(world)
+        room = jabber.join(ROOM, "bot")
+        # As when the service of the rooms is restarted: nobody tells us.
+        jabber.incoming.append(lambda element: None if element.tag == PRESENCE else element)
+        item = "<item nick='bot' role='none'/>"
+        boss.sends(f"<iq type='set' id='2' to='{ROOM}'><query xmlns='{ADMIN}'>{item}</query></iq>")
+        jabber.received_messages()
+        assert room.joined
+        room.say("hello")
+        jabber.received_messages()
+        assert not room.joined and not room.occupants
+        with pytest.raises(Refused, match="does not know us"):
+            room.say("hello")
+        jabber.incoming.clear()
+        assert jabber.join(ROOM, "bot").joined
+
+
+def test_an_error_of_an_occupant_does_not_end_our_stay() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        opened(world)
+        room = jabber.join(ROOM, "bot")
+        condition = f"<not-acceptable xmlns='{stanzas.STANZA_ERRORS}'/>"
+        for sender in (f"{ROOM}/boss", "boss@example.test"):
+            error = f"<message xmlns='jabber:client' type='error' from='{sender}'>"
+            error += f"<error type='cancel'>{condition}</error></message>"
+            jabber._dispatcher.handle(fromstring(error), 100)
+        assert room.joined
 
 
 @pytest.mark.parametrize("resume", [False, True])

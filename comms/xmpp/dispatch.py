@@ -87,12 +87,14 @@ class Dispatcher:
         message = stanzas.read_message(element, now)
         if message.delayed and message.at >= self._since():
             message = replace(message, delayed=False, at=min(message.at, now))
+        room = self._room_of(message.sender)
         if message.kind == "error":
+            if room is not None:
+                room.on_error(message)
             sender = str(message.sender or "")
             self._host.log("message-returned", "warning", by=sender, trouble=message.error)
             self._returned(message)
             return
-        room = self._room_of(message.sender)
         if room is not None and message.kind == "groupchat":
             room.on_message(message)
             return

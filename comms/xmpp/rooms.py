@@ -154,6 +154,15 @@ class Room:
         if is_own:
             self.nick, self.joined, self.left_because = nick, True, ""
 
+    def on_error(self, message: Message) -> None:
+        """Handles a message of ours that has come back."""
+        # XEP-0045 §7.4: so the room answers who is not in it. A service that was restarted, or that
+        # could not be reached, has told nobody that they are out.
+        if self.joined and message.sender == self.jid and message.error == "not-acceptable":
+            self.occupants.clear()
+            self.joined, self.left_because = False, "the room does not know us any more"
+            self._host.log("room-left", room=str(self.jid), trouble=self.left_because)
+
     def on_message(self, message: Message) -> None:
         """Handles a message of type groupchat from the room."""
         sender = message.sender
