@@ -207,6 +207,24 @@ def test_after_a_lost_connection_the_client_is_in_the_room_again(resume: bool) -
         assert room.joined
 
 
+def test_after_disconnecting_we_are_in_no_room_and_see_nobody() -> None:
+    people = [{"address": BOT, "contacts": {"boss@example.test": "both"}}]
+    people += [{"address": "boss@example.test"}]
+    with rehearsal(person=people) as world, client(world) as jabber:
+        boss = opened(world)
+        boss.comes()
+        room = jabber.join(ROOM, "bot")
+        jabber.received_messages()
+        assert jabber.roster.presence("boss@example.test").show == "available"
+        jabber.disconnect()
+        assert not room.joined
+        assert jabber.roster.presence("boss@example.test").show == "unavailable"
+        jabber.reconnect()
+        jabber.received_messages()
+        assert room.joined
+        assert jabber.roster.presence("boss@example.test").show == "available"
+
+
 @pytest.mark.parametrize(
     "end", [f"<x xmlns='{ROOM_USER}'><item role='none'/><destroy/></x>", ""], ids=["told", "silent"]
 )

@@ -159,6 +159,7 @@ class Connection:
         )
         if session is not None:
             session.close(self._filter_and_handle)
+        self._on_lost()
         if self._resumption is not None:
             self._resumption.forget()
 
