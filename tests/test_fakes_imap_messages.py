@@ -471,6 +471,19 @@ def test_modification_numbers_are_told_once_they_were_asked_for() -> None:
     assert client.ask("SELECT INBOX (CONDSTORE)").count("HIGHESTMODSEQ") == 1
 
 
+def test_a_sort_by_modification_numbers_tells_the_highest_one() -> None:
+    _, client = selected(3)
+    highest = "* OK [HIGHESTMODSEQ 4] The highest modification number"
+    assert client.lines("SORT (ARRIVAL) UTF-8 MODSEQ 3") == [
+        highest,
+        "* SORT 2 3 (MODSEQ 4)",
+        "t OK",
+    ]
+    assert client.lines("UID SORT (ARRIVAL) UTF-8 MODSEQ 9") == ["* SORT", "t OK"]
+    _, client = selected(3)
+    assert client.lines("THREAD REFERENCES UTF-8 MODSEQ 4") == [highest, "* THREAD (3)", "t OK"]
+
+
 def test_without_condstore_modification_numbers_are_unknown() -> None:
     _, client = selected(off={"imap": ["CONDSTORE"]})
     assert "HIGHESTMODSEQ" not in client.ask("SELECT INBOX")
@@ -479,6 +492,9 @@ def test_without_condstore_modification_numbers_are_unknown() -> None:
         "FETCH 1 FLAGS (CHANGEDSINCE 1)",
         "STORE 1 (UNCHANGEDSINCE 1) +FLAGS \\Seen",
         "STATUS INBOX (HIGHESTMODSEQ)",
+        "SEARCH MODSEQ 1",
+        "SORT (DATE) UTF-8 MODSEQ 1",
+        "THREAD REFERENCES UTF-8 MODSEQ 1",
     ):
         assert client.status(command) == "BAD"
     assert client.status("SELECT INBOX (CONDSTORE)") == "BAD"

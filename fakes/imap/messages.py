@@ -280,9 +280,12 @@ class ImapMessages(ImapMailboxes):
 
     def _sort(self, unit: Unit, *, by_uid: bool) -> None:
         found: Sort = self._read(unit)
+        self._use_modseq(0 if found.search.uses_modseq else None)
         ordered = sort(find(found.search, self._all()), found.keys)
-        numbers = [one.uid if by_uid else one.number for one in ordered]
-        self._untagged(" ".join(["SORT", *map(str, numbers)]).encode(), section="RFC 5256 §4")
+        words = ["SORT", *(str(one.uid if by_uid else one.number) for one in ordered)]
+        if found.search.uses_modseq and ordered:  # RFC 7162 §3.1.9
+            words.append(f"(MODSEQ {max(one.modseq for one in ordered)})")
+        self._untagged(" ".join(words).encode(), section="RFC 5256 §4")
         self._ok("That is all", "RFC 5256 §3")
 
     def do_THREAD(self, unit: Unit) -> None:
@@ -295,6 +298,7 @@ class ImapMessages(ImapMailboxes):
         found: Thread = self._read(unit)
         if f"THREAD={found.algorithm}" in self._off:
             raise Refuse(BAD._replace(text="Unknown algorithm"), "RFC 5256 §3")
+        self._use_modseq(0 if found.search.uses_modseq else None)
         threads = thread(find(found.search, self._all()), found.algorithm, uid=by_uid)
         self._untagged(b"THREAD " + threads if threads else b"THREAD", section="RFC 5256 §4")
         self._ok("That is all", "RFC 5256 §3")
