@@ -59,6 +59,16 @@ def test_messages_are_sorted(keys: list[tuple[str, bool]], found: list[int]) -> 
     assert [each.number for each in sort(MESSAGES, keys)] == found
 
 
+def test_a_letter_is_sorted_before_its_accent() -> None:
+    # RFC 5051 §2: compared decomposed, so that é is before f, however it is written.
+    subjects = ["f", "\xe9b", "ea", "e\u0301a", "z"]
+    found = sort(
+        mailbox([f"Subject: {each}\r\n\r\n".encode() for each in subjects]), [("SUBJECT", False)]
+    )
+    assert [each.number for each in found] == [3, 4, 2, 1, 5]
+    assert threads(["1 a - \xe9", "2 b - Re: e\u0301"]) == "(1 2)"
+
+
 def threads(mails: list[str], algorithm: str = "REFERENCES") -> str:
     """Each mail is `day id references subject`; references are letters, or `-` for none."""
     raws = []

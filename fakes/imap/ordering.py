@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -46,7 +47,15 @@ def _base(subject: bytes) -> tuple[str, bool]:
         if text.startswith("[fwd:", start, end) and text.endswith("]", start, end):
             start, end, replied = start + len("[fwd:"), end - 1, True
         else:
-            return text[start:end], replied
+            return _decomposed(text[start:end]), replied
+
+
+def _decomposed(text: str) -> str:
+    """RFC 5051 §2: a letter with an accent is compared as the letter and the accent."""
+    if text.isascii():
+        return text
+    # One by one: of a whole text, the accents would be ordered, which can take quadratic time.
+    return "".join(unicodedata.normalize("NFKD", character) for character in text)
 
 
 def _without_leaders(text: str, start: int, end: int) -> tuple[int, bool]:
@@ -85,7 +94,7 @@ def _mailbox(name: bytes) -> Callable[[Subject], str]:
     def value(subject: Subject) -> str:
         for raw in subject.raw_header(name):
             for address in read_addresses(raw):
-                return (address.mailbox or b"").decode("utf-8", "replace").upper()
+                return _decomposed((address.mailbox or b"").decode("utf-8", "replace").upper())
         return ""
 
     return value
