@@ -66,9 +66,12 @@ HANDLED = "comms-handled"  # the keyword of mails that we have marked as deleted
 # Before Python 3.14, imaplib does not know this command.
 imaplib.Commands.setdefault("IDLE", ("AUTH", "SELECTED"))
 # What every server must be able to do, and the codes that say that it will not (RFC 5530 §3).
-REQUIRED = ("the connection", "UID FETCH", "UID SEARCH", "UID STORE", "UID EXPUNGE", "EXPUNGE")
+REQUIRED = (
+    *("the connection", "CAPABILITY", "the folder INBOX"),
+    *("UID FETCH", "UID SEARCH", "UID STORE", "UID EXPUNGE", "EXPUNGE"),
+)
 PERMANENT = ("NOPERM", "CANNOT", "EXPIRED", "PRIVACYREQUIRED", "CONTACTADMIN", "NONEXISTENT")
-TEMPORARY = ("UNAVAILABLE", "INUSE", "LIMIT")
+TEMPORARY = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG")
 STATUS = (b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH")
 # The untagged responses, and codes in brackets, that are kept until the next command.
 KEPT = frozenset(

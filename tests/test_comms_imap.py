@@ -333,6 +333,7 @@ NESTED = b"(" * 2000 + b")" * 2000
         (b"TAG NO [UNAVAILABLE] later\r\n", TryLater),
         (b"TAG NO [INUSE] later\r\n", TryLater),
         (b"TAG no [limit] later\r\n", TryLater),
+        (b"TAG NO [SERVERBUG] Internal error occurred\r\n", TryLater),
         (b"TAG NO broken\r\n", RefusedNow),
         (b"TAG BAD what\r\n", RefusedNow),
         (b"TAG NO [NOPERM] never\r\n", Refused),
@@ -362,6 +363,34 @@ def test_refusals_nonsense_and_goodbyes_are_different_errors(
             mailbox.entries()
         assert type(error.value) is kind
     assert (commands(peer)[-1] == "LOGOUT") == in_step
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"TAG BAD User is authenticated but not connected.\r\n", RefusedNow),  # Exchange, if busy
+        (b"TAG NO System Error\r\n", RefusedNow),
+        (
+            b"TAG NO [SERVERBUG] Internal error occurred\r\n",
+            TryLater,
+        ),  # Dovecot, if its disk is full
+        (b"TAG NO [NOPERM] never\r\n", Refused),
+    ],
+)
+def test_an_inbox_that_cannot_be_opened_may_be_there_later(
+    clock: JumpingClock, answer: bytes, kind: type[CommsError]
+) -> None:
+    with Peer(selected(selecting=answer)) as peer, pytest.raises(CommsError) as error:
+        Mailbox(server(peer), clock)
+    assert type(error.value) is kind
+
+
+def test_another_folder_that_cannot_be_opened_is_refused(clock: JumpingClock) -> None:
+    steps = (offering(b"IMAP4rev1"), (b"LOGIN", DONE), offering(b"IMAP4rev1"))
+    with Peer(dialogue(*steps, (b"SELECT", b"TAG NO unknown\r\n"))) as peer:
+        with pytest.raises(Refused) as error:
+            Mailbox(server(peer, folder="Work"), clock)
+    assert type(error.value) is Refused
 
 
 @pytest.mark.parametrize("begin", range(90, 96))
