@@ -76,12 +76,16 @@ class Life:
         """Raises ValueError if the caller does not run on the loop that the world named."""
         check_running(self._named, asyncio.get_running_loop())
 
-    def start_here(self, open: Callable[[], None]) -> None:
+    async def start_here(self, open: Callable[[], None]) -> None:
         """Serves on the loop that the caller runs on. Raises OSError if a port is in use."""
         loop = asyncio.get_running_loop()
         self._shell.attach(loop)
         self._shell.bridge.attach(loop, threading.get_ident())
-        open()
+        try:
+            open()
+        except BaseException:
+            await self.stop_here()
+            raise
         self.running = True
 
     async def stop_here(self, first: Callable[[], None] = _nothing) -> None:

@@ -655,7 +655,7 @@ class World:
             self._life.check_loop()
         except ValueError as error:
             raise WorldError(f"world: {error}") from None
-        self._life.start_here(self._open)
+        await self._life.start_here(self._open)
         self._started()
         return self
 

@@ -66,9 +66,20 @@ def test_a_port_in_use_is_an_error_that_leaves_no_thread() -> None:
     assert threads() == []
 
 
+async def test_a_port_in_use_leaves_no_other_port_open_on_the_loop_of_the_test() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {"smtp": 0, "pop3": taken.getsockname()[1]}
+        world = World(servers=["smtp", "pop3"], ports=ports)
+        with pytest.raises(OSError, match="Address already in use"):
+            await world.__aenter__()
+    host, port = world.listeners["smtp"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, port), 5)
+
+
 async def test_a_world_is_served_on_the_loop_that_starts_it() -> None:
     bench = Bench()
-    bench.life.start_here(bench.open)
+    await bench.life.start_here(bench.open)
     assert bench.bridge.here and threads() == []
     reader, writer = await asyncio.open_connection(*bench.listener.address)
     writer.write(b"NAME romeo\r\n")
@@ -84,7 +95,7 @@ async def test_a_world_that_cannot_stop_on_the_loop_of_a_test_says_what_holds_it
 ) -> None:
     monkeypatch.setattr("fakes.life.STOP", 0.01)
     bench = Bench()
-    bench.life.start_here(bench.open)
+    await bench.life.start_here(bench.open)
     reader, writer = await asyncio.open_connection(*bench.listener.address)
     writer.write(b"NAME romeo\r\n")
     await reader.readline()
