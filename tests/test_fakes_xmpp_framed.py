@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,6 +92,17 @@ def test_messages_pass_between_a_client_of_tcp_and_one_of_websocket() -> None:
         "<message from='romeo@example.test/here' to='juliet@example.test' type='chat'>"
         f"{body}</message>"
     )
+
+
+@pytest.mark.parametrize("id", ["xmlns=", " xmlns='x", "xmlns:stream=", "&gt; xmlns="])
+def test_what_an_attribute_says_declares_nothing(id: str) -> None:
+    place = world()
+    romeo, juliet = logged_in(place), bound(place, "juliet")
+    sent = f"""<message to='romeo@example.test/here' id="{id}"><stream:y/></message>"""
+    juliet.says(sent.encode())
+    [message] = texts(romeo.hears())
+    assert message.startswith(f"<message xmlns='jabber:client' xmlns:stream='{STREAMS}' from=")
+    assert ElementTree.fromstring(message)[0].tag == f"{{{STREAMS}}}y"
 
 
 def stream_error(answer: list[str]) -> str:

@@ -30,6 +30,7 @@ _SPACE = b" \t\r\n"
 _END = b"</stream:stream>"
 _HEADER = re.compile(rb"<\?xml[^>]*+><stream:stream xmlns='[^']*+' xmlns:stream='[^']*+'")
 _ROOT = re.compile(rb"<([\w:.-]++)([^>]*+)>")
+_VALUE = re.compile(rb"'[^']*+'|\"[^\"]*+\"")
 
 
 class FramedXmpp(Xmpp):
@@ -204,7 +205,7 @@ def _standalone(raw: bytes) -> bytes:
     root = _ROOT.match(raw)
     if root is None:
         return raw
-    name, attributes = root[1], root[2]
+    name, attributes = root[1], _VALUE.sub(b"", root[2])
     declared = b""
     if b"xmlns=" not in attributes and not name.startswith(b"stream:"):
         declared = f" xmlns='{CLIENT}'".encode()
