@@ -11,7 +11,7 @@ import pytest
 
 from comms.errors import Refused, Unreachable
 from comms.irc import Client, Message
-from tests.irc_peer import send, server, with_capabilities, without_capabilities
+from tests.irc_peer import send, server, welcome, with_capabilities, without_capabilities
 from tests.scripted import JumpingClock, Peer, RecordingHost
 
 
@@ -313,6 +313,37 @@ def test_a_ban_ends_the_wait(clock: JumpingClock) -> None:
         pytest.raises(Refused, match="we are banned: Banned"),
     ):
         client.wait(200)
+
+
+def test_while_services_are_away_it_tries_again(clock: JumpingClock) -> None:
+    def log_in(peer: Peer) -> None:
+        peer.expect(b"CAP LS 302\r\n", b"USER ")
+        send(peer, ":s CAP * LS :sasl")
+        peer.expect(b"CAP REQ :sasl\r\n")
+        send(peer, ":s CAP * ACK :sasl")
+        peer.expect(b"AUTHENTICATE PLAIN\r\n")
+        send(peer, "AUTHENTICATE +")
+        peer.expect(b"AUTHENTICATE ")
+        send(peer, ":s 900 bot bot!b@h ann :In", ":s 903 bot :Done")
+        peer.expect(b"CAP END\r\n")
+        welcome(peer)
+
+    def lose(peer: Peer) -> None:
+        log_in(peer)
+        peer.hang_up()
+
+    def away(peer: Peer) -> None:  # after a netsplit, say
+        peer.expect(b"CAP LS 302\r\n", b"USER ")
+        send(peer, ":s CAP * LS :batch")
+        peer.read_to_end()
+
+    def back(peer: Peer) -> None:
+        log_in(peer)
+        peer.read_to_end()
+
+    with online(clock, lose, away, back, password="pw", auth="plain") as (client, _):
+        client.wait(60)
+        assert client.account == "ann"
 
 
 def test_a_handler_that_fails_is_logged(clock: JumpingClock) -> None:

@@ -30,7 +30,7 @@ from comms.host import Host
 from comms.irc.lines import CTCP, LINE, Line, check_word, pieces, readable
 from comms.irc.messages import Message
 from comms.irc.people import People
-from comms.irc.session import Session
+from comms.irc.session import NoLogin, Session
 from comms.irc.support import Support
 from comms.link import STOPPING
 
@@ -315,9 +315,10 @@ class Client:
             return False
         try:
             self._connect()
-        except Refused:
-            raise
         except CommsError as error:
+            # Who was let in before has logged in, so that a server can: it will again.
+            if isinstance(error, Refused) and not isinstance(error, NoLogin):
+                raise
             self._host.log("irc-not-back", "warning", trouble=error)
             self._backoff.failed()
             return True

@@ -46,6 +46,10 @@ _TOO_FAST = ("439", "480", "500", "707")  # more than the server takes in some t
 _LOGIN_FAILED = ("902", "904", "905", "906", "907")
 
 
+class NoLogin(Refused):
+    """The server offers no login, as while the services of its network are away."""
+
+
 class Session:
     """A connection to the server, before the registration. Raises Unreachable and Refused."""
 
@@ -464,9 +468,9 @@ class _Login:
         return bool(self._server.password) or self._server.auth == "external"
 
     def require(self) -> None:
-        """Raises Refused where a login is wanted, and is not there: we never go on without it."""
+        """Raises NoLogin where a login is wanted, and is not there: we never go on without it."""
         if self._is_wanted and not self._is_done:
-            raise Refused(
+            raise NoLogin(
                 f"{self._session.where} offers no login, and the settings have a password; "
                 "nobody would know that it is us"
             )
