@@ -335,6 +335,10 @@ def test_five_lines_go_at_once_and_then_one_in_two_seconds(clock: JumpingClock) 
             session.wait_for_turn(16)
         with pytest.raises(ValueError, match="21 lines, which would take too long"):
             session.wait_for_turn(21)
+        clock.stop()
+        session.wait_for_turn(1)
+        with pytest.raises(TryLater, match="asked to stop"):
+            session.wait_for_turn(2)
 
 
 def test_a_silent_server_is_asked_and_then_given_up(clock: JumpingClock) -> None:

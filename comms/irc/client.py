@@ -175,10 +175,10 @@ class Client:
         """Sends a message to a nick or a channel. A long one is split, at spaces if possible.
 
         Waits until the server has handled it. Raises Refused if nobody of that name is there, or
-        the channel does not allow it; TryLater if too much was sent before; Unreachable if it was
-        not sent, Unknown if the connection was lost before the server could answer. Raises
-        ValueError for a target that cannot be one, and for a text that is much too long, before
-        anything is sent.
+        the channel does not allow it; TryLater if too much was sent before, or if it would have to
+        wait when the program is asked to stop; Unreachable if it was not sent, Unknown if the
+        connection was lost before the server could answer. Raises ValueError for a target that
+        cannot be one, and for a text that is much too long, before anything is sent.
         """
         self._send("PRIVMSG", target, text, "", "")
 

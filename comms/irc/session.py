@@ -21,7 +21,7 @@ from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
 from comms.irc.lines import Line, parse
 from comms.irc.support import Support
-from comms.link import MOMENT, Link, client_context, secure
+from comms.link import MOMENT, STOPPING, Link, client_context, secure
 from comms.sasl import Scram, plain
 
 if TYPE_CHECKING:
@@ -226,12 +226,14 @@ class Session:
         """Waits until that many lines may be sent, by the rate that networks tolerate.
 
         Raises TryLater if that would take longer than an answer may, because too much was sent
-        before, and ValueError if it always would.
+        before, or if the program is asked to stop; ValueError if it always would.
         """
         if lines > BURST + self._server.timeout / INTERVAL:
             raise ValueError(f"the text needs {lines} lines, which would take too long to send")
         self._earn()
         wait = (lines - self._credit) * INTERVAL
+        if wait > STOPPING and self._clock.stopping():
+            raise TryLater(f"{self.where}: the program was asked to stop")
         if wait > self._server.timeout:
             raise TryLater(f"{self.where}: {lines} lines would have to wait for {wait:.0f} s")
 
