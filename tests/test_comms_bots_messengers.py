@@ -18,12 +18,14 @@ ANN = {"irc": "ann", "aim": "Ann", "jabber": "ann@yourco.test"}
     [
         ({"icq": "1"}, "people: unknown network 'icq'; choose from: aim, jabber"),
         ({"aim": "BOB"}, "people: 'BOB' is both bob and ann; keep one of them"),
+        ({"aim": "B ob"}, "people: 'B ob' is both bob and ann; keep one of them"),
+        ({"jabber": "bob@YourCo.test."}, "people: 'bob@YourCo.test.' is both bob and ann"),
         ({"jabber": "ann@yourco.test/phone"}, "people: 'ann@yourco.test/phone' is not a bare "),
         ({"aim": "Ann"}, "rooms: 'dev@x@y' is not a bare Jabber address"),
     ],
 )
 def test_what_is_wrong_with_accounts_is_named(account: dict[str, str], problem: str) -> None:
-    people = {"bob": {"aim": "bob"}, "ann": account}
+    people = {"bob": {"aim": "bob", "jabber": "bob@yourco.test"}, "ann": account}
     assert problem_of(people, ["dev@x@y"], ("aim", "jabber")).startswith(problem)
 
 

@@ -14,6 +14,7 @@ from comms.errors import SettingsError
 from comms.host import Host
 from comms.settings import Settings
 from comms.state import State
+from comms.toc.messages import normalize
 from comms.xmpp import Jid
 
 # Where a message to an account reaches nobody else; the first one keeps it for who is offline.
@@ -59,6 +60,15 @@ def not_bare(account: str) -> str:
     return "" if is_bare else f"{account!r} is not a bare Jabber address"
 
 
+def _compared(network: str, account: str) -> str:
+    """Returns the form in which two names of the same account are equal."""
+    if network == Aim.name:
+        return normalize(account)
+    if network == Jabber.name and not not_bare(account):
+        return str(Jid.parse(account))
+    return account.casefold()
+
+
 def problem_of(
     people: Mapping[str, Mapping[str, str]], rooms: Collection[str], networks: Collection[str]
 ) -> str:
@@ -71,7 +81,7 @@ def problem_of(
         for network, account in accounts.items():
             if network not in networks:
                 return f"people: unknown network {network!r}; choose from: {', '.join(networks)}"
-            owner = owners.setdefault((network, account.casefold()), person)
+            owner = owners.setdefault((network, _compared(network, account)), person)
             if owner != person:
                 return f"people: {account!r} is both {owner} and {person}; keep one of them"
     jids = [accounts["jabber"] for accounts in people.values() if "jabber" in accounts]
