@@ -299,6 +299,22 @@ def test_a_lost_connection_comes_back_with_its_channels(clock: JumpingClock) -> 
     assert found == ["hello again"]
 
 
+def test_after_a_loss_names_compare_as_they_did(clock: JumpingClock) -> None:
+    def lose(peer: Peer) -> None:
+        peer.hang_up()
+
+    with (
+        Peer(with_capabilities("batch", lose, tokens=("CASEMAPPING=ascii",))) as peer,
+        Client(server(peer), clock, RecordingHost()) as client,
+    ):
+        assert client.fold("A[b") == "a{b"
+        client.connect()
+        client.wait(0.005)
+        with pytest.raises(Unreachable):
+            client.say("ann", "hi")
+        assert client.fold("A[b") == "a[b"
+
+
 def test_a_ban_ends_the_wait(clock: JumpingClock) -> None:
     def lose(peer: Peer) -> None:
         peer.hang_up()

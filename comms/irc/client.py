@@ -64,6 +64,7 @@ class Client:
         self.server = server
         self._clock, self._host = clock, host
         self._session: Session | None = None
+        self._support = Support()  # of the last session: names heard there are compared later, too
         self._wanted = False  # whether a lost connection should be established again
         self._backoff = Backoff(clock, host, first=FIRST_PAUSE, longest=LONGEST_PAUSE, jitter=0.5)
         self._on_message: list[Callable[[Message], object]] = []
@@ -164,8 +165,7 @@ class Client:
 
     def fold(self, name: str) -> str:
         """Returns the form of a nick, a channel or an account in which equal names are the same."""
-        support = self._session.support if self._session is not None else Support()
-        return support.fold(name)
+        return self._support.fold(name)
 
     def present(self, channel: str) -> list[str]:
         """The nicks in one of our channels."""
@@ -254,6 +254,7 @@ class Client:
 
     def _begin(self, session: Session) -> None:
         """After the welcome: takes back our nick, says that we are a bot, joins the channels."""
+        self._support = session.support
         self.people = People(session.support.fold)
         self.people.tells = {"extended-join", "account-notify"} <= session.capabilities
         self._batches.clear()
