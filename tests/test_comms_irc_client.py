@@ -232,7 +232,7 @@ def test_a_change_to_no_nick_changes_nothing(clock: JumpingClock) -> None:
         assert client.nick == "bot"
 
 
-@pytest.mark.parametrize("numeric", [475, 470, 480])
+@pytest.mark.parametrize("numeric", [475, 470, 473])
 def test_a_channel_that_refuses_is_reported_and_not_asked_again(
     clock: JumpingClock, numeric: int
 ) -> None:
@@ -246,6 +246,24 @@ def test_a_channel_that_refuses_is_reported_and_not_asked_again(
     assert isinstance(host, RecordingHost)
     assert [line.split()[0] for line in host.lines] == ["irc-not-joined"]
     assert peer.received[0].count(b"JOIN") == 1
+
+
+@pytest.mark.parametrize("numeric", [437, 439, 480, 500])
+def test_a_channel_that_cannot_be_joined_for_now_is_asked_again(
+    clock: JumpingClock, numeric: int
+) -> None:
+    def refuse(peer: Peer) -> None:
+        for number in (1, 2):
+            peer.expect(f"JOIN #a key\r\nPING :0000000{number}\r\n".encode())
+            send(peer, f":s {numeric} bot #a :Not now", f":s PONG s :0000000{number}")
+        peer.expect(b"JOIN #a key\r\nPING :00000003\r\n")
+        send(peer, ":bot!~b@h JOIN #a", ":s PONG s :00000003")
+
+    with online(clock, without_capabilities(refuse), channels=("#a key",)) as (client, peer):
+        client.wait(59)
+        assert client.people.channels() == []
+        client.wait(62)
+        assert client.people.channels() == ["#a"]
 
 
 def test_after_a_kick_it_joins_again_once(clock: JumpingClock) -> None:

@@ -74,7 +74,7 @@ class Client:
         for text in server.channels:
             name, _, key = text.partition(" ")
             self._channels[name] = key.strip()
-        self._rejoins: dict[str, float] = {}  # channel → when, after a kick
+        self._rejoins: dict[str, float] = {}  # channel → when, after a kick or a "not now"
         self._kicked: set[str] = set()  # from where we were kicked, in this session
         self._answered_ctcp = -CTCP_PAUSE
         self._batches: dict[str, str] = {}  # open batch → its type
@@ -98,7 +98,7 @@ class Client:
         """Registers, and joins the channels of the settings.
 
         Raises Refused if the server does not accept us, TryLater or Unreachable. A channel that
-        refuses us is logged.
+        refuses us is logged, and asked again later if it refuses us only for now.
         """
         self.disconnect()
         self._connect()
@@ -286,6 +286,8 @@ class Client:
             self._join(session, name, key)
         except (Refused, TryLater) as error:
             self._host.log("irc-not-joined", "warning", channel=name, trouble=error)
+            if isinstance(error, TryLater):
+                self._rejoins[name] = self._clock.monotonic() + THROTTLED
 
     def _lost(self) -> None:
         """Drops the session and schedules the next attempt."""

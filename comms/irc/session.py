@@ -42,7 +42,8 @@ WANTED = (
 ).split()
 _REFUSALS = r"denied|password|banned|\b[dgkz]-?lined"
 _IN_USE = ("433", "437")
-_TOO_FAST = ("439", "480", "500", "707")  # more than the server takes in some time
+# More than the server takes in some time; 437: not while the network is split (RFC 2812 §5.2).
+_NOT_NOW = ("437", "439", "480", "500", "707")
 _LOGIN_FAILED = ("902", "904", "905", "906", "907")
 
 
@@ -259,8 +260,8 @@ class Session:
         """Sends commands with one target, and waits until the server has handled them.
 
         Raises Refused if it answers one of them with one of these numerics, or TryLater if that is
-        because of our pace, and Unknown if it is one of several; Unreachable if the first was not
-        sent, Unknown if the connection was lost afterwards.
+        only for now, such as because of our pace, and Unknown if it is one of several; Unreachable
+        if the first was not sent, Unknown if the connection was lost afterwards.
         """
         labelled = "labeled-response" in self.capabilities and "batch" in self.capabilities
         waiting = set()
@@ -285,7 +286,7 @@ class Session:
         if refusal is not None:
             words = " ".join(refusal.parameters[1:])
             kind: type[CommsError] = Refused
-            if refusal.verb in _TOO_FAST:  # of several lines, the others may have arrived
+            if refusal.verb in _NOT_NOW:  # of several lines, the others may have arrived
                 kind = TryLater if len(commands) == 1 else Unknown
             raise kind(self._masked(f"{self.where}: {refusal.verb} {words}"))
         if waiting:
