@@ -290,6 +290,7 @@ class Mailbox(mailbox.Mailbox):
         self._clock, self._alert, self._token = clock, alert, token
         self._in_step = True  # no answer is outstanding, and every line was understood
         self._marked: set[int] = set()  # UIDs
+        self._handled: set[int] = set()  # UIDs of mails that were marked in an earlier session
         self._validity = 0  # UIDVALIDITY; 0 if the server has no lasting UIDs
         self._read_only = self._keywords = False
         self._link = link = Link.connect(server.host, server.port, clock, server.timeout)
@@ -364,7 +365,9 @@ class Mailbox(mailbox.Mailbox):
                 self._on_sets(uids, "MOVE", self._quoted("trash", self.server.trash))
                 return
             if self.server.trash:
-                self._on_sets(uids, "COPY", self._quoted("trash", self.server.trash))
+                # What stayed marked is in the trash already, and may stay marked for long.
+                new = uids - self._handled
+                self._on_sets(new, "COPY", self._quoted("trash", self.server.trash))
             self._remove(uids)
         except (Unreachable, OddReply) as error:
             raise Unknown(
@@ -572,6 +575,7 @@ class Mailbox(mailbox.Mailbox):
                 flags[uid] = {str(flag).lower() for flag in given} & {r"\deleted", HANDLED}
 
         self._fetch("1:*", "(UID RFC822.SIZE FLAGS)", take)
+        self._handled = {uid for uid, found in flags.items() if found == {r"\deleted", HANDLED}}
         return {uid: size for uid, size in sizes.items() if flags.get(uid) != {r"\deleted"}}
 
     def _content(self, entry: Entry, section: str, limit: int) -> bytes:

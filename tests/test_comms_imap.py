@@ -870,6 +870,24 @@ def test_only_our_mails_are_removed_at_any_server(off: list[str]) -> None:
         assert (3 in folder.flags) == bool(off)
 
 
+def test_a_mail_that_stays_marked_is_copied_to_the_trash_once() -> None:
+    with rehearsal(off={"imap": ["UIDPLUS", "MOVE"]}) as world:
+        folder = world.mail.folder(ALICE)
+
+        def remove_all() -> None:
+            with opened(world, trash="Trash") as mailbox:
+                for entry in mailbox.entries():
+                    mailbox.delete(entry)
+
+        folder.flag(2, "\\Deleted")
+        for _ in range(2):
+            with pytest.raises(RefusedNow, match="ours stay marked"):
+                remove_all()
+        folder.remove(2)
+        remove_all()
+        assert (len(folder), len(world.mail.folder(ALICE, "Trash"))) == (0, 1)
+
+
 # ── waiting for mail ─────────────────────────────────────────────────────────
 
 
