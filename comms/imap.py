@@ -226,12 +226,13 @@ class _Client(imaplib.IMAP4):
             super()._append_untagged(kind, data)  # type: ignore[misc]
 
     def _get_capabilities(self) -> None:
-        _, data = self.capability()
-        self.capabilities = tuple((data[-1] or b"").decode("ascii", "replace").upper().split())
+        """Does not ask yet: to imaplib, a failure would be one of the greeting."""
+        self.capabilities = ("IMAP4REV1",)
 
     def ask_capabilities(self) -> None:
-        """Asks again: what a server offers depends on TLS and on the login (RFC 3501 §6.1.1)."""
-        self._get_capabilities()
+        """Asks what the server offers. It depends on TLS and on the login (RFC 3501 §6.1.1)."""
+        _, data = self.capability()
+        self.capabilities = tuple((data[-1] or b"").decode("ascii", "replace").upper().split())
 
     def await_mail(self, wait: Callable[[], bool]) -> None:
         """Lets the server tell what happens (IDLE, RFC 2177), until mail arrives.
@@ -298,6 +299,7 @@ class Mailbox(mailbox.Mailbox):
             if server.tls == "implicit":
                 secure(self._name, server.host, self._upgrade)
             self._client = self._greeted()
+            self._run("CAPABILITY", self._client.ask_capabilities)
             if server.tls == "starttls":
                 self._start_tls()
             if self._client.state == "NONAUTH":

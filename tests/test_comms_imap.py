@@ -292,9 +292,10 @@ def test_bytes_after_the_answer_to_starttls_are_an_attack(clock: JumpingClock) -
 
 
 def test_preauth_cannot_make_us_skip_tls(clock: JumpingClock) -> None:
-    with Peer(dialogue(offering(CAPABILITIES), greeting=b"* PREAUTH hello\r\n")) as peer:
+    with Peer(dialogue(greeting=b"* PREAUTH hello\r\n")) as peer:
         with pytest.raises(Refused, match="TLS cannot be started"):
             Mailbox(server(peer, tls="starttls"), clock)
+    assert commands(peer) == []
     steps = (offering(CAPABILITIES), (b"SELECT", SELECTED), BYE)
     with Peer(dialogue(*steps, greeting=b"* PREAUTH hello\r\n")) as peer:
         Mailbox(server(peer), clock).close()
@@ -322,6 +323,25 @@ def test_a_greeting_that_is_none_is_an_error(
     with Peer(dialogue(greeting=greeting)) as peer, pytest.raises(kind, match=text) as error:
         Mailbox(server(peer), clock)
     assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"* BYE Connection is closed. 13\r\n", Unreachable),
+        (b"", Unreachable),
+        (b"TAG NO [UNAVAILABLE] later\r\n", TryLater),
+        (b"TAG BAD what\r\n", RefusedNow),
+        (b"* CAPABILITY IMAP4rev2 LOGINDISABLED\r\nTAG OK done\r\n", Refused),
+    ],
+)
+def test_what_fails_after_the_greeting_is_not_said_of_the_greeting(
+    clock: JumpingClock, answer: bytes, kind: type[CommsError]
+) -> None:
+    with Peer(dialogue((b"CAPABILITY", answer))) as peer, pytest.raises(CommsError) as error:
+        Mailbox(server(peer), clock)
+    assert type(error.value) is kind
+    assert "greeting" not in str(error.value)
 
 
 NESTED = b"(" * 2000 + b")" * 2000
