@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from comms.clock import Clock
-from comms.errors import CommsError, Refused
+from comms.errors import CommsError, Refused, RefusedNow
 from comms.host import Host
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Doorbell:
                 return  # what has arrived before is only found by looking again
         except CommsError as error:
             self._host.log("doorbell", "warning", trouble=error)
-            self._waits = self._waits and not isinstance(error, Refused)
+            refused = isinstance(error, Refused) and not isinstance(error, RefusedNow)
+            self._waits = self._waits and not refused
             self.close()
         self._clock.wait(None, self._clock.time() + seconds, or_stop=True)
 

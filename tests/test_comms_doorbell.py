@@ -53,6 +53,11 @@ def test_a_server_that_refuses_to_wait_is_asked_once() -> None:
     assert len(logged) == 1 and began[:4] == [0, 1, 32, 63]
 
 
+def test_a_server_that_refuses_for_now_is_asked_again() -> None:
+    began, logged = rounds("imap", 'imap SELECT times 1 reply "NO System error"', until=200)
+    assert len(logged) == 1 and began[:5] == [0, 31, 32, 50, 81]
+
+
 def test_it_logs_in_in_the_strongest_way_as_the_mailbox_does() -> None:
     config = {"servers": ["imap"], "program": ALICE, "mail": {"scram": True}}
     with World(config, rehearsal=True) as world:
