@@ -411,12 +411,20 @@ def test_an_endless_line_is_not_kept_and_is_refused_when_it_ends() -> None:
         b"a AUTHENTICATE PLAIN hidden\r\n",
         b"a AUTHENTICATE PLAIN " + base64.b64encode(b"\0alice\0hidden") + b"\r\n",
         b"a AUTHENTICATE PLAIN hidden",
+        b"a CAPABILITY\nb LOGIN alice hidden\n\r\n",
+        b"a LOGIN alice secret\nb LOGIN alice hidden\r\n",
+        b"a LOGIN {5}\r\nalice hidden\nb NOOP\r\n",
+        b"a AUTHENTICATE PLAIN\nhidden\r\n",
+        b" a LOGIN alice hidden\r\n",
+        b"a\tLOGIN alice hidden\r\n",
+        b"LOGIN alice hidden\r\n",
+        b"AUTHENTICATE PLAIN hidden\r\n",
     ],
 )
 def test_a_transcript_shows_no_password_however_it_was_sent(commands: bytes) -> None:
     world = imap_world()
     client = Raw(world)
-    for piece in commands.splitlines(keepends=True):
+    for piece in commands.replace(b"\r\n", b"\r\n\0").split(b"\0"):
         client.send(piece)
     client.session.eof()
     text = render(world.recording)

@@ -161,6 +161,9 @@ class ImapBase(LineSession):
     def _unit(self, command: Command) -> Unit:
         raw, secrets = command.raw[self._in_records :], self._secrets(command)
         self._in_records = 0
+        if b"\n" in raw.replace(b"\r\n", b""):
+            whole = Secret(0, len(raw) - 2, "unfinished")
+            secrets = (whole,) if secrets else self.secrets_in_fragment(raw)
         arguments = self._arguments(command.raw, command.literals, self.utf8)
         self._tag = ""
         try:
@@ -169,7 +172,10 @@ class ImapBase(LineSession):
                 self._tag = tag  # else it has a character that no tag has, as in `a+ NOOP`
             verb = arguments.verb()
         except BadCommand as error:
+            secrets = secrets or self.secrets_in_fragment(raw)
             return Unit(raw, "", secrets=secrets, refusal=_refusal(error))
+        if not _name_of(verb):
+            secrets = secrets or self.secrets_in_fragment(raw)
         refusal = command.problem
         if refusal is not None and not isinstance(refusal, Refuse):
             refusal = Refuse(BAD._replace(text=str(refusal)), "RFC 3501 §2.2.1")
