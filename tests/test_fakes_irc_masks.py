@@ -28,6 +28,20 @@ SECRETS = ["hunter2", base64.b64encode(b"\0alice\0hunter2").decode()]
         ("PRIVMSG NickServ :identify hunter2", ":identify {irc-account bot wrong}"),
         ("privmsg nickserv :GHOST alice secret", ":GHOST alice {irc-account alice}"),
         ("NS GHOST alice hunter2", "NS GHOST alice {irc-account alice wrong}"),
+        ("NS GHOST alice", "NS GHOST alice"),
+        ("NS IDENTIFY alice hunter2 more", "NS IDENTIFY alice {irc-account alice wrong}"),
+        ("PRIVMSG NickServ@services.test :IDENTIFY bob hunter2", "{irc-account bob wrong}"),
+        ("PRIVMSG nobody,nickserv :identify hunter2", ":identify {irc-account bot wrong}"),
+        ("PRIVMSG Q@CServe.quakenet.org :AUTH bob hunter2", "{irc-account bob wrong}"),
+        ("SQUERY NickServ :IDENTIFY hunter2", ":IDENTIFY {irc-account bot wrong}"),
+        ("PRIVMSG NickServ :REGISTER hunter2 b@example.test", ":REGISTER {irc-account bot wrong}"),
+        (" NickServ  SET  PASSWORD hunter2", "SET  PASSWORD {irc-account bot wrong}"),
+        ("NS RECOVER alice hunter2", "NS RECOVER alice {irc-account alice wrong}"),
+        ("identify hunter2", "identify {irc-account bot wrong}"),
+        ("LOGIN alice :hunter2", "LOGIN alice :{irc-account alice wrong}"),
+        ("REGISTER alice * hunter2", "REGISTER {irc-account bot wrong}"),
+        ("PRIVMSG #service :login to see it", "PRIVMSG #service :login to see it"),
+        ("PRIVMSG alice :register now", "PRIVMSG alice :register now"),
     ],
 )  # fmt: skip
 def test_a_password_is_shown_as_whose_it_is(line: str, shown: str) -> None:
@@ -52,7 +66,11 @@ def test_a_response_of_sasl_is_shown_as_whose_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "fragment", ["PASS hunt", "OPER root hunter2", "NS IDENTIFY hunter2", "AUTHENTICATE hunter2"]
+    "fragment",
+    [
+        *("PASS hunt", "OPER root hunter2", "NS IDENTIFY hunter2", "AUTHENTICATE hunter2"),
+        *("NS REGISTER hunt", "PRIVMSG NickServ@services.test :IDENTIFY hunt"),
+    ],
 )
 def test_an_unfinished_line_shows_no_password_either(fragment: str) -> None:
     bench = Bench()

@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 # What comes before a password. Everything after it, up to the next space or the end, is hidden.
 # Spaces are never given back (`++`): many of them, and no password, would take quadratic time.
 _TAGS_AND_SOURCE = rb"(?:@\S*\s++)?(?::\S*\s++)?\s*+"
-_SERVICE = rb"(?:NS|NICKSERV|PRIVMSG\s++NickServ|NOTICE\s++NickServ)\s++:?\s*+"
+# Services of any network, and what some networks take as commands: `IDENTIFY password`.
+_TO_SERVICE = rb"(?:PRIVMSG|NOTICE|SQUERY)\s++:?(?:\S*,)?(?:[a-z]*Serv(?:[@,]\S*)?|[QX]@\S*)\s++:?"
+_SERVICE = rb"(?:(?:%b|(?:NS|[a-z]*SERV)\s++:?)\s*+)?" % _TO_SERVICE
 _PASS = re.compile(rb"%b(PASS)\s++:?" % _TAGS_AND_SOURCE, re.I)
 _OPER = re.compile(rb"%b(OPER)\s++(\S+)\s++:?" % _TAGS_AND_SOURCE, re.I)
+_BEFORE = _TAGS_AND_SOURCE + _SERVICE
 _IDENTIFY = re.compile(
-    rb"%b%b(IDENTIFY)\s++:?(?:(\S+)\s++:?)??(?=\S+\s*$)" % (_TAGS_AND_SOURCE, _SERVICE), re.I
+    rb"%b(IDENTIFY|ID|LOGIN|AUTH)\s++:?(?:(\S+)\s++:?(?=\S))?(?=\S)" % _BEFORE, re.I
 )
-_GHOST = re.compile(rb"%b%b(GHOST)\s++(\S+)\s++:?(?=\S)" % (_TAGS_AND_SOURCE, _SERVICE), re.I)
+_GHOST = re.compile(
+    rb"%b(GHOST|RECOVER|REGAIN|RELEASE|DROP|GROUP)\s++:?(\S+)\s++:?(?=\S)" % _BEFORE, re.I
+)
+_REGISTER = re.compile(rb"%b(REGISTER|SET\s++PASS\w*+|SETPASS)\s++:?(?=\S)" % _BEFORE, re.I)
 _AUTHENTICATE = re.compile(rb"%b(AUTHENTICATE)\s++:?" % _TAGS_AND_SOURCE, re.I)
 FRAGMENT = "unfinished"
 
@@ -50,12 +56,14 @@ def secrets_in(
         person = network.people.find(name)
         right = person is not None and person.password == given
         return _labelled(match.end(), end, f"irc-account {name or '-'}", right)
+    if match := _REGISTER.match(raw):  # NickServ here knows neither, so that nothing is right
+        return _labelled(match.end(), end, f"irc-account {nick or '-'}", False)
     return ()
 
 
 def secrets_in_fragment(raw: bytes) -> tuple[Secret, ...]:
     """Returns the secret spans of a line that never became complete."""
-    for pattern in (_AUTHENTICATE, _PASS, _OPER, _IDENTIFY, _GHOST):
+    for pattern in (_AUTHENTICATE, _PASS, _OPER, _IDENTIFY, _GHOST, _REGISTER):
         match = pattern.match(raw)
         if match and match.end() < len(raw):
             return (Secret(match.end(), len(raw), FRAGMENT),)
