@@ -19,6 +19,7 @@ import json
 import os
 import re
 import ssl
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -313,6 +314,15 @@ def _unreadable(path: Path) -> str:
         return f"{path} cannot be read: {error.strerror}"
 
 
+def _device(path: Path) -> str:
+    """A device such as /dev/zero may have no end."""
+    try:
+        is_device = stat.S_ISCHR(os.stat(path).st_mode)
+    except OSError:
+        return ""
+    return f"{path} is a device, not a file" if is_device else ""
+
+
 def _no_certificates(path: Path) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
@@ -343,10 +353,10 @@ def _no_module(name: str) -> str:
     return f"unknown module {shown(name)}"
 
 
-FilePath = Annotated[Path, Check(_folder, '"file"')]  # need not exist
+FilePath = Annotated[Path, Check(_folder, '"file"'), Check(_device)]  # need not exist
 Folder = Annotated[Path, Check(_no_folder, '"folder"')]
 StateFile = Annotated[Path, Check(_folder, '"state.sqlite3"'), Check(_no_place)]
-ReadableFile = Annotated[Path, Check(_unreadable, '"file"')]
+ReadableFile = Annotated[Path, Check(_unreadable, '"file"'), Check(_device)]
 Certificates = Annotated[Path, Check(_no_certificates, '"ca.pem"')]
 LoginCertificate = Annotated[Path, Check(_no_login_certificate, '"bot.pem"')]  # with its key
 Module = Annotated[

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import os
 import re
@@ -57,6 +58,7 @@ from comms.words import one_line
 T = TypeVar("T")
 INBOX = "INBOX"  # in any case of letters (RFC 3501 §5.1)
 PLAIN = 5  # characters of a value that is too short for a password, such as a port
+ROOM = 1 << 20  # bytes of a file of settings, or with a password
 WORD = 200  # characters of a word in an error; the rest of it is not shown
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")  # in the environment (PEP 383)
 
@@ -258,7 +260,7 @@ class Settings:
         elif keys[0] == "password_file":
             path = self.path(value)
             try:
-                value = path.read_text("utf-8-sig").rstrip("\r\n")
+                value = _text(path).rstrip("\r\n")
                 self._warn_if_readable_by_others(path, name)
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
@@ -406,7 +408,7 @@ def _tables(path: Path) -> dict[str, Any]:
 
     try:
         # With or without the mark of UTF-8, which some editors write.
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(_text(path))
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; write the path of a readable file"
     except UnicodeDecodeError as error:
@@ -418,6 +420,16 @@ def _tables(path: Path) -> dict[str, Any]:
     except ValueError as error:
         problem = f"not a TOML file: {error}; correct this place"
     raise SettingsError(one_line(f"{path}: {problem}"))
+
+
+def _text(path: Path) -> str:
+    """Returns what is in a text file. Raises OSError, and UnicodeDecodeError."""
+    with path.open("rb") as file:
+        raw = file.read(ROOM + 1)
+    if len(raw) > ROOM:  # such as a device without an end
+        raise OSError(errno.EFBIG, f"more than {ROOM} bytes")
+    # In any case of line ends, as text files have them.
+    return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _secrets(protocol: str, table: object) -> list[str]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fakes import certificates
-from fakes.config import WorldError
+from fakes.config import WorldError, text_of
 from fakes.control import Control, is_local
 from fakes.descriptor import Port
 from fakes.faults import FaultError
@@ -382,7 +382,7 @@ def _preload(world: World, folder: Path) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(text_of(path))
     except OSError as error:
         raise WorldError(
             f"{path}: cannot be read: {error.strerror}; write the path of a readable file"

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fakes.config import WorldError
+from fakes.config import WorldError, text_of
 from fakes.extras import installed
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def available() -> bool:
 def authorities(path: Path) -> str:
     """Reads the certificates of authorities, in PEM, from a file. Raises WorldError."""
     try:
-        text = path.read_text("ascii")
+        text = text_of(path, "ascii")
         ssl.create_default_context(cadata=text)
     except (ssl.SSLError, UnicodeDecodeError):
         why = "there is no certificate in it"

@@ -8,6 +8,7 @@ WorldError with one line: where, what is wrong, what to write instead.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 import re
 import types
@@ -15,7 +16,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, NewType, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NewType, TypeVar
 
 from fakes.descriptor import Server
 from fakes.empty import EMPTY
@@ -24,7 +25,11 @@ from fakes.keep import EVERYTHING, Keep
 from fakes.people import Person
 from fakes.suggest import nearest
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 T = TypeVar("T")
+ROOM = 1 << 24  # bytes of a world file, or of one that it names
 _NOTHING: frozenset[str] = frozenset()
 # Limits that 0 does not switch off.
 _MAIL_LIMITS = ("mail.size", "mail.recipients", "mail.bad_logins")
@@ -381,6 +386,15 @@ _EXAMPLES = {
     "type": '"turn"',
     "run": '["df", "-k"]',
 }
+
+
+def text_of(path: Path, encoding: str = "utf-8") -> str:
+    """Returns what is in a file that a world names. Raises OSError, and UnicodeDecodeError."""
+    with path.open("rb") as file:
+        raw = file.read(ROOM + 1)
+    if len(raw) > ROOM:  # such as a device without an end
+        raise OSError(errno.EFBIG, f"more than {ROOM} bytes")
+    return raw.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def is_address(text: str) -> bool:

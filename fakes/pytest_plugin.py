@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from fakes.config import WorldError
+from fakes.config import WorldError, text_of
 from fakes.faults import FaultError
 from fakes.inbox import Inbox
 from fakes.mail import Mail
@@ -99,7 +99,7 @@ def _read(paths: list[Path]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in paths:
         try:
-            found = _merged(found, tomllib.loads(path.read_text("utf-8")))
+            found = _merged(found, tomllib.loads(text_of(path)))
         except OSError as error:
             problem = f"{error.strerror}; correct the path"
         except ValueError as error:

@@ -125,6 +125,12 @@ def test_a_file_must_not_be_a_folder_and_a_state_file_needs_its_folder(tmp_path:
     there.write_text("-----BEGIN NOTHING-----")
     assert problem(types.StateFile, there / "x") == f"the folder {there} is not a folder"
     assert problem(types.ReadableFile, there) == ""
+    device = "/dev/zero is a device, not a file"
+    assert problem(types.ReadableFile, Path("/dev/zero")) == device
+    assert problem(types.FilePath, Path("/dev/zero")) == device
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert problem(types.FilePath, loop) == ""
     missing = f"{tmp_path / 'x'} cannot be read: No such file or directory"
     assert problem(types.ReadableFile, tmp_path / "x") == missing
     assert problem(types.Certificates, tmp_path / "x") == missing

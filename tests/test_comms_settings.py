@@ -12,7 +12,7 @@ import trustme
 
 from comms.errors import SettingsError
 from comms.setting_types import CommandLine, MailAddress, NonEmpty, StateFile
-from comms.settings import load
+from comms.settings import ROOM, load
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,16 @@ def test_the_password_in_a_url_is_never_shown(tmp_path: Path, url: str, value: s
         with pytest.raises(SettingsError) as caught:
             load(path).table("x", Rules)
         assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_without_an_end_is_an_error(tmp_path: Path) -> None:
+    for endless in (write(tmp_path, "#" * (ROOM + 1)), Path("/dev/zero")):
+        with pytest.raises(SettingsError, match=r"cannot be read: more than 1048576 bytes; "):
+            load(endless)
+        found = load({"smtp": {"host": "x", "password_file": str(endless)}})
+        with pytest.raises(SettingsError, match=r"password_file: .* more than 1048576 bytes; "):
+            found.server("smtp")
+    assert load(write(tmp_path, "#" * ROOM)).tables == {}
 
 
 def test_a_settings_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

@@ -298,6 +298,7 @@ def test_a_port_that_is_in_use_is_named() -> None:
         (["--smtp", "٣"], "", "argument --smtp: '٣' is not a port"),
         (["--world", "/dev/null/x"], "", "Not a directory; write the path of a readable file"),
         (["--world", "/"], "", "/: cannot be read: Is a directory; write the path of a readable"),
+        (["--world", "/dev/zero"], "", "/dev/zero: cannot be read: more than 16777216 bytes; "),
         (["--smtp", "0", "--host", "192.0.2.1"], "", "name another address with --host"),
         (["--smtp", "0", "--user", "carol"], "", "NAME@DOMAIN:PASSWORD"),
         (
