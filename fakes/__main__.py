@@ -80,12 +80,15 @@ def _open_standard_files() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a wrong option in one line."""
+    """Reports a wrong option in one line, without what follows it: that may be a password."""
 
     def error(self, message: str) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]
-        wrong = re.search(r"unrecognized arguments: ([^\s=]+)", message)
-        hint = nearest(wrong[1], known) if wrong else ""
+        hint = ""
+        if wrong := re.match(r"unrecognized arguments: (--[^\s=]+)?", message):
+            message = wrong[0] if wrong[1] else "an argument belongs to no option"
+            hint = nearest(wrong[1] or "", known)
+        message = re.sub(r"(?s)(ambiguous option: [^\s=]+)=.*(?= could match )", r"\1", message)
         self.exit(USAGE, f"error: {message}{hint}; {self.prog} --help lists the options\n")
 
 
@@ -232,7 +235,10 @@ def _control_token(options: argparse.Namespace) -> str:
         return ""
     token = os.environ.get(name, "")
     if not token:
-        raise WorldError(f"--control-token-env: {name} is not set; set it to a long random text")
+        raise WorldError(
+            "--control-token-env: the environment has no variable of this name; set it to a long "
+            "random text"
+        )
     return token
 
 
@@ -242,8 +248,9 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
     for text in options.user:
         address, colon, password = text.partition(":")
         if not colon or not address:
+            # The text is not repeated, because it may be the password. So with the other options.
             raise WorldError(
-                f"--user: {text!r} is not an account; write NAME@DOMAIN:PASSWORD, or NAME:PASSWORD"
+                "--user: not a name and a password; write NAME@DOMAIN:PASSWORD, or NAME:PASSWORD"
             )
         if "@" not in address:
             address = f"{address}@{_first_domain(options, config)}"
@@ -251,7 +258,7 @@ def _world(options: argparse.Namespace, watch: _Watch) -> World:
     for text in options.aim:
         name, colon, password = text.partition(":")
         if not colon:
-            raise WorldError(f"--aim: {text!r} is not an account; write 'SCREEN NAME:PASSWORD'")
+            raise WorldError("--aim: not a name and a password; write 'SCREEN NAME:PASSWORD'")
         _append(config, "aim", {"screen_name": name, "password": password})
     _set_irc(options, config)
     _set_components(options, config)
@@ -320,7 +327,7 @@ def _set_irc(options: argparse.Namespace, config: dict[str, Any]) -> None:
     """Adds the options of the IRC server to its table. Raises WorldError."""
     for text in options.irc_oper:
         if not text.partition(":")[2]:
-            raise WorldError(f"--irc-oper: {text!r} is not an operator; write NAME:PASSWORD")
+            raise WorldError("--irc-oper: not a name and a password; write NAME:PASSWORD")
     given = {
         "name": options.irc_name,
         "password": options.irc_password,
@@ -337,7 +344,6 @@ def _set_components(options: argparse.Namespace, config: dict[str, Any]) -> None
     for text in options.component_host:
         domain, _, secret = text.partition(":")
         if not domain or not secret:
-            # The text is not repeated, because it may be the secret.
             raise WorldError("--component-host: not a domain and a secret; write DOMAIN:SECRET")
         given[domain] = secret
     table = config.get("xmpp", {})
