@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
+        if options.control is None and options.control_token_env is not None:
+            raise WorldError("--control-token-env: there is no control API; add --control PORT")
         watch = _Watch(options.quiet)
         with _world(options, watch) as world:
             if options.trap is not None:

@@ -374,6 +374,11 @@ def test_a_port_that_is_in_use_is_named() -> None:
             "",
             "--control-token-env: the environment has no variable of this name; set it to",
         ),
+        (
+            ["--smtp", "0", "--control-token-env", "HOME"],
+            "",
+            "--control-token-env: there is no control API; add --control PORT",
+        ),
     ],
 )
 def test_a_mistake_ends_with_2_and_one_line_that_says_what_to_write(
