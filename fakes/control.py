@@ -20,6 +20,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from importlib.resources import files
 from ipaddress import ip_address
 from itertools import islice
@@ -33,7 +34,7 @@ from fakes.http import Http, Request, Response
 from fakes.mail import Mail
 from fakes.transcripts.recorder import lines_of, wire_lines
 from fakes.version import VERSION
-from fakes.wire import Record, Runtime, Unit
+from fakes.wire import Record, Refuse, Runtime, Unit
 from fakes.world import World
 
 ROOM = 1 << 26  # bytes of a body: a mail with its attachments
@@ -401,6 +402,11 @@ class ControlSession(Http):
                 self._control.follow(self, result)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET
+
+    def refused(self, refusal: Refuse) -> None:
+        plain = refusal.reply
+        text = plain.text.strip() or HTTPStatus(plain.status).phrase
+        self._respond(_json({"error": text}, plain.status), refusal.section)
 
     def _look(self) -> bool:
         """Answers if there is an answer now. Returns whether this was the last look."""

@@ -80,6 +80,16 @@ def test_it_says_where_the_servers_are_and_who_has_an_account(client: Client) ->
     assert client.ask("POST", "/people", body)[0] == 400
 
 
+def test_what_is_no_request_is_an_error_in_json(client: Client) -> None:
+    assert client.ask("PATCH", "/world") == (501, {"error": "Not Implemented"})
+    too_long = {"Content-Length": "9" * 12}
+    status, answer = client.ask("POST", "/mails", **too_long)
+    assert status == 413 and list(answer) == ["error"]
+    wrong = {"Content-Length": "x"}
+    number = {"error": "Content-Length is a number of octets"}
+    assert client.ask("POST", "/mails", **wrong) == (400, number)
+
+
 def test_mails_are_listed_with_the_names_that_they_have_in_python(client: Client) -> None:
     client.send("first")
     status, found = client.ask("GET", "/mails?subject=first")
