@@ -376,6 +376,7 @@ _FORMS: dict[Any, tuple[str, str]] = {
 }
 # Wider than any protocol's own syntax: a world may hold addresses that only one of them can use.
 _ADDRESS = re.compile(r'(?:"[^"\x00-\x1f\x7f]+"|[^\s<>@"\x00-\x1f\x7f]+)@[^\s<>@\x00-\x1f\x7f]+')
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # of a byte that is not UTF-8
 _DOMAIN = re.compile(r"[^\s<>@,;:]+")
 _EXAMPLES = {
     "address": '"alice@example.test"',
@@ -399,7 +400,7 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
 
 def is_address(text: str) -> bool:
     """Whether a text can be the address of an account."""
-    return _ADDRESS.fullmatch(text) is not None
+    return _ADDRESS.fullmatch(text) is not None and not _SURROGATE.search(text)
 
 
 def _list_form(name: str, inner: Any) -> tuple[str, str]:

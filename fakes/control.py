@@ -506,8 +506,10 @@ def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = 
 def _object(request: Request) -> dict[str, Any]:
     try:
         found = json.loads(request.body)
+        # An escape may stand for half of a character, which nothing can send.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise Mistake(400, "the body is not JSON") from None
+        raise Mistake(400, "the body is not JSON in UTF-8") from None
     if not isinstance(found, dict):
         raise Mistake(400, 'the body is not an object, such as {"address": "dora@example.test"}')
     return found

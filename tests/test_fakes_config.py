@@ -228,6 +228,7 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
             {"person": [{"address": "@@"}]},
             "person.address: '@@' is not an address; write address =",
         ),
+        ({"person": [{"address": "\udcff@b.c"}]}, "person.address: '\\udcff@b.c' is not an"),
         ({"person": [{"address": "a@b.c> x"}]}, "person.address: 'a@b.c> x' is not an address"),
         (
             {"person": [{"address": "a@b.c", "folders": ["a//b"]}]},

@@ -90,6 +90,14 @@ def test_what_is_no_request_is_an_error_in_json(client: Client) -> None:
     assert client.ask("POST", "/mails", **wrong) == (400, number)
 
 
+@pytest.mark.parametrize("key", ["address", "password"])
+def test_what_is_no_text_is_refused(client: Client, key: str) -> None:
+    dora = {"address": "dora@example.test", "password": "x", key: "dora\ud800@example.test"}
+    status, answer = client.ask("POST", "/people", json.dumps(dora))
+    assert (status, answer) == (400, {"error": "the body is not JSON in UTF-8"})
+    assert len(client.world.people.stored()) == 3
+
+
 def test_mails_are_listed_with_the_names_that_they_have_in_python(client: Client) -> None:
     client.send("first")
     status, found = client.ask("GET", "/mails?subject=first")
