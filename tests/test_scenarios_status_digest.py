@@ -16,9 +16,10 @@ from comms.settings import load
 from fakes.wire import Record
 from fakes.world import World
 from scenarios import catalogue, rehearsal
-from scenarios.sending.status_digest import WORLD, Rules, compared, digest
+from scenarios.play import merged
+from scenarios.sending.status_digest import WORLD, Rules, compared, digest, run
 from scenarios.sending.status_digest_desk import Report, ask
-from scenarios.sending.status_digest_samples import TEAM
+from scenarios.sending.status_digest_samples import TEAM, answers
 from tests import drills
 
 PAGE = catalogue.named("status-digest")
@@ -108,6 +109,17 @@ def test_any_answer_becomes_a_digest_that_can_be_sent(output: str) -> None:
     assert mail is not None and mail.to_bytes()
     changed, same = compared("a", NEVER, report)
     assert all(len(line.splitlines()) == 1 for line in changed + same)
+
+
+def test_after_a_round_that_took_long_the_missed_digests_are_left_out() -> None:
+    with World(WORLD, rehearsal=True) as world:
+        answers(world, "db1", takes=4 * 3600)
+        world.clock.at(1800, lambda: answers(world, "db1", "mariadb: up\n"))
+        settings = merged(world.settings, {"scenario": {"status-digest": {"timeout": 5 * 3600}}})
+        world.clock.until(6 * 3600 + 1800)
+        run(world.clock, load(settings, world.folder), world.host)
+        hours = [(mail.at - HEARD) // 3600 for mail in world.mail.inbox(TEAM)]
+    assert hours == [4, 5, 6]
 
 
 # ── cut off and killed ───────────────────────────────────────────────────────
