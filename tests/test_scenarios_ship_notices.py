@@ -184,6 +184,19 @@ def test_a_second_program_on_the_same_file_is_refused() -> None:
         assert run(world) == 0 and orders(world) == ["1"]
 
 
+def test_an_order_on_another_line_of_a_later_list_is_known_and_no_mistake() -> None:
+    with World(ship_notices.WORLD, rehearsal=True) as world:
+        shop(world.folder, customers(2))
+        assert run(world) == 0
+        shop(world.folder, customers(3)[::-1])
+        assert run(world) == 0 and sorted(orders(world)) == ["1", "2", "3"]
+        shop(world.folder, [*customers(3), *customers(600)])
+        assert run(world) == 1 and len(orders(world)) == 600
+        told = [event.text for event in world.events if "left-out" in event.text]
+        wanted = [f"order {n} was in line {n + 1} already" for n in (1, 2, 3)]
+        assert len(told) == 3 and all(map(str.__contains__, told, wanted))
+
+
 def test_a_notice_of_an_earlier_list_without_a_column_waits_and_is_named() -> None:
     with World(ship_notices.WORLD, rehearsal=True) as world:
         shop(world.folder, customers(1))

@@ -27,7 +27,7 @@ class Notice(MailRow, Base):
     __table_args__ = (Index("notice_due", "status", "due", "id"),)
 
     order: Mapped[str] = mapped_column(unique=True)
-    line: Mapped[int]  # of the list
+    line: Mapped[int]  # of the list in which it came first
     values: Mapped[dict[str, str]] = mapped_column(JSON)  # for the templates
     token: Mapped[str] = mapped_column(unique=True)  # known to those who have got the mail
 
@@ -67,15 +67,18 @@ def enlist(
 ) -> Iterator[BadLine]:
     """Adds a notice for each order that has none. Yields the bad lines, second ones among them."""
     batch: list[Customer] = []
+    seen: dict[str, int] = {}  # order → its line. In an earlier list it may have been another one.
     for line in lines:
         if isinstance(line, BadLine):
             yield line
-            continue
-        batch.append(line)
-        if len(batch) == BATCH:
-            yield from _add(worker, batch, now, token)
-            batch = []
-    yield from _add(worker, batch, now, token)
+        elif (first := seen.setdefault(line.order, line.line)) != line.line:
+            yield BadLine(line.line, f"order {line.order} was in line {first} already")
+        else:
+            batch.append(line)
+            if len(batch) == BATCH:
+                _add(worker, batch, now, token)
+                batch = []
+    _add(worker, batch, now, token)
 
 
 def unwanted(db: Session, notice: Notice, reason: str, now: float) -> None:
@@ -95,29 +98,18 @@ def suppress(worker: Worker) -> None:
         db.execute(waiting.values(status="suppressed"))
 
 
-def _add(
-    worker: Worker, batch: list[Customer], now: float, token: Callable[[], str]
-) -> list[BadLine]:
+def _add(worker: Worker, batch: list[Customer], now: float, token: Callable[[], str]) -> None:
     orders = [customer.order for customer in batch]
-    stored = select(Notice.order, Notice.line).where(Notice.order.in_(orders))
+    stored = select(Notice.order).where(Notice.order.in_(orders))
     while True:
-        new: list[Notice] = []
         try:
             with worker.session() as db, db.begin():
-                lines = {row[0]: row[1] for row in db.execute(stored)}
-                for customer in batch:
-                    if customer.order not in lines:
-                        lines[customer.order] = customer.line
-                        new.append(_notice(customer, now, token()))
-                db.add_all(new)
-            break
+                known = set(db.scalars(stored))
+                new = [customer for customer in batch if customer.order not in known]
+                db.add_all(_notice(customer, now, token()) for customer in new)
+            return
         except IntegrityError:
             continue  # another worker reads the same list, and was faster
-    return [
-        BadLine(customer.line, f"order {customer.order} was in line {first} already")
-        for customer in batch
-        if (first := lines[customer.order]) != customer.line
-    ]
 
 
 def _notice(customer: Customer, now: float, token: str) -> Notice:
