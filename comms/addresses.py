@@ -53,8 +53,8 @@ class Address:
 
     @property
     def key(self) -> str:
-        """The address in the form to compare: servers of people do not distinguish case."""
-        return self.address.casefold()
+        """The address in the form to compare (`comparable`)."""
+        return comparable(self.address)
 
     def header_pieces(self) -> list[str]:
         """Returns the address for a header, in pieces between which a line may be folded.
@@ -202,7 +202,8 @@ def ascii_domain(domain: str) -> str:
 def comparable(address: str) -> str:
     """Returns the form in which two addresses are equal: without case, the domain in ASCII.
 
-    Mail shows a domain like bücher.example as xn--bcher-kva.example, and settings as people do.
+    Servers of people do not distinguish case. Mail shows a domain like bücher.example as
+    xn--bcher-kva.example, and settings as people do.
     """
     local, at, domain = address.strip().rpartition("@")
     with contextlib.suppress(UnicodeError):

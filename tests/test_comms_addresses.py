@@ -122,6 +122,11 @@ def test_bytes_that_are_not_utf_8_are_in_no_address_in_quotes_either(character: 
     assert parse_one(f'"Ann {character}" <a@b.test>').address == "a@b.test"
 
 
+def test_two_addresses_are_equal_if_case_and_the_form_of_the_domain_differ() -> None:
+    keys = {Address("", f"Ann@{domain}").key for domain in ("BÜCHER.test", "xn--bcher-kva.test")}
+    assert keys == {"ann@xn--bcher-kva.test"}
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_a_list_of_safe_addresses_or_a_value_error(text: str) -> None:
     try:

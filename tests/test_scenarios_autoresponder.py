@@ -62,6 +62,12 @@ def test_the_envelope_says_which_address_answers(to: str, address: str) -> None:
     assert address_of(mail, RULES.answers) == address
 
 
+def test_an_address_is_known_by_its_domain_in_ascii() -> None:
+    known = {"info@bücher.test": Path("x")}
+    mail = read(f"{trace('info+a@xn--bcher-kva.test')}From: {ANN}\r\n\r\n".encode())
+    assert address_of(mail, known) == "info@bücher.test"
+
+
 def test_a_header_that_the_sender_wrote_says_nothing() -> None:
     mail = read(f"From: {ANN}\r\nTo: {INFO}\r\nDelivered-To: {INFO}\r\n\r\n".encode())
     assert address_of(mail, RULES.answers) == ""

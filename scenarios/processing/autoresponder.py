@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms import replies
-from comms.addresses import parse_list_leniently
+from comms.addresses import comparable, parse_list_leniently
 from comms.clock import Clock
 from comms.host import Host
 from comms.read import Mail
@@ -100,9 +100,9 @@ def address_of(mail: Mail, known: Mapping[str, Path]) -> str:
 
     It is that of the envelope, as our server recorded it. `info+anything@` is `info@`.
     """
-    by_key = {address.casefold(): address for address in known}
+    by_key = {comparable(address): address for address in known}
     for to in replies.delivered_to(mail):
-        local, _, domain = to.strip().casefold().rpartition("@")
+        local, _, domain = comparable(to).rpartition("@")
         for key in (f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}"):
             if key in by_key:
                 return by_key[key]
@@ -117,14 +117,14 @@ def objection(mail: Mail, address: str, rules: Rules) -> str:
         return reason
     if replies.return_path(mail) is None:
         return "our server has not recorded its envelope sender"
-    if address in rules.away and address.casefold() not in named_in(mail):
+    if address in rules.away and comparable(address) not in named_in(mail):
         # RFC 3834 §2: a person answers only what was written to the person.
         return "it does not name the person who is away"
     return ""
 
 
 def named_in(mail: Mail) -> set[str]:
-    """Returns the addresses in all fields that RFC 3834 §2 lists, in lower case."""
+    """Returns the addresses in all fields that RFC 3834 §2 lists, in the form to compare."""
     fields = [value for name in NAMED for value in mail.get_all(name)]
     return {one.key for value in fields for one in parse_list_leniently(value)[0]}
 

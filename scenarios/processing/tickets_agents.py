@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Engine, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from comms.addresses import comparable
 from comms.clock import Clock
 from comms.host import Host
 from scenarios.processing.tickets_desk import TOKEN
@@ -221,7 +222,7 @@ class Agents:
                 follows=ticket.id,
             )
             new.participants.append(
-                Participant(key=response.sender.casefold(), address=response.sender)
+                Participant(key=comparable(response.sender), address=response.sender)
             )
             db.add(new)
             mail.ticket = new

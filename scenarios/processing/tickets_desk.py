@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from comms import addresses, header
-from comms.addresses import Address
+from comms.addresses import Address, comparable
 from comms.clock import Clock, Interrupted
 from comms.compose import Message
 from comms.errors import (
@@ -260,7 +260,7 @@ class Desk:
         """Lets the sender of a mail, and the people it was sent to, take part in its ticket."""
         known = {one.key for one in ticket.participants}
         # Our mailbox may have more addresses than the settings name; this mail came to one of them.
-        ours = {address.strip(" <>").casefold() for address in delivered_to(mail)}
+        ours = {comparable(address.strip(" <>")) for address in delivered_to(mail)}
         for address in (*([mail.sender] if mail.sender else []), *mail.to, *mail.cc):
             full = len(ticket.participants) >= PARTICIPANTS
             if address.key in known | ours or full or self._outbox.is_ours(address):

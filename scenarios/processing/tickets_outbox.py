@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from comms import addresses, bounces, replies
-from comms.addresses import Address
+from comms.addresses import Address, comparable
 from comms.bounces import ReturnPaths
 from comms.clock import Clock
 from comms.compose import Message
@@ -57,7 +57,7 @@ class Outbox:
                 'write sender = "Tickets <tickets@example.org>"'
             ) from None
         mailbox = settings.mailbox("tickets", rules.mailbox)
-        self.own = {self._address.key, mailbox.user.casefold(), smtp.user.casefold()}
+        self.own = {self._address.key, comparable(mailbox.user), comparable(smtp.user)}
         self._templates, self._plain = Templates(rules.templates or TEMPLATES), Templates(TEMPLATES)
         pattern = rules.reply_to
         keys = signing_keys(rules.secret, host) if pattern else []

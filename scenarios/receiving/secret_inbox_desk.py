@@ -111,8 +111,7 @@ class Desk:
             count = self._inboxes.count_refused(inbox)
             self._host.log("inbox-revoked", "warning", number=inbox.id, who=inbox.who, mails=count)
             return "a revoked inbox"
-        mine = mail.sender is not None and mail.sender.key == inbox.who
-        return "" if mine else "the inbox of another administrator"
+        return "" if self._sender(mail) == inbox.who else "the inbox of another administrator"
 
     def commands_in(self, mail: Mail) -> list[str]:
         """Returns the command in a mail: its subject, or what a link orders."""
@@ -120,8 +119,12 @@ class Desk:
         return [f"{ACTIONS[action]} inbox" if action else mail.subject]
 
     def _linked(self, mail: Mail) -> str:
-        who = mail.sender.key if mail.sender is not None else ""
-        return self._inboxes.signed(normalized(mail.subject), who)
+        return self._inboxes.signed(normalized(mail.subject), self._sender(mail))
+
+    def _sender(self, mail: Mail) -> str:
+        """Returns by what the sender of a mail is known."""
+        key = mail.sender.key if mail.sender is not None else ""
+        return next((who for who in self._written if addresses.comparable(who) == key), key)
 
 
 def _days(seconds: float) -> str:
