@@ -259,7 +259,7 @@ def test_a_channel_that_cannot_be_joined_for_now_is_asked_again(
         peer.expect(b"JOIN #a key\r\nPING :00000003\r\n")
         send(peer, ":bot!~b@h JOIN #a", ":s PONG s :00000003")
 
-    with online(clock, without_capabilities(refuse), channels=("#a key",)) as (client, peer):
+    with online(clock, without_capabilities(refuse), channels=("#a key",)) as (client, _peer):
         client.wait(59)
         assert client.people.channels() == []
         client.wait(62)
