@@ -35,6 +35,7 @@ _COMMENT = re.compile(r"[()\\]")
 LONGEST_DOMAIN = 255  # characters (RFC 5321 §4.5.3.1.2)
 _KEPT_BY_IDNA_2008 = re.compile("[ßς\u200c\u200d]")  # and changed, or removed, by that of 2003
 _SHOWN = 200  # characters of a wrong field that an error repeats
+_LONGEST_PIECE = 500  # characters; a line has 998 at most (RFC 5322 §2.1.1)
 _PLAIN_NAME = re.compile(rf"(?:{_TEXT}| )+")  # others need quotes
 
 
@@ -63,9 +64,10 @@ class Address:
         """
         if not self.name:
             return [self.address]
-        if self.name.isascii() and not words.looks_encoded(self.name):
-            name = str(Address(self.name, "")).removesuffix(" <>")
-            return [*name.split(" "), f"<{self.address}>"]
+        pieces = str(Address(self.name, "")).removesuffix(" <>").split(" ")
+        is_short = max(map(len, pieces)) <= _LONGEST_PIECE
+        if self.name.isascii() and is_short and not words.looks_encoded(self.name):
+            return [*pieces, f"<{self.address}>"]
         return [*words.encode(self.name), f"<{self.address}>"]
 
 

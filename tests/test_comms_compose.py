@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms import words
+from comms.addresses import Address
 from comms.attachments import Attachment
 from comms.compose import Message
 from comms.read import read
@@ -244,3 +245,11 @@ def test_what_no_mail_may_have_is_replaced() -> None:
 
 def test_a_domain_that_is_not_ascii_is_encoded_by_idna() -> None:
     assert message(to=["ops@bücher.test"]).envelope()[1] == ["ops@xn--bcher-kva.test"]
+
+
+@pytest.mark.parametrize("name", ["x" * 2000, '"' * 600, f"{'x' * 990} y"])
+def test_a_name_without_spaces_makes_no_line_that_is_too_long(name: str) -> None:
+    sender = Address(name, "a@b.test")
+    raw = message(sender=str(sender)).to_bytes()
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    assert read(raw).sender == sender
