@@ -222,7 +222,7 @@ def test_bytes_in_clear_text_after_the_answer_to_starttls_are_treated_as_an_atta
         (". delay 110", "sent", "sent"),
         (". split 1", "sent", "sent"),
         ('RCPT arg *bob* reply "251 will forward"', "sent", "sent"),
-        # RFC 5321 §4.5.3.1.10: old servers say 552 for 452; it may also mean that a mailbox is full.
+        # RFC 5321 §4.5.3.1.10: old servers say 552 for 452; or a mailbox is full (5.2).
         ('RCPT arg *bob* reply "552 too many recipients"', "sent", "TryLater"),
         ('RCPT arg *bob* reply "552 5.5.3 too many recipients"', "sent", "TryLater"),
         ('RCPT arg *bob* reply "552 5.2.2 mailbox full"', "sent", "Refused"),
