@@ -52,6 +52,10 @@ REQUIRED = ("the connection", "STAT", "LIST", "QUIT")  # what every server must 
 LONGEST_COMMAND = 253  # bytes without CRLF (RFC 2449 §4: 255 with it)
 
 
+# RFC 1939 §7: it is written like a Message-ID, so it is printable ASCII. With the digests of other
+# bytes, a false server can find out the beginning of the password (CVE-2007-1558).
+_TIMESTAMP = re.compile(rb"<[ -;=?-~][ -;=?A-~]*@[ -;=?-~]+>")
+
 # RFC 1939 §7 allows 70 characters; some servers send more.
 _ID = re.compile(r"[!-~]{1,250}")
 
@@ -316,7 +320,7 @@ class Mailbox(mailbox.Mailbox):
             # Some servers offer it and then refuse it; their other mails can be fetched anyway.
             with contextlib.suppress(Refused):
                 self._command("UTF8")
-        timestamp = re.search(rb"<[^<>\r\n][^<>@\r\n]*@[^<>\r\n]+>", self._client.getwelcome())
+        timestamp = _TIMESTAMP.search(self._client.getwelcome())
         way = self.server.auth
         if way == "auto":
             # APOP hides the password on a connection in clear text. Inside TLS it has no advantage.

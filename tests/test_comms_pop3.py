@@ -99,6 +99,17 @@ def test_without_a_timestamp_apop_is_not_replaced_by_anything() -> None:
         opened(world, auth="auto").close()
 
 
+@pytest.mark.parametrize(
+    "timestamp", ["<\xe9@mail.test>", "<1\x7f2@mail.test>", "<1\t2@mail.test>"]
+)
+def test_a_timestamp_that_is_not_printable_ascii_is_none(timestamp: str) -> None:
+    # With others, a false server can find out the beginning of the password (CVE-2007-1558).
+    with rehearsal(faults=(f'pop3 connect reply "+OK {timestamp}"',)) as world:
+        with pytest.raises(Refused, match="no timestamp"):
+            opened(world, auth="apop")
+        assert logins(world) == []
+
+
 def test_an_old_server_without_capa_uidl_top_and_sasl_can_be_used() -> None:
     with (
         rehearsal(off={"pop3": ["CAPA", "UIDL", "TOP", "SASL", "APOP", "UTF8"]}) as world,
