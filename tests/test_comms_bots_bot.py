@@ -232,6 +232,20 @@ def test_who_is_there() -> None:
         assert found == {name: [False, True] for name in found}
 
 
+def test_who_gets_no_messages_is_not_there() -> None:
+    with rehearsal() as world:
+        world.jabber.befriend(BOT, JEREMY)
+        jeremy, jabber = world.jabber.actor(JEREMY), networks(world)["jabber"]
+        jabber.connect()
+        found = []
+        for priority in (-1, 0):
+            jeremy.comes(priority=priority)
+            list(jabber.heard())
+            found.append(jabber.present(JEREMY))
+        jabber.close()
+        assert found == [False, True]
+
+
 # ── two bots ─────────────────────────────────────────────────────────────────
 
 TWO: dict[str, Any] = {

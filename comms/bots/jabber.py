@@ -154,7 +154,9 @@ class Jabber(Network):
         if client.connected and address not in self._asked and not client.subscribed_to(address):
             self._asked.add(address)
             client.request_subscription(address)
-        return client.roster.presence(address).show != "unavailable"
+        found = client.roster.presence(address)
+        # RFC 6121 §8.5.2.1.1: to a negative priority, servers deliver nothing that names none.
+        return found.show != "unavailable" and found.priority >= 0
 
     def normalize(self, who: str) -> str:
         return str(Jid.parse(who).bare)
