@@ -207,6 +207,31 @@ def test_a_session_that_is_closed_leaves_nothing_unacknowledged() -> None:
         assert world.jabber.offline(BOT) == [] and world.jabber.sessions(BOT) == []
 
 
+@pytest.mark.parametrize("notices", [False, True])
+def test_what_is_in_doubt_when_the_program_disconnects_is_reported(notices: bool) -> None:
+    with rehearsal("message reset times 1") as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        jabber.send(stanzas.message(Jid.parse(THEM), "one"))
+        if notices:
+            jabber.received_messages()
+            assert not jabber.connected
+        jabber.disconnect()
+        [returned] = jabber.returned_messages()
+        assert (returned.error, str(returned.sender)) == ("unacknowledged", THEM)
+        assert them.messages == []
+
+
+def test_what_was_sent_before_an_orderly_end_is_in_no_doubt() -> None:
+    with rehearsal() as world, client(world) as jabber:
+        them = world.jabber.actor(THEM)
+        them.comes()
+        jabber.send(stanzas.message(Jid.parse(THEM), "one"))
+        jabber.disconnect()
+        assert jabber.returned_messages() == []
+        assert [stanza.body for stanza in them.messages] == ["one"]
+
+
 def test_many_messages_without_a_look_all_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resumption, "KEPT", 20)
     with rehearsal() as world, client(world) as jabber:

@@ -160,8 +160,10 @@ class Connection:
         if session is not None:
             session.close(self._filter_and_handle)
         self._on_lost()
-        if self._resumption is not None:
-            self._resumption.forget()
+        lost = self._resumption.forget() if self._resumption is not None else []
+        # If the server has answered the end of our stream, it has handled what came before it.
+        for element in lost if session is None or not session.closed else ():
+            self._unacknowledged(element)
 
     def required(self) -> Session:
         """Returns the session. Raises the reason why there is none."""

@@ -111,6 +111,7 @@ class Session:
         self._early: deque[tuple[Element, int]] = deque()  # that came before all was prepared
         self.size = 0  # bytes of the element that was received last
         self._ended = False  # nothing more can be exchanged, not even a closing tag
+        self.closed = False  # the server has closed the stream, so it has read everything before
         self._logged_in = False
         self._condition = ""  # of the stream error that has ended the stream
         self.link = self._connect(place)
@@ -439,7 +440,7 @@ class Session:
                 self._ended = True
                 raise self._stream_error(event)
             if isinstance(event, End):
-                self._ended = True
+                self._ended = self.closed = True
                 raise Unreachable(f"{self._name} has ended the stream")
             if event is not None:
                 return event
