@@ -266,6 +266,22 @@ def test_a_channel_that_cannot_be_joined_for_now_is_asked_again(
         assert client.people.channels() == ["#a"]
 
 
+def test_what_many_channels_say_at_the_joins_is_handled_between_them(
+    clock: JumpingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comms.irc.session.INBOX", 20)
+    channels = tuple(f"#{number}" for number in range(5))
+
+    def let_in(peer: Peer) -> None:
+        for number, name in enumerate(channels, 1):
+            peer.expect(f"JOIN {name}\r\nPING :0000000{number}\r\n".encode())
+            listed = [f":s 353 bot = {name} :user{at}" for at in range(8)]
+            send(peer, f":bot!~b@h JOIN {name}", *listed, f":s PONG s :0000000{number}")
+
+    with online(clock, without_capabilities(let_in), channels=channels) as (client, _):
+        assert [len(client.present(name)) for name in channels] == [9] * 5
+
+
 def test_after_a_kick_it_joins_again_once(clock: JumpingClock) -> None:
     def kick(peer: Peer) -> None:
         peer.expect(b"PING :00000001\r\n")

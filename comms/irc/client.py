@@ -269,10 +269,11 @@ class Client:
             if session.account and fold(session.account) == fold(self.server.nick):
                 session.send(f"PRIVMSG NickServ :GHOST {self.server.nick}")
             session.send(f"NICK {self.server.nick}")
+        # In between, because the lists of the members of many channels would fill the inbox.
+        self._handle_all(session)
         for name, key in list(self._channels.items()):
             self._join_again(session, name, key)
-        while session.inbox:
-            self._handle(session, session.inbox.popleft())
+            self._handle_all(session)
 
     def _join(self, session: Session, name: str, key: str) -> None:
         try:
@@ -348,6 +349,11 @@ class Client:
         return True
 
     # ── inside: what a line does ─────────────────────────────────────────────
+
+    def _handle_all(self, session: Session) -> None:
+        """Handles what waits."""
+        while session.inbox:
+            self._handle(session, session.inbox.popleft())
 
     def _handle(self, session: Session, line: Line) -> None:
         if line.verb in _HANDLED:
