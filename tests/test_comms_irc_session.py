@@ -321,6 +321,21 @@ def test_without_an_answer_it_is_unknown_whether_it_has_arrived(
         confirmed(clock, without_capabilities(answer), "PRIVMSG #a :x")
 
 
+def test_a_stop_leaves_two_seconds_for_an_answer(clock: JumpingClock) -> None:
+    def answer(peer: Peer) -> None:
+        peer.expect(b"PING :00000001\r\n")
+        clock.stop()
+        send(peer, ":s NOTICE bot :slow", ":s PONG s :00000001")
+        peer.expect(b"PING :00000002\r\n")
+
+    with online(clock, without_capabilities(answer), timeout=30.0) as session:
+        session.confirm(["PRIVMSG #a :x"], _UNDELIVERED)
+        before = clock.monotonic()
+        with pytest.raises(Unknown, match="does not answer"):
+            session.confirm(["PRIVMSG #a :x"], _UNDELIVERED)
+        assert 1.9 < clock.monotonic() - before < 4
+
+
 def test_five_lines_go_at_once_and_then_one_in_two_seconds(clock: JumpingClock) -> None:
     def answer(peer: Peer) -> None:
         peer.expect(b"PING :00000001\r\n")

@@ -304,7 +304,7 @@ class Session:
         refusal: Line | None = None
         until = self._clock.monotonic() + self._server.timeout
         come = list(itertools.islice(self.inbox, start, None))
-        for line in itertools.chain(come, self.receive_for(until)):
+        for line in itertools.chain(come, self._answers(until)):
             label = line.tags.get("label", "") or batches.get(line.tags.get("batch", ""), "")
             about = self.support.fold(line[1]) == self.support.fold(target)
             if line.verb in errors and (about if target else label in ours):
@@ -342,10 +342,28 @@ class Session:
             self.inbox.append(line)
             yield line
 
-    def _receive(self, until: float | None) -> Line | None:
-        """Returns the next line that is not a PING. Raises Unreachable."""
+    def _answers(self, until: float) -> Iterator[Line]:
+        """As `receive_for`, but only STOPPING seconds more when the program is asked to stop."""
+        or_stop = True
+        while len(self.inbox) < INBOX:
+            if or_stop and self._clock.stopping():
+                or_stop, until = False, min(until, self._clock.monotonic() + STOPPING)
+            line = self._receive(until, or_stop)
+            if line is not None:
+                self.inbox.append(line)
+                yield line
+            elif or_stop and self._clock.monotonic() < until - MOMENT:
+                or_stop = self._clock.stopping()  # if not, the play of a rehearsal is over
+            else:
+                return
+
+    def _receive(self, until: float | None, or_stop: bool = False) -> Line | None:
+        """Returns the next line that is not a PING. Raises Unreachable.
+
+        Returns None at `until`; without it, or with `or_stop`, if the program is asked to stop.
+        """
         others = 0
-        while (raw := self._line(until)) is not None:
+        while (raw := self._line(until, or_stop)) is not None:
             line = parse(raw)
             if line.verb == "PING":
                 self.send(f"PONG :{line[-1]}")
@@ -370,7 +388,7 @@ class Session:
     def _is_over(self, until: float | None) -> bool:
         return self._clock.stopping() if until is None else self._clock.monotonic() >= until
 
-    def _line(self, until: float | None) -> bytes | None:
+    def _line(self, until: float | None, or_stop: bool) -> bytes | None:
         """Takes the next line, without its end."""
         while True:
             end = self._buffer.find(b"\n")
@@ -380,7 +398,7 @@ class Session:
                 return raw
             if len(self._buffer) > LONGEST:
                 raise Unreachable(f"{self.where} sends a line of more than {LONGEST} bytes")
-            if not self._readable(until):
+            if not self._readable(until, or_stop or until is None):
                 return None
             try:
                 data = self._link.recv(1 << 16)
@@ -396,7 +414,7 @@ class Session:
                     f"{self.where} sends more than {WELCOME} bytes before it lets us in"
                 )
 
-    def _readable(self, until: float | None) -> bool:
+    def _readable(self, until: float | None, or_stop: bool) -> bool:
         """Waits until there is something to read (True), or until the time (False).
 
         In between, asks a silent server whether it is there. Raises Unreachable if it is not.
@@ -411,13 +429,12 @@ class Session:
             now = self._clock.monotonic()
             due = self._heard + SILENCE if self._asked is None else self._asked + PATIENCE
             end = due if until is None else min(due, until)
-            # Without `until`, a wait ends when the program is asked to stop.
             wait_until = self._clock.time() + max(0.0, end - now)
-            if self._clock.wait(self._link, wait_until, or_stop=until is None):
+            if self._clock.wait(self._link, wait_until, or_stop):
                 return True
             now = self._clock.monotonic()
             # In a rehearsal, a wait also returns early when the play is over.
-            if until is None and (now < due - MOMENT or self._clock.stopping()):
+            if or_stop and (now < end - MOMENT or self._clock.stopping()):
                 return False
             if now >= due - MOMENT:
                 if self._asked is not None:
