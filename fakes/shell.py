@@ -37,6 +37,8 @@ _LINGER_ZERO = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _ONE_OWNER = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 CLEAR_IN_TLS = "clear text, but here a TLS handshake was due"
 LEFT_BEFORE_TLS = "the client left before the TLS handshake: it may have waited for clear text"
+NO_HANDSHAKE = "the client did not complete the TLS handshake in time"
+HANDSHAKE = 300.0  # seconds that a client may take for it
 DIALLING = 10.0  # real seconds that a connection to another server may take
 SESSIONS = 1000  # per listener; the next one is told that the server is crowded
 
@@ -315,6 +317,7 @@ class Connection(asyncio.Protocol):
             return
         self._write(tls.wrap(b""))
         if tls.established and not established:
+            self.session.timers.cancel("handshake")
             self.session.secured(tls.facts())
             if self.listener.implicit_tls:
                 self.session.opened(self._facts)
@@ -330,6 +333,9 @@ class Connection(asyncio.Protocol):
             session.close(Want.RESET if fault.reset else Want.CLOSE)
             return
         self._tls_stalled = fault is not None and fault.stall
+        if not self._tls_stalled:
+            due = self.shell.runtime.now() + HANDSHAKE
+            session.timers.at("handshake", due, partial(session.tls_failed, NO_HANDSHAKE))
         flaw = fault.certificate if fault is not None else ""
         other, names = self.listener.other, self.listener.names
         authority = self.shell.authority()

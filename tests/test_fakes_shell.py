@@ -18,6 +18,7 @@ from comms.link import Link
 from fakes.clock import START
 from fakes.faults import UnmetFault
 from fakes.imap.messages import ImapMessages
+from fakes.shell import HANDSHAKE, NO_HANDSHAKE
 from fakes.smtp import Smtp
 from fakes.wire import Unit
 from fakes.world import World
@@ -140,6 +141,32 @@ def test_a_client_that_never_begins_its_handshake_is_disconnected_without_a_word
         read_until(link, b"Ready to start TLS\r\n")
         world.skip(Smtp.idle_timeout)
         assert read_all(link) == b"", "no reply can be encrypted yet"
+
+
+@pytest.mark.parametrize("listener", ["smtps", "pop3s", "xmpps", "ircs", "webhook-tls"])
+def test_a_client_that_never_completes_its_handshake_is_disconnected_too(listener: str) -> None:
+    with World({"tls": "optional"}, ports={listener: 0}) as world:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = client_context(world)
+        client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        with dial(world, listener) as link:
+            link.sendall(outgoing.read())
+            assert link.recv(1) == b"\x16", "the server's part of the handshake"
+            world.skip(HANDSHAKE)
+            read_all(link)
+        (record,) = [one for one in world.records if one.verb == "tls-fails"]
+        assert record.fields["remark"] == NO_HANDSHAKE
+
+
+def test_a_client_that_has_completed_its_handshake_is_not_disconnected() -> None:
+    with World({"servers": ["pop3"]}, ports={"pop3s": 0}) as world, dial(world, "pop3s") as link:
+        with client_context(world).wrap_socket(link, server_hostname="localhost") as inside:
+            read_until(inside, b"\r\n")
+            world.skip(HANDSHAKE)
+            inside.sendall(b"QUIT\r\n")
+            assert read_until(inside, b"\r\n").startswith(b"+OK")
 
 
 def test_bytes_that_are_not_tls_end_the_handshake_and_not_the_server() -> None:
