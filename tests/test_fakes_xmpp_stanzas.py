@@ -54,6 +54,8 @@ def test_a_copy_has_other_fields_and_leaves_the_stanza_as_it_is() -> None:
         # … with the prefixes and attributes that it needs …
         ("<message xmlns:y='urn:y' y:b='1'><y:a/></message>", " xmlns:y='urn:y' y:b='1'><y:a/>"),
         ("<message new='1'><body/></message>", "<message new='1'>"),
+        ("<message stream:a='1' xml:b='2'/>", "<message stream:a='1' xml:b='2'/>"),
+        ("<message xmlns:stream='urn:y' stream:a='1'/>", " xmlns:stream='urn:y' stream:a='1'/>"),
         # … unless a prefix stands for the content namespace (RFC 6120 §4.8.5).
         (f"<message xmlns:c='{CLIENT}'><c:body>hi</c:body></message>", "<message><body>hi</body>"),
     ],

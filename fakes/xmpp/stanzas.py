@@ -20,6 +20,7 @@ from fakes.xmpp.markup import (
     LANG,
     STANZA_ERRORS,
     STREAMS,
+    XML,
     check_text,
     element,
     escape,
@@ -321,14 +322,15 @@ def from_piece(piece: Piece) -> Stanza:
 def _extra_attributes(piece: Piece) -> str:
     """Serializes the prefixes in scope, and the attributes that have no field in a `Stanza`."""
     prefixes = dict(piece.prefixes)
+    known = {"stream": STREAMS, "xml": XML, **prefixes}  # the first two are known everywhere
+    prefix_of = {uri: prefix for prefix, uri in known.items()}
     text = "".join(f" xmlns:{prefix}='{escape(uri)}'" for prefix, uri in prefixes.items())
     for name, value in piece.attributes.items():
         if name in _KNOWN_ATTRIBUTES:
             continue
         space, brace, plain = name.rpartition("}")
         if brace:
-            prefix = next((prefix for prefix, uri in prefixes.items() if uri == space), "xml")
-            text += f" {prefix}:{plain}='{escape(value)}'"
+            text += f" {prefix_of[space]}:{plain}='{escape(value)}'"
         else:
             text += f" {name}='{escape(value)}'"
     return text
