@@ -33,8 +33,8 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path, decoded."""
-        return unquote(self.raw_path, "latin-1")
+        """The path, decoded as UTF-8."""
+        return unquote(self.raw_path)
 
     @property
     def raw_path(self) -> str:
@@ -43,9 +43,8 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query, decoded; of a name that occurs twice, the first value."""
-        pairs = parse_qsl(_split(self.target).query, True, encoding="latin-1")
-        return dict(reversed(pairs))
+        """The query, decoded as UTF-8; of a name that occurs twice, the first value."""
+        return dict(reversed(parse_qsl(_split(self.target).query, True)))
 
     @property
     def persistent(self) -> bool:

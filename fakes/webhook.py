@@ -64,8 +64,7 @@ class Post:
     @property
     def query(self) -> dict[str, str]:
         """The query, decoded as UTF-8; of a name that occurs twice, the first value."""
-        pairs = parse_qsl(self.request.target.partition("?")[2], keep_blank_values=True)
-        return dict(reversed(pairs))
+        return self.request.query
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -117,6 +117,12 @@ def test_mails_are_listed_with_the_names_that_they_have_in_python(client: Client
     assert stored["subject"] == "first"
 
 
+def test_a_query_is_decoded_as_utf_8(client: Client) -> None:
+    client.send("=?utf-8?q?Gr=C3=BC=C3=9Fe?=")
+    (mail,) = client.ask("GET", "/mails?subject=Gr%C3%BC%C3%9Fe")[1]["mails"]
+    assert mail["subject"] == "Grüße"
+
+
 def test_a_mail_can_be_delivered_and_everything_forgotten(client: Client) -> None:
     status, mail = client.ask(
         "POST", "/mails?to=alice@example.test", b"Subject: hi\r\n\r\n\xff\r\n"

@@ -54,6 +54,11 @@ def test_a_request_is_recorded_with_its_parts(world: World) -> None:
     assert (post.headers["x-kind"], post.type) == ("test", "text/plain")
 
 
+def test_a_path_is_decoded_as_utf_8(world: World) -> None:
+    assert send(world, "/gr%C3%BC%C3%9Fe") == 200
+    assert world.webhook.wait_for(path="/grüße").path == "/grüße"
+
+
 def test_a_failure_says_why_no_request_fits(world: World) -> None:
     send(world)
     with pytest.raises(AssertionError, match=r"POST /in \(2 bytes\): 200: path is '/in'; no 'x'"):

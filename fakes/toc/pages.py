@@ -6,7 +6,7 @@ Each user has two pages: its profile, and its entry in the directory.
 from __future__ import annotations
 
 from html import escape
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from fakes.http import Request, Response
 from fakes.toc.aim import Aim
@@ -36,12 +36,13 @@ class Pages:
         page = request.path.strip("/")
         if page not in (PROFILE, DIRECTORY):
             return Response(404, "There is no such page.")
-        if "cookie" not in request.query:
+        query = dict(parse_qsl(request.target.partition("?")[2], True, encoding="latin-1"))
+        if "cookie" not in query:
             return Response(400, "Ask through your client: the address needs its cookie.")
-        asker = self._aim.owner_of(request.query["cookie"])
+        asker = self._aim.owner_of(query["cookie"])
         if asker is None:
             return Response(403, "This cookie is no longer valid.")
-        name = request.query.get("user", "").encode("latin-1", "replace").decode("latin-1")
+        name = query.get("user", "")
         return self._entry(name) if page == DIRECTORY else self._profile(asker, name)
 
     def _entry(self, name: str) -> Response:
