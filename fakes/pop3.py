@@ -304,7 +304,7 @@ class Pop3(LineSession):
     def scripted_reply(self, text: str) -> None:
         """The command has no effect. After QUIT, and in place of a greeting, the session ends."""
         greeting = self.current is None
-        self.send(text.encode() + b"\r\n")
+        self.send_lines(text)
         self.heard = self.runtime.now()
         if self.state in ("AUTH", "NAMED"):
             self._exchange, self.state = None, "AUTHORIZATION"

@@ -373,7 +373,7 @@ class Smtp(LineSession):
 
     def scripted_reply(self, text: str) -> None:
         """A scripted reply has its effect: 421 closes, a 5xx greeting leaves nothing but QUIT."""
-        self.send(text.encode() + b"\r\n")
+        self.send_lines(text)
         self.heard = self.runtime.now()
         self._leave_exchange_or_content()
         if text.startswith("421"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import ClassVar
 
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import sasl
+from fakes.faults import Fault
 from fakes.people import People, Person
 from fakes.wire import Facts, Record, Refuse, Rule, Runtime, Unit, rule
 from fakes.wire.lines import LONGEST_LINE, Content, LineSession
+from fakes.world import World
+from tests.bare_core import drain
 
 CAROL = Person("carol@example.test", "secret")
 
@@ -311,3 +315,16 @@ def test_content_of_exactly_the_limit_fits_however_it_arrives(pieces: list[bytes
         session.buffer += piece
         content = session.next_dotted(30)
     assert content is not None and not session.too_long
+
+
+# ── faults ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "pop3", "imap", "irc"])
+@pytest.mark.parametrize("text", ["1 one\n2 two", "1 one\r\n2 two\r\n"])
+def test_each_line_of_a_scripted_reply_ends_in_crlf(protocol: str, text: str) -> None:
+    fault = Fault("connect", reply=text)
+    session = World({"servers": [protocol]}, rehearsal=True, faults=[fault]).core(protocol)
+    session.opened(Facts(1))
+    answer = drain(session)
+    assert re.fullmatch(rb"[^\r\n]+one\r\n2 two\r\n", answer)

@@ -305,7 +305,7 @@ class ImapBase(LineSession):
         greeting = self.current is None
         prefix = "* " if greeting else f"{self._tag or '*'} "
         line = text if text.startswith(("* ", "+ ")) else prefix + text
-        self.send(line.encode() + b"\r\n")
+        self.send_lines(line)
         self.heard = self.runtime.now()
         if self.current is not None and self.current.verb == "literal":
             self._reader.refuse(_DROPPED)

@@ -321,7 +321,7 @@ class IrcSession(wire.Session):
         head, _, rest = text.partition(" ")
         if head.isdigit():
             text = f":{self.network.name} {head} {self.door.user.target} {rest}"
-        self.send(f"{text}\r\n".encode())
+        self.send(re.sub(r"\r?\n", "\r\n", text.rstrip("\r\n") + "\n").encode())
         if head == "ERROR":
             self.close()
 

@@ -222,6 +222,10 @@ class LineSession(Session):
         self._scanned, self._dotted, self._truncated, self._discard = 0, -1, False, 0
         self._exchange = None
 
+    def send_lines(self, text: str) -> None:
+        """Sends the text of a `reply` fault; each line of it ends in CRLF."""
+        self.send(_BARE_LF.sub(b"\r\n", text.encode()).removesuffix(b"\r\n") + b"\r\n")
+
     # ── the exchange that AUTH begins ────────────────────────────────────────
 
     def begin_exchange(self, mechanism: str, initial: bytes | None) -> None:
