@@ -38,6 +38,7 @@ from fakes.wire.lines import LONGEST_LINE, LineSession
 # 512 bytes must be accepted; the parameters of DSN and other extensions come on top of that
 # (RFC 5321 §4.5.3.1.4).
 COMMAND_LINE = 2048  # bytes with CRLF
+REPLY_LINE = 512  # bytes with CRLF (RFC 5321 §4.5.3.1.5)
 HOPS = 100  # Received lines; a message with more is in a loop (RFC 5321 §6.3)
 
 
@@ -764,8 +765,10 @@ def _encode(reply: Reply, enhanced: bool) -> bytes:
     code = reply.enhanced + " " if reply.enhanced and enhanced else ""
     # RFC 5321 §4.2: the text of a reply is ASCII.
     *lines, last = reply.text.replace("§", "section ").split("\n")
-    text = "".join(f"{reply.code}-{code}{line}\r\n" for line in lines)
-    return f"{text}{reply.code} {code}{last}\r\n".encode()
+    whole = [f"{reply.code}-{code}{line}" for line in lines] + [f"{reply.code} {code}{last}"]
+    # They repeat what a client has sent.
+    cut = (line.encode()[: REPLY_LINE - 2].decode("utf-8", "ignore") for line in whole)
+    return "".join(f"{line}\r\n" for line in cut).encode()
 
 
 _encoded = lru_cache(512)(_encode)  # for the few replies that make up most of what a server sends

@@ -411,6 +411,20 @@ def test_a_name_is_a_list_or_a_mailbox_as_a_whole() -> None:
         assert ask(session, b"EXPN " + name + b"\r\n").startswith(b"550"), name
 
 
+@pytest.mark.parametrize(
+    "command", ["EHLO {}", "RCPT TO:<{}@example.test>", "RCPT TO:<a@b> {}=1", "VRFY é{}@x SMTPUTF8"]
+)
+def test_no_line_of_a_reply_is_longer_than_a_client_must_read(command: str) -> None:
+    world = World({"servers": ["smtp"], "mail": {"catch_all": ["x"]}}, rehearsal=True)
+    _, session = opened(world)
+    ask(session, EHLO + MAIL)
+    long = "é" * 900 if "é" in command else "x" * 1900
+    answer = ask(session, f"{command.format(long)}\r\n".encode())
+    lines = answer.splitlines(keepends=True)
+    assert max(map(len, lines)) <= 512, "RFC 5321 §4.5.3.1.5"
+    assert answer.endswith(b"\r\n") and answer.decode()
+
+
 @pytest.mark.parametrize("address", [b"Postmaster", b"postmaster@example.test"])
 def test_mail_for_the_postmaster_is_taken_although_there_is_no_such_account(address: bytes) -> None:
     world, session = opened()
