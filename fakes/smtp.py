@@ -642,7 +642,8 @@ class Smtp(LineSession):
         else:
             prefix = name.casefold() + "@"
             people = self.store.people
-            owners = [person for person in people if person.address.casefold().startswith(prefix)]
+            found = [person for person in people if person.address.casefold().startswith(prefix)]
+            owners = found or self.store.owners(name)
         if owners is None or (not owners and is_postmaster(name)):
             raise Refuse(CANNOT_VERIFY, "RFC 5321 §3.5.3")
         if not owners:

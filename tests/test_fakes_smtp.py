@@ -411,6 +411,13 @@ def test_a_name_is_a_list_or_a_mailbox_as_a_whole() -> None:
         assert ask(session, b"EXPN " + name + b"\r\n").startswith(b"550"), name
 
 
+def test_a_name_that_only_a_catch_all_domain_knows_exists() -> None:
+    config = {"servers": ["smtp"], "mail": {"catch_all": ["example.test"]}}
+    _, session = opened(World(config, rehearsal=True))
+    ask(session, EHLO)
+    assert ask(session, b"VRFY foo\r\n") == b"250 2.1.5 <foo@example.test>\r\n"
+
+
 @pytest.mark.parametrize(
     "command", ["EHLO {}", "RCPT TO:<{}@example.test>", "RCPT TO:<a@b> {}=1", "VRFY é{}@x SMTPUTF8"]
 )
