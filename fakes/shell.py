@@ -417,14 +417,16 @@ class Connection(asyncio.Protocol):
 
     def abandon(self) -> None:
         """Sends RST, at once."""
-        self.session.close(Want.RESET)
-        self.session.wants = None
-        self.finished = True
-        raw: socket.socket | None = self._transport.get_extra_info("socket")
-        if raw is not None:
-            with contextlib.suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-        self._transport.abort()
+        try:
+            self.session.close(Want.RESET)
+        finally:
+            self.session.wants = None
+            self.finished = True
+            raw: socket.socket | None = self._transport.get_extra_info("socket")
+            if raw is not None:
+                with contextlib.suppress(OSError):
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+            self._transport.abort()
 
     def cut(self, want: Want = Want.CLOSE) -> None:
         """Ends the connection from outside: a test cuts it, or the world ends."""
@@ -820,7 +822,8 @@ class Shell:
         if len(self.errors) < ERRORS:
             self.errors += (error,)
         if connection is not None:
-            connection.abandon()
+            with contextlib.suppress(Exception):  # who watches may raise at each record
+                connection.abandon()
         with contextlib.suppress(Exception):  # such as a stderr that is closed: nobody to tell
             self.on_failure(error, session)
 

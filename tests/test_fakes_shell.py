@@ -354,6 +354,16 @@ def test_an_exception_in_a_fake_fails_the_test_but_not_other_connections(
             assert read_until(link, b"\r\n").startswith(b"220")
 
 
+def test_a_watcher_that_raises_at_each_record_cuts_the_client_off() -> None:
+    def watch(one: object) -> None:
+        raise ZeroDivisionError("a bug in the watcher")
+
+    with pytest.raises(ZeroDivisionError, match="a bug in the watcher"):
+        with World(SMTP, watch=watch) as world, pytest.raises(ConnectionResetError):
+            with dial(world) as link:  # the reset may arrive while it still connects
+                link.recv(10)
+
+
 def test_a_fault_that_nothing_met_fails_the_test_unless_it_is_disarmed() -> None:
     with pytest.raises(UnmetFault, match="smtp RCPT reset"), World(SMTP, faults=["RCPT reset"]):
         pass
