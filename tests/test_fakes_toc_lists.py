@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from timeit import repeat
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +63,18 @@ def test_a_change_that_does_not_fit_is_undone() -> None:
     before = lists.config2
     assert not lists.change(lambda: lists.add_buddy("group", "x" * 48 + ":" + "y" * 500))
     assert lists.config2 == before
+
+
+def test_a_change_costs_little_more_than_writing_the_lists() -> None:
+    lists = Lists()
+    for number in range(700):
+        lists.add_buddy("Friends", f"buddy{number}")
+
+    def cost(act: Callable[[], object]) -> float:
+        return min(repeat(act, timer=time.process_time, number=20, repeat=7))
+
+    change = cost(lambda: lists.change(lambda: lists.add_buddy("Friends", "bob")))
+    assert change < 3 * cost(lambda: lists.config2)
 
 
 @pytest.mark.parametrize("form", ["CONFIG:", "CONFIG2:"])

@@ -7,7 +7,6 @@ the same account.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -57,6 +56,10 @@ class Permissions:
     mode: int = PERMIT_ALL
     permitted: dict[str, str] = field(default_factory=dict)
     denied: dict[str, str] = field(default_factory=dict)
+
+    def copy(self) -> Permissions:
+        """Returns a copy with lists of its own."""
+        return Permissions(self.mode, dict(self.permitted), dict(self.denied))
 
     def allows(self, name: str, buddy: bool) -> bool:
         """Whether `name` may see and reach the user. `buddy`: it is on the user's buddy list."""
@@ -172,12 +175,15 @@ class Lists:
     @property
     def full(self) -> bool:
         """Whether the lists are too long for one message, in either form."""
-        longest = max(len("CONFIG:") + len(self.text), len("CONFIG2:") + len(self.config2))
+        # The lists take no more room in the form of TOC 1.0: only a text of the client may.
+        longest = max(len("CONFIG:") + len(self._text or ""), len("CONFIG2:") + len(self.config2))
         return longest > MESSAGE_LIMIT
 
     def change(self, edit: Callable[[], object]) -> bool:
         """Applies an edit. Undoes it and returns False if the lists would not fit one message."""
-        before = copy.deepcopy((self.groups, self.permissions))
+        # Not deepcopy: a command may add hundreds of buddies, one by one, to a thousand.
+        groups = {group: dict(buddies) for group, buddies in self.groups.items()}
+        before = groups, self.permissions.copy()
         edit()
         if self.full:
             self.groups, self.permissions = before
