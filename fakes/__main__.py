@@ -1,4 +1,4 @@
-"""The command `python -m fakes`: real servers on real ports, until SIGTERM or SIGINT.
+"""The command `python -m fakes`: real servers on real ports, until SIGTERM, SIGINT or SIGHUP.
 
 When everything listens, one line of JSON on stdout says where. What crosses the wire goes to
 stderr, with secrets masked.
@@ -505,7 +505,7 @@ def _explained(world: World) -> str:
 
 @contextmanager
 def _stop_signals() -> Iterator[socket.socket]:
-    """Yields a socket that has a byte to read as soon as SIGTERM or SIGINT has come.
+    """Yields a socket that has a byte to read as soon as a signal to stop has come.
 
     An Event set by a handler is not enough: a handler waits for the main thread, which waits for
     the Event if the system delivered the signal to another thread; and a handler that interrupts
@@ -518,6 +518,10 @@ def _stop_signals() -> Iterator[socket.socket]:
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: None)  # set_wakeup_fd does the work
+            # Its terminal is closed. nohup ignores that, and Windows does not have it.
+            hangup = getattr(signal, "SIGHUP", None)
+            if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
+                signal.signal(hangup, lambda *_: None)
             yield reading
         finally:
             signal.set_wakeup_fd(before)

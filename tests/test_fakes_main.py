@@ -95,6 +95,30 @@ def test_it_serves_until_sigterm_and_shows_the_wire_with_secrets_masked(tmp_path
 
 
 @pytest.mark.slow
+def test_a_terminal_that_is_closed_ends_it_cleanly() -> None:
+    with serving("--smtp", "0") as (ready, process):
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    assert not Path(ready["ca"]).exists(), "its temporary files are removed"
+
+
+@pytest.mark.slow
+def test_under_nohup_it_serves_on() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the process inherits it
+    try:
+        with serving("--smtp", "0", "--tls", "off") as (ready, process):
+            process.send_signal(signal.SIGHUP)
+            host, port = ready["smtp"]
+            with smtplib.SMTP(host, port, "client.example", timeout=20) as client:
+                assert client.noop()[0] == 250
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
 def test_the_control_api_waits_for_mail_and_streams_the_wire() -> None:
     with serving("--smtp", "0", "--control", "0", "--tls", "off", "--quiet") as (ready, process):
         host, port = ready["control"]
