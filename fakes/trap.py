@@ -34,9 +34,9 @@ _ENDS = "* Message ends"
 class TrapFile:
     """The file. Raises OSError if it cannot be written."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open("ab"):
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        with self.path.open("ab"):
             pass
 
     def append(self, mail: Mail) -> None:
@@ -59,12 +59,12 @@ class TrapFile:
                 raise
 
 
-def trapped(path: Path) -> list[Mail]:
+def trapped(path: Path | str) -> list[Mail]:
     """Returns the messages in a file, oldest first; their lines end in CRLF. Raises OSError."""
     mails: list[Mail] = []
     found: re.Match[str] | None = None  # the marker of the message that these lines are of
     lines: list[str] = []
-    for line in path.read_bytes().decode("utf-8", "surrogateescape").split("\n"):
+    for line in Path(path).read_bytes().decode("utf-8", "surrogateescape").split("\n"):
         if begins := _BEGINS.fullmatch(line):
             found, lines = begins, []
         elif found is not None and line == _ENDS:

@@ -141,7 +141,7 @@ class World:
         servers: Iterable[Server | str] = SERVERS,
         source: str = "world",
         loop: str | None = None,
-        ca_folder: Path | None = None,
+        ca_folder: Path | str | None = None,
         **keys: Any,
     ) -> None:
         if not isinstance(config, Mapping | None):
@@ -194,7 +194,11 @@ class World:
         self._life = Life(self._shell, new_loop, loop)
         self._signs: certificates.Authority | None = None
         self._folder: Path | None = None
-        self._ca_folder = ca_folder
+        self._ca_folder: Path | None = None
+        if ca_folder is not None:
+            from pathlib import Path
+
+            self._ca_folder = Path(ca_folder)
         self._browsers = 0  # that people have
         self._web_aliases: tuple[str, ...] = ()  # of the web server, in a rehearsal
         if isinstance(self._time, Rehearsal):

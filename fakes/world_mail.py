@@ -309,7 +309,7 @@ class WorldMail(Arrivals[Mail]):
         """Ends a subscription, if there is one."""
         self._bridge.call(lambda: self._folders(address).unsubscribe(name))
 
-    def append_to(self, path: Path) -> None:
+    def append_to(self, path: Path | str) -> None:
         """Appends each message that SMTP accepts from now on to a text file (fakes/trap.py).
 
         Raises OSError if the file cannot be written. While it cannot be written later, SMTP

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.certificates import Authority
+from fakes.world import World
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,9 @@ def test_the_authority_s_certificate_is_written_for_clients(
 ) -> None:
     path = authority.write(tmp_path)
     assert path == tmp_path / "ca.pem" and path.read_bytes() == authority.pem
+
+
+def test_the_folder_of_an_authority_may_be_a_text(tmp_path: Path) -> None:
+    kept = [World(servers=["smtp"], ca_folder=folder) for folder in (tmp_path, str(tmp_path))]
+    with kept[0] as first, kept[1] as second:
+        assert first.ca_file == second.ca_file == tmp_path / "ca.pem"

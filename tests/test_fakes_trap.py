@@ -39,7 +39,7 @@ def test_a_message_is_appended_between_markers(tmp_path: Path) -> None:
         "* Message begins 2026-01-05 08:00:00 from <> to <b@y.test>\n"
         "no line end\n* Message ends\n\n"
     )
-    first, second = trapped(path)
+    first, second = trapped(str(path))
     assert (first.raw.decode(), first.envelope.to) == (BODY, ["ann@y.test", "bob@z.test"])
     assert (second.envelope.sender, second.at) == ("", 1767600000.0)
 
@@ -84,7 +84,7 @@ def test_a_half_message_is_not_read_as_one(tmp_path: Path) -> None:
 def test_mail_for_any_address_is_in_the_file_and_in_the_first_maildrop(tmp_path: Path) -> None:
     path = tmp_path / "trap.txt"
     with World({**TRAP, "tls": "off"}) as world:
-        world.mail.append_to(path)
+        world.mail.append_to(str(path))
         with smtplib.SMTP(*world.address("smtp"), local_hostname="x") as client:
             for to in (["ann@gmail.com", "b@example.test"], ["unknown@example.test"]):
                 assert client.sendmail("shop@x.test", to, BODY) == {}
