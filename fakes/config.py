@@ -148,11 +148,17 @@ class Config:
 
 
 class Reader:
-    """Reads one world file. `source` names it in errors."""
+    """Reads one world file.
 
-    def __init__(self, servers: Sequence[Server], source: str = "world") -> None:
+    `source` names it in errors. `arguments` may be meant by a key that is unknown, too.
+    """
+
+    def __init__(
+        self, servers: Sequence[Server], source: str = "world", arguments: Iterable[str] = ()
+    ) -> None:
         self._servers = servers
         self.source = source
+        self._arguments = arguments
 
     def read(self, config: Mapping[str, Any]) -> Config:
         """Returns the configuration. Raises WorldError."""
@@ -162,7 +168,7 @@ class Reader:
         found = Config()
         for name, value in config.items():
             if name not in known:
-                raise self._unknown_key("", name, known)
+                raise self._unknown_key("", name, dict.fromkeys([*known, *self._arguments]))
             if name == "scenario":
                 found.scenario = dict(self._table(name, value))
             elif name == "off":

@@ -462,6 +462,9 @@ def test_a_world_takes_what_the_marker_takes() -> None:
     [
         (None, {"servers": "smtp"}, r"servers: expected a list .*, found 'smtp'; write servers = "),
         (None, {"servers": ["smpt"]}, r"unknown server 'smpt' \(did you mean 'smtp'\?\)"),
+        (None, {"rehersal": True}, r"world: rehersal: unknown key \(did you mean 'rehearsal'\?\)"),
+        (None, {"cafolder": "x"}, r"world: cafolder: .*mean 'ca_folder'\?\); known keys: tls, .*"),
+        ({"rehersal": True}, {}, r"world: rehersal: unknown key; known(?!.*, rehearsal)"),
         (None, {"tsl": "off"}, r"world: tsl: unknown key \(did you mean 'tls'\?\); known keys: "),
         (["smtp"], {}, r"world: expected a mapping, found \['smtp'\]; write .* or tls=\"off\""),
         ("world.toml", {}, r"found 'world\.toml'; write .*, or of a file tomllib\.loads"),
