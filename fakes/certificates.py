@@ -28,7 +28,7 @@ def available() -> bool:
 
 
 def authorities(path: Path) -> str:
-    """Reads the certificates of authorities, in PEM, from a file. Raises WorldError."""
+    """Reads the certificates of authorities, in PEM, from a file. Raises ValueError."""
     try:
         text = text_of(path, "ascii")
         ssl.create_default_context(cadata=text)
@@ -38,7 +38,7 @@ def authorities(path: Path) -> str:
         why = str(error.strerror)
     else:
         return text
-    raise WorldError(f"xmpp: peer_ca: {path}: {why}; name a file in PEM")
+    raise ValueError(f"{path}: {why}; name a file in PEM")
 
 
 class ServerContext(ssl.SSLContext):

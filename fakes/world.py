@@ -164,6 +164,7 @@ class World:
             new_loop = loop_factory(loop, rehearsal=rehearsal)
         except ValueError as error:
             raise WorldError(f"{source}: {error}") from None
+        self._source = source
         self._time: Rehearsal | RealTime = Rehearsal() if rehearsal else RealTime()
         self._bridge = Bridge()
         self._interface = host
@@ -495,7 +496,10 @@ class World:
             if policy.peer_ca:
                 from pathlib import Path
 
-                authority.trust(certificates.authorities(Path(policy.peer_ca)))
+                try:
+                    authority.trust(certificates.authorities(Path(policy.peer_ca)))
+                except ValueError as error:
+                    raise WorldError(f"{self._source}: xmpp: peer_ca: {error}") from None
         return authority
 
     @property

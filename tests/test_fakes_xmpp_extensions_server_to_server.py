@@ -245,8 +245,8 @@ def test_a_file_of_authorities_that_cannot_be_used_is_named(
     if content is not None:
         path.write_bytes(content)
     with (
-        pytest.raises(WorldError, match=f"xmpp: peer_ca: .*peers.pem: .*{why}.*; name a file"),
-        World({**config(peer_ca=str(path)), "tls": "required"}) as world,
+        pytest.raises(WorldError, match=f"^w.toml: xmpp: peer_ca: .*peers.pem: .*{why}.*; name a"),
+        World({**config(peer_ca=str(path)), "tls": "required"}, source="w.toml") as world,
     ):
         world.settings["xmpp"]
 
