@@ -174,7 +174,8 @@ class World:
         self.faults = _Faults(self, now)
         self.runtime = Runtime(now, tokens, self.faults, self._recording.taker(records))
         xmpp, irc = self.servers.get("xmpp"), self.servers.get("irc")
-        if xmpp is None and "component" in self.servers:  # which is another port of that server
+        # Both are further ports of that server.
+        if xmpp is None and not self.servers.keys().isdisjoint(("component", "xmpp-server")):
             xmpp = next((one for one in every if one.name == "xmpp"), None)
         self._population = Population(
             self.config,

@@ -251,6 +251,12 @@ def test_a_file_of_authorities_that_cannot_be_used_is_named(
         world.settings["xmpp"]
 
 
+def test_a_world_with_this_port_only_has_the_table_of_the_xmpp_server() -> None:
+    with World({**config(denied=["far.test"]), "servers": ["xmpp-server"]}) as world:
+        assert world.jabber.service.policy.denied == ("far.test",)
+        assert world.neighbour("partner.test")
+
+
 def test_a_neighbour_that_is_not_there_is_named() -> None:
     with World(config(), rehearsal=True) as world, pytest.raises(LookupError, match="did you mean"):
         world.neighbour("partner.tst")
