@@ -13,7 +13,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NewType, TypeVar
@@ -207,26 +207,41 @@ class Reader:
             for key, addresses in named:
                 for address in addresses:
                     if not is_address(address):
-                        raise self.error(
-                            f"person.{key}",
-                            f"{address!r} is not an address",
-                            remedy=f"write {key} = {_EXAMPLES[key]}",
-                        )
+                        raise self._senseless(f"person.{key}", address, "an address")
+            for contact in person.contacts:  # which may be a domain, such as that of a gateway
+                if not is_address(contact) and not _DOMAIN.fullmatch(contact):
+                    raise self._senseless("person.contacts", contact, "an address")
             if person.folders is not None:
                 self._check_folders(person.folders)
-        for table, domains in (("mail", found.mail.domains), ("xmpp", found.xmpp.domains)):
+        for key, domains in _domains(found):
             for domain in domains:
                 if not _DOMAIN.fullmatch(domain):
-                    raise self.error(
-                        f"{table}.domains",
-                        f"{domain!r} is not a domain",
-                        remedy='write domains = ["example.test"]',
-                    )
+                    raise self._senseless(key, domain, "a domain")
+        for text in found.switches.get("irc", {}).get("oper", ()):
+            if not _OPER.fullmatch(text):
+                # The text is not repeated, because it may be the password.
+                raise self.error(
+                    "irc.oper", "not a name and a password", remedy='write oper = ["root:toor"]'
+                )
+        xmpp = found.switches.get("xmpp", {})
+        url = xmpp.get("web_url", "")
+        if url and not _WEB_URL.fullmatch(url):
+            raise self._senseless("xmpp.web_url", url, "a web address")
+        for service in xmpp.get("external_services", ()):
+            if not _HOST.fullmatch(service.host):
+                raise self._senseless("xmpp.external_services.host", service.host, "a host")
+            if service.port > 65535:
+                raise self._senseless("xmpp.external_services.port", service.port, "a port")
         for command in found.host.commands:
             if not command.run:
                 raise self.error(
                     "host.commands.run", "empty", remedy=f"write run = {_EXAMPLES['run']}"
                 )
+
+    def _senseless(self, key: str, value: object, wanted: str) -> WorldError:
+        name = key.rpartition(".")[2]
+        example = _EXAMPLES.get(key) or _EXAMPLES[name]
+        return self.error(key, f"{value!r} is not {wanted}", remedy=f"write {name} = {example}")
 
     def _check_folders(self, names: tuple[str, ...]) -> None:
         from fakes.folders import FolderError, Folders
@@ -383,10 +398,25 @@ _FORMS: dict[Any, tuple[str, str]] = {
 # Wider than any protocol's own syntax: a world may hold addresses that only one of them can use.
 _ADDRESS = re.compile(r'(?:"[^"\x00-\x1f\x7f]+"|[^\s<>@"\x00-\x1f\x7f]+)@[^\s<>@\x00-\x1f\x7f]+')
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # of a byte that is not UTF-8
-_DOMAIN = re.compile(r"[^\s<>@,;:]+")
+_DOMAIN = re.compile(r"[^\s<>@,;:/\x00-\x1f\x7f]+|\[[^\s<>@,;/\x00-\x1f\x7f]+\]")
+_HOST = re.compile(r"\S+")
+_OPER = re.compile(r"[^\s:]+:[^\r\n\x00]+")
+_WEB_URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
 _EXAMPLES = {
     "address": '"alice@example.test"',
     "aliases": '["sales@example.test"]',
+    "contacts": '{ "bob@example.test" = "both" }',
+    "domains": '["example.test"]',
+    "catch_all": '["hooks.test"]',
+    "neighbours": '["partner.test"]',
+    "denied": '["evil.test"]',
+    "peers": '{ "far.test" = "127.0.0.1:5269" }',
+    "components": '{ "aim.example.test" = "secret" }',
+    "hosts": '["hooks.example.test"]',
+    "irc.name": '"irc.example.test"',
+    "host.name": '"db1.example.test"',
+    "web_url": '"https://files.example.test"',
+    "port": "3478",
     "screen_name": '"OpsBot"',
     "where": '"RCPT"',
     "host": '"turn.example.test"',
@@ -407,6 +437,19 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
 def is_address(text: str) -> bool:
     """Whether a text can be the address of an account."""
     return _ADDRESS.fullmatch(text) is not None and not _SURROGATE.search(text)
+
+
+def _domains(found: Config) -> Iterator[tuple[str, Iterable[str]]]:
+    """Yields each key whose values are domains, and the values."""
+    yield "mail.domains", found.mail.domains
+    yield "mail.catch_all", (domain for domain in found.mail.catch_all if domain != "*")
+    yield "xmpp.domains", found.xmpp.domains
+    for key in ("neighbours", "denied", "peers", "components"):
+        yield f"xmpp.{key}", found.switches.get("xmpp", {}).get(key, ())
+    yield "webhook.hosts", found.switches.get("webhook", {}).get("hosts", ())
+    names = {"irc.name": found.switches.get("irc", {}).get("name"), "host.name": found.host.name}
+    for key, name in names.items():
+        yield key, [name] if name else ()
 
 
 def _list_form(name: str, inner: Any) -> tuple[str, str]:

@@ -242,6 +242,52 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
         ({"toc": {"init_done": math.inf}}, "toc.init_done: inf is not possible"),
         ({"mail": {"domains": ["a b"]}}, "mail.domains: 'a b' is not a domain; write domains ="),
         ({"xmpp": {"domains": [""]}}, "xmpp.domains: '' is not a domain"),
+        ({"xmpp": {"domains": ["a/b"]}}, "xmpp.domains: 'a/b' is not a domain; write domains ="),
+        (
+            {"mail": {"catch_all": ["*", "a b"]}},
+            """mail.catch_all: 'a b' is not a domain; write catch_all = ["hooks.test"]""",
+        ),
+        (
+            {"xmpp": {"neighbours": ["a b"]}},
+            """xmpp.neighbours: 'a b' is not a domain; write neighbours = ["partner.test"]""",
+        ),
+        ({"xmpp": {"denied": ["a b"]}}, "xmpp.denied: 'a b' is not a domain; write denied = ["),
+        (
+            {"xmpp": {"peers": {"a b": "127.0.0.1:5269"}}},
+            "xmpp.peers: 'a b' is not a domain; write peers = {",
+        ),
+        (
+            {"xmpp": {"components": {"a b": ""}}},
+            "xmpp.components: 'a b' is not a domain; write components = {",
+        ),
+        (
+            {"webhook": {"hosts": ["a b"]}},
+            """webhook.hosts: 'a b' is not a domain; write hosts = ["hooks.example.test"]""",
+        ),
+        ({"irc": {"name": "a b"}}, "irc.name: 'a b' is not a domain; write name = "),
+        ({"host": {"name": "a b"}}, "host.name: 'a b' is not a domain; write name = "),
+        (
+            {"irc": {"oper": ["root:toor", "s3cret"]}},
+            'irc.oper: not a name and a password; write oper = ["root:toor"]',
+        ),
+        ({"irc": {"oper": [":x"]}}, "irc.oper: not a name and a password; write oper ="),
+        ({"irc": {"oper": ["a b:x"]}}, "irc.oper: not a name and a password; write oper ="),
+        (
+            {"xmpp": {"web_url": "zz"}},
+            """xmpp.web_url: 'zz' is not a web address; write web_url = "https://files.ex""",
+        ),
+        (
+            {"xmpp": {"external_services": [{"host": "a b", "type": "turn"}]}},
+            "xmpp.external_services.host: 'a b' is not a host; write host = ",
+        ),
+        (
+            {"xmpp": {"external_services": [{"host": "a", "type": "turn", "port": 65536}]}},
+            "xmpp.external_services.port: 65536 is not a port; write port = 3478",
+        ),
+        (
+            {"person": [{"address": "a@b.c", "contacts": {"@@": "both"}}]},
+            "person.contacts: '@@' is not an address; write contacts = {",
+        ),
         ({"person": []}, "person: empty; write a table [[person]], or leave person out"),
         ({"aim": []}, "aim: empty; write a table [[aim]]"),
         ({"off": {"toc": ["x"]}}, "off.toc: toc has no capabilities; leave the key out"),
@@ -250,6 +296,19 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
 def test_a_value_that_makes_no_sense_is_refused(config: dict[str, Any], problem: str) -> None:
     with pytest.raises(WorldError, match=re.escape(problem)):
         read(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"xmpp": {"denied": ["[::1]", "localhost", "münchen.test"], "web_url": "http://[::1]:80/"}},
+        {"xmpp": {"external_services": [{"host": "2001:db8::1", "type": "turn", "port": 3478}]}},
+        {"person": [{"address": "a@b.c", "contacts": {"aim.b.c": "both", "b@b.c": "to"}}]},
+        {"irc": {"name": "irc", "oper": ["root:a word: or two"]}, "mail": {"catch_all": ["*"]}},
+    ],
+)
+def test_a_value_that_makes_sense_is_taken(config: dict[str, Any]) -> None:
+    World({**config, "servers": ["smtp", "xmpp", "xmpp-server", "irc"]})
 
 
 def test_a_fault_is_a_text_or_a_table() -> None:
