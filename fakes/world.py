@@ -207,7 +207,7 @@ class World:
         self._web_aliases: tuple[str, ...] = ()  # of the web server, in a rehearsal
         if isinstance(self._time, Rehearsal):
             self._time.attach(self._shell, self._bridge)
-        self._check_program(source)
+        self._check_accounts(source)
         try:
             self.faults.arm(*self.config.fault)
         except FaultError as error:
@@ -307,20 +307,32 @@ class World:
                 'or write tls = "off"'
             )
 
-    def _check_program(self, source: str) -> None:
-        """Raises WorldError if `program` names no account. An AIM screen name is one, too."""
+    def _check_accounts(self, source: str) -> None:
+        """Raises WorldError for a name that is of no account. For `program`, AIM has some, too."""
+        addresses = [person.address for person in self.people]
+
+        def unknown(key: str, name: str, accounts: Collection[str]) -> WorldError:
+            return WorldError(
+                f"{source}: {key}: unknown account {name!r}{nearest(name, accounts)}; "
+                f"choose from {', '.join(accounts)}"
+            )
+
         name = self.config.program
         if (
             name
             and self.people.find(name) is None
             and self._population.aim.known.find(name) is None
         ):
-            accounts = [person.address for person in self.people]
-            accounts += [account.screen_name for account in self._population.aim.known]
-            raise WorldError(
-                f"{source}: program: unknown account {name!r}{nearest(name, accounts)}; "
-                f"choose from {', '.join(accounts)}"
-            )
+            screen_names = [account.screen_name for account in self._population.aim.known]
+            raise unknown("program", name, [*addresses, *screen_names])
+        tables = self.config.switches
+        preauth = tables.get("imap", {}).get("preauth")
+        if preauth and self.people.find(preauth) is None:
+            raise unknown("imap.preauth", preauth, addresses)
+        local_parts = dict.fromkeys(address.partition("@")[0] for address in addresses)
+        for name in tables.get("irc", {}).get("locked", ()):
+            if name not in local_parts:
+                raise unknown("irc.locked", name, local_parts)
 
     def _mail_posts(self, source: str) -> MailPosts | None:
         """Returns what posts each mail that arrives, if anything does. Raises WorldError."""

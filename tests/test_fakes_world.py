@@ -462,6 +462,16 @@ def test_a_world_takes_what_the_marker_takes() -> None:
     [
         (None, {"servers": "smtp"}, r"servers: expected a list .*, found 'smtp'; write servers = "),
         (None, {"servers": ["smpt"]}, r"unknown server 'smpt' \(did you mean 'smtp'\?\)"),
+        (
+            {"imap": {"preauth": "bbo@example.test"}},
+            {},
+            r"world: imap\.preauth: unknown account 'bbo@.*mean 'bob@.*; choose from alice@ex",
+        ),
+        (
+            {"irc": {"locked": ["alice", "bob@example.test"]}},
+            {},
+            r"world: irc\.locked: unknown account 'bob@.*; choose from alice, bob, ops$",
+        ),
         (None, {"rehersal": True}, r"world: rehersal: unknown key \(did you mean 'rehearsal'\?\)"),
         (None, {"cafolder": "x"}, r"world: cafolder: .*mean 'ca_folder'\?\); known keys: tls, .*"),
         ({"rehersal": True}, {}, r"world: rehersal: unknown key; known(?!.*, rehearsal)"),
