@@ -229,7 +229,23 @@ def test_two_rehearsals_of_a_link_are_equal() -> None:
     assert play() == play()
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:x", "127.0.0.1:0", "h:65536"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("neighbours", ["Example.test"]),
+        ("denied", ["example.test"]),
+        ("peers", {"example.test": "127.0.0.1:5269"}),
+    ],
+)
+def test_another_server_has_another_domain(key: str, value: Any) -> None:
+    problem = f"world: xmpp: {key}: example.test is served by the server itself; "
+    with pytest.raises(WorldError, match=problem):
+        World(config(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.0.0.1:x", "127.0.0.1:0", "h:65536", ":5269", "h:²", "h:٣"]
+)
 def test_an_address_of_a_peer_has_a_port(address: str) -> None:
     with pytest.raises(WorldError, match=r"world: xmpp: peers: .*; write 127\.0\.0\.1:5269"):
         World(config(peers={"far.test": address}))

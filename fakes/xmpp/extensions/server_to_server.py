@@ -8,6 +8,7 @@ believes us, and come back as errors if it never does.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from xml.etree.ElementTree import Element
@@ -42,9 +43,18 @@ class ServerToServer(Extension):
         self.denied = {prepare_domain(domain) for domain in service.policy.denied}
         self._links: dict[tuple[str, str], Link] = {}
         self._secret = ""
-        for domain, address in service.policy.peers.items():
-            host, colon, port = address.rpartition(":")
-            if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        policy = service.policy
+        others = {"peers": policy.peers, "neighbours": policy.neighbours, "denied": policy.denied}
+        for key, domains in others.items():
+            for domain in map(prepare_domain, domains):
+                if domain in service.domains:
+                    raise ValueError(
+                        f"{key}: {domain} is served by the server itself; leave it out, or write "
+                        "domains without it"
+                    )
+        for domain, address in policy.peers.items():
+            host, _, port = address.rpartition(":")
+            if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
                 raise ValueError(f"peers: {address!r} is not HOST:PORT; write 127.0.0.1:5269")
             self.addresses[prepare_domain(domain)] = (host, int(port))
 
