@@ -307,7 +307,7 @@ class Reader:
     def _table(self, name: str, value: object, header: str = "") -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             remedy = f"write {header or f'[{name}]'}"
-            raise self.error(name, f"expected a table, found {value!r}", remedy=remedy)
+            raise self.error(name, f"expected a table, found {_shown(name, value)}", remedy=remedy)
         return value
 
     def _record(self, name: str, value: object, kind: type[T], header: str = "") -> T:
@@ -379,7 +379,7 @@ class Reader:
         wanted, example = form
         key = name.rpartition(".")[2]
         remedy = f"write {example}" if example.startswith("[[") else f"write {key} = {example}"
-        return self.error(name, f"expected {wanted}, found {value!r}", remedy=remedy)
+        return self.error(name, f"expected {wanted}, found {_shown(name, value)}", remedy=remedy)
 
     def _unknown_key(self, table: str, key: str, known: Iterable[str]) -> WorldError:
         names = list(known)
@@ -401,6 +401,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")  # of a byte that is not UTF-8
 _DOMAIN = re.compile(r"[^\s<>@,;:/\x00-\x1f\x7f]+|\[[^\s<>@,;/\x00-\x1f\x7f]+\]")
 _HOST = re.compile(r"\S+")
 _OPER = re.compile(r"[^\s:]+:[^\r\n\x00]+")
+_SECRET = re.compile(r"\b(?:password|secret|oper|components)\b")
 _WEB_URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
 _EXAMPLES = {
     "address": '"alice@example.test"',
@@ -437,6 +438,16 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
 def is_address(text: str) -> bool:
     """Whether a text can be the address of an account."""
     return _ADDRESS.fullmatch(text) is not None and not _SURROGATE.search(text)
+
+
+def _shown(name: str, value: object) -> str:
+    """Returns a value of the wrong type, or what kind of value it is, if it may hold a password."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+        return "a list of tables"
+    may_be_account = name in ("person", "aim") and not isinstance(value, int | float)
+    return "another value" if value and (may_be_account or _SECRET.search(name)) else repr(value)
 
 
 def _domains(found: Config) -> Iterator[tuple[str, Iterable[str]]]:

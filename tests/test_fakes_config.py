@@ -179,6 +179,31 @@ def test_a_mistake_is_one_line_with_file_key_and_remedy(
     assert "; " in text, "the remedy follows a semicolon"
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"person": {"password": "s3cret"}}, "person: expected a list of tables, found a table;"),
+        ({"aim": [{"screen_name": {"x": "s3cret"}}]}, "aim.screen_name: expected a string, "),
+        ({"irc": [{"password": "s3cret"}]}, "irc: expected a table, found a list of tables; write"),
+        ({"person": ["ann:s3cret"]}, "person: expected a table, found another value; write [["),
+        ({"person": "ann:s3cret"}, "person: expected a list of tables, found another value; "),
+        ({"person": [{"address": "a@b.c", "password": ["s3cret"]}]}, "person.password: expected a"),
+        ({"irc": {"oper": "root:s3cret"}}, "irc.oper: expected a list of strings, found another"),
+        ({"irc": {"oper": ["root:s3cret", 5]}}, "irc.oper: expected a list of strings, found ano"),
+        ({"irc": {"password": ["s3cret"]}}, "irc.password: expected a string, found another"),
+        ({"xmpp": {"components": ["a.b:s3cret"]}}, "xmpp.components: expected a table, "),
+        ({"xmpp": {"components": {"a.b": ["s3cret"]}}}, "xmpp.components.a.b: expected a string,"),
+    ],
+)
+def test_a_wrong_type_does_not_show_what_may_be_a_password(
+    config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WorldError) as caught:
+        read(config)
+    assert str(caught.value).startswith(f"world.toml: {message}")
+    assert "s3cret" not in str(caught.value)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
