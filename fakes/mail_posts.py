@@ -29,13 +29,17 @@ class MailPosts:
     def __init__(self, url: str, say: Callable[[str], None]) -> None:
         """Raises ValueError for a URL that is not of this machine."""
         self.url, self._say = url, say
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or http.client.HTTP_PORT
+        except ValueError:
+            host = None
         # A name is taken for this machine only if it says so: what arrives here stays here.
-        if parts.scheme != "http" or parts.hostname is None or not is_local(parts.netloc):
+        if host is None or parts.scheme != "http" or not is_local(parts.netloc):
             raise ValueError(
                 f"{url!r} is not a URL of this machine; write http://127.0.0.1:PORT/PATH"
             )
-        self._address = parts.hostname, parts.port or http.client.HTTP_PORT
+        self._address = host, port
         target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         self._target = quote(target, safe=string.punctuation)
         self._queue: SimpleQueue[tuple[int | None, Mail] | None] = SimpleQueue()

@@ -117,6 +117,8 @@ def test_no_server_waits_for_the_program(app: World, monkeypatch: pytest.MonkeyP
         "https://localhost/in",
         "localhost:3000/in",
         "http://127.0.0.1:port/",
+        "http://127.0.0.1:65536/",
+        "http://[::1/",
         "http://localhost@192.0.2.1/",
     ],
 )
