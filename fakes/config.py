@@ -223,6 +223,12 @@ class Reader:
                 raise self.error(
                     "irc.oper", "not a name and a password", remedy='write oper = ["root:toor"]'
                 )
+        for table, key in (("mail", "wrong_login_text"), ("irc", "motd"), ("irc", "password")):
+            text, name = found.switches.get(table, {}).get(key, ""), f"{table}.{key}"
+            lines = text.split("\n") if key == "motd" else [text]
+            if any(_NOT_IN_A_LINE.search(line) for line in lines):
+                problem = f"{_shown(name, text)} has a control character"
+                raise self.error(name, problem, remedy="write one line of text")
         xmpp = found.switches.get("xmpp", {})
         url = xmpp.get("web_url", "")
         if url and not _WEB_URL.fullmatch(url):
@@ -402,6 +408,7 @@ _DOMAIN = re.compile(r"[^\s<>@,;:/\x00-\x1f\x7f]+|\[[^\s<>@,;/\x00-\x1f\x7f]+\]"
 _HOST = re.compile(r"\S+")
 _OPER = re.compile(r"[^\s:]+:[^\r\n\x00]+")
 _SECRET = re.compile(r"\b(?:password|secret|oper|components)\b")
+_NOT_IN_A_LINE = re.compile(r"[\r\n\x00]")
 _WEB_URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
 _EXAMPLES = {
     "address": '"alice@example.test"',

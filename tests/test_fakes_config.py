@@ -267,6 +267,12 @@ def test_any_value_of_a_known_key_is_read_or_a_world_error(table: str, data: st.
         ({"toc": {"init_done": math.inf}}, "toc.init_done: inf is not possible"),
         ({"mail": {"domains": ["a b"]}}, "mail.domains: 'a b' is not a domain; write domains ="),
         ({"xmpp": {"domains": [""]}}, "xmpp.domains: '' is not a domain"),
+        (
+            {"mail": {"wrong_login_text": "no\n+OK"}},
+            r"mail.wrong_login_text: 'no\n+OK' has a control character; write one line",
+        ),
+        ({"irc": {"motd": "one\rtwo"}}, r"irc.motd: 'one\rtwo' has a control character; write"),
+        ({"irc": {"password": "a\n"}}, "irc.password: another value has a control character; w"),
         ({"xmpp": {"domains": ["a/b"]}}, "xmpp.domains: 'a/b' is not a domain; write domains ="),
         (
             {"mail": {"catch_all": ["*", "a b"]}},
@@ -329,6 +335,7 @@ def test_a_value_that_makes_no_sense_is_refused(config: dict[str, Any], problem:
         {"xmpp": {"denied": ["[::1]", "localhost", "münchen.test"], "web_url": "http://[::1]:80/"}},
         {"xmpp": {"external_services": [{"host": "2001:db8::1", "type": "turn", "port": 3478}]}},
         {"person": [{"address": "a@b.c", "contacts": {"aim.b.c": "both", "b@b.c": "to"}}]},
+        {"irc": {"motd": "one\ntwo\n\x02bold\x02\tü"}},
         {"irc": {"name": "irc", "oper": ["root:a word: or two"]}, "mail": {"catch_all": ["*"]}},
     ],
 )
