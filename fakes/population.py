@@ -243,7 +243,10 @@ class Population:
         self._tell("world", text, "warning")
 
     def _wrong(self, key: str, error: ValueError) -> WorldError:
-        return WorldError(f"{self._source}: {key}: {error}")
+        text = str(error)
+        if "; " not in text:  # of a part of a name, which clients read, too
+            text += '; write names as in "bob@example.test"'
+        return WorldError(f"{self._source}: {key}: {text}")
 
 
 def _domains(people: Iterable[Person]) -> tuple[str, ...]:

@@ -229,6 +229,13 @@ def test_two_rehearsals_of_a_link_are_equal() -> None:
     assert play() == play()
 
 
+@pytest.mark.parametrize("key", ["domains", "neighbours", "denied"])
+def test_a_name_that_jabber_refuses_has_a_remedy(key: str) -> None:
+    problem = r"world: xmpp.*: 'a\.\.b' is not a domain: .*; write names as in "
+    with pytest.raises(WorldError, match=problem), World(config(**{key: ["a..b"]})):
+        pass
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
