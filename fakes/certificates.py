@@ -123,8 +123,9 @@ class Authority:
 
         Raises WorldError if trustme is not installed.
         """
-        path = folder / "ca.pem"
-        path.write_bytes(self.pem)
+        path, pem = folder / "ca.pem", self.pem
+        if folder != self._kept or path.read_bytes() != pem:  # what is kept may be read-only
+            path.write_bytes(pem)
         return path
 
     def context(self, flaw: str = "") -> ServerContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -72,3 +73,10 @@ def test_the_folder_of_an_authority_may_be_a_text(tmp_path: Path) -> None:
     kept = [World(servers=["smtp"], ca_folder=folder) for folder in (tmp_path, str(tmp_path))]
     with kept[0] as first, kept[1] as second:
         assert first.ca_file == second.ca_file == tmp_path / "ca.pem"
+
+
+def test_an_authority_that_is_kept_is_not_written_again(tmp_path: Path) -> None:
+    first = Authority(["mail.example.test"], tmp_path).write(tmp_path)
+    os.utime(first, (0, 0))
+    second = Authority(["mail.example.test"], tmp_path).write(tmp_path)
+    assert second == first and first.stat().st_mtime == 0, "the folder may be read-only"
