@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from comms.host import RealHost
 from comms.lock import Lock
 from comms.read import read
 from fakes import World
+from fakes.host import Command
 from scenarios import catalogue
 from scenarios.live import run_live
 from scenarios.processing import mail_to_webhook
@@ -303,6 +305,19 @@ def test_every_mail_of_the_collection_is_posted() -> None:
         assert len(raws) > 30 and len(accepted(world)) == len(raws)
         for post in accepted(world):
             assert post.form["to"] == [HOOK], "each form can be decoded"
+
+
+def test_the_command_afterwards_reads_of_mails_that_are_never_posted() -> None:
+    with World(mail_to_webhook.WORLD, rehearsal=True) as world:
+        world.host.commands["logger",] = Command()
+        world.mail.deliver(BOX, mail(1, BOX))
+        world.mail.deliver(HOOK, mail(2, text="x" * 100_000))
+        codes = [run(world, after=["logger"], largest=50_000) for _ in range(2)]
+        assert codes == [1, 0], "what stays in the maildrop is no news"
+        told = [json.loads(text) for text in world.host.inputs]
+        assert [(one["to"], one["status"]) for one in told] == [("", "dead")] * 2
+        reasons = [one["reason"] for one in told]
+        assert reasons[0] == "no recipient fits a mapping" and "too large" in reasons[1]
 
 
 def test_a_mail_that_has_killed_the_program_is_kept_unread() -> None:

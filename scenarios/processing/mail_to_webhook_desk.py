@@ -138,6 +138,7 @@ class Desk:
                 post.letter = letter.id
             if reason:
                 post.status, post.error = "dead", reason
+                self._run_after(post, reason)
                 self._note(post, reason)
             db.add(post)
 
@@ -220,13 +221,20 @@ class Desk:
             self._try_later(post, reason, pause)
             return
         post.status, post.error = status, "" if status == "posted" else reason
-        if self._rules.after:
-            facts = {"event": post.event, "to": post.recipient, "status": status, "reason": reason}
-            # Before the row is stored: a program that is killed in between runs it again.
-            self._host.run(self._rules.after, self._rules.timeout, json.dumps(facts).encode())
+        self._run_after(post, reason)
         with self._worker.session() as db, db.begin():
             settle(db, post)
         self._note(post, reason)
+
+    def _run_after(self, post: Post, reason: str) -> None:
+        """Runs the command that reads what became of a mail.
+
+        Called before that is stored: a program that is killed in between runs it again.
+        """
+        if self._rules.after:
+            facts = {"event": post.event, "to": post.recipient, "status": post.status}
+            input = json.dumps({**facts, "reason": reason}).encode()
+            self._host.run(self._rules.after, self._rules.timeout, input)
 
     def _try_later(self, post: Post, reason: str, pause: float = 0.0) -> None:
         """Schedules the next attempt, in `pause` seconds at least; after the last it is dead."""
