@@ -29,6 +29,7 @@ from scenarios.bots.customer_bot_samples import (
     DORA,
     FAQ,
     JID,
+    MALLORY,
     TEAM,
     bodies,
     opened,
@@ -231,6 +232,40 @@ def test_a_program_that_answers_everything_gets_few_answers_and_the_team_few_mai
             says(world, robot, (10 + number, "Ticket closed."))
         play(world, 80)
         assert len(robot.messages) == 11 and len(world.mail.inbox(TEAM)) == 3
+
+
+def test_a_customer_who_begins_again_and_again_causes_few_mails_a_day() -> None:
+    always = {"hours": ["Mon-Sun 00:00-24:00"]}
+    config = merged(customer_bot.WORLD, {"scenario": {"customer-bot": always}})
+    with World(config, rehearsal=True) as world:
+        write_files(world)
+        dora, mallory = map(world.jabber.actor, (DORA, MALLORY))
+        for number in range(10):
+            says(world, dora, (20 + 20 * number, "person"), (30 + 20 * number, "end"))
+        assert [play(world, 120), play(world, 120)] == [0, 0]
+        says(world, mallory, (250, "person"))
+        play(world, 20)
+        assert len(world.mail.inbox(TEAM)) == 3 + 1, "others may write"
+        told = [text for text in bodies(dora) if text != "Goodbye!"]
+        written = ["I have written to the team" in text for text in told]
+        assert written == [True] * 3 + [False] * 7, "nobody is told what is not so"
+        says(world, dora, (86460, "person"))
+        slow = merged(world.settings, {"scenario": {"customer-bot": {"poll": 3600}}})
+        play(world, 86400, scenario=slow["scenario"])
+        assert len(world.mail.inbox(TEAM)) == 3 + 1 + 1
+
+
+def test_a_conversation_stored_by_an_older_version_goes_on() -> None:
+    with World(customer_bot.WORLD, rehearsal=True) as world:
+        write_files(world)
+        play(world, 2)
+        facts = '{"name": "dora", "to": {}, "last": 1767571200.0, "mails": 1, "offered": [2]}'
+        with State(world.folder / "customer-bot.sqlite3") as state, state.transaction() as db:
+            db.execute("INSERT INTO talk VALUES (7, 'jabber', ?, ?)", (DORA, facts))
+        dora = world.jabber.actor(DORA)
+        says(world, dora, (10, "1"))
+        play(world, 10)
+        assert bodies(dora) == ["Within 30 days: https://yourco.test/returns"]
 
 
 def test_who_has_waited_longest_is_taken_first_and_an_agent_is_told_of_few() -> None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 LONGEST = 2000  # characters of a message that are kept and passed on
 CONTEXT = 6  # lines that an agent sees who takes a customer
-MAILS = 3  # to the team, in one conversation: the customer may be a program
 CALLS = 5  # customers who wait, of whom agents are told at a time
 AWAY = 60.0  # seconds for which an agent may be offline in a conversation
 COMMANDS = ("take", "end", "find", "note", "help")
@@ -224,10 +223,12 @@ class Desk:
     def _give_up(self, db: sqlite3.Connection, talk: Talk, why: str) -> None:
         """Writes to the team instead, and says so."""
         facts, hours = talk.facts, f"Our hours: {self._hours.shown}."
-        self._tell(db, talk, f"{why}. I have written to the team, who will answer you. {hours}")
-        if facts.mails < MAILS:
+        if self._talks.may_mail(db, talk):
+            self._tell(db, talk, f"{why}. I have written to the team, who will answer you. {hours}")
             self._write_to_team(db, talk)
-        facts.stage, facts.agent, facts.had_agent, facts.mails = BOT, "", False, facts.mails + 1
+        else:
+            self._tell(db, talk, f"{why}. The team has several questions of yours already. {hours}")
+        facts.stage, facts.agent, facts.had_agent = BOT, "", False
         db.execute("DELETE FROM said WHERE talk = ?", (talk.id,))
         self._host.log("given-up", talk=talk.id, who=talk.who, why=why)
 

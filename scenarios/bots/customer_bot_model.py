@@ -17,6 +17,7 @@ from comms.state import State
 BOT, WAITING, AGENT = "bot", "waiting", "agent"  # who answers: in between, an agent was called
 MOST = 10_000  # conversations at once, and messages that are known when they come again
 LINES = 1000  # of a transcript, the last ones
+MAILS, DAY = 3, 86400.0  # to the team about an account in a day: it may be a program's
 AGAIN = 600.0  # seconds in which a message with the same id and text is the same
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS talk (
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS heard_before (
 CREATE TABLE IF NOT EXISTS customer_note (
     id INTEGER PRIMARY KEY, customer TEXT NOT NULL, at REAL NOT NULL, who TEXT NOT NULL,
     text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS mailed (network TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL);
 """
 
 
@@ -52,7 +54,6 @@ class Facts:
     offered: list[int] = field(default_factory=list)  # suggestions, by their numbers in the file
     misses: int = 0  # questions in a row that had no answer
     insults: int = 0
-    mails: int = 0  # to the team
     warned: bool = False  # of writing too much
 
 
@@ -83,7 +84,8 @@ class Talks:
                 db.execute(statement)
         self._open: dict[tuple[str, str], Talk] = {}
         for id, network, who, text in state.rows("SELECT id, network, who, facts FROM talk"):
-            facts = Facts(**{**_LIKE, "offered": [], "called": [], **state.value(text, _LIKE)})
+            known = {key: fact for key, fact in state.value(text, _LIKE).items() if key in _LIKE}
+            facts = Facts(**{**_LIKE, "offered": [], "called": [], **known})
             talk = Talk(state.value(id, 0), str(network), str(who), facts)
             talk.last, talk.since = map(self._monotonic, (facts.last, facts.since))
             self._open[talk.network, talk.who] = talk
@@ -154,6 +156,16 @@ class Talks:
             moment = datetime.fromtimestamp(self._state.value(at, 0.0), UTC)
             lines.append(f"{moment:%H:%M:%S} {name}: {inset(str(text))}")
         return "\n".join(lines)
+
+    def may_mail(self, db: sqlite3.Connection, talk: Talk) -> bool:
+        """Returns whether the team may get another mail about this account, and counts it."""
+        now = self._clock.time()
+        db.execute("DELETE FROM mailed WHERE at <= ? OR at > ?", (now - DAY, now))
+        mailed = "SELECT count(*) FROM mailed WHERE network = ? AND who = ?"
+        if self._state.rows(mailed, talk.network, talk.who) >= [(MAILS,)]:
+            return False
+        db.execute("INSERT INTO mailed VALUES (?, ?, ?)", (talk.network, talk.who, now))
+        return True
 
     def heard_before(self, db: sqlite3.Connection, heard: Heard) -> bool:
         """Notes what a message is known by. Returns whether it has come before.
