@@ -344,6 +344,17 @@ def test_a_service_is_left_alone_only_if_its_state_is_known(
         assert len(world.host.ran) == ran and not outcome.in_doubt
 
 
+def test_the_subject_of_a_mail_for_a_list_is_one_line_of_safe_text() -> None:
+    with World(services_by_mail.WORLD, rehearsal=True) as world:
+        loaded = settings.load(world.settings, world.folder)
+        rules = loaded.table("services-by-mail", services_by_mail.Rules)
+        head = b"Subject: mail staff\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+        mail = read(head + "Sun\x1b]0;x\x07day\u2028B\u202ecc: x\r\nFrom ten.\r\n".encode())
+        with MailProgram("services-by-mail", rules, loaded, world.clock, world.host) as program:
+            facts = services_by_mail_desk.Desk(rules, program).facts(mail)
+        assert facts == {"_subject": "Sun ]0;x day B cc: x", "_text": "From ten."}
+
+
 # ── what phones send, and read ───────────────────────────────────────────────
 
 

@@ -17,6 +17,7 @@ from comms.host import Outcome, OutcomeLike
 from comms.mail_door import masked
 from comms.mail_program import MailProgram
 from comms.read import Mail
+from comms.words import one_line
 
 if TYPE_CHECKING:
     from scenarios.receiving.services_by_mail import Rules
@@ -68,7 +69,8 @@ class Desk:
         if mail.subject.casefold().split()[:1] != ["mail"]:
             return {}
         subject, _, text = mail.text.strip().partition("\n")
-        return {"_subject": masked(mail, subject)[:200], "_text": masked(mail, text)[:TEXT]}
+        subject = one_line(masked(mail, subject))
+        return {"_subject": subject[:200], "_text": masked(mail, text)[:TEXT]}
 
     # ── services ─────────────────────────────────────────────────────────────
 
