@@ -169,6 +169,7 @@ JEREMY = {"jeremy": {"aim": "SysAdmin"}}
         ({"people": {"a": {"irc": "x"}, "b": {"irc": "X"}}}, "'X' is both a and b"),
         ({"people": {"a": {"jabber": "yourco.test"}}}, "not a bare Jabber address"),
         ({"people": {"a": {"jabber": "a@yourco.test/x"}}}, "not a bare Jabber address"),
+        ({"people": {"jo": {"aim": "Jo", "mail": "@x"}}}, "people: jo needs a mail address; write"),
         ({"people": JEREMY, "rooms": ["ops@x@y"]}, "rooms"),
         ({"people": JEREMY, "sure": ["reboot"]}, "sure: unknown command 'reboot'"),
         ({"people": JEREMY, "public": ["reboot"]}, "public: unknown command"),

@@ -88,7 +88,7 @@ def problem_of(
     for key, text in (*(("people", jid) for jid in jids), *(("rooms", room) for room in rooms)):
         if problem := not_bare(text):
             return f'{key}: {problem}; write "you@example.org"'
-    return ""
+    return without_mail({who: known for who, known in people.items() if "mail" in known})
 
 
 def reached(accounts: Mapping[str, str], company: Company) -> tuple[Network, str] | None:
