@@ -90,7 +90,8 @@ def shown(url: str) -> str:
 def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
     """Opens a database, and creates the tables if there are none.
 
-    `path` makes a relative SQLite file absolute. The caller disposes of the engine.
+    `path` makes a relative SQLite file absolute. The caller disposes of the engine. Raises
+    StateError if a table is one of another version.
     """
     where = make_url(url)
     is_sqlite = where.get_backend_name() == "sqlite"
@@ -109,6 +110,14 @@ def connect(url: str, path: Callable[[str], Path], tables: MetaData) -> Engine:
                 # Two programs that start at once must not both create them.
                 db.execute(select(func.pg_advisory_xact_lock(ADVISORY)))
             tables.create_all(db)
+            for table in tables.sorted_tables:
+                columns = inspect(db).get_columns(table.name, table.schema)
+                known = {column["name"] for column in columns}
+                for name in sorted({column.name for column in table.columns} - known):
+                    raise StateError(
+                        f"{shown(url)}: table {table.name} has no column {name}, because another "
+                        "version of the program has made it; name a new database"
+                    )
     except BaseException:
         engine.dispose()
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,18 @@ def test_a_database_that_cannot_be_reached_is_an_error_in_one_line(closed_port: 
         with working(url, Path, Base.metadata):
             pass
     assert len(str(caught.value).splitlines()) == 1 and "secret" not in str(caught.value)
+
+
+def test_a_database_of_another_version_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "tasks.sqlite3") as db:
+        db.execute("CREATE TABLE task (id INTEGER PRIMARY KEY, due FLOAT, status TEXT, old TEXT)")
+    db.close()
+    words = r"^sqlite:///tasks\.sqlite3: table task has no column error, .*; name a new database$"
+    with (
+        pytest.raises(StateError, match=words),
+        working("sqlite:///tasks.sqlite3", tmp_path.joinpath, Base.metadata),
+    ):
+        pass
 
 
 def test_what_the_database_refuses_is_an_error(tmp_path: Path) -> None:
