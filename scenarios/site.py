@@ -71,6 +71,7 @@ def live(page: Page, folder: Path | None) -> int:
             screen.show(f"settings: {file}")
             code = run_live(page, file, once=False, host=CautiousHost(world))
             world.faults.disarm()
+            screen.show(f"{page.name} has ended with exit code {code}, and so have the servers.")
             return code
     except WorldError as error:
         raise PageError(act.file, f"act {act.name}: {error}") from None

@@ -77,7 +77,7 @@ def test_a_list_without_columns_is_an_error(tmp_path: Path, content: bytes, prob
 
 def test_make_live_has_a_list() -> None:
     done = run_command("live", "ship-notices")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "5 notices: 5 sent"), done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-2]) == (0, "5 notices: 5 sent"), done.stderr
 
 
 def test_a_list_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
