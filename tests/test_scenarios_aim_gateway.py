@@ -83,6 +83,25 @@ def test_a_name_that_cannot_be_an_address_ends_no_gateway() -> None:
         assert [im.text for im in juliet.heard] == ["Art thou there?"]
 
 
+def test_who_comes_while_aim_is_away_is_signed_on_when_it_is_back() -> None:
+    with World(WORLD, rehearsal=True) as world:
+        romeo, juliet = world.jabber.actor(ROMEO), world.aim.actor("Juliet")
+        romeo.comes()
+        world.clock.at(1, lambda: registers(romeo, NAME, "secret"))
+        world.clock.at(5, lambda: romeo.accepts(GATE))
+        world.clock.at(10, romeo.goes)
+        world.clock.at(20, lambda: world.close_port("toc"))
+        world.clock.at(30, romeo.comes)
+        world.clock.at(400, lambda: world.open_port("toc"))
+        world.clock.at(1200, juliet.signs_on)
+        world.clock.at(1210, lambda: juliet.says("romeomyromeo", "Ay me!"))
+        world.clock.until(1220)
+        assert run(world.clock, settings.load(world.settings, world.folder), world.host) == 0
+        assert [message.body for message in romeo.messages] == ["Ay me!"]
+        tries = sum("aim-not-signed-on" in event.text for event in world.events)
+        assert 2 <= tries <= 6, "with pauses that grow"
+
+
 RECORDS = [one for one in rehearsal.rehearse(PAGE, ACT).recording if isinstance(one, Record)]
 
 

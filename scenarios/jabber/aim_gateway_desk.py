@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
+from comms.backoff import Backoff
 from comms.clock import Clock
 from comms.errors import CommsError, Refused, TryLater, Unknown, Unreachable
 from comms.host import Host
@@ -27,6 +28,7 @@ QUERY = f"{{{REGISTER}}}query"
 GROUP = "Jabber"  # of buddies that a user adds
 SHOWS = {"available": "", "away": "away", "idle": "xa"}
 USERS = 1000  # that may be registered
+FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds after which AIM, which was away, is tried again
 WAITING = 1000  # messages from AIM that wait for the Jabber server
 # XEP-0106: what cannot be in the local part of an address, or looks like an escape; and escapes.
 _CODES = "20|22|26|27|2f|3a|3c|3e|40|5c"
@@ -49,6 +51,7 @@ class User:
     jid: Jid
     server: Server
     aim: Aim | None = None
+    waits: bool = False  # for AIM, which could not be reached
     devices: set[str] = field(default_factory=set)  # resources that are online
     shown: dict[str, str] = field(default_factory=dict)  # contact → the status that was sent
     offered: set[str] = field(default_factory=set)  # contacts that have asked to be one
@@ -66,6 +69,8 @@ class Desk:
         self._domains = {Jid.parse(domain).domain for domain in domains}
         self._users: dict[Jid, User] = {}
         self._greets = False
+        # One for all: while a server does not answer, an attempt keeps everybody waiting.
+        self._backoff = Backoff(clock, host, first=FIRST_PAUSE, longest=LONGEST_PAUSE, jitter=0.5)
         with state.transaction() as db:
             for table in _SCHEMA:
                 db.execute(table)
@@ -89,6 +94,8 @@ class Desk:
         self._deliver_arrived()
         for user in list(self._users.values()):
             if user.aim is None:
+                if user.waits and user.devices and self._clock.monotonic() >= self._backoff.due:
+                    self._sign_on(user)
                 continue
             try:
                 user.aim.wait(0)
@@ -288,11 +295,15 @@ class Desk:
             refused = isinstance(error, Refused)
             status = text if refused else "AIM cannot be reached."
             self._send(stanzas.presence(user.jid, "unavailable", text=status))
+            user.waits = isinstance(error, TryLater | Unreachable)
+            if user.waits:
+                self._backoff.failed()
             return
+        self._backoff.succeeded()
         self._signed_on(user, aim)
 
     def _signed_on(self, user: User, aim: Aim) -> None:
-        user.aim = aim
+        user.aim, user.waits = aim, False
 
         @aim.on_im
         def hear(message: Html, buddy: object, auto_response: bool) -> None:
