@@ -340,7 +340,8 @@ def test_a_value_that_makes_no_sense_is_refused(config: dict[str, Any], problem:
     ],
 )
 def test_a_value_that_makes_sense_is_taken(config: dict[str, Any]) -> None:
-    World({**config, "servers": ["smtp", "xmpp", "xmpp-server", "irc"]})
+    servers = ["smtp", "xmpp", "xmpp-server", "irc"]
+    assert list(World({**config, "servers": servers}).servers) == servers
 
 
 def test_a_fault_is_a_text_or_a_table() -> None:
