@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, MetaData, select, text
 from sqlalchemy.orm import Session
 
 from scenarios.models import opened
@@ -54,7 +54,8 @@ class Application:
 
     def migrates(self, old: str, new: str) -> None:
         """Renames a column of the tickets, as a migration would."""
-        with self._engine() as engine, engine.begin() as db:
+        nothing = MetaData()  # a table with a column of another name would be refused
+        with opened(DATABASE, self._folder.joinpath, nothing) as engine, engine.begin() as db:
             db.execute(text(f"ALTER TABLE ticket RENAME COLUMN {old} TO {new}"))
 
     def open_tickets(self) -> list[int]:
