@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 # Spaces are never given back (`++`): many of them, and no password, would take quadratic time.
 _TAGS_AND_SOURCE = rb"(?:@\S*\s++)?(?::\S*\s++)?\s*+"
 # Services of any network, and what some networks take as commands: `IDENTIFY password`.
-_TO_SERVICE = rb"(?:PRIVMSG|NOTICE|SQUERY)\s++:?(?:\S*,)?(?:[a-z]*Serv(?:[@,]\S*)?|[QX]@\S*)\s++:?"
+_TO_SERVICE = (
+    rb"(?:PRIVMSG|NOTICE|SQUERY)\s++:?"
+    rb"(?=\S*?(?<![^\s:,])(?:[a-z]*Serv(?![^\s@,])|[QX]@))\S++\s++:?"  # one of the receivers
+)
 _SERVICE = rb"(?:(?:%b|(?:NS|[a-z]*SERV)\s++:?)\s*+)?" % _TO_SERVICE
 _PASS = re.compile(rb"%b(PASS)\s++:?" % _TAGS_AND_SOURCE, re.I)
 _OPER = re.compile(rb"%b(OPER)\s++(\S+)\s++:?" % _TAGS_AND_SOURCE, re.I)
