@@ -262,7 +262,7 @@ class Session:
         if code // 100 == expected // 100:
             return None
         error = self._refusal(code, text, f"{verb} {argument}".strip())
-        # RFC 5321 §4.5.3.1.10: what too many recipients are by RFC 821. 5.2 is about a mailbox.
+        # RFC 5321 §4.5.3.1.10: so say some servers of too many recipients. 5.2 is about a mailbox.
         if verb == "RCPT" and code == 552 and not text.startswith(b"5.2."):
             return TryLater(str(error))
         if verb != "RCPT":
