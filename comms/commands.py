@@ -146,6 +146,15 @@ def _pattern(form: str) -> re.Pattern[str]:
     return re.compile(pattern + re.escape(form[end:]))
 
 
+def misspelt(names: Iterable[str]) -> str:
+    """Returns what is wrong with the names of commands, or ""."""
+    # A word in capitals would stand for any word, and other spellings for no message.
+    for name in names:
+        if name != (right := normalized(name)):
+            return f"{name[:60]!r} has capitals, or odd spaces; write {right[:60]!r}"
+    return ""
+
+
 def standard(text: str) -> str:
     """Returns a command as it is stored. What is cut is marked, so that it is no other command."""
     text = normalized(text)

@@ -21,6 +21,7 @@ from comms.commands import (
     Verb,
     describe,
     is_offered,
+    misspelt,
     names,
     normalized,
 )
@@ -586,3 +587,15 @@ def test_a_report_that_fails_does_not_come_back_at_every_restart(
         assert commands.recover(report) == [] and state.recall("half") is None
         assert len(commands.ledger.entries("done")) == 1
         assert any(event.text.startswith("unreported") for event in world.events)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("restart web", ""),
+        ("STOP", "'STOP' has capitals, or odd spaces; write 'stop'"),
+        ("restart  web", "'restart  web' has capitals, or odd spaces; write 'restart web'"),
+    ],
+)
+def test_a_name_that_no_message_can_have_is_named(name: str, problem: str) -> None:
+    assert misspelt(["status", name]) == problem

@@ -41,7 +41,7 @@ from comms.bots.messengers import problem_of
 from comms.bots.network import Trust
 from comms.bots.orders import Orders, known_by
 from comms.clock import Clock
-from comms.commands import Commands, Order, Verb, ending, normalized
+from comms.commands import Commands, Order, Verb, ending, misspelt
 from comms.host import Host, OutcomeLike
 from comms.setting_types import (
     CommandLine,
@@ -88,13 +88,8 @@ class Rules:
     state: StateFile = Path("many-networks.sqlite3")
 
     def __post_init__(self) -> None:
-        for name in self.commands:
-            # A word in capitals would stand for any word, and other spellings for no message.
-            if name != normalized(name):
-                raise ValueError(
-                    f"commands: {name[:60]!r} has capitals, or odd spaces; "
-                    f"write {normalized(name)[:60]!r}"
-                )
+        if problem := misspelt(self.commands):
+            raise ValueError(f"commands: {problem}")
         for key, usual in (("public", ("uptime",)), ("sure", ("restart",)), ("confirm", ())):
             for name in getattr(self, key):
                 # Who has other commands need not say that the usual ones are not public.

@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comms.clock import Clock
-from comms.commands import normalized
+from comms.commands import misspelt
 from comms.host import Host
 from comms.inboxes import BITS, pattern_problem
 from comms.mail_program import AdminRules, MailProgram, command_lines
@@ -91,13 +91,8 @@ class Rules(AdminRules):
         super().__post_init__()
         if problem := pattern_problem(self.inbox):
             raise ValueError(f"inbox: {problem}")
-        for name in self.commands:
-            # A word in capitals would stand for any word, and other spellings for no message.
-            if name != normalized(name):
-                raise ValueError(
-                    f"commands: {name[:60]!r} has capitals, or odd spaces; "
-                    f"write {normalized(name)[:60]!r}"
-                )
+        if problem := misspelt(self.commands):
+            raise ValueError(f"commands: {problem}")
 
 
 def run(clock: Clock, settings: Settings, host: Host) -> int:
