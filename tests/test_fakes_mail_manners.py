@@ -43,6 +43,7 @@ def differences(protocol: str, asked: Callable[[str], bool]) -> list[str]:
         return [found for found in map(differs, probes) if found]
 
 
+@pytest.mark.slow
 @each_protocol
 def test_with_manners_ours_differs_from_the_rfcs_as_that_server_does(protocol: str) -> None:
     assert differences(protocol, bool) == []

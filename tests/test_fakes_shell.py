@@ -254,6 +254,7 @@ def test_a_client_that_reads_nothing_is_reset_and_others_are_served(
             assert read_until(link, b"\r\n").startswith(b"+OK")
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_gets_all_answers_that_it_has_asked_for_at_once() -> None:
     with World({"servers": ["pop3"]}) as world, dial(world, "pop3") as link:
         for _ in range(15):

@@ -251,6 +251,7 @@ def test_a_mail_that_only_a_former_user_was_not_told_of_is_done() -> None:
         assert not world.mail.inbox(BOT) and len(ids(world, MICHAEL)["Hello"]) == 1
 
 
+@pytest.mark.slow
 def test_who_was_told_long_ago_is_not_told_again_after_a_restart() -> None:
     with World(page.WORLD, rehearsal=True) as world:
         online(world)

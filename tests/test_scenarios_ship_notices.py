@@ -184,6 +184,7 @@ def test_a_second_program_on_the_same_file_is_refused() -> None:
         assert run(world) == 0 and orders(world) == ["1"]
 
 
+@pytest.mark.slow
 def test_an_order_on_another_line_of_a_later_list_is_known_and_no_mistake() -> None:
     with World(ship_notices.WORLD, rehearsal=True) as world:
         shop(world.folder, customers(2))
@@ -257,6 +258,7 @@ def test_other_mail_stays_for_a_person(to: str, more: str, subject: str) -> None
         assert len(world.mail.inbox("returns@yourco.test")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "token", "body", "status"),
     [

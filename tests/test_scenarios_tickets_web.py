@@ -535,6 +535,7 @@ def test_with_a_login_nobody_else_sees_anything(tmp_path: Path) -> None:
         assert client.get("/tickets", headers=right, **other).status_code == 200, "others go on"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("proxies", "owner"), [(0, 429), (1, 200)])
 def test_who_guesses_locks_out_others_only_if_no_proxy_says_who_is_who(
     tmp_path: Path, proxies: int, owner: int
