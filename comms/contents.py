@@ -167,7 +167,7 @@ class Contents:
 def _unflowed(text: str, extra: bool) -> str:
     """Joins the lines that a program has broken, and that end in a space (RFC 3676 §4).
 
-    With `extra` (DelSp), that space is no part of the text. An empty line stays one.
+    With `extra` (DelSp), that space is not part of the text. An empty line stays one.
     """
     pieces: list[str] = []
     goes_on, before = False, 0  # whether the last line does, and its depth

@@ -155,7 +155,7 @@ class World:
         every = cast("tuple[Server, ...]", given)
         if not isinstance(host, str):  # the table [host], not an interface
             keys["host"], host = host, "127.0.0.1"
-        # What is no argument of this method is in `keys`, and may be a misspelt argument.
+        # Keywords that are not arguments are in `keys`; one of them may be a misspelt argument.
         arguments = (World.__init__.__kwdefaults__ or ()) if keys else ()
         self.config = Reader(every, source, arguments).read({**(config or {}), **keys})
         self._check_tls(source)
